@@ -1,0 +1,56 @@
+//! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input, events
+//! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
+
+use crate::scenario::Dialogue;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// First line to a driver: what its clients are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Setup {
+    /// The workload's name, for the events.
+    pub workload: String,
+    /// What each client does.
+    pub kind: Dialogue,
+    /// The listener.
+    pub target: SocketAddr,
+    /// Request path, for those that ask.
+    pub path: String,
+    /// Overflow the accept queue on purpose instead of closed-loop pacing.
+    pub burst: bool,
+    /// Number of this driver's first client, when several processes share a workload.
+    pub first_id: u32,
+    /// A connect that takes longer than this is `TimedOut`.
+    pub connect_deadline_ms: u64,
+}
+
+/// An order to a driver; each is obeyed as soon as it is read, also in mid-ramp.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Connect until this many clients of this driver have been started in all (closed-loop); more may be ordered later.
+    Connect {
+        /// In all, not in addition.
+        upto: u32,
+    },
+    /// Close this many held clients, oldest first (the oldest are those the server accepted); answers with `Released`.
+    Release {
+        /// At most this many; all that exist when larger. Parked and pending clients leave last.
+        clients: u32,
+    },
+    /// One new client beside the others: answers with one `Probe` event, its label repeated.
+    Probe {
+        /// Repeated in the event.
+        label: String,
+        /// After this it `Waits` (connected) or `TimesOut` (not).
+        deadline_ms: u64,
+    },
+    /// Asks one held client (the oldest) again on its own connection, where the dialogue allows that: answers with one
+    /// `Probe` labelled `held`.
+    AskHeld {
+        /// After this it `Waits`.
+        deadline_ms: u64,
+    },
+    /// Close everything and exit.
+    Quit,
+}

@@ -1,0 +1,124 @@
+//! Writing and reading a log file: JSON lines, the first a `Header`, the last an `End`.
+
+use super::{Event, What};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+/// What the header of a log that this version reads says.
+pub const SCHEMA: &str = "lastfd/events/1";
+
+/// The events of one run, in order of time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Log {
+    /// Sorted by `at`; simultaneous events keep the order in which they were reported.
+    pub events: Vec<Event>,
+    /// Whether the last line is `End`: false when the harness was killed, or the file cut.
+    pub complete: bool,
+}
+
+impl Log {
+    /// Sorts events into a log.
+    pub fn new(mut events: Vec<Event>) -> Self {
+        events.sort_by_key(|e| e.at);
+        let complete = events.iter().any(|e| e.is == What::End);
+        Log { events, complete }
+    }
+}
+
+/// Why a file is not a log that can be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// Not a log of ours.
+    #[error("{path}: not an event log of lastfd: {reason}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// What it lacks.
+        reason: String,
+    },
+    /// Written by a version with another schema.
+    #[error("{path}: its schema is {found}, this version reads {SCHEMA}: replay it with the lastfd that wrote it")]
+    Schema {
+        /// The file.
+        path: String,
+        /// The schema it names.
+        found: String,
+    },
+    /// A line in the middle that is not an event.
+    #[error("{path}:{line}: not an event: {reason}")]
+    Line {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Appends events to a file as they are reported, so that a killed run leaves what it saw.
+#[derive(Debug)]
+pub struct Writer(BufWriter<std::fs::File>);
+
+impl Writer {
+    /// Creates (or empties) the file.
+    ///
+    /// # Errors
+    /// The path is not writable.
+    pub fn create(path: &Path) -> Result<Self, LogError> {
+        let file = std::fs::File::create(path).map_err(|source| LogError::Io { path: path.display().to_string(), source })?;
+        Ok(Writer(BufWriter::new(file)))
+    }
+
+    /// Appends one event.
+    ///
+    /// # Errors
+    /// The disk is full or gone.
+    pub fn append(&mut self, event: &Event) -> std::io::Result<()> {
+        serde_json::to_writer(&mut self.0, event)?;
+        self.0.write_all(b"\n")
+    }
+
+    /// Hands what is buffered to the kernel.
+    ///
+    /// # Errors
+    /// The disk is full or gone.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Reads a log. A last line that was cut (the writer was killed) is left out, and the log is not `complete`.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn read(path: &Path) -> Result<Log, LogError> {
+    let shown = path.display().to_string();
+    let io = |source| LogError::Io { path: shown.clone(), source };
+    let file = std::fs::File::open(path).map_err(io)?;
+    let mut lines = BufReader::new(file).split(b'\n').enumerate().peekable();
+    let mut events = Vec::new();
+    while let Some((number, line)) = lines.next() {
+        let line = line.map_err(io)?;
+        match serde_json::from_slice::<Event>(&line) {
+            Ok(event) => events.push(event),
+            Err(_) if number > 0 && lines.peek().is_none() => break,
+            Err(e) if number == 0 => return Err(LogError::Foreign { path: shown, reason: format!("its first line is no header: {e}") }),
+            Err(e) => return Err(LogError::Line { path: shown, line: number + 1, reason: e.to_string() }),
+        }
+    }
+    match events.first().map(|e| &e.is) {
+        Some(What::Header { schema, .. }) if schema == SCHEMA => Ok(Log::new(events)),
+        Some(What::Header { schema, .. }) => Err(LogError::Schema { path: shown, found: schema.clone() }),
+        Some(_) => Err(LogError::Foreign { path: shown, reason: "its first line is no header".into() }),
+        None => Err(LogError::Foreign { path: shown, reason: "it is empty".into() }),
+    }
+}

@@ -1,0 +1,211 @@
+//! The event and its log: everything a run observed, one JSON line each, in the order it was reported.
+//!
+//! The log is the only thing a run produces; measuring, judging and reporting are pure functions of it. Times are
+//! `CLOCK_MONOTONIC` nanoseconds, the clock perf, the drivers and the harness share; the log holds them relative
+//! to the run's start. This module depends on nothing of ours and never does I/O on anything but the log itself.
+
+mod call;
+mod log;
+
+pub use call::Call;
+pub use log::{Log, LogError, SCHEMA, Writer, read};
+
+use serde::{Deserialize, Serialize};
+
+/// A process id as the harness sees it (its own PID namespace), always the thread-group id.
+pub type Pid = i32;
+
+/// Monotonic nanoseconds; in a log, since the run's start.
+pub type Nanos = u64;
+
+/// One observation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened (not when it was read).
+    pub at: Nanos,
+    /// What happened.
+    pub is: What,
+}
+
+/// The two values of `RLIMIT_NOFILE` (getrlimit(2)): the largest descriptor *number* allowed, plus one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The limit in force.
+    pub soft: u64,
+    /// The most that the process may raise its soft limit to.
+    pub hard: u64,
+}
+
+/// A step of a run; each begins when the one before it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// From exec of the launcher until a listener is ready.
+    Launch,
+    /// Until no descriptor call comes any more: the descriptors at rest.
+    Baseline,
+    /// Clients connect.
+    Ramp,
+    /// The table is full (or the ramp is over) and the subject is watched.
+    Saturate,
+    /// One new client after another asks what it gets.
+    Probe,
+    /// Some clients leave.
+    ReleaseSome,
+    /// All clients leave.
+    ReleaseAll,
+    /// Until the subject is quiet again.
+    Settle,
+    /// TERM, grace, KILL.
+    Stop,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields' names are the field's own terms; each variant is documented")]
+pub enum What {
+    /// First line of a log: which program wrote it, where, and the plan of the run (a `scenario::Plan`).
+    Header { schema: String, lastfd_version: String, started_at: String, environment: Environment, plan: serde_json::Value },
+    /// A phase begins.
+    Phase(Phase),
+    /// A process of the scenario was executed (its exec succeeded) under the limits asked for.
+    Launched { process: String, pid: Pid, argv: Vec<String>, launcher: String, requested: Limits },
+    /// A listener of the process tree: found by itself, or the asked-for port. `capacity` is backlog + 1.
+    Listening { process: String, pid: Pid, address: String, capacity: u32 },
+    /// Limits read back from live processes, first ancestor first; the last link is the process that accepts.
+    Chain { process: String, pid: Pid, when: Phase, links: Vec<Link> },
+    /// The descriptors of the subject at rest. `settled` is false when it never became quiet.
+    Baseline { pid: Pid, descriptors: u64, counted: u64, inventory: Vec<Descriptor>, settled: bool },
+    /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0: assumed).
+    Prediction { pid: Pid, ceiling: u64, formula: String, descriptors_per_connection: f64, calibrated_with: u32 },
+    /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on failure.
+    Call { pid: Pid, name: Call, ret: i64 },
+    /// The subject asked to close this number.
+    Close { pid: Pid, fd: i32 },
+    /// Counter totals so far: failures with EMFILE or ENFILE of one call over the whole tree (sampled or not).
+    Failures { name: Call, total: u64 },
+    /// The observer no longer records single failures (the bound was reached); `Failures` totals stay exact.
+    SamplingStopped,
+    /// The observer lost samples; totals stay exact, single events are missing.
+    Lost { samples: u64 },
+    /// A process of the tree forked (`parent` → `pid`), executed, or exited.
+    Process { pid: Pid, parent: Pid, change: Change },
+    /// A client of a workload changed state.
+    Client { workload: String, id: u32, state: Client },
+    /// The driver's pacing: why it is not connecting now.
+    Pacing { workload: String, state: Pacing, connected: u32 },
+    /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
+    Probe { workload: String, label: String, outcome: Outcome, detail: String, connect_s: Option<f64>, answer_s: Option<f64> },
+    /// The clients told to leave.
+    Released { clients: u32 },
+    /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
+    /// `cpu_s` and `log_bytes` are totals so far, over the whole tree.
+    Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
+    /// TCP sockets of the loaded listener's port, by state, and the host's listen-overflow counter (`ListenOverflows`).
+    Tcp { states: std::collections::BTreeMap<String, u64>, listen_overflows: u64 },
+    /// A line that the subject wrote (a bounded sample of its output).
+    Output { line: String },
+    /// A scenario process ended (waitpid status of the program that was executed).
+    Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
+    /// The subject's own count of accepts, printed by the bundled servers at exit.
+    OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
+    /// A witness of the syscalls: which, whether its counts are exact, and what observing costs.
+    Observer { name: String, exact: bool, cost: String },
+    /// A field of the report that could not be measured, and why.
+    Unmeasured { field: String, reason: String },
+    /// The run cannot say anything: the verdict is inconclusive for this reason.
+    Inconclusive { reason: String },
+    /// Last line of a complete log.
+    End,
+}
+
+/// Where a run was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract.md's names")]
+pub struct Environment {
+    pub kernel: String,
+    pub cpus: u32,
+    pub privileges: String,
+    /// Syscall observers that this machine allows, best first: `perf`, `ptrace`.
+    pub observers: Vec<String>,
+}
+
+/// One ancestor in the chain of limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract.md's names")]
+pub struct Link {
+    pub pid: Pid,
+    pub command: String,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// One open descriptor: its number, its kind, and what it refers to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract.md's names")]
+pub struct Descriptor {
+    pub fd: i32,
+    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`, `inotify`, `device`, `directory`, `memfd`, `socket`, `other`.
+    pub kind: String,
+    /// Path, or addresses and TCP state.
+    pub detail: String,
+}
+
+/// What happened to a process of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "fork(2), execve(2), _exit(2)")]
+pub enum Change {
+    Fork,
+    Exec,
+    Exit,
+}
+
+/// The state a client came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// connect(2) succeeded: accepted, or parked in the accept queue; a client cannot tell.
+    Connected,
+    /// An application answer came and the connection stays open.
+    Served,
+    /// The server closed it (end of file or reset) after it connected.
+    Closed,
+    /// The connect was refused (ECONNREFUSED).
+    Refused,
+    /// The connect did not complete before its deadline.
+    TimedOut,
+    /// An answer came that is not the one asked for, such as `503` or `-ERR`.
+    ErrorReply(String),
+    /// The generator's own side failed with this errno: a limit of the harness, never the subject's.
+    Local(i32),
+    /// Told to leave, and left.
+    Released,
+}
+
+/// Why a driver connects or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pacing {
+    /// Connecting.
+    Ramping,
+    /// The accept queue is more than half full: waiting for the subject to accept.
+    Parked,
+    /// Every client asked for has connected (or failed to).
+    Done,
+}
+
+/// What a new client sees (contract.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "contract.md defines each")]
+pub enum Outcome {
+    Served,
+    Waits,
+    TimesOut,
+    Refused,
+    Closed,
+    ErrorReply,
+}

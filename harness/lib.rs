@@ -1,0 +1,21 @@
+//! lastfd finds the last file descriptor: it starts any server under an exact `RLIMIT_NOFILE`, predicts how many
+//! connections it will hold, drives it there, observes the first failing call, and measures how it recovers.
+//!
+//! The flow is one-way: `scenario` → `run` (all the effects) → event log → `measure` → `judge` → `report`.
+//! Everything right of the event log is a pure function of it.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("lastfd observes Linux system calls: it builds on Linux only");
+
+pub mod cli;
+pub mod drive;
+pub mod event;
+pub mod judge;
+pub mod launch;
+pub mod limits;
+pub mod measure;
+pub mod observe;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod sys;

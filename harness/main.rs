@@ -1,0 +1,2 @@
+//! lastfd
+fn main() {}

@@ -1,0 +1,5 @@
+//! Scenario files: TOML text → raw (with spans) → checked → one [`Plan`] per variant. Starts nothing.
+
+pub mod model;
+
+pub use model::*;

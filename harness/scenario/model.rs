@@ -1,0 +1,217 @@
+//! The plan of one run: a scenario with one of its variants applied, checked, with every default filled in.
+//!
+//! It is what the run executes and what the judge reads back from the head of the event log. It says what was asked for, never
+//! what happened.
+
+use crate::event::Call;
+pub use crate::event::Limits;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One run: what to start, how to load it, what to expect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The scenario's name: its folder or file stem; `find` for a command line.
+    pub scenario: String,
+    /// The variant's name; `None` for the scenario as written.
+    pub variant: Option<String>,
+    /// What the run is to show, in the author's words.
+    pub claim: String,
+    /// The process whose ceiling is asked for.
+    pub subject: String,
+    /// By name.
+    pub processes: BTreeMap<String, Process>,
+    /// By name; they run at the same time.
+    pub workloads: BTreeMap<String, Workload>,
+    /// What must be observed.
+    pub expect: Expect,
+    /// Longest time that saturation is watched, seconds.
+    pub hold_s: f64,
+    /// The directory relative paths in commands start from: that of the scenario file.
+    pub directory: std::path::PathBuf,
+}
+
+/// One process of a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// What runs.
+    pub program: Program,
+    /// What starts it.
+    pub launcher: Launcher,
+    /// What the launcher itself is started with.
+    pub limits: Limits,
+    /// Program names, or `python3:module`, that must be there.
+    pub requires: Vec<String>,
+    /// The port that `{port}` stands for; `None`: a free one is chosen, or found by itself.
+    pub port: Option<u16>,
+    /// Added to the environment.
+    pub env: BTreeMap<String, String>,
+    /// Longest time until it listens, seconds.
+    pub ready_within_s: f64,
+    /// Time from TERM to KILL, seconds.
+    pub grace_s: f64,
+}
+
+/// What runs as a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// Program and arguments; `{port}` is replaced.
+    Command(Vec<String>),
+    /// A bundled server: `lastfd serve KIND …`.
+    Serve(Serve),
+}
+
+/// A bundled server and its options; the key is its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serve {
+    /// HTTP/1.1 (hyper): answers every request with 200.
+    Http(ServeOptions),
+    /// RFC 6455: upgrades and holds.
+    Websocket(ServeOptions),
+    /// Accepts and holds, with a bare epoll loop.
+    Tcp(ServeOptions),
+    /// gRPC (tonic).
+    Grpc(ServeOptions),
+}
+
+/// Options of a bundled server. Absent: the server's own default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServeOptions {
+    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    pub accept: Option<String>,
+    /// Of `listen(2)`.
+    pub backlog: Option<u32>,
+    /// Threads blocked in accept.
+    pub threads: Option<u32>,
+    /// Forked workers that share the listener.
+    pub workers: Option<u32>,
+    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    pub baseline: Option<u32>,
+}
+
+/// What starts a process and so sets its limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Launcher {
+    /// Nothing between: limits, then exec.
+    Exec,
+    /// SIGHUP ignored, output to nohup.out where it would go to a terminal, limits inherited.
+    NohupLike,
+    /// A bundled supervisor with supervisord's rules.
+    SupervisorLike(Supervisor),
+    /// The real nohup(1).
+    Nohup,
+    /// The real supervisord, with a configuration written for the run.
+    Supervisord(Supervisor),
+}
+
+/// Options of a supervisor, real or bundled, in supervisord's names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Supervisor {
+    /// Descriptors that must be available: only ever raises the limits.
+    pub minfds: u64,
+    /// Start it again when it exits.
+    pub autorestart: bool,
+    /// How often a start may fail in a row.
+    pub startretries: u32,
+    /// `TERM`, `INT`, `QUIT` …
+    pub stopsignal: String,
+    /// Time from the stop signal to KILL, seconds.
+    pub stopwaitsecs: f64,
+}
+
+impl Default for Supervisor {
+    /// supervisord's own defaults (its manual, sections `[supervisord]` and `[program:x]`), but no restart.
+    fn default() -> Self {
+        Supervisor { minfds: 1024, autorestart: false, startretries: 3, stopsignal: "TERM".into(), stopwaitsecs: 10.0 }
+    }
+}
+
+/// One workload: clients of one kind for one process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// What each client does.
+    pub kind: Dialogue,
+    /// The process it loads.
+    pub to: String,
+    /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
+    pub clients: Option<u32>,
+    /// Which of several listeners; `None`: the only one.
+    pub port: Option<u16>,
+    /// Request path.
+    pub path: String,
+    /// Closed-loop, or overflow the accept queue on purpose.
+    pub burst: bool,
+}
+
+/// What a client does: connects, is answered once, and holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialogue {
+    /// Connects and holds; asks nothing.
+    Tcp,
+    /// One answered request, then the keep-alive connection is held.
+    HttpIdle,
+    /// Upgraded, then held; answers pings.
+    Websocket,
+    /// HTTP/2 settings exchanged, then held; answers pings.
+    Grpc,
+}
+
+/// What must be observed; a field that is absent is not judged.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Expect {
+    /// Limits in force in the process that accepts.
+    pub limits: ExpectLimits,
+    /// Accepted at the ceiling.
+    pub ceiling: Option<Ceiling>,
+    /// Descriptors at rest.
+    pub baseline: Option<u64>,
+    /// The first failing call.
+    pub first_failure: Option<FirstFailure>,
+    /// `spin`, `backoff` … (contract.md).
+    pub policy: Option<String>,
+    /// From the release of all clients to a new client served, seconds.
+    pub recovers_within_s: Option<f64>,
+    /// Descriptors more than at rest after all clients left.
+    pub leaked: Option<i64>,
+}
+
+/// Expected limits; either may be left open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExpectLimits {
+    /// Soft limit in force.
+    pub soft: Option<u64>,
+    /// Hard limit in force.
+    pub hard: Option<u64>,
+}
+
+/// An expected ceiling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ceiling {
+    /// Exactly this many accepted.
+    Exactly(u64),
+    /// From the first to the last, both included.
+    Range(u64, u64),
+    /// A formula over `soft`, `hard` and `baseline`, with `+ - * /` and parentheses.
+    Formula(String),
+    /// Every client is accepted and nothing fails.
+    NotReached,
+}
+
+/// The expected first failing call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FirstFailure {
+    /// Its name, as in section 2 of the manual.
+    #[schemars(with = "String")]
+    pub call: Call,
+    /// `EMFILE` or `ENFILE`.
+    pub errno: String,
+}

@@ -1,0 +1,94 @@
+//! /proc of live processes: descriptor counts, the process tree, limits, states, CPU time. Reads only.
+
+use std::io;
+use std::path::Path;
+
+/// Descriptors open in the process, from the size of `/proc/PID/fd`.
+///
+/// Counts numbers reserved by threads blocked in `accept` too, which the listing does not show (Linux 6.2 or newer;
+/// before, the size is zero and the entries are counted).
+///
+/// # Errors
+/// `ESRCH` or `ENOENT` when the process has exited; `EACCES` when it belongs to another user.
+pub fn descriptors(pid: i32) -> io::Result<u64> {
+    let path = format!("/proc/{pid}/fd");
+    match rustix::fs::stat(&path)?.st_size {
+        0 => Ok(std::fs::read_dir(path)?.count() as u64),
+        size => Ok(size as u64),
+    }
+}
+
+/// Live children of every thread of the process, in no particular order; empty when it has exited.
+pub fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .collect()
+}
+
+/// The process and all its live descendants, parents before children.
+pub fn tree(root: i32) -> Vec<i32> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while next < found.len() {
+        found.extend(children(found[next]));
+        next += 1;
+    }
+    found.retain(|&pid| Path::new(&format!("/proc/{pid}")).exists());
+    found
+}
+
+/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has exited.
+pub fn asleep(pid: i32) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        !matches!(field(&stat, 0), Some("R" | "D"))
+    })
+}
+
+/// Field of a stat line counted from the one after the command name (which may hold spaces and parentheses): 0 is the state.
+fn field(stat: &str, index: usize) -> Option<&str> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(index)
+}
+
+/// Parent process id; `None` when the process has exited.
+pub fn parent(pid: i32) -> Option<i32> {
+    field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()
+}
+
+/// Soft and hard `RLIMIT_NOFILE` from `/proc/PID/limits`, readable for processes of other users too.
+///
+/// # Errors
+/// The process has exited, or the kernel's table has no such line.
+pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
+    let table = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let number = |word: &str| if word == "unlimited" { Some(u64::MAX) } else { word.parse().ok() };
+    table
+        .lines()
+        .find_map(|line| {
+            let mut words = line.strip_prefix("Max open files")?.split_ascii_whitespace();
+            Some((number(words.next()?)?, number(words.next()?)?))
+        })
+        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/limits has no line for open files")))
+}
+
+/// Command line, or `[comm]` for a process without one (kernel threads, zombies).
+pub fn command(pid: i32) -> String {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<_> = line.split(|&b| b == 0).filter(|w| !w.is_empty()).map(String::from_utf8_lossy).collect();
+    if words.is_empty() {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        return format!("[{}]", comm.trim_end());
+    }
+    words.join(" ")
+}
+
+/// User and system CPU seconds that the process has used, all its threads, without its children.
+pub fn cpu_s(pid: i32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let ticks: u64 = field(&stat, 11)?.parse::<u64>().ok()? + field(&stat, 12)?.parse::<u64>().ok()?;
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
