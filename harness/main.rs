@@ -1,2 +1,15 @@
-//! lastfd
-fn main() {}
+//! Parses the arguments, calls the command, says the exit code; nothing else.
+
+use clap::Parser;
+use lastfd::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(failure) => {
+            anstream::eprintln!("{}", failure.message);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}

@@ -1,5 +1,84 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing else.
 
+mod check;
+mod completions;
+mod doctor;
+mod drive;
+mod exec;
 pub mod exit;
+mod find;
+mod inspect;
+mod list;
+mod output;
+mod replay;
+mod run;
+mod schema;
+mod serve;
 
 pub use exit::{Exit, Failure, Outcome};
+
+use clap::{Parser, Subcommand};
+
+/// Finds the last file descriptor: starts any server under an exact limit, predicts how many connections it will hold,
+/// drives it there, and shows the first failing call, what happens at the wall, and how it recovers.
+#[derive(Debug, Parser)]
+#[command(name = "lastfd", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lastfd run scenarios/websocket-1012          reproduce the 1012-connection ceiling
+  lastfd find -- ./server --listen 8080        the ceiling of any server program
+  lastfd find --nofile 256 -- python3 -m http.server 8080
+  lastfd inspect 4711 --for 10s                a live process: limits, headroom, leaks
+  lastfd doctor                                what this machine allows
+
+Exit codes: 0 all met, 1 an expectation not met, 2 usage, 3 invalid scenario, 4 nothing selected,
+5 inconclusive here, 6 the server did not start, 70 a fault of lastfd, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Find(find::Args),
+    Inspect(inspect::Args),
+    Replay(replay::Args),
+    List(list::Args),
+    Check(check::Args),
+    Schema(schema::Args),
+    Doctor(doctor::Args),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
+    #[command(hide = true)]
+    Serve(serve::Args),
+    #[command(hide = true)]
+    Drive(drive::Args),
+    #[command(hide = true)]
+    Exec(exec::Args),
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    /// What to print to standard error, and the exit code.
+    pub fn run(self) -> Outcome {
+        match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Find(args) => find::run(&args),
+            Command::Inspect(args) => inspect::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::List(args) => list::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Schema(args) => schema::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
+            Command::Completions(args) => completions::completions(&args),
+            Command::Man(args) => completions::man(&args),
+            Command::Serve(args) => serve::run(&args),
+            Command::Drive(args) => drive::run(&args),
+            Command::Exec(args) => exec::run(&args),
+        }
+    }
+}

@@ -1,1 +1,257 @@
-//! TODO
+//! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what comes out is the
+//! event log. It judges nothing.
+
+mod error;
+mod journal;
+mod live;
+mod load;
+mod pump;
+mod ready;
+
+pub use error::Error;
+pub use journal::Journal;
+pub use live::{Live, Step};
+
+use crate::drive::{Fleet, protocol::Setup};
+use crate::event::{Environment, Event, Phase, SCHEMA, What};
+use crate::launch::{self, Isolation, Tree};
+use crate::observe;
+use crate::scenario::{Dialogue, Plan, Process, Program};
+use crate::sys::sock_diag::SockDiag;
+use pump::Pump;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+/// How to run, apart from what the scenario says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which syscall observer.
+    pub observer: observe::Choice,
+    /// Which way of owning the process tree; `None`: the best that works.
+    pub isolation: Isolation,
+    /// The binary that is re-executed for the exec step, the bundled servers and the drivers: this program's own.
+    pub exe: PathBuf,
+    /// Where the event log is written as well.
+    pub events: Option<PathBuf>,
+}
+
+/// What a run came to: its events always, and why it ended early if it did.
+#[derive(Debug)]
+pub struct Run {
+    /// The event log, times relative to the run's start.
+    pub events: Vec<Event>,
+    /// `None`: every phase was gone through.
+    pub error: Option<Error>,
+}
+
+/// Runs a plan. `interrupted` is set by SIGINT and SIGTERM; `progress` is told what goes on.
+///
+/// Whatever happens, no process, file or namespace stays behind.
+///
+/// # Errors
+/// Only the event log's file; everything else is in [`Run::error`], beside the events so far.
+pub fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &mut dyn FnMut(&Step)) -> Result<Run, Error> {
+    let mut journal = Journal::open(options.events.as_deref())?;
+    journal.record(What::Header {
+        schema: SCHEMA.into(),
+        lastfd_version: env!("CARGO_PKG_VERSION").into(),
+        started_at: jiff::Timestamp::now().to_string(),
+        environment: environment(),
+        plan: serde_json::to_value(plan).map_err(|e| Error::Fault(e.to_string()))?,
+    });
+    let mut journal = Some(journal);
+    let result = phases(plan, options, interrupted, progress, &mut journal);
+    let mut journal = journal.expect("phases hands the journal back");
+    let error = result.err();
+    if let Some(error) = &error {
+        journal.record(What::Inconclusive { reason: error.to_string() });
+    }
+    journal.record(What::End);
+    let (events, lost) = journal.close();
+    Ok(Run { events, error: error.or_else(|| lost.map(|e| Error::Fault(format!("the event log is not whole: {e}")))) })
+}
+
+/// Everything between the header and the end of the log.
+fn phases(
+    plan: &Plan,
+    options: &Options,
+    interrupted: &AtomicBool,
+    progress: &mut dyn FnMut(&Step),
+    journal: &mut Option<Journal>,
+) -> Result<(), Error> {
+    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir()?;
+    let mut diag = SockDiag::open()?;
+    let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
+    let subject = &plan.processes[&plan.subject];
+    let chosen = observe::choose(options.observer);
+    if let Err(refused) = &chosen {
+        let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        journal.as_mut().expect("still here").record(What::Inconclusive {
+            reason: format!("no observer of system calls: {} (`lastfd doctor` says how to allow one)", reasons.join("; ")),
+        });
+    }
+    let chosen = chosen.ok();
+    let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
+    let port = port_for(subject, &mut diag)?;
+    let (tree, process) = prepare(plan, subject, port, scratch.path(), options, trap)?;
+    let (sink, reports) = channel();
+    let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
+    let result = attended(&mut pump, plan, &process, options, chosen, &before, &sink);
+    stop(&mut pump, plan, subject, &result);
+    *journal = Some(pump.journal);
+    result
+}
+
+/// The phases of a subject that is prepared: from its exec until it is back at rest.
+fn attended(
+    pump: &mut Pump,
+    plan: &Plan,
+    process: &Process,
+    options: &Options,
+    chosen: Option<observe::Chosen>,
+    before: &HashSet<u64>,
+    sink: &Sender<Vec<Event>>,
+) -> Result<(), Error> {
+    if let Some(chosen) = chosen {
+        let observer = chosen.attach(pump.tree.program()).map_err(|e| Error::Inconclusive(format!("the observer could not be attached: {e}")))?;
+        pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
+        pump.observer = Some(observer);
+    }
+    pump.output = pump.tree.output().map(observe::output::Drain::start);
+    pump.phase(Phase::Launch);
+    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
+    pump.journal.record(What::Launched {
+        process: plan.subject.clone(),
+        pid: pump.tree.program(),
+        argv: pump.tree.argv().to_vec(),
+        launcher: process.launcher.name().into(),
+        requested: process.limits,
+    });
+    let (ready, settled) = ready::wait(pump, process, before)?;
+    pump.journal.record(What::Listening {
+        process: plan.subject.clone(),
+        pid: pump.acceptor,
+        address: ready.address.to_string(),
+        capacity: ready.capacity,
+    });
+    let rests = ready::rest(pump, &plan.subject, &ready, process.limits, settled)?;
+    pump.acceptor = rests[0].pid;
+    load::predict(pump, &rests[0]);
+    let dialogues = dialogues(pump, plan, &ready, options, sink)?;
+    pump.live.arm();
+    pump.phase(Phase::Ramp);
+    let soft = rests[0].limits.soft;
+    let clients: Vec<u32> = plan.workloads.values().map(|w| w.clients.unwrap_or((soft + soft / 2) as u32 + ready.capacity)).collect();
+    for (((name, workload), kind), &clients) in plan.workloads.iter().zip(dialogues).zip(&clients) {
+        let setup = setup(name, kind, &workload.path, workload.burst, &ready);
+        pump.fleets.push(Fleet::spawn(&options.exe, &setup, clients, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))?);
+    }
+    load::calibrate(pump, &rests, &ready)?;
+    load::ramp(pump, &clients)?;
+    load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
+    load::recover(pump)?;
+    load::settle(pump, &rests)
+}
+
+/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
+fn dialogues(pump: &mut Pump, plan: &Plan, ready: &ready::Ready, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Vec<Dialogue>, Error> {
+    let mut dialogues = Vec::new();
+    for (name, workload) in &plan.workloads {
+        dialogues.push(match workload.kind {
+            Some(kind) => kind,
+            None => {
+                let setup = setup(name, Dialogue::HttpIdle, &workload.path, false, ready);
+                let mut asker = Fleet::spawn(&options.exe, &setup, 1, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))?;
+                if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp }
+            }
+        });
+    }
+    Ok(dialogues)
+}
+
+fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready::Ready) -> Setup {
+    Setup { workload: workload.into(), kind, target: ready.address, path: path.into(), burst, first_id: 0, connect_deadline_ms: 3000 }
+}
+
+/// Ends the subject and takes in its last words.
+fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Error>) {
+    pump.phase(Phase::Stop);
+    pump.fleets.clear();
+    let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
+    if !pump.tree.gone() {
+        pump.tree.end(Duration::from_secs_f64(grace));
+    }
+    if let Some(observer) = &mut pump.observer {
+        observer.stop();
+    }
+    if let Some(output) = &mut pump.output {
+        output.finish_tail(true);
+    }
+    // An interrupt was reported already, and a lost observer is no reason to leave the subject behind.
+    let _ = pump.drain();
+    if let Some(status) = pump.tree.exited() {
+        let (process, pid) = (plan.subject.clone(), pump.tree.program());
+        pump.journal.record(What::Exited { process, pid, code: status.code, signal: status.signal });
+    }
+}
+
+/// Turns a process of the plan into a tree that is blocked right before exec.
+fn prepare(plan: &Plan, process: &Process, port: u16, scratch: &Path, options: &Options, trap: bool) -> Result<(Tree, Process), Error> {
+    let argv = argv(&process.program, port, scratch, &options.exe);
+    let mut command = launch::command(process, argv, scratch, &options.exe).map_err(|e| Error::NotStarted(e.to_string()))?;
+    command.directory = Some(plan.directory.clone());
+    command.trap = trap;
+    let tree = Tree::prepare(&command, options.isolation).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
+    let port = process.port.or(asks_for_port.then_some(port));
+    Ok((tree, Process { port, ..process.clone() }))
+}
+
+/// The program's words with `{port}` and `{scratch}` filled in.
+pub fn argv(program: &Program, port: u16, scratch: &Path, exe: &Path) -> Vec<String> {
+    match program {
+        Program::Command(words) => words
+            .iter()
+            .map(|word| word.replace("{port}", &port.to_string()).replace("{scratch}", &scratch.display().to_string()))
+            .collect(),
+        Program::Serve(serve) => {
+            let mut words = vec![exe.display().to_string(), "serve".into()];
+            words.extend(serve.arguments());
+            words.extend(["--port".into(), port.to_string()]);
+            words
+        }
+    }
+}
+
+/// The port that `{port}` stands for: the one asked for, when nobody has it, or a free one below the ephemeral range.
+fn port_for(process: &Process, diag: &mut SockDiag) -> Result<u16, Error> {
+    let taken: HashSet<u16> = diag.listeners()?.iter().map(|l| l.address.port()).collect();
+    match process.port {
+        Some(port) if taken.contains(&port) => {
+            Err(Error::NotStarted(format!("port {port} is already taken: stop what listens there (`ss -ltnp 'sport = :{port}'`), or choose another port")))
+        }
+        Some(port) => Ok(port),
+        // Listening inside the ephemeral range would collide with the clients' own ports.
+        None => {
+            let first = 10_000 + (std::process::id() % 20_000) as u16;
+            (first..30_000)
+                .chain(10_000..first)
+                .find(|port| !taken.contains(port) && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+                .ok_or_else(|| Error::Inconclusive("no free port between 10000 and 30000".into()))
+        }
+    }
+}
+
+/// Where this run is made.
+pub fn environment() -> Environment {
+    let privileges = if rustix::process::geteuid().is_root() { "root" } else { "unprivileged" };
+    Environment {
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        privileges: privileges.into(),
+        observers: observe::available().into_iter().filter_map(Result::ok).map(str::to_string).collect(),
+    }
+}

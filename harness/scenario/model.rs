@@ -134,8 +134,8 @@ impl Default for Supervisor {
 /// One workload: clients of one kind for one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// What each client does.
-    pub kind: Dialogue,
+    /// What each client does; `None` (only `find`): the server is asked with HTTP, and otherwise `tcp`.
+    pub kind: Option<Dialogue>,
     /// The process it loads.
     pub to: String,
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
@@ -214,4 +214,44 @@ pub struct FirstFailure {
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
     pub errno: String,
+}
+
+impl Launcher {
+    /// Its name in scenario files and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Launcher::Exec => "exec",
+            Launcher::NohupLike => "nohup-like",
+            Launcher::SupervisorLike(_) => "supervisor-like",
+            Launcher::Nohup => "nohup",
+            Launcher::Supervisord(_) => "supervisord",
+        }
+    }
+}
+
+impl Serve {
+    /// Arguments of `lastfd serve`: the kind, then its options.
+    pub fn arguments(&self) -> Vec<String> {
+        let (kind, options) = match self {
+            Serve::Http(o) => ("http", o),
+            Serve::Websocket(o) => ("websocket", o),
+            Serve::Tcp(o) => ("tcp", o),
+            Serve::Grpc(o) => ("grpc", o),
+        };
+        let numbers = [("--backlog", options.backlog), ("--threads", options.threads), ("--workers", options.workers), ("--baseline", options.baseline)];
+        let mut words = vec![kind.to_string()];
+        words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
+        words.extend(numbers.iter().filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()])).flatten());
+        words
+    }
+}
+
+impl Plan {
+    /// Scenario and variant, as `scenario` or `scenario [variant]`.
+    pub fn title(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{} [{variant}]", self.scenario),
+            None => self.scenario.clone(),
+        }
+    }
 }

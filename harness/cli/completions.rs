@@ -1,0 +1,38 @@
+//! `lastfd completions` and `lastfd man`: what clap generates of the command line.
+
+use super::{Cli, Exit, Failure, Outcome};
+use clap::CommandFactory;
+use std::path::PathBuf;
+
+/// Prints a completion script for a shell
+#[derive(Debug, clap::Args)]
+pub struct CompletionsArgs {
+    shell: clap_complete::Shell,
+}
+
+/// Prints the completions.
+///
+/// # Errors
+/// Never.
+pub fn completions(args: &CompletionsArgs) -> Outcome {
+    clap_complete::generate(args.shell, &mut Cli::command(), "lastfd", &mut std::io::stdout());
+    Ok(Exit::Met)
+}
+
+/// Writes the manual pages, one for each command
+#[derive(Debug, clap::Args)]
+pub struct ManArgs {
+    /// The folder to write to
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+}
+
+/// Writes the pages.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn man(args: &ManArgs) -> Outcome {
+    clap_mangen::generate_to(Cli::command(), &args.directory)
+        .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.directory.display())))?;
+    Ok(Exit::Met)
+}

@@ -1,0 +1,131 @@
+//! `lastfd find`: the ceiling of any server program, with no file at all.
+
+use super::output::{Files, Progress, conclude, interrupt_flag};
+use super::run::{Machine, execute};
+use super::{Exit, Failure, Outcome};
+use crate::event::Limits;
+use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Supervisor, Workload};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Finds the connection ceiling of any server program
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The limits the launcher is started with, SOFT or SOFT:HARD
+    #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_parser = limits)]
+    nofile: Limits,
+    /// What starts the command
+    #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
+    launcher: Launcher,
+    /// Descriptors that a supervisor makes sure of (its `minfds`)
+    #[arg(long, value_name = "N")]
+    minfds: Option<u64>,
+    /// What each client does; default: the server is asked with HTTP, and otherwise tcp
+    #[arg(long, value_enum)]
+    workload: Option<Dialogue>,
+    /// Request path
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The port to load; default: the one the program listens on
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// How many clients; default: soft limit × 1.5 + the accept queue
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    clients: Option<u32>,
+    /// How long saturation is watched at most, seconds
+    #[arg(long, default_value = "5s", value_parser = seconds)]
+    hold: f64,
+    /// How long the program may take until it listens
+    #[arg(long, default_value = "30s", value_parser = seconds)]
+    ready_within: f64,
+    /// Overflow the accept queue on purpose instead of pacing the clients
+    #[arg(long)]
+    burst: bool,
+    /// Write the event log to this file (read it again with `lastfd replay`)
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    files: Files,
+    /// The server program and its arguments; `{port}` is replaced by a free port, `{scratch}` by a temporary folder
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// `SOFT` or `SOFT:HARD`.
+fn limits(text: &str) -> Result<Limits, String> {
+    let number = |word: &str| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number of descriptors"));
+    let (soft, hard) = match text.split_once(':') {
+        Some((soft, hard)) => (number(soft)?, number(hard)?),
+        None => (number(text)?, number(text)?),
+    };
+    if soft > hard { Err(format!("the soft limit {soft} is above the hard limit {hard}")) } else { Ok(Limits { soft, hard }) }
+}
+
+fn launcher(text: &str) -> Result<Launcher, String> {
+    let known = [
+        Launcher::Exec,
+        Launcher::NohupLike,
+        Launcher::Nohup,
+        Launcher::SupervisorLike(Supervisor::default()),
+        Launcher::Supervisord(Supervisor::default()),
+    ];
+    let names: Vec<&str> = known.iter().map(Launcher::name).collect();
+    known.iter().find(|l| l.name() == text).cloned().ok_or_else(|| format!("the launchers are {}", names.join(", ")))
+}
+
+/// A duration such as `10s`, `500ms` or `2m`, in seconds.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    crate::scenario::seconds(text)
+}
+
+/// Runs the command under its limits and reports.
+///
+/// # Errors
+/// A report path that cannot be written, or a fault.
+pub fn run(args: &Args) -> Outcome {
+    args.files.preflight()?;
+    let mut launcher = args.launcher.clone();
+    match (&mut launcher, args.minfds) {
+        (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => supervisor.minfds = minfds,
+        (_, Some(_)) => return Err(Failure::new(Exit::Usage, "--minfds is of a supervisor: add --launcher supervisord or supervisor-like")),
+        _ => {}
+    }
+    let process = Process {
+        program: Program::Command(args.command.clone()),
+        launcher,
+        limits: args.nofile,
+        requires: Vec::new(),
+        port: args.port,
+        env: BTreeMap::new(),
+        ready_within_s: args.ready_within,
+        grace_s: 2.0,
+    };
+    let workload = Workload {
+        kind: args.workload,
+        to: "server".into(),
+        clients: args.clients,
+        port: args.port,
+        path: args.path.clone(),
+        burst: args.burst,
+    };
+    let plan = Plan {
+        scenario: "find".into(),
+        variant: None,
+        claim: format!("the connection ceiling of `{}`", shell_words::join(&args.command)),
+        subject: "server".into(),
+        processes: BTreeMap::from([("server".to_string(), process)]),
+        workloads: BTreeMap::from([("clients".to_string(), workload)]),
+        expect: Expect::default(),
+        hold_s: args.hold,
+        directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,
+    };
+    let interrupted = interrupt_flag()?;
+    let mut progress = Progress::new("find", args.files.quiet());
+    let options = args.machine.options(args.events.clone())?;
+    let (report, error) = execute(&plan, &options, &interrupted, &mut progress)?;
+    drop(progress);
+    args.files.print(std::slice::from_ref(&report));
+    conclude(&args.files, vec![(report, error)], false)
+}

@@ -1,0 +1,182 @@
+//! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of several runs.
+
+use super::{Exit, Failure, Outcome};
+use crate::judge::Outcome as Verdict;
+use crate::report::{self, Report};
+use crate::run::{Error, Step};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where reports go besides the terminal
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Files {
+    /// Write the report as JSON; `-` is standard output, and then nothing else is written there
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Append the report as Markdown (to $GITHUB_STEP_SUMMARY by itself when that is set)
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+impl Files {
+    /// Whether standard output belongs to a machine-readable report.
+    pub fn quiet(&self) -> bool {
+        [&self.json, &self.junit, &self.markdown].into_iter().flatten().any(|path| path == Path::new("-"))
+    }
+
+    /// Finds an unwritable path before anything is started.
+    ///
+    /// # Errors
+    /// Which, and why.
+    pub fn preflight(&self) -> Result<(), Failure> {
+        for path in [&self.json, &self.junit, &self.markdown].into_iter().flatten().filter(|p| *p != Path::new("-")) {
+            open(path).map_err(|e| unwritable(path, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Writes every report that was asked for.
+    ///
+    /// # Errors
+    /// Which path, and why.
+    pub fn write(&self, reports: &[Report]) -> Result<(), Failure> {
+        let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from).filter(|_| self.markdown.is_none());
+        if let Some(path) = &self.json {
+            put(path, &report::json::render(reports), false)?;
+        }
+        if let Some(path) = &self.junit {
+            put(path, &report::junit::render(reports), false)?;
+        }
+        if let Some(path) = self.markdown.as_ref().or(summary.as_ref()) {
+            put(path, &report::markdown::render(reports), true)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the report for people, unless standard output is taken.
+    pub fn print(&self, reports: &[Report]) {
+        if !self.quiet() {
+            let width = terminal_width();
+            anstream::print!("{}", report::terminal::render(reports, std::io::stdout().is_terminal(), width));
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Usage, format!("cannot write the report to {}: {error}", path.display()))
+}
+
+fn put(path: &Path, text: &str, append: bool) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return std::io::stdout().write_all(text.as_bytes()).map_err(|e| unwritable(path, &e));
+    }
+    let file = if append { open(path) } else { std::fs::File::create(path) };
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| unwritable(path, &e))
+}
+
+/// Columns of the terminal, at most 100.
+pub fn terminal_width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(60, 100))
+}
+
+/// Set by the first SIGINT or SIGTERM; a second one ends the process at once, and with it everything it started.
+///
+/// # Errors
+/// The handlers cannot be installed.
+pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // In this order: the second signal finds the flag set and ends the process.
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(Exit::Interrupted as u8), Arc::clone(&flag))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            .map_err(|e| Failure::new(Exit::Fault, e))?;
+    }
+    Ok(flag)
+}
+
+/// Whether the run was interrupted.
+pub fn interrupted(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}
+
+/// Progress of one run: a line that moves on standard error when that is a terminal, and the prediction on standard output.
+pub struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+}
+
+impl Progress {
+    /// `title` is shown before the phase.
+    pub fn new(title: &str, quiet: bool) -> Self {
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        bar.set_style(ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"));
+        bar.set_prefix(title.to_string());
+        Progress { bar, quiet }
+    }
+
+    /// Shows a step.
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
+            Step::Predicted { formula, calibrated_with, .. } if !self.quiet => {
+                let when = match calibrated_with {
+                    0 => "before the first client".to_string(),
+                    n => format!("after {n} calibration clients"),
+                };
+                self.bar.suspend(|| anstream::println!("predicted {when}: {formula}"));
+            }
+            Step::Predicted { .. } => {}
+            Step::Counts { connected, accepted, descriptors } => {
+                self.bar.set_message(format!("{connected} connected, {accepted} accepted, {descriptors} descriptors"));
+            }
+        }
+        self.bar.tick();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The exit code of several runs: the gravest of them.
+pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
+    runs.iter()
+        .map(|(report, error)| match error {
+            Some(Error::Interrupted) => Exit::Interrupted,
+            Some(Error::Fault(_) | Error::Log(_)) => Exit::Fault,
+            Some(Error::NotStarted(_)) => Exit::NotStarted,
+            Some(Error::Inconclusive(_)) => Exit::Inconclusive,
+            None => match report.verdict {
+                Verdict::Met => Exit::Met,
+                Verdict::NotMet => Exit::NotMet,
+                Verdict::Inconclusive => Exit::Inconclusive,
+                Verdict::Skipped if skips_fail => Exit::Inconclusive,
+                Verdict::Skipped => Exit::Met,
+            },
+        })
+        .max()
+        .unwrap_or(Exit::NothingSelected)
+}
+
+/// Prints and writes the reports of finished runs, and says the exit code.
+///
+/// # Errors
+/// A report that cannot be written.
+pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: bool) -> Outcome {
+    let exit = exit_code(&runs, skips_fail);
+    let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
+    files.write(&reports)?;
+    Ok(exit)
+}

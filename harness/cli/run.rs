@@ -1,0 +1,167 @@
+//! `lastfd run`: runs scenario files, every variant of each, one after the other.
+
+use super::output::{Files, Progress, conclude, interrupt_flag, interrupted};
+use super::{Exit, Failure, Outcome};
+use crate::event::Log;
+use crate::launch::Isolation;
+use crate::report::Report;
+use crate::run::{Error, Options};
+use crate::scenario::{self, Plan};
+use crate::{judge, measure, observe};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// Runs scenario files or folders and judges what they expect
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Scenario files, or folders that hold some
+    #[arg(default_value = "scenarios")]
+    paths: Vec<PathBuf>,
+    /// Only scenarios whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Only this variant (`base`: the scenario as written)
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+    /// Run each this often
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
+    /// Only every N-th run, beginning with the M-th: one machine's share, `slice:M/N`
+    #[arg(long, value_name = "slice:M/N", value_parser = slice)]
+    partition: Option<(usize, usize)>,
+    /// Print argv, limits and inherited descriptors; start nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// A run whose `requires` is missing is a failure (exit 5), not a skip; also by LASTFD_REQUIRE_PEERS=1
+    #[arg(long)]
+    require_all: bool,
+    /// Write each run's event log into this folder
+    #[arg(long, value_name = "DIR")]
+    events: Option<PathBuf>,
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    files: Files,
+}
+
+/// Choices about this machine
+#[derive(Debug, Clone, clap::Args)]
+pub struct Machine {
+    /// How system calls are observed
+    #[arg(long, value_enum, default_value_t = observe::Choice::Auto)]
+    observer: observe::Choice,
+    /// How the subject's processes are owned
+    #[arg(long, value_enum, default_value_t = Isolation::Auto)]
+    isolation: Isolation,
+}
+
+impl Machine {
+    /// Options of a run on this machine.
+    ///
+    /// # Errors
+    /// This program's own path is not known.
+    pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
+        let exe = std::env::current_exe().map_err(|e| Failure::new(Exit::Fault, format!("own path: {e}")))?;
+        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events })
+    }
+}
+
+fn slice(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.strip_prefix("slice:").and_then(|rest| {
+        let (m, n) = rest.split_once('/')?;
+        Some((m.parse::<usize>().ok()?, n.parse::<usize>().ok()?))
+    });
+    parsed.filter(|&(m, n)| (1..=n).contains(&m)).ok_or_else(|| "slice:M/N with 1 ≤ M ≤ N, such as slice:1/2".into())
+}
+
+/// Runs what is selected.
+///
+/// # Errors
+/// An invalid scenario, nothing selected, an unwritable path, or a fault.
+pub fn run(args: &Args) -> Outcome {
+    args.files.preflight()?;
+    if let Some(directory) = &args.events {
+        writable_folder(directory)?;
+    }
+    let plans = select(args)?;
+    if args.dry_run {
+        plans.iter().for_each(dry_run);
+        return Ok(Exit::Met);
+    }
+    let flag = interrupt_flag()?;
+    let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
+    let mut done = Vec::new();
+    for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
+        let events = args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
+        let mut progress = Progress::new(&plan.title(), args.files.quiet());
+        if !args.files.quiet() {
+            anstream::println!("▶ {}: {}", plan.title(), plan.claim);
+        }
+        let outcome = match scenario::preflight(plan) {
+            Some(missing) => (Report::skipped(plan, &missing), None),
+            None => execute(plan, &args.machine.options(events)?, &flag, &mut progress)?,
+        };
+        drop(progress);
+        args.files.print(std::slice::from_ref(&outcome.0));
+        done.push(outcome);
+        if interrupted(&flag) {
+            break;
+        }
+    }
+    conclude(&args.files, done, skips_fail)
+}
+
+/// The runs that the paths and filters select.
+fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
+    let files = scenario::discover(&args.paths).map_err(|e| Failure::new(Exit::NothingSelected, e))?;
+    let mut plans = Vec::new();
+    for file in &files {
+        plans.extend(scenario::load(file).map_err(|e| Failure::new(Exit::Invalid, e.render()))?);
+    }
+    plans.retain(|plan| args.filter.as_ref().is_none_or(|text| plan.scenario.contains(text)));
+    plans.retain(|plan| args.variant.as_ref().is_none_or(|name| plan.variant.as_deref().unwrap_or("base") == name));
+    if let Some((m, n)) = args.partition {
+        plans = plans.into_iter().skip(m - 1).step_by(n).collect();
+    }
+    if plans.is_empty() { Err(Failure::new(Exit::NothingSelected, "no run is selected: `lastfd list` shows what there is")) } else { Ok(plans) }
+}
+
+fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
+    let name: String = plan.title().chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' }).collect();
+    if repeat > 1 { format!("{name}.{number}.jsonl") } else { format!("{name}.jsonl") }
+}
+
+/// Finds a folder that cannot be written to before anything is started.
+fn writable_folder(directory: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(directory)
+        .and_then(|()| tempfile::tempfile_in(directory))
+        .map(drop)
+        .map_err(|e| Failure::new(Exit::Usage, format!("cannot write event logs to {}: {e}", directory.display())))
+}
+
+fn dry_run(plan: &Plan) {
+    anstream::println!("{}: {}", plan.title(), plan.claim);
+    for (name, process) in &plan.processes {
+        let argv = crate::run::argv(&process.program, process.port.unwrap_or(0), Path::new("{scratch}"), Path::new("lastfd"));
+        anstream::println!("  {name}: {}", shell_words::join(&argv));
+        anstream::println!("    launcher {}, started with {}:{}", process.launcher.name(), process.limits.soft, process.limits.hard);
+        anstream::println!("    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed");
+    }
+    for (name, workload) in &plan.workloads {
+        let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
+        anstream::println!("  {name}: {:?} to {}, {clients} clients", workload.kind, workload.to);
+    }
+}
+
+/// One run, measured, judged and made into a report.
+///
+/// # Errors
+/// The event log cannot be written.
+pub fn execute(plan: &Plan, options: &Options, flag: &AtomicBool, progress: &mut Progress) -> Result<(Report, Option<Error>), Failure> {
+    let run = crate::run::run(plan, options, flag, &mut |step| progress.step(step)).map_err(|e| Failure::new(Exit::Usage, e))?;
+    let log = Log::new(run.events);
+    let measured = measure::measure(plan, &log);
+    let verdict = judge::judge(plan, &measured);
+    Ok((Report::new(plan, &log, &measured, &verdict), run.error))
+}
+

@@ -1,0 +1,39 @@
+//! Why a run could not be completed.
+
+use crate::event::{Limits, LogError};
+
+/// Why a run ended early. None of these is a failed expectation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The launcher or the program could not be started, or did not come to listen.
+    #[error("{0}")]
+    NotStarted(String),
+    /// This machine cannot make the run, or the run cannot say anything.
+    #[error("{0}")]
+    Inconclusive(String),
+    /// SIGINT or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+    /// The event log's path.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A fault of lastfd.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl Error {
+    /// A limit that this machine does not allow.
+    pub fn hard_limit(own: Limits, needed: u64) -> Self {
+        Error::Inconclusive(format!(
+            "hard limit is {} and this run needs {needed}: raise it with `prlimit`, or lower `limits`",
+            own.hard
+        ))
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Error::Fault(error.to_string())
+    }
+}

@@ -1,0 +1,127 @@
+//! What the run must know while it goes on, kept up to date from the events: enough to end each phase, no more.
+//!
+//! It decides nothing about the result; `measure` works from the whole log afterwards.
+
+use crate::event::{Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
+use std::collections::HashMap;
+
+/// Running totals. Times are absolute `CLOCK_MONOTONIC`.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// The last call that created or closed a descriptor, in any process of the subject.
+    pub last_descriptor_call: Nanos,
+    /// Connections accepted so far, per process.
+    pub accepted: HashMap<Pid, u64>,
+    /// The first EMFILE or ENFILE since [`Live::arm`].
+    pub first_failure: Option<(Nanos, Pid)>,
+    armed: bool,
+    /// Clients that connected.
+    pub connected: u64,
+    /// Clients that were answered.
+    pub served: u64,
+    /// Clients whose connection or connect ended without being told to, or that got an error reply.
+    pub ended: u64,
+    /// The last change of any client.
+    pub last_client: Nanos,
+    /// The last accept that succeeded.
+    pub last_accept: Nanos,
+    /// Per workload: why its driver connects or not.
+    pub pacing: HashMap<String, Pacing>,
+    /// Answers to probes, by label.
+    pub probes: HashMap<String, Outcome>,
+    /// Orders to release that were obeyed, clients in all.
+    pub released: u64,
+    /// A `Released` answer came since the last order.
+    pub release_answered: bool,
+    /// The generator's own side failed.
+    pub local_failure: Option<i32>,
+    /// Processes of the subject that exited since [`Live::arm`].
+    pub exited: Vec<Pid>,
+}
+
+impl Live {
+    /// The ramp begins: accepts are counted from here, and a failed descriptor call counts as the first failure.
+    pub fn arm(&mut self) {
+        self.armed = true;
+        self.accepted.clear();
+    }
+
+    /// Connections accepted so far, by any process.
+    pub fn accepted_total(&self) -> u64 {
+        self.accepted.values().sum()
+    }
+
+    /// Whether no driver connects at the moment.
+    pub fn drivers_idle(&self) -> bool {
+        self.pacing.values().all(|&p| p != Pacing::Ramping)
+    }
+
+    /// Whether every driver has connected all its clients.
+    pub fn drivers_done(&self) -> bool {
+        self.pacing.values().all(|&p| p == Pacing::Done)
+    }
+
+    /// Takes in one event with an absolute time.
+    pub fn note(&mut self, event: &Event) {
+        match &event.is {
+            What::Call { pid, name, ret } => {
+                self.last_descriptor_call = self.last_descriptor_call.max(event.at);
+                if *ret >= 0 && name.accepts() {
+                    *self.accepted.entry(*pid).or_default() += 1;
+                    self.last_accept = self.last_accept.max(event.at);
+                }
+                if *ret < 0 && self.armed && self.first_failure.is_none() {
+                    self.first_failure = Some((event.at, *pid));
+                }
+            }
+            What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
+            What::Process { pid, change: crate::event::Change::Exit, .. } if self.armed => self.exited.push(*pid),
+            What::Client { state, .. } => {
+                self.last_client = self.last_client.max(event.at);
+                match state {
+                    Client::Connected => self.connected += 1,
+                    Client::Served => self.served += 1,
+                    Client::Local(errno) => self.local_failure = Some(*errno),
+                    Client::Released => {}
+                    Client::Closed | Client::Refused | Client::TimedOut | Client::ErrorReply(_) => self.ended += 1,
+                }
+            }
+            What::Pacing { workload, state, .. } => {
+                self.pacing.insert(workload.clone(), *state);
+            }
+            What::Probe { label, outcome, .. } => {
+                self.probes.insert(label.clone(), *outcome);
+            }
+            What::Released { clients } => {
+                self.released += u64::from(*clients);
+                self.release_answered = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is shown while a run goes on.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A phase begins.
+    Phase(Phase),
+    /// The prediction is known; no client has connected yet when `calibrated_with` is 0.
+    Predicted {
+        /// Connections.
+        ceiling: u64,
+        /// The arithmetic.
+        formula: String,
+        /// Clients it was measured with.
+        calibrated_with: u32,
+    },
+    /// The ramp or saturation goes on.
+    Counts {
+        /// Clients connected.
+        connected: u64,
+        /// Connections accepted, as observed.
+        accepted: u64,
+        /// Descriptors of the subject.
+        descriptors: u64,
+    },
+}

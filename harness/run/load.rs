@@ -1,0 +1,251 @@
+//! The loaded phases: calibrate with a few clients, ramp to the ceiling, watch it, release, and let it settle.
+//!
+//! Each ends by what is observed — a failing call, a parked driver, a drained queue — and has a deadline for the case that
+//! nothing is. They measure nothing themselves.
+
+use super::pump::{DRAIN_EVERY, Pump};
+use super::ready::{Ready, Rest};
+use super::{Error, Step};
+use crate::drive::protocol::Order;
+use crate::event::{Outcome, Phase, What};
+use crate::limits::chain;
+use crate::measure::PolicyWatch;
+use crate::sys::clock;
+use std::time::Duration;
+
+/// Clients that show what a connection costs before the ramp.
+const CALIBRATION_CLIENTS: u64 = 8;
+const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
+/// Nothing moves any more: no accept, no answer, no client event for this long ends a ramp that has seen no failure.
+const STALL: Duration = Duration::from_millis(1500);
+/// No ramp takes longer.
+const RAMP_DEADLINE: Duration = Duration::from_secs(300);
+/// A new client at the wall is given this long.
+const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+/// A new client after the release is given this long: longer than any usual retry delay.
+const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
+/// Rates are measured over at least this: CPU time has a resolution of 10 ms.
+const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
+const SETTLE_WINDOW: Duration = Duration::from_millis(50);
+const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Predicts from the descriptors at rest, one for each connection, before any client connects.
+pub fn predict(pump: &mut Pump, rest: &Rest) -> u64 {
+    let soft = rest.limits.soft;
+    // A thread blocked in accept has its next number already; the others' reserved numbers cannot be used by it.
+    let taken = rest.counted - u64::from(rest.reserved > 0);
+    let ceiling = soft.saturating_sub(taken);
+    let formula = match rest.reserved {
+        0 | 1 => format!("{soft} − {taken} = {ceiling}"),
+        n => format!("{soft} − {} at rest − {} reserved by other threads blocked in accept = {ceiling}", rest.counted - n, n - 1),
+    };
+    announce(pump, rest.pid, ceiling, formula, 1.0, 0);
+    ceiling
+}
+
+fn announce(pump: &mut Pump, pid: i32, ceiling: u64, formula: String, descriptors_per_connection: f64, calibrated_with: u32) {
+    (pump.progress)(&Step::Predicted { ceiling, formula: formula.clone(), calibrated_with });
+    pump.journal.record(What::Prediction { pid, ceiling, formula, descriptors_per_connection, calibrated_with });
+}
+
+/// Connects a few clients to see which process accepts and what a connection costs; predicts again where that differs.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), Error> {
+    let smallest = rests.iter().map(|r| r.limits.soft.saturating_sub(r.counted)).min().unwrap_or(0);
+    let clients = CALIBRATION_CLIENTS.min(smallest / 4);
+    if clients == 0 {
+        return Ok(());
+    }
+    order_clients(pump, &vec![clients as u32; pump.fleets.len()])?;
+    let wanted = clients * pump.fleets.len() as u64;
+    let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
+    let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+        let live = &pump.live;
+        let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= wanted);
+        (arrived && pump.queue() == Some(0)) || live.first_failure.is_some() || pump.tree.gone()
+    })?;
+    let count = |rests: &[Rest]| rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
+    if count(rests) != rest_total + wanted {
+        // More or fewer than one each: wait for rest before believing it.
+        pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
+    }
+    let grown: Vec<u64> = rests.iter().zip(&before).map(|(r, b)| crate::sys::proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
+    // The process that accepts is the one that was seen to; without an observer, the one that grew most.
+    let seen = |r: &Rest| pump.live.accepted.get(&r.pid).copied().unwrap_or(0);
+    let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else { return Ok(()) };
+    let accepted = if pump.observer.is_some() { seen(rest) } else { wanted };
+    pump.acceptor = rest.pid;
+    debug_assert!(ready.holders.contains(&rest.pid));
+    if accepted == 0 || pump.live.first_failure.is_some() {
+        return Ok(());
+    }
+    let cost = grown[index] as f64 / accepted as f64;
+    let other_process = rest.pid != rests[0].pid;
+    if (cost - 1.0).abs() < f64::EPSILON {
+        if other_process {
+            predict(pump, rest);
+        }
+        return Ok(());
+    }
+    if cost < 0.5 {
+        let reason = format!("{accepted} calibration clients cost {} descriptors: the subject closes connections, or another process holds them", grown[index]);
+        pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
+        return Ok(());
+    }
+    let free = rest.limits.soft.saturating_sub(rest.counted);
+    // The last connection may be accepted and then lack its other descriptors: it counts as accepted.
+    let ceiling = (free as f64 / cost).ceil() as u64;
+    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    announce(pump, rest.pid, ceiling, formula, cost, accepted as u32);
+    Ok(())
+}
+
+/// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn ramp(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
+    order_clients(pump, clients)?;
+    let wanted: u64 = clients.iter().map(|&c| u64::from(c)).sum();
+    let mut moved_at = clock::now();
+    let mut last = (0, 0, 0);
+    let ended = pump.until(RAMP_DEADLINE, Duration::from_millis(1), |pump| {
+        let live = &pump.live;
+        if live.first_failure.is_some() && live.drivers_idle() {
+            return true;
+        }
+        if pump.tree.gone() || live.exited.contains(&pump.acceptor) || live.local_failure.is_some() && live.drivers_idle() {
+            return true;
+        }
+        let now = (live.last_accept, live.last_client, live.accepted_total());
+        if now != last {
+            (last, moved_at) = (now, clock::now());
+        }
+        let still = clock::now() - moved_at;
+        let all = live.connected + live.ended >= wanted && live.drivers_done();
+        // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
+        if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.queue() == Some(0) && pump.quiet(SETTLE_WINDOW) {
+            return true;
+        }
+        still > STALL.as_nanos() as u64
+    })?;
+    if !ended {
+        let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
+        pump.journal.record(What::Inconclusive { reason });
+    }
+    Ok(())
+}
+
+/// Raises the number of clients each workload is to have in all.
+fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
+    for (fleet, &upto) in pump.fleets.iter_mut().zip(clients) {
+        fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
+        // Idle until it says otherwise would end the phase before it began.
+        pump.live.pacing.insert(fleet.workload().to_string(), crate::event::Pacing::Ramping);
+    }
+    Ok(())
+}
+
+fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
+    pump.fleets.iter_mut().try_for_each(|fleet| fleet.order(order)).map_err(|e| Error::Fault(e.to_string()))
+}
+
+/// Watches the subject at the wall until its accept policy is decided, at most for `hold`.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Error> {
+    pump.phase(Phase::Saturate);
+    let launched = pump.tree.program();
+    let links = chain::read(pump.acceptor, None, launched);
+    pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
+    if pump.tree.gone() {
+        return Ok(());
+    }
+    order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let started = clock::now();
+    let mut watch = PolicyWatch::new();
+    let failing = pump.live.first_failure.is_some();
+    pump.until(hold, DRAIN_EVERY, |pump| {
+        watch.feed(pump.journal.events());
+        let answered = pump.live.probes.contains_key("saturated");
+        let decided = !failing || watch.decided().is_some();
+        (answered && decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64) || pump.tree.gone()
+    })?;
+    pump.sample();
+    Ok(())
+}
+
+/// Lets some clients leave, then all, and waits for what follows: waiters served, the queue drained, a new client answered.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn recover(pump: &mut Pump) -> Result<(), Error> {
+    if pump.tree.gone() {
+        return Ok(());
+    }
+    let waiting = pump.live.first_failure.is_some() && pump.queue().is_some_and(|length| length > 0);
+    if waiting {
+        pump.phase(Phase::ReleaseSome);
+        let some = (pump.live.accepted_total() / 10).clamp(1, 100) as u32;
+        let accepted = pump.live.accepted_total();
+        release(pump, some)?;
+        // Freed places go to the oldest waiters: as many accepts as places, or as waiters.
+        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
+            let refilled = pump.live.accepted_total() >= accepted + u64::from(some) * pump.fleets.len() as u64;
+            refilled || (pump.live.accepted_total() > accepted && pump.queue() == Some(0)) || pump.tree.gone()
+        })?;
+    }
+    pump.phase(Phase::ReleaseAll);
+    release(pump, u32::MAX)?;
+    pump.until(RECOVERY_DEADLINE * 2, Duration::from_millis(1), |pump| pump.queue() == Some(0) || pump.tree.gone())?;
+    if !pump.tree.gone() {
+        order(pump, &Order::Probe { label: "after-all".into(), deadline_ms: RECOVERY_DEADLINE.as_millis() as u64 })?;
+        let accepted = pump.live.accepted_total();
+        pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
+            // A client that asks nothing cannot be answered: that the server took it is all there is to see.
+            let taken = pump.fleets.iter().all(|f| !f.answers()) && pump.live.accepted_total() > accepted;
+            pump.live.probes.contains_key("after-all") || taken || pump.tree.gone()
+        })?;
+    }
+    Ok(())
+}
+
+fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
+    pump.live.release_answered = false;
+    order(pump, &Order::Release { clients })?;
+    pump.until(RECOVERY_DEADLINE, Duration::from_millis(1), |pump| pump.live.release_answered)?;
+    Ok(())
+}
+
+/// Waits until the subject is back at rest, or quiet with more descriptors than that.
+///
+/// # Errors
+/// Interrupted.
+pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
+    pump.phase(Phase::Settle);
+    let at_rest = rests.iter().find(|r| r.pid == pump.acceptor).map_or(0, |r| r.counted);
+    pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
+        pump.tree.gone() || pump.descriptors() <= at_rest || (pump.quiet(SETTLE_WINDOW * 4) && pump.queue() == Some(0))
+    })?;
+    pump.sample();
+    Ok(())
+}
+
+/// Asks the server with HTTP: true when it answers as an HTTP server does.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<bool, Error> {
+    asker
+        .order(&Order::Probe { label: "dialogue".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
+        .map_err(|e| Error::Fault(e.to_string()))?;
+    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key("dialogue"))?;
+    let answer = pump.live.probes.get("dialogue").copied();
+    pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
+    Ok(matches!(answer, Some(Outcome::Served | Outcome::ErrorReply)))
+}

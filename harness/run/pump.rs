@@ -1,0 +1,194 @@
+//! The one loop of a run: takes what observers, drivers and the subject's output report, samples the subject, and waits —
+//! always for an event, always with a deadline, always ready to be interrupted.
+
+use super::{Error, Journal, Live, Step};
+use crate::drive::Fleet;
+use crate::event::{Event, Nanos, Pid, What};
+use crate::launch::Tree;
+use crate::observe::{Syscalls, output::Drain};
+use crate::sys::sock_diag::SockDiag;
+use crate::sys::{clock, proc};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// How often a subject is sampled while it is loaded. A look costs about 50 µs.
+const SAMPLE_EVERY: Nanos = 10_000_000;
+/// How often TCP states are counted: a dump costs 1 µs a socket.
+const STATES_EVERY: Nanos = 250_000_000;
+/// Perf rings hold 20 ms of a spinning server: they are drained well before.
+pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
+
+/// Everything a run holds while its subject lives. Dropping it ends the subject and the drivers.
+pub struct Pump<'a> {
+    /// What was reported so far.
+    pub journal: Journal,
+    /// What the phases need to know of it.
+    pub live: Live,
+    /// The subject's process tree.
+    pub tree: Tree,
+    /// The syscall observer; `None` where this machine allows none.
+    pub observer: Option<Box<dyn Syscalls>>,
+    /// Reads the subject's output.
+    pub output: Option<Drain>,
+    /// One per workload.
+    pub fleets: Vec<Fleet>,
+    /// Where the drivers' events come in.
+    pub reports: Receiver<Vec<Event>>,
+    /// Looks up listeners.
+    pub diag: SockDiag,
+    /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
+    pub listener: Option<SocketAddr>,
+    /// The process that is sampled: the one that accepts.
+    pub acceptor: Pid,
+    /// Set by SIGINT and SIGTERM.
+    pub interrupted: &'a AtomicBool,
+    /// Shows progress.
+    pub progress: &'a mut dyn FnMut(&Step),
+    sampled_at: Nanos,
+    states_at: Nanos,
+    batch: Vec<Event>,
+}
+
+impl<'a> Pump<'a> {
+    /// A pump for a subject that is prepared but not started.
+    pub fn new(
+        journal: Journal,
+        tree: Tree,
+        reports: Receiver<Vec<Event>>,
+        diag: SockDiag,
+        interrupted: &'a AtomicBool,
+        progress: &'a mut dyn FnMut(&Step),
+    ) -> Self {
+        Pump {
+            journal,
+            live: Live::default(),
+            acceptor: tree.program(),
+            tree,
+            observer: None,
+            output: None,
+            fleets: Vec::new(),
+            reports,
+            diag,
+            listener: None,
+            interrupted,
+            progress,
+            sampled_at: 0,
+            states_at: 0,
+            batch: Vec::new(),
+        }
+    }
+
+    /// Takes in everything that has been reported, after waiting at most `wait` for the drivers.
+    ///
+    /// # Errors
+    /// Interrupted, or a driver died.
+    pub fn turn(&mut self, wait: Duration) -> Result<(), Error> {
+        match self.reports.recv_timeout(wait) {
+            Ok(events) => self.absorb(events),
+            // The sender is kept by the run itself, so the channel never disconnects while it goes on.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        while let Ok(events) = self.reports.try_recv() {
+            self.absorb(events);
+        }
+        self.drain()?;
+        if self.listener.is_some() && clock::now() - self.sampled_at >= SAMPLE_EVERY {
+            self.sample();
+        }
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Reads the observer's and the output's news.
+    pub fn drain(&mut self) -> Result<(), Error> {
+        let mut batch = std::mem::take(&mut self.batch);
+        if let Some(observer) = &mut self.observer {
+            observer.drain(&mut batch)?;
+        }
+        if let Some(output) = &mut self.output {
+            output.drain(&mut batch);
+        }
+        for event in batch.drain(..) {
+            self.live.note(&event);
+            self.journal.absorb(event);
+        }
+        self.batch = batch;
+        Ok(())
+    }
+
+    fn absorb(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.live.note(&event);
+            self.journal.absorb(event);
+        }
+    }
+
+    /// Waits until `reached`, or until `deadline` has passed (false), looking at least every `tick`.
+    ///
+    /// # Errors
+    /// As [`Pump::turn`].
+    pub fn until(&mut self, deadline: Duration, tick: Duration, mut reached: impl FnMut(&mut Self) -> bool) -> Result<bool, Error> {
+        let end = clock::now() + deadline.as_nanos() as Nanos;
+        loop {
+            self.turn(Duration::ZERO)?;
+            if reached(self) {
+                return Ok(true);
+            }
+            if clock::now() >= end {
+                return Ok(false);
+            }
+            self.turn(tick)?;
+        }
+    }
+
+    /// Length of the loaded accept queue now; `None` when the listener is gone or cannot be looked up.
+    pub fn queue(&mut self) -> Option<u32> {
+        let address = self.listener?;
+        Some(self.diag.listener(address).ok()??.queue)
+    }
+
+    /// Descriptors of the process that accepts, now; 0 when it has exited.
+    pub fn descriptors(&self) -> u64 {
+        proc::descriptors(self.acceptor).unwrap_or(0)
+    }
+
+    /// Records a sample of the subject, and shows progress.
+    pub fn sample(&mut self) {
+        let now = clock::now();
+        self.sampled_at = now;
+        let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
+        let queue = self.queue();
+        let cpu_s = self.tree.processes().iter().filter_map(|&pid| proc::cpu_s(pid)).sum();
+        let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
+        self.journal.record(What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes });
+        if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
+            self.states_at = now;
+            if let Ok(states) = self.diag.states(address.port()) {
+                self.journal.record(What::Tcp { states, listen_overflows: listen_overflows().unwrap_or(0) });
+            }
+        }
+        let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
+        (self.progress)(&counts);
+    }
+
+    /// Begins a phase.
+    pub fn phase(&mut self, phase: crate::event::Phase) {
+        self.journal.record(What::Phase(phase));
+        (self.progress)(&Step::Phase(phase));
+    }
+
+    /// Whether no descriptor call has come for `window`, as far as an observer sees, and every thread of the subject sleeps.
+    pub fn quiet(&self, window: Duration) -> bool {
+        clock::now().saturating_sub(self.live.last_descriptor_call) >= window.as_nanos() as Nanos
+            && self.tree.processes().iter().all(|&pid| proc::asleep(pid))
+    }
+}
+
+/// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue turned away.
+fn listen_overflows() -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/netstat").ok()?;
+    let mut lines = table.lines().filter(|l| l.starts_with("TcpExt:"));
+    let column = lines.next()?.split(' ').position(|name| name == "ListenOverflows")?;
+    lines.next()?.split(' ').nth(column)?.parse().ok()
+}

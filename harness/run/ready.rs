@@ -1,0 +1,219 @@
+//! From exec to rest: finds the listener of the process tree by itself, waits until the tree is steady and quiet, and
+//! names every descriptor. Makes no connection: one would cost a descriptor.
+
+use super::{Error, pump::Pump};
+use crate::event::{Limits, Phase, Pid, What};
+use crate::limits::{chain, inventory};
+use crate::scenario::Process;
+use crate::sys::sock_diag::Listener;
+use crate::sys::{clock, proc};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// How often the tree is looked at until it listens: a look costs about 0.3 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// The shortest time without a descriptor call that counts as rest; a tenth of the start-up time when that is longer.
+const SETTLE_MIN: Duration = Duration::from_millis(10);
+const SETTLE_MAX: Duration = Duration::from_millis(250);
+/// A program that never rests is measured anyway after this, and the report says so.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// A listener of the subject and who holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ready {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// `backlog + 1`.
+    pub capacity: u32,
+    /// Processes that hold it, workers before their master: the process that counts is one that accepts.
+    pub holders: Vec<Pid>,
+}
+
+/// The descriptors of one holder at rest.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    /// The process.
+    pub pid: Pid,
+    /// Its limits now, read back.
+    pub limits: Limits,
+    /// Numbers taken below the soft limit, with those reserved by blocked accepts.
+    pub counted: u64,
+    /// Of these, numbers reserved by threads blocked in accept.
+    pub reserved: u64,
+}
+
+/// Waits until the tree listens and is at rest.
+///
+/// # Errors
+/// It exited, never listened, or listens on several ports and none was chosen; interrupted.
+pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result<(Ready, bool), Error> {
+    let deadline = Duration::from_secs_f64(process.ready_within_s);
+    let mut found = None;
+    let started = clock::now();
+    let mut failed = None;
+    pump.until(deadline, LOOK_EVERY, |pump| {
+        match look(pump, process.port, before) {
+            Ok(ready) => found = ready,
+            Err(error) => failed = Some(error),
+        }
+        found.is_some() || failed.is_some() || pump.tree.gone()
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let Some(ready) = found else { return Err(not_listening(pump, process, deadline)) };
+    pump.listener = Some(ready.address);
+    pump.acceptor = ready.holders[0];
+    let took = Duration::from_nanos(clock::now() - started);
+    settle(pump, process, before, ready, (took / 10).clamp(SETTLE_MIN, SETTLE_MAX))
+}
+
+/// Waits until nothing changes for `window`; records whether that came to be by `Baseline.settled`.
+fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: Ready, window: Duration) -> Result<(Ready, bool), Error> {
+    let mut ready = first;
+    let mut failed = None;
+    let mut since = clock::now();
+    pump.phase(Phase::Baseline);
+    let mut last_count = pump.descriptors();
+    let settled = pump.until(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
+        let count = pump.descriptors();
+        if !pump.quiet(window) || count != last_count {
+            (since, last_count) = (clock::now(), count);
+            return false;
+        }
+        if clock::now() - since < window.as_nanos() as u64 {
+            return false;
+        }
+        // Owners change while daemons fork: only a second look that says the same ends the wait.
+        match look(pump, process.port, before) {
+            Ok(Some(now)) if now == ready => true,
+            Ok(Some(now)) => {
+                pump.acceptor = now.holders[0];
+                pump.listener = Some(now.address);
+                (ready, since) = (now, clock::now());
+                false
+            }
+            Ok(None) => {
+                since = clock::now();
+                pump.tree.gone()
+            }
+            Err(error) => {
+                failed = Some(error);
+                true
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if pump.tree.gone() {
+        return Err(not_listening(pump, process, SETTLE_DEADLINE));
+    }
+    if !settled {
+        let reason = format!("the subject made descriptor calls or ran without a {} ms pause for {} s", window.as_millis(), SETTLE_DEADLINE.as_secs());
+        pump.journal.record(What::Unmeasured { field: "baseline.settled".into(), reason });
+    }
+    Ok((ready, settled))
+}
+
+/// Records the descriptors, and the chain of limits, of each process that may accept.
+///
+/// # Errors
+/// None of them can be read any more.
+pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, requested: Limits, settled: bool) -> Result<Vec<Rest>, Error> {
+    let launched = pump.tree.program();
+    let mut rests = Vec::new();
+    for &pid in &ready.holders {
+        let Ok((soft, hard)) = proc::nofile(pid) else { continue };
+        let links = chain::read(pid, Some(requested), launched);
+        pump.journal.record(What::Chain { process: name.into(), pid, when: Phase::Baseline, links });
+        let inventory = inventory::read(pid)?;
+        let descriptors = proc::descriptors(pid)?;
+        let reserved = descriptors.saturating_sub(inventory.len() as u64);
+        let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
+        pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
+        rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
+    }
+    if rests.is_empty() { Err(Error::NotStarted("the subject exited while its descriptors were counted".into())) } else { Ok(rests) }
+}
+
+/// One look at the tree's listeners. `None`: none yet.
+fn look(pump: &mut Pump, port: Option<u16>, before: &HashSet<u64>) -> Result<Option<Ready>, Error> {
+    let new: Vec<Listener> = pump.diag.listeners()?.into_iter().filter(|l| !before.contains(&l.inode)).collect();
+    if new.is_empty() {
+        return Ok(None);
+    }
+    let inodes: HashSet<u64> = new.iter().map(|l| l.inode).collect();
+    let mut owned: Vec<(Pid, u64)> = Vec::new();
+    for pid in pump.tree.processes() {
+        owned.extend(held_sockets(pid).into_iter().filter(|inode| inodes.contains(inode)).map(|inode| (pid, inode)));
+    }
+    let mut ours: Vec<&Listener> = new.iter().filter(|l| owned.iter().any(|&(_, inode)| inode == l.inode)).collect();
+    if let Some(port) = port {
+        ours.retain(|l| l.address.port() == port);
+    }
+    let ports: std::collections::BTreeSet<u16> = ours.iter().map(|l| l.address.port()).collect();
+    if ports.len() > 1 {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        return Err(Error::NotStarted(format!("it listens on several ports ({}): choose one with --port, or `port` in the scenario", ports.join(", "))));
+    }
+    let Some(listener) = ours.iter().min_by_key(|l| l.address.is_ipv6()) else { return Ok(None) };
+    let inodes: HashSet<u64> = ours.iter().map(|l| l.inode).collect();
+    // The tree lists parents before children: reversed, a worker comes before the master that only holds the listener.
+    let mut holders: Vec<Pid> = owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
+    holders.reverse();
+    holders.dedup();
+    Ok(Some(Ready { address: reachable(listener.address), capacity: listener.backlog + 1, holders }))
+}
+
+/// Inodes of the sockets a process holds; empty when it cannot be read.
+fn held_sockets(pid: Pid) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}
+
+/// The loopback address that reaches a listener bound to every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V6(ip) if !ip.is_unspecified() => ip.into(),
+        IpAddr::V4(ip) if !ip.is_unspecified() => ip.into(),
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        // Bound to [::]: reached over IPv4 unless it is IPv6 only, which a connect tells at once.
+        IpAddr::V6(_) => {
+            let v4 = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port());
+            if v6_only() { Ipv6Addr::LOCALHOST.into() } else { v4.ip() }
+        }
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Whether sockets bound to [::] leave IPv4 alone on this host (ipv6(7), `bindv6only`).
+fn v6_only() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|value| value.trim() == "1")
+}
+
+/// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
+fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Error {
+    let tail = pump.output.as_mut().map(|output| output.finish_tail(pump.tree.gone())).unwrap_or_default();
+    let tail = if tail.is_empty() { String::from("it wrote nothing") } else { format!("its last lines:\n  {}", tail.join("\n  ")) };
+    let _ = pump.turn(Duration::ZERO);
+    if pump.tree.gone() {
+        let status = pump.tree.exited().map_or_else(String::new, |s| format!(" ({s})"));
+        return Error::NotStarted(format!("the program exited before it listened{status}; {tail}"));
+    }
+    let udp = pump.tree.processes().iter().any(|&pid| inventory::read(pid).is_ok_and(|all| all.iter().any(|d| d.kind == "udp")));
+    let why = if udp {
+        "it has UDP sockets only, and a ceiling of connections needs a TCP listener".to_string()
+    } else {
+        match process.port {
+            Some(port) => format!("nothing listened on port {port} within {} s", deadline.as_secs_f64()),
+            None => format!("no TCP listener appeared within {} s", deadline.as_secs_f64()),
+        }
+    };
+    Error::NotStarted(format!("{why}; {tail}"))
+}
