@@ -27,26 +27,45 @@ const WAIT_MAX_S: f64 = 3600.0;
 /// Everything that is wrong with it.
 pub(super) fn plans(text: &str, name: &str, directory: &Path) -> Result<Vec<Plan>, Vec<Problem>> {
     let document = DeTable::parse(text).map_err(|error| vec![not_toml(&error, text)])?;
-    let mut problems = shape::problems(&document);
-    // Each run's document: the scenario's own, then one a variant, with its place in the list of variants.
-    let mut documents = vec![(None, document.clone())];
-    for (index, set) in sets(&document) {
-        let (laid, not_laid) = set::laid(&document, set);
-        problems.extend(not_laid);
-        problems.extend(shape::problems(&laid));
-        documents.push((Some(index), laid));
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let mut plans = Vec::new();
-    for (variant, document) in documents {
-        match File::deserialize(Deserializer::from(document)) {
-            Ok(file) => plans.push(plan(&file, variant.map(|index| &file.variant[index]), name, directory, &mut problems)),
-            Err(error) => problems.push(not_toml(&error, text)),
+    refused(shape::problems(&document))?;
+    let base = read(document.clone(), text)?;
+    let mut problems = Vec::new();
+    let mut plans = vec![plan(&base, None, name, directory, &mut problems)];
+    let own_text = ..first_variant(&document);
+    for (raw, set) in base.variant.iter().zip(sets(&document)) {
+        let mut wrong = Vec::new();
+        match varied(&document, set, text) {
+            Ok(file) => plans.push(plan(&file, Some(raw), name, directory, &mut wrong)),
+            Err(found) => wrong = found,
         }
+        wrong.retain(|problem| !problems.contains(problem));
+        problems.extend(wrong.into_iter().map(|problem| match own_text.contains(&problem.at().0) {
+            true => problem.in_variant(raw.name.get_ref()),
+            false => problem,
+        }));
     }
-    if problems.is_empty() { Ok(plans) } else { Err(problems) }
+    refused(problems).map(|()| plans)
+}
+
+fn refused(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn read(document: Spanned<DeTable<'_>>, text: &str) -> Result<File, Vec<Problem>> {
+    File::deserialize(Deserializer::from(document)).map_err(|error| vec![not_toml(&error, text)])
+}
+
+/// The scenario with a variant's `set` laid over it.
+fn varied<'i>(document: &Spanned<DeTable<'i>>, set: Option<&DeTable<'i>>, text: &str) -> Result<File, Vec<Problem>> {
+    let (laid, mut problems) = set::laid(document, set);
+    problems.extend(shape::problems(&laid));
+    refused(problems)?;
+    read(laid, text)
+}
+
+/// Where the variants begin in the text, in bytes: what stands before is the scenario's own.
+fn first_variant(document: &Spanned<DeTable<'_>>) -> usize {
+    document.get_ref().keys().find(|key| key.get_ref() == "variant").map_or(usize::MAX, |key| key.span().start)
 }
 
 /// A fault that the TOML parser, or serde, found.
@@ -55,15 +74,11 @@ fn not_toml(error: &toml::de::Error, text: &str) -> Problem {
     Problem::new(at.start.min(text.len())..at.end.min(text.len()), error.message(), "here")
 }
 
-/// Every variant's place in the list and its `set`. What is no table is left out: `shape` has said so.
-fn sets<'d, 'i>(document: &'d Spanned<DeTable<'i>>) -> impl Iterator<Item = (usize, Option<&'d DeTable<'i>>)> {
+/// The `set` of every variant, in their order.
+fn sets<'d, 'i>(document: &'d Spanned<DeTable<'i>>) -> impl Iterator<Item = Option<&'d DeTable<'i>>> {
     let variants = document.get_ref().get("variant").and_then(|variants| variants.get_ref().as_array());
-    variants.into_iter().flat_map(|variants| variants.iter()).enumerate().filter_map(|(index, variant)| {
-        match variant.get_ref().as_table()?.get("set") {
-            None => Some((index, None)),
-            Some(set) => Some((index, Some(set.get_ref().as_table()?))),
-        }
-    })
+    let tables = variants.into_iter().flat_map(|variants| variants.iter()).map(|variant| variant.get_ref().as_table());
+    tables.map(|variant| variant?.get("set")?.get_ref().as_table())
 }
 
 /// One run. Where something is wrong the problem is reported and a stand-in used, so that the rest is checked too.

@@ -72,6 +72,12 @@ impl Problem {
         self
     }
 
+    /// Says which variant it is wrong in, for what is wrong only together with what that one sets.
+    pub(super) fn in_variant(mut self, name: &str) -> Self {
+        self.message = format!("variant {name:?}: {}", self.message);
+        self
+    }
+
     /// Byte offset into the text and length.
     pub fn at(&self) -> (usize, usize) {
         (self.at.offset(), self.at.len())
@@ -93,7 +99,7 @@ pub(super) fn nearest<'a>(word: &str, accepted: impl IntoIterator<Item = &'a str
     // unrelated words apart.
     accepted
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), candidate), candidate))
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)

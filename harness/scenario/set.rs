@@ -2,6 +2,7 @@
 //! spans, so that whatever is wrong with them is shown where the variant wrote it.
 
 use super::problem::{Problem, nearest};
+use super::shape::in_toml;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -41,8 +42,8 @@ fn replace<'i>(root: &mut DeTable<'i>, path: &Spanned<DeString<'i>>, value: &Spa
         match table.get_mut(*segment).map(Spanned::get_mut) {
             Some(DeValue::Table(below)) => table = below,
             Some(other) => {
-                let kind = other.type_str();
-                return problem(format!("`{here}` is no table to set something in"), format!("it is written as {kind}: set `{here}`"));
+                let kind = in_toml(other.type_str());
+                return problem(format!("`{here}` is no table to set something in"), format!("it is {kind}: set `{here}`"));
             }
             None => {
                 let near = nearest(segment, keys.iter().map(String::as_str));

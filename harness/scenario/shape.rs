@@ -51,19 +51,25 @@ fn branches(schema: &'static Value) -> Vec<&'static Value> {
 fn value(value: &Spanned<DeValue<'_>>, place: &Place, schema: &'static Value, found: &mut Vec<Problem>) {
     let kind = value.get_ref().type_str();
     let all = branches(schema);
-    // A branch without a type (`true`) takes anything: the values of `set`.
-    let fitting: Vec<_> = all.iter().copied().filter(|branch| branch["type"].as_str().is_none_or(|t| takes(t, kind))).collect();
+    // A branch without a type (`true`) takes anything: the values of `set`, read where they are laid.
+    if all.iter().any(|branch| branch.get("type").is_none()) {
+        return;
+    }
+    let fitting: Vec<_> = all.iter().copied().filter(|branch| branch["type"].as_str().is_some_and(|t| takes(t, kind))).collect();
     if fitting.is_empty() {
         let mut wanted: Vec<_> = all.iter().filter_map(|branch| branch["type"].as_str()).map(in_toml).collect();
         wanted.dedup();
         let wanted = wanted.join(" or ");
         let at = if kind == "table" { place.at.clone() } else { value.span() };
-        found.push(Problem::new(at, format!("{} wants {wanted}, not {}", place.shown(), in_toml(kind)), format!("wanted {wanted}")));
+        let problem = Problem::new(at, format!("{} wants {wanted}, not {}", place.shown(), in_toml(kind)), format!("wanted {wanted}"));
+        found.push(explained(problem, place, schema));
         return;
     }
     match value.get_ref() {
         DeValue::String(text) => string(text, value.span(), place, &fitting, found),
-        DeValue::Integer(_) | DeValue::Float(_) => number(value, place, &fitting, found),
+        DeValue::Integer(_) | DeValue::Float(_) => {
+            found.extend(number(value, place, &fitting).map(|problem| explained(problem, place, schema)))
+        }
         DeValue::Array(items) => {
             for (item, schema) in items.iter().flat_map(|item| fitting[0].get("items").map(|schema| (item, schema))) {
                 self::value(item, &Place { path: place.path.clone(), at: item.span() }, schema, found);
@@ -84,7 +90,7 @@ fn takes(schema_type: &str, kind: &str) -> bool {
 }
 
 /// A type in TOML's words, with its article.
-fn in_toml(kind: &str) -> &'static str {
+pub(super) fn in_toml(kind: &str) -> &'static str {
     match kind {
         "string" => "a string",
         "integer" => "an integer",
@@ -110,27 +116,34 @@ fn string(text: &str, at: Range<usize>, place: &Place, fitting: &[&'static Value
     }
 }
 
-fn number(value: &Spanned<DeValue<'_>>, place: &Place, fitting: &[&'static Value], found: &mut Vec<Problem>) {
+fn number(value: &Spanned<DeValue<'_>>, place: &Place, fitting: &[&'static Value]) -> Option<Problem> {
     let written = match value.get_ref() {
-        DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix()).map(|n| n as f64).unwrap_or(f64::INFINITY),
+        DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix()).map_or(f64::INFINITY, |n| n as f64),
         DeValue::Float(float) => float.as_str().parse().unwrap_or(f64::NAN),
-        _ => return,
+        _ => return None,
     };
-    let least = fitting.iter().find_map(|branch| branch["minimum"].as_f64());
-    let most = fitting.iter().find_map(|branch| branch["maximum"].as_f64()).or(fitting.iter().find_map(|branch| {
-        match branch["format"].as_str()? {
-            "uint32" => Some(f64::from(u32::MAX)),
-            // TOML's integers are 64-bit signed.
-            "uint64" | "int64" => Some(i64::MAX as f64),
-            _ => None,
-        }
-    }));
-    let mut outside = |label: String| found.push(Problem::new(value.span(), format!("{} is out of range", place.shown()), label));
-    match (least, most) {
-        (Some(least), _) if written < least => outside(format!("must be at least {least}")),
-        (_, Some(most)) if written > most => outside(format!("must be at most {most}")),
-        _ if !written.is_finite() => outside("must be a finite number".into()),
-        _ => {}
+    let least = fitting.iter().find_map(|branch| branch["minimum"].as_f64()).unwrap_or(f64::MIN);
+    // schemars gives no maximum for the types of 32 and 64 bits; TOML's own integers have 64, one of them the sign.
+    let most = fitting.iter().find_map(|branch| match branch["format"].as_str() {
+        _ if branch["maximum"].is_number() => branch["maximum"].as_f64(),
+        Some("uint32") => Some(f64::from(u32::MAX)),
+        Some("uint64" | "int64") => Some(i64::MAX as f64),
+        _ => None,
+    });
+    let label = match most.unwrap_or(f64::MAX) {
+        _ if written < least => format!("must be at least {least}"),
+        most if written > most => format!("must be at most {most}"),
+        _ if written.is_nan() => "must be a number".into(),
+        _ => return None,
+    };
+    Some(Problem::new(value.span(), format!("{} is out of range", place.shown()), label))
+}
+
+/// The problem with what the schema says of the key, if it says anything.
+fn explained(problem: Problem, place: &Place, schema: &Value) -> Problem {
+    match (place.path.rsplit('.').next(), schema["description"].as_str()) {
+        (Some(key), Some(about)) => problem.help(format!("`{key}`: {}", about.replace('\n', " "))),
+        _ => problem,
     }
 }
 
@@ -159,9 +172,9 @@ fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found
     }
     for missing in fitting[0]["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !entries.keys().any(|key| key.get_ref() == missing) {
-            let about = fitting[0]["properties"][missing]["description"].as_str().unwrap_or_default().replace('\n', " ");
             let message = format!("{} has no `{missing}`", place.shown());
-            found.push(Problem::new(place.at.clone(), message, format!("`{missing}` is missing")).help(format!("`{missing}`: {about}")));
+            let problem = Problem::new(place.at.clone(), message, format!("`{missing}` is missing"));
+            found.push(explained(problem, &place.below(missing, 0..0), &fitting[0]["properties"][missing]));
         }
     }
 }
