@@ -253,6 +253,33 @@ fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
     assert_eq!(obstacles.len(), 2);
 }
 
+#[test]
+fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
+    use lastfd::cli::{Exit, check};
+    let check = |path: &Path| check::run(&check::Args { paths: vec![path.to_owned()] }).map_err(|failure| (failure.exit, failure.message));
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(check(folder.path()).unwrap_err().0, Exit::NothingSelected);
+    assert_eq!(check(&folder.path().join("absent")).unwrap_err().0, Exit::NothingSelected);
+    std::fs::write(folder.path().join("scenario.toml"), GOOD).unwrap();
+    assert_eq!(check(folder.path()), Ok(Exit::Met), "a missing program is no fault of the file");
+    std::fs::write(folder.path().join("scenario.toml"), with("\"spin\"", "\"spinn\"")).unwrap();
+    let (exit, message) = check(folder.path()).unwrap_err();
+    assert_eq!(exit, Exit::Invalid);
+    assert!(message.contains("scenario.toml:23:10") && message.contains("did you mean `spin`?"), "{message}");
+}
+
+#[test]
+fn nesting_without_end_is_an_error_and_no_stack_overflow() {
+    let deep = 100_000;
+    let dotted = format!("{}a = 1", "a.".repeat(deep));
+    let set = GOOD.replace("\"processes.server.launcher\" = \"exec\"", &format!("\"processes.{}a\" = 1", "a.".repeat(deep)));
+    for text in
+        [format!("a = {}", "[".repeat(deep)), format!("a = {}", "{a=".repeat(deep)), format!("[{}a]", "a.".repeat(deep)), dotted, set]
+    {
+        assert!(parse(&text).is_err());
+    }
+}
+
 /// The good scenario with a slice of it taken out, doubled, or replaced by something else of the language.
 fn mangled() -> impl Strategy<Value = String> {
     let fragment = prop_oneof![

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(all, [below("a/x.scenario.toml"), below("b/extra.scenario.toml"), below("b/scenario.toml")]);
         assert_eq!(discover(&[below("b"), below("b/scenario.toml")]).unwrap(), [below("b/scenario.toml")]);
         assert_eq!(discover(&[below("a/notes.toml")]).unwrap(), [below("a/notes.toml")]);
-        assert!(matches!(discover(&[below("bb")]), Err(DiscoverError::Missing { near: None, .. })));
+        assert!(matches!(discover(&[below("zzz")]), Err(DiscoverError::Missing { near: None, .. })));
         std::fs::create_dir(below("empty")).unwrap();
         assert!(matches!(discover(&[below("empty")]), Err(DiscoverError::Empty { .. })));
         match discover(&[below("emty")]) {

@@ -6,8 +6,8 @@ use std::ops::Range;
 /// The identifiers a formula may use, in the order of [`Values`].
 pub const IDENTIFIERS: [&str; 3] = ["soft", "hard", "baseline"];
 
-/// Parentheses and signs may nest this deep: a bound on the parser's recursion, far above what anyone writes.
-const DEPTH_MAX: u32 = 64;
+/// Operands and parentheses of one formula: a bound on the recursion over its tree, far above what anyone writes.
+const OPERANDS_MAX: u32 = 64;
 
 /// A parsed formula.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,10 +52,10 @@ pub enum FormulaError {
         /// Where it would.
         at: Range<usize>,
     },
-    /// Nested deeper than anyone writes.
-    #[error("nested more than {DEPTH_MAX} deep")]
-    Depth {
-        /// The first that is too deep.
+    /// Longer than anyone writes.
+    #[error("more than {OPERANDS_MAX} operands and parentheses")]
+    Long {
+        /// The first that is too much.
         at: Range<usize>,
     },
 }
@@ -64,7 +64,7 @@ impl FormulaError {
     /// The place in the formula, in bytes.
     pub fn at(&self) -> Range<usize> {
         match self {
-            FormulaError::Identifier { at, .. } | FormulaError::Wanted { at, .. } | FormulaError::Depth { at } => at.clone(),
+            FormulaError::Identifier { at, .. } | FormulaError::Wanted { at, .. } | FormulaError::Long { at } => at.clone(),
         }
     }
 }
@@ -74,8 +74,8 @@ impl FormulaError {
 /// # Errors
 /// See [`FormulaError`].
 pub fn parse(text: &str) -> Result<Formula, FormulaError> {
-    let mut parser = Parser { text, at: 0 };
-    let node = parser.sum(0)?;
+    let mut parser = Parser { text, at: 0, operands: 0 };
+    let node = parser.sum()?;
     match parser.peek() {
         None => Ok(Formula(node)),
         Some(_) => Err(parser.wanted("an operator (`+ - * /`) or the end")),
@@ -85,7 +85,7 @@ pub fn parse(text: &str) -> Result<Formula, FormulaError> {
 impl Formula {
     /// The exact value; `None` when it is not a number (a division by zero).
     pub fn evaluate(&self, values: Values) -> Option<f64> {
-        self.0.evaluate(values).is_finite().then(|| self.0.evaluate(values))
+        Some(self.0.evaluate(values)).filter(|value| value.is_finite())
     }
 
     /// The value as a count of connections: rounded down, for no fraction of a connection is accepted; `None` when it is
@@ -112,6 +112,7 @@ impl Node {
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    operands: u32,
 }
 
 impl Parser<'_> {
@@ -132,37 +133,38 @@ impl Parser<'_> {
         Some(found)
     }
 
-    fn sum(&mut self, depth: u32) -> Result<Node, FormulaError> {
-        let mut left = self.product(depth)?;
+    fn sum(&mut self) -> Result<Node, FormulaError> {
+        let mut left = self.product()?;
         while let Some(operator) = self.operator(['+', '-']) {
-            left = Node::Operation(operator, Box::new(left), Box::new(self.product(depth)?));
+            left = Node::Operation(operator, Box::new(left), Box::new(self.product()?));
         }
         Ok(left)
     }
 
-    fn product(&mut self, depth: u32) -> Result<Node, FormulaError> {
-        let mut left = self.operand(depth)?;
+    fn product(&mut self) -> Result<Node, FormulaError> {
+        let mut left = self.operand()?;
         while let Some(operator) = self.operator(['*', '/']) {
-            left = Node::Operation(operator, Box::new(left), Box::new(self.operand(depth)?));
+            left = Node::Operation(operator, Box::new(left), Box::new(self.operand()?));
         }
         Ok(left)
     }
 
-    fn operand(&mut self, depth: u32) -> Result<Node, FormulaError> {
+    fn operand(&mut self) -> Result<Node, FormulaError> {
         const OPERAND: &str = "a number, `soft`, `hard`, `baseline` or `(`";
         let first = self.peek().ok_or(FormulaError::Wanted { wanted: OPERAND, at: self.at..self.at })?;
-        if depth > DEPTH_MAX {
-            return Err(FormulaError::Depth { at: self.at..self.at + first.len_utf8() });
+        self.operands += 1;
+        if self.operands > OPERANDS_MAX {
+            return Err(FormulaError::Long { at: self.at..self.at + first.len_utf8() });
         }
         match first {
             '(' => {
                 self.at += 1;
-                let inner = self.sum(depth + 1)?;
+                let inner = self.sum()?;
                 self.operator([')', ')']).map(|_| inner).ok_or_else(|| self.wanted("`)`"))
             }
             '-' => {
                 self.at += 1;
-                Ok(Node::Negated(Box::new(self.operand(depth + 1)?)))
+                Ok(Node::Negated(Box::new(self.operand()?)))
             }
             c if c.is_ascii_digit() || c.is_alphabetic() => self.word(),
             _ => Err(self.wanted(OPERAND)),
@@ -223,8 +225,9 @@ mod tests {
         assert_eq!(parse("soft baseline").unwrap_err().at(), 5..6);
         assert_eq!(parse("(soft - 1").unwrap_err().at(), 9..9);
         assert!(parse("").is_err() && parse("1e3").is_ok() && parse("1.2.3").is_err() && parse("inf").is_err());
-        assert!(matches!(parse(&"(".repeat(100_000)), Err(FormulaError::Depth { .. })));
-        assert!(matches!(parse(&"-".repeat(100_000)), Err(FormulaError::Depth { .. })));
+        assert!(matches!(parse(&format!("1{}", "+1".repeat(100_000))), Err(FormulaError::Long { .. })));
+        assert!(matches!(parse(&"(".repeat(100_000)), Err(FormulaError::Long { .. })));
+        assert!(matches!(parse(&"-".repeat(100_000)), Err(FormulaError::Long { .. })));
     }
 
     proptest! {

@@ -27,6 +27,7 @@ pub const POLICIES: [&str; 11] = [
 /// A scenario of lastfd: what to start, how to load it, what must be observed, and variants of it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "lastfd scenario")]
 pub(super) struct File {
     /// What the run is to show, in a sentence.
     #[schemars(with = "String")]
@@ -55,6 +56,7 @@ pub(super) struct File {
 /// A process: either `command` or `serve`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Process")]
 pub(super) struct RawProcess {
     /// Program and arguments, run in the scenario's folder. `{port}` stands for the port, `{scratch}` for an empty
     /// directory that is removed after the run.
@@ -89,6 +91,7 @@ pub(super) struct RawProcess {
 /// A launcher: its name, or a table of its options.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "Launcher")]
 pub(super) enum RawLauncher {
     Name(LauncherName),
     Table(LauncherTable),
@@ -123,6 +126,7 @@ pub(super) enum LauncherTable {
 /// A workload: what each client does, and to whom.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Workload")]
 pub(super) enum RawWorkload {
     /// Connects and holds; asks nothing.
     Tcp(Load),
@@ -158,6 +162,7 @@ pub(super) struct Load {
 /// What must be observed; what is left out is not judged.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Expect")]
 pub(super) struct RawExpect {
     /// Limits in force in the process that accepts, read back from it.
     #[schemars(with = "Option<ExpectLimits>")]
@@ -183,6 +188,7 @@ pub(super) struct RawExpect {
 /// An expected ceiling as written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "Ceiling")]
 pub(super) enum RawCeiling {
     Exactly(u64),
     Range(RawRange),
@@ -192,6 +198,7 @@ pub(super) enum RawCeiling {
 /// From the first to the last, both included.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Range")]
 pub(super) struct RawRange {
     /// The least.
     pub from: u64,
@@ -202,6 +209,7 @@ pub(super) struct RawRange {
 /// The same scenario with something changed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Variant")]
 pub(super) struct RawVariant {
     /// Its name, one of its own.
     #[schemars(with = "String")]
