@@ -245,7 +245,9 @@ fn the_committed_schema_is_the_one_of_the_code() {
 
 #[test]
 fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
-    let text = with("hard = 4096", "hard = 9000000000").replace("[\"./server\", \"supervisord\"]", "[\"sh\", \"no-such-program\"]");
+    let text = with("hard = 4096", "hard = 9000000000")
+        .replace("launcher.supervisord = { minfds = 1024 }", "")
+        .replace("[\"./server\", \"supervisord\"]", "[\"sh\", \"no-such-program\"]");
     let plans = parse(&text).unwrap();
     let obstacles = scenario::preflight(&plans[0]);
     assert!(matches!(&obstacles[0], Obstacle::Missing { requirement, .. } if requirement == "no-such-program"), "{obstacles:?}");

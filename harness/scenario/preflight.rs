@@ -1,7 +1,7 @@
 //! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is skipped) and limits
 //! above the harness's own (it is inconclusive).
 
-use super::model::{Plan, Process};
+use super::model::{Launcher, Plan, Process};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use rustix::thread::{CapabilitySet, capabilities};
@@ -48,10 +48,21 @@ pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
 }
 
 fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Item = Obstacle> {
-    process.requires.iter().filter_map(move |requirement| {
+    // A real launcher is required whether or not the scenario says so.
+    let launcher = launcher_program(&process.launcher).filter(|program| !process.requires.iter().any(|r| r == program));
+    process.requires.iter().map(String::as_str).chain(launcher).filter_map(move |requirement| {
         let why = look_for(requirement, directory).err()?;
-        Some(Obstacle::Missing { process: name.to_owned(), requirement: requirement.clone(), why })
+        Some(Obstacle::Missing { process: name.to_owned(), requirement: requirement.to_owned(), why })
     })
+}
+
+/// The program of a launcher that is not bundled.
+fn launcher_program(launcher: &Launcher) -> Option<&'static str> {
+    match launcher {
+        Launcher::Nohup => Some("nohup"),
+        Launcher::Supervisord(_) => Some("supervisord"),
+        Launcher::Exec | Launcher::NohupLike | Launcher::SupervisorLike(_) => None,
+    }
 }
 
 /// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above `fs.nr_open`.
@@ -78,7 +89,7 @@ fn look_for(requirement: &str, directory: &Path) -> Result<(), String> {
 
 fn find(program: &str, directory: &Path) -> Result<(), String> {
     if program.contains('/') {
-        let file = directory.join(program);
+        let file = directory.join(program.strip_prefix("./").unwrap_or(program));
         return if file.exists() { Ok(()) } else { Err(format!("no file {}", file.display())) };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
