@@ -1,5 +1,39 @@
-//! Scenario files: TOML text → raw (with spans) → checked → one [`Plan`] per variant. Starts nothing.
+//! Scenario files: TOML text → raw (with spans) → checked → one [`Plan`] per run, the scenario as written first and then its
+//! variants. It reads files and asks what this machine has; it never starts a process of a scenario.
 
+mod check;
+mod discover;
+pub mod formula;
 pub mod model;
+mod preflight;
+mod problem;
+mod raw;
+mod set;
+mod shape;
 
+pub use discover::{DiscoverError, discover, name_of};
 pub use model::*;
+pub use preflight::{Obstacle, preflight};
+pub use problem::{Invalid, LoadError, Problem};
+pub use raw::{POLICIES, schema};
+
+use std::path::Path;
+
+/// Reads one scenario file and expands it: the run as written first, then one run a variant.
+///
+/// # Errors
+/// The file cannot be read, or is not a scenario: then every fault that was found, each with its place.
+pub fn load(path: &Path) -> Result<Vec<Plan>, LoadError> {
+    let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(parse(&text, &path.display().to_string(), &name_of(path), directory)?)
+}
+
+/// Expands the text of a scenario; `shown` is the file's name in errors, `name` the scenario's, `directory` the place that
+/// relative paths of its commands start from.
+///
+/// # Errors
+/// Every fault that was found, each with its place in the text.
+pub fn parse(text: &str, shown: &str, name: &str, directory: &Path) -> Result<Vec<Plan>, Invalid> {
+    check::plans(text, name, directory).map_err(|problems| Invalid::new(shown, text, problems))
+}

@@ -76,17 +76,23 @@ pub enum Serve {
     Grpc(ServeOptions),
 }
 
+/// What a bundled server can be told to do when accept fails.
+pub const ACCEPT_POLICIES: [&str; 6] = ["spin", "spin-log", "fixed-delay", "backoff", "reserve-fd", "exit"];
+
 /// Options of a bundled server. Absent: the server's own default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServeOptions {
     /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Of `listen(2)`.
     pub backlog: Option<u32>,
     /// Threads blocked in accept.
+    #[schemars(range(min = 1))]
     pub threads: Option<u32>,
     /// Forked workers that share the listener.
+    #[schemars(range(min = 1))]
     pub workers: Option<u32>,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.
     pub baseline: Option<u32>,
@@ -119,8 +125,10 @@ pub struct Supervisor {
     /// How often a start may fail in a row.
     pub startretries: u32,
     /// `TERM`, `INT`, `QUIT` …
+    #[schemars(extend("enum" = ["TERM", "HUP", "INT", "QUIT", "KILL", "USR1", "USR2"]))]
     pub stopsignal: String,
     /// Time from the stop signal to KILL, seconds.
+    #[schemars(range(min = 0))]
     pub stopwaitsecs: f64,
 }
 
@@ -210,9 +218,10 @@ pub enum Ceiling {
 #[serde(deny_unknown_fields)]
 pub struct FirstFailure {
     /// Its name, as in section 2 of the manual.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("enum" = Call::ALL))]
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
+    #[schemars(extend("enum" = ["EMFILE", "ENFILE"]))]
     pub errno: String,
 }
 

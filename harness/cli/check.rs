@@ -1,0 +1,83 @@
+//! `lastfd check`: parses scenarios and asks whether this machine can run them. It starts nothing.
+
+use super::{Exit, Failure, Outcome};
+use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Parse scenarios and see what this machine lacks for them; starts nothing.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Scenario files or folders [default: scenarios/].
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Prints one line a run. All files are read, also after one that is not valid.
+///
+/// # Errors
+/// No scenario there: [`Exit::NothingSelected`]. One that is not valid: [`Exit::Invalid`], with every fault of every file.
+pub fn run(args: &Args) -> Outcome {
+    let (mut faults, mut invalid) = (Vec::new(), 0);
+    for path in discovered(&args.paths)? {
+        match scenario::load(&path) {
+            Ok(plans) => plans.iter().for_each(|plan| anstream::println!("{}", line(plan))),
+            Err(error) => {
+                invalid += 1;
+                anstream::println!("invalid  {}", scenario::name_of(&path));
+                faults.push(rendered(&error));
+            }
+        }
+    }
+    if invalid == 0 { Ok(Exit::Met) } else { Err(Failure::new(Exit::Invalid, faults.join("\n"))) }
+}
+
+/// `ready`, `skip` or `cannot`, the run, and why.
+fn line(plan: &Plan) -> String {
+    let obstacles = scenario::preflight(plan);
+    let state = match obstacles.as_slice() {
+        [] => "ready",
+        some if some.iter().any(|obstacle| matches!(obstacle, Obstacle::Missing { .. })) => "skip",
+        _ => "cannot",
+    };
+    let reasons: String = obstacles.iter().map(|obstacle| format!("\n         {obstacle}")).collect();
+    format!("{state:<8} {}{reasons}", name(plan))
+}
+
+/// A run's name: `SCENARIO` or `SCENARIO / VARIANT`.
+pub fn name(plan: &Plan) -> String {
+    match &plan.variant {
+        Some(variant) => format!("{} / {variant}", plan.scenario),
+        None => plan.scenario.clone(),
+    }
+}
+
+/// The files that a command line means.
+///
+/// # Errors
+/// [`Exit::NothingSelected`] when there are none.
+pub fn discovered(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    scenario::discover(paths).map_err(|error| match error {
+        DiscoverError::Io { .. } => Failure::new(Exit::Invalid, error),
+        DiscoverError::Missing { .. } | DiscoverError::Empty { .. } => Failure::new(Exit::NothingSelected, error),
+    })
+}
+
+/// The plans of one file.
+///
+/// # Errors
+/// [`Exit::Invalid`], with every fault of the file.
+pub fn loaded(path: &Path) -> Result<Vec<Plan>, Failure> {
+    scenario::load(path).map_err(|error| Failure::new(Exit::Invalid, rendered(&error)))
+}
+
+/// An error as standard error shows it: in colours only to a terminal.
+fn rendered(error: &LoadError) -> String {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false).render_report(&mut text, error);
+    text
+}

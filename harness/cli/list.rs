@@ -1,0 +1,81 @@
+//! `lastfd list`: the scenarios that are there, their variants, what they claim and what they need. It starts nothing.
+
+use super::check::{discovered, loaded};
+use super::{Exit, Outcome};
+use crate::scenario::Plan;
+use std::path::PathBuf;
+
+/// Show scenarios and their variants: what each claims and requires.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Scenario files or folders [default: scenarios/].
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Prints the scenarios, each with its variants below it.
+///
+/// # Errors
+/// No scenario there: `Exit::NothingSelected`. The first that is not valid: `Exit::Invalid`.
+pub fn run(args: &Args) -> Outcome {
+    for path in discovered(&args.paths)? {
+        anstream::print!("{}", shown(&loaded(&path)?));
+    }
+    Ok(Exit::Met)
+}
+
+/// One scenario: name and claim, what it requires, then one line a variant with what is its own.
+fn shown(plans: &[Plan]) -> String {
+    let mut text = String::new();
+    let mut base: Option<&Plan> = None;
+    for plan in plans {
+        let claim_is_own = base.is_none_or(|base| base.claim != plan.claim);
+        let requires: Vec<String> = requires(plan).into_iter().filter(|r| base.is_none_or(|base| !requires_of(base, r))).collect();
+        let (indent, name) = match &plan.variant {
+            None => ("", &plan.scenario),
+            Some(variant) => ("    ", variant),
+        };
+        text += &match claim_is_own {
+            true => format!("{indent}{name}: {}\n", plan.claim),
+            false => format!("{indent}{name}\n"),
+        };
+        if !requires.is_empty() {
+            text += &format!("{indent}    requires {}\n", requires.join(", "));
+        }
+        base.get_or_insert(plan);
+    }
+    text
+}
+
+fn requires(plan: &Plan) -> std::collections::BTreeSet<String> {
+    plan.processes.values().flat_map(|process| process.requires.iter().cloned()).collect()
+}
+
+fn requires_of(plan: &Plan, requirement: &str) -> bool {
+    plan.processes.values().any(|process| process.requires.iter().any(|r| r == requirement))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_shows_only_what_is_its_own() {
+        let text = r#"
+            claim = "stops at 52"
+            [processes.server]
+            command = ["./server"]
+            limits = { soft = 64, hard = 64 }
+            requires = ["./server"]
+            [[variant]]
+            name = "same"
+            [[variant]]
+            name = "supervised"
+            claim = "stops later"
+            requires = ["./server", "supervisord"]
+        "#;
+        let plans = crate::scenario::parse(text, "x.toml", "push", std::path::Path::new(".")).unwrap();
+        let wanted = "push: stops at 52\n    requires ./server\n    same\n    supervised: stops later\n        requires supervisord\n";
+        assert_eq!(shown(&plans), wanted);
+    }
+}

@@ -1,0 +1,345 @@
+//! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean together, and fill in
+//! every default. Pure: it asks nothing of the machine.
+
+use super::formula::{self, FormulaError, IDENTIFIERS};
+use super::model::*;
+use super::problem::{Problem, nearest, unknown};
+use super::raw::{File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawVariant, RawWorkload};
+use super::{set, shape};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer};
+
+/// Longest time that saturation is watched when a scenario names none, seconds (contract.md, `--hold`).
+const HOLD_DEFAULT_S: f64 = 5.0;
+/// Longest time until a process listens when a scenario names none, seconds.
+const READY_WITHIN_DEFAULT_S: f64 = 10.0;
+/// Time from TERM to KILL when a scenario names none, seconds.
+const GRACE_DEFAULT_S: f64 = 2.0;
+/// No wait of a run is longer, seconds: a bound on everything.
+const WAIT_MAX_S: f64 = 3600.0;
+
+/// The plans of a scenario: as written first, then its variants in their order.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn plans(text: &str, name: &str, directory: &Path) -> Result<Vec<Plan>, Vec<Problem>> {
+    let document = DeTable::parse(text).map_err(|error| vec![not_toml(&error, text)])?;
+    refused(shape::problems(&document))?;
+    let base = read(document.clone(), text)?;
+    let mut problems = Vec::new();
+    let mut plans = vec![plan(&base, None, name, directory, &mut problems)];
+    let own_text = ..first_variant(&document);
+    for (raw, set) in base.variant.iter().zip(sets(&document)) {
+        let mut wrong = Vec::new();
+        match varied(&document, set, text) {
+            Ok(file) => plans.push(plan(&file, Some(raw), name, directory, &mut wrong)),
+            Err(found) => wrong = found,
+        }
+        wrong.retain(|problem| !problems.contains(problem));
+        problems.extend(wrong.into_iter().map(|problem| match own_text.contains(&problem.at().0) {
+            true => problem.in_variant(raw.name.get_ref()),
+            false => problem,
+        }));
+    }
+    refused(problems).map(|()| plans)
+}
+
+fn refused(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn read(document: Spanned<DeTable<'_>>, text: &str) -> Result<File, Vec<Problem>> {
+    File::deserialize(Deserializer::from(document)).map_err(|error| vec![not_toml(&error, text)])
+}
+
+/// The scenario with a variant's `set` laid over it.
+fn varied<'i>(document: &Spanned<DeTable<'i>>, set: Option<&DeTable<'i>>, text: &str) -> Result<File, Vec<Problem>> {
+    let (laid, mut problems) = set::laid(document, set);
+    problems.extend(shape::problems(&laid));
+    refused(problems)?;
+    read(laid, text)
+}
+
+/// Where the variants begin in the text, in bytes: what stands before is the scenario's own.
+fn first_variant(document: &Spanned<DeTable<'_>>) -> usize {
+    document.get_ref().keys().find(|key| key.get_ref() == "variant").map_or(usize::MAX, |key| key.span().start)
+}
+
+/// A fault that the TOML parser, or serde, found.
+fn not_toml(error: &toml::de::Error, text: &str) -> Problem {
+    let at = error.span().unwrap_or(0..0);
+    Problem::new(at.start.min(text.len())..at.end.min(text.len()), error.message(), "here")
+}
+
+/// The `set` of every variant, in their order.
+fn sets<'d, 'i>(document: &'d Spanned<DeTable<'i>>) -> impl Iterator<Item = Option<&'d DeTable<'i>>> {
+    let variants = document.get_ref().get("variant").and_then(|variants| variants.get_ref().as_array());
+    let tables = variants.into_iter().flat_map(|variants| variants.iter()).map(|variant| variant.get_ref().as_table());
+    tables.map(|variant| variant?.get("set")?.get_ref().as_table())
+}
+
+/// One run. Where something is wrong the problem is reported and a stand-in used, so that the rest is checked too.
+fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path, problems: &mut Vec<Problem>) -> Plan {
+    let names: Vec<&str> = file.processes.keys().map(|name| name.get_ref().as_str()).collect();
+    let subject = subject(file, &names, problems);
+    let mut processes: BTreeMap<String, Process> =
+        file.processes.iter().map(|(name, raw)| (name.get_ref().clone(), process(name, raw, problems))).collect();
+    if let (Some(variant), Some(process)) = (variant, processes.get_mut(&subject)) {
+        process.requires.extend(variant.requires.iter().filter(|r| !file.processes[subject.as_str()].requires.contains(r)).cloned());
+    }
+    let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
+    if let Some(variant) = variant {
+        check_name(variant, file, problems);
+    }
+    let own_claim = variant.and_then(|variant| variant.claim.clone());
+    Plan {
+        scenario: name.to_owned(),
+        variant: variant.map(|variant| variant.name.get_ref().clone()),
+        claim: own_claim.unwrap_or_else(|| file.claim.get_ref().clone()),
+        subject,
+        processes,
+        workloads,
+        expect: expect(&merged(&file.expect, variant.map(|variant| &variant.expect)), problems),
+        hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
+        directory: directory.to_owned(),
+    }
+}
+
+fn subject(file: &File, names: &[&str], problems: &mut Vec<Problem>) -> String {
+    match (&file.subject, names) {
+        (Some(subject), _) => {
+            if !names.contains(&subject.get_ref().as_str()) {
+                problems.push(no_process(subject, "subject", names));
+            }
+            return subject.get_ref().clone();
+        }
+        (None, [only]) => return (*only).to_owned(),
+        (None, []) => problems.push(
+            Problem::new(0..0, "the scenario has no processes", "nothing to start").help("add `[processes.server]` with a `command`"),
+        ),
+        (None, _) => {
+            let problem = Problem::new(file.claim.span(), "which of the processes is the subject?", "`subject` is missing");
+            problems.push(problem.help(format!("add `subject = \"…\"` with one of {}", names.join(", "))));
+        }
+    }
+    String::new()
+}
+
+fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> Problem {
+    let message = format!("`{key}` names no process of this scenario: {:?}", word.get_ref());
+    unknown(word.span(), message, word.get_ref(), names.iter().copied())
+}
+
+fn check_name(variant: &RawVariant, file: &File, problems: &mut Vec<Problem>) {
+    let name = &variant.name;
+    if name.get_ref().trim().is_empty() {
+        problems.push(Problem::new(name.span(), "a variant needs a name", "empty"));
+    }
+    // The first of two keeps its name, the others are told.
+    if file.variant.iter().any(|other| other.name.get_ref() == name.get_ref() && other.name.span().start < name.span().start) {
+        let problem = Problem::new(name.span(), format!("two variants are called {:?}", name.get_ref()), "already taken");
+        problems.push(problem.help("`--variant` and the report tell variants apart by name"));
+    }
+}
+
+fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>) -> Process {
+    let nameless = name.get_ref().is_empty() || name.get_ref().contains(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
+    if nameless {
+        let problem =
+            Problem::new(name.span(), format!("{:?} cannot be the name of a process", name.get_ref()), "letters, digits, - and _");
+        problems.push(problem.help("the paths of `set` are split at dots"));
+    }
+    let limits = *raw.limits.get_ref();
+    if limits.soft > limits.hard {
+        let message = format!("the soft limit of `{}` is above its hard limit", name.get_ref());
+        let problem = Problem::new(raw.limits.span(), message, format!("{} > {}", limits.soft, limits.hard));
+        problems.push(problem.help("setrlimit(2) refuses that: lower `soft` or raise `hard`"));
+    }
+    Process {
+        program: program(name, raw, problems),
+        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, launcher),
+        limits,
+        requires: raw.requires.clone(),
+        port: raw.port,
+        env: raw.env.clone(),
+        ready_within_s: seconds(raw.ready_within.as_ref(), READY_WITHIN_DEFAULT_S, problems),
+        grace_s: seconds(raw.grace.as_ref(), GRACE_DEFAULT_S, problems),
+    }
+}
+
+fn program(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>) -> Program {
+    match (&raw.command, &raw.serve) {
+        (Some(command), None) => {
+            match command.get_ref().first() {
+                None => problems.push(Problem::new(command.span(), "the command is empty", "name a program")),
+                Some(first) if first.get_ref().is_empty() => {
+                    problems.push(Problem::new(first.span(), "the command names no program", "empty"));
+                }
+                Some(_) => {}
+            }
+            return Program::Command(command.get_ref().iter().map(|word| word.get_ref().clone()).collect());
+        }
+        (None, Some(serve)) => return Program::Serve(serve.get_ref().clone()),
+        (Some(_), Some(serve)) => {
+            let message = format!("`{}` has both `command` and `serve`", name.get_ref());
+            problems.push(Problem::new(serve.span(), message, "which of them is to run?"));
+        }
+        (None, None) => {
+            let message = format!("`{}` has nothing to run", name.get_ref());
+            let help = "add `command = [\"…\"]`, or a bundled server: `serve.http = {}`";
+            problems.push(Problem::new(name.span(), message, "neither `command` nor `serve`").help(help));
+        }
+    }
+    Program::Command(Vec::new())
+}
+
+fn launcher(raw: &RawLauncher) -> Launcher {
+    match raw {
+        RawLauncher::Name(LauncherName::Exec) => Launcher::Exec,
+        RawLauncher::Name(LauncherName::NohupLike) => Launcher::NohupLike,
+        RawLauncher::Name(LauncherName::Nohup) => Launcher::Nohup,
+        RawLauncher::Name(LauncherName::SupervisorLike) => Launcher::SupervisorLike(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Supervisord) => Launcher::Supervisord(Supervisor::default()),
+        RawLauncher::Table(LauncherTable::SupervisorLike(options)) => Launcher::SupervisorLike(options.clone()),
+        RawLauncher::Table(LauncherTable::Supervisord(options)) => Launcher::Supervisord(options.clone()),
+    }
+}
+
+fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
+    let (kind, load): (Dialogue, &Load) = match raw {
+        RawWorkload::Tcp(load) => (Dialogue::Tcp, load),
+        RawWorkload::HttpIdle(load) => (Dialogue::HttpIdle, load),
+        RawWorkload::Websocket(load) => (Dialogue::Websocket, load),
+        RawWorkload::Grpc(load) => (Dialogue::Grpc, load),
+    };
+    if let Some(to) = load.to.as_ref().filter(|to| !names.contains(&to.get_ref().as_str())) {
+        problems.push(no_process(to, "to", names));
+    }
+    if let Some(path) = load.path.as_ref().filter(|path| !path.get_ref().starts_with('/')) {
+        problems.push(Problem::new(path.span(), "a request path begins with `/`", "does not"));
+    }
+    Workload {
+        kind,
+        to: load.to.as_ref().map_or(subject, |to| to.get_ref()).to_owned(),
+        clients: load.clients,
+        port: load.port,
+        path: load.path.as_ref().map_or("/", |path| path.get_ref()).to_owned(),
+        burst: load.burst,
+    }
+}
+
+/// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
+///
+/// A ceiling that is not reached has no first failure and no policy: the scenario's own no longer apply, unless the variant names them.
+fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
+    let Some(over) = variant.cloned() else { return base.clone() };
+    let base = base.clone();
+    let not_reached = matches!(over.ceiling.as_ref().map(Spanned::get_ref), Some(RawCeiling::Text(text)) if text == NOT_REACHED);
+    let limits = match (base.limits, over.limits) {
+        (Some(base), Some(over)) => {
+            let (soft, hard) = (over.get_ref().soft.or(base.get_ref().soft), over.get_ref().hard.or(base.get_ref().hard));
+            Some(Spanned::new(over.span(), ExpectLimits { soft, hard }))
+        }
+        (base, over) => over.or(base),
+    };
+    RawExpect {
+        limits,
+        baseline: over.baseline.or(base.baseline),
+        ceiling: over.ceiling.or(base.ceiling),
+        first_failure: over.first_failure.or(base.first_failure.filter(|_| !not_reached)),
+        policy: over.policy.or(base.policy.filter(|_| !not_reached)),
+        recovers_within: over.recovers_within.or(base.recovers_within),
+        leaked: over.leaked.or(base.leaked),
+    }
+}
+
+/// How a scenario says that nothing fails.
+const NOT_REACHED: &str = "not reached";
+
+fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
+    let limits = raw.limits.as_ref().map(|limits| *limits.get_ref()).unwrap_or_default();
+    if let (Some(limits), Some(soft), Some(hard)) = (&raw.limits, limits.soft, limits.hard)
+        && soft > hard
+    {
+        problems.push(Problem::new(limits.span(), "no process has a soft limit above its hard limit", format!("{soft} > {hard}")));
+    }
+    Expect {
+        limits,
+        ceiling: raw.ceiling.as_ref().and_then(|raw| ceiling(raw, problems)),
+        baseline: raw.baseline,
+        first_failure: raw.first_failure.clone(),
+        policy: raw.policy.clone(),
+        recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
+        leaked: raw.leaked,
+    }
+}
+
+fn ceiling(raw: &Spanned<RawCeiling>, problems: &mut Vec<Problem>) -> Option<Ceiling> {
+    let (from, to) = match raw.get_ref() {
+        RawCeiling::Exactly(count) => return Some(Ceiling::Exactly(*count)),
+        RawCeiling::Text(text) if text == NOT_REACHED => return Some(Ceiling::NotReached),
+        RawCeiling::Range(range) => (range.from, range.to),
+        RawCeiling::Text(text) => match text.split_once("..=").map(|(from, to)| (from.trim().parse(), to.trim().parse())) {
+            Some((Ok(from), Ok(to))) => (from, to),
+            Some(_) => {
+                problems.push(Problem::new(raw.span(), format!("{text:?} is not a range"), "wanted two numbers, such as \"1010..=1013\""));
+                return None;
+            }
+            None => {
+                return match formula::parse(text) {
+                    Ok(_) => Some(Ceiling::Formula(text.clone())),
+                    Err(error) => {
+                        problems.push(no_formula(raw, text, &error));
+                        None
+                    }
+                };
+            }
+        },
+    };
+    if from > to {
+        problems.push(Problem::new(raw.span(), "the range is empty", format!("{from} > {to}")));
+    }
+    Some(Ceiling::Range(from, to))
+}
+
+fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Problem {
+    // Inside the quotes of a plain one-line string the text stands as written; any other string is pointed at as a whole.
+    let span = raw.span();
+    let at = if span.len() == text.len() + 2 { span.start + 1 + error.at().start..span.start + 1 + error.at().end } else { span };
+    let near = match error {
+        FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
+        FormulaError::Wanted { .. } | FormulaError::Long { .. } => None,
+    };
+    let label = near.map_or(error.to_string(), |near| format!("did you mean `{near}`?"));
+    let help = "a ceiling is a number, a range (\"1010..=1013\"), \"not reached\", or a formula with `+ - * /` and parentheses over \
+                numbers, `soft`, `hard` and `baseline`";
+    Problem::new(at, format!("{text:?} is not a ceiling: {error}"), label).help(help)
+}
+
+/// A duration in seconds; `default_s` where it is left out or wrong.
+fn seconds(raw: Option<&Spanned<String>>, default_s: f64, problems: &mut Vec<Problem>) -> f64 {
+    let Some(raw) = raw else { return default_s };
+    let complain = |label: String| Problem::new(raw.span(), format!("{:?} is not a time to wait", raw.get_ref()), label);
+    match duration(raw.get_ref()) {
+        Some(seconds) if (0.0..=WAIT_MAX_S).contains(&seconds) => return seconds,
+        Some(seconds) if seconds < 0.0 => problems.push(complain("it cannot be negative".into())),
+        Some(_) => problems.push(complain(format!("at most {WAIT_MAX_S} seconds"))),
+        None => problems.push(complain("wanted a number and `ms`, `s` or `m`".into()).help("such as \"500ms\", \"2.5s\" or \"1m\"")),
+    }
+    default_s
+}
+
+/// Seconds of a text such as `500ms`, `2.5s` or `1m`.
+fn duration(text: &str) -> Option<f64> {
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-')).unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    match text[digits..].trim_start() {
+        "ms" => Some(number / 1000.0),
+        "s" => Some(number),
+        "m" | "min" => Some(number * 60.0),
+        _ => None,
+    }
+}

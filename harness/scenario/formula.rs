@@ -1,0 +1,247 @@
+//! Formulas for an expected ceiling: `+ - * /` and parentheses over numbers, `soft`, `hard` and `baseline`.
+//! Parsed when the scenario is checked, evaluated by the judge once the run has told the values. No I/O.
+
+use std::ops::Range;
+
+/// The identifiers a formula may use, in the order of [`Values`].
+pub const IDENTIFIERS: [&str; 3] = ["soft", "hard", "baseline"];
+
+/// Operands and parentheses of one formula: a bound on the recursion over its tree, far above what anyone writes.
+const OPERANDS_MAX: u32 = 64;
+
+/// A parsed formula.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Formula(Node);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    Number(f64),
+    /// An index into [`IDENTIFIERS`].
+    Value(usize),
+    Negated(Box<Node>),
+    Operation(char, Box<Node>, Box<Node>),
+}
+
+/// What the identifiers stand for in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Values {
+    /// Soft limit in force.
+    pub soft: u64,
+    /// Hard limit in force.
+    pub hard: u64,
+    /// Descriptors at rest.
+    pub baseline: u64,
+}
+
+/// Why a text is no formula; `at` is the place in it, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormulaError {
+    /// A word that is no identifier.
+    #[error("`{word}` is not known in a formula")]
+    Identifier {
+        /// As written.
+        word: String,
+        /// Its place.
+        at: Range<usize>,
+    },
+    /// Something else stands where this is wanted.
+    #[error("wanted {wanted}")]
+    Wanted {
+        /// What would fit.
+        wanted: &'static str,
+        /// Where it would.
+        at: Range<usize>,
+    },
+    /// Longer than anyone writes.
+    #[error("more than {OPERANDS_MAX} operands and parentheses")]
+    Long {
+        /// The first that is too much.
+        at: Range<usize>,
+    },
+}
+
+impl FormulaError {
+    /// The place in the formula, in bytes.
+    pub fn at(&self) -> Range<usize> {
+        match self {
+            FormulaError::Identifier { at, .. } | FormulaError::Wanted { at, .. } | FormulaError::Long { at } => at.clone(),
+        }
+    }
+}
+
+/// Parses a formula.
+///
+/// # Errors
+/// See [`FormulaError`].
+pub fn parse(text: &str) -> Result<Formula, FormulaError> {
+    let mut parser = Parser { text, at: 0, operands: 0 };
+    let node = parser.sum()?;
+    match parser.peek() {
+        None => Ok(Formula(node)),
+        Some(_) => Err(parser.wanted("an operator (`+ - * /`) or the end")),
+    }
+}
+
+impl Formula {
+    /// The exact value; `None` when it is not a number (a division by zero).
+    pub fn evaluate(&self, values: Values) -> Option<f64> {
+        Some(self.0.evaluate(values)).filter(|value| value.is_finite())
+    }
+
+    /// The value as a count of connections: rounded down, for no fraction of a connection is accepted; `None` when it is
+    /// negative or not a number.
+    pub fn count(&self, values: Values) -> Option<u64> {
+        self.evaluate(values).filter(|value| *value >= 0.0).map(|value| value.floor() as u64)
+    }
+}
+
+impl Node {
+    fn evaluate(&self, values: Values) -> f64 {
+        match self {
+            Node::Number(number) => *number,
+            Node::Value(index) => [values.soft, values.hard, values.baseline][*index] as f64,
+            Node::Negated(inner) => -inner.evaluate(values),
+            Node::Operation('+', left, right) => left.evaluate(values) + right.evaluate(values),
+            Node::Operation('-', left, right) => left.evaluate(values) - right.evaluate(values),
+            Node::Operation('*', left, right) => left.evaluate(values) * right.evaluate(values),
+            Node::Operation(_, left, right) => left.evaluate(values) / right.evaluate(values),
+        }
+    }
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    at: usize,
+    operands: u32,
+}
+
+impl Parser<'_> {
+    /// The next character that is no space; moves up to it.
+    fn peek(&mut self) -> Option<char> {
+        self.at = self.text.len() - self.text[self.at..].trim_start().len();
+        self.text[self.at..].chars().next()
+    }
+
+    fn wanted(&mut self, wanted: &'static str) -> FormulaError {
+        let width = self.peek().map_or(0, char::len_utf8);
+        FormulaError::Wanted { wanted, at: self.at..self.at + width }
+    }
+
+    fn operator(&mut self, accepted: [char; 2]) -> Option<char> {
+        let found = self.peek().filter(|c| accepted.contains(c))?;
+        self.at += 1;
+        Some(found)
+    }
+
+    fn sum(&mut self) -> Result<Node, FormulaError> {
+        let mut left = self.product()?;
+        while let Some(operator) = self.operator(['+', '-']) {
+            left = Node::Operation(operator, Box::new(left), Box::new(self.product()?));
+        }
+        Ok(left)
+    }
+
+    fn product(&mut self) -> Result<Node, FormulaError> {
+        let mut left = self.operand()?;
+        while let Some(operator) = self.operator(['*', '/']) {
+            left = Node::Operation(operator, Box::new(left), Box::new(self.operand()?));
+        }
+        Ok(left)
+    }
+
+    fn operand(&mut self) -> Result<Node, FormulaError> {
+        const OPERAND: &str = "a number, `soft`, `hard`, `baseline` or `(`";
+        let first = self.peek().ok_or(FormulaError::Wanted { wanted: OPERAND, at: self.at..self.at })?;
+        self.operands += 1;
+        if self.operands > OPERANDS_MAX {
+            return Err(FormulaError::Long { at: self.at..self.at + first.len_utf8() });
+        }
+        match first {
+            '(' => {
+                self.at += 1;
+                let inner = self.sum()?;
+                self.operator([')', ')']).map(|_| inner).ok_or_else(|| self.wanted("`)`"))
+            }
+            '-' => {
+                self.at += 1;
+                Ok(Node::Negated(Box::new(self.operand()?)))
+            }
+            c if c.is_ascii_digit() || c.is_alphabetic() => self.word(),
+            _ => Err(self.wanted(OPERAND)),
+        }
+    }
+
+    fn word(&mut self) -> Result<Node, FormulaError> {
+        let rest = &self.text[self.at..];
+        let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+        let (word, at) = (&rest[..length], self.at..self.at + length);
+        self.at += length;
+        if let Some(index) = IDENTIFIERS.iter().position(|known| *known == word) {
+            return Ok(Node::Value(index));
+        }
+        // A word that begins with a digit is a number: `inf` and `nan` are not.
+        match word.parse() {
+            Ok(number) if word.starts_with(|c: char| c.is_ascii_digit()) => Ok(Node::Number(number)),
+            _ => Err(FormulaError::Identifier { word: word.into(), at }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AT_1024: Values = Values { soft: 1024, hard: 4096, baseline: 12 };
+
+    #[track_caller]
+    fn value(text: &str) -> Option<f64> {
+        parse(text).unwrap_or_else(|e| panic!("{text}: {e}")).evaluate(AT_1024)
+    }
+
+    #[test]
+    fn products_bind_tighter_and_operators_of_one_rank_go_left_to_right() {
+        assert_eq!(value("soft - baseline"), Some(1012.0));
+        assert_eq!(value("hard-soft-baseline"), Some(3060.0));
+        assert_eq!(value("2 + 3 * 4"), Some(14.0));
+        assert_eq!(value("(2 + 3) * 4"), Some(20.0));
+        assert_eq!(value("100 / 10 / 5"), Some(2.0));
+        assert_eq!(value("-3 - -5"), Some(2.0));
+        assert_eq!(value("soft * 0.5"), Some(512.0));
+    }
+
+    #[test]
+    fn a_count_is_rounded_down_and_never_negative() {
+        assert_eq!(parse("(soft - baseline - 1) / 2").unwrap().count(AT_1024), Some(505));
+        assert_eq!(parse("baseline - soft").unwrap().count(AT_1024), None);
+        assert_eq!(parse("soft / (baseline - 12)").unwrap().count(AT_1024), None);
+    }
+
+    #[test]
+    fn errors_name_the_place_and_what_is_wrong() {
+        let unknown = parse("soft - basline").unwrap_err();
+        assert_eq!(unknown, FormulaError::Identifier { word: "basline".into(), at: 7..14 });
+        assert_eq!(parse("soft -").unwrap_err().at(), 6..6);
+        assert_eq!(parse("soft baseline").unwrap_err().at(), 5..6);
+        assert_eq!(parse("(soft - 1").unwrap_err().at(), 9..9);
+        assert!(parse("").is_err() && parse("1e3").is_ok() && parse("1.2.3").is_err() && parse("inf").is_err());
+        assert!(matches!(parse(&format!("1{}", "+1".repeat(100_000))), Err(FormulaError::Long { .. })));
+        assert!(matches!(parse(&"(".repeat(100_000)), Err(FormulaError::Long { .. })));
+        assert!(matches!(parse(&"-".repeat(100_000)), Err(FormulaError::Long { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic_and_errors_point_into_the_text(text in "\\PC{0,40}|[-+*/() a-z0-9.]{0,60}") {
+            if let Err(error) = parse(&text) {
+                prop_assert!(text.get(error.at()).is_some(), "{error} at {:?}", error.at());
+            }
+        }
+
+        #[test]
+        fn sums_and_products_are_those_of_arithmetic(a in 0i64..1_000_000, b in 0i64..1_000, c in 1i64..1_000) {
+            prop_assert_eq!(value(&format!("{a} - {b} * {c}")), Some((a - b * c) as f64));
+            prop_assert_eq!(value(&format!("({a} + {b}) / {c}")), Some((a + b) as f64 / c as f64));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is skipped) and limits
+//! above the harness's own (it is inconclusive).
+
+use super::model::{Launcher, Plan, Process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
+use rustix::thread::{CapabilitySet, capabilities};
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+
+/// Longest time a Python may take to import one module; then the module counts as missing.
+const IMPORT_DEADLINE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+
+/// Why this machine cannot make a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// A `requires` that is not there: the run is skipped.
+    #[error("`{requirement}` is missing ({process} requires it): {why}")]
+    Missing {
+        /// The process that requires it.
+        process: String,
+        /// As the scenario writes it.
+        requirement: String,
+        /// Where it was looked for.
+        why: String,
+    },
+    /// A limit that this process may not set: the run is inconclusive.
+    #[error("hard limit is {hard} and this run needs {needed}: raise it with `prlimit`, or lower `{lower}` of {process}")]
+    HardLimit {
+        /// The process that is to be started with it.
+        process: String,
+        /// The harness's own hard limit.
+        hard: u64,
+        /// What the scenario asks for.
+        needed: u64,
+        /// The key to lower.
+        lower: &'static str,
+    },
+}
+
+/// What this machine lacks for the run; empty when nothing does. Starts nothing of the scenario; a Python module is looked for
+/// by importing it, once in the life of this process.
+pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
+    plan.processes.iter().flat_map(|(name, process)| missing(name, process, &plan.directory).chain(too_high(name, process))).collect()
+}
+
+fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Item = Obstacle> {
+    // A real launcher is required whether or not the scenario says so.
+    let launcher = launcher_program(&process.launcher).filter(|program| !process.requires.iter().any(|r| r == program));
+    process.requires.iter().map(String::as_str).chain(launcher).filter_map(move |requirement| {
+        let why = look_for(requirement, directory).err()?;
+        Some(Obstacle::Missing { process: name.to_owned(), requirement: requirement.to_owned(), why })
+    })
+}
+
+/// The program of a launcher that is not bundled.
+fn launcher_program(launcher: &Launcher) -> Option<&'static str> {
+    match launcher {
+        Launcher::Nohup => Some("nohup"),
+        Launcher::Supervisord(_) => Some("supervisord"),
+        Launcher::Exec | Launcher::NohupLike | Launcher::SupervisorLike(_) => None,
+    }
+}
+
+/// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above `fs.nr_open`.
+fn too_high(name: &str, process: &Process) -> Option<Obstacle> {
+    let own = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let nr_open = || std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|n| n.trim().parse().ok()).unwrap_or(own);
+    let may_raise = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
+    let hard = if may_raise { nr_open() } else { own };
+    let (needed, lower) =
+        if process.limits.soft > hard { (process.limits.soft, "limits.soft") } else { (process.limits.hard, "limits.hard") };
+    (needed > hard).then(|| Obstacle::HardLimit { process: name.to_owned(), hard, needed, lower })
+}
+
+/// Looks for `nginx` in PATH, for `./server` and other paths as files, for `python3:tornado` by importing it.
+fn look_for(requirement: &str, directory: &Path) -> Result<(), String> {
+    match requirement.split_once(':') {
+        Some((python, module)) => {
+            find(python, directory)?;
+            imports(python, module)
+        }
+        None => find(requirement, directory),
+    }
+}
+
+fn find(program: &str, directory: &Path) -> Result<(), String> {
+    if program.contains('/') {
+        let file = directory.join(program.strip_prefix("./").unwrap_or(program));
+        return if file.exists() { Ok(()) } else { Err(format!("no file {}", file.display())) };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runs = |file: &Path| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0);
+    match std::env::split_paths(&path).any(|folder| runs(&folder.join(program))) {
+        true => Ok(()),
+        false => Err("no such program in PATH".into()),
+    }
+}
+
+/// Whether this Python imports the module: asked once, for a start of Python takes tens of milliseconds.
+fn imports(python: &str, module: &str) -> Result<(), String> {
+    static ASKED: LazyLock<Mutex<HashMap<(String, String), bool>>> = LazyLock::new(Mutex::default);
+    let mut asked = ASKED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let imported = *asked.entry((python.into(), module.into())).or_insert_with(|| import(python, module).unwrap_or(false));
+    if imported { Ok(()) } else { Err(format!("`{python} -c \"import {module}\"` fails")) }
+}
+
+fn import(python: &str, module: &str) -> std::io::Result<bool> {
+    // The name goes as an argument: no text of a scenario is run as a program here.
+    let script = "import importlib, sys; importlib.import_module(sys.argv[1])";
+    let quiet = || Stdio::null();
+    let mut child = Command::new(python).args(["-c", script, module]).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
+    let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
+        .and_then(|pidfd| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&IMPORT_DEADLINE)));
+    if ended.is_ok_and(|ready| ready == 0) {
+        child.kill()?;
+    }
+    Ok(child.wait()?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_is_looked_for_in_path_in_the_folder_and_in_python() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("server"), "").unwrap();
+        assert_eq!(look_for("sh", folder.path()), Ok(()));
+        assert!(look_for("no-such-program-of-lastfd", folder.path()).is_err());
+        assert_eq!(look_for("./server", folder.path()), Ok(()));
+        assert!(look_for("./sever", folder.path()).is_err());
+        assert!(look_for("no-such-program-of-lastfd:os", folder.path()).is_err());
+        // `/bin/true` imports every module, `/bin/false` none.
+        assert_eq!(look_for("/bin/true:any", folder.path()), Ok(()));
+        assert!(look_for("/bin/false:any", folder.path()).unwrap_err().contains("import any"));
+    }
+}

@@ -1,0 +1,263 @@
+//! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
+//! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
+
+use super::model::{ExpectLimits, FirstFailure, Serve, Supervisor};
+use crate::event::Limits;
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// What a server can be seen to do at its ceiling (contract.md, `saturation.policy`).
+pub const POLICIES: [&str; 11] = [
+    "spin",
+    "storm",
+    "fixed-delay",
+    "backoff",
+    "sheds",
+    "limits-itself",
+    "exits",
+    "worker-restarts",
+    "accept-loop-dead",
+    "unclear",
+    "none",
+];
+
+/// A scenario of lastfd: what to start, how to load it, what must be observed, and variants of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "lastfd scenario")]
+pub(super) struct File {
+    /// What the run is to show, in a sentence.
+    #[schemars(with = "String")]
+    pub claim: Spanned<String>,
+    /// The process whose ceiling is asked for; may be left out where there is one.
+    #[schemars(with = "Option<String>")]
+    pub subject: Option<Spanned<String>>,
+    /// How long saturation is watched at most, such as "5s" (the default).
+    #[schemars(with = "Option<String>")]
+    pub hold: Option<Spanned<String>>,
+    /// The processes, by name.
+    #[schemars(with = "BTreeMap<String, RawProcess>")]
+    pub processes: BTreeMap<Spanned<String>, RawProcess>,
+    /// The workloads, by name; they run at the same time.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawWorkload>")]
+    pub workloads: BTreeMap<Spanned<String>, RawWorkload>,
+    /// What must be observed; what is left out is not judged.
+    #[serde(default)]
+    pub expect: RawExpect,
+    /// The same scenario with something changed, each a run of its own.
+    #[serde(default)]
+    pub variant: Vec<RawVariant>,
+}
+
+/// A process: either `command` or `serve`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Process")]
+pub(super) struct RawProcess {
+    /// Program and arguments, run in the scenario's folder. `{port}` stands for the port, `{scratch}` for an empty
+    /// directory that is removed after the run.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub command: Option<Spanned<Vec<Spanned<String>>>>,
+    /// A bundled server in place of a command, such as `serve.websocket = { accept = "spin" }`.
+    #[schemars(with = "Option<Serve>")]
+    pub serve: Option<Spanned<Serve>>,
+    /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
+    pub launcher: Option<RawLauncher>,
+    /// `RLIMIT_NOFILE` that the launcher itself is started with.
+    #[schemars(with = "Limits")]
+    pub limits: Spanned<Limits>,
+    /// Programs (`nginx`), files of the scenario's folder (`./server`) or Python modules (`python3:tornado`) that must be there;
+    /// without them the run is skipped.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// What `{port}` stands for. Left out: a free one.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// Added to the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How long it may take until it listens, such as "10s" (the default).
+    #[schemars(with = "Option<String>")]
+    pub ready_within: Option<Spanned<String>>,
+    /// From TERM to KILL, such as "2s" (the default).
+    #[schemars(with = "Option<String>")]
+    pub grace: Option<Spanned<String>>,
+}
+
+/// A launcher: its name, or a table of its options.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Launcher")]
+pub(super) enum RawLauncher {
+    Name(LauncherName),
+    Table(LauncherTable),
+}
+
+/// A launcher with its defaults.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LauncherName {
+    /// Nothing between: limits, then exec.
+    Exec,
+    /// The rules of nohup(1), bundled.
+    NohupLike,
+    /// The real nohup(1).
+    Nohup,
+    /// The rules of supervisord, bundled.
+    SupervisorLike,
+    /// The real supervisord.
+    Supervisord,
+}
+
+/// A launcher with options.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LauncherTable {
+    /// The rules of supervisord, bundled.
+    SupervisorLike(Supervisor),
+    /// The real supervisord.
+    Supervisord(Supervisor),
+}
+
+/// A workload: what each client does, and to whom.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Workload")]
+pub(super) enum RawWorkload {
+    /// Connects and holds; asks nothing.
+    Tcp(Load),
+    /// One answered request, then the keep-alive connection is held.
+    HttpIdle(Load),
+    /// Upgraded, then held; answers pings.
+    Websocket(Load),
+    /// HTTP/2 settings exchanged, then held; answers pings.
+    Grpc(Load),
+}
+
+/// Who is loaded, and how.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Load {
+    /// The process that is loaded. Left out: the subject.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Spanned<String>>,
+    /// How many clients. Left out: soft limit × 1.5 + the accept queue's capacity.
+    #[schemars(range(min = 1))]
+    pub clients: Option<u32>,
+    /// Request path; "/" when left out.
+    #[schemars(with = "Option<String>")]
+    pub path: Option<Spanned<String>>,
+    /// Which of several listeners. Left out: the only one.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// Overflow the accept queue on purpose, in place of waiting for the server to accept.
+    #[serde(default)]
+    pub burst: bool,
+}
+
+/// What must be observed; what is left out is not judged.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Expect")]
+pub(super) struct RawExpect {
+    /// Limits in force in the process that accepts, read back from it.
+    #[schemars(with = "Option<ExpectLimits>")]
+    pub limits: Option<Spanned<ExpectLimits>>,
+    /// Descriptors at rest.
+    pub baseline: Option<u64>,
+    /// Connections accepted at the ceiling: a number, a range (`{ from, to }` or "1010..=1013"), a formula over `soft`, `hard`
+    /// and `baseline` ("soft - baseline"), or "not reached".
+    #[schemars(with = "Option<RawCeiling>")]
+    pub ceiling: Option<Spanned<RawCeiling>>,
+    /// The first failing descriptor call.
+    pub first_failure: Option<FirstFailure>,
+    /// What the server does at its ceiling.
+    #[schemars(extend("enum" = POLICIES))]
+    pub policy: Option<String>,
+    /// From the moment all clients leave until a new one is served, such as "1s".
+    #[schemars(with = "Option<String>")]
+    pub recovers_within: Option<Spanned<String>>,
+    /// Descriptors more than at rest after all clients left.
+    pub leaked: Option<i64>,
+}
+
+/// An expected ceiling as written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Ceiling")]
+pub(super) enum RawCeiling {
+    Exactly(u64),
+    Range(RawRange),
+    Text(String),
+}
+
+/// From the first to the last, both included.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Range")]
+pub(super) struct RawRange {
+    /// The least.
+    pub from: u64,
+    /// The most.
+    pub to: u64,
+}
+
+/// The same scenario with something changed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Variant")]
+pub(super) struct RawVariant {
+    /// Its name, one of its own.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// What this variant shows, where that is something else.
+    pub claim: Option<String>,
+    /// Dotted paths, quoted (`"processes.server.launcher"`), and what replaces the whole value there.
+    /// It is laid over the document before that is read: `set` looks at keys and spans, not at this.
+    #[serde(default, rename = "set")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub _set: BTreeMap<String, IgnoredAny>,
+    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure` and
+    /// `policy` no longer apply, unless they are named here.
+    #[serde(default)]
+    pub expect: RawExpect,
+    /// Needed by this variant, beyond what the scenario needs.
+    #[serde(default)]
+    pub requires: Vec<String>,
+}
+
+/// The JSON Schema (draft 2020-12) of a scenario file, for editors; what `lastfd schema` prints.
+pub fn schema() -> serde_json::Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_null));
+    let schema = settings.into_generator().into_root_schema_for::<File>();
+    serde_json::to_value(schema).expect("a schema is JSON")
+}
+
+/// TOML has no null: an optional key is left out. Removes what schemars says of it.
+fn without_null(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some(serde_json::Value::Array(types)) = object.get_mut("type") {
+        types.retain(|t| t != "null");
+        if let [only] = types.as_slice() {
+            object["type"] = only.clone();
+        }
+    }
+    if let Some(serde_json::Value::Array(branches)) = object.get_mut("anyOf") {
+        branches.retain(|branch| branch.get("type").is_none_or(|t| t != "null"));
+        if let [only] = branches.as_slice() {
+            let only = only.clone();
+            object.remove("anyOf");
+            object.extend(only.as_object().cloned().unwrap_or_default());
+        }
+    }
+    if let Some(serde_json::Value::Array(values)) = object.get_mut("enum") {
+        values.retain(|v| !v.is_null());
+    }
+    if object.get("default").is_some_and(serde_json::Value::is_null) {
+        object.remove("default");
+    }
+}

@@ -1,0 +1,3 @@
+module lastfd.example/go-net-http
+
+go 1.19

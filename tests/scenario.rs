@@ -1,0 +1,325 @@
+//! Scenario files: what is wrong with one is shown at its place with the nearest accepted word; what is right expands into the
+//! plans it says; the files of this repository are right.
+
+use lastfd::event::{Call, Limits};
+use lastfd::scenario::{
+    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Program, Serve, ServeOptions, Supervisor,
+};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+const GOOD: &str = r#"claim = "stops at 1012"
+subject = "server"
+hold = "3s"
+
+[processes.server]
+command = ["./server", "{port}"]
+launcher.supervisord = { minfds = 1024 }
+limits = { soft = 256, hard = 4096 }
+requires = ["./server", "supervisord"]
+port = 9001
+env = { MODE = "push" }
+ready-within = "500ms"
+grace = "1m"
+
+[workloads.flood]
+websocket = { to = "server", clients = 1500, path = "/ws", port = 9002, burst = true }
+
+[expect]
+limits = { soft = 1024, hard = 4096 }
+baseline = 12
+ceiling = "soft - baseline"
+first-failure = { call = "accept4", errno = "EMFILE" }
+policy = "spin"
+recovers-within = "1s"
+leaked = 0
+
+[[variant]]
+name = "raised"
+claim = "holds all"
+set = { "processes.server.launcher" = { supervisord = { minfds = 4096 } }, "workloads.flood.websocket.clients" = 3000 }
+expect = { limits = { soft = 4096 }, ceiling = "not reached" }
+requires = ["python3:os"]
+
+[[variant]]
+name = "no supervisor"
+set = { "processes.server.launcher" = "exec" }
+expect = { limits = { soft = 256 }, ceiling = "240..=244" }
+"#;
+
+fn parse(text: &str) -> Result<Vec<Plan>, Invalid> {
+    scenario::parse(text, "push.scenario.toml", "push", Path::new("."))
+}
+
+/// The scenario above with one thing changed.
+#[track_caller]
+fn with(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "nothing to replace: {from}");
+    GOOD.replacen(from, to, 1)
+}
+
+fn rendered(error: &Invalid) -> String {
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(110).with_links(false);
+    handler.render_report(&mut text, error).unwrap();
+    text
+}
+
+/// A test a line: its name, what is replaced in `GOOD`, and by what. The error is that of the snapshot of that name.
+macro_rules! bad {
+    ($($name:ident: $from:expr => $to:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let error = parse(&with($from, $to)).expect_err("it is not valid");
+            insta::assert_snapshot!(stringify!($name), rendered(&error));
+        }
+    )*};
+}
+
+bad! {
+    an_unknown_key_names_the_nearest: "launcher.supervisord" => "luancher.supervisord";
+    an_unknown_top_level_key_names_the_nearest: "hold =" => "holds =";
+    an_unknown_launcher_names_the_nearest: "launcher.supervisord = { minfds = 1024 }" => "launcher = \"supervisor\"";
+    an_unknown_launcher_option_is_shown: "{ minfds = 1024 }" => "{ min-fds = 1024 }";
+    two_launchers_at_once_are_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher = { supervisord = {}, supervisor-like = {} }";
+    an_unknown_policy_names_the_nearest: "\"spin\"" => "\"spinn\"";
+    an_unknown_call_names_the_nearest: "\"accept4\"" => "\"acept4\"";
+    an_unknown_errno_names_the_nearest: "\"EMFILE\"" => "\"EMFILES\"";
+    an_unknown_accept_policy_names_the_nearest: "command = [\"./server\", \"{port}\"]" => "serve.websocket = { accept = \"spinlog\" }";
+    an_unknown_workload_kind_names_the_nearest: "websocket = { to" => "web-socket = { to";
+    a_soft_limit_above_the_hard_limit_is_shown: "soft = 256, hard = 4096" => "soft = 4096, hard = 256";
+    an_expected_soft_limit_above_the_hard_limit_is_shown: "soft = 1024, hard = 4096" => "soft = 8192, hard = 4096";
+    a_subject_that_is_no_process_names_the_nearest: "subject = \"server\"" => "subject = \"sever\"";
+    a_workload_to_no_process_names_the_nearest: "to = \"server\"" => "to = \"sevrer\"";
+    no_clients_are_refused: "clients = 1500" => "clients = 0";
+    port_0_is_refused: "port = 9001" => "port = 0";
+    a_port_above_65535_is_refused: "port = 9001" => "port = 65536";
+    a_negative_duration_is_refused: "\"3s\"" => "\"-3s\"";
+    a_duration_without_unit_is_refused: "\"3s\"" => "\"3\"";
+    an_endless_duration_is_refused: "\"3s\"" => "\"99999m\"";
+    a_duration_as_a_number_is_refused: "\"3s\"" => "3";
+    a_command_as_one_string_is_refused: "[\"./server\", \"{port}\"]" => "\"./server {port}\"";
+    a_table_in_place_of_a_number_is_refused: "baseline = 12" => "baseline = { is = 12 }";
+    a_launcher_of_the_wrong_type_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher = 1024";
+    a_negative_limit_is_refused: "soft = 256" => "soft = -256";
+    an_empty_command_is_refused: "[\"./server\", \"{port}\"]" => "[]";
+    a_command_without_program_is_refused: "\"./server\", \"{port}\"" => "\"\"";
+    a_process_with_nothing_to_run_is_refused: "command = [\"./server\", \"{port}\"]" => "";
+    a_process_with_two_things_to_run_is_refused: "port = 9001" => "serve.http = {}";
+    a_missing_claim_is_shown: "claim = \"stops at 1012\"" => "";
+    missing_limits_are_shown_at_their_process: "limits = { soft = 256, hard = 4096 }" => "";
+    a_subject_must_be_named_among_several: "subject = \"server\"" => "processes.proxy = { serve.http = {}, limits = { soft = 64, hard = 64 } }";
+    a_set_path_to_no_process_names_the_nearest: "\"processes.server.launcher\" = \"exec\"" => "\"processes.sever.launcher\" = \"exec\"";
+    a_set_path_that_ends_in_no_key_names_the_nearest: "\"processes.server.launcher\" = \"exec\"" => "\"processes.server.luancher\" = \"exec\"";
+    a_set_path_outside_what_a_variant_changes_is_refused: "\"processes.server.launcher\" = \"exec\"" => "\"expect.ceiling\" = 7";
+    a_set_path_through_a_value_is_refused: "\"processes.server.launcher\" = \"exec\"" => "\"processes.server.port.http\" = 80";
+    a_set_path_without_quotes_is_explained: "\"processes.server.launcher\" = \"exec\"" => "processes.server.launcher = \"exec\"";
+    a_set_value_is_checked_where_it_is_written: "\"processes.server.launcher\" = \"exec\"" => "\"processes.server.launcher\" = \"exek\"";
+    a_variant_is_checked_as_a_whole: "\"processes.server.launcher\" = \"exec\"" => "\"processes.server.limits.soft\" = 8192";
+    two_variants_of_one_name_are_refused: "\"no supervisor\"" => "\"raised\"";
+    a_formula_that_does_not_parse_is_pointed_into: "\"soft - baseline\"" => "\"(soft - baseline\"";
+    an_unknown_identifier_in_a_formula_names_the_nearest: "\"soft - baseline\"" => "\"soft - basline\"";
+    a_ceiling_that_is_prose_is_refused: "\"soft - baseline\"" => "\"never reached\"";
+    a_range_backwards_is_refused: "\"240..=244\"" => "{ from = 244, to = 240 }";
+    a_range_of_words_is_refused: "\"240..=244\"" => "\"240..=many\"";
+    a_syntax_error_is_pointed_at: "hold = \"3s\"" => "hold = \"3s";
+    a_key_written_twice_is_pointed_at: "hold = \"3s\"" => "hold = \"3s\"\nhold = \"4s\"";
+    a_relative_request_path_is_refused: "path = \"/ws\"" => "path = \"ws\"";
+}
+
+#[test]
+fn all_faults_are_reported_at_once_in_the_order_of_the_text() {
+    let text =
+        with("launcher.supervisord", "luancher.supervisord").replace("\"spin\"", "\"spinn\"").replace("clients = 1500", "clients = 0");
+    insta::assert_snapshot!("all_faults_at_once", rendered(&parse(&text).unwrap_err()));
+}
+
+#[test]
+fn faults_of_several_variants_are_reported_at_once() {
+    let text =
+        with("\"processes.server.launcher\" = \"exec\"", "\"processes.sever.port\" = 1").replace("clients\" = 3000", "clients\" = 0");
+    insta::assert_snapshot!("faults_of_several_variants", rendered(&parse(&text).unwrap_err()));
+}
+
+#[test]
+fn an_empty_file_lacks_a_claim_and_processes() {
+    insta::assert_snapshot!("an_empty_file", rendered(&parse("").unwrap_err()));
+}
+
+#[test]
+fn a_scenario_expands_into_itself_and_its_variants() {
+    let plans = parse(GOOD).unwrap_or_else(|error| panic!("{}", rendered(&error)));
+    assert_eq!(plans.iter().map(|plan| plan.variant.as_deref()).collect::<Vec<_>>(), [None, Some("raised"), Some("no supervisor")]);
+    let [base, raised, bare] = plans.as_slice() else { panic!("three plans") };
+
+    let server = &base.processes["server"];
+    assert_eq!((base.scenario.as_str(), base.claim.as_str(), base.subject.as_str(), base.hold_s), ("push", "stops at 1012", "server", 3.0));
+    assert_eq!(server.program, Program::Command(vec!["./server".into(), "{port}".into()]));
+    assert_eq!(server.launcher, Launcher::Supervisord(Supervisor { minfds: 1024, ..Supervisor::default() }));
+    assert_eq!((server.limits, server.port), (Limits { soft: 256, hard: 4096 }, Some(9001)));
+    assert_eq!((server.ready_within_s, server.grace_s, server.env["MODE"].as_str()), (0.5, 60.0, "push"));
+    let flood = &base.workloads["flood"];
+    assert_eq!((flood.kind, flood.to.as_str(), flood.clients, flood.port), (Dialogue::Websocket, "server", Some(1500), Some(9002)));
+    assert_eq!((flood.path.as_str(), flood.burst), ("/ws", true));
+    assert_eq!(base.expect.limits, ExpectLimits { soft: Some(1024), hard: Some(4096) });
+    assert_eq!((base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s), (Some(12), Some(0), Some(1.0)));
+    assert_eq!(base.expect.ceiling, Some(Ceiling::Formula("soft - baseline".into())));
+    assert_eq!(base.expect.first_failure, Some(FirstFailure { call: Call::Accept4, errno: "EMFILE".into() }));
+
+    // What the variant sets is replaced as a whole, all else stays.
+    assert_eq!(raised.processes["server"].launcher, Launcher::Supervisord(Supervisor { minfds: 4096, ..Supervisor::default() }));
+    assert_eq!((raised.workloads["flood"].clients, raised.workloads["flood"].path.as_str()), (Some(3000), "/ws"));
+    assert_eq!(raised.claim, "holds all");
+    assert_eq!(raised.processes["server"].requires, ["./server", "supervisord", "python3:os"]);
+    assert_eq!(bare.processes["server"].launcher, Launcher::Exec);
+    assert_eq!((bare.claim.as_str(), bare.processes["server"].requires.len()), ("stops at 1012", 2));
+
+    // Expectations are laid over field by field; what cannot be where nothing fails is no longer expected.
+    assert_eq!(raised.expect.limits, ExpectLimits { soft: Some(4096), hard: Some(4096) });
+    assert_eq!((&raised.expect.ceiling, &raised.expect.first_failure, &raised.expect.policy), (&Some(Ceiling::NotReached), &None, &None));
+    assert_eq!((raised.expect.leaked, raised.expect.baseline), (Some(0), Some(12)));
+    assert_eq!(bare.expect.ceiling, Some(Ceiling::Range(240, 244)));
+    assert_eq!((bare.expect.policy.as_deref(), bare.expect.first_failure.is_some()), (Some("spin"), true));
+}
+
+#[test]
+fn a_variant_that_is_not_reached_keeps_the_policy_it_names() {
+    let text = with("ceiling = \"not reached\" }", "ceiling = \"not reached\", policy = \"limits-itself\" }");
+    let expect = &parse(&text).unwrap()[1].expect;
+    assert_eq!((expect.policy.as_deref(), &expect.first_failure), (Some("limits-itself"), &None));
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let text = "claim = 'c'\n[processes.s]\nserve.tcp = {}\nlauncher = 'supervisor-like'\nlimits = { soft = 64, hard = 64 }\n[workloads.w]\ntcp = {}";
+    let plans = parse(text).unwrap();
+    let (plan, process) = (&plans[0], &plans[0].processes["s"]);
+    assert_eq!((plan.subject.as_str(), plan.hold_s, plan.workloads["w"].to.as_str()), ("s", 5.0, "s"));
+    assert_eq!(process.program, Program::Serve(Serve::Tcp(ServeOptions::default())));
+    assert_eq!(process.launcher, Launcher::SupervisorLike(Supervisor::default()));
+    assert_eq!((process.ready_within_s, process.grace_s, plan.workloads["w"].path.as_str()), (10.0, 2.0, "/"));
+    assert_eq!((plan.workloads["w"].clients, &plan.expect.ceiling), (None, &None));
+}
+
+#[test]
+fn a_variant_may_add_a_process_and_point_the_workload_at_it() {
+    let proxy =
+        "\"processes.proxy\" = { serve.http = {}, limits = { soft = 64, hard = 64 } }, \"workloads.flood.websocket.to\" = \"proxy\"";
+    let plans = parse(&with("\"processes.server.launcher\" = \"exec\"", proxy)).unwrap();
+    assert_eq!((plans[0].processes.len(), plans[2].processes.len()), (1, 2));
+    assert_eq!(plans[2].workloads["flood"].to, "proxy");
+}
+
+#[test]
+fn every_scenario_of_the_repository_is_valid() {
+    let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();
+    assert!(files.iter().any(|file| file.ends_with("scenarios/websocket-1012/scenario.toml")), "{files:?}");
+    let mut names = std::collections::BTreeSet::new();
+    for file in &files {
+        let plans = scenario::load(file).unwrap_or_else(|error| panic!("{error:?}"));
+        assert!(names.insert(plans[0].scenario.clone()), "{} is there twice", plans[0].scenario);
+        for plan in plans {
+            assert!(plan.expect.ceiling.is_some(), "{}: without a ceiling a run shows nothing", plan.scenario);
+            let unwritten = serde_json::from_value::<Plan>(serde_json::to_value(&plan).unwrap());
+            assert_eq!(unwritten.unwrap(), plan, "the event log gives the plan back");
+        }
+    }
+}
+
+#[test]
+fn a_bundled_policy_has_a_scenario_each() {
+    let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();
+    let plans: Vec<Plan> = files.iter().flat_map(|file| scenario::load(file).unwrap()).collect();
+    for policy in scenario::ACCEPT_POLICIES {
+        let uses = |plan: &Plan| format!("{:?}", plan.processes).contains(&format!("accept: Some({policy:?})"));
+        assert!(plans.iter().any(uses), "no scenario runs a bundled server with `accept = {policy:?}`");
+    }
+}
+
+#[test]
+fn the_committed_schema_is_the_one_of_the_code() {
+    let committed = std::fs::read_to_string("scenarios/schema.json").unwrap_or_default();
+    assert!(committed == lastfd::cli::schema::text(), "scenarios/schema.json is out of step: lastfd schema > scenarios/schema.json");
+}
+
+#[test]
+fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
+    let text = with("hard = 4096", "hard = 9000000000")
+        .replace("launcher.supervisord = { minfds = 1024 }", "")
+        .replace("[\"./server\", \"supervisord\"]", "[\"sh\", \"no-such-program\"]");
+    let plans = parse(&text).unwrap();
+    let obstacles = scenario::preflight(&plans[0]);
+    assert!(matches!(&obstacles[0], Obstacle::Missing { requirement, .. } if requirement == "no-such-program"), "{obstacles:?}");
+    assert!(matches!(&obstacles[1], Obstacle::HardLimit { needed: 9_000_000_000, lower: "limits.hard", .. }), "{obstacles:?}");
+    assert_eq!(obstacles.len(), 2);
+}
+
+#[test]
+fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
+    use lastfd::cli::{Exit, check};
+    let check = |path: &Path| check::run(&check::Args { paths: vec![path.to_owned()] }).map_err(|failure| (failure.exit, failure.message));
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(check(folder.path()).unwrap_err().0, Exit::NothingSelected);
+    assert_eq!(check(&folder.path().join("absent")).unwrap_err().0, Exit::NothingSelected);
+    std::fs::write(folder.path().join("scenario.toml"), GOOD).unwrap();
+    assert_eq!(check(folder.path()), Ok(Exit::Met), "a missing program is no fault of the file");
+    std::fs::write(folder.path().join("scenario.toml"), with("\"spin\"", "\"spinn\"")).unwrap();
+    let (exit, message) = check(folder.path()).unwrap_err();
+    assert_eq!(exit, Exit::Invalid);
+    assert!(message.contains("scenario.toml:23:10") && message.contains("did you mean `spin`?"), "{message}");
+}
+
+#[test]
+fn nesting_without_end_is_an_error_and_no_stack_overflow() {
+    let deep = 100_000;
+    let dotted = format!("{}a = 1", "a.".repeat(deep));
+    let set = GOOD.replace("\"processes.server.launcher\" = \"exec\"", &format!("\"processes.{}a\" = 1", "a.".repeat(deep)));
+    for text in
+        [format!("a = {}", "[".repeat(deep)), format!("a = {}", "{a=".repeat(deep)), format!("[{}a]", "a.".repeat(deep)), dotted, set]
+    {
+        assert!(parse(&text).is_err());
+    }
+}
+
+/// The good scenario with a slice of it taken out, doubled, or replaced by something else of the language.
+fn mangled() -> impl Strategy<Value = String> {
+    let fragment = prop_oneof![
+        "\\PC{0,8}",
+        proptest::sample::select(vec![
+            "[[variant]]\n",
+            "set = {}",
+            "\"",
+            "{",
+            "}",
+            "= ",
+            "\n",
+            ".",
+            "[",
+            "-9",
+            "1e400",
+            "'''",
+            "1979-05-27"
+        ])
+        .prop_map(String::from)
+    ];
+    (0..GOOD.len(), 0..60usize, proptest::collection::vec(fragment, 0..3)).prop_map(|(start, length, fragments)| {
+        let start = GOOD.floor_char_boundary(start);
+        let end = GOOD.floor_char_boundary((start + length).min(GOOD.len()));
+        format!("{}{}{}", &GOOD[..start], fragments.concat(), &GOOD[end..])
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic_and_every_error_points_into_it(text in prop_oneof![mangled(), mangled(), "\\PC{0,80}", "[a-z.=\"{}\\[\\]\n ]{0,80}"]) {
+        if let Err(error) = parse(&text) {
+            prop_assert!(!error.problems.is_empty());
+            for problem in &error.problems {
+                let (offset, length) = problem.at();
+                prop_assert!(offset + length <= text.len(), "{problem} at {offset}+{length} of {}", text.len());
+            }
+            rendered(&error);
+        }
+    }
+}
