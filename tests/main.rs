@@ -1,1 +1,3 @@
+//! The integration tests: real processes at small limits.
 
+mod launch;
