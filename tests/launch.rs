@@ -222,7 +222,7 @@ fn daemon_that_left_and_ignores_term_is_ended() {
         assert!(!tree.gone(), "the tree ends when it is empty, not when its first process has ended");
         assert_eq!(tree.processes().len(), 1);
         assert_eq!(tree.end(Signal::TERM, Duration::from_millis(50)).unwrap(), Ending::Killed);
-        assert_eq!(marked(&mark), [String::new(); 0]);
+        assert_eq!(marked(&mark), Vec::<String>::new());
     }
 }
 
@@ -238,7 +238,7 @@ fn dropping_a_tree_ends_it_even_before_its_start() {
         // Stage, init, the program and the daemon.
         assert_eq!(marked(&mark).len(), 4);
         drop(tree);
-        assert_eq!(marked(&mark), [String::new(); 0]);
+        assert_eq!(marked(&mark), Vec::<String>::new());
     }
 }
 
@@ -344,6 +344,35 @@ fn nobody_gets_a_user_namespace_and_leaves_nothing_behind() {
     }
 }
 
+#[test]
+fn keeper_takes_over_where_namespaces_are_refused() {
+    // The bound is that of a user namespace made for this test.
+    let script = "echo 0 > /proc/sys/user/max_pid_namespaces; exec \"$0\" \"$@\"";
+    let refusing = ["unshare", "--user", "--map-root-user", "sh", "-c", script];
+    if !std::process::Command::new("unshare").args(["--user", "--map-root-user", "true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no user namespaces here");
+        return;
+    }
+    let mark = format!("refused-{}-pid-namespace", std::process::id());
+    assert_eq!(killed_holder(&refusing, &std::env::current_exe().unwrap(), &mark, Path::new(EXE)), "keeper");
+    assert_none_left(&mark);
+}
+
+#[test]
+fn sigkill_of_the_stage_ends_a_namespace() {
+    for isolation in [Isolation::PidNamespace, Isolation::UserNamespace] {
+        let mark = format!("stage-{isolation}-{}", std::process::id());
+        let mut asked = command(&["python3", "-c", DAEMON, "stay"]);
+        asked.env.insert(MARK.into(), mark.clone());
+        let mut tree = started(&asked, isolation);
+        assert_eq!(lines(&mut tree).next().as_deref(), Some("daemon"));
+        let init = lastfd::sys::proc::parent(tree.program()).unwrap();
+        let stage = rustix::process::Pid::from_raw(lastfd::sys::proc::parent(init).unwrap()).unwrap();
+        rustix::process::kill_process(stage, Signal::KILL).unwrap();
+        assert_none_left(&mark);
+    }
+}
+
 fn process(launcher: Launcher, soft: u64, hard: u64) -> Process {
     Process {
         program: Program::Command(Vec::new()),
@@ -386,12 +415,11 @@ fn minfds_only_raises_under_the_bundled_and_the_real_supervisor() {
             let mut tree = launched(
                 launcher.clone(),
                 limits,
-                &["sh", "-c", "echo limits $(ulimit -Sn):$(ulimit -Hn) $$; exec sleep 1000"],
+                &["sh", "-c", "echo limits $(ulimit -Sn):$(ulimit -Hn); exec sleep 1000"],
                 scratch.path(),
             );
             let said = lines(&mut tree).find_map(|line| Some(line.strip_prefix("limits ")?.to_owned())).unwrap();
-            assert_eq!(said.split(' ').next(), Some(expected), "{launcher:?}");
-            assert_eq!(tree.end(Signal::TERM, SOON).unwrap(), Ending::BySignal);
+            assert_eq!(said, expected, "{launcher:?}");
         }
     }
 }
@@ -441,22 +469,45 @@ fn any_argument_passes_through_every_launcher_unchanged() {
     }
 }
 
+/// The supervisor's program runs for longer than startsecs, so that its exit is not a failed start.
+fn assert_starts_again(launcher: &Launcher, autorestart: bool) {
+    let scratch = tempfile::tempdir().unwrap();
+    let program = "test -e ran && { echo again; exec sleep 1000; }; touch ran; sleep 1.2; echo ending";
+    let argv = ["sh", "-c", &format!("cd {}; {program}", scratch.path().display())];
+    let mut tree = launched(launcher.clone(), (256, 256), &argv, scratch.path());
+    let mut said = lines(&mut tree);
+    assert!(said.any(|line| line == "ending"), "{launcher:?}");
+    assert!(!autorestart || said.any(|line| line == "again"), "{launcher:?}");
+    assert_eq!(tree.end(Signal::TERM, SOON).unwrap(), Ending::BySignal, "{launcher:?}");
+    assert_eq!(tree.exited().unwrap().code, Some(0), "{launcher:?}");
+    assert!(!said.any(|line| line == "again"), "{launcher:?}");
+}
+
 #[test]
-fn supervisors_start_again_only_with_autorestart() {
-    for autorestart in [true, false] {
-        for launcher in supervisors(Supervisor { autorestart, minfds: 64, ..Supervisor::default() }) {
-            let scratch = tempfile::tempdir().unwrap();
-            // It runs for longer than startsecs, so that its exit is not a failed start.
-            let program = "test -e ran && { echo again; exec sleep 1000; }; touch ran; sleep 1.2; echo ending";
-            let argv = ["sh", "-c", &format!("cd {}; {program}", scratch.path().display())];
-            let mut tree = launched(launcher.clone(), (256, 256), &argv, scratch.path());
-            let mut said = lines(&mut tree);
-            assert!(said.any(|line| line == "ending"), "{launcher:?}");
-            if autorestart {
-                assert!(said.any(|line| line == "again"), "{launcher:?}");
+fn supervisors_start_again_only_with_autorestart_and_end_in_order() {
+    std::thread::scope(|scope| {
+        for autorestart in [true, false] {
+            for launcher in supervisors(Supervisor { autorestart, minfds: 64, ..Supervisor::default() }) {
+                scope.spawn(move || assert_starts_again(&launcher, autorestart));
             }
-            assert_eq!(tree.end(Signal::TERM, SOON).unwrap(), Ending::BySignal);
-            assert!(autorestart || !said.any(|line| line == "again"), "{launcher:?}");
         }
-    }
+    });
+}
+
+#[test]
+fn program_deaf_to_its_stop_signal_is_killed_by_its_supervisor() {
+    let options = Supervisor { minfds: 64, stopsignal: "USR1".into(), stopwaitsecs: 1.0, ..Supervisor::default() };
+    std::thread::scope(|scope| {
+        for launcher in supervisors(options) {
+            scope.spawn(move || {
+                let scratch = tempfile::tempdir().unwrap();
+                let script = "trap 'echo told' USR1; echo ready; while :; do sleep 0.05; done";
+                let mut tree = launched(launcher.clone(), (256, 256), &["sh", "-c", script], scratch.path());
+                let mut said = lines(&mut tree);
+                assert!(said.any(|line| line == "ready"), "{launcher:?}");
+                assert_eq!(tree.end(Signal::TERM, SOON).unwrap(), Ending::BySignal, "{launcher:?}");
+                assert!(said.any(|line| line == "told"), "{launcher:?}");
+            });
+        }
+    });
 }

@@ -153,7 +153,7 @@ fn init(options: &Options) -> Result<i32, Failed> {
     drop(executed);
     Report::Executed.send(stdio::stdin());
     loop {
-        match rustix::process::waitpid(None, WaitOptions::empty()) {
+        match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_pid() == program => Report::Exited(status.as_raw()).send(stdio::stdin()),
             Ok(_) | Err(rustix::io::Errno::INTR) => (),
             // ECHILD: orphans become children of the init, so without a child there is no process.

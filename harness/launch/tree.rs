@@ -270,17 +270,15 @@ impl Tree {
     /// [`Error::Survivors`], after ten seconds.
     pub fn kill(&mut self) -> Result<(), Error> {
         let _ = shutdown(&self.control, Shutdown::Write);
+        let mut pids = Vec::new();
         if !self.wait_gone(KILLED_WITHIN) {
-            let pids = self.processes();
+            pids = self.processes();
             // A stage that somebody stopped does nothing: its own end takes the init of a namespace with it.
             let _ = self.stage.kill();
-            if !pids.iter().all(|&pid| process::dead(pid)) {
-                return Err(Error::Survivors { pids, waited: KILLED_WITHIN });
-            }
         }
-        // It has ended, so this returns at once.
         let _ = self.stage.wait();
-        Ok(())
+        pids.retain(|&pid| !process::dead(pid));
+        if pids.is_empty() { Ok(()) } else { Err(Error::Survivors { pids, waited: KILLED_WITHIN }) }
     }
 
     fn note_exit(&mut self, status: i32) {

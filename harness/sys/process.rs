@@ -60,9 +60,12 @@ pub fn close_each(first: i32, end: i32) {
 /// Default dispositions for every signal and an empty mask: what a program expects to be started with. Rust ignores SIGPIPE, and
 /// whoever started the harness may have ignored or blocked anything.
 pub fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL is a valid disposition; SIGKILL, SIGSTOP and the C library's own are refused and stay as they are.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    /// The kernel's struct sigaction, all zero: SIG_DFL, no flags, nothing masked.
+    const DEFAULT: [u64; 4] = [0; 4];
+    for signal in 1..=64 {
+        // Not through the C library, which refuses to touch the two signals that it uses itself (32 and 33) and that some parents leave
+        // ignored. SAFETY: the kernel reads at most the four words; SIGKILL and SIGSTOP are refused and stay as they are.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null::<u64>(), size_of::<u64>()) };
     }
     // SAFETY: the set is initialised by sigemptyset before it is read.
     unsafe {
