@@ -1,1 +1,184 @@
-//! TODO
+//! Starting a scenario's processes under exact limits, and ending them for certain: one file per launcher, and the owned process tree.
+//!
+//! A launcher is data: it turns a scenario's process into a [`Command`], and starts nothing. [`Tree`] starts it in a re-executed copy of
+//! this program (`lastfd exec`) and owns everything that comes of it. Never connects to, reads from or waits for what it starts; that
+//! is the run's.
+
+mod error;
+mod exec;
+mod nohup;
+mod nohup_like;
+pub mod stage;
+pub mod supervise;
+mod supervisor_like;
+mod supervisord;
+mod tree;
+mod wire;
+
+pub use error::Error;
+pub use tree::{Ending, ExitStatus, Killer, Tree};
+pub use wire::Step;
+
+use crate::event::Limits;
+use crate::scenario::{Launcher, Process, Supervisor};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What keeps a process tree together, strongest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Isolation {
+    /// A PID namespace (CAP_SYS_ADMIN): the kernel ends the tree with its init.
+    #[default]
+    PidNamespace,
+    /// A PID namespace inside a user namespace that knows one user: for everybody else.
+    UserNamespace,
+    /// A subreaper that kills all descendants, round after round, until none is left: where namespaces are refused.
+    Keeper,
+}
+
+impl Isolation {
+    const ALL: [Isolation; 3] = [Isolation::PidNamespace, Isolation::UserNamespace, Isolation::Keeper];
+}
+
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Isolation::PidNamespace => "pid-namespace",
+            Isolation::UserNamespace => "user-namespace",
+            Isolation::Keeper => "keeper",
+        })
+    }
+}
+
+/// A program to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program, searched in `PATH` when it has no slash, and arguments.
+    pub argv: Vec<String>,
+    /// Added to the harness's own environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory; the harness's own when `None`.
+    pub directory: Option<PathBuf>,
+    /// Set just before exec.
+    pub limits: Limits,
+    /// Whether SIGHUP is ignored; every other signal has its default disposition.
+    pub ignore_hangup: bool,
+    /// Whether every descriptor call of the program, and `close`, stops for a tracer (a seccomp filter). Without a tracer attached before
+    /// [`Tree::start`] those calls fail with ENOSYS.
+    pub trap: bool,
+    /// The lastfd binary whose `exec` command does the launch.
+    pub exe: PathBuf,
+}
+
+/// What launchers may use: places, not processes.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The lastfd binary; see [`own_exe`].
+    pub exe: &'a Path,
+    /// A directory of this process of this run, for configurations and pid files. Absolute.
+    pub scratch: &'a Path,
+}
+
+/// The running binary, to be executed again.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn own_exe() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+impl Command {
+    /// `argv` with a scenario process's environment and limits, in the harness's own directory.
+    fn new(process: &Process, argv: Vec<String>, site: Site<'_>) -> Self {
+        Command {
+            argv,
+            env: process.env.clone(),
+            directory: None,
+            limits: process.limits,
+            ignore_hangup: false,
+            trap: false,
+            exe: site.exe.to_owned(),
+        }
+    }
+}
+
+/// What is known about a launcher without using it.
+#[derive(Debug, Clone, Copy)]
+pub struct Registration {
+    /// As in scenario files and `--launcher`.
+    pub name: &'static str,
+    /// One line for `lastfd list`.
+    pub doc: &'static str,
+    /// Programs that must be installed.
+    pub requires: &'static [&'static str],
+    /// The launcher with the defaults of its options.
+    pub with_defaults: fn() -> Launcher,
+}
+
+/// Every launcher.
+pub const LAUNCHERS: &[Registration] = &[
+    Registration {
+        name: "exec",
+        doc: "nothing between: the limits are set, then the program is executed",
+        requires: &[],
+        with_defaults: || Launcher::Exec,
+    },
+    Registration {
+        name: "nohup-like",
+        doc: "SIGHUP ignored and the limits inherited, as nohup does",
+        requires: &[],
+        with_defaults: || Launcher::NohupLike,
+    },
+    Registration {
+        name: "supervisor-like",
+        doc: "a bundled supervisor with supervisord's rules: `minfds` raises the limits it was started with, and never lowers them",
+        requires: &[],
+        with_defaults: || Launcher::SupervisorLike(Supervisor::default()),
+    },
+    Registration { name: "nohup", doc: "the real nohup(1)", requires: &["nohup"], with_defaults: || Launcher::Nohup },
+    Registration {
+        name: "supervisord",
+        doc: "the real supervisord, with a configuration written for the run",
+        requires: &["supervisord"],
+        with_defaults: || Launcher::Supervisord(Supervisor::default()),
+    },
+];
+
+/// The registration of a scenario's launcher.
+///
+/// # Panics
+/// When [`LAUNCHERS`] lacks a variant, which a test rules out.
+pub fn registration(launcher: &Launcher) -> &'static Registration {
+    let same_kind = |r: &&Registration| std::mem::discriminant(&(r.with_defaults)()) == std::mem::discriminant(launcher);
+    LAUNCHERS.iter().find(same_kind).expect("every launcher is registered")
+}
+
+/// What starts `argv` the way the process's launcher does. Writes nothing outside `site.scratch` and starts nothing.
+///
+/// # Errors
+/// [`Error::Unquotable`] and [`Error::Scratch`], of launchers that write a configuration.
+pub fn command(process: &Process, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
+    match &process.launcher {
+        Launcher::Exec => exec::command(process, argv, site),
+        Launcher::NohupLike => nohup_like::command(process, argv, site),
+        Launcher::SupervisorLike(options) => supervisor_like::command(process, options, argv, site),
+        Launcher::Nohup => nohup::command(process, argv, site),
+        Launcher::Supervisord(options) => supervisord::command(process, options, argv, site),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registered_names_are_those_of_scenario_files() {
+        for registered in LAUNCHERS {
+            let json = serde_json::to_value((registered.with_defaults)()).unwrap();
+            let name = json.as_str().or_else(|| json.as_object()?.keys().next().map(String::as_str));
+            assert_eq!(name, Some(registered.name));
+            assert_eq!(registration(&(registered.with_defaults)()).name, registered.name);
+        }
+        assert_eq!(LAUNCHERS.len(), 5);
+    }
+}

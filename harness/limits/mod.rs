@@ -1,1 +1,3 @@
-//! TODO
+//! Limits as they are in force: read from live processes, never assumed from what was asked for.
+
+pub mod chain;

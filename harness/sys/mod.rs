@@ -2,5 +2,7 @@
 
 pub mod calls;
 pub mod clock;
+pub mod namespace;
 pub mod proc;
+pub mod process;
 pub mod seccomp;

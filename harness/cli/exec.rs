@@ -1,0 +1,71 @@
+//! `lastfd exec` (hidden): the steps of a launch that run in processes of their own. Not for people.
+
+use crate::event::Limits;
+use crate::launch::{Isolation, stage, supervise};
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The hidden command's arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Step {
+    /// The owned process tree: isolation, limits, exec.
+    Stage {
+        #[arg(long, value_enum)]
+        isolation: Isolation,
+        #[arg(long)]
+        soft: u64,
+        #[arg(long)]
+        hard: u64,
+        #[arg(long)]
+        directory: Option<PathBuf>,
+        #[arg(long)]
+        ignore_hangup: bool,
+        #[arg(long)]
+        trap: bool,
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// A supervisor with supervisord's rules.
+    Supervise {
+        #[arg(long)]
+        minfds: u64,
+        #[arg(long)]
+        autorestart: bool,
+        #[arg(long)]
+        startretries: u32,
+        #[arg(long, value_parser = stop_signal)]
+        stopsignal: Signal,
+        #[arg(long, value_parser = seconds)]
+        stopwaitsecs: Duration,
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+}
+
+fn stop_signal(name: &str) -> Result<Signal, String> {
+    supervise::signal_named(name).ok_or_else(|| "expected TERM, HUP, INT, QUIT, KILL, USR1 or USR2".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse().map_err(|e| format!("{e}")).and_then(|s| Duration::try_from_secs_f64(s).map_err(|e| e.to_string()))
+}
+
+/// Runs the step; the process's exit code. Must be called while the process has one thread.
+pub fn main(args: Args) -> i32 {
+    match args.step {
+        Step::Stage { isolation, soft, hard, directory, ignore_hangup, trap, argv } => {
+            stage::stage(&stage::Options { isolation, limits: Limits { soft, hard }, directory, ignore_hangup, trap, argv })
+        }
+        Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
+            supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })
+        }
+    }
+}

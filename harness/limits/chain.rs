@@ -1,0 +1,160 @@
+//! The chain of limits: from the first ancestor to a process, what `RLIMIT_NOFILE` each has now, and which link set the value in force.
+//!
+//! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or has left is not in it.
+
+use crate::event::{Limits, Link, Pid};
+use crate::sys::proc;
+use std::path::Path;
+
+/// What stands for lastfd's own processes between the harness and the program.
+const KEEPER: &str = "lastfd (keeper)";
+
+/// What stands for the limits asked for, which the launched program's process took just before its exec.
+const REQUESTED: &str = "lastfd exec (limits asked for)";
+
+/// Programs that run another's file, which is the name people know it by.
+const INTERPRETERS: [&str; 7] = ["python", "perl", "ruby", "node", "sh", "bash", "dash"];
+
+/// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of their own, before the
+/// launched program: the process is the same one, a moment earlier. Ancestors that end meanwhile are left out.
+pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
+    let mut pids: Vec<Pid> = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0)).collect();
+    pids.reverse();
+    let links = pids.iter().filter_map(|&pid| {
+        let (soft, hard) = proc::nofile(pid).ok()?;
+        Some(Link { pid, command: label(proc::command(pid)), soft, hard })
+    });
+    with_request(links.collect(), requested, launched)
+}
+
+fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
+    let Some(Limits { soft, hard }) = requested else { return links };
+    // A daemon is the init's child; then the launched program is not in the chain, and came after the init all the same.
+    let after_keeper = || links.iter().rposition(|link| link.command == KEEPER).map(|at| at + 1);
+    if let Some(at) = links.iter().position(|link| link.pid == launched).or_else(after_keeper) {
+        links.insert(at, Link { pid: launched, command: REQUESTED.to_owned(), soft, hard });
+    }
+    links
+}
+
+fn label(command: String) -> String {
+    let mut words = command.split(' ');
+    let ours = words.next().is_some_and(|first| base(first) == "lastfd") && words.next() == Some("exec") && words.next() == Some("stage");
+    if ours { KEEPER.to_owned() } else { command }
+}
+
+/// Which link set the soft limit in force at the end of the chain, in words. Empty for an empty chain.
+pub fn set_by(links: &[Link]) -> String {
+    let changed = |at: &usize| links[*at].command == REQUESTED || links[*at].soft != links[*at - 1].soft;
+    let Some(last) = links.last() else { return String::new() };
+    let Some(at) = (1..links.len()).rev().find(changed) else {
+        let first = &links[0];
+        return format!("inherited from {} (pid {}): {}", short(&first.command), first.pid, pair(last));
+    };
+    let (before, link) = (&links[at - 1], &links[at]);
+    if link.command == REQUESTED {
+        return format!("{REQUESTED}: {}", pair(link));
+    }
+    let who = if at + 1 == links.len() {
+        format!("the program itself (pid {})", link.pid)
+    } else {
+        format!("{} (pid {})", short(&link.command), link.pid)
+    };
+    let verb = if link.soft > before.soft { "raised" } else { "lowered" };
+    format!("{who}: {verb} {} to {}", pair(before), pair(link))
+}
+
+fn pair(link: &Link) -> String {
+    let number = |limit: u64| if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() };
+    format!("{}:{}", number(link.soft), number(link.hard))
+}
+
+/// The program's name without its path and arguments; of a script, its own rather than its interpreter's.
+fn short(command: &str) -> &str {
+    if [KEEPER, REQUESTED].contains(&command) {
+        return command;
+    }
+    let words: Vec<&str> = command.split(' ').collect();
+    let first = base(words[0]);
+    // Its version: python3.11.
+    let interpreter = first.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    match words.get(1..) {
+        Some(["exec", "supervise", ..]) if first == "lastfd" => "supervisor-like",
+        Some([script, ..]) if INTERPRETERS.contains(&interpreter) && !script.starts_with('-') => base(script),
+        _ => first,
+    }
+}
+
+fn base(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(pid: Pid, command: &str, soft: u64, hard: u64) -> Link {
+        Link { pid, command: command.into(), soft, hard }
+    }
+
+    const ASKED: Limits = Limits { soft: 256, hard: 4096 };
+
+    fn under_supervisord(soft: u64) -> Vec<Link> {
+        let links = vec![
+            link(1, "/sbin/init", 1024, 524_288),
+            link(30, "lastfd run", 20_000, 20_000),
+            link(31, KEEPER, 20_000, 20_000),
+            link(33, "/usr/bin/python3 /usr/bin/supervisord --nodaemon", 1024, 4096),
+            link(34, "./server --port 1", soft, 4096),
+        ];
+        with_request(links, Some(ASKED), 33)
+    }
+
+    #[test]
+    fn supervisord_is_named_when_its_minfds_raised_the_limit() {
+        assert_eq!(set_by(&under_supervisord(1024)), "supervisord (pid 33): raised 256:4096 to 1024:4096");
+    }
+
+    #[test]
+    fn a_program_that_changes_its_own_limit_is_named_as_itself() {
+        assert_eq!(set_by(&under_supervisord(4096)), "the program itself (pid 34): raised 1024:4096 to 4096:4096");
+        assert_eq!(set_by(&under_supervisord(512)), "the program itself (pid 34): lowered 1024:4096 to 512:4096");
+    }
+
+    #[test]
+    fn limits_asked_for_set_the_value_even_when_they_equal_the_harness_own() {
+        let links = vec![link(1, "init", 64, 64), link(2, KEEPER, 64, 64), link(3, "./server", 64, 64)];
+        let links = with_request(links, Some(Limits { soft: 64, hard: 64 }), 3);
+        assert_eq!(set_by(&links), "lastfd exec (limits asked for): 64:64");
+    }
+
+    #[test]
+    fn a_daemon_that_left_the_launched_program_still_shows_the_limits_asked_for() {
+        let links = vec![link(1, "init", 9, 9), link(2, KEEPER, 9, 9), link(7, "daemon", 5, 9)];
+        let links = with_request(links, Some(Limits { soft: 5, hard: 9 }), 3);
+        assert_eq!(links[2], link(3, REQUESTED, 5, 9));
+        assert_eq!(set_by(&links), "lastfd exec (limits asked for): 5:9");
+    }
+
+    #[test]
+    fn without_a_change_the_first_ancestor_is_named() {
+        let links = [link(1, "/sbin/init splash", 1024, u64::MAX), link(2, "-bash", 1024, u64::MAX), link(3, "server", 1024, u64::MAX)];
+        assert_eq!(set_by(&links), "inherited from init (pid 1): 1024:unlimited");
+        assert_eq!(set_by(&[]), "");
+    }
+
+    #[test]
+    fn the_chain_of_a_live_process_ends_with_it_and_its_parent() {
+        let own = std::process::id() as Pid;
+        let links = read(own, None, own);
+        let [.., parent, last] = links.as_slice() else { panic!("{links:?}") };
+        assert_eq!(parent.pid, std::os::unix::process::parent_id() as Pid);
+        assert_eq!((last.pid, (last.soft, last.hard)), (own, crate::sys::process::own_nofile()));
+    }
+
+    #[test]
+    fn our_own_steps_are_labelled_and_a_supervisor_of_ours_is_not() {
+        assert_eq!(label("lastfd exec stage --isolation keeper -- x".into()), KEEPER);
+        assert_eq!(label("/x/lastfd exec supervise -- x".into()), "/x/lastfd exec supervise -- x");
+    }
+}
