@@ -1,6 +1,4 @@
-//! The integration tests: one binary, a module a subject.
-
-mod scenario;
-//! The integration tests: real processes at small limits.
+//! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
 mod launch;
+mod scenario;

@@ -1,1 +1,48 @@
-//! servers
+//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp` and `grpc`.
+//!
+//! All of them accept through [`accept`], which knows no runtime and reacts to a full descriptor table with a selectable
+//! [`Policy`]. A connection costs exactly one descriptor, that of `accept4`; nothing else is opened after start-up.
+//! Every process counts its own accepts and prints them as it ends, as a witness beside whatever watches it from outside.
+//!
+//! The package never depends on the harness that runs it, and never raises or lowers a limit.
+
+pub mod accept;
+mod args;
+mod baseline;
+pub mod grpc;
+mod handoff;
+mod http;
+mod listener;
+mod process;
+mod tally;
+mod tcp;
+mod websocket;
+mod workers;
+
+pub use accept::Policy;
+pub use args::{Args, Kind};
+
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Takes each accepted connection from an acceptor thread; called from several threads at once.
+type Deliver = Arc<dyn Fn(OwnedFd) + Send + Sync>;
+
+/// Serves until SIGTERM or SIGINT, or until the accept policy gives up.
+///
+/// Prints `listening ADDRESS` on standard output once everything is open, and as the process ends one line
+/// `{"lastfd_server":{"pid":…,"before_first_emfile":…,"total":…,"shed":…}}` for each process that accepts.
+/// To be called from `main`, before any other thread is started: it blocks the two signals for all threads to come.
+///
+/// Exit codes: 0 after a signal, 1 when the policy `exit` met its failure or accept broke, 2 for options that do not go
+/// together, 6 when the server could not start; the reason goes to standard error.
+pub fn serve(args: Args) -> ExitCode {
+    match process::run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lastfd serve: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The one accept loop of all bundled servers: `accept4`, and what to do when it fails.
+//!
+//! An acceptor is a thread. It waits in one of two ways ([`Waiting`]), hands each connection to the service, and leaves
+//! every failure for want of a descriptor to its [`Policy`]. It knows no runtime, opens nothing but connections (and the
+//! spare of `reserve-fd`), and never touches a connection it has handed over.
+
+mod policy;
+mod reserve;
+
+pub use policy::{Policy, Reaction, Responder};
+pub use reserve::Reserve;
+
+use crate::tally::Tally;
+use reserve::Shed;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
+use std::io::Write;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// How an acceptor waits for the next client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// The listener does not block: poll until it is readable, then accept until `EAGAIN`.
+    Polls,
+    /// The listener blocks: the thread sleeps in accept4 and holds one descriptor number meanwhile.
+    Blocks,
+}
+
+/// Why an acceptor came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The policy is [`Policy::Exit`] and accept failed.
+    GaveUp(Errno),
+    /// The listener itself is not usable any more.
+    Broken(Errno),
+}
+
+/// Accepts until the policy gives up or the listener breaks; each connection goes to `deliver`, non-blocking and
+/// close-on-exec.
+pub fn run(
+    listener: BorrowedFd<'_>,
+    waiting: Waiting,
+    mut responder: Responder,
+    mut reserve: Option<Reserve>,
+    tally: &Tally,
+    deliver: impl Fn(OwnedFd),
+) -> Ended {
+    let wait = || if waiting == Waiting::Polls { wait_readable(listener) } else { Ok(()) };
+    if let Err(errno) = wait() {
+        return Ended::Broken(errno);
+    }
+    loop {
+        let waited = match accept_one(listener) {
+            Ok(connection) => {
+                tally.count_accepted();
+                responder.succeeded();
+                deliver(connection);
+                Ok(())
+            }
+            Err(Errno::AGAIN) => wait(),
+            Err(errno) if is_of_the_client(errno) => Ok(()),
+            Err(errno) if is_shortage(errno) => {
+                tally.note_failure(errno);
+                match responder.failed() {
+                    Reaction::RetryNow => Ok(()),
+                    Reaction::LogAndWaitForClient => {
+                        log(format_args!("accept4: {errno}"));
+                        wait()
+                    }
+                    Reaction::RetryAfter { delay, log: wanted } => {
+                        if wanted {
+                            log(format_args!("accept4: {errno}; retrying in {delay:?}"));
+                        }
+                        std::thread::sleep(delay);
+                        Ok(())
+                    }
+                    Reaction::Shed => match reserve.as_mut().map_or(Shed::NoSpare, |spare| spare.shed(listener)) {
+                        Shed::Closed => {
+                            tally.count_shed();
+                            Ok(())
+                        }
+                        Shed::NobodyWaits | Shed::NoSpare => wait(),
+                    },
+                    Reaction::GiveUp => return Ended::GaveUp(errno),
+                }
+            }
+            Err(errno) => return Ended::Broken(errno),
+        };
+        if let Err(errno) = waited {
+            return Ended::Broken(errno);
+        }
+    }
+}
+
+/// One accept4 call; the only place that makes a connection's descriptor.
+fn accept_one(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
+/// Sleeps until a client waits in the accept queue. No deadline: an idle server waits for ever, until its process ends.
+fn wait_readable(listener: BorrowedFd<'_>) -> Result<(), Errno> {
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(listener, PollFlags::IN)], None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Descriptors or kernel memory ran out: what the policies are about.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+}
+
+/// The failure belongs to the one client that was taken, so the next may be asked for at once: accept(2), "Error handling".
+fn is_of_the_client(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::INTR
+            | Errno::CONNABORTED
+            | Errno::NETDOWN
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+            | Errno::PERM
+    )
+}
+
+/// A line on standard error; a closed standard error is no reason to stop.
+fn log(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "lastfd serve: {line}");
+}

@@ -1,0 +1,72 @@
+//! The options of a bundled server, to be embedded in a command line of clap. Parses; starts nothing.
+
+use crate::accept::Policy;
+use std::net::IpAddr;
+
+/// What is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// HTTP/1.1 (hyper): answers every request with 200 and keeps the connection.
+    Http,
+    /// RFC 6455: upgrades, holds, answers ping and close.
+    Websocket,
+    /// Accepts and holds, with a bare epoll loop.
+    Tcp,
+    /// gRPC (tonic): `lastfd.echo.v1.Echo/Say`.
+    Grpc,
+}
+
+/// Options of a bundled server.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// What is served
+    #[arg(value_enum)]
+    pub kind: Kind,
+
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: IpAddr,
+
+    /// Port to listen on; 0: the kernel chooses
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+
+    /// What it does when accept fails for want of a descriptor
+    #[arg(long, value_enum, default_value_t = Policy::Spin)]
+    pub accept: Policy,
+
+    /// Milliseconds that `fixed-delay` waits, and the longest that `backoff` does
+    #[arg(long, default_value_t = 1000)]
+    pub delay_ms: u64,
+
+    /// Backlog given to listen(2); the accept queue holds one client more
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=i32::MAX as i64))]
+    pub backlog: u32,
+
+    /// Acceptor threads; more than one: each blocks in accept4
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+
+    /// Block in accept4 with a single thread too, in place of poll and accept until EAGAIN
+    #[arg(long)]
+    pub blocking: bool,
+
+    /// Worker processes that share the listener; 0: this process accepts by itself
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub workers: u32,
+
+    /// Open what a real service holds when idle until exactly this many descriptors are open, in each accepting process
+    #[arg(long)]
+    pub baseline: Option<u32>,
+
+    /// This process is a worker of the process with this id, and standard input is the listener
+    #[arg(long, hide = true)]
+    pub worker: Option<i32>,
+}
+
+impl Args {
+    /// Whether the acceptors block in accept4, each holding a descriptor number that no listing shows.
+    pub(crate) fn blocks(&self) -> bool {
+        self.blocking || self.threads > 1
+    }
+}

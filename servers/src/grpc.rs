@@ -1,0 +1,35 @@
+//! gRPC over tonic: one small unary call, `lastfd.echo.v1.Echo/Say`. Tonic's own accept loop is not used: it gets accepted
+//! connections as a stream.
+
+use crate::{Deliver, handoff};
+use echo::echo_server::{Echo, EchoServer};
+use std::io;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+/// Generated from `proto/echo.proto`: the service and its client.
+#[allow(missing_docs, clippy::all)]
+pub mod echo {
+    tonic::include_proto!("lastfd.echo.v1");
+}
+
+/// Says back what it is told.
+struct Mirror;
+
+#[tonic::async_trait]
+impl Echo for Mirror {
+    async fn say(&self, request: Request<echo::Message>) -> Result<Response<echo::Message>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
+/// Opens the runtime and starts its thread.
+pub(crate) fn start() -> io::Result<Deliver> {
+    handoff::start(|accepted| async {
+        let incoming = ReceiverStream::new(accepted).map(handoff::into_stream);
+        let served = Server::builder().add_service(EchoServer::new(Mirror)).serve_with_incoming(incoming).await;
+        served.expect("a stream of accepted connections does not fail");
+    })
+}

@@ -1,0 +1,55 @@
+//! The listening socket: bound first, made to listen last, so that whoever sees it listen sees a server that is at rest.
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Whose the listening socket is.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    /// Made by this process.
+    Own(OwnedFd),
+    /// Standard input of a worker, shared with its master and the other workers.
+    Inherited,
+}
+
+impl Listener {
+    /// A TCP socket bound to `address`, not yet listening. `blocking` is a property of the socket, shared by all workers.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`; `EMFILE` under a limit too low to start.
+    pub(crate) fn bind(address: SocketAddr, blocking: bool) -> Result<Self, Errno> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let mode = if blocking { SocketFlags::empty() } else { SocketFlags::NONBLOCK };
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | mode, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &address)?;
+        Ok(Listener::Own(socket))
+    }
+
+    /// Starts to listen; again on a socket that listens is harmless.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` when another socket listens there meanwhile.
+    pub(crate) fn listen(&self, backlog: u32) -> Result<(), Errno> {
+        listen(self.as_fd(), i32::try_from(backlog).unwrap_or(i32::MAX))
+    }
+
+    /// The address it is bound to, with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` when standard input of a worker is not a socket.
+    pub(crate) fn address(&self) -> Result<SocketAddr, Errno> {
+        SocketAddr::try_from(getsockname(self.as_fd())?).map_err(|_| Errno::AFNOSUPPORT)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Own(socket) => socket.as_fd(),
+            Listener::Inherited => rustix::stdio::stdin(),
+        }
+    }
+}

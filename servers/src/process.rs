@@ -1,0 +1,184 @@
+//! The life of one server process: everything is opened first, the listener listens last, then a signal is awaited.
+//!
+//! The calling thread becomes the one that waits for signals, through sigwait and so without a descriptor. A process that
+//! has workers goes to [`crate::workers`] instead and accepts nothing itself.
+
+use crate::accept::{self, Ended, Policy, Reserve, Responder, Waiting};
+use crate::args::{Args, Kind};
+use crate::baseline::{self, BaselineError};
+use crate::listener::Listener;
+use crate::tally::{Tally, say};
+use crate::{Deliver, grpc, http, tcp, websocket, workers};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, getppid, getrlimit, set_parent_process_death_signal};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Said by a worker to its master on standard output when it accepts.
+pub(crate) const READY: &str = "ready";
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// Shedding needs to know whether anyone waits.
+    #[error("--accept reserve-fd needs a listener that does not block: leave out --blocking and --threads")]
+    ReserveBlocks,
+    /// The signals could not be blocked.
+    #[error("cannot block SIGTERM and SIGINT: {0}")]
+    Signals(Errno),
+    /// No listener.
+    #[error("cannot listen on {address}: {source}{}", hint(source.raw_os_error()))]
+    Listen {
+        /// As asked.
+        address: SocketAddr,
+        /// Of socket, bind or listen.
+        source: io::Error,
+    },
+    /// Standard input of a worker is not what it should be.
+    #[error("standard input is not a bound socket, as that of a worker must be: {0}")]
+    NotAListener(Errno),
+    /// The service's own descriptors or threads.
+    #[error("cannot start the service: {source}{}", hint(source.raw_os_error()))]
+    Service {
+        /// Of the call that failed.
+        source: io::Error,
+    },
+    /// The baseline.
+    #[error("{source}{}", hint(source.errno()))]
+    Baseline {
+        /// Which of its steps.
+        #[from]
+        source: BaselineError,
+    },
+    /// A worker could not be started.
+    #[error("cannot start a worker: {source}{}", hint(source.raw_os_error()))]
+    Worker {
+        /// Of fork, exec or the pipe to it.
+        source: io::Error,
+    },
+    /// The master was gone before its worker could tie itself to it.
+    #[error("the master {0} has ended")]
+    Orphaned(i32),
+}
+
+impl StartError {
+    /// 2 for options that do not go together, else 6: the server did not start.
+    pub(crate) fn exit_code(&self) -> u8 {
+        if matches!(self, StartError::ReserveBlocks) { 2 } else { 6 }
+    }
+}
+
+/// What to know about a failure for want of descriptors.
+fn hint(errno: Option<i32>) -> String {
+    if errno != Some(Errno::MFILE.raw_os_error()) {
+        return String::new();
+    }
+    let soft = getrlimit(Resource::Nofile).current.map_or("unlimited".to_owned(), |soft| soft.to_string());
+    format!(": the soft limit of {soft} descriptors is too low to start")
+}
+
+/// Runs the process that `args` describe to its end.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
+    if args.accept == Policy::ReserveFd && args.blocks() {
+        return Err(StartError::ReserveBlocks);
+    }
+    let signals = block_signals()?;
+    if let Some(master) = args.worker {
+        die_with(master)?;
+        Listener::Inherited.address().map_err(StartError::NotAListener)?;
+        return accept_until_signal(args, Listener::Inherited, signals, |_| READY.to_owned());
+    }
+    let address = SocketAddr::from((args.host, args.port));
+    let listener = Listener::bind(address, args.blocks()).map_err(|errno| StartError::Listen { address, source: errno.into() })?;
+    if args.workers > 0 {
+        return workers::run(args, &listener, signals);
+    }
+    accept_until_signal(args, listener, signals, announcement)
+}
+
+/// `listening ADDRESS`, the line that says a server is ready.
+pub(crate) fn announcement(address: SocketAddr) -> String {
+    format!("listening {address}")
+}
+
+/// Blocks SIGTERM and SIGINT in this thread and all that it starts; returns them to be waited for.
+fn block_signals() -> Result<SigSet, StartError> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    signals.thread_block().map_err(|errno| StartError::Signals(Errno::from_raw_os_error(errno as i32)))?;
+    Ok(signals)
+}
+
+/// SIGKILL for this process as soon as the master ends, however it does.
+fn die_with(master: i32) -> Result<(), StartError> {
+    set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(|errno| StartError::Worker { source: errno.into() })?;
+    // A master that had ended before the line above sends nothing.
+    if getppid().map(Pid::as_raw_pid) == Some(master) { Ok(()) } else { Err(StartError::Orphaned(master)) }
+}
+
+/// Opens everything, accepts on `listener` until one of `signals` comes, and ends the process.
+fn accept_until_signal(
+    args: &Args,
+    listener: Listener,
+    signals: SigSet,
+    ready: impl Fn(SocketAddr) -> String,
+) -> Result<ExitCode, StartError> {
+    let asked = SocketAddr::from((args.host, args.port));
+    let reserve = match args.accept {
+        Policy::ReserveFd => Some(Reserve::open().map_err(|errno| StartError::Service { source: errno.into() })?),
+        _ => None,
+    };
+    let deliver = start_service(args.kind).map_err(|source| StartError::Service { source })?;
+    // Last of all descriptors, and open until the process ends.
+    let _held = args.baseline.map(baseline::fill).transpose()?;
+    let address = listener
+        .listen(args.backlog)
+        .and_then(|()| listener.address())
+        .map_err(|errno| StartError::Listen { address: asked, source: errno.into() })?;
+    let tally = Arc::new(Tally::new());
+    start_acceptors(args, Arc::new(listener), reserve, &tally, &deliver).map_err(|source| StartError::Service { source })?;
+    say(&ready(address));
+    wait_for_signal(&signals);
+    tally.end(0)
+}
+
+/// Sleeps until one of `signals`, all blocked, is sent to the process. No deadline: a server runs until it is told.
+pub(crate) fn wait_for_signal(signals: &SigSet) {
+    while signals.wait().is_err() {}
+}
+
+/// Opens what the service needs at rest and starts its thread.
+fn start_service(kind: Kind) -> io::Result<Deliver> {
+    match kind {
+        Kind::Http => http::start(),
+        Kind::Websocket => websocket::start(),
+        Kind::Tcp => tcp::start(),
+        Kind::Grpc => grpc::start(),
+    }
+}
+
+/// Starts the acceptor threads; one that ends takes the process with it.
+fn start_acceptors(
+    args: &Args,
+    listener: Arc<Listener>,
+    mut reserve: Option<Reserve>,
+    tally: &Arc<Tally>,
+    deliver: &Deliver,
+) -> io::Result<()> {
+    let waiting = if args.blocks() { Waiting::Blocks } else { Waiting::Polls };
+    for number in 0..args.threads {
+        let responder = Responder::new(args.accept, Duration::from_millis(args.delay_ms));
+        let (listener, tally, deliver, reserve) = (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
+        std::thread::Builder::new().name(format!("accept-{number}")).spawn(move || {
+            let (Ended::GaveUp(errno) | Ended::Broken(errno)) =
+                accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection));
+            eprintln!("lastfd serve: accept4: {errno}");
+            tally.end(1)
+        })?;
+    }
+    Ok(())
+}
