@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
-        Ok(exit) => ExitCode::from(exit as u8),
+        Ok(code) => code,
         Err(failure) => {
             anstream::eprintln!("{}", failure.message);
             ExitCode::from(failure.exit as u8)

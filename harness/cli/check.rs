@@ -42,15 +42,7 @@ fn line(plan: &Plan) -> String {
         _ => "cannot",
     };
     let reasons: String = obstacles.iter().map(|obstacle| format!("\n         {obstacle}")).collect();
-    format!("{state:<8} {}{reasons}", name(plan))
-}
-
-/// A run's name: `SCENARIO` or `SCENARIO / VARIANT`.
-pub fn name(plan: &Plan) -> String {
-    match &plan.variant {
-        Some(variant) => format!("{} / {variant}", plan.scenario),
-        None => plan.scenario.clone(),
-    }
+    format!("{state:<8} {}{reasons}", plan.title())
 }
 
 /// The files that a command line means.

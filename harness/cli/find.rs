@@ -4,7 +4,8 @@ use super::output::{Files, Progress, conclude, interrupt_flag};
 use super::run::{Machine, execute};
 use super::{Exit, Failure, Outcome};
 use crate::event::Limits;
-use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Supervisor, Workload};
+use crate::launch::LAUNCHERS;
+use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Workload};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -64,20 +65,13 @@ fn limits(text: &str) -> Result<Limits, String> {
 }
 
 fn launcher(text: &str) -> Result<Launcher, String> {
-    let known = [
-        Launcher::Exec,
-        Launcher::NohupLike,
-        Launcher::Nohup,
-        Launcher::SupervisorLike(Supervisor::default()),
-        Launcher::Supervisord(Supervisor::default()),
-    ];
-    let names: Vec<&str> = known.iter().map(Launcher::name).collect();
-    known.iter().find(|l| l.name() == text).cloned().ok_or_else(|| format!("the launchers are {}", names.join(", ")))
+    let names = || LAUNCHERS.iter().map(|l| l.name).collect::<Vec<_>>().join(", ");
+    LAUNCHERS.iter().find(|l| l.name == text).map(|l| (l.with_defaults)()).ok_or_else(|| format!("the launchers are {}", names()))
 }
 
 /// A duration such as `10s`, `500ms` or `2m`, in seconds.
-pub fn seconds(text: &str) -> Result<f64, String> {
-    crate::scenario::seconds(text)
+fn seconds(text: &str) -> Result<f64, String> {
+    crate::scenario::duration(text).filter(|s| *s >= 0.0).ok_or_else(|| "a number and `ms`, `s` or `m`, such as 500ms or 10s".into())
 }
 
 /// Runs the command under its limits and reports.

@@ -1,6 +1,6 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing else.
 
-mod check;
+pub mod check;
 mod completions;
 mod doctor;
 mod drive;
@@ -8,16 +8,17 @@ mod exec;
 pub mod exit;
 mod find;
 mod inspect;
-mod list;
+pub mod list;
 mod output;
 mod replay;
 mod run;
-mod schema;
+pub mod schema;
 mod serve;
 
 pub use exit::{Exit, Failure, Outcome};
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Finds the last file descriptor: starts any server under an exact limit, predicts how many connections it will hold,
 /// drives it there, and shows the first failing call, what happens at the wall, and how it recovers.
@@ -64,8 +65,8 @@ impl Cli {
     ///
     /// # Errors
     /// What to print to standard error, and the exit code.
-    pub fn run(self) -> Outcome {
-        match self.command {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let exit = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Find(args) => find::run(&args),
             Command::Inspect(args) => inspect::run(&args),
@@ -76,9 +77,11 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),
-            Command::Serve(args) => serve::run(&args),
+            // These end with codes of their own: other programs' exit statuses, not the table's.
+            Command::Serve(args) => return Ok(serve::run(args)),
             Command::Drive(args) => drive::run(&args),
-            Command::Exec(args) => exec::run(&args),
-        }
+            Command::Exec(args) => return Ok(ExitCode::from(exec::main(args) as u8)),
+        };
+        Ok(ExitCode::from(exit? as u8))
     }
 }

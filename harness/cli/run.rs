@@ -50,8 +50,8 @@ pub struct Machine {
     /// How system calls are observed
     #[arg(long, value_enum, default_value_t = observe::Choice::Auto)]
     observer: observe::Choice,
-    /// How the subject's processes are owned
-    #[arg(long, value_enum, default_value_t = Isolation::Auto)]
+    /// How the subject's processes are owned: the strongest way tried, then the weaker ones
+    #[arg(long, value_enum, default_value_t = Isolation::PidNamespace)]
     isolation: Isolation,
 }
 
@@ -144,7 +144,7 @@ fn dry_run(plan: &Plan) {
     for (name, process) in &plan.processes {
         let argv = crate::run::argv(&process.program, process.port.unwrap_or(0), Path::new("{scratch}"), Path::new("lastfd"));
         anstream::println!("  {name}: {}", shell_words::join(&argv));
-        anstream::println!("    launcher {}, started with {}:{}", process.launcher.name(), process.limits.soft, process.limits.hard);
+        anstream::println!("    launcher {}, started with {}:{}", crate::launch::registration(&process.launcher).name, process.limits.soft, process.limits.hard);
         anstream::println!("    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed");
     }
     for (name, workload) in &plan.workloads {

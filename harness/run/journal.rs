@@ -40,11 +40,6 @@ impl Journal {
         self.events.push(event);
     }
 
-    /// Everything so far, in the order it was reported.
-    pub fn events(&self) -> &[Event] {
-        &self.events
-    }
-
     /// All events; and why the file lacks some of them, if it does.
     pub fn close(mut self) -> (Vec<Event>, Option<std::io::Error>) {
         if let Some(Err(error)) = self.file.as_mut().map(Writer::flush) {

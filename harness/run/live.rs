@@ -3,6 +3,7 @@
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
 use crate::event::{Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
+use crate::measure::PolicyWatch;
 use std::collections::HashMap;
 
 /// Running totals. Times are absolute `CLOCK_MONOTONIC`.
@@ -35,6 +36,8 @@ pub struct Live {
     pub release_answered: bool,
     /// The generator's own side failed.
     pub local_failure: Option<i32>,
+    /// Whether the accept policy can be told already.
+    pub policy: PolicyWatch,
     /// Processes of the subject that exited since [`Live::arm`].
     pub exited: Vec<Pid>,
 }
@@ -70,8 +73,11 @@ impl Live {
                     *self.accepted.entry(*pid).or_default() += 1;
                     self.last_accept = self.last_accept.max(event.at);
                 }
-                if *ret < 0 && self.armed && self.first_failure.is_none() {
-                    self.first_failure = Some((event.at, *pid));
+                if *ret < 0 && self.armed {
+                    self.first_failure.get_or_insert((event.at, *pid));
+                    if name.accepts() {
+                        self.policy.failed(event.at);
+                    }
                 }
             }
             What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),

@@ -9,7 +9,6 @@ use super::{Error, Step};
 use crate::drive::protocol::Order;
 use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
-use crate::measure::PolicyWatch;
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -168,12 +167,10 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     let started = clock::now();
-    let mut watch = PolicyWatch::new();
     let failing = pump.live.first_failure.is_some();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        watch.feed(pump.journal.events());
         let answered = pump.live.probes.contains_key("saturated");
-        let decided = !failing || watch.decided().is_some();
+        let decided = !failing || pump.live.policy.decided().is_some();
         (answered && decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64) || pump.tree.gone()
     })?;
     pump.sample();

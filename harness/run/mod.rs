@@ -19,6 +19,7 @@ use crate::observe;
 use crate::scenario::{Dialogue, Plan, Process, Program};
 use crate::sys::sock_diag::SockDiag;
 use pump::Pump;
+use rustix::process::Signal;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -30,7 +31,7 @@ use std::time::Duration;
 pub struct Options {
     /// Which syscall observer.
     pub observer: observe::Choice,
-    /// Which way of owning the process tree; `None`: the best that works.
+    /// The strongest way of owning the process tree that is tried.
     pub isolation: Isolation,
     /// The binary that is re-executed for the exec step, the bundled servers and the drivers: this program's own.
     pub exe: PathBuf,
@@ -126,8 +127,8 @@ fn attended(
     pump.journal.record(What::Launched {
         process: plan.subject.clone(),
         pid: pump.tree.program(),
-        argv: pump.tree.argv().to_vec(),
-        launcher: process.launcher.name().into(),
+        argv: pump.tree.command().argv.clone(),
+        launcher: launch::registration(&process.launcher).name.into(),
         requested: process.limits,
     });
     let (ready, settled) = ready::wait(pump, process, before)?;
@@ -182,7 +183,9 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
     pump.fleets.clear();
     let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
     if !pump.tree.gone() {
-        pump.tree.end(Duration::from_secs_f64(grace));
+        if let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace)) {
+            pump.journal.record(What::Inconclusive { reason: error.to_string() });
+        }
     }
     if let Some(observer) = &mut pump.observer {
         observer.stop();
@@ -201,7 +204,8 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
 /// Turns a process of the plan into a tree that is blocked right before exec.
 fn prepare(plan: &Plan, process: &Process, port: u16, scratch: &Path, options: &Options, trap: bool) -> Result<(Tree, Process), Error> {
     let argv = argv(&process.program, port, scratch, &options.exe);
-    let mut command = launch::command(process, argv, scratch, &options.exe).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let site = launch::Site { exe: &options.exe, scratch };
+    let mut command = launch::command(process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
     command.directory = Some(plan.directory.clone());
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation).map_err(|e| Error::NotStarted(e.to_string()))?;

@@ -203,7 +203,7 @@ fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Erro
     let tail = if tail.is_empty() { String::from("it wrote nothing") } else { format!("its last lines:\n  {}", tail.join("\n  ")) };
     let _ = pump.turn(Duration::ZERO);
     if pump.tree.gone() {
-        let status = pump.tree.exited().map_or_else(String::new, |s| format!(" ({s})"));
+        let status = pump.tree.exited().map_or_else(String::new, |s| format!(" ({})", ended(s)));
         return Error::NotStarted(format!("the program exited before it listened{status}; {tail}"));
     }
     let udp = pump.tree.processes().iter().any(|&pid| inventory::read(pid).is_ok_and(|all| all.iter().any(|d| d.kind == "udp")));
@@ -216,4 +216,12 @@ fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Erro
         }
     };
     Error::NotStarted(format!("{why}; {tail}"))
+}
+
+fn ended(status: crate::launch::ExitStatus) -> String {
+    match (status.code, status.signal) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "status unknown".into(),
+    }
 }

@@ -333,7 +333,7 @@ fn seconds(raw: Option<&Spanned<String>>, default_s: f64, problems: &mut Vec<Pro
 }
 
 /// Seconds of a text such as `500ms`, `2.5s` or `1m`.
-fn duration(text: &str) -> Option<f64> {
+pub fn duration(text: &str) -> Option<f64> {
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-')).unwrap_or(text.len());
     let number: f64 = text[..digits].parse().ok()?;
     match text[digits..].trim_start() {

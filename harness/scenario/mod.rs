@@ -11,6 +11,7 @@ mod raw;
 mod set;
 mod shape;
 
+pub use check::duration;
 pub use discover::{DiscoverError, discover, name_of};
 pub use model::*;
 pub use preflight::{Obstacle, preflight};

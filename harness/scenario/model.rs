@@ -225,19 +225,6 @@ pub struct FirstFailure {
     pub errno: String,
 }
 
-impl Launcher {
-    /// Its name in scenario files and reports.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Launcher::Exec => "exec",
-            Launcher::NohupLike => "nohup-like",
-            Launcher::SupervisorLike(_) => "supervisor-like",
-            Launcher::Nohup => "nohup",
-            Launcher::Supervisord(_) => "supervisord",
-        }
-    }
-}
-
 impl Serve {
     /// Arguments of `lastfd serve`: the kind, then its options.
     pub fn arguments(&self) -> Vec<String> {
@@ -256,10 +243,10 @@ impl Serve {
 }
 
 impl Plan {
-    /// Scenario and variant, as `scenario` or `scenario [variant]`.
+    /// Scenario and variant, as `scenario` or `scenario / variant`.
     pub fn title(&self) -> String {
         match &self.variant {
-            Some(variant) => format!("{} [{variant}]", self.scenario),
+            Some(variant) => format!("{} / {variant}", self.scenario),
             None => self.scenario.clone(),
         }
     }
