@@ -1,0 +1,282 @@
+//! The whole command on real processes, at small limits: what it predicts, what it observes, and how it refuses.
+
+use crate::support::{LASTFD, Called, called, eventually, find, lastfd, marked, program, subject};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// `lastfd find` on a bundled server; its event log too.
+fn bundled(options: &[&str], serve: &[&str]) -> (Called, String) {
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = log.path().to_str().expect("a UTF-8 path");
+    let called = find(&[options, &["--events", path]].concat(), &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat());
+    (called, std::fs::read_to_string(path).expect("the log"))
+}
+
+/// What the server itself counted: accepts before its first EMFILE, of each of its processes.
+fn own_counts(log: &str) -> Vec<u64> {
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event"));
+    events.filter_map(|e| e["is"]["own-count"]["before_first_emfile"].as_u64()).collect()
+}
+
+#[track_caller]
+fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
+    let run = called.run();
+    let ceiling = &run["ceiling"];
+    assert_eq!(called.code, Some(0), "{called:?}");
+    assert_eq!(ceiling["kind"], "emfile", "{run:#}");
+    assert_eq!(own_counts(log), [ceiling["accepted"].as_u64().expect("a number")], "the server's own count is the third witness: {run:#}");
+    assert_eq!(run["prediction"]["ceiling"], ceiling["accepted"], "{run:#}");
+    assert_eq!(ceiling["accepted"].as_u64().unwrap() + run["baseline"]["descriptors"].as_u64().unwrap(), soft, "{run:#}");
+    assert_eq!(ceiling["first_failure"]["call"], call, "{run:#}");
+    assert_eq!(ceiling["first_failure"]["errno"], "EMFILE", "{run:#}");
+}
+
+fn every_limit(policy: &str, observer: &str) {
+    for soft in [32, 64, 256] {
+        let nofile = soft.to_string();
+        let options = ["--nofile", &nofile, "--observer", observer, "--workload", "tcp", "--hold", "1s"];
+        let (called, log) = bundled(&options, &["tcp", "--accept", policy]);
+        assert_exact(&called, &log, soft, "accept4");
+    }
+}
+
+macro_rules! exact {
+    ($($name:ident: $policy:literal, $observer:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            every_limit($policy, $observer);
+        }
+    )*};
+}
+
+exact! {
+    spin_is_exact_under_perf: "spin", "perf";
+    spin_is_exact_under_ptrace: "spin", "ptrace";
+    spin_log_is_exact_under_perf: "spin-log", "perf";
+    spin_log_is_exact_under_ptrace: "spin-log", "ptrace";
+    fixed_delay_is_exact_under_perf: "fixed-delay", "perf";
+    fixed_delay_is_exact_under_ptrace: "fixed-delay", "ptrace";
+    backoff_is_exact_under_perf: "backoff", "perf";
+    backoff_is_exact_under_ptrace: "backoff", "ptrace";
+    reserve_fd_is_exact_under_perf: "reserve-fd", "perf";
+    reserve_fd_is_exact_under_ptrace: "reserve-fd", "ptrace";
+    exit_is_exact_under_perf: "exit", "perf";
+    exit_is_exact_under_ptrace: "exit", "ptrace";
+}
+
+#[test]
+fn every_workload_is_exact_on_its_server() {
+    for (workload, server) in [("tcp", "tcp"), ("http-idle", "http"), ("websocket", "websocket"), ("grpc", "grpc")] {
+        let (called, log) = bundled(&["--nofile", "64", "--workload", workload, "--hold", "1s"], &[server, "--accept", "spin"]);
+        assert_exact(&called, &log, 64, "accept4");
+        let run = called.run();
+        if workload == "tcp" {
+            assert!(run["ceiling"]["served"].is_null(), "tcp asks nothing, so nobody is served: {run:#}");
+        } else {
+            assert_eq!(run["ceiling"]["served"], run["ceiling"]["accepted"], "{run:#}");
+        }
+    }
+}
+
+#[test]
+fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
+    let (called, log) = bundled(&["--nofile", "64", "--workload", "tcp"], &["tcp", "--accept", "fixed-delay", "--threads", "4"]);
+    let run = called.run();
+    let (accepted, most) = (run["ceiling"]["accepted"].as_u64().unwrap(), run["ceiling"]["accepted_max"].as_u64().unwrap());
+    assert_eq!(most, accepted + 3, "three other threads have their next number already: {run:#}");
+    assert_eq!(run["prediction"]["ceiling"], accepted, "{run:#}");
+    assert_eq!(own_counts(&log), [accepted], "{run:#}");
+}
+
+#[test]
+fn forked_workers_have_a_limit_each() {
+    let (called, log) = bundled(&["--nofile", "64", "--workload", "tcp", "--clients", "300"], &["tcp", "--accept", "fixed-delay", "--workers", "2"]);
+    let run = called.run();
+    let accepted = run["ceiling"]["accepted"].as_u64().unwrap_or_else(|| panic!("{run:#}"));
+    assert_eq!(run["prediction"]["ceiling"], accepted, "{run:#}");
+    assert!(own_counts(&log).contains(&accepted), "{:?} {run:#}", own_counts(&log));
+}
+
+#[test]
+fn a_limit_that_is_high_enough_is_not_reached() {
+    let (called, _) = bundled(&["--nofile", "256", "--workload", "http-idle", "--clients", "100"], &["http"]);
+    let run = called.run();
+    assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["served"].as_u64()), (Some("not-reached"), Some(100)), "{run:#}");
+    assert_eq!(run["saturation"]["policy"], "none", "{run:#}");
+}
+
+#[test]
+fn the_dialogue_is_found_by_asking() {
+    let (called, _) = bundled(&["--nofile", "64", "--hold", "1s"], &["http", "--accept", "spin"]);
+    assert!(called.run()["ceiling"]["served"].is_u64(), "an HTTP server answers: {called:?}");
+    let (called, _) = bundled(&["--nofile", "64", "--hold", "1s"], &["tcp", "--accept", "spin"]);
+    assert!(called.run()["ceiling"]["served"].is_null(), "a silent one is only connected to: {called:?}");
+}
+
+#[test]
+fn two_descriptors_a_connection_are_found_by_calibration() {
+    let words = subject("two_descriptors_each");
+    let called = find(&["--nofile", "64", "--workload", "tcp", "--hold", "1s"], &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = called.run();
+    assert_eq!(run["prediction"]["descriptors_per_connection"], 2.0, "{run:#}");
+    assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
+}
+
+#[test]
+fn a_server_that_limits_itself_is_no_descriptor_ceiling() {
+    let words = subject("limits_itself");
+    let called = find(&["--nofile", "256", "--workload", "tcp", "--clients", "100"], &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = called.run();
+    assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()), (Some("own-limit"), Some(30)), "{run:#}");
+}
+
+#[test]
+fn a_leak_is_counted_after_everybody_left() {
+    let words = subject("leaks");
+    let called = find(&["--nofile", "256", "--workload", "tcp", "--clients", "20"], &words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(called.run()["recovery"]["leaked"], 20, "one file each stays open: {called:?}");
+}
+
+#[test]
+fn a_replay_says_what_the_run_said() {
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = log.path().to_str().expect("a UTF-8 path");
+    let ran = find(&["--nofile", "64", "--hold", "1s", "--events", path], &[LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"]);
+    let replayed = lastfd(&["replay", path, "--json", "-"]);
+    assert_eq!(ran.run(), replayed.run());
+}
+
+#[track_caller]
+fn refused(called: &Called, code: i32, words: &[&str]) {
+    assert_eq!(called.code, Some(code), "{called:?}");
+    let said = format!("{}{}", called.stdout, called.stderr);
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in {said}");
+    }
+}
+
+fn find_subject(name: &str, options: &[&str]) -> Called {
+    let words = subject(name);
+    find(options, &words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_program_that_cannot_start_is_told_with_its_reason() {
+    refused(&find(&[], &["./no-such-program"]), 6, &["no-such-program"]);
+    refused(&find(&[], &["/etc/passwd"]), 6, &["/etc/passwd", "execut"]);
+    refused(&find(&[], &["sh", "-c", "echo first; echo the last word >&2; exit 3"]), 6, &["exit status 3", "the last word"]);
+    refused(&find_subject("never_listens", &["--ready-within", "300ms"]), 6, &["no TCP listener", "starting, and then nothing"]);
+    refused(&find_subject("udp_only", &["--ready-within", "300ms"]), 6, &["UDP"]);
+    refused(&find_subject("two_ports", &[]), 6, &["several ports", "--port"]);
+}
+
+#[test]
+fn limits_that_are_impossible_are_told_before_anything_starts() {
+    refused(&find(&["--nofile", "2000000000"], &["true"]), 5, &["hard limit is", "prlimit"]);
+    refused(&find(&["--nofile", "2048:1024"], &["true"]), 2, &["2048", "1024"]);
+    for soft in ["3", "8"] {
+        refused(&find(&["--nofile", soft], &[LASTFD, "serve", "http", "--port", "{port}"]), 6, &[]);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    refused(&find(&["--port", &port], &[LASTFD, "serve", "tcp", "--port", "{port}"]), 6, &["already taken"]);
+}
+
+#[test]
+fn a_report_path_that_cannot_be_written_is_found_before_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (proof, missing) = (folder.path().join("started"), folder.path().join("none/report.json"));
+    let called = lastfd(&["find", "--json", missing.to_str().unwrap(), "--", "touch", proof.to_str().unwrap()]);
+    refused(&called, 2, &["cannot write"]);
+    assert!(!proof.exists(), "the program was started");
+}
+
+#[test]
+fn a_subject_that_dies_in_mid_ramp_is_reported() {
+    let run = find_subject("dies_in_the_ramp", &["--nofile", "256", "--workload", "tcp"]).run();
+    assert_eq!((run["ceiling"]["kind"].as_str(), run["saturation"]["policy"].as_str()), (Some("exited"), Some("exits")), "{run:#}");
+}
+
+#[test]
+fn without_an_observer_nothing_is_claimed() {
+    let (called, _) = bundled(&["--nofile", "64", "--observer", "none", "--workload", "tcp"], &["tcp"]);
+    refused(&called, 5, &["inconclusive"]);
+    assert!(called.run()["ceiling"]["accepted"].is_null(), "{called:?}");
+}
+
+#[test]
+fn a_log_that_is_foreign_or_cut_is_told() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().to_str().unwrap();
+    std::fs::write(path, "not a log\n").unwrap();
+    refused(&lastfd(&["replay", path]), 3, &["not an event log"]);
+    let (_, log) = bundled(&["--nofile", "32", "--workload", "tcp", "--hold", "1s"], &["tcp"]);
+    std::fs::write(path, &log[..log.len() / 2]).unwrap();
+    refused(&lastfd(&["replay", path]), 5, &["mid-run"]);
+}
+
+/// As an unprivileged user, with nothing but a copy of the binary.
+#[test]
+fn an_unprivileged_user_gets_the_same_number() {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    if !root || program("setpriv").is_none() {
+        eprintln!("skipped: only root can become nobody");
+        return;
+    }
+    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
+    let copy = folder.path().join("lastfd");
+    std::fs::copy(LASTFD, &copy).expect("a copy");
+    let copy = copy.to_str().unwrap();
+    let find = [copy, "find", "--json", "-", "--nofile", "64", "--workload", "tcp", "--", copy, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"];
+    let called = called(Command::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).args(find).current_dir("/"));
+    let run = called.run();
+    assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{called:?}");
+    assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{called:?}");
+}
+
+/// SIGKILL at twenty moments of a run, from its first millisecond to its end: nothing is left.
+#[test]
+fn sigkill_of_the_harness_leaves_nothing_behind() {
+    for moment in 0..20 {
+        let mark = format!("LASTFD_TEST_MARK={}-{moment}", std::process::id());
+        let (name, value) = mark.split_once('=').unwrap();
+        let mut harness = Command::new(LASTFD)
+            .args(["find", "--nofile", "64", "--workload", "tcp", "--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"])
+            .env(name, value)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the harness starts");
+        // The moments of a run differ in what is alive; a prime step keeps them from falling together.
+        std::thread::sleep(Duration::from_millis(moment * 17));
+        harness.kill().expect("SIGKILL");
+        harness.wait().expect("its end");
+        assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left after {} ms: {:?}", moment * 17, marked(&mark));
+    }
+}
+
+#[test]
+fn an_interrupt_ends_everything_and_says_so() {
+    let mark = format!("LASTFD_TEST_MARK=int-{}", std::process::id());
+    let (name, value) = mark.split_once('=').unwrap();
+    let harness = Command::new(LASTFD)
+        .args(["find", "--nofile", "64", "--hold", "30s", "--workload", "tcp", "--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"])
+        .env(name, value)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the harness starts");
+    assert!(eventually(Duration::from_secs(10), || marked(&mark).len() >= 5), "the subject and its driver came up");
+    let pid = rustix::process::Pid::from_child(&harness);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("SIGINT");
+    let out = harness.wait_with_output().expect("its end");
+    assert_eq!(out.status.code(), Some(130), "{out:?}");
+    assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
+}

@@ -1,0 +1,84 @@
+//! Small programs that the tests run under the command: each a test that does nothing unless it is started as that subject, so
+//! that no other language need be installed.
+
+use crate::support::is_subject;
+use std::net::{TcpListener, UdpSocket};
+
+/// Blocks until it is killed.
+fn forever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn never_listens() {
+    if is_subject("never_listens") {
+        println!("starting, and then nothing");
+        forever();
+    }
+}
+
+#[test]
+fn udp_only() {
+    if is_subject("udp_only") {
+        let _socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
+        forever();
+    }
+}
+
+#[test]
+fn two_ports() {
+    if is_subject("two_ports") {
+        let _both = [TcpListener::bind("127.0.0.1:0").expect("one"), TcpListener::bind("127.0.0.1:0").expect("two")];
+        forever();
+    }
+}
+
+/// Accepts and holds twenty connections, then aborts.
+#[test]
+fn dies_in_the_ramp() {
+    if is_subject("dies_in_the_ramp") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _held: Vec<_> = listener.incoming().take(20).collect();
+        std::process::abort();
+    }
+}
+
+/// Stops accepting at thirty connections, by its own rule.
+#[test]
+fn limits_itself() {
+    if is_subject("limits_itself") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _held: Vec<_> = listener.incoming().take(30).collect();
+        forever();
+    }
+}
+
+/// Opens a file beside every connection it holds.
+#[test]
+fn two_descriptors_each() {
+    if is_subject("two_descriptors_each") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            if let Ok((stream, _)) = listener.accept() {
+                held.push((stream, std::fs::File::open("/dev/null")));
+            }
+        }
+    }
+}
+
+/// Keeps a duplicate of every connection, and closes the first only.
+#[test]
+fn leaks() {
+    if is_subject("leaks") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept() {
+            held.push(std::fs::File::open("/dev/null"));
+            std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+        }
+        forever();
+    }
+}

@@ -1,0 +1,81 @@
+//! What the tests of the whole command share: running it, reading its report, and small subjects of our own.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The command under test.
+pub const LASTFD: &str = env!("CARGO_BIN_EXE_lastfd");
+
+/// What one call of the command came to.
+#[derive(Debug)]
+pub struct Called {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Called {
+    /// The only run of the JSON report on standard output.
+    pub fn run(&self) -> Value {
+        let whole: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {self:?}"));
+        assert_eq!(whole["schema"], "lastfd/report/1");
+        whole["runs"][0].clone()
+    }
+}
+
+/// Calls the command and waits for its end.
+pub fn lastfd(args: &[&str]) -> Called {
+    called(Command::new(LASTFD).args(args))
+}
+
+/// Runs a prepared command, without a terminal.
+pub fn called(command: &mut Command) -> Called {
+    let out = command.stdin(Stdio::null()).output().expect("the command starts");
+    Called { code: out.status.code(), stdout: String::from_utf8_lossy(&out.stdout).into(), stderr: String::from_utf8_lossy(&out.stderr).into() }
+}
+
+/// `lastfd find OPTIONS --json - -- COMMAND`.
+pub fn find(options: &[&str], command: &[&str]) -> Called {
+    lastfd(&[&["find", "--json", "-"], options, &["--"], command].concat())
+}
+
+/// The words that run one of this binary's own subjects (see `subjects`), unmodified, as `find` would any program.
+pub fn subject(name: &str) -> Vec<String> {
+    let exe = std::env::current_exe().expect("own path").display().to_string();
+    vec!["env".into(), format!("LASTFD_TEST_SUBJECT={name}"), exe, format!("subjects::{name}"), "--exact".into(), "--nocapture".into(), "--test-threads=1".into()]
+}
+
+/// Whether this process is the named subject; the tests of that name do nothing otherwise.
+pub fn is_subject(name: &str) -> bool {
+    std::env::var("LASTFD_TEST_SUBJECT").is_ok_and(|v| v == name)
+}
+
+/// Waits until `reached`, at most `deadline`; whether it came to be.
+pub fn eventually(deadline: Duration, mut reached: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + deadline;
+    while !reached() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+/// Live processes whose environment holds the text: what a run started, whatever it renamed or daemonised itself to.
+pub fn marked(mark: &str) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| String::from_utf8_lossy(&env).contains(mark))).collect()
+}
+
+/// Skips visibly where a program is missing; fails where CI says that it must be there.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        assert!(std::env::var("LASTFD_REQUIRE_PEERS").is_err(), "{name} must be installed where LASTFD_REQUIRE_PEERS is set");
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
