@@ -1,6 +1,11 @@
 //! The kernel's interfaces that no crate gives safely: the only `unsafe` of the harness. Depends on nothing of ours.
 
+#[cfg(test)]
+pub mod blocked;
 pub mod calls;
 pub mod clock;
+pub mod perf;
 pub mod proc;
+pub mod ptrace;
 pub mod seccomp;
+pub mod tracefs;
