@@ -1,1 +1,173 @@
-//! TODO
+//! Observers of the subject: its system calls (by perf, or by ptrace), its descriptor count and CPU time, its output.
+//!
+//! A run chooses the syscall observer before it launches, attaches it while the program's process waits before exec, and
+//! drains it every few milliseconds. Observers report events; they never judge, and never change what the subject does
+//! beyond the cost they state.
+
+pub mod count;
+mod failures;
+pub mod output;
+pub mod perf;
+pub mod ptrace;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+use crate::event::{Event, Pid};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE, and the life of its
+/// processes, from the exec of the launched program on.
+pub trait Syscalls: Send {
+    /// `perf`, `ptrace` or `none`.
+    fn name(&self) -> &'static str;
+
+    /// Appends what was seen since the last time, in order of time, and never waits for more. What happened in the last
+    /// instant may come with the next call, so that the order holds across calls; after [`Syscalls::stop`] nothing is held back.
+    ///
+    /// # Errors
+    /// The kernel took the observer away.
+    fn drain(&mut self, sink: &mut Vec<Event>) -> io::Result<()>;
+
+    /// What observing costs the subject, in words.
+    fn cost(&self) -> String;
+
+    /// Whether its counts are exact. Rates may still be distorted by observing: see [`Syscalls::cost`].
+    fn exact(&self) -> bool;
+
+    /// Ends observing; the next [`Syscalls::drain`] gives the rest and the final totals. Traced processes stay traced until
+    /// they exit, because a trapped call without a tracer would fail.
+    fn stop(&mut self);
+}
+
+/// Which syscall observer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Choice {
+    /// perf, or ptrace where perf is not allowed or would be blind.
+    #[default]
+    Auto,
+    /// perf or nothing.
+    Perf,
+    /// ptrace or nothing.
+    Ptrace,
+    /// No syscall is observed: first failures stay unmeasured.
+    None,
+}
+
+/// Why an observer cannot be used here, and what would change that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{observer} is not available: {reason}: {remedy}")]
+pub struct Unavailable {
+    /// `perf` or `ptrace`.
+    pub observer: &'static str,
+    /// What the kernel refused.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// An observer that was found to work here, not yet attached to anything.
+#[derive(Debug)]
+pub enum Chosen {
+    /// perf, with the tracepoints it will open.
+    Perf(perf::Tracepoints),
+    /// ptrace.
+    Ptrace,
+    /// None.
+    None,
+}
+
+impl Chosen {
+    /// The numbers of the calls that the launched process must trap (`sys::seccomp::trap`) between the attaching and its
+    /// exec; empty where no filter is needed.
+    pub fn trapped(&self) -> Vec<i64> {
+        if self.wants_trap() { ptrace::trapped() } else { Vec::new() }
+    }
+
+    /// Whether the launched process must install the seccomp filter, once attached to.
+    pub fn wants_trap(&self) -> bool {
+        matches!(self, Chosen::Ptrace)
+    }
+
+    /// Attaches to a process that waits before its exec, single-threaded and without children.
+    ///
+    /// # Errors
+    /// See [`Unavailable`].
+    pub fn attach(&self, pid: Pid) -> Result<Box<dyn Syscalls>, Unavailable> {
+        Ok(match self {
+            Chosen::Perf(tracepoints) => Box::new(perf::Perf::attach(tracepoints, pid)?),
+            Chosen::Ptrace => Box::new(ptrace::Ptrace::attach(pid)?),
+            Chosen::None => Box::new(Nothing),
+        })
+    }
+}
+
+/// Chooses the observer for a run of this executable, by cheap probes on the harness itself (a few milliseconds).
+///
+/// # Errors
+/// Why each observer that was asked for is unavailable.
+pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<Unavailable>> {
+    let perf = || match executable {
+        Some(path) if blind_for(path) => Err(perf::unavailable(
+            format!("{} may be executed but not read, or changes its user: perf then counts zero without an error", path.display()),
+            "run lastfd as root, or let it use ptrace",
+        )),
+        _ => perf::Tracepoints::probe().map(Chosen::Perf),
+    };
+    let ptrace = || ptrace::probe().map(|()| Chosen::Ptrace);
+    match choice {
+        Choice::None => Ok(Chosen::None),
+        Choice::Perf => perf().map_err(|e| vec![e]),
+        Choice::Ptrace => ptrace().map_err(|e| vec![e]),
+        Choice::Auto => perf().or_else(|first| ptrace().map_err(|second| vec![first, second])),
+    }
+}
+
+/// The syscall observers, best first: the name of each that works here, or why it does not.
+pub fn available() -> Vec<Result<&'static str, Unavailable>> {
+    vec![perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
+}
+
+/// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that
+/// the observer's user may not read, or that changes its user (perf_event_open(2); root sees them all). False for a file that is not there.
+pub fn blind_for(path: &Path) -> bool {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    if rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let Ok(file) = std::fs::metadata(path) else { return false };
+    let changes_user = file.permissions().mode() & 0o4000 != 0 && file.uid() != rustix::process::geteuid().as_raw();
+    let changes_group = file.permissions().mode() & 0o2010 == 0o2010 && file.gid() != rustix::process::getegid().as_raw();
+    changes_user || changes_group || accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).is_err()
+}
+
+/// Observes nothing.
+#[derive(Debug)]
+struct Nothing;
+
+impl Syscalls for Nothing {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn drain(&mut self, _sink: &mut Vec<Event>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn cost(&self) -> String {
+        "nothing".into()
+    }
+
+    fn exact(&self) -> bool {
+        false
+    }
+
+    fn stop(&mut self) {}
+}
+
+/// Whether a call's result says that the table of the process (EMFILE) or of the system (ENFILE) is full.
+const fn exhausted(ret: i64) -> bool {
+    ret == -(libc::EMFILE as i64) || ret == -(libc::ENFILE as i64)
+}

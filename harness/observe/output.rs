@@ -1,0 +1,238 @@
+//! Drains the subject's output: counts its bytes, keeps the tail, and picks out the few lines that mean something. It never
+//! interprets what the subject says about itself, but for the bundled servers' closing line.
+
+use crate::event::{Event, Pid, What};
+use crate::sys::clock;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Lines that the tail keeps.
+const TAIL_LINES: usize = 20;
+/// Lines reported after [`Drain::mark`].
+const MARKED_LINES: u32 = 5;
+/// Of a line, what is kept.
+const LINE_CHARS: usize = 500;
+/// Bytes of the pipe between the subject and us, where /proc/sys/fs/pipe-max-size allows: a log storm then seldom blocks it.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// What the reading thread and the run share.
+#[derive(Debug, Default)]
+struct Shared {
+    bytes: AtomicU64,
+    marked: AtomicBool,
+    tail: Mutex<VecDeque<String>>,
+}
+
+/// A thread that reads the subject's output until its end, or until this value is dropped.
+#[derive(Debug)]
+pub struct Drain {
+    shared: Arc<Shared>,
+    /// Closed to end the thread.
+    alive: Option<OwnedFd>,
+    reading: Option<JoinHandle<()>>,
+}
+
+impl Drain {
+    /// Starts reading a pipe (or a terminal's other end). Lines after [`Drain::mark`], and the bundled servers' own counts, go
+    /// to `sink`, from the thread.
+    ///
+    /// # Errors
+    /// No descriptor or no thread is to be had.
+    pub fn start(fd: OwnedFd, sink: impl FnMut(Event) + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (ended, alive) = pipe_with(PipeFlags::CLOEXEC)?;
+        // A smaller pipe works as well: it only changes when a subject that logs a storm is made to wait.
+        let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE_BYTES);
+        let reader = Reader { shared: Arc::clone(&shared), line: Vec::new(), marked: 0, sink };
+        let reading = std::thread::Builder::new().name("output".into()).spawn(move || reader.run(&fd, &ended))?;
+        Ok(Drain { shared, alive: Some(alive), reading: Some(reading) })
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The last lines, oldest first, each cut at 500 characters.
+    pub fn tail(&self) -> Vec<String> {
+        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Reports the first five lines from now on as [`What::Output`]. The second call does nothing.
+    pub fn mark(&self) {
+        self.shared.marked.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        drop(self.alive.take());
+        if let Some(reading) = self.reading.take() {
+            // It ends at once: its poll returns with the end of `alive`. A panic in it was reported on standard error.
+            let _ = reading.join();
+        }
+    }
+}
+
+struct Reader<S> {
+    shared: Arc<Shared>,
+    /// What is kept of the line that has not ended yet.
+    line: Vec<u8>,
+    /// Lines reported since the mark.
+    marked: u32,
+    sink: S,
+}
+
+impl<S: FnMut(Event)> Reader<S> {
+    fn run(mut self, output: &OwnedFd, ended: &OwnedFd) {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let mut ready = [PollFd::new(output, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Ok(_) if ready[0].revents().is_empty() => break,
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(_) => break,
+            }
+            match rustix::io::read(output, &mut buffer) {
+                Ok(0) => break,
+                Ok(length) => self.take(&buffer[..length]),
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                // EIO: the other end of a terminal was closed.
+                Err(_) => break,
+            }
+        }
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.shared.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        for part in bytes.split_inclusive(|&b| b == b'\n') {
+            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            // A character has four bytes at most.
+            let room = (4 * LINE_CHARS).saturating_sub(self.line.len());
+            self.line.extend_from_slice(&text[..text.len().min(room)]);
+            if ends {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line: String = String::from_utf8_lossy(&self.line).chars().take(LINE_CHARS).collect();
+        self.line.clear();
+        if let Some(count) = own_count(&line) {
+            (self.sink)(Event { at: clock::now(), is: count });
+        }
+        if self.marked < MARKED_LINES && self.shared.marked.load(Ordering::Relaxed) {
+            self.marked += 1;
+            (self.sink)(Event { at: clock::now(), is: What::Output { line: line.clone() } });
+        }
+        let mut tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == TAIL_LINES {
+            tail.pop_front();
+        }
+        tail.push_back(line);
+    }
+}
+
+/// The closing line of a bundled server.
+#[derive(serde::Deserialize)]
+struct Closing {
+    lastfd_server: Counts,
+}
+
+#[derive(serde::Deserialize)]
+struct Counts {
+    /// In the server's own PID namespace, which may not be ours.
+    pid: Pid,
+    /// `null` when accept never failed.
+    before_first_emfile: Option<u64>,
+    total: u64,
+}
+
+/// The server's own count, when the line is a closing line; without any failure all its accepts came before the first.
+fn own_count(line: &str) -> Option<What> {
+    // Cheap for the million lines of a log storm that are none.
+    if !line.starts_with("{\"lastfd_server\"") {
+        return None;
+    }
+    let Counts { pid, before_first_emfile, total } = serde_json::from_str::<Closing>(line).ok()?.lastfd_server;
+    Some(What::OwnCount { pid, before_first_emfile: before_first_emfile.unwrap_or(total), total })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    fn drained() -> (std::fs::File, Drain, mpsc::Receiver<Event>) {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+        let (send, events) = mpsc::channel();
+        let drain = Drain::start(read, move |event| send.send(event).expect("received")).expect("starts");
+        (write.into(), drain, events)
+    }
+
+    fn until(what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !condition() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_tail_is_bounded_in_lines_and_characters_and_every_byte_is_counted() {
+        let (mut output, drain, _events) = drained();
+        let mut text = "é".repeat(5_000) + "\n";
+        for n in 0..30 {
+            text += &format!("line {n}\n");
+        }
+        output.write_all(text.as_bytes()).expect("is read");
+        until("all is read", || drain.bytes() == text.len() as u64 && drain.tail().last().is_some_and(|l| l == "line 29"));
+        assert_eq!(drain.tail().len(), 20);
+        assert_eq!(drain.tail()[0], "line 10");
+        output.write_all(format!("{}\n", "é".repeat(5_000)).as_bytes()).expect("is read");
+        until("the long line ends", || drain.tail().last().is_some_and(|l| *l == "é".repeat(500)));
+    }
+
+    #[test]
+    fn only_the_first_lines_after_the_mark_are_reported() {
+        let (mut output, drain, events) = drained();
+        output.write_all(b"before\n").expect("is read");
+        until("it is read", || !drain.tail().is_empty());
+        drain.mark();
+        output.write_all(b"1\n2\n3\n4\n5\n6\n7\n").expect("is read");
+        drop(output);
+        let lines: Vec<_> = events.iter().map(|e| e.is).collect();
+        let expected: Vec<_> = ["1", "2", "3", "4", "5"].map(|l| What::Output { line: l.into() }).into();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn the_closing_line_of_a_bundled_server_is_its_own_count() {
+        let (mut output, _drain, events) = drained();
+        output.write_all(b"{\"lastfd_server\":{\"pid\":7,\"before_first_emfile\":25,\"total\":28}}\n").expect("is read");
+        output.write_all(b"{\"lastfd_server\":{\"pid\":7,\"before_first_emfile\":null,\"total\":28}}").expect("is read");
+        drop(output);
+        let count = |before| What::OwnCount { pid: 7, before_first_emfile: before, total: 28 };
+        assert_eq!(events.iter().map(|e| e.is).collect::<Vec<_>>(), [count(25), count(28)]);
+    }
+
+    #[test]
+    fn dropping_ends_the_thread_while_the_subject_lives() {
+        let (_output, drain, events) = drained();
+        drop(drain);
+        assert!(events.recv_timeout(Duration::from_secs(10)).is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected));
+    }
+}

@@ -1,0 +1,132 @@
+//! The records in perf's rings, as perf_event_open(2) lays them out for the samples that this observer asks for. Pure.
+
+use crate::event::{Nanos, Pid};
+use perf_event_open_sys::bindings as abi;
+
+/// Where the fields lie in the raw records of the system call tracepoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// `ret` of every `sys_exit_*`.
+    pub ret: usize,
+    /// The id of `sys_enter_close`.
+    pub close: u64,
+    /// `fd` of `sys_enter_close`.
+    pub fd: usize,
+}
+
+/// One record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// A call returned; the tracepoint says which.
+    Call { pid: Pid, tracepoint: u64, ret: i64 },
+    /// A process is about to close this number.
+    Close { pid: Pid, fd: i32 },
+    /// A task was created by a thread of the process `parent`.
+    Fork { pid: Pid, tid: i32, parent: Pid },
+    /// A process executed a program.
+    Exec { pid: Pid },
+    /// A task exited.
+    Exit { pid: Pid, tid: i32 },
+    /// This many records found no room in the ring.
+    Lost(u64),
+}
+
+/// Reads one record with its time; `None` for one that says nothing here (a thread that renames itself).
+pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
+    let kind = u32_at(bytes, 0)?;
+    let misc = u32::from(u16_at(bytes, 4)?);
+    let body = bytes.get(8..)?;
+    Some(match kind {
+        // pid, tid, time, size, then the tracepoint's record, which begins with its id.
+        abi::PERF_RECORD_SAMPLE => {
+            let raw = body.get(20..)?;
+            let tracepoint = u64::from(u16_at(raw, 0)?);
+            let pid = i32_at(body, 0)?;
+            let record = if tracepoint == layout.close {
+                // 64 bits wide in the record, of which the kernel looks at the lower half.
+                Record::Close { pid, fd: i64_at(raw, layout.fd)? as i32 }
+            } else {
+                Record::Call { pid, tracepoint, ret: i64_at(raw, layout.ret)? }
+            };
+            (u64_at(body, 8)?, record)
+        }
+        // pid, ppid, tid, ptid, time.
+        abi::PERF_RECORD_FORK => {
+            (u64_at(body, 16)?, Record::Fork { pid: i32_at(body, 0)?, parent: i32_at(body, 4)?, tid: i32_at(body, 8)? })
+        }
+        abi::PERF_RECORD_EXIT => (u64_at(body, 16)?, Record::Exit { pid: i32_at(body, 0)?, tid: i32_at(body, 8)? }),
+        // pid, tid, name, and at the very end (sample_id_all) pid, tid, time.
+        abi::PERF_RECORD_COMM if misc & abi::PERF_RECORD_MISC_COMM_EXEC != 0 => {
+            (u64_at(body, body.len().checked_sub(8)?)?, Record::Exec { pid: i32_at(body, 0)? })
+        }
+        // id, lost.
+        abi::PERF_RECORD_LOST => (0, Record::Lost(u64_at(body, 8)?)),
+        _ => return None,
+    })
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    array(bytes, at).map(u16::from_ne_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_ne_bytes)
+}
+
+fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
+    array(bytes, at).map(i32::from_ne_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    array(bytes, at).map(u64::from_ne_bytes)
+}
+
+fn i64_at(bytes: &[u8], at: usize) -> Option<i64> {
+    array(bytes, at).map(i64::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout { ret: 16, close: 700, fd: 16 };
+
+    /// A record as the kernel writes it: header, then these words.
+    fn record(kind: u32, misc: u16, body: &[&[u8]]) -> Vec<u8> {
+        let body = body.concat();
+        let mut bytes = kind.to_ne_bytes().to_vec();
+        bytes.extend(misc.to_ne_bytes());
+        bytes.extend((8 + body.len() as u16).to_ne_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    fn sample(tracepoint: u16, field: i64) -> Vec<u8> {
+        let (id, field) = (tracepoint.to_ne_bytes(), field.to_ne_bytes());
+        let raw = [&id[..], &[0; 14], &field].concat();
+        record(9, 2, &[&42i32.to_ne_bytes(), &43i32.to_ne_bytes(), &5000u64.to_ne_bytes(), &28u32.to_ne_bytes(), &raw, &[0; 4]])
+    }
+
+    #[test]
+    fn a_sample_belongs_to_the_process_and_not_to_the_thread() {
+        assert_eq!(parse(&sample(560, -24), LAYOUT), Some((5000, Record::Call { pid: 42, tracepoint: 560, ret: -24 })));
+        assert_eq!(parse(&sample(700, 0xdead_0000_0007), LAYOUT), Some((5000, Record::Close { pid: 42, fd: 7 })));
+    }
+
+    #[test]
+    fn a_task_that_renames_itself_has_not_executed() {
+        let body: [&[u8]; 5] = [&42i32.to_ne_bytes(), &42i32.to_ne_bytes(), b"python3\0", &[0; 8], &77u64.to_ne_bytes()];
+        assert_eq!(parse(&record(3, 0, &body), LAYOUT), None);
+        assert_eq!(parse(&record(3, 1 << 13, &body), LAYOUT), Some((77, Record::Exec { pid: 42 })));
+    }
+
+    #[test]
+    fn a_record_that_is_cut_is_no_record() {
+        let whole = sample(560, 3);
+        assert!((0..40).all(|length| parse(&whole[..length], LAYOUT).is_none()));
+    }
+}

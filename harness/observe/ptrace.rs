@@ -1,0 +1,312 @@
+//! Observes system calls by ptrace, where perf is not allowed or would be blind: a seccomp filter in the subject stops it at
+//! the observed calls only, and a tracer in a thread of its own reads what they return.
+//!
+//! Every call is counted exactly, and each trapped one costs some 80 µs. The filter stays with the subject for life, and its
+//! calls fail where no tracer is: so the tracer never lets go of a process before that exits, not even when observing has
+//! ended, and the kernel kills the tree should the harness die.
+
+use super::failures::{SAMPLED_AT_MOST, Totals};
+use super::threads::Threads;
+use super::{Syscalls, Unavailable, exhausted};
+use crate::event::{Call, Event, Pid, What};
+use crate::sys::ptrace::{Resume, Stop, Syscall, allowed, process_of, resume, seize, syscall, wait};
+use crate::sys::{calls, clock, seccomp};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+/// The observer's name in reports.
+pub const NAME: &str = "ptrace";
+
+/// Events between two drains; more are counted as lost. At 80 µs a call this takes five seconds.
+const QUEUE_AT_MOST: usize = 65_536;
+
+fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
+    Unavailable { observer: NAME, reason: reason.to_string(), remedy: remedy.to_string() }
+}
+
+/// Whether this process may trace its descendants and the kernel has seccomp filters.
+///
+/// # Errors
+/// See [`Unavailable`].
+pub fn probe() -> Result<(), Unavailable> {
+    // 3: nobody attaches to anything. 1 allows descendants, as the subject is; 2 wants CAP_SYS_PTRACE.
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    if scope.trim() == "3" || scope.trim() == "2" && !rustix::process::geteuid().is_root() {
+        let reason = format!("kernel.yama.ptrace_scope is {}", scope.trim());
+        return Err(unavailable(reason, "set it to 1 with sysctl (3 stays until the next boot), or run as root"));
+    }
+    allowed().map_err(|e| unavailable(format!("ptrace(2): {e}"), "let the container call ptrace (`--cap-add SYS_PTRACE`)"))?;
+    if !seccomp::available() {
+        return Err(unavailable(
+            "no seccomp filters",
+            "use a kernel built with CONFIG_SECCOMP_FILTER, outside of a container that forbids them",
+        ));
+    }
+    Ok(())
+}
+
+/// The numbers of the calls to trap on this architecture.
+pub fn trapped() -> Vec<i64> {
+    Call::ALL.iter().map(|call| call.name()).chain(["close"]).filter_map(calls::number).collect()
+}
+
+/// What the tracer's thread and the run share.
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Vec<Event>>,
+    /// By the call's place in [`Call::ALL`].
+    failed: Vec<AtomicU64>,
+    lost: AtomicU64,
+    /// Nobody reads the queue any more.
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    fn push(&self, is: What) {
+        if self.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.len() < QUEUE_AT_MOST {
+            queue.push(Event { at: clock::now(), is });
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The observer, attached.
+#[derive(Debug)]
+pub struct Ptrace {
+    shared: Arc<Shared>,
+    totals: Totals,
+}
+
+impl Ptrace {
+    /// Attaches to a process that waits before its exec, and will install the filter.
+    ///
+    /// It should not be a child of this very process: should it be killed in a way that skips its last stop, the tracer takes the
+    /// exit status that its parent waits for.
+    ///
+    /// # Errors
+    /// See [`Unavailable`].
+    pub fn attach(pid: Pid) -> Result<Self, Unavailable> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            failed: Call::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            lost: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let (tell, attached) = mpsc::sync_channel(1);
+        let tracer = Arc::clone(&shared);
+        let refused =
+            |e: io::Error| unavailable(format!("ptrace of process {pid}: {e}"), "end the debugger that traces it, or run as root");
+        // The thread outlives this value: it ends with the last tracee.
+        std::thread::Builder::new()
+            .name("tracer".into())
+            .spawn(move || {
+                let seized = seize(pid);
+                let go_on = seized.is_ok();
+                let _ = tell.send(seized);
+                if go_on {
+                    Tracer::new(tracer, pid).run();
+                }
+            })
+            .map_err(refused)?;
+        attached.recv().unwrap_or_else(|_| Err(io::Error::other("the tracer's thread ended"))).map_err(refused)?;
+        Ok(Ptrace { shared, totals: Totals::default() })
+    }
+}
+
+impl Syscalls for Ptrace {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn drain(&mut self, sink: &mut Vec<Event>) -> io::Result<()> {
+        sink.append(&mut self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        let now = clock::now();
+        match self.shared.lost.swap(0, Ordering::Relaxed) {
+            0 => {}
+            samples => sink.push(Event { at: now, is: What::Lost { samples } }),
+        }
+        if self.shared.stopped.load(Ordering::Relaxed) || self.totals.due(now) {
+            let counts = Call::ALL.iter().zip(&self.shared.failed).map(|(&call, count)| (call, count.load(Ordering::Relaxed)));
+            self.totals.report(now, counts, sink);
+        }
+        Ok(())
+    }
+
+    fn cost(&self) -> String {
+        "about 80 µs a descriptor call: rates are distorted".into()
+    }
+
+    fn exact(&self) -> bool {
+        true
+    }
+
+    fn stop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Ptrace {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The tracer's side, in its thread.
+struct Tracer {
+    shared: Arc<Shared>,
+    calls: HashMap<i64, Call>,
+    close: Option<i64>,
+    /// The process of each traced thread.
+    processes: HashMap<i32, Pid>,
+    threads: Threads,
+    /// Threads inside a trapped call.
+    inside: HashMap<i32, Call>,
+    /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known before it acts.
+    early: HashSet<i32>,
+    sampled: u64,
+    /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the subject's.
+    recording: bool,
+}
+
+impl Tracer {
+    fn new(shared: Arc<Shared>, root: Pid) -> Self {
+        let calls = Call::ALL.iter().filter_map(|&call| Some((calls::number(call.name())?, call))).collect();
+        Tracer {
+            shared,
+            calls,
+            close: calls::number("close"),
+            processes: HashMap::from([(root, root)]),
+            threads: Threads::of(root),
+            inside: HashMap::new(),
+            early: HashSet::new(),
+            sampled: 0,
+            recording: false,
+        }
+    }
+
+    /// Until no tracee is left.
+    fn run(mut self) {
+        while let Ok((tid, stop)) = wait() {
+            if let Some(how) = self.handle(tid, stop) {
+                // Whom it cannot resume was killed meanwhile, and `wait` says so next.
+                let _ = resume(tid, how);
+            }
+        }
+    }
+
+    /// Takes note of a stop and says how the task goes on; `None` when it is gone, or must wait.
+    fn handle(&mut self, tid: i32, stop: Stop) -> Option<Resume> {
+        match stop {
+            Stop::Seccomp => return Some(self.entered(tid)),
+            Stop::Syscall => self.left(tid),
+            Stop::Created { tid: new, clone } => self.created(tid, new, clone),
+            Stop::Exec { former } => self.executed(tid, former),
+            Stop::Exiting | Stop::Gone => {
+                self.exited(tid);
+                return (stop == Stop::Exiting).then_some(Resume::Detach);
+            }
+            Stop::Group => return Some(Resume::Listen),
+            Stop::Signal(signal) => return Some(Resume::Run(signal)),
+            Stop::Other if !self.processes.contains_key(&tid) => {
+                self.early.insert(tid);
+                return None;
+            }
+            Stop::Other => {}
+        }
+        Some(if self.inside.contains_key(&tid) { Resume::ToSyscallExit } else { Resume::Run(0) })
+    }
+
+    /// The process of a thread, known or from /proc; the thread itself where both are silent.
+    fn process(&mut self, tid: i32) -> Pid {
+        *self.processes.entry(tid).or_insert_with(|| process_of(tid).unwrap_or(tid))
+    }
+
+    fn entered(&mut self, tid: i32) -> Resume {
+        let Some(Syscall::Entry { number, argument }) = syscall(tid) else { return Resume::Run(0) };
+        if Some(number) == self.close {
+            let pid = self.process(tid);
+            self.record(What::Close { pid, fd: argument as i32 });
+        } else if let Some(&call) = self.calls.get(&number) {
+            self.inside.insert(tid, call);
+            return Resume::ToSyscallExit;
+        }
+        Resume::Run(0)
+    }
+
+    fn left(&mut self, tid: i32) {
+        let Some(name) = self.inside.remove(&tid) else { return };
+        let Some(Syscall::Exit(ret)) = syscall(tid) else { return };
+        let pid = self.process(tid);
+        if exhausted(ret) {
+            if !self.recording {
+                return;
+            }
+            self.shared.failed[name as usize].fetch_add(1, Ordering::Relaxed);
+            self.sampled += 1;
+            if self.sampled <= SAMPLED_AT_MOST {
+                self.record(What::Call { pid, name, ret });
+            }
+            if self.sampled == SAMPLED_AT_MOST {
+                self.record(What::SamplingStopped);
+            }
+        } else if ret >= 0 && name != Call::Fcntl {
+            self.record(What::Call { pid, name, ret });
+        }
+    }
+
+    fn created(&mut self, creator: i32, new: i32, clone: bool) {
+        let parent = self.process(creator);
+        let pid = if clone { process_of(new).unwrap_or(parent) } else { new };
+        self.join(new, pid, parent);
+    }
+
+    /// Counts a new task in, and lets it go if it was waiting for that.
+    fn join(&mut self, tid: i32, pid: Pid, parent: Pid) {
+        self.processes.insert(tid, pid);
+        if let Some(fork) = self.threads.created(pid, tid, parent) {
+            self.record(fork);
+        }
+        if self.early.remove(&tid) {
+            let _ = resume(tid, Resume::Run(0));
+        }
+    }
+
+    fn executed(&mut self, pid: i32, former: i32) {
+        for tid in [former, pid] {
+            self.processes.remove(&tid);
+            self.inside.remove(&tid);
+        }
+        self.processes.insert(pid, pid);
+        self.recording = true;
+        let exec = self.threads.executed(pid);
+        self.record(exec);
+    }
+
+    fn exited(&mut self, tid: i32) {
+        self.inside.remove(&tid);
+        self.early.remove(&tid);
+        if let Some(pid) = self.processes.remove(&tid)
+            && let Some(exit) = self.threads.exited(pid, tid)
+        {
+            self.record(exit);
+        }
+        // The creator of one that waits may be what was killed, before it could say so.
+        for tid in self.early.clone() {
+            let pid = process_of(tid).unwrap_or(tid);
+            self.join(tid, pid, crate::sys::proc::parent(pid).unwrap_or(0));
+        }
+    }
+
+    fn record(&self, is: What) {
+        if self.recording {
+            self.shared.push(is);
+        }
+    }
+}
