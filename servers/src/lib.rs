@@ -12,6 +12,7 @@ mod baseline;
 pub mod grpc;
 mod handoff;
 mod http;
+mod lines;
 mod listener;
 mod process;
 mod tally;
@@ -41,7 +42,7 @@ pub fn serve(args: Args) -> ExitCode {
     match process::run(&args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lastfd serve: {error}");
+            lines::complain(format_args!("{error}"));
             ExitCode::from(error.exit_code())
         }
     }

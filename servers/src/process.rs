@@ -6,8 +6,9 @@
 use crate::accept::{self, Ended, Policy, Reserve, Responder, Waiting};
 use crate::args::{Args, Kind};
 use crate::baseline::{self, BaselineError};
+use crate::lines::{complain, say};
 use crate::listener::Listener;
-use crate::tally::{Tally, say};
+use crate::tally::Tally;
 use crate::{Deliver, grpc, http, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
@@ -176,7 +177,7 @@ fn start_acceptors(
         std::thread::Builder::new().name(format!("accept-{number}")).spawn(move || {
             let (Ended::GaveUp(errno) | Ended::Broken(errno)) =
                 accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection));
-            eprintln!("lastfd serve: accept4: {errno}");
+            complain(format_args!("accept4: {errno}"));
             tally.end(1)
         })?;
     }

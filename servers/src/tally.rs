@@ -1,9 +1,9 @@
 //! A process's own count of its accepts, and the line that says it: a witness that asks nobody else. Needs no descriptor
 //! to be printed.
 
+use crate::lines::say;
 use rustix::io::Errno;
 use serde::Serialize;
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// Stands for "no EMFILE yet" in [`Tally::before_first_emfile`]: more accepts than can ever be made.
@@ -87,12 +87,6 @@ impl Tally {
         say(&self.line());
         std::process::exit(i32::from(code))
     }
-}
-
-/// A line on standard output, at once. A reader that is gone is no reason to fail: the process ends by signal anyway.
-pub(crate) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 //! passed on; a worker is killed by the kernel when its master ends in any other way. A worker that ends is not replaced.
 
 use crate::args::Args;
+use crate::lines::say;
 use crate::listener::Listener;
 use crate::process::{READY, StartError, announcement, wait_for_signal};
-use crate::tally::say;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};

@@ -10,12 +10,12 @@ mod reserve;
 pub use policy::{Policy, Reaction, Responder};
 pub use reserve::Reserve;
 
+use crate::lines::complain;
 use crate::tally::Tally;
 use reserve::Shed;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
-use std::io::Write;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// How an acceptor waits for the next client.
@@ -65,12 +65,12 @@ pub fn run(
                 match responder.failed() {
                     Reaction::RetryNow => Ok(()),
                     Reaction::LogAndWaitForClient => {
-                        log(format_args!("accept4: {errno}"));
+                        complain(format_args!("accept4: {errno}"));
                         wait()
                     }
-                    Reaction::RetryAfter { delay, log: wanted } => {
-                        if wanted {
-                            log(format_args!("accept4: {errno}; retrying in {delay:?}"));
+                    Reaction::RetryAfter { delay, log } => {
+                        if log {
+                            complain(format_args!("accept4: {errno}; retrying in {delay:?}"));
                         }
                         std::thread::sleep(delay);
                         Ok(())
@@ -130,9 +130,4 @@ fn is_of_the_client(errno: Errno) -> bool {
             | Errno::NETUNREACH
             | Errno::PERM
     )
-}
-
-/// A line on standard error; a closed standard error is no reason to stop.
-fn log(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr().lock(), "lastfd serve: {line}");
 }

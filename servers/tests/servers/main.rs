@@ -1,0 +1,9 @@
+//! The bundled servers as processes, at small limits. What they say of themselves is compared with /proc and with what
+//! their clients see.
+
+mod baseline;
+mod policies;
+mod services;
+mod support;
+mod threads;
+mod workers;

@@ -1,0 +1,168 @@
+use crate::support::{Server, ask, eventually, is_answered};
+use std::io::Read;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Those under which clients wait in the accept queue until a descriptor is free.
+const PATIENT: [&str; 4] = ["spin", "spin-log", "fixed-delay", "backoff"];
+
+fn http(limit: u32, policy: &str) -> Server {
+    Server::start(limit, &["http", "--accept", policy, "--delay-ms", "50"])
+}
+
+#[test]
+fn the_first_emfile_comes_after_limit_less_rest_connections_under_every_policy() {
+    for policy in PATIENT.into_iter().chain(["reserve-fd", "exit"]) {
+        for limit in [32, 64] {
+            let server = http(limit, policy);
+            let ceiling = limit - server.listed();
+            let _held: Vec<_> = (0..ceiling - 1)
+                .map(|held| {
+                    let client = server.connect();
+                    eventually("it is accepted", || server.listed() == limit - ceiling + held + 1);
+                    client
+                })
+                .collect();
+            // The last one: under `exit` the process is gone right after it.
+            let _last = server.connect();
+            let end = if policy == "exit" {
+                server.end()
+            } else {
+                eventually("the table is full", || server.listed() == limit);
+                await_failure(&server, policy);
+                server.terminate()
+            };
+            assert_eq!(end.counts.len(), 1, "{policy} under {limit}: {}", end.errors);
+            assert_eq!(end.counts[0]["before_first_emfile"], ceiling, "{policy} under {limit}");
+            assert_eq!(end.status.code(), Some(if policy == "exit" { 1 } else { 0 }), "{policy} under {limit}");
+        }
+    }
+}
+
+#[test]
+fn clients_in_the_queue_are_served_once_others_have_left() {
+    for policy in PATIENT {
+        let server = http(32, policy);
+        let mut held = server.fill();
+        let ceiling = held.len();
+        let mut waiters = vec![await_failure(&server, policy), server.connect(), server.connect()];
+        waiters.iter_mut().for_each(ask);
+        for waiter in &mut waiters {
+            waiter.set_read_timeout(Some(Duration::from_millis(20))).expect("set");
+            assert!(waiter.read(&mut [0]).is_err(), "{policy} answers although its table is full");
+        }
+        held.truncate(ceiling - waiters.len());
+        assert!(waiters.iter_mut().all(is_answered), "{policy}");
+        let end = server.terminate();
+        assert_eq!(end.counts[0]["total"], ceiling + waiters.len(), "{policy}");
+        assert_eq!(end.counts[0]["before_first_emfile"], ceiling, "{policy}");
+        assert_eq!(end.counts[0]["shed"], 0, "{policy}");
+    }
+}
+
+#[test]
+fn reserve_fd_closes_new_clients_at_once_and_serves_again_after_a_release() {
+    let server = http(32, "reserve-fd");
+    let mut held = server.fill();
+    let ceiling = held.len();
+    for _ in 0..3 {
+        let mut shed = server.connect();
+        ask(&mut shed);
+        assert!(!is_answered(&mut shed));
+    }
+    eventually("the spare is open again", || server.listed() == 32);
+    held.pop();
+    eventually("the connection is closed", || server.listed() == 31);
+    let mut late = server.connect();
+    ask(&mut late);
+    assert!(is_answered(&mut late));
+    let end = server.terminate();
+    assert_eq!(end.counts[0]["total"], ceiling + 4);
+    assert_eq!(end.counts[0]["shed"], 3);
+}
+
+#[test]
+fn only_spin_log_and_backoff_log_and_spin_log_is_quiet_while_nobody_waits() {
+    for (policy, logs) in [("spin", false), ("fixed-delay", false), ("reserve-fd", false), ("backoff", true), ("spin-log", true)] {
+        let server = http(32, policy);
+        let _held = server.fill();
+        if policy == "spin-log" {
+            eventually("the failure is logged", || server.errors().lines().count() == 1);
+            let _waiter = server.connect();
+            eventually("it is logged again and again", || server.errors().lines().count() > 100);
+        } else if logs {
+            eventually("delays double", || {
+                let errors = server.errors();
+                ["5ms", "10ms", "20ms", "40ms", "50ms"].iter().all(|delay| errors.contains(&format!("retrying in {delay}\n")))
+            });
+        } else {
+            eventually("accept has failed", || server.listed() == 32);
+            assert_eq!(server.terminate().errors, "", "{policy}");
+        }
+    }
+}
+
+#[test]
+fn a_fixed_delay_is_as_long_as_asked() {
+    let server = Server::start(32, &["http", "--accept", "fixed-delay", "--delay-ms", "400"]);
+    let mut held = server.fill();
+    let mut waiter = await_failure(&server, "fixed-delay");
+    ask(&mut waiter);
+    // What is freed now is found when the delay is over.
+    let start = Instant::now();
+    held.pop();
+    assert!(is_answered(&mut waiter));
+    let waited = start.elapsed();
+    assert!(waited > Duration::from_millis(200) && waited < Duration::from_millis(1500), "{waited:?}");
+}
+
+#[test]
+fn the_accept_queue_takes_the_backlog_and_one_more() {
+    let server = Server::start(32, &["tcp", "--backlog", "4"]);
+    let _held = server.fill();
+    let _waiting: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    assert_eq!(waiting(&server), 5);
+    let beyond = TcpStream::connect_timeout(&server.address, Duration::from_millis(300));
+    assert_eq!(beyond.expect_err("a full queue drops the SYN").kind(), std::io::ErrorKind::TimedOut);
+}
+
+/// Connects a client to a server whose table is full, and waits until accept has failed for certain; returns the client,
+/// who waits in the accept queue or was shed.
+fn await_failure(server: &Server, policy: &str) -> TcpStream {
+    let acceptor = server.thread("accept-0");
+    let used_ns = cpu_ns(&acceptor);
+    let mut client = server.connect();
+    match policy {
+        "reserve-fd" => {
+            ask(&mut client);
+            assert!(!is_answered(&mut client));
+        }
+        // Time for very many calls: it does nothing else.
+        "spin" => eventually("the acceptor runs", || cpu_ns(&acceptor) > used_ns + 2_000_000),
+        // While a client waits it would not sleep in poll.
+        "fixed-delay" => eventually("the acceptor sleeps", || waiting(server) == 1 && is_asleep(&acceptor)),
+        _ => eventually("the failure is logged", || !server.errors().is_empty()),
+    }
+    client
+}
+
+/// CPU time of a thread, nanoseconds: the first field of its schedstat.
+fn cpu_ns(thread: &Path) -> u64 {
+    let text = std::fs::read_to_string(thread.join("schedstat")).expect("it runs");
+    text.split(' ').next().and_then(|field| field.parse().ok()).expect("a number")
+}
+
+fn is_asleep(thread: &Path) -> bool {
+    std::fs::read_to_string(thread.join("stat")).expect("it runs").rsplit(')').next().is_some_and(|fields| fields.starts_with(" S"))
+}
+
+/// Clients in the accept queue: `rx_queue` of the LISTEN socket (state 0A) in /proc/net/tcp.
+fn waiting(server: &Server) -> u32 {
+    let local = format!(":{:04X}", server.address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("readable");
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let listener = rows.find(|row| row[1].ends_with(&local) && row[3] == "0A").expect("it listens");
+    let (_, queue) = listener[4].split_once(':').expect("tx:rx");
+    u32::from_str_radix(queue, 16).expect("a number")
+}
