@@ -26,13 +26,21 @@ impl Page {
 
     /// Text wrapped at [`COLUMNS`], after a label of the given width; further lines are indented alike.
     pub fn item(&mut self, label: &str, width: usize, style: Style, text: &str) {
-        let label = format!("{:<width$}", shorten(&clean(label), width));
-        for (at, line) in wrap(&clean(text), COLUMNS - width - 4).iter().enumerate() {
-            if at == 0 {
-                let _ = writeln!(self.0, "  {}  {line}", label.style(style));
-            } else {
-                let _ = writeln!(self.0, "  {:width$}  {line}", "");
-            }
+        self.labelled(&[(label, width, style)], text);
+    }
+
+    /// Text wrapped at [`COLUMNS`], after labels of the given widths; further lines are indented alike.
+    pub fn labelled(&mut self, labels: &[(&str, usize, Style)], text: &str) {
+        let mut head = String::from("  ");
+        let mut indent = 2;
+        for (label, width, style) in labels {
+            let label = format!("{:<width$}", shorten(&clean(label), *width));
+            let _ = write!(head, "{}  ", label.style(*style));
+            indent += width + 2;
+        }
+        for line in wrap(&clean(text), COLUMNS - indent) {
+            let _ = writeln!(self.0, "{head}{line}");
+            head = " ".repeat(indent);
         }
     }
 

@@ -34,7 +34,7 @@ impl Caller {
         };
         Caller {
             same_user: all("Uid:", rustix::process::getuid().as_raw()) && all("Gid:", rustix::process::getgid().as_raw()),
-            cap_sys_resource: capable(CAP_SYS_RESOURCE),
+            cap_sys_resource: machine_capable(CAP_SYS_RESOURCE),
             root: rustix::process::geteuid().is_root(),
         }
     }
@@ -43,11 +43,19 @@ impl Caller {
 /// capabilities(7): may raise hard limits.
 pub const CAP_SYS_RESOURCE: u32 = 24;
 
-/// Whether this process has the capability in effect, by its number in capabilities(7).
+/// Whether this process has the capability in effect in its own user namespace, by its number in capabilities(7).
 pub fn capable(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
     u64::from_str_radix(effective.trim(), 16).is_ok_and(|set| set & (1 << number) != 0)
+}
+
+/// Whether it has the capability over the whole machine, and not only within a user namespace (a rootless container) where root
+/// has every capability and the kernel asks for those outside.
+pub fn machine_capable(number: u32) -> bool {
+    /// `/proc/PID/ns/user` of the machine's first user namespace (Linux, PROC_USER_INIT_INO).
+    const FIRST: &str = "user:[4026531837]";
+    capable(number) && std::fs::read_link("/proc/self/ns/user").is_ok_and(|namespace| namespace.as_os_str() == FIRST)
 }
 
 /// A soft limit to raise to: four times the one in force and at least 65536, within `fs.nr_open`.

@@ -4,3 +4,4 @@ pub mod calls;
 pub mod clock;
 pub mod proc;
 pub mod seccomp;
+pub mod unshare;

@@ -82,7 +82,7 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
     let kinds: Vec<String> = report.kinds.iter().map(|kind| format!("{} {}", kind.count, kind.kind)).collect();
     plain(page, "by kind", &kinds.join(", "));
     for listener in report.listeners.iter().filter(|listener| listener.waiting > 0) {
-        let text = format!("{} clients wait in the accept queue of {}: connected, not accepted", listener.waiting, listener.address);
+        let text = format!("{} in the accept queue of {}: clients that are connected and not accepted", listener.waiting, listener.address);
         warn(page, "queue", &text);
     }
     if report.close_wait > 0 {
