@@ -14,4 +14,8 @@ pub mod proc;
 pub mod ptrace;
 >>>>>>> h-observe
 pub mod seccomp;
+<<<<<<< HEAD
 pub mod tracefs;
+=======
+pub mod unshare;
+>>>>>>> h-inspect

@@ -1,0 +1,357 @@
+//! `lastfd inspect PID`: the limits, the descriptors and the growth of a live process, and what to do about them. Read-only: it
+//! never signals, traces or changes the process, and the commands it prints it never runs.
+
+mod groups;
+mod growth;
+mod render;
+
+use super::{Exit, Failure, Outcome, page};
+use crate::event::{Descriptor, Limits, Link, Pid};
+use crate::limits::inventory::{self, Inventory, sockets::State};
+use crate::limits::managed::{self, Manager};
+use crate::limits::raise::{self, Raise};
+use crate::sys;
+use groups::Group;
+use growth::{Ended, Growth};
+use rustix::process::{PidfdFlags, pidfd_open};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// Version of the JSON document.
+pub const SCHEMA: &str = "lastfd/inspect/1";
+
+/// Shows a live process's descriptor limit, who set it, what its descriptors are, and how soon they run out.
+///
+/// Read-only: nothing is changed, and the commands that it prints are not run. Needs no root for processes of one's own.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Process id.
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: i32,
+    /// How long its growth is watched: 500ms, 10s, 5m. 0s: not at all. Ctrl-C ends it early and still prints.
+    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub watch: Duration,
+    /// Also write the report as JSON to this file; `-`: to standard output, instead of the text.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<String>,
+}
+
+/// A time such as `500ms`, `10s`, `2m` or `1h`; at most a day.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time: write 500ms, 10s, 5m or 1h");
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
+    let unit_s = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| wrong())? * unit_s;
+    if !(0.0..=86400.0).contains(&seconds) {
+        return Err(format!("`{text}` is not between 0s and 24h"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// All that was found out about the process; the JSON document.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Process id.
+    pub pid: Pid,
+    /// Command line.
+    pub command: String,
+    /// Limits in force.
+    pub limits: Limits,
+    /// Descriptors that it can still open; null when its descriptors are not readable.
+    pub headroom: Option<u64>,
+    /// How many are open; null when they are not readable.
+    pub descriptors: Option<Counts>,
+    /// By kind, most first.
+    pub kinds: Vec<Kind>,
+    /// By kind and other end, most first.
+    pub peers: Vec<Group>,
+    /// TCP listeners with the connections that wait in their accept queues.
+    pub listeners: Vec<Listener>,
+    /// Its TCP sockets whose peer has closed and that it has not closed itself.
+    pub close_wait: u64,
+    /// Sockets in TIME_WAIT on its listening ports; they hold no descriptor.
+    pub time_wait: u64,
+    /// Null when nothing was sampled.
+    pub growth: Option<Growth>,
+    /// Ancestors and their limits, first ancestor first; the last is the process itself.
+    pub chain: Vec<Link>,
+    /// The first process of the chain from which on the limits are those in force.
+    pub set_by: Option<Pid>,
+    /// What keeps the process, innermost first.
+    pub managed_by: Vec<Manager>,
+    /// What to change so that the next start has a higher limit, one a manager.
+    pub for_good: Vec<String>,
+    /// Commands that would raise the limit now. They were not run.
+    pub raise_now: Vec<Raise>,
+    /// Every descriptor, by number.
+    pub inventory: Vec<Descriptor>,
+    /// What could not be measured, and why.
+    pub unmeasured: BTreeMap<&'static str, String>,
+}
+
+/// Descriptors of one kind.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as in the inventory")]
+pub struct Kind {
+    pub kind: String,
+    pub count: u64,
+}
+
+/// One TCP listener.
+#[derive(Debug, Serialize)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: String,
+    /// Connections in its accept queue: connected, not yet accepted.
+    pub waiting: u64,
+}
+
+/// Descriptors of the process, counted.
+#[derive(Debug, Serialize)]
+pub struct Counts {
+    /// Taken numbers, by the kernel's count: those listed and those reserved.
+    pub open: u64,
+    /// Listed in `/proc/PID/fd`.
+    pub listed: u64,
+    /// Numbers reserved by threads blocked in `accept`, which the listing does not show.
+    pub reserved: u64,
+    /// Those that take a place under the soft limit: numbered below it, or reserved.
+    pub counted: u64,
+    /// Inherited descriptors numbered at or above the soft limit; they take no place.
+    pub above_soft: Vec<Descriptor>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read.
+pub fn run(args: &Args) -> Outcome {
+    let report = inspect(args.pid, args.watch)?;
+    let text_to_stdout = args.json.as_deref() != Some("-");
+    if let Some(file) = &args.json {
+        page::write_json(file, &report)?;
+    }
+    if text_to_stdout {
+        render::page(&report).print()?;
+    }
+    let interrupted = report.growth.as_ref().is_some_and(|growth| growth.ended == Ended::Interrupted);
+    Ok(if interrupted { Exit::Interrupted } else { Exit::Met })
+}
+
+/// Reads all of it, watching the growth for so long.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
+    let process = pidfd(pid)?;
+    let limits = limits(pid)?;
+    let chain = chain(pid);
+    let managers = managed::of(pid, &chain.iter().map(|link| link.pid).collect::<Vec<_>>());
+    let command = sys::proc::command(pid);
+    let caller = raise::Caller::now(pid);
+    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1 << 20);
+    let target = raise::target(limits, nr_open);
+    let mut report = Report {
+        schema: SCHEMA,
+        pid,
+        command,
+        limits,
+        headroom: None,
+        descriptors: None,
+        kinds: Vec::new(),
+        peers: Vec::new(),
+        listeners: Vec::new(),
+        close_wait: 0,
+        time_wait: 0,
+        growth: None,
+        set_by: set_by(&chain),
+        chain,
+        for_good: managers.iter().map(|manager| manager.advice(target)).collect(),
+        managed_by: managers,
+        raise_now: raise::commands(pid, limits, nr_open, caller),
+        inventory: Vec::new(),
+        unmeasured: BTreeMap::new(),
+    };
+    match inventory::open(pid) {
+        Ok(before) => report.watch(&process, before, watch)?,
+        Err(e) => report.unreadable(&e),
+    }
+    Ok(report)
+}
+
+/// A handle of the process that no other process can take over.
+fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
+    let no_such = || {
+        let hidden = if hides_processes() { ", or it belongs to another user and /proc hides it (hidepid): try with sudo" } else { "" };
+        Failure::new(Exit::Inconclusive, format!("there is no process {pid}{hidden}"))
+    };
+    let id = rustix::process::Pid::from_raw(pid).ok_or_else(no_such)?;
+    pidfd_open(id, PidfdFlags::empty()).map_err(|errno| match errno {
+        rustix::io::Errno::SRCH => no_such(),
+        rustix::io::Errno::INVAL | rustix::io::Errno::NOENT => {
+            Failure::new(Exit::Inconclusive, format!("{pid} is a thread: give the id of its process (the line Tgid in /proc/{pid}/status)"))
+        }
+        errno => Failure::new(Exit::Inconclusive, format!("process {pid} cannot be watched: pidfd_open: {errno}")),
+    })
+}
+
+/// Whether /proc is mounted so that other users' processes do not show (proc(5), hidepid).
+fn hides_processes() -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(1) == Some("/proc") && line.contains("hidepid=") && !line.contains("hidepid=0"))
+}
+
+fn limits(pid: Pid) -> Result<Limits, Failure> {
+    let (soft, hard) = sys::proc::nofile(pid).map_err(|e| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let zombie = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
+        let why = match e.kind() {
+            _ if zombie => "it has exited and waits for its parent to collect it (a zombie)".to_owned(),
+            io::ErrorKind::NotFound => "it has exited just now".to_owned(),
+            io::ErrorKind::PermissionDenied => "it belongs to another user: try with sudo".to_owned(),
+            _ => e.to_string(),
+        };
+        Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"))
+    })?;
+    Ok(Limits { soft, hard })
+}
+
+// SEAM: the integrator replaces `chain` and `set_by` with those of `limits::chain`.
+
+/// The process and its ancestors with their limits, first ancestor first. An ancestor that cannot be read ends it.
+fn chain(pid: Pid) -> Vec<Link> {
+    /// Far more than any real depth; a parent read while processes exit must not make a loop.
+    const DEPTH_MAX: usize = 256;
+    let mut chain: Vec<Link> = std::iter::successors(Some(pid), |&pid| sys::proc::parent(pid).filter(|&parent| parent > 0))
+        .take(DEPTH_MAX)
+        .map_while(|pid| {
+            let (soft, hard) = sys::proc::nofile(pid).ok()?;
+            Some(Link { pid, command: sys::proc::command(pid), soft, hard })
+        })
+        .collect();
+    chain.reverse();
+    chain
+}
+
+/// The first link from which on, down to the process itself, the limits are those in force.
+fn set_by(chain: &[Link]) -> Option<Pid> {
+    let last = chain.last()?;
+    let same = chain.iter().rev().take_while(|link| (link.soft, link.hard) == (last.soft, last.hard));
+    same.last().map(|link| link.pid)
+}
+
+impl Report {
+    /// Watches the growth and fills in what the descriptors are after it, or before it where the process has exited since.
+    fn watch(&mut self, process: &OwnedFd, before: Inventory, duration: Duration) -> Result<(), Failure> {
+        if duration.is_zero() {
+            self.unmeasured.insert("growth", "not asked for (--for 0s)".into());
+            self.count(&before);
+            return Ok(());
+        }
+        if io::stderr().is_terminal() {
+            eprintln!("watching process {} for {} s (Ctrl-C ends it early)", self.pid, duration.as_secs_f64());
+        }
+        let samples = growth::sample(self.pid, process, duration).map_err(|e| Failure::new(Exit::Fault, format!("cannot watch: {e}")))?;
+        let after = inventory::open(self.pid).unwrap_or_else(|_| before.clone());
+        self.count(&after);
+        if samples.ended != Ended::Exited
+            && let Some((soft, hard)) = sys::proc::nofile(self.pid).ok().filter(|now| *now != (self.limits.soft, self.limits.hard))
+        {
+            let Limits { soft: old_soft, hard: old_hard } = self.limits;
+            self.unmeasured
+                .insert("limits", format!("they changed while watched, to {soft}:{hard}; {old_soft}:{old_hard} was in force before"));
+        }
+        self.growth = Growth::new(&samples, duration, self.headroom.unwrap_or(0), &before.open, &after.open);
+        if self.growth.is_none() {
+            self.unmeasured.insert("growth", "the process exited before it could be sampled".into());
+        }
+        Ok(())
+    }
+
+    /// Counts what is open.
+    fn count(&mut self, inventory: &Inventory) {
+        let Inventory { open, sockets } = inventory;
+        let descriptors: Vec<Descriptor> = open.iter().map(|open| open.descriptor.clone()).collect();
+        let listed = descriptors.len() as u64;
+        // The two counts are taken at two moments: fewer than listed means that some were closed between them.
+        let total = sys::proc::descriptors(self.pid).unwrap_or(listed).max(listed);
+        // More may also be opened between them: only a thread that waits in accept reserves a number.
+        let reserved = (total - listed).min(accepting_threads(self.pid));
+        let counted = inventory::counted(&descriptors, self.limits.soft) + reserved;
+        let above_soft = descriptors.iter().filter(|descriptor| descriptor.fd as u64 >= self.limits.soft).cloned().collect();
+        self.headroom = Some(self.limits.soft.saturating_sub(counted));
+        self.descriptors = Some(Counts { open: listed + reserved, listed, reserved, counted, above_soft });
+        self.kinds = groups::kinds(open).into_iter().map(|(kind, count)| Kind { kind, count }).collect();
+        self.peers = groups::of(open);
+        let listeners = || open.iter().filter_map(|open| open.tcp).filter(|tcp| tcp.state == State::LISTEN);
+        self.listeners = listeners().map(|tcp| Listener { address: tcp.local.to_string(), waiting: tcp.receive_queue }).collect();
+        let mut ports: Vec<u16> = listeners().map(|tcp| tcp.local.port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        self.time_wait = ports.iter().filter_map(|port| sockets.time_wait.get(port)).sum();
+        self.close_wait = groups::in_state(open, State::CLOSE_WAIT);
+        self.inventory = descriptors;
+    }
+
+    /// Says what is missing and how to get it.
+    fn unreadable(&mut self, error: &io::Error) {
+        let why = match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "/proc/{pid}/fd is not readable: another user's process, or one that changed its user. \
+                 `sudo lastfd inspect {pid}` shows its descriptors, headroom and growth",
+                pid = self.pid
+            ),
+            _ => format!("the process exited while it was read ({error})"),
+        };
+        for field in ["headroom", "descriptors", "growth"] {
+            self.unmeasured.insert(field, why.clone());
+        }
+    }
+}
+
+/// Threads of the process that wait in accept(2) or accept4(2), by `/proc/PID/task/TID/syscall`, or, where that is not readable,
+/// all of its threads.
+fn accepting_threads(pid: Pid) -> u64 {
+    let accepts = [sys::calls::number("accept"), sys::calls::number("accept4")];
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let waits_in_accept = |task: &std::fs::DirEntry| match std::fs::read_to_string(task.path().join("syscall")) {
+        Ok(line) => accepts.contains(&line.split(' ').next().and_then(|number| number.parse().ok())),
+        Err(_) => true,
+    };
+    tasks.flatten().filter(waits_in_accept).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["10", "s", "-1s", "25h", "NaNs", "infs", "1d", ""] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_link_that_set_the_value_is_the_first_of_the_last_equal_ones() {
+        let link = |pid, soft, hard| Link { pid, command: String::new(), soft, hard };
+        let chain = [link(1, 1024, 4096), link(5, 4096, 4096), link(6, 1024, 4096), link(7, 1024, 4096)];
+        assert_eq!(set_by(&chain), Some(6), "not 1, which has the same value by accident");
+        assert_eq!(set_by(&chain[..2]), Some(5));
+        assert_eq!(set_by(&[]), None);
+    }
+}

@@ -1,0 +1,237 @@
+//! The report of `lastfd inspect` as text. Pure.
+
+use super::growth::{Ended, Growth};
+use super::{Counts, Report};
+use crate::cli::page::{Page, shorten};
+use crate::event::Limits;
+use owo_colors::Style;
+
+/// Rows shown of a table; the JSON document has all.
+const ROWS_MAX: usize = 12;
+
+/// Width of the labels.
+const LABEL: usize = 10;
+
+/// The whole page.
+pub fn page(report: &Report) -> Page {
+    let mut page = Page::default();
+    page.heading(&format!("Process {}: {}", report.pid, report.command));
+    limits(&mut page, report);
+    if let Some(counts) = &report.descriptors {
+        descriptors(&mut page, report, counts);
+    }
+    growth(&mut page, report);
+    chain(&mut page, report);
+    for_good(&mut page, report);
+    raise_now(&mut page, report);
+    page
+}
+
+fn plain(page: &mut Page, label: &str, text: &str) {
+    page.item(label, LABEL, Style::new(), text);
+}
+
+fn warn(page: &mut Page, label: &str, text: &str) {
+    page.item(label, LABEL, Style::new().yellow().bold(), text);
+}
+
+fn limits(page: &mut Page, report: &Report) {
+    let Limits { soft, hard } = report.limits;
+    plain(page, "limit", &format!("{} in force (soft), {} at most (hard)", number(soft), number(hard)));
+    match (&report.descriptors, report.headroom) {
+        (Some(counts), Some(headroom)) => {
+            plain(page, "open", &open(counts, soft));
+            let text = format!("{headroom} more until EMFILE");
+            if headroom * 10 < soft {
+                warn(page, "headroom", &text)
+            } else {
+                plain(page, "headroom", &text)
+            }
+            if !counts.above_soft.is_empty() {
+                let numbers: Vec<String> =
+                    counts.above_soft.iter().take(8).map(|d| format!("{} ({} {})", d.fd, d.kind, d.detail)).collect();
+                let more = if counts.above_soft.len() > 8 { " …" } else { "" };
+                let text = format!("{} inherited, take no place under it: {}{more}", counts.above_soft.len(), numbers.join(", "));
+                plain(page, "above it", &text);
+            }
+        }
+        _ => warn(page, "headroom", &format!("not measured: {}", report.unmeasured["headroom"])),
+    }
+    if let Some(changed) = report.unmeasured.get("limits") {
+        warn(page, "note", changed);
+    }
+}
+
+fn open(counts: &Counts, soft: u64) -> String {
+    let mut text = format!("{} descriptors", counts.open);
+    if counts.reserved > 0 {
+        text += &format!(", {} of them numbers reserved by threads blocked in accept", counts.reserved);
+    }
+    if counts.counted < counts.open {
+        text += &format!("; {} numbered below {soft} count", counts.counted);
+    }
+    text
+}
+
+fn number(limit: u64) -> String {
+    if limit == u64::MAX { "unlimited".into() } else { limit.to_string() }
+}
+
+fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
+    page.heading("Descriptors");
+    let kinds: Vec<String> = report.kinds.iter().map(|kind| format!("{} {}", kind.count, kind.kind)).collect();
+    plain(page, "by kind", &kinds.join(", "));
+    for listener in report.listeners.iter().filter(|listener| listener.waiting > 0) {
+        let text = format!("{} in the accept queue of {}: clients that are connected and not accepted", listener.waiting, listener.address);
+        warn(page, "queue", &text);
+    }
+    if report.close_wait > 0 {
+        let text = format!(
+            "{} sockets in CLOSE_WAIT: the peer closed and this program did not. While that number stays or grows it is a leak \
+             on this side, and no higher limit cures it.",
+            report.close_wait
+        );
+        warn(page, "CLOSE_WAIT", &text);
+    }
+    if report.time_wait > 0 {
+        let text = format!("{} on its ports; they hold no descriptor, the kernel keeps them for 60 s", report.time_wait);
+        plain(page, "TIME_WAIT", &text);
+    }
+    let rows: Vec<Vec<String>> = report
+        .peers
+        .iter()
+        .take(ROWS_MAX)
+        .map(|group| {
+            let states: Vec<String> = group.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            vec![group.count.to_string(), group.kind.clone(), group.what.clone(), states.join(", ")]
+        })
+        .collect();
+    if !rows.is_empty() {
+        page.table(&["COUNT", "KIND", "WHAT", "STATES"], &rows);
+    }
+    let shown: u64 = report.peers.iter().take(ROWS_MAX).map(|group| group.count).sum();
+    if shown < counts.listed {
+        page.text(&format!("and {} more of {} kinds (all are in --json)", counts.listed - shown, report.peers.len() - ROWS_MAX));
+    }
+}
+
+fn growth(page: &mut Page, report: &Report) {
+    let Some(growth) = &report.growth else {
+        // What is not readable was said above; what was not asked for needs no word.
+        return;
+    };
+    page.heading("Growth");
+    let ended = match growth.ended {
+        Ended::TimeUp => String::new(),
+        Ended::Exited => format!(" of {} asked for: the process exited", seconds(growth.asked_s)),
+        Ended::Interrupted => format!(" of {} asked for: interrupted", seconds(growth.asked_s)),
+    };
+    plain(page, "watched", &format!("{}{ended}", seconds(growth.watched_s)));
+    let Growth { first, last, min, max, .. } = growth;
+    plain(page, "count", &format!("{first} → {last} (lowest {min}, highest {max})"));
+    match (growth.per_second, growth.left_s) {
+        (Some(per_second), Some(left_s)) => {
+            let text = format!("{}; at this pace the limit is reached in {}", rate(per_second), seconds(left_s));
+            warn(page, "pace", &text);
+            let grew: Vec<String> = growth.grew.iter().take(4).map(|grew| format!("+{} {} {}", grew.by, grew.kind, grew.what)).collect();
+            if !grew.is_empty() {
+                plain(page, "what", &shorten(&grew.join(", "), 300));
+            }
+        }
+        _ if min == max => plain(page, "pace", "none. A slow leak shows with a longer --for (5m)."),
+        _ => plain(page, "pace", "no steady growth: it moves up and down. A slow leak shows with a longer --for (5m)."),
+    }
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second >= 1.0 {
+        format!("{per_second:.1} descriptors/s")
+    } else if per_second * 60.0 >= 1.0 {
+        format!("{:.1} descriptors/min", per_second * 60.0)
+    } else {
+        format!("{:.1} descriptors/h", per_second * 3600.0)
+    }
+}
+
+/// Seconds in the two largest units that matter.
+fn seconds(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..120 => format!("{whole} s"),
+        120..7200 => format!("{} min {} s", whole / 60, whole % 60),
+        7200..172_800 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} days", whole / 86400),
+    }
+}
+
+fn chain(page: &mut Page, report: &Report) {
+    page.heading("Where the limit comes from");
+    let rows: Vec<Vec<String>> = report
+        .chain
+        .iter()
+        .map(|link| {
+            let mark = if Some(link.pid) == report.set_by { "set here" } else { "" };
+            let limits = format!("{}:{}", number(link.soft), number(link.hard));
+            vec![link.pid.to_string(), limits, mark.into(), link.command.clone()]
+        })
+        .collect();
+    page.table(&["PID", "SOFT:HARD", "", "COMMAND"], &rows);
+    let Some(at) = report.chain.iter().position(|link| Some(link.pid) == report.set_by) else { return };
+    let set_by = &report.chain[at];
+    let text = match at.checked_sub(1).map(|above| &report.chain[above]) {
+        None => format!("Inherited unchanged from the first ancestor, pid {}.", set_by.pid),
+        Some(above) => {
+            let who = if set_by.pid == report.pid { "The process itself" } else { &format!("Pid {}", set_by.pid) };
+            format!("{who} set it, or its parent (pid {}) did when it started it. Ancestors that have exited are not seen.", above.pid)
+        }
+    };
+    page.text(&text);
+}
+
+fn for_good(page: &mut Page, report: &Report) {
+    page.heading("To raise it for good");
+    for (manager, advice) in report.managed_by.iter().zip(&report.for_good) {
+        page.text(&format!("It is kept by {}.", manager.name()));
+        page.item("", 2, Style::new(), advice);
+    }
+    if report.managed_by.is_empty() {
+        let parent = report.chain.iter().rev().nth(1);
+        let parent = parent.map_or("whatever starts it".into(), |parent| format!("pid {} ({})", parent.pid, shorten(&parent.command, 40)));
+        page.text(&format!(
+            "No systemd unit, supervisord, container, session or shell keeps it: raise the limit of {parent}, or put `ulimit -n` \
+             into the script that starts it. A program's own setting wins over both (nginx: worker_rlimit_nofile)."
+        ));
+    }
+}
+
+fn raise_now(page: &mut Page, report: &Report) {
+    page.heading("To raise it now (not run)");
+    for raise in &report.raise_now {
+        page.command(&raise.command);
+        page.text(&format!("  {}", raise.needs));
+    }
+    if report.raise_now.is_empty() {
+        page.text("The soft limit is already the most that fs.nr_open allows: raise that first (`sudo sysctl -w fs.nr_open=…`).");
+    }
+    page.text(
+        "A program that sized itself when it started (select() with FD_SETSIZE, a table of connections, a configured maximum) may \
+         not use what it is given now. Children that run already keep their limit.",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_units_that_matter() {
+        for (value, text) in
+            [(0.04, "0.0 s"), (9.4, "9.4 s"), (61.0, "61 s"), (150.0, "2 min 30 s"), (7380.0, "2 h 3 min"), (300_000.0, "3 days")]
+        {
+            assert_eq!(seconds(value), text);
+        }
+        assert_eq!(rate(3.04), "3.0 descriptors/s");
+        assert_eq!(rate(0.05), "3.0 descriptors/min");
+    }
+}

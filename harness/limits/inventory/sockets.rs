@@ -1,0 +1,236 @@
+//! Sockets by inode, from `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}`: the tables of that process's network namespace. Reads only.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// State of a TCP socket, by the kernel's names and numbers (`include/net/tcp_states.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(non_camel_case_types, clippy::upper_case_acronyms, missing_docs, reason = "the kernel's names")]
+pub enum State {
+    ESTABLISHED,
+    SYN_SENT,
+    SYN_RECV,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    TIME_WAIT,
+    CLOSE,
+    CLOSE_WAIT,
+    LAST_ACK,
+    LISTEN,
+    CLOSING,
+    NEW_SYN_RECV,
+}
+
+impl State {
+    fn parse(hex: &str) -> Option<State> {
+        use State::*;
+        let order =
+            [ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, NEW_SYN_RECV];
+        order.get(usize::from_str_radix(hex, 16).ok()?.checked_sub(1)?).copied()
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A TCP socket. IPv4 addresses mapped into IPv6 are shown as IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// The process's own end.
+    pub local: SocketAddr,
+    /// The other end; port 0 for a listener.
+    pub peer: SocketAddr,
+    /// Its state.
+    pub state: State,
+    /// Whether the local port has a listener in this namespace: the connection was accepted, not made, by the process.
+    pub accepted: bool,
+    /// For a listener, the connections in its accept queue; otherwise bytes received and not yet read.
+    pub receive_queue: u64,
+}
+
+impl fmt::Display for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state {
+            State::LISTEN => write!(f, "{} LISTEN", self.local),
+            state => write!(f, "{} {} {} {state}", self.local, if self.accepted { '←' } else { '→' }, self.peer),
+        }
+    }
+}
+
+/// The sockets asked for, by inode, and what the tables say besides.
+#[derive(Debug, Clone, Default)]
+pub struct Sockets {
+    tcp: HashMap<u64, Tcp>,
+    udp: HashMap<u64, String>,
+    unix: HashMap<u64, String>,
+    /// Sockets in TIME_WAIT in the whole namespace, by local port. None belongs to a process or holds a descriptor.
+    pub time_wait: HashMap<u16, u64>,
+}
+
+impl Sockets {
+    /// Reads the tables that can hold these inodes; none when there are none to look for. A table that cannot be read is left out.
+    pub(super) fn read(pid: i32, inodes: &HashSet<u64>) -> Sockets {
+        let mut sockets = Sockets::default();
+        if inodes.is_empty() {
+            return sockets;
+        }
+        let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+        let mut listening = HashSet::new();
+        for name in ["tcp", "tcp6"] {
+            sockets.tcp(&table(name), inodes, &mut listening);
+        }
+        for tcp in sockets.tcp.values_mut() {
+            tcp.accepted = listening.contains(&tcp.local.port());
+        }
+        if sockets.tcp.len() < inodes.len() {
+            sockets.unix(&table("unix"), inodes);
+        }
+        if sockets.tcp.len() + sockets.unix.len() < inodes.len() {
+            sockets.udp(&table("udp"), inodes);
+            sockets.udp(&table("udp6"), inodes);
+        }
+        sockets
+    }
+
+    /// Kind, detail and, for TCP, the socket itself; `None` when no table lists the inode.
+    pub(super) fn name(&self, inode: u64) -> Option<(&'static str, String, Option<Tcp>)> {
+        if let Some(tcp) = self.tcp.get(&inode) {
+            return Some((if tcp.state == State::LISTEN { "tcp-listen" } else { "tcp" }, tcp.to_string(), Some(*tcp)));
+        }
+        let udp = self.udp.get(&inode).map(|detail| ("udp", detail.clone(), None));
+        udp.or_else(|| self.unix.get(&inode).map(|detail| ("unix", detail.clone(), None)))
+    }
+
+    fn tcp(&mut self, table: &str, inodes: &HashSet<u64>, listening: &mut HashSet<u16>) {
+        for line in table.lines().skip(1) {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let (Some(local), Some(peer), Some(state), Some(queues)) = (words.next(), words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            let Some(state) = State::parse(state) else { continue };
+            match state {
+                State::LISTEN => listening.extend(address(local).map(|address| address.port())),
+                State::TIME_WAIT => {
+                    address(local).into_iter().for_each(|local| *self.time_wait.entry(local.port()).or_default() += 1);
+                    continue;
+                }
+                _ => (),
+            }
+            let Some(inode) = words.nth(4).and_then(|inode| inode.parse().ok()).filter(|inode| inodes.contains(inode)) else { continue };
+            let (Some(local), Some(peer)) = (address(local), address(peer)) else { continue };
+            let receive_queue = queues.split_once(':').and_then(|(_, receive)| u64::from_str_radix(receive, 16).ok()).unwrap_or(0);
+            self.tcp.insert(inode, Tcp { local, peer, state, accepted: false, receive_queue });
+        }
+    }
+
+    fn udp(&mut self, table: &str, inodes: &HashSet<u64>) {
+        for line in table.lines().skip(1) {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            let Some(inode) = words.get(9).and_then(|inode| inode.parse().ok()).filter(|inode| inodes.contains(inode)) else { continue };
+            let (Some(local), Some(peer)) = (address(words[1]), address(words[2])) else { continue };
+            let detail = if peer.port() == 0 { local.to_string() } else { format!("{local} → {peer}") };
+            self.udp.insert(inode, detail);
+        }
+    }
+
+    fn unix(&mut self, table: &str, inodes: &HashSet<u64>) {
+        /// Flag of a listening socket (`include/linux/net.h`, SO_ACCEPTCON).
+        const LISTENING: u32 = 1 << 16;
+        for line in table.lines().skip(1) {
+            // A path may hold spaces: it is the rest of the line.
+            let mut words = line.splitn(8, ' ').skip(3);
+            let (Some(flags), Some(kind), Some(state)) = (words.next(), words.next(), words.next()) else { continue };
+            let Some(rest) = line.splitn(7, ' ').nth(6).map(str::trim_start) else { continue };
+            let (inode, path) = rest.split_once(' ').unwrap_or((rest, ""));
+            let Some(inode) = inode.parse().ok().filter(|inode| inodes.contains(inode)) else { continue };
+            let kind = match kind {
+                "0001" => "stream",
+                "0002" => "datagram",
+                _ => "seqpacket",
+            };
+            let state = match (u32::from_str_radix(flags, 16).unwrap_or(0) & LISTENING != 0, state) {
+                (true, _) => "listening",
+                (_, "03") => "connected",
+                _ => "not connected",
+            };
+            let path = if path.is_empty() { "unnamed" } else { path };
+            self.unix.insert(inode, format!("{path} {kind} {state}"));
+        }
+    }
+}
+
+/// An address as /proc/net prints it: the address's 32-bit words in hexadecimal as this machine holds them, a colon, the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (words, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| Some(u32::from_str_radix(words.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
+    let ip: IpAddr = match words.len() {
+        8 => Ipv4Addr::from(word(0)?).into(),
+        32 => {
+            let mut octets = [0; 16];
+            for (at, octets) in octets.chunks_exact_mut(4).enumerate() {
+                octets.copy_from_slice(&word(at * 8)?);
+            }
+            Ipv6Addr::from(octets).to_canonical()
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The words are in host order: these texts are a little-endian machine's.
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn addresses_of_both_families_are_read() {
+        assert_eq!(address("0100007F:1F90"), Some("127.0.0.1:8080".parse().unwrap()));
+        assert_eq!(address("00000000000000000000000001000000:0050"), Some("[::1]:80".parse().unwrap()));
+        assert_eq!(address("0000000000000000FFFF00000100007F:0050"), Some("127.0.0.1:80".parse().unwrap()));
+        assert_eq!(address("0100007F"), None);
+        assert_eq!(address("0100007F1:1F90"), None);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_connection_to_a_listening_port_is_an_accepted_one_and_time_wait_holds_nothing() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+             0: 0100007F:0050 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 11 1 0000000000000000 100 0 0 10 0\n\
+             1: 0100007F:0050 0100007F:1388 08 00000000:00000001 00:00000000 00000000     0        0 12 1 0000000000000000 20 0 0 10 -1\n\
+             2: 0100007F:0050 0100007F:1389 06 00000000:00000000 03:00001770 00000000     0        0 0 3 0000000000000000\n\
+             3: 0100007F:9000 0100007F:0051 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0000000000000000 20 0 0 10 -1\n";
+        let mut sockets = Sockets::default();
+        let mut listening = HashSet::new();
+        sockets.tcp(table, &HashSet::from([11, 12, 13]), &mut listening);
+        assert_eq!(listening, HashSet::from([80]));
+        for tcp in sockets.tcp.values_mut() {
+            tcp.accepted = listening.contains(&tcp.local.port());
+        }
+        let names: Vec<_> = [11, 12, 13].map(|inode| sockets.name(inode).map(|(kind, detail, _)| (kind, detail)).unwrap()).into();
+        assert_eq!(names[0], ("tcp-listen", "127.0.0.1:80 LISTEN".into()));
+        assert_eq!(names[1], ("tcp", "127.0.0.1:80 ← 127.0.0.1:5000 CLOSE_WAIT".into()));
+        assert_eq!(names[2], ("tcp", "127.0.0.1:36864 → 127.0.0.1:81 ESTABLISHED".into()));
+        assert_eq!(sockets.tcp[&11].receive_queue, 3);
+        assert_eq!(sockets.time_wait, HashMap::from([(80, 1)]));
+        assert!(sockets.name(0).is_none());
+    }
+
+    #[test]
+    fn unix_sockets_keep_paths_with_spaces() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 21 /run/with space.sock\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03   22\n\
+            0000000000000000: 00000002 00000000 00000000 0002 01 23 @abstract\n";
+        let mut sockets = Sockets::default();
+        sockets.unix(table, &HashSet::from([21, 22, 23]));
+        assert_eq!(sockets.unix[&21], "/run/with space.sock stream listening");
+        assert_eq!(sockets.unix[&22], "unnamed stream connected");
+        assert_eq!(sockets.unix[&23], "@abstract datagram not connected");
+    }
+}
