@@ -113,11 +113,11 @@ pub(super) fn exited(run: &Run<'_>) -> Option<(Nanos, u64)> {
 
 /// Whether a client that is done exited with 0, which is no ceiling.
 fn ended_well(run: &Run<'_>) -> bool {
-    let codes = run.timeline.events.iter().filter_map(|e| match &e.is {
+    let mut codes = run.timeline.events.iter().filter_map(|e| match &e.is {
         What::Exited { process, code, signal, .. } if *process == run.plan.subject => Some((*code, *signal)),
         _ => None,
     });
-    codes.last().is_none_or(|last| last == (Some(0), None))
+    codes.next_back().is_none_or(|last| last == (Some(0), None))
 }
 
 /// Fills in what was held when it stopped for this reason.
@@ -172,18 +172,15 @@ fn calls(run: &Run<'_>, m: &mut Measured) -> Option<u64> {
 }
 
 fn lost_after(run: &Run<'_>) -> Option<u64> {
-    let lost: u64 = run.timeline.events.iter().map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
+    let lost: u64 =
+        run.timeline.events.iter().map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
     (lost > 0).then_some(lost)
 }
 
 fn failures(run: &Run<'_>, m: &mut Measured) {
     let f = &run.followed;
-    m.ceiling.before_ramp = f.early.map(|(first, failures)| BeforeRamp {
-        call: first.call,
-        errno: first.errno.into(),
-        at_s: seconds(first.at),
-        failures,
-    });
+    m.ceiling.before_ramp =
+        f.early.map(|(first, failures)| BeforeRamp { call: first.call, errno: first.errno.into(), at_s: seconds(first.at), failures });
     m.ceiling.first_failure = match (f.first, f.early) {
         (Some(first), _) => Some(FirstFailure {
             pid: first.pid,

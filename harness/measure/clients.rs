@@ -104,7 +104,8 @@ impl Clients {
     pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
         self.count(|r| {
             let here = |at: Nanos| (from..until).contains(&at);
-            let late = r.connected.is_some_and(|c| self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN));
+            let late =
+                r.connected.is_some_and(|c| self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN));
             r.served.is_none() && late && r.ended.is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
         })
     }

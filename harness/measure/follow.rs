@@ -54,8 +54,6 @@ impl Table {
 /// The descriptor count of `/proc` beside what the calls say, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Both {
-    pub pid: Pid,
-    pub at: Nanos,
     pub descriptors: u64,
     pub held: u64,
     /// Opened since rest by calls that accept nothing, and not closed.
@@ -185,7 +183,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             }
             What::Sample { descriptors, .. } => {
                 let others = table.others.len() as u64 + table.unnumbered;
-                let both = Both { pid, at: event.at, descriptors, held: held_here, others };
+                let both = Both { descriptors, held: held_here, others };
                 match found.first {
                     Some(first) if first.pid == pid && found.at_ceiling.is_none() => found.at_ceiling = Some(both),
                     None if event.at < watched && tree.main == Some(pid) => found.at_ceiling = Some(both),

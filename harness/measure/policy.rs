@@ -73,9 +73,19 @@ const GROWTH: f64 = 1.3;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rhythm {
     Spin,
-    Storm { bursts: usize, size: f64 },
-    Fixed { gap_s: f64, gaps: usize },
-    Grows { from_s: f64, to_s: f64, factor: f64 },
+    Storm {
+        bursts: usize,
+        size: f64,
+    },
+    Fixed {
+        gap_s: f64,
+        gaps: usize,
+    },
+    Grows {
+        from_s: f64,
+        to_s: f64,
+        factor: f64,
+    },
     /// One batch, then nothing more.
     Once,
     Unclear,
@@ -256,7 +266,12 @@ mod tests {
 
     fn after(gaps_ms: &[u64]) -> Vec<Nanos> {
         let mut at = 40 * MS;
-        std::iter::once(at).chain(gaps_ms.iter().map(|g| { at += g * MS; at })).collect()
+        std::iter::once(at)
+            .chain(gaps_ms.iter().map(|g| {
+                at += g * MS;
+                at
+            }))
+            .collect()
     }
 
     fn watched(times: &[Nanos]) -> Option<Policy> {

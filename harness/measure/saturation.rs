@@ -88,8 +88,11 @@ fn costs(run: &Run<'_>, m: &mut Measured, window: &Window) {
             let span = seconds(b.0 - a.0);
             let cpu = milli((b.1 - a.1) / span * 100.0);
             let went_on = cpu.is_finite() && cpu >= 0.0;
-            m.saturation.cpu_percent =
-                if went_on { Some(cpu) } else { m.missing("saturation.cpu_percent", "the process's CPU time ran backwards: it was replaced") };
+            m.saturation.cpu_percent = if went_on {
+                Some(cpu)
+            } else {
+                m.missing("saturation.cpu_percent", "the process's CPU time ran backwards: it was replaced")
+            };
             m.saturation.log_bytes_per_s = Some(milli(b.2.saturating_sub(a.2) as f64 / span));
         }
         None => {
@@ -180,7 +183,9 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, window: &Window) -> (Policy, Str
             let per_s = m.saturation.failures_per_s.unwrap_or(times.len() as f64);
             (Policy::Spin, format!("{} failed {name} calls a second, without pause", per_s.round()))
         }
-        Rhythm::Storm { bursts, size } => (Policy::Storm, format!("{bursts} bursts of {} failures each, with pauses between", size.round())),
+        Rhythm::Storm { bursts, size } => {
+            (Policy::Storm, format!("{bursts} bursts of {} failures each, with pauses between", size.round()))
+        }
         Rhythm::Fixed { gap_s, gaps: 1 } => (Policy::FixedDelay, format!("tried again after {gap_s:.3} s, and had no time for a third")),
         Rhythm::Fixed { gap_s, gaps } => (Policy::FixedDelay, format!("tries again every {gap_s:.3} s ({gaps} times)")),
         Rhythm::Grows { from_s, to_s, factor } => {
@@ -199,7 +204,9 @@ fn once(run: &Run<'_>, waiting: u64, silent_s: f64) -> (Policy, String) {
     let silence = format!("one failure, then silence for {silent_s:.3} s");
     match (waiting, released) {
         (0, _) => (Policy::Unclear, format!("{silence}; nobody was waiting")),
-        (_, Some(_)) if !again => (Policy::AcceptLoopDead, format!("{silence} while {waiting} clients wait, and no accept after clients left")),
+        (_, Some(_)) if !again => {
+            (Policy::AcceptLoopDead, format!("{silence} while {waiting} clients wait, and no accept after clients left"))
+        }
         (_, Some(_)) => (Policy::Unclear, format!("{silence} while {waiting} clients wait; it accepts again after clients left")),
         (_, None) => (Policy::Unclear, format!("{silence} while {waiting} clients wait; nobody was released")),
     }
@@ -250,11 +257,14 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
         m.missing::<()>("saturation.accept_queue.capacity", "the listener was not found");
     }
     let states = full.iter().rev().find_map(|e| if let What::Tcp { states, .. } = &e.is { Some(states.clone()) } else { None });
-    m.saturation.tcp_states =
-        states.or_else(|| m.missing("saturation.tcp_states", "the sockets were not listed while the table was full"));
-    let mut overflows = run.timeline.events.iter().filter_map(|e| if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None });
+    m.saturation.tcp_states = states.or_else(|| m.missing("saturation.tcp_states", "the sockets were not listed while the table was full"));
+    let mut overflows = run
+        .timeline
+        .events
+        .iter()
+        .filter_map(|e| if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None });
     let first = overflows.next();
-    m.saturation.listen_overflows = match (first, overflows.last()) {
+    m.saturation.listen_overflows = match (first, overflows.next_back()) {
         (Some(first), Some(last)) => Some(last.saturating_sub(first)),
         _ => m.missing("saturation.listen_overflows", "the host's counter was read fewer than two times"),
     };

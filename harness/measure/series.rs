@@ -31,14 +31,9 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
                 failures = failures.saturating_add(total.saturating_sub(before));
             }
             What::Call { ret, .. } if !totals_known && super::tree::full(*ret).is_some() => failures += 1,
-            What::Sample { pid, descriptors, queue, cpu_s, log_bytes } if !known || Some(*pid) == main => raw.push(Raw {
-                at: event.at,
-                descriptors: *descriptors,
-                queue: *queue,
-                cpu_s: *cpu_s,
-                log_bytes: *log_bytes,
-                failures,
-            }),
+            What::Sample { pid, descriptors, queue, cpu_s, log_bytes } if !known || Some(*pid) == main => {
+                raw.push(Raw { at: event.at, descriptors: *descriptors, queue: *queue, cpu_s: *cpu_s, log_bytes: *log_bytes, failures })
+            }
             _ => {}
         }
     }

@@ -57,11 +57,6 @@ impl<'a> Timeline<'a> {
         self.from(Phase::ReleaseSome)
     }
 
-    /// The events from this time on.
-    pub fn since(&self, at: Nanos) -> &[&'a Event] {
-        &self.events[self.events.partition_point(|e| e.at < at)..]
-    }
-
     /// The events of `[from, until)`.
     pub fn between(&self, from: Nanos, until: Nanos) -> &[&'a Event] {
         let first = self.events.partition_point(|e| e.at < from);

@@ -85,19 +85,14 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
         _ => None,
     });
-    if let Some((_, count)) = own.filter(|(pid, _)| failing == Some(*pid)).last()
+    if let Some((_, count)) = own.filter(|(pid, _)| failing == Some(*pid)).next_back()
         && let Some(accepted) = accepted
     {
         compared += 1;
         // It counts every accept, also of connections closed since.
         let closed = f.accepts_before.saturating_sub(accepted);
         let counted = count.saturating_sub(closed);
-        m.witnesses.push(Witness {
-            observer: "the server's own count".into(),
-            exact: true,
-            cost: "none".into(),
-            ceiling: Some(counted),
-        });
+        m.witnesses.push(Witness { observer: "the server's own count".into(), exact: true, cost: "none".into(), ceiling: Some(counted) });
         if counted != accepted {
             agree = false;
             notes.push(format!("the server counted {counted} accepts before its first EMFILE, the observer {accepted}"));
