@@ -1,1 +1,197 @@
-//! TODO
+//! Expectations against what was measured → a verdict with its reasons. Pure. An expectation that was not met is data,
+//! not an error; one whose field was not measured leaves the verdict open.
+
+use crate::measure::{Kind, Measured};
+use crate::scenario::{Ceiling, Plan, formula};
+use serde::{Deserialize, Serialize};
+
+/// What a run comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything expected was observed.
+    Met,
+    /// Something else was observed.
+    NotMet,
+    /// This run, on this machine, cannot say.
+    Inconclusive,
+    /// What the run requires is missing.
+    Skipped,
+}
+
+impl Outcome {
+    /// As in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Met => "met",
+            Outcome::NotMet => "not-met",
+            Outcome::Inconclusive => "inconclusive",
+            Outcome::Skipped => "skipped",
+        }
+    }
+}
+
+/// One expectation that was not met or could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Its name in the scenario file; `run` for what concerns all of it.
+    pub expectation: String,
+    /// What the scenario says.
+    pub expected: String,
+    /// What was measured, or why it was not.
+    pub observed: String,
+}
+
+/// The verdict on one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// Why; empty when met.
+    pub reasons: Vec<Reason>,
+    /// How many expectations were judged.
+    pub judged: u32,
+}
+
+impl Verdict {
+    /// For a run that was not made because something it requires is missing.
+    pub fn skipped(requirement: &str, reason: &str) -> Self {
+        let reason = Reason { expectation: "requires".into(), expected: requirement.into(), observed: reason.into() };
+        Verdict { outcome: Outcome::Skipped, reasons: vec![reason], judged: 0 }
+    }
+}
+
+/// The expectations of one run, as they are compared.
+#[derive(Default)]
+struct Judge {
+    unmet: Vec<Reason>,
+    open: Vec<Reason>,
+    judged: u32,
+}
+
+impl Judge {
+    /// Compares one expectation with its field: `None` leaves it open for the reason given.
+    fn compare(&mut self, expectation: &str, expected: impl ToString, observed: Result<(bool, String), String>) {
+        self.judged += 1;
+        let reason = |observed| Reason { expectation: expectation.into(), expected: expected.to_string(), observed };
+        match observed {
+            Ok((true, _)) => {}
+            Ok((false, observed)) => self.unmet.push(reason(observed)),
+            Err(why) => self.open.push(reason(format!("not measured: {why}"))),
+        }
+    }
+
+    fn equal<T: PartialEq + ToString>(&mut self, expectation: &str, expected: Option<T>, m: &Measured, field: &str, observed: Option<T>) {
+        let Some(expected) = expected else { return };
+        let compared = observed.map(|o| (o == expected, o.to_string())).ok_or_else(|| why(m, field));
+        self.compare(expectation, expected, compared);
+    }
+}
+
+/// Judges a measured run by its plan's expectations.
+pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
+    let expect = &plan.expect;
+    let mut judge = Judge::default();
+    let effective = m.limits.effective;
+    judge.equal("limits.soft", expect.limits.soft, m, "limits.effective", effective.map(|l| l.soft));
+    judge.equal("limits.hard", expect.limits.hard, m, "limits.effective", effective.map(|l| l.hard));
+    judge.equal("baseline", expect.baseline, m, "baseline.descriptors", m.baseline.descriptors);
+    if let Some(expected) = &expect.ceiling {
+        judge.compare("ceiling", ceiling_text(expected), ceiling(expected, m));
+    }
+    if let Some(expected) = &expect.first_failure {
+        let found = m.ceiling.first_failure.as_ref();
+        let observed = match (found, m.ceiling.kind) {
+            (Some(f), _) => Ok((f.call == expected.call && f.errno == expected.errno, format!("{} {}", f.call, f.errno))),
+            (None, Some(_)) => Ok((false, "no call failed".to_owned())),
+            (None, None) => Err(why(m, "ceiling.kind")),
+        };
+        judge.compare("first-failure", format!("{} {}", expected.call, expected.errno), observed);
+    }
+    if let Some(expected) = &expect.policy {
+        let evidence = m.saturation.policy_evidence.as_deref().unwrap_or_default();
+        let observed = m.saturation.policy.map(|p| (p.name() == expected, format!("{} ({evidence})", p.name())));
+        judge.compare("policy", expected, observed.ok_or_else(|| why(m, "saturation.policy")));
+    }
+    if let Some(within) = expect.recovers_within_s {
+        let observed = match (m.recovery.new_client_served_s, m.recovery.recovered) {
+            (Some(s), _) => Ok((s <= within, format!("{s:.3} s"))),
+            (None, Some(false)) => Ok((false, "no new client was served after all had left".to_owned())),
+            (None, _) => Err(why(m, "recovery.recovered")),
+        };
+        judge.compare("recovers-within", format!("{within} s"), observed);
+    }
+    judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
+    verdict(judge, m)
+}
+
+/// What concerns the run as a whole decides first, then what is surely not met, then what is open.
+fn verdict(judge: Judge, m: &Measured) -> Verdict {
+    let Judge { unmet, open, judged } = judge;
+    let whole = m.inconclusive.iter().map(|reason| Reason {
+        expectation: "run".into(),
+        expected: "a run that can be judged".into(),
+        observed: reason.clone(),
+    });
+    let mut reasons: Vec<Reason> = whole.collect();
+    let outcome = match (reasons.is_empty(), unmet.is_empty(), open.is_empty()) {
+        (false, ..) => Outcome::Inconclusive,
+        (true, false, _) => Outcome::NotMet,
+        (true, true, false) => Outcome::Inconclusive,
+        (true, true, true) => Outcome::Met,
+    };
+    reasons.extend(unmet);
+    reasons.extend(open);
+    Verdict { outcome, reasons, judged }
+}
+
+fn why(m: &Measured, field: &str) -> String {
+    m.unmeasured.get(field).cloned().unwrap_or_else(|| format!("`{field}` is unknown"))
+}
+
+fn ceiling_text(expected: &Ceiling) -> String {
+    match expected {
+        Ceiling::Exactly(n) => n.to_string(),
+        Ceiling::Range(from, to) => format!("{from} to {to}"),
+        Ceiling::Formula(text) => text.clone(),
+        Ceiling::NotReached => "not reached".into(),
+    }
+}
+
+/// Whether the ceiling is as expected, and what it is.
+fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
+    let kind = m.ceiling.kind.ok_or_else(|| why(m, "ceiling.kind"))?;
+    let number = m.ceiling.accepted.or(m.ceiling.calls);
+    let shown = number.map_or_else(|| "an unknown number".to_owned(), |n| n.to_string());
+    let early = m
+        .ceiling
+        .before_ramp
+        .as_ref()
+        .map_or(String::new(), |b| format!(", and {} failed with {} before the first client", b.call, b.errno));
+    if *expected == Ceiling::NotReached {
+        return Ok(match kind {
+            Kind::NotReached => (m.ceiling.first_failure.is_none(), format!("not reached ({shown} held){early}")),
+            Kind::Generator => return Err("the generator ran out first".into()),
+            other => (false, format!("{shown} ({}){early}", other.name())),
+        });
+    }
+    match kind {
+        Kind::NotReached => return Ok((false, format!("not reached: all {shown} were accepted"))),
+        Kind::Generator => return Err("the generator ran out first".into()),
+        _ => {}
+    }
+    let field = if m.ceiling.calls.is_some() { "ceiling.calls" } else { "ceiling.accepted" };
+    let number = number.ok_or_else(|| why(m, field))?;
+    match expected {
+        Ceiling::Exactly(n) => Ok((number == *n, number.to_string())),
+        Ceiling::Range(from, to) => Ok(((*from..=*to).contains(&number), number.to_string())),
+        Ceiling::Formula(text) => {
+            let limits = m.limits.effective.ok_or_else(|| why(m, "limits.effective"))?;
+            let rest = m.baseline.counted.ok_or_else(|| why(m, "baseline.counted"))?;
+            let vars = [("soft", limits.soft as f64), ("hard", limits.hard as f64), ("baseline", rest as f64)];
+            let value = formula::evaluate(text, &vars)?;
+            Ok((number as f64 == value.floor(), format!("{number}, where `{text}` is {value}")))
+        }
+        Ceiling::NotReached => unreachable!("handled above"),
+    }
+}

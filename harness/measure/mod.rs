@@ -1,1 +1,59 @@
-//! TODO
+//! Ceiling, saturation, recovery, witnesses and series, from the plan and the event log alone.
+//!
+//! Takes the log that a run left; the judge and the reports take what comes out. Does no I/O, reads no clock, and knows no
+//! program: the same log always measures the same. What could not be measured is `None` with a reason, never zero.
+
+mod about;
+mod ceiling;
+mod clients;
+mod follow;
+mod parts;
+mod policy;
+mod recovery;
+mod saturation;
+mod series;
+mod timeline;
+mod tree;
+mod witness;
+
+pub use parts::*;
+pub use policy::{PolicyWatch, decided};
+
+use crate::event::{Log, What};
+use crate::scenario::Plan;
+
+/// One run's log, read once in each way that measuring needs.
+struct Run<'a> {
+    plan: &'a Plan,
+    timeline: timeline::Timeline<'a>,
+    tree: tree::Tree,
+    clients: clients::Clients,
+    followed: follow::Followed,
+}
+
+/// Measures a run. Takes time linear in the log's length.
+pub fn measure(plan: &Plan, log: &Log) -> Measured {
+    let timeline = timeline::Timeline::new(log);
+    let tree = tree::Tree::new(plan, &timeline);
+    let clients = clients::Clients::new(plan, &timeline);
+    let followed = follow::follow(&timeline, &tree);
+    let run = Run { plan, timeline, tree, clients, followed };
+    let mut m = Measured::default();
+    for event in &run.timeline.events {
+        match &event.is {
+            What::Unmeasured { field, reason } => drop(m.missing::<()>(field, reason)),
+            What::Inconclusive { reason } => m.inconclusive.push(reason.clone()),
+            _ => {}
+        }
+    }
+    if !log.complete {
+        m.inconclusive.push("log ends in mid-run".into());
+    }
+    about::about(&run, &mut m);
+    ceiling::ceiling(&run, &mut m);
+    saturation::saturation(&run, &mut m);
+    recovery::recovery(&run, &mut m);
+    witness::witnesses(&run, &mut m);
+    m.series = series::series(&run);
+    m
+}

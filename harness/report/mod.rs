@@ -1,1 +1,91 @@
-//! TODO
+//! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
+//! reads a file or looks at a terminal.
+
+pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod terminal;
+
+use crate::event::Environment;
+use crate::judge::{Outcome, Reason, Verdict};
+use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
+use crate::scenario::Plan;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One run, as other programs read it (contract.md). A field that was not measured is null, and `unmeasured` has its reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract.md's names; the types say what they hold")]
+pub struct Report {
+    pub scenario: String,
+    pub variant: Option<String>,
+    pub claim: String,
+    pub started_at: Option<String>,
+    pub lastfd_version: Option<String>,
+    pub environment: Option<Environment>,
+    pub verdict: Outcome,
+    pub reasons: Vec<Reason>,
+    pub expectations_judged: u32,
+    pub subject: Subject,
+    pub limits: LimitsFound,
+    pub baseline: Baseline,
+    pub prediction: Prediction,
+    pub ceiling: Ceiling,
+    pub saturation: Saturation,
+    pub recovery: Recovery,
+    pub witnesses: Vec<Witness>,
+    pub agreement: Option<bool>,
+    pub agreement_note: Option<String>,
+    pub timings: Timings,
+    pub series: Vec<Point>,
+    pub unmeasured: BTreeMap<String, String>,
+}
+
+impl Report {
+    /// The report of a run that was measured and judged.
+    pub fn new(plan: &Plan, m: Measured, verdict: Verdict) -> Self {
+        let mut report = Report {
+            scenario: plan.scenario.clone(),
+            variant: plan.variant.clone(),
+            claim: plan.claim.clone(),
+            started_at: m.started_at,
+            lastfd_version: m.lastfd_version,
+            environment: m.environment,
+            verdict: verdict.outcome,
+            reasons: verdict.reasons,
+            expectations_judged: verdict.judged,
+            subject: m.subject,
+            limits: m.limits,
+            baseline: m.baseline,
+            prediction: m.prediction,
+            ceiling: m.ceiling,
+            saturation: m.saturation,
+            recovery: m.recovery,
+            witnesses: m.witnesses,
+            agreement: m.agreement,
+            agreement_note: m.agreement_note,
+            timings: m.timings,
+            series: m.series,
+            unmeasured: m.unmeasured,
+        };
+        if report.variant.is_none() {
+            report.unmeasured.insert("variant".into(), "the scenario as written".into());
+        }
+        report
+    }
+
+    /// The report of a run that was skipped: nothing was measured.
+    pub fn skipped(plan: &Plan, verdict: Verdict) -> Self {
+        let mut m = crate::measure::measure(plan, &crate::event::Log::default());
+        m.unmeasured.values_mut().for_each(|reason| *reason = "the run was skipped".into());
+        Report::new(plan, m, verdict)
+    }
+
+    /// `scenario`, or `scenario / variant`.
+    pub fn title(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{} / {variant}", self.scenario),
+            None => self.scenario.clone(),
+        }
+    }
+}

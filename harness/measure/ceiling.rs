@@ -1,0 +1,227 @@
+//! Where the subject stopped, and why: at a failed descriptor call, by its own rule, by exiting, or not at all.
+
+use super::timeline::{milli, seconds};
+use super::{BeforeRamp, FirstFailure, FirstUnserved, Kind, Measured, PerProcess, Run};
+use crate::event::{Nanos, Phase, What};
+
+/// Processes listed at most.
+const LISTED: usize = 256;
+/// An observer reports lost samples only when it next reads its ring.
+const LOSS_REPORTED_WITHIN: Nanos = 50_000_000;
+
+/// Fills in the ceiling.
+pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
+    let (f, watched) = (&run.followed, run.timeline.watched_until());
+    failures(run, m);
+    m.ceiling.connected = Some(run.clients.connected(watched));
+    m.ceiling.served = match (run.tree.is_client, run.clients.answers) {
+        (true, _) => m.missing("ceiling.served", "the subject is a client: see `calls`"),
+        (_, false) => m.missing("ceiling.served", "a tcp workload asks nothing"),
+        _ => Some(run.clients.served(watched)),
+    };
+    m.ceiling.first_unserved = first_unserved(run);
+    if m.ceiling.first_unserved.is_none() {
+        m.missing::<()>("ceiling.first_unserved", "every client that connected was served");
+    }
+    m.ceiling.descriptors = match f.at_ceiling {
+        Some(both) => Some(both.descriptors),
+        None => m.missing("ceiling.descriptors", "no sample of the descriptor count at the ceiling"),
+    };
+    m.ceiling.descriptors_per_connection = match (f.at_ceiling, m.baseline.descriptors) {
+        (Some(both), Some(rest)) if both.held > 0 => Some(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64)),
+        _ => m.missing("ceiling.descriptors_per_connection", "no connection was held when the descriptors were counted"),
+    };
+    m.ceiling.per_process = per_process(run);
+    match decide(run, m) {
+        Ok(kind) => stopped(run, m, kind),
+        Err(reason) => {
+            for field in ["reached", "kind", "accepted", "accepted_max"] {
+                m.missing::<()>(&format!("ceiling.{field}"), reason.clone());
+            }
+            if m.inconclusive.is_empty() || !reason.starts_with("the run ended") {
+                m.inconclusive.push(reason);
+            }
+        }
+    }
+}
+
+/// Why it stopped, or why that cannot be said.
+fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
+    let f = &run.followed;
+    let (ramp, watched) = (run.timeline.from(Phase::Ramp), run.timeline.watched_until());
+    super::witness::blind(run, m)?;
+    if let Some(first) = f.first {
+        super::witness::nothing_lost(run, m, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
+        return Ok(kind_of(first.errno));
+    }
+    if run.timeline.start(Phase::Ramp).is_none() {
+        return match f.early {
+            Some((first, _)) => Ok(kind_of(first.errno)),
+            None => Err("the run ended before the first client".into()),
+        };
+    }
+    super::witness::nothing_lost(run, m, watched)?;
+    if exited(run).is_some() {
+        return Ok(Kind::Exited);
+    }
+    if run.clients.local(watched).is_some() {
+        return Ok(Kind::Generator);
+    }
+    if run.tree.is_client {
+        return Ok(Kind::NotReached);
+    }
+    let connected = run.clients.connected(watched);
+    let turned_away = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
+    let waiting = run.clients.waiting(watched.saturating_sub(1), f.kept_in_all);
+    if turned_away > 0 || waiting > 0 {
+        return Ok(Kind::OwnLimit);
+    }
+    let timed_out = run.clients.timed_out(watched);
+    if timed_out > 0 {
+        return Err(format!(
+            "{timed_out} connects timed out although the subject accepted every client that connected: the accept queue overflowed before the ceiling"
+        ));
+    }
+    let asked: Option<u64> = run.plan.workloads.values().filter(|w| w.to == run.plan.subject).map(|w| w.clients.map(u64::from)).sum();
+    match asked {
+        Some(asked) if connected < asked => Err(format!("only {connected} of {asked} clients connected before the ramp ended")),
+        None if connected == 0 => Err("no client connected".into()),
+        _ if ramp > run.timeline.end => Err("the run ended before the first client".into()),
+        _ => Ok(Kind::NotReached),
+    }
+}
+
+fn kind_of(errno: &str) -> Kind {
+    if errno == "ENFILE" { Kind::Enfile } else { Kind::Emfile }
+}
+
+/// When the accepting process (or every one of them) exited between the ramp and the release, and what it held.
+pub(super) fn exited(run: &Run<'_>) -> Option<(Nanos, u64)> {
+    let ramp = run.timeline.from(Phase::Ramp);
+    let in_time = |exit: &(Nanos, u64)| exit.0 >= ramp;
+    let of = |pid| run.followed.tables.get(&pid).and_then(|t| t.exited).filter(in_time);
+    let main = run.tree.main.and_then(of);
+    if run.tree.is_client && ended_well(run) {
+        return None;
+    }
+    main.or_else(|| {
+        let accepting = || run.followed.tables.values().filter(|t| t.accepts > 0);
+        let all = accepting().all(|t| t.exited.is_some_and(|e| in_time(&e)));
+        if all { accepting().filter_map(|t| t.exited).max() } else { None }
+    })
+}
+
+/// Whether a client that is done exited with 0, which is no ceiling.
+fn ended_well(run: &Run<'_>) -> bool {
+    let mut codes = run.timeline.events.iter().filter_map(|e| match &e.is {
+        What::Exited { process, code, signal, .. } if *process == run.plan.subject => Some((*code, *signal)),
+        _ => None,
+    });
+    codes.next_back().is_none_or(|last| last == (Some(0), None))
+}
+
+/// Fills in what was held when it stopped for this reason.
+fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
+    let f = &run.followed;
+    m.ceiling.kind = Some(kind);
+    m.ceiling.reached = Some(!matches!(kind, Kind::Generator | Kind::NotReached));
+    let failing = f.first.and_then(|first| f.tables.get(&first.pid));
+    let (accepted, later) = match (failing, kind) {
+        (Some(table), _) => (f.accepted, table.most_after),
+        (None, Kind::Emfile | Kind::Enfile) => (0, 0),
+        (None, Kind::Exited) => exited(run).map_or((0, 0), |(_, held)| (held, held)),
+        (None, _) => (f.kept_in_all, f.most_in_all),
+    };
+    if run.tree.is_client {
+        for field in ["accepted", "accepted_max"] {
+            m.missing::<()>(&format!("ceiling.{field}"), "the subject is a client: see `calls`");
+        }
+        m.ceiling.calls = calls(run, m);
+    } else {
+        m.ceiling.accepted = Some(accepted);
+        m.ceiling.accepted_max = match lost_after(run) {
+            Some(samples) if f.first.is_some() => {
+                m.missing("ceiling.accepted_max", format!("the observer lost {samples} samples after the first failure"))
+            }
+            _ => Some(later.max(accepted)),
+        };
+    }
+    if kind == Kind::Generator
+        && let Some((at, errno)) = run.clients.local(run.timeline.watched_until())
+    {
+        m.inconclusive.push(format!(
+            "the generator's own side failed with errno {errno} at {:.3} s, before the subject did: give the harness more descriptors, ports or source addresses",
+            seconds(at)
+        ));
+    }
+}
+
+/// Calls a client completed before its first failure, as its workload or its own count says.
+fn calls(run: &Run<'_>, m: &mut Measured) -> Option<u64> {
+    let own = run.timeline.events.iter().find_map(|e| match e.is {
+        What::OwnCount { before_first_emfile, total, .. } => Some(if run.followed.first.is_some() { before_first_emfile } else { total }),
+        _ => None,
+    });
+    let until = run.followed.first.map_or(run.timeline.watched_until(), |f| f.at);
+    let answered = run.clients.records.iter().filter(|r| r.served.is_some_and(|s| s < until)).count() as u64;
+    match own {
+        Some(count) => Some(count),
+        None if answered > 0 => Some(answered),
+        None => m.missing("ceiling.calls", "neither the subject nor a workload counted its calls"),
+    }
+}
+
+fn lost_after(run: &Run<'_>) -> Option<u64> {
+    let lost: u64 =
+        run.timeline.events.iter().map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
+    (lost > 0).then_some(lost)
+}
+
+fn failures(run: &Run<'_>, m: &mut Measured) {
+    let f = &run.followed;
+    m.ceiling.before_ramp =
+        f.early.map(|(first, failures)| BeforeRamp { call: first.call, errno: first.errno.into(), at_s: seconds(first.at), failures });
+    m.ceiling.first_failure = match (f.first, f.early) {
+        (Some(first), _) => Some(FirstFailure {
+            pid: first.pid,
+            call: first.call,
+            errno: first.errno.into(),
+            at_s: seconds(first.at),
+            accepted_before: f.accepted,
+            waiting_clients: run.clients.open_at(first.at).saturating_sub(f.held_in_all),
+            reason: None,
+        }),
+        (None, Some((first, _))) => Some(FirstFailure {
+            pid: first.pid,
+            call: first.call,
+            errno: first.errno.into(),
+            at_s: seconds(first.at),
+            accepted_before: 0,
+            waiting_clients: 0,
+            reason: Some("it failed before the first client connected".into()),
+        }),
+        (None, None) => m.missing("ceiling.first_failure", "no descriptor call was seen to fail"),
+    };
+}
+
+fn first_unserved(run: &Run<'_>) -> Option<FirstUnserved> {
+    let rested = run.timeline.events.iter().rfind(|e| matches!(e.is, What::Baseline { .. })).map_or(0, |e| e.at);
+    let watched = run.timeline.watched_until();
+    let accepts = run.followed.accepts.iter().filter(|at| (rested..watched).contains(*at)).count() as u64;
+    let (at, outcome) = run.clients.first_unserved(accepts, run.timeline.from(Phase::Ramp), watched)?;
+    Some(FirstUnserved { at_s: seconds(at), outcome })
+}
+
+fn per_process(run: &Run<'_>) -> Vec<PerProcess> {
+    let took_part = run.followed.tables.iter().filter(|(_, t)| t.accepts > 0 || t.before_failure.is_some());
+    let line = |(pid, t): (&i32, &super::follow::Table)| {
+        let accepted = t.before_failure.or(t.exited).map_or(t.at_ramp_end, |at| at.1);
+        PerProcess {
+            pid: *pid,
+            accepted,
+            accepted_max: t.most_after.max(accepted),
+            first_failure_at_s: t.before_failure.map(|(at, _)| seconds(at)),
+        }
+    };
+    took_part.take(LISTED).map(line).collect()
+}

@@ -1,0 +1,167 @@
+//! What the clients of the subject's workloads came to, as their drivers saw it.
+
+use super::timeline::Timeline;
+use crate::event::{Client, Nanos, Outcome, What};
+use crate::scenario::{Dialogue, Plan};
+use std::collections::HashMap;
+
+/// A connection that the server closes within this time of taking it was dismissed, never held.
+pub(super) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
+
+/// One client.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Record {
+    pub connected: Option<Nanos>,
+    pub served: Option<Nanos>,
+    /// When and how it ended other than by leaving.
+    pub ended: Option<(Nanos, Outcome)>,
+    pub released: Option<Nanos>,
+    /// Our own side's errno.
+    pub local: Option<(Nanos, i32)>,
+}
+
+impl Record {
+    /// When it was first heard of.
+    fn first(&self) -> Nanos {
+        self.connected.or(self.ended.map(|e| e.0)).unwrap_or(Nanos::MAX)
+    }
+
+    fn open_at(&self, at: Nanos) -> bool {
+        self.connected.is_some_and(|c| c <= at) && self.ended.is_none_or(|e| e.0 > at) && self.released.is_none_or(|r| r > at)
+    }
+
+    fn served_by(&self, at: Nanos) -> bool {
+        self.served.is_some_and(|s| s < at)
+    }
+}
+
+/// All clients of the subject.
+pub(super) struct Clients {
+    /// By the time of their connect (or of its failure).
+    pub records: Vec<Record>,
+    /// Whether the dialogue has an answer: false when every workload is `tcp`.
+    pub answers: bool,
+}
+
+impl Clients {
+    pub fn new(plan: &Plan, timeline: &Timeline<'_>) -> Self {
+        let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
+        let direct = plan.workloads.values().any(|w| w.to == plan.subject);
+        let mut all: HashMap<(&str, u32), Record> = HashMap::new();
+        for event in &timeline.events {
+            let What::Client { workload, id, state } = &event.is else { continue };
+            if direct && !to_subject(workload) {
+                continue;
+            }
+            let record = all.entry((workload, *id)).or_default();
+            let mut end = |outcome| {
+                record.ended.get_or_insert((event.at, outcome));
+            };
+            match state {
+                Client::Closed => end(Outcome::Closed),
+                Client::Refused => end(Outcome::Refused),
+                Client::TimedOut => end(Outcome::TimesOut),
+                Client::ErrorReply(_) => end(Outcome::ErrorReply),
+                Client::Connected => record.connected = record.connected.or(Some(event.at)),
+                Client::Served => record.served = record.served.or(Some(event.at)),
+                Client::Released => record.released = record.released.or(Some(event.at)),
+                Client::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),
+            }
+        }
+        let mut keyed: Vec<_> = all.into_iter().collect();
+        keyed.sort_by_key(|(key, record)| (record.first(), *key));
+        let answers = plan.workloads.values().filter(|w| !direct || w.to == plan.subject).any(|w| w.kind != Dialogue::Tcp);
+        Clients { records: keyed.into_iter().map(|(_, record)| record).collect(), answers }
+    }
+
+    /// Connects that had succeeded by then.
+    pub fn connected(&self, until: Nanos) -> u64 {
+        self.count(|r| r.connected.is_some_and(|c| c < until))
+    }
+
+    /// Connections open at this moment, as the clients see it.
+    pub fn open_at(&self, at: Nanos) -> u64 {
+        self.count(|r| r.open_at(at))
+    }
+
+    /// Answered, and open still.
+    pub fn served(&self, until: Nanos) -> u64 {
+        self.count(|r| r.served_by(until) && r.open_at(until.saturating_sub(1)))
+    }
+
+    /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not dropped while held.
+    pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
+        self.count(|r| {
+            r.ended.is_some_and(|(at, outcome)| {
+                let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
+                let unserved = self.answers && !r.served_by(at);
+                outcome != Outcome::TimesOut && at < until && (at < ramp_ends || soon || unserved)
+            })
+        })
+    }
+
+    /// Connected and never served, closed by the server within this window.
+    pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
+        self.count(|r| {
+            let here = |at: Nanos| (from..until).contains(&at);
+            let late =
+                r.connected.is_some_and(|c| self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN));
+            r.served.is_none() && late && r.ended.is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
+        })
+    }
+
+    /// Of the connections held (answered; for `tcp` the first `accepted` to connect), those the server closed in this window.
+    pub fn held_closed(&self, accepted: u64, from: Nanos, until: Nanos) -> u64 {
+        let closed = |r: &&Record| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
+        if self.answers {
+            return self.records.iter().filter(closed).filter(|r| r.served.is_some()).count() as u64;
+        }
+        let connected = self.records.iter().filter(|r| r.connected.is_some());
+        connected.take(usize::try_from(accepted).unwrap_or(usize::MAX)).filter(closed).count() as u64
+    }
+
+    /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.
+    pub fn waiting(&self, at: Nanos, held: u64) -> u64 {
+        if self.answers { self.count(|r| r.open_at(at) && !r.served_by(at)) } else { self.open_at(at).saturating_sub(held) }
+    }
+
+    /// Of those waiting at this moment, the ones served later.
+    pub fn waiters_served(&self, at: Nanos) -> u64 {
+        self.count(|r| r.open_at(at) && r.served.is_some_and(|s| s >= at))
+    }
+
+    /// The first served at or after this moment.
+    pub fn first_served(&self, from: Nanos) -> Option<Nanos> {
+        self.records.iter().filter_map(|r| r.served).filter(|&s| s >= from).min()
+    }
+
+    /// The first failure of our own side.
+    pub fn local(&self, until: Nanos) -> Option<(Nanos, i32)> {
+        self.records.iter().filter_map(|r| r.local).filter(|l| l.0 < until).min()
+    }
+
+    /// How many connects did not complete before their deadline.
+    pub fn timed_out(&self, until: Nanos) -> u64 {
+        self.count(|r| r.ended.is_some_and(|(at, o)| o == Outcome::TimesOut && at < until))
+    }
+
+    /// The first client not served by then, and what it had got; for `tcp` the first turned away, or beyond `accepts`.
+    pub fn first_unserved(&self, accepts: u64, from: Nanos, until: Nanos) -> Option<(Nanos, Outcome)> {
+        let outcome = |r: &Record| r.ended.filter(|e| e.0 < until).map_or(Outcome::Waits, |e| e.1);
+        let mut rank = 0u64;
+        for r in self.records.iter().filter(|r| r.local.is_none() && r.first() < until) {
+            rank += u64::from(r.connected.is_some());
+            let soon = r.ended.is_some_and(|(at, _)| at.saturating_sub(r.first()) < DISMISSED_WITHIN);
+            let turned_away = soon && outcome(r) != Outcome::Waits;
+            let unserved = if self.answers { !r.served_by(until) } else { turned_away || (r.connected.is_some() && rank > accepts) };
+            if unserved && r.first() >= from {
+                return Some((r.first(), outcome(r)));
+            }
+        }
+        None
+    }
+
+    fn count(&self, test: impl Fn(&Record) -> bool) -> u64 {
+        self.records.iter().filter(|r| test(r)).count() as u64
+    }
+}

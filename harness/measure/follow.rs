@@ -1,0 +1,236 @@
+//! Follows each process's descriptor numbers through the calls: which connections it holds, what else it opened, and
+//! what it held at the moments that matter. One pass over the log, in time linear to it.
+
+use super::clients::DISMISSED_WITHIN;
+use super::timeline::Timeline;
+use super::tree::{Failed, Tree, full};
+use crate::event::{Call, Change, Nanos, Phase, Pid, What};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Failing calls whose times are kept; totals come from the counters.
+const KEPT_FAILURES: usize = 20_000;
+
+/// One process's descriptors since it was at rest.
+#[derive(Default)]
+pub(super) struct Table {
+    /// Number → whether it stays (false: the server closes it again at once).
+    accepted: HashMap<i64, bool>,
+    kept: u64,
+    others: HashSet<i64>,
+    /// Made by calls that return no number: `pipe`, `socketpair`.
+    unnumbered: u64,
+    /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.
+    pub accepts: u64,
+    /// Connections held before its first failure.
+    pub before_failure: Option<(Nanos, u64)>,
+    /// The most held since its first failure, or since the ramp's end.
+    pub most_after: u64,
+    /// Connections that stay, held when the ramp ended.
+    pub at_ramp_end: u64,
+    /// When it exited, and what it held then.
+    pub exited: Option<(Nanos, u64)>,
+}
+
+impl Table {
+    fn held(&self) -> u64 {
+        self.accepted.len() as u64
+    }
+
+    fn forget(&mut self, fd: i64) {
+        if let Some(stays) = self.accepted.remove(&fd) {
+            self.kept -= u64::from(stays);
+        }
+        self.others.remove(&fd);
+    }
+
+    fn empty(&mut self) {
+        self.accepted.clear();
+        self.others.clear();
+        self.kept = 0;
+        self.unnumbered = 0;
+    }
+}
+
+/// The descriptor count of `/proc` beside what the calls say, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Both {
+    pub descriptors: u64,
+    pub held: u64,
+    /// Opened since rest by calls that accept nothing, and not closed.
+    pub others: u64,
+}
+
+/// What the pass found.
+#[derive(Default)]
+pub(super) struct Followed {
+    pub tables: BTreeMap<Pid, Table>,
+    /// The first failure at or after the ramp.
+    pub first: Option<Failed>,
+    /// Connections held by the failing process just before it.
+    pub accepted: u64,
+    /// Connections held by the whole subject just before it.
+    pub held_in_all: u64,
+    /// Accepts of the failing process that succeeded before it.
+    pub accepts_before: u64,
+    /// The first failure before the ramp, and how many came there.
+    pub early: Option<(Failed, u64)>,
+    /// Over all processes: the most that stayed, from the ramp's end to the release.
+    pub kept_in_all: u64,
+    /// Over all processes: the most held from the ramp's end on.
+    pub most_in_all: u64,
+    /// At the first sample after the first failure, else at the last before the probes.
+    pub at_ceiling: Option<Both>,
+    /// Where `/proc` saw the most.
+    pub at_most: Option<Both>,
+    /// Failing calls of the failing process up to the release.
+    pub failures: Vec<(Nanos, Call)>,
+    /// Connections taken after the first failure and closed at once.
+    pub dismissed: u64,
+    /// Every accept that succeeded.
+    pub accepts: Vec<Nanos>,
+    /// Whether any call of the subject was seen at all since it was at rest.
+    pub calls_seen: bool,
+}
+
+/// For each accept, by its place in the timeline, whether the server closed the connection again at once.
+fn dismissals(timeline: &Timeline<'_>) -> HashSet<usize> {
+    let released = timeline.released_from();
+    let mut open: HashMap<(Pid, i64), (usize, Nanos)> = HashMap::new();
+    let mut dismissed = HashSet::new();
+    for (place, event) in timeline.events.iter().enumerate() {
+        if event.at >= released {
+            break;
+        }
+        match event.is {
+            What::Call { pid, name, ret } if name.accepts() && ret >= 0 => drop(open.insert((pid, ret), (place, event.at))),
+            What::Close { pid, fd } => {
+                if let Some((accept, at)) = open.remove(&(pid, fd.into()))
+                    && event.at - at < DISMISSED_WITHIN
+                {
+                    dismissed.insert(accept);
+                }
+            }
+            _ => {}
+        }
+    }
+    dismissed
+}
+
+/// Follows the descriptors of every process of the subject.
+pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
+    let dismissed = dismissals(timeline);
+    let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
+    let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
+    let mut found = Followed::default();
+    let (mut held, mut kept) = (0u64, 0u64);
+    let mut ramp_over = false;
+    for (place, event) in timeline.events.iter().enumerate() {
+        if !ramp_over && event.at >= ramp_ends {
+            ramp_over = true;
+            end_ramp(&mut found, held, kept);
+        }
+        let Some(pid) = pid_of(&event.is).filter(|&pid| tree.counts(pid)) else { continue };
+        let table = found.tables.entry(pid).or_default();
+        let (held_here, kept_here) = (table.held(), table.kept);
+        match event.is {
+            What::Baseline { .. } if event.at < ramp => table.empty(),
+            What::Close { fd, .. } => table.forget(fd.into()),
+            What::Process { .. } | What::Exited { .. } => {
+                if event.at < released {
+                    table.exited.get_or_insert((event.at, held_here));
+                }
+                table.empty();
+            }
+            What::Call { name, ret, .. } if ret >= 0 => {
+                found.calls_seen = true;
+                if name.accepts() {
+                    let stays = !dismissed.contains(&place);
+                    table.forget(ret);
+                    table.accepted.insert(ret, stays);
+                    table.kept += u64::from(stays);
+                    table.accepts += 1;
+                    found.accepts.push(event.at);
+                    let after_failure = found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
+                    found.dismissed += u64::from(!stays && after_failure);
+                } else if name.returns_descriptor() {
+                    table.forget(ret);
+                    table.others.insert(ret);
+                } else if name != Call::Fcntl {
+                    table.unnumbered += 2;
+                }
+            }
+            What::Call { name, ret, .. } => {
+                let Some(errno) = full(ret) else { continue };
+                let failed = Failed { pid, at: event.at, call: name, errno };
+                found.calls_seen = true;
+                if event.at < ramp {
+                    found.early.get_or_insert((failed, 0)).1 += 1;
+                } else if event.at < stop {
+                    if table.before_failure.is_none() {
+                        table.before_failure = Some((event.at, held_here));
+                        table.most_after = held_here;
+                    }
+                    if found.first.is_none() {
+                        found.first = Some(failed);
+                        (found.accepted, found.held_in_all, found.accepts_before) = (held_here, held, table.accepts);
+                        found.at_ceiling = None;
+                    }
+                    let of_first = found.first.is_some_and(|f| f.pid == pid);
+                    if of_first && event.at < released && found.failures.len() < KEPT_FAILURES {
+                        found.failures.push((event.at, name));
+                    }
+                }
+            }
+            What::Sample { descriptors, .. } => {
+                let others = table.others.len() as u64 + table.unnumbered;
+                let both = Both { descriptors, held: held_here, others };
+                match found.first {
+                    Some(first) if first.pid == pid && found.at_ceiling.is_none() => found.at_ceiling = Some(both),
+                    None if event.at < watched && tree.main == Some(pid) => found.at_ceiling = Some(both),
+                    _ => {}
+                }
+                if event.at < released && found.at_most.is_none_or(|most| most.descriptors < descriptors) {
+                    found.at_most = Some(both);
+                }
+            }
+            _ => {}
+        }
+        if table.before_failure.is_some() || ramp_over {
+            table.most_after = table.most_after.max(table.kept);
+        }
+        held = held - held_here + table.held();
+        kept = kept - kept_here + table.kept;
+        if ramp_over {
+            found.most_in_all = found.most_in_all.max(kept);
+            if event.at < watched {
+                found.kept_in_all = found.kept_in_all.max(kept);
+            }
+        }
+    }
+    if !ramp_over {
+        end_ramp(&mut found, held, kept);
+    }
+    found
+}
+
+fn end_ramp(found: &mut Followed, held: u64, kept: u64) {
+    found.kept_in_all = kept;
+    found.most_in_all = kept.min(held);
+    for table in found.tables.values_mut() {
+        table.at_ramp_end = table.kept;
+        table.most_after = table.most_after.max(table.kept);
+    }
+}
+
+/// The process that an event changes or counts.
+fn pid_of(what: &What) -> Option<Pid> {
+    match what {
+        What::Call { pid, .. }
+        | What::Close { pid, .. }
+        | What::Sample { pid, .. }
+        | What::Baseline { pid, .. }
+        | What::Exited { pid, .. }
+        | What::Process { pid, change: Change::Exit, .. } => Some(*pid),
+        _ => None,
+    }
+}

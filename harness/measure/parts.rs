@@ -1,0 +1,372 @@
+//! What a run was measured to be, in the words of the report: plain values, no behaviour but their own defaults.
+//!
+//! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
+//! is always one that was observed.
+
+use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+pub use super::policy::Policy;
+
+/// Everything that one event log says about its run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// RFC 3339, from the log's header.
+    pub started_at: Option<String>,
+    /// The version that made the run, not the one that measures it.
+    pub lastfd_version: Option<String>,
+    /// Where the run was made.
+    pub environment: Option<Environment>,
+    /// The process whose ceiling is asked for.
+    pub subject: Subject,
+    /// Limits asked for, and those found.
+    pub limits: LimitsFound,
+    /// At rest.
+    pub baseline: Baseline,
+    /// As predicted, before it was reached.
+    pub prediction: Prediction,
+    /// Where it stopped.
+    pub ceiling: Ceiling,
+    /// What it did there.
+    pub saturation: Saturation,
+    /// What it did when clients left.
+    pub recovery: Recovery,
+    /// Who counted what.
+    pub witnesses: Vec<Witness>,
+    /// Whether all witnesses say the same; `None` with fewer than two.
+    pub agreement: Option<bool>,
+    /// Why, in words.
+    pub agreement_note: Option<String>,
+    /// How long it took.
+    pub timings: Timings,
+    /// Over time, at most 200 points.
+    pub series: Vec<Point>,
+    /// Path of a field that is null → why.
+    pub unmeasured: BTreeMap<String, String>,
+    /// Why nothing can be concluded from this run; empty when it can.
+    pub inconclusive: Vec<String>,
+}
+
+impl Measured {
+    /// Notes why a field is null; the first reason given for it stays.
+    pub(super) fn missing<T>(&mut self, field: &str, reason: impl Into<String>) -> Option<T> {
+        self.unmeasured.entry(field.to_owned()).or_insert_with(|| reason.into());
+        None
+    }
+}
+
+/// The process under test.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// As the scenario calls it.
+    pub name: String,
+    /// The process that accepts (or, of a client, that connects): not the launcher.
+    pub pid: Option<Pid>,
+    /// What was executed.
+    pub argv: Option<Vec<String>>,
+    /// What started it.
+    pub launcher: Option<String>,
+}
+
+/// `RLIMIT_NOFILE` as asked for and as found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LimitsFound {
+    /// What the launcher was started with.
+    pub requested: Option<Limits>,
+    /// In force in the process that accepts, read back as late as possible before the release.
+    pub effective: Option<Limits>,
+    /// First ancestor first; the last is the process that accepts.
+    pub chain: Vec<Link>,
+    /// The link from which on the soft limit has the value in force; the first link when it was inherited from before.
+    pub set_by: Option<SetBy>,
+    /// Effective limits read earlier that differ: the program changed its own limits while it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Limits>,
+}
+
+/// A link of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBy {
+    /// Its process.
+    pub pid: Pid,
+    /// Its command line.
+    pub command: String,
+    /// Whether no link above it has another value: it was already so when the chain begins.
+    pub inherited: bool,
+}
+
+/// The descriptors at rest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Open, from the size of `/proc/PID/fd`; counts numbers reserved by threads blocked in accept.
+    pub descriptors: Option<u64>,
+    /// Those of them numbered below the soft limit: the others take no place.
+    pub counted: Option<u64>,
+    /// One by one, as `/proc/PID/fd` lists them.
+    pub inventory: Vec<Descriptor>,
+    /// False when descriptor calls never stopped.
+    pub settled: Option<bool>,
+    /// What an earlier reading said, when it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_from: Option<u64>,
+}
+
+/// The ceiling as it was predicted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Connections.
+    pub ceiling: Option<u64>,
+    /// The arithmetic.
+    pub formula: Option<String>,
+    /// Assumed to be one, or calibrated.
+    pub descriptors_per_connection: Option<f64>,
+    /// Clients that the cost was measured with; 0: assumed.
+    pub calibrated_with: Option<u32>,
+    /// What was predicted before the first client, when calibration said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_first_client: Option<u64>,
+}
+
+/// Why the subject stopped where it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A descriptor call failed with EMFILE: the process's limit.
+    Emfile,
+    /// A descriptor call failed with ENFILE: the system's limit.
+    Enfile,
+    /// It stopped below the limit by its own rule.
+    OwnLimit,
+    /// The accepting process exited while clients connected.
+    Exited,
+    /// The harness's own side ran out first.
+    Generator,
+    /// Every client was accepted and nothing failed.
+    NotReached,
+}
+
+impl Kind {
+    /// As in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Emfile => "emfile",
+            Kind::Enfile => "enfile",
+            Kind::OwnLimit => "own-limit",
+            Kind::Exited => "exited",
+            Kind::Generator => "generator",
+            Kind::NotReached => "not-reached",
+        }
+    }
+}
+
+/// Where the subject stopped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// Whether it stopped at all.
+    pub reached: Option<bool>,
+    /// Why it stopped.
+    pub kind: Option<Kind>,
+    /// Connections held just before the first failed descriptor call of that process, or at the end of the ramp.
+    pub accepted: Option<u64>,
+    /// The most that were held later on.
+    pub accepted_max: Option<u64>,
+    /// Clients answered whose connection is still open when saturation ends.
+    pub served: Option<u64>,
+    /// Connects that had succeeded when saturation ends.
+    pub connected: Option<u64>,
+    /// Descriptors open at the ceiling.
+    pub descriptors: Option<u64>,
+    /// Their growth from rest for each connection held at the same moment.
+    pub descriptors_per_connection: Option<f64>,
+    /// Of a subject that is a client: calls completed before the first failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// The first descriptor-creating call that failed.
+    pub first_failure: Option<FirstFailure>,
+    /// The first client that connected (or tried to) and was not served before saturation ended.
+    pub first_unserved: Option<FirstUnserved>,
+    /// Failures before the first client, which say nothing of the ceiling and must not go unseen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_ramp: Option<BeforeRamp>,
+    /// Each process that accepted or failed.
+    pub per_process: Vec<PerProcess>,
+}
+
+/// The first failed descriptor call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstFailure {
+    /// The process that made it.
+    pub pid: Pid,
+    /// Which call.
+    pub call: Call,
+    /// `EMFILE` or `ENFILE`.
+    pub errno: String,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// Connections held by that process just before.
+    pub accepted_before: u64,
+    /// Clients connected by then and held by no process of the subject.
+    pub waiting_clients: u64,
+    /// Why it is not the ceiling, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The first client that got no answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstUnserved {
+    /// Seconds since the run's start, of its connect (or of that connect's failure).
+    pub at_s: f64,
+    /// What it had got when saturation ended.
+    pub outcome: Outcome,
+}
+
+/// Descriptor calls that failed before any client came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BeforeRamp {
+    /// The first of them.
+    pub call: Call,
+    /// Its errno.
+    pub errno: String,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// How many were sampled.
+    pub failures: u64,
+}
+
+/// One process of the subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PerProcess {
+    /// Its thread-group id.
+    pub pid: Pid,
+    /// Connections held before its own first failure, or at the end of the ramp.
+    pub accepted: u64,
+    /// The most it held later on.
+    pub accepted_max: u64,
+    /// Seconds since the run's start.
+    pub first_failure_at_s: Option<f64>,
+}
+
+/// What it did when the table was full.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Saturation {
+    /// What its accept loop does.
+    pub policy: Option<Policy>,
+    /// What was seen that makes it so.
+    pub policy_evidence: Option<String>,
+    /// Between failing calls of the failing process, at most 20; nearly simultaneous ones count as one.
+    pub retry_gaps_s: Vec<f64>,
+    /// Failed descriptor calls of the whole tree, from exact totals.
+    pub failures_per_s: Option<f64>,
+    /// Of one processor.
+    pub cpu_percent: Option<f64>,
+    /// Written to its output.
+    pub log_bytes_per_s: Option<f64>,
+    /// What it wrote, at most 10 lines.
+    pub log_sample: Vec<String>,
+    /// Connections held before that the server closed by itself.
+    pub held_closed_by_server: Option<u64>,
+    /// What a new client gets.
+    pub new_client: Option<Outcome>,
+    /// Its longest, and its capacity.
+    pub accept_queue: Option<AcceptQueue>,
+    /// Sockets of the loaded port.
+    pub tcp_states: Option<BTreeMap<String, u64>>,
+    /// Growth of the host's `ListenOverflows` over the run.
+    pub listen_overflows: Option<u64>,
+    /// Every probe, in order of time, at most 100.
+    pub probes: Vec<Probe>,
+}
+
+/// The accept queue of the loaded listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptQueue {
+    /// The longest seen at saturation.
+    pub length: u32,
+    /// Backlog + 1.
+    pub capacity: Option<u32>,
+}
+
+/// What one new client saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// `saturated`, `after-some`, `after-all`, `held`.
+    pub label: String,
+    /// Which workload asked.
+    pub workload: String,
+    /// What it got.
+    pub outcome: Outcome,
+    /// The answer's first line, or the error.
+    pub detail: String,
+    /// Time of the connect, seconds.
+    pub connect_s: Option<f64>,
+    /// Time until the answer, seconds.
+    pub answer_s: Option<f64>,
+}
+
+/// What it did when clients left.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Clients that left first, while others waited.
+    pub released: Option<u64>,
+    /// Whether a new client was served after all had left.
+    pub recovered: Option<bool>,
+    /// From the first leaving to the first waiter served (for `tcp`: accepted).
+    pub first_served_s: Option<f64>,
+    /// From the first leaving until the accept queue was seen empty.
+    pub queue_drained_s: Option<f64>,
+    /// From the release of all clients to the answer to a new one.
+    pub new_client_served_s: Option<f64>,
+    /// Clients connected and not served when the first left.
+    pub waiters: Option<u64>,
+    /// Of those, served (for `tcp`: accepted) later on.
+    pub waiters_served: Option<u64>,
+    /// Open after all clients left.
+    pub descriptors_after: Option<u64>,
+    /// More than at rest; negative when fewer.
+    pub leaked: Option<i64>,
+    /// What the new client after all had left saw.
+    pub probe_after: Option<Probe>,
+}
+
+/// One who counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Witness {
+    /// `perf`, `ptrace`, `/proc descriptor count`, `the server's own count`.
+    pub observer: String,
+    /// Whether it can miss nothing.
+    pub exact: bool,
+    /// What observing costs the subject.
+    pub cost: String,
+    /// Connections at the first failure, as this witness counts.
+    pub ceiling: Option<u64>,
+}
+
+/// How long things took, seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the subject's exec until it listens.
+    pub launch_s: Option<f64>,
+    /// From the subject's exec to its first failed descriptor call.
+    pub to_first_failure_s: Option<f64>,
+    /// The whole run.
+    pub total_s: Option<f64>,
+}
+
+/// One point of the series: the most within its interval for counts, the mean for rates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Since the run's start, of the interval's end.
+    pub at_s: f64,
+    /// Open in the accepting process.
+    pub descriptors: u64,
+    /// Accept queue length.
+    pub accept_queue: Option<u32>,
+    /// Failed descriptor calls.
+    pub failures_per_s: Option<f64>,
+    /// Of one processor.
+    pub cpu_percent: Option<f64>,
+    /// Written to its output.
+    pub log_bytes_per_s: Option<f64>,
+}

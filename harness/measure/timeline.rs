@@ -1,0 +1,130 @@
+//! The events in an order that does not depend on how simultaneous ones were reported, and the windows of the phases.
+
+use crate::event::{Change, Client, Event, Log, Nanos, Phase, What};
+
+const PHASES: [Phase; 9] = [
+    Phase::Launch,
+    Phase::Baseline,
+    Phase::Ramp,
+    Phase::Saturate,
+    Phase::Probe,
+    Phase::ReleaseSome,
+    Phase::ReleaseAll,
+    Phase::Settle,
+    Phase::Stop,
+];
+
+/// A log, ordered, with its phases.
+pub(super) struct Timeline<'a> {
+    /// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients saw.
+    pub events: Vec<&'a Event>,
+    starts: [Option<Nanos>; 9],
+    /// The last event's time.
+    pub end: Nanos,
+}
+
+impl<'a> Timeline<'a> {
+    pub fn new(log: &'a Log) -> Self {
+        let mut events: Vec<&Event> = log.events.iter().collect();
+        events.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| key(&a.is).cmp(&key(&b.is))));
+        let mut starts = [None; 9];
+        for event in &events {
+            if let What::Phase(phase) = event.is {
+                starts[ordinal(phase)].get_or_insert(event.at);
+            }
+        }
+        let end = events.last().map_or(0, |e| e.at);
+        Timeline { events, starts, end }
+    }
+
+    /// When the phase began.
+    pub fn start(&self, phase: Phase) -> Option<Nanos> {
+        self.starts[ordinal(phase)]
+    }
+
+    /// When the first of this phase and the later ones began; just after the last event when none did.
+    pub fn from(&self, phase: Phase) -> Nanos {
+        self.starts[ordinal(phase)..].iter().flatten().min().copied().unwrap_or(self.end.saturating_add(1))
+    }
+
+    /// When saturation stops being watched undisturbed: later clients are probes.
+    pub fn watched_until(&self) -> Nanos {
+        self.from(Phase::Probe)
+    }
+
+    /// When the first clients are told to leave.
+    pub fn released_from(&self) -> Nanos {
+        self.from(Phase::ReleaseSome)
+    }
+
+    /// The events of `[from, until)`.
+    pub fn between(&self, from: Nanos, until: Nanos) -> &[&'a Event] {
+        let first = self.events.partition_point(|e| e.at < from);
+        let last = self.events.partition_point(|e| e.at < until).max(first);
+        &self.events[first..last]
+    }
+}
+
+fn ordinal(phase: Phase) -> usize {
+    PHASES.iter().position(|&p| p == phase).unwrap_or(0)
+}
+
+/// Orders simultaneous events: the kind first, then the content, so that no order of reporting shows through.
+fn key(what: &What) -> (u8, i64, i64, &str, i64) {
+    match what {
+        What::Header { .. } => (0, 0, 0, "", 0),
+        What::Launched { pid, process, .. } => (1, (*pid).into(), 0, process, 0),
+        What::Phase(phase) => (2, ordinal(*phase) as i64, 0, "", 0),
+        What::Process { pid, parent, change } if *change != Change::Exit => (3, (*pid).into(), (*parent).into(), "", *change as i64),
+        What::Listening { process, pid, capacity, .. } => (4, (*pid).into(), (*capacity).into(), process, 0),
+        What::Chain { process, pid, when, links } => {
+            (5, ordinal(*when) as i64, (*pid).into(), process, links.last().map_or(0, |l| l.soft as i64))
+        }
+        What::Baseline { pid, descriptors, counted, .. } => (6, (*pid).into(), *descriptors as i64, "", *counted as i64),
+        What::Prediction { pid, ceiling, calibrated_with, .. } => (7, (*calibrated_with).into(), (*pid).into(), "", *ceiling as i64),
+        What::Close { pid, fd } => (8, (*pid).into(), (*fd).into(), "", 0),
+        What::Call { pid, name, ret } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
+        What::Call { pid, name, ret } => (10, (*pid).into(), *name as i64, "", *ret),
+        What::Failures { name, total } => (11, *name as i64, *total as i64, "", 0),
+        What::SamplingStopped => (12, 0, 0, "", 0),
+        What::Lost { samples } => (13, *samples as i64, 0, "", 0),
+        What::Client { workload, id, state } => (14, (*id).into(), step(state), workload, 0),
+        What::Pacing { workload, connected, state } => (15, (*connected).into(), *state as i64, workload, 0),
+        What::Sample { pid, descriptors, queue, .. } => (16, (*pid).into(), *descriptors as i64, "", queue.map_or(-1, i64::from)),
+        What::Tcp { listen_overflows, .. } => (17, *listen_overflows as i64, 0, "", 0),
+        What::Output { line } => (18, 0, 0, line, 0),
+        What::Probe { workload, label, outcome, .. } => (19, label.len() as i64, *outcome as i64, workload, 0),
+        What::Released { clients } => (20, (*clients).into(), 0, "", 0),
+        What::Process { pid, parent, .. } => (21, (*pid).into(), (*parent).into(), "", 0),
+        What::Exited { process, pid, .. } => (22, (*pid).into(), 0, process, 0),
+        What::OwnCount { pid, before_first_emfile, .. } => (23, (*pid).into(), *before_first_emfile as i64, "", 0),
+        What::Observer { name, .. } => (24, 0, 0, name, 0),
+        What::Unmeasured { field, .. } => (25, 0, 0, field, 0),
+        What::Inconclusive { reason } => (26, 0, 0, reason, 0),
+        What::End => (27, 0, 0, "", 0),
+    }
+}
+
+/// The order in which one client can come to its states.
+fn step(state: &Client) -> i64 {
+    match state {
+        Client::Connected => 0,
+        Client::Served => 1,
+        Client::ErrorReply(_) => 2,
+        Client::Refused => 3,
+        Client::TimedOut => 4,
+        Client::Local(_) => 5,
+        Client::Closed => 6,
+        Client::Released => 7,
+    }
+}
+
+/// Seconds, from nanoseconds.
+pub(super) fn seconds(nanos: Nanos) -> f64 {
+    nanos as f64 / 1e9
+}
+
+/// Three digits after the point: more than any rate here is good for.
+pub(super) fn milli(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}

@@ -1,0 +1,76 @@
+//! Which processes of the log are the subject: those that accept, not the launchers above them.
+
+use super::timeline::Timeline;
+use crate::event::{Call, Nanos, Pid, What};
+use crate::scenario::Plan;
+use std::collections::BTreeSet;
+
+/// EMFILE (`-24`) or ENFILE (`-23`), as the kernel returns them.
+pub(super) fn full(ret: i64) -> Option<&'static str> {
+    match ret {
+        -24 => Some("EMFILE"),
+        -23 => Some("ENFILE"),
+        _ => None,
+    }
+}
+
+/// The processes whose failures and connections count.
+pub(super) struct Tree {
+    /// The process that accepts, as the last chain of limits before the release says.
+    pub main: Option<Pid>,
+    /// Whether the subject is itself a client: no workload loads it.
+    pub is_client: bool,
+    launchers: BTreeSet<Pid>,
+    accepting: BTreeSet<Pid>,
+}
+
+impl Tree {
+    pub fn new(plan: &Plan, timeline: &Timeline<'_>) -> Self {
+        let mut chained = None;
+        let mut launched = None;
+        let mut listening = None;
+        let mut rested = None;
+        let mut launchers = BTreeSet::new();
+        let mut accepting = BTreeSet::new();
+        let released = timeline.released_from();
+        for event in &timeline.events {
+            match &event.is {
+                What::Launched { process, pid, .. } if *process == plan.subject => launched = Some(*pid),
+                What::Listening { process, pid, .. } if *process == plan.subject => listening = Some(*pid),
+                What::Baseline { pid, .. } => rested = Some(*pid),
+                What::Chain { process, links, .. } if *process == plan.subject => {
+                    if let Some((last, above)) = links.split_last() {
+                        launchers.extend(above.iter().map(|l| l.pid));
+                        if event.at < released || chained.is_none() {
+                            chained = Some(last.pid);
+                        }
+                    }
+                }
+                What::Call { pid, name, ret } if name.accepts() && (*ret >= 0 || full(*ret).is_some()) => {
+                    accepting.insert(*pid);
+                }
+                _ => {}
+            }
+        }
+        let main = chained.or(rested).or(listening).or(launched);
+        let is_client = plan.workloads.values().all(|w| w.to != plan.subject);
+        launchers.retain(|pid| !accepting.contains(pid) && Some(*pid) != main);
+        accepting.extend(main);
+        Tree { main, is_client, launchers, accepting }
+    }
+
+    /// Whether a failure of this process is a failure of the subject.
+    pub fn counts(&self, pid: Pid) -> bool {
+        let own = if self.is_client || self.accepting.is_empty() { true } else { self.accepting.contains(&pid) };
+        own && !self.launchers.contains(&pid)
+    }
+}
+
+/// One failed call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    pub pid: Pid,
+    pub at: Nanos,
+    pub call: Call,
+    pub errno: &'static str,
+}

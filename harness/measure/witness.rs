@@ -1,0 +1,142 @@
+//! Who counted what: the observer of the system calls, the descriptor count of `/proc`, the server's own count.
+//! Witnesses are compared and explained, never averaged.
+
+use super::follow::Both;
+use super::{Measured, Run, Witness};
+use crate::event::{Nanos, What};
+
+/// An observer that saw no accept while connections were plainly made is blind: its numbers are none.
+pub(super) fn blind(run: &Run<'_>, m: &Measured) -> Result<(), String> {
+    let f = &run.followed;
+    let observed = run.timeline.events.iter().any(|e| matches!(e.is, What::Observer { .. }));
+    if !observed && !f.calls_seen && f.first.is_none() && f.early.is_none() {
+        return Err("no observer of the system calls: nobody counted what the subject accepted".into());
+    }
+    if !f.accepts.is_empty() {
+        return Ok(());
+    }
+    if let (Some(most), Some(rest)) = (f.at_most, m.baseline.descriptors) {
+        let unexplained = most.descriptors.saturating_sub(rest).saturating_sub(most.others);
+        if unexplained >= 2 {
+            return Err(format!(
+                "the witnesses disagree: the syscall observer saw no accept, and /proc counts {} descriptors where {rest} were at rest (accepts by io_uring, or an observer that is blind for this program)",
+                most.descriptors
+            ));
+        }
+    }
+    let served = run.clients.served(run.timeline.watched_until());
+    if served > 0 && !run.tree.is_client {
+        return Err(format!("the witnesses disagree: the syscall observer saw no accept, and {served} clients were served"));
+    }
+    Ok(())
+}
+
+/// Refuses a count that lost samples may have made too small, unless `/proc` says the same.
+pub(super) fn nothing_lost(run: &Run<'_>, m: &Measured, until: Nanos) -> Result<(), String> {
+    let lost = run.timeline.events.iter().filter(|e| e.at <= until);
+    let lost: u64 = lost.map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
+    let confirmed = || run.followed.at_ceiling.is_some_and(|both| connections(both, m) == Some(both.held));
+    if lost == 0 || confirmed() {
+        return Ok(());
+    }
+    Err(format!("the observer lost {lost} samples before the ceiling, and /proc does not confirm the rest"))
+}
+
+/// Connections, by the growth of the descriptor count.
+fn connections(both: Both, m: &Measured) -> Option<u64> {
+    let growth = both.descriptors.saturating_sub(m.baseline.descriptors?);
+    let each = m.prediction.descriptors_per_connection.filter(|d| m.prediction.calibrated_with.unwrap_or(0) > 0 && *d > 0.0);
+    Some(match each {
+        _ if both.others > 0 => growth.saturating_sub(both.others),
+        Some(each) => (growth as f64 / each).floor() as u64,
+        None => growth,
+    })
+}
+
+/// Fills in the witnesses, and whether they agree.
+pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
+    let f = &run.followed;
+    let accepted = m.ceiling.accepted;
+    for event in &run.timeline.events {
+        if let What::Observer { name, exact, cost } = &event.is {
+            m.witnesses.push(Witness { observer: name.clone(), exact: *exact, cost: cost.clone(), ceiling: accepted });
+        }
+    }
+    let mut notes = Vec::new();
+    let mut compared = 0;
+    let mut agree = true;
+    if let Some(both) = f.at_ceiling.filter(|_| !run.tree.is_client) {
+        let counted = connections(both, m);
+        let cost = "1.2 µs a sample, none to the subject".to_owned();
+        m.witnesses.push(Witness { observer: "/proc descriptor count".into(), exact: true, cost, ceiling: counted });
+        if let (Some(counted), Some(_)) = (counted, accepted) {
+            compared += 1;
+            match explain(both, counted, m) {
+                Ok(note) => notes.extend(note),
+                Err(note) => {
+                    agree = false;
+                    notes.push(note);
+                }
+            }
+        }
+    }
+    let failing = f.first.map(|first| first.pid);
+    let own = run.timeline.events.iter().filter_map(|e| match e.is {
+        What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
+        _ => None,
+    });
+    if let Some((_, count)) = own.filter(|(pid, _)| failing == Some(*pid)).next_back()
+        && let Some(accepted) = accepted
+    {
+        compared += 1;
+        // It counts every accept, also of connections closed since.
+        let closed = f.accepts_before.saturating_sub(accepted);
+        let counted = count.saturating_sub(closed);
+        m.witnesses.push(Witness { observer: "the server's own count".into(), exact: true, cost: "none".into(), ceiling: Some(counted) });
+        if counted != accepted {
+            agree = false;
+            notes.push(format!("the server counted {counted} accepts before its first EMFILE, the observer {accepted}"));
+        }
+    }
+    for i in 0..m.witnesses.len() {
+        if m.witnesses[i].ceiling.is_none() {
+            m.missing::<()>(&format!("witnesses.{i}.ceiling"), "it counted nothing that is a ceiling");
+        }
+    }
+    m.agreement = match compared {
+        0 => m.missing("agreement", "only one witness counted connections"),
+        _ => Some(agree),
+    };
+    m.agreement_note = if notes.is_empty() { None } else { Some(notes.join("; ")) };
+    if m.agreement_note.is_none() {
+        m.missing::<()>("agreement_note", "there is nothing to explain");
+    }
+    if m.agreement == Some(false) {
+        let note = m.agreement_note.clone().unwrap_or_default();
+        m.inconclusive.push(format!("the witnesses disagree: {note}"));
+    }
+}
+
+/// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.
+fn explain(both: Both, counted: u64, m: &Measured) -> Result<Option<String>, String> {
+    let accepted = m.ceiling.accepted.unwrap_or(0);
+    let reserved = m.baseline.descriptors.unwrap_or(0).saturating_sub(m.baseline.inventory.len() as u64);
+    let rest = m.baseline.descriptors.unwrap_or(0);
+    let same_moment = counted == both.held;
+    if same_moment && both.others > 0 {
+        return Ok(Some(format!("{} more descriptors than at rest are no accepted connections", both.others)));
+    }
+    if same_moment && both.held != accepted {
+        return Ok(Some(format!("/proc was read a moment later, when {} were held", both.held)));
+    }
+    if same_moment || counted == accepted {
+        return Ok(None);
+    }
+    if !m.baseline.inventory.is_empty() && counted.abs_diff(both.held) <= reserved {
+        return Ok(Some(format!(
+            "/proc counts {reserved} numbers reserved by threads blocked in accept at rest; as those threads take clients, {counted} by growth is {} accepted",
+            both.held
+        )));
+    }
+    Err(format!("/proc counts {} descriptors, {rest} of them at rest, where the calls leave {} connections", both.descriptors, both.held))
+}

@@ -1,0 +1,57 @@
+//! Markdown for a CI summary: one table row a run, then the reasons of those that were not met.
+
+use super::Report;
+use crate::judge::Outcome;
+use std::fmt::Write;
+
+/// The reports as one table and the reasons below it.
+pub fn render(reports: &[Report]) -> String {
+    let mut text = String::from(
+        "| | run | limits in force | at rest | predicted | ceiling | first failure | policy | recovers |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for r in reports {
+        let limits = r.limits.effective.map(|l| format!("{}:{}", l.soft, l.hard));
+        let first = r.ceiling.first_failure.as_ref().map(|f| format!("`{}` {}", f.call, f.errno));
+        let kind = r.ceiling.kind.map_or("", |k| k.name());
+        let number = r.ceiling.accepted.or(r.ceiling.calls);
+        let cells = [
+            mark(r.verdict).to_owned(),
+            escape(&r.title()),
+            cell(limits),
+            cell(r.baseline.descriptors),
+            cell(r.prediction.ceiling),
+            number.map_or_else(|| cell(r.ceiling.kind.map(|k| k.name())), |n| format!("{n} ({kind})")),
+            cell(first),
+            cell(r.saturation.policy.map(|p| p.name())),
+            cell(r.recovery.new_client_served_s.map(|s| format!("{s:.3} s"))),
+        ];
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    for r in reports.iter().filter(|r| !r.reasons.is_empty()) {
+        let _ = writeln!(text, "\n**{}** {}\n", escape(&r.title()), r.verdict.name());
+        for reason in &r.reasons {
+            let (expected, observed) = (escape(&reason.expected), escape(&reason.observed));
+            let _ = writeln!(text, "- `{}`: expected {expected}, observed {observed}", reason.expectation);
+        }
+    }
+    text
+}
+
+fn mark(verdict: Outcome) -> &'static str {
+    match verdict {
+        Outcome::Met => "✓",
+        Outcome::NotMet => "✗",
+        Outcome::Inconclusive => "?",
+        Outcome::Skipped => "–",
+    }
+}
+
+/// A value, or a dash where nothing was measured.
+fn cell(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "–".into(), |v| v.to_string())
+}
+
+/// Keeps text from ending a cell, starting a tag or breaking a line.
+fn escape(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace('|', "\\|").replace('<', "&lt;")
+}

@@ -1,0 +1,379 @@
+//! The report that a person reads at two in the morning, without the manual: what was claimed, who set the limit, what
+//! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
+
+use super::Report;
+use crate::event::Outcome as Got;
+use crate::judge::Outcome;
+use crate::measure::{Kind, Policy};
+use owo_colors::{OwoColorize, Style};
+use std::fmt::Write;
+
+/// Longest line, in characters, where the terminal's own width is not known.
+pub const WIDTH: usize = 100;
+/// Column where values begin.
+const LABEL: usize = 14;
+/// Descriptors shown one by one; the others are counted by kind.
+const SHOWN: usize = 24;
+
+/// The reports as text of at most `width` columns (40 to 100).
+pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
+    let mut page = Page { text: String::new(), colour, width: width.clamp(40, WIDTH) };
+    for (i, report) in reports.iter().enumerate() {
+        if i > 0 {
+            page.text.push('\n');
+        }
+        one(&mut page, report);
+    }
+    page.text
+}
+
+/// Lines with labels, wrapped, styled where colour is wanted.
+struct Page {
+    text: String,
+    colour: bool,
+    width: usize,
+}
+
+impl Page {
+    fn styled(&self, text: &str, style: Style) -> String {
+        if self.colour { text.style(style).to_string() } else { text.to_owned() }
+    }
+
+    /// A paragraph whose first line has a label and whose others are indented to it.
+    fn say(&mut self, label: &str, text: &str) {
+        let lines = wrap(text, self.width - LABEL);
+        for (i, line) in lines.iter().enumerate() {
+            let label = format!("{:LABEL$}", if i == 0 { label } else { "" });
+            let label = self.styled(&label, Style::new().bold());
+            self.line(&format!("{label}{line}"));
+        }
+    }
+
+    /// A line as it is; too long a one was cut by the caller.
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.text, "{}", text.trim_end());
+    }
+}
+
+/// Control characters of what a subject wrote or was called must not reach the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn cut(text: &str, width: usize) -> String {
+    let text = clean(text);
+    if text.chars().count() <= width { text } else { text.chars().take(width.saturating_sub(1)).chain(['…']).collect() }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in clean(text).split_whitespace() {
+        let word = cut(word, width);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    if lines.is_empty() { vec![String::new()] } else { lines }
+}
+
+fn one(page: &mut Page, r: &Report) {
+    title(page, r);
+    if r.verdict == Outcome::Skipped {
+        return;
+    }
+    limits(page, r);
+    at_rest(page, r);
+    predicted(page, r);
+    ceiling(page, r);
+    at_the_wall(page, r);
+    recovery(page, r);
+    witnesses(page, r);
+    next(page, r);
+}
+
+fn title(page: &mut Page, r: &Report) {
+    let (mark, words, style) = match r.verdict {
+        Outcome::Met if r.expectations_judged == 0 => ("✓", "measured", Style::new().green().bold()),
+        Outcome::Met => ("✓", "met", Style::new().green().bold()),
+        Outcome::NotMet => ("✗", "not met", Style::new().red().bold()),
+        Outcome::Inconclusive => ("?", "inconclusive", Style::new().yellow().bold()),
+        Outcome::Skipped => ("–", "skipped", Style::new().dimmed()),
+    };
+    let verdict = page.styled(&format!("{mark} {words}"), style);
+    let name = cut(&r.title(), page.width - 16);
+    page.line(&format!("{verdict}  {name}"));
+    if !r.claim.is_empty() {
+        page.say("Claim", &r.claim);
+    }
+    for reason in &r.reasons {
+        let text = match (reason.expectation.as_str(), r.verdict) {
+            ("run", _) => reason.observed.clone(),
+            _ => format!("{}: expected {}, observed {}", reason.expectation, reason.expected, reason.observed),
+        };
+        page.say("Because", &text);
+    }
+}
+
+fn limits(page: &mut Page, r: &Report) {
+    let Some(effective) = r.limits.effective else { return };
+    let asked = r.limits.requested.filter(|asked| *asked != effective);
+    let asked = asked.map_or(String::new(), |a| format!(" (started with {}:{})", a.soft, a.hard));
+    page.say("Limits", &format!("{}:{} soft:hard in force in the process that accepts{asked}", effective.soft, effective.hard));
+    for (depth, link) in r.limits.chain.iter().enumerate() {
+        let step = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
+        let values = format!("{}:{}", link.soft, link.hard);
+        let set = r.limits.set_by.as_ref().filter(|s| s.pid == link.pid);
+        let note = match set {
+            Some(s) if s.inherited => "  ← already so here",
+            Some(_) => "  ← set here",
+            None => "",
+        };
+        let room = page.width.saturating_sub(LABEL + step.chars().count() + values.len() + note.chars().count() + 2);
+        let command = cut(&format!("{} ({})", link.command, link.pid), room.max(8));
+        let note = page.styled(note, Style::new().yellow().bold());
+        page.line(&format!("{:LABEL$}{step}{values}  {command}{note}", ""));
+    }
+    if let Some(before) = r.limits.earlier.first() {
+        page.say("", &format!("Read earlier: {}:{}. It changed its own limits while it ran.", before.soft, before.hard));
+    }
+}
+
+fn at_rest(page: &mut Page, r: &Report) {
+    let Some(count) = r.baseline.descriptors else { return };
+    let counted = r.baseline.counted.unwrap_or(count);
+    let mut text = format!("{count} descriptors");
+    if counted < count {
+        let _ = write!(text, ", {} of them numbered above the limit, where they take no place", count - counted);
+    }
+    if r.baseline.settled == Some(false) {
+        text.push_str("; it never became quiet, so this is what was open when the clients began");
+    }
+    if let Some(before) = r.baseline.changed_from {
+        let _ = write!(text, "; {before} a moment before");
+    }
+    page.say("At rest", &text);
+    for d in r.baseline.inventory.iter().take(SHOWN) {
+        let detail = cut(&d.detail, page.width - LABEL - 20);
+        page.line(&format!("{:LABEL$}{:>5}  {:<11}  {detail}", "", d.fd, cut(&d.kind, 11)));
+    }
+    let more = r.baseline.inventory.len().saturating_sub(SHOWN);
+    if more > 0 {
+        page.say("", &format!("and {more} more: see `baseline.inventory` of the JSON report"));
+    }
+    let unlisted = count.saturating_sub(r.baseline.inventory.len() as u64);
+    if unlisted > 0 && !r.baseline.inventory.is_empty() {
+        page.say("", &format!("and {unlisted} that threads blocked in accept hold in advance (/proc counts them, but lists none)"));
+    }
+}
+
+fn predicted(page: &mut Page, r: &Report) {
+    let Some(ceiling) = r.prediction.ceiling else { return };
+    let formula = r.prediction.formula.as_deref().unwrap_or_default();
+    let each = match (r.prediction.calibrated_with, r.prediction.descriptors_per_connection) {
+        (Some(0) | None, _) => "one descriptor a connection assumed".to_owned(),
+        (Some(n), each) => format!("{} descriptors a connection, measured with {n} clients", each.unwrap_or(1.0)),
+    };
+    let arithmetic = match (r.limits.effective, r.baseline.counted, r.prediction.descriptors_per_connection) {
+        (Some(l), Some(rest), Some(1.0)) if l.soft.checked_sub(rest) == Some(ceiling) => format!("{} − {rest} = {ceiling}", l.soft),
+        _ if formula.contains(&ceiling.to_string()) => formula.to_owned(),
+        _ => format!("{ceiling} = {formula}"),
+    };
+    page.say("Predicted", &format!("{arithmetic} connections ({each})"));
+}
+
+fn ceiling(page: &mut Page, r: &Report) {
+    let c = &r.ceiling;
+    let held = c.accepted.or(c.calls);
+    let unit = if c.calls.is_some() { "calls completed" } else { "accepted" };
+    let number = held.map_or_else(|| "an unknown number".to_owned(), |n| format!("{n} {unit}"));
+    let text = match (c.kind, &c.first_failure) {
+        (Some(Kind::Emfile | Kind::Enfile), Some(f)) => {
+            let waiting = match f.waiting_clients {
+                0 => "nobody waiting yet".to_owned(),
+                1 => "1 client waiting".to_owned(),
+                n => format!("{n} clients waiting"),
+            };
+            let why = f.reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+            format!("{number}, then {} → {} at {:.3} s, {waiting}{why}", f.call, f.errno, f.at_s)
+        }
+        (Some(Kind::OwnLimit), _) => format!("{number}, and no descriptor call failed: it limits itself below the descriptor limit"),
+        (Some(Kind::Exited), _) => format!("{number}, then the process exited; no descriptor call was seen to fail"),
+        (Some(Kind::Generator), _) => format!("not known: the load generator ran out first, with {number}"),
+        (Some(Kind::NotReached), _) => format!("not reached: {number}, and no descriptor call failed"),
+        (Some(Kind::Emfile | Kind::Enfile), None) => number,
+        (None, _) => format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str)),
+    };
+    page.say("Ceiling", &text);
+    if let (Some(max), Some(accepted)) = (c.accepted_max, c.accepted)
+        && max > accepted
+    {
+        page.say("", &format!("Later it held {max}."));
+    }
+    let per_process: Vec<String> = c.per_process.iter().map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
+    if per_process.len() > 1 {
+        let shown = per_process.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+        let more = if per_process.len() > 8 { ", …" } else { "" };
+        page.say("", &format!("Each process has its own limit: {shown}{more}."));
+    }
+    if let Some(connected) = c.connected.filter(|n| *n > 0) {
+        let served = c.served.map_or(String::new(), |n| format!(", {n} served"));
+        page.say("", &format!("Of the clients {connected} connected{served}."));
+    }
+    if let (Some(u), Some(_)) = (&c.first_unserved, c.kind) {
+        let what = got(u.outcome);
+        page.say("", &format!("The first client without service came at {:.3} s: it {what}.", u.at_s));
+    }
+    if let Some(b) = c.before_ramp.as_ref().filter(|_| c.first_failure.as_ref().is_some_and(|f| f.reason.is_none())) {
+        page.say("", &format!("Before any client came, {} had failed with {} at {:.3} s already.", b.call, b.errno, b.at_s));
+    }
+}
+
+/// What a client got, as a verb.
+fn got(outcome: Got) -> &'static str {
+    match outcome {
+        Got::Served => "is served",
+        Got::Waits => "is connected, and waits without a word",
+        Got::TimesOut => "cannot connect: its connect times out",
+        Got::Refused => "is refused",
+        Got::Closed => "is connected, and then closed",
+        Got::ErrorReply => "is told an error",
+    }
+}
+
+fn behaviour(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Spin => "It tries to accept again at once, without pause",
+        Policy::Storm => "It fails in bursts",
+        Policy::FixedDelay => "It pauses for a constant time, then tries again",
+        Policy::Backoff => "It pauses longer and longer between tries",
+        Policy::Sheds => "It takes waiting clients and closes them, so that nobody waits in vain",
+        Policy::LimitsItself => "It stops by a rule of its own",
+        Policy::Exits => "It exits",
+        Policy::WorkerRestarts => "The worker exits and another takes its place",
+        Policy::AcceptLoopDead => "Its accept loop is dead: it never accepts again",
+        Policy::Unclear => "What its accept loop does is not clear",
+        Policy::None => "",
+    }
+}
+
+fn at_the_wall(page: &mut Page, r: &Report) {
+    let s = &r.saturation;
+    let Some(policy) = s.policy.filter(|p| *p != Policy::None) else { return };
+    let evidence = s.policy_evidence.as_ref().map_or(String::new(), |e| format!(": {e}"));
+    page.say("At the wall", &format!("{}{evidence}. [{}]", behaviour(policy), policy.name()));
+    let mut costs = Vec::new();
+    costs.extend(s.cpu_percent.map(|c| format!("{c:.0} % CPU")));
+    costs.extend(s.failures_per_s.filter(|n| *n > 0.0).map(|n| format!("{n:.0} failed calls/s")));
+    costs.extend(s.log_bytes_per_s.map(|b| if b > 0.0 { format!("{} of log", rate(b)) } else { "nothing logged".into() }));
+    if !costs.is_empty() {
+        page.say("", &format!("{}.", costs.join(", ")));
+    }
+    if let Some(new) = s.new_client {
+        let queue = s.accept_queue.map_or(String::new(), |q| match q.capacity {
+            Some(capacity) => format!("; accept queue {} of {capacity}", q.length),
+            None => format!("; accept queue {}", q.length),
+        });
+        page.say("", &format!("A new client {}{queue}.", got(new)));
+    }
+    if let Some(closed) = s.held_closed_by_server.filter(|n| *n > 0) {
+        page.say("", &format!("It closed {closed} connections that it held."));
+    }
+    for line in s.log_sample.iter().take(2) {
+        let line = cut(line, page.width - LABEL - 2);
+        page.line(&format!("{:LABEL$}| {line}", ""));
+    }
+}
+
+fn rate(bytes_per_s: f64) -> String {
+    match bytes_per_s {
+        b if b >= 1e6 => format!("{:.1} MB/s", b / 1e6),
+        b if b >= 1e3 => format!("{:.1} kB/s", b / 1e3),
+        b => format!("{b:.0} B/s"),
+    }
+}
+
+fn recovery(page: &mut Page, r: &Report) {
+    let v = &r.recovery;
+    let mut text = Vec::new();
+    if let (Some(released), Some(waiters)) = (v.released, v.waiters.filter(|n| *n > 0)) {
+        let first = v.first_served_s.map_or("none".into(), |s| format!("the first after {s:.3} s"));
+        text.push(format!("{released} clients left: {} of {waiters} waiting were served, {first}.", v.waiters_served.unwrap_or(0)));
+    }
+    match (v.recovered, v.new_client_served_s) {
+        (Some(true), Some(s)) => text.push(format!("All left: a new client was served {s:.3} s later.")),
+        (Some(false), _) => text.push("All left, and a new client was still not served.".into()),
+        _ => {}
+    }
+    match v.leaked {
+        Some(0) => text.push("Nothing leaked.".into()),
+        Some(n) if n > 0 => text.push(format!("{n} descriptors more than at rest stay open: a leak.")),
+        Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
+        None => {}
+    }
+    if !text.is_empty() {
+        page.say("Recovery", &text.join(" "));
+    }
+}
+
+fn witnesses(page: &mut Page, r: &Report) {
+    let said = r.witnesses.iter().map(|w| {
+        let count = w.ceiling.map_or_else(|| "no number".to_owned(), |n| n.to_string());
+        let exact = if w.exact { "" } else { ", not exact" };
+        format!("{} {count}{exact}", w.observer)
+    });
+    let said: Vec<String> = said.collect();
+    if said.is_empty() {
+        return;
+    }
+    let agree = match (r.agreement, &r.agreement_note) {
+        (Some(true), None) => " — they agree".to_owned(),
+        (Some(true), Some(note)) => format!(" — they agree: {note}"),
+        (Some(false), note) => format!(" — they disagree: {}", note.as_deref().unwrap_or_default()),
+        (None, _) => String::new(),
+    };
+    page.say("Witnesses", &format!("{}{agree}", said.join(" · ")));
+    if let Some(w) = r.witnesses.iter().find(|w| w.observer == "ptrace") {
+        page.say("", &format!("Rates are distorted by the observer ({}).", w.cost));
+    }
+}
+
+/// What a reader would do now.
+fn next(page: &mut Page, r: &Report) {
+    let set_by = r.limits.set_by.as_ref();
+    let own = r.subject.pid;
+    let soft = r.limits.effective.map_or(0, |l| l.soft);
+    let text = match (r.verdict, r.ceiling.kind) {
+        (Outcome::Inconclusive, Some(Kind::Generator)) => {
+            "Give the harness more room (`lastfd doctor` says which), and run it again.".to_owned()
+        }
+        (Outcome::Inconclusive, _) => "Nothing can be concluded from this run: remove the cause above, and run it again.".to_owned(),
+        (_, Some(Kind::Emfile)) => match set_by {
+            Some(s) if Some(s.pid) == own && !s.inherited => {
+                format!(
+                    "The limit of {soft} was set as `{}` was started, or by itself: raise it there and start it again.",
+                    cut(&s.command, 40)
+                )
+            }
+            Some(s) => {
+                let inherited = if s.inherited { "comes from" } else { "is set by" };
+                format!(
+                    "The limit of {soft} {inherited} `{}` ({}): raise it there and restart that, not only its child.",
+                    cut(&s.command, 40),
+                    s.pid
+                )
+            }
+            None => "Raise the soft limit where the process is started, and start it again.".to_owned(),
+        },
+        (_, Some(Kind::Enfile)) => "The system-wide table is full (`fs.file-max`): a process limit does not help.".to_owned(),
+        (_, Some(Kind::OwnLimit)) => {
+            "Raising the descriptor limit alone may change nothing: look for the program's own setting.".to_owned()
+        }
+        (_, Some(Kind::Exited)) => "Look at what it wrote before it exited: a restart only hides it.".to_owned(),
+        _ => return,
+    };
+    page.say("Next", &text);
+}
