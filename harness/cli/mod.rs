@@ -10,6 +10,7 @@ mod find;
 mod inspect;
 pub mod list;
 mod output;
+mod page;
 mod replay;
 mod run;
 pub mod schema;

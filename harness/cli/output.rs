@@ -63,9 +63,15 @@ impl Files {
     pub fn print(&self, reports: &[Report]) {
         if !self.quiet() {
             let width = terminal_width();
-            anstream::print!("{}", report::terminal::render(reports, std::io::stdout().is_terminal(), width));
+            say(&report::terminal::render(reports, std::io::stdout().is_terminal(), width));
         }
     }
+}
+
+/// Prints to standard output; a reader that closed the pipe has seen enough.
+pub fn say(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn open(path: &Path) -> std::io::Result<std::fs::File> {

@@ -5,8 +5,8 @@ use super::{Exit, Failure, Outcome};
 use crate::event::Log;
 use crate::launch::Isolation;
 use crate::report::Report;
-use crate::run::{Error, Options};
-use crate::scenario::{self, Plan};
+use crate::run::{Error, Options, Run};
+use crate::scenario::{self, Obstacle, Plan};
 use crate::{judge, measure, observe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -97,10 +97,7 @@ pub fn run(args: &Args) -> Outcome {
         if !args.files.quiet() {
             anstream::println!("▶ {}: {}", plan.title(), plan.claim);
         }
-        let outcome = match scenario::preflight(plan) {
-            Some(missing) => (Report::skipped(plan, &missing), None),
-            None => execute(plan, &args.machine.options(events)?, &flag, &mut progress)?,
-        };
+        let outcome = execute(plan, &args.machine.options(events)?, &flag, &mut progress)?;
         drop(progress);
         args.files.print(std::slice::from_ref(&outcome.0));
         done.push(outcome);
@@ -113,10 +110,9 @@ pub fn run(args: &Args) -> Outcome {
 
 /// The runs that the paths and filters select.
 fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
-    let files = scenario::discover(&args.paths).map_err(|e| Failure::new(Exit::NothingSelected, e))?;
     let mut plans = Vec::new();
-    for file in &files {
-        plans.extend(scenario::load(file).map_err(|e| Failure::new(Exit::Invalid, e.render()))?);
+    for file in &super::check::discovered(&args.paths)? {
+        plans.extend(super::check::loaded(file)?);
     }
     plans.retain(|plan| args.filter.as_ref().is_none_or(|text| plan.scenario.contains(text)));
     plans.retain(|plan| args.variant.as_ref().is_none_or(|name| plan.variant.as_deref().unwrap_or("base") == name));
@@ -153,15 +149,22 @@ fn dry_run(plan: &Plan) {
     }
 }
 
-/// One run, measured, judged and made into a report.
+/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks something for it.
 ///
 /// # Errors
 /// The event log cannot be written.
 pub fn execute(plan: &Plan, options: &Options, flag: &AtomicBool, progress: &mut Progress) -> Result<(Report, Option<Error>), Failure> {
-    let run = crate::run::run(plan, options, flag, &mut |step| progress.step(step)).map_err(|e| Failure::new(Exit::Usage, e))?;
-    let log = Log::new(run.events);
-    let measured = measure::measure(plan, &log);
+    let obstacles = scenario::preflight(plan);
+    for obstacle in &obstacles {
+        if let Obstacle::Missing { requirement, why, .. } = obstacle {
+            return Ok((Report::skipped(plan, judge::Verdict::skipped(requirement, why)), None));
+        }
+    }
+    let run = match obstacles.first() {
+        Some(obstacle) => Run::refused(plan, Error::Inconclusive(obstacle.to_string())),
+        None => crate::run::run(plan, options, flag, &mut |step| progress.step(step)).map_err(|e| Failure::new(Exit::Usage, e))?,
+    };
+    let measured = measure::measure(plan, &Log::new(run.events));
     let verdict = judge::judge(plan, &measured);
-    Ok((Report::new(plan, &log, &measured, &verdict), run.error))
+    Ok((Report::new(plan, measured, verdict), run.error))
 }
-

@@ -188,9 +188,10 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
         Ceiling::Formula(text) => {
             let limits = m.limits.effective.ok_or_else(|| why(m, "limits.effective"))?;
             let rest = m.baseline.counted.ok_or_else(|| why(m, "baseline.counted"))?;
-            let vars = [("soft", limits.soft as f64), ("hard", limits.hard as f64), ("baseline", rest as f64)];
-            let value = formula::evaluate(text, &vars)?;
-            Ok((number as f64 == value.floor(), format!("{number}, where `{text}` is {value}")))
+            let values = formula::Values { soft: limits.soft, hard: limits.hard, baseline: rest };
+            let formula = formula::parse(text).map_err(|e| e.to_string())?;
+            let wanted = formula.count(values).ok_or_else(|| format!("`{text}` is no number of connections here"))?;
+            Ok((number == wanted, format!("{number}, where `{text}` is {wanted}")))
         }
         Ceiling::NotReached => unreachable!("handled above"),
     }

@@ -70,7 +70,12 @@ impl Clients {
         }
         let mut keyed: Vec<_> = all.into_iter().collect();
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
-        let answers = plan.workloads.values().filter(|w| !direct || w.to == plan.subject).any(|w| w.kind != Dialogue::Tcp);
+        // Where the run chose the dialogue itself, an answer to anybody tells that it was one that has answers.
+        let anybody_served = keyed.iter().any(|(_, record)| record.served.is_some());
+        let answers = plan.workloads.values().filter(|w| !direct || w.to == plan.subject).any(|w| match w.kind {
+            Some(kind) => kind != Dialogue::Tcp,
+            None => anybody_served,
+        });
         Clients { records: keyed.into_iter().map(|(_, record)| record).collect(), answers }
     }
 

@@ -70,13 +70,20 @@ impl Drain {
     }
 }
 
-impl Drop for Drain {
-    fn drop(&mut self) {
+impl Drain {
+    /// Reads what is there, and ends reading; the last lines are those of [`Drain::tail`] then.
+    pub fn finish(&mut self) {
         drop(self.alive.take());
         if let Some(reading) = self.reading.take() {
             // It ends at once: its poll returns with the end of `alive`. A panic in it was reported on standard error.
             let _ = reading.join();
         }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

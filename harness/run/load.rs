@@ -64,7 +64,8 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;
         let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= wanted);
-        (arrived && pump.queue() == Some(0)) || live.first_failure.is_some() || pump.tree.gone()
+        let failed = live.first_failure.is_some();
+        (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
     let count = |rests: &[Rest]| rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
     if count(rests) != rest_total + wanted {

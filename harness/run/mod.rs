@@ -56,13 +56,7 @@ pub struct Run {
 /// Only the event log's file; everything else is in [`Run::error`], beside the events so far.
 pub fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &mut dyn FnMut(&Step)) -> Result<Run, Error> {
     let mut journal = Journal::open(options.events.as_deref())?;
-    journal.record(What::Header {
-        schema: SCHEMA.into(),
-        lastfd_version: env!("CARGO_PKG_VERSION").into(),
-        started_at: jiff::Timestamp::now().to_string(),
-        environment: environment(),
-        plan: serde_json::to_value(plan).map_err(|e| Error::Fault(e.to_string()))?,
-    });
+    journal.record(header(plan));
     let mut journal = Some(journal);
     let result = phases(plan, options, interrupted, progress, &mut journal);
     let mut journal = journal.expect("phases hands the journal back");
@@ -73,6 +67,25 @@ pub fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &
     journal.record(What::End);
     let (events, lost) = journal.close();
     Ok(Run { events, error: error.or_else(|| lost.map(|e| Error::Fault(format!("the event log is not whole: {e}")))) })
+}
+
+impl Run {
+    /// A run that was not begun, because this machine cannot make it.
+    pub fn refused(plan: &Plan, error: Error) -> Run {
+        let says = [header(plan), What::Inconclusive { reason: error.to_string() }, What::End];
+        Run { events: says.into_iter().map(|is| Event { at: 0, is }).collect(), error: Some(error) }
+    }
+}
+
+/// The first line of a log.
+fn header(plan: &Plan) -> What {
+    What::Header {
+        schema: SCHEMA.into(),
+        lastfd_version: env!("CARGO_PKG_VERSION").into(),
+        started_at: jiff::Timestamp::now().to_string(),
+        environment: environment(),
+        plan: serde_json::to_value(plan).expect("a plan is made of strings, numbers and maps with string keys"),
+    }
 }
 
 /// Everything between the header and the end of the log.
@@ -87,12 +100,15 @@ fn phases(
     let mut diag = SockDiag::open()?;
     let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
     let subject = &plan.processes[&plan.subject];
-    let chosen = observe::choose(options.observer);
-    if let Err(refused) = &chosen {
-        let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        journal.as_mut().expect("still here").record(What::Inconclusive {
-            reason: format!("no observer of system calls: {} (`lastfd doctor` says how to allow one)", reasons.join("; ")),
-        });
+    let executable = executable(&subject.program, &options.exe);
+    let chosen = match observe::choose(options.observer, executable.as_deref()) {
+        Ok(observe::Chosen::None) => Err("none was asked for".to_string()),
+        Ok(chosen) => Ok(chosen),
+        Err(refused) => Err(refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    };
+    if let Err(reason) = &chosen {
+        let reason = format!("no observer of system calls: {reason} (`lastfd doctor` says how to allow one)");
+        journal.as_mut().expect("still here").record(What::Inconclusive { reason });
     }
     let chosen = chosen.ok();
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
@@ -121,7 +137,10 @@ fn attended(
         pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
         pump.observer = Some(observer);
     }
-    pump.output = pump.tree.output().map(observe::output::Drain::start);
+    let lines = sink.clone();
+    // The receiver is gone only when the run is.
+    let report = move |event| drop(lines.send(vec![event]));
+    pump.output = pump.tree.output().map(|fd| observe::output::Drain::start(fd, report)).transpose()?;
     pump.phase(Phase::Launch);
     pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
     pump.journal.record(What::Launched {
@@ -191,10 +210,10 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
         observer.stop();
     }
     if let Some(output) = &mut pump.output {
-        output.finish_tail(true);
+        output.finish();
     }
-    // An interrupt was reported already, and a lost observer is no reason to leave the subject behind.
-    let _ = pump.drain();
+    // The subject's own counts came with its last lines. An interrupt was reported already, and a lost observer is no reason to leave the subject behind.
+    let _ = pump.turn(Duration::ZERO);
     if let Some(status) = pump.tree.exited() {
         let (process, pid) = (plan.subject.clone(), pump.tree.program());
         pump.journal.record(What::Exited { process, pid, code: status.code, signal: status.signal });
@@ -247,6 +266,16 @@ fn port_for(process: &Process, diag: &mut SockDiag) -> Result<u16, Error> {
                 .ok_or_else(|| Error::Inconclusive("no free port between 10000 and 30000".into()))
         }
     }
+}
+
+/// The file that a program's first word means; `None` when there is none, which its exec will say.
+fn executable(program: &Program, exe: &Path) -> Option<PathBuf> {
+    let Program::Command(words) = program else { return Some(exe.to_path_buf()) };
+    let word = Path::new(words.first()?);
+    if word.components().count() > 1 {
+        return Some(word.to_path_buf());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(word)).find(|path| path.is_file())
 }
 
 /// Where this run is made.

@@ -106,9 +106,6 @@ impl<'a> Pump<'a> {
         if let Some(observer) = &mut self.observer {
             observer.drain(&mut batch)?;
         }
-        if let Some(output) = &mut self.output {
-            output.drain(&mut batch);
-        }
         for event in batch.drain(..) {
             self.live.note(&event);
             self.journal.absorb(event);

@@ -199,7 +199,11 @@ fn v6_only() -> bool {
 
 /// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
 fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Error {
-    let tail = pump.output.as_mut().map(|output| output.finish_tail(pump.tree.gone())).unwrap_or_default();
+    let tail = pump.output.as_mut().map(|output| {
+        output.finish();
+        output.tail()
+    });
+    let tail = tail.unwrap_or_default();
     let tail = if tail.is_empty() { String::from("it wrote nothing") } else { format!("its last lines:\n  {}", tail.join("\n  ")) };
     let _ = pump.turn(Duration::ZERO);
     if pump.tree.gone() {

@@ -222,7 +222,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         problems.push(Problem::new(path.span(), "a request path begins with `/`", "does not"));
     }
     Workload {
-        kind,
+        kind: Some(kind),
         to: load.to.as_ref().map_or(subject, |to| to.get_ref()).to_owned(),
         clients: load.clients,
         port: load.port,

@@ -4,18 +4,13 @@
 pub mod blocked;
 pub mod calls;
 pub mod clock;
-<<<<<<< HEAD
 pub mod namespace;
-pub mod proc;
-pub mod process;
-=======
 pub mod perf;
 pub mod proc;
+pub mod process;
 pub mod ptrace;
->>>>>>> h-observe
 pub mod seccomp;
-<<<<<<< HEAD
+pub mod sock_diag;
+pub mod sockopt;
 pub mod tracefs;
-=======
 pub mod unshare;
->>>>>>> h-inspect
