@@ -9,6 +9,7 @@ use super::{Error, Step};
 use crate::drive::protocol::Order;
 use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
+use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     if clients == 0 {
         return Ok(());
     }
-    order_clients(pump, &vec![clients as u32; pump.fleets.len()])?;
-    let wanted = clients * pump.fleets.len() as u64;
+    order_clients(pump, &vec![clients as u32; pump.loads.len()])?;
+    let wanted = clients * pump.loads.len() as u64;
     let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
@@ -141,16 +142,16 @@ pub fn ramp(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
 
 /// Raises the number of clients each workload is to have in all.
 fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
-    for (fleet, &upto) in pump.fleets.iter_mut().zip(clients) {
-        fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
+    for (load, &upto) in pump.loads.iter_mut().zip(clients) {
+        load.fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
         // Idle until it says otherwise would end the phase before it began.
-        pump.live.pacing.insert(fleet.workload().to_string(), crate::event::Pacing::Ramping);
+        pump.live.pacing.insert(load.workload.clone(), crate::event::Pacing::Ramping);
     }
     Ok(())
 }
 
 fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
-    pump.fleets.iter_mut().try_for_each(|fleet| fleet.order(order)).map_err(|e| Error::Fault(e.to_string()))
+    pump.loads.iter_mut().try_for_each(|load| load.fleet.order(order)).map_err(|e| Error::Fault(e.to_string()))
 }
 
 /// Watches the subject at the wall until its accept policy is decided, at most for `hold`.
@@ -194,7 +195,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         release(pump, some)?;
         // Freed places go to the oldest waiters: as many accepts as places, or as waiters.
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
-            let refilled = pump.live.accepted_total() >= accepted + u64::from(some) * pump.fleets.len() as u64;
+            let refilled = pump.live.accepted_total() >= accepted + u64::from(some) * pump.loads.len() as u64;
             refilled || (pump.live.accepted_total() > accepted && pump.queue() == Some(0)) || pump.tree.gone()
         })?;
     }
@@ -206,7 +207,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let accepted = pump.live.accepted_total();
         pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
             // A client that asks nothing cannot be answered: that the server took it is all there is to see.
-            let taken = pump.fleets.iter().all(|f| !f.answers()) && pump.live.accepted_total() > accepted;
+            let taken = pump.loads.iter().all(|load| load.kind == Dialogue::Tcp) && pump.live.accepted_total() > accepted;
             pump.live.probes.contains_key("after-all") || taken || pump.tree.gone()
         })?;
     }

@@ -12,13 +12,14 @@ pub use error::Error;
 pub use journal::Journal;
 pub use live::{Live, Step};
 
-use crate::drive::{Fleet, protocol::Setup};
+use crate::drive::{Fleet, clients_per_driver, protocol::Setup};
 use crate::event::{Environment, Event, Phase, SCHEMA, What};
+use crate::limits::budget;
 use crate::launch::{self, Isolation, Tree};
 use crate::observe;
 use crate::scenario::{Dialogue, Plan, Process, Program};
 use crate::sys::sock_diag::SockDiag;
-use pump::Pump;
+use pump::{Load, Pump};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -167,7 +168,7 @@ fn attended(
     let clients: Vec<u32> = plan.workloads.values().map(|w| w.clients.unwrap_or((soft + soft / 2) as u32 + ready.capacity)).collect();
     for (((name, workload), kind), &clients) in plan.workloads.iter().zip(dialogues).zip(&clients) {
         let setup = setup(name, kind, &workload.path, workload.burst, &ready);
-        pump.fleets.push(Fleet::spawn(&options.exe, &setup, clients, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))?);
+        pump.loads.push(Load { workload: name.clone(), kind, fleet: fleet(&setup, clients, options, sink)? });
     }
     load::calibrate(pump, &rests, &ready)?;
     load::ramp(pump, &clients)?;
@@ -184,12 +185,24 @@ fn dialogues(pump: &mut Pump, plan: &Plan, ready: &ready::Ready, options: &Optio
             Some(kind) => kind,
             None => {
                 let setup = setup(name, Dialogue::HttpIdle, &workload.path, false, ready);
-                let mut asker = Fleet::spawn(&options.exe, &setup, 1, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))?;
+                let mut asker = fleet(&setup, 1, options, sink)?;
                 if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp }
             }
         });
     }
     Ok(dialogues)
+}
+
+/// The driver processes of a workload.
+fn fleet(setup: &Setup, clients: u32, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Fleet, Error> {
+    let command = || {
+        let mut command = std::process::Command::new(&options.exe);
+        command.arg("drive");
+        command
+    };
+    let own = budget::raise_own();
+    let each = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
+    Fleet::spawn_with(command, setup, clients, each, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))
 }
 
 fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready::Ready) -> Setup {
@@ -199,7 +212,7 @@ fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready:
 /// Ends the subject and takes in its last words.
 fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Error>) {
     pump.phase(Phase::Stop);
-    pump.fleets.clear();
+    pump.loads.clear();
     let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
     if !pump.tree.gone() {
         if let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace)) {

@@ -5,6 +5,7 @@ use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
 use crate::event::{Event, Nanos, Pid, What};
 use crate::launch::Tree;
+use crate::scenario::Dialogue;
 use crate::observe::{Syscalls, output::Drain};
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
@@ -20,6 +21,17 @@ const STATES_EVERY: Nanos = 250_000_000;
 /// Perf rings hold 20 ms of a spinning server: they are drained well before.
 pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 
+/// The drivers of one workload.
+#[derive(Debug)]
+pub struct Load {
+    /// The workload's name.
+    pub workload: String,
+    /// What each client does.
+    pub kind: Dialogue,
+    /// The processes.
+    pub fleet: Fleet,
+}
+
 /// Everything a run holds while its subject lives. Dropping it ends the subject and the drivers.
 pub struct Pump<'a> {
     /// What was reported so far.
@@ -33,7 +45,7 @@ pub struct Pump<'a> {
     /// Reads the subject's output.
     pub output: Option<Drain>,
     /// One per workload.
-    pub fleets: Vec<Fleet>,
+    pub loads: Vec<Load>,
     /// Where the drivers' events come in.
     pub reports: Receiver<Vec<Event>>,
     /// Looks up listeners.
@@ -68,7 +80,7 @@ impl<'a> Pump<'a> {
             tree,
             observer: None,
             output: None,
-            fleets: Vec::new(),
+            loads: Vec::new(),
             reports,
             diag,
             listener: None,
