@@ -134,7 +134,7 @@ fn render(sections: &Sections) -> Page {
             for way in &check.widen {
                 page.item("", 7, Style::new(), &format!("→ {}{}", way.what, if way.command.is_some() { ":" } else { "" }));
                 if let Some(command) = &way.command {
-                    page.command(command);
+                    page.command(13, command);
                 }
             }
         }

@@ -155,7 +155,7 @@ pub fn run(args: &Args) -> Outcome {
 /// Those of [`run`].
 pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
     let process = pidfd(pid)?;
-    let limits = limits(pid)?;
+    let limits = limits(pid, &process)?;
     let chain = chain(pid);
     let managers = managed::of(pid, &chain.iter().map(|link| link.pid).collect::<Vec<_>>());
     let command = sys::proc::command(pid);
@@ -184,6 +184,7 @@ pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
         unmeasured: BTreeMap::new(),
     };
     match inventory::open(pid) {
+        _ if growth::exited(&process) => report.unreadable(&io::ErrorKind::NotFound.into()),
         Ok(before) => report.watch(&process, before, watch)?,
         Err(e) => report.unreadable(&e),
     }
@@ -212,19 +213,19 @@ fn hides_processes() -> bool {
     mounts.lines().any(|line| line.split(' ').nth(1) == Some("/proc") && line.contains("hidepid=") && !line.contains("hidepid=0"))
 }
 
-fn limits(pid: Pid) -> Result<Limits, Failure> {
-    let (soft, hard) = sys::proc::nofile(pid).map_err(|e| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let zombie = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
-        let why = match e.kind() {
-            _ if zombie => "it has exited and waits for its parent to collect it (a zombie)".to_owned(),
-            io::ErrorKind::NotFound => "it has exited just now".to_owned(),
-            io::ErrorKind::PermissionDenied => "it belongs to another user: try with sudo".to_owned(),
-            _ => e.to_string(),
-        };
-        Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"))
-    })?;
-    Ok(Limits { soft, hard })
+fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
+    let nothing = |why: &str| Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"));
+    if growth::exited(process) {
+        return Err(nothing("it has exited, and waits for its parent to collect it (a zombie)"));
+    }
+    match sys::proc::nofile(pid) {
+        Ok((soft, hard)) => Ok(Limits { soft, hard }),
+        Err(e) => Err(match e.kind() {
+            io::ErrorKind::NotFound => nothing("it has exited just now"),
+            io::ErrorKind::PermissionDenied => nothing("it belongs to another user: try with sudo"),
+            _ => nothing(&e.to_string()),
+        }),
+    }
 }
 
 // SEAM: the integrator replaces `chain` and `set_by` with those of `limits::chain`.
@@ -263,7 +264,7 @@ impl Report {
             eprintln!("watching process {} for {} s (Ctrl-C ends it early)", self.pid, duration.as_secs_f64());
         }
         let samples = growth::sample(self.pid, process, duration).map_err(|e| Failure::new(Exit::Fault, format!("cannot watch: {e}")))?;
-        let after = inventory::open(self.pid).unwrap_or_else(|_| before.clone());
+        let after = inventory::open(self.pid).ok().filter(|_| !growth::exited(process)).unwrap_or_else(|| before.clone());
         self.count(&after);
         if samples.ended != Ended::Exited
             && let Some((soft, hard)) = sys::proc::nofile(self.pid).ok().filter(|now| *now != (self.limits.soft, self.limits.hard))
@@ -284,7 +285,7 @@ impl Report {
         let Inventory { open, sockets } = inventory;
         let descriptors: Vec<Descriptor> = open.iter().map(|open| open.descriptor.clone()).collect();
         let listed = descriptors.len() as u64;
-        // The two counts are taken at two moments: fewer than listed means that some were closed between them.
+        // The two counts are taken at two moments: fewer than listed means that some were closed between them, or all by exit.
         let total = sys::proc::descriptors(self.pid).unwrap_or(listed).max(listed);
         // More may also be opened between them: only a thread that waits in accept reserves a number.
         let reserved = (total - listed).min(accepting_threads(self.pid));
@@ -312,7 +313,7 @@ impl Report {
                  `sudo lastfd inspect {pid}` shows its descriptors, headroom and growth",
                 pid = self.pid
             ),
-            _ => format!("the process exited while it was read ({error})"),
+            _ => "the process exited while it was read".into(),
         };
         for field in ["headroom", "descriptors", "growth"] {
             self.unmeasured.insert(field, why.clone());

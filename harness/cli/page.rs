@@ -51,9 +51,9 @@ impl Page {
         }
     }
 
-    /// A command to copy, on a line of its own.
-    pub fn command(&mut self, command: &str) {
-        let _ = writeln!(self.0, "      {}", clean(command).cyan());
+    /// A command to copy, on a line of its own after this many spaces.
+    pub fn command(&mut self, indent: usize, command: &str) {
+        let _ = writeln!(self.0, "{:indent$}{}", "", clean(command).cyan());
     }
 
     /// Rows under headings. The last column takes what is left; numbers are aligned to the right.

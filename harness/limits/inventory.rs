@@ -1,9 +1,10 @@
 //! The descriptors of a live process, each named: number, kind, and what it refers to. Read from `/proc/PID/fd`, `fdinfo` and
-//! the socket tables of the process's own network namespace. Reads only: no descriptor of the process is ever opened or used.
+//! the socket tables of the process's own network namespace (by netlink where that is the caller's too). Reads only: no descriptor of the process is ever opened or used.
 //!
 //! A process changes while it is read: a descriptor closed meanwhile is left out, a socket whose table entry has gone is
 //! named by its protocol.
 
+pub mod diag;
 pub mod sockets;
 
 use crate::event::Descriptor;

@@ -1,11 +1,10 @@
 //! Limits, ports and queues: what the kernel's own numbers allow. Reads only.
 
 use super::{Check, State, sysctl, sysctl_text};
+use crate::limits::inventory::{diag, sockets::State as Tcp};
 use crate::limits::{budget, raise};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
 use std::io;
 use std::net::TcpListener;
-use std::time::Duration;
 
 /// Enough for every bundled scenario and a million clients in shards of this size.
 const HARD_WANTED: u64 = 65536;
@@ -145,51 +144,11 @@ fn sock_diag() -> Check {
     }
 }
 
-/// Whether a dump of TCP listeners (sock_diag(7)) shows one that this process has just made.
-///
-/// Netlink's numbers are of linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h.
+/// Whether a dump of TCP sockets (sock_diag(7)) shows a listener that this process has just made.
 fn listener_by_netlink() -> io::Result<bool> {
-    const SOCK_DIAG_BY_FAMILY: u16 = 20;
-    const NLM_F_REQUEST_DUMP: u16 = 0x301;
-    const NLMSG_ERROR: u16 = 2;
-    const NLMSG_DONE: u16 = 3;
-    // Bytes of nlmsghdr, and of it with inet_diag_req_v2.
-    const HEADER: usize = 16;
-    const REQUEST: usize = 72;
-    // Where inet_diag_msg has the local port, in network order.
-    const PORT: usize = HEADER + 4;
-    const LISTEN: u32 = 1 << 10;
-
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port().to_be_bytes();
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(2)))?;
-    let mut request = [0u8; REQUEST];
-    request[0..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
-    request[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    request[6..8].copy_from_slice(&NLM_F_REQUEST_DUMP.to_ne_bytes());
-    request[HEADER] = AddressFamily::INET.as_raw() as u8;
-    request[HEADER + 1] = 6; // IPPROTO_TCP
-    request[HEADER + 4..HEADER + 8].copy_from_slice(&LISTEN.to_ne_bytes());
-    rustix::net::send(&socket, &request, SendFlags::empty())?;
-
+    let address = listener.local_addr()?;
     let mut found = false;
-    let mut buffer = vec![0u8; 32768];
-    loop {
-        let (_, length) = rustix::net::recv(&socket, &mut buffer[..], RecvFlags::empty())?;
-        let mut rest = &buffer[..length];
-        while rest.len() >= HEADER {
-            let length = u32::from_ne_bytes(rest[..4].try_into().expect("four bytes")) as usize;
-            match u16::from_ne_bytes([rest[4], rest[5]]) {
-                NLMSG_DONE => return Ok(found),
-                NLMSG_ERROR => {
-                    let errno = rest.get(HEADER..HEADER + 4).map_or(0, |code| -i32::from_ne_bytes(code.try_into().expect("four bytes")));
-                    return Err(io::Error::from_raw_os_error(errno));
-                }
-                _ => found |= rest.get(PORT..PORT + 2) == Some(&port),
-            }
-            // Messages are aligned to four bytes (NLMSG_ALIGN).
-            rest = rest.get(length.max(HEADER).next_multiple_of(4)..).unwrap_or_default();
-        }
-    }
+    diag::tcp(|entry| found |= entry.state == Tcp::LISTEN && entry.local == address)?;
+    Ok(found)
 }

@@ -96,8 +96,8 @@ fn until_ended(pid: i32, pidfd: &OwnedFd, interrupted: &UnixStream, duration: Du
     let mut points = Vec::new();
     let mut due = start;
     let ended = loop {
-        // A failure here is an exit (or an exec of a set-user-id program): the next poll tells, or nothing more can be counted.
-        let Ok(count) = sys::proc::descriptors(pid) else { break Ended::Exited };
+        // A failure is an exit, or an exec of a set-user-id program: nothing more can be counted. A zombie counts as zero.
+        let Some(count) = sys::proc::descriptors(pid).ok().filter(|_| !exited(pidfd)) else { break Ended::Exited };
         points.push((start.elapsed().as_secs_f64(), count));
         if start.elapsed() >= duration {
             break Ended::TimeUp;
@@ -108,6 +108,12 @@ fn until_ended(pid: i32, pidfd: &OwnedFd, interrupted: &UnixStream, duration: Du
         }
     };
     Ok(Samples { points, ended, watched_s: start.elapsed().as_secs_f64() })
+}
+
+/// Whether the process has exited, collected by its parent or not.
+pub fn exited(pidfd: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// Waits until then, the process's exit or Ctrl-C, whichever is first.

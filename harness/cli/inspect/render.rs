@@ -208,8 +208,8 @@ fn for_good(page: &mut Page, report: &Report) {
 fn raise_now(page: &mut Page, report: &Report) {
     page.heading("To raise it now (not run)");
     for raise in &report.raise_now {
-        page.command(&raise.command);
-        page.text(&format!("  {}", raise.needs));
+        page.command(4, &raise.command);
+        page.item("", 2, Style::new(), &raise.needs);
     }
     if report.raise_now.is_empty() {
         page.text("The soft limit is already the most that fs.nr_open allows: raise that first (`sudo sysctl -w fs.nr_open=…`).");

@@ -1,5 +1,7 @@
-//! Sockets by inode, from `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}`: the tables of that process's network namespace. Reads only.
+//! Sockets by inode, from the tables of the process's network namespace: netlink for TCP where that namespace is the caller's
+//! too, `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}` for everything else. Reads only.
 
+use super::diag::{self, Entry};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,11 +25,16 @@ pub enum State {
 }
 
 impl State {
-    fn parse(hex: &str) -> Option<State> {
+    /// By the kernel's number, from 1.
+    pub fn from_number(number: u8) -> Option<State> {
         use State::*;
         let order =
             [ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, NEW_SYN_RECV];
-        order.get(usize::from_str_radix(hex, 16).ok()?.checked_sub(1)?).copied()
+        order.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
+    fn parse(hex: &str) -> Option<State> {
+        State::from_number(u8::from_str_radix(hex, 16).ok()?)
     }
 }
 
@@ -80,8 +87,11 @@ impl Sockets {
         }
         let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         let mut listening = HashSet::new();
-        for name in ["tcp", "tcp6"] {
-            sockets.tcp(&table(name), inodes, &mut listening);
+        // Netlink answers for the caller's own network namespace only.
+        if !(same_network(pid) && diag::tcp(|entry| sockets.add(entry, inodes, &mut listening)).is_ok()) {
+            for name in ["tcp", "tcp6"] {
+                table(name).lines().skip(1).filter_map(tcp_line).for_each(|entry| sockets.add(entry, inodes, &mut listening));
+            }
         }
         for tcp in sockets.tcp.values_mut() {
             tcp.accepted = listening.contains(&tcp.local.port());
@@ -105,24 +115,15 @@ impl Sockets {
         udp.or_else(|| self.unix.get(&inode).map(|detail| ("unix", detail.clone(), None)))
     }
 
-    fn tcp(&mut self, table: &str, inodes: &HashSet<u64>, listening: &mut HashSet<u16>) {
-        for line in table.lines().skip(1) {
-            let mut words = line.split_ascii_whitespace().skip(1);
-            let (Some(local), Some(peer), Some(state), Some(queues)) = (words.next(), words.next(), words.next(), words.next()) else {
-                continue;
-            };
-            let Some(state) = State::parse(state) else { continue };
-            match state {
-                State::LISTEN => listening.extend(address(local).map(|address| address.port())),
-                State::TIME_WAIT => {
-                    address(local).into_iter().for_each(|local| *self.time_wait.entry(local.port()).or_default() += 1);
-                    continue;
-                }
-                _ => (),
-            }
-            let Some(inode) = words.nth(4).and_then(|inode| inode.parse().ok()).filter(|inode| inodes.contains(inode)) else { continue };
-            let (Some(local), Some(peer)) = (address(local), address(peer)) else { continue };
-            let receive_queue = queues.split_once(':').and_then(|(_, receive)| u64::from_str_radix(receive, 16).ok()).unwrap_or(0);
+    /// Takes in one socket of the namespace: keeps those asked for, counts those in TIME_WAIT, notes the ports that are listened on.
+    fn add(&mut self, entry: Entry, inodes: &HashSet<u64>, listening: &mut HashSet<u16>) {
+        let Entry { local, peer, state, receive_queue, inode } = entry;
+        match state {
+            State::LISTEN => _ = listening.insert(local.port()),
+            State::TIME_WAIT => *self.time_wait.entry(local.port()).or_default() += 1,
+            _ => (),
+        }
+        if inodes.contains(&inode) {
             self.tcp.insert(inode, Tcp { local, peer, state, accepted: false, receive_queue });
         }
     }
@@ -161,6 +162,20 @@ impl Sockets {
             self.unix.insert(inode, format!("{path} {kind} {state}"));
         }
     }
+}
+
+/// Whether the process is in the caller's network namespace.
+fn same_network(pid: i32) -> bool {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    namespace("self").is_some_and(|own| namespace(&pid.to_string()) == Some(own))
+}
+
+/// One line of `/proc/net/tcp` or `tcp6`: number, addresses, state, queues, timer, retransmits, user, timeout, inode.
+fn tcp_line(line: &str) -> Option<Entry> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let (local, peer, state, queues) = (address(words.next()?)?, address(words.next()?)?, State::parse(words.next()?)?, words.next()?);
+    let receive_queue = u64::from_str_radix(queues.split_once(':')?.1, 16).ok()?;
+    Some(Entry { local, peer, state, receive_queue, inode: words.nth(4)?.parse().ok()? })
 }
 
 /// An address as /proc/net prints it: the address's 32-bit words in hexadecimal as this machine holds them, a colon, the port.
@@ -207,7 +222,8 @@ mod tests {
              3: 0100007F:9000 0100007F:0051 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0000000000000000 20 0 0 10 -1\n";
         let mut sockets = Sockets::default();
         let mut listening = HashSet::new();
-        sockets.tcp(table, &HashSet::from([11, 12, 13]), &mut listening);
+        let inodes = HashSet::from([11, 12, 13]);
+        table.lines().skip(1).filter_map(tcp_line).for_each(|entry| sockets.add(entry, &inodes, &mut listening));
         assert_eq!(listening, HashSet::from([80]));
         for tcp in sockets.tcp.values_mut() {
             tcp.accepted = listening.contains(&tcp.local.port());
