@@ -1,1 +1,3 @@
+//! One integration binary, a file by subject.
 
+mod measure;
