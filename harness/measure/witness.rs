@@ -81,11 +81,11 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         }
     }
     let failing = f.first.map(|first| first.pid);
-    let own = run.timeline.events.iter().filter_map(|e| match e.is {
+    let mut own = run.timeline.events.iter().filter_map(|e| match e.is {
         What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
         _ => None,
     });
-    if let Some((_, count)) = own.filter(|(pid, _)| failing == Some(*pid)).next_back()
+    if let Some((_, count)) = own.rfind(|(pid, _)| failing == Some(*pid))
         && let Some(accepted) = accepted
     {
         compared += 1;

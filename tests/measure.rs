@@ -1,0 +1,376 @@
+//! Recorded runs, measured again. The expected numbers were counted by hand in the logs of `tests/data`: eight descriptors
+//! at rest under a limit of 16 leave room for eight connections, numbered 8 to 15.
+
+use lastfd::cli::{Exit, replay};
+use lastfd::event::{self, Call, Change, Client, Event, Log, Outcome as Got, Phase, What};
+use lastfd::judge::{self, Outcome};
+use lastfd::measure::{self, Kind, Measured, Policy};
+use lastfd::report::{self, Report};
+use lastfd::scenario::Plan;
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl")
+}
+
+fn recorded(name: &str) -> (Plan, Log) {
+    let log = event::read(&path(name)).expect("a log of tests/data");
+    let What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
+    (serde_json::from_value(plan.clone()).expect("the plan in the header"), log)
+}
+
+fn measured(name: &str) -> Measured {
+    let (plan, log) = recorded(name);
+    measure::measure(&plan, &log)
+}
+
+fn report(name: &str) -> Report {
+    let (plan, log) = recorded(name);
+    replay::again(&plan, &log)
+}
+
+fn near(observed: Option<f64>, expected: f64) -> bool {
+    observed.is_some_and(|o| (o - expected).abs() <= 1e-6 * expected.abs().max(1.0))
+}
+
+#[test]
+fn every_recorded_run_comes_to_the_verdict_its_scenario_asks_for() {
+    let expected = [
+        ("spin", Outcome::Met),
+        ("backoff", Outcome::Met),
+        ("fixed-delay", Outcome::Met),
+        ("exits", Outcome::Met),
+        ("own-limit", Outcome::Met),
+        ("threads", Outcome::Met),
+        ("workers", Outcome::Met),
+        ("worker-restarts", Outcome::Met),
+        ("sheds", Outcome::Met),
+        ("not-reached", Outcome::Met),
+        ("dead", Outcome::NotMet),
+        ("leak", Outcome::NotMet),
+        ("died", Outcome::NotMet),
+        ("early", Outcome::NotMet),
+        ("conflict", Outcome::Inconclusive),
+        ("generator", Outcome::Inconclusive),
+        ("truncated", Outcome::Inconclusive),
+    ];
+    let recorded = std::fs::read_dir(path("").parent().unwrap())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "jsonl"));
+    assert_eq!(recorded.count(), expected.len(), "a log of tests/data is not listed here");
+    for (name, outcome) in expected {
+        let report = report(name);
+        assert_eq!(report.verdict, outcome, "{name}: {:#?}\n{:#?}", report.reasons, report.ceiling);
+    }
+}
+
+#[test]
+fn a_spinning_server_fails_once_with_nobody_waiting_and_then_without_pause() {
+    let m = measured("spin");
+    let first = m.ceiling.first_failure.as_ref().unwrap();
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max, m.ceiling.kind), (Some(8), Some(8), Some(Kind::Emfile)));
+    assert_eq!((m.ceiling.connected, m.ceiling.served, m.ceiling.descriptors), (Some(12), Some(8), Some(16)));
+    assert_eq!((first.call, first.errno.as_str(), first.accepted_before, first.waiting_clients), (Call::Accept4, "EMFILE", 8, 0));
+    assert!(near(Some(first.at_s), 0.040) && near(m.timings.to_first_failure_s, 0.039) && near(m.timings.launch_s, 0.010));
+    let unserved = m.ceiling.first_unserved.unwrap();
+    assert!(near(Some(unserved.at_s), 0.041) && unserved.outcome == Got::Waits);
+    assert_eq!(m.saturation.policy, Some(Policy::Spin));
+    assert!(near(m.saturation.failures_per_s, 10_000.0), "{:?}: 10000 from 0.040 to 1.040 s", m.saturation.failures_per_s);
+    assert!(near(m.saturation.cpu_percent, 90.0) && near(m.saturation.log_bytes_per_s, 5_000_000.0));
+    assert_eq!((m.saturation.new_client, m.saturation.held_closed_by_server), (Some(Got::Waits), Some(0)));
+    let queue = m.saturation.accept_queue.unwrap();
+    assert_eq!((queue.length, queue.capacity, m.saturation.listen_overflows), (4, Some(129), Some(0)));
+    assert_eq!((m.saturation.retry_gaps_s.len(), m.saturation.log_sample.len()), (20, 1));
+}
+
+#[test]
+fn recovery_is_timed_from_the_first_client_that_leaves() {
+    let r = measured("spin").recovery;
+    assert_eq!((r.released, r.waiters, r.waiters_served, r.leaked, r.recovered), (Some(4), Some(4), Some(4), Some(0), Some(true)));
+    assert!(near(r.first_served_s, 0.0025) && near(r.queue_drained_s, 0.010) && near(r.new_client_served_s, 0.012), "{r:?}");
+}
+
+#[test]
+fn the_link_that_set_the_limit_is_the_first_from_which_the_value_stays() {
+    let m = measured("workers");
+    let set_by = m.limits.set_by.unwrap();
+    assert_eq!((set_by.pid, set_by.inherited, m.limits.effective.unwrap().soft), (100, false, 16));
+    assert_eq!(measured("spin").limits.set_by.unwrap().pid, 100);
+}
+
+#[test]
+fn delays_are_told_apart_by_their_gaps() {
+    let backoff = measured("backoff");
+    assert_eq!(backoff.saturation.policy, Some(Policy::Backoff), "{:?}", backoff.saturation);
+    assert!(near(Some(backoff.saturation.retry_gaps_s[3]), 0.0401));
+    assert_eq!(backoff.ceiling.first_failure.unwrap().waiting_clients, 2, "those of 41 and 42 ms");
+    let fixed = measured("fixed-delay");
+    assert_eq!(fixed.saturation.policy, Some(Policy::FixedDelay));
+    assert_eq!(fixed.saturation.retry_gaps_s.len(), 3, "two threads that fail together count once");
+}
+
+#[test]
+fn connections_that_the_server_dismisses_do_not_count() {
+    let m = measured("own-limit");
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max, m.ceiling.served, m.ceiling.connected), (Some(5), Some(5), Some(5), Some(12)));
+    assert_eq!(m.ceiling.kind, Some(Kind::OwnLimit));
+    let sheds = measured("sheds");
+    assert_eq!((sheds.ceiling.accepted, sheds.ceiling.accepted_max), (Some(8), Some(8)));
+}
+
+#[test]
+fn numbers_reserved_by_blocked_threads_are_explained_and_no_conflict() {
+    let m = measured("threads");
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(11), Some(14)));
+    assert_eq!(m.witnesses.iter().map(|w| w.ceiling).collect::<Vec<_>>(), [Some(11), Some(10), Some(11)]);
+    assert_eq!(m.agreement, Some(true));
+    assert!(m.agreement_note.unwrap().contains("blocked in accept"));
+    assert!(m.unmeasured.contains_key("ceiling.served"), "tcp asks nothing");
+}
+
+#[test]
+fn each_worker_has_a_ceiling_and_the_first_to_fail_gives_the_runs() {
+    let m = measured("workers");
+    let table: Vec<_> = m.ceiling.per_process.iter().map(|p| (p.pid, p.accepted)).collect();
+    assert_eq!(table, [(101, 8), (102, 8)]);
+    let first = m.ceiling.first_failure.unwrap();
+    assert_eq!((first.pid, m.ceiling.accepted, first.waiting_clients), (101, Some(8), 0), "15 connected, 8 + 7 accepted");
+    assert_eq!(m.saturation.policy, Some(Policy::FixedDelay), "of the process that failed first");
+}
+
+#[test]
+fn an_observer_that_sees_no_accept_gives_no_number() {
+    let m = measured("conflict");
+    assert_eq!((m.ceiling.accepted, m.ceiling.kind, m.saturation.policy), (None, None, None));
+    assert!(m.inconclusive.iter().any(|r| r.contains("disagree")));
+    assert!(m.unmeasured.contains_key("ceiling.accepted"));
+}
+
+#[test]
+fn a_generator_that_runs_out_is_never_the_subjects_ceiling() {
+    let m = measured("generator");
+    assert_eq!((m.ceiling.kind, m.ceiling.reached), (Some(Kind::Generator), Some(false)));
+    assert!(m.inconclusive[0].contains("errno 24"));
+}
+
+#[test]
+fn a_client_accepted_just_after_the_ramp_is_no_limit_of_the_servers_own() {
+    let m = measured("not-reached");
+    assert_eq!((m.ceiling.kind, m.ceiling.accepted, m.ceiling.reached), (Some(Kind::NotReached), Some(12), Some(false)));
+}
+
+#[test]
+fn exits_are_told_from_restarts_and_from_deaths_without_a_failed_call() {
+    assert_eq!(measured("exits").saturation.policy, Some(Policy::Exits));
+    assert_eq!(measured("worker-restarts").saturation.policy, Some(Policy::WorkerRestarts));
+    let died = measured("died");
+    assert_eq!((died.ceiling.kind, died.ceiling.accepted), (Some(Kind::Exited), Some(5)));
+}
+
+#[test]
+fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
+    let (plan, log) = recorded("dead");
+    assert_eq!(measure::measure(&plan, &log).saturation.policy, Some(Policy::AcceptLoopDead));
+    let mut events = log.events;
+    events.push(Event { at: 1_301_500_000, is: What::Call { pid: 100, name: Call::Accept4, ret: 8 } });
+    assert_eq!(measure::measure(&plan, &Log::new(events)).saturation.policy, Some(Policy::Unclear));
+}
+
+#[test]
+fn what_stays_open_after_all_left_is_a_leak() {
+    assert_eq!(measured("leak").recovery.leaked, Some(3));
+    let reasons = report("leak").reasons;
+    assert_eq!(reasons.len(), 1);
+    assert_eq!((reasons[0].expectation.as_str(), reasons[0].observed.as_str()), ("leaked", "3"));
+}
+
+#[test]
+fn a_failure_before_the_first_client_is_shown_with_its_reason() {
+    let first = measured("early").ceiling.first_failure.unwrap();
+    assert_eq!((first.call, first.accepted_before), (Call::Openat, 0));
+    assert!(first.reason.is_some());
+}
+
+#[test]
+fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
+    let (plan, log) = recorded("spin");
+    let mut events = log.events;
+    events.push(Event { at: 39_000_000, is: What::Lost { samples: 2 } });
+    let confirmed = measure::measure(&plan, &Log::new(events.clone()));
+    assert_eq!(confirmed.ceiling.accepted, Some(8), "/proc counts 16 − 8");
+    events.retain(|e| e.is != What::Call { pid: 100, name: Call::Accept4, ret: 10 } || e.at > 100_000_000);
+    let doubtful = measure::measure(&plan, &Log::new(events));
+    assert_eq!(doubtful.ceiling.accepted, None);
+}
+
+#[test]
+fn a_log_that_was_cut_is_inconclusive_and_a_foreign_file_is_refused() {
+    let report = report("truncated");
+    assert!(report.reasons.iter().any(|r| r.observed == "log ends in mid-run"));
+    assert_eq!(report.ceiling.accepted, Some(8), "what was seen before is still shown");
+    let dir = tempfile::tempdir().unwrap();
+    for text in ["", "not a log\n", "{\"at\":0,\"is\":\"end\"}\n", "{\"at\":0,\"is\":{\"hea"] {
+        let file = dir.path().join("events.jsonl");
+        std::fs::write(&file, text).unwrap();
+        let failure = replay::run(replay::Args { events: file, json: None }).expect_err(text);
+        assert_eq!(failure.exit, Exit::Invalid, "{text:?}: {}", failure.message);
+    }
+}
+
+#[test]
+fn replay_writes_the_report_and_exits_by_its_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("report.json");
+    for (name, exit) in [("spin", Exit::Met), ("leak", Exit::NotMet), ("truncated", Exit::Inconclusive)] {
+        assert_eq!(replay::run(replay::Args { events: path(name), json: Some(json.clone()) }).unwrap(), exit);
+        let read = report::json::read(&std::fs::read_to_string(&json).unwrap()).unwrap();
+        assert_eq!(read, [report(name)], "what is written is what is read");
+    }
+}
+
+#[test]
+fn terminal_reports_tell_the_story_in_a_hundred_columns() {
+    for name in ["spin", "own-limit", "threads", "workers", "conflict", "generator", "leak", "not-reached", "died", "truncated"] {
+        let text = report::terminal::render(&[report(name)], false, 100);
+        assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+        assert!(!text.contains('\u{1b}'));
+        insta::assert_snapshot!(name, text);
+    }
+    assert!(report::terminal::render(&[report("spin")], true, 100).contains('\u{1b}'));
+    let narrow = report::terminal::render(&[report("spin")], false, 60);
+    assert!(narrow.lines().all(|l| l.chars().count() <= 60), "{narrow}");
+}
+
+#[test]
+fn junit_and_markdown_have_one_entry_a_run() {
+    let mut reports = vec![report("spin"), report("leak"), report("generator")];
+    let (plan, _) = recorded("spin");
+    reports.push(Report::skipped(&plan, judge::Verdict::skipped("supervisord", "not installed")));
+    let junit = report::junit::render(&reports);
+    for (tag, count) in [("<testcase", 4), ("<failure", 1), ("<error", 1), ("<skipped", 1)] {
+        assert_eq!(junit.matches(tag).count(), count, "{tag} in {junit}");
+    }
+    let markdown = report::markdown::render(&reports);
+    assert_eq!(markdown.lines().filter(|l| l.starts_with('|')).count(), 2 + 4);
+}
+
+/// Every null of an object, outside lists, has its own or its parent's reason.
+fn nulls_without_reason(value: &serde_json::Value, path: &str, known: &serde_json::Value, missing: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Null if known.get(path).is_none() => missing.push(path.to_owned()),
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields.iter().filter(|(name, _)| *name != "unmeasured") {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                nulls_without_reason(field, &path, known, missing);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unexplained(report: &Report) -> Vec<String> {
+    let value = serde_json::to_value(report).unwrap();
+    let mut missing = Vec::new();
+    nulls_without_reason(&value, "", &value["unmeasured"], &mut missing);
+    missing
+}
+
+fn anything() -> impl Strategy<Value = What> {
+    let pid = 100..104i32;
+    let call = prop::sample::select(vec![Call::Accept4, Call::Accept, Call::Openat, Call::Socket, Call::Pipe2, Call::Dup2]);
+    let ret = prop_oneof![Just(-24i64), Just(-23), Just(-11), 3..20i64, Just(i64::MAX)];
+    let phases = [
+        Phase::Launch,
+        Phase::Baseline,
+        Phase::Ramp,
+        Phase::Saturate,
+        Phase::Probe,
+        Phase::ReleaseSome,
+        Phase::ReleaseAll,
+        Phase::Settle,
+        Phase::Stop,
+    ];
+    let states = vec![
+        Client::Connected,
+        Client::Served,
+        Client::Closed,
+        Client::Refused,
+        Client::TimedOut,
+        Client::ErrorReply("x".into()),
+        Client::Local(24),
+        Client::Released,
+    ];
+    let outcomes = vec![Got::Served, Got::Waits, Got::TimesOut, Got::Refused, Got::Closed, Got::ErrorReply];
+    let labels = vec!["saturated", "after-some", "after-all", "held"];
+    prop_oneof![
+        4 => prop::sample::select(phases.to_vec()).prop_map(What::Phase),
+        8 => (pid.clone(), call, ret).prop_map(|(pid, name, ret)| What::Call { pid, name, ret }),
+        4 => (pid.clone(), 3..20i32).prop_map(|(pid, fd)| What::Close { pid, fd }),
+        8 => (0..12u32, prop::sample::select(states)).prop_map(|(id, state)| What::Client { workload: "flood".into(), id, state }),
+        4 => (pid.clone(), 0..40u64, prop::option::of(0..9u32), prop::num::f64::ANY, any::<u64>())
+            .prop_map(|(pid, descriptors, queue, cpu_s, log_bytes)| What::Sample { pid, descriptors, queue, cpu_s, log_bytes }),
+        2 => (prop::sample::select(labels), prop::sample::select(outcomes), prop::option::of(prop::num::f64::ANY)).prop_map(
+            |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "\u{1b}[2J".into(), connect_s: s, answer_s: s }
+        ),
+        1 => any::<u64>().prop_map(|total| What::Failures { name: Call::Accept4, total }),
+        1 => any::<u64>().prop_map(|samples| What::Lost { samples }),
+        1 => Just(What::SamplingStopped),
+        1 => any::<u32>().prop_map(|clients| What::Released { clients }),
+        1 => pid.clone().prop_map(|pid| What::Process { pid, parent: 100, change: Change::Exit }),
+        1 => pid.clone().prop_map(|pid| What::Process { pid, parent: 100, change: Change::Fork }),
+        1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n, total: n }),
+        1 => (pid.clone(), 0..20u64).prop_map(|(pid, n)| What::Baseline { pid, descriptors: n, counted: n, inventory: vec![], settled: true }),
+        1 => (pid, any::<u64>(), prop::num::f64::ANY).prop_map(|(pid, ceiling, d)| What::Prediction {
+            pid,
+            ceiling,
+            formula: "soft - baseline".into(),
+            descriptors_per_connection: d,
+            calibrated_with: 8
+        }),
+        1 => Just(What::Observer { name: "ptrace".into(), exact: true, cost: "80 µs".into() }),
+        1 => Just(What::End),
+    ]
+}
+
+/// A spreading or a dense scatter of events: many simultaneous ones.
+fn scatter() -> impl Strategy<Value = Vec<Event>> {
+    let at = prop_oneof![0..40u64, (0..40u64).prop_map(|t| t * 50_000_000), any::<u64>()];
+    prop::collection::vec((at, anything()).prop_map(|(at, is)| Event { at, is }), 0..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_log_makes_measuring_panic_and_no_null_is_without_reason(events in scatter(), on_a_real_run in any::<bool>()) {
+        let (plan, log) = recorded("spin");
+        let mut all = if on_a_real_run { log.events } else { Vec::new() };
+        all.extend(events);
+        let report = replay::again(&plan, &Log::new(all));
+        prop_assert_eq!(unexplained(&report), Vec::<String>::new());
+        let json = report::json::render(std::slice::from_ref(&report));
+        prop_assert_eq!(&report::json::read(&json).unwrap()[0].ceiling, &report.ceiling);
+        let text = report::terminal::render(std::slice::from_ref(&report), false, 80);
+        prop_assert!(text.lines().all(|l| l.chars().count() <= 80) && !text.contains('\u{1b}'), "{}", text);
+        report::junit::render(std::slice::from_ref(&report));
+        report::markdown::render(&[report]);
+    }
+
+    #[test]
+    fn the_order_in_which_simultaneous_events_were_reported_changes_nothing(events in scatter(), seed in any::<u64>()) {
+        let (plan, log) = recorded("spin");
+        let mut all = log.events;
+        all.extend(events);
+        let straight = measure::measure(&plan, &Log::new(all.clone()));
+        // A shuffle, then the log's own stable sort: only simultaneous events change places.
+        let mut state = seed | 1;
+        for i in (1..all.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            all.swap(i, (state >> 33) as usize % (i + 1));
+        }
+        let shuffled = measure::measure(&plan, &Log::new(all));
+        prop_assert_eq!(straight.ceiling, shuffled.ceiling);
+        prop_assert_eq!(straight.saturation.policy, shuffled.saturation.policy);
+    }
+}
