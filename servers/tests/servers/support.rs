@@ -92,8 +92,13 @@ impl Server {
 
     /// Connects clients one after the other, each accepted before the next, until the table is full.
     pub fn fill(&self) -> Vec<TcpStream> {
+        self.fill_to(self.limit)
+    }
+
+    /// The same, until this many descriptors are open.
+    pub fn fill_to(&self, descriptors: u32) -> Vec<TcpStream> {
         let rest = self.listed();
-        (rest + 1..=self.limit)
+        (rest + 1..=descriptors)
             .map(|descriptors| {
                 let client = self.connect();
                 eventually(&format!("{descriptors} descriptors are open"), || self.listed() == descriptors);
