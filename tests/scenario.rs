@@ -160,7 +160,7 @@ fn a_scenario_expands_into_itself_and_its_variants() {
     assert_eq!((server.limits, server.port), (Limits { soft: 256, hard: 4096 }, Some(9001)));
     assert_eq!((server.ready_within_s, server.grace_s, server.env["MODE"].as_str()), (0.5, 60.0, "push"));
     let flood = &base.workloads["flood"];
-    assert_eq!((flood.kind, flood.to.as_str(), flood.clients, flood.port), (Dialogue::Websocket, "server", Some(1500), Some(9002)));
+    assert_eq!((flood.kind, flood.to.as_str(), flood.clients, flood.port), (Some(Dialogue::Websocket), "server", Some(1500), Some(9002)));
     assert_eq!((flood.path.as_str(), flood.burst), ("/ws", true));
     assert_eq!(base.expect.limits, ExpectLimits { soft: Some(1024), hard: Some(4096) });
     assert_eq!((base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s), (Some(12), Some(0), Some(1.0)));
