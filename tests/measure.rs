@@ -1,7 +1,7 @@
 //! Recorded runs, measured again. The expected numbers were counted by hand in the logs of `tests/data`: eight descriptors
 //! at rest under a limit of 16 leave room for eight connections, numbered 8 to 15.
 
-use lastfd::cli::{Exit, replay};
+use crate::support::lastfd;
 use lastfd::event::{self, Call, Change, Client, Event, Log, Outcome as Got, Phase, What};
 use lastfd::judge::{self, Outcome};
 use lastfd::measure::{self, Kind, Measured, Policy};
@@ -55,9 +55,9 @@ fn every_recorded_run_comes_to_the_verdict_its_scenario_asks_for() {
         ("generator", Outcome::Inconclusive),
         ("truncated", Outcome::Inconclusive),
     ];
-    let recorded = std::fs::read_dir(path("").parent().unwrap())
-        .unwrap()
-        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "jsonl"));
+    let data = path("spin");
+    let recorded =
+        std::fs::read_dir(data.parent().unwrap()).unwrap().filter(|e| e.as_ref().unwrap().path().extension() == data.extension());
     assert_eq!(recorded.count(), expected.len(), "a log of tests/data is not listed here");
     for (name, outcome) in expected {
         let report = report(name);
@@ -213,8 +213,8 @@ fn a_log_that_was_cut_is_inconclusive_and_a_foreign_file_is_refused() {
     for text in ["", "not a log\n", "{\"at\":0,\"is\":\"end\"}\n", "{\"at\":0,\"is\":{\"hea"] {
         let file = dir.path().join("events.jsonl");
         std::fs::write(&file, text).unwrap();
-        let failure = replay::run(replay::Args { events: file, json: None }).expect_err(text);
-        assert_eq!(failure.exit, Exit::Invalid, "{text:?}: {}", failure.message);
+        let called = lastfd(&["replay", file.to_str().unwrap()]);
+        assert_eq!(called.code, Some(3), "{text:?}: {called:?}");
     }
 }
 
@@ -222,8 +222,9 @@ fn a_log_that_was_cut_is_inconclusive_and_a_foreign_file_is_refused() {
 fn replay_writes_the_report_and_exits_by_its_verdict() {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("report.json");
-    for (name, exit) in [("spin", Exit::Met), ("leak", Exit::NotMet), ("truncated", Exit::Inconclusive)] {
-        assert_eq!(replay::run(replay::Args { events: path(name), json: Some(json.clone()) }).unwrap(), exit);
+    for (name, exit) in [("spin", 0), ("leak", 1), ("truncated", 5)] {
+        let called = lastfd(&["replay", path(name).to_str().unwrap(), "--json", json.to_str().unwrap()]);
+        assert_eq!(called.code, Some(exit), "{called:?}");
         let read = report::json::read(&std::fs::read_to_string(&json).unwrap()).unwrap();
         assert_eq!(read, [report(name)], "what is written is what is read");
     }
@@ -253,6 +254,38 @@ fn junit_and_markdown_have_one_entry_a_run() {
     }
     let markdown = report::markdown::render(&reports);
     assert_eq!(markdown.lines().filter(|l| l.starts_with('|')).count(), 2 + 4);
+}
+
+#[test]
+fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
+    let (mut plan, log) = recorded("spin");
+    plan.workloads.clear();
+    plan.expect = Default::default();
+    plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Exactly(4));
+    plan.expect.first_failure = Some(lastfd::scenario::FirstFailure { call: Call::Socket, errno: "EMFILE".into() });
+    let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= 30_000_000).collect();
+    let calls = [9, 10, 11, 12, -24, -24].iter().enumerate();
+    events.extend(
+        calls.map(|(i, ret)| Event { at: 31_000_000 + i as u64 * 1000, is: What::Call { pid: 100, name: Call::Socket, ret: *ret } }),
+    );
+    events.push(Event { at: 50_000_000, is: What::OwnCount { pid: 100, before_first_emfile: 4, total: 4 } });
+    events.push(Event { at: 60_000_000, is: What::End });
+    let report = replay::again(&plan, &Log::new(events));
+    assert_eq!((report.verdict, report.ceiling.calls, report.ceiling.accepted), (Outcome::Met, Some(4), None), "{:?}", report.reasons);
+}
+
+#[test]
+fn ten_million_failures_are_totals_and_a_long_log_is_read_in_one_go() {
+    let (plan, log) = recorded("spin");
+    let mut events: Vec<Event> =
+        log.events.into_iter().filter(|e| !matches!(e.is, What::Failures { .. } | What::SamplingStopped)).collect();
+    let failure = |i: u64| Event { at: 46_000_001 + i * 2_000, is: What::Call { pid: 100, name: Call::Accept4, ret: -24 } };
+    events.extend((0..400_000).map(failure));
+    events.push(Event { at: 1_040_000_000, is: What::Failures { name: Call::Accept4, total: 10_000_000 } });
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!((m.ceiling.accepted, m.saturation.policy), (Some(8), Some(Policy::Spin)));
+    assert!(near(m.saturation.failures_per_s, 10_000_000.0), "{:?}", m.saturation.failures_per_s);
+    assert!(m.series.len() <= 200 && m.saturation.retry_gaps_s.len() == 20);
 }
 
 /// Every null of an object, outside lists, has its own or its parent's reason.
@@ -350,7 +383,8 @@ proptest! {
         let report = replay::again(&plan, &Log::new(all));
         prop_assert_eq!(unexplained(&report), Vec::<String>::new());
         let json = report::json::render(std::slice::from_ref(&report));
-        prop_assert_eq!(&report::json::read(&json).unwrap()[0].ceiling, &report.ceiling);
+        let read = report::json::read(&json).unwrap();
+        prop_assert_eq!((read[0].verdict, read[0].ceiling.accepted, &read[0].unmeasured), (report.verdict, report.ceiling.accepted, &report.unmeasured));
         let text = report::terminal::render(std::slice::from_ref(&report), false, 80);
         prop_assert!(text.lines().all(|l| l.chars().count() <= 80) && !text.contains('\u{1b}'), "{}", text);
         report::junit::render(std::slice::from_ref(&report));

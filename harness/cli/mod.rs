@@ -11,7 +11,7 @@ mod inspect;
 pub mod list;
 mod output;
 mod page;
-pub mod replay;
+mod replay;
 mod run;
 pub mod schema;
 mod serve;

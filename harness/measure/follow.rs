@@ -17,6 +17,9 @@ pub(super) struct Table {
     accepted: HashMap<i64, bool>,
     kept: u64,
     others: HashSet<i64>,
+    /// Numbers open at rest, and how many of them were closed since.
+    rest: HashSet<i64>,
+    rest_gone: u64,
     /// Made by calls that return no number: `pipe`, `socketpair`.
     unnumbered: u64,
     /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.
@@ -41,13 +44,19 @@ impl Table {
             self.kept -= u64::from(stays);
         }
         self.others.remove(&fd);
+        self.rest_gone += u64::from(self.rest.remove(&fd));
+    }
+
+    /// Descriptors more than at rest that are no connections.
+    fn others(&self) -> i64 {
+        self.others.len() as i64 + self.unnumbered as i64 - self.rest_gone as i64
     }
 
     fn empty(&mut self) {
         self.accepted.clear();
         self.others.clear();
-        self.kept = 0;
-        self.unnumbered = 0;
+        self.rest.clear();
+        (self.kept, self.unnumbered, self.rest_gone) = (0, 0, 0);
     }
 }
 
@@ -56,8 +65,8 @@ impl Table {
 pub(super) struct Both {
     pub descriptors: u64,
     pub held: u64,
-    /// Opened since rest by calls that accept nothing, and not closed.
-    pub others: u64,
+    /// Opened since rest by calls that accept nothing and not closed, less those of rest that were closed.
+    pub others: i64,
 }
 
 /// What the pass found.
@@ -132,16 +141,19 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         let Some(pid) = pid_of(&event.is).filter(|&pid| tree.counts(pid)) else { continue };
         let table = found.tables.entry(pid).or_default();
         let (held_here, kept_here) = (table.held(), table.kept);
-        match event.is {
-            What::Baseline { .. } if event.at < ramp => table.empty(),
-            What::Close { fd, .. } => table.forget(fd.into()),
+        match &event.is {
+            What::Baseline { inventory, .. } if event.at < ramp => {
+                table.empty();
+                table.rest.extend(inventory.iter().map(|d| i64::from(d.fd)));
+            }
+            What::Close { fd, .. } => table.forget((*fd).into()),
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {
                     table.exited.get_or_insert((event.at, held_here));
                 }
                 table.empty();
             }
-            What::Call { name, ret, .. } if ret >= 0 => {
+            &What::Call { name, ret, .. } if ret >= 0 => {
                 found.calls_seen = true;
                 if name.accepts() {
                     let stays = !dismissed.contains(&place);
@@ -159,7 +171,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     table.unnumbered += 2;
                 }
             }
-            What::Call { name, ret, .. } => {
+            &What::Call { name, ret, .. } => {
                 let Some(errno) = full(ret) else { continue };
                 let failed = Failed { pid, at: event.at, call: name, errno };
                 found.calls_seen = true;
@@ -181,9 +193,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     }
                 }
             }
-            What::Sample { descriptors, .. } => {
-                let others = table.others.len() as u64 + table.unnumbered;
-                let both = Both { descriptors, held: held_here, others };
+            &What::Sample { descriptors, .. } => {
+                let both = Both { descriptors, held: held_here, others: table.others() };
                 match found.first {
                     Some(first) if first.pid == pid && found.at_ceiling.is_none() => found.at_ceiling = Some(both),
                     None if event.at < watched && tree.main == Some(pid) => found.at_ceiling = Some(both),

@@ -2,6 +2,7 @@
 
 use super::policy::{Policy, Rhythm, batches, rhythm};
 use super::timeline::{milli, seconds};
+use super::tree::full;
 use super::{AcceptQueue, Kind, Measured, Probe, Run};
 use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
 use std::collections::HashMap;
@@ -38,8 +39,8 @@ fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window) -> Option<f6
             None => m.missing(field, "it is not known whether a call failed"),
         };
     };
-    let from = run.timeline.from(Phase::Saturate).clamp(first.at, window.until);
-    let until = super::ceiling::exited(run).map_or(window.until, |e| e.0.clamp(from, window.until));
+    let from = run.timeline.from(Phase::Saturate).max(first.at).min(window.until);
+    let until = super::ceiling::exited(run).map_or(window.until, |e| e.0.max(from).min(window.until));
     let mut totals: HashMap<Call, u64> = HashMap::new();
     let (mut sum, mut base, mut last) = (0u64, None, None);
     for event in &run.timeline.events {
@@ -66,7 +67,8 @@ fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window) -> Option<f6
     if stopped || until <= from {
         return m.missing(field, "the totals of failed calls were not read while the table was full");
     }
-    let sampled = run.followed.failures.iter().filter(|f| (from..until).contains(&f.0)).count();
+    let failed = |what: &What| matches!(what, What::Call { pid, ret, .. } if full(*ret).is_some() && run.tree.counts(*pid));
+    let sampled = run.timeline.between(from, until).iter().filter(|e| failed(&e.is)).count();
     Some(milli(sampled as f64 / seconds(until - from)))
 }
 
@@ -181,15 +183,15 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, window: &Window) -> (Policy, Str
     match rhythm {
         Rhythm::Spin => {
             let per_s = m.saturation.failures_per_s.unwrap_or(times.len() as f64);
-            (Policy::Spin, format!("{} failed {name} calls a second, without pause", per_s.round()))
+            (Policy::Spin, format!("{} failed {name} calls a second", per_s.round()))
         }
         Rhythm::Storm { bursts, size } => {
             (Policy::Storm, format!("{bursts} bursts of {} failures each, with pauses between", size.round()))
         }
-        Rhythm::Fixed { gap_s, gaps: 1 } => (Policy::FixedDelay, format!("tried again after {gap_s:.3} s, and had no time for a third")),
-        Rhythm::Fixed { gap_s, gaps } => (Policy::FixedDelay, format!("tries again every {gap_s:.3} s ({gaps} times)")),
+        Rhythm::Fixed { gap_s, gaps: 1 } => (Policy::FixedDelay, format!("{gap_s:.3} s, and the next was not awaited")),
+        Rhythm::Fixed { gap_s, gaps } => (Policy::FixedDelay, format!("{gap_s:.3} s, {gaps} times")),
         Rhythm::Grows { from_s, to_s, factor } => {
-            (Policy::Backoff, format!("tries again after {from_s:.3} s, then {factor:.1} times as long, up to {to_s:.3} s"))
+            (Policy::Backoff, format!("{from_s:.3} s at first, then {factor:.1} times as long each time, up to {to_s:.3} s"))
         }
         Rhythm::Once => once(run, waiting, seconds(until.saturating_sub(first.at))),
         Rhythm::Unclear => (Policy::Unclear, format!("{} failures whose gaps fit no pattern", times.len())),

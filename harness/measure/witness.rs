@@ -16,7 +16,7 @@ pub(super) fn blind(run: &Run<'_>, m: &Measured) -> Result<(), String> {
         return Ok(());
     }
     if let (Some(most), Some(rest)) = (f.at_most, m.baseline.descriptors) {
-        let unexplained = most.descriptors.saturating_sub(rest).saturating_sub(most.others);
+        let unexplained = most.descriptors.saturating_sub(rest).saturating_add_signed(-most.others.max(0));
         if unexplained >= 2 {
             return Err(format!(
                 "the witnesses disagree: the syscall observer saw no accept, and /proc counts {} descriptors where {rest} were at rest (accepts by io_uring, or an observer that is blind for this program)",
@@ -47,7 +47,7 @@ fn connections(both: Both, m: &Measured) -> Option<u64> {
     let growth = both.descriptors.saturating_sub(m.baseline.descriptors?);
     let each = m.prediction.descriptors_per_connection.filter(|d| m.prediction.calibrated_with.unwrap_or(0) > 0 && *d > 0.0);
     Some(match each {
-        _ if both.others > 0 => growth.saturating_sub(both.others),
+        _ if both.others != 0 => growth.saturating_add_signed(-both.others),
         Some(each) => (growth as f64 / each).floor() as u64,
         None => growth,
     })
@@ -123,8 +123,9 @@ fn explain(both: Both, counted: u64, m: &Measured) -> Result<Option<String>, Str
     let reserved = m.baseline.descriptors.unwrap_or(0).saturating_sub(m.baseline.inventory.len() as u64);
     let rest = m.baseline.descriptors.unwrap_or(0);
     let same_moment = counted == both.held;
-    if same_moment && both.others > 0 {
-        return Ok(Some(format!("{} more descriptors than at rest are no accepted connections", both.others)));
+    if same_moment && both.others != 0 {
+        let (n, more) = (both.others.unsigned_abs(), if both.others > 0 { "more" } else { "fewer" });
+        return Ok(Some(format!("beside the connections {n} {more} descriptors than at rest are open")));
     }
     if same_moment && both.held != accepted {
         return Ok(Some(format!("/proc was read a moment later, when {} were held", both.held)));

@@ -109,7 +109,8 @@ fn title(page: &mut Page, r: &Report) {
     if !r.claim.is_empty() {
         page.say("Claim", &r.claim);
     }
-    for reason in &r.reasons {
+    let whole = r.reasons.iter().any(|reason| reason.expectation == "run");
+    for reason in r.reasons.iter().filter(|reason| !(whole && reason.observed.starts_with("not measured"))) {
         let text = match (reason.expectation.as_str(), r.verdict) {
             ("run", _) => reason.observed.clone(),
             _ => format!("{}: expected {}, observed {}", reason.expectation, reason.expected, reason.observed),
@@ -205,6 +206,7 @@ fn ceiling(page: &mut Page, r: &Report) {
         (Some(Kind::Generator), _) => format!("not known: the load generator ran out first, with {number}"),
         (Some(Kind::NotReached), _) => format!("not reached: {number}, and no descriptor call failed"),
         (Some(Kind::Emfile | Kind::Enfile), None) => number,
+        (None, _) if r.reasons.iter().any(|reason| reason.expectation == "run") => "not known, because of the above".to_owned(),
         (None, _) => format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str)),
     };
     page.say("Ceiling", &text);
@@ -221,7 +223,7 @@ fn ceiling(page: &mut Page, r: &Report) {
     }
     if let Some(connected) = c.connected.filter(|n| *n > 0) {
         let served = c.served.map_or(String::new(), |n| format!(", {n} served"));
-        page.say("", &format!("Of the clients {connected} connected{served}."));
+        page.say("", &format!("Of the clients, {connected} connected{served}."));
     }
     if let (Some(u), Some(_)) = (&c.first_unserved, c.kind) {
         let what = got(u.outcome);
