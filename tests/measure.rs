@@ -27,7 +27,7 @@ fn measured(name: &str) -> Measured {
 
 fn report(name: &str) -> Report {
     let (plan, log) = recorded(name);
-    replay::again(&plan, &log)
+    Report::of(&plan, &log)
 }
 
 fn near(observed: Option<f64>, expected: f64) -> bool {
@@ -270,7 +270,7 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     );
     events.push(Event { at: 50_000_000, is: What::OwnCount { pid: 100, before_first_emfile: 4, total: 4 } });
     events.push(Event { at: 60_000_000, is: What::End });
-    let report = replay::again(&plan, &Log::new(events));
+    let report = Report::of(&plan, &Log::new(events));
     assert_eq!((report.verdict, report.ceiling.calls, report.ceiling.accepted), (Outcome::Met, Some(4), None), "{:?}", report.reasons);
 }
 
@@ -380,7 +380,7 @@ proptest! {
         let (plan, log) = recorded("spin");
         let mut all = if on_a_real_run { log.events } else { Vec::new() };
         all.extend(events);
-        let report = replay::again(&plan, &Log::new(all));
+        let report = Report::of(&plan, &Log::new(all));
         prop_assert_eq!(unexplained(&report), Vec::<String>::new());
         let json = report::json::render(std::slice::from_ref(&report));
         let read = report::json::read(&json).unwrap();

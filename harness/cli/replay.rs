@@ -4,7 +4,8 @@ use super::output::Files;
 use super::{Exit, Failure, Outcome};
 use crate::event::{self, Log, LogError, What};
 use crate::scenario::Plan;
-use crate::{judge, measure, report};
+use crate::judge;
+use crate::report::Report;
 use std::path::{Path, PathBuf};
 
 /// Measures and reports a recorded run again
@@ -26,7 +27,7 @@ pub fn run(args: &Args) -> Outcome {
         _ => Failure::new(Exit::Invalid, e),
     })?;
     let plan = plan(&args.events, &log)?;
-    let report = again(&plan, &log);
+    let report = Report::of(&plan, &log);
     let exit = match report.verdict {
         judge::Outcome::Met | judge::Outcome::Skipped => Exit::Met,
         judge::Outcome::NotMet => Exit::NotMet,
@@ -35,13 +36,6 @@ pub fn run(args: &Args) -> Outcome {
     args.files.print(std::slice::from_ref(&report));
     args.files.write(&[report])?;
     Ok(exit)
-}
-
-/// The report of a log, as the run that wrote it would have made it.
-pub fn again(plan: &Plan, log: &Log) -> report::Report {
-    let measured = measure::measure(plan, log);
-    let verdict = judge::judge(plan, &measured);
-    report::Report::new(plan, measured, verdict)
 }
 
 /// The plan in the log's header.

@@ -7,7 +7,7 @@ use crate::launch::Isolation;
 use crate::report::Report;
 use crate::run::{Error, Options, Run};
 use crate::scenario::{self, Obstacle, Plan};
-use crate::{judge, measure, observe};
+use crate::{judge, observe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -164,7 +164,5 @@ pub fn execute(plan: &Plan, options: &Options, flag: &AtomicBool, progress: &mut
         Some(obstacle) => Run::refused(plan, Error::Inconclusive(obstacle.to_string())),
         None => crate::run::run(plan, options, flag, &mut |step| progress.step(step)).map_err(|e| Failure::new(Exit::Usage, e))?,
     };
-    let measured = measure::measure(plan, &Log::new(run.events));
-    let verdict = judge::judge(plan, &measured);
-    Ok((Report::new(plan, measured, verdict), run.error))
+    Ok((Report::of(plan, &Log::new(run.events)), run.error))
 }

@@ -6,7 +6,7 @@ pub mod junit;
 pub mod markdown;
 pub mod terminal;
 
-use crate::event::Environment;
+use crate::event::{Environment, Log};
 use crate::judge::{Outcome, Reason, Verdict};
 use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
 use crate::scenario::Plan;
@@ -42,6 +42,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of an event log: measured, judged. A pure function of its arguments.
+    pub fn of(plan: &Plan, log: &Log) -> Self {
+        let measured = crate::measure::measure(plan, log);
+        let verdict = crate::judge::judge(plan, &measured);
+        Report::new(plan, measured, verdict)
+    }
+
     /// The report of a run that was measured and judged.
     pub fn new(plan: &Plan, m: Measured, verdict: Verdict) -> Self {
         let mut report = Report {
