@@ -12,6 +12,9 @@ const KEEPER: &str = "lastfd (keeper)";
 /// What stands for the limits asked for, which the launched program's process took just before its exec.
 const REQUESTED: &str = "lastfd exec (limits asked for)";
 
+/// Of an ancestor's command line this much is kept: enough to know it by. The rest may be long, and may hold secrets.
+const COMMAND_CHARS: usize = 120;
+
 /// Programs that run another's file, which is the name people know it by.
 const INTERPRETERS: [&str; 7] = ["python", "perl", "ruby", "node", "sh", "bash", "dash"];
 
@@ -40,7 +43,11 @@ fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) 
 fn label(command: String) -> String {
     let mut words = command.split(' ');
     let ours = words.next().is_some_and(|first| base(first) == "lastfd") && words.next() == Some("exec") && words.next() == Some("stage");
-    if ours { KEEPER.to_owned() } else { command }
+    match (ours, command.char_indices().nth(COMMAND_CHARS)) {
+        (true, _) => KEEPER.to_owned(),
+        (false, None) => command,
+        (false, Some((end, _))) => format!("{}…", &command[..end]),
+    }
 }
 
 /// Which link set the soft limit in force at the end of the chain, in words. Empty for an empty chain.

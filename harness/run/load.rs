@@ -161,7 +161,7 @@ fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Error> {
     pump.phase(Phase::Saturate);
     let launched = pump.tree.program();
-    let links = chain::read(pump.acceptor, None, launched);
+    let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     if pump.tree.gone() {
         return Ok(());

@@ -158,7 +158,7 @@ fn attended(
         address: ready.address.to_string(),
         capacity: ready.capacity,
     });
-    let rests = ready::rest(pump, &plan.subject, &ready, process.limits, settled)?;
+    let rests = ready::rest(pump, &plan.subject, &ready, settled)?;
     pump.acceptor = rests[0].pid;
     load::predict(pump, &rests[0]);
     let dialogues = dialogues(pump, plan, &ready, options, sink)?;

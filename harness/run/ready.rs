@@ -121,8 +121,8 @@ fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: Read
 ///
 /// # Errors
 /// None of them can be read any more.
-pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, requested: Limits, settled: bool) -> Result<Vec<Rest>, Error> {
-    let launched = pump.tree.program();
+pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result<Vec<Rest>, Error> {
+    let (launched, requested) = (pump.tree.program(), pump.tree.command().limits);
     let mut rests = Vec::new();
     for &pid in &ready.holders {
         let Ok((soft, hard)) = proc::nofile(pid) else { continue };
