@@ -4,3 +4,5 @@ pub mod calls;
 pub mod clock;
 pub mod proc;
 pub mod seccomp;
+pub mod sock_diag;
+pub mod sockopt;

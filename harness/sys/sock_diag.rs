@@ -1,0 +1,441 @@
+//! TCP sockets of this network namespace as the kernel lists them (sock_diag(7), NETLINK_SOCK_DIAG): listeners with their accept
+//! queues, and sockets by state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made in.
+
+use rustix::fd::OwnedFd;
+use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// `SOCK_DIAG_BY_FAMILY` of linux/sock_diag.h: the only request type there is.
+const BY_FAMILY: u16 = 20;
+/// `NLM_F_REQUEST` and `NLM_F_ROOT | NLM_F_MATCH` of linux/netlink.h.
+const REQUEST: u16 = 0x1;
+const DUMP: u16 = 0x300;
+/// `NLMSG_ERROR` and `NLMSG_DONE` of linux/netlink.h.
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+/// Bytes of `struct nlmsghdr`, `struct inet_diag_req_v2`, `struct inet_diag_msg`.
+const HEADER: usize = 16;
+const QUESTION: usize = 56;
+const ANSWER: usize = 72;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+const IPPROTO_TCP: u8 = 6;
+/// `TCP_LISTEN` of net/tcp_states.h, and the mask of every state it knows up to `TCP_NEW_SYN_RECV` (12).
+const LISTEN: u8 = 10;
+const EVERY_STATE: u32 = 0x1fff;
+/// The kernel answers within the send; this only bounds a fault.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Names of the states as ss(8) and netstat(8) know them, by `TCP_*` number; request sockets are shown as SYN_RECV.
+const STATES: [&str; 13] = [
+    "UNKNOWN",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "SYN_RECV",
+];
+
+/// A listening TCP socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Address it is bound to; the unspecified address for a wildcard.
+    pub address: SocketAddr,
+    /// Inode of the socket, as in `/proc/PID/fd`.
+    pub inode: u64,
+    /// User that made it.
+    pub uid: u32,
+    /// Connections in its accept queue now (rqueue).
+    pub queue: u32,
+    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue).
+    pub backlog: u32,
+}
+
+impl Listener {
+    /// Connections that the accept queue takes before SYNs are dropped: one more than the backlog.
+    pub fn capacity(&self) -> u32 {
+        self.backlog.saturating_add(1)
+    }
+}
+
+/// A TCP socket that is not listening, from the side whose local port was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub peer: SocketAddr,
+    /// `ESTABLISHED`, `SYN_RECV`, `CLOSE_WAIT` …
+    pub state: &'static str,
+    /// Inode of the socket; 0 while it waits in an accept queue (no descriptor yet) and for SYN_RECV and TIME_WAIT.
+    pub inode: u64,
+}
+
+/// A netlink socket to ask the kernel's socket tables.
+#[derive(Debug)]
+pub struct SockDiag {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl SockDiag {
+    /// Opens a netlink socket (one descriptor) in the caller's network namespace.
+    ///
+    /// # Errors
+    /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy refuses it; `EMFILE`.
+    pub fn open() -> io::Result<SockDiag> {
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_WITHIN))?;
+        Ok(SockDiag { socket, sequence: 0, buffer: vec![0; 32 * 1024] })
+    }
+
+    /// Every listening TCP socket of the namespace, IPv4 and IPv6.
+    ///
+    /// # Errors
+    /// The kernel refused the dump, or gave no answer for two seconds.
+    pub fn listeners(&mut self) -> io::Result<Vec<Listener>> {
+        self.listeners_on(0)
+    }
+
+    /// Listening TCP sockets of one port (0: of every port): several where a program sets SO_REUSEPORT or binds several addresses.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn listeners_on(&mut self, port: u16) -> io::Result<Vec<Listener>> {
+        let mut found = Vec::new();
+        self.dump(port, 1 << LISTEN, |answer| found.extend(answer.listener()))?;
+        Ok(found)
+    }
+
+    /// The listener that a connect to `address` would reach, a wildcard or dual-stack one included; `None` when nothing listens.
+    ///
+    /// One exact look-up, microseconds. Of several sockets with SO_REUSEPORT it returns one, not always the same.
+    ///
+    /// # Errors
+    /// The kernel refused the question, or gave no answer for two seconds.
+    pub fn listener(&mut self, address: SocketAddr) -> io::Result<Option<Listener>> {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        self.ask(family(address.ip()), REQUEST, 1 << LISTEN, address)?;
+        let mut found = None;
+        match self.answers(true, |answer| found = answer.listener()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(|()| found),
+        }
+    }
+
+    /// Sockets whose local port is `port`, counted by TCP state, the listeners included. SYN_RECV counts request sockets: clients
+    /// whose handshake the server has not completed.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn states(&mut self, port: u16) -> io::Result<BTreeMap<String, u64>> {
+        let mut counts = [0; STATES.len()];
+        self.dump(port, EVERY_STATE, |answer| counts[usize::from(answer.state()).min(STATES.len() - 1)] += 1)?;
+        let mut states = BTreeMap::new();
+        for (name, count) in STATES.into_iter().zip(counts).filter(|&(_, count)| count > 0) {
+            *states.entry(name.to_owned()).or_default() += count;
+        }
+        Ok(states)
+    }
+
+    /// Sockets whose local port is `port`, but the listeners. The connected ones with inode 0 wait in an accept queue.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn connections(&mut self, port: u16) -> io::Result<Vec<Connection>> {
+        let mut found = Vec::new();
+        self.dump(port, EVERY_STATE & !(1 << LISTEN), |answer| {
+            found.push(Connection {
+                local: answer.local(),
+                peer: answer.peer(),
+                state: STATES[usize::from(answer.state()).min(STATES.len() - 1)],
+                inode: answer.inode(),
+            });
+        })?;
+        Ok(found)
+    }
+
+    /// Every socket of both families in one of these states, and of this local port where it is not zero (the kernel filters).
+    fn dump(&mut self, port: u16, states: u32, mut each: impl FnMut(Answer)) -> io::Result<()> {
+        for (family, any) in [(AF_INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), (AF_INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED))] {
+            self.ask(family, REQUEST | DUMP, states, SocketAddr::new(any, port))?;
+            self.answers(false, |answer| {
+                if port == 0 || answer.local().port() == port {
+                    each(answer);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, family: u8, flags: u16, states: u32, local: SocketAddr) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let message = question(self.sequence, family, flags, states, local);
+        sendto(&self.socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+        Ok(())
+    }
+
+    /// Reads the answers to the last question: one (`single`), or those of a dump up to its end.
+    fn answers(&mut self, single: bool, mut each: impl FnMut(Answer)) -> io::Result<()> {
+        loop {
+            let (length, _) = match recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+            let mut rest = &self.buffer[..length];
+            while rest.len() >= HEADER {
+                let size = (u32_at(rest, 0) as usize).clamp(HEADER, rest.len());
+                let (message, after) = rest.split_at(size);
+                rest = after.get(size.next_multiple_of(4) - size..).unwrap_or_default();
+                let kind = u16::from_ne_bytes([message[4], message[5]]);
+                let body = &message[HEADER..];
+                if u32_at(message, 8) != self.sequence {
+                    continue; // left over from a question that was given up
+                }
+                match kind {
+                    DONE => return Ok(()),
+                    ERROR if body.len() >= 4 => return Err(io::Error::from_raw_os_error(-(u32_at(body, 0) as i32))),
+                    BY_FAMILY if body.len() >= ANSWER => {
+                        each(Answer(body));
+                        if single {
+                            return Ok(());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn family(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// `struct nlmsghdr` and `struct inet_diag_req_v2`, for sockets with this local address and any peer.
+fn question(sequence: u32, family: u8, flags: u16, states: u32, local: SocketAddr) -> [u8; HEADER + QUESTION] {
+    let mut m = [0; HEADER + QUESTION];
+    m[0..4].copy_from_slice(&((HEADER + QUESTION) as u32).to_ne_bytes());
+    m[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+    m[6..8].copy_from_slice(&flags.to_ne_bytes());
+    m[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    m[16] = family;
+    m[17] = IPPROTO_TCP;
+    m[20..24].copy_from_slice(&states.to_ne_bytes());
+    // struct inet_diag_sockid: sport, dport, src[4], dst[4], interface, cookie[2]
+    m[24..26].copy_from_slice(&local.port().to_be_bytes());
+    match local.ip() {
+        IpAddr::V4(ip) => m[28..32].copy_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => m[28..44].copy_from_slice(&ip.octets()),
+    }
+    m[64..72].fill(0xff); // INET_DIAG_NOCOOKIE
+    m
+}
+
+/// A `struct inet_diag_msg` (its first [`ANSWER`] bytes are there).
+#[derive(Clone, Copy)]
+struct Answer<'a>(&'a [u8]);
+
+impl Answer<'_> {
+    fn state(self) -> u8 {
+        self.0[1]
+    }
+
+    fn inode(self) -> u64 {
+        u64::from(u32_at(self.0, 68))
+    }
+
+    fn local(self) -> SocketAddr {
+        self.address(4, 8)
+    }
+
+    fn peer(self) -> SocketAddr {
+        self.address(6, 24)
+    }
+
+    fn address(self, port: usize, ip: usize) -> SocketAddr {
+        let octets = &self.0[ip..ip + 16];
+        let ip = match self.0[0] {
+            AF_INET => IpAddr::V4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3])),
+            _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(octets).expect("sixteen bytes were cut"))),
+        };
+        SocketAddr::new(ip, u16::from_be_bytes([self.0[port], self.0[port + 1]]))
+    }
+
+    fn listener(self) -> Option<Listener> {
+        (self.state() == LISTEN).then(|| Listener {
+            address: self.local(),
+            inode: self.inode(),
+            uid: u32_at(self.0, 64),
+            queue: u32_at(self.0, 56),
+            backlog: u32_at(self.0, 60),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::time::Instant;
+
+    fn listening(address: &str, backlog: i32) -> socket2::Socket {
+        let address: SocketAddr = address.parse().unwrap();
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(backlog).unwrap();
+        socket
+    }
+
+    fn address(socket: &socket2::Socket) -> SocketAddr {
+        socket.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    /// Inode of a descriptor of ours from its link in /proc: `socket:[N]`.
+    fn inode(socket: &impl AsRawFd) -> u64 {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
+        link.to_str().unwrap().trim_start_matches("socket:[").trim_end_matches(']').parse().unwrap()
+    }
+
+    /// State numbers of /proc/net/tcp for one local port, counted.
+    fn witness(port: u16) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            for line in std::fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+                let words: Vec<&str> = line.split_ascii_whitespace().collect();
+                if words[1].ends_with(&format!(":{port:04X}")) {
+                    let name = match words[3] {
+                        "01" => "ESTABLISHED",
+                        "02" => "SYN_SENT",
+                        "03" | "0C" => "SYN_RECV",
+                        "04" => "FIN_WAIT1",
+                        "05" => "FIN_WAIT2",
+                        "06" => "TIME_WAIT",
+                        "08" => "CLOSE_WAIT",
+                        "09" => "LAST_ACK",
+                        "0A" => "LISTEN",
+                        other => other,
+                    };
+                    *counts.entry(name.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn exact_look_up_gives_the_queue_and_backlog_of_one_listener() {
+        let server = listening("127.0.0.1:0", 7);
+        let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address(&server)).unwrap()).collect();
+        let found = SockDiag::open().unwrap().listener(address(&server)).unwrap().unwrap();
+        assert_eq!((found.address, found.inode), (address(&server), inode(&server)));
+        assert_eq!((found.queue, found.backlog, found.capacity()), (clients.len() as u32, 7, 8));
+        assert_eq!(found.uid, rustix::process::geteuid().as_raw());
+    }
+
+    #[test]
+    fn a_wildcard_listener_is_found_through_any_address_that_reaches_it() {
+        let mut diag = SockDiag::open().unwrap();
+        let v4 = listening("0.0.0.0:0", 1);
+        let through = SocketAddr::new([127, 0, 0, 1].into(), address(&v4).port());
+        assert_eq!(diag.listener(through).unwrap().unwrap().inode, inode(&v4));
+
+        let dual = listening("[::]:0", 1);
+        let port = address(&dual).port();
+        for through in [SocketAddr::new([127, 0, 0, 1].into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)] {
+            let found = diag.listener(through).unwrap().unwrap();
+            assert_eq!((found.inode, found.address), (inode(&dual), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)));
+        }
+    }
+
+    #[test]
+    fn a_port_where_nothing_listens_has_no_listener_even_when_it_is_connected() {
+        let mut diag = SockDiag::open().unwrap();
+        let server = listening("127.0.0.1:0", 1);
+        let to = address(&server);
+        let client = TcpStream::connect(to).unwrap();
+        assert_eq!(diag.listener(client.local_addr().unwrap()).unwrap(), None);
+        drop(server);
+        assert_eq!(diag.listener(to).unwrap(), None);
+    }
+
+    #[test]
+    fn the_dump_lists_listeners_of_both_families_and_nothing_else() {
+        let servers = [listening("127.0.0.1:0", 3), listening("[::1]:0", 4)];
+        let client = TcpStream::connect(address(&servers[0])).unwrap();
+        let found = SockDiag::open().unwrap().listeners().unwrap();
+        for server in &servers {
+            let one = found.iter().find(|l| l.inode == inode(server)).unwrap();
+            assert_eq!(one.address, address(server));
+        }
+        assert!(found.iter().all(|l| l.inode != inode(&client)));
+    }
+
+    #[test]
+    fn states_agree_with_proc_net_tcp() {
+        let mut diag = SockDiag::open().unwrap();
+        let server = listening("127.0.0.1:0", 2);
+        let to = address(&server);
+        // Three fill the queue; the others stay in SYN_SENT on their side, or in SYN_RECV on the server's.
+        let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(to).unwrap()).collect();
+        let late: Vec<_> = (0..3)
+            .map(|_| {
+                let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                socket.set_nonblocking(true).unwrap();
+                socket.connect(&to.into()).unwrap_err();
+                socket
+            })
+            .collect();
+        drop(clients.pop());
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let (ours, theirs) = (diag.states(to.port()).unwrap(), witness(to.port()));
+            assert_eq!(ours["LISTEN"], 1);
+            if ours == theirs && ours.get("CLOSE_WAIT") == Some(&1) && ours.get("ESTABLISHED") == Some(&2) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "sock_diag {ours:?}, /proc/net/tcp {theirs:?}");
+        }
+        drop(late);
+    }
+
+    #[test]
+    fn a_connection_has_no_inode_until_it_is_accepted() {
+        let mut diag = SockDiag::open().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = server.local_addr().unwrap();
+        let client = TcpStream::connect(to).unwrap();
+        let waiting = diag.connections(to.port()).unwrap();
+        assert_eq!((waiting.len(), waiting[0].state, waiting[0].inode), (1, "ESTABLISHED", 0));
+        assert_eq!((waiting[0].local, waiting[0].peer), (to, client.local_addr().unwrap()));
+        let (accepted, _) = server.accept().unwrap();
+        assert_eq!(diag.connections(to.port()).unwrap()[0].inode, inode(&accepted));
+    }
+
+    #[test]
+    fn a_dump_longer_than_one_datagram_is_complete() {
+        let mut diag = SockDiag::open().unwrap();
+        let server = listening("127.0.0.1:0", 600);
+        let clients: Vec<_> = (0..500).map(|_| TcpStream::connect(address(&server)).unwrap()).collect();
+        assert_eq!(diag.connections(address(&server).port()).unwrap().len(), clients.len());
+        assert_eq!(diag.states(address(&server).port()).unwrap()["ESTABLISHED"], clients.len() as u64);
+    }
+}
