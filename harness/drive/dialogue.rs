@@ -1,0 +1,124 @@
+//! What a client says and understands, as pure state machines: bytes in, bytes out, and what they mean. No sockets, no clock.
+//!
+//! One file per workload implements [`Talk`]; the registry below is the only place that names them all.
+
+use super::{grpc, http_idle, tcp, websocket};
+use crate::scenario::Dialogue;
+use std::net::SocketAddr;
+
+/// Where the clients of one workload connect and what they ask for.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The listener, for `Host`.
+    pub target: SocketAddr,
+    /// Request path, for those that ask.
+    pub path: String,
+}
+
+/// What bytes from the server meant; several may come at once.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct News {
+    /// The answer to what was asked last is complete, and the connection stays open.
+    pub answered: bool,
+    /// An answer that is not the one asked for, in the server's words: the first of them, as far as they had come.
+    pub error: Option<String>,
+    /// The server said that it is closing (a close frame, GOAWAY): no more is to be expected.
+    pub goodbye: bool,
+}
+
+/// One client's side of a conversation.
+pub trait Talk {
+    /// Appends what is said first, once the connect has succeeded.
+    fn open(&mut self, site: &Site, out: &mut Vec<u8>);
+
+    /// Takes bytes from the server, cut anywhere; appends what must be answered to `out` and what they meant to `news`.
+    fn receive(&mut self, input: &[u8], out: &mut Vec<u8>, news: &mut News);
+
+    /// Appends a second question on a connection that was answered; false when this dialogue has none to ask.
+    fn ask_again(&mut self, site: &Site, out: &mut Vec<u8>) -> bool;
+
+    /// What the server said before it closed unasked, when that is an error reply.
+    fn last_words(&self) -> Option<String> {
+        None
+    }
+
+    /// A few words on the last answer, for a report.
+    fn detail(&self) -> String {
+        String::new()
+    }
+}
+
+/// A workload that this binary has.
+pub struct Registered {
+    /// What scenarios and events call it.
+    pub kind: Dialogue,
+    /// The same, as text.
+    pub name: &'static str,
+    /// What each client does, in one line.
+    pub doc: &'static str,
+    /// Begins a conversation; the number is the client's id.
+    pub start: fn(u32) -> Box<dyn Talk>,
+}
+
+/// Every workload, in the order of `lastfd list`.
+pub fn registry() -> &'static [Registered] {
+    const { &[tcp::REGISTERED, http_idle::REGISTERED, websocket::REGISTERED, grpc::REGISTERED] }
+}
+
+/// The registry's entry of one kind.
+pub fn registered(kind: Dialogue) -> &'static Registered {
+    registry().iter().find(|entry| entry.kind == kind).expect("every kind of dialogue is registered")
+}
+
+/// The first line of what a server said, as printable text of at most 80 characters.
+pub(super) fn words(bytes: &[u8]) -> String {
+    let line = bytes.split(|&b| b == b'\r' || b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
+    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    /// A site for the tests of dialogues.
+    pub fn site() -> Site {
+        Site { target: "127.0.0.1:8080".parse().unwrap(), path: "/ws?x=1".into() }
+    }
+
+    /// Feeds a reply whole, then cut in two at every place, then byte by byte, each to a client of its own, and demands that all mean
+    /// the same and are answered with the same bytes.
+    pub fn however_cut(client: impl Fn() -> Box<dyn Talk>, reply: &[u8]) -> (News, Vec<u8>) {
+        let hear = |pieces: &[&[u8]]| {
+            let (mut talk, mut news, mut out) = (client(), News::default(), Vec::new());
+            for piece in pieces {
+                talk.receive(piece, &mut out, &mut news);
+            }
+            (news, out)
+        };
+        let whole = hear(&[reply]);
+        for at in 1..reply.len() {
+            let (a, b) = reply.split_at(at);
+            assert_eq!(hear(&[a, b]), whole, "cut at {at}");
+        }
+        assert_eq!(hear(&reply.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+        whole
+    }
+
+    #[test]
+    fn every_kind_is_registered_once_under_the_name_that_scenarios_use() {
+        for kind in Dialogue::value_variants() {
+            let entries: Vec<_> = registry().iter().filter(|e| e.kind == *kind).collect();
+            assert_eq!(entries.len(), 1);
+            assert_eq!(serde_json::to_value(kind).unwrap(), entries[0].name);
+            assert!(!entries[0].doc.is_empty());
+        }
+    }
+
+    #[test]
+    fn words_are_one_printable_bounded_line() {
+        assert_eq!(words(b"\r\n-ERR max number of clients reached\r\nmore"), "-ERR max number of clients reached");
+        assert_eq!(words(&[b'x'; 500]).len(), 80);
+        assert_eq!(words(b"a\x1b[2Jb"), "a[2Jb");
+    }
+}
