@@ -1,9 +1,15 @@
 //! Workloads: the driver process (`lastfd drive`) and the handle that the run holds of it.
 
+mod client;
 pub mod dialogue;
+pub mod driver;
 mod grpc;
 mod http_idle;
+mod pacing;
+mod probe;
 pub mod protocol;
+mod report;
+pub mod source;
 mod tcp;
 mod websocket;
 

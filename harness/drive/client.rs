@@ -1,0 +1,213 @@
+//! One client's socket: dialled without blocking, read and written as its dialogue wants. Decides nothing about pacing or reporting.
+
+use super::dialogue::{News, Site, Talk};
+use crate::sys::sockopt::bind_address_no_port;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with, sockopt};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Answers to the server that are kept while it does not read; later ones are dropped. Bytes.
+const UNSENT_BYTES: usize = 64 * 1024;
+/// Reads of one client before the others have their turn.
+const READS_IN_A_ROW: usize = 16;
+
+/// Why a connect came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// ECONNREFUSED: nothing listens.
+    Refused,
+    /// ETIMEDOUT: the kernel gave up.
+    TimedOut,
+    /// The generator's own side: EMFILE, EADDRNOTAVAIL, ENOBUFS, an unreachable network.
+    Local(i32),
+}
+
+/// How far a connect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dial {
+    /// The handshake is complete.
+    Open,
+    /// Still waiting for the peer.
+    Pending,
+}
+
+/// A socket and the conversation on it.
+pub struct Client {
+    socket: OwnedFd,
+    talk: Box<dyn Talk>,
+    /// What the kernel did not take yet; without memory otherwise.
+    unsent: Vec<u8>,
+}
+
+/// What reading a client brought.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// What the bytes meant.
+    pub news: News,
+    /// End of file, or reset.
+    pub ended: bool,
+    /// More may be there: read again after the others.
+    pub more: bool,
+}
+
+/// Buffers that all clients share.
+pub struct Scratch {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+impl Scratch {
+    /// Buffers of a size that takes any common answer in one read.
+    pub fn new() -> Scratch {
+        Scratch { input: vec![0; 16 * 1024].into(), output: Vec::with_capacity(1024) }
+    }
+}
+
+impl Client {
+    /// Makes a socket, connects it without waiting, and registers it with the epoll instance under this token.
+    ///
+    /// # Errors
+    /// The connect failed at once.
+    pub fn dial(
+        epoll: &OwnedFd,
+        token: u64,
+        target: SocketAddr,
+        source: Option<Ipv4Addr>,
+        talk: Box<dyn Talk>,
+    ) -> Result<(Client, Dial), Failure> {
+        let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).map_err(own)?;
+        if let Some(source) = source {
+            bind_address_no_port(&socket).map_err(|e| Failure::Local(e.raw_os_error().unwrap_or(0)))?;
+            bind(&socket, &SocketAddr::from((source, 0))).map_err(own)?;
+        }
+        let mut dial = dialled(connect(&socket, &target))?;
+        if dial == Dial::Pending {
+            // Over loopback the handshake is complete when connect returns: asking again costs less than a turn through epoll.
+            dial = dialled(connect(&socket, &target))?;
+        }
+        let mut interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        if dial == Dial::Pending {
+            interest |= EventFlags::OUT;
+        }
+        epoll::add(epoll, &socket, EventData::new_u64(token), interest).map_err(own)?;
+        Ok((Client { socket, talk, unsent: Vec::new() }, dial))
+    }
+
+    /// Whether an event completed the connect.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn dialled(&self, event: EventFlags) -> Result<Dial, Failure> {
+        if event.intersects(EventFlags::ERR | EventFlags::HUP) {
+            return match sockopt::socket_error(&self.socket).map_err(own)? {
+                // Reset after the handshake: it was connected, and reading will say that it has ended.
+                Ok(()) | Err(Errno::CONNRESET | Errno::PIPE) => Ok(Dial::Open),
+                Err(e) => Err(failure(e)),
+            };
+        }
+        Ok(if event.contains(EventFlags::OUT) { Dial::Open } else { Dial::Pending })
+    }
+
+    /// Says what the dialogue opens with.
+    pub fn open(&mut self, site: &Site, scratch: &mut Scratch) {
+        scratch.output.clear();
+        self.talk.open(site, &mut scratch.output);
+        self.say(&scratch.output);
+    }
+
+    /// Asks a second question; false when the dialogue has none.
+    pub fn ask_again(&mut self, site: &Site, scratch: &mut Scratch) -> bool {
+        scratch.output.clear();
+        let asked = self.talk.ask_again(site, &mut scratch.output);
+        self.say(&scratch.output);
+        asked
+    }
+
+    /// Reads what is there and answers it. `hung_up`: the event said that the peer has closed, so read up to the end of file.
+    pub fn hear(&mut self, epoll: &OwnedFd, token: u64, hung_up: bool, scratch: &mut Scratch) -> Heard {
+        let mut heard = Heard::default();
+        self.flush();
+        for _ in 0..READS_IN_A_ROW {
+            let length = match recv(&self.socket, &mut *scratch.input, RecvFlags::empty()) {
+                Ok((0, _)) => {
+                    heard.ended = true;
+                    return heard;
+                }
+                Ok((length, _)) => length,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return heard,
+                Err(_) => {
+                    heard.ended = true;
+                    return heard;
+                }
+            };
+            scratch.output.clear();
+            self.talk.receive(&scratch.input[..length], &mut scratch.output, &mut heard.news);
+            self.say(&scratch.output);
+            if !self.unsent.is_empty() {
+                let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+                let _ = epoll::modify(epoll, &self.socket, EventData::new_u64(token), interest);
+            }
+            if heard.news.goodbye || (length < scratch.input.len() && !hung_up) {
+                return heard; // edge-triggered: what comes after a short read is an event of its own
+            }
+        }
+        heard.more = true;
+        heard
+    }
+
+    /// What the server said before it closed unasked, when that is an error reply.
+    pub fn last_words(&self) -> Option<String> {
+        self.talk.last_words()
+    }
+
+    /// A few words on the last answer.
+    pub fn detail(&self) -> String {
+        self.talk.detail()
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() && self.unsent.len() + bytes.len() <= UNSENT_BYTES {
+            let sent = if self.unsent.is_empty() { send(&self.socket, bytes, SendFlags::NOSIGNAL) } else { Ok(0) };
+            match sent {
+                Ok(sent) => self.unsent.extend_from_slice(&bytes[sent..]),
+                Err(Errno::AGAIN | Errno::INTR) => self.unsent.extend_from_slice(bytes),
+                Err(_) => {} // reading says that the connection has ended
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.unsent.is_empty()
+            && let Ok(sent) = send(&self.socket, &self.unsent, SendFlags::NOSIGNAL)
+        {
+            self.unsent.drain(..sent);
+            if self.unsent.is_empty() {
+                self.unsent = Vec::new();
+            }
+        }
+    }
+}
+
+fn own(e: Errno) -> Failure {
+    Failure::Local(e.raw_os_error())
+}
+
+fn failure(e: Errno) -> Failure {
+    match e {
+        Errno::CONNREFUSED => Failure::Refused,
+        Errno::TIMEDOUT => Failure::TimedOut,
+        other => own(other),
+    }
+}
+
+fn dialled(result: Result<(), Errno>) -> Result<Dial, Failure> {
+    match result {
+        Ok(()) | Err(Errno::ISCONN | Errno::CONNRESET) => Ok(Dial::Open),
+        Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Dial::Pending),
+        Err(e) => Err(failure(e)),
+    }
+}

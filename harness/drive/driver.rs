@@ -1,0 +1,563 @@
+//! The driver process (`lastfd drive`): one thread, one epoll instance, all clients of one workload.
+//!
+//! Orders come as lines on standard input and are obeyed as they are read; events go out as lines, once a turn. A client costs its socket
+//! and under 200 bytes. Clients leave by close(2), as real ones do, which leaves TIME_WAIT on their side: see [`super::source`] for why
+//! that does not slow the next run. The driver never speaks to the subject but as a client, and knows nothing of the run's phases.
+//!
+//! A `Release` also ends the ramp: clients that were not started are not started any more until a further `Connect`, or the places
+//! set free would go to new clients instead of the waiting ones. `Parked` is said when the queue has stayed more than half full for
+//! 5 ms, not at each breath of the subject. `connected` of a pacing event counts connects that have succeeded so far, in all.
+
+use super::client::{Client, Dial, Failure, Heard, Scratch};
+use super::dialogue::{Registered, Site, registered};
+use super::pacing::{Gate, Load};
+use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
+use super::protocol::{Order, Setup};
+use super::report::Reporter;
+use super::source::Sources;
+use crate::event::{Client as State, Outcome, Pacing, What};
+use crate::scenario::Dialogue;
+use crate::sys::clock;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+/// Tokens: a client's index; from here on probes; and standard input.
+const PROBES: u64 = 1 << 32;
+const ORDERS: u64 = u64::MAX;
+/// Events taken in one turn, and connects made in one.
+const TURN: usize = 512;
+const CONNECTS_A_TURN: u32 = 128;
+/// Longest line that is taken as an order. Bytes.
+const LINE_BYTES: usize = 64 * 1024;
+const MS: u64 = 1_000_000;
+/// No credit for this long: the subject is not just taking breath.
+const PARKED_AFTER: u64 = 5 * MS;
+/// After the credit is gone the queue is asked again at once for this long, then every millisecond.
+const ASK_AT_ONCE: u64 = MS / 5;
+
+/// Why a driver cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Standard input ended before the first line.
+    #[error("standard input ended before the setup: its first line is a JSON `Setup`")]
+    NoSetup,
+    /// A line is no order.
+    #[error("line {line:?} of standard input is not understood: {source}")]
+    Line {
+        /// As it was read.
+        line: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A line without an end.
+    #[error("a line of standard input is longer than {LINE_BYTES} bytes")]
+    LongLine,
+    /// A call of the driver itself failed.
+    #[error("{step}: {source}")]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// The errno.
+        source: io::Error,
+    },
+}
+
+fn at<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Error {
+    move |source| Error::Io { step, source: source.into() }
+}
+
+/// Makes this process a driver: its soft `RLIMIT_NOFILE` becomes its hard limit, and the kernel kills it when the thread that
+/// started it ends.
+///
+/// # Errors
+/// setrlimit or prctl failed.
+pub fn prepare() -> Result<(), Error> {
+    rlimit::increase_nofile_limit(u64::MAX).map_err(at("raising the soft limit of open files to the hard limit"))?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(at("asking to die with the harness"))
+}
+
+/// Reads a `Setup` line and then obeys orders until `Quit` or the end of input. Writes nothing but events.
+///
+/// # Errors
+/// See [`Error`]. What happens to clients is never an error.
+pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
+    let mut lines = Lines { from: stdin.as_fd(), buffer: Vec::new(), ended: false };
+    let setup = loop {
+        if let Some(line) = lines.next()? {
+            break parsed::<Setup>(&line)?;
+        }
+        if lines.ended {
+            return Err(Error::NoSetup);
+        }
+        lines.read()?;
+    };
+    Driver::new(setup, stdout)?.obey(&mut lines)
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(line).map_err(|source| Error::Line { line: String::from_utf8_lossy(line).chars().take(200).collect(), source })
+}
+
+/// Lines of standard input, read only when it is readable.
+struct Lines<'a> {
+    from: rustix::fd::BorrowedFd<'a>,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl Lines<'_> {
+    /// One read(2), which waits when there is nothing.
+    fn read(&mut self) -> Result<(), Error> {
+        let mut chunk = [0; 4096];
+        match rustix::io::read(self.from, &mut chunk) {
+            Ok(0) => self.ended = true,
+            Ok(length) => self.buffer.extend_from_slice(&chunk[..length]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(at("reading orders")(e)),
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        match self.buffer.iter().position(|&b| b == b'\n') {
+            Some(end) => {
+                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
+                line.pop();
+                Ok(Some(line))
+            }
+            None if self.buffer.len() > LINE_BYTES => Err(Error::LongLine),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Where a client of the ramp is.
+enum Place {
+    Connecting(Client),
+    Connected(Client),
+    Served(Client),
+    /// An error reply came, and the connection is still open.
+    Rejected(Client),
+    Gone,
+}
+
+impl Place {
+    fn client(&mut self) -> Option<&mut Client> {
+        match self {
+            Place::Connecting(client) | Place::Connected(client) | Place::Served(client) | Place::Rejected(client) => Some(client),
+            Place::Gone => None,
+        }
+    }
+}
+
+struct Driver<W> {
+    site: Site,
+    workload: &'static Registered,
+    first_id: u32,
+    connect_deadline: u64,
+    epoll: OwnedFd,
+    report: Reporter<W>,
+    scratch: Scratch,
+    sources: Sources,
+    gate: Gate,
+    /// Every client ever started, oldest first; its index is its token and its id less `first_id`.
+    places: Vec<Place>,
+    /// Deadline and index of clients in the handshake, soonest first; some of them have left it.
+    deadlines: VecDeque<(u64, usize)>,
+    /// To be started in all.
+    ordered: usize,
+    credit: u32,
+    load: Load,
+    connected: u32,
+    /// What was last said of the pacing; `None` before the first order.
+    pacing: Option<Pacing>,
+    /// Since when there is no credit.
+    starved: Option<u64>,
+    probes: Vec<Probe>,
+    probes_made: u64,
+    question: Option<Question>,
+    /// Deadlines of the questions after it.
+    questions: VecDeque<u64>,
+    /// Tokens that have more to read.
+    unread: Vec<u64>,
+}
+
+impl<W: Write> Driver<W> {
+    fn new(setup: Setup, stdout: W) -> Result<Driver<W>, Error> {
+        let target = SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port());
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(at("making an epoll instance"))?;
+        Ok(Driver {
+            site: Site { target, path: setup.path },
+            workload: registered(setup.kind),
+            first_id: setup.first_id,
+            connect_deadline: setup.connect_deadline_ms.saturating_mul(MS),
+            epoll,
+            report: Reporter::new(setup.workload, stdout),
+            scratch: Scratch::new(),
+            sources: Sources::new(target, std::process::id(), clock::now() / MS),
+            gate: Gate::new(target, setup.burst, setup.kind != Dialogue::Tcp),
+            places: Vec::new(),
+            deadlines: VecDeque::new(),
+            ordered: 0,
+            credit: 0,
+            load: Load { connecting: 0, unserved: 0 },
+            connected: 0,
+            pacing: None,
+            starved: None,
+            probes: Vec::new(),
+            probes_made: 0,
+            question: None,
+            questions: VecDeque::new(),
+            unread: Vec::new(),
+        })
+    }
+
+    /// The loop: connect what may connect, say what happened, wait, hear.
+    fn obey(&mut self, lines: &mut Lines<'_>) -> Result<(), Error> {
+        epoll::add(&self.epoll, lines.from, EventData::new_u64(ORDERS), EventFlags::IN)
+            .map_err(at("waiting for orders (is it a pipe?)"))?;
+        let mut events = Vec::with_capacity(TURN);
+        loop {
+            while let Some(line) = lines.next()? {
+                match parsed(&line)? {
+                    Order::Connect { upto } => self.connect(upto),
+                    Order::Release { clients } => self.release(clients)?,
+                    Order::Probe { label, deadline_ms } => self.probe(label, deadline_ms),
+                    Order::AskHeld { deadline_ms } => self.questions.push_back(deadline_ms),
+                    Order::Quit => lines.ended = true,
+                }
+            }
+            if lines.ended {
+                return self.report.flush().map_err(at("reporting"));
+            }
+            self.ask_held();
+            self.ramp();
+            self.report.flush().map_err(at("reporting"))?;
+            events.clear();
+            let timeout =
+                self.timeout().map(|ns| rustix::event::Timespec { tv_sec: (ns / (1000 * MS)) as i64, tv_nsec: (ns % (1000 * MS)) as _ });
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(at("waiting")(e)),
+            }
+            for token in std::mem::take(&mut self.unread) {
+                self.hear(token, EventFlags::IN | EventFlags::RDHUP);
+            }
+            for event in &events {
+                match event.data.u64() {
+                    ORDERS => lines.read()?,
+                    token => self.hear(token, event.flags),
+                }
+            }
+            self.overdue();
+        }
+    }
+
+    fn connect(&mut self, upto: u32) {
+        self.ordered = self.ordered.max(upto as usize);
+        self.places.reserve_exact(self.ordered - self.places.len());
+        self.say_pacing(Pacing::Ramping);
+    }
+
+    fn say_pacing(&mut self, state: Pacing) {
+        self.pacing = Some(state);
+        self.report.pacing(state, self.connected);
+    }
+
+    /// Starts the clients that are ordered, as far as the credit goes.
+    fn ramp(&mut self) {
+        let mut turn = CONNECTS_A_TURN;
+        while self.places.len() < self.ordered && turn > 0 {
+            if self.credit == 0 {
+                self.credit = self.gate.credit(self.load, clock::now());
+            }
+            if self.credit == 0 {
+                return self.starve();
+            }
+            if self.starved.take().is_some() && self.pacing == Some(Pacing::Parked) {
+                self.say_pacing(Pacing::Ramping);
+            }
+            let some = self.credit.min(turn).min((self.ordered - self.places.len()) as u32);
+            (self.credit, turn) = (self.credit - some, turn - some);
+            (0..some).for_each(|_| self.start());
+        }
+        if self.places.len() == self.ordered {
+            (self.credit, self.starved) = (0, None);
+            if self.load.connecting == 0 && matches!(self.pacing, Some(Pacing::Ramping | Pacing::Parked)) {
+                self.say_pacing(Pacing::Done);
+            }
+        }
+    }
+
+    fn starve(&mut self) {
+        let now = clock::now();
+        let since = *self.starved.get_or_insert(now);
+        if now - since >= PARKED_AFTER && self.pacing != Some(Pacing::Parked) {
+            self.say_pacing(Pacing::Parked);
+        }
+    }
+
+    fn start(&mut self) {
+        let index = self.places.len();
+        let talk = (self.workload.start)(self.id(index));
+        self.places.push(Place::Gone);
+        match Client::dial(&self.epoll, index as u64, self.site.target, self.sources.take(), talk) {
+            Ok((client, Dial::Open)) => self.opened(index, client),
+            Ok((client, Dial::Pending)) => {
+                self.places[index] = Place::Connecting(client);
+                self.load.connecting += 1;
+                self.deadlines.push_back((clock::now().saturating_add(self.connect_deadline), index));
+            }
+            Err(failure) => self.report.client(self.id(index), state(failure)),
+        }
+    }
+
+    fn id(&self, index: usize) -> u32 {
+        self.first_id + index as u32
+    }
+
+    fn opened(&mut self, index: usize, mut client: Client) {
+        self.connected += 1;
+        self.load.unserved += 1;
+        self.report.client(self.id(index), State::Connected);
+        client.open(&self.site, &mut self.scratch);
+        self.places[index] = Place::Connected(client);
+    }
+
+    /// Time until something is due, nanoseconds; `None`: nothing but events.
+    fn timeout(&self) -> Option<u64> {
+        let now = clock::now();
+        if !self.unread.is_empty() {
+            return Some(0);
+        }
+        let ramp = (self.places.len() < self.ordered).then_some(match self.starved {
+            Some(since) if now - since >= ASK_AT_ONCE => now + MS,
+            _ => now,
+        });
+        let due = [ramp, self.deadlines.front().map(|(at, _)| *at), self.question.as_ref().map(|q| q.deadline)];
+        let first = due.into_iter().flatten().chain(self.probes.iter().map(|p| p.deadline)).min()?;
+        Some(first.saturating_sub(now))
+    }
+
+    fn hear(&mut self, token: u64, flags: EventFlags) {
+        if token >= PROBES {
+            return self.hear_probe(token, flags);
+        }
+        let index = token as usize;
+        match std::mem::replace(&mut self.places[index], Place::Gone) {
+            Place::Connecting(client) => match client.dialled(flags) {
+                Ok(Dial::Pending) => {
+                    self.places[index] = Place::Connecting(client);
+                    return;
+                }
+                Ok(Dial::Open) => {
+                    self.load.connecting -= 1;
+                    self.opened(index, client);
+                }
+                Err(failure) => {
+                    self.load.connecting -= 1;
+                    self.report.client(self.id(index), state(failure));
+                    return;
+                }
+            },
+            place => self.places[index] = place,
+        }
+        let Some(client) = self.places[index].client() else { return };
+        let heard = client.hear(&self.epoll, token, flags.intersects(EventFlags::RDHUP | EventFlags::HUP), &mut self.scratch);
+        self.settle(index, heard);
+    }
+
+    /// Draws the consequences of what a client of the ramp heard.
+    fn settle(&mut self, index: usize, heard: Heard) {
+        let id = self.id(index);
+        if self.question.as_ref().is_some_and(|q| q.client == index)
+            && let Some(client) = self.places[index].client()
+            && let Some((outcome, detail)) = outcome(&heard, client)
+        {
+            self.answer(outcome, detail);
+        }
+        self.places[index] = match std::mem::replace(&mut self.places[index], Place::Gone) {
+            Place::Connected(client) => {
+                let ending = heard.ended || heard.news.goodbye;
+                let error = heard.news.error.or_else(|| if ending { client.last_words() } else { None });
+                if let Some(words) = error {
+                    self.load.unserved -= 1;
+                    self.report.client(id, State::ErrorReply(words));
+                    Place::Rejected(client)
+                } else if heard.news.answered {
+                    self.load.unserved -= 1;
+                    self.report.client(id, State::Served);
+                    Place::Served(client)
+                } else {
+                    Place::Connected(client)
+                }
+            }
+            place => place,
+        };
+        if heard.ended || heard.news.goodbye {
+            if matches!(self.places[index], Place::Connected(_)) {
+                self.load.unserved -= 1;
+            }
+            self.report.client(id, State::Closed);
+            self.places[index] = Place::Gone;
+        } else if heard.more {
+            self.unread.push(index as u64);
+        }
+    }
+
+    /// Lets clients leave: the served ones first, oldest first, then those that wait, then those in the handshake.
+    fn release(&mut self, clients: u32) -> Result<(), Error> {
+        self.ordered = self.places.len();
+        let mut released = 0;
+        for rank in 0..3 {
+            for index in 0..self.places.len() {
+                if released == clients {
+                    break;
+                }
+                let leaves = match (&self.places[index], rank) {
+                    (Place::Served(_), 0) => true,
+                    (Place::Connected(_), 1) => {
+                        self.load.unserved -= 1;
+                        true
+                    }
+                    (Place::Rejected(_), 1) => true,
+                    (Place::Connecting(_), 2) => {
+                        self.load.connecting -= 1;
+                        true
+                    }
+                    _ => false,
+                };
+                if leaves {
+                    if self.question.as_ref().is_some_and(|q| q.client == index) {
+                        self.answer(Outcome::Closed, "released before it was answered".to_owned());
+                    }
+                    self.places[index] = Place::Gone;
+                    released += 1;
+                    self.report.client(self.id(index), State::Released);
+                    self.report.flush_if_large().map_err(at("reporting"))?;
+                }
+            }
+        }
+        self.report.say(What::Released { clients: released });
+        Ok(())
+    }
+
+    fn probe(&mut self, label: String, deadline_ms: u64) {
+        let (started, token) = (clock::now(), PROBES + self.probes_made);
+        self.probes_made += 1;
+        let talk = (self.workload.start)(u32::MAX - self.probes_made as u32);
+        match Client::dial(&self.epoll, token, self.site.target, self.sources.take(), talk) {
+            Ok((client, dial)) => {
+                let mut probe = Probe::new(token, label, client, started, deadline_ms);
+                probe.connected(dial, clock::now(), &self.site, &mut self.scratch);
+                self.probes.push(probe);
+            }
+            Err(failure) => self.probe_failed(label, failure),
+        }
+    }
+
+    fn probe_failed(&mut self, label: String, failure: Failure) {
+        match (failed(failure), failure) {
+            (Some(outcome), _) => self.seen(Seen::at_once(label, outcome, "")),
+            (None, Failure::Local(errno)) => {
+                let reason = format!("the load generator's own client failed: {}", io::Error::from_raw_os_error(errno));
+                self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
+            }
+            (None, _) => unreachable!("only local failures have no outcome"),
+        }
+    }
+
+    fn seen(&mut self, seen: Seen) {
+        let workload = self.report.workload();
+        self.report.say(seen.event(workload));
+    }
+
+    fn hear_probe(&mut self, token: u64, flags: EventFlags) {
+        let Some(at) = self.probes.iter().position(|p| p.token == token) else { return };
+        let probe = &mut self.probes[at];
+        if !probe.is_connected() {
+            match probe.client.dialled(flags) {
+                Ok(dial) => probe.connected(dial, clock::now(), &self.site, &mut self.scratch),
+                Err(failure) => {
+                    let label = self.probes.swap_remove(at).seen(Outcome::Closed, String::new(), clock::now()).label;
+                    return self.probe_failed(label, failure);
+                }
+            }
+            if !probe.is_connected() {
+                return;
+            }
+        }
+        let heard = probe.client.hear(&self.epoll, token, flags.intersects(EventFlags::RDHUP | EventFlags::HUP), &mut self.scratch);
+        if let Some((outcome, detail)) = outcome(&heard, &probe.client) {
+            let seen = self.probes.swap_remove(at).seen(outcome, detail, clock::now());
+            self.seen(seen);
+        } else if heard.more {
+            self.unread.push(token);
+        }
+    }
+
+    /// Asks the oldest served client the next question, when none is under way.
+    fn ask_held(&mut self) {
+        while self.question.is_none()
+            && let Some(deadline_ms) = self.questions.pop_front()
+        {
+            let served = self.places.iter().position(|p| matches!(p, Place::Served(_)));
+            let waits = self.places.iter().any(|p| matches!(p, Place::Connected(_)));
+            let asked = clock::now();
+            match served {
+                Some(index) => {
+                    let client = self.places[index].client().expect("a served client is held");
+                    client.ask_again(&self.site, &mut self.scratch);
+                    self.question = Some(Question::new(index, asked, deadline_ms));
+                }
+                None if waits => {
+                    let why =
+                        if self.workload.kind == Dialogue::Tcp { "open; a tcp client asks nothing" } else { "no client was answered" };
+                    self.seen(Seen::at_once(HELD.to_owned(), Outcome::Waits, why));
+                }
+                None => self.seen(Seen::at_once(HELD.to_owned(), Outcome::Closed, "no client is held")),
+            }
+        }
+    }
+
+    fn answer(&mut self, outcome: Outcome, detail: String) {
+        if let Some(question) = self.question.take() {
+            self.seen(question.seen(outcome, detail, clock::now()));
+        }
+    }
+
+    /// Ends what has passed its deadline.
+    fn overdue(&mut self) {
+        let now = clock::now();
+        while let Some(&(deadline, index)) = self.deadlines.front() {
+            let connecting = matches!(self.places[index], Place::Connecting(_));
+            if connecting && deadline > now {
+                break;
+            }
+            self.deadlines.pop_front();
+            if connecting {
+                self.places[index] = Place::Gone;
+                self.load.connecting -= 1;
+                self.report.client(self.id(index), State::TimedOut);
+            }
+        }
+        while let Some(at) = self.probes.iter().position(|p| p.deadline <= now) {
+            let seen = self.probes.swap_remove(at).overdue(now);
+            self.seen(seen);
+        }
+        if self.question.as_ref().is_some_and(|q| q.deadline <= now) {
+            self.answer(Outcome::Waits, String::new());
+        }
+    }
+}
+
+fn state(failure: Failure) -> State {
+    match failure {
+        Failure::Refused => State::Refused,
+        Failure::TimedOut => State::TimedOut,
+        Failure::Local(errno) => State::Local(errno),
+    }
+}

@@ -1,0 +1,64 @@
+//! What a driver says: events as JSON lines, buffered for one turn of its loop.
+
+use crate::event::{Client, Event, Pacing, What};
+use crate::sys::clock;
+use std::io::{self, Write};
+
+/// Buffered bytes beyond which a turn does not wait for its end.
+const FLUSH_BYTES: usize = 256 * 1024;
+
+/// Writes events of one workload.
+pub struct Reporter<W> {
+    workload: String,
+    buffer: Vec<u8>,
+    to: W,
+}
+
+impl<W: Write> Reporter<W> {
+    /// For the events of this workload.
+    pub fn new(workload: String, to: W) -> Reporter<W> {
+        Reporter { workload, buffer: Vec::new(), to }
+    }
+
+    /// The workload's name.
+    pub fn workload(&self) -> String {
+        self.workload.clone()
+    }
+
+    /// Something happened now.
+    pub fn say(&mut self, is: What) {
+        serde_json::to_writer(&mut self.buffer, &Event { at: clock::now(), is }).expect("an event is always JSON");
+        self.buffer.push(b'\n');
+    }
+
+    /// A client came to a state now.
+    pub fn client(&mut self, id: u32, state: Client) {
+        self.say(What::Client { workload: self.workload(), id, state });
+    }
+
+    /// The pacing changed now.
+    pub fn pacing(&mut self, state: Pacing, connected: u32) {
+        self.say(What::Pacing { workload: self.workload(), state, connected });
+    }
+
+    /// Hands what was said to the reader; waits while the pipe is full.
+    ///
+    /// # Errors
+    /// The reader is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.to.write_all(&self.buffer)?;
+            self.to.flush()?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Flushes when much was said within one turn.
+    ///
+    /// # Errors
+    /// The reader is gone.
+    pub fn flush_if_large(&mut self) -> io::Result<()> {
+        if self.buffer.len() > FLUSH_BYTES { self.flush() } else { Ok(()) }
+    }
+}
