@@ -4,7 +4,9 @@ mod client;
 pub mod dialogue;
 pub mod driver;
 mod grpc;
+mod handle;
 mod http_idle;
+mod merge;
 mod pacing;
 mod probe;
 pub mod protocol;
@@ -14,3 +16,4 @@ mod tcp;
 mod websocket;
 
 pub use dialogue::registry;
+pub use handle::{Driver, Error, Fleet, MARGIN, clients_per_driver};
