@@ -45,7 +45,7 @@ pub enum Error {
     #[error("standard input ended before the setup: its first line is a JSON `Setup`")]
     NoSetup,
     /// A line is no order.
-    #[error("line {line:?} of standard input is not understood: {source}")]
+    #[error("`{line}` on standard input is not understood: {source}")]
     Line {
         /// As it was read.
         line: String,

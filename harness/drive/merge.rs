@@ -196,7 +196,7 @@ mod tests {
             rig.seen(),
             [pacing(Pacing::Ramping, 0), pacing(Pacing::Parked, 140), pacing(Pacing::Ramping, 140), pacing(Pacing::Done, 250)]
         );
-        assert_eq!(rig.told(), [String::new(); 0]);
+        assert!(rig.told().is_empty());
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         rig.event(1, What::Released { clients: 0 });
         rig.event(1, pacing(Pacing::Done, 30));
         rig.event(0, What::Released { clients: 10 });
-        assert_eq!(rig.told(), [String::new(); 0], "the third driver is not told to connect");
+        assert!(rig.told().is_empty(), "the third driver is not told to connect");
         assert_eq!(rig.seen(), [pacing(Pacing::Done, 130), What::Released { clients: 10 }]);
     }
 

@@ -13,6 +13,8 @@ pub mod protocol;
 mod report;
 pub mod source;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod websocket;
 
 pub use dialogue::registry;

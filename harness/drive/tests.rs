@@ -1,0 +1,538 @@
+//! The driver against small servers in threads: what a server sees of it, and what it says of the server.
+
+use super::driver::run;
+use super::protocol::{Order, Setup};
+use super::{Driver, Fleet};
+use crate::event::{Client, Event, Outcome, Pacing, What};
+use crate::scenario::Dialogue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No test waits longer for anything.
+const DEADLINE: Duration = Duration::from_secs(20);
+const MS: u64 = 1_000_000;
+
+fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
+    Setup { workload: "flood".into(), kind, target, path: "/".into(), burst: false, first_id: 1, connect_deadline_ms: 5000 }
+}
+
+fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.listen(backlog).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A driver in a thread, told and heard through pipes.
+struct Rig {
+    orders: Option<File>,
+    events: Receiver<Event>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Rig {
+    fn new(setup: Setup) -> Rig {
+        let (stdin, orders) = rustix::pipe::pipe().unwrap();
+        let (heard, stdout) = rustix::pipe::pipe().unwrap();
+        let (to, events) = channel();
+        let thread = thread::spawn(move || run(stdin, File::from(stdout)).unwrap());
+        thread::spawn(move || {
+            for line in BufReader::new(File::from(heard)).lines() {
+                let _ = to.send(serde_json::from_str(&line.unwrap()).unwrap());
+            }
+        });
+        let mut rig = Rig { orders: Some(File::from(orders)), events, thread: Some(thread) };
+        rig.say(&setup);
+        rig
+    }
+
+    fn say(&mut self, what: &impl serde::Serialize) {
+        let line = format!("{}\n", serde_json::to_string(what).unwrap());
+        self.orders.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    /// What is said up to the first event that `last` knows, that one included.
+    fn until(&self, last: impl Fn(&What) -> bool) -> Vec<What> {
+        let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
+        loop {
+            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(event) => seen.push(event.is),
+                Err(e) => panic!("{e}, after {seen:?}"),
+            }
+            if last(seen.last().unwrap()) {
+                return seen;
+            }
+        }
+    }
+
+    fn ramp(&mut self, upto: u32) -> Vec<What> {
+        self.say(&Order::Connect { upto });
+        self.until(done)
+    }
+
+    fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
+        self.say(&Order::Probe { label: "saturated".into(), deadline_ms });
+        let seen = self.until(|what| matches!(what, What::Probe { .. } | What::Unmeasured { .. }));
+        match seen.last().unwrap() {
+            What::Probe { label, outcome, detail, connect_s, answer_s, .. } => {
+                assert_eq!(label, "saturated");
+                (*outcome, detail.clone(), *connect_s, *answer_s)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask_held(&mut self) -> (Outcome, String) {
+        self.say(&Order::AskHeld { deadline_ms: 3000 });
+        match self.until(|what| matches!(what, What::Probe { .. })).pop().unwrap() {
+            What::Probe { label, outcome, detail, .. } => {
+                assert_eq!(label, "held");
+                (outcome, detail)
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    fn release(&mut self, clients: u32) -> Vec<What> {
+        self.say(&Order::Release { clients });
+        self.until(|what| matches!(what, What::Released { .. }))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take()
+            && !thread::panicking()
+        {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn done(what: &What) -> bool {
+    matches!(what, What::Pacing { state: Pacing::Done, .. })
+}
+
+fn paced(state: Pacing) -> impl Fn(&What) -> bool {
+    move |what| matches!(what, What::Pacing { state: is, .. } if *is == state)
+}
+
+/// Ids of the clients that came to this state, in the order said.
+fn ids(seen: &[What], wanted: &Client) -> Vec<u32> {
+    let id = |what: &What| match what {
+        What::Client { id, state, .. } if state == wanted => Some(*id),
+        _ => None,
+    };
+    seen.iter().filter_map(id).collect()
+}
+
+/// Reads a request's head.
+fn head(stream: &mut TcpStream) -> String {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        bytes.push(byte[0]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn upgrade(stream: &mut TcpStream) {
+    let request = head(stream);
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let accept = super::websocket::accept_of(key);
+    write!(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").unwrap();
+}
+
+/// Accepts this many and upgrades each.
+fn upgraded(listener: &TcpListener, clients: usize) -> Vec<TcpStream> {
+    (0..clients)
+        .map(|_| {
+            let (mut stream, _) = listener.accept().unwrap();
+            upgrade(&mut stream);
+            stream
+        })
+        .collect()
+}
+
+/// Whether the peer has closed: end of file within the deadline.
+fn at_end(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    matches!(stream.read(&mut [0; 512]), Ok(0))
+}
+
+/// Whether the peer still holds the connection: nothing to read now.
+fn open(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let open = matches!(stream.read(&mut [0; 512]), Err(e) if e.kind() == ErrorKind::WouldBlock);
+    stream.set_nonblocking(false).unwrap();
+    open
+}
+
+#[test]
+fn a_server_that_never_accepts_parks_the_ramp_at_half_of_its_queue() {
+    let (_server, to) = listening(15); // capacity 16
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.say(&Order::Connect { upto: 40 });
+    let seen = rig.until(paced(Pacing::Parked));
+    assert_eq!(ids(&seen, &Client::Connected), (1..=8).collect::<Vec<_>>());
+    assert!(matches!(seen.last(), Some(What::Pacing { connected: 8, .. })));
+}
+
+#[test]
+fn a_parked_ramp_goes_on_when_the_server_accepts_again() {
+    let (server, to) = listening(15);
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.say(&Order::Connect { upto: 20 });
+    rig.until(paced(Pacing::Parked));
+    let accepting = thread::spawn(move || (0..20).map(|_| server.accept().unwrap().0).collect::<Vec<_>>());
+    let seen = rig.until(done);
+    assert!(seen.iter().any(paced(Pacing::Ramping)));
+    assert_eq!(ids(&seen, &Client::Connected).len(), 12);
+    assert_eq!(accepting.join().unwrap().len(), 20);
+}
+
+#[test]
+fn a_burst_overflows_the_queue_and_the_rest_time_out() {
+    let (_server, to) = listening(3); // capacity 4
+    let mut rig = Rig::new(Setup { burst: true, connect_deadline_ms: 300, ..setup(Dialogue::Tcp, to) });
+    let seen = rig.ramp(30);
+    let (connected, timed_out) = (ids(&seen, &Client::Connected), ids(&seen, &Client::TimedOut));
+    assert_eq!(connected.len() + timed_out.len(), 30);
+    // The kernel may complete a few handshakes on the client's side beyond the queue: the last acknowledgement is dropped, not the SYN.
+    assert!((4..10).contains(&connected.len()), "{connected:?}");
+    assert!(!seen.iter().any(paced(Pacing::Parked)));
+}
+
+#[test]
+fn released_clients_leave_oldest_first_and_the_server_reads_the_end_of_file() {
+    let (server, to) = listening(64);
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.ramp(10);
+    let mut held: Vec<_> = (0..10).map(|_| server.accept().unwrap().0).collect();
+    let seen = rig.release(4);
+    assert_eq!(ids(&seen, &Client::Released), [1, 2, 3, 4]);
+    assert_eq!(seen.last(), Some(&What::Released { clients: 4 }));
+    assert!(held[..4].iter_mut().all(at_end));
+    assert!(held[4..].iter_mut().all(open));
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 6 }));
+    assert!(held[4..].iter_mut().all(at_end));
+}
+
+#[test]
+fn waiting_clients_leave_after_all_that_were_served() {
+    let (server, to) = listening(64);
+    let mut rig = Rig::new(setup(Dialogue::Websocket, to));
+    rig.ramp(6);
+    // The first and the second are never answered; the others are.
+    let _waiting: Vec<_> = (0..2).map(|_| server.accept().unwrap().0).collect();
+    let _served = upgraded(&server, 4);
+    for _ in 0..4 {
+        rig.until(|what| matches!(what, What::Client { state: Client::Served, .. }));
+    }
+    assert_eq!(ids(&rig.release(5), &Client::Released), [3, 4, 5, 6, 1]);
+}
+
+#[test]
+fn a_release_ends_the_ramp_and_a_later_order_begins_another() {
+    let (server, to) = listening(15);
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.say(&Order::Connect { upto: 40 });
+    rig.until(paced(Pacing::Parked));
+    let seen = rig.release(3);
+    assert_eq!(seen.last(), Some(&What::Released { clients: 3 }));
+    rig.until(done);
+    let mut accepted: Vec<_> = (0..8).map(|_| server.accept().unwrap().0).collect();
+    assert!(accepted[..3].iter_mut().all(at_end));
+    assert_eq!(ids(&rig.ramp(10), &Client::Connected), [9, 10]);
+}
+
+#[test]
+fn nothing_listening_is_refused_for_clients_and_probes() {
+    let (server, to) = listening(5);
+    drop(server);
+    let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
+    assert_eq!(ids(&rig.ramp(5), &Client::Refused), [1, 2, 3, 4, 5]);
+    assert_eq!(rig.probe(1000).0, Outcome::Refused);
+}
+
+#[test]
+fn a_client_that_the_server_closes_is_closed_and_keeps_its_last_words() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.ramp(2);
+    drop(server.accept().unwrap());
+    assert_eq!(ids(&rig.until(|what| matches!(what, What::Client { .. })), &Client::Closed), [1]);
+    let (mut stream, _) = server.accept().unwrap();
+    stream.write_all(b"-ERR max number of clients reached\r\n").unwrap();
+    drop(stream);
+    let seen = rig.until(|what| matches!(what, What::Client { state: Client::Closed, .. }));
+    assert_eq!(ids(&seen, &Client::ErrorReply("-ERR max number of clients reached".into())), [2]);
+}
+
+#[test]
+fn a_reset_right_after_the_accept_is_connected_and_then_closed() {
+    let (server, to) = listening(64);
+    let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
+    let resetting = thread::spawn(move || {
+        for _ in 0..20 {
+            let socket = socket2::Socket::from(server.accept().unwrap().0);
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+    rig.say(&Order::Connect { upto: 20 });
+    let (mut seen, all): (Vec<What>, Vec<u32>) = (Vec::new(), (1..=20).collect());
+    while ids(&seen, &Client::Closed).len() < 20 {
+        seen.extend(rig.until(|what| matches!(what, What::Client { .. })));
+    }
+    assert_eq!(ids(&seen, &Client::Connected), all);
+    assert_eq!(ids(&seen, &Client::Closed).into_iter().collect::<BTreeSet<_>>(), all.into_iter().collect());
+    resetting.join().unwrap();
+}
+
+#[test]
+fn an_http_client_is_served_asked_again_and_turned_away() {
+    let (server, to) = listening(64);
+    let answering = thread::spawn(move || {
+        let answer = |stream: &mut TcpStream, status: &str| {
+            let request = head(stream);
+            assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        };
+        let (mut held, _) = server.accept().unwrap();
+        answer(&mut held, "200 OK");
+        answer(&mut held, "200 OK");
+        let (mut probe, _) = server.accept().unwrap();
+        answer(&mut probe, "503 Service Unavailable");
+        assert!(at_end(&mut probe), "a probe leaves when it was answered");
+        let (mut probe, _) = server.accept().unwrap();
+        answer(&mut probe, "404 Not Found");
+        held
+    });
+    let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
+    rig.say(&Order::Connect { upto: 1 });
+    rig.until(|what| matches!(what, What::Client { id: 1, state: Client::Served, .. }));
+    assert_eq!(rig.ask_held(), (Outcome::Served, "status 200".into()));
+    assert_eq!(rig.probe(3000).0, Outcome::ErrorReply);
+    let (outcome, detail, connect_s, answer_s) = rig.probe(3000);
+    assert_eq!((outcome, detail.as_str()), (Outcome::Served, "status 404"));
+    assert!(connect_s.unwrap() < 1.0 && answer_s.unwrap() < 1.0);
+    let held = answering.join().unwrap();
+    held.shutdown(Shutdown::Both).unwrap();
+    rig.until(|what| matches!(what, What::Client { id: 1, state: Client::Closed, .. }));
+    assert_eq!(rig.ask_held(), (Outcome::Closed, "no client is held".into()));
+}
+
+#[test]
+fn a_probe_waits_in_the_queue_and_times_out_beyond_it() {
+    let (_server, to) = listening(1); // capacity 2
+    let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
+    let begun = Instant::now();
+    let (outcome, _, connect_s, answer_s) = rig.probe(100);
+    assert_eq!((outcome, answer_s), (Outcome::Waits, None));
+    assert!(connect_s.unwrap() < 0.1 && begun.elapsed() >= Duration::from_millis(100));
+    let _full: Vec<_> = (0..1).map(|_| TcpStream::connect(to).unwrap()).collect();
+    assert_eq!(rig.probe(100).0, Outcome::TimesOut);
+}
+
+#[test]
+fn a_tcp_client_cannot_tell_so_it_waits() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.ramp(1);
+    let _accepted = server.accept().unwrap();
+    assert_eq!(rig.probe(20).0, Outcome::Waits);
+    assert_eq!(rig.ask_held(), (Outcome::Waits, "open; a tcp client asks nothing".into()));
+}
+
+#[test]
+fn pings_of_the_server_are_answered_while_a_websocket_is_held() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(setup(Dialogue::Websocket, to));
+    rig.ramp(1);
+    let mut stream = upgraded(&server, 1).remove(0);
+    rig.until(|what| matches!(what, What::Client { state: Client::Served, .. }));
+    stream.write_all(b"\x89\x02hi").unwrap();
+    let mut pong = [0; 8];
+    stream.read_exact(&mut pong).unwrap();
+    assert_eq!((pong[0], pong[1], pong[6] ^ pong[2], pong[7] ^ pong[3]), (0x8a, 0x82, b'h', b'i'));
+
+    let answering = thread::spawn(move || {
+        let mut ping = [0; 12];
+        stream.read_exact(&mut ping).unwrap();
+        let payload: Vec<u8> = ping[6..].iter().enumerate().map(|(i, b)| b ^ ping[2 + i % 4]).collect();
+        stream.write_all(&[&[0x8a, 6], payload.as_slice()].concat()).unwrap();
+        stream
+    });
+    assert_eq!(rig.ask_held().0, Outcome::Served);
+    let mut stream = answering.join().unwrap();
+    stream.write_all(b"\x88\x00").unwrap();
+    rig.until(|what| matches!(what, What::Client { state: Client::Closed, .. }));
+    stream.read_exact(&mut [0; 6]).unwrap();
+    assert!(at_end(&mut stream));
+}
+
+#[test]
+fn a_server_that_never_reads_does_not_block_the_others() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(setup(Dialogue::Websocket, to));
+    rig.ramp(2);
+    let mut streams = upgraded(&server, 2);
+    // More pings than both socket buffers hold pongs for; the server reads none of them.
+    let pings = b"\x89\x7d".iter().copied().chain([b'x'; 125]).collect::<Vec<u8>>().repeat(4096);
+    streams[0].set_write_timeout(Some(DEADLINE)).unwrap();
+    for _ in 0..20 {
+        streams[0].write_all(&pings).unwrap();
+    }
+    streams[1].write_all(b"\x89\x00").unwrap();
+    streams[1].read_exact(&mut [0; 6]).unwrap();
+    // And what was kept is sent once the server reads: a whole number of pongs.
+    let mut first = [0; 131];
+    streams[0].read_exact(&mut first).unwrap();
+    assert_eq!((first[0], first[1]), (0x8a, 0xfd));
+}
+
+#[test]
+fn events_carry_the_monotonic_time_of_what_happened() {
+    let (_server, to) = listening(64);
+    let before = crate::sys::clock::now();
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.say(&Order::Connect { upto: 20 });
+    let mut last = before;
+    for event in rig.events.iter() {
+        assert!(event.at >= last && event.at <= crate::sys::clock::now());
+        last = event.at;
+        if done(&event.is) {
+            break;
+        }
+    }
+    assert!(last - before < DEADLINE.as_nanos() as u64);
+}
+
+#[test]
+fn an_ipv6_listener_is_loaded_and_paced_too() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"[::1]:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.listen(7).unwrap();
+    let mut rig = Rig::new(setup(Dialogue::Tcp, socket.local_addr().unwrap().as_socket().unwrap()));
+    rig.say(&Order::Connect { upto: 10 });
+    assert_eq!(ids(&rig.until(paced(Pacing::Parked)), &Client::Connected), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_line_that_is_no_order_ends_the_driver_with_an_error() {
+    let (stdin, orders) = rustix::pipe::pipe().unwrap();
+    let mut orders = File::from(orders);
+    let setup = serde_json::to_string(&setup(Dialogue::Tcp, "127.0.0.1:9".parse().unwrap())).unwrap();
+    write!(orders, "{setup}\n\"conect\"\n").unwrap();
+    let error = run(stdin, Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("\"conect\"") && error.contains("unknown variant"), "{error}");
+}
+
+/// Not a test: the driver process of the tests below, this very binary executed again. Standard output is the test harness's, so
+/// events go to descriptor 3.
+#[test]
+#[ignore = "executed by other tests as their driver process"]
+fn as_driver() {
+    let out = File::options().write(true).open("/proc/self/fd/3").unwrap();
+    super::driver::prepare().unwrap();
+    run(std::io::stdin(), out).unwrap();
+}
+
+fn driver_process() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec 3>&1 >&2; exec "$0" --exact drive::tests::as_driver --ignored --nocapture"#]);
+    command.arg(std::env::current_exe().unwrap());
+    command
+}
+
+/// What came through a sink, until an event that `last` knows.
+fn brought(sink: &Receiver<Vec<Event>>, last: impl Fn(&What) -> bool) -> Vec<What> {
+    let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
+    while !seen.iter().any(&last) {
+        let batch = sink.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        seen.extend(batch.unwrap_or_else(|e| panic!("{e}, after {seen:?}")).into_iter().map(|event| event.is));
+    }
+    seen
+}
+
+#[test]
+fn three_hundred_websockets_are_held_by_a_process_of_their_own_that_ends_with_its_handle() {
+    let (server, to) = listening(64);
+    let accepting = thread::spawn(move || upgraded(&server, 301));
+    let (sink, events) = channel();
+    let mut driver = Driver::spawn_with(driver_process(), &setup(Dialogue::Websocket, to), sink).unwrap();
+    driver.order(&Order::Connect { upto: 300 }).unwrap();
+    let mut seen = brought(&events, done);
+    while ids(&seen, &Client::Served).len() < 300 {
+        seen.extend(brought(&events, |what| matches!(what, What::Client { .. })));
+    }
+    // Standard streams, descriptor 3, epoll and netlink beside the clients: the witness is /proc.
+    let descriptors = crate::sys::proc::descriptors(driver.pid()).unwrap();
+    assert!((300..320).contains(&descriptors), "{descriptors}");
+    let (soft, hard) = crate::sys::proc::nofile(driver.pid()).unwrap();
+    assert_eq!(soft, hard);
+    driver.order(&Order::Probe { label: "x".into(), deadline_ms: 3000 }).unwrap();
+    let seen = brought(&events, |what| matches!(what, What::Probe { .. }));
+    assert!(matches!(seen.last(), Some(What::Probe { outcome: Outcome::Served, .. })));
+    let mut held = accepting.join().unwrap();
+    let pid = driver.pid();
+    drop(driver);
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "dropped means ended and reaped");
+    assert!(held.iter_mut().all(at_end));
+}
+
+#[test]
+fn a_driver_that_dies_in_the_middle_is_said() {
+    let (_server, to) = listening(5);
+    let (sink, events) = channel();
+    let driver = Driver::spawn_with(driver_process(), &setup(Dialogue::Tcp, to), sink).unwrap();
+    let pid = rustix::process::Pid::from_raw(driver.pid()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let seen = brought(&events, |what| matches!(what, What::Inconclusive { .. }));
+    assert!(matches!(&seen[0], What::Inconclusive { reason } if reason.contains("flood")));
+}
+
+#[test]
+fn a_fleet_is_one_workload_over_several_processes() {
+    let (server, to) = listening(64);
+    let accepting = thread::spawn(move || (0..50).map(|_| server.accept().unwrap()).collect::<Vec<_>>());
+    let (sink, events) = channel();
+    let mut fleet = Fleet::spawn_with(driver_process, &setup(Dialogue::Tcp, to), 50, 20, sink).unwrap();
+    assert_eq!(fleet.pids().len(), 3);
+    fleet.order(&Order::Connect { upto: 50 }).unwrap();
+    let seen = brought(&events, done);
+    assert_eq!(ids(&seen, &Client::Connected), (1..=50).collect::<Vec<_>>());
+    assert!(seen.iter().any(|what| matches!(what, What::Pacing { state: Pacing::Done, connected: 50, .. })));
+    let mut held = accepting.join().unwrap();
+    let mut sources = BTreeMap::<IpAddr, u32>::new();
+    held.iter().for_each(|(_, peer)| *sources.entry(peer.ip()).or_default() += 1);
+    assert_eq!(sources.into_values().collect::<BTreeSet<_>>(), BTreeSet::from([10, 20]), "each driver has its own source address");
+    fleet.order(&Order::Release { clients: 25 }).unwrap();
+    let seen = brought(&events, |what| matches!(what, What::Released { .. }));
+    assert_eq!(ids(&seen, &Client::Released), (1..=25).collect::<Vec<_>>());
+    assert_eq!(seen.last(), Some(&What::Released { clients: 25 }));
+    assert!(held[..25].iter_mut().all(|(stream, _)| at_end(stream)) && held[25..].iter_mut().all(|(stream, _)| open(stream)));
+    drop(fleet);
+    assert!(held[25..].iter_mut().all(|(stream, _)| at_end(stream)));
+}
+
+#[test]
+fn a_probe_does_not_outlive_its_deadline_by_much() {
+    let (_server, to) = listening(5);
+    let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
+    let begun = crate::sys::clock::now();
+    rig.probe(50);
+    let took = crate::sys::clock::now() - begun;
+    assert!((50 * MS..2000 * MS).contains(&took), "{took}");
+}
