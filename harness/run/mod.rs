@@ -214,10 +214,10 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
     pump.phase(Phase::Stop);
     pump.loads.clear();
     let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
-    if !pump.tree.gone() {
-        if let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace)) {
-            pump.journal.record(What::Inconclusive { reason: error.to_string() });
-        }
+    if !pump.tree.gone()
+        && let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace))
+    {
+        pump.journal.record(What::Inconclusive { reason: error.to_string() });
     }
     if let Some(observer) = &mut pump.observer {
         observer.stop();
