@@ -13,9 +13,9 @@ pub enum Policy {
     Spin,
     /// Logs the failure and goes back to its event loop, which reports the listener again as long as a client waits.
     ///
-    /// Origin: Tornado `add_accept_handler`, where the `OSError` reaches the IOLoop's log; Python's asyncio 3.x logs too.
+    /// Origin: Tornado `add_accept_handler`, where the `OSError` reaches the IOLoop's log.
     SpinLog,
-    /// Sleeps a fixed time, 1 s, silently, then calls accept4 again.
+    /// Sleeps a fixed time, 1 s, then calls accept4 again; says nothing, as these do unless a tracing subscriber listens.
     ///
     /// Origin: axum 0.8 `serve` and warp 0.4 (hyper 0.14's `sleep_on_errors` before them).
     FixedDelay,

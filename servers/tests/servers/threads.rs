@@ -26,6 +26,8 @@ fn a_blocked_thread_costs_a_place_at_the_first_emfile_but_not_in_the_end() {
                 // A thread that has just accepted must be back in accept, where a number is left for it, or it reserves none.
                 let blocked = threads.min(64 - u64::from(descriptors));
                 eventually("the threads are blocked", || server.listed() == descriptors && reserved(&server) == blocked);
+                // Where none is left, only its log says that it is back.
+                eventually("the others have failed", || blocked == threads || !server.errors().is_empty());
                 server.connect()
             })
             .collect();
