@@ -317,7 +317,7 @@ fn an_http_client_is_served_asked_again_and_turned_away() {
         assert!(at_end(&mut probe), "a probe leaves when it was answered");
         let (mut probe, _) = server.accept().unwrap();
         answer(&mut probe, "404 Not Found");
-        held
+        (held, probe) // closed at once, the answered probe would be `closed`
     });
     let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
     rig.say(&Order::Connect { upto: 1 });
@@ -327,7 +327,7 @@ fn an_http_client_is_served_asked_again_and_turned_away() {
     let (outcome, detail, connect_s, answer_s) = rig.probe(3000);
     assert_eq!((outcome, detail.as_str()), (Outcome::Served, "status 404"));
     assert!(connect_s.unwrap() < 1.0 && answer_s.unwrap() < 1.0);
-    let held = answering.join().unwrap();
+    let (held, _probe) = answering.join().unwrap();
     held.shutdown(Shutdown::Both).unwrap();
     rig.until(|what| matches!(what, What::Client { id: 1, state: Client::Closed, .. }));
     assert_eq!(rig.ask_held(), (Outcome::Closed, "no client is held".into()));
