@@ -1,8 +1,8 @@
 //! The driver process (`lastfd drive`): one thread, one epoll instance, all clients of one workload.
 //!
 //! Orders come as lines on standard input and are obeyed as they are read; events go out as lines, once a turn. A client costs its socket
-//! and under 200 bytes. Clients leave by close(2), as real ones do, which leaves TIME_WAIT on their side: see [`super::source`] for why
-//! that does not slow the next run. The driver never speaks to the subject but as a client, and knows nothing of the run's phases.
+//! and under 200 bytes. Clients leave by close(2), as real ones do, which leaves TIME_WAIT on their side: [`super::source`] says what of
+//! it. The driver never speaks to the subject but as a client, and knows nothing of the run's phases.
 //!
 //! A `Release` also ends the ramp: clients that were not started are not started any more until a further `Connect`, or the places
 //! set free would go to new clients instead of the waiting ones. `Parked` is said when the queue has stayed more than half full for
@@ -14,7 +14,7 @@ use super::pacing::{Gate, Load};
 use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
 use super::protocol::{Order, Setup};
 use super::report::Reporter;
-use super::source::Sources;
+use super::source::{self, Sources};
 use crate::event::{Client as State, Outcome, Pacing, What};
 use crate::scenario::Dialogue;
 use crate::sys::clock;
@@ -22,7 +22,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Tokens: a client's index; from here on probes; and standard input.
 const PROBES: u64 = 1 << 32;
@@ -161,7 +161,8 @@ struct Driver<W> {
     epoll: OwnedFd,
     report: Reporter<W>,
     scratch: Scratch,
-    sources: Sources,
+    /// Decided at the first socket: other drivers may connect before.
+    sources: Option<Sources>,
     gate: Gate,
     /// Every client ever started, oldest first; its index is its token and its id less `first_id`.
     places: Vec<Place>,
@@ -197,7 +198,7 @@ impl<W: Write> Driver<W> {
             epoll,
             report: Reporter::new(setup.workload, stdout),
             scratch: Scratch::new(),
-            sources: Sources::new(target, std::process::id(), clock::now() / MS),
+            sources: None,
             gate: Gate::new(target, setup.burst, setup.kind != Dialogue::Tcp),
             places: Vec::new(),
             deadlines: VecDeque::new(),
@@ -302,9 +303,9 @@ impl<W: Write> Driver<W> {
 
     fn start(&mut self) {
         let index = self.places.len();
-        let talk = (self.workload.start)(self.id(index));
+        let (talk, source) = ((self.workload.start)(self.id(index)), self.source());
         self.places.push(Place::Gone);
-        match Client::dial(&self.epoll, index as u64, self.site.target, self.sources.take(), talk) {
+        match Client::dial(&self.epoll, index as u64, self.site.target, source, talk) {
             Ok((client, Dial::Open)) => self.opened(index, client),
             Ok((client, Dial::Pending)) => {
                 self.places[index] = Place::Connecting(client);
@@ -313,6 +314,12 @@ impl<W: Write> Driver<W> {
             }
             Err(failure) => self.report.client(self.id(index), state(failure)),
         }
+    }
+
+    fn source(&mut self) -> Option<Ipv4Addr> {
+        let target = self.site.target;
+        let begin = || Sources::new(target, source::taken(target), std::process::id(), clock::now() / MS);
+        self.sources.get_or_insert_with(begin).take()
     }
 
     fn id(&self, index: usize) -> u32 {
@@ -446,10 +453,11 @@ impl<W: Write> Driver<W> {
     }
 
     fn probe(&mut self, label: String, deadline_ms: u64) {
-        let (started, token) = (clock::now(), PROBES + self.probes_made);
+        let token = PROBES + self.probes_made;
         self.probes_made += 1;
-        let talk = (self.workload.start)(u32::MAX - self.probes_made as u32);
-        match Client::dial(&self.epoll, token, self.site.target, self.sources.take(), talk) {
+        let (talk, source) = ((self.workload.start)(u32::MAX - self.probes_made as u32), self.source());
+        let started = clock::now();
+        match Client::dial(&self.epoll, token, self.site.target, source, talk) {
             Ok((client, dial)) => {
                 let mut probe = Probe::new(token, label, client, started, deadline_ms);
                 probe.connected(dial, clock::now(), &self.site, &mut self.scratch);

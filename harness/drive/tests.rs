@@ -5,10 +5,10 @@ use super::protocol::{Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
 use crate::scenario::Dialogue;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -317,7 +317,7 @@ fn an_http_client_is_served_asked_again_and_turned_away() {
         assert!(at_end(&mut probe), "a probe leaves when it was answered");
         let (mut probe, _) = server.accept().unwrap();
         answer(&mut probe, "404 Not Found");
-        held
+        (held, probe) // closed at once, the answered probe would be `closed`
     });
     let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
     rig.say(&Order::Connect { upto: 1 });
@@ -327,7 +327,7 @@ fn an_http_client_is_served_asked_again_and_turned_away() {
     let (outcome, detail, connect_s, answer_s) = rig.probe(3000);
     assert_eq!((outcome, detail.as_str()), (Outcome::Served, "status 404"));
     assert!(connect_s.unwrap() < 1.0 && answer_s.unwrap() < 1.0);
-    let held = answering.join().unwrap();
+    let (held, _probe) = answering.join().unwrap();
     held.shutdown(Shutdown::Both).unwrap();
     rig.until(|what| matches!(what, What::Client { id: 1, state: Client::Closed, .. }));
     assert_eq!(rig.ask_held(), (Outcome::Closed, "no client is held".into()));
@@ -515,9 +515,7 @@ fn a_fleet_is_one_workload_over_several_processes() {
     assert_eq!(ids(&seen, &Client::Connected), (1..=50).collect::<Vec<_>>());
     assert!(seen.iter().any(|what| matches!(what, What::Pacing { state: Pacing::Done, connected: 50, .. })));
     let mut held = accepting.join().unwrap();
-    let mut sources = BTreeMap::<IpAddr, u32>::new();
-    held.iter().for_each(|(_, peer)| *sources.entry(peer.ip()).or_default() += 1);
-    assert_eq!(sources.into_values().collect::<BTreeSet<_>>(), BTreeSet::from([10, 20]), "each driver has its own source address");
+    assert!(held.iter().all(|(_, peer)| peer.ip() == Ipv4Addr::LOCALHOST), "the usual source address, while it has room");
     fleet.order(&Order::Release { clients: 25 }).unwrap();
     let seen = brought(&events, |what| matches!(what, What::Released { .. }));
     assert_eq!(ids(&seen, &Client::Released), (1..=25).collect::<Vec<_>>());

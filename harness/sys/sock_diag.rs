@@ -25,7 +25,8 @@ const ANSWER: usize = 72;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
-/// `TCP_LISTEN` of net/tcp_states.h, and the mask of every state it knows up to `TCP_NEW_SYN_RECV` (12).
+/// `TCP_TIME_WAIT` and `TCP_LISTEN` of net/tcp_states.h, and the mask of every state it knows up to `TCP_NEW_SYN_RECV` (12).
+const TIME_WAIT: u8 = 6;
 const LISTEN: u8 = 10;
 const EVERY_STATE: u32 = 0x1fff;
 /// The kernel answers within the send; this only bounds a fault.
@@ -128,7 +129,7 @@ impl SockDiag {
     /// The kernel refused the question, or gave no answer for two seconds.
     pub fn listener(&mut self, address: SocketAddr) -> io::Result<Option<Listener>> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        self.ask(family(address.ip()), REQUEST, 1 << LISTEN, address)?;
+        self.ask(family(address.ip()), REQUEST, 1 << LISTEN, address, 0)?;
         let mut found = None;
         match self.answers(true, |answer| found = answer.listener()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -168,10 +169,26 @@ impl SockDiag {
         Ok(found)
     }
 
+    /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a loopback listener.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn connected_to(&mut self, target: SocketAddr) -> io::Result<Vec<SocketAddr>> {
+        let any = SocketAddr::new(unspecified(target.ip()), 0);
+        let mut found = Vec::new();
+        self.ask(family(target.ip()), REQUEST | DUMP, EVERY_STATE & !(1 << LISTEN | 1 << TIME_WAIT), any, target.port())?;
+        self.answers(false, |answer| {
+            if answer.peer() == target {
+                found.push(answer.local());
+            }
+        })?;
+        Ok(found)
+    }
+
     /// Every socket of both families in one of these states, and of this local port where it is not zero (the kernel filters).
     fn dump(&mut self, port: u16, states: u32, mut each: impl FnMut(Answer)) -> io::Result<()> {
-        for (family, any) in [(AF_INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), (AF_INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED))] {
-            self.ask(family, REQUEST | DUMP, states, SocketAddr::new(any, port))?;
+        for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            self.ask(family(any), REQUEST | DUMP, states, SocketAddr::new(any, port), 0)?;
             self.answers(false, |answer| {
                 if port == 0 || answer.local().port() == port {
                     each(answer);
@@ -181,9 +198,9 @@ impl SockDiag {
         Ok(())
     }
 
-    fn ask(&mut self, family: u8, flags: u16, states: u32, local: SocketAddr) -> io::Result<()> {
+    fn ask(&mut self, family: u8, flags: u16, states: u32, local: SocketAddr, peer_port: u16) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
-        let message = question(self.sequence, family, flags, states, local);
+        let message = question(self.sequence, family, flags, states, local, peer_port);
         sendto(&self.socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
         Ok(())
     }
@@ -221,6 +238,10 @@ impl SockDiag {
     }
 }
 
+fn unspecified(like: IpAddr) -> IpAddr {
+    if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
 fn family(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { AF_INET } else { AF_INET6 }
 }
@@ -229,8 +250,8 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`, for sockets with this local address and any peer.
-fn question(sequence: u32, family: u8, flags: u16, states: u32, local: SocketAddr) -> [u8; HEADER + QUESTION] {
+/// `struct nlmsghdr` and `struct inet_diag_req_v2`, for sockets with this local address and this port of any peer; zeroes: any.
+fn question(sequence: u32, family: u8, flags: u16, states: u32, local: SocketAddr, peer_port: u16) -> [u8; HEADER + QUESTION] {
     let mut m = [0; HEADER + QUESTION];
     m[0..4].copy_from_slice(&((HEADER + QUESTION) as u32).to_ne_bytes());
     m[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
@@ -241,6 +262,7 @@ fn question(sequence: u32, family: u8, flags: u16, states: u32, local: SocketAdd
     m[20..24].copy_from_slice(&states.to_ne_bytes());
     // struct inet_diag_sockid: sport, dport, src[4], dst[4], interface, cookie[2]
     m[24..26].copy_from_slice(&local.port().to_be_bytes());
+    m[26..28].copy_from_slice(&peer_port.to_be_bytes());
     match local.ip() {
         IpAddr::V4(ip) => m[28..32].copy_from_slice(&ip.octets()),
         IpAddr::V6(ip) => m[28..44].copy_from_slice(&ip.octets()),
