@@ -26,6 +26,7 @@ fn command(argv: &[&str]) -> Command {
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
         env: BTreeMap::new(),
         directory: None,
+        scratch: None,
         limits: Limits { soft: 64, hard: 64 },
         ignore_hangup: false,
         trap: false,

@@ -1,6 +1,6 @@
 //! The whole command on real processes, at small limits: what it predicts, what it observes, and how it refuses.
 
-use crate::support::{LASTFD, Called, called, eventually, find, lastfd, marked, program, subject};
+use crate::support::{Called, LASTFD, called, eventually, find, lastfd, marked, program, subject};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -91,7 +91,8 @@ fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
 
 #[test]
 fn forked_workers_have_a_limit_each() {
-    let (called, log) = bundled(&["--nofile", "64", "--workload", "tcp", "--clients", "300"], &["tcp", "--accept", "fixed-delay", "--workers", "2"]);
+    let (called, log) =
+        bundled(&["--nofile", "64", "--workload", "tcp", "--clients", "300"], &["tcp", "--accept", "fixed-delay", "--workers", "2"]);
     let run = called.run();
     let accepted = run["ceiling"]["accepted"].as_u64().unwrap_or_else(|| panic!("{run:#}"));
     assert_eq!(run["prediction"]["ceiling"], accepted, "{run:#}");
@@ -142,7 +143,8 @@ fn a_leak_is_counted_after_everybody_left() {
 fn a_replay_says_what_the_run_said() {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
-    let ran = find(&["--nofile", "64", "--hold", "1s", "--events", path], &[LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"]);
+    let ran =
+        find(&["--nofile", "64", "--hold", "1s", "--events", path], &[LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"]);
     let replayed = lastfd(&["replay", path, "--json", "-"]);
     assert_eq!(ran.run(), replayed.run());
 }
@@ -231,8 +233,26 @@ fn an_unprivileged_user_gets_the_same_number() {
     let copy = folder.path().join("lastfd");
     std::fs::copy(LASTFD, &copy).expect("a copy");
     let copy = copy.to_str().unwrap();
-    let find = [copy, "find", "--json", "-", "--nofile", "64", "--workload", "tcp", "--", copy, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"];
-    let called = called(Command::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).args(find).current_dir("/"));
+    let find = [
+        copy,
+        "find",
+        "--json",
+        "-",
+        "--nofile",
+        "64",
+        "--workload",
+        "tcp",
+        "--",
+        copy,
+        "serve",
+        "tcp",
+        "--accept",
+        "fixed-delay",
+        "--port",
+        "{port}",
+    ];
+    let called =
+        called(Command::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).args(find).current_dir("/"));
     let run = called.run();
     assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{called:?}");
     assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{called:?}");
@@ -245,7 +265,21 @@ fn sigkill_of_the_harness_leaves_nothing_behind() {
         let mark = format!("LASTFD_TEST_MARK={}-{moment}", std::process::id());
         let (name, value) = mark.split_once('=').unwrap();
         let mut harness = Command::new(LASTFD)
-            .args(["find", "--nofile", "64", "--workload", "tcp", "--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"])
+            .args([
+                "find",
+                "--nofile",
+                "64",
+                "--workload",
+                "tcp",
+                "--",
+                LASTFD,
+                "serve",
+                "tcp",
+                "--accept",
+                "fixed-delay",
+                "--port",
+                "{port}",
+            ])
             .env(name, value)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -265,7 +299,23 @@ fn an_interrupt_ends_everything_and_says_so() {
     let mark = format!("LASTFD_TEST_MARK=int-{}", std::process::id());
     let (name, value) = mark.split_once('=').unwrap();
     let harness = Command::new(LASTFD)
-        .args(["find", "--nofile", "64", "--hold", "30s", "--workload", "tcp", "--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"])
+        .args([
+            "find",
+            "--nofile",
+            "64",
+            "--hold",
+            "30s",
+            "--workload",
+            "tcp",
+            "--",
+            LASTFD,
+            "serve",
+            "tcp",
+            "--accept",
+            "fixed-delay",
+            "--port",
+            "{port}",
+        ])
         .env(name, value)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

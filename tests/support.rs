@@ -33,7 +33,11 @@ pub fn lastfd(args: &[&str]) -> Called {
 /// Runs a prepared command, without a terminal.
 pub fn called(command: &mut Command) -> Called {
     let out = command.stdin(Stdio::null()).output().expect("the command starts");
-    Called { code: out.status.code(), stdout: String::from_utf8_lossy(&out.stdout).into(), stderr: String::from_utf8_lossy(&out.stderr).into() }
+    Called {
+        code: out.status.code(),
+        stdout: String::from_utf8_lossy(&out.stdout).into(),
+        stderr: String::from_utf8_lossy(&out.stderr).into(),
+    }
 }
 
 /// `lastfd find OPTIONS --json - -- COMMAND`.
@@ -44,7 +48,15 @@ pub fn find(options: &[&str], command: &[&str]) -> Called {
 /// The words that run one of this binary's own subjects (see `subjects`), unmodified, as `find` would any program.
 pub fn subject(name: &str) -> Vec<String> {
     let exe = std::env::current_exe().expect("own path").display().to_string();
-    vec!["env".into(), format!("LASTFD_TEST_SUBJECT={name}"), exe, format!("subjects::{name}"), "--exact".into(), "--nocapture".into(), "--test-threads=1".into()]
+    vec![
+        "env".into(),
+        format!("LASTFD_TEST_SUBJECT={name}"),
+        exe,
+        format!("subjects::{name}"),
+        "--exact".into(),
+        "--nocapture".into(),
+        "--test-threads=1".into(),
+    ]
 }
 
 /// Whether this process is the named subject; the tests of that name do nothing otherwise.

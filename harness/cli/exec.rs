@@ -27,6 +27,8 @@ enum Step {
         #[arg(long)]
         directory: Option<PathBuf>,
         #[arg(long)]
+        scratch: Option<PathBuf>,
+        #[arg(long)]
         ignore_hangup: bool,
         #[arg(long)]
         trap: bool,
@@ -61,8 +63,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Runs the step; the process's exit code. Must be called while the process has one thread.
 pub fn main(args: Args) -> i32 {
     match args.step {
-        Step::Stage { isolation, soft, hard, directory, ignore_hangup, trap, argv } => {
-            stage::stage(&stage::Options { isolation, limits: Limits { soft, hard }, directory, ignore_hangup, trap, argv })
+        Step::Stage { isolation, soft, hard, directory, scratch, ignore_hangup, trap, argv } => {
+            stage::stage(&stage::Options { isolation, limits: Limits { soft, hard }, directory, scratch, ignore_hangup, trap, argv })
         }
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
             supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })

@@ -83,7 +83,9 @@ pub fn run(args: &Args) -> Outcome {
     let mut launcher = args.launcher.clone();
     match (&mut launcher, args.minfds) {
         (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => supervisor.minfds = minfds,
-        (_, Some(_)) => return Err(Failure::new(Exit::Usage, "--minfds is of a supervisor: add --launcher supervisord or supervisor-like")),
+        (_, Some(_)) => {
+            return Err(Failure::new(Exit::Usage, "--minfds is of a supervisor: add --launcher supervisord or supervisor-like"));
+        }
         _ => {}
     }
     let process = Process {

@@ -3,9 +3,9 @@
 use super::output::Files;
 use super::{Exit, Failure, Outcome};
 use crate::event::{self, Log, LogError, What};
-use crate::scenario::Plan;
 use crate::judge;
 use crate::report::Report;
+use crate::scenario::Plan;
 use std::path::{Path, PathBuf};
 
 /// Measures and reports a recorded run again

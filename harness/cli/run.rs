@@ -119,7 +119,11 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
     if let Some((m, n)) = args.partition {
         plans = plans.into_iter().skip(m - 1).step_by(n).collect();
     }
-    if plans.is_empty() { Err(Failure::new(Exit::NothingSelected, "no run is selected: `lastfd list` shows what there is")) } else { Ok(plans) }
+    if plans.is_empty() {
+        Err(Failure::new(Exit::NothingSelected, "no run is selected: `lastfd list` shows what there is"))
+    } else {
+        Ok(plans)
+    }
 }
 
 fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
@@ -140,7 +144,12 @@ fn dry_run(plan: &Plan) {
     for (name, process) in &plan.processes {
         let argv = crate::run::argv(&process.program, process.port.unwrap_or(0), Path::new("{scratch}"), Path::new("lastfd"));
         anstream::println!("  {name}: {}", shell_words::join(&argv));
-        anstream::println!("    launcher {}, started with {}:{}", crate::launch::registration(&process.launcher).name, process.limits.soft, process.limits.hard);
+        anstream::println!(
+            "    launcher {}, started with {}:{}",
+            crate::launch::registration(&process.launcher).name,
+            process.limits.soft,
+            process.limits.hard
+        );
         anstream::println!("    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed");
     }
     for (name, workload) in &plan.workloads {

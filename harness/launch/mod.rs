@@ -61,6 +61,8 @@ pub struct Command {
     pub directory: Option<PathBuf>,
     /// Set just before exec.
     pub limits: Limits,
+    /// A temporary directory of the run, removed at the latest when the tree is empty, also after SIGKILL of the harness.
+    pub scratch: Option<PathBuf>,
     /// Whether SIGHUP is ignored; every other signal has its default disposition.
     pub ignore_hangup: bool,
     /// Whether every descriptor call of the program, and `close`, stops for a tracer (a seccomp filter). Without a tracer attached before
@@ -94,6 +96,7 @@ impl Command {
             argv,
             env: process.env.clone(),
             directory: None,
+            scratch: None,
             limits: process.limits,
             ignore_hangup: false,
             trap: false,

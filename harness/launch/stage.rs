@@ -35,6 +35,8 @@ pub struct Options {
     pub ignore_hangup: bool,
     /// Whether the program's descriptor calls stop for a tracer.
     pub trap: bool,
+    /// Removed when the tree is empty, so that SIGKILL of the harness leaves no file either.
+    pub scratch: Option<PathBuf>,
     /// Program and arguments.
     pub argv: Vec<OsString>,
 }
@@ -61,8 +63,12 @@ impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
 /// Runs the stage; standard input is the control socket, standard output and error are the program's. Returns the exit code when the
 /// tree is empty.
 pub fn stage(options: &Options) -> i32 {
-    let code = reported(stdio::stdin(), || run(options));
-    code.unwrap_or(70)
+    let Some(code) = reported(stdio::stdin(), || run(options)) else { return 70 };
+    // The harness removes it too, and may have been first. A stage that failed leaves it to the next one.
+    if let Some(scratch) = &options.scratch {
+        let _ = std::fs::remove_dir_all(scratch);
+    }
+    code
 }
 
 /// Sends a failure to the harness.

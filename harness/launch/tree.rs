@@ -106,6 +106,9 @@ impl Tree {
         if let Some(directory) = &command.directory {
             stage.arg("--directory").arg(directory);
         }
+        if let Some(scratch) = &command.scratch {
+            stage.arg("--scratch").arg(scratch);
+        }
         stage.arg("--").args(&command.argv).envs(&command.env);
         stage.stdin(Stdio::from(theirs)).stdout(Stdio::from(written)).stderr(Stdio::from(also_written));
         let mut stage_process = stage.spawn().map_err(|source| Error::Reexec { exe: command.exe.clone(), source })?;

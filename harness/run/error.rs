@@ -25,10 +25,7 @@ pub enum Error {
 impl Error {
     /// A limit that this machine does not allow.
     pub fn hard_limit(own: Limits, needed: u64) -> Self {
-        Error::Inconclusive(format!(
-            "hard limit is {} and this run needs {needed}: raise it with `prlimit`, or lower `limits`",
-            own.hard
-        ))
+        Error::Inconclusive(format!("hard limit is {} and this run needs {needed}: raise it with `prlimit`, or lower `limits`", own.hard))
     }
 }
 

@@ -73,10 +73,13 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         // More or fewer than one each: wait for rest before believing it.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
     }
-    let grown: Vec<u64> = rests.iter().zip(&before).map(|(r, b)| crate::sys::proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
+    let grown: Vec<u64> =
+        rests.iter().zip(&before).map(|(r, b)| crate::sys::proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
     // The process that accepts is the one that was seen to; without an observer, the one that grew most.
     let seen = |r: &Rest| pump.live.accepted.get(&r.pid).copied().unwrap_or(0);
-    let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else { return Ok(()) };
+    let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
+        return Ok(());
+    };
     let accepted = if pump.observer.is_some() { seen(rest) } else { wanted };
     pump.acceptor = rest.pid;
     debug_assert!(ready.holders.contains(&rest.pid));
@@ -92,7 +95,10 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         return Ok(());
     }
     if cost < 0.5 {
-        let reason = format!("{accepted} calibration clients cost {} descriptors: the subject closes connections, or another process holds them", grown[index]);
+        let reason = format!(
+            "{accepted} calibration clients cost {} descriptors: the subject closes connections, or another process holds them",
+            grown[index]
+        );
         pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
@@ -160,6 +166,9 @@ fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 /// Interrupted; a driver that cannot be ordered.
 pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Error> {
     pump.phase(Phase::Saturate);
+    if let Some(output) = &pump.output {
+        output.mark();
+    }
     let launched = pump.tree.program();
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });

@@ -1,6 +1,7 @@
 //! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what comes out is the
 //! event log. It judges nothing.
 
+mod companions;
 mod error;
 mod journal;
 mod live;
@@ -14,18 +15,20 @@ pub use live::{Live, Step};
 
 use crate::drive::{Fleet, clients_per_driver, protocol::Setup};
 use crate::event::{Environment, Event, Phase, SCHEMA, What};
-use crate::limits::budget;
 use crate::launch::{self, Isolation, Tree};
+use crate::limits::budget;
 use crate::observe;
 use crate::scenario::{Dialogue, Plan, Process, Program};
 use crate::sys::sock_diag::SockDiag;
+use companions::Companion;
 use pump::{Load, Pump};
 use rustix::process::Signal;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// How to run, apart from what the scenario says.
 #[derive(Debug, Clone)]
@@ -97,8 +100,11 @@ fn phases(
     progress: &mut dyn FnMut(&Step),
     journal: &mut Option<Journal>,
 ) -> Result<(), Error> {
-    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir()?;
     let mut diag = SockDiag::open()?;
+    let companions = companions::start(plan, options, &mut diag)?;
+    for what in companions::introduce(&companions) {
+        journal.as_mut().expect("still here").record(what);
+    }
     let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
     let subject = &plan.processes[&plan.subject];
     let executable = executable(&subject.program, &options.exe);
@@ -114,10 +120,10 @@ fn phases(
     let chosen = chosen.ok();
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
     let port = port_for(subject, &mut diag)?;
-    let (tree, process) = prepare(plan, subject, port, scratch.path(), options, trap)?;
+    let (tree, process, _scratch) = prepare(plan, subject, port, options, trap)?;
     let (sink, reports) = channel();
     let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
-    let result = attended(&mut pump, plan, &process, options, chosen, &before, &sink);
+    let result = attended(&mut pump, plan, &process, options, chosen, &before, &companions, &sink);
     stop(&mut pump, plan, subject, &result);
     *journal = Some(pump.journal);
     result
@@ -131,10 +137,12 @@ fn attended(
     options: &Options,
     chosen: Option<observe::Chosen>,
     before: &HashSet<u64>,
+    companions: &BTreeMap<String, Companion>,
     sink: &Sender<Vec<Event>>,
 ) -> Result<(), Error> {
     if let Some(chosen) = chosen {
-        let observer = chosen.attach(pump.tree.program()).map_err(|e| Error::Inconclusive(format!("the observer could not be attached: {e}")))?;
+        let observer =
+            chosen.attach(pump.tree.program()).map_err(|e| Error::Inconclusive(format!("the observer could not be attached: {e}")))?;
         pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
         pump.observer = Some(observer);
     }
@@ -167,7 +175,8 @@ fn attended(
     let soft = rests[0].limits.soft;
     let clients: Vec<u32> = plan.workloads.values().map(|w| w.clients.unwrap_or((soft + soft / 2) as u32 + ready.capacity)).collect();
     for (((name, workload), kind), &clients) in plan.workloads.iter().zip(dialogues).zip(&clients) {
-        let setup = setup(name, kind, &workload.path, workload.burst, &ready);
+        let target = companions.get(&workload.to).map_or(&ready, |companion| &companion.ready);
+        let setup = setup(name, kind, &workload.path, workload.burst, target);
         pump.loads.push(Load { workload: name.clone(), kind, fleet: fleet(&setup, clients, options, sink)? });
     }
     load::calibrate(pump, &rests, &ready)?;
@@ -178,7 +187,13 @@ fn attended(
 }
 
 /// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
-fn dialogues(pump: &mut Pump, plan: &Plan, ready: &ready::Ready, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Vec<Dialogue>, Error> {
+fn dialogues(
+    pump: &mut Pump,
+    plan: &Plan,
+    ready: &ready::Ready,
+    options: &Options,
+    sink: &Sender<Vec<Event>>,
+) -> Result<Vec<Dialogue>, Error> {
     let mut dialogues = Vec::new();
     for (name, workload) in &plan.workloads {
         dialogues.push(match workload.kind {
@@ -233,17 +248,19 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
     }
 }
 
-/// Turns a process of the plan into a tree that is blocked right before exec.
-fn prepare(plan: &Plan, process: &Process, port: u16, scratch: &Path, options: &Options, trap: bool) -> Result<(Tree, Process), Error> {
-    let argv = argv(&process.program, port, scratch, &options.exe);
-    let site = launch::Site { exe: &options.exe, scratch };
+/// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
+fn prepare(plan: &Plan, process: &Process, port: u16, options: &Options, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
+    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir()?;
+    let argv = argv(&process.program, port, scratch.path(), &options.exe);
+    let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
     let mut command = launch::command(process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
     command.directory = Some(plan.directory.clone());
+    command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation).map_err(|e| Error::NotStarted(e.to_string()))?;
     let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
     let port = process.port.or(asks_for_port.then_some(port));
-    Ok((tree, Process { port, ..process.clone() }))
+    Ok((tree, Process { port, ..process.clone() }, scratch))
 }
 
 /// The program's words with `{port}` and `{scratch}` filled in.
@@ -266,9 +283,9 @@ pub fn argv(program: &Program, port: u16, scratch: &Path, exe: &Path) -> Vec<Str
 fn port_for(process: &Process, diag: &mut SockDiag) -> Result<u16, Error> {
     let taken: HashSet<u16> = diag.listeners()?.iter().map(|l| l.address.port()).collect();
     match process.port {
-        Some(port) if taken.contains(&port) => {
-            Err(Error::NotStarted(format!("port {port} is already taken: stop what listens there (`ss -ltnp 'sport = :{port}'`), or choose another port")))
-        }
+        Some(port) if taken.contains(&port) => Err(Error::NotStarted(format!(
+            "port {port} is already taken: stop what listens there (`ss -ltnp 'sport = :{port}'`), or choose another port"
+        ))),
         Some(port) => Ok(port),
         // Listening inside the ephemeral range would collide with the clients' own ports.
         None => {

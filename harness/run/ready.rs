@@ -3,9 +3,10 @@
 
 use super::{Error, pump::Pump};
 use crate::event::{Limits, Phase, Pid, What};
+use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
-use crate::sys::sock_diag::Listener;
+use crate::sys::sock_diag::{Listener, SockDiag};
 use crate::sys::{clock, proc};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -111,7 +112,11 @@ fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: Read
         return Err(not_listening(pump, process, SETTLE_DEADLINE));
     }
     if !settled {
-        let reason = format!("the subject made descriptor calls or ran without a {} ms pause for {} s", window.as_millis(), SETTLE_DEADLINE.as_secs());
+        let reason = format!(
+            "the subject made descriptor calls or ran without a {} ms pause for {} s",
+            window.as_millis(),
+            SETTLE_DEADLINE.as_secs()
+        );
         pump.journal.record(What::Unmeasured { field: "baseline.settled".into(), reason });
     }
     Ok((ready, settled))
@@ -138,15 +143,23 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
     if rests.is_empty() { Err(Error::NotStarted("the subject exited while its descriptors were counted".into())) } else { Ok(rests) }
 }
 
-/// One look at the tree's listeners. `None`: none yet.
+/// One look at the subject's listeners. `None`: none yet.
 fn look(pump: &mut Pump, port: Option<u16>, before: &HashSet<u64>) -> Result<Option<Ready>, Error> {
-    let new: Vec<Listener> = pump.diag.listeners()?.into_iter().filter(|l| !before.contains(&l.inode)).collect();
+    listeners(&pump.tree, &mut pump.diag, port, before)
+}
+
+/// The listeners of a process tree, as far as they were not there before. `None`: none yet.
+///
+/// # Errors
+/// Several ports and none was chosen.
+pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &HashSet<u64>) -> Result<Option<Ready>, Error> {
+    let new: Vec<Listener> = diag.listeners()?.into_iter().filter(|l| !before.contains(&l.inode)).collect();
     if new.is_empty() {
         return Ok(None);
     }
     let inodes: HashSet<u64> = new.iter().map(|l| l.inode).collect();
     let mut owned: Vec<(Pid, u64)> = Vec::new();
-    for pid in pump.tree.processes() {
+    for pid in tree.processes() {
         owned.extend(held_sockets(pid).into_iter().filter(|inode| inodes.contains(inode)).map(|inode| (pid, inode)));
     }
     let mut ours: Vec<&Listener> = new.iter().filter(|l| owned.iter().any(|&(_, inode)| inode == l.inode)).collect();
@@ -156,7 +169,10 @@ fn look(pump: &mut Pump, port: Option<u16>, before: &HashSet<u64>) -> Result<Opt
     let ports: std::collections::BTreeSet<u16> = ours.iter().map(|l| l.address.port()).collect();
     if ports.len() > 1 {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-        return Err(Error::NotStarted(format!("it listens on several ports ({}): choose one with --port, or `port` in the scenario", ports.join(", "))));
+        return Err(Error::NotStarted(format!(
+            "it listens on several ports ({}): choose one with --port, or `port` in the scenario",
+            ports.join(", ")
+        )));
     }
     let Some(listener) = ours.iter().min_by_key(|l| l.address.is_ipv6()) else { return Ok(None) };
     let inodes: HashSet<u64> = ours.iter().map(|l| l.inode).collect();

@@ -234,7 +234,12 @@ impl Serve {
             Serve::Tcp(o) => ("tcp", o),
             Serve::Grpc(o) => ("grpc", o),
         };
-        let numbers = [("--backlog", options.backlog), ("--threads", options.threads), ("--workers", options.workers), ("--baseline", options.baseline)];
+        let numbers = [
+            ("--backlog", options.backlog),
+            ("--threads", options.threads),
+            ("--workers", options.workers),
+            ("--baseline", options.baseline),
+        ];
         let mut words = vec![kind.to_string()];
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
         words.extend(numbers.iter().filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()])).flatten());

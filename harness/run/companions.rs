@@ -1,0 +1,74 @@
+//! The processes of a scenario beside its subject: backends and relays. They are started first and ended last, each under its
+//! own launcher and limits; nothing of them is observed but where they listen.
+
+use super::{Error, Options, prepare, ready};
+use crate::event::{Event, What};
+use crate::launch::Tree;
+use crate::observe::output::Drain;
+use crate::scenario::Plan;
+use crate::sys::sock_diag::SockDiag;
+use rustix::process::Signal;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How often a companion is looked at until it listens.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// One of them, running.
+#[derive(Debug)]
+pub struct Companion {
+    tree: Tree,
+    output: Option<Drain>,
+    grace: Duration,
+    /// Where it listens; clients of a workload may be sent there.
+    pub ready: ready::Ready,
+    _scratch: TempDir,
+}
+
+/// Starts every process but the subject, one after the other by name, and waits until each listens.
+///
+/// # Errors
+/// One of them did not come to listen.
+pub fn start(plan: &Plan, options: &Options, diag: &mut SockDiag) -> Result<BTreeMap<String, Companion>, Error> {
+    let mut running = BTreeMap::new();
+    for (name, process) in plan.processes.iter().filter(|(name, _)| **name != plan.subject) {
+        let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
+        let port = super::port_for(process, diag)?;
+        let (mut tree, process, scratch) = prepare(plan, process, port, options, false)?;
+        let output = tree.output().map(|fd| Drain::start(fd, drop::<Event>)).transpose()?;
+        tree.start().map_err(|e| Error::NotStarted(format!("{name}: {e}")))?;
+        let deadline = Instant::now() + Duration::from_secs_f64(process.ready_within_s);
+        let ready = loop {
+            if let Some(ready) = ready::listeners(&tree, diag, process.port, &before)? {
+                break ready;
+            }
+            // Its end is an event; until then the deadline is.
+            if tree.wait_gone(LOOK_EVERY) || Instant::now() > deadline {
+                let said = output.as_ref().map(Drain::tail).unwrap_or_default().join("\n  ");
+                return Err(Error::NotStarted(format!("{name} did not come to listen; its last lines:\n  {said}")));
+            }
+        };
+        let grace = Duration::from_secs_f64(process.grace_s);
+        running.insert(name.clone(), Companion { tree, output, grace, ready, _scratch: scratch });
+    }
+    Ok(running)
+}
+
+/// Says where each listens.
+pub fn introduce(running: &BTreeMap<String, Companion>) -> impl Iterator<Item = What> {
+    running.iter().map(|(name, companion)| What::Listening {
+        process: name.clone(),
+        pid: companion.ready.holders[0],
+        address: companion.ready.address.to_string(),
+        capacity: companion.ready.capacity,
+    })
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        // What does not end in its grace is killed, and what cannot be killed dropping the tree reports.
+        let _ = self.tree.end(Signal::TERM, self.grace);
+        self.output.take();
+    }
+}
