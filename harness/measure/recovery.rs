@@ -41,7 +41,7 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
     m.recovery.waiters_served = Some(if run.clients.answers {
         run.clients.waiters_served(phase.saturating_sub(1)).min(waiters)
     } else {
-        (accepts(run.timeline.from(Phase::Stop)).count() as u64).min(waiters)
+        (accepts(until).count() as u64).min(waiters)
     });
     if waiters == 0 {
         m.missing::<()>("recovery.first_served_s", "no client was waiting");
@@ -68,11 +68,12 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
         return;
     };
     let asked: Vec<_> = probes(run).filter(|(at, p)| p.label == "after-all" && *at >= phase).collect();
-    // A `tcp` client is served when it is accepted: its answer is the last accept before the probe ends.
-    let accept = |until: Nanos| run.followed.accepts.iter().filter(|at| (phase..=until).contains(*at)).max().copied();
+    // A `tcp` client is served when it is accepted: its answer is the last accept, which may come after it has left.
+    let settle = run.timeline.from(Phase::Settle);
+    let accept = || run.followed.accepts.iter().filter(|at| (phase..settle).contains(*at)).max().copied();
     let good = asked.iter().find_map(|(at, p)| match p.outcome {
         Outcome::Served => Some((*at, p)),
-        Outcome::Waits if !run.clients.answers => accept(*at).map(|accepted| (accepted, p)),
+        Outcome::Waits if !run.clients.answers => accept().map(|accepted| (accepted, p)),
         _ => None,
     });
     m.recovery.probe_after = good.map(|g| g.1).or(asked.last().map(|(_, p)| p)).cloned();
