@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 /// The numbers of all connections.
 #[derive(Default)]
 pub(super) struct Numbers {
-    /// Process → number → connection, by its accept's place in the timeline.
-    of: HashMap<Pid, HashMap<i64, usize>>,
+    /// Process → number → connection, by its accept's place in the timeline; and whether a forked process made this number.
+    of: HashMap<Pid, HashMap<i64, (usize, bool)>>,
     accepting: HashSet<Pid>,
     /// Connection → its numbers in all processes.
     counts: HashMap<usize, u64>,
@@ -33,22 +33,23 @@ impl Numbers {
             What::Call { pid, name, ret } if ret >= 0 && name.accepts() => {
                 self.accepting.insert(pid);
                 self.close(pid, ret, &mut steps);
-                self.open(pid, ret, place, &mut steps);
+                self.open(pid, ret, (place, false), &mut steps);
             }
             What::Call { pid, name, ret } if ret >= 0 && name.returns_descriptor() => {
                 self.close(pid, ret, &mut steps);
                 if let (Call::Dup | Call::Dup2 | Call::Dup3, Some(accept)) = (name, self.only(pid)) {
-                    self.open(pid, ret, accept, &mut steps);
+                    self.open(pid, ret, (accept, true), &mut steps);
                 }
             }
             What::Close { pid, fd } => self.close(pid, fd.into(), &mut steps),
             What::Process { pid, parent, change: Change::Fork } => {
-                for (fd, accept) in self.of.get(&parent).cloned().unwrap_or_default() {
-                    self.open(pid, fd, accept, &mut steps);
+                for (fd, (accept, _)) in self.of.get(&parent).cloned().unwrap_or_default() {
+                    self.open(pid, fd, (accept, false), &mut steps);
                 }
             }
-            // The program it runs now has what was not closed on exec: of what others have too, nothing is taken to be left.
-            What::Process { pid, change: Change::Exec, .. } => self.close_all(pid, |own, all| own < all, &mut steps),
+            // The program it runs now has the duplicates that were made for it. Anything else is taken to be closed on exec where others
+            // have it too: a server's helper gets none of its connections.
+            What::Process { pid, change: Change::Exec, .. } => self.close_all(pid, |made, shared| shared && !made, &mut steps),
             What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } | What::Baseline { pid, .. } => {
                 self.close_all(pid, |_, _| true, &mut steps);
             }
@@ -60,19 +61,19 @@ impl Numbers {
     /// The connection that a process was forked for: what it duplicates is that one, as no event tells which number it was.
     fn only(&self, pid: Pid) -> Option<usize> {
         let mut all = self.of.get(&pid).filter(|_| !self.accepting.contains(&pid))?.values();
-        let first = *all.next()?;
-        all.all(|&other| other == first).then_some(first)
+        let first = all.next()?.0;
+        all.all(|other| other.0 == first).then_some(first)
     }
 
-    fn open(&mut self, pid: Pid, fd: i64, accept: usize, steps: &mut Vec<Step>) {
-        self.of.entry(pid).or_default().insert(fd, accept);
+    fn open(&mut self, pid: Pid, fd: i64, (accept, made): (usize, bool), steps: &mut Vec<Step>) {
+        self.of.entry(pid).or_default().insert(fd, (accept, made));
         let count = self.counts.entry(accept).or_default();
         *count += 1;
         steps.push(Step { pid, accept, more: true, edge: *count == 1 });
     }
 
     fn close(&mut self, pid: Pid, fd: i64, steps: &mut Vec<Step>) {
-        let Some(accept) = self.of.get_mut(&pid).and_then(|of| of.remove(&fd)) else { return };
+        let Some((accept, _)) = self.of.get_mut(&pid).and_then(|of| of.remove(&fd)) else { return };
         let count = self.counts.get_mut(&accept).expect("a connection with a number is counted");
         *count -= 1;
         steps.push(Step { pid, accept, more: false, edge: *count == 0 });
@@ -81,12 +82,13 @@ impl Numbers {
         }
     }
 
-    /// Closes the numbers of a process whose connections have so many in it, and so many in all.
-    fn close_all(&mut self, pid: Pid, which: impl Fn(u64, u64) -> bool, steps: &mut Vec<Step>) {
+    /// Closes the numbers of a process for which this holds: whether it made the number, and whether others have the connection.
+    fn close_all(&mut self, pid: Pid, which: impl Fn(bool, bool) -> bool, steps: &mut Vec<Step>) {
         let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return };
         let mut own: HashMap<usize, u64> = HashMap::new();
-        of.values().for_each(|accept| *own.entry(*accept).or_default() += 1);
-        let fds: Vec<i64> = of.iter().filter(|(_, accept)| which(own[*accept], self.counts[*accept])).map(|(&fd, _)| fd).collect();
+        of.values().for_each(|(accept, _)| *own.entry(*accept).or_default() += 1);
+        let shared = |accept| own[accept] < self.counts[accept];
+        let fds: Vec<i64> = of.iter().filter(|(_, (accept, made))| which(*made, shared(accept))).map(|(&fd, _)| fd).collect();
         fds.into_iter().for_each(|fd| self.close(pid, fd, steps));
     }
 }
@@ -120,13 +122,20 @@ mod tests {
 
     #[test]
     fn a_connection_lasts_as_long_as_the_child_that_was_forked_for_it() {
-        let mut events = vec![call(SERVER, Call::Accept4, 4), life(CHILD, Change::Fork), What::Close { pid: SERVER, fd: 4 }];
-        assert_eq!(open(&events), 1);
-        // As an inetd does: moved to standard input, and another program executed.
-        events.extend([call(CHILD, Call::Dup2, 0), What::Close { pid: CHILD, fd: 4 }, life(CHILD, Change::Exec)]);
-        assert_eq!(open(&events), 1);
-        events.push(life(CHILD, Change::Exit));
-        assert_eq!(open(&events), 0);
+        let (taken, forked) = (call(SERVER, Call::Accept4, 4), life(CHILD, Change::Fork));
+        let (left, gone) = (What::Close { pid: SERVER, fd: 4 }, life(CHILD, Change::Exit));
+        assert_eq!(open(&[taken.clone(), forked.clone(), left.clone()]), 1);
+        assert_eq!(open(&[taken.clone(), forked.clone(), left.clone(), gone.clone()]), 0);
+        // As an inetd does: moved to standard input, and another program executed, before or after the parent closes its own.
+        let (moved, first) = (call(CHILD, Call::Dup2, 0), What::Close { pid: CHILD, fd: 4 });
+        let executed = life(CHILD, Change::Exec);
+        let early = [taken.clone(), forked.clone(), left.clone(), moved.clone(), first, executed.clone()];
+        let late = [taken, forked, moved, executed, left];
+        for mut events in [early.to_vec(), late.to_vec()] {
+            assert_eq!(open(&events), 1);
+            events.push(gone.clone());
+            assert_eq!(open(&events), 0);
+        }
     }
 
     #[test]
