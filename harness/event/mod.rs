@@ -142,6 +142,11 @@ pub struct Link {
     pub hard: u64,
 }
 
+impl Link {
+    /// The command of the link that stands for the limits a run asked for: the launched program's process, just before its exec.
+    pub const REQUESTED: &str = "lastfd exec (limits asked for)";
+}
+
 /// One open descriptor: its number, its kind, and what it refers to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "contract.md's names")]

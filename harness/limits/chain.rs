@@ -10,7 +10,7 @@ use std::path::Path;
 const KEEPER: &str = "lastfd (keeper)";
 
 /// What stands for the limits asked for, which the launched program's process took just before its exec.
-const REQUESTED: &str = "lastfd exec (limits asked for)";
+const REQUESTED: &str = Link::REQUESTED;
 
 /// Of an ancestor's command line this much is kept: enough to know it by. The rest may be long, and may hold secrets.
 const COMMAND_CHARS: usize = 120;

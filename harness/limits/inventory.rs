@@ -172,7 +172,7 @@ fn anonymous(pid: i32, fd: i32, target: &str) -> (&'static str, String) {
     let info = || std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
     let lines = |prefix: &str| info().lines().filter(|line| line.starts_with(prefix)).count();
     match what {
-        "eventpoll" => ("epoll", format!("watches {} descriptors", lines("tfd:"))),
+        "eventpoll" => ("epoll", format!("watches {}", lines("tfd:"))),
         "inotify" => ("inotify", format!("{} watches", lines("inotify "))),
         "eventfd" => ("eventfd", String::new()),
         "timerfd" => ("timerfd", String::new()),

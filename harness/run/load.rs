@@ -196,16 +196,19 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     if pump.tree.gone() {
         return Ok(());
     }
-    let waiting = pump.live.first_failure.is_some() && pump.queue().is_some_and(|length| length > 0);
-    if waiting {
+    let waiting = u64::from(pump.live.first_failure.and_then(|_| pump.queue()).unwrap_or(0));
+    if waiting > 0 {
         pump.phase(Phase::ReleaseSome);
         let some = (pump.live.accepted_total() / 10).clamp(1, 100) as u32;
-        let accepted = pump.live.accepted_total();
+        let (accepted, served) = (pump.live.accepted_total(), pump.live.served);
         release(pump, some)?;
-        // Freed places go to the oldest waiters: as many accepts as places, or as waiters.
+        // Freed places go to the oldest waiters: as many as there are places, or waiters; those whose dialogue has an answer get it.
+        let places = waiting.min(u64::from(some) * pump.loads.len() as u64);
+        let answers = pump.loads.iter().any(|load| load.kind != Dialogue::Tcp);
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
-            let refilled = pump.live.accepted_total() >= accepted + u64::from(some) * pump.loads.len() as u64;
-            refilled || (pump.live.accepted_total() > accepted && pump.queue() == Some(0)) || pump.tree.gone()
+            let live = &pump.live;
+            let taken = if answers { live.served - served } else { live.accepted_total() - accepted };
+            taken >= places || pump.tree.gone()
         })?;
     }
     pump.phase(Phase::ReleaseAll);
