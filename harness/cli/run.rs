@@ -8,6 +8,7 @@ use crate::report::Report;
 use crate::run::{Error, Options, Run};
 use crate::scenario::{self, Obstacle, Plan};
 use crate::{judge, observe};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -154,7 +155,9 @@ fn dry_run(plan: &Plan) {
     }
     for (name, workload) in &plan.workloads {
         let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
-        anstream::println!("  {name}: {:?} to {}, {clients} clients", workload.kind, workload.to);
+        let kind =
+            workload.kind.and_then(|kind| kind.to_possible_value()).map_or_else(|| "asks".into(), |kind| kind.get_name().to_string());
+        anstream::println!("  {name}: {kind} to {}, {clients} clients", workload.to);
     }
 }
 

@@ -39,9 +39,9 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
     m.recovery.waiters = Some(waiters);
     let accepts = |until: Nanos| run.followed.accepts.iter().filter(move |at| (phase..until).contains(*at));
     m.recovery.waiters_served = Some(if run.clients.answers {
-        run.clients.waiters_served(phase.saturating_sub(1)).min(waiters)
+        run.clients.waiters_served(phase.saturating_sub(1), until).min(waiters)
     } else {
-        (accepts(run.timeline.from(Phase::Stop)).count() as u64).min(waiters)
+        (accepts(until).count() as u64).min(waiters)
     });
     if waiters == 0 {
         m.missing::<()>("recovery.first_served_s", "no client was waiting");
@@ -72,7 +72,8 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
     };
     let asked: Vec<_> = probes(run).filter(|(at, p)| p.label == "after-all" && *at >= phase).collect();
     // A `tcp` client is served when it is accepted, be it after it has gone: that is the last accept, for the queue was empty before.
-    let accept = |ended: Nanos| run.followed.accepts.iter().max().copied().filter(|&at| at >= phase.max(ended.saturating_sub(SILENT_PROBE)));
+    let accept =
+        |ended: Nanos| run.followed.accepts.iter().max().copied().filter(|&at| at >= phase.max(ended.saturating_sub(SILENT_PROBE)));
     let good = asked.iter().find_map(|(at, p)| match p.outcome {
         Outcome::Served => Some((*at, p)),
         Outcome::Waits if !run.clients.answers => accept(*at).map(|accepted| (accepted, p)),
