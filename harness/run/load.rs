@@ -60,16 +60,17 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     }
     order_clients(pump, &vec![clients as u32; pump.loads.len()])?;
     let wanted = clients * pump.loads.len() as u64;
+    let of_subject = clients * pump.loads.iter().filter(|load| load.of_subject).count() as u64;
     let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;
-        let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= wanted);
+        let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= of_subject);
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
     let count = |rests: &[Rest]| rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
-    if count(rests) != rest_total + wanted {
+    if count(rests) != rest_total + of_subject {
         // More or fewer than one each: wait for rest before believing it.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
     }
@@ -80,7 +81,7 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
         return Ok(());
     };
-    let accepted = if pump.observer.is_some() { seen(rest) } else { wanted };
+    let accepted = if pump.observer.is_some() { seen(rest) } else { of_subject };
     pump.acceptor = rest.pid;
     debug_assert!(ready.holders.contains(&rest.pid));
     if accepted == 0 || pump.live.first_failure.is_some() {
@@ -204,7 +205,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         release(pump, some)?;
         // Freed places go to the oldest waiters: as many as there are places, or waiters; those whose dialogue has an answer get it.
         let places = waiting.min(u64::from(some) * pump.loads.len() as u64);
-        let answers = pump.loads.iter().any(|load| load.kind != Dialogue::Tcp);
+        let answers = pump.loads.iter().any(|load| load.of_subject && load.kind != Dialogue::Tcp);
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
             let live = &pump.live;
             let taken = if answers { live.served - served } else { live.accepted_total() - accepted };
@@ -216,7 +217,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     pump.until(RECOVERY_DEADLINE * 2, Duration::from_millis(1), |pump| pump.queue() == Some(0) || pump.tree.gone())?;
     if !pump.tree.gone() {
         // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
-        let silent = pump.loads.iter().all(|load| load.kind == Dialogue::Tcp);
+        let silent = pump.loads.iter().all(|load| !load.of_subject || load.kind == Dialogue::Tcp);
         let deadline_ms = if silent { 1 } else { RECOVERY_DEADLINE.as_millis() as u64 };
         let accepted = pump.live.accepted_total();
         order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
