@@ -185,7 +185,7 @@ fn attended(
         });
     }
     load::calibrate(pump, &rests, &ready)?;
-    load::ramp(pump, &clients)?;
+    load::ramp(pump, &clients, plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
     load::recover(pump)?;
     load::settle(pump, &rests)
