@@ -139,7 +139,7 @@ impl Progress {
                     0 => "before the first client".to_string(),
                     n => format!("after {n} calibration clients"),
                 };
-                self.bar.suspend(|| anstream::println!("predicted {when}: {formula}"));
+                self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
             }
             Step::Predicted { .. } => {}
             Step::Counts { connected, accepted, descriptors } => {
