@@ -191,11 +191,11 @@ fn attended(
             Some(at) => early.swap_remove(at).0,
             None => fleet(&wanted, options, sink)?,
         };
-        pump.loads.push(Load { workload: name.clone(), kind, fleet });
+        pump.loads.push(Load { workload: name.clone(), kind, of_subject: workload.to == plan.subject, fleet });
     }
     drop(early);
     load::calibrate(pump, &rests, &ready)?;
-    load::ramp(pump, &clients)?;
+    load::ramp(pump, &clients, plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
     load::recover(pump)?;
     load::settle(pump, &rests)
