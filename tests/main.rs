@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
+mod docs;
 mod doctor;
+mod house;
 mod inspect;
 mod launch;
 mod measure;

@@ -143,7 +143,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// The command of the link that stands for the limits asked for, which the launched program's process took just before its exec.
+    /// The command of the link that stands for the limits a run asked for: the launched program's process, just before its exec.
     pub const REQUESTED: &str = "lastfd exec (limits asked for)";
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 /// What stands for lastfd's own processes between the harness and the program.
 const KEEPER: &str = "lastfd (keeper)";
 
+/// What stands for the limits asked for, which the launched program's process took just before its exec.
 const REQUESTED: &str = Link::REQUESTED;
 
 /// Of an ancestor's command line this much is kept: enough to know it by. The rest may be long, and may hold secrets.

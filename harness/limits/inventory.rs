@@ -41,7 +41,7 @@ pub struct Inventory {
 /// # Errors
 /// `ENOENT` or `ESRCH` when the process has exited; `EACCES` when it belongs to another user.
 pub fn read(pid: i32) -> io::Result<Vec<Descriptor>> {
-    Ok(open(pid)?.open.into_iter().map(|open| open.descriptor).collect())
+    Ok(named(pid, false)?.open.into_iter().map(|open| open.descriptor).collect())
 }
 
 /// How many of these take a place under the soft limit: those numbered below it.
@@ -51,14 +51,18 @@ pub fn counted(inventory: &[Descriptor], soft: u64) -> u64 {
     inventory.iter().filter(|descriptor| (descriptor.fd as u64) < soft).count() as u64
 }
 
-/// What [`read`] returns, with the TCP sockets' addresses and states.
+/// What [`read`] returns, with the TCP sockets' addresses and states, and the sockets in TIME_WAIT.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn open(pid: i32) -> io::Result<Inventory> {
+    named(pid, true)
+}
+
+fn named(pid: i32, time_wait: bool) -> io::Result<Inventory> {
     let links = links(pid)?;
     let inodes: HashSet<u64> = links.iter().filter_map(|link| socket_inode(&link.target)).collect();
-    let sockets = Sockets::read(pid, &inodes);
+    let sockets = Sockets::read(pid, &inodes, time_wait);
     let open = links.iter().map(|link| name(pid, link, &sockets)).collect();
     Ok(Inventory { open, sockets })
 }
@@ -172,7 +176,7 @@ fn anonymous(pid: i32, fd: i32, target: &str) -> (&'static str, String) {
     let info = || std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
     let lines = |prefix: &str| info().lines().filter(|line| line.starts_with(prefix)).count();
     match what {
-        "eventpoll" => ("epoll", format!("watches {} descriptors", lines("tfd:"))),
+        "eventpoll" => ("epoll", format!("watches {}", lines("tfd:"))),
         "inotify" => ("inotify", format!("{} watches", lines("inotify "))),
         "eventfd" => ("eventfd", String::new()),
         "timerfd" => ("timerfd", String::new()),

@@ -149,12 +149,9 @@ fn after_exit(run: &Run<'_>, exit: Nanos, how: &str) -> (Policy, String) {
         What::Process { pid, change: Change::Fork | Change::Exec, .. } => Some((pid, e.at)),
         _ => None,
     });
-    let at = seconds(exit);
     match replaced {
-        Some((pid, then)) => {
-            (Policy::WorkerRestarts, format!("at {at:.3} s, {how}; process {pid} was started {:.3} s later", seconds(then - exit)))
-        }
-        None => (Policy::Exits, format!("at {at:.3} s, {how}")),
+        Some((pid, then)) => (Policy::WorkerRestarts, format!("{how}; process {pid} was started {:.3} s later", seconds(then - exit))),
+        None => (Policy::Exits, how.into()),
     }
 }
 

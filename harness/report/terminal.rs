@@ -127,8 +127,7 @@ fn limits(page: &mut Page, r: &Report) {
     for (depth, link) in r.limits.chain.iter().enumerate() {
         let step = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
         let values = format!("{}:{}", link.soft, link.hard);
-        // A process that replaced itself is several links.
-        let set = r.limits.set_by.as_ref().filter(|s| (s.pid, &s.command) == (link.pid, &link.command));
+        let set = r.limits.set_by.as_ref().filter(|s| s.pid == link.pid && s.command == link.command);
         let note = match set {
             Some(s) if s.inherited => "  ← already so here",
             Some(_) => "  ← set here",
@@ -200,7 +199,7 @@ fn ceiling(page: &mut Page, r: &Report) {
                 n => format!("{n} clients waiting"),
             };
             let why = f.reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-            format!("{number}, then {} → {} at {:.3} s, {waiting}{why}", f.call, f.errno, f.at_s)
+            format!("{number}, then {} → {} {}, {waiting}{why}", f.call, f.errno, after_start(r, f.at_s))
         }
         (Some(Kind::OwnLimit), _) => format!("{number}, and no descriptor call failed: it limits itself below the descriptor limit"),
         (Some(Kind::Exited), _) => format!("{number}, then the process exited; no descriptor call was seen to fail"),
@@ -239,7 +238,7 @@ fn ceiling(page: &mut Page, r: &Report) {
     }
     if let (Some(u), Some(_)) = (&c.first_unserved, c.kind) {
         let what = got(u.outcome);
-        page.say("", &format!("The first client without service came at {:.3} s: it {what}.", u.at_s));
+        page.say("", &format!("The first client without service came {}: it {what}.", after_start(r, u.at_s)));
     }
     if let Some(b) = c.before_ramp.as_ref().filter(|_| c.first_failure.as_ref().is_some_and(|f| f.reason.is_none())) {
         page.say("", &format!("Before any client came, {} had failed with {} at {:.3} s already.", b.call, b.errno, b.at_s));
@@ -356,6 +355,14 @@ fn witnesses(page: &mut Page, r: &Report) {
     }
 }
 
+/// A time of the run as a time since the subject was started, which is what a reader can compare.
+fn after_start(r: &Report, at_s: f64) -> String {
+    match (r.ceiling.first_failure.as_ref(), r.timings.to_first_failure_s) {
+        (Some(first), Some(since)) => format!("{:.3} s after its start", at_s - first.at_s + since),
+        _ => format!("at {at_s:.3} s"),
+    }
+}
+
 /// What a reader would do now.
 fn next(page: &mut Page, r: &Report) {
     let set_by = r.limits.set_by.as_ref();
@@ -367,18 +374,18 @@ fn next(page: &mut Page, r: &Report) {
         }
         (Outcome::Inconclusive, _) => "Nothing can be concluded from this run: remove the cause above, and run it again.".to_owned(),
         (_, Some(Kind::Emfile)) => match set_by {
-            Some(s) if s.command == Link::REQUESTED => format!(
-                "The limit of {soft} is the one this run asked for. Where the program runs in earnest, `lastfd inspect PID` says who set its limit: raise it there and start it again."
-            ),
             Some(s) if Some(s.pid) == own && r.limits.requested.is_some_and(|asked| asked.soft < soft && asked.hard == soft) => format!(
                 "`{}` raised its own limit as far as it may, to its hard limit of {soft}: raise the hard limit where it is started, and start it again.",
                 cut(&s.command, 40)
             ),
-            Some(s) if Some(s.pid) == own && !s.inherited => {
+            Some(s) if s.command == Link::REQUESTED => {
                 format!(
-                    "The limit of {soft} was set as `{}` was started, or by itself: raise it there and start it again.",
-                    cut(&s.command, 40)
+                    "The limit of {soft} is the one that this run asked for (`--nofile`, or `limits` in the scenario), and no launcher \
+                     raised it. `lastfd inspect PID` names who sets it for a live process."
                 )
+            }
+            Some(s) if Some(s.pid) == own && !s.inherited => {
+                format!("The limit of {soft} was set by the program itself (`{}`): raise it in its own settings.", cut(&s.command, 40))
             }
             Some(s) => {
                 let inherited = if s.inherited { "comes from" } else { "is set by" };

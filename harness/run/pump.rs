@@ -31,6 +31,8 @@ pub struct Load {
     pub workload: String,
     /// What each client does.
     pub kind: Dialogue,
+    /// Whether it loads the subject, and not a process beside it.
+    pub of_subject: bool,
     /// The processes.
     pub fleet: Fleet,
 }
@@ -174,7 +176,7 @@ impl<'a> Pump<'a> {
             let after = clock::now();
             tries -= 1;
             if after - before <= COUNT_WITHIN || tries == 0 {
-                return Some((after, descriptors));
+                return Some((before, descriptors));
             }
         }
     }
@@ -187,6 +189,7 @@ impl<'a> Pump<'a> {
         let queue = self.queue();
         let cpu_s = self.tree.processes().iter().filter_map(|&pid| proc::cpu_s(pid)).sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
+        // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
         if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;

@@ -149,6 +149,6 @@ fn listener_by_netlink() -> io::Result<bool> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let mut found = false;
-    diag::tcp(|entry| found |= entry.state == Tcp::LISTEN && entry.local == address)?;
+    diag::tcp(diag::LISTENING, |entry| found |= entry.state == Tcp::LISTEN && entry.local == address)?;
     Ok(found)
 }

@@ -30,19 +30,23 @@ const HEADER: usize = 16;
 const REQUEST: usize = HEADER + 56;
 const ANSWER: usize = HEADER + 72;
 const IPPROTO_TCP: u8 = 6;
-/// Every state, bit by its number.
-const ALL_STATES: u32 = 0x1ffe;
+/// States to ask for, a bit for each by its number. Only the listeners are found without a walk through every connection of the host.
+pub const LISTENING: u32 = 1 << 10;
+/// All other states.
+pub const NOT_LISTENING: u32 = 0x1ffe & !LISTENING;
+/// Thousands of these stay for a minute after a load, and no descriptor refers to any.
+pub const TIME_WAIT: u32 = 1 << 6;
 
-/// Every TCP socket of the calling process's network namespace, both families.
+/// The TCP sockets in these states of the calling process's network namespace, both families.
 ///
 /// # Errors
 /// The kernel has no sock_diag, a sandbox forbids netlink, or no answer came within two seconds.
-pub fn tcp(mut each: impl FnMut(Entry)) -> io::Result<()> {
+pub fn tcp(states: u32, mut each: impl FnMut(Entry)) -> io::Result<()> {
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(2)))?;
     let mut buffer = vec![0u8; 65536];
     for family in [AddressFamily::INET, AddressFamily::INET6] {
-        rustix::net::send(&socket, &request(family), SendFlags::empty())?;
+        rustix::net::send(&socket, &request(family, states), SendFlags::empty())?;
         loop {
             let (_, length) = rustix::net::recv(&socket, &mut buffer[..], RecvFlags::empty())?;
             if messages(&buffer[..length], &mut each)? {
@@ -53,14 +57,14 @@ pub fn tcp(mut each: impl FnMut(Entry)) -> io::Result<()> {
     Ok(())
 }
 
-fn request(family: AddressFamily) -> [u8; REQUEST] {
+fn request(family: AddressFamily, states: u32) -> [u8; REQUEST] {
     let mut request = [0; REQUEST];
     request[..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
     request[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request[6..8].copy_from_slice(&NLM_F_REQUEST_DUMP.to_ne_bytes());
     request[HEADER] = family.as_raw() as u8;
     request[HEADER + 1] = IPPROTO_TCP;
-    request[HEADER + 4..HEADER + 8].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    request[HEADER + 4..HEADER + 8].copy_from_slice(&states.to_ne_bytes());
     request
 }
 
@@ -115,7 +119,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut entries = Vec::new();
-        tcp(|entry| entries.push(entry)).unwrap();
+        tcp(LISTENING | NOT_LISTENING, |entry| entries.push(entry)).unwrap();
         let of = |local| entries.iter().filter(move |entry| entry.local == local).collect::<Vec<_>>();
         let mine = of(client.local_addr().unwrap());
         assert_eq!(mine.len(), 1);

@@ -74,13 +74,14 @@ pub struct Sockets {
     tcp: HashMap<u64, Tcp>,
     udp: HashMap<u64, String>,
     unix: HashMap<u64, String>,
-    /// Sockets in TIME_WAIT in the whole namespace, by local port. None belongs to a process or holds a descriptor.
+    /// Sockets in TIME_WAIT in the whole namespace, by local port, where they were asked for. None belongs to a process or holds a descriptor.
     pub time_wait: HashMap<u16, u64>,
 }
 
 impl Sockets {
-    /// Reads the tables that can hold these inodes; none when there are none to look for. A table that cannot be read is left out.
-    pub(super) fn read(pid: i32, inodes: &HashSet<u64>) -> Sockets {
+    /// Reads the tables that can hold these inodes, the cheapest first, until each is named; none when there are none to look for. With
+    /// `time_wait` also counts those. A table that cannot be read is left out.
+    pub(super) fn read(pid: i32, inodes: &HashSet<u64>, time_wait: bool) -> Sockets {
         let mut sockets = Sockets::default();
         if inodes.is_empty() {
             return sockets;
@@ -88,7 +89,17 @@ impl Sockets {
         let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         let mut listening = HashSet::new();
         // Netlink answers for the caller's own network namespace only.
-        if !(same_network(pid) && diag::tcp(|entry| sockets.add(entry, inodes, &mut listening)).is_ok()) {
+        let netlink = same_network(pid) && diag::tcp(diag::LISTENING, |entry| sockets.add(entry, inodes, &mut listening)).is_ok();
+        if sockets.named() < inodes.len() {
+            sockets.unix(&table("unix"), inodes);
+        }
+        if sockets.named() < inodes.len() {
+            sockets.udp(&table("udp"), inodes);
+            sockets.udp(&table("udp6"), inodes);
+        }
+        let states = if time_wait { diag::NOT_LISTENING } else { diag::NOT_LISTENING & !diag::TIME_WAIT };
+        let enough = netlink && !time_wait && sockets.named() == inodes.len();
+        if !enough && !(netlink && diag::tcp(states, |entry| sockets.add(entry, inodes, &mut listening)).is_ok()) {
             for name in ["tcp", "tcp6"] {
                 table(name).lines().skip(1).filter_map(tcp_line).for_each(|entry| sockets.add(entry, inodes, &mut listening));
             }
@@ -96,14 +107,12 @@ impl Sockets {
         for tcp in sockets.tcp.values_mut() {
             tcp.accepted = listening.contains(&tcp.local.port());
         }
-        if sockets.tcp.len() < inodes.len() {
-            sockets.unix(&table("unix"), inodes);
-        }
-        if sockets.tcp.len() + sockets.unix.len() < inodes.len() {
-            sockets.udp(&table("udp"), inodes);
-            sockets.udp(&table("udp6"), inodes);
-        }
         sockets
+    }
+
+    /// How many of the inodes have a name by now.
+    fn named(&self) -> usize {
+        self.tcp.len() + self.udp.len() + self.unix.len()
     }
 
     /// Kind, detail and, for TCP, the socket itself; `None` when no table lists the inode.

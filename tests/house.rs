@@ -1,0 +1,98 @@
+//! The house keeps its shape: imports point one way, `unsafe` stays in one place, what is registered is documented and tried.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of the house").flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path if path.extension().is_some_and(|e| e == "rs") => {
+                    found.push((path.clone(), std::fs::read_to_string(path).expect("a source")))
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// Modules of the library that a module names by `crate::`.
+fn imports(module: &str) -> BTreeSet<String> {
+    let texts = sources(&format!("harness/{module}"));
+    let word = |text: &str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_string();
+    let names = texts.iter().flat_map(|(_, text)| {
+        text.split("crate::").skip(1).flat_map(|rest| match rest.strip_prefix('{') {
+            Some(group) => group.split(';').next().unwrap_or_default().split(',').map(word).collect(),
+            None => vec![word(rest)],
+        })
+    });
+    names
+        .filter(|name| !name.is_empty())
+        .filter(|name| name != module && Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name).is_dir())
+        .collect()
+}
+
+#[test]
+fn imports_point_one_way() {
+    let allowed: &[(&str, &[&str])] = &[
+        ("event", &[]),
+        ("sys", &[]),
+        ("limits", &["event", "sys"]),
+        ("scenario", &["event"]),
+        ("launch", &["event", "scenario", "sys"]),
+        ("drive", &["event", "scenario", "sys"]),
+        ("observe", &["event", "sys"]),
+        ("measure", &["event", "scenario"]),
+        ("judge", &["measure", "scenario"]),
+        ("report", &["event", "judge", "measure", "scenario"]),
+        // `measure` for one thing: when the accept policy is plain, saturation need not be watched any longer.
+        ("run", &["drive", "event", "launch", "limits", "measure", "observe", "scenario", "sys"]),
+    ];
+    for (module, may) in allowed {
+        let does = imports(module);
+        let wrong: Vec<_> = does.iter().filter(|name| !may.contains(&name.as_str())).collect();
+        assert!(wrong.is_empty(), "{module} imports {wrong:?}, and may only import {may:?}");
+    }
+}
+
+#[test]
+fn unsafe_is_in_sys_only() {
+    let unsafe_block = ["unsafe", " {"].concat();
+    for folder in ["harness", "servers/src"] {
+        for (path, text) in sources(folder) {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| line.contains(&unsafe_block));
+            assert!(!code || path.to_string_lossy().contains("harness/sys/"), "unsafe in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn servers_never_depend_on_the_harness() {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/servers/Cargo.toml")).expect("the manifest");
+    assert!(!manifest.contains("lastfd ="), "the servers' package must build without the harness");
+}
+
+#[test]
+fn every_launcher_and_workload_is_documented_and_has_a_scenario() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let plans: Vec<_> = lastfd::scenario::discover(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")])
+        .expect("scenarios")
+        .iter()
+        .flat_map(|file| lastfd::scenario::load(file).expect("a valid scenario"))
+        .collect();
+    for launcher in lastfd::launch::LAUNCHERS {
+        assert!(readme.contains(&format!("`{}`", launcher.name)), "the README does not name the launcher {}", launcher.name);
+        let used = plans.iter().flat_map(|p| p.processes.values()).any(|p| lastfd::launch::registration(&p.launcher).name == launcher.name);
+        assert!(used, "no scenario uses the launcher {}", launcher.name);
+    }
+    for kind in <lastfd::scenario::Dialogue as clap::ValueEnum>::value_variants() {
+        let name = clap::ValueEnum::to_possible_value(kind).expect("a name").get_name().to_string();
+        assert!(readme.contains(&format!("`{name}`")), "the README does not name the workload {name}");
+        let used = plans.iter().flat_map(|p| p.workloads.values()).any(|w| w.kind == Some(*kind));
+        assert!(used, "no scenario uses the workload {name}");
+    }
+}
