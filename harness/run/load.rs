@@ -29,6 +29,8 @@ const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
 const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
+/// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
+const NOBODY_WAITS: Duration = Duration::from_millis(1200);
 const SETTLE_WINDOW: Duration = Duration::from_millis(50);
 const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -180,6 +182,8 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     if pump.tree.gone() {
+        order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probes.contains_key("saturated"))?;
         return Ok(());
     }
     let failing = pump.live.first_failure.is_some();
@@ -193,8 +197,9 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
         let answered = pump.live.probes.contains_key("saturated");
-        let watched = || pump.live.policy.decided().is_some() && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
-        (answered && (!failing || watched())) || pump.tree.gone()
+        let watched = pump.live.policy.decided().is_some() && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
+        let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.queue() == Some(0));
+        (answered && over) || pump.tree.gone()
     })?;
     pump.sample();
     Ok(())
@@ -232,12 +237,25 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
         let silent = pump.loads.iter().all(|load| !load.of_subject || load.kind == Dialogue::Tcp);
         let deadline_ms = if silent { 1 } else { RECOVERY_DEADLINE.as_millis() as u64 };
-        let accepted = pump.live.accepted_total();
-        order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
-        pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
-            let taken = !silent || pump.observer.is_none() || pump.live.accepted_total() > accepted;
-            (pump.live.probes.contains_key("after-all") && taken) || pump.tree.gone()
-        })?;
+        let end = clock::now() + RECOVERY_DEADLINE.as_nanos() as u64;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let accepted = pump.live.accepted_total();
+            pump.live.probes.remove("after-all");
+            order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
+            pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
+                let taken = !silent || pump.observer.is_none() || pump.live.accepted_total() > accepted;
+                (pump.live.probes.contains_key("after-all") && taken) || pump.tree.gone()
+            })?;
+            // A server that sheds turns away whoever comes before it has seen the others leave.
+            let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
+            let turned_away = pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
+            if !turned_away || pump.tree.gone() || clock::now() >= end {
+                break;
+            }
+            pump.until(pause, Duration::from_millis(1), |pump| pump.tree.gone())?;
+            pause = (pause * 2).min(PROBE_DEADLINE);
+        }
     }
     Ok(())
 }
