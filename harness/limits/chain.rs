@@ -15,13 +15,17 @@ const REQUESTED: &str = Link::REQUESTED;
 /// Of an ancestor's command line this much is kept: enough to know it by. The rest may be long, and may hold secrets.
 const COMMAND_CHARS: usize = 120;
 
+/// Far more than any real depth; parents read while processes exit must not make a loop.
+const DEPTH_MAX: usize = 256;
+
 /// Programs that run another's file, which is the name people know it by.
 const INTERPRETERS: [&str; 7] = ["python", "perl", "ruby", "node", "sh", "bash", "dash"];
 
 /// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of their own, before the
 /// launched program: the process is the same one, a moment earlier. Ancestors that end meanwhile are left out.
 pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
-    let mut pids: Vec<Pid> = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0)).collect();
+    let ancestors = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0));
+    let mut pids: Vec<Pid> = ancestors.take(DEPTH_MAX).collect();
     pids.reverse();
     let links = pids.iter().filter_map(|&pid| {
         let (soft, hard) = proc::nofile(pid).ok()?;
@@ -50,11 +54,15 @@ fn label(command: String) -> String {
     }
 }
 
+/// The last link that has another `limit` than the one before it, or that is the limits asked for; `None` where all have inherited it.
+pub fn last_change<T: PartialEq>(links: &[Link], limit: impl Fn(&Link) -> T) -> Option<usize> {
+    (1..links.len()).rev().find(|&at| links[at].command == REQUESTED || limit(&links[at]) != limit(&links[at - 1]))
+}
+
 /// Which link set the soft limit in force at the end of the chain, in words. Empty for an empty chain.
 pub fn set_by(links: &[Link]) -> String {
-    let changed = |at: &usize| links[*at].command == REQUESTED || links[*at].soft != links[*at - 1].soft;
     let Some(last) = links.last() else { return String::new() };
-    let Some(at) = (1..links.len()).rev().find(changed) else {
+    let Some(at) = last_change(links, |link| link.soft) else {
         let first = &links[0];
         return format!("inherited from {} (pid {}): {}", short(&first.command), first.pid, pair(last));
     };
@@ -148,6 +156,16 @@ mod tests {
         let links = [link(1, "/sbin/init splash", 1024, u64::MAX), link(2, "-bash", 1024, u64::MAX), link(3, "server", 1024, u64::MAX)];
         assert_eq!(set_by(&links), "inherited from init (pid 1): 1024:unlimited");
         assert_eq!(set_by(&[]), "");
+    }
+
+    #[test]
+    fn the_last_change_is_the_first_of_the_last_equal_links() {
+        let links = [link(1, "", 1024, 4096), link(5, "", 4096, 4096), link(6, "", 1024, 4096), link(7, "", 1024, 4096)];
+        let of = |links: &[Link]| last_change(links, |link| (link.soft, link.hard));
+        assert_eq!(of(&links), Some(2), "not the first, which has the same value by accident");
+        assert_eq!(of(&links[..2]), Some(1));
+        assert_eq!(of(&links[2..]), None);
+        assert_eq!(of(&[]), None);
     }
 
     #[test]
