@@ -10,7 +10,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
         for entry in std::fs::read_dir(&folder).expect("a folder of the house").flatten() {
             match entry.path() {
                 path if path.is_dir() => folders.push(path),
-                path if path.extension().is_some_and(|e| e == "rs") => found.push((path.clone(), std::fs::read_to_string(path).expect("a source"))),
+                path if path.extension().is_some_and(|e| e == "rs") => {
+                    found.push((path.clone(), std::fs::read_to_string(path).expect("a source")))
+                }
                 _ => {}
             }
         }
@@ -28,7 +30,10 @@ fn imports(module: &str) -> BTreeSet<String> {
             None => vec![word(rest)],
         })
     });
-    names.filter(|name| !name.is_empty()).filter(|name| name != module && Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name).is_dir()).collect()
+    names
+        .filter(|name| !name.is_empty())
+        .filter(|name| name != module && Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name).is_dir())
+        .collect()
 }
 
 #[test]
