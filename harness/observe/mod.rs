@@ -126,8 +126,8 @@ pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<U
 }
 
 /// The syscall observers, best first: the name of each that works here, or why it does not.
-pub fn available() -> Vec<Result<&'static str, Unavailable>> {
-    vec![perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
+pub fn available() -> [Result<&'static str, Unavailable>; 2] {
+    [perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
 }
 
 /// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that

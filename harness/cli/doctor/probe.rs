@@ -36,8 +36,6 @@ pub(super) enum Probe {
     NetworkNamespace,
     /// Sysctls of such a namespace, writable.
     NetworkSysctls,
-    /// tracefs, mounted in a private mount namespace, and a tracepoint's id read in it.
-    Tracefs,
 }
 
 /// What a child process answers: how far it came.
@@ -128,13 +126,6 @@ impl Probe {
                     let file = format!("/proc/sys/net/{name}");
                     std::fs::OpenOptions::new().write(true).open(file).map_err(step("opening /proc/sys/net/… for writing"))?;
                 }
-                Ok(())
-            }
-            Probe::Tracefs => {
-                unshare::namespaces(false, UnshareFlags::NEWNS).map_err(step("unshare(CLONE_NEWNS)"))?;
-                unshare::private_mounts().map_err(step("mount(MS_PRIVATE)"))?;
-                unshare::mount_kernel_fs(c"tracefs", c"/sys/kernel/tracing").map_err(step("mount(tracefs)"))?;
-                std::fs::read("/sys/kernel/tracing/events/syscalls/sys_exit_accept4/id").map_err(step("reading a tracepoint's id"))?;
                 Ok(())
             }
         }
