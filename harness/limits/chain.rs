@@ -18,9 +18,6 @@ const COMMAND_CHARS: usize = 120;
 /// Far more than any real depth; parents read while processes exit must not make a loop.
 const DEPTH_MAX: usize = 256;
 
-/// Programs that run another's file, which is the name people know it by.
-const INTERPRETERS: [&str; 7] = ["python", "perl", "ruby", "node", "sh", "bash", "dash"];
-
 /// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of their own, before the
 /// launched program: the process is the same one, a moment earlier. Ancestors that end meanwhile are left out.
 pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
@@ -59,47 +56,6 @@ pub fn last_change<T: PartialEq>(links: &[Link], limit: impl Fn(&Link) -> T) -> 
     (1..links.len()).rev().find(|&at| links[at].command == REQUESTED || limit(&links[at]) != limit(&links[at - 1]))
 }
 
-/// Which link set the soft limit in force at the end of the chain, in words. Empty for an empty chain.
-pub fn set_by(links: &[Link]) -> String {
-    let Some(last) = links.last() else { return String::new() };
-    let Some(at) = last_change(links, |link| link.soft) else {
-        let first = &links[0];
-        return format!("inherited from {} (pid {}): {}", short(&first.command), first.pid, pair(last));
-    };
-    let (before, link) = (&links[at - 1], &links[at]);
-    if link.command == REQUESTED {
-        return format!("{REQUESTED}: {}", pair(link));
-    }
-    let who = if at + 1 == links.len() {
-        format!("the program itself (pid {})", link.pid)
-    } else {
-        format!("{} (pid {})", short(&link.command), link.pid)
-    };
-    let verb = if link.soft > before.soft { "raised" } else { "lowered" };
-    format!("{who}: {verb} {} to {}", pair(before), pair(link))
-}
-
-fn pair(link: &Link) -> String {
-    let number = |limit: u64| if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() };
-    format!("{}:{}", number(link.soft), number(link.hard))
-}
-
-/// The program's name without its path and arguments; of a script, its own rather than its interpreter's.
-fn short(command: &str) -> &str {
-    if [KEEPER, REQUESTED].contains(&command) {
-        return command;
-    }
-    let words: Vec<&str> = command.split(' ').collect();
-    let first = base(words[0]);
-    // Its version: python3.11.
-    let interpreter = first.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    match words.get(1..) {
-        Some(["exec", "supervise", ..]) if first == "lastfd" => "supervisor-like",
-        Some([script, ..]) if INTERPRETERS.contains(&interpreter) && !script.starts_with('-') => base(script),
-        _ => first,
-    }
-}
-
 fn base(path: &str) -> &str {
     Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
 }
@@ -125,22 +81,28 @@ mod tests {
         with_request(links, Some(ASKED), 33)
     }
 
-    #[test]
-    fn supervisord_is_named_when_its_minfds_raised_the_limit() {
-        assert_eq!(set_by(&under_supervisord(1024)), "supervisord (pid 33): raised 256:4096 to 1024:4096");
+    fn soft_changed(links: &[Link]) -> Option<&Link> {
+        Some(&links[last_change(links, |link| link.soft)?])
     }
 
     #[test]
-    fn a_program_that_changes_its_own_limit_is_named_as_itself() {
-        assert_eq!(set_by(&under_supervisord(4096)), "the program itself (pid 34): raised 1024:4096 to 4096:4096");
-        assert_eq!(set_by(&under_supervisord(512)), "the program itself (pid 34): lowered 1024:4096 to 512:4096");
+    fn the_supervisor_is_the_last_change_when_its_minfds_raised_the_limit() {
+        assert_eq!(soft_changed(&under_supervisord(1024)).unwrap().pid, 33);
+        assert_eq!(soft_changed(&under_supervisord(1024)).unwrap().soft, 1024, "and not the limits asked for, of the same process");
     }
 
     #[test]
-    fn limits_asked_for_set_the_value_even_when_they_equal_the_harness_own() {
+    fn a_program_that_changes_its_own_limit_is_the_last_change() {
+        assert_eq!(soft_changed(&under_supervisord(4096)).unwrap().pid, 34);
+        assert_eq!(soft_changed(&under_supervisord(512)).unwrap().pid, 34);
+    }
+
+    #[test]
+    fn limits_asked_for_are_a_change_even_when_they_equal_the_harness_own() {
         let links = vec![link(1, "init", 64, 64), link(2, KEEPER, 64, 64), link(3, "./server", 64, 64)];
         let links = with_request(links, Some(Limits { soft: 64, hard: 64 }), 3);
-        assert_eq!(set_by(&links), "lastfd exec (limits asked for): 64:64");
+        assert_eq!(last_change(&links, |link| link.soft), Some(2));
+        assert_eq!(links[2].command, REQUESTED);
     }
 
     #[test]
@@ -148,14 +110,7 @@ mod tests {
         let links = vec![link(1, "init", 9, 9), link(2, KEEPER, 9, 9), link(7, "daemon", 5, 9)];
         let links = with_request(links, Some(Limits { soft: 5, hard: 9 }), 3);
         assert_eq!(links[2], link(3, REQUESTED, 5, 9));
-        assert_eq!(set_by(&links), "lastfd exec (limits asked for): 5:9");
-    }
-
-    #[test]
-    fn without_a_change_the_first_ancestor_is_named() {
-        let links = [link(1, "/sbin/init splash", 1024, u64::MAX), link(2, "-bash", 1024, u64::MAX), link(3, "server", 1024, u64::MAX)];
-        assert_eq!(set_by(&links), "inherited from init (pid 1): 1024:unlimited");
-        assert_eq!(set_by(&[]), "");
+        assert_eq!(last_change(&links, |link| link.soft), Some(2));
     }
 
     #[test]
