@@ -1,10 +1,9 @@
-//! Observers of the subject: its system calls (by perf, or by ptrace), its descriptor count and CPU time, its output.
+//! Observers of the subject: its system calls (by perf, or by ptrace), its output.
 //!
 //! A run chooses the syscall observer before it launches, attaches it while the program's process waits before exec, and
 //! drains it every few milliseconds. Observers report events; they never judge, and never change what the subject does
 //! beyond the cost they state.
 
-pub mod count;
 mod failures;
 pub mod output;
 pub mod perf;
