@@ -329,3 +329,66 @@ fn an_interrupt_ends_everything_and_says_so() {
     assert_eq!(out.status.code(), Some(130), "{out:?}");
     assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
 }
+
+#[test]
+fn a_scenario_may_have_processes_and_workloads_beside_its_subject() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("two.scenario.toml");
+    let text = r#"
+        claim = "a backend beside the subject does not disturb it"
+        subject = "front"
+        [processes.back]
+        serve.http = {}
+        limits = { soft = 64, hard = 64 }
+        [processes.front]
+        serve.tcp = { accept = "backoff" }
+        limits = { soft = 32, hard = 32 }
+        [workloads.flood]
+        tcp = { to = "front", clients = 80 }
+        [workloads.idle]
+        http-idle = { to = "back", clients = 10 }
+        [expect]
+        ceiling = "soft - baseline"
+        leaked = 0
+    "#;
+    std::fs::write(&file, text).expect("written");
+    let called = lastfd(&["run", "--json", "-", file.to_str().unwrap()]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    assert_eq!(called.run()["ceiling"]["accepted"], called.run()["prediction"]["ceiling"]);
+}
+
+#[test]
+fn a_harness_with_too_few_descriptors_says_so() {
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        r#"ulimit -n 60; exec "$0" "$@""#,
+        LASTFD,
+        "find",
+        "--nofile",
+        "32",
+        "--observer",
+        "perf",
+        "--",
+        LASTFD,
+        "serve",
+        "tcp",
+        "--port",
+        "{port}",
+    ]);
+    let said = called(&mut command);
+    assert_eq!(said.code, Some(5), "{said:?}");
+}
+
+/// A burst overflows the accept queue, so that a new client's connect times out; what was dropped comes again, and the ceiling is exact.
+#[test]
+fn a_burst_overflows_the_accept_queue() {
+    let (called, _) = bundled(
+        &["--nofile", "32", "--workload", "http-idle", "--burst", "--clients", "80", "--hold", "1s"],
+        &["http", "--accept", "fixed-delay", "--backlog", "8"],
+    );
+    let run = called.run();
+    assert_eq!(run["ceiling"]["accepted"], run["prediction"]["ceiling"], "{run:#}");
+    assert_eq!(run["saturation"]["accept_queue"], serde_json::json!({ "length": 9, "capacity": 9 }), "{run:#}");
+    assert_eq!(run["saturation"]["new_client"], "times-out", "{run:#}");
+}

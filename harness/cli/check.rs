@@ -1,5 +1,6 @@
 //! `lastfd check`: parses scenarios and asks whether this machine can run them. It starts nothing.
 
+use super::output::say;
 use super::{Exit, Failure, Outcome};
 use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan};
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -22,10 +23,10 @@ pub fn run(args: &Args) -> Outcome {
     let (mut faults, mut invalid) = (Vec::new(), 0);
     for path in discovered(&args.paths)? {
         match scenario::load(&path) {
-            Ok(plans) => plans.iter().for_each(|plan| anstream::println!("{}", line(plan))),
+            Ok(plans) => plans.iter().for_each(|plan| say(&format!("{}\n", line(plan)))),
             Err(error) => {
                 invalid += 1;
-                anstream::println!("invalid  {}", scenario::name_of(&path));
+                say(&format!("invalid  {}\n", scenario::name_of(&path)));
                 faults.push(rendered(&error));
             }
         }

@@ -1,8 +1,11 @@
-//! `lastfd list`: the scenarios that are there, their variants, what they claim and what they need. It starts nothing.
+//! `lastfd list`: the scenarios that are there, their variants, what they claim and what they need, and the parts that they are
+//! made of. It starts nothing.
 
 use super::check::{discovered, loaded};
+use super::output::say;
 use super::{Exit, Outcome};
 use crate::scenario::Plan;
+use crate::{drive, launch};
 use std::path::PathBuf;
 
 /// Show scenarios and their variants: what each claims and requires.
@@ -18,10 +21,20 @@ pub struct Args {
 /// # Errors
 /// No scenario there: `Exit::NothingSelected`. The first that is not valid: `Exit::Invalid`.
 pub fn run(args: &Args) -> Outcome {
+    let mut text = String::new();
     for path in discovered(&args.paths)? {
-        anstream::print!("{}", shown(&loaded(&path)?));
+        text += &shown(&loaded(&path)?);
     }
+    say(&(text + &parts()));
     Ok(Exit::Met)
+}
+
+/// The parts that scenarios are made of, each with its one line of documentation.
+fn parts() -> String {
+    let launchers = launch::LAUNCHERS.iter().map(|l| (l.name, l.doc));
+    let workloads = drive::registry().iter().map(|w| (w.name, w.doc));
+    let lines = |rows: &mut dyn Iterator<Item = (&str, &str)>| rows.map(|(name, doc)| format!("    {name:<16}{doc}\n")).collect::<String>();
+    format!("\nLaunchers\n{}\nWorkloads: each client\n{}", lines(&mut launchers.into_iter()), lines(&mut workloads.into_iter()))
 }
 
 /// One scenario: name and claim, what it requires, then one line a variant with what is its own.

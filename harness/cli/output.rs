@@ -139,7 +139,7 @@ impl Progress {
                     0 => "before the first client".to_string(),
                     n => format!("after {n} calibration clients"),
                 };
-                self.bar.suspend(|| anstream::println!("predicted {when}: {formula}"));
+                self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
             }
             Step::Predicted { .. } => {}
             Step::Counts { connected, accepted, descriptors } => {
@@ -182,6 +182,12 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
 /// A report that cannot be written.
 pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: bool) -> Outcome {
     let exit = exit_code(&runs, skips_fail);
+    // The report has it too, but goes elsewhere, or is long.
+    for (report, error) in &runs {
+        if let Some(error) = error {
+            anstream::eprintln!("lastfd: {}: {error}", report.title());
+        }
+    }
     let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
     files.write(&reports)?;
     Ok(exit)

@@ -1,6 +1,6 @@
 //! `lastfd run`: runs scenario files, every variant of each, one after the other.
 
-use super::output::{Files, Progress, conclude, interrupt_flag, interrupted};
+use super::output::{Files, Progress, conclude, interrupt_flag, interrupted, say};
 use super::{Exit, Failure, Outcome};
 use crate::event::Log;
 use crate::launch::Isolation;
@@ -8,6 +8,7 @@ use crate::report::Report;
 use crate::run::{Error, Options, Run};
 use crate::scenario::{self, Obstacle, Plan};
 use crate::{judge, observe};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -95,7 +96,7 @@ pub fn run(args: &Args) -> Outcome {
         let events = args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
         let mut progress = Progress::new(&plan.title(), args.files.quiet());
         if !args.files.quiet() {
-            anstream::println!("▶ {}: {}", plan.title(), plan.claim);
+            say(&format!("▶ {}: {}\n", plan.title(), plan.claim));
         }
         let outcome = execute(plan, &args.machine.options(events)?, &flag, &mut progress)?;
         drop(progress);
@@ -140,22 +141,21 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
 }
 
 fn dry_run(plan: &Plan) {
-    anstream::println!("{}: {}", plan.title(), plan.claim);
+    let mut text = format!("{}: {}\n", plan.title(), plan.claim);
     for (name, process) in &plan.processes {
         let argv = crate::run::argv(&process.program, process.port.unwrap_or(0), Path::new("{scratch}"), Path::new("lastfd"));
-        anstream::println!("  {name}: {}", shell_words::join(&argv));
-        anstream::println!(
-            "    launcher {}, started with {}:{}",
-            crate::launch::registration(&process.launcher).name,
-            process.limits.soft,
-            process.limits.hard
-        );
-        anstream::println!("    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed");
+        let launcher = crate::launch::registration(&process.launcher).name;
+        text += &format!("  {name}: {}\n", shell_words::join(&argv));
+        text += &format!("    launcher {launcher}, started with {}:{}\n", process.limits.soft, process.limits.hard);
+        text += "    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed\n";
     }
     for (name, workload) in &plan.workloads {
         let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
-        anstream::println!("  {name}: {:?} to {}, {clients} clients", workload.kind, workload.to);
+        let kind =
+            workload.kind.and_then(|kind| kind.to_possible_value()).map_or_else(|| "asks".into(), |kind| kind.get_name().to_string());
+        text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
     }
+    say(&text);
 }
 
 /// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks something for it.

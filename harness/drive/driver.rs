@@ -10,6 +10,8 @@
 
 use super::client::{Client, Dial, Failure, Heard, Scratch};
 use super::dialogue::{Registered, Site, registered};
+pub use super::orders::Error;
+use super::orders::{Lines, at, parsed};
 use super::pacing::{Gate, Load};
 use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
 use super::protocol::{Order, Setup};
@@ -30,44 +32,11 @@ const ORDERS: u64 = u64::MAX;
 /// Events taken in one turn, and connects made in one.
 const TURN: usize = 512;
 const CONNECTS_A_TURN: u32 = 128;
-/// Longest line that is taken as an order. Bytes.
-const LINE_BYTES: usize = 64 * 1024;
 const MS: u64 = 1_000_000;
 /// No credit for this long: the subject is not just taking breath.
 const PARKED_AFTER: u64 = 5 * MS;
 /// After the credit is gone the queue is asked again at once for this long, then every millisecond.
 const ASK_AT_ONCE: u64 = MS / 5;
-
-/// Why a driver cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Standard input ended before the first line.
-    #[error("standard input ended before the setup: its first line is a JSON `Setup`")]
-    NoSetup,
-    /// A line is no order.
-    #[error("`{line}` on standard input is not understood: {source}")]
-    Line {
-        /// As it was read.
-        line: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A line without an end.
-    #[error("a line of standard input is longer than {LINE_BYTES} bytes")]
-    LongLine,
-    /// A call of the driver itself failed.
-    #[error("{step}: {source}")]
-    Io {
-        /// What was tried.
-        step: &'static str,
-        /// The errno.
-        source: io::Error,
-    },
-}
-
-fn at<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Error {
-    move |source| Error::Io { step, source: source.into() }
-}
 
 /// Makes this process a driver: its soft `RLIMIT_NOFILE` becomes its hard limit, and the kernel kills it when the thread that
 /// started it ends.
@@ -84,7 +53,7 @@ pub fn prepare() -> Result<(), Error> {
 /// # Errors
 /// See [`Error`]. What happens to clients is never an error.
 pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
-    let mut lines = Lines { from: stdin.as_fd(), buffer: Vec::new(), ended: false };
+    let mut lines = Lines::new(stdin.as_fd());
     let setup = loop {
         if let Some(line) = lines.next()? {
             break parsed::<Setup>(&line)?;
@@ -95,43 +64,6 @@ pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
         lines.read()?;
     };
     Driver::new(setup, stdout)?.obey(&mut lines)
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(line).map_err(|source| Error::Line { line: String::from_utf8_lossy(line).chars().take(200).collect(), source })
-}
-
-/// Lines of standard input, read only when it is readable.
-struct Lines<'a> {
-    from: rustix::fd::BorrowedFd<'a>,
-    buffer: Vec<u8>,
-    ended: bool,
-}
-
-impl Lines<'_> {
-    /// One read(2), which waits when there is nothing.
-    fn read(&mut self) -> Result<(), Error> {
-        let mut chunk = [0; 4096];
-        match rustix::io::read(self.from, &mut chunk) {
-            Ok(0) => self.ended = true,
-            Ok(length) => self.buffer.extend_from_slice(&chunk[..length]),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(at("reading orders")(e)),
-        }
-        Ok(())
-    }
-
-    fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        match self.buffer.iter().position(|&b| b == b'\n') {
-            Some(end) => {
-                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
-                line.pop();
-                Ok(Some(line))
-            }
-            None if self.buffer.len() > LINE_BYTES => Err(Error::LongLine),
-            None => Ok(None),
-        }
-    }
 }
 
 /// Where a client of the ramp is.

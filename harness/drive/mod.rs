@@ -1,4 +1,7 @@
 //! Workloads: the driver process (`lastfd drive`) and the handle that the run holds of it.
+//!
+//! A workload is one file with a [`dialogue::Talk`] and one entry of its registry. [`driver`] is the process; [`Driver`] and [`Fleet`] are
+//! the run's handles; they speak [`protocol`]. Nothing here observes the subject but as its client.
 
 mod client;
 pub mod dialogue;
@@ -7,6 +10,7 @@ mod grpc;
 mod handle;
 mod http_idle;
 mod merge;
+mod orders;
 mod pacing;
 mod probe;
 pub mod protocol;

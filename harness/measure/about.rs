@@ -72,6 +72,8 @@ fn limits(run: &Run<'_>, m: &mut Measured) {
     };
     let effective = Limits { soft: own.soft, hard: own.hard };
     let first = links.iter().rposition(|l| l.soft != own.soft).map_or(0, |above| above + 1);
+    // The limits asked for were set, even where the harness had the same.
+    let first = first.max(links.iter().rposition(|l| l.command == Link::REQUESTED).unwrap_or(0));
     let setter = &links[first.min(links.len() - 1)];
     m.limits.set_by = Some(SetBy { pid: setter.pid, command: setter.command.clone(), inherited: first == 0 });
     m.limits.effective = Some(effective);

@@ -73,6 +73,15 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     let connected = run.clients.connected(watched);
     let turned_away = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
     let waiting = run.clients.waiting(watched.saturating_sub(1), f.kept_in_all);
+    let queued =
+        run.timeline.between(ramp, watched).iter().rev().find_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
+    if let Some(queued) = queued.map(u64::from).filter(|&queued| turned_away == 0 && queued < waiting) {
+        return Err(format!(
+            "{} clients connected, as they see it, but are neither accepted nor in the accept queue: it overflowed, and dropped the last \
+             packet of their handshake; pace the clients, or let them ask something (such as `http-idle`)",
+            waiting - queued
+        ));
+    }
     if turned_away > 0 || waiting > 0 {
         return Ok(Kind::OwnLimit);
     }

@@ -130,9 +130,9 @@ impl Clients {
         if self.answers { self.count(|r| r.open_at(at) && !r.served_by(at)) } else { self.open_at(at).saturating_sub(held) }
     }
 
-    /// Of those waiting at this moment, the ones served later.
-    pub fn waiters_served(&self, at: Nanos) -> u64 {
-        self.count(|r| r.open_at(at) && r.served.is_some_and(|s| s >= at))
+    /// Of those waiting at this moment, the ones served before `until`.
+    pub fn waiters_served(&self, at: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.open_at(at) && r.served.is_some_and(|s| (at..until).contains(&s)))
     }
 
     /// The first served at or after this moment.

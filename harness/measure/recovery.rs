@@ -39,9 +39,9 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
     m.recovery.waiters = Some(waiters);
     let accepts = |until: Nanos| run.followed.accepts.iter().filter(move |at| (phase..until).contains(*at));
     m.recovery.waiters_served = Some(if run.clients.answers {
-        run.clients.waiters_served(phase.saturating_sub(1)).min(waiters)
+        run.clients.waiters_served(phase.saturating_sub(1), until).min(waiters)
     } else {
-        (accepts(run.timeline.from(Phase::Stop)).count() as u64).min(waiters)
+        (accepts(until).count() as u64).min(waiters)
     });
     if waiters == 0 {
         m.missing::<()>("recovery.first_served_s", "no client was waiting");
@@ -60,6 +60,9 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
     };
 }
 
+/// A client that asks nothing is sent for 1 ms; what was accepted longer before its end was not it.
+const SILENT_PROBE: Nanos = 2_000_000;
+
 fn all_left(run: &Run<'_>, m: &mut Measured) {
     let Some(phase) = run.timeline.start(Phase::ReleaseAll) else {
         for field in ["recovered", "new_client_served_s", "probe_after"] {
@@ -68,8 +71,9 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
         return;
     };
     let asked: Vec<_> = probes(run).filter(|(at, p)| p.label == "after-all" && *at >= phase).collect();
-    // A `tcp` client is served when it is accepted: its answer is the last accept before the probe ends.
-    let accept = |until: Nanos| run.followed.accepts.iter().filter(|at| (phase..=until).contains(*at)).max().copied();
+    // A `tcp` client is served when it is accepted, be it after it has gone: that is the last accept, for the queue was empty before.
+    let accept =
+        |ended: Nanos| run.followed.accepts.iter().max().copied().filter(|&at| at >= phase.max(ended.saturating_sub(SILENT_PROBE)));
     let good = asked.iter().find_map(|(at, p)| match p.outcome {
         Outcome::Served => Some((*at, p)),
         Outcome::Waits if !run.clients.answers => accept(*at).map(|accepted| (accepted, p)),

@@ -145,12 +145,11 @@ fn after_exit(run: &Run<'_>, exit: Nanos, how: &str) -> (Policy, String) {
         What::Process { pid, change: Change::Fork | Change::Exec, .. } => Some((pid, e.at)),
         _ => None,
     });
-    let at = seconds(exit);
     match replaced {
         Some((pid, then)) => {
-            (Policy::WorkerRestarts, format!("it exited at {at:.3} s {how}; process {pid} was started {:.3} s later", seconds(then - exit)))
+            (Policy::WorkerRestarts, format!("it exited {how}; process {pid} was started {:.3} s later", seconds(then - exit)))
         }
-        None => (Policy::Exits, format!("it exited at {at:.3} s {how}")),
+        None => (Policy::Exits, format!("it exited {how}")),
     }
 }
 

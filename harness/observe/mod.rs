@@ -129,13 +129,10 @@ pub fn available() -> [Result<&'static str, Unavailable>; 2] {
     [perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
 }
 
-/// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that
-/// the observer's user may not read, or that changes its user (perf_event_open(2); root sees them all). False for a file that is not there.
+/// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that its
+/// user may not read, or that changes its user (execve(2) makes both undumpable). False for a file that is not there.
 pub fn blind_for(path: &Path) -> bool {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
-    if rustix::process::geteuid().is_root() {
-        return false;
-    }
     let Ok(file) = std::fs::metadata(path) else { return false };
     let changes_user = file.permissions().mode() & 0o4000 != 0 && file.uid() != rustix::process::geteuid().as_raw();
     let changes_group = file.permissions().mode() & 0o2010 == 0o2010 && file.gid() != rustix::process::getegid().as_raw();

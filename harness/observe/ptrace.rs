@@ -1,7 +1,7 @@
 //! Observes system calls by ptrace, where perf is not allowed or would be blind: a seccomp filter in the subject stops it at
 //! the observed calls only, and a tracer in a thread of its own reads what they return.
 //!
-//! Every call is counted exactly, and each trapped one costs some 80 µs. The filter stays with the subject for life, and its
+//! Every call is counted exactly, and each trapped one costs 10–80 µs. The filter stays with the subject for life, and its
 //! calls fail where no tracer is: so the tracer never lets go of a process before that exits, not even when observing has
 //! ended, and the kernel kills the tree should the harness die.
 
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 /// The observer's name in reports.
 pub const NAME: &str = "ptrace";
 
-/// Events between two drains; more are counted as lost. At 80 µs a call this takes five seconds.
+/// Events between two drains; more are counted as lost. At 10 µs a call this takes half a second.
 const QUEUE_AT_MOST: usize = 65_536;
 
 fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
@@ -87,8 +87,8 @@ pub struct Ptrace {
 impl Ptrace {
     /// Attaches to a process that waits before its exec, and will install the filter.
     ///
-    /// It should not be a child of this very process: should it be killed in a way that skips its last stop, the tracer takes the
-    /// exit status that its parent waits for.
+    /// No thread of this process may wait(2) for a traced process by its id or for "any child": the kernel would hand it the
+    /// tracer's stops, and the tracer would hang. A tracee's parent in another process waits as ever.
     ///
     /// # Errors
     /// See [`Unavailable`].
@@ -140,7 +140,7 @@ impl Syscalls for Ptrace {
     }
 
     fn cost(&self) -> String {
-        "about 80 µs a descriptor call: rates are distorted".into()
+        "10–80 µs a descriptor call: rates are distorted".into()
     }
 
     fn exact(&self) -> bool {
@@ -170,6 +170,8 @@ struct Tracer {
     inside: HashMap<i32, Call>,
     /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known before it acts.
     early: HashSet<i32>,
+    /// New processes that were let go because whoever created them may have been killed before it could say so.
+    orphans: HashSet<i32>,
     sampled: u64,
     /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the subject's.
     recording: bool,
@@ -186,6 +188,7 @@ impl Tracer {
             threads: Threads::of(root),
             inside: HashMap::new(),
             early: HashSet::new(),
+            orphans: HashSet::new(),
             sampled: 0,
             recording: false,
         }
@@ -262,6 +265,9 @@ impl Tracer {
     }
 
     fn created(&mut self, creator: i32, new: i32, clone: bool) {
+        if self.orphans.remove(&new) && !self.early.contains(&new) {
+            return;
+        }
         let parent = self.process(creator);
         let pid = if clone { process_of(new).unwrap_or(parent) } else { new };
         self.join(new, pid, parent);
@@ -297,10 +303,12 @@ impl Tracer {
         {
             self.record(exit);
         }
-        // The creator of one that waits may be what was killed, before it could say so.
+        // A thread that waits for its creator is killed with it, or lives and is announced; a process may wait for ever.
         for tid in self.early.clone() {
-            let pid = process_of(tid).unwrap_or(tid);
-            self.join(tid, pid, crate::sys::proc::parent(pid).unwrap_or(0));
+            if process_of(tid).is_none_or(|pid| pid == tid) {
+                self.orphans.insert(tid);
+                self.join(tid, tid, crate::sys::proc::parent(tid).unwrap_or(0));
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::event::{Call, Change, What};
-use crate::sys::blocked::Blocked;
+use crate::sys::blocked::{Blocked, host_root};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Every observer that works here; root is expected to have both.
 fn observers() -> Vec<Chosen> {
-    let found: Vec<_> =
-        [Choice::Perf, Choice::Ptrace].into_iter().filter_map(|c| choose(c, None).map_err(|e| eprintln!("skipped: {e:?}")).ok()).collect();
-    assert!(found.len() == 2 || !rustix::process::geteuid().is_root(), "root has both");
-    assert!(!found.is_empty());
+    let works = |choice| choose(choice, None).inspect_err(|why| eprintln!("skipped: {why:?}")).ok();
+    let found: Vec<_> = [Choice::Perf, Choice::Ptrace].into_iter().filter_map(works).collect();
+    assert!(found.len() == 2 || !host_root() && found.len() == 1);
     found
 }
 
@@ -59,12 +58,12 @@ fn observe(chosen: &Chosen, program: &str, clients: usize) -> Seen {
         }
     };
     reading.join().expect("reads");
-    let status = child.wait().expect("ours");
-    // Its output ends before the last process has quite exited.
+    // Its output ends before the last process has quite exited; and while it is traced, a wait would take the tracer's stops.
     while !exited(&events, pid) {
         assert!(Instant::now() < deadline, "no exit of {pid} was seen");
         observer.drain(&mut events).expect("drains");
     }
+    let status = child.wait().expect("ours");
     observer.stop();
     observer.drain(&mut events).expect("drains");
     events.sort_by_key(|e| e.at);
@@ -203,7 +202,7 @@ fn a_spinning_subject_fills_no_memory_and_its_totals_stay_exact() {
         assert_eq!(seen.totals(), BTreeMap::from([(Call::Accept4, spins)]), "{chosen:?}");
         assert_eq!(seen.count(|is| *is == What::SamplingStopped), 1, "{chosen:?}");
         let sampled = failures(&seen.results(None, Call::Accept4)) as u64;
-        assert!(sampled <= failures::SAMPLED_AT_MOST && sampled > failures::SAMPLED_AT_MOST / 2, "{chosen:?} sampled {sampled}");
+        assert!(sampled <= failures::SAMPLED_AT_MOST && sampled >= 1_000, "{chosen:?} sampled {sampled}");
         assert!(seen.count(|is| matches!(is, What::Failures { .. })) >= 2, "totals come while it spins");
     }
 }
@@ -211,41 +210,38 @@ fn a_spinning_subject_fills_no_memory_and_its_totals_stay_exact() {
 #[test]
 fn failures_of_other_calls_have_their_own_names() {
     let body = r#"
-limit(16)
-held = []
-def full(make):
-    try:
-        while True: held.append(make())
-    except OSError as e: assert e.errno == errno.EMFILE, e
-full(lambda: os.open("/dev/null", os.O_RDONLY))
-for make in (os.pipe, socket.socket, socket.socketpair, lambda: os.dup(0), lambda: os.eventfd(0), lambda: os.memfd_create("m")):
-    full(make)
 import fcntl
-full(lambda: fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
+limit(16)
+try:
+    while True: os.open("/dev/null", os.O_RDONLY)
+except OSError as e: assert e.errno == errno.EMFILE, e
+def fails(make):
+    try: make()
+    except OSError as e: assert e.errno == errno.EMFILE, e
+    else: assert False, make
+for make in (os.pipe, socket.socket, socket.socketpair, lambda: os.eventfd(0), lambda: os.memfd_create("m")): fails(make)
+assert libc.dup(0) == -1
+for _ in range(2): fails(lambda: fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
 fcntl.fcntl(0, fcntl.F_GETFL)
 "#;
-    let expected = ["openat", "pipe2", "socket", "socketpair", "dup", "eventfd2", "memfd_create", "fcntl"];
+    let once = [Call::Openat, Call::Pipe2, Call::Socket, Call::Socketpair, Call::Eventfd2, Call::MemfdCreate, Call::Dup];
+    let expected: BTreeMap<_, _> = once.map(|call| (call, 1)).into_iter().chain([(Call::Fcntl, 2)]).collect();
     for chosen in observers() {
         let seen = observe(&chosen, &program(body), 0);
-        let totals = seen.totals();
-        let mut names: Vec<_> = totals.keys().map(|call| call.name()).collect();
-        names.sort_by_key(|name| expected.iter().position(|e| e == name));
-        // Python's os.dup is fcntl(F_DUPFD_CLOEXEC).
-        assert_eq!(
-            names,
-            expected.iter().copied().filter(|&name| name != "dup" || totals.contains_key(&Call::Dup)).collect::<Vec<_>>(),
-            "{chosen:?}"
-        );
+        assert!(seen.status.success());
+        assert_eq!(seen.totals(), expected, "{chosen:?}");
+        let sampled = seen.count(|is| matches!(is, What::Call { ret: -24, .. }));
+        assert_eq!(sampled as u64, expected.values().sum::<u64>());
     }
 }
 
 #[test]
 fn what_is_closed_is_seen_and_what_the_launcher_did_before_exec_is_not() {
+    // Python's dup2 of a descriptor that is not to be inherited is dup3.
     let body = "fd = os.open('/dev/null', os.O_RDONLY); os.dup2(fd, 200, False); os.close(200); print(fd)";
     for chosen in observers() {
         let seen = observe(&chosen, &program(body), 0);
         let at = |what: &What| seen.events.iter().position(|e| e.is == *what).unwrap_or_else(|| panic!("{chosen:?}: no {what:?}"));
-        // Python's os.dup2 makes a copy that is not inherited by dup3(2).
         let opened = at(&What::Call { pid: seen.pid, name: Call::Dup3, ret: 200 });
         assert!(at(&What::Close { pid: seen.pid, fd: 200 }) > opened);
         assert!(matches!(seen.events[0].is, What::Process { pid, change: Change::Exec, .. } if pid == seen.pid), "{:?}", seen.events[0]);
@@ -262,7 +258,7 @@ if os.fork() == 0:
     if os.fork() == 0:
         accepted, failed = serve(s, take, 5)
         os.write(1, f"{os.getpid()} {accepted} {failed}\n".encode())
-        os.execvp("true", ["true"])
+        os.execv("/bin/sh", ["sh", "-c", ":"])
     os._exit(0)
 os.wait()
 os._exit(0)
@@ -336,9 +332,9 @@ fn a_choice_that_cannot_work_says_why_and_a_program_that_may_not_be_read_is_left
     assert!(!blind_for(&std::env::current_exe().expect("our own")));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o111)).expect("ours");
-    assert_eq!(blind_for(file.path()), !rustix::process::geteuid().is_root());
+    assert_eq!(blind_for(file.path()), std::fs::File::open(file.path()).is_err(), "root reads it all the same");
     match choose(Choice::Perf, Some(file.path())) {
-        Ok(chosen) => assert!(!chosen.wants_trap() && rustix::process::geteuid().is_root()),
+        Ok(chosen) => assert!(!chosen.wants_trap() && host_root()),
         Err(why) => assert!(why.len() == 1 && why[0].observer == "perf" && !why[0].remedy.is_empty()),
     }
     assert!(choose(Choice::None, None).is_ok_and(|chosen| !chosen.wants_trap() && chosen.trapped().is_empty()));

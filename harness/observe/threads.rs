@@ -21,9 +21,13 @@ impl Threads {
         Threads(HashMap::from([(root, Process { parent, threads: HashSet::from([root]) })]))
     }
 
-    /// A task was created: a process when it leads its own thread group, otherwise one thread more.
+    /// A task was created by the process `parent`: a process when it is the first of its thread group, otherwise one thread more.
     pub fn created(&mut self, pid: Pid, tid: i32, parent: Pid) -> Option<What> {
-        self.0.entry(pid).or_insert_with(|| Process { parent, threads: HashSet::new() }).threads.insert(tid);
+        if let Some(process) = self.0.get_mut(&pid) {
+            process.threads.insert(tid);
+            return None;
+        }
+        self.0.insert(pid, Process { parent, threads: HashSet::from([tid]) });
         (pid != parent).then_some(What::Process { pid, parent, change: Change::Fork })
     }
 

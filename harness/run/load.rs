@@ -18,6 +18,8 @@ const CALIBRATION_CLIENTS: u64 = 8;
 const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
 /// Nothing moves any more: no accept, no answer, no client event for this long ends a ramp that has seen no failure.
 const STALL: Duration = Duration::from_millis(1500);
+/// The same for a burst: what an overflowing accept queue dropped comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
+const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 /// No ramp takes longer.
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
@@ -60,16 +62,17 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     }
     order_clients(pump, &vec![clients as u32; pump.loads.len()])?;
     let wanted = clients * pump.loads.len() as u64;
+    let of_subject = clients * pump.loads.iter().filter(|load| load.of_subject).count() as u64;
     let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;
-        let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= wanted);
+        let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= of_subject);
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
     let count = |rests: &[Rest]| rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
-    if count(rests) != rest_total + wanted {
+    if count(rests) != rest_total + of_subject {
         // More or fewer than one each: wait for rest before believing it.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
     }
@@ -80,7 +83,7 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
         return Ok(());
     };
-    let accepted = if pump.observer.is_some() { seen(rest) } else { wanted };
+    let accepted = if pump.observer.is_some() { seen(rest) } else { of_subject };
     pump.acceptor = rest.pid;
     debug_assert!(ready.holders.contains(&rest.pid));
     if accepted == 0 || pump.live.first_failure.is_some() {
@@ -114,7 +117,8 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn ramp(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
+pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> {
+    let stall = if burst { STALL_OF_A_BURST } else { STALL };
     order_clients(pump, clients)?;
     let wanted: u64 = clients.iter().map(|&c| u64::from(c)).sum();
     let mut moved_at = clock::now();
@@ -132,12 +136,14 @@ pub fn ramp(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
             (last, moved_at) = (now, clock::now());
         }
         let still = clock::now() - moved_at;
-        let all = live.connected + live.ended >= wanted && live.drivers_done();
+        // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
+        let arrived = pump.observer.is_none() || pump.loads.iter().any(|load| !load.of_subject) || live.accepted_total() >= live.connected;
+        let all = live.connected + live.ended >= wanted && live.drivers_done() && arrived;
         // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
         if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.queue() == Some(0) && pump.quiet(SETTLE_WINDOW) {
             return true;
         }
-        still > STALL.as_nanos() as u64
+        still > stall.as_nanos() as u64
     })?;
     if !ended {
         let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
@@ -204,7 +210,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         release(pump, some)?;
         // Freed places go to the oldest waiters: as many as there are places, or waiters; those whose dialogue has an answer get it.
         let places = waiting.min(u64::from(some) * pump.loads.len() as u64);
-        let answers = pump.loads.iter().any(|load| load.kind != Dialogue::Tcp);
+        let answers = pump.loads.iter().any(|load| load.of_subject && load.kind != Dialogue::Tcp);
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
             let live = &pump.live;
             let taken = if answers { live.served - served } else { live.accepted_total() - accepted };
@@ -216,7 +222,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     pump.until(RECOVERY_DEADLINE * 2, Duration::from_millis(1), |pump| pump.queue() == Some(0) || pump.tree.gone())?;
     if !pump.tree.gone() {
         // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
-        let silent = pump.loads.iter().all(|load| load.kind == Dialogue::Tcp);
+        let silent = pump.loads.iter().all(|load| !load.of_subject || load.kind == Dialogue::Tcp);
         let deadline_ms = if silent { 1 } else { RECOVERY_DEADLINE.as_millis() as u64 };
         let accepted = pump.live.accepted_total();
         order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;

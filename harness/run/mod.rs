@@ -177,10 +177,15 @@ fn attended(
     for (((name, workload), kind), &clients) in plan.workloads.iter().zip(dialogues).zip(&clients) {
         let target = companions.get(&workload.to).map_or(&ready, |companion| &companion.ready);
         let setup = setup(name, kind, &workload.path, workload.burst, target);
-        pump.loads.push(Load { workload: name.clone(), kind, fleet: fleet(&setup, clients, options, sink)? });
+        pump.loads.push(Load {
+            workload: name.clone(),
+            kind,
+            of_subject: workload.to == plan.subject,
+            fleet: fleet(&setup, clients, options, sink)?,
+        });
     }
     load::calibrate(pump, &rests, &ready)?;
-    load::ramp(pump, &clients)?;
+    load::ramp(pump, &clients, plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
     load::recover(pump)?;
     load::settle(pump, &rests)

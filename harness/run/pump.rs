@@ -28,6 +28,8 @@ pub struct Load {
     pub workload: String,
     /// What each client does.
     pub kind: Dialogue,
+    /// Whether it loads the subject, and not a process beside it.
+    pub of_subject: bool,
     /// The processes.
     pub fleet: Fleet,
 }

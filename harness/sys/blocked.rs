@@ -1,4 +1,4 @@
-//! For tests: a child that waits between fork and exec until it is told to go, as the launcher's children do.
+//! For tests: whether they run as root, and a child that waits between fork and exec until it is told to go, as the launcher's children do.
 
 use super::seccomp;
 use std::io;
@@ -12,7 +12,8 @@ pub struct Blocked {
     /// Its process id.
     pub pid: i32,
     go: OwnedFd,
-    spawning: JoinHandle<io::Result<Child>>,
+    /// `None` once it was told to go.
+    spawning: Option<JoinHandle<io::Result<Child>>>,
 }
 
 impl Blocked {
@@ -30,12 +31,29 @@ impl Blocked {
         let spawning = std::thread::spawn(move || command.spawn());
         let mut pid = [0; 4];
         assert_eq!(rustix::io::read(&tell_pid, &mut pid).expect("the child's pid"), 4);
-        Blocked { pid: i32::from_ne_bytes(pid), go, spawning }
+        Blocked { pid: i32::from_ne_bytes(pid), go, spawning: Some(spawning) }
     }
 
     /// Lets it execute its program.
-    pub fn go(self) -> io::Result<Child> {
+    pub fn go(mut self) -> io::Result<Child> {
         rustix::io::write(&self.go, b"g")?;
-        self.spawning.join().expect("spawns")
+        self.spawning.take().expect("goes once").join().expect("spawns")
     }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // A test that failed before: the child would wait for ever, because it holds the other end of its own pipe.
+        if self.spawning.is_some()
+            && let Some(pid) = rustix::process::Pid::from_raw(self.pid)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Root of the host, and not of a user namespace only: its ids are mapped to themselves.
+pub fn host_root() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").expect("/proc is mounted");
+    rustix::process::geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }

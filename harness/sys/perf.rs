@@ -114,6 +114,34 @@ fn done(result: i32) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Most descriptors that one message carries (SCM_MAX_FD, net/scm.h).
+const DESCRIPTORS_A_MESSAGE: usize = 253;
+
+/// Closes counters without waiting for it.
+///
+/// The last close of a tracepoint waits some 36 ms for RCU, for all the calls a second, and would so delay the harness's own
+/// exit. Therefore they are sent to a socket whose only reference is in its own queue (unix(7)): the kernel's collector of such
+/// cycles closes them in a thread of its own. Where that is refused they are closed here, and it takes that second.
+pub fn discard(counters: Vec<Counter>) {
+    let _ = bury(counters);
+}
+
+fn bury(counters: Vec<Counter>) -> rustix::io::Result<()> {
+    use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair};
+    let (to, grave) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    let itself = [grave.as_fd()];
+    let descriptors: Vec<_> = counters.iter().map(|counter| counter.0.as_fd()).collect();
+    for part in [&itself[..]].into_iter().chain(descriptors.chunks(DESCRIPTORS_A_MESSAGE)) {
+        let mut space = vec![std::mem::MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(part).size()];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        assert!(rights.push(SendAncillaryMessage::ScmRights(part)), "the space was made for it");
+        sendmsg(&to, &[io::IoSlice::new(b"x")], &mut rights, SendFlags::empty())?;
+    }
+    // Before the sockets: closing those wakes the collector, whose reference must then be the last.
+    drop(counters);
+    Ok(())
+}
+
 /// The ring buffer of one counter: records stay until they are read, and those that find no room are counted as lost.
 #[derive(Debug)]
 pub struct Ring {
@@ -121,7 +149,7 @@ pub struct Ring {
     mapped: usize,
     data: usize,
     size: u64,
-    record: Vec<u8>,
+    wrapped: Vec<u8>,
 }
 
 // SAFETY: the mapping is owned by this value alone and is read through `&mut self` only.
@@ -140,7 +168,7 @@ impl Ring {
         let base =
             unsafe { mmap(std::ptr::null_mut(), mapped, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, counter.0.as_fd(), 0)? };
         let base = NonNull::new(base.cast()).expect("mmap returns no null");
-        Ok(Ring { base, mapped, data: page, size: (page * pages) as u64, record: Vec::new() })
+        Ok(Ring { base, mapped, data: page, size: (page * pages) as u64, wrapped: Vec::new() })
     }
 
     /// Hands over every record written since the last time, oldest first: `perf_event_header` and all.
@@ -154,27 +182,35 @@ impl Ring {
         let mut at = tail.load(Ordering::Relaxed);
         while at < end {
             // `perf_event_header`: type u32, misc u16, size u16. Records are 8-byte aligned, so the header never wraps.
-            self.copy(at, 8);
-            let size = u64::from(u16::from_ne_bytes([self.record[6], self.record[7]]));
+            let header = self.view(at, 8);
+            let size = u64::from(u16::from_ne_bytes([header[6], header[7]]));
             assert!(size >= 8 && at + size <= end, "a perf ring holds whole records");
-            self.copy(at, size);
-            each(&self.record);
+            each(self.view(at, size));
             at += size;
             tail.store(at, Ordering::Release);
         }
     }
 
-    /// Copies `length` bytes at stream position `at` into `self.record`, around the ring's end where needed.
-    fn copy(&mut self, at: u64, length: u64) {
+    /// The `length` bytes at stream position `at`: where they lie, or joined in `self.wrapped` when they go around the ring's end.
+    fn view(&mut self, at: u64, length: u64) -> &[u8] {
         let start = at % self.size;
         let first = length.min(self.size - start);
-        self.record.clear();
-        // SAFETY: both parts lie inside the data pages, which stay mapped; the kernel does not write between tail and head.
-        unsafe {
+        // SAFETY: both parts lie inside the data pages, which stay mapped; the kernel does not write between tail and head, and
+        // the tail moves on only when the caller has let go of the slice.
+        let (head, rest) = unsafe {
             let data = self.base.as_ptr().add(self.data);
-            self.record.extend_from_slice(std::slice::from_raw_parts(data.add(start as usize), first as usize));
-            self.record.extend_from_slice(std::slice::from_raw_parts(data, (length - first) as usize));
+            (
+                std::slice::from_raw_parts(data.add(start as usize), first as usize),
+                std::slice::from_raw_parts(data, (length - first) as usize),
+            )
+        };
+        if rest.is_empty() {
+            return head;
         }
+        self.wrapped.clear();
+        self.wrapped.extend_from_slice(head);
+        self.wrapped.extend_from_slice(rest);
+        &self.wrapped
     }
 }
 
