@@ -33,6 +33,8 @@ const ORDERS: u64 = u64::MAX;
 const TURN: usize = 512;
 const CONNECTS_A_TURN: u32 = 128;
 const MS: u64 = 1_000_000;
+/// Clients that a workload connects from the usual address without looking who uses it; half of that address's room is several workloads'.
+const UNASKED: usize = 2_000;
 /// No credit for this long: the subject is not just taking breath.
 const PARKED_AFTER: u64 = 5 * MS;
 /// After the credit is gone the queue is asked again at once for this long, then every millisecond.
@@ -250,6 +252,10 @@ impl<W: Write> Driver<W> {
 
     fn source(&mut self) -> Option<Ipv4Addr> {
         let target = self.site.target;
+        // A workload's first clients need not know who else uses that address: looking takes milliseconds.
+        if self.sources.is_none() && self.first_id == 0 && self.places.len() < UNASKED {
+            return None;
+        }
         let begin = || Sources::new(target, source::taken(target), std::process::id(), clock::now() / MS);
         self.sources.get_or_insert_with(begin).take()
     }

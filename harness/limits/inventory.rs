@@ -40,7 +40,7 @@ pub struct Inventory {
 /// # Errors
 /// `ENOENT` or `ESRCH` when the process has exited; `EACCES` when it belongs to another user.
 pub fn read(pid: i32) -> io::Result<Vec<Descriptor>> {
-    Ok(open(pid)?.open.into_iter().map(|open| open.descriptor).collect())
+    Ok(named(pid, false)?.open.into_iter().map(|open| open.descriptor).collect())
 }
 
 /// How many of these take a place under the soft limit: those numbered below it.
@@ -50,14 +50,18 @@ pub fn counted(inventory: &[Descriptor], soft: u64) -> u64 {
     inventory.iter().filter(|descriptor| (descriptor.fd as u64) < soft).count() as u64
 }
 
-/// What [`read`] returns, with the TCP sockets' addresses and states.
+/// What [`read`] returns, with the TCP sockets' addresses and states, and the sockets in TIME_WAIT.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn open(pid: i32) -> io::Result<Inventory> {
+    named(pid, true)
+}
+
+fn named(pid: i32, time_wait: bool) -> io::Result<Inventory> {
     let links = links(pid)?;
     let inodes: HashSet<u64> = links.iter().filter_map(|link| socket_inode(&link.target)).collect();
-    let sockets = Sockets::read(pid, &inodes);
+    let sockets = Sockets::read(pid, &inodes, time_wait);
     let open = links.iter().map(|link| name(pid, link, &sockets)).collect();
     Ok(Inventory { open, sockets })
 }

@@ -60,10 +60,10 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     if clients == 0 {
         return Ok(());
     }
+    let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
     order_clients(pump, &vec![clients as u32; pump.loads.len()])?;
     let wanted = clients * pump.loads.len() as u64;
     let of_subject = clients * pump.loads.iter().filter(|load| load.of_subject).count() as u64;
-    let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;

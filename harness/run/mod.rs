@@ -14,11 +14,12 @@ pub use journal::Journal;
 pub use live::{Live, Step};
 
 use crate::drive::{Fleet, clients_per_driver, protocol::Setup};
-use crate::event::{Environment, Event, Phase, SCHEMA, What};
+use crate::event::{Environment, Event, Phase, Pid, SCHEMA, What};
 use crate::launch::{self, Isolation, Tree};
 use crate::limits::budget;
 use crate::observe;
-use crate::scenario::{Dialogue, Plan, Process, Program};
+use crate::scenario::{Dialogue, Plan, Process, Program, Workload};
+use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
 use companions::Companion;
 use pump::{Load, Pump};
@@ -159,36 +160,50 @@ fn attended(
         launcher: launch::registration(&process.launcher).name.into(),
         requested: process.limits,
     });
-    let (ready, settled) = ready::wait(pump, process, before)?;
-    pump.journal.record(What::Listening {
-        process: plan.subject.clone(),
-        pid: pump.acceptor,
-        address: ready.address.to_string(),
-        capacity: ready.capacity,
-    });
+    let (found, window) = ready::wait(pump, process, before)?;
+    pump.journal.record(listening(plan, pump.acceptor, &found));
+    pump.phase(Phase::Baseline);
+    let target = |workload: &Workload, ready: &ready::Ready| companions.get(&workload.to).map_or(ready, |c| &c.ready).clone();
+    // The drivers start while the subject comes to rest: they connect only when they are told.
+    let soft = proc::nofile(pump.acceptor).map_or(process.limits.soft, |(soft, _)| soft);
+    let mut early = Vec::new();
+    for (name, workload) in &plan.workloads {
+        if let Some(kind) = workload.kind {
+            let wanted = Wanted::of(name, workload, kind, &target(workload, &found), enough(soft, found.capacity));
+            early.push((fleet(&wanted, options, sink)?, wanted));
+        }
+    }
+    let (ready, settled) = ready::settle(pump, process, before, &found, window)?;
+    if ready != found {
+        pump.journal.record(listening(plan, pump.acceptor, &ready));
+    }
     let rests = ready::rest(pump, &plan.subject, &ready, settled)?;
     pump.acceptor = rests[0].pid;
     load::predict(pump, &rests[0]);
     let dialogues = dialogues(pump, plan, &ready, options, sink)?;
     pump.live.arm();
     pump.phase(Phase::Ramp);
-    let soft = rests[0].limits.soft;
-    let clients: Vec<u32> = plan.workloads.values().map(|w| w.clients.unwrap_or((soft + soft / 2) as u32 + ready.capacity)).collect();
-    for (((name, workload), kind), &clients) in plan.workloads.iter().zip(dialogues).zip(&clients) {
-        let target = companions.get(&workload.to).map_or(&ready, |companion| &companion.ready);
-        let setup = setup(name, kind, &workload.path, workload.burst, target);
-        pump.loads.push(Load {
-            workload: name.clone(),
-            kind,
-            of_subject: workload.to == plan.subject,
-            fleet: fleet(&setup, clients, options, sink)?,
-        });
+    let mut clients = Vec::new();
+    for ((name, workload), kind) in plan.workloads.iter().zip(dialogues) {
+        let wanted = Wanted::of(name, workload, kind, &target(workload, &ready), enough(rests[0].limits.soft, ready.capacity));
+        clients.push(wanted.clients);
+        let fleet = match early.iter().position(|(_, started)| *started == wanted) {
+            Some(at) => early.swap_remove(at).0,
+            None => fleet(&wanted, options, sink)?,
+        };
+        pump.loads.push(Load { workload: name.clone(), kind, of_subject: workload.to == plan.subject, fleet });
     }
+    drop(early);
     load::calibrate(pump, &rests, &ready)?;
     load::ramp(pump, &clients, plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
     load::recover(pump)?;
     load::settle(pump, &rests)
+}
+
+/// Where the subject listens.
+fn listening(plan: &Plan, pid: Pid, ready: &ready::Ready) -> What {
+    What::Listening { process: plan.subject.clone(), pid, address: ready.address.to_string(), capacity: ready.capacity }
 }
 
 /// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
@@ -204,8 +219,8 @@ fn dialogues(
         dialogues.push(match workload.kind {
             Some(kind) => kind,
             None => {
-                let setup = setup(name, Dialogue::HttpIdle, &workload.path, false, ready);
-                let mut asker = fleet(&setup, 1, options, sink)?;
+                let wanted = Wanted { setup: setup(name, Dialogue::HttpIdle, &workload.path, false, ready), clients: 1 };
+                let mut asker = fleet(&wanted, options, sink)?;
                 if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp }
             }
         });
@@ -213,8 +228,26 @@ fn dialogues(
     Ok(dialogues)
 }
 
-/// The driver processes of a workload.
-fn fleet(setup: &Setup, clients: u32, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Fleet, Error> {
+/// What the drivers of a workload must know before they start.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    setup: Setup,
+    clients: u32,
+}
+
+impl Wanted {
+    fn of(name: &str, workload: &Workload, kind: Dialogue, target: &ready::Ready, enough: u32) -> Self {
+        Wanted { setup: setup(name, kind, &workload.path, workload.burst, target), clients: workload.clients.unwrap_or(enough) }
+    }
+}
+
+/// Clients that reach any ceiling under this limit: half as many again, and the accept queue.
+fn enough(soft: u64, capacity: u32) -> u32 {
+    (soft + soft / 2) as u32 + capacity
+}
+
+/// The driver processes of a workload, started.
+fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Fleet, Error> {
     let command = || {
         let mut command = std::process::Command::new(&options.exe);
         command.arg("drive");
@@ -222,7 +255,7 @@ fn fleet(setup: &Setup, clients: u32, options: &Options, sink: &Sender<Vec<Event
     };
     let own = budget::raise_own();
     let each = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
-    Fleet::spawn_with(command, setup, clients, each, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))
+    Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))
 }
 
 fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready::Ready) -> Setup {

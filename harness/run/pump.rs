@@ -172,7 +172,8 @@ impl<'a> Pump<'a> {
         let queue = self.queue();
         let cpu_s = self.tree.processes().iter().filter_map(|&pid| proc::cpu_s(pid)).sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
-        self.journal.record(What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes });
+        // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
+        self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
         if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;
             if let Ok(states) = self.diag.states(address.port()) {

@@ -44,11 +44,11 @@ pub struct Rest {
     pub reserved: u64,
 }
 
-/// Waits until the tree listens and is at rest.
+/// Waits until the tree listens; returns the listener, and for how long nothing may happen until the tree is at rest.
 ///
 /// # Errors
 /// It exited, never listened, or listens on several ports and none was chosen; interrupted.
-pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result<(Ready, bool), Error> {
+pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result<(Ready, Duration), Error> {
     let deadline = Duration::from_secs_f64(process.ready_within_s);
     let mut found = None;
     let started = clock::now();
@@ -67,23 +67,26 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
     pump.listener = Some(ready.address);
     pump.acceptor = ready.holders[0];
     let took = Duration::from_nanos(clock::now() - started);
-    settle(pump, process, before, ready, (took / 10).clamp(SETTLE_MIN, SETTLE_MAX))
+    Ok((ready, (took / 10).clamp(SETTLE_MIN, SETTLE_MAX)))
 }
 
-/// Waits until nothing changes for `window`; records whether that came to be by `Baseline.settled`.
-fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: Ready, window: Duration) -> Result<(Ready, bool), Error> {
-    let mut ready = first;
+/// Waits until nothing changes for `window`; returns the listener there is then, and whether that came to be (`Baseline.settled`).
+///
+/// # Errors
+/// As [`wait`].
+pub fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: &Ready, window: Duration) -> Result<(Ready, bool), Error> {
+    let mut ready = first.clone();
     let mut failed = None;
     let mut since = clock::now();
-    pump.phase(Phase::Baseline);
     let mut last_count = pump.descriptors();
     let settled = pump.until(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
         let count = pump.descriptors();
-        if !pump.quiet(window) || count != last_count {
+        // Awake, or with another count: from now on again. Calls have their own times, so theirs is no second window.
+        if !pump.quiet(Duration::ZERO) || count != last_count {
             (since, last_count) = (clock::now(), count);
             return false;
         }
-        if clock::now() - since < window.as_nanos() as u64 {
+        if clock::now() - since < window.as_nanos() as u64 || !pump.quiet(window) {
             return false;
         }
         // Owners change while daemons fork: only a second look that says the same ends the wait.

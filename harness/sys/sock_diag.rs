@@ -27,7 +27,7 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 /// The mask of every state of net/tcp_states.h, a bit by its number, up to `TCP_NEW_SYN_RECV` (12).
-const EVERY_STATE: u32 = 0x1ffe;
+pub const EVERY_STATE: u32 = 0x1ffe;
 /// The kernel answers within the send; this only bounds a fault.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -58,7 +58,7 @@ impl State {
     }
 
     /// Its bit in a mask of states.
-    const fn bit(self) -> u32 {
+    pub const fn bit(self) -> u32 {
         1 << self as u32
     }
 }
@@ -170,12 +170,13 @@ impl SockDiag {
         Ok(counts.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
     }
 
-    /// Every TCP socket of the namespace, IPv4 and IPv6, whoever holds it.
+    /// The TCP sockets of the namespace in these states (bits, see [`State::bit`]), IPv4 and IPv6. The listeners alone are found without
+    /// a walk through every connection of the host.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
-    pub fn sockets(&mut self, mut each: impl FnMut(Socket)) -> io::Result<()> {
-        self.dump(0, EVERY_STATE, |answer| answer.socket().into_iter().for_each(&mut each))
+    pub fn sockets(&mut self, states: u32, mut each: impl FnMut(Socket)) -> io::Result<()> {
+        self.dump(0, states, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
     /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a loopback listener.
@@ -455,7 +456,7 @@ mod tests {
 
     fn connections(port: u16) -> Vec<Socket> {
         let mut found = Vec::new();
-        SockDiag::open().unwrap().sockets(|socket| found.push(socket)).unwrap();
+        SockDiag::open().unwrap().sockets(EVERY_STATE, |socket| found.push(socket)).unwrap();
         found.retain(|socket| socket.local.port() == port && socket.state != State::LISTEN);
         found
     }
@@ -481,7 +482,7 @@ mod tests {
         accepted.send(b"abc").unwrap();
         let _waiting = TcpStream::connect(to).unwrap();
         let mut queues = BTreeMap::new();
-        SockDiag::open().unwrap().sockets(|socket| _ = queues.insert(socket.inode, socket.receive_queue)).unwrap();
+        SockDiag::open().unwrap().sockets(EVERY_STATE, |socket| _ = queues.insert(socket.inode, socket.receive_queue)).unwrap();
         assert_eq!((queues[&inode(&server)], queues[&inode(&client)]), (1, 3));
     }
 

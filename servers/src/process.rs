@@ -133,6 +133,7 @@ fn accept_until_signal(
         Policy::ReserveFd => Some(Reserve::open().map_err(|errno| StartError::Service { source: errno.into() })?),
         _ => None,
     };
+    grow_descriptor_table(&listener);
     let deliver = start_service(args.kind).map_err(|source| StartError::Service { source })?;
     // Last of all descriptors, and open until the process ends.
     let _held = args.baseline.map(baseline::fill).transpose()?;
@@ -145,6 +146,17 @@ fn accept_until_signal(
     say(&ready(address));
     wait_for_signal(&signals);
     tally.end(0)
+}
+
+/// Grows the descriptor table to the soft limit, up to this many numbers (8 bytes each).
+const TABLE_AT_MOST: u64 = 1 << 16;
+
+/// Grows the descriptor table to its full size while no second thread shares it. Later each doubling would stop the acceptor until
+/// every CPU has left its RCU read sections, 5–20 ms (Linux, fs/file.c, `expand_fdtable`), and clients would pile up meanwhile.
+fn grow_descriptor_table(listener: &Listener) {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(TABLE_AT_MOST).min(TABLE_AT_MOST);
+    // The highest number there is, let go at once. A table that stays small is only slower.
+    drop(rustix::io::fcntl_dupfd_cloexec(listener.as_fd(), i32::try_from(soft).map_or(0, |soft| soft - 1)));
 }
 
 /// Sleeps until one of `signals`, all blocked, is sent to the process. No deadline: a server runs until it is told.

@@ -1,7 +1,7 @@
 //! Sockets by inode, from the tables of the process's network namespace: netlink for TCP where that namespace is the caller's
 //! too, `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}` for everything else. Reads only.
 
-use crate::sys::sock_diag::{SockDiag, Socket, State};
+use crate::sys::sock_diag::{EVERY_STATE, SockDiag, Socket, State};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -36,13 +36,14 @@ pub struct Sockets {
     tcp: HashMap<u64, Tcp>,
     udp: HashMap<u64, String>,
     unix: HashMap<u64, String>,
-    /// Sockets in TIME_WAIT in the whole namespace, by local port. None belongs to a process or holds a descriptor.
+    /// Sockets in TIME_WAIT in the whole namespace, by local port, where they were asked for. None belongs to a process or holds a descriptor.
     pub time_wait: HashMap<u16, u64>,
 }
 
 impl Sockets {
-    /// Reads the tables that can hold these inodes; none when there are none to look for. A table that cannot be read is left out.
-    pub(super) fn read(pid: i32, inodes: &HashSet<u64>) -> Sockets {
+    /// Reads the tables that can hold these inodes, the cheapest first, until each is named; none when there are none to look for. With
+    /// `time_wait` also counts those. A table that cannot be read is left out.
+    pub(super) fn read(pid: i32, inodes: &HashSet<u64>, time_wait: bool) -> Sockets {
         let mut sockets = Sockets::default();
         if inodes.is_empty() {
             return sockets;
@@ -50,9 +51,24 @@ impl Sockets {
         let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         let mut listening = HashSet::new();
         // Netlink answers for the caller's own network namespace only.
-        if !(same_network(pid)
-            && SockDiag::open().and_then(|mut diag| diag.sockets(|socket| sockets.add(socket, inodes, &mut listening))).is_ok())
-        {
+        let mut diag = same_network(pid).then(SockDiag::open).and_then(Result::ok);
+        let mut ask = |states, sockets: &mut Sockets, listening: &mut _| {
+            diag.as_mut().is_some_and(|diag| diag.sockets(states, |socket| sockets.add(socket, inodes, listening)).is_ok())
+        };
+        let netlink = ask(State::LISTEN.bit(), &mut sockets, &mut listening);
+        if sockets.named() < inodes.len() {
+            sockets.unix(&table("unix"), inodes);
+        }
+        if sockets.named() < inodes.len() {
+            sockets.udp(&table("udp"), inodes);
+            sockets.udp(&table("udp6"), inodes);
+        }
+        let others = EVERY_STATE & !State::LISTEN.bit();
+        // Thousands in TIME_WAIT stay for a minute after a load, and no descriptor refers to any.
+        let states = if time_wait { others } else { others & !State::TIME_WAIT.bit() };
+        let enough = netlink && !time_wait && sockets.named() == inodes.len();
+        let complete = enough || netlink && ask(states, &mut sockets, &mut listening);
+        if !complete {
             for name in ["tcp", "tcp6"] {
                 table(name).lines().skip(1).filter_map(tcp_line).for_each(|socket| sockets.add(socket, inodes, &mut listening));
             }
@@ -60,14 +76,12 @@ impl Sockets {
         for tcp in sockets.tcp.values_mut() {
             tcp.accepted = listening.contains(&tcp.local.port());
         }
-        if sockets.tcp.len() < inodes.len() {
-            sockets.unix(&table("unix"), inodes);
-        }
-        if sockets.tcp.len() + sockets.unix.len() < inodes.len() {
-            sockets.udp(&table("udp"), inodes);
-            sockets.udp(&table("udp6"), inodes);
-        }
         sockets
+    }
+
+    /// How many of the inodes have a name by now.
+    fn named(&self) -> usize {
+        self.tcp.len() + self.udp.len() + self.unix.len()
     }
 
     /// Kind, detail and, for TCP, the socket itself; `None` when no table lists the inode.
