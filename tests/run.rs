@@ -258,7 +258,6 @@ fn an_unprivileged_user_gets_the_same_number() {
     assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{called:?}");
 }
 
-/// SIGKILL at twenty moments of a run, from its first millisecond to its end: nothing is left.
 /// A run whose processes all have `mark` (`NAME=value`) in their environment.
 fn harness(options: &[&str], mark: &str) -> Command {
     let (name, value) = mark.split_once('=').unwrap();
@@ -268,6 +267,7 @@ fn harness(options: &[&str], mark: &str) -> Command {
     command
 }
 
+/// SIGKILL at twenty moments of a run, from its first millisecond to its end: nothing is left.
 #[test]
 fn sigkill_of_the_harness_leaves_nothing_behind() {
     for moment in 0..20 {
