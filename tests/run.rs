@@ -275,34 +275,22 @@ fn an_unprivileged_user_gets_the_same_number() {
     assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{called:?}");
 }
 
+/// A run whose processes all have `mark` (`NAME=value`) in their environment.
+fn harness(options: &[&str], mark: &str) -> Command {
+    let (name, value) = mark.split_once('=').unwrap();
+    let mut command = Command::new(LASTFD);
+    command.args(["find", "--nofile", "64", "--workload", "tcp"]).args(options);
+    command.args(["--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"]).env(name, value);
+    command
+}
+
 /// SIGKILL at twenty moments of a run, from its first millisecond to its end: nothing is left.
 #[test]
 fn sigkill_of_the_harness_leaves_nothing_behind() {
     for moment in 0..20 {
         let mark = format!("LASTFD_TEST_MARK={}-{moment}", std::process::id());
-        let (name, value) = mark.split_once('=').unwrap();
-        let mut harness = Command::new(LASTFD)
-            .args([
-                "find",
-                "--nofile",
-                "64",
-                "--workload",
-                "tcp",
-                "--",
-                LASTFD,
-                "serve",
-                "tcp",
-                "--accept",
-                "fixed-delay",
-                "--port",
-                "{port}",
-            ])
-            .env(name, value)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the harness starts");
+        let mut harness =
+            harness(&[], &mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the harness starts");
         // The moments of a run differ in what is alive; a prime step keeps them from falling together.
         std::thread::sleep(Duration::from_millis(moment * 17));
         harness.kill().expect("SIGKILL");
@@ -314,26 +302,7 @@ fn sigkill_of_the_harness_leaves_nothing_behind() {
 #[test]
 fn an_interrupt_ends_everything_and_says_so() {
     let mark = format!("LASTFD_TEST_MARK=int-{}", std::process::id());
-    let (name, value) = mark.split_once('=').unwrap();
-    let harness = Command::new(LASTFD)
-        .args([
-            "find",
-            "--nofile",
-            "64",
-            "--hold",
-            "30s",
-            "--workload",
-            "tcp",
-            "--",
-            LASTFD,
-            "serve",
-            "tcp",
-            "--accept",
-            "fixed-delay",
-            "--port",
-            "{port}",
-        ])
-        .env(name, value)
+    let harness = harness(&["--hold", "30s"], &mark)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -37,7 +37,7 @@ pub struct Limits {
     pub hard: u64,
 }
 
-/// A step of a run; each begins when the one before it ends.
+/// A step of a run, in their order; each begins when the one before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {

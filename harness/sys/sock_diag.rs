@@ -170,7 +170,8 @@ impl SockDiag {
         Ok(counts.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
     }
 
-    /// Every TCP socket of the namespace in one of these states (bits of [`State::bit`]), IPv4 and IPv6, whoever holds it.
+    /// The TCP sockets of the namespace in these states (bits, see [`State::bit`]), IPv4 and IPv6. The listeners alone are found without
+    /// a walk through every connection of the host.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].

@@ -51,11 +51,11 @@ impl Sockets {
         let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         let mut listening = HashSet::new();
         // Netlink answers for the caller's own network namespace only.
-        let mut diag = SockDiag::open().ok().filter(|_| same_network(pid));
-        let mut dump = |sockets: &mut Sockets, states| {
-            diag.as_mut().is_some_and(|diag| diag.sockets(states, |socket| sockets.add(socket, inodes, &mut listening)).is_ok())
+        let mut diag = same_network(pid).then(SockDiag::open).and_then(Result::ok);
+        let mut ask = |states, sockets: &mut Sockets, listening: &mut _| {
+            diag.as_mut().is_some_and(|diag| diag.sockets(states, |socket| sockets.add(socket, inodes, listening)).is_ok())
         };
-        let netlink = dump(&mut sockets, State::LISTEN.bit());
+        let netlink = ask(State::LISTEN.bit(), &mut sockets, &mut listening);
         if sockets.named() < inodes.len() {
             sockets.unix(&table("unix"), inodes);
         }
@@ -63,9 +63,12 @@ impl Sockets {
             sockets.udp(&table("udp"), inodes);
             sockets.udp(&table("udp6"), inodes);
         }
-        let left_out = State::LISTEN.bit() | if time_wait { 0 } else { State::TIME_WAIT.bit() };
+        let others = EVERY_STATE & !State::LISTEN.bit();
+        // Thousands in TIME_WAIT stay for a minute after a load, and no descriptor refers to any.
+        let states = if time_wait { others } else { others & !State::TIME_WAIT.bit() };
         let enough = netlink && !time_wait && sockets.named() == inodes.len();
-        if !enough && !(netlink && dump(&mut sockets, EVERY_STATE & !left_out)) {
+        let complete = enough || netlink && ask(states, &mut sockets, &mut listening);
+        if !complete {
             for name in ["tcp", "tcp6"] {
                 table(name).lines().skip(1).filter_map(tcp_line).for_each(|socket| sockets.add(socket, inodes, &mut listening));
             }
