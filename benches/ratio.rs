@@ -47,8 +47,8 @@ impl Pairs {
         let at = |values: &[f64], share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
         let ratio = at(&ratios, 0.5);
         let verdict = match bound {
-            Bound::AtMost(most) => format!("at most {most}: {}", within(ratio <= most)),
-            Bound::AtLeast(least) => format!("at least {least}: {}", within(ratio >= least)),
+            Bound::AtMost(most) => format!("at most {most:.2}: {}", within(ratio <= most)),
+            Bound::AtLeast(least) => format!("at least {least:.2}: {}", within(ratio >= least)),
             Bound::None => "no bound".into(),
         };
         println!(
