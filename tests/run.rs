@@ -133,6 +133,23 @@ fn a_server_that_limits_itself_is_no_descriptor_ceiling() {
 }
 
 #[test]
+fn connections_that_are_handed_to_forked_processes_are_held() {
+    let called = find_subject("a_process_each", &["--nofile", "64", "--clients", "80"]);
+    let run = called.run();
+    assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()), (Some("not-reached"), Some(80)), "{run:#}");
+    assert!(run["ceiling"]["served"].is_null(), "an echo of the question is no HTTP answer: {run:#}");
+    assert_eq!(run["recovery"]["recovered"], true, "a silent client that was accepted is served: {run:#}");
+}
+
+#[test]
+fn those_who_wait_are_served_when_others_leave() {
+    let (called, _) = bundled(&["--nofile", "64", "--workload", "http-idle", "--hold", "1s"], &["http", "--accept", "fixed-delay"]);
+    let recovery = &called.run()["recovery"];
+    assert!(recovery["released"].as_u64() > Some(0) && recovery["first_served_s"].is_f64(), "{called:?}");
+    assert_eq!(recovery["waiters_served"], recovery["released"], "one for each place: {called:?}");
+}
+
+#[test]
 fn a_leak_is_counted_after_everybody_left() {
     let words = subject("leaks");
     let called = find(&["--nofile", "256", "--workload", "tcp", "--clients", "20"], &words.iter().map(String::as_str).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 
 use crate::support::is_subject;
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 
 /// Blocks until it is killed.
 fn forever() -> ! {
@@ -80,5 +81,18 @@ fn leaks() {
             std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
         }
         forever();
+    }
+}
+
+/// Gives every connection to a process of its own, which echoes; holds none itself.
+#[test]
+fn a_process_each() {
+    if is_subject("a_process_each") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut children = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            let output = stream.try_clone().expect("a second number");
+            children.push(std::process::Command::new("cat").stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output)).spawn());
+        }
     }
 }

@@ -16,6 +16,9 @@ pub(super) const REGISTERED: Registered = Registered {
 /// Longest response head, and longest chunk-size or trailer line, that is taken. Bytes.
 const HEAD_BYTES: usize = 64 * 1024;
 
+/// How an error reply begins that is HTTP: an echo, or another protocol's complaint, does not.
+pub const HTTP: &str = "HTTP ";
+
 struct HttpIdle {
     /// Bytes of a head or line that is not complete yet; without memory otherwise.
     pending: Vec<u8>,
@@ -132,7 +135,7 @@ impl HttpIdle {
         self.status = status;
         self.closes = closes || matches!(body, State::UntilClose);
         if status >= 500 || status == 403 || status == 429 {
-            news.error = Some(format!("{status} {reason}").trim_end().to_owned());
+            news.error = Some(format!("{HTTP}{status} {reason}").trim_end().to_owned());
         }
         self.state = body;
         if matches!(self.state, State::Body(0)) {
@@ -262,9 +265,9 @@ mod tests {
     #[test]
     fn a_status_that_turns_clients_away_is_an_error_reply() {
         for (reply, error) in [
-            ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy", "503 Service Unavailable"),
-            ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", "429 Too Many Requests"),
-            ("HTTP/1.1 403\r\nContent-Length: 0\r\n\r\n", "403"),
+            ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy", "HTTP 503 Service Unavailable"),
+            ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", "HTTP 429 Too Many Requests"),
+            ("HTTP/1.1 403\r\nContent-Length: 0\r\n\r\n", "HTTP 403"),
         ] {
             let (news, _) = however_cut(client, reply.as_bytes());
             assert_eq!(news, News { error: Some(error.into()), ..News::default() }, "{reply}");

@@ -23,3 +23,4 @@ mod websocket;
 
 pub use dialogue::registry;
 pub use handle::{Driver, Error, Fleet, MARGIN, clients_per_driver};
+pub use http_idle::HTTP;

@@ -2,10 +2,11 @@
 //! what it held at the moments that matter. One pass over the log, in time linear to it.
 
 use super::clients::DISMISSED_WITHIN;
+use super::numbers::Numbers;
 use super::timeline::Timeline;
 use super::tree::{Failed, Tree, full};
 use crate::event::{Call, Change, Nanos, Phase, Pid, What};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// Failing calls whose times are kept; totals come from the counters.
 const KEPT_FAILURES: usize = 20_000;
@@ -13,8 +14,8 @@ const KEPT_FAILURES: usize = 20_000;
 /// One process's descriptors since it was at rest.
 #[derive(Default)]
 pub(super) struct Table {
-    /// Number → whether it stays (false: the server closes it again at once).
-    accepted: HashMap<i64, bool>,
+    /// Numbers of connections; and of those that the server does not close again at once.
+    held: u64,
     kept: u64,
     others: HashSet<i64>,
     /// Numbers open at rest, and how many of them were closed since.
@@ -35,14 +36,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn held(&self) -> u64 {
-        self.accepted.len() as u64
-    }
-
     fn forget(&mut self, fd: i64) {
-        if let Some(stays) = self.accepted.remove(&fd) {
-            self.kept -= u64::from(stays);
-        }
         self.others.remove(&fd);
         self.rest_gone += u64::from(self.rest.remove(&fd));
     }
@@ -53,10 +47,9 @@ impl Table {
     }
 
     fn empty(&mut self) {
-        self.accepted.clear();
         self.others.clear();
         self.rest.clear();
-        (self.kept, self.unnumbered, self.rest_gone) = (0, 0, 0);
+        (self.unnumbered, self.rest_gone) = (0, 0);
     }
 }
 
@@ -79,6 +72,8 @@ pub(super) struct Followed {
     pub accepted: u64,
     /// Connections held by the whole subject just before it.
     pub held_in_all: u64,
+    /// Descriptors more than at rest that the failing process had open just before it and that are no connections.
+    pub others: i64,
     /// Accepts of the failing process that succeeded before it.
     pub accepts_before: u64,
     /// The first failure before the ramp, and how many came there.
@@ -101,26 +96,20 @@ pub(super) struct Followed {
     pub calls_seen: bool,
 }
 
-/// For each accept, by its place in the timeline, whether the server closed the connection again at once.
+/// Accepts, by their place in the timeline, whose connections the server closed again at once.
 fn dismissals(timeline: &Timeline<'_>) -> HashSet<usize> {
     let released = timeline.released_from();
-    let mut open: HashMap<(Pid, i64), (usize, Nanos)> = HashMap::new();
+    let mut numbers = Numbers::default();
     let mut dismissed = HashSet::new();
     for (place, event) in timeline.events.iter().enumerate() {
         if event.at >= released {
             break;
         }
-        match event.is {
-            What::Call { pid, name, ret } if name.accepts() && ret >= 0 => drop(open.insert((pid, ret), (place, event.at))),
-            What::Close { pid, fd } => {
-                if let Some((accept, at)) = open.remove(&(pid, fd.into()))
-                    && event.at - at < DISMISSED_WITHIN
-                {
-                    dismissed.insert(accept);
-                }
-            }
-            _ => {}
-        }
+        let steps = numbers.follow(place, &event.is);
+        // What exits has dismissed nobody.
+        let closes = matches!(event.is, What::Close { .. });
+        let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
+        dismissed.extend(gone.map(|step| step.accept).filter(|&accept| event.at - timeline.events[accept].at < DISMISSED_WITHIN));
     }
     dismissed
 }
@@ -131,25 +120,43 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
     let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
     let mut found = Followed::default();
+    let mut numbers = Numbers::default();
     let (mut held, mut kept) = (0u64, 0u64);
     let mut ramp_over = false;
     for (place, event) in timeline.events.iter().enumerate() {
         if !ramp_over && event.at >= ramp_ends {
             ramp_over = true;
-            end_ramp(&mut found, held, kept);
+            end_ramp(&mut found, kept);
         }
-        let Some(pid) = pid_of(&event.is).filter(|&pid| tree.counts(pid)) else { continue };
+        let forked = matches!(event.is, What::Process { change: Change::Fork, .. });
+        // A process that was forked to serve a connection accepts nothing itself.
+        let pid = pid_of(&event.is).filter(|pid| tree.counts(*pid) || found.tables.contains_key(pid));
+        let held_before = pid.and_then(|pid| found.tables.get(&pid)).map_or(0, |table| table.held);
+        let steps = if forked || pid.is_some() { numbers.follow(place, &event.is) } else { Vec::new() };
+        for step in steps {
+            let stays = u64::from(!dismissed.contains(&step.accept));
+            let table = found.tables.entry(step.pid).or_default();
+            let edge = u64::from(step.edge);
+            if step.more {
+                (table.held, table.kept) = (table.held + 1, table.kept + stays);
+                (held, kept) = (held + edge, kept + edge * stays);
+            } else {
+                (table.held, table.kept) = (table.held - 1, table.kept - stays);
+                (held, kept) = (held - edge, kept - edge * stays);
+            }
+        }
+        let Some(pid) = pid else { continue };
         let table = found.tables.entry(pid).or_default();
-        let (held_here, kept_here) = (table.held(), table.kept);
         match &event.is {
             What::Baseline { inventory, .. } if event.at < ramp => {
                 table.empty();
                 table.rest.extend(inventory.iter().map(|d| i64::from(d.fd)));
             }
             What::Close { fd, .. } => table.forget((*fd).into()),
+            What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {
-                    table.exited.get_or_insert((event.at, held_here));
+                    table.exited.get_or_insert((event.at, held_before));
                 }
                 table.empty();
             }
@@ -158,8 +165,6 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 if name.accepts() {
                     let stays = !dismissed.contains(&place);
                     table.forget(ret);
-                    table.accepted.insert(ret, stays);
-                    table.kept += u64::from(stays);
                     table.accepts += 1;
                     found.accepts.push(event.at);
                     let after_failure = found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
@@ -172,19 +177,20 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 }
             }
             &What::Call { name, ret, .. } => {
-                let Some(errno) = full(ret) else { continue };
+                let Some(errno) = full(ret).filter(|_| tree.counts(pid)) else { continue };
                 let failed = Failed { pid, at: event.at, call: name, errno };
                 found.calls_seen = true;
                 if event.at < ramp {
                     found.early.get_or_insert((failed, 0)).1 += 1;
                 } else if event.at < stop {
                     if table.before_failure.is_none() {
-                        table.before_failure = Some((event.at, held_here));
-                        table.most_after = held_here;
+                        table.before_failure = Some((event.at, table.held));
+                        table.most_after = table.held;
                     }
                     if found.first.is_none() {
                         found.first = Some(failed);
-                        (found.accepted, found.held_in_all, found.accepts_before) = (held_here, held, table.accepts);
+                        (found.accepted, found.held_in_all, found.accepts_before) = (table.held, held, table.accepts);
+                        found.others = table.others();
                         found.at_ceiling = None;
                     }
                     let of_first = found.first.is_some_and(|f| f.pid == pid);
@@ -194,7 +200,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 }
             }
             &What::Sample { descriptors, .. } => {
-                let both = Both { descriptors, held: held_here, others: table.others() };
+                let both = Both { descriptors, held: table.held, others: table.others() };
                 match found.first {
                     Some(first) if first.pid == pid && found.at_ceiling.is_none() => found.at_ceiling = Some(both),
                     None if event.at < watched && tree.main == Some(pid) => found.at_ceiling = Some(both),
@@ -209,8 +215,6 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         if table.before_failure.is_some() || ramp_over {
             table.most_after = table.most_after.max(table.kept);
         }
-        held = held - held_here + table.held();
-        kept = kept - kept_here + table.kept;
         if ramp_over {
             found.most_in_all = found.most_in_all.max(kept);
             if event.at < watched {
@@ -219,14 +223,14 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         }
     }
     if !ramp_over {
-        end_ramp(&mut found, held, kept);
+        end_ramp(&mut found, kept);
     }
     found
 }
 
-fn end_ramp(found: &mut Followed, held: u64, kept: u64) {
+fn end_ramp(found: &mut Followed, kept: u64) {
     found.kept_in_all = kept;
-    found.most_in_all = kept.min(held);
+    found.most_in_all = kept;
     for table in found.tables.values_mut() {
         table.at_ramp_end = table.kept;
         table.most_after = table.most_after.max(table.kept);
@@ -241,7 +245,7 @@ fn pid_of(what: &What) -> Option<Pid> {
         | What::Sample { pid, .. }
         | What::Baseline { pid, .. }
         | What::Exited { pid, .. }
-        | What::Process { pid, change: Change::Exit, .. } => Some(*pid),
+        | What::Process { pid, change: Change::Exit | Change::Exec, .. } => Some(*pid),
         _ => None,
     }
 }

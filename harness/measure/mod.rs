@@ -7,6 +7,7 @@ mod about;
 mod ceiling;
 mod clients;
 mod follow;
+mod numbers;
 mod parts;
 mod policy;
 mod recovery;

@@ -179,6 +179,10 @@ pub struct Ceiling {
     pub descriptors: Option<u64>,
     /// Their growth from rest for each connection held at the same moment.
     pub descriptors_per_connection: Option<f64>,
+    /// Open just before the first failure, more than at rest, and no connections: what else the connections cost, or what a
+    /// thread had open for a moment. Negative when some of those at rest were closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<i64>,
     /// Of a subject that is a client: calls completed before the first failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,

@@ -174,11 +174,13 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     // The last step may be cut short by the plateau.
     let steps = &ratios[longest.start..longest.end];
     let full_steps = if steps.len() > 2 { &steps[..steps.len() - 1] } else { steps };
-    let factor = median(full_steps);
+    // A retry that comes late makes one gap longer and the next one shorter: their product is right.
+    let factor = full_steps.iter().product::<f64>().powf(1.0 / full_steps.len() as f64);
     let about_constant = full_steps.iter().all(|r| *r <= factor * 1.6 && *r >= factor / 1.6);
     let resets = ratios.iter().filter(|r| **r < 0.75).count();
     let fits = about_constant && resets * 2 <= longest.len();
-    fits.then(|| Rhythm::Grows { from_s: gaps[longest.start], to_s: gaps.iter().fold(0.0, |m: f64, g| m.max(*g)), factor })
+    let from_s = gaps[..=longest.start].iter().fold(f64::MAX, |least, g| least.min(*g));
+    fits.then(|| Rhythm::Grows { from_s, to_s: gaps.iter().fold(0.0, |m: f64, g| m.max(*g)), factor })
 }
 
 /// Told of each failing call as it happens, says as soon as the policy is plain. Its memory is bounded.
@@ -186,12 +188,14 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
 pub struct PolicyWatch {
     recent: VecDeque<Nanos>,
     starts: VecDeque<Nanos>,
+    first: Option<Nanos>,
     decided: Option<Policy>,
 }
 
 impl PolicyWatch {
-    /// Failures within half a second that are a spin.
+    /// Failures within half a second that are a spin, unless they stop soon: then it was a burst.
     const SPIN: usize = 100;
+    const SPINS_FOR: Nanos = 300_000_000;
     const STARTS: usize = 5;
 
     /// Has seen nothing.
@@ -205,6 +209,7 @@ impl PolicyWatch {
             return;
         }
         let last = self.recent.back().copied();
+        let first = *self.first.get_or_insert(at);
         self.recent.push_back(at);
         if self.recent.len() > Self::SPIN {
             self.recent.pop_front();
@@ -219,13 +224,18 @@ impl PolicyWatch {
         let gaps = gaps(self.starts.make_contiguous(), 1);
         let three = &gaps[gaps.len().saturating_sub(3)..];
         let (most, least) = three.iter().fold((0f64, f64::MAX), |(m, l), &g| (m.max(g), l.min(g)));
-        if self.recent.len() == Self::SPIN && within < 500_000_000 {
+        if self.recent.len() == Self::SPIN && within < 500_000_000 && at.saturating_sub(first) >= Self::SPINS_FOR {
             self.decided = Some(Policy::Spin);
         } else if three.len() == 3 && least >= seconds(NO_PAUSE) && most - least <= median(three) * SPREAD {
             self.decided = Some(Policy::FixedDelay);
         } else if gaps.len() == 4 && gaps.windows(2).all(|w| w[1] > w[0] * GROWTH) {
             self.decided = Some(Policy::Backoff);
         }
+    }
+
+    /// So many calls failed that their times are no longer known.
+    pub fn flooded(&mut self) {
+        self.decided.get_or_insert(Policy::Spin);
     }
 
     /// The process that failed exited.
@@ -252,6 +262,7 @@ pub fn decided<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Policy
                 watch.failed(event.at);
             }
             What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } if failing == Some(pid) => watch.exited(),
+            What::SamplingStopped => watch.flooded(),
             _ => {}
         }
     }
@@ -294,6 +305,14 @@ mod tests {
         assert!((factor - 2.0).abs() < 1e-9);
         assert_eq!(watched(&times), Some(Policy::Backoff));
         assert_eq!(watched(&times[..4]), None, "three gaps are not enough to stop watching");
+    }
+
+    #[test]
+    fn delays_that_double_are_a_backoff_also_on_a_busy_machine() {
+        // A server that doubles from 5 ms, recorded beside eight other loads.
+        let times = after(&[8, 10, 28, 40, 99, 160]);
+        let Rhythm::Grows { from_s, factor, .. } = rhythm(&times, None, 560 * MS) else { panic!("{:?}", rhythm(&times, None, 560 * MS)) };
+        assert!((1.8..2.4).contains(&factor) && from_s < 0.01, "{factor} from {from_s}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
     let ramp_ends = run.timeline.from(Phase::Saturate).min(until);
     let from = run.followed.first.map_or(ramp_ends, |first| first.at.min(ramp_ends));
     let window = Window { from, until };
-    m.saturation.failures_per_s = failures_per_s(run, m, &window);
+    m.saturation.failures_per_s = failures_per_s(run, m, &window, |_| true);
     costs(run, m, &window);
     policy(run, m, &window);
     seen_by_clients(run, m, &window);
@@ -31,7 +31,7 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
 }
 
 /// Failures a second over the window, from the exact totals where there are any.
-fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window) -> Option<f64> {
+fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window, counts: impl Fn(Call) -> bool) -> Option<f64> {
     let field = "saturation.failures_per_s";
     let Some(first) = run.followed.first else {
         return match m.ceiling.kind {
@@ -47,6 +47,9 @@ fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window) -> Option<f6
         let What::Failures { name, total } = event.is else { continue };
         if event.at >= until {
             break;
+        }
+        if !counts(name) {
+            continue;
         }
         if event.at > from && base.is_none() {
             base = Some((first.at, sum));
@@ -67,7 +70,8 @@ fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window) -> Option<f6
     if stopped || until <= from {
         return m.missing(field, "the totals of failed calls were not read while the table was full");
     }
-    let failed = |what: &What| matches!(what, What::Call { pid, ret, .. } if full(*ret).is_some() && run.tree.counts(*pid));
+    let failed =
+        |what: &What| matches!(what, What::Call { pid, name, ret } if full(*ret).is_some() && counts(*name) && run.tree.counts(*pid));
     let sampled = run.timeline.between(from, until).iter().filter(|e| failed(&e.is)).count();
     Some(milli(sampled as f64 / seconds(until - from)))
 }
@@ -164,7 +168,8 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, window: &Window) -> (Policy, Str
         f.failures.iter().filter(|x| x.0 < window.until && call.map_or(x.1.accepts(), |c| c == x.1)).map(|x| x.0).collect();
     let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map(|e| e.at);
     let until = stopped.map_or(window.until.min(run.timeline.end), |at| at.min(window.until));
-    let rate = m.saturation.failures_per_s.filter(|_| stopped.is_some());
+    let of_these = failures_per_s(run, m, window, |name| call.map_or(name.accepts(), |c| c == name));
+    let rate = of_these.filter(|_| stopped.is_some());
     let rhythm = rhythm(&times, rate, until);
     let starts: Vec<Nanos> = if rhythm == Rhythm::Spin { times.clone() } else { batches(&times).iter().map(|b| b.0).collect() };
     m.saturation.retry_gaps_s = starts.windows(2).take(GAPS).map(|w| seconds(w[1] - w[0])).collect();
@@ -181,7 +186,7 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, window: &Window) -> (Policy, Str
     let name = call.unwrap_or(first.call);
     match rhythm {
         Rhythm::Spin => {
-            let per_s = m.saturation.failures_per_s.unwrap_or(times.len() as f64);
+            let per_s = of_these.unwrap_or(times.len() as f64);
             (Policy::Spin, format!("{} failed {name} calls a second", per_s.round()))
         }
         Rhythm::Storm { bursts, size } => {

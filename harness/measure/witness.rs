@@ -71,7 +71,7 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         m.witnesses.push(Witness { observer: "/proc descriptor count".into(), exact: true, cost, ceiling: counted });
         if let (Some(counted), Some(_)) = (counted, accepted) {
             compared += 1;
-            match explain(both, counted, m) {
+            match explain(both, counted, m, f.first.is_some()) {
                 Ok(note) => notes.extend(note),
                 Err(note) => {
                     agree = false;
@@ -118,7 +118,7 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
 }
 
 /// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.
-fn explain(both: Both, counted: u64, m: &Measured) -> Result<Option<String>, String> {
+fn explain(both: Both, counted: u64, m: &Measured, failed: bool) -> Result<Option<String>, String> {
     let accepted = m.ceiling.accepted.unwrap_or(0);
     let reserved = m.baseline.descriptors.unwrap_or(0).saturating_sub(m.baseline.inventory.len() as u64);
     let rest = m.baseline.descriptors.unwrap_or(0);
@@ -126,6 +126,9 @@ fn explain(both: Both, counted: u64, m: &Measured) -> Result<Option<String>, Str
     if same_moment && both.others != 0 {
         let (n, more) = (both.others.unsigned_abs(), if both.others > 0 { "more" } else { "fewer" });
         return Ok(Some(format!("beside the connections {n} {more} descriptors than at rest are open")));
+    }
+    if same_moment && both.held < accepted && !failed {
+        return Ok(Some(format!("/proc was read of one process, which holds {} of them itself", both.held)));
     }
     if same_moment && both.held != accepted {
         return Ok(Some(format!("/proc was read a moment later, when {} were held", both.held)));

@@ -210,6 +210,13 @@ fn ceiling(page: &mut Page, r: &Report) {
         (None, _) => format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str)),
     };
     page.say("Ceiling", &text);
+    if let Some(others) = c.others {
+        let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
+        page.say(
+            "",
+            &format!("Beside the connections {n} {more} descriptor{} than at rest were open then.", if n == 1 { "" } else { "s" }),
+        );
+    }
     if let (Some(max), Some(accepted)) = (c.accepted_max, c.accepted)
         && max > accepted
     {
@@ -224,6 +231,10 @@ fn ceiling(page: &mut Page, r: &Report) {
     if let Some(connected) = c.connected.filter(|n| *n > 0) {
         let served = c.served.map_or(String::new(), |n| format!(", {n} served"));
         page.say("", &format!("Of the clients, {connected} connected{served}."));
+    }
+    if let Some(asked) = r.saturation.probes.iter().find(|p| p.label == "dialogue" && c.served.is_none()) {
+        let detail = if asked.detail.is_empty() { String::new() } else { format!(" ({})", cut(&asked.detail, 60)) };
+        page.say("", &format!("Asked with HTTP, a client {}{detail}: so these connect, ask nothing and hold.", got(asked.outcome)));
     }
     if let (Some(u), Some(_)) = (&c.first_unserved, c.kind) {
         let what = got(u.outcome);
@@ -312,6 +323,7 @@ fn recovery(page: &mut Page, r: &Report) {
     }
     match v.leaked {
         Some(0) => text.push("Nothing leaked.".into()),
+        Some(n) if n > 0 && v.recovered == Some(false) => text.push(format!("{n} descriptors more than at rest were open still.")),
         Some(n) if n > 0 => text.push(format!("{n} descriptors more than at rest stay open: a leak.")),
         Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
         None => {}
@@ -362,6 +374,10 @@ fn next(page: &mut Page, r: &Report) {
         }
         (Outcome::Inconclusive, _) => "Nothing can be concluded from this run: remove the cause above, and run it again.".to_owned(),
         (_, Some(Kind::Emfile)) => match set_by {
+            Some(s) if Some(s.pid) == own && r.limits.requested.is_some_and(|asked| asked.soft < soft && asked.hard == soft) => format!(
+                "`{}` raised its own limit as far as it may, to its hard limit of {soft}: raise the hard limit where it is started, and start it again.",
+                cut(&s.command, 40)
+            ),
             Some(s) if s.command == Link::REQUESTED => {
                 format!(
                     "The limit of {soft} is the one that this run asked for (`--nofile`, or `limits` in the scenario), and no launcher \

@@ -28,8 +28,8 @@ pub struct Live {
     pub last_accept: Nanos,
     /// Per workload: why its driver connects or not.
     pub pacing: HashMap<String, Pacing>,
-    /// Answers to probes, by label.
-    pub probes: HashMap<String, Outcome>,
+    /// Answers to probes, by label, with their details.
+    pub probes: HashMap<String, (Outcome, String)>,
     /// Orders to release that were obeyed, clients in all.
     pub released: u64,
     /// A `Released` answer came since the last order.
@@ -80,6 +80,7 @@ impl Live {
                     }
                 }
             }
+            What::SamplingStopped if self.armed => self.policy.flooded(),
             What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
             What::Process { pid, change: crate::event::Change::Exit, .. } if self.armed => self.exited.push(*pid),
             What::Client { state, .. } => {
@@ -95,8 +96,8 @@ impl Live {
             What::Pacing { workload, state, .. } => {
                 self.pacing.insert(workload.clone(), *state);
             }
-            What::Probe { label, outcome, .. } => {
-                self.probes.insert(label.clone(), *outcome);
+            What::Probe { label, outcome, detail, .. } => {
+                self.probes.insert(label.clone(), (*outcome, detail.clone()));
             }
             What::Released { clients } => {
                 self.released += u64::from(*clients);

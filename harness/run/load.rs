@@ -6,6 +6,7 @@
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{Ready, Rest};
 use super::{Error, Step};
+use crate::drive::HTTP;
 use crate::drive::protocol::Order;
 use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
@@ -181,10 +182,15 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     if pump.tree.gone() {
         return Ok(());
     }
+    let failing = pump.live.first_failure.is_some();
+    if !failing {
+        // Nothing keeps a new client out: it would be one connection more than the workload's.
+        pump.until(WATCH_AT_LEAST, DRAIN_EVERY, |pump| pump.tree.gone())?;
+        pump.phase(Phase::Probe);
+    }
     order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     let started = clock::now();
-    let failing = pump.live.first_failure.is_some();
     pump.until(hold, DRAIN_EVERY, |pump| {
         let answered = pump.live.probes.contains_key("saturated");
         let decided = !failing || pump.live.policy.decided().is_some();
@@ -202,20 +208,19 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     if pump.tree.gone() {
         return Ok(());
     }
-    let waiting = u64::from(pump.live.first_failure.and_then(|_| pump.queue()).unwrap_or(0));
-    if waiting > 0 {
+    // Probes that nobody accepted have left, and are in the queue still.
+    let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) { pump.loads.len() as u64 } else { 0 };
+    let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
+    if pump.live.first_failure.is_some() && waiting > 0 {
         pump.phase(Phase::ReleaseSome);
-        let some = (pump.live.accepted_total() / 10).clamp(1, 100) as u32;
-        let (accepted, served) = (pump.live.accepted_total(), pump.live.served);
-        release(pump, some)?;
-        // Freed places go to the oldest waiters: as many as there are places, or waiters; those whose dialogue has an answer get it.
-        let places = waiting.min(u64::from(some) * pump.loads.len() as u64);
+        let some = (pump.live.accepted_total() / 10).clamp(1, 100);
+        // An accept comes before its answer: where there are answers, those are awaited.
         let answers = pump.loads.iter().any(|load| load.of_subject && load.kind != Dialogue::Tcp);
-        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
-            let live = &pump.live;
-            let taken = if answers { live.served - served } else { live.accepted_total() - accepted };
-            taken >= places || pump.tree.gone()
-        })?;
+        let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
+        // Freed places go to the oldest waiters: as many as there are places, or waiters.
+        let refilled = taken(pump) + waiting.min(some * pump.loads.len() as u64);
+        release(pump, some as u32)?;
+        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
     }
     pump.phase(Phase::ReleaseAll);
     release(pump, u32::MAX)?;
@@ -255,7 +260,7 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks the server with HTTP: true when it answers as an HTTP server does.
+/// Asks the server with HTTP: true when it answers as an HTTP server does, and keeps the connection.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -264,7 +269,8 @@ pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<b
         .order(&Order::Probe { label: "dialogue".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
         .map_err(|e| Error::Fault(e.to_string()))?;
     pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key("dialogue"))?;
-    let answer = pump.live.probes.get("dialogue").copied();
+    let answer = pump.live.probes.get("dialogue").cloned();
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
-    Ok(matches!(answer, Some(Outcome::Served | Outcome::ErrorReply)))
+    // An echo, or another protocol's complaint, is an error reply too.
+    Ok(answer.is_some_and(|(outcome, words)| outcome == Outcome::Served || outcome == Outcome::ErrorReply && words.starts_with(HTTP)))
 }
