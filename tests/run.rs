@@ -378,3 +378,10 @@ fn a_burst_overflows_the_accept_queue() {
     assert_eq!(run["saturation"]["accept_queue"], serde_json::json!({ "length": 9, "capacity": 9 }), "{run:#}");
     assert_eq!(run["saturation"]["new_client"], "times-out", "{run:#}");
 }
+
+/// A dialogue that the server does not speak is no ceiling: nobody was served, and no limit had a part in it.
+#[test]
+fn a_server_that_answers_nobody_is_inconclusive() {
+    let (called, _) = bundled(&["--nofile", "64", "--workload", "websocket", "--hold", "1s"], &["http"]);
+    refused(&called, 5, &["no client was answered"]);
+}

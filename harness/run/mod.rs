@@ -162,6 +162,7 @@ fn attended(
         argv: pump.tree.command().argv.clone(),
         launcher: launch::registration(&process.launcher).name.into(),
         requested: process.limits,
+        isolation: Some(pump.tree.isolation().to_string()),
     });
     let (found, window) = ready::wait(pump, process, before)?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
@@ -291,7 +292,8 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
 
 /// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
 fn prepare(plan: &Plan, process: &Process, port: u16, options: &Options, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
-    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir()?;
+    let no_room = |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
+    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
     let argv = argv(&process.program, port, scratch.path(), &options.exe);
     let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
     let mut command = launch::command(process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;

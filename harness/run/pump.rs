@@ -9,6 +9,7 @@ use crate::observe::{Syscalls, output::Drain};
 use crate::scenario::Dialogue;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -62,6 +63,7 @@ pub struct Pump<'a> {
     pub progress: &'a mut dyn FnMut(&Step),
     sampled_at: Nanos,
     states_at: Nanos,
+    cpu: HashMap<Pid, f64>,
     batch: Vec<Event>,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Pump<'a> {
             interrupted,
             progress,
             sampled_at: 0,
+            cpu: HashMap::new(),
             states_at: 0,
             batch: Vec::new(),
         }
@@ -170,7 +173,9 @@ impl<'a> Pump<'a> {
         self.sampled_at = now;
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue();
-        let cpu_s = self.tree.processes().iter().filter_map(|&pid| proc::cpu_s(pid)).sum();
+        // What a process had used when it was last seen counts on after its end.
+        self.cpu.extend(self.tree.processes().into_iter().filter_map(|pid| Some((pid, proc::cpu_s(pid)?))));
+        let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
