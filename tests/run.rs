@@ -366,7 +366,7 @@ fn a_harness_with_too_few_descriptors_says_so() {
     assert_eq!(said.code, Some(5), "{said:?}");
 }
 
-/// A burst overflows the accept queue, so that a new client's connect times out; what was dropped comes again, and the ceiling is exact.
+/// A burst overflows the accept queue; what was dropped comes again, and the ceiling is exact.
 #[test]
 fn a_burst_overflows_the_accept_queue() {
     let (called, _) = bundled(
@@ -376,7 +376,7 @@ fn a_burst_overflows_the_accept_queue() {
     let run = called.run();
     assert_eq!(run["ceiling"]["accepted"], run["prediction"]["ceiling"], "{run:#}");
     assert_eq!(run["saturation"]["accept_queue"], serde_json::json!({ "length": 9, "capacity": 9 }), "{run:#}");
-    assert_eq!(run["saturation"]["new_client"], "times-out", "{run:#}");
+    assert!(run["saturation"]["listen_overflows"].as_u64() > Some(0), "the kernel counted them: {run:#}");
 }
 
 /// A dialogue that the server does not speak is no ceiling: nobody was served, and no limit had a part in it.

@@ -96,26 +96,40 @@ pub(super) struct Followed {
     pub calls_seen: bool,
 }
 
-/// When each process created or closed a descriptor.
-struct Changes(HashMap<Pid, Vec<Nanos>>);
+/// When each process created or closed a descriptor, and when it exited.
+struct Changes {
+    calls: HashMap<Pid, Vec<Nanos>>,
+    exits: HashMap<Pid, Nanos>,
+}
 
 impl Changes {
     /// A count and the calls around it may be this much apart: the sampler can be preempted between reading and noting.
     const APART: Nanos = 2_000_000;
+    /// Closing tens of thousands of descriptors at exit takes this long on a busy machine.
+    const DYING: Nanos = 100_000_000;
 
     fn of(timeline: &Timeline<'_>) -> Self {
-        let mut changes: HashMap<Pid, Vec<Nanos>> = HashMap::new();
+        let mut changes = Changes { calls: HashMap::new(), exits: HashMap::new() };
         for event in &timeline.events {
-            if let What::Call { pid, ret: 0.., .. } | What::Close { pid, .. } = event.is {
-                changes.entry(pid).or_default().push(event.at);
+            match event.is {
+                What::Call { pid, ret: 0.., .. } | What::Close { pid, .. } => changes.calls.entry(pid).or_default().push(event.at),
+                What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } => {
+                    changes.exits.entry(pid).or_insert(event.at);
+                }
+                _ => {}
             }
         }
-        Changes(changes)
+        changes
+    }
+
+    /// Whether the process was about to exit: the kernel closes its descriptors without a call, and the exit is seen after that.
+    fn dying(&self, pid: Pid, at: Nanos) -> bool {
+        self.exits.get(&pid).is_some_and(|&exit| exit < at.saturating_add(Self::DYING))
     }
 
     /// Whether the process changed nothing around this moment.
     fn still(&self, pid: Pid, at: Nanos) -> bool {
-        let Some(times) = self.0.get(&pid) else { return true };
+        let Some(times) = self.calls.get(&pid) else { return true };
         let from = times.partition_point(|&t| t < at.saturating_sub(Self::APART));
         times.get(from).is_none_or(|&next| next > at.saturating_add(Self::APART))
     }
@@ -225,7 +239,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     }
                 }
             }
-            &What::Sample { descriptors, .. } => {
+            &What::Sample { descriptors, .. } if !changes.dying(pid, event.at) => {
                 let both = Both { descriptors, held: table.held, others: table.others() };
                 match found.first {
                     // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
