@@ -3,7 +3,7 @@
 
 use crate::LASTFD;
 use crate::bare::{Running, Server};
-use crate::ratio::{Bound, Pairs, ms};
+use crate::ratio::{Bound, Pairs, in_turn, ms};
 use criterion::Criterion;
 use lastfd::event::{self, Call, Phase, What};
 use lastfd::sys::clock;
@@ -19,18 +19,12 @@ pub fn bench(criterion: &mut Criterion) {
     let (mut first_failures, mut whole_runs) = (Pairs::default(), Pairs::default());
     let folder = tempfile::tempdir().expect("a temporary directory");
     let log = folder.path().join("events.jsonl");
-    criterion.bench_function("first failure at 1024, a bare server with `accept = spin`", |b| {
-        b.iter_custom(|pairs| {
-            let mut total = Duration::ZERO;
-            for _ in 0..pairs {
-                let floor = floor();
-                let (ours, whole) = find(&log);
-                first_failures.take(ms(ours), ms(floor));
-                whole_runs.take(ms(whole), ms(floor));
-                total += ours;
-            }
-            total
-        });
+    in_turn(criterion, "first failure at 1024 of `serve tcp --accept spin`", Duration::from_secs(12), || {
+        let floor = floor();
+        let (ours, whole) = find(&log);
+        first_failures.take(ms(ours), ms(floor));
+        whole_runs.take(ms(whole), ms(floor));
+        ours
     });
     first_failures.print("first failure: lastfd / bare server and client", "ms", Bound::AtMost(2.0));
     whole_runs.print("whole run, with saturation and recovery / bare server and client to the first failure", "ms", Bound::None);

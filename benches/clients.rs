@@ -2,7 +2,7 @@
 //! and reads the head of the answer, one after the other, on a blocking socket.
 
 use crate::LASTFD;
-use crate::ratio::{Bound, Pairs, print_share};
+use crate::ratio::{Bound, Pairs, in_turn, print_share};
 use criterion::Criterion;
 use lastfd::drive::protocol::{Order, Setup};
 use lastfd::drive::{Driver, MARGIN};
@@ -30,18 +30,12 @@ pub fn bench(criterion: &mut Criterion) {
     }
     let (mut rates, mut bytes) = (Pairs::default(), Vec::new());
     let rate = |time: Duration| f64::from(CLIENTS) / time.as_secs_f64() / 1e3;
-    criterion.bench_function("upgrading and holding 10,000 WebSocket clients", |b| {
-        b.iter_custom(|pairs| {
-            (0..pairs)
-                .map(|_| {
-                    let bare = upgrade_bare();
-                    let (driven, each) = upgrade_driven();
-                    rates.take(rate(driven), rate(bare));
-                    bytes.push(each);
-                    driven
-                })
-                .sum()
-        });
+    in_turn(criterion, "upgrading and holding 10,000 WebSocket clients", Duration::from_secs(20), || {
+        let bare = upgrade_bare();
+        let (driven, each) = upgrade_driven();
+        rates.take(rate(driven), rate(bare));
+        bytes.push(each);
+        driven
     });
     rates.print("upgrades a second: lastfd drive / bare blocking client", "thousand/s", Bound::AtLeast(0.8));
     if let Some(most) = bytes.into_iter().max_by(f64::total_cmp) {

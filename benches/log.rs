@@ -77,7 +77,14 @@ fn events(plan: &Plan) -> Vec<Event> {
     log.say(0, What::Phase(Phase::Launch));
     log.say(
         US,
-        What::Launched { process: "server".into(), pid: SUBJECT, argv: vec!["server".into()], launcher: "exec".into(), requested: limits },
+        What::Launched {
+            process: "server".into(),
+            pid: SUBJECT,
+            argv: vec!["server".into()],
+            launcher: "exec".into(),
+            requested: limits,
+            isolation: None,
+        },
     );
     log.say(MS, What::Listening { process: "server".into(), pid: SUBJECT, address: "127.0.0.1:20000".into(), capacity: 129 });
     log.say(0, What::Phase(Phase::Baseline));

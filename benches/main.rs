@@ -26,7 +26,7 @@ fn main() {
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(4))
         .without_plots()
         .configure_from_args();
     ceiling::bench(&mut criterion);

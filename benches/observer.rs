@@ -2,7 +2,7 @@
 //! server unobserved. Observed means drained as a run does, every 5 ms on another thread.
 
 use crate::bare::{Running, Server};
-use crate::ratio::{Bound, Pairs};
+use crate::ratio::{Bound, Pairs, in_turn};
 use criterion::Criterion;
 use lastfd::observe::{Choice, choose};
 use std::net::{SocketAddr, TcpStream};
@@ -24,30 +24,18 @@ pub fn bench(criterion: &mut Criterion) {
     }
     let rate = |number: u64, time: Duration| number as f64 / time.as_secs_f64() / 1e3;
     let mut accepts = Pairs::default();
-    criterion.bench_function("accepting 10,000 connections, observed", |b| {
-        b.iter_custom(|pairs| {
-            (0..pairs)
-                .map(|_| {
-                    let (bare, observed) = (accept_all(false), accept_all(true));
-                    accepts.take(rate(CONNECTIONS, observed), rate(CONNECTIONS, bare));
-                    observed
-                })
-                .sum()
-        });
+    in_turn(criterion, "accepting 10,000 connections, observed", Duration::from_secs(20), || {
+        let (bare, observed) = (accept_all(false), accept_all(true));
+        accepts.take(rate(CONNECTIONS, observed), rate(CONNECTIONS, bare));
+        observed
     });
     accepts.print("accepts a second: observed by perf / unobserved", "thousand/s", Bound::AtLeast(0.95));
 
     let mut spins = Pairs::default();
-    criterion.bench_function("spinning on a million failures, observed", |b| {
-        b.iter_custom(|pairs| {
-            (0..pairs)
-                .map(|_| {
-                    let (bare, observed) = (spin(false), spin(true));
-                    spins.take(rate(FAILURES, observed), rate(FAILURES, bare));
-                    observed
-                })
-                .sum()
-        });
+    in_turn(criterion, "spinning on a million failures, observed", Duration::from_secs(8), || {
+        let (bare, observed) = (spin(false), spin(true));
+        spins.take(rate(FAILURES, observed), rate(FAILURES, bare));
+        observed
     });
     spins.print("failures a second of a spinning server: observed by perf / unobserved", "thousand/s", Bound::AtLeast(1.0 / 3.0));
 }

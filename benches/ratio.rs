@@ -1,6 +1,15 @@
 //! Pairs of measurements taken in turn, and the ratio of each pair: what else the machine does meets both.
 
+use criterion::{Criterion, SamplingMode};
 use std::time::Duration;
+
+/// Has criterion call `pair` about as often as fits into `within`, ten times at least; each call measures both sides and returns ours.
+pub fn in_turn(criterion: &mut Criterion, name: &str, within: Duration, mut pair: impl FnMut() -> Duration) {
+    let mut group = criterion.benchmark_group("in turn");
+    group.sampling_mode(SamplingMode::Flat).measurement_time(within);
+    group.bench_function(name, |b| b.iter_custom(|pairs| (0..pairs).map(|_| pair()).sum()));
+    group.finish();
+}
 
 /// What a ratio is held against.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +47,8 @@ impl Pairs {
         let at = |values: &[f64], share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
         let ratio = at(&ratios, 0.5);
         let verdict = match bound {
-            Bound::AtMost(most) => format!("at most {most}: {}", within(ratio <= most)),
-            Bound::AtLeast(least) => format!("at least {least}: {}", within(ratio >= least)),
+            Bound::AtMost(most) => format!("at most {most:.2}: {}", within(ratio <= most)),
+            Bound::AtLeast(least) => format!("at least {least:.2}: {}", within(ratio >= least)),
             Bound::None => "no bound".into(),
         };
         println!(

@@ -84,8 +84,10 @@ fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
     let (called, log) = bundled(&["--nofile", "64", "--workload", "tcp"], &["tcp", "--accept", "fixed-delay", "--threads", "4"]);
     let run = called.run();
     let (accepted, most) = (run["ceiling"]["accepted"].as_u64().unwrap(), run["ceiling"]["accepted_max"].as_u64().unwrap());
-    assert_eq!(most, accepted + 3, "three other threads have their next number already: {run:#}");
-    assert_eq!(run["prediction"]["ceiling"], accepted, "{run:#}");
+    // Three other threads have their next number already; any of them may take its client before the first fails.
+    let predicted = run["prediction"]["ceiling"].as_u64().unwrap();
+    assert_eq!(most, predicted + 3, "{run:#}");
+    assert!((predicted..=most).contains(&accepted), "{run:#}");
     assert_eq!(own_counts(&log), [accepted], "{run:#}");
 }
 
@@ -275,34 +277,22 @@ fn an_unprivileged_user_gets_the_same_number() {
     assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{called:?}");
 }
 
+/// A run whose processes all have `mark` (`NAME=value`) in their environment.
+fn harness(options: &[&str], mark: &str) -> Command {
+    let (name, value) = mark.split_once('=').unwrap();
+    let mut command = Command::new(LASTFD);
+    command.args(["find", "--nofile", "64", "--workload", "tcp"]).args(options);
+    command.args(["--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"]).env(name, value);
+    command
+}
+
 /// SIGKILL at twenty moments of a run, from its first millisecond to its end: nothing is left.
 #[test]
 fn sigkill_of_the_harness_leaves_nothing_behind() {
     for moment in 0..20 {
         let mark = format!("LASTFD_TEST_MARK={}-{moment}", std::process::id());
-        let (name, value) = mark.split_once('=').unwrap();
-        let mut harness = Command::new(LASTFD)
-            .args([
-                "find",
-                "--nofile",
-                "64",
-                "--workload",
-                "tcp",
-                "--",
-                LASTFD,
-                "serve",
-                "tcp",
-                "--accept",
-                "fixed-delay",
-                "--port",
-                "{port}",
-            ])
-            .env(name, value)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the harness starts");
+        let mut harness =
+            harness(&[], &mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the harness starts");
         // The moments of a run differ in what is alive; a prime step keeps them from falling together.
         std::thread::sleep(Duration::from_millis(moment * 17));
         harness.kill().expect("SIGKILL");
@@ -314,26 +304,7 @@ fn sigkill_of_the_harness_leaves_nothing_behind() {
 #[test]
 fn an_interrupt_ends_everything_and_says_so() {
     let mark = format!("LASTFD_TEST_MARK=int-{}", std::process::id());
-    let (name, value) = mark.split_once('=').unwrap();
-    let harness = Command::new(LASTFD)
-        .args([
-            "find",
-            "--nofile",
-            "64",
-            "--hold",
-            "30s",
-            "--workload",
-            "tcp",
-            "--",
-            LASTFD,
-            "serve",
-            "tcp",
-            "--accept",
-            "fixed-delay",
-            "--port",
-            "{port}",
-        ])
-        .env(name, value)
+    let harness = harness(&["--hold", "30s"], &mark)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -397,7 +368,7 @@ fn a_harness_with_too_few_descriptors_says_so() {
     assert_eq!(said.code, Some(5), "{said:?}");
 }
 
-/// A burst overflows the accept queue, so that a new client's connect times out; what was dropped comes again, and the ceiling is exact.
+/// A burst overflows the accept queue; what was dropped comes again, and the ceiling is exact.
 #[test]
 fn a_burst_overflows_the_accept_queue() {
     let (called, _) = bundled(
@@ -407,5 +378,12 @@ fn a_burst_overflows_the_accept_queue() {
     let run = called.run();
     assert_eq!(run["ceiling"]["accepted"], run["prediction"]["ceiling"], "{run:#}");
     assert_eq!(run["saturation"]["accept_queue"], serde_json::json!({ "length": 9, "capacity": 9 }), "{run:#}");
-    assert_eq!(run["saturation"]["new_client"], "times-out", "{run:#}");
+    assert!(run["saturation"]["listen_overflows"].as_u64() > Some(0), "the kernel counted them: {run:#}");
+}
+
+/// A dialogue that the server does not speak is no ceiling: nobody was served, and no limit had a part in it.
+#[test]
+fn a_server_that_answers_nobody_is_inconclusive() {
+    let (called, _) = bundled(&["--nofile", "64", "--workload", "websocket", "--hold", "1s"], &["http"]);
+    refused(&called, 5, &["no client was answered"]);
 }

@@ -22,8 +22,7 @@ pub fn completions(args: &CompletionsArgs) -> Outcome {
 /// Writes the manual pages, one for each command
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// The folder to write to
-    #[arg(default_value = ".")]
+    /// The folder to write to; made when it is not there
     directory: PathBuf,
 }
 
@@ -32,7 +31,8 @@ pub struct ManArgs {
 /// # Errors
 /// The folder cannot be written to.
 pub fn man(args: &ManArgs) -> Outcome {
-    clap_mangen::generate_to(Cli::command(), &args.directory)
+    std::fs::create_dir_all(&args.directory)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), &args.directory))
         .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.directory.display())))?;
     Ok(Exit::Met)
 }

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// How many clients; default: soft limit × 1.5 + the accept queue
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
     /// How long saturation is watched at most, seconds
     #[arg(long, default_value = "5s", value_parser = seconds)]
@@ -71,7 +71,9 @@ fn launcher(text: &str) -> Result<Launcher, String> {
 
 /// A duration such as `10s`, `500ms` or `2m`, in seconds.
 fn seconds(text: &str) -> Result<f64, String> {
-    crate::scenario::duration(text).filter(|s| *s >= 0.0).ok_or_else(|| "a number and `ms`, `s` or `m`, such as 500ms or 10s".into())
+    crate::scenario::duration(text)
+        .filter(|s| (0.0..=3600.0).contains(s))
+        .ok_or_else(|| "at most an hour: a number and `ms`, `s` or `m`, such as 500ms or 10s".into())
 }
 
 /// Runs the command under its limits and reports.

@@ -7,10 +7,11 @@ mod render;
 
 use super::{Exit, Failure, Outcome, page};
 use crate::event::{Descriptor, Limits, Link, Pid};
-use crate::limits::inventory::{self, Inventory, sockets::State};
+use crate::limits::chain;
+use crate::limits::inventory::{self, Inventory};
 use crate::limits::managed::{self, Manager};
 use crate::limits::raise::{self, Raise};
-use crate::sys;
+use crate::sys::{self, sock_diag::State};
 use groups::Group;
 use growth::{Ended, Growth};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -156,7 +157,7 @@ pub fn run(args: &Args) -> Outcome {
 pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
     let process = pidfd(pid)?;
     let limits = limits(pid, &process)?;
-    let chain = chain(pid);
+    let chain = chain::read(pid, None, pid);
     let managers = managed::of(pid, &chain.iter().map(|link| link.pid).collect::<Vec<_>>());
     let command = sys::proc::command(pid);
     let caller = raise::Caller::now(pid);
@@ -175,7 +176,7 @@ pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
         close_wait: 0,
         time_wait: 0,
         growth: None,
-        set_by: set_by(&chain),
+        set_by: chain.get(chain::last_change(&chain, |link| (link.soft, link.hard)).unwrap_or(0)).map(|link| link.pid),
         chain,
         for_good: managers.iter().map(|manager| manager.advice(target)).collect(),
         managed_by: managers,
@@ -226,30 +227,6 @@ fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
             _ => nothing(&e.to_string()),
         }),
     }
-}
-
-// SEAM: the integrator replaces `chain` and `set_by` with those of `limits::chain`.
-
-/// The process and its ancestors with their limits, first ancestor first. An ancestor that cannot be read ends it.
-fn chain(pid: Pid) -> Vec<Link> {
-    /// Far more than any real depth; a parent read while processes exit must not make a loop.
-    const DEPTH_MAX: usize = 256;
-    let mut chain: Vec<Link> = std::iter::successors(Some(pid), |&pid| sys::proc::parent(pid).filter(|&parent| parent > 0))
-        .take(DEPTH_MAX)
-        .map_while(|pid| {
-            let (soft, hard) = sys::proc::nofile(pid).ok()?;
-            Some(Link { pid, command: sys::proc::command(pid), soft, hard })
-        })
-        .collect();
-    chain.reverse();
-    chain
-}
-
-/// The first link from which on, down to the process itself, the limits are those in force.
-fn set_by(chain: &[Link]) -> Option<Pid> {
-    let last = chain.last()?;
-    let same = chain.iter().rev().take_while(|link| (link.soft, link.hard) == (last.soft, last.hard));
-    same.last().map(|link| link.pid)
 }
 
 impl Report {
@@ -345,14 +322,5 @@ mod tests {
         for wrong in ["10", "s", "-1s", "25h", "NaNs", "infs", "1d", ""] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_link_that_set_the_value_is_the_first_of_the_last_equal_ones() {
-        let link = |pid, soft, hard| Link { pid, command: String::new(), soft, hard };
-        let chain = [link(1, 1024, 4096), link(5, 4096, 4096), link(6, 1024, 4096), link(7, 1024, 4096)];
-        assert_eq!(set_by(&chain), Some(6), "not 1, which has the same value by accident");
-        assert_eq!(set_by(&chain[..2]), Some(5));
-        assert_eq!(set_by(&[]), None);
     }
 }

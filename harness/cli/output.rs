@@ -35,7 +35,11 @@ impl Files {
     /// # Errors
     /// Which, and why.
     pub fn preflight(&self) -> Result<(), Failure> {
-        for path in [&self.json, &self.junit, &self.markdown].into_iter().flatten().filter(|p| *p != Path::new("-")) {
+        let paths = || [&self.json, &self.junit, &self.markdown].into_iter().flatten();
+        if paths().filter(|p| *p == Path::new("-")).count() > 1 {
+            return Err(Failure::new(Exit::Usage, "only one report can be written to standard output: give the others a file"));
+        }
+        for path in paths().filter(|p| *p != Path::new("-")) {
             open(path).map_err(|e| unwritable(path, &e))?;
         }
         Ok(())
@@ -84,7 +88,11 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
 
 fn put(path: &Path, text: &str, append: bool) -> Result<(), Failure> {
     if path == Path::new("-") {
-        return std::io::stdout().write_all(text.as_bytes()).map_err(|e| unwritable(path, &e));
+        return match std::io::stdout().write_all(text.as_bytes()) {
+            // A reader that closed the pipe has seen enough.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritable(path, &error)),
+            _ => Ok(()),
+        };
     }
     let file = if append { open(path) } else { std::fs::File::create(path) };
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| unwritable(path, &e))
@@ -95,13 +103,13 @@ pub fn terminal_width() -> usize {
     rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(60, 100))
 }
 
-/// Set by the first SIGINT or SIGTERM; a second one ends the process at once, and with it everything it started.
+/// Set by the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once, and with it everything it started.
 ///
 /// # Errors
 /// The handlers cannot be installed.
 pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // In this order: the second signal finds the flag set and ends the process.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(Exit::Interrupted as u8), Arc::clone(&flag))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))

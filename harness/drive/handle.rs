@@ -47,15 +47,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts this binary again as a driver; its events go to `sink` in batches, and the channel is let go when it has ended.
-    ///
-    /// # Errors
-    /// `Start`, `Gone`.
-    pub fn spawn(setup: &Setup, sink: Sender<Vec<Event>>) -> Result<Driver, Error> {
-        Driver::spawn_with(this_binary(), setup, sink)
-    }
-
-    /// The same with another command, which must speak the protocol on its standard input and output.
+    /// Starts a driver, by a command that speaks the protocol on its standard input and output (`lastfd drive`). Its events go to `sink` in
+    /// batches, and the channel is let go when it has ended.
     ///
     /// # Errors
     /// `Start`, `Gone`.
@@ -116,13 +109,6 @@ impl Drop for Driver {
             let _ = reader.join();
         }
     }
-}
-
-/// `lastfd drive`, from the very file that runs now, even if its name was reused since.
-fn this_binary() -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg("drive");
-    command
 }
 
 /// Brings events from the driver's standard output until it ends.
@@ -197,16 +183,7 @@ impl Shared {
 }
 
 impl Fleet {
-    /// Starts the drivers that `clients` clients need under the hard limit of this process, which they inherit.
-    ///
-    /// # Errors
-    /// `NoRoom`, `Start`, `Gone`.
-    pub fn spawn(setup: &Setup, clients: u32, sink: Sender<Vec<Event>>) -> Result<Fleet, Error> {
-        let (_, hard) = rlimit::getrlimit(rlimit::Resource::NOFILE).map_err(Error::Start)?;
-        Fleet::spawn_with(this_binary, setup, clients, clients_per_driver(hard)?, sink)
-    }
-
-    /// The same with another command and another number of clients for each.
+    /// Starts the drivers that `clients` clients need, `each` of them for one driver (see [`clients_per_driver`]).
     ///
     /// # Errors
     /// `Start`, `Gone`.

@@ -37,7 +37,7 @@ pub struct Limits {
     pub hard: u64,
 }
 
-/// A step of a run; each begins when the one before it ends.
+/// A step of a run, in their order; each begins when the one before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -70,8 +70,9 @@ pub enum What {
     Header { schema: String, lastfd_version: String, started_at: String, environment: Environment, plan: serde_json::Value },
     /// A phase begins.
     Phase(Phase),
-    /// A process of the scenario was executed (its exec succeeded) under the limits asked for.
-    Launched { process: String, pid: Pid, argv: Vec<String>, launcher: String, requested: Limits },
+    /// A process of the scenario was executed (its exec succeeded) under the limits asked for. `isolation`: what keeps
+    /// its tree together, `pid-namespace`, `user-namespace` or `keeper`.
+    Launched { process: String, pid: Pid, argv: Vec<String>, launcher: String, requested: Limits, isolation: Option<String> },
     /// A listener of the process tree: found by itself, or the asked-for port. `capacity` is backlog + 1.
     Listening { process: String, pid: Pid, address: String, capacity: u32 },
     /// Limits read back from live processes, first ancestor first; the last link is the process that accepts.

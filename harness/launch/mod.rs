@@ -75,18 +75,10 @@ pub struct Command {
 /// What launchers may use: places, not processes.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
-    /// The lastfd binary; see [`own_exe`].
+    /// The lastfd binary.
     pub exe: &'a Path,
     /// A directory of this process of this run, for configurations and pid files. Absolute.
     pub scratch: &'a Path,
-}
-
-/// The running binary, to be executed again.
-///
-/// # Errors
-/// `/proc` is not mounted.
-pub fn own_exe() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
 }
 
 impl Command {

@@ -15,6 +15,7 @@ use crate::sys::{calls, namespace, proc, seccomp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::stdio;
+use rustix::thread::UnshareFlags;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -89,12 +90,12 @@ fn run(options: &Options) -> Result<i32, Failed> {
         process::ignore(signal);
     }
     match options.isolation {
-        Isolation::PidNamespace => namespace::unshare_pid().during(Step::PidNamespace)?,
+        Isolation::PidNamespace => namespace::unshare(UnshareFlags::NEWPID).during(Step::PidNamespace)?,
         Isolation::UserNamespace => {
             let ids = namespace::OwnIds::read();
-            namespace::unshare_user().during(Step::UserNamespace)?;
+            namespace::unshare(UnshareFlags::NEWUSER).during(Step::UserNamespace)?;
             ids.map().during(Step::MapIds)?;
-            namespace::unshare_pid().during(Step::PidNamespace)?;
+            namespace::unshare(UnshareFlags::NEWPID).during(Step::PidNamespace)?;
         }
         Isolation::Keeper => (),
     }

@@ -219,11 +219,6 @@ impl Tree {
         ready(&mut [PollFd::new(&self.stage_pidfd, PollFlags::IN)], Instant::now() + within)
     }
 
-    /// Becomes readable when every process has ended, to be polled beside other things.
-    pub fn gone_fd(&self) -> BorrowedFd<'_> {
-        self.stage_pidfd.as_fd()
-    }
-
     /// Becomes readable when the program's first process has ended ([`Tree::exited`] then says how), to be polled beside other things.
     pub fn exited_fd(&self) -> BorrowedFd<'_> {
         self.control.as_fd()

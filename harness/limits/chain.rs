@@ -15,13 +15,14 @@ const REQUESTED: &str = Link::REQUESTED;
 /// Of an ancestor's command line this much is kept: enough to know it by. The rest may be long, and may hold secrets.
 const COMMAND_CHARS: usize = 120;
 
-/// Programs that run another's file, which is the name people know it by.
-const INTERPRETERS: [&str; 7] = ["python", "perl", "ruby", "node", "sh", "bash", "dash"];
+/// Far more than any real depth; parents read while processes exit must not make a loop.
+const DEPTH_MAX: usize = 256;
 
 /// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of their own, before the
 /// launched program: the process is the same one, a moment earlier. Ancestors that end meanwhile are left out.
 pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
-    let mut pids: Vec<Pid> = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0)).collect();
+    let ancestors = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0));
+    let mut pids: Vec<Pid> = ancestors.take(DEPTH_MAX).collect();
     pids.reverse();
     let links = pids.iter().filter_map(|&pid| {
         let (soft, hard) = proc::nofile(pid).ok()?;
@@ -50,46 +51,9 @@ fn label(command: String) -> String {
     }
 }
 
-/// Which link set the soft limit in force at the end of the chain, in words. Empty for an empty chain.
-pub fn set_by(links: &[Link]) -> String {
-    let changed = |at: &usize| links[*at].command == REQUESTED || links[*at].soft != links[*at - 1].soft;
-    let Some(last) = links.last() else { return String::new() };
-    let Some(at) = (1..links.len()).rev().find(changed) else {
-        let first = &links[0];
-        return format!("inherited from {} (pid {}): {}", short(&first.command), first.pid, pair(last));
-    };
-    let (before, link) = (&links[at - 1], &links[at]);
-    if link.command == REQUESTED {
-        return format!("{REQUESTED}: {}", pair(link));
-    }
-    let who = if at + 1 == links.len() {
-        format!("the program itself (pid {})", link.pid)
-    } else {
-        format!("{} (pid {})", short(&link.command), link.pid)
-    };
-    let verb = if link.soft > before.soft { "raised" } else { "lowered" };
-    format!("{who}: {verb} {} to {}", pair(before), pair(link))
-}
-
-fn pair(link: &Link) -> String {
-    let number = |limit: u64| if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() };
-    format!("{}:{}", number(link.soft), number(link.hard))
-}
-
-/// The program's name without its path and arguments; of a script, its own rather than its interpreter's.
-fn short(command: &str) -> &str {
-    if [KEEPER, REQUESTED].contains(&command) {
-        return command;
-    }
-    let words: Vec<&str> = command.split(' ').collect();
-    let first = base(words[0]);
-    // Its version: python3.11.
-    let interpreter = first.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    match words.get(1..) {
-        Some(["exec", "supervise", ..]) if first == "lastfd" => "supervisor-like",
-        Some([script, ..]) if INTERPRETERS.contains(&interpreter) && !script.starts_with('-') => base(script),
-        _ => first,
-    }
+/// The last link that has another `limit` than the one before it, or that is the limits asked for; `None` where all have inherited it.
+pub fn last_change<T: PartialEq>(links: &[Link], limit: impl Fn(&Link) -> T) -> Option<usize> {
+    (1..links.len()).rev().find(|&at| links[at].command == REQUESTED || limit(&links[at]) != limit(&links[at - 1]))
 }
 
 fn base(path: &str) -> &str {
@@ -117,22 +81,28 @@ mod tests {
         with_request(links, Some(ASKED), 33)
     }
 
-    #[test]
-    fn supervisord_is_named_when_its_minfds_raised_the_limit() {
-        assert_eq!(set_by(&under_supervisord(1024)), "supervisord (pid 33): raised 256:4096 to 1024:4096");
+    fn soft_changed(links: &[Link]) -> Option<&Link> {
+        Some(&links[last_change(links, |link| link.soft)?])
     }
 
     #[test]
-    fn a_program_that_changes_its_own_limit_is_named_as_itself() {
-        assert_eq!(set_by(&under_supervisord(4096)), "the program itself (pid 34): raised 1024:4096 to 4096:4096");
-        assert_eq!(set_by(&under_supervisord(512)), "the program itself (pid 34): lowered 1024:4096 to 512:4096");
+    fn the_supervisor_is_the_last_change_when_its_minfds_raised_the_limit() {
+        assert_eq!(soft_changed(&under_supervisord(1024)).unwrap().pid, 33);
+        assert_eq!(soft_changed(&under_supervisord(1024)).unwrap().soft, 1024, "and not the limits asked for, of the same process");
     }
 
     #[test]
-    fn limits_asked_for_set_the_value_even_when_they_equal_the_harness_own() {
+    fn a_program_that_changes_its_own_limit_is_the_last_change() {
+        assert_eq!(soft_changed(&under_supervisord(4096)).unwrap().pid, 34);
+        assert_eq!(soft_changed(&under_supervisord(512)).unwrap().pid, 34);
+    }
+
+    #[test]
+    fn limits_asked_for_are_a_change_even_when_they_equal_the_harness_own() {
         let links = vec![link(1, "init", 64, 64), link(2, KEEPER, 64, 64), link(3, "./server", 64, 64)];
         let links = with_request(links, Some(Limits { soft: 64, hard: 64 }), 3);
-        assert_eq!(set_by(&links), "lastfd exec (limits asked for): 64:64");
+        assert_eq!(last_change(&links, |link| link.soft), Some(2));
+        assert_eq!(links[2].command, REQUESTED);
     }
 
     #[test]
@@ -140,14 +110,17 @@ mod tests {
         let links = vec![link(1, "init", 9, 9), link(2, KEEPER, 9, 9), link(7, "daemon", 5, 9)];
         let links = with_request(links, Some(Limits { soft: 5, hard: 9 }), 3);
         assert_eq!(links[2], link(3, REQUESTED, 5, 9));
-        assert_eq!(set_by(&links), "lastfd exec (limits asked for): 5:9");
+        assert_eq!(last_change(&links, |link| link.soft), Some(2));
     }
 
     #[test]
-    fn without_a_change_the_first_ancestor_is_named() {
-        let links = [link(1, "/sbin/init splash", 1024, u64::MAX), link(2, "-bash", 1024, u64::MAX), link(3, "server", 1024, u64::MAX)];
-        assert_eq!(set_by(&links), "inherited from init (pid 1): 1024:unlimited");
-        assert_eq!(set_by(&[]), "");
+    fn the_last_change_is_the_first_of_the_last_equal_links() {
+        let links = [link(1, "", 1024, 4096), link(5, "", 4096, 4096), link(6, "", 1024, 4096), link(7, "", 1024, 4096)];
+        let of = |links: &[Link]| last_change(links, |link| (link.soft, link.hard));
+        assert_eq!(of(&links), Some(2), "not the first, which has the same value by accident");
+        assert_eq!(of(&links[..2]), Some(1));
+        assert_eq!(of(&links[2..]), None);
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

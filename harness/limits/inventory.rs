@@ -4,7 +4,6 @@
 //! A process changes while it is read: a descriptor closed meanwhile is left out, a socket whose table entry has gone is
 //! named by its protocol.
 
-pub mod diag;
 pub mod sockets;
 
 use crate::event::Descriptor;

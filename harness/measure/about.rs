@@ -31,15 +31,19 @@ fn header(run: &Run<'_>, m: &mut Measured) {
 fn subject(run: &Run<'_>, m: &mut Measured) {
     m.subject.name = run.plan.subject.clone();
     for event in &run.timeline.events {
-        if let What::Launched { process, argv, launcher, requested, .. } = &event.is
+        if let What::Launched { process, argv, launcher, requested, isolation, .. } = &event.is
             && *process == run.plan.subject
         {
             m.subject.argv = Some(argv.clone());
             m.subject.launcher = Some(launcher.clone());
+            m.subject.isolation = isolation.clone();
             m.limits.requested = Some(*requested);
         }
     }
     m.subject.pid = run.tree.main;
+    if m.subject.isolation.is_none() {
+        m.missing::<()>("subject.isolation", "the log does not say");
+    }
     if m.subject.argv.is_none() {
         for field in ["subject.argv", "subject.launcher", "limits.requested"] {
             m.missing::<()>(field, "the subject was never executed");

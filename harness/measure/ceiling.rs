@@ -51,6 +51,13 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     let f = &run.followed;
     let (ramp, watched) = (run.timeline.from(Phase::Ramp), run.timeline.watched_until());
     super::witness::blind(run, m)?;
+    let refused = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
+    let ever_served = run.clients.records.iter().any(|r| r.served.is_some_and(|at| at < watched));
+    if run.clients.answers && refused > 0 && !ever_served && !run.tree.is_client {
+        return Err(format!(
+            "no client was answered as its workload asks, and {refused} were closed or got an error: does the server speak this, at this path?"
+        ));
+    }
     if let Some(first) = f.first {
         super::witness::nothing_lost(run, m, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
         return Ok(kind_of(first.errno));
@@ -79,7 +86,7 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     if let Some(queued) = queued.map(u64::from).filter(|&queued| turned_away == 0 && queued < waiting) {
         return Err(format!(
             "{} clients connected, as they see it, but are neither accepted nor in the accept queue: it overflowed, and dropped the last \
-             packet of their handshake; pace the clients, or let them ask something (such as `http-idle`)",
+             packet of their handshake; a larger backlog, no burst, or clients that ask something (such as `http-idle`) avoid that",
             waiting - queued
         ));
     }

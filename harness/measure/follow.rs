@@ -6,7 +6,7 @@ use super::numbers::Numbers;
 use super::timeline::Timeline;
 use super::tree::{Failed, Tree, full};
 use crate::event::{Call, Change, Nanos, Phase, Pid, What};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Failing calls whose times are kept; totals come from the counters.
 const KEPT_FAILURES: usize = 20_000;
@@ -96,6 +96,45 @@ pub(super) struct Followed {
     pub calls_seen: bool,
 }
 
+/// When each process created or closed a descriptor, and when it exited.
+struct Changes {
+    calls: HashMap<Pid, Vec<Nanos>>,
+    exits: HashMap<Pid, Nanos>,
+}
+
+impl Changes {
+    /// A count and the calls around it may be this much apart: the sampler can be preempted between reading and noting.
+    const APART: Nanos = 2_000_000;
+    /// Closing tens of thousands of descriptors at exit takes this long on a busy machine.
+    const DYING: Nanos = 100_000_000;
+
+    fn of(timeline: &Timeline<'_>) -> Self {
+        let mut changes = Changes { calls: HashMap::new(), exits: HashMap::new() };
+        for event in &timeline.events {
+            match event.is {
+                What::Call { pid, ret: 0.., .. } | What::Close { pid, .. } => changes.calls.entry(pid).or_default().push(event.at),
+                What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } => {
+                    changes.exits.entry(pid).or_insert(event.at);
+                }
+                _ => {}
+            }
+        }
+        changes
+    }
+
+    /// Whether the process was about to exit: the kernel closes its descriptors without a call, and the exit is seen after that.
+    fn dying(&self, pid: Pid, at: Nanos) -> bool {
+        self.exits.get(&pid).is_some_and(|&exit| exit < at.saturating_add(Self::DYING))
+    }
+
+    /// Whether the process changed nothing around this moment.
+    fn still(&self, pid: Pid, at: Nanos) -> bool {
+        let Some(times) = self.calls.get(&pid) else { return true };
+        let from = times.partition_point(|&t| t < at.saturating_sub(Self::APART));
+        times.get(from).is_none_or(|&next| next > at.saturating_add(Self::APART))
+    }
+}
+
 /// Accepts, by their place in the timeline, whose connections the server closed again at once.
 fn dismissals(timeline: &Timeline<'_>) -> HashSet<usize> {
     let released = timeline.released_from();
@@ -119,7 +158,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let dismissed = dismissals(timeline);
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
     let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
-    let mut found = Followed::default();
+    let (mut found, mut still_found) = (Followed::default(), false);
+    let changes = Changes::of(timeline);
     let mut numbers = Numbers::default();
     let (mut held, mut kept) = (0u64, 0u64);
     let mut ramp_over = false;
@@ -199,10 +239,16 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     }
                 }
             }
-            &What::Sample { descriptors, .. } => {
+            &What::Sample { descriptors, .. } if !changes.dying(pid, event.at) => {
                 let both = Both { descriptors, held: table.held, others: table.others() };
                 match found.first {
-                    Some(first) if first.pid == pid && found.at_ceiling.is_none() => found.at_ceiling = Some(both),
+                    // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
+                    Some(first) if first.pid == pid && (found.at_ceiling.is_none() || (!still_found && event.at < released)) => {
+                        let still = changes.still(pid, event.at);
+                        if still || found.at_ceiling.is_none() {
+                            (found.at_ceiling, still_found) = (Some(both), still);
+                        }
+                    }
                     None if event.at < watched && tree.main == Some(pid) => found.at_ceiling = Some(both),
                     _ => {}
                 }

@@ -67,6 +67,8 @@ pub struct Subject {
     pub argv: Option<Vec<String>>,
     /// What started it.
     pub launcher: Option<String>,
+    /// What keeps its process tree together: `pid-namespace`, `user-namespace` or `keeper`.
+    pub isolation: Option<String>,
 }
 
 /// `RLIMIT_NOFILE` as asked for and as found.

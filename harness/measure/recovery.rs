@@ -60,9 +60,6 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
     };
 }
 
-/// A client that asks nothing is sent for 1 ms; what was accepted longer before its end was not it.
-const SILENT_PROBE: Nanos = 2_000_000;
-
 fn all_left(run: &Run<'_>, m: &mut Measured) {
     let Some(phase) = run.timeline.start(Phase::ReleaseAll) else {
         for field in ["recovered", "new_client_served_s", "probe_after"] {
@@ -72,11 +69,11 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
     };
     let asked: Vec<_> = probes(run).filter(|(at, p)| p.label == "after-all" && *at >= phase).collect();
     // A `tcp` client is served when it is accepted, be it after it has gone: that is the last accept, for the queue was empty before.
-    let accept =
-        |ended: Nanos| run.followed.accepts.iter().max().copied().filter(|&at| at >= phase.max(ended.saturating_sub(SILENT_PROBE)));
+    let settle = run.timeline.from(Phase::Settle);
+    let accept = || run.followed.accepts.iter().filter(|at| (phase..settle).contains(*at)).max().copied();
     let good = asked.iter().find_map(|(at, p)| match p.outcome {
         Outcome::Served => Some((*at, p)),
-        Outcome::Waits if !run.clients.answers => accept(*at).map(|accepted| (accepted, p)),
+        Outcome::Waits if !run.clients.answers => accept().map(|accepted| (accepted, p)),
         _ => None,
     });
     m.recovery.probe_after = good.map(|g| g.1).or(asked.last().map(|(_, p)| p)).cloned();

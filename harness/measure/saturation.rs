@@ -150,8 +150,10 @@ fn after_exit(run: &Run<'_>, exit: Nanos, how: &str) -> (Policy, String) {
         _ => None,
     });
     match replaced {
-        Some((pid, then)) => (Policy::WorkerRestarts, format!("{how}; process {pid} was started {:.3} s later", seconds(then - exit))),
-        None => (Policy::Exits, how.into()),
+        Some((pid, then)) => {
+            (Policy::WorkerRestarts, format!("it exited {how}; process {pid} was started {:.3} s later", seconds(then - exit)))
+        }
+        None => (Policy::Exits, format!("it exited {how}")),
     }
 }
 

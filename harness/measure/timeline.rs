@@ -2,18 +2,6 @@
 
 use crate::event::{Change, Client, Event, Log, Nanos, Phase, What};
 
-const PHASES: [Phase; 9] = [
-    Phase::Launch,
-    Phase::Baseline,
-    Phase::Ramp,
-    Phase::Saturate,
-    Phase::Probe,
-    Phase::ReleaseSome,
-    Phase::ReleaseAll,
-    Phase::Settle,
-    Phase::Stop,
-];
-
 /// A log, ordered, with its phases.
 pub(super) struct Timeline<'a> {
     /// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients saw.
@@ -66,7 +54,7 @@ impl<'a> Timeline<'a> {
 }
 
 fn ordinal(phase: Phase) -> usize {
-    PHASES.iter().position(|&p| p == phase).unwrap_or(0)
+    phase as usize
 }
 
 /// Orders simultaneous events: the kind first, then the content, so that no order of reporting shows through.

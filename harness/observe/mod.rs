@@ -1,10 +1,9 @@
-//! Observers of the subject: its system calls (by perf, or by ptrace), its descriptor count and CPU time, its output.
+//! Observers of the subject: its system calls (by perf, or by ptrace), its output.
 //!
 //! A run chooses the syscall observer before it launches, attaches it while the program's process waits before exec, and
 //! drains it every few milliseconds. Observers report events; they never judge, and never change what the subject does
 //! beyond the cost they state.
 
-pub mod count;
 mod failures;
 pub mod output;
 pub mod perf;
@@ -126,8 +125,8 @@ pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<U
 }
 
 /// The syscall observers, best first: the name of each that works here, or why it does not.
-pub fn available() -> Vec<Result<&'static str, Unavailable>> {
-    vec![perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
+pub fn available() -> [Result<&'static str, Unavailable>; 2] {
+    [perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
 }
 
 /// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that its

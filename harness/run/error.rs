@@ -1,6 +1,6 @@
 //! Why a run could not be completed.
 
-use crate::event::{Limits, LogError};
+use crate::event::LogError;
 
 /// Why a run ended early. None of these is a failed expectation.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +20,6 @@ pub enum Error {
     /// A fault of lastfd.
     #[error("{0}")]
     Fault(String),
-}
-
-impl Error {
-    /// A limit that this machine does not allow.
-    pub fn hard_limit(own: Limits, needed: u64) -> Self {
-        Error::Inconclusive(format!("hard limit is {} and this run needs {needed}: raise it with `prlimit`, or lower `limits`", own.hard))
-    }
 }
 
 impl From<std::io::Error> for Error {

@@ -215,20 +215,17 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     }
     // Probes that nobody accepted have left, and are in the queue still.
     let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) { pump.loads.len() as u64 } else { 0 };
-    let waiting = u64::from(pump.live.first_failure.and_then(|_| pump.queue()).unwrap_or(0)).saturating_sub(gone);
-    if waiting > 0 {
+    let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
+    if pump.live.first_failure.is_some() && waiting > 0 {
         pump.phase(Phase::ReleaseSome);
-        let some = (pump.live.accepted_total() / 10).clamp(1, 100) as u32;
-        let (accepted, served) = (pump.live.accepted_total(), pump.live.served);
-        release(pump, some)?;
-        // Freed places go to the oldest waiters: as many as there are places, or waiters; those whose dialogue has an answer get it.
-        let places = waiting.min(u64::from(some) * pump.loads.len() as u64);
-        let answers = !pump.loads.iter().any(|load| load.of_subject && load.kind == Dialogue::Tcp);
-        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
-            let live = &pump.live;
-            let taken = if answers { live.served - served } else { live.accepted_total() - accepted };
-            taken >= places || pump.tree.gone()
-        })?;
+        let some = (pump.live.accepted_total() / 10).clamp(1, 100);
+        // An accept comes before its answer: where there are answers, those are awaited.
+        let answers = pump.loads.iter().any(|load| load.of_subject && load.kind != Dialogue::Tcp);
+        let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
+        // Freed places go to the oldest waiters: as many as there are places, or waiters.
+        let refilled = taken(pump) + waiting.min(some * pump.loads.len() as u64);
+        release(pump, some as u32)?;
+        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
     }
     pump.phase(Phase::ReleaseAll);
     release(pump, u32::MAX)?;

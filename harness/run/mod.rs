@@ -124,10 +124,20 @@ fn phases(
     let (tree, process, _scratch) = prepare(plan, subject, port, options, trap)?;
     let (sink, reports) = channel();
     let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
-    let result = attended(&mut pump, plan, &process, options, chosen, &before, &companions, &sink);
+    let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, plan, &process, options, &before, &companions, &sink));
     stop(&mut pump, plan, subject, &result);
     *journal = Some(pump.journal);
     result
+}
+
+/// Attaches the observer to the process that waits before its exec.
+fn attach(pump: &mut Pump, chosen: Option<observe::Chosen>) -> Result<(), Error> {
+    let Some(chosen) = chosen else { return Ok(()) };
+    let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
+    let observer = chosen.attach(pump.tree.program()).map_err(refused)?;
+    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
+    pump.observer = Some(observer);
+    Ok(())
 }
 
 /// The phases of a subject that is prepared: from its exec until it is back at rest.
@@ -136,17 +146,10 @@ fn attended(
     plan: &Plan,
     process: &Process,
     options: &Options,
-    chosen: Option<observe::Chosen>,
     before: &HashSet<u64>,
     companions: &BTreeMap<String, Companion>,
     sink: &Sender<Vec<Event>>,
 ) -> Result<(), Error> {
-    if let Some(chosen) = chosen {
-        let observer =
-            chosen.attach(pump.tree.program()).map_err(|e| Error::Inconclusive(format!("the observer could not be attached: {e}")))?;
-        pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
-        pump.observer = Some(observer);
-    }
     let lines = sink.clone();
     // The receiver is gone only when the run is.
     let report = move |event| drop(lines.send(vec![event]));
@@ -159,6 +162,7 @@ fn attended(
         argv: pump.tree.command().argv.clone(),
         launcher: launch::registration(&process.launcher).name.into(),
         requested: process.limits,
+        isolation: Some(pump.tree.isolation().to_string()),
     });
     let (found, window) = ready::wait(pump, process, before)?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
@@ -288,7 +292,8 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
 
 /// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
 fn prepare(plan: &Plan, process: &Process, port: u16, options: &Options, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
-    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir()?;
+    let no_room = |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
+    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
     let argv = argv(&process.program, port, scratch.path(), &options.exe);
     let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
     let mut command = launch::command(process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;

@@ -9,6 +9,7 @@ use crate::observe::{Syscalls, output::Drain};
 use crate::scenario::Dialogue;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -18,9 +19,6 @@ use std::time::Duration;
 const SAMPLE_EVERY: Nanos = 10_000_000;
 /// How often TCP states are counted: a dump costs 1 µs a socket.
 const STATES_EVERY: Nanos = 250_000_000;
-/// The descriptor count takes 1.2 µs; one that takes longer than this was interrupted, and is taken again, so many times.
-const COUNT_WITHIN: Nanos = 20_000;
-const COUNT_TRIES: u32 = 5;
 /// Perf rings hold 20 ms of a spinning server: they are drained well before.
 pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 
@@ -65,6 +63,7 @@ pub struct Pump<'a> {
     pub progress: &'a mut dyn FnMut(&Step),
     sampled_at: Nanos,
     states_at: Nanos,
+    cpu: HashMap<Pid, f64>,
     batch: Vec<Event>,
 }
 
@@ -92,6 +91,7 @@ impl<'a> Pump<'a> {
             interrupted,
             progress,
             sampled_at: 0,
+            cpu: HashMap::new(),
             states_at: 0,
             batch: Vec::new(),
         }
@@ -167,30 +167,18 @@ impl<'a> Pump<'a> {
         proc::descriptors(self.acceptor).unwrap_or(0)
     }
 
-    /// Descriptors of the process that accepts, and when that was so: the calls of that moment are compared with it.
-    fn counted(&self) -> Option<(Nanos, u64)> {
-        let mut tries = COUNT_TRIES;
-        loop {
-            let before = clock::now();
-            let descriptors = proc::descriptors(self.acceptor).ok()?;
-            let after = clock::now();
-            tries -= 1;
-            if after - before <= COUNT_WITHIN || tries == 0 {
-                return Some((before, descriptors));
-            }
-        }
-    }
-
     /// Records a sample of the subject, and shows progress.
     pub fn sample(&mut self) {
         let now = clock::now();
         self.sampled_at = now;
-        let Some((at, descriptors)) = self.counted() else { return };
+        let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue();
-        let cpu_s = self.tree.processes().iter().filter_map(|&pid| proc::cpu_s(pid)).sum();
+        // What a process had used when it was last seen counts on after its end.
+        self.cpu.extend(self.tree.processes().into_iter().filter_map(|pid| Some((pid, proc::cpu_s(pid)?))));
+        let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
-        self.journal.absorb(Event { at, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
+        self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
         if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;
             if let Ok(states) = self.diag.states(address.port()) {

@@ -15,7 +15,8 @@ use std::time::Duration;
 /// How often the tree is looked at until it listens: a look costs about 0.3 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The shortest time without a descriptor call that counts as rest; a tenth of the start-up time when that is longer.
-const SETTLE_MIN: Duration = Duration::from_millis(10);
+/// A program that starts in under 50 ms and does not stir for 5 ms is at rest.
+const SETTLE_MIN: Duration = Duration::from_millis(5);
 const SETTLE_MAX: Duration = Duration::from_millis(250);
 /// A program that never rests is measured anyway after this, and the report says so.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(3);

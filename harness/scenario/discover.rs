@@ -21,7 +21,7 @@ pub enum DiscoverError {
         near: Option<String>,
     },
     /// The folder holds no scenario.
-    #[error("{}: no {FILE} and no *{SUFFIX} in this folder or below: `lastfd init` writes one to start from", path.display())]
+    #[error("{}: no {FILE} and no *{SUFFIX} in this folder or below: README.md has one to start from", path.display())]
     Empty {
         /// As given.
         path: PathBuf,

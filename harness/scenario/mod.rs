@@ -16,7 +16,7 @@ pub use discover::{DiscoverError, discover, name_of};
 pub use model::*;
 pub use preflight::{Obstacle, preflight};
 pub use problem::{Invalid, LoadError, Problem};
-pub use raw::{POLICIES, schema};
+pub use raw::schema;
 
 use std::path::Path;
 

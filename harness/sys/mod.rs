@@ -13,4 +13,3 @@ pub mod seccomp;
 pub mod sock_diag;
 pub mod sockopt;
 pub mod tracefs;
-pub mod unshare;

@@ -92,3 +92,27 @@ pub fn cpu_s(pid: i32) -> Option<f64> {
     let ticks: u64 = field(&stat, 11)?.parse::<u64>().ok()? + field(&stat, 12)?.parse::<u64>().ok()?;
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_of_descriptors_is_that_of_the_listing() {
+        // In a process of its own: other tests open files meanwhile.
+        let mut child =
+            std::process::Command::new("sh").args(["-c", "exec sleep 60 3</dev/null 4</dev/null"]).spawn().expect("sh is there");
+        let pid = child.id() as i32;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while command(pid) != "sleep 60" && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        let (counted, listed) =
+            (descriptors(pid).expect("of a child"), std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a child's").count());
+        child.kill().expect("ours");
+        child.wait().expect("ours");
+        assert_eq!(counted, listed as u64);
+        assert!(counted >= 5, "{counted}");
+        assert!(descriptors(i32::MAX).is_err(), "no such process");
+    }
+}

@@ -6,6 +6,7 @@ use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -25,29 +26,48 @@ const ANSWER: usize = 72;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
-/// `TCP_TIME_WAIT` and `TCP_LISTEN` of net/tcp_states.h, and the mask of every state it knows up to `TCP_NEW_SYN_RECV` (12).
-const TIME_WAIT: u8 = 6;
-const LISTEN: u8 = 10;
-const EVERY_STATE: u32 = 0x1fff;
+/// The mask of every state of net/tcp_states.h, a bit by its number, up to `TCP_NEW_SYN_RECV` (12).
+pub const EVERY_STATE: u32 = 0x1ffe;
 /// The kernel answers within the send; this only bounds a fault.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Names of the states as ss(8) and netstat(8) know them, by `TCP_*` number; request sockets are shown as SYN_RECV.
-const STATES: [&str; 13] = [
-    "UNKNOWN",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "SYN_RECV",
-];
+/// State of a TCP socket, by the names that ss(8) and netstat(8) know and the kernel's numbers (`include/net/tcp_states.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(non_camel_case_types, clippy::upper_case_acronyms, missing_docs, reason = "the kernel's names")]
+pub enum State {
+    ESTABLISHED = 1,
+    SYN_SENT,
+    SYN_RECV,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    TIME_WAIT,
+    CLOSE,
+    CLOSE_WAIT,
+    LAST_ACK,
+    LISTEN,
+    CLOSING,
+}
+
+impl State {
+    /// By the kernel's number; request sockets (`TCP_NEW_SYN_RECV`) are SYN_RECV, as the kernel itself shows them.
+    pub fn from_number(number: u8) -> Option<State> {
+        use State::*;
+        let order =
+            [ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, SYN_RECV];
+        order.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
+    /// Its bit in a mask of states.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
 
 /// A listening TCP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,16 +91,18 @@ impl Listener {
     }
 }
 
-/// A TCP socket that is not listening, from the side whose local port was asked for.
+/// One TCP socket of the namespace, whoever holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
-    /// Its own address.
+pub struct Socket {
+    /// Its own end.
     pub local: SocketAddr,
-    /// The peer's.
+    /// The other end; port 0 for a listener.
     pub peer: SocketAddr,
-    /// `ESTABLISHED`, `SYN_RECV`, `CLOSE_WAIT` …
-    pub state: &'static str,
-    /// Inode of the socket; 0 while it waits in an accept queue (no descriptor yet) and for SYN_RECV and TIME_WAIT.
+    /// Its state.
+    pub state: State,
+    /// For a listener, the connections in its accept queue; otherwise bytes received and not yet read.
+    pub receive_queue: u64,
+    /// Inode of the socket; 0 while no descriptor refers to it: in an accept queue, in SYN_RECV or TIME_WAIT.
     pub inode: u64,
 }
 
@@ -117,7 +139,7 @@ impl SockDiag {
     /// As [`SockDiag::listeners`].
     pub fn listeners_on(&mut self, port: u16) -> io::Result<Vec<Listener>> {
         let mut found = Vec::new();
-        self.dump(port, 1 << LISTEN, |answer| found.extend(answer.listener()))?;
+        self.dump(port, State::LISTEN.bit(), |answer| found.extend(answer.listener()))?;
         Ok(found)
     }
 
@@ -129,7 +151,7 @@ impl SockDiag {
     /// The kernel refused the question, or gave no answer for two seconds.
     pub fn listener(&mut self, address: SocketAddr) -> io::Result<Option<Listener>> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        self.ask(family(address.ip()), REQUEST, 1 << LISTEN, address, 0)?;
+        self.ask(family(address.ip()), REQUEST, State::LISTEN.bit(), address, 0)?;
         let mut found = None;
         match self.answers(true, |answer| found = answer.listener()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -143,30 +165,18 @@ impl SockDiag {
     /// # Errors
     /// As [`SockDiag::listeners`].
     pub fn states(&mut self, port: u16) -> io::Result<BTreeMap<String, u64>> {
-        let mut counts = [0; STATES.len()];
-        self.dump(port, EVERY_STATE, |answer| counts[usize::from(answer.state()).min(STATES.len() - 1)] += 1)?;
-        let mut states = BTreeMap::new();
-        for (name, count) in STATES.into_iter().zip(counts).filter(|&(_, count)| count > 0) {
-            *states.entry(name.to_owned()).or_default() += count;
-        }
-        Ok(states)
+        let mut counts: BTreeMap<State, u64> = BTreeMap::new();
+        self.dump(port, EVERY_STATE, |answer| answer.state().into_iter().for_each(|state| *counts.entry(state).or_default() += 1))?;
+        Ok(counts.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
     }
 
-    /// Sockets whose local port is `port`, but the listeners. The connected ones with inode 0 wait in an accept queue.
+    /// The TCP sockets of the namespace in these states (bits, see [`State::bit`]), IPv4 and IPv6. The listeners alone are found without
+    /// a walk through every connection of the host.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
-    pub fn connections(&mut self, port: u16) -> io::Result<Vec<Connection>> {
-        let mut found = Vec::new();
-        self.dump(port, EVERY_STATE & !(1 << LISTEN), |answer| {
-            found.push(Connection {
-                local: answer.local(),
-                peer: answer.peer(),
-                state: STATES[usize::from(answer.state()).min(STATES.len() - 1)],
-                inode: answer.inode(),
-            });
-        })?;
-        Ok(found)
+    pub fn sockets(&mut self, states: u32, mut each: impl FnMut(Socket)) -> io::Result<()> {
+        self.dump(0, states, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
     /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a loopback listener.
@@ -176,7 +186,7 @@ impl SockDiag {
     pub fn connected_to(&mut self, target: SocketAddr) -> io::Result<Vec<SocketAddr>> {
         let any = SocketAddr::new(unspecified(target.ip()), 0);
         let mut found = Vec::new();
-        self.ask(family(target.ip()), REQUEST | DUMP, EVERY_STATE & !(1 << LISTEN | 1 << TIME_WAIT), any, target.port())?;
+        self.ask(family(target.ip()), REQUEST | DUMP, EVERY_STATE & !(State::LISTEN.bit() | State::TIME_WAIT.bit()), any, target.port())?;
         self.answers(false, |answer| {
             if answer.peer() == target {
                 found.push(answer.local());
@@ -276,8 +286,8 @@ fn question(sequence: u32, family: u8, flags: u16, states: u32, local: SocketAdd
 struct Answer<'a>(&'a [u8]);
 
 impl Answer<'_> {
-    fn state(self) -> u8 {
-        self.0[1]
+    fn state(self) -> Option<State> {
+        State::from_number(self.0[1])
     }
 
     fn inode(self) -> u64 {
@@ -301,8 +311,13 @@ impl Answer<'_> {
         SocketAddr::new(ip, u16::from_be_bytes([self.0[port], self.0[port + 1]]))
     }
 
+    fn socket(self) -> Option<Socket> {
+        let receive_queue = u32_at(self.0, 56).into();
+        Some(Socket { local: self.local(), peer: self.peer(), state: self.state()?, receive_queue, inode: self.inode() })
+    }
+
     fn listener(self) -> Option<Listener> {
-        (self.state() == LISTEN).then(|| Listener {
+        (self.state() == Some(State::LISTEN)).then(|| Listener {
             address: self.local(),
             inode: self.inode(),
             uid: u32_at(self.0, 64),
@@ -439,17 +454,36 @@ mod tests {
         drop(late);
     }
 
+    fn connections(port: u16) -> Vec<Socket> {
+        let mut found = Vec::new();
+        SockDiag::open().unwrap().sockets(EVERY_STATE, |socket| found.push(socket)).unwrap();
+        found.retain(|socket| socket.local.port() == port && socket.state != State::LISTEN);
+        found
+    }
+
     #[test]
     fn a_connection_has_no_inode_until_it_is_accepted() {
-        let mut diag = SockDiag::open().unwrap();
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = server.local_addr().unwrap();
         let client = TcpStream::connect(to).unwrap();
-        let waiting = diag.connections(to.port()).unwrap();
-        assert_eq!((waiting.len(), waiting[0].state, waiting[0].inode), (1, "ESTABLISHED", 0));
+        let waiting = connections(to.port());
+        assert_eq!((waiting.len(), waiting[0].state, waiting[0].inode), (1, State::ESTABLISHED, 0));
         assert_eq!((waiting[0].local, waiting[0].peer), (to, client.local_addr().unwrap()));
         let (accepted, _) = server.accept().unwrap();
-        assert_eq!(diag.connections(to.port()).unwrap()[0].inode, inode(&accepted));
+        assert_eq!(connections(to.port())[0].inode, inode(&accepted));
+    }
+
+    #[test]
+    fn receive_queues_are_connections_of_a_listener_and_bytes_of_a_connection() {
+        let server = listening("127.0.0.1:0", 7);
+        let to = address(&server);
+        let client = TcpStream::connect(to).unwrap();
+        let (accepted, _) = server.accept().unwrap();
+        accepted.send(b"abc").unwrap();
+        let _waiting = TcpStream::connect(to).unwrap();
+        let mut queues = BTreeMap::new();
+        SockDiag::open().unwrap().sockets(EVERY_STATE, |socket| _ = queues.insert(socket.inode, socket.receive_queue)).unwrap();
+        assert_eq!((queues[&inode(&server)], queues[&inode(&client)]), (1, 3));
     }
 
     #[test]
@@ -457,7 +491,7 @@ mod tests {
         let mut diag = SockDiag::open().unwrap();
         let server = listening("127.0.0.1:0", 600);
         let clients: Vec<_> = (0..500).map(|_| TcpStream::connect(address(&server)).unwrap()).collect();
-        assert_eq!(diag.connections(address(&server).port()).unwrap().len(), clients.len());
+        assert_eq!(connections(address(&server).port()).len(), clients.len());
         assert_eq!(diag.states(address(&server).port()).unwrap()["ESTABLISHED"], clients.len() as u64);
     }
 }

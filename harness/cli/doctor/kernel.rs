@@ -1,8 +1,8 @@
 //! Limits, ports and queues: what the kernel's own numbers allow. Reads only.
 
 use super::{Check, State, sysctl, sysctl_text};
-use crate::limits::inventory::{diag, sockets::State as Tcp};
 use crate::limits::{budget, raise};
+use crate::sys::sock_diag::SockDiag;
 use std::io;
 use std::net::TcpListener;
 
@@ -148,7 +148,5 @@ fn sock_diag() -> Check {
 fn listener_by_netlink() -> io::Result<bool> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let mut found = false;
-    diag::tcp(diag::LISTENING, |entry| found |= entry.state == Tcp::LISTEN && entry.local == address)?;
-    Ok(found)
+    Ok(SockDiag::open()?.listeners()?.iter().any(|listener| listener.address == address))
 }

@@ -3,7 +3,7 @@
 
 use super::{Check, State, sysctl};
 use crate::cli::Exit;
-use crate::sys::unshare;
+use crate::sys::namespace::{self, OwnIds};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::UnshareFlags;
@@ -36,8 +36,6 @@ pub(super) enum Probe {
     NetworkNamespace,
     /// Sysctls of such a namespace, writable.
     NetworkSysctls,
-    /// tracefs, mounted in a private mount namespace, and a tracepoint's id read in it.
-    Tracefs,
 }
 
 /// What a child process answers: how far it came.
@@ -92,9 +90,9 @@ impl Probe {
         let user = !crate::limits::raise::capable(CAP_SYS_ADMIN);
         let step = |name: &'static str| move |e| (name, e);
         match self {
-            Probe::UserNamespace => unshare::namespaces(true, UnshareFlags::empty()).map_err(step("unshare(CLONE_NEWUSER)")),
+            Probe::UserNamespace => unshare(true, UnshareFlags::empty()).map_err(step("unshare(CLONE_NEWUSER)")),
             Probe::PidNamespace => {
-                unshare::namespaces(user, UnshareFlags::NEWPID).map_err(step("unshare(CLONE_NEWPID)"))?;
+                unshare(user, UnshareFlags::NEWPID).map_err(step("unshare(CLONE_NEWPID)"))?;
                 relay(Probe::PidOne)
             }
             Probe::PidOne => match std::process::id() {
@@ -102,27 +100,27 @@ impl Probe {
                 _ => Err(("the first child is not process 1", io::Error::other(""))),
             },
             Probe::ProcMount => {
-                unshare::namespaces(user, UnshareFlags::NEWPID | UnshareFlags::NEWNS).map_err(step("unshare(CLONE_NEWPID|CLONE_NEWNS)"))?;
-                unshare::private_mounts().map_err(step("mount(MS_PRIVATE)"))?;
+                unshare(user, UnshareFlags::NEWPID | UnshareFlags::NEWNS).map_err(step("unshare(CLONE_NEWPID|CLONE_NEWNS)"))?;
+                namespace::private_mounts().map_err(step("mount(MS_PRIVATE)"))?;
                 relay(Probe::ProcOne)
             }
             Probe::ProcOne => {
-                unshare::mount_kernel_fs(c"proc", c"/proc").map_err(step("mount(proc)"))?;
+                namespace::mount_proc().map_err(step("mount(proc)"))?;
                 match std::fs::read_link("/proc/self") {
                     Ok(own) if own.as_os_str() == "1" => Ok(()),
                     _ => Err(("/proc/self is not process 1", io::Error::other(""))),
                 }
             }
             Probe::NetworkNamespace => {
-                unshare::namespaces(user, UnshareFlags::NEWNET).map_err(step("unshare(CLONE_NEWNET)"))?;
-                unshare::loopback_up().map_err(step("bringing up lo"))?;
+                unshare(user, UnshareFlags::NEWNET).map_err(step("unshare(CLONE_NEWNET)"))?;
+                namespace::loopback_up().map_err(step("bringing up lo"))?;
                 let listener = TcpListener::bind("127.0.0.1:0").map_err(step("bind"))?;
                 let address = listener.local_addr().map_err(step("getsockname"))?;
                 TcpStream::connect_timeout(&address, DEADLINE / 2).map_err(step("connect over lo"))?;
                 Ok(())
             }
             Probe::NetworkSysctls => {
-                unshare::namespaces(user, UnshareFlags::NEWNET).map_err(step("unshare(CLONE_NEWNET)"))?;
+                unshare(user, UnshareFlags::NEWNET).map_err(step("unshare(CLONE_NEWNET)"))?;
                 // Opened for writing and not written: the check is made at open.
                 for name in ["ipv4/tcp_max_syn_backlog", "core/somaxconn", "ipv4/ip_local_port_range"] {
                     let file = format!("/proc/sys/net/{name}");
@@ -130,15 +128,18 @@ impl Probe {
                 }
                 Ok(())
             }
-            Probe::Tracefs => {
-                unshare::namespaces(false, UnshareFlags::NEWNS).map_err(step("unshare(CLONE_NEWNS)"))?;
-                unshare::private_mounts().map_err(step("mount(MS_PRIVATE)"))?;
-                unshare::mount_kernel_fs(c"tracefs", c"/sys/kernel/tracing").map_err(step("mount(tracefs)"))?;
-                std::fs::read("/sys/kernel/tracing/events/syscalls/sys_exit_accept4/id").map_err(step("reading a tracepoint's id"))?;
-                Ok(())
-            }
         }
     }
+}
+
+/// Moves this process into new namespaces; where `user` is true in a user namespace in which it is root, which needs no privilege.
+fn unshare(user: bool, flags: UnshareFlags) -> io::Result<()> {
+    if !user {
+        return namespace::unshare(flags);
+    }
+    let ids = OwnIds::read();
+    namespace::unshare(flags | UnshareFlags::NEWUSER)?;
+    ids.map_to_root()
 }
 
 /// Runs a further probe in a child of this one and passes on how it failed.

@@ -1,6 +1,7 @@
 //! Descriptors that stand for the same thing, counted: by kind, by peer, by path. Pure.
 
-use crate::limits::inventory::{Open, sockets::State};
+use crate::limits::inventory::Open;
+use crate::sys::sock_diag::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

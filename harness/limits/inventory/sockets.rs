@@ -1,48 +1,10 @@
 //! Sockets by inode, from the tables of the process's network namespace: netlink for TCP where that namespace is the caller's
 //! too, `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}` for everything else. Reads only.
 
-use super::diag::{self, Entry};
+use crate::sys::sock_diag::{EVERY_STATE, SockDiag, Socket, State};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-/// State of a TCP socket, by the kernel's names and numbers (`include/net/tcp_states.h`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(non_camel_case_types, clippy::upper_case_acronyms, missing_docs, reason = "the kernel's names")]
-pub enum State {
-    ESTABLISHED,
-    SYN_SENT,
-    SYN_RECV,
-    FIN_WAIT1,
-    FIN_WAIT2,
-    TIME_WAIT,
-    CLOSE,
-    CLOSE_WAIT,
-    LAST_ACK,
-    LISTEN,
-    CLOSING,
-    NEW_SYN_RECV,
-}
-
-impl State {
-    /// By the kernel's number, from 1.
-    pub fn from_number(number: u8) -> Option<State> {
-        use State::*;
-        let order =
-            [ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, NEW_SYN_RECV];
-        order.get(usize::from(number).checked_sub(1)?).copied()
-    }
-
-    fn parse(hex: &str) -> Option<State> {
-        State::from_number(u8::from_str_radix(hex, 16).ok()?)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
 
 /// A TCP socket. IPv4 addresses mapped into IPv6 are shown as IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +51,11 @@ impl Sockets {
         let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         let mut listening = HashSet::new();
         // Netlink answers for the caller's own network namespace only.
-        let netlink = same_network(pid) && diag::tcp(diag::LISTENING, |entry| sockets.add(entry, inodes, &mut listening)).is_ok();
+        let mut diag = same_network(pid).then(SockDiag::open).and_then(Result::ok);
+        let mut ask = |states, sockets: &mut Sockets, listening: &mut _| {
+            diag.as_mut().is_some_and(|diag| diag.sockets(states, |socket| sockets.add(socket, inodes, listening)).is_ok())
+        };
+        let netlink = ask(State::LISTEN.bit(), &mut sockets, &mut listening);
         if sockets.named() < inodes.len() {
             sockets.unix(&table("unix"), inodes);
         }
@@ -97,11 +63,14 @@ impl Sockets {
             sockets.udp(&table("udp"), inodes);
             sockets.udp(&table("udp6"), inodes);
         }
-        let states = if time_wait { diag::NOT_LISTENING } else { diag::NOT_LISTENING & !diag::TIME_WAIT };
+        let others = EVERY_STATE & !State::LISTEN.bit();
+        // Thousands in TIME_WAIT stay for a minute after a load, and no descriptor refers to any.
+        let states = if time_wait { others } else { others & !State::TIME_WAIT.bit() };
         let enough = netlink && !time_wait && sockets.named() == inodes.len();
-        if !enough && !(netlink && diag::tcp(states, |entry| sockets.add(entry, inodes, &mut listening)).is_ok()) {
+        let complete = enough || netlink && ask(states, &mut sockets, &mut listening);
+        if !complete {
             for name in ["tcp", "tcp6"] {
-                table(name).lines().skip(1).filter_map(tcp_line).for_each(|entry| sockets.add(entry, inodes, &mut listening));
+                table(name).lines().skip(1).filter_map(tcp_line).for_each(|socket| sockets.add(socket, inodes, &mut listening));
             }
         }
         for tcp in sockets.tcp.values_mut() {
@@ -125,15 +94,16 @@ impl Sockets {
     }
 
     /// Takes in one socket of the namespace: keeps those asked for, counts those in TIME_WAIT, notes the ports that are listened on.
-    fn add(&mut self, entry: Entry, inodes: &HashSet<u64>, listening: &mut HashSet<u16>) {
-        let Entry { local, peer, state, receive_queue, inode } = entry;
+    fn add(&mut self, socket: Socket, inodes: &HashSet<u64>, listening: &mut HashSet<u16>) {
+        let Socket { local, peer, state, receive_queue, inode } = socket;
         match state {
             State::LISTEN => _ = listening.insert(local.port()),
             State::TIME_WAIT => *self.time_wait.entry(local.port()).or_default() += 1,
             _ => (),
         }
         if inodes.contains(&inode) {
-            self.tcp.insert(inode, Tcp { local, peer, state, accepted: false, receive_queue });
+            let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+            self.tcp.insert(inode, Tcp { local: plain(local), peer: plain(peer), state, accepted: false, receive_queue });
         }
     }
 
@@ -180,11 +150,12 @@ fn same_network(pid: i32) -> bool {
 }
 
 /// One line of `/proc/net/tcp` or `tcp6`: number, addresses, state, queues, timer, retransmits, user, timeout, inode.
-fn tcp_line(line: &str) -> Option<Entry> {
+fn tcp_line(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace().skip(1);
-    let (local, peer, state, queues) = (address(words.next()?)?, address(words.next()?)?, State::parse(words.next()?)?, words.next()?);
+    let (local, peer, state, queues) =
+        (address(words.next()?)?, address(words.next()?)?, State::from_number(u8::from_str_radix(words.next()?, 16).ok()?)?, words.next()?);
     let receive_queue = u64::from_str_radix(queues.split_once(':')?.1, 16).ok()?;
-    Some(Entry { local, peer, state, receive_queue, inode: words.nth(4)?.parse().ok()? })
+    Some(Socket { local, peer, state, receive_queue, inode: words.nth(4)?.parse().ok()? })
 }
 
 /// An address as /proc/net prints it: the address's 32-bit words in hexadecimal as this machine holds them, a colon, the port.
@@ -232,7 +203,7 @@ mod tests {
         let mut sockets = Sockets::default();
         let mut listening = HashSet::new();
         let inodes = HashSet::from([11, 12, 13]);
-        table.lines().skip(1).filter_map(tcp_line).for_each(|entry| sockets.add(entry, &inodes, &mut listening));
+        table.lines().skip(1).filter_map(tcp_line).for_each(|socket| sockets.add(socket, &inodes, &mut listening));
         assert_eq!(listening, HashSet::from([80]));
         for tcp in sockets.tcp.values_mut() {
             tcp.accepted = listening.contains(&tcp.local.port());

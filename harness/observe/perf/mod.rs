@@ -46,7 +46,7 @@ fn refused(doing: &str, e: &io::Error) -> Unavailable {
         Some(libc::EMFILE) => format!("raise lastfd's own limit to {} descriptors more with `ulimit -n`", descriptors_needed()),
         Some(libc::EACCES | libc::EPERM) => {
             "run as root, or give CAP_PERFMON, or set sysctl kernel.perf_event_paranoid=2 or lower and make tracefs readable \
-             (`mount -o remount,mode=755 /sys/kernel/tracing`)"
+             for a group of yours (`mount -o remount,gid=GROUP,mode=750 /sys/kernel/tracing`)"
                 .into()
         }
         Some(libc::ENOENT | libc::ENODEV | libc::ENOSYS) => "use a kernel built with CONFIG_PERF_EVENTS and CONFIG_FTRACE_SYSCALLS".into(),
