@@ -98,13 +98,16 @@ pub(super) struct Followed {
 
 /// When each process created or closed a descriptor, and when it exited.
 struct Changes {
-    calls: HashMap<Pid, Vec<Nanos>>,
+    /// And whether it was a close, which is seen as it begins.
+    calls: HashMap<Pid, Vec<(Nanos, bool)>>,
     exits: HashMap<Pid, Nanos>,
 }
 
 impl Changes {
     /// A count and the calls around it may be this much apart: the sampler can be preempted between reading and noting.
     const APART: Nanos = 2_000_000;
+    /// A close is seen before it is done, and a traced process may be stopped between the two for as long as its tracer does not run.
+    const CLOSING: Nanos = 100_000_000;
     /// Closing tens of thousands of descriptors at exit takes this long on a busy machine.
     const DYING: Nanos = 100_000_000;
 
@@ -112,7 +115,8 @@ impl Changes {
         let mut changes = Changes { calls: HashMap::new(), exits: HashMap::new() };
         for event in &timeline.events {
             match event.is {
-                What::Call { pid, ret: 0.., .. } | What::Close { pid, .. } => changes.calls.entry(pid).or_default().push(event.at),
+                What::Call { pid, ret: 0.., .. } => changes.calls.entry(pid).or_default().push((event.at, false)),
+                What::Close { pid, .. } => changes.calls.entry(pid).or_default().push((event.at, true)),
                 What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } => {
                     changes.exits.entry(pid).or_insert(event.at);
                 }
@@ -130,8 +134,9 @@ impl Changes {
     /// Whether the process changed nothing around this moment.
     fn still(&self, pid: Pid, at: Nanos) -> bool {
         let Some(times) = self.calls.get(&pid) else { return true };
-        let from = times.partition_point(|&t| t < at.saturating_sub(Self::APART));
-        times.get(from).is_none_or(|&next| next > at.saturating_add(Self::APART))
+        let from = times.partition_point(|&(t, _)| t < at.saturating_sub(Self::APART));
+        let closing = from.checked_sub(1).is_some_and(|last| times[last].1 && times[last].0.saturating_add(Self::CLOSING) > at);
+        !closing && times.get(from).is_none_or(|&(next, _)| next > at.saturating_add(Self::APART))
     }
 }
 
@@ -293,5 +298,23 @@ fn pid_of(what: &What) -> Option<Pid> {
         | What::Exited { pid, .. }
         | What::Process { pid, change: Change::Exit | Change::Exec, .. } => Some(*pid),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Log};
+
+    #[test]
+    fn a_close_that_was_begun_may_not_be_done_yet() {
+        const MS: Nanos = 1_000_000;
+        let calls = [(10 * MS, What::Call { pid: 7, name: Call::Accept4, ret: 5 }), (20 * MS, What::Close { pid: 7, fd: 5 })];
+        let log = Log { events: calls.into_iter().map(|(at, is)| Event { at, is }).collect(), ..Log::default() };
+        let changes = Changes::of(&Timeline::new(&log));
+        assert!(changes.still(7, 14 * MS), "nothing happens between the accept and the close");
+        assert!(!changes.still(7, 19 * MS) && !changes.still(7, 21 * MS), "too near");
+        assert!(!changes.still(7, 40 * MS), "the traced process may be stopped where its close begins");
+        assert!(changes.still(7, 200 * MS));
     }
 }
