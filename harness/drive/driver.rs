@@ -21,6 +21,7 @@ use crate::event::{Client as State, Outcome, Pacing, What};
 use crate::scenario::Dialogue;
 use crate::sys::clock;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -37,8 +38,9 @@ const MS: u64 = 1_000_000;
 const UNASKED: usize = 2_000;
 /// No credit for this long: the subject is not just taking breath.
 const PARKED_AFTER: u64 = 5 * MS;
-/// After the credit is gone the queue is asked again at once for this long, then every millisecond.
-const ASK_AT_ONCE: u64 = MS / 5;
+/// Without credit the queue is asked again after this, and once parked every millisecond. Long enough for the subject to take all that
+/// waits: it may be on the same CPU, so asking without a pause would keep it from that.
+const ASK_EVERY: u64 = MS / 10;
 
 /// Makes this process a driver: its soft `RLIMIT_NOFILE` becomes its hard limit, and the kernel kills it when the thread that
 /// started it ends.
@@ -66,6 +68,13 @@ pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
         lines.read()?;
     };
     Driver::new(setup, stdout)?.obey(&mut lines)
+}
+
+fn unless_interrupted(waited: Result<usize, rustix::io::Errno>) -> Result<(), rustix::io::Errno> {
+    match waited {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Where a client of the ramp is.
@@ -172,12 +181,7 @@ impl<W: Write> Driver<W> {
             self.ramp();
             self.report.flush().map_err(at("reporting"))?;
             events.clear();
-            let timeout =
-                self.timeout().map(|ns| rustix::event::Timespec { tv_sec: (ns / (1000 * MS)) as i64, tv_nsec: (ns % (1000 * MS)) as _ });
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(at("waiting")(e)),
-            }
+            self.wait(&mut events).map_err(at("waiting"))?;
             for token in std::mem::take(&mut self.unread) {
                 self.hear(token, EventFlags::IN | EventFlags::RDHUP);
             }
@@ -189,6 +193,18 @@ impl<W: Write> Driver<W> {
             }
             self.overdue();
         }
+    }
+
+    /// Waits until something is due or can be read.
+    fn wait(&self, events: &mut Vec<epoll::Event>) -> Result<(), rustix::io::Errno> {
+        let time = |ns| Timespec { tv_sec: (ns / (1000 * MS)) as i64, tv_nsec: (ns % (1000 * MS)) as _ };
+        let mut timeout = self.timeout();
+        if let Some(ns @ 1..MS) = timeout {
+            // epoll_wait counts in milliseconds, and would round this up.
+            unless_interrupted(poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&time(ns))))?;
+            timeout = Some(0);
+        }
+        unless_interrupted(epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.map(time).as_ref()))
     }
 
     fn connect(&mut self, upto: u32) {
@@ -279,8 +295,9 @@ impl<W: Write> Driver<W> {
             return Some(0);
         }
         let ramp = (self.places.len() < self.ordered).then_some(match self.starved {
-            Some(since) if now - since >= ASK_AT_ONCE => now + MS,
-            _ => now,
+            Some(since) if now - since >= PARKED_AFTER => now + MS,
+            Some(_) => now + ASK_EVERY,
+            None => now,
         });
         let due = [ramp, self.deadlines.front().map(|(at, _)| *at), self.question.as_ref().map(|q| q.deadline)];
         let first = due.into_iter().flatten().chain(self.probes.iter().map(|p| p.deadline)).min()?;
