@@ -387,3 +387,10 @@ fn a_server_that_answers_nobody_is_inconclusive() {
     let (called, _) = bundled(&["--nofile", "64", "--workload", "websocket", "--hold", "1s"], &["http"]);
     refused(&called, 5, &["no client was answered"]);
 }
+
+#[test]
+fn a_subject_that_exits_when_clients_leave_has_not_recovered() {
+    let run = find_subject("exits_when_a_client_leaves", &["--nofile", "256", "--workload", "tcp", "--clients", "20"]).run();
+    assert_eq!(run["recovery"]["recovered"], false, "{run:#}");
+    assert!(run["recovery"]["exited_s"].is_number(), "{run:#}");
+}

@@ -96,3 +96,19 @@ fn a_process_each() {
         }
     }
 }
+
+/// Exits when the first of its clients leaves.
+#[test]
+fn exits_when_a_client_leaves() {
+    if is_subject("exits_when_a_client_leaves") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept() {
+            held.push(stream.try_clone());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                std::process::exit(1);
+            });
+        }
+    }
+}

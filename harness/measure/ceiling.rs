@@ -39,7 +39,8 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
             for field in ["reached", "kind", "accepted", "accepted_max"] {
                 m.missing::<()>(&format!("ceiling.{field}"), reason.clone());
             }
-            if m.inconclusive.is_empty() || !reason.starts_with("the run ended") {
+            // A run that ended before its first client has said why already.
+            if m.inconclusive.is_empty() || run.timeline.start(Phase::Ramp).is_some() {
                 m.inconclusive.push(reason);
             }
         }

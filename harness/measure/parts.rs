@@ -332,6 +332,8 @@ pub struct Recovery {
     pub descriptors_after: Option<u64>,
     /// More than at rest; negative when fewer.
     pub leaked: Option<i64>,
+    /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had exited before.
+    pub exited_s: Option<f64>,
     /// What the new client after all had left saw.
     pub probe_after: Option<Probe>,
 }

@@ -3,7 +3,7 @@
 use super::saturation::probes;
 use super::timeline::seconds;
 use super::{Measured, Run};
-use crate::event::{Nanos, Outcome, Phase, What};
+use crate::event::{Change, Nanos, Outcome, Phase, What};
 
 /// Fills in the recovery.
 pub(super) fn recovery(run: &Run<'_>, m: &mut Measured) {
@@ -62,7 +62,7 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
 
 fn all_left(run: &Run<'_>, m: &mut Measured) {
     let Some(phase) = run.timeline.start(Phase::ReleaseAll) else {
-        for field in ["recovered", "new_client_served_s", "probe_after"] {
+        for field in ["recovered", "new_client_served_s", "probe_after", "exited_s"] {
             m.missing::<()>(&format!("recovery.{field}"), "the clients were never all released");
         }
         return;
@@ -82,9 +82,20 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
         None if asked.is_empty() => m.missing("recovery.new_client_served_s", "no new client was sent after all had left"),
         None => m.missing("recovery.new_client_served_s", "no new client was served after all had left"),
     };
-    m.recovery.recovered = match asked.is_empty() {
-        true => m.missing("recovery.recovered", "no new client was sent after all had left"),
-        false => Some(good.is_some()),
+    // A server that is no more has not recovered, whoever else answers at its port.
+    let released = run.timeline.released_from();
+    let exited = run.timeline.between(run.timeline.from(Phase::Saturate), run.timeline.from(Phase::Stop)).iter().find_map(|e| match e.is {
+        What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } if Some(pid) == run.tree.main => Some(e.at),
+        _ => None,
+    });
+    m.recovery.exited_s = match exited {
+        Some(at) => Some(seconds(at.saturating_sub(released))),
+        None => m.missing("recovery.exited_s", "it did not exit"),
+    };
+    m.recovery.recovered = match (asked.is_empty(), exited) {
+        (_, Some(_)) => Some(false),
+        (true, None) => m.missing("recovery.recovered", "no new client was sent after all had left"),
+        (false, None) => Some(good.is_some()),
     };
     if asked.is_empty() {
         m.missing::<()>("recovery.probe_after", "no new client was sent after all had left");

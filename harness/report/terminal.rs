@@ -316,12 +316,19 @@ fn recovery(page: &mut Page, r: &Report) {
         let first = v.first_served_s.map_or("none".into(), |s| format!("the first after {s:.3} s"));
         text.push(format!("{released} clients left: {} of {waiters} waiting were served, {first}.", v.waiters_served.unwrap_or(0)));
     }
+    if let Some(exited) = v.exited_s {
+        text.push(match exited {
+            0.0 => "The process had exited before any client left.".into(),
+            after => format!("The process exited {after:.3} s after the first client left."),
+        });
+    }
     match (v.recovered, v.new_client_served_s) {
+        _ if v.exited_s.is_some() => {}
         (Some(true), Some(s)) => text.push(format!("All left: a new client was served {s:.3} s later.")),
         (Some(false), _) => text.push("All left, and a new client was still not served.".into()),
         _ => {}
     }
-    match v.leaked {
+    match v.leaked.filter(|_| v.exited_s.is_none()) {
         Some(0) => text.push("Nothing leaked.".into()),
         Some(n) if n > 0 && v.recovered == Some(false) => text.push(format!("{n} descriptors more than at rest were open still.")),
         Some(n) if n > 0 => text.push(format!("{n} descriptors more than at rest stay open: a leak.")),
