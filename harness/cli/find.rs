@@ -1,6 +1,6 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
-use super::output::{Files, Progress, conclude, interrupt_flag};
+use super::output::{Files, Progress, conclude, interrupt_flag, writable};
 use super::run::{Machine, execute};
 use super::{Exit, Failure, Outcome};
 use crate::event::Limits;
@@ -82,6 +82,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// A report path that cannot be written, or a fault.
 pub fn run(args: &Args) -> Outcome {
     args.files.preflight()?;
+    args.events.as_deref().map_or(Ok(()), writable)?;
     let mut launcher = args.launcher.clone();
     match (&mut launcher, args.minfds) {
         (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => supervisor.minfds = minfds,

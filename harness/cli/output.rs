@@ -40,7 +40,7 @@ impl Files {
             return Err(Failure::new(Exit::Usage, "only one report can be written to standard output: give the others a file"));
         }
         for path in paths().filter(|p| *p != Path::new("-")) {
-            open(path).map_err(|e| unwritable(path, &e))?;
+            writable(path)?;
         }
         Ok(())
     }
@@ -82,8 +82,25 @@ fn open(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().create(true).append(true).open(path)
 }
 
+/// Finds a file that cannot be written to, before anything is started.
+///
+/// # Errors
+/// Which, and why.
+pub fn writable(path: &Path) -> Result<(), Failure> {
+    open(path).and_then(|file| has_room(&file)).map_err(|e| unwritable(path, &e))
+}
+
+/// Fails when the file system of the file is full: a report could be begun there, and not written.
+///
+/// # Errors
+/// `ENOSPC`.
+pub fn has_room(file: &std::fs::File) -> std::io::Result<()> {
+    let full = rustix::fs::fstatvfs(file).is_ok_and(|fs| fs.f_blocks > 0 && fs.f_bavail == 0);
+    if full { Err(rustix::io::Errno::NOSPC.into()) } else { Ok(()) }
+}
+
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Usage, format!("cannot write the report to {}: {error}", path.display()))
+    Failure::new(Exit::Usage, format!("cannot write to {}: {error}", path.display()))
 }
 
 fn put(path: &Path, text: &str, append: bool) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `lastfd run`: runs scenario files, every variant of each, one after the other.
 
-use super::output::{Files, Progress, conclude, interrupt_flag, interrupted, say};
+use super::output::{Files, Progress, conclude, has_room, interrupt_flag, interrupted, say};
 use super::{Exit, Failure, Outcome};
 use crate::event::Log;
 use crate::launch::Isolation;
@@ -136,7 +136,7 @@ fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
 fn writable_folder(directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)
         .and_then(|()| tempfile::tempfile_in(directory))
-        .map(drop)
+        .and_then(|file| has_room(&file))
         .map_err(|e| Failure::new(Exit::Usage, format!("cannot write event logs to {}: {e}", directory.display())))
 }
 
