@@ -88,7 +88,9 @@ fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
     let predicted = run["prediction"]["ceiling"].as_u64().unwrap();
     assert_eq!(most, predicted + 3, "{run:#}");
     assert!((predicted..=most).contains(&accepted), "{run:#}");
-    assert_eq!(own_counts(&log), [accepted], "{run:#}");
+    // A thread whose accept has returned may not have counted it yet when another one's fails.
+    let own = own_counts(&log)[0];
+    assert!((accepted - 3..=accepted).contains(&own), "{own} {run:#}");
 }
 
 #[test]
