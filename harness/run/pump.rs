@@ -9,7 +9,7 @@ use crate::observe::{Syscalls, output::Drain};
 use crate::scenario::Dialogue;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -181,7 +181,13 @@ impl<'a> Pump<'a> {
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
         if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;
-            if let Ok(states) = self.diag.states(address.port()) {
+            // Before the first client the port has listeners only; to count the others is to walk through every connection of the host.
+            let states = if self.loads.is_empty() {
+                self.diag.listeners_on(address.port()).map(|all| BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]))
+            } else {
+                self.diag.states(address.port())
+            };
+            if let Ok(states) = states {
                 self.journal.record(What::Tcp { states, listen_overflows: listen_overflows().unwrap_or(0) });
             }
         }
