@@ -1,4 +1,4 @@
-//! What a driver says: events as JSON lines, buffered for one turn of its loop.
+//! What a driver says: events as JSON lines, buffered for a moment, because each flush wakes the run on a machine that is busy.
 
 use crate::event::{Client, Event, Pacing, What};
 use crate::sys::clock;
@@ -6,18 +6,22 @@ use std::io::{self, Write};
 
 /// Buffered bytes beyond which a turn does not wait for its end.
 const FLUSH_BYTES: usize = 256 * 1024;
+/// What was said is handed on within this, nanoseconds: every event has its own time, so the wait distorts nothing.
+const FLUSH_EVERY: u64 = 2_000_000;
 
 /// Writes events of one workload.
 pub struct Reporter<W> {
     workload: String,
     buffer: Vec<u8>,
+    /// When the oldest event in the buffer must be handed on; monotonic nanoseconds.
+    due: u64,
     to: W,
 }
 
 impl<W: Write> Reporter<W> {
     /// For the events of this workload.
     pub fn new(workload: String, to: W) -> Reporter<W> {
-        Reporter { workload, buffer: Vec::new(), to }
+        Reporter { workload, buffer: Vec::new(), due: u64::MAX, to }
     }
 
     /// The workload's name.
@@ -27,7 +31,11 @@ impl<W: Write> Reporter<W> {
 
     /// Something happened now.
     pub fn say(&mut self, is: What) {
-        serde_json::to_writer(&mut self.buffer, &Event { at: clock::now(), is }).expect("an event is always JSON");
+        let at = clock::now();
+        if self.buffer.is_empty() {
+            self.due = at + FLUSH_EVERY;
+        }
+        serde_json::to_writer(&mut self.buffer, &Event { at, is }).expect("an event is always JSON");
         self.buffer.push(b'\n');
     }
 
@@ -41,6 +49,19 @@ impl<W: Write> Reporter<W> {
         self.say(What::Pacing { workload: self.workload(), state, connected });
     }
 
+    /// When [`Reporter::flush_if_due`] has something to do; `u64::MAX`: nothing was said.
+    pub fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// Flushes what was said a moment ago.
+    ///
+    /// # Errors
+    /// The reader is gone.
+    pub fn flush_if_due(&mut self) -> io::Result<()> {
+        if clock::now() >= self.due { self.flush() } else { Ok(()) }
+    }
+
     /// Hands what was said to the reader; waits while the pipe is full.
     ///
     /// # Errors
@@ -50,6 +71,7 @@ impl<W: Write> Reporter<W> {
             self.to.write_all(&self.buffer)?;
             self.to.flush()?;
             self.buffer.clear();
+            self.due = u64::MAX;
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
 const STALL: Duration = Duration::from_millis(1500);
 /// The same for a burst: what an overflowing accept queue dropped comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
+/// The ramp is looked at this often when no driver reports: seldom enough to leave the CPU to the subject.
+const RAMP_TICK: Duration = Duration::from_millis(3);
 /// No ramp takes longer.
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
@@ -126,7 +128,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
     let wanted: u64 = clients.iter().map(|&c| u64::from(c)).sum();
     let mut moved_at = clock::now();
     let mut last = (0, 0, 0);
-    let ended = pump.until(RAMP_DEADLINE, Duration::from_millis(1), |pump| {
+    let ended = pump.until(RAMP_DEADLINE, RAMP_TICK, |pump| {
         let live = &pump.live;
         if live.first_failure.is_some() && live.drivers_idle() {
             return true;
