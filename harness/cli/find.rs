@@ -108,6 +108,7 @@ pub fn run(args: &Args) -> Outcome {
         port: args.port,
         path: args.path.clone(),
         burst: args.burst,
+        calls: None,
     };
     let plan = Plan {
         scenario: "find".into(),

@@ -14,7 +14,10 @@ pub use error::Error;
 pub use journal::Journal;
 pub use live::{Live, Step};
 
-use crate::drive::{Fleet, clients_per_driver, protocol::Setup};
+use crate::drive::{
+    Fleet, clients_per_driver,
+    protocol::{Kind, Setup},
+};
 use crate::event::{Environment, Event, Phase, Pid, SCHEMA, What};
 use crate::launch::{self, Isolation, Tree};
 use crate::limits::budget;
@@ -265,7 +268,8 @@ fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Resul
 }
 
 fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready::Ready) -> Setup {
-    Setup { workload: workload.into(), kind, target: ready.address, path: path.into(), burst, first_id: 0, connect_deadline_ms: 3000 }
+    let kind = Kind::Hold { dialogue: kind, burst };
+    Setup { workload: workload.into(), kind, target: ready.address, path: path.into(), first_id: 0, connect_deadline_ms: 3000 }
 }
 
 /// Ends the subject and takes in its last words.
@@ -297,7 +301,7 @@ fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bo
     let process = &plan.processes[name];
     let no_room = |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
     let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
-    places.deliver(process, scratch.path())?;
+    places.deliver(scratch.path())?;
     let fill = |word: String| places.fill(&word, name, scratch.path());
     let argv = argv(&process.program, &options.exe).into_iter().map(fill).collect();
     let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
@@ -314,6 +318,9 @@ fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bo
     Ok((tree, Process { port, ..process }, scratch))
 }
 
+/// Where the bundled caller meets the run, in the folder of its process.
+const DRIVER_SOCKET: &str = "driver.sock";
+
 /// The program's words; [`Places::fill`] says what their placeholders stand for.
 pub fn argv(program: &Program, exe: &Path) -> Vec<String> {
     match program {
@@ -324,6 +331,7 @@ pub fn argv(program: &Program, exe: &Path) -> Vec<String> {
             words.extend(["--port".into(), "{port}".into()]);
             words
         }
+        Program::Call(_) => vec![exe.display().to_string(), "drive".into(), "--at".into(), format!("{{scratch}}/{DRIVER_SOCKET}")],
     }
 }
 

@@ -1,7 +1,7 @@
 //! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
-use super::model::{ExpectLimits, FirstFailure, Serve, Supervisor};
+use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Serve, Supervisor};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -53,7 +53,7 @@ pub(super) struct File {
     pub variant: Vec<RawVariant>,
 }
 
-/// A process: either `command` or `serve`.
+/// A process: one of `command`, `serve` and `call`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Process")]
@@ -66,6 +66,9 @@ pub(super) struct RawProcess {
     /// A bundled server in place of a command, such as `serve.websocket = { accept = "spin" }`.
     #[schemars(with = "Option<Serve>")]
     pub serve: Option<Spanned<Serve>>,
+    /// The bundled caller in place of a command: it makes the calls of the workload of this name itself, so it can be the subject.
+    #[schemars(with = "Option<String>")]
+    pub call: Option<Spanned<String>>,
     /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
     pub launcher: Option<RawLauncher>,
     /// `RLIMIT_NOFILE` that the launcher itself is started with.
@@ -137,6 +140,53 @@ pub(super) enum RawWorkload {
     Websocket(Load),
     /// HTTP/2 settings exchanged, then held; answers pings.
     Grpc(Load),
+    /// HTTP calls that keep each response with its body unread: the next needs another connection.
+    HttpLeakBody(CallLoad),
+    /// gRPC calls over TLS, with a channel for each call or one for all.
+    GrpcPerCall(CallLoad),
+    /// HTTP calls on a connection each.
+    HttpPerCall(CallLoad),
+    /// A plain caller beside the other workloads: one HTTP call after the other, told apart by how they end.
+    Caller(CallLoad),
+}
+
+/// Who is called, and how.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CallLoad {
+    /// The process that is called. Left out: the subject.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Spanned<String>>,
+    /// How many calls in all. Left out: twice the soft limit and 64 more.
+    #[schemars(range(min = 1))]
+    pub calls: Option<u32>,
+    /// Calls at a time; 1 when left out.
+    #[schemars(range(min = 1))]
+    pub concurrency: Option<u32>,
+    /// Shortest time from the start of a call to that of the next, such as "50ms". Left out: none.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<String>>,
+    /// Speak TLS, at the process's `{tls-port}`. gRPC calls always do.
+    pub tls: bool,
+    /// Request path of HTTP; "/" when left out.
+    #[schemars(with = "Option<String>")]
+    pub path: Option<Spanned<String>>,
+    /// Bytes sent with each call, by POST. Left out: none, by GET.
+    pub upload_bytes: u32,
+    /// How often the certificate to trust is read from its file.
+    pub certificate: Certificate,
+    /// gRPC: a channel for each call, or one for all.
+    pub channel: Channel,
+    /// Whether a call's connection is closed.
+    pub after_call: AfterCall,
+    /// `http-leak-body`: what becomes of the response's body.
+    pub body: Body,
+    /// A connect, with its TLS handshake, that takes longer has timed out; "3s" when left out.
+    #[schemars(with = "Option<String>")]
+    pub connect_timeout: Option<Spanned<String>>,
+    /// An answer that takes longer has timed out; "3s" when left out.
+    #[schemars(with = "Option<String>")]
+    pub read_timeout: Option<Spanned<String>>,
 }
 
 /// Who is loaded, and how.
