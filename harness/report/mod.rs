@@ -1,6 +1,7 @@
 //! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
 //! reads a file or looks at a terminal.
 
+mod calls;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -8,7 +9,9 @@ pub mod terminal;
 
 use crate::event::{Environment, Log};
 use crate::judge::{Outcome, Reason, Verdict};
-use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
+use crate::measure::{
+    Baseline, CallsMade, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness,
+};
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +36,9 @@ pub struct Report {
     pub ceiling: Ceiling,
     pub saturation: Saturation,
     pub recovery: Recovery,
+    /// Of each workload of calls, in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallsMade>,
     pub witnesses: Vec<Witness>,
     pub agreement: Option<bool>,
     pub agreement_note: Option<String>,
@@ -68,6 +74,7 @@ impl Report {
             ceiling: m.ceiling,
             saturation: m.saturation,
             recovery: m.recovery,
+            calls: m.calls,
             witnesses: m.witnesses,
             agreement: m.agreement,
             agreement_note: m.agreement_note,

@@ -334,7 +334,7 @@ impl<W: Write> Callers<W> {
         };
         let Some(outcome) = stop.as_ref().map_or(Some(Outcome::Served), |stop| stop.outcome) else {
             let stop = stop.expect("only what came to nothing has no outcome");
-            let reason = format!("the caller's own side failed at `{}`: {}", step_name(stop.step), stop.words);
+            let reason = format!("the caller's own side failed at `{}`: {}", stop.step.name(), stop.words);
             return self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
         };
         let answered = matches!(outcome, Outcome::Served | Outcome::ErrorReply | Outcome::Closed);
@@ -383,18 +383,6 @@ impl<W: Write> Callers<W> {
             }
         }
         self.report.say(What::Released { clients: released });
-    }
-}
-
-/// As in the event log.
-fn step_name(step: CallStep) -> &'static str {
-    match step {
-        CallStep::Certificate => "certificate",
-        CallStep::Socket => "socket",
-        CallStep::Connect => "connect",
-        CallStep::Tls => "tls",
-        CallStep::Request => "request",
-        CallStep::Answer => "answer",
     }
 }
 
