@@ -159,8 +159,11 @@ fn errno_name(errno: i32) -> String {
     }
 }
 
-/// Fills in the calls.
+/// Fills in the calls, of a run that came to make any.
 pub(super) fn calls(run: &Run<'_>, m: &mut Measured) {
+    if run.timeline.start(Phase::Ramp).is_none() {
+        return;
+    }
     let cost = per_1000(run, m);
     for (i, made) in run.calls.0.iter().enumerate() {
         let one = one(run, m, i, made, &cost);
