@@ -41,6 +41,23 @@ fn every_limit(policy: &str, observer: &str) {
     }
 }
 
+#[test]
+fn what_observing_costs_is_measured_for_either_observer() {
+    let cost = |observer| {
+        let (called, log) = bundled(&["--nofile", "32", "--observer", observer, "--workload", "tcp"], &["tcp", "--accept", "backoff"]);
+        assert_eq!(called.code, Some(0), "{called:?}");
+        let measured = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event")["is"]["observer-cost"].clone());
+        let measured = measured.into_iter().find(Value::is_object).unwrap_or_else(|| panic!("{log}"));
+        assert_eq!(measured["name"], observer);
+        let said = called.run()["witnesses"][0]["cost"].as_str().expect("a text").to_owned();
+        assert!(said.ends_with("of them"), "{said}");
+        measured["failed_ns"].as_u64().expect("a number")
+    };
+    // A stop for a tracer is two changes of context: it cannot be as cheap as an entry in a ring.
+    let (perf, ptrace) = (cost("perf"), cost("ptrace"));
+    assert!(ptrace > perf, "{ptrace} ns by ptrace, {perf} ns by perf");
+}
+
 macro_rules! exact {
     ($($name:ident: $policy:literal, $observer:literal;)*) => {$(
         #[test]

@@ -35,6 +35,8 @@ enum Step {
         #[arg(last = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// Opens and closes descriptors as fast as it can, and says how fast.
+    Cost,
     /// A supervisor with supervisord's rules.
     Supervise {
         #[arg(long)]
@@ -66,6 +68,7 @@ pub fn main(args: Args) -> i32 {
         Step::Stage { isolation, soft, hard, directory, scratch, ignore_hangup, trap, argv } => {
             stage::stage(&stage::Options { isolation, limits: Limits { soft, hard }, directory, scratch, ignore_hangup, trap, argv })
         }
+        Step::Cost => i32::from(crate::run::cost::subject().is_err()),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
             supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })
         }

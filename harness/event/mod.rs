@@ -112,8 +112,10 @@ pub enum What {
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
     /// The subject's own count of accepts, printed by the bundled servers at exit.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
-    /// A witness of the syscalls: which, whether its counts are exact, and what observing costs.
-    Observer { name: String, exact: bool, cost: String },
+    /// A witness of the syscalls: which, and whether its counts are exact.
+    Observer { name: String, exact: bool },
+    /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
+    ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
     /// A field of the report that could not be measured, and why.
     Unmeasured { field: String, reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.

@@ -4,6 +4,7 @@
 use super::follow::Both;
 use super::{Measured, Run, Witness};
 use crate::event::{Nanos, What};
+use std::collections::BTreeMap;
 
 /// An observer that saw no accept while connections were plainly made is blind: its numbers are none.
 pub(super) fn blind(run: &Run<'_>, m: &Measured) -> Result<(), String> {
@@ -58,8 +59,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     let f = &run.followed;
     let accepted = m.ceiling.accepted;
     for event in &run.timeline.events {
-        if let What::Observer { name, exact, cost } = &event.is {
-            m.witnesses.push(Witness { observer: name.clone(), exact: *exact, cost: cost.clone(), ceiling: accepted });
+        if let What::Observer { name, exact } = &event.is {
+            m.witnesses.push(Witness { observer: name.clone(), exact: *exact, cost: cost(run, name), ceiling: accepted });
         }
     }
     let mut notes = Vec::new();
@@ -115,6 +116,33 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         let note = m.agreement_note.clone().unwrap_or_default();
         m.inconclusive.push(format!("the witnesses disagree: {note}"));
     }
+}
+
+/// What observing cost the subject, by what a call was measured to cost.
+fn cost(run: &Run<'_>, observer: &str) -> String {
+    let (mut measured, mut opened, mut failed) = (None, 0_u64, BTreeMap::new());
+    for event in &run.timeline.events {
+        match &event.is {
+            What::ObserverCost { name, opened_ns, failed_ns } if name == observer => measured = Some((*opened_ns, *failed_ns)),
+            What::Call { ret, .. } if *ret >= 0 => opened += 1,
+            What::Failures { name, total } => drop(failed.insert(*name, *total)),
+            _ => {}
+        }
+    }
+    let failed: u64 = failed.values().sum();
+    match measured {
+        None => "not measured".into(),
+        Some((each, failing)) => format!(
+            "{} a descriptor opened and closed, {} a failed call: at most {:.3} s for {opened} and {failed} of them",
+            time(each),
+            time(failing),
+            (each * opened + failing * failed) as f64 / 1e9
+        ),
+    }
+}
+
+fn time(ns: u64) -> String {
+    if ns < 2000 { format!("{ns} ns") } else { format!("{:.1} µs", ns as f64 / 1e3) }
 }
 
 /// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.

@@ -357,8 +357,11 @@ fn witnesses(page: &mut Page, r: &Report) {
         (None, _) => String::new(),
     };
     page.say("Witnesses", &format!("{}{agree}", said.join(" · ")));
-    if let Some(w) = r.witnesses.iter().find(|w| w.observer == "ptrace") {
-        page.say("", &format!("Rates are distorted by the observer ({}).", w.cost));
+    for w in &r.witnesses {
+        let distorts = if w.observer == "ptrace" { "; rates are distorted by that" } else { "" };
+        if w.cost.ends_with("of them") {
+            page.say("", &format!("Being observed by {} cost the subject {}{distorts}.", w.observer, w.cost));
+        }
     }
 }
 

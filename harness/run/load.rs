@@ -327,7 +327,9 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
     pump.phase(Phase::Settle);
     let at_rest = rests.iter().find(|r| r.pid == pump.acceptor).map_or(0, |r| r.counted);
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
-        pump.tree.gone() || pump.descriptors() <= at_rest || (pump.quiet(SETTLE_WINDOW * 4) && pump.drained())
+        // None at all: it is exiting, and has not yet.
+        let rests = (1..=at_rest).contains(&pump.descriptors());
+        pump.tree.gone() || rests || (pump.quiet(SETTLE_WINDOW * 4) && pump.drained())
     })?;
     pump.sample();
     Ok(())

@@ -3,6 +3,7 @@
 
 mod client;
 mod companions;
+pub mod cost;
 mod error;
 mod journal;
 mod live;
@@ -30,11 +31,12 @@ use companions::Companion;
 use places::Places;
 use pump::{Load, Pump};
 use rustix::process::Signal;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -49,6 +51,8 @@ pub struct Options {
     pub exe: PathBuf,
     /// Where the event log is written as well.
     pub events: Option<PathBuf>,
+    /// What each observer costs, by its name: measured at the first run that uses it.
+    pub costs: Arc<Mutex<HashMap<&'static str, What>>>,
 }
 
 /// What a run came to: its events always, and why it ended early if it did.
@@ -132,18 +136,21 @@ fn phases(
     let (sink, reports) = channel();
     let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
     let site = Site { plan, process: &process, scratch: scratch.path(), options, places: &places, companions: &companions, sink: &sink };
-    let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, &site, &before));
+    let result = attach(&mut pump, chosen.as_ref()).and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);
+    if let (Some(chosen), Ok(())) = (&chosen, &result) {
+        pump.journal.record(options.cost(chosen));
+    }
     *journal = Some(pump.journal);
     result
 }
 
 /// Attaches the observer to the process that waits before its exec.
-fn attach(pump: &mut Pump, chosen: Option<observe::Chosen>) -> Result<(), Error> {
+fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>) -> Result<(), Error> {
     let Some(chosen) = chosen else { return Ok(()) };
     let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
     let observer = chosen.attach(pump.tree.program()).map_err(refused)?;
-    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
+    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact() });
     pump.observer = Some(observer);
     Ok(())
 }
@@ -242,10 +249,8 @@ impl Site<'_> {
 
     /// What the clients of a workload do; `None`: the server is to be asked first.
     fn kind(&self, workload: &Workload) -> Option<Kind> {
-        let call = |calls: &Calls| Kind::Call {
-            calls: calls.clone(),
-            certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
-        };
+        let call =
+            |calls: &Calls| Kind::Call { calls: calls.clone(), certificate: self.places.certificate(self.scratch).filter(|_| calls.tls) };
         let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
         workload.calls.as_ref().map(call).or(workload.kind.map(hold))
     }
