@@ -256,6 +256,48 @@ fn junit_and_markdown_have_one_entry_a_run() {
     assert_eq!(markdown.lines().filter(|l| l.starts_with('|')).count(), 2 + 4);
 }
 
+/// Recorded runs as the variants of one scenario.
+fn remedies() -> Vec<Report> {
+    let as_variant = |name: &str, variant: Option<&str>, believed: Option<&str>| {
+        let (mut plan, log) = recorded(name);
+        (plan.scenario, plan.variant, plan.believed) = ("push".into(), variant.map(Into::into), believed.map(Into::into));
+        Report::of(&plan, &log)
+    };
+    let mut reports = vec![
+        as_variant("spin", None, Some("`ulimit -n` says 65535, so the limit cannot be it")),
+        as_variant("backoff", Some("no_keep_alive"), Some("connections that are closed sooner leave room")),
+        as_variant("own-limit", Some("another server"), None),
+        as_variant("threads", Some("more threads"), None),
+        as_variant("not-reached", Some("limit raised"), Some("more descriptors only hide a leak")),
+        as_variant("generator", Some("more clients"), None),
+    ];
+    let (mut plan, _) = recorded("spin");
+    (plan.scenario, plan.variant) = ("push".into(), Some("nginx in front".into()));
+    reports.push(Report::skipped(&plan, judge::Verdict::skipped("nginx", "no such program in PATH")));
+    reports
+}
+
+#[test]
+fn a_remedy_table_says_what_was_believed_and_what_became_of_the_ceiling() {
+    let reports = remedies();
+    let tables = report::remedies::tables(&reports);
+    let cured: Vec<_> = tables[0].rows.iter().map(|row| (row.cured, row.ceiling)).collect();
+    // 8 of 16 numbers are taken at rest; own-limit stops at 5; 4 threads under 20 end at 11; skips and generators tell nothing.
+    let no = Some(false);
+    assert_eq!(cured, [(None, Some(8)), (no, Some(8)), (no, Some(5)), (no, Some(11)), (Some(true), None), (None, None), (None, None)]);
+    let text = report::remedies::render(&tables, false, 100);
+    insta::assert_snapshot!("remedies", text);
+    for width in [80, 100] {
+        let text = report::remedies::render(&tables, false, width);
+        assert!(text.lines().all(|l| l.chars().count() <= width), "{text}");
+    }
+    let markdown = report::markdown::render(&reports);
+    assert!(markdown.contains("| nginx in front | – | – | – | – | skipped: `nginx`: no such program in PATH |"), "{markdown}");
+    let json: serde_json::Value = serde_json::from_str(&report::json::render(&reports)).unwrap();
+    assert_eq!(json["remedies"][0]["rows"][4]["cured"], true, "{json:#}");
+    assert!(serde_json::from_str::<serde_json::Value>(&report::json::render(&reports[..1])).unwrap().get("remedies").is_none());
+}
+
 #[test]
 fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     let (mut plan, log) = recorded("spin");
