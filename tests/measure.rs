@@ -256,6 +256,16 @@ fn junit_and_markdown_have_one_entry_a_run() {
     assert_eq!(markdown.lines().filter(|l| l.starts_with('|')).count(), 2 + 4);
 }
 
+#[test]
+fn a_formula_that_overflows_in_a_run_leaves_the_verdict_open() {
+    let (mut plan, log) = recorded("spin");
+    plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Formula("soft * 1e30".into()));
+    let report = Report::of(&plan, &log);
+    assert_eq!(report.verdict, Outcome::Inconclusive);
+    let said = &report.reasons[0].observed;
+    assert!(said.contains("`soft * 1e30` is more than 2^31") && said.contains("soft 16"), "{said}");
+}
+
 /// Recorded runs as the variants of one scenario.
 fn remedies() -> Vec<Report> {
     let as_variant = |name: &str, variant: Option<&str>, believed: Option<&str>| {

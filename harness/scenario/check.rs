@@ -312,7 +312,7 @@ fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Pr
     let at = if span.len() == text.len() + 2 { span.start + 1 + error.at().start..span.start + 1 + error.at().end } else { span };
     let near = match error {
         FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
-        FormulaError::Wanted { .. } | FormulaError::Long { .. } => None,
+        FormulaError::Wanted { .. } | FormulaError::NoCount { .. } | FormulaError::Long { .. } => None,
     };
     let label = near.map_or(error.to_string(), |near| format!("did you mean `{near}`?"));
     let help = "a ceiling is a number, a range (\"1010..=1013\"), \"not reached\", or a formula with `+ - * /` and parentheses over \
