@@ -130,6 +130,45 @@ fn numbers_reserved_by_blocked_threads_are_explained_and_no_conflict() {
 }
 
 #[test]
+fn an_own_count_may_be_late_by_the_threads_that_accept_and_by_no_more() {
+    let (plan, log) = recorded("threads");
+    // Four threads accept, and 11 connections came before the first failure.
+    for (own, agreement) in [(11, true), (8, true), (7, true), (6, false), (16, false)] {
+        let mut events = log.events.clone();
+        for event in &mut events {
+            if let What::OwnCount { before_first_emfile, .. } = &mut event.is {
+                *before_first_emfile = own;
+            }
+        }
+        let m = measure::measure(&plan, &Log::new(events));
+        assert_eq!((m.agreement, m.ceiling.accepted), (Some(agreement), Some(11)), "{own}: {:?}", m.agreement_note);
+    }
+}
+
+#[test]
+fn the_count_of_one_worker_is_compared_with_that_workers_connections() {
+    let (mut plan, log) = recorded("workers");
+    plan.workloads.get_mut("flood").unwrap().clients = Some(15);
+    // Before either fails: worker 101 holds 8, worker 102 holds 7, and /proc was read of 101 alone.
+    let until = log.events.iter().position(|e| matches!(e.is, What::Call { ret: -24, .. })).unwrap();
+    let mut events = log.events[..until].to_vec();
+    let at = events.last().unwrap().at;
+    let sample = |descriptors| What::Sample { pid: 101, descriptors, queue: Some(0), cpu_s: 0.1, log_bytes: 0 };
+    let says = |descriptors: u64, events: &mut Vec<Event>| {
+        let more = [sample(descriptors), What::Phase(Phase::Saturate), What::Phase(Phase::Probe), What::End];
+        let mut all = events.clone();
+        all.extend(more.into_iter().enumerate().map(|(i, is)| Event { at: at + (i as u64 + 1) * 200_000_000, is }));
+        measure::measure(&plan, &Log::new(all))
+    };
+    let m = says(16, &mut events);
+    assert_eq!((m.ceiling.accepted, m.agreement), (Some(15), Some(true)), "{:?}", m.agreement_note);
+    let of_one = m.witnesses.iter().find(|w| w.observer.starts_with("/proc")).unwrap();
+    assert_eq!((of_one.process, of_one.ceiling), (Some(101), Some(8)));
+    // 15 more than at rest is the sum, and 101 holds 8 of them: that it equals the sum is no agreement.
+    assert_eq!(says(23, &mut events).agreement, Some(false));
+}
+
+#[test]
 fn each_worker_has_a_ceiling_and_the_first_to_fail_gives_the_runs() {
     let m = measured("workers");
     let table: Vec<_> = m.ceiling.per_process.iter().map(|p| (p.pid, p.accepted)).collect();

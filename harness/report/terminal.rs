@@ -344,7 +344,8 @@ fn witnesses(page: &mut Page, r: &Report) {
     let said = r.witnesses.iter().map(|w| {
         let count = w.ceiling.map_or_else(|| "no number".to_owned(), |n| n.to_string());
         let exact = if w.exact { "" } else { ", not exact" };
-        format!("{} {count}{exact}", w.observer)
+        let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
+        format!("{} {count}{exact}{process}", w.observer)
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() {
