@@ -6,6 +6,7 @@ mod doctor;
 mod drive;
 mod exec;
 pub mod exit;
+mod explain;
 mod find;
 mod inspect;
 pub mod list;
@@ -49,6 +50,7 @@ enum Command {
     Replay(replay::Args),
     List(list::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
     Completions(completions::CompletionsArgs),
@@ -74,6 +76,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::List(args) => list::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args),
