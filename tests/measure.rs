@@ -471,7 +471,10 @@ proptest! {
         let (plan, log) = recorded("spin");
         let mut all = if on_a_real_run { log.events } else { Vec::new() };
         all.extend(events);
-        let report = Report::of(&plan, &Log::new(all));
+        let log = Log::new(all);
+        let report = Report::of(&plan, &log);
+        let story = report::explain::run(&report, &log, false, 80);
+        prop_assert!(story.lines().all(|l| l.chars().count() <= 80) && !story.contains('\u{1b}'), "{}", story);
         prop_assert_eq!(unexplained(&report), Vec::<String>::new());
         let json = report::json::render(std::slice::from_ref(&report));
         let read = report::json::read(&json).unwrap();

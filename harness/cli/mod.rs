@@ -34,6 +34,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   lastfd run scenarios/websocket-1012          reproduce the 1012-connection ceiling
+  lastfd explain scenarios/websocket-1012      why 1012 and not 1024, in words
   lastfd find -- ./server --listen 8080        the ceiling of any server program
   lastfd find --nofile 256 -- python3 -m http.server 8080
   lastfd inspect 4711 --for 10s                a live process: limits, headroom, leaks

@@ -369,7 +369,7 @@ fn witnesses(page: &mut Page, r: &Report) {
 }
 
 /// A time of the run as a time since the subject was started, which is what a reader can compare.
-pub(super) fn after_start(r: &Report, at_s: f64) -> String {
+fn after_start(r: &Report, at_s: f64) -> String {
     match (r.ceiling.first_failure.as_ref(), r.timings.to_first_failure_s) {
         (Some(first), Some(since)) => format!("{:.3} s after its start", at_s - first.at_s + since),
         _ => format!("at {at_s:.3} s"),

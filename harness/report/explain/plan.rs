@@ -283,11 +283,19 @@ fn then(plan: &Plan, subject: &Process) -> String {
     let call = plan.expect.first_failure.as_ref().map_or("accept4", |f| f.call.name());
     let why = if call.starts_with("accept") { format!(": {BEFORE_THE_QUEUE}, so it fails also when nobody waits") } else { String::new() };
     let policy = plan.expect.policy.as_ref().and_then(|name| serde_json::from_value::<Policy>(name.clone().into()).ok());
-    let policy = policy.filter(|p| *p != Policy::None).map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
-    format!(
-        "{first}. The next {call} fails with EMFILE{why}.{policy} Clients that come later see no error: {KERNEL_CONNECTS}, and no answer \
-         comes. Then some clients leave, then all: who waited is served, and what stays open is a leak."
-    )
+    let policy = policy.filter(|p| *p != Policy::None);
+    let later = match policy {
+        Some(Policy::Sheds | Policy::LimitsItself) => "Clients that come later are turned away at once.".to_owned(),
+        Some(Policy::Exits) => "Every connection that it held is gone, and clients that come later are refused.".to_owned(),
+        Some(Policy::WorkerRestarts) => "Every connection of that worker is gone, and the next worker begins anew.".to_owned(),
+        _ => format!(
+            "Clients that come later see no error: {KERNEL_CONNECTS}, and no answer comes. Once that queue is full, connects time out."
+        ),
+    };
+    let policy = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
+    let recovery = " Then some clients leave, then all: who waited is served, and what stays open is a leak.";
+    let recovery = if plan.expect.policy.as_deref() == Some("exits") { "" } else { recovery };
+    format!("{first}. The next {call} fails with EMFILE{why}.{policy} {later}{recovery}")
 }
 
 fn expected(plan: &Plan) -> String {
@@ -308,7 +316,7 @@ fn expected(plan: &Plan) -> String {
     }));
     all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.call, f.errno)));
     all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
-    all.extend(e.recovers_within_s.map(|s| format!("a new client served {s} s after all left")));
+    all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
     all.extend(e.leaked.map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptors leaked") }));
     if all.is_empty() { "nothing: the run is measured, not judged".into() } else { format!("{}.", all.join(", ")) }
 }

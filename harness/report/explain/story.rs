@@ -6,7 +6,7 @@ use crate::event::{Link, Log, Outcome as Got, What};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use crate::report::Report;
-use crate::report::terminal::{Page, advice, after_start, behaviour, cut, got, rate};
+use crate::report::terminal::{Page, advice, behaviour, cut, got, rate};
 use owo_colors::Style;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
         page.say("Ramp", &ramp);
     }
     page.say("Stopped", &stopped(report));
+    if let Some(early) = report.ceiling.before_ramp.as_ref().filter(|_| report.ceiling.kind.is_some()) {
+        page.say("", &format!("Before any client came, {} had failed with {} already.", early.call, early.errno));
+    }
     let wall = [waiting(report), wall(report)].concat();
     if !wall.is_empty() {
         page.say("At the wall", &wall.join(" "));
@@ -48,7 +51,9 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
 
 /// Why the run says nothing, or something else than was expected.
 fn doubts(page: &mut Page, r: &Report) {
-    for (i, reason) in r.reasons.iter().take(4).enumerate() {
+    let whole = concerns_all(r);
+    let reasons = r.reasons.iter().filter(|reason| !(whole && reason.observed.starts_with("not measured")));
+    for (i, reason) in reasons.take(4).enumerate() {
         let label = match r.verdict {
             _ if i > 0 => "",
             Outcome::NotMet => "Not met",
@@ -64,13 +69,18 @@ fn doubts(page: &mut Page, r: &Report) {
     }
 }
 
+/// Whether something keeps the run as a whole from being judged.
+fn concerns_all(r: &Report) -> bool {
+    r.reasons.iter().any(|reason| reason.expectation == "run")
+}
+
 fn started(r: &Report) -> String {
     let Some(argv) = &r.subject.argv else { return format!("`{}` was never executed.", r.subject.name) };
     let asked = r.limits.requested.map_or(String::new(), |l| format!(" with {} (soft:hard)", pair(l)));
     let launcher = r.subject.launcher.as_deref().unwrap_or("exec");
     let listening = r.timings.launch_s.map_or("; it never listened".to_owned(), |s| format!("; it listened {s:.3} s later"));
     let through = if launcher == "exec" { "nothing between".to_owned() } else { format!("the launcher `{launcher}`") };
-    format!("lastfd started `{}`{asked}, {through}{listening}.", cut(&argv.join(" "), 2 * COMMAND))
+    format!("lastfd started `{}`{asked}, {through}{listening}.", cut(&argv.join(" "), COMMAND + 12))
 }
 
 /// The chain of limits: runs of links with one value, and where it changes.
@@ -79,24 +89,32 @@ fn limits(r: &Report) -> String {
     let mut stretches: Vec<&[Link]> = r.limits.chain.chunk_by(|a, b| (a.soft, a.hard) == (b.soft, b.hard)).collect();
     let left_out = stretches.len().saturating_sub(4);
     stretches.drain(..left_out);
-    let mut text = String::from(if left_out > 0 { "… then " } else { "" });
-    for (i, links) in stretches.iter().enumerate() {
+    let mut text = String::from(if left_out > 0 { "… " } else { "" });
+    let mut above: Option<&Link> = None;
+    for links in stretches {
         let (first, last) = (&links[0], &links[links.len() - 1]);
         let value = format!("{}:{}", first.soft, first.hard);
         let name = |link: &Link| format!("`{}` ({})", cut(&link.command, COMMAND), link.pid);
         let inherits = match links.len() {
             1 => String::new(),
             2 => format!(", and {} inherits that", name(last)),
-            n => format!(
-                ", and {} after it inherit that, down to {}",
-                counted(n as u64 - 1, "process").replace("processs", "processes"),
-                name(last)
-            ),
+            n => format!(", and {} processes after it inherit that, down to {}", n - 1, name(last)),
         };
-        text += &match i + left_out {
-            0 => format!("The chain begins with {} at {value}{inherits}. ", name(first)),
-            _ => format!("{} has {value}{inherits}. ", name(first)),
+        text += &match above {
+            None if left_out == 0 => format!("The chain begins with {} at {value}{inherits}. ", name(first)),
+            _ if first.command == Link::REQUESTED => format!("lastfd sets what the run asks for, {value}{inherits}. "),
+            None => format!("{} has {value}{inherits}. ", name(first)),
+            Some(above) => {
+                let same = if above.pid == first.pid { "the same process, executed as " } else { "" };
+                let does = match first.soft.cmp(&above.soft) {
+                    std::cmp::Ordering::Greater => "raises it to",
+                    std::cmp::Ordering::Less => "lowers it to",
+                    std::cmp::Ordering::Equal => "sets it to",
+                };
+                format!("Then {same}{} {does} {value}{inherits}. ", name(first))
+            }
         };
+        above = Some(last);
     }
     let set_by = r.limits.set_by.as_ref();
     text + &match set_by {
@@ -119,7 +137,7 @@ fn at_rest(r: &Report) -> String {
     }
     let mut kinds: Vec<(&str, u64)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(kind, n)| (std::cmp::Reverse(*n), *kind));
-    let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n}× {kind}")).collect();
     let mut text = format!(
         "Before the first client {} open",
         if count == 1 { "1 descriptor was".into() } else { format!("{count} descriptors were") }
@@ -157,7 +175,8 @@ fn predicted(r: &Report) -> Option<String> {
 /// How the clients came, up to the last number that was taken.
 fn ramp(r: &Report, log: &Log) -> String {
     let Some(connected) = r.ceiling.connected.filter(|n| *n > 0) else { return String::new() };
-    let served = r.ceiling.served.map_or(String::new(), |n| format!(", {n} of them were answered and held"));
+    let served =
+        r.ceiling.served.map_or(String::new(), |n| format!(", {n} of them were answered and still connected when saturation ended"));
     let mut text = format!("{} connected{served}.", counted(connected, "client"));
     if let Some(first) = &r.ceiling.first_failure {
         let highest = log.events.iter().take_while(|e| e.at as f64 / 1e9 <= first.at_s).filter_map(|e| match e.is {
@@ -183,7 +202,9 @@ fn stopped(r: &Report) -> String {
     let unit = if c.calls.is_some() { "calls completed" } else { "connections held" };
     match (c.kind, &c.first_failure) {
         (Some(Kind::Emfile | Kind::Enfile), Some(f)) if f.reason.is_none() => {
-            let mut text = format!("With {held} {unit}, {} failed with {}, {}. ", f.call, f.errno, after_start(r, f.at_s));
+            let when = r.timings.to_first_failure_s.map_or(String::new(), |s| format!(", {s:.3} s after the start"));
+            let by = if c.per_process.len() > 1 { format!(" by process {}", f.pid) } else { String::new() };
+            let mut text = format!("With {held} {unit}{by}, {} failed with {}{when}. ", f.call, f.errno);
             text += &failed(f.call, f.waiting_clients);
             if f.errno == "ENFILE" {
                 text += " ENFILE is the whole system's table, not this process's limit.";
@@ -207,11 +228,14 @@ fn stopped(r: &Report) -> String {
         }
         (Some(Kind::Emfile | Kind::Enfile), None) => format!("With {held} {unit}."),
         (Some(Kind::OwnLimit), _) => {
-            format!("With {held} {unit}, and no descriptor call had failed: it stops by a rule of its own, below the descriptor limit.")
+            format!(
+                "It stopped with {held} {unit}, and no descriptor call had failed: that is a rule of its own, below the descriptor limit."
+            )
         }
         (Some(Kind::Exited), _) => format!("The process exited with {held} {unit}; no descriptor call was seen to fail before."),
         (Some(Kind::Generator), _) => format!("Not known: the clients' own side ran out first, with {held} {unit}."),
-        (Some(Kind::NotReached), _) => format!("It did not: all {held} were taken, and no descriptor call failed."),
+        (Some(Kind::NotReached), _) => format!("It did not stop: all {held} were taken, and no descriptor call failed."),
+        (None, _) if concerns_all(r) => "Not known, because of the above.".into(),
         (None, _) => {
             let why = r.unmeasured.get("ceiling.kind").map_or("it was not measured", String::as_str);
             format!("Not known: {why}.")
@@ -223,10 +247,8 @@ fn stopped(r: &Report) -> String {
 fn failed(call: crate::event::Call, waiting: u64) -> String {
     match (call.accepts(), waiting) {
         (true, 0) => format!("Nobody was waiting then: {BEFORE_THE_QUEUE}, so the try after the last client fails by itself."),
-        (true, n) => format!(
-            "{} connected by then and not accepted: {KERNEL_CONNECTS}.",
-            if n == 1 { "1 client was".into() } else { format!("{n} clients were") }
-        ),
+        (true, 1) => "By then 1 client had connected and was not accepted yet.".into(),
+        (true, n) => format!("By then {n} clients had connected and were not accepted yet."),
         (false, _) => format!(
             "{call} was the first call that needed a new number: not necessarily the one that leaks, which is told by what is open."
         ),
