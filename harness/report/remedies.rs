@@ -61,7 +61,8 @@ pub struct FirstFailure {
     pub errno: String,
 }
 
-/// A table for each scenario of which at least two variants (the scenario as written is one) are among the reports. Repetitions that came
+/// A table for each scenario of which at least two variants (the scenario as written is one) are among the reports, unless
+/// all were skipped. Repetitions that came
 /// to the same are one row.
 pub fn tables(reports: &[Report]) -> Vec<Table> {
     let mut tables: Vec<(Table, Vec<&Report>)> = Vec::new();
@@ -71,7 +72,10 @@ pub fn tables(reports: &[Report]) -> Vec<Table> {
             None => tables.push((Table { scenario: report.scenario.clone(), rows: Vec::new() }, vec![report])),
         }
     }
-    tables.retain(|(_, reports)| reports.iter().any(|report| report.variant != reports[0].variant));
+    tables.retain(|(_, reports)| {
+        let made = reports.iter().any(|report| report.verdict != Outcome::Skipped);
+        made && reports.iter().any(|report| report.variant != reports[0].variant)
+    });
     tables
         .into_iter()
         .map(|(mut table, mut reports)| {
@@ -305,6 +309,8 @@ mod tests {
     fn one_variant_alone_makes_no_table_and_repetitions_one_row() {
         let (base, raised) = (run(None, Kind::Emfile, 52, Some(Call::Accept4)), run(Some("raised"), Kind::NotReached, 96, None));
         assert_eq!(tables(&[base.clone(), base.clone()]), []);
+        let skipped = |report: &Report| Report { verdict: Outcome::Skipped, ..report.clone() };
+        assert_eq!(tables(&[skipped(&base), skipped(&raised)]), []);
         let mut other = raised.clone();
         other.scenario = "other".into();
         assert_eq!(tables(&[base.clone(), other]), []);
