@@ -2,6 +2,7 @@
 
 mod docs;
 mod doctor;
+mod explain;
 mod house;
 mod inspect;
 mod launch;

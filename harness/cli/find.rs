@@ -114,6 +114,7 @@ pub fn run(args: &Args) -> Outcome {
     let plan = Plan {
         scenario: "find".into(),
         variant: None,
+        believed: None,
         claim: format!("the connection ceiling of `{}`", shell_words::join(&args.command)),
         subject: "server".into(),
         processes: BTreeMap::from([("server".to_string(), process)]),

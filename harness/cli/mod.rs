@@ -6,6 +6,7 @@ mod doctor;
 mod drive;
 mod exec;
 pub mod exit;
+mod explain;
 mod find;
 mod inspect;
 pub mod list;
@@ -33,6 +34,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   lastfd run scenarios/websocket-1012          reproduce the 1012-connection ceiling
+  lastfd explain scenarios/websocket-1012      why 1012 and not 1024, in words
   lastfd find -- ./server --listen 8080        the ceiling of any server program
   lastfd find --nofile 256 -- python3 -m http.server 8080
   lastfd inspect 4711 --for 10s                a live process: limits, headroom, leaks
@@ -49,6 +51,7 @@ enum Command {
     Replay(replay::Args),
     List(list::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
     Completions(completions::CompletionsArgs),
@@ -74,6 +77,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::List(args) => list::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args),

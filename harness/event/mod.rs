@@ -110,7 +110,7 @@ pub enum What {
     Output { line: String },
     /// A scenario process ended (waitpid status of the program that was executed).
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
-    /// The subject's own count of accepts, printed by the bundled servers at exit.
+    /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
     /// A witness of the syscalls: which, and whether its counts are exact.
     Observer { name: String, exact: bool },

@@ -17,7 +17,7 @@ const SHOWN: usize = 24;
 
 /// The reports as text of at most `width` columns (40 to 100).
 pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
-    let mut page = Page { text: String::new(), colour, width: width.clamp(40, WIDTH) };
+    let mut page = Page::new(colour, width);
     for (i, report) in reports.iter().enumerate() {
         if i > 0 {
             page.text.push('\n');
@@ -28,19 +28,24 @@ pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
 }
 
 /// Lines with labels, wrapped, styled where colour is wanted.
-struct Page {
-    text: String,
+pub(super) struct Page {
+    pub text: String,
     colour: bool,
     width: usize,
 }
 
 impl Page {
-    fn styled(&self, text: &str, style: Style) -> String {
+    /// An empty page of 40 to 100 columns.
+    pub fn new(colour: bool, width: usize) -> Self {
+        Page { text: String::new(), colour, width: width.clamp(40, WIDTH) }
+    }
+
+    pub fn styled(&self, text: &str, style: Style) -> String {
         if self.colour { text.style(style).to_string() } else { text.to_owned() }
     }
 
     /// A paragraph whose first line has a label and whose others are indented to it.
-    fn say(&mut self, label: &str, text: &str) {
+    pub fn say(&mut self, label: &str, text: &str) {
         let lines = wrap(text, self.width - LABEL);
         for (i, line) in lines.iter().enumerate() {
             let label = format!("{:LABEL$}", if i == 0 { label } else { "" });
@@ -50,17 +55,17 @@ impl Page {
     }
 
     /// A line as it is; too long a one was cut by the caller.
-    fn line(&mut self, text: &str) {
+    pub fn line(&mut self, text: &str) {
         let _ = writeln!(self.text, "{}", text.trim_end());
     }
 }
 
 /// Control characters of what a subject wrote or was called must not reach the terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     let text = clean(text);
     if text.chars().count() <= width { text } else { text.chars().take(width.saturating_sub(1)).chain(['…']).collect() }
 }
@@ -246,7 +251,7 @@ fn ceiling(page: &mut Page, r: &Report) {
 }
 
 /// What a client got, as a verb.
-fn got(outcome: Got) -> &'static str {
+pub(super) fn got(outcome: Got) -> &'static str {
     match outcome {
         Got::Served => "is served",
         Got::Waits => "is connected, and waits without a word",
@@ -257,7 +262,7 @@ fn got(outcome: Got) -> &'static str {
     }
 }
 
-fn behaviour(policy: Policy) -> &'static str {
+pub(super) fn behaviour(policy: Policy) -> &'static str {
     match policy {
         Policy::Spin => "It tries to accept again at once, without pause",
         Policy::Storm => "It fails in bursts",
@@ -301,7 +306,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
     }
 }
 
-fn rate(bytes_per_s: f64) -> String {
+pub(super) fn rate(bytes_per_s: f64) -> String {
     match bytes_per_s {
         b if b >= 1e6 => format!("{:.1} MB/s", b / 1e6),
         b if b >= 1e3 => format!("{:.1} kB/s", b / 1e3),
@@ -344,7 +349,8 @@ fn witnesses(page: &mut Page, r: &Report) {
     let said = r.witnesses.iter().map(|w| {
         let count = w.ceiling.map_or_else(|| "no number".to_owned(), |n| n.to_string());
         let exact = if w.exact { "" } else { ", not exact" };
-        format!("{} {count}{exact}", w.observer)
+        let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
+        format!("{} {count}{exact}{process}", w.observer)
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() {
@@ -373,12 +379,18 @@ fn after_start(r: &Report, at_s: f64) -> String {
     }
 }
 
-/// What a reader would do now.
 fn next(page: &mut Page, r: &Report) {
+    if let Some(text) = advice(r) {
+        page.say("Next", &text);
+    }
+}
+
+/// What a reader would do now.
+pub(super) fn advice(r: &Report) -> Option<String> {
     let set_by = r.limits.set_by.as_ref();
     let own = r.subject.pid;
     let soft = r.limits.effective.map_or(0, |l| l.soft);
-    let text = match (r.verdict, r.ceiling.kind) {
+    Some(match (r.verdict, r.ceiling.kind) {
         (Outcome::Inconclusive, Some(Kind::Generator)) => {
             "Give the harness more room (`lastfd doctor` says which), and run it again.".to_owned()
         }
@@ -412,7 +424,6 @@ fn next(page: &mut Page, r: &Report) {
             "Raising the descriptor limit alone may change nothing: look for the program's own setting.".to_owned()
         }
         (_, Some(Kind::Exited)) => "Look at what it wrote before it exited: a restart only hides it.".to_owned(),
-        _ => return,
-    };
-    page.say("Next", &text);
+        _ => return None,
+    })
 }

@@ -68,6 +68,8 @@ pub struct Pump<'a> {
     sampled_at: Nanos,
     states_at: Nanos,
     cpu: HashMap<Pid, f64>,
+    /// What the subject's processes call themselves, in their own PID namespace → what they are here.
+    named: HashMap<Pid, Pid>,
     batch: Vec<Event>,
 }
 
@@ -97,6 +99,7 @@ impl<'a> Pump<'a> {
             progress,
             sampled_at: 0,
             cpu: HashMap::new(),
+            named: HashMap::new(),
             states_at: 0,
             batch: Vec::new(),
         }
@@ -137,7 +140,11 @@ impl<'a> Pump<'a> {
     }
 
     fn absorb(&mut self, events: Vec<Event>) {
-        for event in events {
+        for mut event in events {
+            // A bundled server says who it is as it knows itself. One that was never seen alive stays nobody: 0.
+            if let What::OwnCount { pid, .. } = &mut event.is {
+                *pid = self.named.get(pid).copied().unwrap_or(0);
+            }
             self.live.note(&event);
             self.journal.absorb(event);
         }
@@ -184,7 +191,12 @@ impl<'a> Pump<'a> {
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue();
         // What a process had used when it was last seen counts on after its end.
-        self.cpu.extend(self.tree.processes().into_iter().filter_map(|pid| Some((pid, proc::cpu_s(pid)?))));
+        for pid in self.tree.processes() {
+            let Some(used) = proc::cpu_s(pid) else { continue };
+            if self.cpu.insert(pid, used).is_none() {
+                self.named.extend(proc::own_pid(pid).map(|own| (own, pid)));
+            }
+        }
         let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.

@@ -102,6 +102,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         scenario: name.to_owned(),
         variant: variant.map(|variant| variant.name.get_ref().clone()),
         claim: own_claim.unwrap_or_else(|| file.claim.get_ref().clone()),
+        believed: variant.map_or(&file.believed, |variant| &variant.believed).clone(),
         subject,
         processes,
         workloads,
@@ -382,7 +383,7 @@ fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Pr
     let at = if span.len() == text.len() + 2 { span.start + 1 + error.at().start..span.start + 1 + error.at().end } else { span };
     let near = match error {
         FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
-        FormulaError::Wanted { .. } | FormulaError::Long { .. } => None,
+        FormulaError::Wanted { .. } | FormulaError::NoCount { .. } | FormulaError::Long { .. } => None,
     };
     let label = near.map_or(error.to_string(), |near| format!("did you mean `{near}`?"));
     let help = "a ceiling is a number, a range (\"1010..=1013\"), \"not reached\", or a formula with `+ - * /` and parentheses over \

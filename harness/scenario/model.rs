@@ -17,6 +17,9 @@ pub struct Plan {
     pub variant: Option<String>,
     /// What the run is to show, in the author's words.
     pub claim: String,
+    /// What people thought of this run's remedy (or of how it was), in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<String>,
     /// The process whose ceiling is asked for.
     pub subject: String,
     /// By name.

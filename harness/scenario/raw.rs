@@ -32,6 +32,8 @@ pub(super) struct File {
     /// What the run is to show, in a sentence.
     #[schemars(with = "String")]
     pub claim: Spanned<String>,
+    /// What people thought when it happened, in their words: a column of the remedy table.
+    pub believed: Option<String>,
     /// The process whose ceiling is asked for; may be left out where there is one.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
@@ -271,6 +273,8 @@ pub(super) struct RawVariant {
     pub name: Spanned<String>,
     /// What this variant shows, where that is something else.
     pub claim: Option<String>,
+    /// What people thought that this remedy does, in their words: a column of the remedy table.
+    pub believed: Option<String>,
     /// Dotted paths, quoted (`"processes.server.launcher"`), and what replaces the whole value there.
     /// It is laid over the document before that is read: `set` looks at keys and spans, not at this.
     #[serde(default, rename = "set")]
