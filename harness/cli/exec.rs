@@ -2,6 +2,8 @@
 
 use crate::event::Limits;
 use crate::launch::{Isolation, stage, supervise};
+use crate::observe;
+use crate::run::{self, inside};
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,6 +37,19 @@ enum Step {
         #[arg(last = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// A run in a network namespace of its own: its plan on standard input, what it reports on standard output.
+    Inside {
+        #[arg(long, value_enum)]
+        observer: observe::Choice,
+        #[arg(long, value_enum)]
+        isolation: Isolation,
+        #[arg(long)]
+        exe: PathBuf,
+        #[arg(long)]
+        events: Option<PathBuf>,
+    },
+    /// What a network namespace says to the sysctls on standard input.
+    Sysctls,
     /// A supervisor with supervisord's rules.
     Supervise {
         #[arg(long)]
@@ -66,6 +81,8 @@ pub fn main(args: Args) -> i32 {
         Step::Stage { isolation, soft, hard, directory, scratch, ignore_hangup, trap, argv } => {
             stage::stage(&stage::Options { isolation, limits: Limits { soft, hard }, directory, scratch, ignore_hangup, trap, argv })
         }
+        Step::Inside { observer, isolation, exe, events } => inside::inside(&run::Options { observer, isolation, exe, events }),
+        Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
             supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })
         }

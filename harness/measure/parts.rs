@@ -3,7 +3,7 @@
 //! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
 //! is always one that was observed.
 
-use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid};
+use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid, Sysctl};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,10 @@ pub struct Measured {
     pub lastfd_version: Option<String>,
     /// Where the run was made.
     pub environment: Option<Environment>,
+    /// The network namespace that was made for the run, as /proc shows it (`net:[4026532000]`); `None` without sysctls.
+    pub network_namespace: Option<String>,
+    /// The sysctls that the scenario sets there.
+    pub sysctls: Vec<Sysctl>,
     /// The process whose ceiling is asked for.
     pub subject: Subject,
     /// Limits asked for, and those found.
@@ -279,10 +283,21 @@ pub struct Saturation {
     pub accept_queue: Option<AcceptQueue>,
     /// Sockets of the loaded port.
     pub tcp_states: Option<BTreeMap<String, u64>>,
+    /// Open files of the whole host and the most there may be: `fs.file-max`, which is read and never set.
+    pub file_nr: Option<FileNr>,
     /// Growth of the host's `ListenOverflows` over the run.
     pub listen_overflows: Option<u64>,
     /// Every probe, in order of time, at most 100.
     pub probes: Vec<Probe>,
+}
+
+/// Open files of the whole host, from `/proc/sys/fs/file-nr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNr {
+    /// Open now.
+    pub allocated: u64,
+    /// `fs.file-max`.
+    pub max: u64,
 }
 
 /// The accept queue of the loaded listener.

@@ -3,7 +3,7 @@
 use super::policy::{Policy, Rhythm, batches, rhythm};
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{AcceptQueue, Kind, Measured, Probe, Run};
+use super::{AcceptQueue, FileNr, Kind, Measured, Probe, Run};
 use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
 use std::collections::HashMap;
 
@@ -264,6 +264,12 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     }
     let states = full.iter().rev().find_map(|e| if let What::Tcp { states, .. } = &e.is { Some(states.clone()) } else { None });
     m.saturation.tcp_states = states.or_else(|| m.missing("saturation.tcp_states", "the sockets were not listed while the table was full"));
+    let files = run.timeline.events.iter().rev().find_map(|e| match e.is {
+        What::FileNr { allocated, max } if e.at < run.timeline.released_from() => Some(FileNr { allocated, max }),
+        _ => None,
+    });
+    m.saturation.file_nr =
+        files.or_else(|| m.missing("saturation.file_nr", "the host's open files were not read while the table was full"));
     let mut overflows = run
         .timeline
         .events

@@ -6,7 +6,7 @@ pub mod junit;
 pub mod markdown;
 pub mod terminal;
 
-use crate::event::{Environment, Log};
+use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
 use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
 use crate::scenario::Plan;
@@ -23,6 +23,10 @@ pub struct Report {
     pub started_at: Option<String>,
     pub lastfd_version: Option<String>,
     pub environment: Option<Environment>,
+    #[serde(default)]
+    pub network_namespace: Option<String>,
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
     pub verdict: Outcome,
     pub reasons: Vec<Reason>,
     pub expectations_judged: u32,
@@ -58,6 +62,8 @@ impl Report {
             started_at: m.started_at,
             lastfd_version: m.lastfd_version,
             environment: m.environment,
+            network_namespace: m.network_namespace,
+            sysctls: m.sysctls,
             verdict: verdict.outcome,
             reasons: verdict.reasons,
             expectations_judged: verdict.judged,

@@ -2,7 +2,7 @@
 //! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
 
 use super::Report;
-use crate::event::{Link, Outcome as Got};
+use crate::event::{Link, Outcome as Got, Sysctl};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use owo_colors::{OwoColorize, Style};
@@ -85,6 +85,7 @@ fn one(page: &mut Page, r: &Report) {
     if r.verdict == Outcome::Skipped {
         return;
     }
+    network(page, r);
     limits(page, r);
     at_rest(page, r);
     predicted(page, r);
@@ -141,6 +142,25 @@ fn limits(page: &mut Page, r: &Report) {
     if let Some(before) = r.limits.earlier.first() {
         page.say("", &format!("Read earlier: {}:{}. It changed its own limits while it ran.", before.soft, before.hard));
     }
+}
+
+/// The sysctls of a run that had a network namespace of its own.
+fn network(page: &mut Page, r: &Report) {
+    let Some(namespace) = &r.network_namespace else { return };
+    let one = |s: &Sysctl| {
+        let value = match &s.in_force {
+            Some(value) if *value == s.asked => value.clone(),
+            Some(value) => format!("{value} (asked: {})", s.asked),
+            None => s.asked.clone(),
+        };
+        let before = s.before.as_ref().filter(|before| *before != &s.asked).map_or(String::new(), |b| format!(", by default {b}"));
+        let note = s.note.as_ref().map_or(String::new(), |note| format!(", {note}"));
+        format!("{} = {value}{before}{note}", s.name)
+    };
+    for (i, sysctl) in r.sysctls.iter().enumerate() {
+        page.say(if i == 0 { "Sysctls" } else { "" }, &one(sysctl));
+    }
+    page.say("", &format!("In force in {namespace} for the whole run; the host's were not touched."));
 }
 
 fn at_rest(page: &mut Page, r: &Report) {

@@ -11,7 +11,7 @@ use crate::drive::protocol::Order;
 use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
 use crate::scenario::Dialogue;
-use crate::sys::clock;
+use crate::sys::{clock, proc};
 use std::time::Duration;
 
 /// Clients that show what a connection costs before the ramp.
@@ -179,6 +179,9 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     pump.phase(Phase::Saturate);
     if let Some(output) = &pump.output {
         output.mark();
+    }
+    if let Some((allocated, max)) = proc::file_nr() {
+        pump.journal.record(What::FileNr { allocated, max });
     }
     let launched = pump.tree.program();
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);

@@ -3,6 +3,7 @@
 
 mod companions;
 mod error;
+pub mod inside;
 mod journal;
 mod live;
 mod load;
@@ -60,10 +61,27 @@ pub struct Run {
 /// # Errors
 /// Only the event log's file; everything else is in [`Run::error`], beside the events so far.
 pub fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &mut dyn FnMut(&Step)) -> Result<Run, Error> {
+    match plan.sysctls.is_empty() {
+        true => made(plan, options, interrupted, progress, Ok(None)),
+        false => inside::run(plan, options, interrupted, progress),
+    }
+}
+
+/// Makes the run where this process is. `first`: what came before its phases, or why there can be none.
+fn made(
+    plan: &Plan,
+    options: &Options,
+    interrupted: &AtomicBool,
+    progress: &mut dyn FnMut(&Step),
+    first: Result<Option<What>, Error>,
+) -> Result<Run, Error> {
     let mut journal = Journal::open(options.events.as_deref())?;
     journal.record(header(plan));
     let mut journal = Some(journal);
-    let result = phases(plan, options, interrupted, progress, &mut journal);
+    let result = first.and_then(|what| {
+        what.into_iter().for_each(|what| journal.as_mut().expect("still here").record(what));
+        phases(plan, options, interrupted, progress, &mut journal)
+    });
     let mut journal = journal.expect("phases hands the journal back");
     let error = result.err();
     if let Some(error) = &error {

@@ -75,6 +75,13 @@ pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/limits has no line for open files")))
 }
 
+/// Open files of the whole host and `fs.file-max`, the most there may be; `None` without /proc.
+pub fn file_nr() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().ok());
+    Some((numbers.next()??, numbers.nth(1)??))
+}
+
 /// Command line, or `[comm]` for a process without one (kernel threads, zombies).
 pub fn command(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
