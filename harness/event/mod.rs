@@ -106,8 +106,16 @@ pub enum What {
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
     /// `cpu_s` and `log_bytes` are totals so far, over the whole tree.
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
-    /// TCP sockets of the loaded listener's port, by state, and the host's listen-overflow counter (`ListenOverflows`).
-    Tcp { states: std::collections::BTreeMap<String, u64>, listen_overflows: u64 },
+    /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of the subject's processes
+    /// refers to (`None`: not counted); `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`).
+    Tcp {
+        states: States,
+        listen_overflows: u64,
+        #[serde(default)]
+        subject: Option<States>,
+        #[serde(default)]
+        namespace: Option<States>,
+    },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
     /// A line that the subject wrote (a bounded sample of its output).
@@ -125,6 +133,9 @@ pub enum What {
     /// Last line of a complete log.
     End,
 }
+
+/// Sockets by TCP state, in the kernel's names.
+pub type States = std::collections::BTreeMap<String, u64>;
 
 /// Where a run was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
 //! is always one that was observed.
 
-use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid, Sysctl};
+use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid, States, Sysctl};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,6 +46,8 @@ pub struct Measured {
     pub timings: Timings,
     /// Over time, at most 200 points.
     pub series: Vec<Point>,
+    /// TCP sockets by state over time, at most 200 points.
+    pub tcp: Vec<TcpPoint>,
     /// Path of a field that is null → why.
     pub unmeasured: BTreeMap<String, String>,
     /// Why nothing can be concluded from this run; empty when it can.
@@ -281,8 +283,12 @@ pub struct Saturation {
     pub new_client: Option<Outcome>,
     /// Its longest, and its capacity.
     pub accept_queue: Option<AcceptQueue>,
-    /// Sockets of the loaded port.
-    pub tcp_states: Option<BTreeMap<String, u64>>,
+    /// TCP sockets that the subject holds by a descriptor, of both directions, by state.
+    pub tcp_states: Option<States>,
+    /// Those of the loaded port on the server's side: also in the accept queue, and half open.
+    pub tcp_port: Option<States>,
+    /// All of the network namespace: both ends of every connection, and those in TIME_WAIT, which hold no descriptor.
+    pub tcp_namespace: Option<States>,
     /// Open files of the whole host and the most there may be: `fs.file-max`, which is read and never set.
     pub file_nr: Option<FileNr>,
     /// Growth of the host's `ListenOverflows` over the run.
@@ -392,4 +398,17 @@ pub struct Point {
     pub cpu_percent: Option<f64>,
     /// Written to its output.
     pub log_bytes_per_s: Option<f64>,
+}
+
+/// TCP sockets by state at one moment, beside the descriptors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TcpPoint {
+    /// Since the run's start.
+    pub at_s: f64,
+    /// Open in the accepting process, from the sample before.
+    pub descriptors: Option<u64>,
+    /// Held by a descriptor of the subject; `None` when its descriptors could not be read.
+    pub subject: Option<States>,
+    /// All of the network namespace.
+    pub namespace: States,
 }

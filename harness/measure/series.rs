@@ -1,7 +1,7 @@
 //! The samples over time, thinned to what a diagram can show.
 
 use super::timeline::{milli, seconds};
-use super::{Point, Run};
+use super::{Point, Run, TcpPoint};
 use crate::event::{Call, Nanos, What};
 use std::collections::HashMap;
 
@@ -55,4 +55,20 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
         before = Some(last);
     }
     points
+}
+
+/// The counts of TCP sockets since the first client, each beside the descriptors of then.
+pub(super) fn tcp(run: &Run<'_>) -> Vec<TcpPoint> {
+    let (mut points, mut last) = (Vec::new(), None);
+    for event in &run.timeline.events {
+        match &event.is {
+            What::Sample { descriptors, .. } => last = Some(*descriptors),
+            What::Tcp { subject, namespace: Some(namespace), .. } => {
+                points.push(TcpPoint { at_s: seconds(event.at), descriptors: last, subject: subject.clone(), namespace: namespace.clone() })
+            }
+            _ => {}
+        }
+    }
+    let each = points.len().div_ceil(POINTS).max(1);
+    points.into_iter().step_by(each).collect()
 }

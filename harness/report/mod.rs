@@ -8,7 +8,9 @@ pub mod terminal;
 
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
-use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
+use crate::measure::{
+    Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings, Witness,
+};
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +44,8 @@ pub struct Report {
     pub agreement_note: Option<String>,
     pub timings: Timings,
     pub series: Vec<Point>,
+    #[serde(default)]
+    pub tcp: Vec<TcpPoint>,
     pub unmeasured: BTreeMap<String, String>,
 }
 
@@ -79,6 +83,7 @@ impl Report {
             agreement_note: m.agreement_note,
             timings: m.timings,
             series: m.series,
+            tcp: m.tcp,
             unmeasured: m.unmeasured,
         };
         if report.variant.is_none() {

@@ -2,7 +2,7 @@
 //! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
 
 use super::Report;
-use crate::event::{Link, Outcome as Got, Sysctl};
+use crate::event::{Link, Outcome as Got, States, Sysctl};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use owo_colors::{OwoColorize, Style};
@@ -91,6 +91,7 @@ fn one(page: &mut Page, r: &Report) {
     predicted(page, r);
     ceiling(page, r);
     at_the_wall(page, r);
+    tcp(page, r);
     recovery(page, r);
     witnesses(page, r);
     next(page, r);
@@ -319,6 +320,21 @@ fn at_the_wall(page: &mut Page, r: &Report) {
         let line = cut(line, page.width - LABEL - 2);
         page.line(&format!("{:LABEL$}| {line}", ""));
     }
+}
+
+/// Sockets by state, those that hold a descriptor and those that hold none side by side.
+fn tcp(page: &mut Page, r: &Report) {
+    let s = &r.saturation;
+    let (Some(held), Some(all)) = (&s.tcp_states, &s.tcp_namespace) else { return };
+    let of = |states: &States, state: &str| states.get(state).copied().unwrap_or(0);
+    // These two always, for what they are is the question; the listener is known from above.
+    let always = ["ESTABLISHED", "CLOSE_WAIT"];
+    let mut counts: Vec<String> = always.iter().map(|state| format!("{} {state}", of(held, state))).collect();
+    counts
+        .extend(held.iter().filter(|(state, _)| !always.contains(&state.as_str()) && *state != "LISTEN").map(|(s, n)| format!("{n} {s}")));
+    let waiting = of(all, "TIME_WAIT");
+    let hold = if waiting == 1 { "holds" } else { "hold" };
+    page.say("TCP", &format!("{} held by it; {waiting} TIME_WAIT in the namespace {hold} no descriptor.", counts.join(", ")));
 }
 
 fn rate(bytes_per_s: f64) -> String {

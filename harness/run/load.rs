@@ -186,6 +186,8 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let launched = pump.tree.program();
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
+    let asked = clock::now();
+    pump.census.order(pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
         pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probes.contains_key("saturated"))?;
@@ -204,7 +206,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         let answered = pump.live.probes.contains_key("saturated");
         let watched = pump.live.policy.decided().is_some() && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
         let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.queue() == Some(0));
-        (answered && over) || pump.tree.gone()
+        (answered && over && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
     Ok(())

@@ -1,6 +1,7 @@
 //! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what comes out is the
 //! event log. It judges nothing.
 
+mod census;
 mod companions;
 mod error;
 pub mod inside;
@@ -22,6 +23,7 @@ use crate::observe;
 use crate::scenario::{Dialogue, Plan, Process, Program, Workload};
 use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
+use census::Census;
 use companions::Companion;
 use pump::{Load, Pump};
 use rustix::process::Signal;
@@ -141,7 +143,8 @@ fn phases(
     let port = port_for(subject, &mut diag)?;
     let (tree, process, _scratch) = prepare(plan, subject, port, options, trap)?;
     let (sink, reports) = channel();
-    let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
+    let census = Census::start(sink.clone())?;
+    let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, census, interrupted, progress);
     let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, plan, &process, options, &before, &companions, &sink));
     stop(&mut pump, plan, subject, &result);
     *journal = Some(pump.journal);

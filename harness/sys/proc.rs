@@ -1,6 +1,8 @@
 //! /proc of live processes: descriptor counts, the process tree, limits, states, CPU time. Reads only.
 
+use std::collections::HashSet;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 /// Descriptors open in the process, from the size of `/proc/PID/fd`.
@@ -16,6 +18,25 @@ pub fn descriptors(pid: i32) -> io::Result<u64> {
         0 => Ok(std::fs::read_dir(path)?.count() as u64),
         size => Ok(size as u64),
     }
+}
+
+/// Adds the inodes of the sockets that the process holds. About 1 µs a descriptor.
+///
+/// # Errors
+/// `EACCES` when it belongs to another user. One that has exited holds none.
+pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
+    let folder = match std::fs::File::open(format!("/proc/{pid}/fd")) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Ok(()),
+        other => other?,
+    };
+    let mut link = [MaybeUninit::uninit(); 64];
+    for entry in rustix::fs::Dir::read_from(&folder)?.flatten() {
+        // Closed meanwhile, or no descriptor: `.` and `..`.
+        let Ok((target, _)) = rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link) else { continue };
+        let inode = target.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
+        inodes.extend(inode.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok()));
+    }
+    Ok(())
 }
 
 /// Live children of every thread of the process, in no particular order; empty when it has exited.
