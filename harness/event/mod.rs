@@ -107,7 +107,8 @@ pub enum What {
     /// `cpu_s` and `log_bytes` are totals so far, over the whole tree.
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
     /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of the subject's processes
-    /// refers to (`None`: not counted); `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`).
+    /// refers to; `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`), and the
+    /// descriptors of the process that accepts, at the same time. `None`: not counted.
     Tcp {
         states: States,
         listen_overflows: u64,
@@ -115,6 +116,8 @@ pub enum What {
         subject: Option<States>,
         #[serde(default)]
         namespace: Option<States>,
+        #[serde(default)]
+        descriptors: Option<u64>,
     },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },

@@ -405,7 +405,7 @@ pub struct Point {
 pub struct TcpPoint {
     /// Since the run's start.
     pub at_s: f64,
-    /// Open in the accepting process, from the sample before.
+    /// Open in the accepting process at the same time.
     pub descriptors: Option<u64>,
     /// Held by a descriptor of the subject; `None` when its descriptors could not be read.
     pub subject: Option<States>,

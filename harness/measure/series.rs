@@ -57,18 +57,22 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
     points
 }
 
-/// The counts of TCP sockets since the first client, each beside the descriptors of then.
+/// The counts of TCP sockets since the first client.
 pub(super) fn tcp(run: &Run<'_>) -> Vec<TcpPoint> {
-    let (mut points, mut last) = (Vec::new(), None);
-    for event in &run.timeline.events {
-        match &event.is {
-            What::Sample { descriptors, .. } => last = Some(*descriptors),
-            What::Tcp { subject, namespace: Some(namespace), .. } => {
-                points.push(TcpPoint { at_s: seconds(event.at), descriptors: last, subject: subject.clone(), namespace: namespace.clone() })
-            }
-            _ => {}
-        }
-    }
+    let points: Vec<TcpPoint> = run
+        .timeline
+        .events
+        .iter()
+        .filter_map(|event| match &event.is {
+            What::Tcp { subject, namespace: Some(namespace), descriptors, .. } => Some(TcpPoint {
+                at_s: seconds(event.at),
+                descriptors: *descriptors,
+                subject: subject.clone(),
+                namespace: namespace.clone(),
+            }),
+            _ => None,
+        })
+        .collect();
     let each = points.len().div_ceil(POINTS).max(1);
     points.into_iter().step_by(each).collect()
 }

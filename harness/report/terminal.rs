@@ -332,9 +332,12 @@ fn tcp(page: &mut Page, r: &Report) {
     let mut counts: Vec<String> = always.iter().map(|state| format!("{} {state}", of(held, state))).collect();
     counts
         .extend(held.iter().filter(|(state, _)| !always.contains(&state.as_str()) && *state != "LISTEN").map(|(s, n)| format!("{n} {s}")));
-    let waiting = of(all, "TIME_WAIT");
-    let hold = if waiting == 1 { "holds" } else { "hold" };
-    page.say("TCP", &format!("{} held by it; {waiting} TIME_WAIT in the namespace {hold} no descriptor.", counts.join(", ")));
+    let waiting = match of(all, "TIME_WAIT") {
+        0 => "none in TIME_WAIT in the namespace".to_owned(),
+        1 => "1 TIME_WAIT in the namespace holds no descriptor".to_owned(),
+        n => format!("{n} TIME_WAIT in the namespace hold no descriptor"),
+    };
+    page.say("TCP", &format!("{} held by it; {waiting}.", counts.join(", ")));
 }
 
 fn rate(bytes_per_s: f64) -> String {

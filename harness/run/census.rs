@@ -19,6 +19,7 @@ const PAUSE: Nanos = 20;
 /// What to count.
 #[derive(Debug)]
 struct Order {
+    acceptor: Pid,
     subject: Vec<Pid>,
     port: Option<u16>,
 }
@@ -64,9 +65,9 @@ impl Census {
         now >= self.next.load(Ordering::Relaxed)
     }
 
-    /// Orders a count of these processes' sockets and of this local port's. One that waits already, and begins later than now, will do.
-    pub fn order(&self, subject: Vec<Pid>, port: Option<u16>) {
-        let _ = self.orders.try_send(Order { subject, port });
+    /// Orders a count of these processes' sockets, of this local port's, and of the descriptors of the process that accepts. One that waits already, and begins later than now, will do.
+    pub fn order(&self, acceptor: Pid, subject: Vec<Pid>, port: Option<u16>) {
+        let _ = self.orders.try_send(Order { acceptor, subject, port });
     }
 
     /// Whether a count that began at this time or later has been sent, or could not be made.
@@ -78,6 +79,7 @@ impl Census {
 fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
     let mut held = HashSet::new();
     let readable = order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
+    let descriptors = proc::descriptors(order.acceptor).ok();
     let (mut own, mut port, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
     diag.sockets(EVERY_STATE, |socket| {
         namespace.add(socket.state);
@@ -94,6 +96,7 @@ fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
         listen_overflows: super::pump::listen_overflows().unwrap_or(0),
         subject: readable.then(|| own.named()),
         namespace: Some(namespace.named()),
+        descriptors,
     })
 }
 

@@ -187,7 +187,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     let asked = clock::now();
-    pump.census.order(pump.tree.processes(), pump.listener.map(|address| address.port()));
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
         pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probes.contains_key("saturated"))?;

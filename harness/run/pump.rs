@@ -187,7 +187,7 @@ impl<'a> Pump<'a> {
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
         if !self.loads.is_empty() {
             if self.census.due(now) {
-                self.census.order(processes, self.listener.map(|address| address.port()));
+                self.census.order(self.acceptor, processes, self.listener.map(|address| address.port()));
             }
         } else if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;
@@ -195,7 +195,7 @@ impl<'a> Pump<'a> {
             if let Ok(all) = self.diag.listeners_on(address.port()) {
                 let states = BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]);
                 let listen_overflows = listen_overflows().unwrap_or(0);
-                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None });
+                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None });
             }
         }
         let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
