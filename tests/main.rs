@@ -7,6 +7,7 @@ mod house;
 mod inspect;
 mod launch;
 mod measure;
+mod netns;
 mod run;
 mod scenario;
 mod subjects;

@@ -119,6 +119,7 @@ pub fn run(args: &Args) -> Outcome {
         subject: "server".into(),
         processes: BTreeMap::from([("server".to_string(), process)]),
         workloads: BTreeMap::from([("clients".to_string(), workload)]),
+        sysctls: BTreeMap::new(),
         expect: Expect::default(),
         hold_s: args.hold,
         directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,

@@ -151,6 +151,10 @@ fn dry_run(plan: &Plan) {
         text += &format!("    launcher {launcher}, started with {}:{}\n", process.limits.soft, process.limits.hard);
         text += "    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed\n";
     }
+    if !plan.sysctls.is_empty() {
+        let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        text += &format!("  in a network namespace of its own, with {}\n", all.join(", "));
+    }
     for (name, workload) in &plan.workloads {
         let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
         let kind =

@@ -122,6 +122,15 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
+    if let Some(expected) = expect.file_max_binds {
+        let observed = m.saturation.file_nr.map(|files| {
+            // The call that fails says which of the two limits it met.
+            let binds = m.ceiling.kind == Some(Kind::Enfile) || files.allocated >= files.max;
+            let count = format!("{} of {} open files of the host", files.allocated, files.max);
+            (binds == expected, if binds { format!("true ({count})") } else { format!("false ({count})") })
+        });
+        judge.compare("file-max-binds", expected, observed.ok_or_else(|| why(m, "saturation.file_nr")));
+    }
     verdict(judge, m)
 }
 

@@ -8,9 +8,11 @@ pub mod markdown;
 pub mod remedies;
 pub mod terminal;
 
-use crate::event::{Environment, Log};
+use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
-use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
+use crate::measure::{
+    Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings, Witness,
+};
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +29,10 @@ pub struct Report {
     pub started_at: Option<String>,
     pub lastfd_version: Option<String>,
     pub environment: Option<Environment>,
+    #[serde(default)]
+    pub network_namespace: Option<String>,
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
     pub verdict: Outcome,
     pub reasons: Vec<Reason>,
     pub expectations_judged: u32,
@@ -42,6 +48,8 @@ pub struct Report {
     pub agreement_note: Option<String>,
     pub timings: Timings,
     pub series: Vec<Point>,
+    #[serde(default)]
+    pub tcp: Vec<TcpPoint>,
     pub unmeasured: BTreeMap<String, String>,
 }
 
@@ -63,6 +71,8 @@ impl Report {
             started_at: m.started_at,
             lastfd_version: m.lastfd_version,
             environment: m.environment,
+            network_namespace: m.network_namespace,
+            sysctls: m.sysctls,
             verdict: verdict.outcome,
             reasons: verdict.reasons,
             expectations_judged: verdict.judged,
@@ -78,6 +88,7 @@ impl Report {
             agreement_note: m.agreement_note,
             timings: m.timings,
             series: m.series,
+            tcp: m.tcp,
             unmeasured: m.unmeasured,
         };
         if report.variant.is_none() {

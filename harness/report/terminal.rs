@@ -2,7 +2,7 @@
 //! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
 
 use super::Report;
-use crate::event::{Link, Outcome as Got};
+use crate::event::{Link, Outcome as Got, States, Sysctl};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use owo_colors::{OwoColorize, Style};
@@ -90,11 +90,13 @@ fn one(page: &mut Page, r: &Report) {
     if r.verdict == Outcome::Skipped {
         return;
     }
+    network(page, r);
     limits(page, r);
     at_rest(page, r);
     predicted(page, r);
     ceiling(page, r);
     at_the_wall(page, r);
+    tcp(page, r);
     recovery(page, r);
     witnesses(page, r);
     next(page, r);
@@ -146,6 +148,25 @@ fn limits(page: &mut Page, r: &Report) {
     if let Some(before) = r.limits.earlier.first() {
         page.say("", &format!("Read earlier: {}:{}. It changed its own limits while it ran.", before.soft, before.hard));
     }
+}
+
+/// The sysctls of a run that had a network namespace of its own.
+fn network(page: &mut Page, r: &Report) {
+    let Some(namespace) = &r.network_namespace else { return };
+    let one = |s: &Sysctl| {
+        let value = match &s.in_force {
+            Some(value) if *value == s.asked => value.clone(),
+            Some(value) => format!("{value} (asked: {})", s.asked),
+            None => s.asked.clone(),
+        };
+        let before = s.before.as_ref().filter(|before| *before != &s.asked).map_or(String::new(), |b| format!(", by default {b}"));
+        let note = s.note.as_ref().map_or(String::new(), |note| format!(", {note}"));
+        format!("{} = {value}{before}{note}", s.name)
+    };
+    for (i, sysctl) in r.sysctls.iter().enumerate() {
+        page.say(if i == 0 { "Sysctls" } else { "" }, &one(sysctl));
+    }
+    page.say("", &format!("In force in {namespace} for the whole run; the host's were not touched."));
 }
 
 fn at_rest(page: &mut Page, r: &Report) {
@@ -304,6 +325,24 @@ fn at_the_wall(page: &mut Page, r: &Report) {
         let line = cut(line, page.width - LABEL - 2);
         page.line(&format!("{:LABEL$}| {line}", ""));
     }
+}
+
+/// Sockets by state, those that hold a descriptor and those that hold none side by side.
+fn tcp(page: &mut Page, r: &Report) {
+    let s = &r.saturation;
+    let (Some(held), Some(all)) = (&s.tcp_states, &s.tcp_namespace) else { return };
+    let of = |states: &States, state: &str| states.get(state).copied().unwrap_or(0);
+    // These two always, for what they are is the question; the listener is known from above.
+    let always = ["ESTABLISHED", "CLOSE_WAIT"];
+    let mut counts: Vec<String> = always.iter().map(|state| format!("{} {state}", of(held, state))).collect();
+    counts
+        .extend(held.iter().filter(|(state, _)| !always.contains(&state.as_str()) && *state != "LISTEN").map(|(s, n)| format!("{n} {s}")));
+    let waiting = match of(all, "TIME_WAIT") {
+        0 => "none in TIME_WAIT in the namespace".to_owned(),
+        1 => "1 TIME_WAIT in the namespace holds no descriptor".to_owned(),
+        n => format!("{n} TIME_WAIT in the namespace hold no descriptor"),
+    };
+    page.say("TCP", &format!("{} held by it; {waiting}.", counts.join(", ")));
 }
 
 pub(super) fn rate(bytes_per_s: f64) -> String {

@@ -111,7 +111,7 @@ impl Live {
 }
 
 /// What is shown while a run goes on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub enum Step {
     /// A phase begins.
     Phase(Phase),

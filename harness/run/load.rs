@@ -11,7 +11,7 @@ use crate::drive::protocol::Order;
 use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
 use crate::scenario::Dialogue;
-use crate::sys::clock;
+use crate::sys::{clock, proc};
 use std::time::Duration;
 
 /// Clients that show what a connection costs before the ramp.
@@ -228,9 +228,14 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     if let Some(output) = &pump.output {
         output.mark();
     }
+    if let Some((allocated, max)) = proc::file_nr() {
+        pump.journal.record(What::FileNr { allocated, max });
+    }
     let launched = pump.tree.program();
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
+    let asked = clock::now();
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         if pump.listener.is_none() {
             return Ok(());
@@ -254,7 +259,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
         let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.drained());
-        (answered && over) || pump.tree.gone()
+        (answered && over && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
     Ok(())

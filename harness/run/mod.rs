@@ -1,10 +1,12 @@
 //! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what comes out is the
 //! event log. It judges nothing.
 
+mod census;
 mod client;
 mod companions;
 pub mod cost;
 mod error;
+pub mod inside;
 mod journal;
 mod live;
 mod load;
@@ -27,6 +29,7 @@ use crate::observe;
 use crate::scenario::{Caller, Calls, Dialogue, Plan, Process, Program, Workload};
 use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
+use census::Census;
 use companions::Companion;
 use places::Places;
 use pump::{Load, Pump};
@@ -71,10 +74,27 @@ pub struct Run {
 /// # Errors
 /// Only the event log's file; everything else is in [`Run::error`], beside the events so far.
 pub fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &mut dyn FnMut(&Step)) -> Result<Run, Error> {
+    match plan.sysctls.is_empty() {
+        true => made(plan, options, interrupted, progress, Ok(None)),
+        false => inside::run(plan, options, interrupted, progress),
+    }
+}
+
+/// Makes the run where this process is. `first`: what came before its phases, or why there can be none.
+fn made(
+    plan: &Plan,
+    options: &Options,
+    interrupted: &AtomicBool,
+    progress: &mut dyn FnMut(&Step),
+    first: Result<Option<What>, Error>,
+) -> Result<Run, Error> {
     let mut journal = Journal::open(options.events.as_deref())?;
     journal.record(header(plan));
     let mut journal = Some(journal);
-    let result = phases(plan, options, interrupted, progress, &mut journal);
+    let result = first.and_then(|what| {
+        what.into_iter().for_each(|what| journal.as_mut().expect("still here").record(what));
+        phases(plan, options, interrupted, progress, &mut journal)
+    });
     let mut journal = journal.expect("phases hands the journal back");
     let error = result.err();
     if let Some(error) = &error {
@@ -134,7 +154,8 @@ fn phases(
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
     let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let (sink, reports) = channel();
-    let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
+    let census = Census::start(sink.clone())?;
+    let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, census, interrupted, progress);
     let site = Site { plan, process: &process, scratch: scratch.path(), options, places: &places, companions: &companions, sink: &sink };
     let result = attach(&mut pump, chosen.as_ref()).and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);

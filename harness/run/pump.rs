@@ -1,6 +1,7 @@
 //! The one loop of a run: takes what observers, drivers and the subject's output report, samples the subject, and waits —
 //! always for an event, always with a deadline, always ready to be interrupted.
 
+use super::census::Census;
 use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
 use crate::event::{Event, Nanos, Pid, What};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 /// How often a subject is sampled while it is loaded. A look costs about 50 µs.
 const SAMPLE_EVERY: Nanos = 10_000_000;
-/// How often TCP states are counted: a dump costs 1 µs a socket.
+/// How often the listeners of the port are looked at before the first client.
 const STATES_EVERY: Nanos = 250_000_000;
 /// Perf rings hold 20 ms of a spinning server: they are drained well before.
 pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
@@ -55,6 +56,8 @@ pub struct Pump<'a> {
     pub reports: Receiver<Vec<Event>>,
     /// Looks up listeners.
     pub diag: SockDiag,
+    /// Counts TCP sockets by state, once there are clients.
+    pub census: Census,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<SocketAddr>,
     /// The process that is sampled: the one that accepts, or calls.
@@ -80,6 +83,7 @@ impl<'a> Pump<'a> {
         tree: Tree,
         reports: Receiver<Vec<Event>>,
         diag: SockDiag,
+        census: Census,
         interrupted: &'a AtomicBool,
         progress: &'a mut dyn FnMut(&Step),
     ) -> Self {
@@ -93,6 +97,7 @@ impl<'a> Pump<'a> {
             loads: Vec::new(),
             reports,
             diag,
+            census,
             listener: None,
             sampling: false,
             interrupted,
@@ -191,7 +196,8 @@ impl<'a> Pump<'a> {
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue();
         // What a process had used when it was last seen counts on after its end.
-        for pid in self.tree.processes() {
+        let processes = self.tree.processes();
+        for &pid in &processes {
             let Some(used) = proc::cpu_s(pid) else { continue };
             if self.cpu.insert(pid, used).is_none() {
                 self.named.extend(proc::own_pid(pid).map(|own| (own, pid)));
@@ -201,16 +207,17 @@ impl<'a> Pump<'a> {
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
-        if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
+        if !self.loads.is_empty() {
+            if self.census.due(now) {
+                self.census.order(self.acceptor, processes, self.listener.map(|address| address.port()));
+            }
+        } else if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;
             // Before the first client the port has listeners only; to count the others is to walk through every connection of the host.
-            let states = if self.loads.is_empty() {
-                self.diag.listeners_on(address.port()).map(|all| BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]))
-            } else {
-                self.diag.states(address.port())
-            };
-            if let Ok(states) = states {
-                self.journal.record(What::Tcp { states, listen_overflows: listen_overflows().unwrap_or(0) });
+            if let Ok(all) = self.diag.listeners_on(address.port()) {
+                let states = BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]);
+                let listen_overflows = listen_overflows().unwrap_or(0);
+                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None });
             }
         }
         let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
@@ -231,7 +238,7 @@ impl<'a> Pump<'a> {
 }
 
 /// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue turned away.
-fn listen_overflows() -> Option<u64> {
+pub(super) fn listen_overflows() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/net/netstat").ok()?;
     let mut lines = table.lines().filter(|l| l.starts_with("TcpExt:"));
     let column = lines.next()?.split(' ').position(|name| name == "ListenOverflows")?;

@@ -5,9 +5,9 @@ use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant, RawWorkload,
 };
-use super::{set, shape};
+use super::{set, shape, sysctl};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -106,6 +106,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         subject,
         processes,
         workloads,
+        sysctls: sysctls(&file.sysctls, problems),
         expect: expect(&merged(&file.expect, variant.map(|variant| &variant.expect)), problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
@@ -130,6 +131,29 @@ fn subject(file: &File, names: &[&str], problems: &mut Vec<Problem>) -> String {
         }
     }
     String::new()
+}
+
+/// By their whole names, and with their values as the kernel writes them.
+fn sysctls(raw: &BTreeMap<Spanned<String>, RawSysctl>, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    for (key, value) in raw {
+        flatten(key.get_ref(), value, &mut |name, value| {
+            problems.extend(sysctl::misnamed(name, key.span()));
+            if flat.insert(name.to_owned(), value).is_some() {
+                problems.push(Problem::new(key.span(), format!("`{name}` is set twice"), "once is enough"));
+            }
+        });
+    }
+    flat
+}
+
+/// `net.core.somaxconn = 128` without quotes is a table in a table.
+fn flatten(name: &str, value: &RawSysctl, each: &mut impl FnMut(&str, String)) {
+    match value {
+        RawSysctl::Number(number) => each(name, number.to_string()),
+        RawSysctl::Words(text) => each(name, sysctl::words(text)),
+        RawSysctl::Below(below) => below.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, each)),
+    }
 }
 
 fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> Problem {
@@ -325,6 +349,7 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
         leaked: over.leaked.or(base.leaked),
+        file_max_binds: over.file_max_binds.or(base.file_max_binds),
     }
 }
 
@@ -346,6 +371,7 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         policy: raw.policy.clone(),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
         leaked: raw.leaked,
+        file_max_binds: raw.file_max_binds,
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Plan {
     pub processes: BTreeMap<String, Process>,
     /// By name; they run at the same time.
     pub workloads: BTreeMap<String, Workload>,
+    /// Set in a network namespace made for the run, in which all of it then happens; by name with dots. Empty: none is made.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
@@ -290,6 +293,9 @@ pub struct Expect {
     pub recovers_within_s: Option<f64>,
     /// Descriptors more than at rest after all clients left.
     pub leaked: Option<i64>,
+    /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
+    #[serde(default)]
+    pub file_max_binds: Option<bool>,
 }
 
 /// Expected limits; either may be left open.

@@ -47,12 +47,27 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawWorkload>")]
     pub workloads: BTreeMap<Spanned<String>, RawWorkload>,
+    /// Sysctls for the whole run, which then happens in a network namespace of its own, such as `"net.core.somaxconn" = 128`. Those left out
+    /// have the kernel's defaults there. Never set on the host.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawSysctl>")]
+    pub sysctls: BTreeMap<Spanned<String>, RawSysctl>,
     /// What must be observed; what is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
     /// The same scenario with something changed, each a run of its own.
     #[serde(default)]
     pub variant: Vec<RawVariant>,
+}
+
+/// A sysctl's value: a number, or words such as "10000 20000". `net.core.somaxconn = 128` without quotes is a table of tables.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Sysctl")]
+pub(super) enum RawSysctl {
+    Number(i64),
+    Words(String),
+    Below(BTreeMap<String, RawSysctl>),
 }
 
 /// A process: one of `command`, `serve` and `call`.
@@ -240,6 +255,8 @@ pub(super) struct RawExpect {
     pub recovers_within: Option<Spanned<String>>,
     /// Descriptors more than at rest after all clients left.
     pub leaked: Option<i64>,
+    /// Whether `fs.file-max`, the bound of the whole host, is what stops it. It is compared, and never set.
+    pub file_max_binds: Option<bool>,
 }
 
 /// An expected ceiling as written.
