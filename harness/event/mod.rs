@@ -121,7 +121,8 @@ pub enum What {
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
     /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of the subject's processes
     /// refers to; `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`), and the
-    /// descriptors of the process that accepts, at the same time. `None`: not counted.
+    /// descriptors of the process that accepts, at the same time. `None`: not counted. A count takes time, and is of no single moment:
+    /// it began at the event's time and ended `took` nanoseconds later.
     Tcp {
         states: States,
         listen_overflows: u64,
@@ -131,6 +132,8 @@ pub enum What {
         namespace: Option<States>,
         #[serde(default)]
         descriptors: Option<u64>,
+        #[serde(default)]
+        took: Nanos,
     },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
