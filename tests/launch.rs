@@ -30,6 +30,8 @@ fn command(argv: &[&str]) -> Command {
         limits: Limits { soft: 64, hard: 64 },
         ignore_hangup: false,
         trap: false,
+        mounts: Vec::new(),
+        switches_user: false,
         exe: std::env::var_os("LASTFD_TEST_EXE").map_or_else(|| EXE.into(), PathBuf::from),
     }
 }
