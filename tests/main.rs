@@ -5,6 +5,7 @@ mod doctor;
 mod house;
 mod inspect;
 mod launch;
+mod launchers;
 mod measure;
 mod run;
 mod scenario;

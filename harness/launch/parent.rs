@@ -18,7 +18,7 @@ use std::os::unix::process::CommandExt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
     /// `LimitNOFILE=`: limits that may not be set are replaced, without an error, by the closest that may (systemd's
-    /// `setrlimit_closest`); SIGPIPE is ignored (`IgnoreSIGPIPE=`).
+    /// `setrlimit_closest`).
     Systemd,
     /// `--ulimit nofile=`: limits that may not be set are an error.
     Container,
@@ -90,9 +90,6 @@ fn start(options: &Options) -> io::Result<i32> {
 fn become_program(options: &Options) -> ! {
     let _ = rustix::process::setsid();
     process::reset_signals();
-    if options.rules == Rules::Systemd {
-        process::ignore(Signal::PIPE);
-    }
     let kept = options.keep_env.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
     let error = std::process::Command::new(&options.argv[0]).args(&options.argv[1..]).env_clear().env("PATH", PATH).envs(kept).exec();
     eprintln!("{}: cannot execute {:?}: {error}", options.rules.name(), options.argv[0]);

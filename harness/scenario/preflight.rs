@@ -96,8 +96,10 @@ fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
     let absent = files.into_iter().find(|(needed, file)| *needed && !Path::new(file).is_file());
     let why = if !rustix::process::geteuid().is_root() {
         "only root opens the session of another user without a password: run lastfd as root".to_owned()
-    } else if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) {
-        "this root may not become another user (CAP_SETUID and CAP_SETGID): run lastfd where root may".to_owned()
+    } else if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) || one_user() {
+        "this root may not become another user (CAP_SETUID, CAP_SETGID, or a user namespace that refuses setgroups): run lastfd where \
+         root may"
+            .to_owned()
     } else if private && !held.contains(CapabilitySet::SYS_ADMIN) {
         "a PAM configuration for the run alone takes a mount namespace (CAP_SYS_ADMIN): leave out `limits-conf` and `pam-limits`".to_owned()
     } else if let Some((_, file)) = absent {
@@ -106,6 +108,11 @@ fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
         return None;
     };
     Some(Obstacle::Launcher { process: name.to_owned(), launcher, why })
+}
+
+/// Whether this is a user namespace made without privileges, in which groups cannot be set (user_namespaces(7)).
+fn one_user() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|allowed| allowed.trim() == "deny")
 }
 
 /// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above `fs.nr_open`.
