@@ -143,7 +143,7 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
 fn dry_run(plan: &Plan) {
     let mut text = format!("{}: {}\n", plan.title(), plan.claim);
     for (name, process) in &plan.processes {
-        let argv = crate::run::argv(&process.program, process.port.unwrap_or(0), Path::new("{scratch}"), Path::new("lastfd"));
+        let argv = crate::run::argv(&process.program, Path::new("lastfd"));
         let launcher = crate::launch::registration(&process.launcher).name;
         text += &format!("  {name}: {}\n", shell_words::join(&argv));
         text += &format!("    launcher {launcher}, started with {}:{}\n", process.limits.soft, process.limits.hard);

@@ -6,6 +6,7 @@ mod error;
 mod journal;
 mod live;
 mod load;
+mod places;
 mod pump;
 mod ready;
 
@@ -22,6 +23,7 @@ use crate::scenario::{Dialogue, Plan, Process, Program, Workload};
 use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
 use companions::Companion;
+use places::Places;
 use pump::{Load, Pump};
 use rustix::process::Signal;
 use std::collections::{BTreeMap, HashSet};
@@ -102,7 +104,8 @@ fn phases(
     journal: &mut Option<Journal>,
 ) -> Result<(), Error> {
     let mut diag = SockDiag::open()?;
-    let companions = companions::start(plan, options, &mut diag)?;
+    let places = Places::choose(plan, &mut diag)?;
+    let companions = companions::start(plan, options, &places, &mut diag)?;
     for what in companions::introduce(&companions) {
         journal.as_mut().expect("still here").record(what);
     }
@@ -120,8 +123,7 @@ fn phases(
     }
     let chosen = chosen.ok();
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
-    let port = port_for(subject, &mut diag)?;
-    let (tree, process, _scratch) = prepare(plan, subject, port, options, trap)?;
+    let (tree, process, _scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let (sink, reports) = channel();
     let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
     let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, plan, &process, options, &before, &companions, &sink));
@@ -291,53 +293,37 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
 }
 
 /// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
-fn prepare(plan: &Plan, process: &Process, port: u16, options: &Options, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
+fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
+    let process = &plan.processes[name];
     let no_room = |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
     let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
-    let argv = argv(&process.program, port, scratch.path(), &options.exe);
+    places.deliver(process, scratch.path())?;
+    let fill = |word: String| places.fill(&word, name, scratch.path());
+    let argv = argv(&process.program, &options.exe).into_iter().map(fill).collect();
+    let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
+    let process = Process { env, ..process.clone() };
     let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
-    let mut command = launch::command(process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let mut command = launch::command(&process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
     command.directory = Some(plan.directory.clone());
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
     let refused = |e: launch::Error| if e.is_of_machine() { Error::Inconclusive(e.to_string()) } else { Error::NotStarted(e.to_string()) };
     let tree = Tree::prepare(&command, options.isolation).map_err(refused)?;
     let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
-    let port = process.port.or(asks_for_port.then_some(port));
-    Ok((tree, Process { port, ..process.clone() }, scratch))
+    let several = places.tls_port(name).is_some();
+    let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
+    Ok((tree, Process { port, ..process }, scratch))
 }
 
-/// The program's words with `{port}` and `{scratch}` filled in.
-pub fn argv(program: &Program, port: u16, scratch: &Path, exe: &Path) -> Vec<String> {
+/// The program's words; [`Places::fill`] says what their placeholders stand for.
+pub fn argv(program: &Program, exe: &Path) -> Vec<String> {
     match program {
-        Program::Command(words) => words
-            .iter()
-            .map(|word| word.replace("{port}", &port.to_string()).replace("{scratch}", &scratch.display().to_string()))
-            .collect(),
+        Program::Command(words) => words.clone(),
         Program::Serve(serve) => {
             let mut words = vec![exe.display().to_string(), "serve".into()];
             words.extend(serve.arguments());
-            words.extend(["--port".into(), port.to_string()]);
+            words.extend(["--port".into(), "{port}".into()]);
             words
-        }
-    }
-}
-
-/// The port that `{port}` stands for: the one asked for, when nobody has it, or a free one below the ephemeral range.
-fn port_for(process: &Process, diag: &mut SockDiag) -> Result<u16, Error> {
-    let taken: HashSet<u16> = diag.listeners()?.iter().map(|l| l.address.port()).collect();
-    match process.port {
-        Some(port) if taken.contains(&port) => Err(Error::NotStarted(format!(
-            "port {port} is already taken: stop what listens there (`ss -ltnp 'sport = :{port}'`), or choose another port"
-        ))),
-        Some(port) => Ok(port),
-        // Listening inside the ephemeral range would collide with the clients' own ports.
-        None => {
-            let first = 10_000 + (std::process::id() % 20_000) as u16;
-            (first..30_000)
-                .chain(10_000..first)
-                .find(|port| !taken.contains(port) && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-                .ok_or_else(|| Error::Inconclusive("no free port between 10000 and 30000".into()))
         }
     }
 }

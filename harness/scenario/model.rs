@@ -57,7 +57,7 @@ pub struct Process {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
-    /// Program and arguments; `{port}` is replaced.
+    /// Program and arguments, with placeholders (`run::Places::fill`).
     Command(Vec<String>),
     /// A bundled server: `lastfd serve KIND …`.
     Serve(Serve),
@@ -97,6 +97,9 @@ pub struct ServeOptions {
     pub workers: Option<u32>,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.
     pub baseline: Option<u32>,
+    /// Listens on a second port too, `{tls-port}`, and speaks TLS there, with a certificate made for the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
 }
 
 /// What starts a process and so sets its limits.
@@ -259,6 +262,9 @@ impl Serve {
         ];
         let mut words = vec![kind.to_string()];
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
+        if options.tls {
+            words.extend(["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"].map(str::to_owned));
+        }
         words.extend(numbers.iter().filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()])).flatten());
         words
     }

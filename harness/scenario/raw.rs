@@ -59,8 +59,9 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Process")]
 pub(super) struct RawProcess {
-    /// Program and arguments, run in the scenario's folder. `{port}` stands for the port, `{scratch}` for an empty
-    /// directory that is removed after the run.
+    /// Program and arguments, run in the scenario's folder. `{port}` and `{tls-port}` stand for ports of its own, `{NAME.port}` for that
+    /// of another process, `{scratch}` for a directory that is removed after the run, `{certificate}` and `{key}` for files with the
+    /// run's certificate.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Vec<Spanned<String>>>>,
     /// A bundled server in place of a command, such as `serve.websocket = { accept = "spin" }`.
