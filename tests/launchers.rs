@@ -2,7 +2,7 @@
 //! /proc, the machine's own files.
 
 use super::launch::{SOON, launched, lines, process};
-use super::support::{find, program};
+use super::support::{LASTFD, find, lastfd, program};
 use lastfd::event::Limits;
 use lastfd::launch::{Ending, Isolation, Mount, Tree};
 use lastfd::limits::chain;
@@ -16,7 +16,7 @@ const FROM: (u64, u64) = (256, 4096);
 const SAYS: [&str; 3] = ["sh", "-c", "echo limits $(ulimit -Sn):$(ulimit -Hn); exec sleep 1000"];
 
 fn shell(soft: Option<u64>, hard: Option<u64>) -> Launcher {
-    Launcher::Shell(Shell { soft, hard, exec: false })
+    Launcher::Shell(Shell { soft, hard, ..Shell::default() })
 }
 
 fn systemd(limits: Option<(u64, u64)>) -> Launcher {
@@ -185,10 +185,27 @@ fn the_chain_names_the_launcher_that_set_the_limit() {
 #[test]
 fn a_shell_told_to_exec_is_no_parent() {
     let scratch = tempfile::tempdir().unwrap();
-    let launcher = Launcher::Shell(Shell { soft: Some(100), hard: None, exec: true });
+    let launcher = Launcher::Shell(Shell { soft: Some(100), exec: true, ..Shell::default() });
     let mut tree = launched(launcher, FROM, &SAYS, scratch.path());
     assert_eq!(said(&mut tree, "limits "), "100:4096");
     assert_eq!(tree.processes(), [tree.program()]);
+}
+
+#[test]
+fn a_shell_may_start_its_program_with_nohup() {
+    if program("nohup").is_none() {
+        return;
+    }
+    for exec in [true, false] {
+        let scratch = tempfile::tempdir().unwrap();
+        let launcher = Launcher::Shell(Shell { soft: Some(100), exec, nohup: true, ..Shell::default() });
+        let mut tree = launched(launcher, FROM, &SAYS, scratch.path());
+        assert_eq!(said(&mut tree, "limits "), "100:4096");
+        let processes = tree.processes();
+        assert_eq!(processes.len(), if exec { 1 } else { 2 }, "nohup replaced itself");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", processes.last().unwrap())).unwrap();
+        assert!(status.contains("SigIgn:\t0000000000000001\n"), "SIGHUP is ignored: {status}");
+    }
 }
 
 #[test]
@@ -268,12 +285,29 @@ fn a_service_and_a_container_have_a_session_and_an_environment_of_their_own() {
 #[test]
 fn a_launcher_with_options_is_found_by_name_in_the_report() {
     let port = ["serve", "tcp", "--port", "{port}"];
-    let command: Vec<&str> = std::iter::once(super::support::LASTFD).chain(port).collect();
+    let command: Vec<&str> = std::iter::once(LASTFD).chain(port).collect();
     let options = ["--nofile", "64:128", "--hold", "0.2s", "--launcher", "container-like = { ulimit = '48:96' }"];
     let run = find(&options, &command).run();
     assert_eq!((&run["limits"]["effective"]["soft"], &run["limits"]["effective"]["hard"]), (&48.into(), &96.into()));
     assert_eq!(run["subject"]["launcher"], "container-like");
     assert!(run["limits"]["set_by"]["command"].as_str().unwrap().starts_with("lastfd exec container-like --ulimit=48:96"), "{run}");
+}
+
+#[test]
+fn the_report_names_the_setting_of_the_launcher_that_set_the_limit() {
+    let settings = [
+        ("shell = { soft = 48 }", "`ulimit -n`"),
+        ("systemd-like = { limit-nofile = '48:96' }", "`LimitNOFILE=` of the unit"),
+        ("container-like = { ulimit = '48:96' }", "`--ulimit nofile=` of the container"),
+        ("exec", "the one that this run asked for"),
+    ];
+    for (launcher, setting) in settings {
+        let options = ["find", "--nofile", "64:128", "--hold", "0.1s", "--launcher", launcher, "--"];
+        let called = lastfd(&[&options[..], &[LASTFD, "serve", "tcp", "--port", "{port}"]].concat());
+        let next = called.stdout.split("\nNext ").nth(1).unwrap_or_else(|| panic!("{called:?}"));
+        let words: Vec<&str> = next.split_whitespace().collect();
+        assert!(words.join(" ").contains(setting), "{launcher}: {next}");
+    }
 }
 
 #[test]
@@ -292,7 +326,7 @@ fn a_session_without_root_is_inconclusive_with_the_reason() {
     let place = tempfile::tempdir().unwrap();
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("lastfd");
-    std::fs::copy(super::support::LASTFD, &copy).unwrap();
+    std::fs::copy(LASTFD, &copy).unwrap();
     let root = rustix::process::geteuid().is_root();
     let nobody: &[&str] = if root { &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] } else { &["env"] };
     for launcher in ["runuser", "su"] {
@@ -307,7 +341,7 @@ fn a_session_without_root_is_inconclusive_with_the_reason() {
 #[test]
 fn a_file_that_cannot_be_mounted_is_laid_to_the_machine() {
     let scratch = tempfile::tempdir().unwrap();
-    let site = lastfd::launch::Site { exe: Path::new(super::support::LASTFD), scratch: scratch.path() };
+    let site = lastfd::launch::Site { exe: Path::new(LASTFD), scratch: scratch.path() };
     let mut command = lastfd::launch::command(&process(container(None), 64, 64), vec!["true".into()], site).unwrap();
     command.mounts.push(Mount { source: scratch.path().join("absent"), target: "/etc/passwd".into() });
     // As root ENOENT, as anybody else EPERM, or an isolation that is refused before.

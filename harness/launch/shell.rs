@@ -18,8 +18,9 @@ fn script(options: &Shell, Limits { hard, .. }: Limits) -> String {
     let hard_first = options.soft.is_some_and(|soft| soft > hard);
     let steps = if hard_first { [set_hard, set_soft] } else { [set_soft, set_hard] };
     // With something after it, the program is no shell's last command, which shells replace themselves by.
-    let last = if options.exec { r#"exec "$@""# } else { r#""$@"; exit"# };
-    steps.into_iter().flatten().chain([last.to_owned()]).collect()
+    let (before, after) = if options.exec { ("exec ", "") } else { ("", "; exit") };
+    let nohup = if options.nohup { "nohup " } else { "" };
+    steps.into_iter().flatten().chain([format!(r#"{before}{nohup}"$@"{after}"#)]).collect()
 }
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests {
     #[test]
     fn limits_are_set_in_the_order_that_setrlimit_allows() {
         let from = Limits { soft: 256, hard: 4096 };
-        let says = |soft, hard| script(&Shell { soft, hard, exec: true }, from);
+        let says = |soft, hard| script(&Shell { soft, hard, exec: true, nohup: false }, from);
         assert_eq!(says(Some(64), Some(128)), r#"ulimit -Sn 64 || exit; ulimit -Hn 128 || exit; exec "$@""#);
         assert_eq!(says(Some(8192), Some(8192)), r#"ulimit -Hn 8192 || exit; ulimit -Sn 8192 || exit; exec "$@""#);
         assert_eq!(says(None, None), r#"exec "$@""#);

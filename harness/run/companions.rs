@@ -30,12 +30,7 @@ pub struct Companion {
 ///
 /// # Errors
 /// One of them did not come to listen.
-pub fn start(
-    plan: &Plan,
-    options: &Options,
-    places: &Places,
-    diag: &mut SockDiag,
-) -> Result<BTreeMap<String, Companion>, Error> {
+pub fn start(plan: &Plan, options: &Options, places: &Places, diag: &mut SockDiag) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
     for name in plan.processes.keys().filter(|name| **name != plan.subject) {
         let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();

@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_process_may_name_its_own_ports_and_those_of_another() {
-        let (places, filled) = filled(r#"["x", "{tls-port}", "{backend.port}"]"#, "{port} {a.port} {tls-port} {backend.port} {backend.tls-port}");
+        let (places, filled) =
+            filled(r#"["x", "{tls-port}", "{backend.port}"]"#, "{port} {a.port} {tls-port} {backend.port} {backend.tls-port}");
         let (own, tls, backend) = (places.port("a"), places.tls_port("a").unwrap(), places.port("backend"));
         assert_eq!(filled, format!("{own} {own} {tls} {backend} {{backend.tls-port}}"));
         assert_eq!(HashSet::from([own, tls, backend]).len(), 3);

@@ -20,6 +20,8 @@ pub struct Shell {
     /// Whether the shell replaces itself by the program, as the last line of a start script does (`exec "$@"`). Otherwise it
     /// stays as the program's parent, as a login shell does.
     pub exec: bool,
+    /// Whether it starts the program with the real nohup(1), which replaces itself by the program and changes no limit.
+    pub nohup: bool,
 }
 
 /// A session that runuser(1) or su(1) opens, and the PAM configuration it sees.
