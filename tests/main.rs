@@ -7,6 +7,7 @@ mod explain;
 mod house;
 mod inspect;
 mod launch;
+mod launchers;
 mod measure;
 mod netns;
 mod run;

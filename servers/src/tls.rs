@@ -131,9 +131,11 @@ pub(crate) fn client(trusted: &Path, protocol: &[u8]) -> Result<ClientConfig, Tl
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    found
-        .and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) })
-        .map_err(|source| TlsError::Pem { path: path.into(), what: "certificate", source })
+    found.and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) }).map_err(|source| TlsError::Pem {
+        path: path.into(),
+        what: "certificate",
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

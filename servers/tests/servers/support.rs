@@ -173,7 +173,7 @@ pub fn eventually(claim: &str, mut holds: impl FnMut() -> bool) {
 
 /// A request to `http` on a connection of its own or kept.
 pub fn ask(client: &mut impl Write) {
-    client.write_all( b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("sent");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("sent");
 }
 
 /// Whether a whole 200 answer comes; `false` when the connection ends before.
