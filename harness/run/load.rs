@@ -173,8 +173,11 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
             return true;
         }
         // Calls that fail may each take as long as their time-outs: the first few show all there is to see.
-        if live.first_failure.is_some() && calls && clock::now() - *failing_at.get_or_insert_with(clock::now) > CALLS_FAIL_FOR {
-            return true;
+        if live.first_failure.is_some() && calls {
+            let now = clock::now();
+            if now - *failing_at.get_or_insert(now) > CALLS_FAIL_FOR {
+                return true;
+            }
         }
         if pump.tree.gone() || live.exited.contains(&pump.acceptor) || live.local_failure.is_some() && live.drivers_idle() {
             return true;
