@@ -1,9 +1,11 @@
 //! Small programs that the tests run under the command: each a test that does nothing unless it is started as that subject, so
 //! that no other language need be installed.
 
-use crate::support::is_subject;
-use std::net::{TcpListener, UdpSocket};
+use crate::support::{LASTFD, is_subject};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 
 /// Blocks until it is killed.
 fn forever() -> ! {
@@ -93,6 +95,36 @@ fn a_process_each() {
         while let Ok((stream, _)) = listener.accept() {
             let output = stream.try_clone().expect("a second number");
             children.push(std::process::Command::new("cat").stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output)).spawn());
+        }
+    }
+}
+
+/// Calls itself forty times, each time the first to close, which leaves its end in TIME_WAIT; then serves the port of `PORT`, as the same process.
+#[test]
+fn leaves_time_wait() {
+    if is_subject("leaves_time_wait") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        for _ in 0..40 {
+            let caller = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+            let (mut called, _) = listener.accept().expect("its other end");
+            drop(caller);
+            let _ = called.read(&mut [0]).expect("end of file");
+        }
+        drop(listener);
+        let port = std::env::var("PORT").expect("a port");
+        let mut server = std::process::Command::new(LASTFD);
+        panic!("{}", server.args(["serve", "tcp", "--accept", "spin", "--port", &port]).exec());
+    }
+}
+
+/// Accepts and holds, and never looks whether a client has left.
+#[test]
+fn keeps_what_clients_left() {
+    if is_subject("keeps_what_clients_left") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            held.extend(listener.accept().ok());
         }
     }
 }

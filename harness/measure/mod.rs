@@ -61,5 +61,6 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     calls::calls(&run, &mut m);
     witness::witnesses(&run, &mut m);
     m.series = series::series(&run);
+    m.tcp = series::tcp(&run);
     m
 }

@@ -2,12 +2,13 @@
 //! every default. Pure: it asks nothing of the machine.
 
 use super::formula::{self, FormulaError, IDENTIFIERS};
+use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant, RawWorkload,
 };
-use super::{set, shape};
+use super::{set, shape, sysctl};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -102,9 +103,11 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         scenario: name.to_owned(),
         variant: variant.map(|variant| variant.name.get_ref().clone()),
         claim: own_claim.unwrap_or_else(|| file.claim.get_ref().clone()),
+        believed: variant.map_or(&file.believed, |variant| &variant.believed).clone(),
         subject,
         processes,
         workloads,
+        sysctls: sysctls(&file.sysctls, problems),
         expect: expect(&merged(&file.expect, variant.map(|variant| &variant.expect)), problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
@@ -129,6 +132,29 @@ fn subject(file: &File, names: &[&str], problems: &mut Vec<Problem>) -> String {
         }
     }
     String::new()
+}
+
+/// By their whole names, and with their values as the kernel writes them.
+fn sysctls(raw: &BTreeMap<Spanned<String>, RawSysctl>, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    for (key, value) in raw {
+        flatten(key.get_ref(), value, &mut |name, value| {
+            problems.extend(sysctl::misnamed(name, key.span()));
+            if flat.insert(name.to_owned(), value).is_some() {
+                problems.push(Problem::new(key.span(), format!("`{name}` is set twice"), "once is enough"));
+            }
+        });
+    }
+    flat
+}
+
+/// `net.core.somaxconn = 128` without quotes is a table in a table.
+fn flatten(name: &str, value: &RawSysctl, each: &mut impl FnMut(&str, String)) {
+    match value {
+        RawSysctl::Number(number) => each(name, number.to_string()),
+        RawSysctl::Words(text) => each(name, sysctl::words(text)),
+        RawSysctl::Below(below) => below.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, each)),
+    }
 }
 
 fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> Problem {
@@ -183,13 +209,14 @@ fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
     }
     Process {
         program: program(name, raw, problems),
-        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, launcher),
+        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, |raw| launcher(raw, problems)),
         limits,
         requires: raw.requires.clone(),
         port: raw.port,
         env: raw.env.clone(),
         ready_within_s: seconds(raw.ready_within.as_ref(), READY_WITHIN_DEFAULT_S, problems),
         grace_s: seconds(raw.grace.as_ref(), GRACE_DEFAULT_S, problems),
+        begin: raw.begin.clone(),
     }
 }
 
@@ -225,16 +252,21 @@ fn program(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
     Program::Command(Vec::new())
 }
 
-fn launcher(raw: &RawLauncher) -> Launcher {
-    match raw {
-        RawLauncher::Name(LauncherName::Exec) => Launcher::Exec,
-        RawLauncher::Name(LauncherName::NohupLike) => Launcher::NohupLike,
-        RawLauncher::Name(LauncherName::Nohup) => Launcher::Nohup,
-        RawLauncher::Name(LauncherName::SupervisorLike) => Launcher::SupervisorLike(Supervisor::default()),
-        RawLauncher::Name(LauncherName::Supervisord) => Launcher::Supervisord(Supervisor::default()),
-        RawLauncher::Table(LauncherTable::SupervisorLike(options)) => Launcher::SupervisorLike(options.clone()),
-        RawLauncher::Table(LauncherTable::Supervisord(options)) => Launcher::Supervisord(options.clone()),
-    }
+fn launcher(raw: &Spanned<RawLauncher>, problems: &mut Vec<Problem>) -> Launcher {
+    let table = match raw.get_ref() {
+        RawLauncher::Name(LauncherName::Exec) => return Launcher::Exec,
+        RawLauncher::Name(LauncherName::NohupLike) => return Launcher::NohupLike,
+        RawLauncher::Name(LauncherName::Nohup) => return Launcher::Nohup,
+        RawLauncher::Name(LauncherName::SupervisorLike) => &LauncherTable::SupervisorLike(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Supervisord) => &LauncherTable::Supervisord(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Shell) => &LauncherTable::Shell(Shell::default()),
+        RawLauncher::Name(LauncherName::Runuser) => &LauncherTable::Runuser(Session::default()),
+        RawLauncher::Name(LauncherName::Su) => &LauncherTable::Su(Session::default()),
+        RawLauncher::Name(LauncherName::SystemdLike) => &LauncherTable::SystemdLike(RawSystemd::default()),
+        RawLauncher::Name(LauncherName::ContainerLike) => &LauncherTable::ContainerLike(RawContainer::default()),
+        RawLauncher::Table(table) => table,
+    };
+    of_table(table, raw.span(), problems)
 }
 
 fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
@@ -323,6 +355,7 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
         leaked: over.leaked.or(base.leaked),
+        file_max_binds: over.file_max_binds.or(base.file_max_binds),
     }
 }
 
@@ -344,6 +377,7 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         policy: raw.policy.clone(),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
         leaked: raw.leaked,
+        file_max_binds: raw.file_max_binds,
     }
 }
 
@@ -381,7 +415,7 @@ fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Pr
     let at = if span.len() == text.len() + 2 { span.start + 1 + error.at().start..span.start + 1 + error.at().end } else { span };
     let near = match error {
         FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
-        FormulaError::Wanted { .. } | FormulaError::Long { .. } => None,
+        FormulaError::Wanted { .. } | FormulaError::NoCount { .. } | FormulaError::Long { .. } => None,
     };
     let label = near.map_or(error.to_string(), |near| format!("did you mean `{near}`?"));
     let help = "a ceiling is a number, a range (\"1010..=1013\"), \"not reached\", or a formula with `+ - * /` and parentheses over \

@@ -3,6 +3,7 @@
 //! It is what the run executes and what the judge reads back from the head of the event log. It says what was asked for, never
 //! what happened.
 
+pub use super::launcher::{Session, Shell};
 use crate::event::Call;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,18 @@ pub struct Plan {
     pub variant: Option<String>,
     /// What the run is to show, in the author's words.
     pub claim: String,
+    /// What people thought of this run's remedy (or of how it was), in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<String>,
     /// The process whose ceiling is asked for.
     pub subject: String,
     /// By name.
     pub processes: BTreeMap<String, Process>,
     /// By name; they run at the same time.
     pub workloads: BTreeMap<String, Workload>,
+    /// Set in a network namespace made for the run, in which all of it then happens; by name with dots. Empty: none is made.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
@@ -50,6 +57,9 @@ pub struct Process {
     pub ready_within_s: f64,
     /// Time from TERM to KILL, seconds.
     pub grace_s: f64,
+    /// The signal that a client waits for before it calls, without SIG; `None`: it begins by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin: Option<String>,
 }
 
 /// What runs as a process.
@@ -117,6 +127,22 @@ pub enum Launcher {
     Nohup,
     /// The real supervisord, with a configuration written for the run.
     Supervisord(Supervisor),
+    /// The real /bin/sh, with `ulimit`.
+    Shell(Shell),
+    /// The real runuser(1), with its PAM session.
+    Runuser(Session),
+    /// The real su(1), with its PAM session.
+    Su(Session),
+    /// A bundled parent with the rules of systemd's `LimitNOFILE=`.
+    SystemdLike {
+        /// `None`: systemd's own default.
+        limit_nofile: Option<Limits>,
+    },
+    /// A bundled parent with the rules of `docker run --ulimit nofile=`.
+    ContainerLike {
+        /// `None`: as inherited.
+        ulimit: Option<Limits>,
+    },
 }
 
 /// Options of a supervisor, real or bundled, in supervisord's names.
@@ -284,6 +310,9 @@ pub struct Expect {
     pub recovers_within_s: Option<f64>,
     /// Descriptors more than at rest after all clients left.
     pub leaked: Option<i64>,
+    /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
+    #[serde(default)]
+    pub file_max_binds: Option<bool>,
 }
 
 /// Expected limits; either may be left open.
@@ -348,6 +377,13 @@ impl Serve {
 }
 
 impl Plan {
+    /// Whether nothing is to connect to the subject: its own calls are what runs into the limit.
+    pub fn subject_is_client(&self) -> bool {
+        let calls = |process: &Process| matches!(process.program, Program::Call(_));
+        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject);
+        self.processes.get(&self.subject).is_some_and(calls) || !loaded()
+    }
+
     /// Scenario and variant, as `scenario` or `scenario / variant`.
     pub fn title(&self) -> String {
         match &self.variant {

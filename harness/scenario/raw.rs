@@ -1,6 +1,7 @@
 //! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
+use super::launcher::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Serve, Supervisor};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -32,6 +33,8 @@ pub(super) struct File {
     /// What the run is to show, in a sentence.
     #[schemars(with = "String")]
     pub claim: Spanned<String>,
+    /// What people thought when it happened, in their words: a column of the remedy table.
+    pub believed: Option<String>,
     /// The process whose ceiling is asked for; may be left out where there is one.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
@@ -45,12 +48,27 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawWorkload>")]
     pub workloads: BTreeMap<Spanned<String>, RawWorkload>,
+    /// Sysctls for the whole run, which then happens in a network namespace of its own, such as `"net.core.somaxconn" = 128`. Those left out
+    /// have the kernel's defaults there. Never set on the host.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawSysctl>")]
+    pub sysctls: BTreeMap<Spanned<String>, RawSysctl>,
     /// What must be observed; what is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
     /// The same scenario with something changed, each a run of its own.
     #[serde(default)]
     pub variant: Vec<RawVariant>,
+}
+
+/// A sysctl's value: a number, or words such as "10000 20000". `net.core.somaxconn = 128` without quotes is a table of tables.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Sysctl")]
+pub(super) enum RawSysctl {
+    Number(i64),
+    Words(String),
+    Below(BTreeMap<String, RawSysctl>),
 }
 
 /// A process: one of `command`, `serve` and `call`.
@@ -70,7 +88,8 @@ pub(super) struct RawProcess {
     #[schemars(with = "Option<String>")]
     pub call: Option<Spanned<String>>,
     /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
-    pub launcher: Option<RawLauncher>,
+    #[schemars(with = "Option<RawLauncher>")]
+    pub launcher: Option<Spanned<RawLauncher>>,
     /// `RLIMIT_NOFILE` that the launcher itself is started with.
     #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
@@ -90,6 +109,10 @@ pub(super) struct RawProcess {
     /// From TERM to KILL, such as "2s" (the default).
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
+    /// A client that nobody connects to: the signal that it waits for before it calls. Left out: it calls as soon as it runs, and its
+    /// descriptors at rest cannot be counted.
+    #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
+    pub begin: Option<String>,
 }
 
 /// A launcher: its name, or a table of its options.
@@ -115,6 +138,16 @@ pub(super) enum LauncherName {
     SupervisorLike,
     /// The real supervisord.
     Supervisord,
+    /// The real /bin/sh, which stays as the parent.
+    Shell,
+    /// The real runuser(1): a PAM session of `nobody`. Root only.
+    Runuser,
+    /// The real su(1): a PAM session of `nobody`. Root only.
+    Su,
+    /// A service of systemd with its default limits, bundled.
+    SystemdLike,
+    /// A container with its daemon's limits, bundled.
+    ContainerLike,
 }
 
 /// A launcher with options.
@@ -125,6 +158,16 @@ pub(super) enum LauncherTable {
     SupervisorLike(Supervisor),
     /// The real supervisord.
     Supervisord(Supervisor),
+    /// The real /bin/sh, with `ulimit`.
+    Shell(Shell),
+    /// The real runuser(1), with its PAM session. Root only.
+    Runuser(Session),
+    /// The real su(1), with its PAM session. Root only.
+    Su(Session),
+    /// The rules of systemd's `LimitNOFILE=`, bundled.
+    SystemdLike(RawSystemd),
+    /// The rules of `docker run --ulimit nofile=`, bundled.
+    ContainerLike(RawContainer),
 }
 
 /// A workload: what each client does, and to whom.
@@ -234,6 +277,8 @@ pub(super) struct RawExpect {
     pub recovers_within: Option<Spanned<String>>,
     /// Descriptors more than at rest after all clients left.
     pub leaked: Option<i64>,
+    /// Whether `fs.file-max`, the bound of the whole host, is what stops it. It is compared, and never set.
+    pub file_max_binds: Option<bool>,
 }
 
 /// An expected ceiling as written.
@@ -267,6 +312,8 @@ pub(super) struct RawVariant {
     pub name: Spanned<String>,
     /// What this variant shows, where that is something else.
     pub claim: Option<String>,
+    /// What people thought that this remedy does, in their words: a column of the remedy table.
+    pub believed: Option<String>,
     /// Dotted paths, quoted (`"processes.server.launcher"`), and what replaces the whole value there.
     /// It is laid over the document before that is read: `set` looks at keys and spans, not at this.
     #[serde(default, rename = "set")]
