@@ -2,7 +2,7 @@
 //! at rest under a limit of 16 leave room for eight connections, numbered 8 to 15.
 
 use crate::support::lastfd;
-use lastfd::event::{self, Call, CallStep, Change, Client, Event, Log, Outcome as Got, Phase, What};
+use lastfd::event::{self, Call, CallStep, Change, Client, Event, Log, Outcome as Got, Pacing, Phase, What};
 use lastfd::judge::{self, Outcome};
 use lastfd::measure::{self, Kind, Measured, Policy};
 use lastfd::report::{self, Report};
@@ -396,6 +396,17 @@ fn a_subject_that_calls_is_counted_in_the_calls_that_were_answered_before_its_fi
     assert_eq!(ends, [(Some(Got::Served), None, None, 8), (None, Some(CallStep::Socket), Some(24), 4)]);
     assert!(near(Some(calls.ends[1].first_at_s), 0.040));
     assert_eq!(unexplained(&report("calls-client")), Vec::<String>::new());
+}
+
+#[test]
+fn calls_are_counted_a_second_of_the_time_in_which_any_were_to_be_made() {
+    let (plan, log) = recorded("calls-client");
+    let mut events = log.events;
+    let pacing = |at: u64, state| Event { at, is: What::Pacing { workload: "fetch".into(), state, connected: 0 } };
+    // Between the third call's end and 34 ms nobody had ordered the fourth.
+    events.extend([pacing(30_500_000, Pacing::Ramping), pacing(33_600_000, Pacing::Done), pacing(34_000_000, Pacing::Ramping)]);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert!(near(m.calls[0].per_s, (8.0f64 / 0.0076 * 1e3).round() / 1e3), "8 in 8 − 0.4 ms: {:?}", m.calls[0].per_s);
 }
 
 #[test]

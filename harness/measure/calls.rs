@@ -2,7 +2,7 @@
 
 use super::timeline::{Timeline, milli, seconds};
 use super::{CallEnds, CallsMade, Latency, Measured, Run};
-use crate::event::{CallStep, Client, Nanos, Outcome, Phase, What};
+use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Phase, What};
 use crate::scenario::{Caller, Plan, Program, Workload};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,11 @@ impl Ended {
     fn answered(&self) -> bool {
         self.outcome == Some(Outcome::Served)
     }
+
+    /// Whether it came to have a descriptor at all.
+    fn had_one(&self) -> bool {
+        self.outcome.is_some() || self.step > Some(CallStep::Socket)
+    }
 }
 
 /// The calls of one workload.
@@ -43,6 +48,8 @@ struct Made {
     ended: Vec<Ended>,
     /// Dropped before their end, and when.
     dropped: Vec<Nanos>,
+    /// When calls were ordered, and when all of them were over (`false`).
+    paced: Vec<(Nanos, bool)>,
 }
 
 /// All calls, in the order of their workloads' names.
@@ -71,6 +78,7 @@ impl Calls {
                 asked: workload.clients.map(u64::from),
                 ended: Vec::new(),
                 dropped: Vec::new(),
+                paced: Vec::new(),
             };
             Some((name.as_str(), made))
         });
@@ -88,6 +96,11 @@ impl Calls {
                 What::Client { workload, state: Client::Released, .. } => {
                     if let Some(made) = made.get_mut(workload.as_str()) {
                         made.dropped.push(event.at);
+                    }
+                }
+                What::Pacing { workload, state, .. } => {
+                    if let Some(made) = made.get_mut(workload.as_str()) {
+                        made.paced.push((event.at, *state != Pacing::Done));
                     }
                 }
                 _ => {}
@@ -126,7 +139,7 @@ impl Calls {
     /// Of the subject's calls: answered by then, and under way then.
     fn around(&self, at: Nanos) -> (u64, u64) {
         let own = || self.0.iter().filter(|made| made.counts).flat_map(|made| &made.ended);
-        let under_way = own().filter(|e| e.began <= at && e.at > at).count() as u64;
+        let under_way = own().filter(|e| e.began <= at && e.at > at && e.had_one()).count() as u64;
         (own().filter(|e| e.answered() && e.at <= at).count() as u64, under_way)
     }
 }
@@ -181,9 +194,10 @@ fn one(run: &Run<'_>, m: &mut Measured, i: usize, made: &Made, cost: &Result<f64
         Some(first) => Some(answered(&made.ended, first.at)),
         None => m.missing(&field("completed_before_first_failure"), "no descriptor call of the subject was seen to fail"),
     };
-    let span = good.iter().map(|e| e.began).min().zip(good.iter().map(|e| e.at).max()).filter(|(from, to)| to > from);
-    let per_s = match span {
-        Some((from, to)) => Some(milli(good.len() as f64 / seconds(to - from))),
+    let span = good.iter().map(|e| e.began).min().zip(good.iter().map(|e| e.at).max());
+    let busy = span.map(|(from, to)| busy(&made.paced, from, to)).filter(|busy| *busy > 0);
+    let per_s = match busy {
+        Some(busy) => Some(milli(good.len() as f64 / seconds(busy))),
         None => m.missing(&field("per_s"), "no call was answered"),
     };
     let latency_s = match latency(good.iter().map(|e| e.took_s).collect()) {
@@ -193,7 +207,8 @@ fn one(run: &Run<'_>, m: &mut Measured, i: usize, made: &Made, cost: &Result<f64
     let shaken: u64 = good.iter().map(|e| u64::from(e.handshakes)).sum();
     let handshakes_per_call = match good.len() {
         0 => m.missing(&field("handshakes_per_call"), "no call was answered"),
-        n => Some(milli(shaken as f64 / n as f64)),
+        // One for many is not none.
+        n => Some((shaken as f64 / n as f64 * 1e6).round() / 1e6),
     };
     let descriptors_per_1000_calls = match cost {
         Ok(cost) if made.counts => Some(*cost),
@@ -254,6 +269,19 @@ fn listener_at(run: &Run<'_>, at: Nanos) -> (Option<u32>, Option<BTreeMap<String
     let queue = before().find_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
     let states = before().find_map(|e| if let What::Tcp { states, .. } = &e.is { Some(states.clone()) } else { None });
     (queue, states)
+}
+
+/// How much of `[from, to)` calls were ordered and not all over; all of it where nobody said.
+fn busy(paced: &[(Nanos, bool)], from: Nanos, to: Nanos) -> Nanos {
+    let (mut busy, mut since) = (0, Some(from));
+    for &(at, goes_on) in paced.iter().filter(|(at, _)| (from..to).contains(at)) {
+        if goes_on {
+            since = since.or(Some(at));
+        } else if let Some(since) = since.take() {
+            busy += at - since;
+        }
+    }
+    busy + since.map_or(0, |since| to.saturating_sub(since))
 }
 
 /// Quantiles by nearest rank; `None` of nothing.

@@ -377,7 +377,7 @@ pub struct CallsMade {
     pub ends: Vec<CallEnds>,
     /// Calls answered before the subject's first failed descriptor call.
     pub completed_before_first_failure: Option<u64>,
-    /// Calls answered a second, up to the first failure.
+    /// Calls answered a second, up to the first failure, while any were to be made.
     pub per_s: Option<f64>,
     /// Of the calls answered up to the first failure.
     pub latency_s: Option<Latency>,
@@ -387,7 +387,7 @@ pub struct CallsMade {
     pub handshakes: u64,
     /// Of the calls answered up to the first failure.
     pub handshakes_per_call: Option<f64>,
-    /// What the subject had open more than at rest, less one for each call under way, for 1000 calls answered.
+    /// What the subject had open more than at rest, less one for each call under way that had a descriptor, for 1000 calls answered.
     pub descriptors_per_1000_calls: Option<f64>,
 }
 

@@ -19,13 +19,11 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<(&'static str, String)> {
     let mut said = vec![("Calls", format!("{}: {} of {} answered{rate}.", made.workload, made.completed, made.started))];
     let mut costs = Vec::new();
     costs.extend(made.latency_s.map(|l| format!("p50 {}, p90 {}, p99 {}, at most {}", time(l.p50), time(l.p90), time(l.p99), time(l.max))));
-    costs.push(format!("{} connections", made.connections));
+    costs.push(count(made.connections, "connection"));
     if made.handshakes > 0 {
-        costs.push(format!(
-            "{} TLS handshakes{}",
-            made.handshakes,
-            made.handshakes_per_call.map_or(String::new(), |n| format!(" ({n} a call)"))
-        ));
+        // A share of a handshake tells nothing to a reader.
+        let each = made.handshakes_per_call.filter(|n| *n >= 1.0).map_or(String::new(), |n| format!(" ({n} a call)"));
+        costs.push(format!("{}{each}", count(made.handshakes, "TLS handshake")));
     }
     costs.extend(made.descriptors_per_1000_calls.map(|n| format!("{n:.0} descriptors left open by 1000 calls")));
     said.push(("", format!("{}.", costs.join("; "))));
@@ -49,10 +47,14 @@ fn told_apart(r: &Report, made: &CallsMade) -> Vec<(&'static str, String)> {
             let shown = states.iter().filter(|(state, _)| *state != "LISTEN").map(|(state, n)| format!(", {n} {state}"));
             shown.collect()
         });
-        let calls = if end.calls == 1 { "1 call".to_owned() } else { format!("{} calls", end.calls) };
+        let calls = count(end.calls, "call");
         (label(i), format!("{what} ({calls}, {}), the first {}{queue}{states}.", time(end.took_s), after_start(r, end.first_at_s)))
     });
     told.collect()
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn time(seconds: f64) -> String {

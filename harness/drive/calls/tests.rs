@@ -228,3 +228,14 @@ fn a_probe_is_one_call_more_that_leaves_nothing_behind() {
     assert_eq!(rig.ask_held().0, Outcome::Waits);
     assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 2 }));
 }
+
+#[test]
+fn a_probe_after_all_was_let_go_of_keeps_no_connection_for_a_next_call() {
+    let (server, to) = serving(HELLO);
+    let mut rig = Rig::new(setup(Calls { body: Body::Drained, ..calls(Caller::HttpLeakBody) }, to));
+    rig.ramp(2);
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 1 }));
+    assert_eq!(rig.probe(3000).0, Outcome::Served);
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 0 }), "it is closed already");
+    assert_eq!((ends(&rig.ramp(4)), server.accepted.load(Ordering::SeqCst)), (vec![SERVED; 2], 3));
+}
