@@ -107,6 +107,24 @@ fn a_variant_is_told_by_what_it_changes() {
 }
 
 #[test]
+fn calls_are_told_by_what_each_leaves_open() {
+    let caller = |options: &str| {
+        let text = format!(
+            "claim = \"x\"\nsubject = \"caller\"\n[processes.backend]\nserve.http = {{}}\nlimits = {{ soft = 256, hard = 256 }}\n\
+             [processes.caller]\ncall = \"calls\"\nlimits = {{ soft = 64, hard = 64 }}\n\
+             [workloads.calls]\n{options}\n[expect]\nbaseline = 10\n"
+        );
+        unwrapped(&explain::scenario(&plans(&text), false, 100))
+    };
+    let kept = caller("http-leak-body = { to = \"backend\", calls = 90 }");
+    assert!(kept.contains("each keeps a number") && kept.contains("90 open connections are more than 54"), "{kept}");
+    let drained = caller("http-leak-body = { to = \"backend\", calls = 90, body = \"drained\" }");
+    assert!(drained.contains("one number serves all calls") && drained.contains("fit into 54: no ceiling can show"), "{drained}");
+    let at_once = caller("http-per-call = { to = \"backend\", calls = 900, concurrency = 60 }");
+    assert!(at_once.contains("60 at a time") && at_once.contains("60 open connections are more than 54"), "{at_once}");
+}
+
+#[test]
 fn every_recorded_run_has_a_story_that_fits_the_page() {
     let folder = recording("spin").parent().unwrap().to_owned();
     let mut told = 0;
