@@ -83,6 +83,9 @@ bad! {
     an_unknown_launcher_names_the_nearest: "launcher.supervisord = { minfds = 1024 }" => "launcher = \"supervisor\"";
     an_unknown_launcher_option_is_shown: "{ minfds = 1024 }" => "{ min-fds = 1024 }";
     two_launchers_at_once_are_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher = { supervisord = {}, supervisor-like = {} }";
+    a_ulimit_that_is_no_pair_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher.container-like = { ulimit = \"1024-4096\" }";
+    a_shell_s_soft_limit_above_its_hard_limit_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher.shell = { soft = 64, hard = 32 }";
+    a_user_that_is_an_option_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher.su = { user = \"-c\" }";
     an_unknown_policy_names_the_nearest: "\"spin\"" => "\"spinn\"";
     an_unknown_call_names_the_nearest: "\"accept4\"" => "\"acept4\"";
     an_unknown_errno_names_the_nearest: "\"EMFILE\"" => "\"EMFILES\"";

@@ -2,7 +2,7 @@
 //! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
 
 use super::Report;
-use crate::event::{Link, Outcome as Got, States, Sysctl};
+use crate::event::{Link, Outcome as Got, Pid, States, Sysctl};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use owo_colors::{OwoColorize, Style};
@@ -424,6 +424,19 @@ fn next(page: &mut Page, r: &Report) {
     }
 }
 
+/// Where the launcher of the run is told the limit, if it is the one that set it.
+fn launcher_setting(r: &Report, setter: Pid) -> Option<&'static str> {
+    r.limits.chain.iter().find(|link| link.command == Link::REQUESTED && link.pid == setter)?;
+    Some(match r.subject.launcher.as_deref()? {
+        "supervisord" | "supervisor-like" => "`minfds` in supervisord.conf",
+        "shell" => "`ulimit -n`",
+        "runuser" | "su" => "limits.conf, and `pam_limits.so` in its PAM service",
+        "systemd-like" => "`LimitNOFILE=` of the unit",
+        "container-like" => "`--ulimit nofile=` of the container",
+        _ => return None,
+    })
+}
+
 /// What a reader would do now.
 pub(super) fn advice(r: &Report) -> Option<String> {
     let set_by = r.limits.set_by.as_ref();
@@ -451,9 +464,10 @@ pub(super) fn advice(r: &Report) -> Option<String> {
             Some(s) => {
                 let inherited = if s.inherited { "comes from" } else { "is set by" };
                 format!(
-                    "The limit of {soft} {inherited} `{}` ({}): raise it there and restart that, not only its child.",
+                    "The limit of {soft} {inherited} `{}` ({}): raise it there{} and restart that, not only its child.",
                     cut(&s.command, 40),
-                    s.pid
+                    s.pid,
+                    launcher_setting(r, s.pid).map_or_else(String::new, |setting| format!(" ({setting})"))
                 )
             }
             None => "Raise the soft limit where the process is started, and start it again.".to_owned(),

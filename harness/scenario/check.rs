@@ -2,6 +2,7 @@
 //! every default. Pure: it asks nothing of the machine.
 
 use super::formula::{self, FormulaError, IDENTIFIERS};
+use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
@@ -208,7 +209,7 @@ fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
     }
     Process {
         program: program(name, raw, problems),
-        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, launcher),
+        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, |raw| launcher(raw, problems)),
         limits,
         requires: raw.requires.clone(),
         port: raw.port,
@@ -251,16 +252,21 @@ fn program(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
     Program::Command(Vec::new())
 }
 
-fn launcher(raw: &RawLauncher) -> Launcher {
-    match raw {
-        RawLauncher::Name(LauncherName::Exec) => Launcher::Exec,
-        RawLauncher::Name(LauncherName::NohupLike) => Launcher::NohupLike,
-        RawLauncher::Name(LauncherName::Nohup) => Launcher::Nohup,
-        RawLauncher::Name(LauncherName::SupervisorLike) => Launcher::SupervisorLike(Supervisor::default()),
-        RawLauncher::Name(LauncherName::Supervisord) => Launcher::Supervisord(Supervisor::default()),
-        RawLauncher::Table(LauncherTable::SupervisorLike(options)) => Launcher::SupervisorLike(options.clone()),
-        RawLauncher::Table(LauncherTable::Supervisord(options)) => Launcher::Supervisord(options.clone()),
-    }
+fn launcher(raw: &Spanned<RawLauncher>, problems: &mut Vec<Problem>) -> Launcher {
+    let table = match raw.get_ref() {
+        RawLauncher::Name(LauncherName::Exec) => return Launcher::Exec,
+        RawLauncher::Name(LauncherName::NohupLike) => return Launcher::NohupLike,
+        RawLauncher::Name(LauncherName::Nohup) => return Launcher::Nohup,
+        RawLauncher::Name(LauncherName::SupervisorLike) => &LauncherTable::SupervisorLike(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Supervisord) => &LauncherTable::Supervisord(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Shell) => &LauncherTable::Shell(Shell::default()),
+        RawLauncher::Name(LauncherName::Runuser) => &LauncherTable::Runuser(Session::default()),
+        RawLauncher::Name(LauncherName::Su) => &LauncherTable::Su(Session::default()),
+        RawLauncher::Name(LauncherName::SystemdLike) => &LauncherTable::SystemdLike(RawSystemd::default()),
+        RawLauncher::Name(LauncherName::ContainerLike) => &LauncherTable::ContainerLike(RawContainer::default()),
+        RawLauncher::Table(table) => table,
+    };
+    of_table(table, raw.span(), problems)
 }
 
 fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {

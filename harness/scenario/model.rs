@@ -3,6 +3,7 @@
 //! It is what the run executes and what the judge reads back from the head of the event log. It says what was asked for, never
 //! what happened.
 
+pub use super::launcher::{Session, Shell};
 use crate::event::Call;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,22 @@ pub enum Launcher {
     Nohup,
     /// The real supervisord, with a configuration written for the run.
     Supervisord(Supervisor),
+    /// The real /bin/sh, with `ulimit`.
+    Shell(Shell),
+    /// The real runuser(1), with its PAM session.
+    Runuser(Session),
+    /// The real su(1), with its PAM session.
+    Su(Session),
+    /// A bundled parent with the rules of systemd's `LimitNOFILE=`.
+    SystemdLike {
+        /// `None`: systemd's own default.
+        limit_nofile: Option<Limits>,
+    },
+    /// A bundled parent with the rules of `docker run --ulimit nofile=`.
+    ContainerLike {
+        /// `None`: as inherited.
+        ulimit: Option<Limits>,
+    },
 }
 
 /// Options of a supervisor, real or bundled, in supervisord's names.

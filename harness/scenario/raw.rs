@@ -1,6 +1,7 @@
 //! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
+use super::launcher::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Serve, Supervisor};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -87,7 +88,8 @@ pub(super) struct RawProcess {
     #[schemars(with = "Option<String>")]
     pub call: Option<Spanned<String>>,
     /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
-    pub launcher: Option<RawLauncher>,
+    #[schemars(with = "Option<RawLauncher>")]
+    pub launcher: Option<Spanned<RawLauncher>>,
     /// `RLIMIT_NOFILE` that the launcher itself is started with.
     #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
@@ -136,6 +138,16 @@ pub(super) enum LauncherName {
     SupervisorLike,
     /// The real supervisord.
     Supervisord,
+    /// The real /bin/sh, which stays as the parent.
+    Shell,
+    /// The real runuser(1): a PAM session of `nobody`. Root only.
+    Runuser,
+    /// The real su(1): a PAM session of `nobody`. Root only.
+    Su,
+    /// A service of systemd with its default limits, bundled.
+    SystemdLike,
+    /// A container with its daemon's limits, bundled.
+    ContainerLike,
 }
 
 /// A launcher with options.
@@ -146,6 +158,16 @@ pub(super) enum LauncherTable {
     SupervisorLike(Supervisor),
     /// The real supervisord.
     Supervisord(Supervisor),
+    /// The real /bin/sh, with `ulimit`.
+    Shell(Shell),
+    /// The real runuser(1), with its PAM session. Root only.
+    Runuser(Session),
+    /// The real su(1), with its PAM session. Root only.
+    Su(Session),
+    /// The rules of systemd's `LimitNOFILE=`, bundled.
+    SystemdLike(RawSystemd),
+    /// The rules of `docker run --ulimit nofile=`, bundled.
+    ContainerLike(RawContainer),
 }
 
 /// A workload: what each client does, and to whom.
