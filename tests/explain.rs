@@ -62,6 +62,18 @@ fn the_sum_that_is_explained_is_the_ceiling_that_a_scenario_expects() {
 }
 
 #[test]
+fn what_a_launcher_is_said_to_leave_is_what_its_scenario_expects() {
+    let mut told = 0;
+    for plan in scenario::load(Path::new("scenarios/launchers/launchers.scenario.toml")).unwrap() {
+        let text = unwrapped(&explain::scenario(std::slice::from_ref(&plan), false, 100));
+        assert!(!text.contains("The launcher leaves"), "{text}");
+        told += usize::from(text.contains("In force: "));
+    }
+    // All but the three that open a PAM session, whose limits are read back.
+    assert!(told >= 8, "{told}");
+}
+
+#[test]
 fn minfds_is_told_to_raise_and_never_to_lower() {
     let supervised = |soft: u64, hard: u64, minfds: u64| {
         let text = format!(

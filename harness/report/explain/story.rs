@@ -336,10 +336,6 @@ fn remedy(r: &Report) -> Vec<String> {
     let conclusive = matches!(r.verdict, Outcome::Met | Outcome::NotMet);
     match r.ceiling.kind.filter(|_| conclusive) {
         Some(Kind::Emfile) => {
-            let set_above = r.limits.set_by.as_ref().is_some_and(|s| Some(s.pid) != r.subject.pid && s.command != Link::REQUESTED);
-            if set_above && r.subject.launcher.as_deref().is_some_and(|launcher| launcher.starts_with("supervisor")) {
-                text.push("Its setting for that is `minfds`, which only ever raises.".into());
-            }
             text.push("Every descriptor fewer at rest is one connection more.".into());
             let table = r.saturation.file_nr.as_ref().map_or(String::new(), |f| format!(", with {} of {} in use,", f.allocated, f.max));
             let queue = "A longer backlog (somaxconn) only lets more clients wait";
