@@ -2,11 +2,13 @@
 
 mod docs;
 mod doctor;
+mod explain;
 mod house;
 mod inspect;
 mod launch;
 mod launchers;
 mod measure;
+mod netns;
 mod run;
 mod scenario;
 mod subjects;

@@ -2,7 +2,8 @@
 //! that no other language need be installed.
 
 use crate::support::is_subject;
-use std::net::{TcpListener, UdpSocket};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 
 /// Blocks until it is killed.
@@ -93,6 +94,36 @@ fn a_process_each() {
         while let Ok((stream, _)) = listener.accept() {
             let output = stream.try_clone().expect("a second number");
             children.push(std::process::Command::new("cat").stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output)).spawn());
+        }
+    }
+}
+
+/// Called by itself forty times before it serves: the calling side, which closed first, is left in TIME_WAIT.
+#[test]
+fn leaves_time_wait() {
+    if is_subject("leaves_time_wait") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        for _ in 0..40 {
+            let caller = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+            let (mut called, _) = listener.accept().expect("its other end");
+            drop(caller);
+            let _ = called.read(&mut [0]).expect("end of file");
+        }
+        let mut held = Vec::new();
+        loop {
+            held.extend(listener.accept().ok());
+        }
+    }
+}
+
+/// Accepts and holds, and never looks whether a client has left.
+#[test]
+fn keeps_what_clients_left() {
+    if is_subject("keeps_what_clients_left") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            held.extend(listener.accept().ok());
         }
     }
 }

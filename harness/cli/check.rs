@@ -2,6 +2,7 @@
 
 use super::output::say;
 use super::{Exit, Failure, Outcome};
+use crate::run::inside;
 use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal;
@@ -22,8 +23,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let (mut faults, mut invalid) = (Vec::new(), 0);
     for path in discovered(&args.paths)? {
-        match scenario::load(&path) {
-            Ok(plans) => plans.iter().for_each(|plan| say(&format!("{}\n", line(plan)))),
+        match read(&path) {
+            Ok((plans, cannot)) => plans.iter().for_each(|plan| say(&format!("{}\n", line(plan, cannot.as_deref())))),
             Err(error) => {
                 invalid += 1;
                 say(&format!("invalid  {}\n", scenario::name_of(&path)));
@@ -35,14 +36,16 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// `ready`, `skip` or `cannot`, the run, and why.
-fn line(plan: &Plan) -> String {
+fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
     let obstacles = scenario::preflight(plan);
+    let no_sysctls = no_sysctls.filter(|_| !plan.sysctls.is_empty());
     let state = match obstacles.as_slice() {
-        [] => "ready",
+        [] if no_sysctls.is_none() => "ready",
         some if some.iter().any(|obstacle| matches!(obstacle, Obstacle::Missing { .. })) => "skip",
         _ => "cannot",
     };
-    let reasons: String = obstacles.iter().map(|obstacle| format!("\n         {obstacle}")).collect();
+    let reasons = obstacles.iter().map(ToString::to_string).chain(no_sysctls.map(str::to_owned));
+    let reasons: String = reasons.map(|reason| format!("\n         {reason}")).collect();
     format!("{state:<8} {}{reasons}", plan.title())
 }
 
@@ -62,7 +65,24 @@ pub fn discovered(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// # Errors
 /// [`Exit::Invalid`], with every fault of the file.
 pub fn loaded(path: &Path) -> Result<Vec<Plan>, Failure> {
-    scenario::load(path).map_err(|error| Failure::new(Exit::Invalid, rendered(&error)))
+    read(path).map(|(plans, _)| plans).map_err(|error| Failure::new(Exit::Invalid, rendered(&error)))
+}
+
+/// The plans of one file; where they have sysctls, a network namespace made for the purpose is asked about them. Second: why it could not be,
+/// which leaves these runs inconclusive.
+fn read(path: &Path) -> Result<(Vec<Plan>, Option<String>), LoadError> {
+    let plans = scenario::load(path)?;
+    let mut asked: Vec<(String, String)> = plans.iter().flat_map(|plan| plan.sysctls.clone()).collect();
+    asked.sort();
+    asked.dedup();
+    if asked.is_empty() {
+        return Ok((plans, None));
+    }
+    let tried = std::env::current_exe().map_err(|e| format!("own path: {e}")).and_then(|exe| inside::try_sysctls(&exe, &asked));
+    match tried {
+        Err(why) => Ok((plans, Some(why))),
+        Ok(trial) => scenario::refused_sysctls(path, &trial).map(|()| (plans, None)),
+    }
 }
 
 /// An error as standard error shows it: in colours only to a terminal.

@@ -2,6 +2,8 @@
 
 use crate::event::Limits;
 use crate::launch::{Isolation, Mount, parent, stage, supervise};
+use crate::observe;
+use crate::run::{self, inside};
 use crate::scenario::soft_hard;
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -39,6 +41,21 @@ enum Step {
         #[arg(last = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// Opens and closes descriptors as fast as it can, and says how fast.
+    Cost,
+    /// A run in a network namespace of its own: its plan on standard input, what it reports on standard output.
+    Inside {
+        #[arg(long, value_enum)]
+        observer: observe::Choice,
+        #[arg(long, value_enum)]
+        isolation: Isolation,
+        #[arg(long)]
+        exe: PathBuf,
+        #[arg(long)]
+        events: Option<PathBuf>,
+    },
+    /// What a network namespace says to the sysctls on standard input.
+    Sysctls,
     /// A supervisor with supervisord's rules.
     Supervise {
         #[arg(long)]
@@ -90,6 +107,11 @@ pub fn main(args: Args) -> i32 {
             let limits = Limits { soft, hard };
             stage::stage(&stage::Options { isolation, limits, directory, scratch, mounts, ignore_hangup, trap, argv })
         }
+        Step::Cost => i32::from(crate::run::cost::subject().is_err()),
+        Step::Inside { observer, isolation, exe, events } => {
+            inside::inside(&run::Options { observer, isolation, exe, events, costs: Default::default() })
+        }
+        Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
             supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })
         }

@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> Outcome {
         env: BTreeMap::new(),
         ready_within_s: args.ready_within,
         grace_s: 2.0,
+        begin: None,
     };
     let workload = Workload {
         kind: args.workload,
@@ -102,14 +103,17 @@ pub fn run(args: &Args) -> Outcome {
         port: args.port,
         path: args.path.clone(),
         burst: args.burst,
+        calls: None,
     };
     let plan = Plan {
         scenario: "find".into(),
         variant: None,
+        believed: None,
         claim: format!("the connection ceiling of `{}`", shell_words::join(&args.command)),
         subject: "server".into(),
         processes: BTreeMap::from([("server".to_string(), process)]),
         workloads: BTreeMap::from([("clients".to_string(), workload)]),
+        sysctls: BTreeMap::new(),
         expect: Expect::default(),
         hold_s: args.hold,
         directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,

@@ -10,6 +10,7 @@ use crate::scenario::{self, Obstacle, Plan};
 use crate::{judge, observe};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Runs scenario files or folders and judges what they expect
@@ -63,7 +64,7 @@ impl Machine {
     /// This program's own path is not known.
     pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
         let exe = std::env::current_exe().map_err(|e| Failure::new(Exit::Fault, format!("own path: {e}")))?;
-        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events })
+        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events, costs: Arc::default() })
     }
 }
 
@@ -91,6 +92,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let flag = interrupt_flag()?;
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
+    let machine = args.machine.options(None)?;
     let mut done = Vec::new();
     for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
         let events = args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
@@ -98,7 +100,7 @@ pub fn run(args: &Args) -> Outcome {
         if !args.files.quiet() {
             say(&format!("▶ {}: {}\n", plan.title(), plan.claim));
         }
-        let outcome = execute(plan, &args.machine.options(events)?, &flag, &mut progress)?;
+        let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
         drop(progress);
         args.files.print(std::slice::from_ref(&outcome.0));
         done.push(outcome);
@@ -148,6 +150,10 @@ fn dry_run(plan: &Plan) {
         text += &format!("  {name}: {}\n", shell_words::join(&argv));
         text += &format!("    launcher {launcher}, started with {}:{}\n", process.limits.soft, process.limits.hard);
         text += "    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed\n";
+    }
+    if !plan.sysctls.is_empty() {
+        let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        text += &format!("  in a network namespace of its own, with {}\n", all.join(", "));
     }
     for (name, workload) in &plan.workloads {
         let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());

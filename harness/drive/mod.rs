@@ -3,6 +3,7 @@
 //! A workload is one file with a [`dialogue::Talk`] and one entry of its registry. [`driver`] is the process; [`Driver`] and [`Fleet`] are
 //! the run's handles; they speak [`protocol`]. Nothing here observes the subject but as its client.
 
+mod calls;
 mod client;
 pub mod dialogue;
 pub mod driver;

@@ -1,7 +1,7 @@
 //! The driver against small servers in threads: what a server sees of it, and what it says of the server.
 
 use super::driver::run;
-use super::protocol::{Order, Setup};
+use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
 use crate::scenario::Dialogue;
@@ -19,7 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const MS: u64 = 1_000_000;
 
 fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
-    Setup { workload: "flood".into(), kind, target, path: "/".into(), burst: false, first_id: 1, connect_deadline_ms: 5000 }
+    let kind = Kind::Hold { dialogue: kind, burst: false };
+    Setup { workload: "flood".into(), kind, target, path: "/".into(), first_id: 1, connect_deadline_ms: 5000 }
 }
 
 fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
@@ -205,7 +206,8 @@ fn a_parked_ramp_goes_on_when_the_server_accepts_again() {
 #[test]
 fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     let (_server, to) = listening(3); // capacity 4
-    let mut rig = Rig::new(Setup { burst: true, connect_deadline_ms: 300, ..setup(Dialogue::Tcp, to) });
+    let mut rig =
+        Rig::new(Setup { kind: Kind::Hold { dialogue: Dialogue::Tcp, burst: true }, connect_deadline_ms: 300, ..setup(Dialogue::Tcp, to) });
     let seen = rig.ramp(30);
     let (connected, timed_out) = (ids(&seen, &Client::Connected), ids(&seen, &Client::TimedOut));
     assert_eq!(connected.len() + timed_out.len(), 30);

@@ -68,6 +68,8 @@ pub enum Phase {
 pub enum What {
     /// First line of a log: which program wrote it, where, and the plan of the run (a `scenario::Plan`).
     Header { schema: String, lastfd_version: String, started_at: String, environment: Environment, plan: serde_json::Value },
+    /// The run is in a network namespace of its own, where these sysctls were set before anything was started.
+    Sysctls { namespace: String, set: Vec<Sysctl> },
     /// A phase begins.
     Phase(Phase),
     /// A process of the scenario was executed (its exec succeeded) under the limits asked for. `isolation`: what keeps
@@ -104,16 +106,31 @@ pub enum What {
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
     /// `cpu_s` and `log_bytes` are totals so far, over the whole tree.
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
-    /// TCP sockets of the loaded listener's port, by state, and the host's listen-overflow counter (`ListenOverflows`).
-    Tcp { states: std::collections::BTreeMap<String, u64>, listen_overflows: u64 },
+    /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of the subject's processes
+    /// refers to; `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`), and the
+    /// descriptors of the process that accepts, at the same time. `None`: not counted.
+    Tcp {
+        states: States,
+        listen_overflows: u64,
+        #[serde(default)]
+        subject: Option<States>,
+        #[serde(default)]
+        namespace: Option<States>,
+        #[serde(default)]
+        descriptors: Option<u64>,
+    },
+    /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
+    FileNr { allocated: u64, max: u64 },
     /// A line that the subject wrote (a bounded sample of its output).
     Output { line: String },
     /// A scenario process ended (waitpid status of the program that was executed).
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
-    /// The subject's own count of accepts, printed by the bundled servers at exit.
+    /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
-    /// A witness of the syscalls: which, whether its counts are exact, and what observing costs.
-    Observer { name: String, exact: bool, cost: String },
+    /// A witness of the syscalls: which, and whether its counts are exact.
+    Observer { name: String, exact: bool },
+    /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
+    ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
     /// A field of the report that could not be measured, and why.
     Unmeasured { field: String, reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.
@@ -121,6 +138,9 @@ pub enum What {
     /// Last line of a complete log.
     End,
 }
+
+/// Sockets by TCP state, in the kernel's names.
+pub type States = std::collections::BTreeMap<String, u64>;
 
 /// Where a run was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,6 +151,21 @@ pub struct Environment {
     pub privileges: String,
     /// Syscall observers that this machine allows, best first: `perf`, `ptrace`.
     pub observers: Vec<String>,
+}
+
+/// A sysctl that a scenario sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sysctl {
+    /// With dots: `net.core.somaxconn`.
+    pub name: String,
+    /// As the scenario has it.
+    pub asked: String,
+    /// In the new namespace, before: the kernel's default.
+    pub before: Option<String>,
+    /// Read back after it was set.
+    pub in_force: Option<String>,
+    /// What there is to say of it.
+    pub note: Option<String>,
 }
 
 /// One ancestor in the chain of limits.

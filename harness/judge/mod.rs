@@ -122,6 +122,15 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
+    if let Some(expected) = expect.file_max_binds {
+        let observed = m.saturation.file_nr.map(|files| {
+            // The call that fails says which of the two limits it met.
+            let binds = m.ceiling.kind == Some(Kind::Enfile) || files.allocated >= files.max;
+            let count = format!("{} of {} open files of the host", files.allocated, files.max);
+            (binds == expected, if binds { format!("true ({count})") } else { format!("false ({count})") })
+        });
+        judge.compare("file-max-binds", expected, observed.ok_or_else(|| why(m, "saturation.file_nr")));
+    }
     verdict(judge, m)
 }
 
@@ -190,7 +199,9 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
             let rest = m.baseline.counted.ok_or_else(|| why(m, "baseline.counted"))?;
             let values = formula::Values { soft: limits.soft, hard: limits.hard, baseline: rest };
             let formula = formula::parse(text).map_err(|e| e.to_string())?;
-            let wanted = formula.count(values).ok_or_else(|| format!("`{text}` is no number of connections here"))?;
+            let wanted = formula
+                .count(values)
+                .map_err(|why| format!("`{text}` {why} with soft {}, hard {} and baseline {}", limits.soft, limits.hard, rest))?;
             Ok((number == wanted, format!("{number}, where `{text}` is {wanted}")))
         }
         Ceiling::NotReached => unreachable!("handled above"),

@@ -7,6 +7,7 @@ use crate::event::{Limits, Link, Phase, What};
 /// Fills in header, subject, limits, baseline, prediction and timings.
 pub(super) fn about(run: &Run<'_>, m: &mut Measured) {
     header(run, m);
+    network(run, m);
     subject(run, m);
     limits(run, m);
     baseline(run, m);
@@ -26,6 +27,23 @@ fn header(run: &Run<'_>, m: &mut Measured) {
     for field in ["started_at", "lastfd_version", "environment"] {
         m.missing::<()>(field, "the log has no header");
     }
+}
+
+fn network(run: &Run<'_>, m: &mut Measured) {
+    for event in &run.timeline.events {
+        if let What::Sysctls { namespace, set } = &event.is {
+            m.network_namespace = Some(namespace.clone());
+            m.sysctls = set.clone();
+            return;
+        }
+    }
+    m.missing::<()>(
+        "network_namespace",
+        match run.plan.sysctls.is_empty() {
+            true => "the scenario sets no sysctl, so the run has none of its own",
+            false => "it was not made",
+        },
+    );
 }
 
 fn subject(run: &Run<'_>, m: &mut Measured) {

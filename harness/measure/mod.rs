@@ -56,5 +56,6 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     recovery::recovery(&run, &mut m);
     witness::witnesses(&run, &mut m);
     m.series = series::series(&run);
+    m.tcp = series::tcp(&run);
     m
 }

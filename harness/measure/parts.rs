@@ -3,7 +3,7 @@
 //! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
 //! is always one that was observed.
 
-use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid};
+use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid, States, Sysctl};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,10 @@ pub struct Measured {
     pub lastfd_version: Option<String>,
     /// Where the run was made.
     pub environment: Option<Environment>,
+    /// The network namespace that was made for the run, as /proc shows it (`net:[4026532000]`); `None` without sysctls.
+    pub network_namespace: Option<String>,
+    /// The sysctls that the scenario sets there.
+    pub sysctls: Vec<Sysctl>,
     /// The process whose ceiling is asked for.
     pub subject: Subject,
     /// Limits asked for, and those found.
@@ -42,6 +46,8 @@ pub struct Measured {
     pub timings: Timings,
     /// Over time, at most 200 points.
     pub series: Vec<Point>,
+    /// TCP sockets by state over time, at most 200 points.
+    pub tcp: Vec<TcpPoint>,
     /// Path of a field that is null → why.
     pub unmeasured: BTreeMap<String, String>,
     /// Why nothing can be concluded from this run; empty when it can.
@@ -277,12 +283,27 @@ pub struct Saturation {
     pub new_client: Option<Outcome>,
     /// Its longest, and its capacity.
     pub accept_queue: Option<AcceptQueue>,
-    /// Sockets of the loaded port.
-    pub tcp_states: Option<BTreeMap<String, u64>>,
+    /// TCP sockets that the subject holds by a descriptor, of both directions, by state.
+    pub tcp_states: Option<States>,
+    /// Those of the loaded port on the server's side: also in the accept queue, and half open.
+    pub tcp_port: Option<States>,
+    /// All of the network namespace: both ends of every connection, and those in TIME_WAIT, which hold no descriptor.
+    pub tcp_namespace: Option<States>,
+    /// Open files of the whole host and the most there may be: `fs.file-max`, which is read and never set.
+    pub file_nr: Option<FileNr>,
     /// Growth of the host's `ListenOverflows` over the run.
     pub listen_overflows: Option<u64>,
     /// Every probe, in order of time, at most 100.
     pub probes: Vec<Probe>,
+}
+
+/// Open files of the whole host, from `/proc/sys/fs/file-nr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNr {
+    /// Open now.
+    pub allocated: u64,
+    /// `fs.file-max`.
+    pub max: u64,
 }
 
 /// The accept queue of the loaded listener.
@@ -349,6 +370,9 @@ pub struct Witness {
     pub cost: String,
     /// Connections at the first failure, as this witness counts.
     pub ceiling: Option<u64>,
+    /// The process whose connections it counts, where several accept; none: those of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Pid>,
 }
 
 /// How long things took, seconds.
@@ -377,4 +401,17 @@ pub struct Point {
     pub cpu_percent: Option<f64>,
     /// Written to its output.
     pub log_bytes_per_s: Option<f64>,
+}
+
+/// TCP sockets by state at one moment, beside the descriptors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TcpPoint {
+    /// Since the run's start.
+    pub at_s: f64,
+    /// Open in the accepting process at the same time.
+    pub descriptors: Option<u64>,
+    /// Held by a descriptor of the subject; `None` when its descriptors could not be read.
+    pub subject: Option<States>,
+    /// All of the network namespace.
+    pub namespace: States,
 }

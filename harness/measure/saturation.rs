@@ -3,8 +3,8 @@
 use super::policy::{Policy, Rhythm, batches, rhythm};
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{AcceptQueue, Kind, Measured, Probe, Run};
-use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
+use super::{AcceptQueue, FileNr, Kind, Measured, Probe, Run};
+use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, States, What};
 use std::collections::HashMap;
 
 const GAPS: usize = 20;
@@ -262,8 +262,20 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     if let Some(AcceptQueue { capacity: None, .. }) = m.saturation.accept_queue {
         m.missing::<()>("saturation.accept_queue.capacity", "the listener was not found");
     }
-    let states = full.iter().rev().find_map(|e| if let What::Tcp { states, .. } = &e.is { Some(states.clone()) } else { None });
-    m.saturation.tcp_states = states.or_else(|| m.missing("saturation.tcp_states", "the sockets were not listed while the table was full"));
+    let last = |which: fn(&What) -> Option<&States>| full.iter().rev().find_map(|e| which(&e.is).cloned());
+    let reason = "the sockets were not listed while the table was full";
+    let held = last(|what| if let What::Tcp { subject, .. } = what { subject.as_ref() } else { None });
+    m.saturation.tcp_states = held.or_else(|| m.missing("saturation.tcp_states", reason));
+    let port = last(|what| if let What::Tcp { states, .. } = what { Some(states) } else { None });
+    m.saturation.tcp_port = port.or_else(|| m.missing("saturation.tcp_port", reason));
+    let all = last(|what| if let What::Tcp { namespace, .. } = what { namespace.as_ref() } else { None });
+    m.saturation.tcp_namespace = all.or_else(|| m.missing("saturation.tcp_namespace", reason));
+    let files = run.timeline.events.iter().rev().find_map(|e| match e.is {
+        What::FileNr { allocated, max } if e.at < run.timeline.released_from() => Some(FileNr { allocated, max }),
+        _ => None,
+    });
+    m.saturation.file_nr =
+        files.or_else(|| m.missing("saturation.file_nr", "the host's open files were not read while the table was full"));
     let mut overflows = run
         .timeline
         .events

@@ -1,7 +1,7 @@
 //! The samples over time, thinned to what a diagram can show.
 
 use super::timeline::{milli, seconds};
-use super::{Point, Run};
+use super::{Point, Run, TcpPoint};
 use crate::event::{Call, Nanos, What};
 use std::collections::HashMap;
 
@@ -55,4 +55,24 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
         before = Some(last);
     }
     points
+}
+
+/// The counts of TCP sockets since the first client.
+pub(super) fn tcp(run: &Run<'_>) -> Vec<TcpPoint> {
+    let points: Vec<TcpPoint> = run
+        .timeline
+        .events
+        .iter()
+        .filter_map(|event| match &event.is {
+            What::Tcp { subject, namespace: Some(namespace), descriptors, .. } => Some(TcpPoint {
+                at_s: seconds(event.at),
+                descriptors: *descriptors,
+                subject: subject.clone(),
+                namespace: namespace.clone(),
+            }),
+            _ => None,
+        })
+        .collect();
+    let each = points.len().div_ceil(POINTS).max(1);
+    points.into_iter().step_by(each).collect()
 }

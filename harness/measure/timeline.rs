@@ -73,6 +73,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Close { pid, fd } => (8, (*pid).into(), (*fd).into(), "", 0),
         What::Call { pid, name, ret } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
         What::Call { pid, name, ret } => (10, (*pid).into(), *name as i64, "", *ret),
+        What::ObserverCost { name, opened_ns, failed_ns } => (11, *opened_ns as i64, *failed_ns as i64, name, 0),
         What::Failures { name, total } => (11, *name as i64, *total as i64, "", 0),
         What::SamplingStopped => (12, 0, 0, "", 0),
         What::Lost { samples } => (13, *samples as i64, 0, "", 0),
@@ -89,7 +90,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Observer { name, .. } => (24, 0, 0, name, 0),
         What::Unmeasured { field, .. } => (25, 0, 0, field, 0),
         What::Inconclusive { reason } => (26, 0, 0, reason, 0),
-        What::End => (27, 0, 0, "", 0),
+        What::Sysctls { .. } => (0, 1, 0, "", 0),
+        What::FileNr { allocated, .. } => (27, *allocated as i64, 0, "", 0),
+        What::End => (28, 0, 0, "", 0),
     }
 }
 

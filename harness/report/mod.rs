@@ -1,14 +1,18 @@
 //! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
 //! reads a file or looks at a terminal.
 
+pub mod explain;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod remedies;
 pub mod terminal;
 
-use crate::event::{Environment, Log};
+use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
-use crate::measure::{Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, Timings, Witness};
+use crate::measure::{
+    Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings, Witness,
+};
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,9 +24,15 @@ pub struct Report {
     pub scenario: String,
     pub variant: Option<String>,
     pub claim: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<String>,
     pub started_at: Option<String>,
     pub lastfd_version: Option<String>,
     pub environment: Option<Environment>,
+    #[serde(default)]
+    pub network_namespace: Option<String>,
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
     pub verdict: Outcome,
     pub reasons: Vec<Reason>,
     pub expectations_judged: u32,
@@ -38,6 +48,8 @@ pub struct Report {
     pub agreement_note: Option<String>,
     pub timings: Timings,
     pub series: Vec<Point>,
+    #[serde(default)]
+    pub tcp: Vec<TcpPoint>,
     pub unmeasured: BTreeMap<String, String>,
 }
 
@@ -55,9 +67,12 @@ impl Report {
             scenario: plan.scenario.clone(),
             variant: plan.variant.clone(),
             claim: plan.claim.clone(),
+            believed: plan.believed.clone(),
             started_at: m.started_at,
             lastfd_version: m.lastfd_version,
             environment: m.environment,
+            network_namespace: m.network_namespace,
+            sysctls: m.sysctls,
             verdict: verdict.outcome,
             reasons: verdict.reasons,
             expectations_judged: verdict.judged,
@@ -73,6 +88,7 @@ impl Report {
             agreement_note: m.agreement_note,
             timings: m.timings,
             series: m.series,
+            tcp: m.tcp,
             unmeasured: m.unmeasured,
         };
         if report.variant.is_none() {

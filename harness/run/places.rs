@@ -6,7 +6,7 @@ use crate::scenario::{Plan, Process, Program};
 use crate::sys::sock_diag::SockDiag;
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Free ports are looked for here: inside the ephemeral range they would collide with the clients' own ports.
 const FREE: std::ops::Range<u16> = 10_000..30_000;
@@ -70,18 +70,17 @@ impl Places {
         self.ports[process].tls
     }
 
-    /// The run's certificate, which clients that speak TLS trust; `None`: nothing asks for one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the workloads over TLS come with the next commit"))]
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+    /// The file of the certificate that clients over TLS trust, in the folder of any process; `None`: nothing asks for one.
+    pub fn certificate(&self, scratch: &Path) -> Option<PathBuf> {
+        self.identity.as_ref().map(|_| scratch.join(CERTIFICATE))
     }
 
-    /// Writes the certificate into a process's own folder, if it asks for that.
+    /// Writes the certificate, if there is one, into a process's own folder.
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub fn deliver(&self, process: &Process, scratch: &Path) -> Result<(), Error> {
-        let Some(identity) = self.identity.as_ref().filter(|_| needs_identity(process)) else { return Ok(()) };
+    pub fn deliver(&self, scratch: &Path) -> Result<(), Error> {
+        let Some(identity) = &self.identity else { return Ok(()) };
         std::fs::write(scratch.join(CERTIFICATE), &identity.certificate)
             .and_then(|()| std::fs::write(scratch.join(KEY), &identity.key))
             .map_err(|e| Error::Inconclusive(format!("the certificate cannot be written to a temporary folder: {e}")))
@@ -113,6 +112,8 @@ fn words(process: &Process) -> impl Iterator<Item = String> {
     let command = match &process.program {
         Program::Command(words) => words.clone(),
         Program::Serve(serve) => serve.arguments(),
+        // Its calls may be over TLS.
+        Program::Call(_) => vec!["{certificate}".into()],
     };
     command.into_iter().chain(process.env.values().cloned())
 }
@@ -175,14 +176,13 @@ mod tests {
     #[test]
     fn a_certificate_is_made_where_a_process_asks_for_it_and_only_there() {
         let (none, _) = filled(r#"["x"]"#, "");
-        assert!(none.identity().is_none());
-        let asking = plan(r#"["x", "{certificate}"]"#);
-        let places = Places::choose(&asking, &mut SockDiag::open().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        places.deliver(&asking.processes["backend"], folder.path()).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        places.deliver(&asking.processes["a"], folder.path()).unwrap();
+        none.deliver(folder.path()).unwrap();
+        assert_eq!((std::fs::read_dir(folder.path()).unwrap().count(), none.certificate(folder.path())), (0, None));
+        let (places, _) = filled(r#"["x", "{certificate}"]"#, "");
+        places.deliver(folder.path()).unwrap();
         let written = places.fill("{certificate}", "a", folder.path());
+        assert_eq!(Some(written.clone().into()), places.certificate(folder.path()));
         assert!(std::fs::read_to_string(written).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
     }
 }

@@ -1,6 +1,7 @@
 //! The one loop of a run: takes what observers, drivers and the subject's output report, samples the subject, and waits —
 //! always for an event, always with a deadline, always ready to be interrupted.
 
+use super::census::Census;
 use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
 use crate::event::{Event, Nanos, Pid, What};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 /// How often a subject is sampled while it is loaded. A look costs about 50 µs.
 const SAMPLE_EVERY: Nanos = 10_000_000;
-/// How often TCP states are counted: a dump costs 1 µs a socket.
+/// How often the listeners of the port are looked at before the first client.
 const STATES_EVERY: Nanos = 250_000_000;
 /// Perf rings hold 20 ms of a spinning server: they are drained well before.
 pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
@@ -27,10 +28,12 @@ pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 pub struct Load {
     /// The workload's name.
     pub workload: String,
-    /// What each client does.
-    pub kind: Dialogue,
-    /// Whether it loads the subject, and not a process beside it.
-    pub of_subject: bool,
+    /// What each client does; `None`: its clients are calls.
+    pub dialogue: Option<Dialogue>,
+    /// Whether it loads the subject or is made by it, and does not only load a process beside it.
+    pub concerns_subject: bool,
+    /// A plain caller: it goes on beside the others, and no phase waits for it.
+    pub background: bool,
     /// The processes.
     pub fleet: Fleet,
 }
@@ -53,10 +56,14 @@ pub struct Pump<'a> {
     pub reports: Receiver<Vec<Event>>,
     /// Looks up listeners.
     pub diag: SockDiag,
+    /// Counts TCP sockets by state, once there are clients.
+    pub census: Census,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<SocketAddr>,
-    /// The process that is sampled: the one that accepts.
+    /// The process that is sampled: the one that accepts, or calls.
     pub acceptor: Pid,
+    /// Whether it is known and sampled.
+    pub sampling: bool,
     /// Set by SIGINT and SIGTERM.
     pub interrupted: &'a AtomicBool,
     /// Shows progress.
@@ -64,6 +71,8 @@ pub struct Pump<'a> {
     sampled_at: Nanos,
     states_at: Nanos,
     cpu: HashMap<Pid, f64>,
+    /// What the subject's processes call themselves, in their own PID namespace → what they are here.
+    named: HashMap<Pid, Pid>,
     batch: Vec<Event>,
 }
 
@@ -74,6 +83,7 @@ impl<'a> Pump<'a> {
         tree: Tree,
         reports: Receiver<Vec<Event>>,
         diag: SockDiag,
+        census: Census,
         interrupted: &'a AtomicBool,
         progress: &'a mut dyn FnMut(&Step),
     ) -> Self {
@@ -87,11 +97,14 @@ impl<'a> Pump<'a> {
             loads: Vec::new(),
             reports,
             diag,
+            census,
             listener: None,
+            sampling: false,
             interrupted,
             progress,
             sampled_at: 0,
             cpu: HashMap::new(),
+            named: HashMap::new(),
             states_at: 0,
             batch: Vec::new(),
         }
@@ -111,7 +124,7 @@ impl<'a> Pump<'a> {
             self.absorb(events);
         }
         self.drain()?;
-        if self.listener.is_some() && clock::now() - self.sampled_at >= SAMPLE_EVERY {
+        if self.sampling && clock::now() - self.sampled_at >= SAMPLE_EVERY {
             self.sample();
         }
         if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
@@ -132,7 +145,11 @@ impl<'a> Pump<'a> {
     }
 
     fn absorb(&mut self, events: Vec<Event>) {
-        for event in events {
+        for mut event in events {
+            // A bundled server says who it is as it knows itself. One that was never seen alive stays nobody: 0.
+            if let What::OwnCount { pid, .. } = &mut event.is {
+                *pid = self.named.get(pid).copied().unwrap_or(0);
+            }
             self.live.note(&event);
             self.journal.absorb(event);
         }
@@ -162,6 +179,11 @@ impl<'a> Pump<'a> {
         Some(self.diag.listener(address).ok()??.queue)
     }
 
+    /// Whether nobody waits in the accept queue; a client has none.
+    pub fn drained(&mut self) -> bool {
+        self.listener.is_none() || self.queue() == Some(0)
+    }
+
     /// Descriptors of the process that accepts, now; 0 when it has exited.
     pub fn descriptors(&self) -> u64 {
         proc::descriptors(self.acceptor).unwrap_or(0)
@@ -174,21 +196,28 @@ impl<'a> Pump<'a> {
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue();
         // What a process had used when it was last seen counts on after its end.
-        self.cpu.extend(self.tree.processes().into_iter().filter_map(|pid| Some((pid, proc::cpu_s(pid)?))));
+        let processes = self.tree.processes();
+        for &pid in &processes {
+            let Some(used) = proc::cpu_s(pid) else { continue };
+            if self.cpu.insert(pid, used).is_none() {
+                self.named.extend(proc::own_pid(pid).map(|own| (own, pid)));
+            }
+        }
         let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
-        if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
+        if !self.loads.is_empty() {
+            if self.census.due(now) {
+                self.census.order(self.acceptor, processes, self.listener.map(|address| address.port()));
+            }
+        } else if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
             self.states_at = now;
             // Before the first client the port has listeners only; to count the others is to walk through every connection of the host.
-            let states = if self.loads.is_empty() {
-                self.diag.listeners_on(address.port()).map(|all| BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]))
-            } else {
-                self.diag.states(address.port())
-            };
-            if let Ok(states) = states {
-                self.journal.record(What::Tcp { states, listen_overflows: listen_overflows().unwrap_or(0) });
+            if let Ok(all) = self.diag.listeners_on(address.port()) {
+                let states = BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]);
+                let listen_overflows = listen_overflows().unwrap_or(0);
+                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None });
             }
         }
         let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
@@ -209,7 +238,7 @@ impl<'a> Pump<'a> {
 }
 
 /// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue turned away.
-fn listen_overflows() -> Option<u64> {
+pub(super) fn listen_overflows() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/net/netstat").ok()?;
     let mut lines = table.lines().filter(|l| l.starts_with("TcpExt:"));
     let column = lines.next()?.split(' ').position(|name| name == "ListenOverflows")?;

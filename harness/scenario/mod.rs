@@ -11,6 +11,7 @@ mod problem;
 mod raw;
 mod set;
 mod shape;
+pub mod sysctl;
 
 pub use check::duration;
 pub use discover::{DiscoverError, discover, name_of};
@@ -30,6 +31,15 @@ pub fn load(path: &Path) -> Result<Vec<Plan>, LoadError> {
     let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(parse(&text, &path.display().to_string(), &name_of(path), directory)?)
+}
+
+/// Fails when the sysctls of a valid scenario file are none that a network namespace of this machine takes.
+///
+/// # Errors
+/// The file cannot be read; otherwise every sysctl that is refused, at its place.
+pub fn refused_sysctls(path: &Path, trial: &sysctl::Trial) -> Result<(), LoadError> {
+    let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    Ok(sysctl::tried(&text, &path.display().to_string(), trial)?)
 }
 
 /// Expands the text of a scenario; `shown` is the file's name in errors, `name` the scenario's, `directory` the place that

@@ -5,6 +5,7 @@ pub mod blocked;
 pub mod calls;
 pub mod clock;
 pub mod namespace;
+pub mod netns;
 pub mod perf;
 pub mod proc;
 pub mod process;

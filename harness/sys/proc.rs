@@ -1,6 +1,8 @@
 //! /proc of live processes: descriptor counts, the process tree, limits, states, CPU time. Reads only.
 
+use std::collections::HashSet;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 /// Descriptors open in the process, from the size of `/proc/PID/fd`.
@@ -16,6 +18,25 @@ pub fn descriptors(pid: i32) -> io::Result<u64> {
         0 => Ok(std::fs::read_dir(path)?.count() as u64),
         size => Ok(size as u64),
     }
+}
+
+/// Adds the inodes of the sockets that the process holds. About 1 µs a descriptor.
+///
+/// # Errors
+/// `EACCES` when it belongs to another user. One that has exited holds none.
+pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
+    let folder = match std::fs::File::open(format!("/proc/{pid}/fd")) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Ok(()),
+        other => other?,
+    };
+    let mut link = [MaybeUninit::uninit(); 64];
+    for entry in rustix::fs::Dir::read_from(&folder)?.flatten() {
+        // Closed meanwhile, or no descriptor: `.` and `..`.
+        let Ok((target, _)) = rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link) else { continue };
+        let inode = target.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
+        inodes.extend(inode.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok()));
+    }
+    Ok(())
 }
 
 /// Live children of every thread of the process, in no particular order; empty when it has exited.
@@ -59,6 +80,12 @@ pub fn parent(pid: i32) -> Option<i32> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()
 }
 
+/// The process's id in its own PID namespace: what it would say of itself. `None` when it has exited.
+pub fn own_pid(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// Soft and hard `RLIMIT_NOFILE` from `/proc/PID/limits`, readable for processes of other users too.
 ///
 /// # Errors
@@ -73,6 +100,20 @@ pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
             Some((number(words.next()?)?, number(words.next()?)?))
         })
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/limits has no line for open files")))
+}
+
+/// The words a process was executed with, as far as it has not overwritten them; empty for kernel threads and zombies.
+pub fn arguments(pid: i32) -> Vec<String> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(&[0]).unwrap_or(&line);
+    if line.is_empty() { Vec::new() } else { line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect() }
+}
+
+/// Open files of the whole host and `fs.file-max`, the most there may be; `None` without /proc.
+pub fn file_nr() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().ok());
+    Some((numbers.next()??, numbers.nth(1)??))
 }
 
 /// Command line, or `[comm]` for a process without one (kernel threads, zombies).

@@ -1,0 +1,114 @@
+//! Counts TCP sockets by state, in a thread of its own so that the run's loop does not wait for it: those that the subject holds by a
+//! descriptor, those of the loaded port, and all of the network namespace. A count walks through every connection of the host (1 µs each) and
+//! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
+
+use crate::event::{Event, Nanos, Pid, What};
+use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
+use crate::sys::{clock, proc};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, SyncSender, sync_channel};
+
+/// The shortest time between the beginnings of two counts.
+const EVERY: Nanos = 250_000_000;
+/// A count is followed by a pause this many times as long as itself.
+const PAUSE: Nanos = 20;
+
+/// What to count.
+#[derive(Debug)]
+struct Order {
+    acceptor: Pid,
+    subject: Vec<Pid>,
+    port: Option<u16>,
+}
+
+/// The thread that counts. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Census {
+    orders: SyncSender<Order>,
+    /// When the last count began that has been sent, or given up.
+    done: Arc<AtomicU64>,
+    /// Not before this.
+    next: Arc<AtomicU64>,
+}
+
+impl Census {
+    /// A thread that sends its counts to `sink`.
+    ///
+    /// # Errors
+    /// No netlink socket, or no thread.
+    pub fn start(sink: Sender<Vec<Event>>) -> io::Result<Self> {
+        let mut diag = SockDiag::open()?;
+        let (orders, taken) = sync_channel::<Order>(1);
+        // The first is not made at once: a short ramp is left alone.
+        let (done, next) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(clock::now() + EVERY)));
+        let (done_too, next_too) = (Arc::clone(&done), Arc::clone(&next));
+        std::thread::Builder::new().name("census".into()).spawn(move || {
+            for order in taken {
+                let at = clock::now();
+                let is = count(&mut diag, &order)
+                    .unwrap_or_else(|e| What::Unmeasured { field: "saturation.tcp_states".into(), reason: format!("sock_diag: {e}") });
+                // The run may be over.
+                let _ = sink.send(vec![Event { at, is }]);
+                let now = clock::now();
+                next_too.store((at + EVERY).max(now + PAUSE * (now - at)), Ordering::Relaxed);
+                done_too.store(at, Ordering::Release);
+            }
+        })?;
+        Ok(Census { orders, done, next })
+    }
+
+    /// Whether it is time for another.
+    pub fn due(&self, now: Nanos) -> bool {
+        now >= self.next.load(Ordering::Relaxed)
+    }
+
+    /// Orders a count of these processes' sockets, of this local port's, and of the descriptors of the process that accepts. One that waits already, and begins later than now, will do.
+    pub fn order(&self, acceptor: Pid, subject: Vec<Pid>, port: Option<u16>) {
+        let _ = self.orders.try_send(Order { acceptor, subject, port });
+    }
+
+    /// Whether a count that began at this time or later has been sent, or could not be made.
+    pub fn counted_since(&self, at: Nanos) -> bool {
+        self.done.load(Ordering::Acquire) >= at
+    }
+}
+
+fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
+    let mut held = HashSet::new();
+    let readable = order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
+    let descriptors = proc::descriptors(order.acceptor).ok();
+    let (mut own, mut port, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
+    diag.sockets(EVERY_STATE, |socket| {
+        namespace.add(socket.state);
+        if order.port == Some(socket.local.port()) {
+            port.add(socket.state);
+        }
+        // Without a descriptor a socket has no inode: in the accept queue, in TIME_WAIT.
+        if socket.inode != 0 && held.contains(&socket.inode) {
+            own.add(socket.state);
+        }
+    })?;
+    Ok(What::Tcp {
+        states: port.named(),
+        listen_overflows: super::pump::listen_overflows().unwrap_or(0),
+        subject: readable.then(|| own.named()),
+        namespace: Some(namespace.named()),
+        descriptors,
+    })
+}
+
+#[derive(Default)]
+struct Counts(BTreeMap<State, u64>);
+
+impl Counts {
+    fn add(&mut self, state: State) {
+        *self.0.entry(state).or_default() += 1;
+    }
+
+    fn named(self) -> BTreeMap<String, u64> {
+        self.0.into_iter().map(|(state, count)| (state.to_string(), count)).collect()
+    }
+}

@@ -1,0 +1,129 @@
+//! Sysctls of a scenario: what their names must look like, and where the text has one that this machine's kernel does not take in a network
+//! namespace. The kernel is asked elsewhere: it answers with a [`Trial`].
+
+use super::problem::{Invalid, Problem, nearest};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Sysctls that a kernel may lack for good, and what is said of them then: scenarios replay what people once tried.
+pub const REMOVED: [(&str, &str); 1] = [("net.ipv4.tcp_tw_recycle", "removed in Linux 4.12: has no effect")];
+
+/// What a network namespace made for the purpose said to the sysctls of a scenario.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Every sysctl that such a namespace has for itself, and whether it can be written there.
+    pub known: BTreeMap<String, bool>,
+    /// Names asked for that it has not, and the host has.
+    pub of_the_host: Vec<String>,
+    /// Name and value that were refused, and the kernel's reason.
+    pub refused: Vec<(String, String, String)>,
+}
+
+impl Trial {
+    /// Why this one is not taken: in one line, as a label, and the way out.
+    fn says(&self, name: &str, value: &str) -> Option<(String, String, String)> {
+        if REMOVED.iter().any(|(removed, _)| *removed == name) && !self.known.contains_key(name) {
+            return None;
+        }
+        let host_only = || "a sysctl of the whole host is never set: the run would change it for everybody".to_owned();
+        match self.known.get(name) {
+            Some(true) => {
+                let (_, _, why) = self.refused.iter().find(|(n, v, _)| n == name && v == value)?;
+                Some((
+                    format!("the kernel does not take {value:?} for `{name}`: {why}"),
+                    "refused".into(),
+                    "see ip-sysctl.rst of the kernel".into(),
+                ))
+            }
+            None if self.of_the_host.iter().any(|n| n == name) => {
+                Some((format!("`{name}` is not per network namespace"), "one value for the whole host".into(), host_only()))
+            }
+            Some(false) => Some((format!("`{name}` is not per network namespace"), "can only be read there".into(), host_only())),
+            None => {
+                let near = nearest_name(name, self.known.keys().map(String::as_str));
+                let label = near.map_or("not known there".into(), |near| format!("did you mean `{near}`?"));
+                let help = format!("{} sysctls can be set here, `net.ipv4.tcp_*` among them", self.known.values().filter(|w| **w).count());
+                Some((format!("this kernel has no sysctl `{name}`"), label, help))
+            }
+        }
+    }
+}
+
+/// The most alike name. The words `net.ipv4.` are alike in all, so the last words are compared where the others are the same.
+fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let known: Vec<&str> = known.collect();
+    let (stem, last) = name.rsplit_once('.')?;
+    let beside = known.iter().filter_map(|k| k.rsplit_once('.').filter(|(s, _)| *s == stem).map(|(_, l)| l));
+    match nearest(last, beside) {
+        Some(near) => known.iter().find(|k| k.rsplit_once('.') == Some((stem, near))).copied(),
+        None => nearest(name, known.iter().copied()),
+    }
+}
+
+/// What is wrong with a name, whatever the machine.
+pub(super) fn misnamed(name: &str, at: Range<usize>) -> Option<Problem> {
+    if let Some(rest) = name.strip_prefix("net.") {
+        let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let wrong = !rest.split('.').all(word) || !rest.contains('.');
+        return wrong.then(|| {
+            Problem::new(at, format!("{name:?} is no name of a sysctl"), "words with dots").help("such as \"net.ipv4.tcp_tw_reuse\"")
+        });
+    }
+    let problem = Problem::new(at, format!("`{name}` is not per network namespace, so it is not set"), "does not begin with `net.`");
+    Some(problem.help(match name {
+        "fs.file-max" | "fs.file-nr" => {
+            "it is of the whole host; every report compares it (`saturation.file_nr`), and `expect.file-max-binds = false` judges it"
+        }
+        _ => "a sysctl of the whole host is never set: the run would change it for everybody",
+    }))
+}
+
+/// Everything in the text of a valid scenario that the machine's kernel does not take, at its place.
+///
+/// # Errors
+/// The problems, if there are any.
+pub fn tried(text: &str, shown: &str, trial: &Trial) -> Result<(), Invalid> {
+    let mut found = Vec::new();
+    let Ok(document) = DeTable::parse(text) else { return Ok(()) };
+    let document = document.get_ref();
+    let mut look = |table: Option<&Spanned<DeValue<'_>>>| {
+        each(table, "", &mut |name, at, value| {
+            if let Some((message, label, help)) = trial.says(name, value) {
+                found.push(Problem::new(at, message, label).help(help));
+            }
+        })
+    };
+    look(document.get("sysctls"));
+    let variants = document.get("variant").and_then(|v| v.get_ref().as_array());
+    for variant in variants.into_iter().flat_map(|v| v.iter()).filter_map(|v| v.get_ref().as_table()) {
+        look(variant.get("set").and_then(|set| set.get_ref().as_table()?.get("sysctls")));
+    }
+    if found.is_empty() { Ok(()) } else { Err(Invalid::new(shown, text, found)) }
+}
+
+/// Visits every sysctl of a table, written `"net.ipv4.x" = 1` or `net.ipv4.x = 1`.
+fn each(value: Option<&Spanned<DeValue<'_>>>, name: &str, visit: &mut impl FnMut(&str, Range<usize>, &str)) {
+    let Some(value) = value else { return };
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            for (key, below) in table {
+                let name = if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
+                match below.get_ref() {
+                    DeValue::Table(_) => each(Some(below), &name, visit),
+                    DeValue::String(text) => visit(&name, key.span(), &words(text)),
+                    DeValue::Integer(number) => visit(&name, key.span(), number.as_str()),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A value as it is compared: its words with single spaces between, as the kernel separates them by tabs.
+pub fn words(value: &str) -> String {
+    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
