@@ -136,7 +136,9 @@ fn launched(process: &Process) -> (String, Option<Limits>) {
         _ if launcher.starts_with("nohup") => {
             (format!("`{launcher}` is started with {from} (soft:hard), ignores SIGHUP, and changes no limit."), Some(process.limits))
         }
-        _ => (format!("`{launcher}` is started with {from} (soft:hard) and starts it; what it makes of the limits is read back."), None),
+        other => super::launcher::rule(other, &launcher, process.limits).unwrap_or_else(|| {
+            (format!("`{launcher}` is started with {from} (soft:hard) and starts it; what it makes of the limits is read back."), None)
+        }),
     }
 }
 
