@@ -23,7 +23,7 @@ fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
     Setup { workload: "flood".into(), kind, target, path: "/".into(), first_id: 1, connect_deadline_ms: 5000 }
 }
 
-fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
+pub(super) fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     socket.listen(backlog).unwrap();
@@ -33,14 +33,14 @@ fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
 }
 
 /// A driver in a thread, told and heard through pipes.
-struct Rig {
+pub(super) struct Rig {
     orders: Option<File>,
     events: Receiver<Event>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Rig {
-    fn new(setup: Setup) -> Rig {
+    pub(super) fn new(setup: Setup) -> Rig {
         let (stdin, orders) = rustix::pipe::pipe().unwrap();
         let (heard, stdout) = rustix::pipe::pipe().unwrap();
         let (to, events) = channel();
@@ -55,13 +55,13 @@ impl Rig {
         rig
     }
 
-    fn say(&mut self, what: &impl serde::Serialize) {
+    pub(super) fn say(&mut self, what: &impl serde::Serialize) {
         let line = format!("{}\n", serde_json::to_string(what).unwrap());
         self.orders.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
     /// What is said up to the first event that `last` knows, that one included.
-    fn until(&self, last: impl Fn(&What) -> bool) -> Vec<What> {
+    pub(super) fn until(&self, last: impl Fn(&What) -> bool) -> Vec<What> {
         let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
         loop {
             match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -74,12 +74,12 @@ impl Rig {
         }
     }
 
-    fn ramp(&mut self, upto: u32) -> Vec<What> {
+    pub(super) fn ramp(&mut self, upto: u32) -> Vec<What> {
         self.say(&Order::Connect { upto });
         self.until(done)
     }
 
-    fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
+    pub(super) fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
         self.say(&Order::Probe { label: "saturated".into(), deadline_ms });
         let seen = self.until(|what| matches!(what, What::Probe { .. } | What::Unmeasured { .. }));
         match seen.last().unwrap() {
@@ -91,7 +91,7 @@ impl Rig {
         }
     }
 
-    fn ask_held(&mut self) -> (Outcome, String) {
+    pub(super) fn ask_held(&mut self) -> (Outcome, String) {
         self.say(&Order::AskHeld { deadline_ms: 3000 });
         match self.until(|what| matches!(what, What::Probe { .. })).pop().unwrap() {
             What::Probe { label, outcome, detail, .. } => {
@@ -102,7 +102,7 @@ impl Rig {
         }
     }
 
-    fn release(&mut self, clients: u32) -> Vec<What> {
+    pub(super) fn release(&mut self, clients: u32) -> Vec<What> {
         self.say(&Order::Release { clients });
         self.until(|what| matches!(what, What::Released { .. }))
     }
@@ -119,7 +119,7 @@ impl Drop for Rig {
     }
 }
 
-fn done(what: &What) -> bool {
+pub(super) fn done(what: &What) -> bool {
     matches!(what, What::Pacing { state: Pacing::Done, .. })
 }
 

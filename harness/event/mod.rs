@@ -97,7 +97,20 @@ pub enum What {
     Process { pid: Pid, parent: Pid, change: Change },
     /// A client of a workload changed state.
     Client { workload: String, id: u32, state: Client },
-    /// The driver's pacing: why it is not connecting now.
+    /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side failed, with `errno`. `step`: where
+    /// it stopped; `None` when it was answered as asked. `connect_s`: of its TCP connect; `None` on a connection that was open before,
+    /// or without success. `took_s`: from its start to the answer, or to where it stopped. `handshakes`: of TLS, completed for it.
+    CallEnded {
+        workload: String,
+        id: u32,
+        outcome: Option<Outcome>,
+        step: Option<CallStep>,
+        errno: Option<i32>,
+        connect_s: Option<f64>,
+        took_s: f64,
+        handshakes: u32,
+    },
+    /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
     Probe { workload: String, label: String, outcome: Outcome, detail: String, connect_s: Option<f64>, answer_s: Option<f64> },
@@ -108,7 +121,8 @@ pub enum What {
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
     /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of the subject's processes
     /// refers to; `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`), and the
-    /// descriptors of the process that accepts, at the same time. `None`: not counted.
+    /// descriptors of the process that accepts, at the same time. `None`: not counted. A count takes time, and is of no single moment:
+    /// it began at the event's time and ended `took` nanoseconds later.
     Tcp {
         states: States,
         listen_overflows: u64,
@@ -118,6 +132,8 @@ pub enum What {
         namespace: Option<States>,
         #[serde(default)]
         descriptors: Option<u64>,
+        #[serde(default)]
+        took: Nanos,
     },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
@@ -216,7 +232,7 @@ pub enum Client {
     Closed,
     /// The connect was refused (ECONNREFUSED).
     Refused,
-    /// The connect did not complete before its deadline.
+    /// The connect did not complete before its deadline, or a call's answer did not come before it: `CallEnded` tells which.
     TimedOut,
     /// An answer came that is not the one asked for, such as `503` or `-ERR`.
     ErrorReply(String),
@@ -224,6 +240,24 @@ pub enum Client {
     Local(i32),
     /// Told to leave, and left.
     Released,
+}
+
+/// A step of a call, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallStep {
+    /// Reading the certificate to trust.
+    Certificate,
+    /// socket(2).
+    Socket,
+    /// connect(2), until the kernel says that it is connected.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Request,
+    /// Waiting for the answer, and reading it.
+    Answer,
 }
 
 /// Why a driver connects or not.

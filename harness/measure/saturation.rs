@@ -4,7 +4,7 @@ use super::policy::{Policy, Rhythm, batches, rhythm};
 use super::timeline::{milli, seconds};
 use super::tree::full;
 use super::{AcceptQueue, FileNr, Kind, Measured, Probe, Run};
-use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, States, What};
+use crate::event::{Call, Change, Event, Nanos, Outcome, Phase, Pid, States, What};
 use std::collections::HashMap;
 
 const GAPS: usize = 20;
@@ -262,7 +262,10 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     if let Some(AcceptQueue { capacity: None, .. }) = m.saturation.accept_queue {
         m.missing::<()>("saturation.accept_queue.capacity", "the listener was not found");
     }
-    let last = |which: fn(&What) -> Option<&States>| full.iter().rev().find_map(|e| which(&e.is).cloned());
+    // A count that had not ended when the first clients left is of neither time.
+    let whole = |e: &&&Event| matches!(e.is, What::Tcp { took, .. } if e.at.saturating_add(took) < run.timeline.released_from());
+    let counts: Vec<&&Event> = full.iter().rev().filter(whole).collect();
+    let last = |which: fn(&What) -> Option<&States>| counts.iter().find_map(|e| which(&e.is).cloned());
     let reason = "the sockets were not listed while the table was full";
     let held = last(|what| if let What::Tcp { subject, .. } = what { subject.as_ref() } else { None });
     m.saturation.tcp_states = held.or_else(|| m.missing("saturation.tcp_states", reason));

@@ -78,6 +78,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::SamplingStopped => (12, 0, 0, "", 0),
         What::Lost { samples } => (13, *samples as i64, 0, "", 0),
         What::Client { workload, id, state } => (14, (*id).into(), step(state), workload, 0),
+        What::CallEnded { workload, id, handshakes, .. } => (14, (*id).into(), 8, workload, (*handshakes).into()),
         What::Pacing { workload, connected, state } => (15, (*connected).into(), *state as i64, workload, 0),
         What::Sample { pid, descriptors, queue, .. } => (16, (*pid).into(), *descriptors as i64, "", queue.map_or(-1, i64::from)),
         What::Tcp { listen_overflows, .. } => (17, *listen_overflows as i64, 0, "", 0),

@@ -418,6 +418,12 @@ fn after_start(r: &Report, at_s: f64) -> String {
     }
 }
 
+fn next(page: &mut Page, r: &Report) {
+    if let Some(text) = advice(r) {
+        page.say("Next", &text);
+    }
+}
+
 /// Where the launcher of the run is told the limit, if it is the one that set it.
 fn launcher_setting(r: &Report, setter: Pid) -> Option<&'static str> {
     r.limits.chain.iter().find(|link| link.command == Link::REQUESTED && link.pid == setter)?;
@@ -429,12 +435,6 @@ fn launcher_setting(r: &Report, setter: Pid) -> Option<&'static str> {
         "container-like" => "`--ulimit nofile=` of the container",
         _ => return None,
     })
-}
-
-fn next(page: &mut Page, r: &Report) {
-    if let Some(text) = advice(r) {
-        page.say("Next", &text);
-    }
 }
 
 /// What a reader would do now.

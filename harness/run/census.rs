@@ -77,6 +77,7 @@ impl Census {
 }
 
 fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
+    let began = clock::now();
     let mut held = HashSet::new();
     let readable = order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();
@@ -97,6 +98,7 @@ fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
         subject: readable.then(|| own.named()),
         namespace: Some(namespace.named()),
         descriptors,
+        took: clock::now() - began,
     })
 }
 

@@ -77,6 +77,8 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         directory: None,
         limits: Limits { soft: 64, hard: 64 },
         scratch: None,
+        mounts: Vec::new(),
+        switches_user: false,
         ignore_hangup: false,
         trap: observer.is_some_and(Chosen::wants_trap),
         mounts: Vec::new(),

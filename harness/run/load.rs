@@ -173,8 +173,11 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
             return true;
         }
         // Calls that fail may each take as long as their time-outs: the first few show all there is to see.
-        if live.first_failure.is_some() && calls && clock::now() - *failing_at.get_or_insert_with(clock::now) > CALLS_FAIL_FOR {
-            return true;
+        if live.first_failure.is_some() && calls {
+            let now = clock::now();
+            if now - *failing_at.get_or_insert(now) > CALLS_FAIL_FOR {
+                return true;
+            }
         }
         if pump.tree.gone() || live.exited.contains(&pump.acceptor) || live.local_failure.is_some() && live.drivers_idle() {
             return true;
@@ -283,7 +286,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
         let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
-        let refilled = taken(pump) + waiting.min(some * pump.loads.len() as u64);
+        let refilled = taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject).count() as u64);
         release(pump, some as u32)?;
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
     }

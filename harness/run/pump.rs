@@ -217,7 +217,7 @@ impl<'a> Pump<'a> {
             if let Ok(all) = self.diag.listeners_on(address.port()) {
                 let states = BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]);
                 let listen_overflows = listen_overflows().unwrap_or(0);
-                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None });
+                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None, took: 0 });
             }
         }
         let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
