@@ -7,7 +7,7 @@ use crate::measure::Policy;
 use crate::report::terminal::{Page, behaviour};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Plan, Process, Program, Serve, ServeOptions,
-    Session, Supervisor, Workload,
+    Supervisor, Workload,
 };
 use owo_colors::Style;
 use serde::Serialize;
@@ -154,54 +154,10 @@ fn launched(process: &Process) -> (String, Option<Limits>) {
         Launcher::Nohup | Launcher::NohupLike => {
             (format!("`{launcher}` is started with {from} (soft:hard), ignores SIGHUP, and changes no limit."), Some(process.limits))
         }
-        Launcher::Shell(options) => {
-            let (soft, hard) = (options.soft.unwrap_or(process.limits.soft), options.hard.unwrap_or(process.limits.hard));
-            let to = Limits { soft, hard };
-            let nohup = if options.nohup { " through nohup, which changes no limit" } else { "" };
-            let sets = if to == process.limits { "changes no limit".into() } else { format!("sets its own to {} with `ulimit`", pair(to)) };
-            (format!("A shell is started with {from} (soft:hard), {sets}, and starts it{nohup}."), Some(to))
-        }
-        Launcher::SystemdLike { limit_nofile: Some(to) } => {
-            let text = format!(
-                "A parent with systemd's rules is started with {from} (soft:hard) and LimitNOFILE={}: what may not be set is replaced by the closest that may.",
-                pair(*to)
-            );
-            (text, Some(*to))
-        }
-        Launcher::SystemdLike { limit_nofile: None } => {
-            let text = format!(
-                "A parent with systemd's rules is started with {from} (soft:hard) and sets systemd's own default, 1024:524288, as far as it may."
-            );
-            (text, None)
-        }
-        Launcher::ContainerLike { ulimit: Some(to) } => {
-            let text = format!(
-                "A parent with a container's rules is started with {from} (soft:hard) and --ulimit nofile={}: it sets both, or does not start.",
-                pair(*to)
-            );
-            (text, Some(*to))
-        }
-        Launcher::ContainerLike { ulimit: None } => {
-            (format!("A parent with a container's rules is started with {from} (soft:hard), and hands them on."), Some(process.limits))
-        }
-        Launcher::Runuser(session) | Launcher::Su(session) => (session_opened(&launcher, session, process.limits), None),
+        other => super::launcher::rule(other, &launcher, process.limits).unwrap_or_else(|| {
+            (format!("`{launcher}` is started with {from} (soft:hard) and starts it; what it makes of the limits is read back."), None)
+        }),
     }
-}
-
-/// Who sets the limits of a PAM session, one after the other.
-fn session_opened(launcher: &str, session: &Session, from: Limits) -> String {
-    let conf = session.limits_conf.as_ref().map_or_else(|| "this machine's own".to_owned(), |text| format!("`{}`", text.trim()));
-    let pam = match session.pam_limits {
-        Some(true) => format!("Then pam_limits sets what limits.conf says ({conf})"),
-        Some(false) => format!("Its PAM service has no line of pam_limits.so, so limits.conf ({conf}) does nothing"),
-        None => format!("Then, where this machine's PAM service has the line of pam_limits.so, that sets what limits.conf says ({conf})"),
-    };
-    format!(
-        "`{launcher}` is started with {} (soft:hard) and opens a session of `{}`. It sets the soft limit to 1024 by itself. {pam}. What \
-         may not be set is ignored without a word.",
-        pair(from),
-        session.user
-    )
 }
 
 /// supervisord's rule: `minfds` raises the soft limit, the hard one only where it is in the way, and lowers neither.
