@@ -124,6 +124,7 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
 /// Interrupted; a driver that cannot be ordered.
 pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> {
     let stall = if burst { STALL_OF_A_BURST } else { STALL };
+    pump.census.ramp_begins();
     order_clients(pump, clients)?;
     let wanted: u64 = clients.iter().map(|&c| u64::from(c)).sum();
     let mut moved_at = clock::now();
