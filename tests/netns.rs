@@ -226,7 +226,10 @@ fn a_machine_that_allows_no_network_namespace_is_inconclusive_with_the_reason() 
     let called = called(&mut run);
     assert_eq!(called.code, Some(5), "{called:?}");
     let reason = called.run()["reasons"][0]["observed"].as_str().unwrap_or_default().to_owned();
-    assert!(reason.contains("no network namespace can be made") && reason.contains("doctor"), "{called:?}");
+    assert!(
+        reason.contains("no network namespace can be made: the bound of `user.max_net_namespaces`") && reason.contains("doctor"),
+        "{called:?}"
+    );
 }
 
 #[test]
