@@ -4,7 +4,7 @@
 use crate::LASTFD;
 use crate::ratio::{Bound, Pairs, in_turn, print_share};
 use criterion::Criterion;
-use lastfd::drive::protocol::{Order, Setup};
+use lastfd::drive::protocol::{Kind, Order, Setup};
 use lastfd::drive::{Driver, MARGIN};
 use lastfd::event::{Client, Event, What};
 use lastfd::scenario::Dialogue;
@@ -48,10 +48,9 @@ fn upgrade_driven() -> (Duration, f64) {
     let server = Server::start();
     let setup = Setup {
         workload: "clients".into(),
-        kind: Dialogue::Websocket,
+        kind: Kind::Hold { dialogue: Dialogue::Websocket, burst: false },
         target: server.address,
         path: "/".into(),
-        burst: false,
         first_id: 0,
         connect_deadline_ms: 3000,
     };

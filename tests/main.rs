@@ -1,10 +1,13 @@
 //! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
+mod calls;
 mod docs;
 mod doctor;
+mod explain;
 mod house;
 mod inspect;
 mod launch;
+mod launchers;
 mod measure;
 mod netns;
 mod run;

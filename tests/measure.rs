@@ -130,6 +130,45 @@ fn numbers_reserved_by_blocked_threads_are_explained_and_no_conflict() {
 }
 
 #[test]
+fn an_own_count_may_be_late_by_the_threads_that_accept_and_by_no_more() {
+    let (plan, log) = recorded("threads");
+    // Four threads accept, and 11 connections came before the first failure.
+    for (own, agreement) in [(11, true), (8, true), (7, true), (6, false), (16, false)] {
+        let mut events = log.events.clone();
+        for event in &mut events {
+            if let What::OwnCount { before_first_emfile, .. } = &mut event.is {
+                *before_first_emfile = own;
+            }
+        }
+        let m = measure::measure(&plan, &Log::new(events));
+        assert_eq!((m.agreement, m.ceiling.accepted), (Some(agreement), Some(11)), "{own}: {:?}", m.agreement_note);
+    }
+}
+
+#[test]
+fn the_count_of_one_worker_is_compared_with_that_workers_connections() {
+    let (mut plan, log) = recorded("workers");
+    plan.workloads.get_mut("flood").unwrap().clients = Some(15);
+    // Before either fails: worker 101 holds 8, worker 102 holds 7, and /proc was read of 101 alone.
+    let until = log.events.iter().position(|e| matches!(e.is, What::Call { ret: -24, .. })).unwrap();
+    let mut events = log.events[..until].to_vec();
+    let at = events.last().unwrap().at;
+    let sample = |descriptors| What::Sample { pid: 101, descriptors, queue: Some(0), cpu_s: 0.1, log_bytes: 0 };
+    let says = |descriptors: u64, events: &mut Vec<Event>| {
+        let more = [sample(descriptors), What::Phase(Phase::Saturate), What::Phase(Phase::Probe), What::End];
+        let mut all = events.clone();
+        all.extend(more.into_iter().enumerate().map(|(i, is)| Event { at: at + (i as u64 + 1) * 200_000_000, is }));
+        measure::measure(&plan, &Log::new(all))
+    };
+    let m = says(16, &mut events);
+    assert_eq!((m.ceiling.accepted, m.agreement), (Some(15), Some(true)), "{:?}", m.agreement_note);
+    let of_one = m.witnesses.iter().find(|w| w.observer.starts_with("/proc")).unwrap();
+    assert_eq!((of_one.process, of_one.ceiling), (Some(101), Some(8)));
+    // 15 more than at rest is the sum, and 101 holds 8 of them: that it equals the sum is no agreement.
+    assert_eq!(says(23, &mut events).agreement, Some(false));
+}
+
+#[test]
 fn each_worker_has_a_ceiling_and_the_first_to_fail_gives_the_runs() {
     let m = measured("workers");
     let table: Vec<_> = m.ceiling.per_process.iter().map(|p| (p.pid, p.accepted)).collect();
@@ -254,6 +293,58 @@ fn junit_and_markdown_have_one_entry_a_run() {
     }
     let markdown = report::markdown::render(&reports);
     assert_eq!(markdown.lines().filter(|l| l.starts_with('|')).count(), 2 + 4);
+}
+
+#[test]
+fn a_formula_that_overflows_in_a_run_leaves_the_verdict_open() {
+    let (mut plan, log) = recorded("spin");
+    plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Formula("soft * 1e30".into()));
+    let report = Report::of(&plan, &log);
+    assert_eq!(report.verdict, Outcome::Inconclusive);
+    let said = &report.reasons[0].observed;
+    assert!(said.contains("`soft * 1e30` is more than 2^31") && said.contains("soft 16"), "{said}");
+}
+
+/// Recorded runs as the variants of one scenario.
+fn remedies() -> Vec<Report> {
+    let as_variant = |name: &str, variant: Option<&str>, believed: Option<&str>| {
+        let (mut plan, log) = recorded(name);
+        (plan.scenario, plan.variant, plan.believed) = ("push".into(), variant.map(Into::into), believed.map(Into::into));
+        Report::of(&plan, &log)
+    };
+    let mut reports = vec![
+        as_variant("spin", None, Some("`ulimit -n` says 65535, so the limit cannot be it")),
+        as_variant("backoff", Some("no_keep_alive"), Some("connections that are closed sooner leave room")),
+        as_variant("own-limit", Some("another server"), None),
+        as_variant("threads", Some("more threads"), None),
+        as_variant("not-reached", Some("limit raised"), Some("more descriptors only hide a leak")),
+        as_variant("generator", Some("more clients"), None),
+    ];
+    let (mut plan, _) = recorded("spin");
+    (plan.scenario, plan.variant) = ("push".into(), Some("nginx in front".into()));
+    reports.push(Report::skipped(&plan, judge::Verdict::skipped("nginx", "no such program in PATH")));
+    reports
+}
+
+#[test]
+fn a_remedy_table_says_what_was_believed_and_what_became_of_the_ceiling() {
+    let reports = remedies();
+    let tables = report::remedies::tables(&reports);
+    let cured: Vec<_> = tables[0].rows.iter().map(|row| (row.cured, row.ceiling)).collect();
+    // 8 of 16 numbers are taken at rest; own-limit stops at 5; 4 threads under 20 end at 11; skips and generators tell nothing.
+    let no = Some(false);
+    assert_eq!(cured, [(None, Some(8)), (no, Some(8)), (no, Some(5)), (no, Some(11)), (Some(true), None), (None, None), (None, None)]);
+    let text = report::remedies::render(&tables, false, 100);
+    insta::assert_snapshot!("remedies", text);
+    for width in [80, 100] {
+        let text = report::remedies::render(&tables, false, width);
+        assert!(text.lines().all(|l| l.chars().count() <= width), "{text}");
+    }
+    let markdown = report::markdown::render(&reports);
+    assert!(markdown.contains("| nginx in front | – | – | – | – | skipped: `nginx`: no such program in PATH |"), "{markdown}");
+    let json: serde_json::Value = serde_json::from_str(&report::json::render(&reports)).unwrap();
+    assert_eq!(json["remedies"][0]["rows"][4]["cured"], true, "{json:#}");
+    assert!(serde_json::from_str::<serde_json::Value>(&report::json::render(&reports[..1])).unwrap().get("remedies").is_none());
 }
 
 #[test]
@@ -421,7 +512,7 @@ fn anything() -> impl Strategy<Value = What> {
             descriptors_per_connection: d,
             calibrated_with: 8
         }),
-        1 => Just(What::Observer { name: "ptrace".into(), exact: true, cost: "80 µs".into() }),
+        1 => Just(What::Observer { name: "ptrace".into(), exact: true }),
         1 => Just(What::End),
     ]
 }
@@ -440,7 +531,10 @@ proptest! {
         let (plan, log) = recorded("spin");
         let mut all = if on_a_real_run { log.events } else { Vec::new() };
         all.extend(events);
-        let report = Report::of(&plan, &Log::new(all));
+        let log = Log::new(all);
+        let report = Report::of(&plan, &log);
+        let story = report::explain::run(&report, &log, false, 80);
+        prop_assert!(story.lines().all(|l| l.chars().count() <= 80) && !story.contains('\u{1b}'), "{}", story);
         prop_assert_eq!(unexplained(&report), Vec::<String>::new());
         let json = report::json::render(std::slice::from_ref(&report));
         let read = report::json::read(&json).unwrap();

@@ -19,6 +19,12 @@ fn own_counts(log: &str) -> Vec<u64> {
     events.filter_map(|e| e["is"]["own-count"]["before_first_emfile"].as_u64()).collect()
 }
 
+/// The server's own count among the witnesses of a report.
+fn own_witness(run: &Value) -> &Value {
+    let all = run["witnesses"].as_array().expect("a list");
+    all.iter().find(|w| w["observer"] == "the server's own count").unwrap_or_else(|| panic!("it is no witness: {run:#}"))
+}
+
 #[track_caller]
 fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
     let run = called.run();
@@ -26,6 +32,8 @@ fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
     assert_eq!(called.code, Some(0), "{called:?}");
     assert_eq!(ceiling["kind"], "emfile", "{run:#}");
     assert_eq!(own_counts(log), [ceiling["accepted"].as_u64().expect("a number")], "the server's own count is the third witness: {run:#}");
+    assert_eq!(own_witness(&run)["ceiling"], ceiling["accepted"], "and the report says so: {run:#}");
+    assert_eq!(run["agreement"], true, "{run:#}");
     assert_eq!(run["prediction"]["ceiling"], ceiling["accepted"], "{run:#}");
     assert_eq!(ceiling["accepted"].as_u64().unwrap() + run["baseline"]["descriptors"].as_u64().unwrap(), soft, "{run:#}");
     assert_eq!(ceiling["first_failure"]["call"], call, "{run:#}");
@@ -39,6 +47,23 @@ fn every_limit(policy: &str, observer: &str) {
         let (called, log) = bundled(&options, &["tcp", "--accept", policy]);
         assert_exact(&called, &log, soft, "accept4");
     }
+}
+
+#[test]
+fn what_observing_costs_is_measured_for_either_observer() {
+    let cost = |observer| {
+        let (called, log) = bundled(&["--nofile", "32", "--observer", observer, "--workload", "tcp"], &["tcp", "--accept", "backoff"]);
+        assert_eq!(called.code, Some(0), "{called:?}");
+        let measured = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event")["is"]["observer-cost"].clone());
+        let measured = measured.into_iter().find(Value::is_object).unwrap_or_else(|| panic!("{log}"));
+        assert_eq!(measured["name"], observer);
+        let said = called.run()["witnesses"][0]["cost"].as_str().expect("a text").to_owned();
+        assert!(said.ends_with("of them"), "{said}");
+        measured["failed_ns"].as_u64().expect("a number")
+    };
+    // A stop for a tracer is two changes of context: it cannot be as cheap as an entry in a ring.
+    let (perf, ptrace) = (cost("perf"), cost("ptrace"));
+    assert!(ptrace > perf, "{ptrace} ns by ptrace, {perf} ns by perf");
 }
 
 macro_rules! exact {
@@ -91,6 +116,7 @@ fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
     // A thread whose accept has returned may not have counted it yet when another one's fails.
     let own = own_counts(&log)[0];
     assert!((accepted - 3..=accepted).contains(&own), "{own} {run:#}");
+    assert_eq!((own_witness(&run)["ceiling"].as_u64(), &run["agreement"]), (Some(own), &Value::Bool(true)), "{run:#}");
 }
 
 #[test]
@@ -101,6 +127,9 @@ fn forked_workers_have_a_limit_each() {
     let accepted = run["ceiling"]["accepted"].as_u64().unwrap_or_else(|| panic!("{run:#}"));
     assert_eq!(run["prediction"]["ceiling"], accepted, "{run:#}");
     assert!(own_counts(&log).contains(&accepted), "{:?} {run:#}", own_counts(&log));
+    // Two say the same number of clients, but only one of them failed first.
+    assert_eq!(own_witness(&run)["process"], run["ceiling"]["first_failure"]["pid"], "{run:#}");
+    assert_eq!(run["agreement"], true, "{run:#}");
 }
 
 #[test]

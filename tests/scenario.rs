@@ -83,11 +83,18 @@ bad! {
     an_unknown_launcher_names_the_nearest: "launcher.supervisord = { minfds = 1024 }" => "launcher = \"supervisor\"";
     an_unknown_launcher_option_is_shown: "{ minfds = 1024 }" => "{ min-fds = 1024 }";
     two_launchers_at_once_are_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher = { supervisord = {}, supervisor-like = {} }";
+    a_ulimit_that_is_no_pair_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher.container-like = { ulimit = \"1024-4096\" }";
+    a_shell_s_soft_limit_above_its_hard_limit_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher.shell = { soft = 64, hard = 32 }";
+    a_user_that_is_an_option_is_refused: "launcher.supervisord = { minfds = 1024 }" => "launcher.su = { user = \"-c\" }";
     an_unknown_policy_names_the_nearest: "\"spin\"" => "\"spinn\"";
     an_unknown_call_names_the_nearest: "\"accept4\"" => "\"acept4\"";
     an_unknown_errno_names_the_nearest: "\"EMFILE\"" => "\"EMFILES\"";
     an_unknown_accept_policy_names_the_nearest: "command = [\"./server\", \"{port}\"]" => "serve.websocket = { accept = \"spinlog\" }";
     an_unknown_workload_kind_names_the_nearest: "websocket = { to" => "web-socket = { to";
+    a_key_beside_the_workload_kind_is_shown_where_it_belongs: "[workloads.flood]" => "[workloads.flood]\nclents = 7";
+    two_workload_kinds_at_once_are_refused: "[workloads.flood]" => "[workloads.flood]\ntcp = {}";
+    a_division_by_zero_is_pointed_at: "\"soft - baseline\"" => "\"soft - baseline / 0\"";
+    a_number_beyond_any_limit_is_refused: "\"soft - baseline\"" => "\"1024 * 1e30\"";
     a_soft_limit_above_the_hard_limit_is_shown: "soft = 256, hard = 4096" => "soft = 4096, hard = 256";
     an_expected_soft_limit_above_the_hard_limit_is_shown: "soft = 1024, hard = 4096" => "soft = 8192, hard = 4096";
     a_subject_that_is_no_process_names_the_nearest: "subject = \"server\"" => "subject = \"sever\"";

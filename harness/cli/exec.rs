@@ -1,9 +1,10 @@
 //! `lastfd exec` (hidden): the steps of a launch that run in processes of their own. Not for people.
 
 use crate::event::Limits;
-use crate::launch::{Isolation, stage, supervise};
+use crate::launch::{Isolation, Mount, parent, stage, supervise};
 use crate::observe;
 use crate::run::{self, inside};
+use crate::scenario::soft_hard;
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ enum Step {
         directory: Option<PathBuf>,
         #[arg(long)]
         scratch: Option<PathBuf>,
+        /// Source and target, in turn.
+        #[arg(long, num_args = 2)]
+        mount: Vec<PathBuf>,
         #[arg(long)]
         ignore_hangup: bool,
         #[arg(long)]
@@ -37,6 +41,8 @@ enum Step {
         #[arg(last = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// Opens and closes descriptors as fast as it can, and says how fast.
+    Cost,
     /// A run in a network namespace of its own: its plan on standard input, what it reports on standard output.
     Inside {
         #[arg(long, value_enum)]
@@ -65,6 +71,24 @@ enum Step {
         #[arg(last = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// A service under systemd's rules.
+    SystemdLike {
+        #[arg(long, value_parser = soft_hard)]
+        limit_nofile: Option<Limits>,
+        #[arg(long)]
+        keep_env: Vec<String>,
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// A container under docker's rules.
+    ContainerLike {
+        #[arg(long, value_parser = soft_hard)]
+        ulimit: Option<Limits>,
+        #[arg(long)]
+        keep_env: Vec<String>,
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
 }
 
 fn stop_signal(name: &str) -> Result<Signal, String> {
@@ -78,13 +102,24 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Runs the step; the process's exit code. Must be called while the process has one thread.
 pub fn main(args: Args) -> i32 {
     match args.step {
-        Step::Stage { isolation, soft, hard, directory, scratch, ignore_hangup, trap, argv } => {
-            stage::stage(&stage::Options { isolation, limits: Limits { soft, hard }, directory, scratch, ignore_hangup, trap, argv })
+        Step::Stage { isolation, soft, hard, directory, scratch, mount, ignore_hangup, trap, argv } => {
+            let mounts = mount.chunks_exact(2).map(|pair| Mount { source: pair[0].clone(), target: pair[1].clone() }).collect();
+            let limits = Limits { soft, hard };
+            stage::stage(&stage::Options { isolation, limits, directory, scratch, mounts, ignore_hangup, trap, argv })
         }
-        Step::Inside { observer, isolation, exe, events } => inside::inside(&run::Options { observer, isolation, exe, events }),
+        Step::Cost => i32::from(crate::run::cost::subject().is_err()),
+        Step::Inside { observer, isolation, exe, events } => {
+            inside::inside(&run::Options { observer, isolation, exe, events, costs: Default::default() })
+        }
         Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
             supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })
+        }
+        Step::SystemdLike { limit_nofile: limits, keep_env, argv } => {
+            parent::run(&parent::Options { rules: parent::Rules::Systemd, limits, keep_env, argv })
+        }
+        Step::ContainerLike { ulimit: limits, keep_env, argv } => {
+            parent::run(&parent::Options { rules: parent::Rules::Container, limits, keep_env, argv })
         }
     }
 }

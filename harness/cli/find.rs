@@ -5,7 +5,7 @@ use super::run::{Machine, execute};
 use super::{Exit, Failure, Outcome};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
-use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Workload};
+use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Workload, launcher_from_toml, soft_hard};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -13,9 +13,9 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The limits the launcher is started with, SOFT or SOFT:HARD
-    #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_parser = limits)]
+    #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_parser = soft_hard)]
     nofile: Limits,
-    /// What starts the command
+    /// What starts the command: a name, or with options as in a scenario file, such as 'container-like = { ulimit = "64:128" }'
     #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
     launcher: Launcher,
     /// Descriptors that a supervisor makes sure of (its `minfds`)
@@ -54,17 +54,11 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// `SOFT` or `SOFT:HARD`.
-fn limits(text: &str) -> Result<Limits, String> {
-    let number = |word: &str| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number of descriptors"));
-    let (soft, hard) = match text.split_once(':') {
-        Some((soft, hard)) => (number(soft)?, number(hard)?),
-        None => (number(text)?, number(text)?),
-    };
-    if soft > hard { Err(format!("the soft limit {soft} is above the hard limit {hard}")) } else { Ok(Limits { soft, hard }) }
-}
-
+/// A name, or a table of options as in a scenario file.
 fn launcher(text: &str) -> Result<Launcher, String> {
+    if text.contains('=') {
+        return launcher_from_toml(text);
+    }
     let names = || LAUNCHERS.iter().map(|l| l.name).collect::<Vec<_>>().join(", ");
     LAUNCHERS.iter().find(|l| l.name == text).map(|l| (l.with_defaults)()).ok_or_else(|| format!("the launchers are {}", names()))
 }
@@ -100,6 +94,7 @@ pub fn run(args: &Args) -> Outcome {
         env: BTreeMap::new(),
         ready_within_s: args.ready_within,
         grace_s: 2.0,
+        begin: None,
     };
     let workload = Workload {
         kind: args.workload,
@@ -108,10 +103,12 @@ pub fn run(args: &Args) -> Outcome {
         port: args.port,
         path: args.path.clone(),
         burst: args.burst,
+        calls: None,
     };
     let plan = Plan {
         scenario: "find".into(),
         variant: None,
+        believed: None,
         claim: format!("the connection ceiling of `{}`", shell_words::join(&args.command)),
         subject: "server".into(),
         processes: BTreeMap::from([("server".to_string(), process)]),

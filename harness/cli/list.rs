@@ -33,8 +33,11 @@ pub fn run(args: &Args) -> Outcome {
 fn parts() -> String {
     let launchers = launch::LAUNCHERS.iter().map(|l| (l.name, l.doc));
     let workloads = drive::registry().iter().map(|w| (w.name, w.doc));
+    let callers = drive::callers().iter().map(|c| (c.name, c.doc));
     let lines = |rows: &mut dyn Iterator<Item = (&str, &str)>| rows.map(|(name, doc)| format!("    {name:<16}{doc}\n")).collect::<String>();
-    format!("\nLaunchers\n{}\nWorkloads: each client\n{}", lines(&mut launchers.into_iter()), lines(&mut workloads.into_iter()))
+    let (launchers, workloads, callers) =
+        (lines(&mut launchers.into_iter()), lines(&mut workloads.into_iter()), lines(&mut callers.into_iter()));
+    format!("\nLaunchers\n{launchers}\nWorkloads: each client\n{workloads}\nWorkloads: calls\n{callers}")
 }
 
 /// One scenario: name and claim, what it requires, then one line a variant with what is its own.

@@ -6,6 +6,7 @@ mod doctor;
 mod drive;
 mod exec;
 pub mod exit;
+mod explain;
 mod find;
 mod inspect;
 pub mod list;
@@ -33,6 +34,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   lastfd run scenarios/websocket-1012          reproduce the 1012-connection ceiling
+  lastfd explain scenarios/websocket-1012      why 1012 and not 1024, in words
   lastfd find -- ./server --listen 8080        the ceiling of any server program
   lastfd find --nofile 256 -- python3 -m http.server 8080
   lastfd inspect 4711 --for 10s                a live process: limits, headroom, leaks
@@ -49,6 +51,7 @@ enum Command {
     Replay(replay::Args),
     List(list::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
     Completions(completions::CompletionsArgs),
@@ -56,7 +59,7 @@ enum Command {
     #[command(hide = true)]
     Serve(serve::Args),
     #[command(hide = true)]
-    Drive,
+    Drive(drive::Args),
     #[command(hide = true)]
     Exec(exec::Args),
 }
@@ -74,13 +77,14 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::List(args) => list::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),
             // These end with codes of their own: other programs' exit statuses, not the table's.
             Command::Serve(args) => return Ok(serve::run(args)),
-            Command::Drive => drive::drive(),
+            Command::Drive(args) => drive::drive(&args),
             Command::Exec(args) => return Ok(ExitCode::from(exec::main(args) as u8)),
         };
         Ok(ExitCode::from(exit? as u8))

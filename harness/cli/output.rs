@@ -70,6 +70,14 @@ impl Files {
             say(&report::terminal::render(reports, std::io::stdout().is_terminal(), width));
         }
     }
+
+    /// Prints the remedy tables of several runs, unless standard output is taken.
+    fn print_remedies(&self, reports: &[Report]) {
+        let tables = report::remedies::tables(reports);
+        if !self.quiet() && !tables.is_empty() {
+            say(&report::remedies::render(&tables, std::io::stdout().is_terminal(), terminal_width()));
+        }
+    }
 }
 
 /// Prints to standard output; a reader that closed the pipe has seen enough.
@@ -214,6 +222,7 @@ pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: b
         }
     }
     let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
+    files.print_remedies(&reports);
     files.write(&reports)?;
     Ok(exit)
 }

@@ -22,11 +22,7 @@ pub struct Args {
 /// # Errors
 /// The file cannot be read (2), or is no log that this version can measure (3).
 pub fn run(args: &Args) -> Outcome {
-    let log = event::read(&args.events).map_err(|e| match e {
-        LogError::Io { .. } => Failure::new(Exit::Usage, e),
-        _ => Failure::new(Exit::Invalid, e),
-    })?;
-    let plan = plan(&args.events, &log)?;
+    let (plan, log) = recorded(&args.events)?;
     let report = Report::of(&plan, &log);
     let exit = match report.verdict {
         judge::Outcome::Met | judge::Outcome::Skipped => Exit::Met,
@@ -36,6 +32,18 @@ pub fn run(args: &Args) -> Outcome {
     args.files.print(std::slice::from_ref(&report));
     args.files.write(&[report])?;
     Ok(exit)
+}
+
+/// A recorded run and its plan.
+///
+/// # Errors
+/// As [`run`].
+pub fn recorded(path: &Path) -> Result<(Plan, Log), Failure> {
+    let log = event::read(path).map_err(|e| match e {
+        LogError::Io { .. } => Failure::new(Exit::Usage, e),
+        _ => Failure::new(Exit::Invalid, e),
+    })?;
+    Ok((plan(path, &log)?, log))
 }
 
 /// The plan in the log's header.

@@ -10,6 +10,7 @@ use crate::scenario::{self, Obstacle, Plan};
 use crate::{judge, observe};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Runs scenario files or folders and judges what they expect
@@ -63,7 +64,7 @@ impl Machine {
     /// This program's own path is not known.
     pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
         let exe = std::env::current_exe().map_err(|e| Failure::new(Exit::Fault, format!("own path: {e}")))?;
-        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events })
+        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events, costs: Arc::default() })
     }
 }
 
@@ -91,6 +92,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let flag = interrupt_flag()?;
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
+    let machine = args.machine.options(None)?;
     let mut done = Vec::new();
     for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
         let events = args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
@@ -98,7 +100,7 @@ pub fn run(args: &Args) -> Outcome {
         if !args.files.quiet() {
             say(&format!("▶ {}: {}\n", plan.title(), plan.claim));
         }
-        let outcome = execute(plan, &args.machine.options(events)?, &flag, &mut progress)?;
+        let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
         drop(progress);
         args.files.print(std::slice::from_ref(&outcome.0));
         done.push(outcome);
@@ -143,7 +145,7 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
 fn dry_run(plan: &Plan) {
     let mut text = format!("{}: {}\n", plan.title(), plan.claim);
     for (name, process) in &plan.processes {
-        let argv = crate::run::argv(&process.program, process.port.unwrap_or(0), Path::new("{scratch}"), Path::new("lastfd"));
+        let argv = crate::run::argv(&process.program, Path::new("lastfd"));
         let launcher = crate::launch::registration(&process.launcher).name;
         text += &format!("  {name}: {}\n", shell_words::join(&argv));
         text += &format!("    launcher {launcher}, started with {}:{}\n", process.limits.soft, process.limits.hard);

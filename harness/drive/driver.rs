@@ -8,13 +8,14 @@
 //! set free would go to new clients instead of the waiting ones. `Parked` is said when the queue has stayed more than half full for
 //! 5 ms, not at each breath of the subject. `connected` of a pacing event counts connects that have succeeded so far, in all.
 
+use super::calls;
 use super::client::{Client, Dial, Failure, Heard, Scratch};
 use super::dialogue::{Registered, Site, registered};
 pub use super::orders::Error;
 use super::orders::{Lines, at, parsed};
 use super::pacing::{Gate, Load};
 use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
-use super::protocol::{Order, Setup};
+use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
 use super::source::{self, Sources};
 use crate::event::{Client as State, Outcome, Pacing, What};
@@ -67,7 +68,10 @@ pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
         }
         lines.read()?;
     };
-    Driver::new(setup, stdout)?.obey(&mut lines)
+    match setup.kind {
+        Kind::Hold { dialogue, burst } => Driver::new(setup, dialogue, burst, stdout)?.obey(&mut lines),
+        Kind::Call { .. } => calls::run(setup, lines, stdout),
+    }
 }
 
 fn unless_interrupted(waited: Result<usize, rustix::io::Errno>) -> Result<(), rustix::io::Errno> {
@@ -130,19 +134,19 @@ struct Driver<W> {
 }
 
 impl<W: Write> Driver<W> {
-    fn new(setup: Setup, stdout: W) -> Result<Driver<W>, Error> {
+    fn new(setup: Setup, dialogue: Dialogue, burst: bool, stdout: W) -> Result<Driver<W>, Error> {
         let target = SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(at("making an epoll instance"))?;
         Ok(Driver {
             site: Site { target, path: setup.path },
-            workload: registered(setup.kind),
+            workload: registered(dialogue),
             first_id: setup.first_id,
             connect_deadline: setup.connect_deadline_ms.saturating_mul(MS),
             epoll,
             report: Reporter::new(setup.workload, stdout),
             scratch: Scratch::new(),
             sources: None,
-            gate: Gate::new(target, setup.burst, setup.kind != Dialogue::Tcp),
+            gate: Gate::new(target, burst, dialogue != Dialogue::Tcp),
             places: Vec::new(),
             deadlines: VecDeque::new(),
             ordered: 0,

@@ -1,8 +1,9 @@
 //! Workloads: the driver process (`lastfd drive`) and the handle that the run holds of it.
 //!
-//! A workload is one file with a [`dialogue::Talk`] and one entry of its registry. [`driver`] is the process; [`Driver`] and [`Fleet`] are
+//! A workload is one file with a [`dialogue::Talk`] and one entry of its registry, or a kind of caller in `calls/`. [`driver`] is the process; [`Driver`] and [`Fleet`] are
 //! the run's handles; they speak [`protocol`]. Nothing here observes the subject but as its client.
 
+mod calls;
 mod client;
 pub mod dialogue;
 pub mod driver;
@@ -21,6 +22,7 @@ mod tcp;
 mod tests;
 mod websocket;
 
+pub use calls::registry as callers;
 pub use dialogue::registry;
 pub use handle::{Driver, Error, Fleet, MARGIN, clients_per_driver};
 pub use http_idle::HTTP;

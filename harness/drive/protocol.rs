@@ -1,27 +1,46 @@
 //! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input, events
 //! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
-use crate::scenario::Dialogue;
+use crate::scenario::{Calls, Dialogue};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// First line to a driver: what its clients are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The workload's name, for the events.
     pub workload: String,
     /// What each client does.
-    pub kind: Dialogue,
+    pub kind: Kind,
     /// The listener.
     pub target: SocketAddr,
     /// Request path, for those that ask.
     pub path: String,
-    /// Overflow the accept queue on purpose instead of closed-loop pacing.
-    pub burst: bool,
     /// Number of this driver's first client, when several processes share a workload.
     pub first_id: u32,
     /// A connect that takes longer than this is `TimedOut`.
     pub connect_deadline_ms: u64,
+}
+
+/// What the clients of a driver do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Each connects, is answered once, and holds.
+    Hold {
+        /// The conversation.
+        dialogue: Dialogue,
+        /// Overflow the accept queue on purpose instead of closed-loop pacing.
+        burst: bool,
+    },
+    /// Each is a call. `Connect` orders calls, `Release` lets go of what finished calls left open, oldest first.
+    Call {
+        /// What a call is.
+        calls: Calls,
+        /// PEM file of the certificate to trust; `None` without TLS.
+        certificate: Option<PathBuf>,
+    },
 }
 
 /// An order to a driver; each is obeyed as soon as it is read, also in mid-ramp.

@@ -1,6 +1,6 @@
 //! What a driver says: events as JSON lines, buffered for a moment, because each flush wakes the run on a machine that is busy.
 
-use crate::event::{Client, Event, Pacing, What};
+use crate::event::{Client, Event, Nanos, Pacing, What};
 use crate::sys::clock;
 use std::io::{self, Write};
 
@@ -31,9 +31,13 @@ impl<W: Write> Reporter<W> {
 
     /// Something happened now.
     pub fn say(&mut self, is: What) {
-        let at = clock::now();
+        self.say_of(clock::now(), is);
+    }
+
+    /// Something happened at this time, which is not long ago.
+    pub fn say_of(&mut self, at: Nanos, is: What) {
         if self.buffer.is_empty() {
-            self.due = at + FLUSH_EVERY;
+            self.due = clock::now() + FLUSH_EVERY;
         }
         serde_json::to_writer(&mut self.buffer, &Event { at, is }).expect("an event is always JSON");
         self.buffer.push(b'\n');

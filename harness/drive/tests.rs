@@ -1,7 +1,7 @@
 //! The driver against small servers in threads: what a server sees of it, and what it says of the server.
 
 use super::driver::run;
-use super::protocol::{Order, Setup};
+use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
 use crate::scenario::Dialogue;
@@ -19,10 +19,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const MS: u64 = 1_000_000;
 
 fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
-    Setup { workload: "flood".into(), kind, target, path: "/".into(), burst: false, first_id: 1, connect_deadline_ms: 5000 }
+    let kind = Kind::Hold { dialogue: kind, burst: false };
+    Setup { workload: "flood".into(), kind, target, path: "/".into(), first_id: 1, connect_deadline_ms: 5000 }
 }
 
-fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
+pub(super) fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     socket.listen(backlog).unwrap();
@@ -32,14 +33,14 @@ fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
 }
 
 /// A driver in a thread, told and heard through pipes.
-struct Rig {
+pub(super) struct Rig {
     orders: Option<File>,
     events: Receiver<Event>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Rig {
-    fn new(setup: Setup) -> Rig {
+    pub(super) fn new(setup: Setup) -> Rig {
         let (stdin, orders) = rustix::pipe::pipe().unwrap();
         let (heard, stdout) = rustix::pipe::pipe().unwrap();
         let (to, events) = channel();
@@ -54,13 +55,13 @@ impl Rig {
         rig
     }
 
-    fn say(&mut self, what: &impl serde::Serialize) {
+    pub(super) fn say(&mut self, what: &impl serde::Serialize) {
         let line = format!("{}\n", serde_json::to_string(what).unwrap());
         self.orders.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
     /// What is said up to the first event that `last` knows, that one included.
-    fn until(&self, last: impl Fn(&What) -> bool) -> Vec<What> {
+    pub(super) fn until(&self, last: impl Fn(&What) -> bool) -> Vec<What> {
         let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
         loop {
             match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -73,12 +74,12 @@ impl Rig {
         }
     }
 
-    fn ramp(&mut self, upto: u32) -> Vec<What> {
+    pub(super) fn ramp(&mut self, upto: u32) -> Vec<What> {
         self.say(&Order::Connect { upto });
         self.until(done)
     }
 
-    fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
+    pub(super) fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
         self.say(&Order::Probe { label: "saturated".into(), deadline_ms });
         let seen = self.until(|what| matches!(what, What::Probe { .. } | What::Unmeasured { .. }));
         match seen.last().unwrap() {
@@ -90,7 +91,7 @@ impl Rig {
         }
     }
 
-    fn ask_held(&mut self) -> (Outcome, String) {
+    pub(super) fn ask_held(&mut self) -> (Outcome, String) {
         self.say(&Order::AskHeld { deadline_ms: 3000 });
         match self.until(|what| matches!(what, What::Probe { .. })).pop().unwrap() {
             What::Probe { label, outcome, detail, .. } => {
@@ -101,7 +102,7 @@ impl Rig {
         }
     }
 
-    fn release(&mut self, clients: u32) -> Vec<What> {
+    pub(super) fn release(&mut self, clients: u32) -> Vec<What> {
         self.say(&Order::Release { clients });
         self.until(|what| matches!(what, What::Released { .. }))
     }
@@ -118,7 +119,7 @@ impl Drop for Rig {
     }
 }
 
-fn done(what: &What) -> bool {
+pub(super) fn done(what: &What) -> bool {
     matches!(what, What::Pacing { state: Pacing::Done, .. })
 }
 
@@ -205,7 +206,8 @@ fn a_parked_ramp_goes_on_when_the_server_accepts_again() {
 #[test]
 fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     let (_server, to) = listening(3); // capacity 4
-    let mut rig = Rig::new(Setup { burst: true, connect_deadline_ms: 300, ..setup(Dialogue::Tcp, to) });
+    let mut rig =
+        Rig::new(Setup { kind: Kind::Hold { dialogue: Dialogue::Tcp, burst: true }, connect_deadline_ms: 300, ..setup(Dialogue::Tcp, to) });
     let seen = rig.ramp(30);
     let (connected, timed_out) = (ids(&seen, &Client::Connected), ids(&seen, &Client::TimedOut));
     assert_eq!(connected.len() + timed_out.len(), 30);

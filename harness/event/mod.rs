@@ -97,7 +97,20 @@ pub enum What {
     Process { pid: Pid, parent: Pid, change: Change },
     /// A client of a workload changed state.
     Client { workload: String, id: u32, state: Client },
-    /// The driver's pacing: why it is not connecting now.
+    /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side failed, with `errno`. `step`: where
+    /// it stopped; `None` when it was answered as asked. `connect_s`: of its TCP connect; `None` on a connection that was open before,
+    /// or without success. `took_s`: from its start to the answer, or to where it stopped. `handshakes`: of TLS, completed for it.
+    CallEnded {
+        workload: String,
+        id: u32,
+        outcome: Option<Outcome>,
+        step: Option<CallStep>,
+        errno: Option<i32>,
+        connect_s: Option<f64>,
+        took_s: f64,
+        handshakes: u32,
+    },
+    /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
     Probe { workload: String, label: String, outcome: Outcome, detail: String, connect_s: Option<f64>, answer_s: Option<f64> },
@@ -128,10 +141,12 @@ pub enum What {
     Output { line: String },
     /// A scenario process ended (waitpid status of the program that was executed).
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
-    /// The subject's own count of accepts, printed by the bundled servers at exit.
+    /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
-    /// A witness of the syscalls: which, whether its counts are exact, and what observing costs.
-    Observer { name: String, exact: bool, cost: String },
+    /// A witness of the syscalls: which, and whether its counts are exact.
+    Observer { name: String, exact: bool },
+    /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
+    ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
     /// A field of the report that could not be measured, and why.
     Unmeasured { field: String, reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.
@@ -217,7 +232,7 @@ pub enum Client {
     Closed,
     /// The connect was refused (ECONNREFUSED).
     Refused,
-    /// The connect did not complete before its deadline.
+    /// The connect did not complete before its deadline, or a call's answer did not come before it: `CallEnded` tells which.
     TimedOut,
     /// An answer came that is not the one asked for, such as `503` or `-ERR`.
     ErrorReply(String),
@@ -225,6 +240,24 @@ pub enum Client {
     Local(i32),
     /// Told to leave, and left.
     Released,
+}
+
+/// A step of a call, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallStep {
+    /// Reading the certificate to trust.
+    Certificate,
+    /// socket(2).
+    Socket,
+    /// connect(2), until the kernel says that it is connected.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Request,
+    /// Waiting for the answer, and reading it.
+    Answer,
 }
 
 /// Why a driver connects or not.

@@ -199,7 +199,9 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
             let rest = m.baseline.counted.ok_or_else(|| why(m, "baseline.counted"))?;
             let values = formula::Values { soft: limits.soft, hard: limits.hard, baseline: rest };
             let formula = formula::parse(text).map_err(|e| e.to_string())?;
-            let wanted = formula.count(values).ok_or_else(|| format!("`{text}` is no number of connections here"))?;
+            let wanted = formula
+                .count(values)
+                .map_err(|why| format!("`{text}` {why} with soft {}, hard {} and baseline {}", limits.soft, limits.hard, rest))?;
             Ok((number == wanted, format!("{number}, where `{text}` is {wanted}")))
         }
         Ceiling::NotReached => unreachable!("handled above"),

@@ -127,6 +127,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is the machine that does not allow this launch, rather than something wrong with the program or its limits.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self, Error::Step { step, .. } if *step == Step::Mounts || step.isolates())
+    }
+
     /// What a failed step means for this command.
     pub(super) fn of_step(step: Step, errno: i32, command: &super::Command) -> Self {
         let program = command.argv.first().cloned().unwrap_or_default();

@@ -4,14 +4,22 @@
 //! this program (`lastfd exec`) and owns everything that comes of it. Never connects to, reads from or waits for what it starts; that
 //! is the run's.
 
+mod container_like;
 mod error;
 mod exec;
 mod nohup;
 mod nohup_like;
+pub mod parent;
+mod runuser;
+mod session;
+mod shell;
+mod signals;
 pub mod stage;
+mod su;
 pub mod supervise;
 mod supervisor_like;
 mod supervisord;
+mod systemd_like;
 mod tree;
 mod wire;
 
@@ -20,7 +28,7 @@ pub use tree::{Ending, ExitStatus, Killer, Tree};
 pub use wire::Step;
 
 use crate::event::Limits;
-use crate::scenario::{Launcher, Process, Supervisor};
+use crate::scenario::{Launcher, Process, Session, Shell, Supervisor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -68,8 +76,22 @@ pub struct Command {
     /// Whether every descriptor call of the program, and `close`, stops for a tracer (a seccomp filter). Without a tracer attached before
     /// [`Tree::start`] those calls fail with ENOSYS.
     pub trap: bool,
+    /// Files and directories that the program's tree sees in place of others, in a mount namespace of its own.
+    pub mounts: Vec<Mount>,
+    /// Whether it becomes another user, which a user namespace that knows only one does not allow; and whether the signal that ends it
+    /// goes to its children: su(1) and runuser(1) would wait two seconds after passing it on.
+    pub switches_user: bool,
     /// The lastfd binary whose `exec` command does the launch.
     pub exe: PathBuf,
+}
+
+/// A bind mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is seen.
+    pub source: PathBuf,
+    /// In place of what. It must exist.
+    pub target: PathBuf,
 }
 
 /// What launchers may use: places, not processes.
@@ -92,6 +114,8 @@ impl Command {
             limits: process.limits,
             ignore_hangup: false,
             trap: false,
+            mounts: Vec::new(),
+            switches_user: false,
             exe: site.exe.to_owned(),
         }
     }
@@ -137,6 +161,36 @@ pub const LAUNCHERS: &[Registration] = &[
         requires: &["supervisord"],
         with_defaults: || Launcher::Supervisord(Supervisor::default()),
     },
+    Registration {
+        name: "shell",
+        doc: "the real /bin/sh, which sets its limits with `ulimit -Sn` and `-Hn` (options `soft` and `hard`) and stays as the parent",
+        requires: &["sh"],
+        with_defaults: || Launcher::Shell(Shell::default()),
+    },
+    Registration {
+        name: "runuser",
+        doc: "the real runuser(1): a PAM session of `user`; `limits-conf` and `pam-limits` give it a configuration of its own (root only)",
+        requires: &["runuser"],
+        with_defaults: || Launcher::Runuser(Session::default()),
+    },
+    Registration {
+        name: "su",
+        doc: "the real su(1), as runuser (root only)",
+        requires: &["su"],
+        with_defaults: || Launcher::Su(Session::default()),
+    },
+    Registration {
+        name: "systemd-like",
+        doc: "a bundled parent with systemd's rules: `limit-nofile`, 1024:524288 by default, or the closest that may be set",
+        requires: &[],
+        with_defaults: || Launcher::SystemdLike { limit_nofile: None },
+    },
+    Registration {
+        name: "container-like",
+        doc: "a bundled parent with the rules of `docker run --ulimit nofile=`: `ulimit` sets both limits, or the start is refused",
+        requires: &[],
+        with_defaults: || Launcher::ContainerLike { ulimit: None },
+    },
 ];
 
 /// The registration of a scenario's launcher.
@@ -159,6 +213,11 @@ pub fn command(process: &Process, argv: Vec<String>, site: Site<'_>) -> Result<C
         Launcher::SupervisorLike(options) => supervisor_like::command(process, options, argv, site),
         Launcher::Nohup => nohup::command(process, argv, site),
         Launcher::Supervisord(options) => supervisord::command(process, options, argv, site),
+        Launcher::Shell(options) => shell::command(process, options, argv, site),
+        Launcher::Runuser(options) => runuser::command(process, options, argv, site),
+        Launcher::Su(options) => su::command(process, options, argv, site),
+        Launcher::SystemdLike { limit_nofile } => systemd_like::command(process, *limit_nofile, argv, site),
+        Launcher::ContainerLike { ulimit } => container_like::command(process, *ulimit, argv, site),
     }
 }
 
@@ -174,6 +233,6 @@ mod tests {
             assert_eq!(name, Some(registered.name));
             assert_eq!(registration(&(registered.with_defaults)()).name, registered.name);
         }
-        assert_eq!(LAUNCHERS.len(), 5);
+        assert_eq!(LAUNCHERS.len(), 10);
     }
 }

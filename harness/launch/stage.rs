@@ -7,8 +7,8 @@
 //!
 //! Single-threaded throughout, because it forks. It never decides anything: what fails is reported and the harness chooses.
 
-use super::Isolation;
 use super::wire::{GO, Report, Step};
+use super::{Isolation, Mount};
 use crate::event::{Call, Limits};
 use crate::sys::process::{self, Side};
 use crate::sys::{calls, namespace, proc, seccomp};
@@ -32,6 +32,8 @@ pub struct Options {
     pub limits: Limits,
     /// For the program; as inherited when `None`.
     pub directory: Option<PathBuf>,
+    /// Made in a mount namespace for the program.
+    pub mounts: Vec<Mount>,
     /// Whether the program starts with SIGHUP ignored.
     pub ignore_hangup: bool,
     /// Whether the program's descriptor calls stop for a tracer.
@@ -185,6 +187,9 @@ fn program(options: &Options) -> ! {
         let null = std::fs::File::open("/dev/null").during(Step::Descriptors)?;
         stdio::dup2_stdin(&null).during(Step::Descriptors)?;
         drop(null);
+        if !options.mounts.is_empty() {
+            mount(&options.mounts).during(Step::Mounts)?;
+        }
         if let Some(directory) = &options.directory {
             rustix::process::chdir(directory).during(Step::Directory)?;
         }
@@ -209,6 +214,13 @@ fn program(options: &Options) -> ! {
         Err::<(), _>(std::process::Command::new(command).args(arguments).exec()).during(Step::Exec)
     });
     process::exit_now(127)
+}
+
+/// Mounts these where no other process sees them.
+fn mount(mounts: &[Mount]) -> io::Result<()> {
+    namespace::unshare(UnshareFlags::NEWNS)?;
+    namespace::private_mounts()?;
+    mounts.iter().try_for_each(|Mount { source, target }| namespace::bind(source, target))
 }
 
 /// Installs the filter on every descriptor call. NO_NEW_PRIVS, which breaks setuid programs, only where nothing else helps.

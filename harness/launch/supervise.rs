@@ -1,6 +1,7 @@
 //! The bundled supervisor (`lastfd exec supervise`): one program, under the rules of supervisord 4.2.5 for limits, restarts and stopping.
 //! Single-threaded, because it forks. It has no control socket and no log of its own beyond its standard output.
 
+use super::signals::{drained, stream};
 use crate::sys::process::{self, Side};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -96,20 +97,12 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(options: &'a Options) -> io::Result<Self> {
-        let on = |signals: &[i32]| -> io::Result<UnixStream> {
-            let (read, write) = UnixStream::pair()?;
-            for &signal in signals {
-                signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
-            }
-            read.set_nonblocking(true)?;
-            Ok(read)
-        };
         Ok(Supervisor {
             options,
             state: State::Backoff(Instant::now()),
             failed_starts: 0,
-            child_exited: on(&[libc::SIGCHLD])?,
-            told_to_stop: on(&[libc::SIGTERM, libc::SIGINT, libc::SIGQUIT])?,
+            child_exited: stream(&[libc::SIGCHLD])?,
+            told_to_stop: stream(&[libc::SIGTERM, libc::SIGINT, libc::SIGQUIT])?,
             input: None,
             output: None,
         })
@@ -230,16 +223,6 @@ impl<'a> Supervisor<'a> {
 
 fn readable(output: &File) -> bool {
     poll(&mut [PollFd::new(output, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-}
-
-/// Whether a byte was there; takes all that are.
-fn drained(signals: &mut UnixStream) -> bool {
-    let mut buffer = [0; 64];
-    let mut any = false;
-    while signals.read(&mut buffer).is_ok_and(|read| read > 0) {
-        any = true;
-    }
-    any
 }
 
 fn ended(status: WaitStatus) -> String {

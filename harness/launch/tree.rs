@@ -79,7 +79,8 @@ impl Tree {
     /// The binary cannot be executed again, the working directory cannot be entered, or no isolation works.
     pub fn prepare(command: &Command, strongest: Isolation) -> Result<Tree, Error> {
         let mut refused = Vec::new();
-        for isolation in Isolation::ALL.into_iter().filter(|&isolation| isolation >= strongest) {
+        let usable = |isolation: Isolation| isolation >= strongest && !(command.switches_user && isolation == Isolation::UserNamespace);
+        for isolation in Isolation::ALL.into_iter().filter(|&isolation| usable(isolation)) {
             match Tree::spawn(command, isolation) {
                 Err(error @ Error::Step { step, .. }) if step.isolates() => refused.push(error),
                 Err(error) => return Err(error),
@@ -108,6 +109,9 @@ impl Tree {
         }
         if let Some(scratch) = &command.scratch {
             stage.arg("--scratch").arg(scratch);
+        }
+        for mount in &command.mounts {
+            stage.arg("--mount").args([&mount.source, &mount.target]);
         }
         stage.arg("--").args(&command.argv).envs(&command.env);
         stage.stdin(Stdio::from(theirs)).stdout(Stdio::from(written)).stderr(Stdio::from(also_written));
@@ -232,8 +236,9 @@ impl Tree {
         Ok(Killer(self.control.try_clone()?))
     }
 
-    /// Ends the tree: the signal to the program's first process, which knows best how to end its own; once that has ended, to every
-    /// process that is left (daemons, orphaned workers); after the grace, SIGKILL to all.
+    /// Ends the tree: the signal to the program's first process, which knows best how to end its own (or to that one's children, see
+    /// [`Command::switches_user`]); once that has ended, to every process that is left (daemons, orphaned workers); after the grace,
+    /// SIGKILL to all.
     ///
     /// # Errors
     /// [`Error::Survivors`], ten seconds after SIGKILL.
@@ -244,7 +249,10 @@ impl Tree {
         let deadline = Instant::now() + grace;
         let mut told = BTreeSet::from([self.program]);
         if self.exited().is_none() {
-            tell(self.program, signal);
+            let children = if self.command.switches_user { proc::children(self.program) } else { Vec::new() };
+            // Not yet forked, or never: then the first process has nobody to wait for.
+            let first = if children.is_empty() { vec![self.program] } else { children };
+            first.into_iter().for_each(|pid| tell(pid, signal));
         }
         while Instant::now() < deadline {
             if self.exited().is_some() {

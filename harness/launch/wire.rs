@@ -22,6 +22,7 @@ pub enum Step {
     Subreaper,
     ForkProgram,
     Descriptors,
+    Mounts,
     Directory,
     Limits,
     Trap,
@@ -29,7 +30,7 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Step; 11] = [
+    const ALL: [Step; 12] = [
         Step::UserNamespace,
         Step::MapIds,
         Step::PidNamespace,
@@ -37,6 +38,7 @@ impl Step {
         Step::Subreaper,
         Step::ForkProgram,
         Step::Descriptors,
+        Step::Mounts,
         Step::Directory,
         Step::Limits,
         Step::Trap,
@@ -59,6 +61,7 @@ impl fmt::Display for Step {
             Step::Subreaper => "becoming a subreaper",
             Step::ForkProgram => "forking the program's process",
             Step::Descriptors => "setting up standard input and output",
+            Step::Mounts => "mounting private files in a mount namespace",
             Step::Directory => "changing to its directory",
             Step::Limits => "setting RLIMIT_NOFILE",
             Step::Trap => "installing the seccomp filter of the ptrace observer",

@@ -43,11 +43,16 @@ fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) 
 
 fn label(command: String) -> String {
     let mut words = command.split(' ');
-    let ours = words.next().is_some_and(|first| base(first) == "lastfd") && words.next() == Some("exec") && words.next() == Some("stage");
-    match (ours, command.char_indices().nth(COMMAND_CHARS)) {
-        (true, _) => KEEPER.to_owned(),
-        (false, None) => command,
-        (false, Some((end, _))) => format!("{}…", &command[..end]),
+    let first = words.next().unwrap_or_default();
+    let ours = base(first) == "lastfd" && words.next() == Some("exec");
+    if ours && words.next() == Some("stage") {
+        return KEEPER.to_owned();
+    }
+    // Of a bundled launcher the name tells more than the place of our binary.
+    let shown = if ours { command.replacen(first, "lastfd", 1) } else { command };
+    match shown.char_indices().nth(COMMAND_CHARS) {
+        None => shown,
+        Some((end, _)) => format!("{}…", &shown[..end]),
     }
 }
 
@@ -133,8 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn our_own_steps_are_labelled_and_a_supervisor_of_ours_is_not() {
+    fn our_own_steps_are_labelled_and_a_bundled_launcher_keeps_its_name() {
         assert_eq!(label("lastfd exec stage --isolation keeper -- x".into()), KEEPER);
-        assert_eq!(label("/x/lastfd exec supervise -- x".into()), "/x/lastfd exec supervise -- x");
+        assert_eq!(label("/x/lastfd exec supervise -- x".into()), "lastfd exec supervise -- x");
+        assert_eq!(label("/x/lastfd serve tcp".into()), "/x/lastfd serve tcp");
     }
 }

@@ -56,6 +56,7 @@ impl Table {
 /// The descriptor count of `/proc` beside what the calls say, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Both {
+    pub pid: Pid,
     pub descriptors: u64,
     pub held: u64,
     /// Opened since rest by calls that accept nothing and not closed, less those of rest that were closed.
@@ -245,7 +246,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 }
             }
             &What::Sample { descriptors, .. } if !changes.dying(pid, event.at) => {
-                let both = Both { descriptors, held: table.held, others: table.others() };
+                let both = Both { pid, descriptors, held: table.held, others: table.others() };
                 match found.first {
                     // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
                     Some(first) if first.pid == pid && (found.at_ceiling.is_none() || (!still_found && event.at < released)) => {

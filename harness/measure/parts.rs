@@ -370,6 +370,9 @@ pub struct Witness {
     pub cost: String,
     /// Connections at the first failure, as this witness counts.
     pub ceiling: Option<u64>,
+    /// The process whose connections it counts, where several accept; none: those of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Pid>,
 }
 
 /// How long things took, seconds.

@@ -73,10 +73,12 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Close { pid, fd } => (8, (*pid).into(), (*fd).into(), "", 0),
         What::Call { pid, name, ret } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
         What::Call { pid, name, ret } => (10, (*pid).into(), *name as i64, "", *ret),
+        What::ObserverCost { name, opened_ns, failed_ns } => (11, *opened_ns as i64, *failed_ns as i64, name, 0),
         What::Failures { name, total } => (11, *name as i64, *total as i64, "", 0),
         What::SamplingStopped => (12, 0, 0, "", 0),
         What::Lost { samples } => (13, *samples as i64, 0, "", 0),
         What::Client { workload, id, state } => (14, (*id).into(), step(state), workload, 0),
+        What::CallEnded { workload, id, handshakes, .. } => (14, (*id).into(), 8, workload, (*handshakes).into()),
         What::Pacing { workload, connected, state } => (15, (*connected).into(), *state as i64, workload, 0),
         What::Sample { pid, descriptors, queue, .. } => (16, (*pid).into(), *descriptors as i64, "", queue.map_or(-1, i64::from)),
         What::Tcp { listen_overflows, descriptors, took, .. } => {

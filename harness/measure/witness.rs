@@ -3,7 +3,8 @@
 
 use super::follow::Both;
 use super::{Measured, Run, Witness};
-use crate::event::{Nanos, What};
+use crate::event::{Nanos, Pid, What};
+use std::collections::BTreeMap;
 
 /// An observer that saw no accept while connections were plainly made is blind: its numbers are none.
 pub(super) fn blind(run: &Run<'_>, m: &Measured) -> Result<(), String> {
@@ -57,9 +58,17 @@ fn connections(both: Both, m: &Measured) -> Option<u64> {
 pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     let f = &run.followed;
     let accepted = m.ceiling.accepted;
+    let several = m.ceiling.per_process.len() > 1;
+    let of = |pid: Option<Pid>| pid.filter(|_| several);
     for event in &run.timeline.events {
-        if let What::Observer { name, exact, cost } = &event.is {
-            m.witnesses.push(Witness { observer: name.clone(), exact: *exact, cost: cost.clone(), ceiling: accepted });
+        if let What::Observer { name, exact } = &event.is {
+            m.witnesses.push(Witness {
+                observer: name.clone(),
+                exact: *exact,
+                cost: cost(run, name),
+                ceiling: accepted,
+                process: of(f.first.map(|first| first.pid)),
+            });
         }
     }
     let mut notes = Vec::new();
@@ -68,10 +77,16 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     if let Some(both) = f.at_ceiling.filter(|_| !run.tree.is_client) {
         let counted = connections(both, m);
         let cost = "1.2 µs a sample, none to the subject".to_owned();
-        m.witnesses.push(Witness { observer: "/proc descriptor count".into(), exact: true, cost, ceiling: counted });
+        m.witnesses.push(Witness {
+            observer: "/proc descriptor count".into(),
+            exact: true,
+            cost,
+            ceiling: counted,
+            process: of(Some(both.pid)),
+        });
         if let (Some(counted), Some(_)) = (counted, accepted) {
             compared += 1;
-            match explain(both, counted, m, f.first.is_some()) {
+            match explain(both, counted, m, several && f.first.is_none()) {
                 Ok(note) => notes.extend(note),
                 Err(note) => {
                     agree = false;
@@ -80,7 +95,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
             }
         }
     }
-    let failing = f.first.map(|first| first.pid);
+    // It counts accepts, and what it calls its first failure is an EMFILE of those.
+    let failing = f.first.filter(|first| first.call.accepts() && first.errno == "EMFILE").map(|first| first.pid);
     let mut own = run.timeline.events.iter().filter_map(|e| match e.is {
         What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
         _ => None,
@@ -92,10 +108,19 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         // It counts every accept, also of connections closed since.
         let closed = f.accepts_before.saturating_sub(accepted);
         let counted = count.saturating_sub(closed);
-        m.witnesses.push(Witness { observer: "the server's own count".into(), exact: true, cost: "none".into(), ceiling: Some(counted) });
-        if counted != accepted {
-            agree = false;
-            notes.push(format!("the server counted {counted} accepts before its first EMFILE, the observer {accepted}"));
+        let (observer, cost) = ("the server's own count".to_owned(), "none".to_owned());
+        m.witnesses.push(Witness { observer, exact: reserved(m) < 2, cost, ceiling: Some(counted), process: of(failing) });
+        match counted.abs_diff(accepted) {
+            0 => {}
+            late if reserved(m) > 1 && late <= reserved(m) => notes.push(format!(
+                "the server's own count says {counted}: of {} threads that accept, some had not counted yet when the first failed",
+                reserved(m)
+            )),
+            _ if lost_any(run) => notes.push("the observer lost samples, and the server's own count is not compared".into()),
+            _ => {
+                agree = false;
+                notes.push(format!("the server counted {counted} accepts before its first EMFILE, the observer {accepted}"));
+            }
         }
     }
     for i in 0..m.witnesses.len() {
@@ -117,23 +142,62 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     }
 }
 
+/// What observing cost the subject, by what a call was measured to cost.
+fn cost(run: &Run<'_>, observer: &str) -> String {
+    let (mut measured, mut opened, mut failed) = (None, 0_u64, BTreeMap::new());
+    for event in &run.timeline.events {
+        match &event.is {
+            What::ObserverCost { name, opened_ns, failed_ns } if name == observer => measured = Some((*opened_ns, *failed_ns)),
+            What::Call { ret, .. } if *ret >= 0 => opened += 1,
+            What::Failures { name, total } => drop(failed.insert(*name, *total)),
+            _ => {}
+        }
+    }
+    let failed: u64 = failed.values().sum();
+    match measured {
+        None => "not measured".into(),
+        Some((each, failing)) => format!(
+            "{} a descriptor opened and closed, {} a failed call: at most {:.3} s for {opened} and {failed} of them",
+            time(each),
+            time(failing),
+            (each * opened + failing * failed) as f64 / 1e9
+        ),
+    }
+}
+
+fn time(ns: u64) -> String {
+    if ns < 2000 { format!("{ns} ns") } else { format!("{:.1} µs", ns as f64 / 1e3) }
+}
+
+/// Numbers that threads blocked in accept hold in advance at rest: with more than one, that many threads accept.
+fn reserved(m: &Measured) -> u64 {
+    m.baseline.descriptors.unwrap_or(0).saturating_sub(m.baseline.inventory.len() as u64)
+}
+
+fn lost_any(run: &Run<'_>) -> bool {
+    run.timeline.events.iter().any(|e| matches!(e.is, What::Lost { samples } if samples > 0))
+}
+
 /// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.
-fn explain(both: Both, counted: u64, m: &Measured, failed: bool) -> Result<Option<String>, String> {
+fn explain(both: Both, counted: u64, m: &Measured, one_of_several: bool) -> Result<Option<String>, String> {
     let accepted = m.ceiling.accepted.unwrap_or(0);
-    let reserved = m.baseline.descriptors.unwrap_or(0).saturating_sub(m.baseline.inventory.len() as u64);
+    let reserved = reserved(m);
     let rest = m.baseline.descriptors.unwrap_or(0);
     let same_moment = counted == both.held;
     if same_moment && both.others != 0 {
         let (n, more) = (both.others.unsigned_abs(), if both.others > 0 { "more" } else { "fewer" });
         return Ok(Some(format!("beside the connections {n} {more} descriptors than at rest are open")));
     }
-    if same_moment && both.held < accepted && !failed {
-        return Ok(Some(format!("/proc was read of one process, which holds {} of them itself", both.held)));
+    if one_of_several && same_moment {
+        return Ok(Some(format!(
+            "/proc was read of process {}, which holds {} of the {accepted} by itself, as the calls say too",
+            both.pid, both.held
+        )));
     }
     if same_moment && both.held != accepted {
         return Ok(Some(format!("/proc was read a moment later, when {} were held", both.held)));
     }
-    if same_moment || counted == accepted {
+    if same_moment || (counted == accepted && !one_of_several) {
         return Ok(None);
     }
     if !m.baseline.inventory.is_empty() && counted.abs_diff(both.held) <= reserved {

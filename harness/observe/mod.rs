@@ -30,10 +30,7 @@ pub trait Syscalls: Send {
     /// The kernel took the observer away.
     fn drain(&mut self, sink: &mut Vec<Event>) -> io::Result<()>;
 
-    /// What observing costs the subject, in words.
-    fn cost(&self) -> String;
-
-    /// Whether its counts are exact. Rates may still be distorted by observing: see [`Syscalls::cost`].
+    /// Whether its counts are exact. Rates may still be distorted by observing.
     fn exact(&self) -> bool;
 
     /// Ends observing; the next [`Syscalls::drain`] gives the rest and the final totals. Traced processes stay traced until
@@ -79,6 +76,15 @@ pub enum Chosen {
 }
 
 impl Chosen {
+    /// As [`Syscalls::name`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Chosen::Perf(_) => perf::NAME,
+            Chosen::Ptrace => ptrace::NAME,
+            Chosen::None => Nothing.name(),
+        }
+    }
+
     /// The numbers of the calls that the launched process must trap (`sys::seccomp::trap`) between the attaching and its
     /// exec; empty where no filter is needed.
     pub fn trapped(&self) -> Vec<i64> {
@@ -150,10 +156,6 @@ impl Syscalls for Nothing {
 
     fn drain(&mut self, _sink: &mut Vec<Event>) -> io::Result<()> {
         Ok(())
-    }
-
-    fn cost(&self) -> String {
-        "nothing".into()
     }
 
     fn exact(&self) -> bool {

@@ -139,10 +139,6 @@ impl Syscalls for Ptrace {
         Ok(())
     }
 
-    fn cost(&self) -> String {
-        "10–80 µs a descriptor call: rates are distorted".into()
-    }
-
     fn exact(&self) -> bool {
         true
     }

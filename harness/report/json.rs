@@ -1,6 +1,6 @@
 //! The report that other programs read.
 
-use super::Report;
+use super::{Report, remedies};
 use serde::{Deserialize, Serialize};
 
 /// What `schema` says; raised when a field changes its meaning.
@@ -13,11 +13,14 @@ pub struct Document {
     pub schema: String,
     /// One object a run.
     pub runs: Vec<Report>,
+    /// What each remedy changed, where several variants of a scenario were run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<remedies::Table>,
 }
 
 /// The reports as one JSON object, with a newline at its end.
 pub fn render(reports: &[Report]) -> String {
-    let document = Document { schema: SCHEMA.into(), runs: reports.to_vec() };
+    let document = Document { schema: SCHEMA.into(), runs: reports.to_vec(), remedies: remedies::tables(reports) };
     let text = serde_json::to_string_pretty(&document).expect("a report has only string keys and finite numbers");
     text + "\n"
 }

@@ -1,6 +1,6 @@
 //! Markdown for a CI summary: one table row a run, then the reasons of those that were not met.
 
-use super::Report;
+use super::{Report, remedies};
 use crate::judge::Outcome;
 use std::fmt::Write;
 
@@ -34,7 +34,22 @@ pub fn render(reports: &[Report]) -> String {
             let _ = writeln!(text, "- `{}`: expected {expected}, observed {observed}", reason.expectation);
         }
     }
+    for table in remedies::tables(reports) {
+        remedy_table(&mut text, &table);
+    }
     text
+}
+
+/// What each remedy of a scenario changed.
+fn remedy_table(text: &mut String, table: &remedies::Table) {
+    let believed = table.believed();
+    let headings: Vec<&str> = remedies::HEADINGS.into_iter().filter(|h| believed || *h != remedies::BELIEVED).collect();
+    let _ =
+        writeln!(text, "\n**Remedies: {}**\n\n| {} |\n|{}", escape(&table.scenario), headings.join(" | "), "---|".repeat(headings.len()));
+    for row in &table.rows {
+        let cells: Vec<String> = row.cells(believed).iter().map(|cell| escape(cell)).collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
 }
 
 fn mark(verdict: Outcome) -> &'static str {

@@ -1,9 +1,11 @@
 //! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
 //! reads a file or looks at a terminal.
 
+pub mod explain;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod remedies;
 pub mod terminal;
 
 use crate::event::{Environment, Log, Sysctl};
@@ -22,6 +24,8 @@ pub struct Report {
     pub scenario: String,
     pub variant: Option<String>,
     pub claim: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<String>,
     pub started_at: Option<String>,
     pub lastfd_version: Option<String>,
     pub environment: Option<Environment>,
@@ -63,6 +67,7 @@ impl Report {
             scenario: plan.scenario.clone(),
             variant: plan.variant.clone(),
             claim: plan.claim.clone(),
+            believed: plan.believed.clone(),
             started_at: m.started_at,
             lastfd_version: m.lastfd_version,
             environment: m.environment,

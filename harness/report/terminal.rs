@@ -2,7 +2,7 @@
 //! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
 
 use super::Report;
-use crate::event::{Link, Outcome as Got, States, Sysctl};
+use crate::event::{Link, Outcome as Got, Pid, States, Sysctl};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use owo_colors::{OwoColorize, Style};
@@ -17,7 +17,7 @@ const SHOWN: usize = 24;
 
 /// The reports as text of at most `width` columns (40 to 100).
 pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
-    let mut page = Page { text: String::new(), colour, width: width.clamp(40, WIDTH) };
+    let mut page = Page::new(colour, width);
     for (i, report) in reports.iter().enumerate() {
         if i > 0 {
             page.text.push('\n');
@@ -28,19 +28,24 @@ pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
 }
 
 /// Lines with labels, wrapped, styled where colour is wanted.
-struct Page {
-    text: String,
+pub(super) struct Page {
+    pub text: String,
     colour: bool,
     width: usize,
 }
 
 impl Page {
-    fn styled(&self, text: &str, style: Style) -> String {
+    /// An empty page of 40 to 100 columns.
+    pub fn new(colour: bool, width: usize) -> Self {
+        Page { text: String::new(), colour, width: width.clamp(40, WIDTH) }
+    }
+
+    pub fn styled(&self, text: &str, style: Style) -> String {
         if self.colour { text.style(style).to_string() } else { text.to_owned() }
     }
 
     /// A paragraph whose first line has a label and whose others are indented to it.
-    fn say(&mut self, label: &str, text: &str) {
+    pub fn say(&mut self, label: &str, text: &str) {
         let lines = wrap(text, self.width - LABEL);
         for (i, line) in lines.iter().enumerate() {
             let label = format!("{:LABEL$}", if i == 0 { label } else { "" });
@@ -50,17 +55,17 @@ impl Page {
     }
 
     /// A line as it is; too long a one was cut by the caller.
-    fn line(&mut self, text: &str) {
+    pub fn line(&mut self, text: &str) {
         let _ = writeln!(self.text, "{}", text.trim_end());
     }
 }
 
 /// Control characters of what a subject wrote or was called must not reach the terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     let text = clean(text);
     if text.chars().count() <= width { text } else { text.chars().take(width.saturating_sub(1)).chain(['…']).collect() }
 }
@@ -267,7 +272,7 @@ fn ceiling(page: &mut Page, r: &Report) {
 }
 
 /// What a client got, as a verb.
-fn got(outcome: Got) -> &'static str {
+pub(super) fn got(outcome: Got) -> &'static str {
     match outcome {
         Got::Served => "is served",
         Got::Waits => "is connected, and waits without a word",
@@ -278,7 +283,7 @@ fn got(outcome: Got) -> &'static str {
     }
 }
 
-fn behaviour(policy: Policy) -> &'static str {
+pub(super) fn behaviour(policy: Policy) -> &'static str {
     match policy {
         Policy::Spin => "It tries to accept again at once, without pause",
         Policy::Storm => "It fails in bursts",
@@ -340,7 +345,7 @@ fn tcp(page: &mut Page, r: &Report) {
     page.say("TCP", &format!("{} held by it; {waiting}.", counts.join(", ")));
 }
 
-fn rate(bytes_per_s: f64) -> String {
+pub(super) fn rate(bytes_per_s: f64) -> String {
     match bytes_per_s {
         b if b >= 1e6 => format!("{:.1} MB/s", b / 1e6),
         b if b >= 1e3 => format!("{:.1} kB/s", b / 1e3),
@@ -383,7 +388,8 @@ fn witnesses(page: &mut Page, r: &Report) {
     let said = r.witnesses.iter().map(|w| {
         let count = w.ceiling.map_or_else(|| "no number".to_owned(), |n| n.to_string());
         let exact = if w.exact { "" } else { ", not exact" };
-        format!("{} {count}{exact}", w.observer)
+        let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
+        format!("{} {count}{exact}{process}", w.observer)
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() {
@@ -396,8 +402,11 @@ fn witnesses(page: &mut Page, r: &Report) {
         (None, _) => String::new(),
     };
     page.say("Witnesses", &format!("{}{agree}", said.join(" · ")));
-    if let Some(w) = r.witnesses.iter().find(|w| w.observer == "ptrace") {
-        page.say("", &format!("Rates are distorted by the observer ({}).", w.cost));
+    for w in &r.witnesses {
+        let distorts = if w.observer == "ptrace" { "; rates are distorted by that" } else { "" };
+        if w.cost.ends_with("of them") {
+            page.say("", &format!("Being observed by {} cost the subject {}{distorts}.", w.observer, w.cost));
+        }
     }
 }
 
@@ -409,12 +418,31 @@ fn after_start(r: &Report, at_s: f64) -> String {
     }
 }
 
-/// What a reader would do now.
 fn next(page: &mut Page, r: &Report) {
+    if let Some(text) = advice(r) {
+        page.say("Next", &text);
+    }
+}
+
+/// Where the launcher of the run is told the limit, if it is the one that set it.
+fn launcher_setting(r: &Report, setter: Pid) -> Option<&'static str> {
+    r.limits.chain.iter().find(|link| link.command == Link::REQUESTED && link.pid == setter)?;
+    Some(match r.subject.launcher.as_deref()? {
+        "supervisord" | "supervisor-like" => "`minfds` in supervisord.conf",
+        "shell" => "`ulimit -n`",
+        "runuser" | "su" => "limits.conf, and `pam_limits.so` in its PAM service",
+        "systemd-like" => "`LimitNOFILE=` of the unit",
+        "container-like" => "`--ulimit nofile=` of the container",
+        _ => return None,
+    })
+}
+
+/// What a reader would do now.
+pub(super) fn advice(r: &Report) -> Option<String> {
     let set_by = r.limits.set_by.as_ref();
     let own = r.subject.pid;
     let soft = r.limits.effective.map_or(0, |l| l.soft);
-    let text = match (r.verdict, r.ceiling.kind) {
+    Some(match (r.verdict, r.ceiling.kind) {
         (Outcome::Inconclusive, Some(Kind::Generator)) => {
             "Give the harness more room (`lastfd doctor` says which), and run it again.".to_owned()
         }
@@ -436,9 +464,10 @@ fn next(page: &mut Page, r: &Report) {
             Some(s) => {
                 let inherited = if s.inherited { "comes from" } else { "is set by" };
                 format!(
-                    "The limit of {soft} {inherited} `{}` ({}): raise it there and restart that, not only its child.",
+                    "The limit of {soft} {inherited} `{}` ({}): raise it there{} and restart that, not only its child.",
                     cut(&s.command, 40),
-                    s.pid
+                    s.pid,
+                    launcher_setting(r, s.pid).map_or_else(String::new, |setting| format!(" ({setting})"))
                 )
             }
             None => "Raise the soft limit where the process is started, and start it again.".to_owned(),
@@ -448,7 +477,6 @@ fn next(page: &mut Page, r: &Report) {
             "Raising the descriptor limit alone may change nothing: look for the program's own setting.".to_owned()
         }
         (_, Some(Kind::Exited)) => "Look at what it wrote before it exited: a restart only hides it.".to_owned(),
-        _ => return,
-    };
-    page.say("Next", &text);
+        _ => return None,
+    })
 }

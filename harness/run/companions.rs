@@ -1,7 +1,7 @@
 //! The processes of a scenario beside its subject: backends and relays. They are started first and ended last, each under its
 //! own launcher and limits; nothing of them is observed but where they listen.
 
-use super::{Error, Options, prepare, ready};
+use super::{Error, Options, Places, prepare, ready};
 use crate::event::{Event, What};
 use crate::launch::Tree;
 use crate::observe::output::Drain;
@@ -30,12 +30,11 @@ pub struct Companion {
 ///
 /// # Errors
 /// One of them did not come to listen.
-pub fn start(plan: &Plan, options: &Options, diag: &mut SockDiag) -> Result<BTreeMap<String, Companion>, Error> {
+pub fn start(plan: &Plan, options: &Options, places: &Places, diag: &mut SockDiag) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
-    for (name, process) in plan.processes.iter().filter(|(name, _)| **name != plan.subject) {
+    for name in plan.processes.keys().filter(|name| **name != plan.subject) {
         let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
-        let port = super::port_for(process, diag)?;
-        let (mut tree, process, scratch) = prepare(plan, process, port, options, false)?;
+        let (mut tree, process, scratch) = prepare(plan, name, options, places, false)?;
         let output = tree.output().map(|fd| Drain::start(fd, drop::<Event>)).transpose()?;
         tree.start().map_err(|e| Error::NotStarted(format!("{name}: {e}")))?;
         let deadline = Instant::now() + Duration::from_secs_f64(process.ready_within_s);

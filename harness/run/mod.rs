@@ -2,12 +2,15 @@
 //! event log. It judges nothing.
 
 mod census;
+mod client;
 mod companions;
+pub mod cost;
 mod error;
 pub mod inside;
 mod journal;
 mod live;
 mod load;
+mod places;
 mod pump;
 mod ready;
 
@@ -15,22 +18,28 @@ pub use error::Error;
 pub use journal::Journal;
 pub use live::{Live, Step};
 
-use crate::drive::{Fleet, clients_per_driver, protocol::Setup};
+use crate::drive::{
+    Fleet, clients_per_driver,
+    protocol::{Kind, Setup},
+};
 use crate::event::{Environment, Event, Phase, Pid, SCHEMA, What};
 use crate::launch::{self, Isolation, Tree};
 use crate::limits::budget;
 use crate::observe;
-use crate::scenario::{Dialogue, Plan, Process, Program, Workload};
+use crate::scenario::{Caller, Calls, Dialogue, Plan, Process, Program, Workload};
 use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
 use census::Census;
 use companions::Companion;
+use places::Places;
 use pump::{Load, Pump};
 use rustix::process::Signal;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -45,6 +54,8 @@ pub struct Options {
     pub exe: PathBuf,
     /// Where the event log is written as well.
     pub events: Option<PathBuf>,
+    /// What each observer costs, by its name: measured at the first run that uses it.
+    pub costs: Arc<Mutex<HashMap<&'static str, What>>>,
 }
 
 /// What a run came to: its events always, and why it ended early if it did.
@@ -122,7 +133,8 @@ fn phases(
     journal: &mut Option<Journal>,
 ) -> Result<(), Error> {
     let mut diag = SockDiag::open()?;
-    let companions = companions::start(plan, options, &mut diag)?;
+    let places = Places::choose(plan, &mut diag)?;
+    let companions = companions::start(plan, options, &places, &mut diag)?;
     for what in companions::introduce(&companions) {
         journal.as_mut().expect("still here").record(what);
     }
@@ -140,62 +152,65 @@ fn phases(
     }
     let chosen = chosen.ok();
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
-    let port = port_for(subject, &mut diag)?;
-    let (tree, process, _scratch) = prepare(plan, subject, port, options, trap)?;
+    let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let (sink, reports) = channel();
     let census = Census::start(sink.clone())?;
     let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, census, interrupted, progress);
-    let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, plan, &process, options, &before, &companions, &sink));
+    let site = Site { plan, process: &process, scratch: scratch.path(), options, places: &places, companions: &companions, sink: &sink };
+    let result = attach(&mut pump, chosen.as_ref()).and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);
+    if let (Some(chosen), Ok(())) = (&chosen, &result) {
+        pump.journal.record(options.cost(chosen));
+    }
     *journal = Some(pump.journal);
     result
 }
 
 /// Attaches the observer to the process that waits before its exec.
-fn attach(pump: &mut Pump, chosen: Option<observe::Chosen>) -> Result<(), Error> {
+fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>) -> Result<(), Error> {
     let Some(chosen) = chosen else { return Ok(()) };
     let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
     let observer = chosen.attach(pump.tree.program()).map_err(refused)?;
-    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), cost: observer.cost() });
+    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact() });
     pump.observer = Some(observer);
     Ok(())
 }
 
+/// What the phases of a subject look at beside the pump.
+struct Site<'a> {
+    plan: &'a Plan,
+    /// The subject, with its placeholders filled in.
+    process: &'a Process,
+    /// Its folder.
+    scratch: &'a Path,
+    options: &'a Options,
+    places: &'a Places,
+    companions: &'a BTreeMap<String, Companion>,
+    /// Where drivers report to.
+    sink: &'a Sender<Vec<Event>>,
+}
+
 /// The phases of a subject that is prepared: from its exec until it is back at rest.
-fn attended(
-    pump: &mut Pump,
-    plan: &Plan,
-    process: &Process,
-    options: &Options,
-    before: &HashSet<u64>,
-    companions: &BTreeMap<String, Companion>,
-    sink: &Sender<Vec<Event>>,
-) -> Result<(), Error> {
+fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<(), Error> {
+    let (plan, process, sink) = (site.plan, site.process, site.sink);
     let lines = sink.clone();
     // The receiver is gone only when the run is.
     let report = move |event| drop(lines.send(vec![event]));
     pump.output = pump.tree.output().map(|fd| observe::output::Drain::start(fd, report)).transpose()?;
-    pump.phase(Phase::Launch);
-    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
-    pump.journal.record(What::Launched {
-        process: plan.subject.clone(),
-        pid: pump.tree.program(),
-        argv: pump.tree.command().argv.clone(),
-        launcher: launch::registration(&process.launcher).name.into(),
-        requested: process.limits,
-        isolation: Some(pump.tree.isolation().to_string()),
-    });
+    if plan.subject_is_client() {
+        return client::attended(pump, site);
+    }
+    launch(pump, site)?;
     let (found, window) = ready::wait(pump, process, before)?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
     pump.phase(Phase::Baseline);
-    let target = |workload: &Workload, ready: &ready::Ready| companions.get(&workload.to).map_or(ready, |c| &c.ready).clone();
     // The drivers start while the subject comes to rest: they connect only when they are told.
     let soft = proc::nofile(pump.acceptor).map_or(process.limits.soft, |(soft, _)| soft);
     let mut early = Vec::new();
     for (name, workload) in &plan.workloads {
-        if let Some(kind) = workload.kind {
-            let wanted = Wanted::of(name, workload, kind, &target(workload, &found), enough(soft, found.capacity));
-            early.push((fleet(&wanted, options, sink)?, wanted));
+        if let Some(kind) = site.kind(workload) {
+            let wanted = site.wanted(name, workload, kind, &found, soft);
+            early.push((fleet(&wanted, site.options, sink)?, wanted));
         }
     }
     let (ready, settled) = ready::settle(pump, process, before, &found, window)?;
@@ -205,25 +220,85 @@ fn attended(
     let rests = ready::rest(pump, &plan.subject, &ready, settled)?;
     pump.acceptor = rests[0].pid;
     load::predict(pump, &rests[0]);
-    let dialogues = dialogues(pump, plan, &ready, options, sink)?;
+    let kinds = kinds(pump, site, &ready)?;
     pump.live.arm();
     pump.phase(Phase::Ramp);
     let mut clients = Vec::new();
-    for ((name, workload), kind) in plan.workloads.iter().zip(dialogues) {
-        let wanted = Wanted::of(name, workload, kind, &target(workload, &ready), enough(rests[0].limits.soft, ready.capacity));
+    for ((name, workload), kind) in plan.workloads.iter().zip(kinds) {
+        let wanted = site.wanted(name, workload, kind, &ready, rests[0].limits.soft);
         clients.push(wanted.clients);
         let fleet = match early.iter().position(|(_, started)| *started == wanted) {
             Some(at) => early.swap_remove(at).0,
-            None => fleet(&wanted, options, sink)?,
+            None => fleet(&wanted, site.options, sink)?,
         };
-        pump.loads.push(Load { workload: name.clone(), kind, of_subject: workload.to == plan.subject, fleet });
+        pump.loads.push(site.load(name, workload, &wanted, fleet));
     }
     drop(early);
     load::calibrate(pump, &rests, &ready)?;
-    load::ramp(pump, &clients, plan.workloads.values().any(|w| w.burst))?;
-    load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
+    loaded(pump, site, &clients, &rests)
+}
+
+/// Executes the subject.
+fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+    pump.phase(Phase::Launch);
+    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
+    pump.journal.record(What::Launched {
+        process: site.plan.subject.clone(),
+        pid: pump.tree.program(),
+        argv: pump.tree.command().argv.clone(),
+        launcher: launch::registration(&site.process.launcher).name.into(),
+        requested: site.process.limits,
+        isolation: Some(pump.tree.isolation().to_string()),
+    });
+    Ok(())
+}
+
+/// The loaded phases, which are the same for servers and clients.
+fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Rest]) -> Result<(), Error> {
+    load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
+    load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
     load::recover(pump)?;
-    load::settle(pump, &rests)
+    load::settle(pump, rests)
+}
+
+impl Site<'_> {
+    /// The words that the subject is executed with, by whatever launcher.
+    fn argv(&self) -> Vec<String> {
+        let fill = |word: String| self.places.fill(&word, &self.plan.subject, self.scratch);
+        argv(&self.process.program, &self.options.exe).into_iter().map(fill).collect()
+    }
+
+    /// What the clients of a workload do; `None`: the server is to be asked first.
+    fn kind(&self, workload: &Workload) -> Option<Kind> {
+        let call =
+            |calls: &Calls| Kind::Call { calls: calls.clone(), certificate: self.places.certificate(self.scratch).filter(|_| calls.tls) };
+        let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+        workload.calls.as_ref().map(call).or(workload.kind.map(hold))
+    }
+
+    /// What the drivers of a workload must know before they start. `subject`: where that listens.
+    fn wanted(&self, name: &str, workload: &Workload, kind: Kind, subject: &ready::Ready, soft: u64) -> Wanted {
+        let ready = self.companions.get(&workload.to).map_or(subject, |companion| &companion.ready);
+        let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) { self.places.tls_port(&workload.to) } else { None };
+        let mut target = ready.address;
+        target.set_port(tls.or(workload.port).unwrap_or(target.port()));
+        let enough = match kind {
+            Kind::Hold { .. } => (soft + soft / 2) as u32 + ready.capacity,
+            Kind::Call { .. } => 2 * soft as u32 + 64,
+        };
+        Wanted { setup: setup(name, kind, &workload.path, target), clients: workload.clients.unwrap_or(enough) }
+    }
+
+    fn load(&self, name: &str, workload: &Workload, wanted: &Wanted, fleet: Fleet) -> Load {
+        let own = matches!(&self.process.program, Program::Call(call) if call == name);
+        Load {
+            workload: name.to_owned(),
+            dialogue: if let Kind::Hold { dialogue, .. } = wanted.setup.kind { Some(dialogue) } else { None },
+            concerns_subject: own || workload.to == self.plan.subject,
+            background: !own && workload.calls.as_ref().is_some_and(|calls| calls.caller == Caller::Caller),
+            fleet,
+        }
+    }
 }
 
 /// Where the subject listens.
@@ -232,25 +307,20 @@ fn listening(plan: &Plan, pid: Pid, ready: &ready::Ready) -> What {
 }
 
 /// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
-fn dialogues(
-    pump: &mut Pump,
-    plan: &Plan,
-    ready: &ready::Ready,
-    options: &Options,
-    sink: &Sender<Vec<Event>>,
-) -> Result<Vec<Dialogue>, Error> {
-    let mut dialogues = Vec::new();
-    for (name, workload) in &plan.workloads {
-        dialogues.push(match workload.kind {
+fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<Kind>, Error> {
+    let mut kinds = Vec::new();
+    for (name, workload) in &site.plan.workloads {
+        kinds.push(match site.kind(workload) {
             Some(kind) => kind,
             None => {
-                let wanted = Wanted { setup: setup(name, Dialogue::HttpIdle, &workload.path, false, ready), clients: 1 };
-                let mut asker = fleet(&wanted, options, sink)?;
-                if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp }
+                let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+                let wanted = Wanted { setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address), clients: 1 };
+                let mut asker = fleet(&wanted, site.options, site.sink)?;
+                hold(if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp })
             }
         });
     }
-    Ok(dialogues)
+    Ok(kinds)
 }
 
 /// What the drivers of a workload must know before they start.
@@ -258,17 +328,6 @@ fn dialogues(
 struct Wanted {
     setup: Setup,
     clients: u32,
-}
-
-impl Wanted {
-    fn of(name: &str, workload: &Workload, kind: Dialogue, target: &ready::Ready, enough: u32) -> Self {
-        Wanted { setup: setup(name, kind, &workload.path, workload.burst, target), clients: workload.clients.unwrap_or(enough) }
-    }
-}
-
-/// Clients that reach any ceiling under this limit: half as many again, and the accept queue.
-fn enough(soft: u64, capacity: u32) -> u32 {
-    (soft + soft / 2) as u32 + capacity
 }
 
 /// The driver processes of a workload, started.
@@ -279,12 +338,14 @@ fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Resul
         command
     };
     let own = budget::raise_own();
-    let each = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
+    let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
+    // Calls are made by one driver: their order is that of one queue.
+    let each = if matches!(wanted.setup.kind, Kind::Call { .. }) { u32::MAX } else { room };
     Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))
 }
 
-fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready::Ready) -> Setup {
-    Setup { workload: workload.into(), kind, target: ready.address, path: path.into(), burst, first_id: 0, connect_deadline_ms: 3000 }
+fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
+    Setup { workload: workload.into(), kind, target, path: path.into(), first_id: 0, connect_deadline_ms: 3000 }
 }
 
 /// Ends the subject and takes in its last words.
@@ -312,53 +373,42 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
 }
 
 /// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
-fn prepare(plan: &Plan, process: &Process, port: u16, options: &Options, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
+fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
+    let process = &plan.processes[name];
     let no_room = |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
     let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
-    let argv = argv(&process.program, port, scratch.path(), &options.exe);
+    places.deliver(scratch.path())?;
+    let fill = |word: String| places.fill(&word, name, scratch.path());
+    let argv = argv(&process.program, &options.exe).into_iter().map(fill).collect();
+    let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
+    let process = Process { env, ..process.clone() };
     let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
-    let mut command = launch::command(process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let mut command = launch::command(&process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
     command.directory = Some(plan.directory.clone());
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
-    let tree = Tree::prepare(&command, options.isolation).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let refused = |e: launch::Error| if e.is_of_machine() { Error::Inconclusive(e.to_string()) } else { Error::NotStarted(e.to_string()) };
+    let tree = Tree::prepare(&command, options.isolation).map_err(refused)?;
     let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
-    let port = process.port.or(asks_for_port.then_some(port));
-    Ok((tree, Process { port, ..process.clone() }, scratch))
+    let several = places.tls_port(name).is_some();
+    let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
+    Ok((tree, Process { port, ..process }, scratch))
 }
 
-/// The program's words with `{port}` and `{scratch}` filled in.
-pub fn argv(program: &Program, port: u16, scratch: &Path, exe: &Path) -> Vec<String> {
+/// Where the bundled caller meets the run, in the folder of its process.
+const DRIVER_SOCKET: &str = "driver.sock";
+
+/// The program's words; [`Places::fill`] says what their placeholders stand for.
+pub fn argv(program: &Program, exe: &Path) -> Vec<String> {
     match program {
-        Program::Command(words) => words
-            .iter()
-            .map(|word| word.replace("{port}", &port.to_string()).replace("{scratch}", &scratch.display().to_string()))
-            .collect(),
+        Program::Command(words) => words.clone(),
         Program::Serve(serve) => {
             let mut words = vec![exe.display().to_string(), "serve".into()];
             words.extend(serve.arguments());
-            words.extend(["--port".into(), port.to_string()]);
+            words.extend(["--port".into(), "{port}".into()]);
             words
         }
-    }
-}
-
-/// The port that `{port}` stands for: the one asked for, when nobody has it, or a free one below the ephemeral range.
-fn port_for(process: &Process, diag: &mut SockDiag) -> Result<u16, Error> {
-    let taken: HashSet<u16> = diag.listeners()?.iter().map(|l| l.address.port()).collect();
-    match process.port {
-        Some(port) if taken.contains(&port) => Err(Error::NotStarted(format!(
-            "port {port} is already taken: stop what listens there (`ss -ltnp 'sport = :{port}'`), or choose another port"
-        ))),
-        Some(port) => Ok(port),
-        // Listening inside the ephemeral range would collide with the clients' own ports.
-        None => {
-            let first = 10_000 + (std::process::id() % 20_000) as u16;
-            (first..30_000)
-                .chain(10_000..first)
-                .find(|port| !taken.contains(port) && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-                .ok_or_else(|| Error::Inconclusive("no free port between 10000 and 30000".into()))
-        }
+        Program::Call(_) => vec![exe.display().to_string(), "drive".into(), "--at".into(), format!("{{scratch}}/{DRIVER_SOCKET}")],
     }
 }
 

@@ -28,10 +28,12 @@ pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 pub struct Load {
     /// The workload's name.
     pub workload: String,
-    /// What each client does.
-    pub kind: Dialogue,
-    /// Whether it loads the subject, and not a process beside it.
-    pub of_subject: bool,
+    /// What each client does; `None`: its clients are calls.
+    pub dialogue: Option<Dialogue>,
+    /// Whether it loads the subject or is made by it, and does not only load a process beside it.
+    pub concerns_subject: bool,
+    /// A plain caller: it goes on beside the others, and no phase waits for it.
+    pub background: bool,
     /// The processes.
     pub fleet: Fleet,
 }
@@ -58,8 +60,10 @@ pub struct Pump<'a> {
     pub census: Census,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<SocketAddr>,
-    /// The process that is sampled: the one that accepts.
+    /// The process that is sampled: the one that accepts, or calls.
     pub acceptor: Pid,
+    /// Whether it is known and sampled.
+    pub sampling: bool,
     /// Set by SIGINT and SIGTERM.
     pub interrupted: &'a AtomicBool,
     /// Shows progress.
@@ -67,6 +71,8 @@ pub struct Pump<'a> {
     sampled_at: Nanos,
     states_at: Nanos,
     cpu: HashMap<Pid, f64>,
+    /// What the subject's processes call themselves, in their own PID namespace → what they are here.
+    named: HashMap<Pid, Pid>,
     batch: Vec<Event>,
 }
 
@@ -93,10 +99,12 @@ impl<'a> Pump<'a> {
             diag,
             census,
             listener: None,
+            sampling: false,
             interrupted,
             progress,
             sampled_at: 0,
             cpu: HashMap::new(),
+            named: HashMap::new(),
             states_at: 0,
             batch: Vec::new(),
         }
@@ -116,7 +124,7 @@ impl<'a> Pump<'a> {
             self.absorb(events);
         }
         self.drain()?;
-        if self.listener.is_some() && clock::now() - self.sampled_at >= SAMPLE_EVERY {
+        if self.sampling && clock::now() - self.sampled_at >= SAMPLE_EVERY {
             self.sample();
         }
         if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
@@ -137,7 +145,11 @@ impl<'a> Pump<'a> {
     }
 
     fn absorb(&mut self, events: Vec<Event>) {
-        for event in events {
+        for mut event in events {
+            // A bundled server says who it is as it knows itself. One that was never seen alive stays nobody: 0.
+            if let What::OwnCount { pid, .. } = &mut event.is {
+                *pid = self.named.get(pid).copied().unwrap_or(0);
+            }
             self.live.note(&event);
             self.journal.absorb(event);
         }
@@ -167,6 +179,11 @@ impl<'a> Pump<'a> {
         Some(self.diag.listener(address).ok()??.queue)
     }
 
+    /// Whether nobody waits in the accept queue; a client has none.
+    pub fn drained(&mut self) -> bool {
+        self.listener.is_none() || self.queue() == Some(0)
+    }
+
     /// Descriptors of the process that accepts, now; 0 when it has exited.
     pub fn descriptors(&self) -> u64 {
         proc::descriptors(self.acceptor).unwrap_or(0)
@@ -180,7 +197,12 @@ impl<'a> Pump<'a> {
         let queue = self.queue();
         // What a process had used when it was last seen counts on after its end.
         let processes = self.tree.processes();
-        self.cpu.extend(processes.iter().filter_map(|&pid| Some((pid, proc::cpu_s(pid)?))));
+        for &pid in &processes {
+            let Some(used) = proc::cpu_s(pid) else { continue };
+            if self.cpu.insert(pid, used).is_none() {
+                self.named.extend(proc::own_pid(pid).map(|own| (own, pid)));
+            }
+        }
         let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.

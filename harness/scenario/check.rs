@@ -2,10 +2,11 @@
 //! every default. Pure: it asks nothing of the machine.
 
 use super::formula::{self, FormulaError, IDENTIFIERS};
+use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant, RawWorkload,
 };
 use super::{set, shape, sysctl};
 use serde::Deserialize;
@@ -93,6 +94,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         process.requires.extend(variant.requires.iter().filter(|r| !file.processes[subject.as_str()].requires.contains(r)).cloned());
     }
     let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
+    check_callers(file, &workloads, problems);
     if let Some(variant) = variant {
         check_name(variant, file, problems);
     }
@@ -101,6 +103,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         scenario: name.to_owned(),
         variant: variant.map(|variant| variant.name.get_ref().clone()),
         claim: own_claim.unwrap_or_else(|| file.claim.get_ref().clone()),
+        believed: variant.map_or(&file.believed, |variant| &variant.believed).clone(),
         subject,
         processes,
         workloads,
@@ -159,6 +162,26 @@ fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> Problem {
     unknown(word.span(), message, word.get_ref(), names.iter().copied())
 }
 
+/// A caller's workload must be one of calls, and to somebody else.
+fn check_callers(file: &File, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
+    for (name, call) in file.processes.iter().filter_map(|(name, raw)| Some((name.get_ref(), raw.call.as_ref()?))) {
+        match workloads.get(call.get_ref()) {
+            None => {
+                let message = format!("`call` names no workload of this scenario: {:?}", call.get_ref());
+                problems.push(unknown(call.span(), message, call.get_ref(), workloads.keys().map(String::as_str)));
+            }
+            Some(workload) if workload.calls.is_none() => {
+                let problem = Problem::new(call.span(), format!("the clients of `{}` hold connections", call.get_ref()), "not calls");
+                problems.push(problem.help("a caller needs one of `http-leak-body`, `grpc-per-call`, `http-per-call`, `caller`"));
+            }
+            Some(workload) if workload.to == *name => {
+                problems.push(Problem::new(call.span(), format!("`{name}` would call itself"), "needs a `to`"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
 fn check_name(variant: &RawVariant, file: &File, problems: &mut Vec<Problem>) {
     let name = &variant.name;
     if name.get_ref().trim().is_empty() {
@@ -186,19 +209,20 @@ fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
     }
     Process {
         program: program(name, raw, problems),
-        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, launcher),
+        launcher: raw.launcher.as_ref().map_or(Launcher::Exec, |raw| launcher(raw, problems)),
         limits,
         requires: raw.requires.clone(),
         port: raw.port,
         env: raw.env.clone(),
         ready_within_s: seconds(raw.ready_within.as_ref(), READY_WITHIN_DEFAULT_S, problems),
         grace_s: seconds(raw.grace.as_ref(), GRACE_DEFAULT_S, problems),
+        begin: raw.begin.clone(),
     }
 }
 
 fn program(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>) -> Program {
-    match (&raw.command, &raw.serve) {
-        (Some(command), None) => {
+    match (&raw.command, &raw.serve, &raw.call) {
+        (Some(command), None, None) => {
             match command.get_ref().first() {
                 None => problems.push(Problem::new(command.span(), "the command is empty", "name a program")),
                 Some(first) if first.get_ref().is_empty() => {
@@ -208,30 +232,41 @@ fn program(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
             }
             return Program::Command(command.get_ref().iter().map(|word| word.get_ref().clone()).collect());
         }
-        (None, Some(serve)) => return Program::Serve(serve.get_ref().clone()),
-        (Some(_), Some(serve)) => {
-            let message = format!("`{}` has both `command` and `serve`", name.get_ref());
-            problems.push(Problem::new(serve.span(), message, "which of them is to run?"));
-        }
-        (None, None) => {
+        (None, Some(serve), None) => return Program::Serve(serve.get_ref().clone()),
+        (None, None, Some(call)) => return Program::Call(call.get_ref().clone()),
+        (None, None, None) => {
             let message = format!("`{}` has nothing to run", name.get_ref());
             let help = "add `command = [\"…\"]`, or a bundled server: `serve.http = {}`";
             problems.push(Problem::new(name.span(), message, "neither `command` nor `serve`").help(help));
+        }
+        (_, Some(_), Some(_)) | (Some(_), _, _) => {
+            let spans =
+                [raw.command.as_ref().map(Spanned::span), raw.serve.as_ref().map(Spanned::span), raw.call.as_ref().map(Spanned::span)];
+            let names = ["`command`", "`serve`", "`call`"].into_iter().zip(&spans).filter(|(_, span)| span.is_some());
+            let names: Vec<_> = names.map(|(name, _)| name).collect();
+            let message = format!("`{}` has both {}", name.get_ref(), names.join(" and "));
+            let last = spans.into_iter().flatten().next_back().expect("two of them");
+            problems.push(Problem::new(last, message, "which of them is to run?"));
         }
     }
     Program::Command(Vec::new())
 }
 
-fn launcher(raw: &RawLauncher) -> Launcher {
-    match raw {
-        RawLauncher::Name(LauncherName::Exec) => Launcher::Exec,
-        RawLauncher::Name(LauncherName::NohupLike) => Launcher::NohupLike,
-        RawLauncher::Name(LauncherName::Nohup) => Launcher::Nohup,
-        RawLauncher::Name(LauncherName::SupervisorLike) => Launcher::SupervisorLike(Supervisor::default()),
-        RawLauncher::Name(LauncherName::Supervisord) => Launcher::Supervisord(Supervisor::default()),
-        RawLauncher::Table(LauncherTable::SupervisorLike(options)) => Launcher::SupervisorLike(options.clone()),
-        RawLauncher::Table(LauncherTable::Supervisord(options)) => Launcher::Supervisord(options.clone()),
-    }
+fn launcher(raw: &Spanned<RawLauncher>, problems: &mut Vec<Problem>) -> Launcher {
+    let table = match raw.get_ref() {
+        RawLauncher::Name(LauncherName::Exec) => return Launcher::Exec,
+        RawLauncher::Name(LauncherName::NohupLike) => return Launcher::NohupLike,
+        RawLauncher::Name(LauncherName::Nohup) => return Launcher::Nohup,
+        RawLauncher::Name(LauncherName::SupervisorLike) => &LauncherTable::SupervisorLike(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Supervisord) => &LauncherTable::Supervisord(Supervisor::default()),
+        RawLauncher::Name(LauncherName::Shell) => &LauncherTable::Shell(Shell::default()),
+        RawLauncher::Name(LauncherName::Runuser) => &LauncherTable::Runuser(Session::default()),
+        RawLauncher::Name(LauncherName::Su) => &LauncherTable::Su(Session::default()),
+        RawLauncher::Name(LauncherName::SystemdLike) => &LauncherTable::SystemdLike(RawSystemd::default()),
+        RawLauncher::Name(LauncherName::ContainerLike) => &LauncherTable::ContainerLike(RawContainer::default()),
+        RawLauncher::Table(table) => table,
+    };
+    of_table(table, raw.span(), problems)
 }
 
 fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
@@ -240,20 +275,61 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         RawWorkload::HttpIdle(load) => (Dialogue::HttpIdle, load),
         RawWorkload::Websocket(load) => (Dialogue::Websocket, load),
         RawWorkload::Grpc(load) => (Dialogue::Grpc, load),
+        RawWorkload::HttpLeakBody(load) => return calls(Caller::HttpLeakBody, load, names, subject, problems),
+        RawWorkload::GrpcPerCall(load) => return calls(Caller::GrpcPerCall, load, names, subject, problems),
+        RawWorkload::HttpPerCall(load) => return calls(Caller::HttpPerCall, load, names, subject, problems),
+        RawWorkload::Caller(load) => return calls(Caller::Caller, load, names, subject, problems),
     };
-    if let Some(to) = load.to.as_ref().filter(|to| !names.contains(&to.get_ref().as_str())) {
-        problems.push(no_process(to, "to", names));
-    }
-    if let Some(path) = load.path.as_ref().filter(|path| !path.get_ref().starts_with('/')) {
-        problems.push(Problem::new(path.span(), "a request path begins with `/`", "does not"));
-    }
     Workload {
         kind: Some(kind),
-        to: load.to.as_ref().map_or(subject, |to| to.get_ref()).to_owned(),
+        to: target(load.to.as_ref(), names, subject, problems),
         clients: load.clients,
         port: load.port,
-        path: load.path.as_ref().map_or("/", |path| path.get_ref()).to_owned(),
+        path: path(load.path.as_ref(), problems),
         burst: load.burst,
+        calls: None,
+    }
+}
+
+fn target(to: Option<&Spanned<String>>, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> String {
+    if let Some(to) = to.filter(|to| !names.contains(&to.get_ref().as_str())) {
+        problems.push(no_process(to, "to", names));
+    }
+    to.map_or(subject, |to| to.get_ref()).to_owned()
+}
+
+fn path(path: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
+    if let Some(path) = path.filter(|path| !path.get_ref().starts_with('/')) {
+        problems.push(Problem::new(path.span(), "a request path begins with `/`", "does not"));
+    }
+    path.map_or("/", |path| path.get_ref()).to_owned()
+}
+
+/// A connect or an answer of a call may take this long when a scenario names nothing, seconds.
+const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
+
+fn calls(caller: Caller, load: &CallLoad, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
+    let calls = Calls {
+        caller,
+        concurrency: load.concurrency.unwrap_or(1),
+        every_s: seconds(load.every.as_ref(), 0.0, problems),
+        tls: load.tls || caller == Caller::GrpcPerCall,
+        certificate: load.certificate,
+        channel: load.channel,
+        after_call: load.after_call,
+        body: load.body,
+        upload_bytes: load.upload_bytes,
+        connect_timeout_s: seconds(load.connect_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
+        read_timeout_s: seconds(load.read_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
+    };
+    Workload {
+        kind: None,
+        to: target(load.to.as_ref(), names, subject, problems),
+        clients: load.calls,
+        port: None,
+        path: path(load.path.as_ref(), problems),
+        burst: false,
+        calls: Some(calls),
     }
 }
 
@@ -339,7 +415,7 @@ fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Pr
     let at = if span.len() == text.len() + 2 { span.start + 1 + error.at().start..span.start + 1 + error.at().end } else { span };
     let near = match error {
         FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
-        FormulaError::Wanted { .. } | FormulaError::Long { .. } => None,
+        FormulaError::Wanted { .. } | FormulaError::NoCount { .. } | FormulaError::Long { .. } => None,
     };
     let label = near.map_or(error.to_string(), |near| format!("did you mean `{near}`?"));
     let help = "a ceiling is a number, a range (\"1010..=1013\"), \"not reached\", or a formula with `+ - * /` and parentheses over \

@@ -22,6 +22,23 @@ enum Node {
     Operation(char, Box<Node>, Box<Node>),
 }
 
+/// Why a formula comes to no number of connections in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoCount {
+    /// Something is divided by zero.
+    #[error("divides by zero")]
+    DividesByZero,
+    /// Less than nothing.
+    #[error("is negative")]
+    Negative,
+    /// More than any limit can be: `fs.nr_open` itself has 31 bits.
+    #[error("is more than 2^31, the most descriptors that any process can have")]
+    TooMany,
+}
+
+/// One more than the largest count: descriptor numbers are C's `int`.
+const COUNT_MAX: f64 = 2_147_483_648.0;
+
 /// What the identifiers stand for in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Values {
@@ -52,6 +69,14 @@ pub enum FormulaError {
         /// Where it would.
         at: Range<usize>,
     },
+    /// It comes to no number of connections, whatever the run.
+    #[error("it {why}, whatever the limits")]
+    NoCount {
+        /// What it does.
+        why: NoCount,
+        /// The divisor, or all of it.
+        at: Range<usize>,
+    },
     /// Longer than anyone writes.
     #[error("more than {OPERANDS_MAX} operands and parentheses")]
     Long {
@@ -64,7 +89,10 @@ impl FormulaError {
     /// The place in the formula, in bytes.
     pub fn at(&self) -> Range<usize> {
         match self {
-            FormulaError::Identifier { at, .. } | FormulaError::Wanted { at, .. } | FormulaError::Long { at } => at.clone(),
+            FormulaError::Identifier { at, .. }
+            | FormulaError::Wanted { at, .. }
+            | FormulaError::NoCount { at, .. }
+            | FormulaError::Long { at } => at.clone(),
         }
     }
 }
@@ -77,34 +105,62 @@ pub fn parse(text: &str) -> Result<Formula, FormulaError> {
     let mut parser = Parser { text, at: 0, operands: 0 };
     let node = parser.sum()?;
     match parser.peek() {
-        None => Ok(Formula(node)),
+        None => {
+            let formula = Formula(node);
+            match formula.0.constant().then(|| formula.count(Values { soft: 0, hard: 0, baseline: 0 })) {
+                Some(Err(why)) => Err(FormulaError::NoCount { why, at: 0..text.len() }),
+                _ => Ok(formula),
+            }
+        }
         Some(_) => Err(parser.wanted("an operator (`+ - * /`) or the end")),
     }
 }
 
 impl Formula {
-    /// The exact value; `None` when it is not a number (a division by zero).
-    pub fn evaluate(&self, values: Values) -> Option<f64> {
-        Some(self.0.evaluate(values)).filter(|value| value.is_finite())
+    /// The exact value.
+    ///
+    /// # Errors
+    /// A division by zero, or more than a float holds.
+    pub fn evaluate(&self, values: Values) -> Result<f64, NoCount> {
+        self.0.evaluate(values).and_then(|value| if value.is_finite() { Ok(value) } else { Err(NoCount::TooMany) })
     }
 
-    /// The value as a count of connections: rounded down, for no fraction of a connection is accepted; `None` when it is
-    /// negative or not a number.
-    pub fn count(&self, values: Values) -> Option<u64> {
-        self.evaluate(values).filter(|value| *value >= 0.0).map(|value| value.floor() as u64)
+    /// The value as a count of connections: rounded down, for no fraction of a connection is accepted.
+    ///
+    /// # Errors
+    /// See [`NoCount`].
+    pub fn count(&self, values: Values) -> Result<u64, NoCount> {
+        match self.evaluate(values)? {
+            value if value < 0.0 => Err(NoCount::Negative),
+            value if value >= COUNT_MAX => Err(NoCount::TooMany),
+            value => Ok(value.floor() as u64),
+        }
     }
 }
 
 impl Node {
-    fn evaluate(&self, values: Values) -> f64 {
-        match self {
+    fn evaluate(&self, values: Values) -> Result<f64, NoCount> {
+        Ok(match self {
             Node::Number(number) => *number,
             Node::Value(index) => [values.soft, values.hard, values.baseline][*index] as f64,
-            Node::Negated(inner) => -inner.evaluate(values),
-            Node::Operation('+', left, right) => left.evaluate(values) + right.evaluate(values),
-            Node::Operation('-', left, right) => left.evaluate(values) - right.evaluate(values),
-            Node::Operation('*', left, right) => left.evaluate(values) * right.evaluate(values),
-            Node::Operation(_, left, right) => left.evaluate(values) / right.evaluate(values),
+            Node::Negated(inner) => -inner.evaluate(values)?,
+            Node::Operation(operator, left, right) => match (operator, left.evaluate(values)?, right.evaluate(values)?) {
+                ('+', left, right) => left + right,
+                ('-', left, right) => left - right,
+                ('*', left, right) => left * right,
+                (_, _, 0.0) => return Err(NoCount::DividesByZero),
+                (_, left, right) => left / right,
+            },
+        })
+    }
+
+    /// Whether it is the same in every run.
+    fn constant(&self) -> bool {
+        match self {
+            Node::Number(_) => true,
+            Node::Value(_) => false,
+            Node::Negated(inner) => inner.constant(),
+            Node::Operation(_, left, right) => left.constant() && right.constant(),
         }
     }
 }
@@ -144,7 +200,14 @@ impl Parser<'_> {
     fn product(&mut self) -> Result<Node, FormulaError> {
         let mut left = self.operand()?;
         while let Some(operator) = self.operator(['*', '/']) {
-            left = Node::Operation(operator, Box::new(left), Box::new(self.operand()?));
+            self.peek();
+            let at = self.at;
+            let right = self.operand()?;
+            let zero = right.constant() && right.evaluate(Values { soft: 0, hard: 0, baseline: 0 }) == Ok(0.0);
+            if operator == '/' && zero {
+                return Err(FormulaError::NoCount { why: NoCount::DividesByZero, at: at..self.at });
+            }
+            left = Node::Operation(operator, Box::new(left), Box::new(right));
         }
         Ok(left)
     }
@@ -196,7 +259,8 @@ mod tests {
 
     #[track_caller]
     fn value(text: &str) -> Option<f64> {
-        parse(text).unwrap_or_else(|e| panic!("{text}: {e}")).evaluate(AT_1024)
+        // With a value of the run in it, so that it may be negative.
+        parse(&format!("{text} + 0 * soft")).unwrap_or_else(|e| panic!("{text}: {e}")).evaluate(AT_1024).ok()
     }
 
     #[test]
@@ -212,9 +276,31 @@ mod tests {
 
     #[test]
     fn a_count_is_rounded_down_and_never_negative() {
-        assert_eq!(parse("(soft - baseline - 1) / 2").unwrap().count(AT_1024), Some(505));
-        assert_eq!(parse("baseline - soft").unwrap().count(AT_1024), None);
-        assert_eq!(parse("soft / (baseline - 12)").unwrap().count(AT_1024), None);
+        assert_eq!(parse("(soft - baseline - 1) / 2").unwrap().count(AT_1024), Ok(505));
+        assert_eq!(parse("baseline - soft").unwrap().count(AT_1024), Err(NoCount::Negative));
+    }
+
+    #[test]
+    fn what_overflows_or_divides_by_zero_in_a_run_says_so_and_saturates_nothing() {
+        let count = |text: &str| parse(text).unwrap().count(AT_1024);
+        assert_eq!(count("soft / (baseline - 12)"), Err(NoCount::DividesByZero));
+        assert_eq!(count("soft * 1e30"), Err(NoCount::TooMany));
+        assert_eq!(count("soft * 1e308 * 10"), Err(NoCount::TooMany));
+        assert_eq!(count("soft * 1e308 * 10 - soft * 1e308 * 10"), Err(NoCount::TooMany), "it is no number");
+        assert_eq!(count("soft * 2097152 - 1"), Ok((1 << 31) - 1));
+        assert_eq!(count("soft * 2097152"), Err(NoCount::TooMany));
+    }
+
+    #[test]
+    fn what_is_wrong_in_every_run_is_found_before_any() {
+        let wrong = |text: &str| match parse(text) {
+            Err(FormulaError::NoCount { why, at }) => (why, at),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(wrong("soft / 0"), (NoCount::DividesByZero, 7..8));
+        assert_eq!(wrong("1 + soft /(2 - 2) * 3"), (NoCount::DividesByZero, 10..17));
+        assert_eq!(wrong("2 - 5"), (NoCount::Negative, 0..5));
+        assert_eq!(wrong("1e400").0, NoCount::TooMany);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod check;
 mod discover;
 pub mod formula;
+mod launcher;
 pub mod model;
 mod preflight;
 mod problem;
@@ -14,6 +15,7 @@ pub mod sysctl;
 
 pub use check::duration;
 pub use discover::{DiscoverError, discover, name_of};
+pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;
 pub use preflight::{Obstacle, preflight};
 pub use problem::{Invalid, LoadError, Problem};

@@ -3,6 +3,7 @@
 //! It is what the run executes and what the judge reads back from the head of the event log. It says what was asked for, never
 //! what happened.
 
+pub use super::launcher::{Session, Shell};
 use crate::event::Call;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub struct Plan {
     pub variant: Option<String>,
     /// What the run is to show, in the author's words.
     pub claim: String,
+    /// What people thought of this run's remedy (or of how it was), in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<String>,
     /// The process whose ceiling is asked for.
     pub subject: String,
     /// By name.
@@ -53,16 +57,21 @@ pub struct Process {
     pub ready_within_s: f64,
     /// Time from TERM to KILL, seconds.
     pub grace_s: f64,
+    /// The signal that a client waits for before it calls, without SIG; `None`: it begins by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin: Option<String>,
 }
 
 /// What runs as a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
-    /// Program and arguments; `{port}` is replaced.
+    /// Program and arguments, with placeholders (`run::Places::fill`).
     Command(Vec<String>),
     /// A bundled server: `lastfd serve KIND …`.
     Serve(Serve),
+    /// The bundled caller, which makes the calls of the workload of this name under this process's launcher and limits.
+    Call(String),
 }
 
 /// A bundled server and its options; the key is its kind.
@@ -99,6 +108,9 @@ pub struct ServeOptions {
     pub workers: Option<u32>,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.
     pub baseline: Option<u32>,
+    /// Listens on a second port too, `{tls-port}`, and speaks TLS there, with a certificate made for the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
 }
 
 /// What starts a process and so sets its limits.
@@ -115,6 +127,22 @@ pub enum Launcher {
     Nohup,
     /// The real supervisord, with a configuration written for the run.
     Supervisord(Supervisor),
+    /// The real /bin/sh, with `ulimit`.
+    Shell(Shell),
+    /// The real runuser(1), with its PAM session.
+    Runuser(Session),
+    /// The real su(1), with its PAM session.
+    Su(Session),
+    /// A bundled parent with the rules of systemd's `LimitNOFILE=`.
+    SystemdLike {
+        /// `None`: systemd's own default.
+        limit_nofile: Option<Limits>,
+    },
+    /// A bundled parent with the rules of `docker run --ulimit nofile=`.
+    ContainerLike {
+        /// `None`: as inherited.
+        ulimit: Option<Limits>,
+    },
 }
 
 /// Options of a supervisor, real or bundled, in supervisord's names.
@@ -157,6 +185,98 @@ pub struct Workload {
     pub path: String,
     /// Closed-loop, or overflow the accept queue on purpose.
     pub burst: bool,
+    /// Calls, in place of connections that are held; `kind` is `None` then, and `clients` their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
+}
+
+/// A workload of calls: each is made, answered or not, and over, whatever it leaves open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calls {
+    /// What a call is.
+    pub caller: Caller,
+    /// Calls under way at a time.
+    pub concurrency: u32,
+    /// Shortest time from the start of a call to that of the next, seconds.
+    pub every_s: f64,
+    /// Over TLS, at the process's `{tls-port}`.
+    pub tls: bool,
+    /// How often the certificate to trust is read from its file.
+    pub certificate: Certificate,
+    /// gRPC: how many channels there are.
+    pub channel: Channel,
+    /// What becomes of a call's connection.
+    pub after_call: AfterCall,
+    /// HTTP: what becomes of the answer's body.
+    pub body: Body,
+    /// Bytes sent with each call; 0: a GET.
+    pub upload_bytes: u32,
+    /// A connect, with its TLS handshake, that takes longer has timed out; seconds.
+    pub connect_timeout_s: f64,
+    /// An answer that takes longer has timed out; seconds.
+    pub read_timeout_s: f64,
+}
+
+/// What a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Caller {
+    /// hyper: the response is kept with its body unread, so the next request needs another connection.
+    HttpLeakBody,
+    /// tonic over TLS: a channel for each call, or one for all.
+    GrpcPerCall,
+    /// hyper: a connection for each request.
+    HttpPerCall,
+    /// A plain caller: one request after the other on new connections; tells a connect that times out from silence and from an answer.
+    Caller,
+}
+
+/// How often a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certificate {
+    /// Once, before the first call.
+    #[default]
+    Cached,
+    /// For each call anew: that takes a descriptor, for a moment.
+    PerCall,
+}
+
+/// How many channels a gRPC client makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// One for each call.
+    #[default]
+    PerCall,
+    /// One, made before the first call.
+    Shared,
+}
+
+/// What becomes of a connection after its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterCall {
+    /// It is closed.
+    #[default]
+    Closed,
+    /// It stays open: the leak.
+    LeftOpen,
+}
+
+/// What becomes of a response's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    /// The response is kept and never read: its connection is neither free for the next request nor closed.
+    #[default]
+    Kept,
+    /// Read to its end: the connection is used again.
+    Drained,
+    /// Closed without being read: the connection is closed.
+    Closed,
+    /// Forgotten, response and all, which closes the connection too.
+    Dropped,
 }
 
 /// What a client does: connects, is answered once, and holds.
@@ -248,12 +368,22 @@ impl Serve {
         ];
         let mut words = vec![kind.to_string()];
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
+        if options.tls {
+            words.extend(["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"].map(str::to_owned));
+        }
         words.extend(numbers.iter().filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()])).flatten());
         words
     }
 }
 
 impl Plan {
+    /// Whether nothing is to connect to the subject: its own calls are what runs into the limit.
+    pub fn subject_is_client(&self) -> bool {
+        let calls = |process: &Process| matches!(process.program, Program::Call(_));
+        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject);
+        self.processes.get(&self.subject).is_some_and(calls) || !loaded()
+    }
+
     /// Scenario and variant, as `scenario` or `scenario / variant`.
     pub fn title(&self) -> String {
         match &self.variant {

@@ -27,6 +27,16 @@ pub enum Obstacle {
         /// Where it was looked for.
         why: String,
     },
+    /// A launcher that this user, or this system, does not allow: the run is inconclusive.
+    #[error("the launcher {launcher} of {process} cannot be used here: {why}")]
+    Launcher {
+        /// The process that is to be started by it.
+        process: String,
+        /// Its name.
+        launcher: &'static str,
+        /// What lacks, and the way out.
+        why: String,
+    },
     /// A limit that this process may not set: the run is inconclusive.
     #[error("hard limit is {hard} and this run needs {needed}: raise it with `prlimit`, or lower `{lower}` of {process}")]
     HardLimit {
@@ -44,7 +54,10 @@ pub enum Obstacle {
 /// What this machine lacks for the run; empty when nothing does. Starts nothing of the scenario; a Python module is looked for
 /// by importing it, once in the life of this process.
 pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
-    plan.processes.iter().flat_map(|(name, process)| missing(name, process, &plan.directory).chain(too_high(name, process))).collect()
+    plan.processes
+        .iter()
+        .flat_map(|(name, process)| missing(name, process, &plan.directory).chain(no_session(name, process)).chain(too_high(name, process)))
+        .collect()
 }
 
 fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Item = Obstacle> {
@@ -61,8 +74,45 @@ fn launcher_program(launcher: &Launcher) -> Option<&'static str> {
     match launcher {
         Launcher::Nohup => Some("nohup"),
         Launcher::Supervisord(_) => Some("supervisord"),
-        Launcher::Exec | Launcher::NohupLike | Launcher::SupervisorLike(_) => None,
+        Launcher::Shell(_) => Some("sh"),
+        Launcher::Runuser(_) => Some("runuser"),
+        Launcher::Su(_) => Some("su"),
+        Launcher::Exec
+        | Launcher::NohupLike
+        | Launcher::SupervisorLike(_)
+        | Launcher::SystemdLike { .. }
+        | Launcher::ContainerLike { .. } => None,
     }
+}
+
+/// Why no PAM session of another user can be opened, as far as can be told without trying.
+fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
+    let (Launcher::Runuser(session) | Launcher::Su(session)) = &process.launcher else { return None };
+    let launcher = launcher_program(&process.launcher)?;
+    let private = session.limits_conf.is_some() || session.pam_limits.is_some();
+    let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let service = format!("/etc/pam.d/{launcher}");
+    let files = [(session.limits_conf.is_some(), "/etc/security/limits.conf"), (session.pam_limits.is_some(), &service)];
+    let absent = files.into_iter().find(|(needed, file)| *needed && !Path::new(file).is_file());
+    let why = if !rustix::process::geteuid().is_root() {
+        "only root opens the session of another user without a password: run lastfd as root".to_owned()
+    } else if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) || one_user() {
+        "this root may not become another user (CAP_SETUID, CAP_SETGID, or a user namespace that refuses setgroups): run lastfd where \
+         root may"
+            .to_owned()
+    } else if private && !held.contains(CapabilitySet::SYS_ADMIN) {
+        "a PAM configuration for the run alone takes a mount namespace (CAP_SYS_ADMIN): leave out `limits-conf` and `pam-limits`".to_owned()
+    } else if let Some((_, file)) = absent {
+        format!("{file} does not exist, so that nothing can be put in its place: install PAM")
+    } else {
+        return None;
+    };
+    Some(Obstacle::Launcher { process: name.to_owned(), launcher, why })
+}
+
+/// Whether this is a user namespace made without privileges, in which groups cannot be set (user_namespaces(7)).
+fn one_user() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|allowed| allowed.trim() == "deny")
 }
 
 /// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above `fs.nr_open`.

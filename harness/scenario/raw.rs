@@ -1,7 +1,8 @@
 //! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
-use super::model::{ExpectLimits, FirstFailure, Serve, Supervisor};
+use super::launcher::{RawContainer, RawSystemd, Session, Shell};
+use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Serve, Supervisor};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub(super) struct File {
     /// What the run is to show, in a sentence.
     #[schemars(with = "String")]
     pub claim: Spanned<String>,
+    /// What people thought when it happened, in their words: a column of the remedy table.
+    pub believed: Option<String>,
     /// The process whose ceiling is asked for; may be left out where there is one.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
@@ -68,20 +71,25 @@ pub(super) enum RawSysctl {
     Below(BTreeMap<String, RawSysctl>),
 }
 
-/// A process: either `command` or `serve`.
+/// A process: one of `command`, `serve` and `call`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Process")]
 pub(super) struct RawProcess {
-    /// Program and arguments, run in the scenario's folder. `{port}` stands for the port, `{scratch}` for an empty
-    /// directory that is removed after the run.
+    /// Program and arguments, run in the scenario's folder. `{port}` and `{tls-port}` stand for ports of its own, `{NAME.port}` for that
+    /// of another process, `{scratch}` for a directory that is removed after the run, `{certificate}` and `{key}` for files with the
+    /// run's certificate.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Vec<Spanned<String>>>>,
     /// A bundled server in place of a command, such as `serve.websocket = { accept = "spin" }`.
     #[schemars(with = "Option<Serve>")]
     pub serve: Option<Spanned<Serve>>,
+    /// The bundled caller in place of a command: it makes the calls of the workload of this name itself, so it can be the subject.
+    #[schemars(with = "Option<String>")]
+    pub call: Option<Spanned<String>>,
     /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
-    pub launcher: Option<RawLauncher>,
+    #[schemars(with = "Option<RawLauncher>")]
+    pub launcher: Option<Spanned<RawLauncher>>,
     /// `RLIMIT_NOFILE` that the launcher itself is started with.
     #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
@@ -101,6 +109,10 @@ pub(super) struct RawProcess {
     /// From TERM to KILL, such as "2s" (the default).
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
+    /// A client that nobody connects to: the signal that it waits for before it calls. Left out: it calls as soon as it runs, and its
+    /// descriptors at rest cannot be counted.
+    #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
+    pub begin: Option<String>,
 }
 
 /// A launcher: its name, or a table of its options.
@@ -126,6 +138,16 @@ pub(super) enum LauncherName {
     SupervisorLike,
     /// The real supervisord.
     Supervisord,
+    /// The real /bin/sh, which stays as the parent.
+    Shell,
+    /// The real runuser(1): a PAM session of `nobody`. Root only.
+    Runuser,
+    /// The real su(1): a PAM session of `nobody`. Root only.
+    Su,
+    /// A service of systemd with its default limits, bundled.
+    SystemdLike,
+    /// A container with its daemon's limits, bundled.
+    ContainerLike,
 }
 
 /// A launcher with options.
@@ -136,6 +158,16 @@ pub(super) enum LauncherTable {
     SupervisorLike(Supervisor),
     /// The real supervisord.
     Supervisord(Supervisor),
+    /// The real /bin/sh, with `ulimit`.
+    Shell(Shell),
+    /// The real runuser(1), with its PAM session. Root only.
+    Runuser(Session),
+    /// The real su(1), with its PAM session. Root only.
+    Su(Session),
+    /// The rules of systemd's `LimitNOFILE=`, bundled.
+    SystemdLike(RawSystemd),
+    /// The rules of `docker run --ulimit nofile=`, bundled.
+    ContainerLike(RawContainer),
 }
 
 /// A workload: what each client does, and to whom.
@@ -151,6 +183,53 @@ pub(super) enum RawWorkload {
     Websocket(Load),
     /// HTTP/2 settings exchanged, then held; answers pings.
     Grpc(Load),
+    /// HTTP calls that keep each response with its body unread: the next needs another connection.
+    HttpLeakBody(CallLoad),
+    /// gRPC calls over TLS, with a channel for each call or one for all.
+    GrpcPerCall(CallLoad),
+    /// HTTP calls on a connection each.
+    HttpPerCall(CallLoad),
+    /// A plain caller beside the other workloads: one HTTP call after the other, told apart by how they end.
+    Caller(CallLoad),
+}
+
+/// Who is called, and how.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CallLoad {
+    /// The process that is called. Left out: the subject.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Spanned<String>>,
+    /// How many calls in all. Left out: twice the soft limit and 64 more.
+    #[schemars(range(min = 1))]
+    pub calls: Option<u32>,
+    /// Calls at a time; 1 when left out.
+    #[schemars(range(min = 1))]
+    pub concurrency: Option<u32>,
+    /// Shortest time from the start of a call to that of the next, such as "50ms". Left out: none.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<String>>,
+    /// Speak TLS, at the process's `{tls-port}`. gRPC calls always do.
+    pub tls: bool,
+    /// Request path of HTTP; "/" when left out.
+    #[schemars(with = "Option<String>")]
+    pub path: Option<Spanned<String>>,
+    /// Bytes sent with each call, by POST. Left out: none, by GET.
+    pub upload_bytes: u32,
+    /// How often the certificate to trust is read from its file.
+    pub certificate: Certificate,
+    /// gRPC: a channel for each call, or one for all.
+    pub channel: Channel,
+    /// Whether a call's connection is closed.
+    pub after_call: AfterCall,
+    /// `http-leak-body`: what becomes of the response's body.
+    pub body: Body,
+    /// A connect, with its TLS handshake, that takes longer has timed out; "3s" when left out.
+    #[schemars(with = "Option<String>")]
+    pub connect_timeout: Option<Spanned<String>>,
+    /// An answer that takes longer has timed out; "3s" when left out.
+    #[schemars(with = "Option<String>")]
+    pub read_timeout: Option<Spanned<String>>,
 }
 
 /// Who is loaded, and how.
@@ -233,6 +312,8 @@ pub(super) struct RawVariant {
     pub name: Spanned<String>,
     /// What this variant shows, where that is something else.
     pub claim: Option<String>,
+    /// What people thought that this remedy does, in their words: a column of the remedy table.
+    pub believed: Option<String>,
     /// Dotted paths, quoted (`"processes.server.launcher"`), and what replaces the whole value there.
     /// It is laid over the document before that is read: `set` looks at keys and spans, not at this.
     #[serde(default, rename = "set")]

@@ -3,7 +3,7 @@
 //!
 //! It knows the keywords that [`super::raw::schema`] uses, not JSON Schema as a whole.
 
-use super::problem::{Problem, unknown};
+use super::problem::{Problem, nearest, unknown};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -147,8 +147,18 @@ fn explained(problem: Problem, place: &Place, schema: &Value) -> Problem {
     }
 }
 
+/// Of the keys that stand here, the one inside which a key like this is known, and that key.
+fn inside(key: &str, entries: &DeTable<'_>, known: &BTreeMap<&'static str, &'static Value>) -> Option<(&'static str, &'static str)> {
+    let chosen = known.iter().filter(|(name, _)| entries.keys().any(|key| key.get_ref() == **name));
+    chosen.into_iter().find_map(|(name, schema)| {
+        let all = branches(schema);
+        let keys = all.iter().filter_map(|branch| branch["properties"].as_object()).flat_map(|keys| keys.keys());
+        Some((*name, nearest(key, keys.map(String::as_str))?))
+    })
+}
+
 fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found: &mut Vec<Problem>) {
-    let known: BTreeMap<&str, &'static Value> =
+    let known: BTreeMap<&'static str, &'static Value> =
         fitting.iter().filter_map(|b| b["properties"].as_object()).flatten().map(|(key, schema)| (key.as_str(), schema)).collect();
     let any_key = fitting.iter().find_map(|branch| branch.get("additionalProperties").filter(|schema| **schema != Value::Bool(false)));
     for (key, entry) in entries {
@@ -157,15 +167,22 @@ fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found
             Some(schema) => value(entry, &below, schema, found),
             None => {
                 let message = format!("unknown key `{}` in {}", key.get_ref(), place.shown());
-                found.push(unknown(key.span(), message, key.get_ref(), known.keys().copied()));
+                let problem = unknown(key.span(), message.clone(), key.get_ref(), known.keys().copied());
+                let one_level_too_high = inside(key.get_ref(), entries, &known).filter(|_| fitting.len() > 1);
+                found.push(one_level_too_high.map_or(problem, |(outer, inner)| {
+                    let help = format!("it belongs inside `{outer}`: `{outer} = {{ {inner} = … }}`");
+                    Problem::new(key.span(), message, format!("did you mean `{outer}.{inner}`?")).help(help)
+                }));
             }
         }
     }
     // Several branches that are tables: the key says which one it is, so there must be exactly one.
     if fitting.len() > 1 {
-        if entries.len() != 1 {
+        let chosen = entries.keys().filter(|key| known.contains_key(key.get_ref().as_ref())).count();
+        // An unknown key alone was told already.
+        if chosen > 1 || entries.is_empty() {
             let keys: Vec<_> = known.keys().map(|key| format!("`{key}`")).collect();
-            let label = format!("has {} keys, wants one", entries.len());
+            let label = format!("has {chosen} of them, wants one");
             found.push(Problem::new(place.at.clone(), format!("{} wants exactly one of {}", place.shown(), keys.join(", ")), label));
         }
         return;

@@ -1,11 +1,12 @@
 //! Namespaces for the process that calls and its children (unshare(2)). Entered, never left; what is done inside is seen by nobody else.
 
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{getgid, getuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 /// Moves the caller into new namespaces; of a new PID namespace its *next child* becomes process 1.
 ///
@@ -81,6 +82,14 @@ pub fn mount_own_proc() -> io::Result<()> {
     unshare(UnshareFlags::NEWNS)?;
     private_mounts()?;
     mount_proc()
+}
+
+/// Makes a file or directory appear in place of another of its kind; to be done where mounts are private.
+///
+/// # Errors
+/// That of mount(2); `ENOENT` when one of them does not exist, `EPERM` without CAP_SYS_ADMIN.
+pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    Ok(mount_bind(source, target)?)
 }
 
 /// Brings up `lo` of the caller's network namespace; a new namespace has it down.

@@ -80,6 +80,12 @@ pub fn parent(pid: i32) -> Option<i32> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()
 }
 
+/// The process's id in its own PID namespace: what it would say of itself. `None` when it has exited.
+pub fn own_pid(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// Soft and hard `RLIMIT_NOFILE` from `/proc/PID/limits`, readable for processes of other users too.
 ///
 /// # Errors
@@ -94,6 +100,13 @@ pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
             Some((number(words.next()?)?, number(words.next()?)?))
         })
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/limits has no line for open files")))
+}
+
+/// The words a process was executed with, as far as it has not overwritten them; empty for kernel threads and zombies.
+pub fn arguments(pid: i32) -> Vec<String> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(&[0]).unwrap_or(&line);
+    if line.is_empty() { Vec::new() } else { line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect() }
 }
 
 /// Open files of the whole host and `fs.file-max`, the most there may be; `None` without /proc.

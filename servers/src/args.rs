@@ -2,6 +2,7 @@
 
 use crate::accept::Policy;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 /// What is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +31,18 @@ pub struct Args {
     /// Port to listen on; 0: the kernel chooses
     #[arg(long, default_value_t = 0)]
     pub port: u16,
+
+    /// Listen on this port too, and speak TLS there; 0: the kernel chooses [http and grpc]
+    #[arg(long, value_name = "PORT", requires_all = ["certificate", "key"])]
+    pub tls_port: Option<u16>,
+
+    /// Certificate of the TLS port, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+
+    /// Private key of the TLS port, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 
     /// What it does when accept fails for want of a descriptor
     #[arg(long, value_enum, default_value_t = Policy::Spin)]
@@ -68,5 +81,10 @@ impl Args {
     /// Whether the acceptors block in accept4, each holding a descriptor number that no listing shows.
     pub(crate) fn blocks(&self) -> bool {
         self.blocking || self.threads > 1
+    }
+
+    /// The files of the TLS port's certificate and key; `None` without such a port.
+    pub(crate) fn tls_files(&self) -> Option<(&Path, &Path)> {
+        self.tls_port.and_then(|_| Some((self.certificate.as_deref()?, self.key.as_deref()?)))
     }
 }

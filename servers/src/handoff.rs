@@ -1,7 +1,7 @@
 //! The bridge from acceptor threads into a tokio runtime of one thread. The runtime never accepts: it gets sockets that are
 //! accepted, non-blocking and cost it one registration with its epoll instance, no descriptor.
 
-use crate::Deliver;
+use crate::{Deliver, Door};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,10 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// Connections accepted and not yet taken by the runtime, at most; an acceptor that finds it full waits.
-const HANDED_OVER: usize = 1024;
+pub(crate) const HANDED_OVER: usize = 1024;
+
+/// What an acceptor hands over.
+pub(crate) type Accepted = (OwnedFd, Door);
 
 /// Builds the runtime, so that its descriptors are open, and runs `service` on a thread of its own with what is accepted.
 ///
@@ -18,25 +21,25 @@ const HANDED_OVER: usize = 1024;
 /// `EMFILE` under a limit too low for a runtime; `EAGAIN` when no thread can be started.
 pub(crate) fn start<F, S>(service: F) -> io::Result<Deliver>
 where
-    F: FnOnce(Receiver<OwnedFd>) -> S + Send + 'static,
+    F: FnOnce(Receiver<Accepted>) -> S + Send + 'static,
     S: Future<Output = ()>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, accepted) = channel(HANDED_OVER);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || runtime.block_on(service(accepted)))?;
-    Ok(Arc::new(move |connection| sender.blocking_send(connection).expect("the service outlives its acceptors")))
+    Ok(Arc::new(move |connection, door| sender.blocking_send((connection, door)).expect("the service outlives its acceptors")))
 }
 
 /// Runs `converse` as a task for each connection.
-pub(crate) async fn serve_each<F, C>(mut accepted: Receiver<OwnedFd>, converse: F)
+pub(crate) async fn serve_each<F, C>(mut accepted: Receiver<Accepted>, converse: F)
 where
-    F: Fn(TcpStream) -> C,
+    F: Fn(TcpStream, Door) -> C,
     C: Future<Output = ()> + Send + 'static,
 {
-    while let Some(connection) = accepted.recv().await {
+    while let Some((connection, door)) = accepted.recv().await {
         // A connection that cannot be registered (epoll's own limit of watches) is closed.
         if let Ok(stream) = into_stream(connection) {
-            tokio::spawn(converse(stream));
+            tokio::spawn(converse(stream, door));
         }
     }
 }
@@ -45,6 +48,6 @@ where
 ///
 /// # Errors
 /// `ENOSPC` beyond fs.epoll.max_user_watches.
-pub(crate) fn into_stream(connection: OwnedFd) -> io::Result<TcpStream> {
+fn into_stream(connection: OwnedFd) -> io::Result<TcpStream> {
     TcpStream::from_std(connection.into())
 }

@@ -1,7 +1,8 @@
 //! HTTP/1.1 over hyper: every request is answered with 200 and a small body, and the connection is kept. No time limit
 //! ends an idle connection.
 
-use crate::{Deliver, handoff};
+use crate::tls::Doorkeeper;
+use crate::{Deliver, Door, handoff};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
@@ -14,13 +15,15 @@ use std::io;
 use tokio::net::TcpStream;
 
 /// Opens the runtime and starts its thread.
-pub(crate) fn start() -> io::Result<Deliver> {
-    handoff::start(|accepted| handoff::serve_each(accepted, converse))
+pub(crate) fn start(doorkeeper: Doorkeeper) -> io::Result<Deliver> {
+    handoff::start(|accepted| handoff::serve_each(accepted, move |stream, door| converse(doorkeeper.clone(), stream, door)))
 }
 
-async fn converse(stream: TcpStream) {
+async fn converse(doorkeeper: Doorkeeper, stream: TcpStream, door: Door) {
     // An error is the client's: it broke the protocol or left in mid-request. Its connection is closed either way.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+    if let Ok(stream) = doorkeeper.admit(stream, door).await {
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+    }
 }
 
 async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {

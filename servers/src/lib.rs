@@ -17,6 +17,7 @@ mod listener;
 mod process;
 mod tally;
 mod tcp;
+mod tls;
 mod websocket;
 mod workers;
 
@@ -27,12 +28,22 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// By which listener a connection came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// That of `--port`.
+    Plain,
+    /// That of `--tls-port`.
+    Tls,
+}
+
 /// Takes each accepted connection from an acceptor thread; called from several threads at once.
-type Deliver = Arc<dyn Fn(OwnedFd) + Send + Sync>;
+type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
 
 /// Serves until SIGTERM or SIGINT, or until the accept policy gives up.
 ///
-/// Prints `listening ADDRESS` on standard output once everything is open, and as the process ends one line
+/// Prints `listening ADDRESS` on standard output once everything is open (and `listening ADDRESS with TLS` after it, where there
+/// is a second listener), and as the process ends one line
 /// `{"lastfd_server":{"pid":…,"before_first_emfile":…,"total":…,"shed":…}}` for each process that accepts.
 /// To be called from `main`, before any other thread is started: it blocks the two signals for all threads to come.
 ///

@@ -9,7 +9,8 @@ use crate::baseline::{self, BaselineError};
 use crate::lines::{complain, say};
 use crate::listener::Listener;
 use crate::tally::Tally;
-use crate::{Deliver, grpc, http, tcp, websocket, workers};
+use crate::tls::{self, Doorkeeper, TlsError};
+use crate::{Deliver, Door, grpc, http, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, getppid, getrlimit, set_parent_process_death_signal};
@@ -29,6 +30,9 @@ pub(crate) enum StartError {
     /// Shedding needs to know whether anyone waits.
     #[error("--accept reserve-fd needs a listener that does not block: leave out --blocking and --threads")]
     ReserveBlocks,
+    /// A second listener where none can be.
+    #[error("--tls-port goes with http and grpc, and not with --workers")]
+    NoTls,
     /// The signals could not be blocked.
     #[error("cannot block SIGTERM and SIGINT: {0}")]
     Signals(Errno),
@@ -48,6 +52,13 @@ pub(crate) enum StartError {
     Service {
         /// Of the call that failed.
         source: io::Error,
+    },
+    /// TLS.
+    #[error("cannot speak TLS: {source}{}", hint(source.errno()))]
+    Tls {
+        /// Which of its files.
+        #[from]
+        source: TlsError,
     },
     /// The baseline.
     #[error("{source}{}", hint(source.errno()))]
@@ -70,7 +81,7 @@ pub(crate) enum StartError {
 impl StartError {
     /// 2 for options that do not go together, else 6: the server did not start.
     pub(crate) fn exit_code(&self) -> u8 {
-        if matches!(self, StartError::ReserveBlocks) { 2 } else { 6 }
+        if matches!(self, StartError::ReserveBlocks | StartError::NoTls) { 2 } else { 6 }
     }
 }
 
@@ -88,18 +99,32 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     if args.accept == Policy::ReserveFd && args.blocks() {
         return Err(StartError::ReserveBlocks);
     }
+    if args.tls_port.is_some() && (args.workers > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
+        return Err(StartError::NoTls);
+    }
     let signals = block_signals()?;
     if let Some(master) = args.worker {
         die_with(master)?;
         Listener::Inherited.address().map_err(StartError::NotAListener)?;
-        return accept_until_signal(args, Listener::Inherited, signals, |_| READY.to_owned());
+        return accept_until_signal(args, vec![(Door::Plain, Listener::Inherited)], signals, |_, _| READY.to_owned());
     }
-    let address = SocketAddr::from((args.host, args.port));
-    let listener = Listener::bind(address, args.blocks()).map_err(|errno| StartError::Listen { address, source: errno.into() })?;
+    let listener = bind(args, args.port)?;
     if args.workers > 0 {
         return workers::run(args, &listener, signals);
     }
-    accept_until_signal(args, listener, signals, announcement)
+    let mut listeners = vec![(Door::Plain, listener)];
+    if let Some(port) = args.tls_port {
+        listeners.push((Door::Tls, bind(args, port)?));
+    }
+    accept_until_signal(args, listeners, signals, |door, address| match door {
+        Door::Plain => announcement(address),
+        Door::Tls => format!("{} with TLS", announcement(address)),
+    })
+}
+
+fn bind(args: &Args, port: u16) -> Result<Listener, StartError> {
+    let address = SocketAddr::from((args.host, port));
+    Listener::bind(address, args.blocks()).map_err(|errno| StartError::Listen { address, source: errno.into() })
 }
 
 /// `listening ADDRESS`, the line that says a server is ready.
@@ -121,29 +146,37 @@ fn die_with(master: i32) -> Result<(), StartError> {
     if getppid().map(Pid::as_raw_pid) == Some(master) { Ok(()) } else { Err(StartError::Orphaned(master)) }
 }
 
-/// Opens everything, accepts on `listener` until one of `signals` comes, and ends the process.
+/// Opens everything, accepts on `listeners` until one of `signals` comes, and ends the process.
 fn accept_until_signal(
     args: &Args,
-    listener: Listener,
+    listeners: Vec<(Door, Listener)>,
     signals: SigSet,
-    ready: impl Fn(SocketAddr) -> String,
+    ready: impl Fn(Door, SocketAddr) -> String,
 ) -> Result<ExitCode, StartError> {
-    let asked = SocketAddr::from((args.host, args.port));
-    let reserve = match args.accept {
-        Policy::ReserveFd => Some(Reserve::open().map_err(|errno| StartError::Service { source: errno.into() })?),
-        _ => None,
-    };
-    grow_descriptor_table(&listener);
-    let deliver = start_service(args.kind).map_err(|source| StartError::Service { source })?;
+    let service = |source| StartError::Service { source };
+    let mut reserves = Vec::new();
+    if args.accept == Policy::ReserveFd {
+        // Each acceptor has its own: what one gives up the other could not count on.
+        for _ in &listeners {
+            reserves.push(Reserve::open().map_err(|errno| service(errno.into()))?);
+        }
+    }
+    grow_descriptor_table(&listeners[0].1);
+    let tally = Arc::new(Tally::new(args.tls_port.is_some()));
+    let deliver = start_service(args, &tally)?;
     // Last of all descriptors, and open until the process ends.
     let _held = args.baseline.map(baseline::fill).transpose()?;
-    let address = listener
-        .listen(args.backlog)
-        .and_then(|()| listener.address())
-        .map_err(|errno| StartError::Listen { address: asked, source: errno.into() })?;
-    let tally = Arc::new(Tally::new());
-    start_acceptors(args, Arc::new(listener), reserve, &tally, &deliver).map_err(|source| StartError::Service { source })?;
-    say(&ready(address));
+    let mut said = Vec::new();
+    // The plain listener last: whoever waits for it finds all of them.
+    for (door, listener) in listeners.into_iter().rev() {
+        let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| StartError::Listen {
+            address: SocketAddr::from((args.host, if door == Door::Plain { args.port } else { args.tls_port.unwrap_or(0) })),
+            source: errno.into(),
+        })?;
+        start_acceptors(args, door, Arc::new(listener), reserves.pop(), &tally, &deliver).map_err(service)?;
+        said.push(ready(door, address));
+    }
+    said.iter().rev().for_each(|line| say(line));
     wait_for_signal(&signals);
     tally.end(0)
 }
@@ -165,30 +198,34 @@ pub(crate) fn wait_for_signal(signals: &SigSet) {
 }
 
 /// Opens what the service needs at rest and starts its thread.
-fn start_service(kind: Kind) -> io::Result<Deliver> {
-    match kind {
-        Kind::Http => http::start(),
+fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError> {
+    let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, tally);
+    match args.kind {
+        Kind::Http => http::start(doorkeeper(tls::HTTP_1)?),
         Kind::Websocket => websocket::start(),
         Kind::Tcp => tcp::start(),
-        Kind::Grpc => grpc::start(),
+        Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),
     }
+    .map_err(|source| StartError::Service { source })
 }
 
-/// Starts the acceptor threads; one that ends takes the process with it.
+/// Starts the acceptor threads of a listener; one that ends takes the process with it.
 fn start_acceptors(
     args: &Args,
+    door: Door,
     listener: Arc<Listener>,
     mut reserve: Option<Reserve>,
     tally: &Arc<Tally>,
     deliver: &Deliver,
 ) -> io::Result<()> {
     let waiting = if args.blocks() { Waiting::Blocks } else { Waiting::Polls };
+    let name = if door == Door::Plain { "accept" } else { "accept-tls" };
     for number in 0..args.threads {
         let responder = Responder::new(args.accept, Duration::from_millis(args.delay_ms));
         let (listener, tally, deliver, reserve) = (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
-        std::thread::Builder::new().name(format!("accept-{number}")).spawn(move || {
+        std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
             let (Ended::GaveUp(errno) | Ended::Broken(errno)) =
-                accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection));
+                accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection, door));
             complain(format_args!("accept4: {errno}"));
             tally.end(1)
         })?;

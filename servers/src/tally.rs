@@ -18,6 +18,8 @@ pub struct Tally {
     total: AtomicU64,
     shed: AtomicU64,
     before_first_emfile: AtomicU64,
+    /// TLS handshakes completed; `None` where TLS is not spoken.
+    handshakes: Option<AtomicU64>,
     reported: AtomicBool,
 }
 
@@ -32,12 +34,15 @@ struct Counts {
     before_first_emfile: Option<u64>,
     total: u64,
     shed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handshakes: Option<u64>,
 }
 
 impl Tally {
-    /// Nothing counted.
-    pub(crate) fn new() -> Self {
+    /// Nothing counted; handshakes never will be unless the process speaks TLS.
+    pub(crate) fn new(tls: bool) -> Self {
         Tally {
+            handshakes: tls.then(AtomicU64::default),
             total: AtomicU64::new(0),
             shed: AtomicU64::new(0),
             before_first_emfile: AtomicU64::new(NEVER),
@@ -56,6 +61,13 @@ impl Tally {
         self.count_accepted();
     }
 
+    /// A TLS handshake was completed, on either side.
+    pub(crate) fn count_handshake(&self) {
+        if let Some(handshakes) = &self.handshakes {
+            handshakes.fetch_add(1, SeqCst);
+        }
+    }
+
     /// accept4 failed; the first EMFILE keeps the count of that moment. ENFILE is another limit's and is left out.
     pub(crate) fn note_failure(&self, errno: Errno) {
         if errno == Errno::MFILE && self.before_first_emfile.load(SeqCst) == NEVER {
@@ -72,6 +84,7 @@ impl Tally {
                 before_first_emfile: (first != NEVER).then_some(first),
                 total: self.total.load(SeqCst),
                 shed: self.shed.load(SeqCst),
+                handshakes: self.handshakes.as_ref().map(|handshakes| handshakes.load(SeqCst)),
             },
         };
         serde_json::to_string(&line).expect("numbers serialise")
@@ -99,7 +112,7 @@ mod tests {
 
     #[test]
     fn only_the_first_emfile_is_kept_and_enfile_is_not_one() {
-        let tally = Tally::new();
+        let tally = Tally::new(false);
         tally.count_accepted();
         tally.note_failure(Errno::NFILE);
         assert!(counts(&tally)["before_first_emfile"].is_null());

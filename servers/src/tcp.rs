@@ -22,7 +22,7 @@ pub(crate) fn start() -> io::Result<Deliver> {
     let held = Arc::new(Held { epoll: epoll::create(CreateFlags::CLOEXEC)?, slots: Mutex::new(Vec::with_capacity(1024)) });
     let closer = held.clone();
     std::thread::Builder::new().name("hang-ups".to_owned()).spawn(move || closer.close_hang_ups())?;
-    Ok(Arc::new(move |connection| held.hold(connection)))
+    Ok(Arc::new(move |connection, _| held.hold(connection)))
 }
 
 impl Held {

@@ -210,6 +210,9 @@ fn ones_own_process_needs_no_root() {
     // The child of nobody: a process that waits for its standard input.
     let mut own = Command::new("cat");
     let mut own = own.uid(65534).gid(65534).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    // Its loader has files open until then.
+    let reads = || std::fs::read_to_string(format!("/proc/{}/syscall", own.id())).is_ok_and(|call| call.starts_with("0 0x0 "));
+    assert!(crate::support::eventually(Duration::from_secs(10), reads), "cat reads its standard input");
     command = {
         let mut again = Command::new(command.get_program());
         again.args(["inspect", &own.id().to_string(), "--for", "0s", "--json", "-"]).uid(65534).gid(65534).current_dir("/");

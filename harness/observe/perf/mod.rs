@@ -281,10 +281,6 @@ impl Syscalls for Perf {
         Ok(())
     }
 
-    fn cost(&self) -> String {
-        "20–150 ns a call, about 400 ns a sampled failure".into()
-    }
-
     fn exact(&self) -> bool {
         true
     }

@@ -16,6 +16,7 @@ use reserve::Shed;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// How an acceptor waits for the next client.
@@ -46,6 +47,8 @@ pub fn run(
     tally: &Tally,
     deliver: impl Fn(OwnedFd),
 ) -> Ended {
+    let name = rustix::net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
+    let name = name.map_or_else(String::new, |address| format!(" on {address}"));
     let wait = || if waiting == Waiting::Polls { wait_readable(listener) } else { Ok(()) };
     if let Err(errno) = wait() {
         return Ended::Broken(errno);
@@ -65,12 +68,12 @@ pub fn run(
                 match responder.failed() {
                     Reaction::RetryNow => Ok(()),
                     Reaction::LogAndWaitForClient => {
-                        complain(format_args!("accept4: {errno}"));
+                        complain(format_args!("accept4{name}: {errno}"));
                         wait()
                     }
                     Reaction::RetryAfter { delay, log } => {
                         if log {
-                            complain(format_args!("accept4: {errno}; retrying in {delay:?}"));
+                            complain(format_args!("accept4{name}: {errno}; retrying in {delay:?}"));
                         }
                         std::thread::sleep(delay);
                         Ok(())

@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 512;
 
 /// Opens the runtime and starts its thread.
 pub(crate) fn start() -> io::Result<Deliver> {
-    handoff::start(|accepted| handoff::serve_each(accepted, converse))
+    handoff::start(|accepted| handoff::serve_each(accepted, |stream, _| converse(stream)))
 }
 
 async fn converse(mut stream: TcpStream) {

@@ -2,8 +2,10 @@
 //! their clients see.
 
 mod baseline;
+mod identity;
 mod policies;
 mod services;
 mod support;
 mod threads;
+mod tls;
 mod workers;

@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub struct Server {
     errors: std::fs::File,
     limit: u32,
     pub address: SocketAddr,
+    /// Of the second listener, where there is one; else unspecified.
+    pub tls_address: SocketAddr,
 }
 
 /// How a server ended.
@@ -51,11 +53,17 @@ impl Server {
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, output) = channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut server = Server { child, output, errors, limit, address: SocketAddr::from(([0; 4], 0)) };
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let mut server = Server { child, output, errors, limit, address: nowhere, tls_address: nowhere };
         match server.output.recv_timeout(DEADLINE) {
             Ok(line) => {
                 let address = line.strip_prefix("listening ").unwrap_or_else(|| panic!("first line is {line:?}"));
                 server.address = address.parse().expect("an address");
+                if arguments.contains(&"--tls-port") {
+                    let line = server.output.recv_timeout(DEADLINE).expect("a second line");
+                    let address = line.strip_prefix("listening ").and_then(|line| line.strip_suffix(" with TLS"));
+                    server.tls_address = address.expect("the address of TLS").parse().expect("an address");
+                }
                 Ok(server)
             }
             Err(_) => Err(server.end()),
@@ -87,7 +95,14 @@ impl Server {
     }
 
     pub fn connect(&self) -> TcpStream {
-        TcpStream::connect_timeout(&self.address, DEADLINE).expect("connected")
+        self.connect_to(self.address)
+    }
+
+    /// A connection whose reads have the deadline.
+    pub fn connect_to(&self, address: SocketAddr) -> TcpStream {
+        let client = TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
+        client.set_read_timeout(Some(DEADLINE)).expect("set");
+        client
     }
 
     /// Connects clients one after the other, each accepted before the next, until the table is full.
@@ -157,13 +172,12 @@ pub fn eventually(claim: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A request to `http` on a connection of its own or kept.
-pub fn ask(client: &mut TcpStream) {
-    std::io::Write::write_all(client, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("sent");
+pub fn ask(client: &mut impl Write) {
+    client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("sent");
 }
 
 /// Whether a whole 200 answer comes; `false` when the connection ends before.
-pub fn is_answered(client: &mut TcpStream) -> bool {
-    client.set_read_timeout(Some(DEADLINE)).expect("set");
+pub fn is_answered(client: &mut impl Read) -> bool {
     let (mut answer, mut chunk) = (Vec::new(), [0; 512]);
     loop {
         match client.read(&mut chunk) {

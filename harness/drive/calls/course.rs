@@ -1,0 +1,127 @@
+//! How far one call has come and why it stopped: noted as it goes, so that it can be told of a call that was cut off, too.
+
+use crate::event::{CallStep, Nanos, Outcome};
+use crate::sys::clock;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex};
+
+/// Why a call came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{step:?}: {words}")]
+pub struct Stop {
+    /// Where.
+    pub step: CallStep,
+    /// What it got; `None`: the caller's own side failed.
+    pub outcome: Option<Outcome>,
+    /// Of the call that failed.
+    pub errno: Option<i32>,
+    /// The server's words, or ours.
+    pub words: String,
+}
+
+impl Stop {
+    /// By a deadline: a connect has timed out, and what is connected waits without a word.
+    pub fn overdue(step: CallStep) -> Stop {
+        let outcome = if step <= CallStep::Connect { Outcome::TimesOut } else { Outcome::Waits };
+        Stop { step, outcome: Some(outcome), errno: None, words: "no word before the deadline".into() }
+    }
+
+    /// By an answer that is not the one asked for.
+    pub fn told(step: CallStep, words: String) -> Stop {
+        Stop { step, outcome: Some(Outcome::ErrorReply), errno: None, words }
+    }
+
+    /// By the end of the connection.
+    pub fn closed(step: CallStep, words: String) -> Stop {
+        Stop { step, outcome: Some(Outcome::Closed), errno: None, words }
+    }
+
+    /// By a failed system call.
+    pub fn io(step: CallStep, error: &io::Error) -> Stop {
+        let outcome = match error.kind() {
+            _ if step <= CallStep::Socket => None,
+            ErrorKind::ConnectionRefused => Some(Outcome::Refused),
+            ErrorKind::TimedOut if step == CallStep::Connect => Some(Outcome::TimesOut),
+            ErrorKind::TimedOut => Some(Outcome::Waits),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof | ErrorKind::ConnectionAborted => {
+                Some(Outcome::Closed)
+            }
+            // TLS that is none, or a certificate that is not trusted.
+            ErrorKind::InvalidData => Some(Outcome::ErrorReply),
+            _ => None,
+        };
+        Stop { step, outcome, errno: error.raw_os_error(), words: error.to_string() }
+    }
+
+    /// The first of its kind among an error and its sources; else what `otherwise` makes of the first I/O error, or of the words.
+    pub fn found(error: &(dyn std::error::Error + 'static), step: CallStep) -> Stop {
+        let mut io = None;
+        let mut cause = Some(error);
+        while let Some(e) = cause {
+            if let Some(stop) = e.downcast_ref::<Stop>() {
+                return stop.clone();
+            }
+            io = io.or_else(|| e.downcast_ref::<io::Error>());
+            cause = e.source();
+        }
+        io.map_or_else(|| Stop::closed(step, error.to_string()), |e| Stop::io(step, e))
+    }
+}
+
+/// What a call has passed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Passed {
+    /// When it began.
+    pub began: Nanos,
+    /// Time and duration of its TCP connect.
+    pub connected: Option<(Nanos, Nanos)>,
+    /// TLS handshakes completed.
+    pub handshakes: u32,
+    /// When the answer was there, or where it stopped; `None`: it goes on.
+    pub ended: Option<Nanos>,
+}
+
+/// One call's notes, for the call itself and for whoever watches it.
+#[derive(Debug, Clone, Default)]
+pub struct Course(Arc<Mutex<Passed>>);
+
+impl Course {
+    /// The call begins.
+    pub fn begun(&self) {
+        self.note(|passed| passed.began = clock::now());
+    }
+
+    /// The TCP connect that began then has succeeded.
+    pub fn connected(&self, began: Nanos) {
+        let now = clock::now();
+        self.note(|passed| passed.connected = Some((now, now - began)));
+    }
+
+    /// A TLS handshake is complete.
+    pub fn shaken(&self) {
+        self.note(|passed| passed.handshakes += 1);
+    }
+
+    /// The call is over, whatever closing its connection still takes; the first time counts.
+    pub fn ended(&self) {
+        self.note(|passed| passed.ended = passed.ended.or(Some(clock::now())));
+    }
+
+    /// What was passed so far.
+    pub fn passed(&self) -> Passed {
+        *self.0.lock().expect("no panic while noting")
+    }
+
+    /// Takes over the connect and the handshakes of another course, which has none any more.
+    pub fn adopt(&self, other: &Course) {
+        let taken = std::mem::take(&mut *other.0.lock().expect("no panic while noting"));
+        self.note(|passed| {
+            passed.connected = passed.connected.or(taken.connected);
+            passed.handshakes += taken.handshakes;
+        });
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Passed)) {
+        change(&mut self.0.lock().expect("no panic while noting"));
+    }
+}

@@ -1,0 +1,403 @@
+//! The caller: makes the calls of one workload and tells how each ends. It may be the subject itself, under a small limit of descriptors:
+//! at rest it has its standard streams and the runtime's three (epoll twice, eventfd), and then opens only what a call needs.
+//!
+//! One file per kind of caller implements [`Call`]; the registry below is the only place that names them all. A running-out of descriptors
+//! is an outcome of the call that meets it. Orders are read by a thread of their own, which takes no descriptor; everything else happens
+//! in one thread. Like the driver of clients that hold, it knows nothing of the run's phases.
+
+mod caller;
+mod course;
+mod grpc_per_call;
+mod http;
+mod http_leak_body;
+mod http_per_call;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod wire;
+
+use super::orders::{Error, Lines, at, parsed};
+use super::probe::{HELD, Seen};
+use super::protocol::{Kind, Order, Setup};
+use super::report::Reporter;
+use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, What};
+use crate::scenario::{Caller, Calls};
+use crate::sys::clock;
+use course::{Course, Stop};
+use hyper::body::Bytes;
+use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use std::io::Write;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::{Left, Site};
+
+/// Orders that wait to be obeyed; more wait in the pipe.
+const ORDERS: usize = 64;
+/// Calls started before the others have their turn.
+const STARTS_A_TURN: u32 = 128;
+const NS: f64 = 1e-9;
+
+/// A call under way: what it leaves open, or why it came to nothing.
+type Calling<'a> = Pin<Box<dyn Future<Output = Result<Option<Left>, Stop>> + Send + 'a>>;
+
+/// Makes calls of one kind.
+trait Call: Send + Sync {
+    /// Makes one, and notes its course. What it is to close is closed when it returns.
+    fn call<'a>(&'a self, course: &'a Course) -> Calling<'a>;
+
+    /// Takes out what is open between the calls, for the next of them.
+    fn idle(&self) -> Vec<Left>;
+}
+
+/// A kind of caller that this binary has.
+pub struct Registered {
+    /// What scenarios call it.
+    pub kind: Caller,
+    /// The same, as text.
+    pub name: &'static str,
+    /// What a call is, in one line.
+    pub doc: &'static str,
+    /// Offered by ALPN.
+    protocols: &'static [&'static [u8]],
+    make: fn(Arc<Site>, &Calls) -> Arc<dyn Call>,
+}
+
+/// Every kind of caller, in the order of `lastfd list`.
+pub fn registry() -> &'static [Registered] {
+    const { &[http_leak_body::REGISTERED, grpc_per_call::REGISTERED, http_per_call::REGISTERED, caller::REGISTERED] }
+}
+
+/// What is sent with each request.
+fn upload(calls: &Calls) -> Bytes {
+    vec![b'x'; calls.upload_bytes as usize].into()
+}
+
+/// Makes calls as ordered until `Quit` or the end of input. The calls' own deadlines apply; the setup's for connects does not.
+///
+/// # Errors
+/// See [`Error`]. How calls end is never an error.
+pub fn run(setup: Setup, lines: Lines<'_>, out: impl Write) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(at("starting the runtime"))?;
+    let callers = Callers::new(setup, out)?;
+    let (to, orders) = mpsc::channel(ORDERS);
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("orders".into()).spawn_scoped(scope, move || read(lines, &to));
+        let reader = reader.map_err(at("starting the thread that reads orders"))?;
+        let obeyed = runtime.block_on(callers.obey(orders));
+        // It ends with the orders; where obeying failed, the reader of the events is gone, and so is the writer of the orders.
+        let read = reader.join().expect("reading orders does not panic");
+        obeyed.and(read)
+    })
+}
+
+/// Hands orders on as they come.
+fn read(mut lines: Lines<'_>, to: &mpsc::Sender<Order>) -> Result<(), Error> {
+    loop {
+        while let Some(line) = lines.next()? {
+            let order = parsed(&line)?;
+            let last = matches!(order, Order::Quit);
+            if to.blocking_send(order).is_err() || last {
+                return Ok(());
+            }
+        }
+        if lines.ended {
+            return Ok(());
+        }
+        lines.read()?;
+    }
+}
+
+/// A call that is over.
+struct Finished {
+    id: u32,
+    course: Course,
+    result: Result<Option<Left>, Stop>,
+}
+
+/// A probe that is over.
+struct Probed {
+    label: String,
+    /// Of the probe.
+    started: Nanos,
+    course: Course,
+    /// `None`: by its deadline.
+    result: Option<Result<(), Stop>>,
+}
+
+/// All calls of the workload.
+struct Callers<W> {
+    site: Arc<Site>,
+    call: Arc<dyn Call>,
+    report: Reporter<W>,
+    first_id: u32,
+    concurrency: usize,
+    every: Duration,
+    /// Calls to be started in all, and those that were.
+    ordered: u32,
+    started: u32,
+    /// Before it no further call is started.
+    next_start: Instant,
+    under_way: BTreeSet<u32>,
+    calls: JoinSet<Finished>,
+    probes: JoinSet<Probed>,
+    /// What finished calls left open, oldest first.
+    left: VecDeque<Left>,
+    /// Connections made.
+    connected: u32,
+    /// What was last said.
+    pacing: Option<Pacing>,
+}
+
+impl<W: Write> Callers<W> {
+    fn new(setup: Setup, out: W) -> Result<Callers<W>, Error> {
+        let Kind::Call { calls, certificate } = setup.kind else { unreachable!("clients that hold have a driver of their own") };
+        let kind = registry().iter().find(|entry| entry.kind == calls.caller).expect("every kind of caller is registered");
+        let trust = certificate.filter(|_| calls.tls).map(|file| trust::Trust::new(file, calls.certificate, kind.protocols));
+        let site = Arc::new(Site {
+            target: std::net::SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port()),
+            path: setup.path,
+            connect_timeout: duration(calls.connect_timeout_s),
+            read_timeout: duration(calls.read_timeout_s),
+            trust: trust.transpose().map_err(at("reading the certificate to trust"))?,
+            open: watch::Sender::new(0),
+        });
+        Ok(Callers {
+            call: (kind.make)(Arc::clone(&site), &calls),
+            site,
+            report: Reporter::new(setup.workload, out),
+            first_id: setup.first_id,
+            concurrency: calls.concurrency.max(1) as usize,
+            every: duration(calls.every_s),
+            ordered: 0,
+            started: 0,
+            next_start: Instant::now(),
+            under_way: BTreeSet::new(),
+            calls: JoinSet::new(),
+            probes: JoinSet::new(),
+            left: VecDeque::new(),
+            connected: 0,
+            pacing: None,
+        })
+    }
+
+    /// The loop: start what may start, say what happened, wait.
+    async fn obey(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), Error> {
+        loop {
+            let more = self.start();
+            if self.started == self.ordered && self.under_way.is_empty() && self.pacing == Some(Pacing::Ramping) {
+                self.pace(Pacing::Done);
+            }
+            // As with clients that hold: while calls go on, what was said waits for a moment.
+            let flushed = if self.under_way.is_empty() { self.report.flush() } else { self.report.flush_if_due() };
+            flushed.and_then(|()| self.report.flush_if_large()).map_err(at("reporting"))?;
+            let (paced, due) = (self.may_start_later(), self.report.due());
+            let due_in = Duration::from_nanos(due.saturating_sub(clock::now()));
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Quit) | None => return self.report.flush().map_err(at("reporting")),
+                    Some(order) => self.obey_one(order).await,
+                },
+                Some(finished) = self.calls.join_next() => self.finish(finished.expect("no call panics or is cancelled here")),
+                Some(probed) = self.probes.join_next() => self.probed(probed.expect("no probe panics")),
+                () = sleep_until(self.next_start), if paced => {}
+                () = tokio::time::sleep(due_in), if due < u64::MAX => {}
+                () = tokio::task::yield_now(), if more => {}
+            }
+        }
+    }
+
+    async fn obey_one(&mut self, order: Order) {
+        match order {
+            Order::Connect { upto } => {
+                self.ordered = self.ordered.max(upto);
+                self.pace(Pacing::Ramping);
+            }
+            Order::Release { clients } => self.release(clients).await,
+            Order::Probe { label, deadline_ms } => self.probe(label, Duration::from_millis(deadline_ms)),
+            Order::AskHeld { .. } => {
+                let (outcome, why) = match self.left.is_empty() {
+                    true => (Outcome::Closed, "calls are over, and nothing is held"),
+                    false => (Outcome::Waits, "open; nothing is asked on what a call left behind"),
+                };
+                let seen = Seen::at_once(HELD.to_owned(), outcome, why);
+                self.report.say(seen.event(self.report.workload()));
+            }
+            Order::Quit => unreachable!("the loop ends with it"),
+        }
+    }
+
+    fn pace(&mut self, state: Pacing) {
+        self.pacing = Some(state);
+        self.report.pacing(state, self.connected);
+    }
+
+    fn room(&self) -> bool {
+        self.started < self.ordered && self.under_way.len() < self.concurrency
+    }
+
+    fn may_start_later(&self) -> bool {
+        self.room() && self.next_start > Instant::now()
+    }
+
+    /// Starts what may be started; true when more may be at once.
+    fn start(&mut self) -> bool {
+        for _ in 0..STARTS_A_TURN {
+            let now = Instant::now();
+            if !self.room() || now < self.next_start {
+                return false;
+            }
+            if !self.every.is_zero() {
+                self.next_start = now + self.every;
+            }
+            let id = self.first_id + self.started;
+            self.started += 1;
+            self.under_way.insert(id);
+            let (call, course) = (Arc::clone(&self.call), Course::default());
+            self.calls.spawn(async move {
+                course.begun();
+                let result = call.call(&course).await;
+                course.ended();
+                Finished { id, course, result }
+            });
+        }
+        self.room()
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        let Finished { id, course, result } = finished;
+        self.under_way.remove(&id);
+        let passed = course.passed();
+        if let Some((connected, _)) = passed.connected {
+            self.connected += 1;
+            self.report.say_of(connected, What::Client { workload: self.report.workload(), id, state: Client::Connected });
+        }
+        let stop = result.as_ref().err();
+        let outcome = stop.map_or(Some(Outcome::Served), |stop| stop.outcome);
+        let errno = stop.and_then(|stop| stop.errno);
+        let state = match outcome {
+            Some(Outcome::Served) => Client::Served,
+            Some(Outcome::Waits | Outcome::TimesOut) => Client::TimedOut,
+            Some(Outcome::Refused) => Client::Refused,
+            Some(Outcome::Closed) => Client::Closed,
+            Some(Outcome::ErrorReply) => Client::ErrorReply(stop.map_or(String::new(), |stop| stop.words.clone())),
+            None => Client::Local(errno.unwrap_or(0)),
+        };
+        let (began, ended) = (passed.began, passed.ended.expect("a finished call has ended"));
+        self.report.say_of(ended, What::Client { workload: self.report.workload(), id, state });
+        self.report.say_of(
+            ended,
+            What::CallEnded {
+                workload: self.report.workload(),
+                id,
+                outcome,
+                step: stop.map(|stop| stop.step),
+                errno,
+                connect_s: passed.connected.map(|(_, took)| took as f64 * NS),
+                took_s: (ended - began) as f64 * NS,
+                handshakes: passed.handshakes,
+            },
+        );
+        self.left.extend(result.ok().flatten());
+    }
+
+    fn probe(&mut self, label: String, deadline: Duration) {
+        let call = Arc::clone(&self.call);
+        self.probes.spawn(async move {
+            let (started, course) = (clock::now(), Course::default());
+            let result = timeout(deadline, call.call(&course)).await;
+            course.ended();
+            let result = match result {
+                Ok(Ok(Some(left))) => {
+                    left.let_go().await;
+                    Some(Ok(()))
+                }
+                Ok(result) => Some(result.map(drop)),
+                Err(_) => None,
+            };
+            Probed { label, started, course, result }
+        });
+    }
+
+    fn probed(&mut self, probed: Probed) {
+        let Probed { label, started, course, result } = probed;
+        let passed = course.passed();
+        let stop = match result {
+            Some(Ok(())) => None,
+            Some(Err(stop)) => Some(stop),
+            None if passed.connected.is_some() => Some(Stop::overdue(CallStep::Answer)),
+            None => Some(Stop::overdue(CallStep::Connect)),
+        };
+        let Some(outcome) = stop.as_ref().map_or(Some(Outcome::Served), |stop| stop.outcome) else {
+            let stop = stop.expect("only what came to nothing has no outcome");
+            let reason = format!("the caller's own side failed at `{}`: {}", step_name(stop.step), stop.words);
+            return self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
+        };
+        let answered = matches!(outcome, Outcome::Served | Outcome::ErrorReply | Outcome::Closed);
+        let ended = passed.ended.unwrap_or(started);
+        let since = passed.connected.map_or(started, |(at, _)| at);
+        let seen = Seen {
+            label,
+            outcome,
+            detail: stop.map_or_else(String::new, |stop| stop.words),
+            connect_s: passed.connected.map(|(_, took)| took as f64 * NS),
+            answer_s: answered.then(|| ended.saturating_sub(since) as f64 * NS),
+        };
+        self.report.say(seen.event(self.report.workload()));
+    }
+
+    /// Makes no further calls, and closes what earlier ones left open; all of it, and what calls under way and to come would use, when
+    /// there is no bound.
+    async fn release(&mut self, most: u32) {
+        self.ordered = self.started;
+        let mut released = 0;
+        while released < most
+            && let Some(mut left) = self.left.pop_front()
+        {
+            // The server may have closed it meanwhile.
+            released += u32::from(left.closed.is_open());
+            left.let_go().await;
+        }
+        if most == u32::MAX {
+            self.calls.abort_all();
+            while let Some(ended) = self.calls.join_next().await {
+                if let Ok(finished) = ended {
+                    self.finish(finished);
+                }
+            }
+            for id in std::mem::take(&mut self.under_way) {
+                self.report.client(id, Client::Released);
+                released += 1;
+            }
+            let idle = self.call.idle().into_iter().chain(std::mem::take(&mut self.left));
+            for left in idle {
+                left.let_go().await;
+                released += 1;
+            }
+            if self.probes.is_empty() {
+                self.site.all_closed().await;
+            }
+        }
+        self.report.say(What::Released { clients: released });
+    }
+}
+
+/// As in the event log.
+fn step_name(step: CallStep) -> &'static str {
+    match step {
+        CallStep::Certificate => "certificate",
+        CallStep::Socket => "socket",
+        CallStep::Connect => "connect",
+        CallStep::Tls => "tls",
+        CallStep::Request => "request",
+        CallStep::Answer => "answer",
+    }
+}
+
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,224 @@
+//! The caller against small servers in threads: what each server sees of its calls, and what it says of the server.
+
+use crate::drive::protocol::{Kind, Order, Setup};
+use crate::drive::tests::{Rig, done, listening};
+use crate::event::{CallStep, Client, Outcome, What};
+use crate::scenario::{AfterCall, Body, Caller, Calls, Certificate, Channel};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+fn calls(caller: Caller) -> Calls {
+    Calls {
+        caller,
+        concurrency: 1,
+        every_s: 0.0,
+        tls: false,
+        certificate: Certificate::Cached,
+        channel: Channel::PerCall,
+        after_call: AfterCall::Closed,
+        body: Body::Kept,
+        upload_bytes: 0,
+        connect_timeout_s: 5.0,
+        read_timeout_s: 5.0,
+    }
+}
+
+fn setup(calls: Calls, target: SocketAddr) -> Setup {
+    let kind = Kind::Call { calls, certificate: None };
+    Setup { workload: "calls".into(), kind, target, path: "/stats".into(), first_id: 0, connect_deadline_ms: 5000 }
+}
+
+/// How a call ended, without its times.
+type End = (Option<Outcome>, Option<CallStep>, Option<i32>);
+
+const SERVED: End = (Some(Outcome::Served), None, None);
+
+fn ends(seen: &[What]) -> Vec<End> {
+    let end = |what: &What| match what {
+        What::CallEnded { outcome, step, errno, .. } => Some((*outcome, *step, *errno)),
+        _ => None,
+    };
+    seen.iter().filter_map(end).collect()
+}
+
+fn clients(seen: &[What], wanted: &Client) -> usize {
+    seen.iter().filter(|what| matches!(what, What::Client { state, .. } if state == wanted)).count()
+}
+
+/// An HTTP server that keeps its connections.
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicU32,
+    open: AtomicU32,
+    requests: AtomicU32,
+    body_bytes: AtomicU32,
+}
+
+/// Answers every request with this until the client closes.
+fn serving(answer: &'static str) -> (Arc<Counts>, SocketAddr) {
+    let (listener, address) = listening(128);
+    let counts = Arc::new(Counts::default());
+    let of_thread = Arc::clone(&counts);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (counts, stream) = (Arc::clone(&of_thread), stream.unwrap());
+            counts.accepted.fetch_add(1, Ordering::SeqCst);
+            counts.open.fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || {
+                serve(stream, answer, &counts);
+                counts.open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (counts, address)
+}
+
+fn serve(mut stream: TcpStream, answer: &str, counts: &Counts) {
+    while let Some((head, body)) = request(&mut stream) {
+        assert!(head.contains("/stats HTTP/1.1\r\n") && head.to_lowercase().contains("\r\nhost: 127.0.0.1:"), "{head}");
+        counts.requests.fetch_add(1, Ordering::SeqCst);
+        counts.body_bytes.fetch_add(body as u32, Ordering::SeqCst);
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The head of a request and the length of its body; `None` at the end of the connection.
+fn request(stream: &mut impl Read) -> Option<(String, usize)> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    stream.read_exact(&mut vec![0; length]).ok()?;
+    Some((head, length))
+}
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+#[test]
+fn every_kind_is_registered_once_under_the_name_that_scenarios_use() {
+    for kind in [Caller::HttpLeakBody, Caller::GrpcPerCall, Caller::HttpPerCall, Caller::Caller] {
+        let entries: Vec<_> = super::registry().iter().filter(|entry| entry.kind == kind).collect();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(serde_json::to_value(kind).unwrap(), entries[0].name);
+    }
+}
+
+#[test]
+fn a_body_that_is_kept_takes_a_connection_for_each_call_and_a_release_closes_them() {
+    let (server, to) = serving(HELLO);
+    let mut rig = Rig::new(setup(calls(Caller::HttpLeakBody), to));
+    let seen = rig.ramp(10);
+    assert_eq!(ends(&seen), [SERVED; 10]);
+    assert_eq!((clients(&seen, &Client::Connected), clients(&seen, &Client::Served)), (10, 10));
+    assert_eq!((server.accepted.load(Ordering::SeqCst), server.open.load(Ordering::SeqCst)), (10, 10));
+    assert_eq!(rig.release(4).last(), Some(&What::Released { clients: 4 }));
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 6 }));
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 0 }));
+}
+
+#[test]
+fn a_body_that_is_read_or_empty_leaves_its_connection_to_the_next_call() {
+    const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    for (body, answer) in [(Body::Drained, HELLO), (Body::Kept, EMPTY)] {
+        let (server, to) = serving(answer);
+        let mut rig = Rig::new(setup(Calls { body, ..calls(Caller::HttpLeakBody) }, to));
+        assert_eq!(ends(&rig.ramp(10)), [SERVED; 10]);
+        assert_eq!((server.accepted.load(Ordering::SeqCst), server.requests.load(Ordering::SeqCst)), (1, 10));
+        assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 1 }));
+    }
+}
+
+#[test]
+fn a_body_that_is_closed_unread_closes_its_connection() {
+    for body in [Body::Closed, Body::Dropped] {
+        let (server, to) = serving(HELLO);
+        let mut rig = Rig::new(setup(Calls { body, ..calls(Caller::HttpLeakBody) }, to));
+        assert_eq!(ends(&rig.ramp(10)), [SERVED; 10]);
+        assert_eq!(server.accepted.load(Ordering::SeqCst), 10);
+        assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 0 }));
+    }
+}
+
+#[test]
+fn a_call_is_a_connection_that_is_closed_or_left_open_and_may_upload() {
+    for (after_call, left) in [(AfterCall::Closed, 0), (AfterCall::LeftOpen, 6)] {
+        let (server, to) = serving(HELLO);
+        let calls = Calls { after_call, upload_bytes: 1000, concurrency: 3, ..calls(Caller::HttpPerCall) };
+        let mut rig = Rig::new(setup(calls, to));
+        assert_eq!(ends(&rig.ramp(6)), [SERVED; 6]);
+        assert_eq!((server.accepted.load(Ordering::SeqCst), server.body_bytes.load(Ordering::SeqCst)), (6, 6000));
+        assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: left }));
+    }
+}
+
+#[test]
+fn an_error_reply_an_end_and_a_refusal_are_told_apart() {
+    let (_server, to) = serving("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+    let seen = Rig::new(setup(calls(Caller::Caller), to)).ramp(1);
+    assert_eq!(ends(&seen), [(Some(Outcome::ErrorReply), Some(CallStep::Answer), None)]);
+    assert_eq!(clients(&seen, &Client::ErrorReply("503 Service Unavailable".into())), 1);
+
+    let (listener, to) = listening(8);
+    thread::spawn(move || listener.incoming().for_each(|stream| drop(request(&mut stream.unwrap()))));
+    let seen = Rig::new(setup(calls(Caller::Caller), to)).ramp(1);
+    assert_eq!(ends(&seen), [(Some(Outcome::Closed), Some(CallStep::Answer), None)]);
+
+    let to = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let seen = Rig::new(setup(calls(Caller::Caller), to)).ramp(1);
+    assert_eq!(ends(&seen), [(Some(Outcome::Refused), Some(CallStep::Connect), Some(111))]);
+}
+
+#[test]
+fn silence_after_the_connect_and_a_connect_that_times_out_are_told_apart() {
+    // Nobody accepts: two connections fit into the queue, and the SYN of the third is dropped.
+    let (_listener, to) = listening(1);
+    let calls = Calls { connect_timeout_s: 0.3, read_timeout_s: 0.3, concurrency: 8, ..calls(Caller::Caller) };
+    let mut rig = Rig::new(setup(calls, to));
+    let seen = rig.ramp(2);
+    assert_eq!(ends(&seen), [(Some(Outcome::Waits), Some(CallStep::Answer), None); 2]);
+    assert_eq!((clients(&seen, &Client::Connected), clients(&seen, &Client::TimedOut)), (2, 2));
+    // They have left, and are in the queue still.
+    let seen = rig.ramp(5);
+    assert_eq!(ends(&seen), [(Some(Outcome::TimesOut), Some(CallStep::Connect), None); 3]);
+    assert_eq!(clients(&seen, &Client::Connected), 0);
+    assert_eq!(rig.probe(100).0, Outcome::TimesOut);
+}
+
+#[test]
+fn calls_are_started_no_faster_than_ordered_and_no_more_at_a_time() {
+    let (_listener, to) = listening(64);
+    let calls = Calls { every_s: 0.02, concurrency: 4, ..calls(Caller::HttpPerCall) };
+    let mut rig = Rig::new(setup(calls, to));
+    rig.say(&Order::Connect { upto: 10 });
+    let began = std::time::Instant::now();
+    // A probe is beside the calls: it is answered while all four wait.
+    assert_eq!(rig.probe(200).0, Outcome::Waits);
+    assert!(began.elapsed().as_millis() >= 200);
+    let seen = rig.release(u32::MAX);
+    assert_eq!(seen.last(), Some(&What::Released { clients: 4 }));
+    assert_eq!(clients(&seen, &Client::Released), 4);
+    assert!(rig.until(done).len() == 1, "the ramp is over");
+}
+
+#[test]
+fn a_probe_is_one_call_more_that_leaves_nothing_behind() {
+    let (server, to) = serving(HELLO);
+    let mut rig = Rig::new(setup(calls(Caller::HttpLeakBody), to));
+    rig.ramp(2);
+    let (outcome, _, connect_s, answer_s) = rig.probe(3000);
+    assert!(outcome == Outcome::Served && connect_s.is_some() && answer_s.is_some());
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 3);
+    assert_eq!(rig.ask_held().0, Outcome::Waits);
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 2 }));
+}

@@ -1,0 +1,351 @@
+//! What a scenario makes happen: who starts what with which limits, what the launchers make of them, the load, and the number that
+//! comes out. From plans alone; nothing is started or asked of the machine.
+
+use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, counted, numbers, pair};
+use crate::event::Limits;
+use crate::measure::Policy;
+use crate::report::terminal::{Page, behaviour};
+use crate::scenario::{
+    AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Plan, Process, Program, Serve, ServeOptions,
+    Supervisor, Workload,
+};
+use owo_colors::Style;
+use serde::Serialize;
+
+/// The story of a scenario's plans, the first of them in full and each other one by what it changes.
+pub fn scenario(plans: &[Plan], colour: bool, width: usize) -> String {
+    let mut page = Page::new(colour, width);
+    let Some((first, variants)) = plans.split_first() else { return String::new() };
+    let title = page.styled(&first.title(), Style::new().bold());
+    page.line(&title);
+    page.say("Claim", &first.claim);
+    if let Some(believed) = &first.believed {
+        page.say("Believed", believed);
+    }
+    in_full(&mut page, first);
+    for plan in variants {
+        variant(&mut page, first, plan);
+    }
+    page.text
+}
+
+fn in_full(page: &mut Page, plan: &Plan) {
+    for (name, process) in plan.processes.iter().filter(|(name, _)| **name != plan.subject) {
+        page.say("Beside it", &format!("`{name}` runs {}. {}", program(&process.program), launched(process).0));
+    }
+    let Some(subject) = plan.processes.get(&plan.subject) else { return };
+    page.say("Starts", &format!("`{}`, the subject, is {}. {}", plan.subject, program(&subject.program), launched(subject).0));
+    page.say("Limits", &in_force_words(plan, subject));
+    page.say("Numbers", &arithmetic(plan, subject));
+    for (i, (name, workload)) in plan.workloads.iter().enumerate() {
+        page.say(if i == 0 { "Load" } else { "" }, &load(name, workload, plan));
+    }
+    if is_client(plan) {
+        page.say("Load", &format!("No workload goes to `{}`: it is a client itself, and what counts is its calls.", plan.subject));
+    }
+    let fits = reach(plan, subject);
+    if !fits.is_empty() {
+        page.say("", &fits);
+    }
+    page.say("Then", &then(plan, subject));
+    page.say("Expected", &expected(plan));
+}
+
+/// One variant: what it changes, and what comes of that.
+fn variant(page: &mut Page, base: &Plan, plan: &Plan) {
+    let name = plan.variant.as_deref().unwrap_or("as written");
+    let heading = page.styled(&format!("\nVariant {name}"), Style::new().bold());
+    page.line(&heading);
+    if let Some(believed) = &plan.believed {
+        page.say("Believed", believed);
+    }
+    let changes = changes(base, plan);
+    page.say("Changes", &if changes.is_empty() { "nothing but what is expected".into() } else { changes.join(" ") });
+    let Some(subject) = plan.processes.get(&plan.subject) else { return };
+    let mut text = sum(plan, subject);
+    let fits = reach(plan, subject);
+    if !fits.is_empty() {
+        text += &format!(". {fits}");
+    }
+    page.say("Numbers", &text);
+    page.say("Expected", &expected(plan));
+}
+
+fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
+    let mut changes = Vec::new();
+    if base.subject != plan.subject {
+        changes.push(format!("The subject is `{}`.", plan.subject));
+    }
+    for (name, process) in &plan.processes {
+        let Some(was) = base.processes.get(name) else {
+            changes.push(format!("`{name}` runs as well: {}. {}", program(&process.program), launched(process).0));
+            continue;
+        };
+        if was.program != process.program {
+            changes.push(format!("`{name}` is {}.", program(&process.program)));
+        }
+        if was.launcher != process.launcher || was.limits != process.limits {
+            changes.push(format!("`{name}`: {}", launched(process).0));
+        }
+        if was.env != process.env {
+            let env: Vec<String> = process.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            changes.push(format!("`{name}` has {} in its environment.", env.join(" ")));
+        }
+    }
+    changes.extend(base.processes.keys().filter(|name| !plan.processes.contains_key(*name)).map(|name| format!("`{name}` does not run.")));
+    let other = plan.workloads.iter().filter(|(name, workload)| base.workloads.get(*name) != Some(workload));
+    changes.extend(other.map(|(name, workload)| load(name, workload, plan)));
+    changes.extend(base.workloads.keys().filter(|name| !plan.workloads.contains_key(*name)).map(|name| format!("No `{name}`.")));
+    if base.hold_s != plan.hold_s {
+        changes.push(format!("Saturation is watched for {} s at most.", plan.hold_s));
+    }
+    changes
+}
+
+fn program(program: &Program) -> String {
+    match program {
+        Program::Command(words) => format!("`{}`", words.join(" ")),
+        Program::Serve(serve) => format!("a bundled server, `lastfd serve {}`", serve.arguments().join(" ")),
+        Program::Call(workload) => format!("the bundled caller, which makes the calls of `{workload}` itself"),
+    }
+}
+
+fn options(program: &Program) -> Option<&ServeOptions> {
+    match program {
+        Program::Serve(Serve::Http(o) | Serve::Websocket(o) | Serve::Tcp(o) | Serve::Grpc(o)) => Some(o),
+        Program::Command(_) | Program::Call(_) => None,
+    }
+}
+
+/// The word for it in a scenario file: a string, or the only key of a table.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    let word = value.as_str().or_else(|| value.as_object()?.keys().next().map(String::as_str));
+    word.unwrap_or("it").to_owned()
+}
+
+/// What the launcher does with the limits it is started with, in words; and what comes out, where its rules tell.
+fn launched(process: &Process) -> (String, Option<Limits>) {
+    let (launcher, from) = (word(&process.launcher), pair(process.limits));
+    match &process.launcher {
+        Launcher::Exec => {
+            let text = format!("lastfd sets RLIMIT_NOFILE to {from} (soft:hard) and executes it, with nothing between.");
+            (text, Some(process.limits))
+        }
+        Launcher::SupervisorLike(options) | Launcher::Supervisord(options) => supervised(&launcher, options, process.limits),
+        _ if launcher.starts_with("nohup") => {
+            (format!("`{launcher}` is started with {from} (soft:hard), ignores SIGHUP, and changes no limit."), Some(process.limits))
+        }
+        _ => (format!("`{launcher}` is started with {from} (soft:hard) and starts it; what it makes of the limits is read back."), None),
+    }
+}
+
+/// supervisord's rule: `minfds` raises the soft limit, the hard one only where it is in the way, and lowers neither.
+fn supervised(launcher: &str, options: &Supervisor, from: Limits) -> (String, Option<Limits>) {
+    let minfds = options.minfds;
+    let started = format!("`{launcher}` is started with {} (soft:hard). Its minfds is {minfds}, which only ever raises:", pair(from));
+    if from.soft >= minfds {
+        return (
+            format!("{started} {} is not below it, so nothing changes, and its child inherits {}.", from.soft, pair(from)),
+            Some(from),
+        );
+    }
+    let to = Limits { soft: minfds, hard: from.hard.max(minfds) };
+    let text = match from.hard >= minfds {
+        true => format!(
+            "{started} the soft limit goes from {} to {minfds}, the hard limit stays, and its child inherits {}.",
+            from.soft,
+            pair(to)
+        ),
+        false => format!(
+            "{started} above the hard limit of {}, so it raises both where it may (CAP_SYS_RESOURCE; its child inherits {}), and otherwise \
+             ends with exit status 2 and starts nothing.",
+            from.hard,
+            pair(to)
+        ),
+    };
+    (text, Some(to))
+}
+
+/// The limits that apply in the end, as far as the plan tells: what is expected, or what the launcher leaves.
+fn in_force(plan: &Plan, subject: &Process) -> Option<Limits> {
+    let left = launched(subject).1;
+    let soft = plan.expect.limits.soft.or(left.map(|l| l.soft))?;
+    Some(Limits { soft, hard: plan.expect.limits.hard.or(left.map(|l| l.hard)).unwrap_or(soft).max(soft) })
+}
+
+fn in_force_words(plan: &Plan, subject: &Process) -> String {
+    let read_back = "They are read back from /proc of the process that accepts, once it listens: a program may change its own, as Go, Node, \
+                     Java, redis and memcached do";
+    match (in_force(plan, subject), launched(subject).1) {
+        (Some(expected), Some(left)) if expected == left => format!("In force: {}. {read_back}.", pair(left)),
+        (Some(expected), Some(left)) => {
+            format!("The launcher leaves {}, and the scenario expects {} in force. {read_back}.", pair(left), pair(expected))
+        }
+        (Some(expected), None) => format!("The scenario expects {} in force. {read_back}.", pair(expected)),
+        (None, _) => format!("{read_back}."),
+    }
+}
+
+/// Descriptors at rest, where the plan tells; and who says so.
+fn at_rest(plan: &Plan, subject: &Process) -> Option<(u64, &'static str)> {
+    let told = options(&subject.program).and_then(|o| o.baseline).map(|n| (u64::from(n), "the server is told to open that many"));
+    plan.expect.baseline.map(|n| (n, "the scenario expects that, and the report names each")).or(told)
+}
+
+/// The formula in words.
+fn arithmetic(plan: &Plan, subject: &Process) -> String {
+    let Some(limits) = in_force(plan, subject) else {
+        return "The soft limit in force, less the descriptors at rest, is the ceiling.".into();
+    };
+    let mut text = numbers(limits.soft);
+    match at_rest(plan, subject) {
+        Some((rest, why)) => text += &format!(". {rest} are taken at rest ({why}): {}", sum(plan, subject)),
+        None => {
+            text += &format!("; those taken at rest are counted once it has settled. What is left is the ceiling: {}", sum(plan, subject))
+        }
+    }
+    let options = options(&subject.program);
+    if let Some(threads) = options.and_then(|o| o.threads).filter(|n| *n > 1) {
+        text +=
+            &format!(". Each of its {threads} threads that block in accept holds one number in advance, which /proc/PID/fd does not list");
+    }
+    if let Some(workers) = options.and_then(|o| o.workers).filter(|n| *n > 1) {
+        text += &format!(". Its {workers} workers are processes with a limit each: the first of them to fail gives the ceiling");
+    }
+    text + "."
+}
+
+/// The subtraction, as far as the plan tells.
+fn sum(plan: &Plan, subject: &Process) -> String {
+    let one_each = if is_client(plan) { "one for each connection that stays open" } else { "one a connection" };
+    match (in_force(plan, subject), at_rest(plan, subject)) {
+        (Some(l), Some((rest, _))) => {
+            format!("{} − {rest} = {} are left, {one_each}", l.soft, l.soft.saturating_sub(rest))
+        }
+        (Some(l), None) => format!("{} − (at rest), {one_each}", l.soft),
+        _ => format!("the soft limit − (at rest), {one_each}"),
+    }
+}
+
+fn is_client(plan: &Plan) -> bool {
+    plan.subject_is_client()
+}
+
+/// Connections that fit, where the plan tells.
+fn room(plan: &Plan, subject: &Process) -> Option<u64> {
+    Some(in_force(plan, subject)?.soft.saturating_sub(at_rest(plan, subject)?.0))
+}
+
+fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
+    if let Some(calls) = &workload.calls {
+        return calling(name, workload, calls, plan);
+    }
+    let clients = workload.clients.map_or_else(
+        || "as many clients as half more than the soft limit, and the accept queue besides,".to_owned(),
+        |n| counted(n.into(), "client"),
+    );
+    let to = if workload.to == plan.subject { String::new() } else { " which is not the subject;".to_owned() };
+    let pace = match workload.burst {
+        true => "All at once, so that the accept queue overflows.",
+        false => "They pause while the accept queue is more than half full, so that none is lost.",
+    };
+    format!("`{name}` sends {clients} to `{}`;{to} each {}. {pace}", workload.to, doing(workload.kind))
+}
+
+/// A workload of calls, and what each leaves open.
+fn calling(name: &str, workload: &Workload, calls: &Calls, plan: &Plan) -> String {
+    let number = workload.clients.map_or_else(|| "more calls than there are numbers".to_owned(), |n| counted(n.into(), "call"));
+    let how = match (calls.caller, calls.body, calls.after_call) {
+        (Caller::HttpLeakBody, Body::Kept, _) => "keeps the response with its body unread, so that the next needs another connection",
+        (Caller::HttpLeakBody, Body::Drained, _) => "reads the body to its end, so that the next takes the same connection",
+        (Caller::HttpLeakBody, Body::Closed | Body::Dropped, _) => "closes the response unread, and its connection with it",
+        (Caller::GrpcPerCall, _, _) if calls.channel == Channel::Shared => "goes through the one channel that all share",
+        (Caller::GrpcPerCall, _, AfterCall::LeftOpen) => "makes a channel of its own, and leaves it open",
+        (Caller::GrpcPerCall, _, AfterCall::Closed) => "makes a channel of its own, and closes it",
+        (_, _, AfterCall::LeftOpen) => "makes a connection of its own, and leaves it open",
+        (_, _, AfterCall::Closed) => "makes a connection of its own, and closes it",
+    };
+    let reads = match calls.certificate {
+        Certificate::PerCall => ", and reads the certificate from its file first",
+        Certificate::Cached => "",
+    };
+    let to = if workload.to == plan.subject || plan.subject_is_client() { "" } else { ", which is not the subject" };
+    let at_a_time = if calls.concurrency > 1 { format!("{} at a time", calls.concurrency) } else { "one after the other".into() };
+    format!("`{name}` makes {number} to `{}`{to}, {at_a_time}; each {how}{reads}.", workload.to)
+}
+
+fn doing(kind: Option<Dialogue>) -> String {
+    match kind.map(|kind| word(&kind)).as_deref() {
+        Some("tcp") => "connects, asks nothing, and holds".into(),
+        Some("http-idle") => "has one request answered, then holds the keep-alive connection".into(),
+        Some("websocket") => "is upgraded to a WebSocket, then holds it and answers pings".into(),
+        Some("grpc") => "exchanges HTTP/2 settings, then holds the channel and answers pings".into(),
+        Some(other) => format!("does what `{other}` is (`lastfd list`)"),
+        None => "asks with HTTP if the server answers that, and only connects otherwise; then it holds".into(),
+    }
+}
+
+/// Whether the clients are enough to reach the ceiling.
+fn reach(plan: &Plan, subject: &Process) -> String {
+    let clients: Option<u64> = plan.workloads.values().filter(|w| w.to == plan.subject).map(|w| w.clients.map(u64::from)).sum();
+    match (clients, room(plan, subject)) {
+        (Some(0) | None, _) | (_, None) => String::new(),
+        (Some(clients), Some(room)) if clients > room => format!("{clients} clients are more than {room}: the ceiling must show."),
+        (Some(clients), Some(room)) => format!("{clients} clients fit into {room}: no ceiling can show."),
+    }
+}
+
+/// What will happen at the ceiling, and why.
+fn then(plan: &Plan, subject: &Process) -> String {
+    if plan.expect.ceiling == Some(Ceiling::NotReached) {
+        return "Every client is taken, nothing fails, and all leave again.".into();
+    }
+    if is_client(plan) {
+        let call = plan.expect.first_failure.as_ref().map_or("the next call that needs a descriptor", |f| f.call.name());
+        return format!("When the last number is taken, {call} fails with EMFILE: whichever call comes first, not the one that leaked.");
+    }
+    let last = in_force(plan, subject).and_then(|l| l.soft.checked_sub(1));
+    let first = last.map_or("The last connection takes the last number".to_owned(), |last| {
+        format!("The last connection that fits takes number {last}")
+    });
+    let call = plan.expect.first_failure.as_ref().map_or("accept4", |f| f.call.name());
+    let why = if call.starts_with("accept") { format!(": {BEFORE_THE_QUEUE}, so it fails also when nobody waits") } else { String::new() };
+    let policy = plan.expect.policy.as_ref().and_then(|name| serde_json::from_value::<Policy>(name.clone().into()).ok());
+    let policy = policy.filter(|p| *p != Policy::None);
+    let later = match policy {
+        Some(Policy::Sheds | Policy::LimitsItself) => "Clients that come later are turned away at once.".to_owned(),
+        Some(Policy::Exits) => "Every connection that it held is gone, and clients that come later are refused.".to_owned(),
+        Some(Policy::WorkerRestarts) => "Every connection of that worker is gone, and the next worker begins anew.".to_owned(),
+        _ => format!(
+            "Clients that come later see no error: {KERNEL_CONNECTS}, and no answer comes. Once that queue is full, connects time out."
+        ),
+    };
+    let policy = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
+    let recovery = " Then some clients leave, then all: who waited is served, and what stays open is a leak.";
+    let recovery = if plan.expect.policy.as_deref() == Some("exits") { "" } else { recovery };
+    format!("{first}. The next {call} fails with EMFILE{why}.{policy} {later}{recovery}")
+}
+
+fn expected(plan: &Plan) -> String {
+    let e = &plan.expect;
+    let mut all = Vec::new();
+    match (e.limits.soft, e.limits.hard) {
+        (Some(soft), Some(hard)) => all.push(format!("{soft}:{hard} in force")),
+        (Some(soft), None) => all.push(format!("a soft limit of {soft} in force")),
+        (None, Some(hard)) => all.push(format!("a hard limit of {hard} in force")),
+        (None, None) => {}
+    }
+    all.extend(e.baseline.map(|n| format!("{} at rest", counted(n, "descriptor"))));
+    all.extend(e.ceiling.as_ref().map(|ceiling| match ceiling {
+        Ceiling::Exactly(n) => format!("a ceiling of {n}"),
+        Ceiling::Range(from, to) => format!("a ceiling of {from} to {to}"),
+        Ceiling::Formula(text) => format!("a ceiling of {text}"),
+        Ceiling::NotReached => "no ceiling".into(),
+    }));
+    all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.call, f.errno)));
+    all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
+    all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
+    all.extend(e.leaked.map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptors leaked") }));
+    if all.is_empty() { "nothing: the run is measured, not judged".into() } else { format!("{}.", all.join(", ")) }
+}

@@ -1,0 +1,207 @@
+//! TLS, on either side of a connection: the second listener of a server, and the channels of the relay. Certificates are read
+//! and everything is computed before the server listens; a handshake opens nothing and keeps nobody else waiting.
+//!
+//! Sessions are never resumed: each connection makes a whole handshake, so that handshakes can be counted.
+
+use crate::Door;
+use crate::tally::Tally;
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Protocol names of ALPN (RFC 7301), as IANA has them.
+pub(crate) const HTTP_1: &[u8] = b"http/1.1";
+pub(crate) const HTTP_2: &[u8] = b"h2";
+
+/// Why TLS could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    /// A file could not be opened or read.
+    #[error("open {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Of open or read.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} holds no {what} in PEM: {source}", path.display())]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// Where the parser stopped.
+        source: pem::Error,
+    },
+    /// What was read cannot be used.
+    #[error("{} cannot be used: {source}", path.display())]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Of rustls.
+        source: rustls::Error,
+    },
+}
+
+impl TlsError {
+    /// The errno of the open or read that failed.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            TlsError::Read { source, .. } => source.raw_os_error(),
+            TlsError::Pem { .. } | TlsError::Unusable { .. } => None,
+        }
+    }
+}
+
+/// What makes an accepted connection ready to be spoken on: the handshake, for one that came in by the door of TLS.
+#[derive(Clone)]
+pub(crate) struct Doorkeeper {
+    acceptor: Option<TlsAcceptor>,
+    tally: Arc<Tally>,
+}
+
+impl Doorkeeper {
+    /// With the certificate and key of these files, if there is a TLS listener.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub(crate) fn new(files: Option<(&Path, &Path)>, protocol: &[u8], tally: &Arc<Tally>) -> Result<Self, TlsError> {
+        let acceptor = files.map(|(certificate, key)| server(certificate, key, protocol)).transpose()?;
+        Ok(Doorkeeper { acceptor: acceptor.map(|config| TlsAcceptor::from(Arc::new(config))), tally: tally.clone() })
+    }
+
+    /// Shakes hands with a client, if it has come to be. No deadline: one that never speaks is held, as by a server without
+    /// time limits, and costs its descriptor.
+    ///
+    /// # Errors
+    /// The client left, or does not speak TLS. Its connection is closed.
+    pub(crate) async fn admit(&self, stream: TcpStream, door: Door) -> io::Result<Stream> {
+        match (door, &self.acceptor) {
+            (Door::Tls, Some(acceptor)) => {
+                let stream = acceptor.accept(stream).await?;
+                self.tally.count_handshake();
+                Ok(Stream::Tls(Box::new(stream)))
+            }
+            _ => Ok(Stream::Plain(stream)),
+        }
+    }
+}
+
+fn server(certificate: &Path, key: &Path, protocol: &[u8]) -> Result<ServerConfig, TlsError> {
+    let chain = certificates(certificate)?;
+    let text = read(key)?;
+    let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|source| TlsError::Pem { path: key.into(), what: "private key", source })?;
+    let unusable = |source| TlsError::Unusable { path: certificate.into(), source };
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unusable)?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(unusable)?;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// What a client needs that trusts the certificates of a file, read now.
+///
+/// # Errors
+/// See [`TlsError`]; with a full descriptor table the open fails.
+pub(crate) fn client(trusted: &Path, protocol: &[u8]) -> Result<ClientConfig, TlsError> {
+    let unusable = |source| TlsError::Unusable { path: trusted.into(), source };
+    let mut roots = RootCertStore::empty();
+    certificates(trusted)?.into_iter().try_for_each(|certificate| roots.add(certificate)).map_err(unusable)?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unusable)?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    found.and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) }).map_err(|source| TlsError::Pem {
+        path: path.into(),
+        what: "certificate",
+        source,
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// An accepted connection, with TLS or without.
+pub(crate) enum Stream {
+    /// As accepted.
+    Plain(TcpStream),
+    /// After its handshake.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Does the same to either kind of stream.
+macro_rules! either {
+    ($stream:expr, $inner:ident => $does:expr) => {
+        match $stream.get_mut() {
+            Stream::Plain($inner) => $does,
+            Stream::Tls($inner) => $does,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        either!(self, inner => Pin::new(inner).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, inner => Pin::new(inner).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, inner => Pin::new(inner).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, inner => Pin::new(inner).poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        either!(self, inner => Pin::new(inner).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Stream::Plain(inner) => inner.is_write_vectored(),
+            Stream::Tls(inner) => inner.is_write_vectored(),
+        }
+    }
+}
+
+impl Connected for Stream {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        match self {
+            Stream::Plain(inner) => inner.connect_info(),
+            Stream::Tls(inner) => inner.get_ref().0.connect_info(),
+        }
+    }
+}

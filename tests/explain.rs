@@ -1,0 +1,151 @@
+//! What `lastfd explain` says: the sums of the scenarios of this repository, and the stories of the recorded runs of tests/data.
+
+use crate::support::lastfd;
+use lastfd::event::{self, Log, What};
+use lastfd::report::{Report, explain};
+use lastfd::scenario::{self, Ceiling, Plan};
+use std::path::{Path, PathBuf};
+
+fn recording(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl")
+}
+
+fn recorded(path: &Path) -> (Plan, Log) {
+    let log = event::read(path).expect("a log of tests/data");
+    let What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
+    (serde_json::from_value(plan.clone()).expect("the plan in the header"), log)
+}
+
+fn story(name: &str) -> String {
+    let (plan, log) = recorded(&recording(name));
+    explain::run(&Report::of(&plan, &log), &log, false, 100)
+}
+
+/// The text as one line, for claims that may be wrapped.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn plans(text: &str) -> Vec<Plan> {
+    scenario::parse(text, "x.toml", "push", Path::new(".")).expect("a scenario")
+}
+
+#[test]
+fn the_flagship_is_explained_before_it_runs() {
+    let plans = scenario::load(&PathBuf::from("scenarios/websocket-1012/scenario.toml")).unwrap();
+    insta::assert_snapshot!("websocket-1012", explain::scenario(&plans, false, 100));
+}
+
+#[test]
+fn a_recorded_run_is_told_in_the_order_in_which_it_happened() {
+    for name in ["spin", "workers", "conflict"] {
+        insta::assert_snapshot!(name, story(name));
+    }
+}
+
+#[test]
+fn the_sum_that_is_explained_is_the_ceiling_that_a_scenario_expects() {
+    let mut compared = 0;
+    for file in scenario::discover(&[PathBuf::from("scenarios")]).unwrap() {
+        for plan in scenario::load(&file).unwrap() {
+            let text = unwrapped(&explain::scenario(std::slice::from_ref(&plan), false, 100));
+            let (Some(soft), Some(rest), Some(Ceiling::Exactly(ceiling))) =
+                (plan.expect.limits.soft, plan.expect.baseline, plan.expect.ceiling)
+            else {
+                continue;
+            };
+            assert!(text.contains(&format!("{soft} − {rest} = {ceiling} are left")), "{text}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 4, "the flagship and Tornado have such variants: {compared}");
+}
+
+#[test]
+fn minfds_is_told_to_raise_and_never_to_lower() {
+    let supervised = |soft: u64, hard: u64, minfds: u64| {
+        let text = format!(
+            "claim = \"x\"\n[processes.server]\ncommand = [\"s\"]\nlimits = {{ soft = {soft}, hard = {hard} }}\n\
+             launcher.supervisord = {{ minfds = {minfds} }}\n[workloads.flood]\ntcp = {{ clients = 9 }}\n"
+        );
+        unwrapped(&explain::scenario(&plans(&text), false, 100))
+    };
+    // facts.md: 20000:20000 with minfds 1024 stays; 256:4096 with 1024 is 1024:4096; a hard limit below minfds ends it with status 2.
+    assert!(supervised(20000, 20000, 1024).contains("nothing changes, and its child inherits 20000:20000"));
+    assert!(supervised(256, 4096, 1024).contains("its child inherits 1024:4096"));
+    let refused = supervised(256, 512, 1024);
+    assert!(refused.contains("exit status 2") && refused.contains("CAP_SYS_RESOURCE"), "{refused}");
+}
+
+#[test]
+fn a_variant_is_told_by_what_it_changes() {
+    let text = r#"
+        claim = "x"
+        [processes.server]
+        serve.http = { baseline = 10 }
+        limits = { soft = 64, hard = 64 }
+        [workloads.flood]
+        http-idle = { clients = 96 }
+        [expect]
+        ceiling = 54
+        [[variant]]
+        name = "fewer clients"
+        believed = "there are too many"
+        set = { "workloads.flood.http-idle.clients" = 40 }
+        expect = { ceiling = "not reached" }
+        [[variant]]
+        name = "only expected otherwise"
+        expect = { leaked = 0 }
+    "#;
+    let text = explain::scenario(&plans(text), false, 100);
+    let (base, variant) = text.split_once("Variant fewer clients").expect("a part of its own");
+    assert!(unwrapped(base).contains("64 − 10 = 54 are left") && unwrapped(base).contains("96 clients are more than 54"), "{base}");
+    let variant = unwrapped(variant);
+    assert!(variant.contains("there are too many") && variant.contains("`flood` sends 40 clients"), "{variant}");
+    assert!(variant.contains("40 clients fit into 54: no ceiling can show"), "{variant}");
+    assert!(variant.contains("nothing but what is expected"), "{variant}");
+}
+
+#[test]
+fn every_recorded_run_has_a_story_that_fits_the_page() {
+    let folder = recording("spin").parent().unwrap().to_owned();
+    let mut told = 0;
+    for entry in
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
+    {
+        let (plan, log) = recorded(&entry);
+        let text = explain::run(&Report::of(&plan, &log), &log, false, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!((12..=50).contains(&text.lines().count()), "{text}");
+        told += 1;
+    }
+    assert!(told >= 17, "{told}");
+}
+
+#[test]
+fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
+    let conflict = unwrapped(&story("conflict"));
+    assert!(conflict.contains("nothing can be concluded from this run: the witnesses disagree"), "{conflict}");
+    assert!(conflict.contains("Stopped Not known") && !conflict.contains("connections held"), "{conflict}");
+    assert!(unwrapped(&story("truncated")).contains("log ends in mid-run"));
+    // Only a header and the reason: this machine could not make the run.
+    let (plan, log) = recorded(&recording("spin"));
+    let reason = What::Inconclusive { reason: "hard limit is 512".into() };
+    let events = vec![log.events[0].clone(), event::Event { at: 1, is: reason }, event::Event { at: 2, is: What::End }];
+    let log = Log::new(events);
+    let refused = unwrapped(&explain::run(&Report::of(&plan, &log), &log, false, 100));
+    assert!(refused.contains("hard limit is 512") && refused.contains("`server` was never executed"), "{refused}");
+}
+
+#[test]
+fn explain_starts_nothing_and_needs_no_program_that_a_scenario_requires() {
+    let called = lastfd(&["explain", "scenarios/websocket-1012", "--variant", "limit raised"]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    assert!(unwrapped(&called.stdout).contains("4096 − 12 = 4084 are left"), "{called:?}");
+    assert_eq!(lastfd(&["explain", "scenarios/websocket-1012", "--variant", "no such"]).code, Some(4));
+    assert_eq!(lastfd(&["explain"]).code, Some(2));
+    let told = lastfd(&["explain", "--events", recording("spin").to_str().unwrap()]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!(unwrapped(&told.stdout).contains("With 8 connections held, accept4 failed with EMFILE"), "{told:?}");
+    assert_eq!(lastfd(&["explain", "--events", "Cargo.toml"]).code, Some(3));
+}
