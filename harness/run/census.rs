@@ -66,6 +66,11 @@ impl Census {
         self.next.store(clock::now() + RAMP, Ordering::Relaxed);
     }
 
+    /// Whether clients have begun to connect.
+    pub fn begun(&self) -> bool {
+        self.next.load(Ordering::Relaxed) < Nanos::MAX
+    }
+
     /// Whether it is time for another.
     pub fn due(&self, now: Nanos) -> bool {
         now >= self.next.load(Ordering::Relaxed)
@@ -85,7 +90,8 @@ impl Census {
 fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
     let began = clock::now();
     let mut held = HashSet::new();
-    let readable = order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
+    // Of a subject that has exited nothing can be said.
+    let readable = !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();
     let (mut own, mut port, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
     diag.sockets(EVERY_STATE, |socket| {

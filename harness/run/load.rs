@@ -341,6 +341,10 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
         pump.tree.gone() || rests || (pump.quiet(SETTLE_WINDOW * 4) && pump.drained())
     })?;
     pump.sample();
+    let asked = clock::now();
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+    pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.census.counted_since(asked) || pump.tree.gone())?;
+    pump.turn(Duration::ZERO)?;
     Ok(())
 }
 
