@@ -132,6 +132,9 @@ bad! {
     a_range_of_words_is_refused: "\"240..=244\"" => "\"240..=many\"";
     a_syntax_error_is_pointed_at: "hold = \"3s\"" => "hold = \"3s";
     a_key_written_twice_is_pointed_at: "hold = \"3s\"" => "hold = \"3s\"\nhold = \"4s\"";
+    a_sysctl_of_the_whole_host_is_refused: "[workloads.flood]" => "[sysctls]\n\"fs.file-max\" = 9\n\"kernel.pid_max\" = \"1\"\n\n[workloads.flood]";
+    a_sysctl_with_a_fraction_is_refused: "[workloads.flood]" => "[sysctls]\nnet.core.somaxconn = 1.5\n\n[workloads.flood]";
+    a_sysctl_that_is_set_twice_is_refused: "[workloads.flood]" => "[sysctls]\nnet.core.somaxconn = 1\n\"net.core\".somaxconn = 2\n\n[workloads.flood]";
     a_relative_request_path_is_refused: "path = \"/ws\"" => "path = \"ws\"";
 }
 
@@ -242,6 +245,21 @@ fn a_bundled_policy_has_a_scenario_each() {
         let uses = |plan: &Plan| format!("{:?}", plan.processes).contains(&format!("accept: Some({policy:?})"));
         assert!(plans.iter().any(uses), "no scenario runs a bundled server with `accept = {policy:?}`");
     }
+}
+
+#[test]
+fn sysctls_are_the_same_in_both_spellings_and_a_variant_replaces_them_all() {
+    let quoted = with(
+        "[workloads.flood]",
+        "[sysctls]\n\"net.core.somaxconn\" = 128\n\"net.ipv4.ip_local_port_range\" = \"1  2\"\n\n[workloads.flood]",
+    );
+    let bare = with("[workloads.flood]", "[sysctls.net]\ncore.somaxconn = 128\nipv4.ip_local_port_range = \"1 2\"\n\n[workloads.flood]");
+    let set = quoted.replace("\"processes.server.launcher\" = \"exec\"", "sysctls = { net.ipv4.tcp_tw_reuse = 1 }");
+    let plans = parse(&quoted).expect("valid");
+    let shown = |plan: &Plan| plan.sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    assert_eq!(shown(&plans[0]), ["net.core.somaxconn=128", "net.ipv4.ip_local_port_range=1 2"]);
+    assert_eq!(plans, parse(&bare).expect("valid"));
+    assert_eq!(shown(&parse(&set).expect("valid")[2]), ["net.ipv4.tcp_tw_reuse=1"]);
 }
 
 #[test]

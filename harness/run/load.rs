@@ -161,6 +161,7 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
 /// Interrupted; a driver that cannot be ordered.
 pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> {
     let stall = if burst { STALL_OF_A_BURST } else { STALL };
+    pump.census.ramp_begins();
     order_clients(pump, clients)?;
     let wanted: u64 = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background).map(|(&c, _)| u64::from(c)).sum();
     let calls = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none());
@@ -340,6 +341,10 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
         pump.tree.gone() || rests || (pump.quiet(SETTLE_WINDOW * 4) && pump.drained())
     })?;
     pump.sample();
+    let asked = clock::now();
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+    pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.census.counted_since(asked) || pump.tree.gone())?;
+    pump.turn(Duration::ZERO)?;
     Ok(())
 }
 
