@@ -2,7 +2,7 @@
 //! at rest under a limit of 16 leave room for eight connections, numbered 8 to 15.
 
 use crate::support::lastfd;
-use lastfd::event::{self, Call, Change, Client, Event, Log, Outcome as Got, Phase, What};
+use lastfd::event::{self, Call, CallStep, Change, Client, Event, Log, Outcome as Got, Pacing, Phase, What};
 use lastfd::judge::{self, Outcome};
 use lastfd::measure::{self, Kind, Measured, Policy};
 use lastfd::report::{self, Report};
@@ -47,6 +47,8 @@ fn every_recorded_run_comes_to_the_verdict_its_scenario_asks_for() {
         ("worker-restarts", Outcome::Met),
         ("sheds", Outcome::Met),
         ("not-reached", Outcome::Met),
+        ("calls-client", Outcome::Met),
+        ("three-answers", Outcome::Met),
         ("dead", Outcome::NotMet),
         ("leak", Outcome::NotMet),
         ("died", Outcome::NotMet),
@@ -271,7 +273,20 @@ fn replay_writes_the_report_and_exits_by_its_verdict() {
 
 #[test]
 fn terminal_reports_tell_the_story_in_a_hundred_columns() {
-    for name in ["spin", "own-limit", "threads", "workers", "conflict", "generator", "leak", "not-reached", "died", "truncated"] {
+    for name in [
+        "spin",
+        "own-limit",
+        "threads",
+        "workers",
+        "conflict",
+        "generator",
+        "leak",
+        "not-reached",
+        "died",
+        "truncated",
+        "calls-client",
+        "three-answers",
+    ] {
         let text = report::terminal::render(&[report(name)], false, 100);
         assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
         assert!(!text.contains('\u{1b}'));
@@ -363,6 +378,74 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     events.push(Event { at: 60_000_000, is: What::End });
     let report = Report::of(&plan, &Log::new(events));
     assert_eq!((report.verdict, report.ceiling.calls, report.ceiling.accepted), (Outcome::Met, Some(4), None), "{:?}", report.reasons);
+}
+
+#[test]
+fn a_subject_that_calls_is_counted_in_the_calls_that_were_answered_before_its_first_failure() {
+    let m = measured("calls-client");
+    assert_eq!((m.ceiling.calls, m.ceiling.kind, m.ceiling.accepted, m.ceiling.connected), (Some(8), Some(Kind::Emfile), None, None));
+    assert!(m.unmeasured["saturation.policy"].contains("accepts nobody"));
+    let calls = &m.calls[0];
+    assert_eq!((calls.started, calls.completed, calls.completed_before_first_failure), (12, 8, Some(8)));
+    assert_eq!((calls.connections, calls.handshakes, calls.handshakes_per_call), (8, 8, Some(1.0)));
+    assert!(near(calls.per_s, 1000.0), "8 from 31 to 39 ms: {calls:?}");
+    let latency = calls.latency_s.unwrap();
+    assert_eq!([latency.p50, latency.p90, latency.p99, latency.max], [0.0006, 0.001, 0.001, 0.001]);
+    assert!(near(calls.descriptors_per_1000_calls, 1000.0), "16 − 8 after 8 calls");
+    let ends: Vec<_> = calls.ends.iter().map(|e| (e.outcome, e.step, e.errno, e.calls)).collect();
+    assert_eq!(ends, [(Some(Got::Served), None, None, 8), (None, Some(CallStep::Socket), Some(24), 4)]);
+    assert!(near(Some(calls.ends[1].first_at_s), 0.040));
+    assert_eq!(unexplained(&report("calls-client")), Vec::<String>::new());
+}
+
+#[test]
+fn calls_are_counted_a_second_of_the_time_in_which_any_were_to_be_made() {
+    let (plan, log) = recorded("calls-client");
+    let mut events = log.events;
+    let pacing = |at: u64, state| Event { at, is: What::Pacing { workload: "fetch".into(), state, connected: 0 } };
+    // Between the third call's end and 34 ms nobody had ordered the fourth.
+    events.extend([pacing(30_500_000, Pacing::Ramping), pacing(33_600_000, Pacing::Done), pacing(34_000_000, Pacing::Ramping)]);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert!(near(m.calls[0].per_s, (8.0f64 / 0.0076 * 1e3).round() / 1e3), "8 in 8 − 0.4 ms: {:?}", m.calls[0].per_s);
+}
+
+#[test]
+fn what_a_caller_gets_as_the_load_grows_is_timed_beside_the_queue_and_counts_for_no_ceiling() {
+    let (m, without) = (measured("three-answers"), measured("spin"));
+    assert_eq!((&m.ceiling, m.saturation.policy, &m.recovery), (&without.ceiling, without.saturation.policy, &without.recovery));
+    let calls = &m.calls[0];
+    let ends: Vec<_> = calls.ends.iter().map(|e| (e.outcome.unwrap(), e.calls, e.accept_queue)).collect();
+    assert_eq!(ends, [(Got::Served, 2, None), (Got::Waits, 2, Some(4)), (Got::TimesOut, 1, Some(129))]);
+    for (end, (at, took)) in calls.ends.iter().zip([(0.0325, 0.0004), (0.150, 0.300), (0.800, 0.3001)]) {
+        assert!(near(Some(end.first_at_s), at) && near(Some(end.took_s), took), "{end:?}");
+    }
+    assert_eq!(calls.ends[2].tcp_states.as_ref().unwrap()["SYN_RECV"], 2);
+    assert_eq!((calls.connections, calls.descriptors_per_1000_calls), (4, None));
+}
+
+#[test]
+fn a_relay_that_is_called_is_counted_in_calls_and_a_driver_that_runs_out_is_the_generator() {
+    let (mut plan, log) = recorded("calls-client");
+    // The same calls, made by the harness to the subject: a service that leaks one descriptor for each.
+    let fetch = plan.workloads.get_mut("fetch").unwrap();
+    fetch.to = plan.subject.clone();
+    fetch.calls.as_mut().unwrap().caller = lastfd::scenario::Caller::HttpPerCall;
+    plan.processes.get_mut("stats").unwrap().program = lastfd::scenario::Program::Command(vec!["stats".into()]);
+    let m = measure::measure(&plan, &log);
+    assert_eq!((m.ceiling.calls, m.ceiling.kind), (Some(8), Some(Kind::Emfile)));
+    let events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
+    let m = measure::measure(&plan, &Log::new(events.clone()));
+    assert_eq!((m.ceiling.kind, m.ceiling.calls), (Some(Kind::Generator), Some(8)));
+    assert!(m.inconclusive[0].contains("errno 24"));
+    // Refused, all of them: that says nothing of the subject's descriptors.
+    let refused = events.into_iter().map(|mut event| {
+        if let What::CallEnded { outcome, step, .. } = &mut event.is {
+            (*outcome, *step) = (Some(Got::Refused), Some(CallStep::Connect));
+        }
+        event
+    });
+    let m = measure::measure(&plan, &Log::new(refused.collect()));
+    assert!(m.ceiling.kind.is_none() && m.inconclusive[0].contains("refused"), "{:?}", m.inconclusive);
 }
 
 #[test]
@@ -494,8 +577,13 @@ fn anything() -> impl Strategy<Value = What> {
                 false => What::Tcp { states: states(1), listen_overflows: n, subject, namespace, descriptors: held, took },
             }
         }),
-        2 => (prop::sample::select(labels), prop::sample::select(outcomes), prop::option::of(prop::num::f64::ANY)).prop_map(
+        2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()), prop::option::of(prop::num::f64::ANY)).prop_map(
             |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "\u{1b}[2J".into(), connect_s: s, answer_s: s }
+        ),
+        4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY, prop::option::of(-30..30i32)).prop_map(
+            |(id, outcome, took_s, errno)| What::CallEnded {
+                workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, handshakes: 1
+            }
         ),
         1 => any::<u64>().prop_map(|total| What::Failures { name: Call::Accept4, total }),
         1 => any::<u64>().prop_map(|samples| What::Lost { samples }),
@@ -528,7 +616,9 @@ proptest! {
 
     #[test]
     fn no_log_makes_measuring_panic_and_no_null_is_without_reason(events in scatter(), on_a_real_run in any::<bool>()) {
-        let (plan, log) = recorded("spin");
+        let (mut plan, log) = recorded("spin");
+        let (calling, _) = recorded(if on_a_real_run { "three-answers" } else { "calls-client" });
+        plan.workloads.extend(calling.workloads.into_values().filter(|w| w.calls.is_some()).map(|w| ("calls".to_owned(), w)));
         let mut all = if on_a_real_run { log.events } else { Vec::new() };
         all.extend(events);
         let log = Log::new(all);

@@ -260,6 +260,20 @@ pub enum CallStep {
     Answer,
 }
 
+impl CallStep {
+    /// As in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CallStep::Certificate => "certificate",
+            CallStep::Socket => "socket",
+            CallStep::Connect => "connect",
+            CallStep::Tls => "tls",
+            CallStep::Request => "request",
+            CallStep::Answer => "answer",
+        }
+    }
+}
+
 /// Why a driver connects or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

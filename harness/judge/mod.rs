@@ -172,6 +172,7 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
     let kind = m.ceiling.kind.ok_or_else(|| why(m, "ceiling.kind"))?;
     let number = m.ceiling.accepted.or(m.ceiling.calls);
     let shown = number.map_or_else(|| "an unknown number".to_owned(), |n| n.to_string());
+    let unit = if m.ceiling.calls.is_some() { "calls answered" } else { "held" };
     let early = m
         .ceiling
         .before_ramp
@@ -179,12 +180,13 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
         .map_or(String::new(), |b| format!(", and {} failed with {} before the first client", b.call, b.errno));
     if *expected == Ceiling::NotReached {
         return Ok(match kind {
-            Kind::NotReached => (m.ceiling.first_failure.is_none(), format!("not reached ({shown} held){early}")),
+            Kind::NotReached => (m.ceiling.first_failure.is_none(), format!("not reached ({shown} {unit}){early}")),
             Kind::Generator => return Err("the generator ran out first".into()),
             other => (false, format!("{shown} ({}){early}", other.name())),
         });
     }
     match kind {
+        Kind::NotReached if m.ceiling.calls.is_some() => return Ok((false, format!("not reached: {shown} calls were answered"))),
         Kind::NotReached => return Ok((false, format!("not reached: all {shown} were accepted"))),
         Kind::Generator => return Err("the generator ran out first".into()),
         _ => {}

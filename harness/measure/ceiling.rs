@@ -13,15 +13,22 @@ const LOSS_REPORTED_WITHIN: Nanos = 50_000_000;
 pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
     let (f, watched) = (&run.followed, run.timeline.watched_until());
     failures(run, m);
-    m.ceiling.connected = Some(run.clients.connected(watched));
+    m.ceiling.connected = match run.tree.is_client && run.clients.records.is_empty() {
+        true => m.missing("ceiling.connected", "nobody holds connections to the subject: see `calls`"),
+        false => Some(run.clients.connected(watched)),
+    };
     m.ceiling.served = match (run.tree.is_client, run.clients.answers) {
-        (true, _) => m.missing("ceiling.served", "the subject is a client: see `calls`"),
+        (true, _) => m.missing("ceiling.served", "the ceiling is counted in calls: see `calls`"),
         (_, false) => m.missing("ceiling.served", "a tcp workload asks nothing"),
         _ => Some(run.clients.served(watched)),
     };
     m.ceiling.first_unserved = first_unserved(run);
     if m.ceiling.first_unserved.is_none() {
-        m.missing::<()>("ceiling.first_unserved", "every client that connected was served");
+        let reason = match run.tree.is_client {
+            true => "the ceiling is counted in calls: see `calls`",
+            false => "every client that connected was served",
+        };
+        m.missing::<()>("ceiling.first_unserved", reason);
     }
     m.ceiling.descriptors = match f.at_ceiling {
         Some(both) => Some(both.descriptors),
@@ -73,11 +80,11 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     if exited(run).is_some() {
         return Ok(Kind::Exited);
     }
-    if run.clients.local(watched).is_some() {
+    if generator(run).is_some() {
         return Ok(Kind::Generator);
     }
     if run.tree.is_client {
-        return Ok(Kind::NotReached);
+        return all_calls(run, watched);
     }
     let connected = run.clients.connected(watched);
     let turned_away = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
@@ -100,11 +107,31 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
             "{timed_out} connects timed out although the subject accepted every client that connected: the accept queue overflowed before the ceiling"
         ));
     }
-    let asked: Option<u64> = run.plan.workloads.values().filter(|w| w.to == run.plan.subject).map(|w| w.clients.map(u64::from)).sum();
+    let asked: Option<u64> =
+        run.plan.workloads.values().filter(|w| w.to == run.plan.subject && w.calls.is_none()).map(|w| w.clients.map(u64::from)).sum();
     match asked {
         Some(asked) if connected < asked => Err(format!("only {connected} of {asked} clients connected before the ramp ended")),
         None if connected == 0 => Err("no client connected".into()),
         _ if ramp > run.timeline.end => Err("the run ended before the first client".into()),
+        _ => Ok(Kind::NotReached),
+    }
+}
+
+/// When the harness's own side first failed, and with which errno.
+fn generator(run: &Run<'_>) -> Option<(Nanos, i32)> {
+    let watched = run.timeline.watched_until();
+    run.clients.local(watched).into_iter().chain(run.calls.local(watched)).min()
+}
+
+/// No call failed for want of a descriptor: that says something only when calls were answered.
+fn all_calls(run: &Run<'_>, watched: Nanos) -> Result<Kind, String> {
+    match (run.calls.answered(watched), run.calls.over(watched)) {
+        (Some(_), (0, _)) => Err("no call was over before the ramp ended".into()),
+        (Some(_), (over, Some(asked))) if over < asked => Err(format!("only {over} of {asked} calls were over before the ramp ended")),
+        (Some(0), (over, _)) => {
+            let mostly = run.calls.mostly(watched).unwrap_or_default();
+            Err(format!("none of {over} calls was answered, and no descriptor call failed: most were {mostly}"))
+        }
         _ => Ok(Kind::NotReached),
     }
 }
@@ -154,7 +181,7 @@ fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
     };
     if run.tree.is_client {
         for field in ["accepted", "accepted_max"] {
-            m.missing::<()>(&format!("ceiling.{field}"), "the subject is a client: see `calls`");
+            m.missing::<()>(&format!("ceiling.{field}"), "the ceiling is counted in calls: see `calls`");
         }
         m.ceiling.calls = calls(run, m);
     } else {
@@ -167,7 +194,7 @@ fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
         };
     }
     if kind == Kind::Generator
-        && let Some((at, errno)) = run.clients.local(run.timeline.watched_until())
+        && let Some((at, errno)) = generator(run)
     {
         m.inconclusive.push(format!(
             "the generator's own side failed with errno {errno} at {:.3} s, before the subject did: give the harness more descriptors, ports or source addresses",
@@ -176,13 +203,16 @@ fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
     }
 }
 
-/// Calls a client completed before its first failure, as its workload or its own count says.
+/// Calls answered before the first failure, as the workload of calls, the subject's own count or the clients beside it say.
 fn calls(run: &Run<'_>, m: &mut Measured) -> Option<u64> {
+    let until = run.followed.first.map_or(run.timeline.watched_until(), |f| f.at);
+    if let Some(answered) = run.calls.answered(until) {
+        return Some(answered);
+    }
     let own = run.timeline.events.iter().find_map(|e| match e.is {
         What::OwnCount { before_first_emfile, total, .. } => Some(if run.followed.first.is_some() { before_first_emfile } else { total }),
         _ => None,
     });
-    let until = run.followed.first.map_or(run.timeline.watched_until(), |f| f.at);
     let answered = run.clients.records.iter().filter(|r| r.served.is_some_and(|s| s < until)).count() as u64;
     match own {
         Some(count) => Some(count),

@@ -50,7 +50,8 @@ impl Clients {
         let mut all: HashMap<(&str, u32), Record> = HashMap::new();
         for event in &timeline.events {
             let What::Client { workload, id, state } = &event.is else { continue };
-            if direct && !to_subject(workload) {
+            // Calls come and go: they have measures of their own.
+            if (direct && !to_subject(workload)) || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some()) {
                 continue;
             }
             let record = all.entry((workload, *id)).or_default();
@@ -72,7 +73,7 @@ impl Clients {
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
         // Where the run chose the dialogue itself, an answer to anybody tells that it was one that has answers.
         let anybody_served = keyed.iter().any(|(_, record)| record.served.is_some());
-        let answers = plan.workloads.values().filter(|w| !direct || w.to == plan.subject).any(|w| match w.kind {
+        let answers = plan.workloads.values().filter(|w| w.calls.is_none() && (!direct || w.to == plan.subject)).any(|w| match w.kind {
             Some(kind) => kind != Dialogue::Tcp,
             None => anybody_served,
         });

@@ -4,6 +4,7 @@
 //! program: the same log always measures the same. What could not be measured is `None` with a reason, never zero.
 
 mod about;
+mod calls;
 mod ceiling;
 mod clients;
 mod follow;
@@ -17,6 +18,7 @@ mod timeline;
 mod tree;
 mod witness;
 
+pub use calls::way;
 pub use parts::*;
 pub use policy::{PolicyWatch, decided};
 
@@ -29,6 +31,7 @@ struct Run<'a> {
     timeline: timeline::Timeline<'a>,
     tree: tree::Tree,
     clients: clients::Clients,
+    calls: calls::Calls,
     followed: follow::Followed,
 }
 
@@ -37,8 +40,9 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     let timeline = timeline::Timeline::new(log);
     let tree = tree::Tree::new(plan, &timeline);
     let clients = clients::Clients::new(plan, &timeline);
+    let calls = calls::Calls::new(plan, &timeline);
     let followed = follow::follow(&timeline, &tree);
-    let run = Run { plan, timeline, tree, clients, followed };
+    let run = Run { plan, timeline, tree, clients, calls, followed };
     let mut m = Measured::default();
     for event in &run.timeline.events {
         match &event.is {
@@ -54,6 +58,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     ceiling::ceiling(&run, &mut m);
     saturation::saturation(&run, &mut m);
     recovery::recovery(&run, &mut m);
+    calls::calls(&run, &mut m);
     witness::witnesses(&run, &mut m);
     m.series = series::series(&run);
     m.tcp = series::tcp(&run);

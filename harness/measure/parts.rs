@@ -3,7 +3,8 @@
 //! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
 //! is always one that was observed.
 
-use crate::event::{Call, Descriptor, Environment, Limits, Link, Outcome, Pid, States, Sysctl};
+use crate::event::{Call, CallStep, Descriptor, Environment, Limits, Link, Outcome, Pid, States, Sysctl};
+use crate::scenario::Caller;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +37,8 @@ pub struct Measured {
     pub saturation: Saturation,
     /// What it did when clients left.
     pub recovery: Recovery,
+    /// Of each workload of calls.
+    pub calls: Vec<CallsMade>,
     /// Who counted what.
     pub witnesses: Vec<Witness>,
     /// Whether all witnesses say the same; `None` with fewer than two.
@@ -191,7 +194,7 @@ pub struct Ceiling {
     /// thread had open for a moment. Negative when some of those at rest were closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<i64>,
-    /// Of a subject that is a client: calls completed before the first failure.
+    /// Of a subject that makes calls, or is called: calls answered before the first failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
     /// The first descriptor-creating call that failed.
@@ -359,6 +362,69 @@ pub struct Recovery {
     pub exited_s: Option<f64>,
     /// What the new client after all had left saw.
     pub probe_after: Option<Probe>,
+}
+
+/// The calls of one workload, up to the release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallsMade {
+    /// Its name.
+    pub workload: String,
+    /// What a call is.
+    pub caller: Caller,
+    /// Calls begun.
+    pub started: u64,
+    /// Calls answered as asked.
+    pub completed: u64,
+    /// How they ended, in the order in which each way was first met; those answered among them.
+    pub ends: Vec<CallEnds>,
+    /// Calls answered before the subject's first failed descriptor call.
+    pub completed_before_first_failure: Option<u64>,
+    /// Calls answered a second, up to the first failure, while any were to be made.
+    pub per_s: Option<f64>,
+    /// Of the calls answered up to the first failure.
+    pub latency_s: Option<Latency>,
+    /// Connections made for them.
+    pub connections: u64,
+    /// TLS handshakes completed.
+    pub handshakes: u64,
+    /// Of the calls answered up to the first failure.
+    pub handshakes_per_call: Option<f64>,
+    /// What the subject had open more than at rest, less one for each call under way that had a descriptor, for 1000 calls answered.
+    pub descriptors_per_1000_calls: Option<f64>,
+}
+
+/// Calls of one workload that ended in the same way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallEnds {
+    /// What they got; null: the caller's own side failed.
+    pub outcome: Option<Outcome>,
+    /// Where they stopped; null: they were answered.
+    pub step: Option<CallStep>,
+    /// Of the system call that failed.
+    pub errno: Option<i32>,
+    /// How many.
+    pub calls: u64,
+    /// Seconds since the run's start, when the first of them began.
+    pub first_at_s: f64,
+    /// Median of the time that they took.
+    pub took_s: f64,
+    /// Length of the subject's accept queue when the first of them began.
+    pub accept_queue: Option<u32>,
+    /// Sockets of the subject's port by state, as last counted before that.
+    pub tcp_states: Option<BTreeMap<String, u64>>,
+}
+
+/// How long calls took, seconds; by nearest rank.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half of them took no longer.
+    pub p50: f64,
+    /// Nine of ten.
+    pub p90: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// All of them.
+    pub max: f64,
 }
 
 /// One who counted.

@@ -125,6 +125,12 @@ fn policy(run: &Run<'_>, m: &mut Measured, window: &Window) {
             m.missing::<()>("saturation.policy_evidence", "the generator ran out before the subject");
             return;
         }
+        Some(kind) if kind != Kind::NotReached && run.tree.is_client && !accepts(run) => {
+            let reason = "it accepts nobody: there is no accept loop to watch";
+            m.missing::<()>("saturation.policy", reason);
+            m.missing::<()>("saturation.policy_evidence", reason);
+            return;
+        }
         Some(Kind::NotReached) => (Policy::None, "no descriptor call failed".into()),
         Some(Kind::OwnLimit) => (Policy::LimitsItself, own_limit(run, m)),
         Some(Kind::Exited) => after_exit(run, super::ceiling::exited(run).map_or(0, |e| e.0), "with no failed call seen"),
@@ -132,6 +138,11 @@ fn policy(run: &Run<'_>, m: &mut Measured, window: &Window) {
     };
     m.saturation.policy = Some(policy);
     m.saturation.policy_evidence = Some(evidence);
+}
+
+/// Whether the subject was seen to accept, or to fail to.
+fn accepts(run: &Run<'_>) -> bool {
+    !run.followed.accepts.is_empty() || run.followed.failures.iter().any(|(_, call)| call.accepts())
 }
 
 fn own_limit(run: &Run<'_>, m: &Measured) -> String {

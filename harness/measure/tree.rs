@@ -18,7 +18,7 @@ pub(super) fn full(ret: i64) -> Option<&'static str> {
 pub(super) struct Tree {
     /// The process that accepts, as the last chain of limits before the release says.
     pub main: Option<Pid>,
-    /// Whether the subject is itself a client: no workload loads it.
+    /// Whether its ceiling is counted in calls: it is a client, whom no workload loads, or it is loaded with calls.
     pub is_client: bool,
     launchers: BTreeSet<Pid>,
     accepting: BTreeSet<Pid>,
@@ -53,7 +53,7 @@ impl Tree {
             }
         }
         let main = chained.or(rested).or(listening).or(launched);
-        let is_client = plan.workloads.values().all(|w| w.to != plan.subject);
+        let is_client = plan.workloads.values().all(|w| w.to != plan.subject || super::calls::counts_calls(w));
         launchers.retain(|pid| !accepting.contains(pid) && Some(*pid) != main);
         accepting.extend(main);
         Tree { main, is_client, launchers, accepting }

@@ -27,6 +27,12 @@ pub fn render(reports: &[Report]) -> String {
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
+    for r in reports.iter().filter(|r| !r.calls.is_empty()) {
+        let _ = writeln!(text, "\n**{}** calls\n", escape(&r.title()));
+        for (_, line) in super::calls::calls(r) {
+            let _ = writeln!(text, "- {}", escape(&line));
+        }
+    }
     for r in reports.iter().filter(|r| !r.reasons.is_empty()) {
         let _ = writeln!(text, "\n**{}** {}\n", escape(&r.title()), r.verdict.name());
         for reason in &r.reasons {

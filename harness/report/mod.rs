@@ -1,6 +1,7 @@
 //! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
 //! reads a file or looks at a terminal.
 
+mod calls;
 pub mod explain;
 pub mod json;
 pub mod junit;
@@ -11,7 +12,7 @@ pub mod terminal;
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
 use crate::measure::{
-    Baseline, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings, Witness,
+    Baseline, CallsMade, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings, Witness,
 };
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct Report {
     pub ceiling: Ceiling,
     pub saturation: Saturation,
     pub recovery: Recovery,
+    /// Of each workload of calls, in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallsMade>,
     pub witnesses: Vec<Witness>,
     pub agreement: Option<bool>,
     pub agreement_note: Option<String>,
@@ -83,6 +87,7 @@ impl Report {
             ceiling: m.ceiling,
             saturation: m.saturation,
             recovery: m.recovery,
+            calls: m.calls,
             witnesses: m.witnesses,
             agreement: m.agreement,
             agreement_note: m.agreement_note,

@@ -95,6 +95,7 @@ fn one(page: &mut Page, r: &Report) {
     at_rest(page, r);
     predicted(page, r);
     ceiling(page, r);
+    super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
     at_the_wall(page, r);
     tcp(page, r);
     recovery(page, r);
@@ -130,7 +131,8 @@ fn limits(page: &mut Page, r: &Report) {
     let Some(effective) = r.limits.effective else { return };
     let asked = r.limits.requested.filter(|asked| *asked != effective);
     let asked = asked.map_or(String::new(), |a| format!(" (started with {}:{})", a.soft, a.hard));
-    page.say("Limits", &format!("{}:{} soft:hard in force in the process that accepts{asked}", effective.soft, effective.hard));
+    let who = if r.ceiling.calls.is_some() { "subject" } else { "process that accepts" };
+    page.say("Limits", &format!("{}:{} soft:hard in force in the {who}{asked}", effective.soft, effective.hard));
     for (depth, link) in r.limits.chain.iter().enumerate() {
         let step = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
         let values = format!("{}:{}", link.soft, link.hard);
@@ -215,7 +217,7 @@ fn predicted(page: &mut Page, r: &Report) {
 fn ceiling(page: &mut Page, r: &Report) {
     let c = &r.ceiling;
     let held = c.accepted.or(c.calls);
-    let unit = if c.calls.is_some() { "calls completed" } else { "accepted" };
+    let unit = if c.calls.is_some() { "calls answered" } else { "accepted" };
     let number = held.map_or_else(|| "an unknown number".to_owned(), |n| format!("{n} {unit}"));
     let text = match (c.kind, &c.first_failure) {
         (Some(Kind::Emfile | Kind::Enfile), Some(f)) => {
@@ -225,7 +227,8 @@ fn ceiling(page: &mut Page, r: &Report) {
                 n => format!("{n} clients waiting"),
             };
             let why = f.reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-            format!("{number}, then {} → {} {}, {waiting}{why}", f.call, f.errno, after_start(r, f.at_s))
+            let waiting = if c.calls.is_some() { String::new() } else { format!(", {waiting}") };
+            format!("{number}, then {} → {} {}{waiting}{why}", f.call, f.errno, after_start(r, f.at_s))
         }
         (Some(Kind::OwnLimit), _) => format!("{number}, and no descriptor call failed: it limits itself below the descriptor limit"),
         (Some(Kind::Exited), _) => format!("{number}, then the process exited; no descriptor call was seen to fail"),
@@ -238,10 +241,8 @@ fn ceiling(page: &mut Page, r: &Report) {
     page.say("Ceiling", &text);
     if let Some(others) = c.others {
         let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
-        page.say(
-            "",
-            &format!("Beside the connections {n} {more} descriptor{} than at rest were open then.", if n == 1 { "" } else { "s" }),
-        );
+        let beside = if c.calls.is_some() { "Beside connections that it accepted" } else { "Beside the connections" };
+        page.say("", &format!("{beside} {n} {more} descriptor{} than at rest were open then.", if n == 1 { "" } else { "s" }));
     }
     if let (Some(max), Some(accepted)) = (c.accepted_max, c.accepted)
         && max > accepted
@@ -358,7 +359,7 @@ pub(super) fn rate(bytes_per_s: f64) -> String {
 }
 
 fn recovery(page: &mut Page, r: &Report) {
-    let v = &r.recovery;
+    let (v, called) = (&r.recovery, r.ceiling.calls.is_some());
     let mut text = Vec::new();
     if let (Some(released), Some(waiters)) = (v.released, v.waiters.filter(|n| *n > 0)) {
         let first = v.first_served_s.map_or("none".into(), |s| format!("the first after {s:.3} s"));
@@ -372,6 +373,8 @@ fn recovery(page: &mut Page, r: &Report) {
     }
     match (v.recovered, v.new_client_served_s) {
         _ if v.exited_s.is_some() => {}
+        (Some(true), Some(s)) if called => text.push(format!("All calls were over: another was answered {s:.3} s later.")),
+        (Some(false), _) if called => text.push("All calls were over, and another was still not answered.".into()),
         (Some(true), Some(s)) => text.push(format!("All left: a new client was served {s:.3} s later.")),
         (Some(false), _) => text.push("All left, and a new client was still not served.".into()),
         _ => {}
@@ -390,10 +393,15 @@ fn recovery(page: &mut Page, r: &Report) {
 
 fn witnesses(page: &mut Page, r: &Report) {
     let said = r.witnesses.iter().map(|w| {
-        let count = w.ceiling.map_or_else(|| "no number".to_owned(), |n| n.to_string());
+        let count = match w.ceiling {
+            Some(n) => format!(" {n}"),
+            // Calls are counted by who makes them; a witness of the system calls saw the failure.
+            None if r.ceiling.calls.is_some() => String::new(),
+            None => " no number".to_owned(),
+        };
         let exact = if w.exact { "" } else { ", not exact" };
         let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
-        format!("{} {count}{exact}{process}", w.observer)
+        format!("{}{count}{exact}{process}", w.observer)
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() {
@@ -415,7 +423,7 @@ fn witnesses(page: &mut Page, r: &Report) {
 }
 
 /// A time of the run as a time since the subject was started, which is what a reader can compare.
-fn after_start(r: &Report, at_s: f64) -> String {
+pub(super) fn after_start(r: &Report, at_s: f64) -> String {
     match (r.ceiling.first_failure.as_ref(), r.timings.to_first_failure_s) {
         (Some(first), Some(since)) => format!("{:.3} s after its start", at_s - first.at_s + since),
         _ => format!("at {at_s:.3} s"),

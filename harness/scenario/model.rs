@@ -211,9 +211,9 @@ pub struct Calls {
     pub body: Body,
     /// Bytes sent with each call; 0: a GET.
     pub upload_bytes: u32,
-    /// A connect, with its TLS handshake, that takes longer has timed out; seconds.
+    /// A TCP connect that takes longer has timed out; seconds.
     pub connect_timeout_s: f64,
-    /// An answer that takes longer has timed out; seconds.
+    /// A TLS handshake or an answer that takes longer: the server is silent; seconds.
     pub read_timeout_s: f64,
 }
 

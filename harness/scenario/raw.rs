@@ -224,10 +224,10 @@ pub(super) struct CallLoad {
     pub after_call: AfterCall,
     /// `http-leak-body`: what becomes of the response's body.
     pub body: Body,
-    /// A connect, with its TLS handshake, that takes longer has timed out; "3s" when left out.
+    /// A TCP connect that takes longer has timed out; "3s" when left out.
     #[schemars(with = "Option<String>")]
     pub connect_timeout: Option<Spanned<String>>,
-    /// An answer that takes longer has timed out; "3s" when left out.
+    /// A TLS handshake or an answer that takes longer: the server is connected and silent; "3s" when left out.
     #[schemars(with = "Option<String>")]
     pub read_timeout: Option<Spanned<String>>,
 }

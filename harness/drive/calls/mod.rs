@@ -149,6 +149,8 @@ struct Callers<W> {
     left: VecDeque<Left>,
     /// Connections made.
     connected: u32,
+    /// All was let go of, and no call was ordered since.
+    quiet: bool,
     /// What was last said.
     pacing: Option<Pacing>,
 }
@@ -181,6 +183,7 @@ impl<W: Write> Callers<W> {
             probes: JoinSet::new(),
             left: VecDeque::new(),
             connected: 0,
+            quiet: false,
             pacing: None,
         })
     }
@@ -203,7 +206,7 @@ impl<W: Write> Callers<W> {
                     Some(order) => self.obey_one(order).await,
                 },
                 Some(finished) = self.calls.join_next() => self.finish(finished.expect("no call panics or is cancelled here")),
-                Some(probed) = self.probes.join_next() => self.probed(probed.expect("no probe panics")),
+                Some(probed) = self.probes.join_next() => self.probed(probed.expect("no probe panics")).await,
                 () = sleep_until(self.next_start), if paced => {}
                 () = tokio::time::sleep(due_in), if due < u64::MAX => {}
                 () = tokio::task::yield_now(), if more => {}
@@ -215,6 +218,7 @@ impl<W: Write> Callers<W> {
         match order {
             Order::Connect { upto } => {
                 self.ordered = self.ordered.max(upto);
+                self.quiet = false;
                 self.pace(Pacing::Ramping);
             }
             Order::Release { clients } => self.release(clients).await,
@@ -323,7 +327,11 @@ impl<W: Write> Callers<W> {
         });
     }
 
-    fn probed(&mut self, probed: Probed) {
+    async fn probed(&mut self, probed: Probed) {
+        if self.quiet {
+            // No call comes that would use again what the probe did not close.
+            self.let_go_of_idle().await;
+        }
         let Probed { label, started, course, result } = probed;
         let passed = course.passed();
         let stop = match result {
@@ -334,7 +342,7 @@ impl<W: Write> Callers<W> {
         };
         let Some(outcome) = stop.as_ref().map_or(Some(Outcome::Served), |stop| stop.outcome) else {
             let stop = stop.expect("only what came to nothing has no outcome");
-            let reason = format!("the caller's own side failed at `{}`: {}", step_name(stop.step), stop.words);
+            let reason = format!("the caller's own side failed at `{}`: {}", stop.step.name(), stop.words);
             return self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
         };
         let answered = matches!(outcome, Outcome::Served | Outcome::ErrorReply | Outcome::Closed);
@@ -373,28 +381,27 @@ impl<W: Write> Callers<W> {
                 self.report.client(id, Client::Released);
                 released += 1;
             }
-            let idle = self.call.idle().into_iter().chain(std::mem::take(&mut self.left));
-            for left in idle {
+            // A call may have ended just now and left something.
+            for left in std::mem::take(&mut self.left) {
                 left.let_go().await;
                 released += 1;
             }
+            released += self.let_go_of_idle().await;
+            self.quiet = true;
             if self.probes.is_empty() {
                 self.site.all_closed().await;
             }
         }
         self.report.say(What::Released { clients: released });
     }
-}
 
-/// As in the event log.
-fn step_name(step: CallStep) -> &'static str {
-    match step {
-        CallStep::Certificate => "certificate",
-        CallStep::Socket => "socket",
-        CallStep::Connect => "connect",
-        CallStep::Tls => "tls",
-        CallStep::Request => "request",
-        CallStep::Answer => "answer",
+    async fn let_go_of_idle(&self) -> u32 {
+        let mut released = 0;
+        for left in self.call.idle() {
+            left.let_go().await;
+            released += 1;
+        }
+        released
     }
 }
 

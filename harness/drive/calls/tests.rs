@@ -196,19 +196,25 @@ fn silence_after_the_connect_and_a_connect_that_times_out_are_told_apart() {
 }
 
 #[test]
-fn calls_are_started_no_faster_than_ordered_and_no_more_at_a_time() {
-    let (_listener, to) = listening(64);
-    let calls = Calls { every_s: 0.02, concurrency: 4, ..calls(Caller::HttpPerCall) };
-    let mut rig = Rig::new(setup(calls, to));
-    rig.say(&Order::Connect { upto: 10 });
+fn calls_are_started_no_faster_than_ordered() {
+    let (_server, to) = serving(HELLO);
+    let mut rig = Rig::new(setup(Calls { every_s: 0.02, concurrency: 4, ..calls(Caller::HttpPerCall) }, to));
     let began = std::time::Instant::now();
-    // A probe is beside the calls: it is answered while all four wait.
+    assert_eq!(ends(&rig.ramp(6)), [SERVED; 6]);
+    assert!(began.elapsed().as_millis() >= 100, "five pauses");
+}
+
+#[test]
+fn no_more_calls_go_on_at_a_time_than_ordered_and_a_release_drops_them() {
+    let (_listener, to) = listening(64);
+    let mut rig = Rig::new(setup(Calls { concurrency: 4, ..calls(Caller::HttpPerCall) }, to));
+    rig.say(&Order::Connect { upto: 10 });
+    // A probe is beside the calls: it connects while all four wait.
     assert_eq!(rig.probe(200).0, Outcome::Waits);
-    assert!(began.elapsed().as_millis() >= 200);
     let seen = rig.release(u32::MAX);
     assert_eq!(seen.last(), Some(&What::Released { clients: 4 }));
     assert_eq!(clients(&seen, &Client::Released), 4);
-    assert!(rig.until(done).len() == 1, "the ramp is over");
+    assert_eq!(rig.until(done).len(), 1, "the ramp is over");
 }
 
 #[test]
@@ -221,4 +227,15 @@ fn a_probe_is_one_call_more_that_leaves_nothing_behind() {
     assert_eq!(server.accepted.load(Ordering::SeqCst), 3);
     assert_eq!(rig.ask_held().0, Outcome::Waits);
     assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 2 }));
+}
+
+#[test]
+fn a_probe_after_all_was_let_go_of_keeps_no_connection_for_a_next_call() {
+    let (server, to) = serving(HELLO);
+    let mut rig = Rig::new(setup(Calls { body: Body::Drained, ..calls(Caller::HttpLeakBody) }, to));
+    rig.ramp(2);
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 1 }));
+    assert_eq!(rig.probe(3000).0, Outcome::Served);
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 0 }), "it is closed already");
+    assert_eq!((ends(&rig.ramp(4)), server.accepted.load(Ordering::SeqCst)), (vec![SERVED; 2], 3));
 }
