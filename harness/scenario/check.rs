@@ -94,6 +94,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
     }
     let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
     check_callers(file, &workloads, problems);
+    check_called(file, &names, problems);
     if let Some(variant) = variant {
         check_name(variant, file, problems);
     }
@@ -134,6 +135,22 @@ fn subject(file: &File, names: &[&str], problems: &mut Vec<Problem>) -> String {
 fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> Problem {
     let message = format!("`{key}` names no process of this scenario: {:?}", word.get_ref());
     unknown(word.span(), message, word.get_ref(), names.iter().copied())
+}
+
+/// Whom a bundled server calls must be there, and speak TLS where that is asked for.
+fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
+    for serve in file.processes.values().filter_map(|raw| raw.serve.as_ref()) {
+        for (key, called) in serve.get_ref().calls() {
+            if !names.contains(&called.as_str()) {
+                problems.push(no_process(&Spanned::new(serve.span(), called.clone()), key, names));
+            }
+        }
+        let (Serve::Websocket(options) | Serve::Tcp(options)) = serve.get_ref() else { continue };
+        if options.tls {
+            let problem = Problem::new(serve.span(), "this bundled server does not speak TLS", "`tls = true`");
+            problems.push(problem.help("`http` and `grpc` do"));
+        }
+    }
 }
 
 /// A caller's workload must be one of calls, and to somebody else.

@@ -91,6 +91,8 @@ impl Doorkeeper {
     pub(crate) async fn admit(&self, stream: TcpStream, door: Door) -> io::Result<Stream> {
         match (door, &self.acceptor) {
             (Door::Tls, Some(acceptor)) => {
+                // The last flight of a handshake and what follows it are several writes.
+                stream.set_nodelay(true)?;
                 let stream = acceptor.accept(stream).await?;
                 self.tally.count_handshake();
                 Ok(Stream::Tls(Box::new(stream)))
@@ -131,9 +133,11 @@ pub(crate) fn client(trusted: &Path, protocol: &[u8]) -> Result<ClientConfig, Tl
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    found
-        .and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) })
-        .map_err(|source| TlsError::Pem { path: path.into(), what: "certificate", source })
+    found.and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) }).map_err(|source| TlsError::Pem {
+        path: path.into(),
+        what: "certificate",
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
