@@ -145,10 +145,27 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
                 problems.push(no_process(&Spanned::new(serve.span(), called.clone()), key, names));
             }
         }
-        let (Serve::Websocket(options) | Serve::Tcp(options)) = serve.get_ref() else { continue };
-        if options.tls {
-            let problem = Problem::new(serve.span(), "this bundled server does not speak TLS", "`tls = true`");
-            problems.push(problem.help("`http` and `grpc` do"));
+        let speaks_no_tls = |named: &str, help: String| {
+            let message = format!("{named} does not speak TLS");
+            Problem::new(serve.span(), message, "here").help(help)
+        };
+        match serve.get_ref() {
+            Serve::Websocket(options) | Serve::Tcp(options) if options.tls => {
+                problems.push(speaks_no_tls("this bundled server", "`http` and `grpc` do".into()));
+            }
+            Serve::Relay(options) if options.api.is_none() && options.backend.is_none() => {
+                let problem = Problem::new(serve.span(), "the relay has nobody to call", "neither `api` nor `backend`");
+                problems.push(problem.help("name a process of the scenario"));
+            }
+            Serve::Relay(RelayOptions { backend: Some(name), .. }) => {
+                let backend = file.processes.iter().find(|(process, _)| process.get_ref() == name);
+                let bundled = backend.and_then(|(_, raw)| Some(raw.serve.as_ref()?.get_ref()));
+                if bundled.is_some_and(|serve| !matches!(serve, Serve::Grpc(options) if options.tls)) {
+                    let help = format!("`processes.{name}.serve.grpc = {{ tls = true }}`");
+                    problems.push(speaks_no_tls(&format!("the backend `{name}`"), help));
+                }
+            }
+            _ => {}
         }
     }
 }

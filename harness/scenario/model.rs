@@ -149,14 +149,16 @@ pub enum RelayBody {
 }
 
 /// Options of the bundled outbound service.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OutboundOptions {
     /// The process that each request calls, at its `{port}`.
     pub api: String,
     /// What becomes of the connection of a call.
+    #[serde(default)]
     pub after_call: AfterCall,
     /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    #[serde(default)]
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.

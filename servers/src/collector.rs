@@ -1,5 +1,6 @@
 //! The statistics collector: takes lines of text from TCP clients and writes them to log files, one a connection, open as long
-//! as that, or one for all. A log that cannot be opened is tried again with each line, and every line that is lost is
+//! as that, or one for all. A connection's log is opened by the acceptor, before the next client is accepted: a client costs two
+//! descriptors at once. A log that cannot be opened is tried again with each line, and every line that is lost is
 //! complained about; nothing else stops. It never answers.
 
 use crate::args::{Args, CollectorLog};
@@ -9,11 +10,13 @@ use crate::{Deliver, handoff};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::Receiver;
 
 /// A longer line is written as several, bytes.
 const LINE_BYTES: u64 = 4096;
@@ -35,15 +38,23 @@ pub(crate) fn start(args: &Args, tally: &Arc<Tally>) -> io::Result<Deliver> {
         collector.shared = Some(collector.open(&collector.next_log())?);
     }
     let collector = Arc::new(collector);
-    handoff::start(|accepted| handoff::serve_each(accepted, move |stream, _| collect(collector.clone(), stream)))
+    let opener = collector.clone();
+    let hand_over = handoff::bridge(|mut accepted: Receiver<(OwnedFd, PathBuf, Option<File>)>| async move {
+        while let Some((connection, path, own)) = accepted.recv().await {
+            // A connection that cannot be registered (epoll's own limit of watches) is closed.
+            if let Ok(stream) = handoff::into_stream(connection) {
+                tokio::spawn(collect(collector.clone(), stream, path, own));
+            }
+        }
+    })?;
+    Ok(Arc::new(move |connection, _| {
+        let path = opener.next_log();
+        let own = if opener.shared.is_none() { opener.attempt(&path) } else { None };
+        hand_over((connection, path, own));
+    }))
 }
 
-async fn collect(collector: Arc<Collector>, stream: TcpStream) {
-    let path = collector.next_log();
-    let mut own = None;
-    if collector.shared.is_none() {
-        own = collector.attempt(&path);
-    }
+async fn collect(collector: Arc<Collector>, stream: TcpStream, path: PathBuf, mut own: Option<File>) {
     let from = stream.peer_addr().map_or_else(|_| "?".to_owned(), |from| from.to_string());
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
