@@ -124,13 +124,18 @@ fn a_shared_channel_is_opened_before_the_relay_listens() {
 
 #[test]
 fn many_calls_at_once_fail_first_at_the_certificate() {
-    let field = Field::new();
-    let server = field.relay(48, &["--certificate-read", "per-call", "--baseline", "12", "--accept", "backoff"]);
-    // Half of what is free goes to the clients: their calls need two each, so the other half is too little.
+    let identity = Identity::new();
+    // It accepts and never shakes hands, so that calls stay under way.
+    let backend = Server::start(1024, &["tcp"]);
+    let (to, ca) = (backend.address.to_string(), identity.certificate());
+    let server = Server::start(48, &["relay", "--backend", &to, "--ca", &ca, "--certificate-read", "per-call", "--baseline", "12"]);
+    // Twenty clients hold one each, and their calls want one each: sixteen are left.
     let mut clients: Vec<TcpStream> = server.fill_to(32);
     clients.iter_mut().for_each(|client| client.write_all(b"GET /call HTTP/1.1\r\nHost: test\r\n\r\n").expect("sent"));
     eventually("a call has failed", || !server.errors().is_empty());
     let end = server.terminate();
+    let first_line = end.errors.lines().next().expect("it complained");
+    assert!(first_line.contains(&format!("/call: open {ca}: Too many open files")), "{first_line}");
     assert_eq!(end.counts[0]["work"]["first_emfile"]["call"], "openat", "{}", end.errors);
 }
 
