@@ -221,6 +221,52 @@ fn a_variant_may_add_a_process_and_point_the_workload_at_it() {
     assert_eq!(plans[2].workloads["flood"].to, "proxy");
 }
 
+/// A scenario whose relay is served with these options, beside an API and a backend.
+fn relay(serve: &str, backend: &str) -> String {
+    let limits = "limits = { soft = 64, hard = 64 }";
+    format!(
+        "claim = 'c'\nsubject = 'relay'\n[processes.relay]\nserve.{serve}\n{limits}\n[processes.api]\nserve.http = {{}}\n{limits}\n\
+         [processes.backend]\nserve.{backend}\n{limits}\n"
+    )
+}
+
+#[test]
+fn a_bundled_service_is_told_where_those_are_whom_it_calls() {
+    let words = |serve: &str| {
+        let plan = parse(&relay(serve, "grpc = { tls = true }")).unwrap().remove(0);
+        let Program::Serve(serve) = &plan.processes["relay"].program else { panic!("it is served") };
+        serve.arguments().join(" ")
+    };
+    assert_eq!(
+        words(
+            "relay = { api = 'api', backend = 'backend', body = 'closed', certificate = 'per-call', accept = 'backoff', poll-each = true }"
+        ),
+        "relay --api 127.0.0.1:{api.port} --body closed --backend 127.0.0.1:{backend.tls-port} --ca {certificate} --channel per-call \
+         --certificate-read per-call --after-call closed --folder {scratch} --poll-each --accept backoff"
+    );
+    assert_eq!(
+        words("outbound = { api = 'api', after-call = 'left-open', baseline = 9 }"),
+        "outbound --api 127.0.0.1:{api.port} --after-call left-open --baseline 9"
+    );
+    assert_eq!(words("collector = { log = 'shared' }"), "collector --log shared --folder {scratch}");
+}
+
+#[test]
+fn whom_a_bundled_service_calls_must_be_there_and_speak_tls_where_that_is_asked_for() {
+    for (serve, backend, message) in [
+        ("relay = { api = 'apo' }", "grpc = { tls = true }", "`api` names no process of this scenario: \"apo\""),
+        ("outbound = { api = 'backen' }", "grpc = {}", "did you mean `backend`?"),
+        ("outbound = {}", "grpc = {}", "`processes.relay.serve.outbound` has no `api`"),
+        ("relay = {}", "grpc = {}", "the relay has nobody to call"),
+        ("relay = { backend = 'backend' }", "grpc = {}", "the backend `backend` does not speak TLS"),
+        ("relay = { backend = 'backend' }", "http = { tls = true }", "the backend `backend` does not speak TLS"),
+        ("tcp = { tls = true }", "grpc = {}", "this bundled server does not speak TLS"),
+    ] {
+        let error = rendered(&parse(&relay(serve, backend)).expect_err(message));
+        assert!(error.contains(message), "{serve}: {error}");
+    }
+}
+
 #[test]
 fn every_scenario_of_the_repository_is_valid() {
     let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();

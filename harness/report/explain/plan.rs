@@ -131,7 +131,7 @@ fn program(program: &Program) -> String {
 fn options(program: &Program) -> Option<&ServeOptions> {
     match program {
         Program::Serve(Serve::Http(o) | Serve::Websocket(o) | Serve::Tcp(o) | Serve::Grpc(o)) => Some(o),
-        Program::Command(_) | Program::Call(_) => None,
+        Program::Serve(_) | Program::Command(_) | Program::Call(_) => None,
     }
 }
 
