@@ -408,6 +408,7 @@ fn process(launcher: Launcher, soft: u64, hard: u64) -> Process {
         env: BTreeMap::new(),
         ready_within_s: 10.0,
         grace_s: 5.0,
+        begin: None,
     }
 }
 

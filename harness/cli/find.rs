@@ -100,6 +100,7 @@ pub fn run(args: &Args) -> Outcome {
         env: BTreeMap::new(),
         ready_within_s: args.ready_within,
         grace_s: 2.0,
+        begin: None,
     };
     let workload = Workload {
         kind: args.workload,

@@ -56,7 +56,7 @@ enum Command {
     #[command(hide = true)]
     Serve(serve::Args),
     #[command(hide = true)]
-    Drive,
+    Drive(drive::Args),
     #[command(hide = true)]
     Exec(exec::Args),
 }
@@ -80,7 +80,7 @@ impl Cli {
             Command::Man(args) => completions::man(&args),
             // These end with codes of their own: other programs' exit statuses, not the table's.
             Command::Serve(args) => return Ok(serve::run(args)),
-            Command::Drive => drive::drive(),
+            Command::Drive(args) => drive::drive(&args),
             Command::Exec(args) => return Ok(ExitCode::from(exec::main(args) as u8)),
         };
         Ok(ExitCode::from(exit? as u8))

@@ -6,8 +6,11 @@ use super::merge::Merge;
 use super::protocol::{Order, Setup};
 use crate::event::{Event, Pid, What};
 use crate::sys::clock;
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -35,13 +38,15 @@ pub enum Error {
     NoRoom(u64),
 }
 
-/// One driver process. Dropping it kills and reaps it.
+/// One driver process. Dropping it kills and reaps it, if it was started here.
 ///
 /// The kernel kills it too when the *thread* that spawned it ends: spawn from a thread that outlives the run.
 #[derive(Debug)]
 pub struct Driver {
-    child: Child,
-    orders: Option<ChildStdin>,
+    /// `None`: it runs under a launcher, and is not ours to end.
+    child: Option<Child>,
+    pid: Pid,
+    orders: Option<File>,
     ending: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
@@ -60,12 +65,23 @@ impl Driver {
 
     fn start(mut command: Command, setup: &Setup, deliver: impl FnMut(Vec<Event>) + Send + 'static) -> Result<Driver, Error> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(Error::Start)?;
-        let stdout = child.stdout.take().expect("piped");
-        let orders = child.stdin.take();
+        let stdout = OwnedFd::from(child.stdout.take().expect("piped"));
+        let stdin = OwnedFd::from(child.stdin.take().expect("piped"));
+        Driver::attend(child.id() as Pid, Some(child), stdin.into(), stdout.into(), setup, deliver)
+    }
+
+    fn attend(
+        pid: Pid,
+        child: Option<Child>,
+        orders: File,
+        events: File,
+        setup: &Setup,
+        deliver: impl FnMut(Vec<Event>) + Send + 'static,
+    ) -> Result<Driver, Error> {
         let ending = Arc::new(AtomicBool::new(false));
-        let mut driver = Driver { child, orders, ending: Arc::clone(&ending), reader: None };
+        let mut driver = Driver { child, pid, orders: Some(orders), ending: Arc::clone(&ending), reader: None };
         let workload = setup.workload.clone();
-        let reader = move || read(stdout, &workload, &ending, deliver);
+        let reader = move || read(events, &workload, &ending, deliver);
         let builder = std::thread::Builder::new().name("driver-events".into());
         driver.reader = Some(builder.spawn(reader).map_err(Error::Start)?);
         driver.tell(setup)?;
@@ -85,7 +101,7 @@ impl Driver {
 
     /// Its process id.
     pub fn pid(&self) -> Pid {
-        self.child.id() as Pid
+        self.pid
     }
 
     fn tell(&mut self, what: &impl serde::Serialize) -> Result<(), Error> {
@@ -100,9 +116,14 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
-        drop(self.orders.take());
-        let _ = self.child.kill(); // it may have ended by itself
-        let _ = self.child.wait();
+        if let Some(orders) = self.orders.take() {
+            // Of a socket the reader has the other end of the same connection; a pipe is no socket, and says so.
+            let _ = rustix::net::shutdown(&orders, rustix::net::Shutdown::Both);
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill(); // it may have ended by itself
+            let _ = child.wait();
+        }
         if let Some(reader) = self.reader.take()
             && reader.thread().id() != std::thread::current().id()
         {
@@ -112,7 +133,7 @@ impl Drop for Driver {
 }
 
 /// Brings events from the driver's standard output until it ends.
-fn read(mut from: ChildStdout, workload: &str, ending: &AtomicBool, mut deliver: impl FnMut(Vec<Event>)) {
+fn read(mut from: File, workload: &str, ending: &AtomicBool, mut deliver: impl FnMut(Vec<Event>)) {
     let mut chunk = vec![0; 64 * 1024];
     let mut pending = Vec::new();
     loop {
@@ -210,6 +231,24 @@ impl Fleet {
             shared.lock().expect("no thread panics with the fleet").drivers.push(driver);
         }
         Ok(Fleet { shared, pids })
+    }
+
+    /// A driver that runs already, as the process `pid`, and has connected to the run.
+    ///
+    /// # Errors
+    /// `Start`, `Gone`.
+    pub fn over(stream: UnixStream, pid: Pid, setup: &Setup, sink: Sender<Vec<Event>>) -> Result<Fleet, Error> {
+        let shared = Arc::new(Mutex::new(Shared { merge: Merge::new(1, u32::MAX), drivers: Vec::new(), sink }));
+        let to = Arc::downgrade(&shared);
+        let deliver = move |events| {
+            if let Some(shared) = to.upgrade() {
+                shared.lock().expect("no thread panics with the fleet").bring(0, events);
+            }
+        };
+        let events = OwnedFd::from(stream.try_clone().map_err(Error::Start)?);
+        let driver = Driver::attend(pid, None, OwnedFd::from(stream).into(), events.into(), setup, deliver)?;
+        shared.lock().expect("no thread panics with the fleet").drivers.push(driver);
+        Ok(Fleet { shared, pids: vec![pid] })
     }
 
     /// Sends an order to the workload as a whole; probes and questions go to the first driver.

@@ -26,7 +26,7 @@ pub struct Live {
     pub last_client: Nanos,
     /// The last accept that succeeded.
     pub last_accept: Nanos,
-    /// Per workload: why its driver connects or not.
+    /// Why the driver connects or not, of each workload that phases wait for.
     pub pacing: HashMap<String, Pacing>,
     /// Answers to probes, by label, with their details.
     pub probes: HashMap<String, (Outcome, String)>,
@@ -94,7 +94,9 @@ impl Live {
                 }
             }
             What::Pacing { workload, state, .. } => {
-                self.pacing.insert(workload.clone(), *state);
+                if let Some(pacing) = self.pacing.get_mut(workload) {
+                    *pacing = *state;
+                }
             }
             What::Probe { label, outcome, detail, .. } => {
                 self.probes.insert(label.clone(), (*outcome, detail.clone()));

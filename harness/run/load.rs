@@ -23,6 +23,8 @@ const STALL: Duration = Duration::from_millis(1500);
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 /// The ramp is looked at this often when no driver reports: seldom enough to leave the CPU to the subject.
 const RAMP_TICK: Duration = Duration::from_millis(3);
+/// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
+const CALLS_FAIL_FOR: u64 = 500_000_000;
 /// No ramp takes longer.
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
@@ -60,15 +62,19 @@ fn announce(pump: &mut Pump, pid: i32, ceiling: u64, formula: String, descriptor
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
 pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), Error> {
+    if pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()) {
+        return calibrate_calls(pump, &rests[0]);
+    }
     let smallest = rests.iter().map(|r| r.limits.soft.saturating_sub(r.counted)).min().unwrap_or(0);
     let clients = CALIBRATION_CLIENTS.min(smallest / 4);
     if clients == 0 {
         return Ok(());
     }
     let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
-    order_clients(pump, &vec![clients as u32; pump.loads.len()])?;
-    let wanted = clients * pump.loads.len() as u64;
-    let of_subject = clients * pump.loads.iter().filter(|load| load.of_subject).count() as u64;
+    let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { clients as u32 }).collect();
+    order_clients(pump, &first)?;
+    let wanted = first.iter().map(|&c| u64::from(c)).sum();
+    let of_subject = clients * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64;
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;
@@ -118,6 +124,37 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     Ok(())
 }
 
+/// Makes a few calls to see what a call leaves open; predicts again where that is not one descriptor.
+fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
+    let free = rest.limits.soft.saturating_sub(rest.counted);
+    let calls = CALIBRATION_CLIENTS.min(free / 4);
+    if calls == 0 {
+        return Ok(());
+    }
+    let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { calls as u32 }).collect();
+    order_clients(pump, &first)?;
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+        pump.live.drivers_done() || pump.live.first_failure.is_some() || pump.tree.gone()
+    })?;
+    // What a call leaves open for a moment only is closed by then.
+    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
+    let made = calls * first.iter().filter(|&&c| c > 0).count() as u64;
+    let grown = pump.descriptors().saturating_sub(rest.counted);
+    if pump.live.first_failure.is_some() || pump.tree.gone() || grown == made {
+        return Ok(());
+    }
+    let cost = grown as f64 / made as f64;
+    if cost < 0.5 {
+        let reason = format!("{made} calibration calls left {grown} descriptors open: calls made one after the other have no ceiling");
+        pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
+        return Ok(());
+    }
+    let ceiling = (free as f64 / cost).ceil() as u64;
+    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    announce(pump, rest.pid, ceiling, formula, cost, made as u32);
+    Ok(())
+}
+
 /// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more.
 ///
 /// # Errors
@@ -125,27 +162,36 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
 pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> {
     let stall = if burst { STALL_OF_A_BURST } else { STALL };
     order_clients(pump, clients)?;
-    let wanted: u64 = clients.iter().map(|&c| u64::from(c)).sum();
+    let wanted: u64 = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background).map(|(&c, _)| u64::from(c)).sum();
+    let calls = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none());
     let mut moved_at = clock::now();
-    let mut last = (0, 0, 0);
+    let mut failing_at = None;
+    let mut last = (0, 0, 0, 0);
     let ended = pump.until(RAMP_DEADLINE, RAMP_TICK, |pump| {
         let live = &pump.live;
         if live.first_failure.is_some() && live.drivers_idle() {
             return true;
         }
+        // Calls that fail may each take as long as their time-outs: the first few show all there is to see.
+        if live.first_failure.is_some() && calls && clock::now() - *failing_at.get_or_insert_with(clock::now) > CALLS_FAIL_FOR {
+            return true;
+        }
         if pump.tree.gone() || live.exited.contains(&pump.acceptor) || live.local_failure.is_some() && live.drivers_idle() {
             return true;
         }
-        let now = (live.last_accept, live.last_client, live.accepted_total());
+        // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
+        let own = if pump.listener.is_none() { live.last_descriptor_call } else { 0 };
+        let now = (live.last_accept, live.last_client, live.accepted_total(), own);
         if now != last {
             (last, moved_at) = (now, clock::now());
         }
         let still = clock::now() - moved_at;
         // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
-        let arrived = pump.observer.is_none() || pump.loads.iter().any(|load| !load.of_subject) || live.accepted_total() >= live.connected;
-        let all = live.connected + live.ended >= wanted && live.drivers_done() && arrived;
+        let counted = pump.loads.iter().all(|load| load.concerns_subject && load.dialogue.is_some());
+        let arrived = pump.observer.is_none() || !counted || live.accepted_total() >= live.connected;
+        let all = (calls || live.connected + live.ended >= wanted) && live.drivers_done() && arrived && !pump.loads.is_empty();
         // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
-        if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.queue() == Some(0) && pump.quiet(SETTLE_WINDOW) {
+        if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.drained() && pump.quiet(SETTLE_WINDOW) {
             return true;
         }
         still > stall.as_nanos() as u64
@@ -162,7 +208,9 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
     for (load, &upto) in pump.loads.iter_mut().zip(clients) {
         load.fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
         // Idle until it says otherwise would end the phase before it began.
-        pump.live.pacing.insert(load.workload.clone(), crate::event::Pacing::Ramping);
+        if !load.background {
+            pump.live.pacing.insert(load.workload.clone(), crate::event::Pacing::Ramping);
+        }
     }
     Ok(())
 }
@@ -184,6 +232,9 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     if pump.tree.gone() {
+        if pump.listener.is_none() {
+            return Ok(());
+        }
         order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
         pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probes.contains_key("saturated"))?;
         return Ok(());
@@ -198,9 +249,11 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        let answered = pump.live.probes.contains_key("saturated");
-        let watched = pump.live.policy.decided().is_some() && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
-        let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.queue() == Some(0));
+        let answered = pump.loads.is_empty() || pump.live.probes.contains_key("saturated");
+        // A client has no accept policy: that its calls fail is all there is to see.
+        let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
+        let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
+        let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.drained());
         (answered && over) || pump.tree.gone()
     })?;
     pump.sample();
@@ -222,7 +275,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         pump.phase(Phase::ReleaseSome);
         let some = (pump.live.accepted_total() / 10).clamp(1, 100);
         // An accept comes before its answer: where there are answers, those are awaited.
-        let answers = pump.loads.iter().any(|load| load.of_subject && load.kind != Dialogue::Tcp);
+        let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
         let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
         let refilled = taken(pump) + waiting.min(some * pump.loads.len() as u64);
@@ -231,10 +284,10 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     }
     pump.phase(Phase::ReleaseAll);
     release(pump, u32::MAX)?;
-    pump.until(RECOVERY_DEADLINE * 2, Duration::from_millis(1), |pump| pump.queue() == Some(0) || pump.tree.gone())?;
-    if !pump.tree.gone() {
+    pump.until(RECOVERY_DEADLINE * 2, Duration::from_millis(1), |pump| pump.drained() || pump.tree.gone())?;
+    if !pump.tree.gone() && !pump.loads.is_empty() {
         // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
-        let silent = pump.loads.iter().all(|load| !load.of_subject || load.kind == Dialogue::Tcp);
+        let silent = pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
         let deadline_ms = if silent { 1 } else { RECOVERY_DEADLINE.as_millis() as u64 };
         let end = clock::now() + RECOVERY_DEADLINE.as_nanos() as u64;
         let mut pause = Duration::from_millis(10);
@@ -260,7 +313,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
 }
 
 fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
-    pump.live.release_answered = false;
+    pump.live.release_answered = pump.loads.is_empty();
     order(pump, &Order::Release { clients })?;
     pump.until(RECOVERY_DEADLINE, Duration::from_millis(1), |pump| pump.live.release_answered)?;
     Ok(())
@@ -274,7 +327,7 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
     pump.phase(Phase::Settle);
     let at_rest = rests.iter().find(|r| r.pid == pump.acceptor).map_or(0, |r| r.counted);
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
-        pump.tree.gone() || pump.descriptors() <= at_rest || (pump.quiet(SETTLE_WINDOW * 4) && pump.queue() == Some(0))
+        pump.tree.gone() || pump.descriptors() <= at_rest || (pump.quiet(SETTLE_WINDOW * 4) && pump.drained())
     })?;
     pump.sample();
     Ok(())

@@ -1,6 +1,7 @@
 //! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what comes out is the
 //! event log. It judges nothing.
 
+mod client;
 mod companions;
 mod error;
 mod journal;
@@ -22,7 +23,7 @@ use crate::event::{Environment, Event, Phase, Pid, SCHEMA, What};
 use crate::launch::{self, Isolation, Tree};
 use crate::limits::budget;
 use crate::observe;
-use crate::scenario::{Dialogue, Plan, Process, Program, Workload};
+use crate::scenario::{Caller, Calls, Dialogue, Plan, Process, Program, Workload};
 use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
 use companions::Companion;
@@ -30,6 +31,7 @@ use places::Places;
 use pump::{Load, Pump};
 use rustix::process::Signal;
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
@@ -126,10 +128,11 @@ fn phases(
     }
     let chosen = chosen.ok();
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
-    let (tree, process, _scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
+    let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let (sink, reports) = channel();
     let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, interrupted, progress);
-    let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, plan, &process, options, &before, &companions, &sink));
+    let site = Site { plan, process: &process, scratch: scratch.path(), options, places: &places, companions: &companions, sink: &sink };
+    let result = attach(&mut pump, chosen).and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);
     *journal = Some(pump.journal);
     result
@@ -145,41 +148,41 @@ fn attach(pump: &mut Pump, chosen: Option<observe::Chosen>) -> Result<(), Error>
     Ok(())
 }
 
+/// What the phases of a subject look at beside the pump.
+struct Site<'a> {
+    plan: &'a Plan,
+    /// The subject, with its placeholders filled in.
+    process: &'a Process,
+    /// Its folder.
+    scratch: &'a Path,
+    options: &'a Options,
+    places: &'a Places,
+    companions: &'a BTreeMap<String, Companion>,
+    /// Where drivers report to.
+    sink: &'a Sender<Vec<Event>>,
+}
+
 /// The phases of a subject that is prepared: from its exec until it is back at rest.
-fn attended(
-    pump: &mut Pump,
-    plan: &Plan,
-    process: &Process,
-    options: &Options,
-    before: &HashSet<u64>,
-    companions: &BTreeMap<String, Companion>,
-    sink: &Sender<Vec<Event>>,
-) -> Result<(), Error> {
+fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<(), Error> {
+    let (plan, process, sink) = (site.plan, site.process, site.sink);
     let lines = sink.clone();
     // The receiver is gone only when the run is.
     let report = move |event| drop(lines.send(vec![event]));
     pump.output = pump.tree.output().map(|fd| observe::output::Drain::start(fd, report)).transpose()?;
-    pump.phase(Phase::Launch);
-    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
-    pump.journal.record(What::Launched {
-        process: plan.subject.clone(),
-        pid: pump.tree.program(),
-        argv: pump.tree.command().argv.clone(),
-        launcher: launch::registration(&process.launcher).name.into(),
-        requested: process.limits,
-        isolation: Some(pump.tree.isolation().to_string()),
-    });
+    if plan.subject_is_client() {
+        return client::attended(pump, site);
+    }
+    launch(pump, site)?;
     let (found, window) = ready::wait(pump, process, before)?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
     pump.phase(Phase::Baseline);
-    let target = |workload: &Workload, ready: &ready::Ready| companions.get(&workload.to).map_or(ready, |c| &c.ready).clone();
     // The drivers start while the subject comes to rest: they connect only when they are told.
     let soft = proc::nofile(pump.acceptor).map_or(process.limits.soft, |(soft, _)| soft);
     let mut early = Vec::new();
     for (name, workload) in &plan.workloads {
-        if let Some(kind) = workload.kind {
-            let wanted = Wanted::of(name, workload, kind, &target(workload, &found), enough(soft, found.capacity));
-            early.push((fleet(&wanted, options, sink)?, wanted));
+        if let Some(kind) = site.kind(workload) {
+            let wanted = site.wanted(name, workload, kind, &found, soft);
+            early.push((fleet(&wanted, site.options, sink)?, wanted));
         }
     }
     let (ready, settled) = ready::settle(pump, process, before, &found, window)?;
@@ -189,25 +192,87 @@ fn attended(
     let rests = ready::rest(pump, &plan.subject, &ready, settled)?;
     pump.acceptor = rests[0].pid;
     load::predict(pump, &rests[0]);
-    let dialogues = dialogues(pump, plan, &ready, options, sink)?;
+    let kinds = kinds(pump, site, &ready)?;
     pump.live.arm();
     pump.phase(Phase::Ramp);
     let mut clients = Vec::new();
-    for ((name, workload), kind) in plan.workloads.iter().zip(dialogues) {
-        let wanted = Wanted::of(name, workload, kind, &target(workload, &ready), enough(rests[0].limits.soft, ready.capacity));
+    for ((name, workload), kind) in plan.workloads.iter().zip(kinds) {
+        let wanted = site.wanted(name, workload, kind, &ready, rests[0].limits.soft);
         clients.push(wanted.clients);
         let fleet = match early.iter().position(|(_, started)| *started == wanted) {
             Some(at) => early.swap_remove(at).0,
-            None => fleet(&wanted, options, sink)?,
+            None => fleet(&wanted, site.options, sink)?,
         };
-        pump.loads.push(Load { workload: name.clone(), kind, of_subject: workload.to == plan.subject, fleet });
+        pump.loads.push(site.load(name, workload, &wanted, fleet));
     }
     drop(early);
     load::calibrate(pump, &rests, &ready)?;
-    load::ramp(pump, &clients, plan.workloads.values().any(|w| w.burst))?;
-    load::saturate(pump, &plan.subject, Duration::from_secs_f64(plan.hold_s))?;
+    loaded(pump, site, &clients, &rests)
+}
+
+/// Executes the subject.
+fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+    pump.phase(Phase::Launch);
+    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
+    pump.journal.record(What::Launched {
+        process: site.plan.subject.clone(),
+        pid: pump.tree.program(),
+        argv: pump.tree.command().argv.clone(),
+        launcher: launch::registration(&site.process.launcher).name.into(),
+        requested: site.process.limits,
+        isolation: Some(pump.tree.isolation().to_string()),
+    });
+    Ok(())
+}
+
+/// The loaded phases, which are the same for servers and clients.
+fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Rest]) -> Result<(), Error> {
+    load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
+    load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
     load::recover(pump)?;
-    load::settle(pump, &rests)
+    load::settle(pump, rests)
+}
+
+impl Site<'_> {
+    /// The words that the subject is executed with, by whatever launcher.
+    fn argv(&self) -> Vec<String> {
+        let fill = |word: String| self.places.fill(&word, &self.plan.subject, self.scratch);
+        argv(&self.process.program, &self.options.exe).into_iter().map(fill).collect()
+    }
+
+    /// What the clients of a workload do; `None`: the server is to be asked first.
+    fn kind(&self, workload: &Workload) -> Option<Kind> {
+        let call = |calls: &Calls| Kind::Call {
+            calls: calls.clone(),
+            certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
+        };
+        let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+        workload.calls.as_ref().map(call).or(workload.kind.map(hold))
+    }
+
+    /// What the drivers of a workload must know before they start. `subject`: where that listens.
+    fn wanted(&self, name: &str, workload: &Workload, kind: Kind, subject: &ready::Ready, soft: u64) -> Wanted {
+        let ready = self.companions.get(&workload.to).map_or(subject, |companion| &companion.ready);
+        let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) { self.places.tls_port(&workload.to) } else { None };
+        let mut target = ready.address;
+        target.set_port(tls.or(workload.port).unwrap_or(target.port()));
+        let enough = match kind {
+            Kind::Hold { .. } => (soft + soft / 2) as u32 + ready.capacity,
+            Kind::Call { .. } => 2 * soft as u32 + 64,
+        };
+        Wanted { setup: setup(name, kind, &workload.path, target), clients: workload.clients.unwrap_or(enough) }
+    }
+
+    fn load(&self, name: &str, workload: &Workload, wanted: &Wanted, fleet: Fleet) -> Load {
+        let own = matches!(&self.process.program, Program::Call(call) if call == name);
+        Load {
+            workload: name.to_owned(),
+            dialogue: if let Kind::Hold { dialogue, .. } = wanted.setup.kind { Some(dialogue) } else { None },
+            concerns_subject: own || workload.to == self.plan.subject,
+            background: !own && workload.calls.as_ref().is_some_and(|calls| calls.caller == Caller::Caller),
+            fleet,
+        }
+    }
 }
 
 /// Where the subject listens.
@@ -216,25 +281,20 @@ fn listening(plan: &Plan, pid: Pid, ready: &ready::Ready) -> What {
 }
 
 /// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
-fn dialogues(
-    pump: &mut Pump,
-    plan: &Plan,
-    ready: &ready::Ready,
-    options: &Options,
-    sink: &Sender<Vec<Event>>,
-) -> Result<Vec<Dialogue>, Error> {
-    let mut dialogues = Vec::new();
-    for (name, workload) in &plan.workloads {
-        dialogues.push(match workload.kind {
+fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<Kind>, Error> {
+    let mut kinds = Vec::new();
+    for (name, workload) in &site.plan.workloads {
+        kinds.push(match site.kind(workload) {
             Some(kind) => kind,
             None => {
-                let wanted = Wanted { setup: setup(name, Dialogue::HttpIdle, &workload.path, false, ready), clients: 1 };
-                let mut asker = fleet(&wanted, options, sink)?;
-                if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp }
+                let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+                let wanted = Wanted { setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address), clients: 1 };
+                let mut asker = fleet(&wanted, site.options, site.sink)?;
+                hold(if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp })
             }
         });
     }
-    Ok(dialogues)
+    Ok(kinds)
 }
 
 /// What the drivers of a workload must know before they start.
@@ -242,17 +302,6 @@ fn dialogues(
 struct Wanted {
     setup: Setup,
     clients: u32,
-}
-
-impl Wanted {
-    fn of(name: &str, workload: &Workload, kind: Dialogue, target: &ready::Ready, enough: u32) -> Self {
-        Wanted { setup: setup(name, kind, &workload.path, workload.burst, target), clients: workload.clients.unwrap_or(enough) }
-    }
-}
-
-/// Clients that reach any ceiling under this limit: half as many again, and the accept queue.
-fn enough(soft: u64, capacity: u32) -> u32 {
-    (soft + soft / 2) as u32 + capacity
 }
 
 /// The driver processes of a workload, started.
@@ -263,13 +312,14 @@ fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Resul
         command
     };
     let own = budget::raise_own();
-    let each = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
+    let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
+    // Calls are made by one driver: their order is that of one queue.
+    let each = if matches!(wanted.setup.kind, Kind::Call { .. }) { u32::MAX } else { room };
     Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))
 }
 
-fn setup(workload: &str, kind: Dialogue, path: &str, burst: bool, ready: &ready::Ready) -> Setup {
-    let kind = Kind::Hold { dialogue: kind, burst };
-    Setup { workload: workload.into(), kind, target: ready.address, path: path.into(), first_id: 0, connect_deadline_ms: 3000 }
+fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
+    Setup { workload: workload.into(), kind, target, path: path.into(), first_id: 0, connect_deadline_ms: 3000 }
 }
 
 /// Ends the subject and takes in its last words.

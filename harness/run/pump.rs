@@ -27,10 +27,12 @@ pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 pub struct Load {
     /// The workload's name.
     pub workload: String,
-    /// What each client does.
-    pub kind: Dialogue,
-    /// Whether it loads the subject, and not a process beside it.
-    pub of_subject: bool,
+    /// What each client does; `None`: its clients are calls.
+    pub dialogue: Option<Dialogue>,
+    /// Whether it loads the subject or is made by it, and does not only load a process beside it.
+    pub concerns_subject: bool,
+    /// A plain caller: it goes on beside the others, and no phase waits for it.
+    pub background: bool,
     /// The processes.
     pub fleet: Fleet,
 }
@@ -55,8 +57,10 @@ pub struct Pump<'a> {
     pub diag: SockDiag,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<SocketAddr>,
-    /// The process that is sampled: the one that accepts.
+    /// The process that is sampled: the one that accepts, or calls.
     pub acceptor: Pid,
+    /// Whether it is known and sampled.
+    pub sampling: bool,
     /// Set by SIGINT and SIGTERM.
     pub interrupted: &'a AtomicBool,
     /// Shows progress.
@@ -88,6 +92,7 @@ impl<'a> Pump<'a> {
             reports,
             diag,
             listener: None,
+            sampling: false,
             interrupted,
             progress,
             sampled_at: 0,
@@ -111,7 +116,7 @@ impl<'a> Pump<'a> {
             self.absorb(events);
         }
         self.drain()?;
-        if self.listener.is_some() && clock::now() - self.sampled_at >= SAMPLE_EVERY {
+        if self.sampling && clock::now() - self.sampled_at >= SAMPLE_EVERY {
             self.sample();
         }
         if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
@@ -160,6 +165,11 @@ impl<'a> Pump<'a> {
     pub fn queue(&mut self) -> Option<u32> {
         let address = self.listener?;
         Some(self.diag.listener(address).ok()??.queue)
+    }
+
+    /// Whether nobody waits in the accept queue; a client has none.
+    pub fn drained(&mut self) -> bool {
+        self.listener.is_none() || self.queue() == Some(0)
     }
 
     /// Descriptors of the process that accepts, now; 0 when it has exited.

@@ -13,13 +13,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// How often the tree is looked at until it listens and rests: a look costs 40 µs, and 0.3 ms once there is a new listener.
-const LOOK_EVERY: Duration = Duration::from_micros(400);
+pub const LOOK_EVERY: Duration = Duration::from_micros(400);
 /// The shortest time without a descriptor call that counts as rest; a tenth of the start-up time when that is longer.
 /// A program that starts in under 50 ms and does not stir for 5 ms is at rest.
 const SETTLE_MIN: Duration = Duration::from_millis(5);
 const SETTLE_MAX: Duration = Duration::from_millis(250);
 /// A program that never rests is measured anyway after this, and the report says so.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
+pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// A listener of the subject and who holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,8 +67,13 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
     let Some(ready) = found else { return Err(not_listening(pump, process, deadline)) };
     pump.listener = Some(ready.address);
     pump.acceptor = ready.holders[0];
-    let took = Duration::from_nanos(clock::now() - started);
-    Ok((ready, (took / 10).clamp(SETTLE_MIN, SETTLE_MAX)))
+    pump.sampling = true;
+    Ok((ready, window(Duration::from_nanos(clock::now() - started))))
+}
+
+/// For how long nothing may happen until a program that took so long to start is at rest.
+pub fn window(starting: Duration) -> Duration {
+    (starting / 10).clamp(SETTLE_MIN, SETTLE_MAX)
 }
 
 /// Waits until nothing changes for `window`; returns the listener there is then, and whether that came to be (`Baseline.settled`).
@@ -219,17 +224,10 @@ fn v6_only() -> bool {
 
 /// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
 fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Error {
-    let tail = pump.output.as_mut().map(|output| {
-        output.finish();
-        output.tail()
-    });
-    let tail = tail.unwrap_or_default();
-    let tail = if tail.is_empty() { String::from("it wrote nothing") } else { format!("its last lines:\n  {}", tail.join("\n  ")) };
-    let _ = pump.turn(Duration::ZERO);
     if pump.tree.gone() {
-        let status = pump.tree.exited().map_or_else(String::new, |s| format!(" ({})", ended(s)));
-        return Error::NotStarted(format!("the program exited before it listened{status}; {tail}"));
+        return gone(pump, "it listened");
     }
+    let tail = last_lines(pump);
     let udp = pump.tree.processes().iter().any(|&pid| inventory::read(pid).is_ok_and(|all| all.iter().any(|d| d.kind == "udp")));
     let why = if udp {
         "it has UDP sockets only, and a ceiling of connections needs a TCP listener".to_string()
@@ -240,6 +238,24 @@ fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Erro
         }
     };
     Error::NotStarted(format!("{why}; {tail}"))
+}
+
+/// The program exited before something came to be: how, and what it wrote last.
+pub fn gone(pump: &mut Pump, before: &str) -> Error {
+    let tail = last_lines(pump);
+    let status = pump.tree.exited().map_or_else(String::new, |s| format!(" ({})", ended(s)));
+    Error::NotStarted(format!("the program exited before {before}{status}; {tail}"))
+}
+
+/// What the subject wrote last.
+pub fn last_lines(pump: &mut Pump) -> String {
+    let tail = pump.output.as_mut().map(|output| {
+        output.finish();
+        output.tail()
+    });
+    let _ = pump.turn(Duration::ZERO);
+    let tail = tail.unwrap_or_default();
+    if tail.is_empty() { String::from("it wrote nothing") } else { format!("its last lines:\n  {}", tail.join("\n  ")) }
 }
 
 fn ended(status: crate::launch::ExitStatus) -> String {

@@ -50,6 +50,9 @@ pub struct Process {
     pub ready_within_s: f64,
     /// Time from TERM to KILL, seconds.
     pub grace_s: f64,
+    /// The signal that a client waits for before it calls, without SIG; `None`: it begins by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin: Option<String>,
 }
 
 /// What runs as a process.
@@ -348,6 +351,13 @@ impl Serve {
 }
 
 impl Plan {
+    /// Whether nothing is to connect to the subject: its own calls are what runs into the limit.
+    pub fn subject_is_client(&self) -> bool {
+        let calls = |process: &Process| matches!(process.program, Program::Call(_));
+        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject);
+        self.processes.get(&self.subject).is_some_and(calls) || !loaded()
+    }
+
     /// Scenario and variant, as `scenario` or `scenario / variant`.
     pub fn title(&self) -> String {
         match &self.variant {

@@ -90,6 +90,10 @@ pub(super) struct RawProcess {
     /// From TERM to KILL, such as "2s" (the default).
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
+    /// A client that nobody connects to: the signal that it waits for before it calls. Left out: it calls as soon as it runs, and its
+    /// descriptors at rest cannot be counted.
+    #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
+    pub begin: Option<String>,
 }
 
 /// A launcher: its name, or a table of its options.

@@ -75,6 +75,13 @@ pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/limits has no line for open files")))
 }
 
+/// The words a process was executed with, as far as it has not overwritten them; empty for kernel threads and zombies.
+pub fn arguments(pid: i32) -> Vec<String> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(&[0]).unwrap_or(&line);
+    if line.is_empty() { Vec::new() } else { line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect() }
+}
+
 /// Command line, or `[comm]` for a process without one (kernel threads, zombies).
 pub fn command(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -1,0 +1,185 @@
+//! A subject that nobody connects to: a client, whose own calls run into its limit. The bundled caller meets the run at a socket and
+//! calls when it is told; any other program begins by itself, or at the signal that the scenario names.
+
+use super::ready::{self, LOOK_EVERY, Ready, Rest, SETTLE_DEADLINE};
+use super::{DRIVER_SOCKET, Error, Pump, Site, launch, load, loaded};
+use crate::drive::Fleet;
+use crate::drive::protocol::Order;
+use crate::event::{Pacing, Phase, Pid, What};
+use crate::limits::chain;
+use crate::scenario::Program;
+use crate::sys::{clock, proc};
+use rustix::process::Signal;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// From its exec until it is back at rest, or has ended.
+pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+    match &site.process.program {
+        Program::Call(workload) => bundled(pump, site, workload),
+        _ => match &site.process.begin {
+            Some(begin) => signalled(pump, site, begin),
+            None => at_once(pump, site),
+        },
+    }
+}
+
+/// The bundled caller, which makes the calls of this workload.
+fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error> {
+    let path = site.scratch.join(DRIVER_SOCKET);
+    let meeting = UnixListener::bind(&path).map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
+    // Launchers may change its user.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+    launch(pump, site)?;
+    let started = clock::now();
+    let (stream, pid) = met(pump, &meeting, site)?;
+    let calls = &site.plan.workloads[workload];
+    let kind = site.kind(calls).expect("checked: a caller's workload is of calls");
+    let wanted = site.wanted(workload, calls, kind, &nowhere(pid), proc::nofile(pid)?.0);
+    let fleet = Fleet::over(stream, pid, &wanted.setup, site.sink.clone()).map_err(|e| Error::NotStarted(e.to_string()))?;
+    found(pump, pid);
+    pump.loads.push(site.load(workload, calls, &wanted, fleet));
+    // It answers when everything that calls need is open.
+    pump.live.pacing.insert(workload.to_owned(), Pacing::Ramping);
+    pump.loads[0].fleet.order(&Order::Connect { upto: 0 }).map_err(|e| Error::NotStarted(e.to_string()))?;
+    pump.until(deadline(site), LOOK_EVERY, |pump| pump.live.drivers_done() || pump.tree.gone())?;
+    let rest = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
+    pump.live.arm();
+    pump.phase(Phase::Ramp);
+    load::calibrate(pump, &[rest], &nowhere(pid))?;
+    loaded(pump, site, &[wanted.clients], &[rest])
+}
+
+/// Waits until the caller, wherever it is in the tree, has connected.
+fn met(pump: &mut Pump, meeting: &UnixListener, site: &Site<'_>) -> Result<(UnixStream, Pid), Error> {
+    meeting.set_nonblocking(true)?;
+    let mut stream = None;
+    pump.until(deadline(site), LOOK_EVERY, |pump| {
+        stream = meeting.accept().ok();
+        stream.is_some() || pump.tree.gone()
+    })?;
+    let Some((stream, _)) = stream else { return Err(late(pump, site, "it was ready to call")) };
+    stream.set_nonblocking(false)?;
+    let pid = rustix::net::sockopt::socket_peercred(&stream).map_err(std::io::Error::from)?.pid.as_raw_pid();
+    Ok((stream, pid))
+}
+
+/// A program that waits for a signal before it calls.
+fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<(), Error> {
+    launch(pump, site)?;
+    let started = clock::now();
+    let pid = running(pump, site)?;
+    found(pump, pid);
+    let rest = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE))?;
+    pump.live.arm();
+    pump.phase(Phase::Ramp);
+    let signal = signal(begin).ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
+    let pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::Fault("a process without an id".into()))?;
+    rustix::process::kill_process(pid, signal).map_err(std::io::Error::from)?;
+    loaded(pump, site, &[], &[rest])
+}
+
+/// A program that calls as soon as it runs: its descriptors at rest cannot be counted.
+fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+    pump.live.arm();
+    launch(pump, site)?;
+    pump.phase(Phase::Ramp);
+    let pid = running(pump, site)?;
+    found(pump, pid);
+    let links = chain::read(pid, Some(site.process.limits), pump.tree.program());
+    pump.journal.record(What::Chain { process: site.plan.subject.clone(), pid, when: Phase::Baseline, links });
+    let reason = "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
+    pump.journal.record(What::Unmeasured { field: "baseline".into(), reason: reason.into() });
+    loaded(pump, site, &[], &[])
+}
+
+/// A program that starts slowly may pause for this long before it is at rest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The process that runs the subject's own words: the launchers above it run others.
+fn running(pump: &mut Pump, site: &Site<'_>) -> Result<Pid, Error> {
+    let argv = site.argv();
+    let mut running = None;
+    pump.until(deadline(site), LOOK_EVERY, |pump| {
+        let processes = pump.tree.processes();
+        running = processes.into_iter().rev().find(|&pid| is_program(&proc::arguments(pid), &argv));
+        running.is_some() || pump.tree.gone()
+    })?;
+    running.ok_or_else(|| late(pump, site, "it was seen to run"))
+}
+
+/// Whether a process was executed with these words, by itself or through the interpreter that its first line names.
+fn is_program(arguments: &[String], argv: &[String]) -> bool {
+    let interpreted = (1..=2).any(|skip| arguments.len() == argv.len() + skip && arguments[skip + 1..] == argv[1..]);
+    arguments == argv || interpreted && !argv.is_empty()
+}
+
+fn found(pump: &mut Pump, pid: Pid) {
+    pump.acceptor = pid;
+    pump.sampling = true;
+}
+
+/// Waits until it rests, counts, and predicts.
+fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<Rest, Error> {
+    pump.phase(Phase::Baseline);
+    let mut since = clock::now();
+    let mut last = pump.descriptors();
+    let settled = pump.until(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
+        let count = pump.descriptors();
+        if count != last || !pump.quiet(Duration::ZERO) {
+            (since, last) = (clock::now(), count);
+        }
+        pump.tree.gone() || pump.quiet(window) && clock::now() - since >= window.as_nanos() as u64
+    })?;
+    if pump.tree.gone() {
+        return Err(ready::gone(pump, "it called anybody"));
+    }
+    let rest = ready::rest(pump, &site.plan.subject, &nowhere(pump.acceptor), settled)?[0];
+    load::predict(pump, &rest);
+    Ok(rest)
+}
+
+/// A client listens nowhere.
+fn nowhere(pid: Pid) -> Ready {
+    Ready { address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), capacity: 0, holders: vec![pid] }
+}
+
+fn deadline(site: &Site<'_>) -> Duration {
+    Duration::from_secs_f64(site.process.ready_within_s)
+}
+
+fn late(pump: &mut Pump, site: &Site<'_>, what: &str) -> Error {
+    if pump.tree.gone() {
+        return ready::gone(pump, what);
+    }
+    Error::NotStarted(format!("{} s passed before {what}; {}", site.process.ready_within_s, ready::last_lines(pump)))
+}
+
+/// A signal by its name, without SIG.
+fn signal(name: &str) -> Option<Signal> {
+    Some(match name {
+        "HUP" => Signal::HUP,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_words_and_its_launcher_is_not() {
+        let argv = words("./caller --to 1");
+        assert!(is_program(&words("./caller --to 1"), &argv));
+        assert!(is_program(&words("/usr/bin/env python3 ./caller --to 1"), &argv));
+        assert!(!is_program(&words("supervisord -c x"), &argv));
+        assert!(!is_program(&words("runuser -u nobody -- ./caller --to 1"), &argv));
+    }
+}
