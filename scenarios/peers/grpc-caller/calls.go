@@ -22,8 +22,8 @@ type calls struct {
 	backend, certificate, read, channel, after string
 	api, body                                  string
 
-	cached credentials.TransportCredentials // read = once
-	shared *grpc.ClientConn                 // channel = shared
+	cached credentials.TransportCredentials // read is once
+	shared *grpc.ClientConn                 // channel is shared
 	mutex  sync.Mutex
 	kept   []interface{} // what is never closed: without a reference Go might close it at some time
 }
@@ -31,7 +31,7 @@ type calls struct {
 // callsFlags adds the options to those of a command.
 func callsFlags(flags *flag.FlagSet) *calls {
 	c := new(calls)
-	flags.StringVar(&c.backend, "backend", "127.0.0.1:9101", "address of the gRPC backend, which speaks TLS")
+	flags.StringVar(&c.backend, "backend", "", "address of the gRPC backend, which speaks TLS")
 	flags.StringVar(&c.certificate, "certificate", "certificate.pem", "file of the certificate to trust")
 	flags.StringVar(&c.read, "read", "per-call", "the certificate is read per-call or once")
 	flags.StringVar(&c.channel, "channel", "per-call", "channels: per-call or shared")
@@ -41,16 +41,20 @@ func callsFlags(flags *flag.FlagSet) *calls {
 	return c
 }
 
-// prepare reads the certificate and makes the channel where one is to serve all calls.
+// prepare reads the certificate, so that a bad file is told at once, and makes the channel where one is to serve all calls.
 func (c *calls) prepare() {
-	var err error
-	if c.read == "once" || c.channel == "shared" {
-		if c.cached, err = credentials.NewClientTLSFromFile(c.certificate, "localhost"); err != nil {
-			log.Fatal(err)
-		}
+	if c.backend == "" {
+		return
+	}
+	trusted, err := credentials.NewClientTLSFromFile(c.certificate, "localhost")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if c.read == "once" {
+		c.cached = trusted
 	}
 	if c.channel == "shared" {
-		if c.shared, err = grpc.Dial(c.backend, grpc.WithTransportCredentials(c.cached)); err != nil {
+		if c.shared, err = grpc.Dial(c.backend, grpc.WithTransportCredentials(trusted)); err != nil {
 			log.Fatal(err)
 		}
 	}
