@@ -53,7 +53,7 @@ impl Tree {
             }
         }
         let main = chained.or(rested).or(listening).or(launched);
-        let is_client = plan.workloads.values().all(|w| w.to != plan.subject);
+        let is_client = plan.subject_is_client();
         launchers.retain(|pid| !accepting.contains(pid) && Some(*pid) != main);
         accepting.extend(main);
         Tree { main, is_client, launchers, accepting }

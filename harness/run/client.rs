@@ -28,7 +28,8 @@ pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 /// The bundled caller, which makes the calls of this workload.
 fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error> {
     let path = site.scratch.join(DRIVER_SOCKET);
-    let meeting = UnixListener::bind(&path).map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
+    let meeting =
+        UnixListener::bind(&path).map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
     // Launchers may change its user.
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
     launch(pump, site)?;

@@ -242,10 +242,8 @@ impl Site<'_> {
 
     /// What the clients of a workload do; `None`: the server is to be asked first.
     fn kind(&self, workload: &Workload) -> Option<Kind> {
-        let call = |calls: &Calls| Kind::Call {
-            calls: calls.clone(),
-            certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
-        };
+        let call =
+            |calls: &Calls| Kind::Call { calls: calls.clone(), certificate: self.places.certificate(self.scratch).filter(|_| calls.tls) };
         let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
         workload.calls.as_ref().map(call).or(workload.kind.map(hold))
     }
