@@ -192,7 +192,10 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
         let still = clock::now() - moved_at;
         // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
         let counted = pump.loads.iter().all(|load| load.concerns_subject && load.dialogue.is_some());
-        let arrived = pump.observer.is_none() || !counted || live.accepted_total() >= live.connected;
+        // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
+        let asks = pump.loads.iter().any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
+        let arrived = (pump.observer.is_none() || !counted || live.accepted_total() >= live.connected)
+            && (!asks || live.served + live.ended >= live.connected);
         let all = (calls || live.connected + live.ended >= wanted) && live.drivers_done() && arrived && !pump.loads.is_empty();
         // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
         if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.drained() && pump.quiet(SETTLE_WINDOW) {

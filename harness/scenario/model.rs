@@ -506,7 +506,11 @@ impl Plan {
     /// Whether nothing is to connect to the subject: its own calls are what runs into the limit.
     pub fn subject_is_client(&self) -> bool {
         let calls = |process: &Process| matches!(process.program, Program::Call(_));
-        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject);
+        // Behind a relay it is loaded too: a process that knows its port is there to connect to it.
+        let port = format!("{{{}.port}}", self.subject);
+        let named =
+            |process: &Process| matches!(&process.program, Program::Command(words) if words.iter().any(|word| word.contains(&port)));
+        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject) || self.processes.values().any(named);
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
     }
 
