@@ -42,6 +42,25 @@ fn the_readmes_scenario_is_one_that_loads() {
 }
 
 #[test]
+fn the_readmes_scenario_with_sysctls_is_one_that_is_met() {
+    let block = blocks("toml").into_iter().find(|block| block.contains("sysctls")).expect("the README's");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("settings.scenario.toml");
+    std::fs::write(&file, block).expect("written");
+    let called = lastfd(&["run", file.to_str().expect("UTF-8")]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    let said = called.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "net.ipv4.tcp_tw_reuse = 1, by default",
+        "for the whole run; the host's were not touched.",
+        "ESTABLISHED, 0 CLOSE_WAIT held by it",
+        " of 129.",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in {}", called.stdout);
+    }
+}
+
+#[test]
 fn the_readmes_first_command_shows_what_the_readme_shows() {
     let called = lastfd(&["run", "scenarios/websocket-1012"]);
     assert_eq!(called.code, Some(0), "{called:?}");

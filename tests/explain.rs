@@ -62,6 +62,18 @@ fn the_sum_that_is_explained_is_the_ceiling_that_a_scenario_expects() {
 }
 
 #[test]
+fn what_a_launcher_is_said_to_leave_is_what_its_scenario_expects() {
+    let mut told = 0;
+    for plan in scenario::load(Path::new("scenarios/launchers/launchers.scenario.toml")).unwrap() {
+        let text = unwrapped(&explain::scenario(std::slice::from_ref(&plan), false, 100));
+        assert!(!text.contains("The launcher leaves"), "{text}");
+        told += usize::from(text.contains("In force: "));
+    }
+    // All but the three that open a PAM session, whose limits are read back.
+    assert!(told >= 8, "{told}");
+}
+
+#[test]
 fn minfds_is_told_to_raise_and_never_to_lower() {
     let supervised = |soft: u64, hard: u64, minfds: u64| {
         let text = format!(
@@ -104,6 +116,24 @@ fn a_variant_is_told_by_what_it_changes() {
     assert!(variant.contains("there are too many") && variant.contains("`flood` sends 40 clients"), "{variant}");
     assert!(variant.contains("40 clients fit into 54: no ceiling can show"), "{variant}");
     assert!(variant.contains("nothing but what is expected"), "{variant}");
+}
+
+#[test]
+fn calls_are_told_by_what_each_leaves_open() {
+    let caller = |options: &str| {
+        let text = format!(
+            "claim = \"x\"\nsubject = \"caller\"\n[processes.backend]\nserve.http = {{}}\nlimits = {{ soft = 256, hard = 256 }}\n\
+             [processes.caller]\ncall = \"calls\"\nlimits = {{ soft = 64, hard = 64 }}\n\
+             [workloads.calls]\n{options}\n[expect]\nbaseline = 10\n"
+        );
+        unwrapped(&explain::scenario(&plans(&text), false, 100))
+    };
+    let kept = caller("http-leak-body = { to = \"backend\", calls = 90 }");
+    assert!(kept.contains("each keeps a number") && kept.contains("90 open connections are more than 54"), "{kept}");
+    let drained = caller("http-leak-body = { to = \"backend\", calls = 90, body = \"drained\" }");
+    assert!(drained.contains("one number serves all calls") && drained.contains("fit into 54: no ceiling can show"), "{drained}");
+    let at_once = caller("http-per-call = { to = \"backend\", calls = 900, concurrency = 60 }");
+    assert!(at_once.contains("60 at a time") && at_once.contains("60 open connections are more than 54"), "{at_once}");
 }
 
 #[test]

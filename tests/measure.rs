@@ -490,6 +490,58 @@ fn ten_million_failures_are_totals_and_a_long_log_is_read_in_one_go() {
     assert!(m.series.len() <= 200 && m.saturation.retry_gaps_s.len() == 20);
 }
 
+/// The subject's sockets, the port's and the namespace's are three counts; one that goes on while clients leave is of no moment.
+#[test]
+fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
+    let (plan, log) = recorded("spin");
+    let released = log.events.iter().find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll))).expect("a release").at;
+    let states = |held: u64| std::collections::BTreeMap::from([("ESTABLISHED".to_owned(), held)]);
+    let count = |at, held, took| Event {
+        at,
+        is: What::Tcp {
+            states: states(held + 16),
+            listen_overflows: 3,
+            subject: Some(states(held)),
+            namespace: Some([("TIME_WAIT".to_owned(), 3400)].into()),
+            descriptors: Some(held + 8),
+            took,
+        },
+    };
+    let mut events = log.events.clone();
+    events.extend([count(released - 20_000_000, 8, 1_000_000), count(released - 10_000_000, 5, 11_000_000), count(released + 1, 2, 5)]);
+    events.push(Event { at: released - 1, is: What::FileNr { allocated: 1234, max: 5678 } });
+    let report = Report::of(&plan, &Log::new(events));
+    let s = &report.saturation;
+    assert_eq!((s.tcp_states.as_ref(), s.tcp_port.as_ref()), (Some(&states(8)), Some(&states(24))));
+    assert_eq!(s.tcp_namespace.as_ref().and_then(|all| all.get("TIME_WAIT")), Some(&3400));
+    assert_eq!(report.tcp.iter().map(|point| point.descriptors).collect::<Vec<_>>(), [Some(16), Some(13), Some(10)]);
+    let text = report::terminal::render(std::slice::from_ref(&report), false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("TCP 8 ESTABLISHED, 0 CLOSE_WAIT held by it; 3400 TIME_WAIT in the namespace hold no descriptor."), "{text}");
+    let files = s.file_nr.expect("read");
+    assert_eq!((files.allocated, files.max), (1234, 5678));
+    assert!(Report::of(&plan, &log).unmeasured.contains_key("saturation.tcp_states"), "a log without them says so");
+}
+
+#[test]
+fn file_max_binds_when_the_host_has_no_file_left() {
+    let (mut plan, log) = recorded("spin");
+    let verdict = |plan: &Plan, files: Option<(u64, u64)>| {
+        let mut events = log.events.clone();
+        events.extend(files.map(|(allocated, max)| Event { at: 60_000_000, is: What::FileNr { allocated, max } }));
+        Report::of(plan, &Log::new(events)).verdict
+    };
+    for (binds, files, outcome) in [
+        (false, Some((100, 101)), Outcome::Met),
+        (true, Some((100, 101)), Outcome::NotMet),
+        (true, Some((101, 101)), Outcome::Met),
+        (false, Some((101, 101)), Outcome::NotMet),
+        (false, None, Outcome::Inconclusive),
+    ] {
+        plan.expect.file_max_binds = Some(binds);
+        assert_eq!(verdict(&plan, files), outcome, "{binds} {files:?}");
+    }
+}
+
 /// Every null of an object, outside lists, has its own or its parent's reason.
 fn nulls_without_reason(value: &serde_json::Value, path: &str, known: &serde_json::Value, missing: &mut Vec<String>) {
     match value {
@@ -545,6 +597,14 @@ fn anything() -> impl Strategy<Value = What> {
         8 => (0..12u32, prop::sample::select(states)).prop_map(|(id, state)| What::Client { workload: "flood".into(), id, state }),
         4 => (pid.clone(), 0..40u64, prop::option::of(0..9u32), prop::num::f64::ANY, any::<u64>())
             .prop_map(|(pid, descriptors, queue, cpu_s, log_bytes)| What::Sample { pid, descriptors, queue, cpu_s, log_bytes }),
+        2 => (0..100u64, any::<u64>(), prop::option::of(0..50u64), any::<bool>()).prop_map(|(n, took, held, files)| {
+            let states = |n| [("ESTABLISHED".to_owned(), n)].into();
+            let (subject, namespace) = (held.map(states), held.map(states));
+            match files {
+                true => What::FileNr { allocated: n, max: 50 },
+                false => What::Tcp { states: states(1), listen_overflows: n, subject, namespace, descriptors: held, took },
+            }
+        }),
         2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()), prop::option::of(prop::num::f64::ANY)).prop_map(
             |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "\u{1b}[2J".into(), connect_s: s, answer_s: s }
         ),

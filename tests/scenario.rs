@@ -132,6 +132,9 @@ bad! {
     a_range_of_words_is_refused: "\"240..=244\"" => "\"240..=many\"";
     a_syntax_error_is_pointed_at: "hold = \"3s\"" => "hold = \"3s";
     a_key_written_twice_is_pointed_at: "hold = \"3s\"" => "hold = \"3s\"\nhold = \"4s\"";
+    a_sysctl_of_the_whole_host_is_refused: "[workloads.flood]" => "[sysctls]\n\"fs.file-max\" = 9\n\"kernel.pid_max\" = \"1\"\n\n[workloads.flood]";
+    a_sysctl_with_a_fraction_is_refused: "[workloads.flood]" => "[sysctls]\nnet.core.somaxconn = 1.5\n\n[workloads.flood]";
+    a_sysctl_that_is_set_twice_is_refused: "[workloads.flood]" => "[sysctls]\nnet.core.somaxconn = 1\n\"net.core\".somaxconn = 2\n\n[workloads.flood]";
     a_relative_request_path_is_refused: "path = \"/ws\"" => "path = \"ws\"";
 }
 
@@ -218,6 +221,52 @@ fn a_variant_may_add_a_process_and_point_the_workload_at_it() {
     assert_eq!(plans[2].workloads["flood"].to, "proxy");
 }
 
+/// A scenario whose relay is served with these options, beside an API and a backend.
+fn relay(serve: &str, backend: &str) -> String {
+    let limits = "limits = { soft = 64, hard = 64 }";
+    format!(
+        "claim = 'c'\nsubject = 'relay'\n[processes.relay]\nserve.{serve}\n{limits}\n[processes.api]\nserve.http = {{}}\n{limits}\n\
+         [processes.backend]\nserve.{backend}\n{limits}\n"
+    )
+}
+
+#[test]
+fn a_bundled_service_is_told_where_those_are_whom_it_calls() {
+    let words = |serve: &str| {
+        let plan = parse(&relay(serve, "grpc = { tls = true }")).unwrap().remove(0);
+        let Program::Serve(serve) = &plan.processes["relay"].program else { panic!("it is served") };
+        serve.arguments().join(" ")
+    };
+    assert_eq!(
+        words(
+            "relay = { api = 'api', backend = 'backend', body = 'closed', certificate = 'per-call', accept = 'backoff', poll-each = true }"
+        ),
+        "relay --api 127.0.0.1:{api.port} --body closed --backend 127.0.0.1:{backend.tls-port} --ca {certificate} --channel per-call \
+         --certificate-read per-call --after-call closed --folder {scratch} --poll-each --accept backoff"
+    );
+    assert_eq!(
+        words("outbound = { api = 'api', after-call = 'left-open', baseline = 9 }"),
+        "outbound --api 127.0.0.1:{api.port} --after-call left-open --baseline 9"
+    );
+    assert_eq!(words("collector = { log = 'shared' }"), "collector --log shared --folder {scratch}");
+}
+
+#[test]
+fn whom_a_bundled_service_calls_must_be_there_and_speak_tls_where_that_is_asked_for() {
+    for (serve, backend, message) in [
+        ("relay = { api = 'apo' }", "grpc = { tls = true }", "`api` names no process of this scenario: \"apo\""),
+        ("outbound = { api = 'backen' }", "grpc = {}", "did you mean `backend`?"),
+        ("outbound = {}", "grpc = {}", "`processes.relay.serve.outbound` has no `api`"),
+        ("relay = {}", "grpc = {}", "the relay has nobody to call"),
+        ("relay = { backend = 'backend' }", "grpc = {}", "the backend `backend` does not speak TLS"),
+        ("relay = { backend = 'backend' }", "http = { tls = true }", "the backend `backend` does not speak TLS"),
+        ("tcp = { tls = true }", "grpc = {}", "this bundled server does not speak TLS"),
+    ] {
+        let error = rendered(&parse(&relay(serve, backend)).expect_err(message));
+        assert!(error.contains(message), "{serve}: {error}");
+    }
+}
+
 #[test]
 fn every_scenario_of_the_repository_is_valid() {
     let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();
@@ -242,6 +291,21 @@ fn a_bundled_policy_has_a_scenario_each() {
         let uses = |plan: &Plan| format!("{:?}", plan.processes).contains(&format!("accept: Some({policy:?})"));
         assert!(plans.iter().any(uses), "no scenario runs a bundled server with `accept = {policy:?}`");
     }
+}
+
+#[test]
+fn sysctls_are_the_same_in_both_spellings_and_a_variant_replaces_them_all() {
+    let quoted = with(
+        "[workloads.flood]",
+        "[sysctls]\n\"net.core.somaxconn\" = 128\n\"net.ipv4.ip_local_port_range\" = \"1  2\"\n\n[workloads.flood]",
+    );
+    let bare = with("[workloads.flood]", "[sysctls.net]\ncore.somaxconn = 128\nipv4.ip_local_port_range = \"1 2\"\n\n[workloads.flood]");
+    let set = quoted.replace("\"processes.server.launcher\" = \"exec\"", "sysctls = { net.ipv4.tcp_tw_reuse = 1 }");
+    let plans = parse(&quoted).expect("valid");
+    let shown = |plan: &Plan| plan.sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    assert_eq!(shown(&plans[0]), ["net.core.somaxconn=128", "net.ipv4.ip_local_port_range=1 2"]);
+    assert_eq!(plans, parse(&bare).expect("valid"));
+    assert_eq!(shown(&parse(&set).expect("valid")[2]), ["net.ipv4.tcp_tw_reuse=1"]);
 }
 
 #[test]

@@ -99,21 +99,25 @@ fn a_process_each() {
     }
 }
 
-/// Calls itself forty times, each time the first to close, which leaves its end in TIME_WAIT; then serves the port of `PORT`, as the same process.
+/// Has a child that calls itself forty times, each time the first to close, which leaves that end in TIME_WAIT; then serves the port of `PORT`.
 #[test]
 fn leaves_time_wait() {
     if is_subject("leaves_time_wait") {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        for _ in 0..40 {
-            let caller = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
-            let (mut called, _) = listener.accept().expect("its other end");
-            drop(caller);
-            let _ = called.read(&mut [0]).expect("end of file");
-        }
-        drop(listener);
-        let port = std::env::var("PORT").expect("a port");
-        let mut server = std::process::Command::new(LASTFD);
-        panic!("{}", server.args(["serve", "tcp", "--accept", "spin", "--port", &port]).exec());
+        let Ok(port) = std::env::var("PORT") else { return call_oneself() };
+        let mut child = std::process::Command::new(std::env::current_exe().expect("own path"));
+        let called = child.args(std::env::args_os().skip(1)).env_remove("PORT").status().expect("a child");
+        assert!(called.success());
+        panic!("{}", std::process::Command::new(LASTFD).args(["serve", "tcp", "--accept", "spin", "--port", &port]).exec());
+    }
+}
+
+fn call_oneself() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    for _ in 0..40 {
+        let caller = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+        let (mut called, _) = listener.accept().expect("its other end");
+        drop(caller);
+        let _ = called.read(&mut [0]).expect("end of file");
     }
 }
 

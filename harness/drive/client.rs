@@ -66,17 +66,11 @@ impl Scratch {
 }
 
 impl Client {
-    /// Makes a socket, connects it without waiting, and registers it with the epoll instance under this token.
+    /// Makes a socket and connects it without waiting. It is to be watched next.
     ///
     /// # Errors
     /// The connect failed at once.
-    pub fn dial(
-        epoll: &OwnedFd,
-        token: u64,
-        target: SocketAddr,
-        source: Option<Ipv4Addr>,
-        talk: Box<dyn Talk>,
-    ) -> Result<(Client, Dial), Failure> {
+    pub fn dial(target: SocketAddr, source: Option<Ipv4Addr>, talk: Box<dyn Talk>) -> Result<(Client, Dial), Failure> {
         let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).map_err(own)?;
         if let Some(source) = source {
@@ -88,12 +82,19 @@ impl Client {
             // Over loopback the handshake is complete when connect returns: asking again costs less than a turn through epoll.
             dial = dialled(connect(&socket, &target))?;
         }
+        Ok((Client { socket, talk, unsent: Vec::new() }, dial))
+    }
+
+    /// Registers it with the epoll instance under this token; what came before is told too.
+    ///
+    /// # Errors
+    /// ENOMEM, or ENOSPC beyond fs.epoll.max_user_watches.
+    pub fn watch(&self, epoll: &OwnedFd, token: u64, dial: Dial) -> Result<(), Failure> {
         let mut interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
         if dial == Dial::Pending {
             interest |= EventFlags::OUT;
         }
-        epoll::add(epoll, &socket, EventData::new_u64(token), interest).map_err(own)?;
-        Ok((Client { socket, talk, unsent: Vec::new() }, dial))
+        epoll::add(epoll, &self.socket, EventData::new_u64(token), interest).map_err(own)
     }
 
     /// Whether an event completed the connect.

@@ -34,6 +34,8 @@ const ORDERS: u64 = u64::MAX;
 /// Events taken in one turn, and connects made in one.
 const TURN: usize = 512;
 const CONNECTS_A_TURN: u32 = 128;
+/// Clients that wait to be watched, at most.
+const UNWATCHED: usize = 2048;
 const MS: u64 = 1_000_000;
 /// Clients that a workload connects from the usual address without looking who uses it; half of that address's room is several workloads'.
 const UNASKED: usize = 2_000;
@@ -131,6 +133,8 @@ struct Driver<W> {
     questions: VecDeque<u64>,
     /// Tokens that have more to read.
     unread: Vec<u64>,
+    /// Connected clients that are not watched yet.
+    unwatched: Vec<usize>,
 }
 
 impl<W: Write> Driver<W> {
@@ -160,6 +164,7 @@ impl<W: Write> Driver<W> {
             question: None,
             questions: VecDeque::new(),
             unread: Vec::new(),
+            unwatched: Vec::new(),
         })
     }
 
@@ -241,7 +246,11 @@ impl<W: Write> Driver<W> {
             (self.credit, turn) = (self.credit - some, turn - some);
             (0..some).for_each(|_| self.start());
         }
+        if self.unwatched.len() >= UNWATCHED {
+            self.watch();
+        }
         if self.places.len() == self.ordered {
+            self.watch();
             (self.credit, self.starved) = (0, None);
             if self.load.connecting == 0 && matches!(self.pacing, Some(Pacing::Ramping | Pacing::Parked)) {
                 self.say_pacing(Pacing::Done);
@@ -250,6 +259,7 @@ impl<W: Write> Driver<W> {
     }
 
     fn starve(&mut self) {
+        self.watch();
         let now = clock::now();
         let since = *self.starved.get_or_insert(now);
         if now - since >= PARKED_AFTER && self.pacing != Some(Pacing::Parked) {
@@ -261,7 +271,16 @@ impl<W: Write> Driver<W> {
         let index = self.places.len();
         let (talk, source) = ((self.workload.start)(self.id(index)), self.source());
         self.places.push(Place::Gone);
-        match Client::dial(&self.epoll, index as u64, self.site.target, source, talk) {
+        let dialled = Client::dial(self.site.target, source, talk).and_then(|(client, dial)| {
+            // Who is asked nothing has nothing to say but goodbye: the ramp goes first.
+            if dial == Dial::Open && self.workload.kind == Dialogue::Tcp {
+                self.unwatched.push(index);
+            } else {
+                client.watch(&self.epoll, index as u64, dial)?;
+            }
+            Ok((client, dial))
+        });
+        match dialled {
             Ok((client, Dial::Open)) => self.opened(index, client),
             Ok((client, Dial::Pending)) => {
                 self.places[index] = Place::Connecting(client);
@@ -269,6 +288,16 @@ impl<W: Write> Driver<W> {
                 self.deadlines.push_back((clock::now().saturating_add(self.connect_deadline), index));
             }
             Err(failure) => self.report.client(self.id(index), state(failure)),
+        }
+    }
+
+    /// Watches the clients that the ramp left for later.
+    fn watch(&mut self) {
+        for index in std::mem::take(&mut self.unwatched) {
+            let Some(client) = self.places[index].client() else { continue };
+            if let Err(failure) = client.watch(&self.epoll, index as u64, Dial::Open) {
+                self.report.client(self.id(index), state(failure));
+            }
         }
     }
 
@@ -419,7 +448,9 @@ impl<W: Write> Driver<W> {
         self.probes_made += 1;
         let (talk, source) = ((self.workload.start)(u32::MAX - self.probes_made as u32), self.source());
         let started = clock::now();
-        match Client::dial(&self.epoll, token, self.site.target, source, talk) {
+        let dialled = Client::dial(self.site.target, source, talk)
+            .and_then(|(client, dial)| client.watch(&self.epoll, token, dial).map(|()| (client, dial)));
+        match dialled {
             Ok((client, dial)) => {
                 let mut probe = Probe::new(token, label, client, started, deadline_ms);
                 probe.connected(dial, clock::now(), &self.site, &mut self.scratch);

@@ -354,6 +354,8 @@ pub struct Recovery {
     pub waiters_served: Option<u64>,
     /// Open after all clients left.
     pub descriptors_after: Option<u64>,
+    /// TCP sockets that the subject holds then: those in CLOSE_WAIT the other side has closed, and the subject has not.
+    pub tcp_states_after: Option<States>,
     /// More than at rest; negative when fewer.
     pub leaked: Option<i64>,
     /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had exited before.

@@ -124,6 +124,11 @@ fn descriptors(run: &Run<'_>, m: &mut Measured) {
         Some(count) => Some(count),
         None => m.missing("recovery.descriptors_after", "the descriptors were not counted after all clients had left"),
     };
+    // The settle phase ends with a count.
+    let settled = run.timeline.between(run.timeline.from(Phase::Settle), run.timeline.from(Phase::Stop));
+    let held = settled.iter().rev().find_map(|e| if let What::Tcp { subject, .. } = &e.is { subject.clone() } else { None });
+    m.recovery.tcp_states_after =
+        held.or_else(|| m.missing("recovery.tcp_states_after", "the sockets were not listed after all clients had left"));
     let rest = m.baseline.descriptors;
     m.recovery.leaked = match after.zip(rest) {
         Some((after, rest)) => Some(after as i64 - rest as i64),

@@ -81,7 +81,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::CallEnded { workload, id, handshakes, .. } => (14, (*id).into(), 8, workload, (*handshakes).into()),
         What::Pacing { workload, connected, state } => (15, (*connected).into(), *state as i64, workload, 0),
         What::Sample { pid, descriptors, queue, .. } => (16, (*pid).into(), *descriptors as i64, "", queue.map_or(-1, i64::from)),
-        What::Tcp { listen_overflows, .. } => (17, *listen_overflows as i64, 0, "", 0),
+        What::Tcp { listen_overflows, descriptors, took, .. } => {
+            (17, *listen_overflows as i64, descriptors.map_or(-1, |n| n as i64), "", *took as i64)
+        }
         What::Output { line } => (18, 0, 0, line, 0),
         What::Probe { workload, label, outcome, .. } => (19, label.len() as i64, *outcome as i64, workload, 0),
         What::Released { clients } => (20, (*clients).into(), 0, "", 0),

@@ -53,7 +53,9 @@ impl Tree {
             }
         }
         let main = chained.or(rested).or(listening).or(launched);
-        let is_client = plan.workloads.values().all(|w| w.to != plan.subject || super::calls::counts_calls(w));
+        let (calls, holds): (Vec<_>, Vec<_>) =
+            plan.workloads.values().filter(|w| w.to == plan.subject).partition(|w| super::calls::counts_calls(w));
+        let is_client = holds.is_empty() && (!calls.is_empty() || plan.subject_is_client());
         launchers.retain(|pid| !accepting.contains(pid) && Some(*pid) != main);
         accepting.extend(main);
         Tree { main, is_client, launchers, accepting }

@@ -1,6 +1,7 @@
 //! `lastfd explain`: the arithmetic and the story of a run in plain words, for a reader who has no manual at hand. [`scenario`] tells
 //! what a plan makes happen, before anything runs; [`run`] tells what a recorded run did. Both are pure; neither measures or judges.
 
+mod launcher;
 mod plan;
 mod story;
 

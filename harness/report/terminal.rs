@@ -344,6 +344,10 @@ fn tcp(page: &mut Page, r: &Report) {
         n => format!("{n} TIME_WAIT in the namespace hold no descriptor"),
     };
     page.say("TCP", &format!("{} held by it; {waiting}.", counts.join(", ")));
+    let left = r.recovery.tcp_states_after.as_ref().map_or(0, |states| of(states, "CLOSE_WAIT"));
+    if left > 0 {
+        page.say("", &format!("After all had left it held {left} CLOSE_WAIT: the other side has closed these, and it has not."));
+    }
 }
 
 pub(super) fn rate(bytes_per_s: f64) -> String {

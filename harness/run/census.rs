@@ -2,10 +2,10 @@
 //! descriptor, those of the loaded port, and all of the network namespace. A count walks through every connection of the host (1 µs each) and
 //! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
-use crate::event::{Event, Nanos, Pid, What};
+use crate::event::{Event, Nanos, Pid, States, What};
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use crate::sys::{clock, proc};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,8 @@ use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 
 /// The shortest time between the beginnings of two counts.
 const EVERY: Nanos = 250_000_000;
+/// A ramp that is shorter is left alone.
+const RAMP: Nanos = 1_000_000_000;
 /// A count is followed by a pause this many times as long as itself.
 const PAUSE: Nanos = 20;
 
@@ -42,8 +44,7 @@ impl Census {
     pub fn start(sink: Sender<Vec<Event>>) -> io::Result<Self> {
         let mut diag = SockDiag::open()?;
         let (orders, taken) = sync_channel::<Order>(1);
-        // The first is not made at once: a short ramp is left alone.
-        let (done, next) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(clock::now() + EVERY)));
+        let (done, next) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(Nanos::MAX)));
         let (done_too, next_too) = (Arc::clone(&done), Arc::clone(&next));
         std::thread::Builder::new().name("census".into()).spawn(move || {
             for order in taken {
@@ -58,6 +59,16 @@ impl Census {
             }
         })?;
         Ok(Census { orders, done, next })
+    }
+
+    /// The clients begin to connect: from a while after this on it may be time for a count.
+    pub fn ramp_begins(&self) {
+        self.next.store(clock::now() + RAMP, Ordering::Relaxed);
+    }
+
+    /// Whether clients have begun to connect.
+    pub fn begun(&self) -> bool {
+        self.next.load(Ordering::Relaxed) < Nanos::MAX
     }
 
     /// Whether it is time for another.
@@ -79,7 +90,8 @@ impl Census {
 fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
     let began = clock::now();
     let mut held = HashSet::new();
-    let readable = order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
+    // Of a subject that has exited nothing can be said.
+    let readable = !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();
     let (mut own, mut port, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
     diag.sockets(EVERY_STATE, |socket| {
@@ -102,15 +114,17 @@ fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
     })
 }
 
+/// Sockets by the number of their state.
 #[derive(Default)]
-struct Counts(BTreeMap<State, u64>);
+struct Counts([u64; 12]);
 
 impl Counts {
     fn add(&mut self, state: State) {
-        *self.0.entry(state).or_default() += 1;
+        self.0[state as usize] += 1;
     }
 
-    fn named(self) -> BTreeMap<String, u64> {
-        self.0.into_iter().map(|(state, count)| (state.to_string(), count)).collect()
+    fn named(&self) -> States {
+        let all = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
+        all.filter_map(|(number, &count)| Some((State::from_number(number as u8)?.to_string(), count))).collect()
     }
 }

@@ -161,6 +161,7 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
 /// Interrupted; a driver that cannot be ordered.
 pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> {
     let stall = if burst { STALL_OF_A_BURST } else { STALL };
+    pump.census.ramp_begins();
     order_clients(pump, clients)?;
     let wanted: u64 = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background).map(|(&c, _)| u64::from(c)).sum();
     let calls = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none());
@@ -191,7 +192,10 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
         let still = clock::now() - moved_at;
         // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
         let counted = pump.loads.iter().all(|load| load.concerns_subject && load.dialogue.is_some());
-        let arrived = pump.observer.is_none() || !counted || live.accepted_total() >= live.connected;
+        // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
+        let asks = pump.loads.iter().any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
+        let arrived = (pump.observer.is_none() || !counted || live.accepted_total() >= live.connected)
+            && (!asks || live.served + live.ended >= live.connected);
         let all = (calls || live.connected + live.ended >= wanted) && live.drivers_done() && arrived && !pump.loads.is_empty();
         // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
         if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.drained() && pump.quiet(SETTLE_WINDOW) {
@@ -340,6 +344,10 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
         pump.tree.gone() || rests || (pump.quiet(SETTLE_WINDOW * 4) && pump.drained())
     })?;
     pump.sample();
+    let asked = clock::now();
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+    pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.census.counted_since(asked) || pump.tree.gone())?;
+    pump.turn(Duration::ZERO)?;
     Ok(())
 }
 

@@ -207,7 +207,7 @@ impl<'a> Pump<'a> {
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
-        if !self.loads.is_empty() {
+        if self.census.begun() {
             if self.census.due(now) {
                 self.census.order(self.acceptor, processes, self.listener.map(|address| address.port()));
             }

@@ -95,6 +95,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
     }
     let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
     check_callers(file, &workloads, problems);
+    check_called(file, &names, problems);
     if let Some(variant) = variant {
         check_name(variant, file, problems);
     }
@@ -160,6 +161,39 @@ fn flatten(name: &str, value: &RawSysctl, each: &mut impl FnMut(&str, String)) {
 fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> Problem {
     let message = format!("`{key}` names no process of this scenario: {:?}", word.get_ref());
     unknown(word.span(), message, word.get_ref(), names.iter().copied())
+}
+
+/// Whom a bundled server calls must be there, and speak TLS where that is asked for.
+fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
+    for serve in file.processes.values().filter_map(|raw| raw.serve.as_ref()) {
+        for (key, called) in serve.get_ref().calls() {
+            if !names.contains(&called.as_str()) {
+                problems.push(no_process(&Spanned::new(serve.span(), called.clone()), key, names));
+            }
+        }
+        let speaks_no_tls = |named: &str, help: String| {
+            let message = format!("{named} does not speak TLS");
+            Problem::new(serve.span(), message, "here").help(help)
+        };
+        match serve.get_ref() {
+            Serve::Websocket(options) | Serve::Tcp(options) if options.tls => {
+                problems.push(speaks_no_tls("this bundled server", "`http` and `grpc` do".into()));
+            }
+            Serve::Relay(options) if options.api.is_none() && options.backend.is_none() => {
+                let problem = Problem::new(serve.span(), "the relay has nobody to call", "neither `api` nor `backend`");
+                problems.push(problem.help("name a process of the scenario"));
+            }
+            Serve::Relay(RelayOptions { backend: Some(name), .. }) => {
+                let backend = file.processes.iter().find(|(process, _)| process.get_ref() == name);
+                let bundled = backend.and_then(|(_, raw)| Some(raw.serve.as_ref()?.get_ref()));
+                if bundled.is_some_and(|serve| !matches!(serve, Serve::Grpc(options) if options.tls)) {
+                    let help = format!("`processes.{name}.serve.grpc = {{ tls = true }}`");
+                    problems.push(speaks_no_tls(&format!("the backend `{name}`"), help));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A caller's workload must be one of calls, and to somebody else.

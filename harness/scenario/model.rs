@@ -86,6 +86,12 @@ pub enum Serve {
     Tcp(ServeOptions),
     /// gRPC (tonic).
     Grpc(ServeOptions),
+    /// HTTP: `POST /upload` writes a file and calls an HTTP API; any other path calls a gRPC backend over TLS.
+    Relay(RelayOptions),
+    /// HTTP: each request makes one HTTP call by a new connection.
+    Outbound(OutboundOptions),
+    /// Takes lines of text from its clients and writes them to log files; never answers.
+    Collector(CollectorOptions),
 }
 
 /// What a bundled server can be told to do when accept fails.
@@ -111,6 +117,86 @@ pub struct ServeOptions {
     /// Listens on a second port too, `{tls-port}`, and speaks TLS there, with a certificate made for the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
+}
+
+/// Options of the bundled relay, which calls others for each request.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RelayOptions {
+    /// The process that `POST /upload` calls with HTTP, at its `{port}`.
+    pub api: Option<String>,
+    /// What becomes of the answer's body: `kept`, `drained` or `closed`.
+    pub body: RelayBody,
+    /// The process that other requests call with gRPC, at its `{tls-port}`.
+    pub backend: Option<String>,
+    /// How many channels there are to the backend.
+    pub channel: Channel,
+    /// How often the backend's certificate is read from its file.
+    pub certificate: Certificate,
+    /// What becomes of a channel made for one call.
+    pub after_call: AfterCall,
+    /// Polls before each accept, in place of accepting until nobody waits.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub poll_each: bool,
+    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    #[schemars(extend("enum" = ACCEPT_POLICIES))]
+    pub accept: Option<String>,
+    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    pub baseline: Option<u32>,
+}
+
+/// What becomes of an answer's body in the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayBody {
+    /// The answer is kept and never read: the leak.
+    #[default]
+    Kept,
+    /// Read to its end: the connection is used again.
+    Drained,
+    /// Closed without being read, which closes the connection.
+    Closed,
+}
+
+/// Options of the bundled outbound service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OutboundOptions {
+    /// The process that each request calls, at its `{port}`.
+    pub api: String,
+    /// What becomes of the connection of a call.
+    #[serde(default)]
+    pub after_call: AfterCall,
+    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    #[serde(default)]
+    #[schemars(extend("enum" = ACCEPT_POLICIES))]
+    pub accept: Option<String>,
+    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    pub baseline: Option<u32>,
+}
+
+/// Options of the bundled collector.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CollectorOptions {
+    /// How many log files there are.
+    pub log: CollectorLog,
+    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    #[schemars(extend("enum" = ACCEPT_POLICIES))]
+    pub accept: Option<String>,
+    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    pub baseline: Option<u32>,
+}
+
+/// How many log files the collector has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CollectorLog {
+    /// One for each connection, open as long as that: two descriptors a connection.
+    #[default]
+    PerConnection,
+    /// One for all.
+    Shared,
 }
 
 /// What starts a process and so sets its limits.
@@ -352,13 +438,48 @@ pub struct FirstFailure {
 }
 
 impl Serve {
+    /// Processes that it calls, each with the key that names it.
+    pub fn calls(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let (api, backend) = match self {
+            Serve::Relay(o) => (o.api.as_ref(), o.backend.as_ref()),
+            Serve::Outbound(o) => (Some(&o.api), None),
+            _ => (None, None),
+        };
+        api.map(|api| ("api", api)).into_iter().chain(backend.map(|backend| ("backend", backend)))
+    }
+
     /// Arguments of `lastfd serve`: the kind, then its options.
     pub fn arguments(&self) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        let mut option = |name: &str, value: Option<String>| words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+        let at = |process: &String, port: &str| format!("127.0.0.1:{{{process}.{port}}}");
         let (kind, options) = match self {
             Serve::Http(o) => ("http", o),
             Serve::Websocket(o) => ("websocket", o),
             Serve::Tcp(o) => ("tcp", o),
             Serve::Grpc(o) => ("grpc", o),
+            Serve::Relay(o) => {
+                option("api", o.api.as_ref().map(|api| at(api, "port")));
+                option("body", Some(word(&o.body)));
+                option("backend", o.backend.as_ref().map(|backend| at(backend, "tls-port")));
+                option("ca", o.backend.as_ref().map(|_| "{certificate}".into()));
+                option("channel", Some(word(&o.channel)));
+                option("certificate-read", Some(word(&o.certificate)));
+                option("after-call", Some(word(&o.after_call)));
+                option("folder", Some("{scratch}".into()));
+                words.extend(o.poll_each.then(|| "--poll-each".into()));
+                ("relay", &ServeOptions { accept: o.accept.clone(), baseline: o.baseline, ..ServeOptions::default() })
+            }
+            Serve::Outbound(o) => {
+                option("api", Some(at(&o.api, "port")));
+                option("after-call", Some(word(&o.after_call)));
+                ("outbound", &ServeOptions { accept: o.accept.clone(), baseline: o.baseline, ..ServeOptions::default() })
+            }
+            Serve::Collector(o) => {
+                option("log", Some(word(&o.log)));
+                option("folder", Some("{scratch}".into()));
+                ("collector", &ServeOptions { accept: o.accept.clone(), baseline: o.baseline, ..ServeOptions::default() })
+            }
         };
         let numbers = [
             ("--backlog", options.backlog),
@@ -366,7 +487,7 @@ impl Serve {
             ("--workers", options.workers),
             ("--baseline", options.baseline),
         ];
-        let mut words = vec![kind.to_string()];
+        words.insert(0, kind.to_string());
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
         if options.tls {
             words.extend(["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"].map(str::to_owned));
@@ -376,11 +497,20 @@ impl Serve {
     }
 }
 
+/// The word that stands for a value in scenario files, which is the bundled servers' word too.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).expect("an enum of words")
+}
+
 impl Plan {
     /// Whether nothing is to connect to the subject: its own calls are what runs into the limit.
     pub fn subject_is_client(&self) -> bool {
         let calls = |process: &Process| matches!(process.program, Program::Call(_));
-        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject);
+        // Behind a relay it is loaded too: a process that knows its port is there to connect to it.
+        let port = format!("{{{}.port}}", self.subject);
+        let named =
+            |process: &Process| matches!(&process.program, Program::Command(words) if words.iter().any(|word| word.contains(&port)));
+        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject) || self.processes.values().any(named);
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
     }
 

@@ -48,8 +48,8 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawWorkload>")]
     pub workloads: BTreeMap<Spanned<String>, RawWorkload>,
-    /// Sysctls for the whole run, which then happens in a network namespace of its own, such as `"net.core.somaxconn" = 128`. Those left out
-    /// have the kernel's defaults there. Never set on the host.
+    /// Sysctls for the whole run, which then happens in a network namespace of its own, such as `"net.core.somaxconn" = 128`. Most of
+    /// those left out have the kernel's defaults there. Never set on the host.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawSysctl>")]
     pub sysctls: BTreeMap<Spanned<String>, RawSysctl>,

@@ -106,24 +106,78 @@ pub fn tried(text: &str, shown: &str, trial: &Trial) -> Result<(), Invalid> {
 
 /// Visits every sysctl of a table, written `"net.ipv4.x" = 1` or `net.ipv4.x = 1`.
 fn each(value: Option<&Spanned<DeValue<'_>>>, name: &str, visit: &mut impl FnMut(&str, Range<usize>, &str)) {
-    let Some(value) = value else { return };
-    match value.get_ref() {
-        DeValue::Table(table) => {
-            for (key, below) in table {
-                let name = if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
-                match below.get_ref() {
-                    DeValue::Table(_) => each(Some(below), &name, visit),
-                    DeValue::String(text) => visit(&name, key.span(), &words(text)),
-                    DeValue::Integer(number) => visit(&name, key.span(), number.as_str()),
-                    _ => {}
-                }
-            }
+    let Some(DeValue::Table(table)) = value.map(Spanned::get_ref) else { return };
+    for (key, below) in table {
+        let name = if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
+        match below.get_ref() {
+            DeValue::Table(_) => each(Some(below), &name, visit),
+            DeValue::String(text) => visit(&name, key.span(), &words(text)),
+            DeValue::Integer(number) => visit(&name, key.span(), number.as_str()),
+            _ => {}
         }
-        _ => {}
     }
 }
 
 /// A value as it is compared: its words with single spaces between, as the kernel separates them by tabs.
 pub fn words(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[sysctls]\nnet.ipv4.tcp_tw_reuse = 1\n[[variant]]\nset = { sysctls = { \"net.core.somaxcon\" = \"1  2\" } }\n";
+
+    fn trial(known: &[(&str, bool)], refused: &[(&str, &str)]) -> Trial {
+        let known = known.iter().map(|(name, writable)| ((*name).to_owned(), *writable)).collect();
+        let refused = refused.iter().map(|(name, value)| ((*name).into(), (*value).into(), "Invalid argument".into())).collect();
+        Trial { known, of_the_host: vec!["net.core.netdev_max_backlog".into()], refused }
+    }
+
+    fn said(trial: &Trial, text: &str) -> Vec<String> {
+        tried(text, "x", trial).err().into_iter().flat_map(|invalid| invalid.problems).map(|problem| format!("{problem:?}")).collect()
+    }
+
+    #[test]
+    fn both_spellings_and_variants_are_tried_and_the_nearest_name_is_of_the_same_folder() {
+        let known = [("net.ipv4.tcp_tw_reuse", true), ("net.core.somaxconn", true), ("net.ipv4.somaxcon", true)];
+        let problems = said(&trial(&known, &[("net.ipv4.tcp_tw_reuse", "1")]), TEXT);
+        assert!(problems[0].contains("does not take \\\"1\\\" for `net.ipv4.tcp_tw_reuse`"), "{problems:?}");
+        assert!(
+            problems[1].contains("no sysctl `net.core.somaxcon`") && problems[1].contains("did you mean `net.core.somaxconn`?"),
+            "{problems:?}"
+        );
+        assert_eq!(problems.len(), 2);
+        assert_eq!(said(&trial(&[("net.ipv4.tcp_tw_reuse", true), ("net.core.somaxcon", true)], &[]), TEXT), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_of_the_whole_host_is_refused_and_what_was_removed_is_not() {
+        let text = "[sysctls]\nnet.core.netdev_max_backlog = 1\nnet.core.rmem_max = 1\nnet.ipv4.tcp_tw_recycle = 1\n";
+        let problems = said(&trial(&[("net.core.rmem_max", false)], &[]), text);
+        assert!(problems.len() == 2 && problems.iter().all(|problem| problem.contains("is not per network namespace")), "{problems:?}");
+        // An old kernel that still has it takes it, or not, as any other.
+        let problems = said(&trial(&[("net.ipv4.tcp_tw_recycle", false), ("net.core.rmem_max", true)], &[]), text);
+        assert!(problems.len() == 2 && problems[1].contains("tcp_tw_recycle"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_folder() {
+        for name in [
+            "net.",
+            "net.core",
+            "net.core.",
+            "net..core",
+            "net.core./x",
+            "net.core.../x",
+            "net.ipv4.\0",
+            "kernel.pid_max",
+            "fs.nr_open",
+            "",
+        ] {
+            assert!(misnamed(name, 0..1).is_some(), "{name:?}");
+        }
+        assert!(misnamed("net.ipv4.conf.lo.rp_filter", 0..1).is_none());
+    }
 }

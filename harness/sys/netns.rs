@@ -11,7 +11,7 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// unshare(2) refused it, also together with a user namespace.
-    #[error("no network namespace can be made: {0}")]
+    #[error("no network namespace can be made: {}", in_words(.0))]
     Namespace(io::Error),
     /// It was made in a user namespace, which does not take the user's own ids.
     #[error("the user namespace of a network namespace does not take this user: {0}")]
@@ -21,7 +21,7 @@ pub enum Error {
     Loopback(io::Error),
 }
 
-/// The network namespace that this process is in, made by itself. Its sysctls begin with the kernel's defaults, not with the host's values.
+/// The network namespace that this process is in, made by itself. Most of its sysctls begin with the kernel's defaults, not with the host's values.
 #[derive(Debug)]
 pub struct OwnNetwork {
     name: String,
@@ -88,6 +88,14 @@ impl OwnNetwork {
     pub fn set(&self, sysctl: &str, value: &str) -> io::Result<()> {
         // One write(2): the kernel takes a value only as a whole.
         std::fs::OpenOptions::new().write(true).open(path(sysctl))?.write_all(value.as_bytes())
+    }
+}
+
+fn in_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => "it takes CAP_SYS_ADMIN, or leave to make user namespaces".into(),
+        Some(libc::ENOSPC) => "the bound of `user.max_net_namespaces` or `user.max_user_namespaces` is reached".into(),
+        _ => error.to_string(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The options of a bundled server, to be embedded in a command line of clap. Parses; starts nothing.
 
-use crate::accept::Policy;
-use std::net::IpAddr;
+use crate::accept::{Policy, Waiting};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What is served.
@@ -15,6 +15,95 @@ pub enum Kind {
     Tcp,
     /// gRPC (tonic): `lastfd.echo.v1.Echo/Say`.
     Grpc,
+    /// HTTP: POST /upload writes a file and calls an HTTP API; any other path calls a gRPC backend over TLS
+    Relay,
+    /// HTTP: each request makes one HTTP call by a new connection
+    Outbound,
+    /// Takes lines of text and writes them to log files; never answers.
+    Collector,
+}
+
+/// What becomes of the API's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Body {
+    /// Kept with their bodies unread: the leak.
+    Kept,
+    /// Read to their ends; connections are used again.
+    Drained,
+    /// Closed unread, and their connections too.
+    Closed,
+}
+
+/// Channels to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Channels {
+    /// One for each call.
+    PerCall,
+    /// One for all calls, made before the server listens.
+    Shared,
+}
+
+/// How often the backend's certificate is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CertificateRead {
+    /// For each channel anew.
+    PerCall,
+    /// Once, before the server listens.
+    Cached,
+}
+
+/// What becomes of a connection or channel that was made for one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AfterCall {
+    /// It is closed before the request is answered.
+    Closed,
+    /// It stays open: the leak.
+    LeftOpen,
+}
+
+/// Log files of the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CollectorLog {
+    /// One a connection, open as long as that.
+    PerConnection,
+    /// One for all.
+    Shared,
+}
+
+/// Whom `relay` and `outbound` call, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CallArgs {
+    /// HTTP API that is called [relay, outbound]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub api: Option<SocketAddr>,
+
+    /// What becomes of the API's answers [relay]
+    #[arg(long, value_enum, default_value_t = Body::Kept)]
+    pub body: Body,
+
+    /// gRPC backend that is called over TLS [relay]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "ca")]
+    pub backend: Option<SocketAddr>,
+
+    /// Certificate to trust in the backend, in PEM [relay]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// Channels to the backend [relay]
+    #[arg(long, value_enum, default_value_t = Channels::PerCall)]
+    pub channel: Channels,
+
+    /// How often the certificate is read [relay]
+    #[arg(long, value_enum, default_value_t = CertificateRead::Cached)]
+    pub certificate_read: CertificateRead,
+
+    /// What becomes of a connection or channel made for one call [relay, outbound]
+    #[arg(long, value_enum, default_value_t = AfterCall::Closed)]
+    pub after_call: AfterCall,
+
+    /// Where uploads and logs are written; default: the temporary directory, where none is left [relay, collector]
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
 }
 
 /// Options of a bundled server.
@@ -64,6 +153,10 @@ pub struct Args {
     #[arg(long)]
     pub blocking: bool,
 
+    /// Poll before each accept4, as servers that take one client an event do, in place of accepting until EAGAIN; always so for `outbound`
+    #[arg(long, conflicts_with = "blocking")]
+    pub poll_each: bool,
+
     /// Worker processes that share the listener; 0: this process accepts by itself
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub workers: u32,
@@ -71,6 +164,14 @@ pub struct Args {
     /// Open what a real service holds when idle until exactly this many descriptors are open, in each accepting process
     #[arg(long)]
     pub baseline: Option<u32>,
+
+    /// Log files of the collector
+    #[arg(long, value_enum, default_value_t = CollectorLog::PerConnection)]
+    pub log: CollectorLog,
+
+    /// The calls it makes
+    #[command(flatten)]
+    pub calls: CallArgs,
 
     /// This process is a worker of the process with this id, and standard input is the listener
     #[arg(long, hide = true)]
@@ -81,6 +182,15 @@ impl Args {
     /// Whether the acceptors block in accept4, each holding a descriptor number that no listing shows.
     pub(crate) fn blocks(&self) -> bool {
         self.blocking || self.threads > 1
+    }
+
+    /// How acceptors wait.
+    pub(crate) fn waiting(&self) -> Waiting {
+        match (self.blocks(), self.poll_each || self.kind == Kind::Outbound) {
+            (true, _) => Waiting::Blocks,
+            (false, true) => Waiting::PollsEach,
+            (false, false) => Waiting::Polls,
+        }
     }
 
     /// The files of the TLS port's certificate and key; `None` without such a port.

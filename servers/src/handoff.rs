@@ -24,10 +24,24 @@ where
     F: FnOnce(Receiver<Accepted>) -> S + Send + 'static,
     S: Future<Output = ()>,
 {
+    let hand_over = bridge(service)?;
+    Ok(Arc::new(move |connection, door| hand_over((connection, door))))
+}
+
+/// The same for whatever an acceptor makes of a connection; returns what hands that over.
+///
+/// # Errors
+/// As above.
+pub(crate) fn bridge<T, F, S>(service: F) -> io::Result<impl Fn(T) + Send + Sync + 'static>
+where
+    T: Send + 'static,
+    F: FnOnce(Receiver<T>) -> S + Send + 'static,
+    S: Future<Output = ()>,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, accepted) = channel(HANDED_OVER);
     std::thread::Builder::new().name("service".to_owned()).spawn(move || runtime.block_on(service(accepted)))?;
-    Ok(Arc::new(move |connection, door| sender.blocking_send((connection, door)).expect("the service outlives its acceptors")))
+    Ok(move |accepted| sender.blocking_send(accepted).unwrap_or_else(|_| panic!("the service outlives its acceptors")))
 }
 
 /// Runs `converse` as a task for each connection.
@@ -48,6 +62,6 @@ where
 ///
 /// # Errors
 /// `ENOSPC` beyond fs.epoll.max_user_watches.
-fn into_stream(connection: OwnedFd) -> io::Result<TcpStream> {
+pub(crate) fn into_stream(connection: OwnedFd) -> io::Result<TcpStream> {
     TcpStream::from_std(connection.into())
 }

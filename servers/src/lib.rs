@@ -1,7 +1,8 @@
-//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp` and `grpc`.
+//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp` and `grpc`,
+//! and the services of real incidents: `relay`, `outbound` and `collector`, which open descriptors of their own for their clients.
 //!
 //! All of them accept through [`accept`], which knows no runtime and reacts to a full descriptor table with a selectable
-//! [`Policy`]. A connection costs exactly one descriptor, that of `accept4`; nothing else is opened after start-up.
+//! [`Policy`]. To the former a connection costs exactly one descriptor, that of `accept4`; nothing else is opened after start-up.
 //! Every process counts its own accepts and prints them as it ends, as a witness beside whatever watches it from outside.
 //!
 //! The package never depends on the harness that runs it, and never raises or lowers a limit.
@@ -9,12 +10,14 @@
 pub mod accept;
 mod args;
 mod baseline;
+mod collector;
 pub mod grpc;
 mod handoff;
 mod http;
 mod lines;
 mod listener;
 mod process;
+mod relay;
 mod tally;
 mod tcp;
 mod tls;

@@ -3,14 +3,15 @@
 //! The calling thread becomes the one that waits for signals, through sigwait and so without a descriptor. A process that
 //! has workers goes to [`crate::workers`] instead and accepts nothing itself.
 
-use crate::accept::{self, Ended, Policy, Reserve, Responder, Waiting};
+use crate::accept::{self, Ended, Policy, Reserve, Responder};
 use crate::args::{Args, Kind};
 use crate::baseline::{self, BaselineError};
 use crate::lines::{complain, say};
 use crate::listener::Listener;
-use crate::tally::Tally;
+use crate::relay::{self, CallError};
+use crate::tally::{Counted, Tally};
 use crate::tls::{self, Doorkeeper, TlsError};
-use crate::{Deliver, Door, grpc, http, tcp, websocket, workers};
+use crate::{Deliver, Door, collector, grpc, http, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, getppid, getrlimit, set_parent_process_death_signal};
@@ -33,6 +34,9 @@ pub(crate) enum StartError {
     /// A second listener where none can be.
     #[error("--tls-port goes with http and grpc, and not with --workers")]
     NoTls,
+    /// A service whose requests are calls, without anybody to call.
+    #[error("{0}")]
+    NobodyToCall(&'static str),
     /// The signals could not be blocked.
     #[error("cannot block SIGTERM and SIGINT: {0}")]
     Signals(Errno),
@@ -60,6 +64,13 @@ pub(crate) enum StartError {
         #[from]
         source: TlsError,
     },
+    /// What its calls need.
+    #[error("{source}{}", hint(source.errno()))]
+    Calls {
+        /// Which step.
+        #[from]
+        source: CallError,
+    },
     /// The baseline.
     #[error("{source}{}", hint(source.errno()))]
     Baseline {
@@ -81,7 +92,7 @@ pub(crate) enum StartError {
 impl StartError {
     /// 2 for options that do not go together, else 6: the server did not start.
     pub(crate) fn exit_code(&self) -> u8 {
-        if matches!(self, StartError::ReserveBlocks | StartError::NoTls) { 2 } else { 6 }
+        if matches!(self, StartError::ReserveBlocks | StartError::NoTls | StartError::NobodyToCall(_)) { 2 } else { 6 }
     }
 }
 
@@ -101,6 +112,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     }
     if args.tls_port.is_some() && (args.workers > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
         return Err(StartError::NoTls);
+    }
+    match (args.kind, args.calls.api, args.calls.backend) {
+        (Kind::Outbound, None, _) => return Err(StartError::NobodyToCall("outbound needs somebody to call: --api")),
+        (Kind::Relay, None, None) => return Err(StartError::NobodyToCall("relay needs somebody to call: --api, --backend or both")),
+        _ => {}
     }
     let signals = block_signals()?;
     if let Some(master) = args.worker {
@@ -162,7 +178,10 @@ fn accept_until_signal(
         }
     }
     grow_descriptor_table(&listeners[0].1);
-    let tally = Arc::new(Tally::new(args.tls_port.is_some()));
+    let tally = Arc::new(Tally::new(Counted {
+        handshakes: args.tls_port.is_some() || args.calls.backend.is_some(),
+        work: matches!(args.kind, Kind::Relay | Kind::Outbound | Kind::Collector),
+    }));
     let deliver = start_service(args, &tally)?;
     // Last of all descriptors, and open until the process ends.
     let _held = args.baseline.map(baseline::fill).transpose()?;
@@ -205,6 +224,8 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
         Kind::Websocket => websocket::start(),
         Kind::Tcp => tcp::start(),
         Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),
+        Kind::Relay | Kind::Outbound => return Ok(relay::start(args, tally)?),
+        Kind::Collector => collector::start(args, tally),
     }
     .map_err(|source| StartError::Service { source })
 }
@@ -218,7 +239,7 @@ fn start_acceptors(
     tally: &Arc<Tally>,
     deliver: &Deliver,
 ) -> io::Result<()> {
-    let waiting = if args.blocks() { Waiting::Blocks } else { Waiting::Polls };
+    let waiting = args.waiting();
     let name = if door == Door::Plain { "accept" } else { "accept-tls" };
     for number in 0..args.threads {
         let responder = Responder::new(args.accept, Duration::from_millis(args.delay_ms));

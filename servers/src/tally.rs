@@ -4,6 +4,7 @@
 use crate::lines::say;
 use rustix::io::Errno;
 use serde::Serialize;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// Stands for "no EMFILE yet" in [`Tally::before_first_emfile`]: more accepts than can ever be made.
@@ -20,7 +21,39 @@ pub struct Tally {
     before_first_emfile: AtomicU64,
     /// TLS handshakes completed; `None` where TLS is not spoken.
     handshakes: Option<AtomicU64>,
+    /// What is done for clients beside accepting them; `None` where that is nothing to count.
+    work: Option<Work>,
     reported: AtomicBool,
+}
+
+/// What a process counts beside its accepts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counted {
+    /// It speaks TLS.
+    pub handshakes: bool,
+    /// It opens descriptors for its clients.
+    pub work: bool,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    done: AtomicU64,
+    failed: AtomicU64,
+    first_emfile: OnceLock<FirstEmfile>,
+}
+
+/// The first EMFILE of the process, whichever call it was.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct FirstEmfile {
+    call: &'static str,
+    done_before: u64,
+}
+
+#[derive(Serialize)]
+struct Worked {
+    done: u64,
+    failed: u64,
+    first_emfile: Option<FirstEmfile>,
 }
 
 #[derive(Serialize)]
@@ -36,13 +69,22 @@ struct Counts {
     shed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     handshakes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<Worked>,
+}
+
+impl Work {
+    fn note_emfile(&self, call: &'static str) {
+        let _ = self.first_emfile.set(FirstEmfile { call, done_before: self.done.load(SeqCst) });
+    }
 }
 
 impl Tally {
-    /// Nothing counted; handshakes never will be unless the process speaks TLS.
-    pub(crate) fn new(tls: bool) -> Self {
+    /// Nothing counted.
+    pub(crate) fn new(counted: Counted) -> Self {
         Tally {
-            handshakes: tls.then(AtomicU64::default),
+            handshakes: counted.handshakes.then(AtomicU64::default),
+            work: counted.work.then(Work::default),
             total: AtomicU64::new(0),
             shed: AtomicU64::new(0),
             before_first_emfile: AtomicU64::new(NEVER),
@@ -68,8 +110,28 @@ impl Tally {
         }
     }
 
+    /// A request was answered with success, or a line written.
+    pub(crate) fn count_done(&self) {
+        if let Some(work) = &self.work {
+            work.done.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// A request was answered with failure, or a log not opened; `exhausted` is the call that failed with EMFILE, if one did.
+    pub(crate) fn count_failed(&self, exhausted: Option<&'static str>) {
+        if let Some(work) = &self.work {
+            work.failed.fetch_add(1, SeqCst);
+            if let Some(call) = exhausted {
+                work.note_emfile(call);
+            }
+        }
+    }
+
     /// accept4 failed; the first EMFILE keeps the count of that moment. ENFILE is another limit's and is left out.
     pub(crate) fn note_failure(&self, errno: Errno) {
+        if let Some(work) = self.work.as_ref().filter(|_| errno == Errno::MFILE) {
+            work.note_emfile("accept4");
+        }
         if errno == Errno::MFILE && self.before_first_emfile.load(SeqCst) == NEVER {
             let _ = self.before_first_emfile.compare_exchange(NEVER, self.total.load(SeqCst), SeqCst, SeqCst);
         }
@@ -85,6 +147,11 @@ impl Tally {
                 total: self.total.load(SeqCst),
                 shed: self.shed.load(SeqCst),
                 handshakes: self.handshakes.as_ref().map(|handshakes| handshakes.load(SeqCst)),
+                work: self.work.as_ref().map(|work| Worked {
+                    done: work.done.load(SeqCst),
+                    failed: work.failed.load(SeqCst),
+                    first_emfile: work.first_emfile.get().copied(),
+                }),
             },
         };
         serde_json::to_string(&line).expect("numbers serialise")
@@ -112,7 +179,7 @@ mod tests {
 
     #[test]
     fn only_the_first_emfile_is_kept_and_enfile_is_not_one() {
-        let tally = Tally::new(false);
+        let tally = Tally::new(Counted::default());
         tally.count_accepted();
         tally.note_failure(Errno::NFILE);
         assert!(counts(&tally)["before_first_emfile"].is_null());

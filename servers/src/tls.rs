@@ -91,6 +91,8 @@ impl Doorkeeper {
     pub(crate) async fn admit(&self, stream: TcpStream, door: Door) -> io::Result<Stream> {
         match (door, &self.acceptor) {
             (Door::Tls, Some(acceptor)) => {
+                // The last flight of a handshake and what follows it are several writes.
+                stream.set_nodelay(true)?;
                 let stream = acceptor.accept(stream).await?;
                 self.tally.count_handshake();
                 Ok(Stream::Tls(Box::new(stream)))

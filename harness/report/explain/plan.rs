@@ -36,12 +36,18 @@ fn in_full(page: &mut Page, plan: &Plan) {
     let Some(subject) = plan.processes.get(&plan.subject) else { return };
     page.say("Starts", &format!("`{}`, the subject, is {}. {}", plan.subject, program(&subject.program), launched(subject).0));
     page.say("Limits", &in_force_words(plan, subject));
+    if !plan.sysctls.is_empty() {
+        page.say("Sysctls", &sysctls(plan));
+    }
     page.say("Numbers", &arithmetic(plan, subject));
     for (i, (name, workload)) in plan.workloads.iter().enumerate() {
         page.say(if i == 0 { "Load" } else { "" }, &load(name, workload, plan));
     }
-    if is_client(plan) {
-        page.say("Load", &format!("No workload goes to `{}`: it is a client itself, and what counts is its calls.", plan.subject));
+    if plan.subject_is_client() {
+        page.say("", &format!("`{}` is a client itself: what counts is the calls that it completes before one fails.", plan.subject));
+    }
+    if let Some(signal) = &subject.begin {
+        page.say("", &format!("It waits for SIG{signal} before it calls, so that its descriptors at rest can be counted."));
     }
     let fits = reach(plan, subject);
     if !fits.is_empty() {
@@ -96,24 +102,36 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
     let other = plan.workloads.iter().filter(|(name, workload)| base.workloads.get(*name) != Some(workload));
     changes.extend(other.map(|(name, workload)| load(name, workload, plan)));
     changes.extend(base.workloads.keys().filter(|name| !plan.workloads.contains_key(*name)).map(|name| format!("No `{name}`.")));
+    if base.sysctls != plan.sysctls {
+        changes.push(sysctls(plan));
+    }
     if base.hold_s != plan.hold_s {
         changes.push(format!("Saturation is watched for {} s at most.", plan.hold_s));
     }
     changes
 }
 
+fn sysctls(plan: &Plan) -> String {
+    if plan.sysctls.is_empty() {
+        return "No sysctl is set.".into();
+    }
+    let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let where_to = "in a network namespace made for the run; the host's stay as they are, and none of them is a limit on descriptors";
+    format!("{}, {where_to}.", all.join(", "))
+}
+
 fn program(program: &Program) -> String {
     match program {
         Program::Command(words) => format!("`{}`", words.join(" ")),
-        Program::Serve(serve) => format!("a bundled server, `lastfd serve {}`", serve.arguments().join(" ")),
         Program::Call(workload) => format!("the bundled caller, which makes the calls of `{workload}` itself"),
+        Program::Serve(serve) => format!("a bundled server, `lastfd serve {}`", serve.arguments().join(" ")),
     }
 }
 
 fn options(program: &Program) -> Option<&ServeOptions> {
     match program {
         Program::Serve(Serve::Http(o) | Serve::Websocket(o) | Serve::Tcp(o) | Serve::Grpc(o)) => Some(o),
-        Program::Command(_) | Program::Call(_) => None,
+        Program::Serve(_) | Program::Command(_) | Program::Call(_) => None,
     }
 }
 
@@ -133,10 +151,12 @@ fn launched(process: &Process) -> (String, Option<Limits>) {
             (text, Some(process.limits))
         }
         Launcher::SupervisorLike(options) | Launcher::Supervisord(options) => supervised(&launcher, options, process.limits),
-        _ if launcher.starts_with("nohup") => {
+        Launcher::Nohup | Launcher::NohupLike => {
             (format!("`{launcher}` is started with {from} (soft:hard), ignores SIGHUP, and changes no limit."), Some(process.limits))
         }
-        _ => (format!("`{launcher}` is started with {from} (soft:hard) and starts it; what it makes of the limits is read back."), None),
+        other => super::launcher::rule(other, &launcher, process.limits).unwrap_or_else(|| {
+            (format!("`{launcher}` is started with {from} (soft:hard) and starts it; what it makes of the limits is read back."), None)
+        }),
     }
 }
 
@@ -175,7 +195,7 @@ fn in_force(plan: &Plan, subject: &Process) -> Option<Limits> {
 }
 
 fn in_force_words(plan: &Plan, subject: &Process) -> String {
-    let read_back = "They are read back from /proc of the process that accepts, once it listens: a program may change its own, as Go, Node, \
+    let read_back = "They are read back from /proc of the live process, once it has settled: a program may change its own, as Go, Node, \
                      Java, redis and memcached do";
     match (in_force(plan, subject), launched(subject).1) {
         (Some(expected), Some(left)) if expected == left => format!("In force: {}. {read_back}.", pair(left)),
@@ -218,7 +238,7 @@ fn arithmetic(plan: &Plan, subject: &Process) -> String {
 
 /// The subtraction, as far as the plan tells.
 fn sum(plan: &Plan, subject: &Process) -> String {
-    let one_each = if is_client(plan) { "one for each connection that stays open" } else { "one a connection" };
+    let one_each = if plan.subject_is_client() { "one for each connection that stays open" } else { "one a connection" };
     match (in_force(plan, subject), at_rest(plan, subject)) {
         (Some(l), Some((rest, _))) => {
             format!("{} − {rest} = {} are left, {one_each}", l.soft, l.soft.saturating_sub(rest))
@@ -228,10 +248,6 @@ fn sum(plan: &Plan, subject: &Process) -> String {
     }
 }
 
-fn is_client(plan: &Plan) -> bool {
-    plan.subject_is_client()
-}
-
 /// Connections that fit, where the plan tells.
 fn room(plan: &Plan, subject: &Process) -> Option<u64> {
     Some(in_force(plan, subject)?.soft.saturating_sub(at_rest(plan, subject)?.0))
@@ -239,7 +255,8 @@ fn room(plan: &Plan, subject: &Process) -> Option<u64> {
 
 fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
     if let Some(calls) = &workload.calls {
-        return calling(name, workload, calls, plan);
+        let to = if workload.to == plan.subject || plan.subject_is_client() { "" } else { ", which is not the subject" };
+        return format!("`{name}` makes {} `{}`{to}{}; {}.", how_many(workload), workload.to, at_a_time(calls), each_call(calls));
     }
     let clients = workload.clients.map_or_else(
         || "as many clients as half more than the soft limit, and the accept queue besides,".to_owned(),
@@ -253,26 +270,68 @@ fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
     format!("`{name}` sends {clients} to `{}`;{to} each {}. {pace}", workload.to, doing(workload.kind))
 }
 
-/// A workload of calls, and what each leaves open.
-fn calling(name: &str, workload: &Workload, calls: &Calls, plan: &Plan) -> String {
-    let number = workload.clients.map_or_else(|| "more calls than there are numbers".to_owned(), |n| counted(n.into(), "call"));
-    let how = match (calls.caller, calls.body, calls.after_call) {
-        (Caller::HttpLeakBody, Body::Kept, _) => "keeps the response with its body unread, so that the next needs another connection",
-        (Caller::HttpLeakBody, Body::Drained, _) => "reads the body to its end, so that the next takes the same connection",
-        (Caller::HttpLeakBody, Body::Closed | Body::Dropped, _) => "closes the response unread, and its connection with it",
-        (Caller::GrpcPerCall, _, _) if calls.channel == Channel::Shared => "goes through the one channel that all share",
-        (Caller::GrpcPerCall, _, AfterCall::LeftOpen) => "makes a channel of its own, and leaves it open",
-        (Caller::GrpcPerCall, _, AfterCall::Closed) => "makes a channel of its own, and closes it",
-        (_, _, AfterCall::LeftOpen) => "makes a connection of its own, and leaves it open",
-        (_, _, AfterCall::Closed) => "makes a connection of its own, and closes it",
-    };
-    let reads = match calls.certificate {
-        Certificate::PerCall => ", and reads the certificate from its file first",
+fn how_many(workload: &Workload) -> String {
+    workload
+        .clients
+        .map_or_else(|| "as many calls as twice the soft limit and 64 to".into(), |n| format!("{} to", counted(n.into(), "call")))
+}
+
+fn at_a_time(calls: &Calls) -> String {
+    match calls.concurrency {
+        0 | 1 => ", one at a time".into(),
+        n => format!(", {n} at a time"),
+    }
+}
+
+/// What each call takes, and what it leaves open.
+fn each_call(calls: &Calls) -> String {
+    let tls = if calls.tls || calls.caller == Caller::GrpcPerCall { " over TLS" } else { "" };
+    let certificate = match calls.certificate {
+        Certificate::PerCall => ". The certificate file is opened for each call anew, which takes a number for a moment",
         Certificate::Cached => "",
     };
-    let to = if workload.to == plan.subject || plan.subject_is_client() { "" } else { ", which is not the subject" };
-    let at_a_time = if calls.concurrency > 1 { format!("{} at a time", calls.concurrency) } else { "one after the other".into() };
-    format!("`{name}` makes {number} to `{}`{to}, {at_a_time}; each {how}{reads}.", workload.to)
+    let left = match held(calls) {
+        Held::EachCall => "each keeps a number",
+        Held::AtOnce => "only calls under way at the same time keep a number each",
+        Held::One => "one number serves all calls",
+    };
+    let (what, then) = match (calls.caller, calls.channel, calls.after_call) {
+        (Caller::GrpcPerCall, Channel::Shared, _) => ("a gRPC call", "on one channel for all calls"),
+        (Caller::GrpcPerCall, Channel::PerCall, AfterCall::Closed) => ("a gRPC call", "on a channel of its own, which is closed after it"),
+        (Caller::GrpcPerCall, Channel::PerCall, AfterCall::LeftOpen) => ("a gRPC call", "on a channel of its own, which stays open"),
+        (Caller::HttpLeakBody, ..) => (
+            "an HTTP call",
+            match calls.body {
+                Body::Kept => "whose response is kept with the body unread, so that its connection is neither closed nor free",
+                Body::Drained => "whose body is read to its end, so that the next call uses the connection again",
+                Body::Closed | Body::Dropped => "whose connection is closed with the unread body",
+            },
+        ),
+        (Caller::HttpPerCall | Caller::Caller, _, AfterCall::Closed) => {
+            ("an HTTP call", "on a connection of its own, which is closed after it")
+        }
+        (Caller::HttpPerCall | Caller::Caller, _, AfterCall::LeftOpen) => ("an HTTP call", "on a connection of its own, which stays open"),
+    };
+    format!("each is {what}{tls} {then}; {left}{certificate}")
+}
+
+/// How many numbers calls keep.
+#[derive(PartialEq)]
+enum Held {
+    EachCall,
+    AtOnce,
+    One,
+}
+
+fn held(calls: &Calls) -> Held {
+    match (calls.caller, calls.body, calls.channel, calls.after_call) {
+        (Caller::HttpLeakBody, Body::Kept, ..) => Held::EachCall,
+        (Caller::HttpLeakBody, Body::Drained, ..) if calls.concurrency <= 1 => Held::One,
+        (Caller::HttpLeakBody, ..) => Held::AtOnce,
+        (Caller::GrpcPerCall, _, Channel::Shared, _) => Held::One,
+        (.., AfterCall::LeftOpen) => Held::EachCall,
+        (.., AfterCall::Closed) => Held::AtOnce,
+    }
 }
 
 fn doing(kind: Option<Dialogue>) -> String {
@@ -286,14 +345,32 @@ fn doing(kind: Option<Dialogue>) -> String {
     }
 }
 
-/// Whether the clients are enough to reach the ceiling.
+/// Whether the clients, or the calls, are enough to reach the ceiling.
 fn reach(plan: &Plan, subject: &Process) -> String {
-    let clients: Option<u64> = plan.workloads.values().filter(|w| w.to == plan.subject).map(|w| w.clients.map(u64::from)).sum();
-    match (clients, room(plan, subject)) {
-        (Some(0) | None, _) | (_, None) => String::new(),
-        (Some(clients), Some(room)) if clients > room => format!("{clients} clients are more than {room}: the ceiling must show."),
-        (Some(clients), Some(room)) => format!("{clients} clients fit into {room}: no ceiling can show."),
+    let Some(room) = room(plan, subject) else { return String::new() };
+    let (most, what) = if plan.subject_is_client() {
+        let open = own_calls(plan, subject).and_then(|(workload, calls)| match held(calls) {
+            Held::EachCall => workload.clients.map(u64::from),
+            Held::AtOnce => Some(calls.concurrency.into()),
+            Held::One => Some(1),
+        });
+        (open, "open connections")
+    } else {
+        let to_subject = plan.workloads.values().filter(|w| w.to == plan.subject && w.calls.is_none());
+        (to_subject.map(|w| w.clients.map(u64::from)).sum(), "clients")
+    };
+    match most {
+        None | Some(0) => String::new(),
+        Some(n) if n > room => format!("{n} {what} are more than {room}: the ceiling must show."),
+        Some(n) => format!("{n} {what} fit into {room}: no ceiling can show."),
     }
+}
+
+/// The calls that the subject makes itself, where it is the bundled caller.
+fn own_calls<'p>(plan: &'p Plan, subject: &Process) -> Option<(&'p Workload, &'p Calls)> {
+    let Program::Call(name) = &subject.program else { return None };
+    let workload = plan.workloads.get(name)?;
+    Some((workload, workload.calls.as_ref()?))
 }
 
 /// What will happen at the ceiling, and why.
@@ -301,9 +378,16 @@ fn then(plan: &Plan, subject: &Process) -> String {
     if plan.expect.ceiling == Some(Ceiling::NotReached) {
         return "Every client is taken, nothing fails, and all leave again.".into();
     }
-    if is_client(plan) {
+    if plan.subject_is_client() {
         let call = plan.expect.first_failure.as_ref().map_or("the next call that needs a descriptor", |f| f.call.name());
-        return format!("When the last number is taken, {call} fails with EMFILE: whichever call comes first, not the one that leaked.");
+        let why = match own_calls(plan, subject).map(|(_, calls)| calls.certificate) {
+            Some(Certificate::PerCall) => ": the certificate is opened before the socket",
+            Some(Certificate::Cached) => ": a new connection begins with its socket",
+            None => "",
+        };
+        return format!(
+            "When the last number is taken, {call} fails with EMFILE{why}. What fails is what needs a number next, not what leaked."
+        );
     }
     let last = in_force(plan, subject).and_then(|l| l.soft.checked_sub(1));
     let first = last.map_or("The last connection takes the last number".to_owned(), |last| {

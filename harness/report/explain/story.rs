@@ -2,7 +2,7 @@
 //! far as it came, and why nothing can be concluded from it.
 
 use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, counted, numbers, pair};
-use crate::event::{Link, Log, Outcome as Got, What};
+use crate::event::{Link, Log, Outcome as Got, States, What};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use crate::report::Report;
@@ -22,6 +22,10 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     doubts(&mut page, report);
     page.say("Started", &started(report));
     page.say("Limits", &limits(report));
+    if let Some(namespace) = report.network_namespace.as_ref().filter(|_| !report.sysctls.is_empty()) {
+        let all: Vec<String> = report.sysctls.iter().map(|s| format!("{} = {}", s.name, s.in_force.as_ref().unwrap_or(&s.asked))).collect();
+        page.say("Sysctls", &format!("{} in {namespace}, made for this run; the host's stayed as they were.", all.join(", ")));
+    }
     page.say("At rest", &at_rest(report));
     if let Some(text) = predicted(report) {
         page.say("Predicted", &text);
@@ -34,7 +38,7 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     if let Some(early) = report.ceiling.before_ramp.as_ref().filter(|_| report.ceiling.kind.is_some()) {
         page.say("", &format!("Before any client came, {} had failed with {} already.", early.call, early.errno));
     }
-    let wall = [waiting(report), wall(report)].concat();
+    let wall = [waiting(report), wall(report), sockets(report)].concat();
     if !wall.is_empty() {
         page.say("At the wall", &wall.join(" "));
     }
@@ -62,7 +66,8 @@ fn doubts(page: &mut Page, r: &Report) {
         page.say(
             label,
             &match reason.expectation.as_str() {
-                "run" => format!("nothing can be concluded from this run: {}.", reason.observed),
+                "run" if i == 0 => format!("nothing can be concluded from this run: {}.", reason.observed),
+                "run" => format!("{}.", reason.observed),
                 name => format!("{name}: expected {}, observed {}.", reason.expected, reason.observed),
             },
         );
@@ -78,14 +83,14 @@ fn started(r: &Report) -> String {
     let Some(argv) = &r.subject.argv else { return format!("`{}` was never executed.", r.subject.name) };
     let asked = r.limits.requested.map_or(String::new(), |l| format!(" with {} (soft:hard)", pair(l)));
     let launcher = r.subject.launcher.as_deref().unwrap_or("exec");
-    let listening = r.timings.launch_s.map_or("; it never listened".to_owned(), |s| format!("; it listened {s:.3} s later"));
+    let listening = r.timings.launch_s.map_or(String::new(), |s| format!("; it listened {s:.3} s later"));
     let through = if launcher == "exec" { "nothing between".to_owned() } else { format!("the launcher `{launcher}`") };
     format!("lastfd started `{}`{asked}, {through}{listening}.", cut(&argv.join(" "), COMMAND + 12))
 }
 
 /// The chain of limits: runs of links with one value, and where it changes.
 fn limits(r: &Report) -> String {
-    let Some(effective) = r.limits.effective else { return "They were never read back from the process that accepts.".into() };
+    let Some(effective) = r.limits.effective else { return "They were never read back from the live process.".into() };
     let mut stretches: Vec<&[Link]> = r.limits.chain.chunk_by(|a, b| (a.soft, a.hard) == (b.soft, b.hard)).collect();
     let left_out = stretches.len().saturating_sub(4);
     stretches.drain(..left_out);
@@ -284,6 +289,22 @@ fn wall(r: &Report) -> Vec<String> {
     text
 }
 
+/// Sockets that are asked about at such a time: those that leak, and those that only look as if they did.
+fn sockets(r: &Report) -> Vec<String> {
+    let of = |states: &Option<States>, state: &str| states.as_ref().and_then(|all| all.get(state)).copied().filter(|n| *n > 0);
+    let mut text = Vec::new();
+    if let Some(n) = of(&r.saturation.tcp_states, "CLOSE_WAIT") {
+        text.push(format!(
+            "{} in CLOSE_WAIT hold a number each: the other side has closed, and this program has not.",
+            counted(n, "socket")
+        ));
+    }
+    if let Some(n) = of(&r.saturation.tcp_namespace, "TIME_WAIT") {
+        text.push(format!("{} in TIME_WAIT hold none: the kernel keeps them for nobody.", counted(n, "socket")));
+    }
+    text
+}
+
 fn recovery(r: &Report) -> Vec<String> {
     let v = &r.recovery;
     let mut text = Vec::new();
@@ -315,15 +336,10 @@ fn remedy(r: &Report) -> Vec<String> {
     let conclusive = matches!(r.verdict, Outcome::Met | Outcome::NotMet);
     match r.ceiling.kind.filter(|_| conclusive) {
         Some(Kind::Emfile) => {
-            let set_above = r.limits.set_by.as_ref().is_some_and(|s| Some(s.pid) != r.subject.pid && s.command != Link::REQUESTED);
-            if set_above && r.subject.launcher.as_deref().is_some_and(|launcher| launcher.starts_with("supervisor")) {
-                text.push("Its setting for that is `minfds`, which only ever raises.".into());
-            }
             text.push("Every descriptor fewer at rest is one connection more.".into());
-            text.push(
-                "A longer backlog (somaxconn) only lets more clients wait, and fs.file-max is another table: neither moves this number."
-                    .into(),
-            );
+            let table = r.saturation.file_nr.as_ref().map_or(String::new(), |f| format!(", with {} of {} in use,", f.allocated, f.max));
+            let queue = "A longer backlog (somaxconn) only lets more clients wait";
+            text.push(format!("{queue}, and fs.file-max{table} is the whole host's table: neither moves this number."));
         }
         Some(Kind::NotReached) => {
             let room = r.limits.effective.zip(r.baseline.counted).map(|(l, rest)| l.soft.saturating_sub(rest));

@@ -21,11 +21,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--files", type=int, default=5, help="files held open, as a service holds its logs and data")
+    parser.add_argument("--no-keep-alive", action="store_true", help="tornado.httpserver's no_keep_alive")
+    parser.add_argument("--backlog", type=int, default=128, help="length of the accept queue")
     options = parser.parse_args()
     held = [open("/dev/null") for _ in range(options.files)]
     application = tornado.web.Application([("/", Push), ("/hello", Hello)])
     application.held = held
-    application.listen(options.port, "127.0.0.1")
+    application.listen(options.port, "127.0.0.1", no_keep_alive=options.no_keep_alive, backlog=options.backlog)
     tornado.ioloop.IOLoop.current().start()
 
 

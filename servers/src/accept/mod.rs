@@ -24,6 +24,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub enum Waiting {
     /// The listener does not block: poll until it is readable, then accept until `EAGAIN`.
     Polls,
+    /// The listener does not block: poll, then accept once, as event loops do that take one client an event.
+    PollsEach,
     /// The listener blocks: the thread sleeps in accept4 and holds one descriptor number meanwhile.
     Blocks,
 }
@@ -49,7 +51,7 @@ pub fn run(
 ) -> Ended {
     let name = rustix::net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
     let name = name.map_or_else(String::new, |address| format!(" on {address}"));
-    let wait = || if waiting == Waiting::Polls { wait_readable(listener) } else { Ok(()) };
+    let wait = || if waiting == Waiting::Blocks { Ok(()) } else { wait_readable(listener) };
     if let Err(errno) = wait() {
         return Ended::Broken(errno);
     }
@@ -59,7 +61,7 @@ pub fn run(
                 tally.count_accepted();
                 responder.succeeded();
                 deliver(connection);
-                Ok(())
+                if waiting == Waiting::PollsEach { wait() } else { Ok(()) }
             }
             Err(Errno::AGAIN) => wait(),
             Err(errno) if is_of_the_client(errno) => Ok(()),

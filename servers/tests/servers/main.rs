@@ -2,8 +2,10 @@
 //! their clients see.
 
 mod baseline;
+mod collector;
 mod identity;
 mod policies;
+mod relay;
 mod services;
 mod support;
 mod threads;

@@ -1,4 +1,4 @@
-use crate::support::{Server, ask, eventually, is_answered};
+use crate::support::{DEADLINE, Server, ask, eventually, is_answered};
 use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
@@ -45,6 +45,7 @@ fn clients_in_the_queue_are_served_once_others_have_left() {
         for waiter in &mut waiters {
             waiter.set_read_timeout(Some(Duration::from_millis(20))).expect("set");
             assert!(waiter.read(&mut [0]).is_err(), "{policy} answers although its table is full");
+            waiter.set_read_timeout(Some(DEADLINE)).expect("set");
         }
         held.truncate(ceiling - waiters.len());
         assert!(waiters.iter_mut().all(is_answered), "{policy}");

@@ -38,13 +38,23 @@ impl Server {
             .unwrap_or_else(|end| panic!("serve {arguments:?} under {limit} ended with {}: {}", end.status, end.errors))
     }
 
+    /// The same with variables in its environment.
+    pub fn start_with(limit: u32, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
+        Self::launch(limit, arguments, variables).unwrap_or_else(|end| panic!("ended with {}: {}", end.status, end.errors))
+    }
+
     /// The same, or how it ended in place of listening.
     pub fn try_start(limit: u32, arguments: &[&str]) -> Result<Self, End> {
+        Self::launch(limit, arguments, &[])
+    }
+
+    fn launch(limit: u32, arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Self, End> {
         let errors = tempfile::tempfile().expect("a temporary file");
         let mut child = Command::new("sh")
             .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()])
             .arg(program())
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors.try_clone().expect("a descriptor"))
