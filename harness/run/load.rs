@@ -215,9 +215,8 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
     for (load, &upto) in pump.loads.iter_mut().zip(clients) {
         load.fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
         // Idle until it says otherwise would end the phase before it began.
-        if !load.background {
-            pump.live.pacing.insert(load.workload.clone(), crate::event::Pacing::Ramping);
-        }
+        let of = if load.background { &mut pump.live.background } else { &mut pump.live.pacing };
+        of.insert(load.workload.clone(), crate::event::Pacing::Ramping);
     }
     Ok(())
 }
@@ -248,7 +247,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
             return Ok(());
         }
         order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
-        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probes.contains_key("saturated"))?;
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
         return Ok(());
     }
     let failing = pump.live.first_failure.is_some();
@@ -261,12 +260,12 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        let answered = pump.loads.is_empty() || pump.live.probes.contains_key("saturated");
+        let answered = pump.loads.is_empty() || pump.live.probed("saturated");
         // A client has no accept policy: that its calls fail is all there is to see.
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
         let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.drained());
-        (answered && over && pump.census.counted_since(asked)) || pump.tree.gone()
+        (answered && over && pump.live.callers_done() && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
     Ok(())
@@ -309,7 +308,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
             pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
                 let taken = !silent || pump.observer.is_none() || pump.live.accepted_total() > accepted;
-                (pump.live.probes.contains_key("after-all") && taken) || pump.tree.gone()
+                (pump.live.probed("after-all") && taken) || pump.tree.gone()
             })?;
             // A server that sheds turns away whoever comes before it has seen the others leave.
             let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
