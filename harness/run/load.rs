@@ -131,28 +131,37 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     if calls == 0 {
         return Ok(());
     }
-    let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { calls as u32 }).collect();
-    order_clients(pump, &first)?;
-    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
-        pump.live.drivers_done() || pump.live.first_failure.is_some() || pump.tree.gone()
-    })?;
-    // What a call leaves open for a moment only is closed by then.
-    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
-    let made = calls * first.iter().filter(|&&c| c > 0).count() as u64;
-    let grown = pump.descriptors().saturating_sub(rest.counted);
-    if pump.live.first_failure.is_some() || pump.tree.gone() || grown == made {
-        return Ok(());
-    }
-    let cost = grown as f64 / made as f64;
+    // Twice, because the first calls may open what all later ones use.
+    let Some(half) = grown_by(pump, rest, calls / 2)? else { return Ok(()) };
+    let Some(whole) = grown_by(pump, rest, calls)? else { return Ok(()) };
+    let workloads = pump.loads.iter().filter(|load| !load.background).count() as u64;
+    let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
+    let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
-        let reason = format!("{made} calibration calls left {grown} descriptors open: calls made one after the other have no ceiling");
+        let reason = format!("{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling");
         pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
-    let ceiling = (free as f64 / cost).ceil() as u64;
-    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;
+    if shared == 0 && (cost - 1.0).abs() < f64::EPSILON {
+        return Ok(());
+    }
+    let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
+    let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
+    let formula = format!("⌈({} − {}{less}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
+}
+
+/// Descriptors more than at rest when this many calls were made in all; `None` when something failed or ended.
+fn grown_by(pump: &mut Pump, rest: &Rest, calls: u64) -> Result<Option<u64>, Error> {
+    let upto: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { calls as u32 }).collect();
+    order_clients(pump, &upto)?;
+    let over = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| pump.live.drivers_done() || over(pump))?;
+    // What a call leaves open for a moment only is closed by then.
+    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || over(pump))?;
+    Ok((!over(pump)).then(|| pump.descriptors().saturating_sub(rest.counted)))
 }
 
 /// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more.
