@@ -130,6 +130,12 @@ impl Calls {
         ways.into_iter().max_by_key(|(_, calls)| *calls).map(|(way, _)| way)
     }
 
+    /// Connections of calls to the subject that ended in this window: it closes these soon, and turns nobody away by it.
+    pub fn connected(&self, from: Nanos, until: Nanos) -> u64 {
+        let made = self.0.iter().filter(|made| made.to_subject).flat_map(|made| &made.ended);
+        made.filter(|e| e.connected && (from..until).contains(&e.at)).count() as u64
+    }
+
     /// The first failure of the harness's own side.
     pub fn local(&self, until: Nanos) -> Option<(Nanos, i32)> {
         let made = self.0.iter().filter(|made| !made.own).flat_map(|made| &made.ended);

@@ -4,7 +4,7 @@
 
 use crate::event::{Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::measure::PolicyWatch;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Running totals. Times are absolute `CLOCK_MONOTONIC`.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Live {
     pub last_accept: Nanos,
     /// Why the driver connects or not, of each workload that phases wait for.
     pub pacing: HashMap<String, Pacing>,
+    /// Callers beside the load that have calls to make.
+    pub beside: HashSet<String>,
     /// Answers to probes, by label, with their details.
     pub probes: HashMap<String, (Outcome, String)>,
     /// Orders to release that were obeyed, clients in all.
@@ -93,7 +95,11 @@ impl Live {
                     Client::Closed | Client::Refused | Client::TimedOut | Client::ErrorReply(_) => self.ended += 1,
                 }
             }
-            What::Pacing { workload, state, .. } => {
+            What::Pacing { workload, state, connected } => {
+                // Nothing was ordered yet where it has made nothing.
+                if let (Pacing::Done, 1..) = (state, *connected) {
+                    self.beside.remove(workload);
+                }
                 if let Some(pacing) = self.pacing.get_mut(workload) {
                     *pacing = *state;
                 }

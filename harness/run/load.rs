@@ -29,6 +29,8 @@ const CALLS_FAIL_FOR: u64 = 500_000_000;
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
 const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked.
+const STILL_FULL: Duration = Duration::from_secs(1);
 /// A new client after the release is given this long: longer than any usual retry delay.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
@@ -124,33 +126,51 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     Ok(())
 }
 
-/// Makes a few calls to see what a call leaves open; predicts again where that is not one descriptor.
+/// Makes one call, then a few more, to see what the first opens for good and what each leaves open; predicts again where that is not
+/// one descriptor a call.
 fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     let free = rest.limits.soft.saturating_sub(rest.counted);
     let calls = CALIBRATION_CLIENTS.min(free / 4);
-    if calls == 0 {
+    let own = pump.loads.iter().filter(|load| load.concerns_subject && !load.background).count() as u64;
+    if calls < 2 || own == 0 {
         return Ok(());
     }
-    let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { calls as u32 }).collect();
-    order_clients(pump, &first)?;
-    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
-        pump.live.drivers_done() || pump.live.first_failure.is_some() || pump.tree.gone()
-    })?;
-    // What a call leaves open for a moment only is closed by then.
-    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
-    let made = calls * first.iter().filter(|&&c| c > 0).count() as u64;
-    let grown = pump.descriptors().saturating_sub(rest.counted);
-    if pump.live.first_failure.is_some() || pump.tree.gone() || grown == made {
-        return Ok(());
+    let mut grown = Vec::new();
+    // One after the other, however many at a time the workload makes.
+    for upto in 1..=calls as u32 {
+        let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { upto }).collect();
+        order_clients(pump, &first)?;
+        let failed = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
+        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| pump.live.drivers_done() || failed(pump))?;
+        if upto == 1 || u64::from(upto) == calls {
+            // What a call leaves open for a moment only is closed by then.
+            pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || failed(pump))?;
+            grown.push(pump.descriptors().saturating_sub(rest.counted));
+        }
+        if failed(pump) {
+            return Ok(());
+        }
     }
-    let cost = grown as f64 / made as f64;
+    let made = calls * own;
+    let cost = grown[1].saturating_sub(grown[0]) as f64 / (made - own) as f64;
     if cost < 0.5 {
-        let reason = format!("{made} calibration calls left {grown} descriptors open: calls made one after the other have no ceiling");
+        let reason = format!("{made} calibration calls left {} descriptors open: calls made one after the other have no ceiling", grown[1]);
         pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
-    let ceiling = (free as f64 / cost).ceil() as u64;
-    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    // A connection that all calls come by, or go by, is opened once.
+    let once = (grown[0] as f64 - cost * own as f64).round().max(0.0) as u64;
+    if grown[1] == made {
+        return Ok(());
+    }
+    let ceiling = (free.saturating_sub(once) as f64 / cost).ceil() as u64;
+    let room = if once > 0 {
+        format!("{} − {} − {once}", rest.limits.soft, rest.counted)
+    } else {
+        format!("{} − {}", rest.limits.soft, rest.counted)
+    };
+    let formula =
+        if (cost - 1.0).abs() < f64::EPSILON { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
 }
@@ -217,6 +237,8 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
         // Idle until it says otherwise would end the phase before it began.
         if !load.background {
             pump.live.pacing.insert(load.workload.clone(), crate::event::Pacing::Ramping);
+        } else if upto > 0 {
+            pump.live.beside.insert(load.workload.clone());
         }
     }
     Ok(())
@@ -265,6 +287,8 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         // A client has no accept policy: that its calls fail is all there is to see.
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
+        // What a caller beside meets as saturation deepens is part of it.
+        let watched = watched && pump.live.beside.is_empty();
         let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.drained());
         (answered && over && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
@@ -290,7 +314,8 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
         let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
-        let refilled = taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject).count() as u64);
+        let refilled = taken(pump)
+            + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         release(pump, some as u32)?;
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
     }
@@ -303,6 +328,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let deadline_ms = if silent { 1 } else { RECOVERY_DEADLINE.as_millis() as u64 };
         let end = clock::now() + RECOVERY_DEADLINE.as_nanos() as u64;
         let mut pause = Duration::from_millis(10);
+        let (full, asked) = (pump.descriptors(), clock::now());
         loop {
             let accepted = pump.live.accepted_total();
             pump.live.probes.remove("after-all");
@@ -314,7 +340,9 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             // A server that sheds turns away whoever comes before it has seen the others leave.
             let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
             let turned_away = pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
-            if !turned_away || pump.tree.gone() || clock::now() >= end {
+            // What it held it still holds: nobody's leaving gives that back.
+            let leaks = pump.descriptors() == full && clock::now() - asked > STILL_FULL.as_nanos() as u64;
+            if !turned_away || leaks || pump.tree.gone() || clock::now() >= end {
                 break;
             }
             pump.until(pause, Duration::from_millis(1), |pump| pump.tree.gone())?;
