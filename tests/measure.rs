@@ -424,6 +424,34 @@ fn what_a_caller_gets_as_the_load_grows_is_timed_beside_the_queue_and_counts_for
 }
 
 #[test]
+fn calls_that_are_answered_and_leave_are_not_shed() {
+    let (plan, log) = recorded("three-answers");
+    let mut events = log.events;
+    let (mut bare, began) = (Vec::new(), 1_110_000_000);
+    for i in 0..4 {
+        let at = began + u64::from(i) * 10_000_000;
+        let call = |name, ret| What::Call { pid: 100, name, ret };
+        bare.extend([Event { at, is: call(Call::Accept4, 16) }, Event { at: at + 2_000_000, is: What::Close { pid: 100, fd: 16 } }]);
+        let ended = What::CallEnded {
+            workload: "service-a".into(),
+            id: 10 + i,
+            outcome: Some(Got::Served),
+            step: None,
+            errno: None,
+            connect_s: Some(0.0001),
+            took_s: 0.0015,
+            handshakes: 0,
+        };
+        events.push(Event { at: at + 1_000_000, is: ended });
+    }
+    events.extend(bare.clone());
+    assert_eq!(measure::measure(&plan, &Log::new(events)).saturation.policy, Some(Policy::Spin));
+    let (plan, log) = recorded("spin");
+    let unexplained = Log::new(log.events.into_iter().chain(bare).collect());
+    assert_eq!(measure::measure(&plan, &unexplained).saturation.policy, Some(Policy::Sheds), "nobody had left");
+}
+
+#[test]
 fn a_relay_that_is_called_is_counted_in_calls_and_a_driver_that_runs_out_is_the_generator() {
     let (mut plan, log) = recorded("calls-client");
     // The same calls, made by the harness to the subject: a service that leaks one descriptor for each.

@@ -130,16 +130,17 @@ impl Calls {
         ways.into_iter().max_by_key(|(_, calls)| *calls).map(|(way, _)| way)
     }
 
-    /// Connections of calls to the subject that ended in this window: it closes these soon, and turns nobody away by it.
-    pub fn connected(&self, from: Nanos, until: Nanos) -> u64 {
-        let made = self.0.iter().filter(|made| made.to_subject).flat_map(|made| &made.ended);
-        made.filter(|e| e.connected && (from..until).contains(&e.at)).count() as u64
-    }
-
     /// The first failure of the harness's own side.
     pub fn local(&self, until: Nanos) -> Option<(Nanos, i32)> {
         let made = self.0.iter().filter(|made| !made.own).flat_map(|made| &made.ended);
         made.filter(|e| e.outcome.is_none() && e.at < until).map(|e| (e.at, e.errno.unwrap_or(0))).min()
+    }
+
+    /// Calls to the subject that were over by `until`, but for those answered before `from`: so many connections it may have closed
+    /// after `from` because their callers had left.
+    pub fn left_after(&self, from: Nanos, until: Nanos) -> u64 {
+        let calls = self.0.iter().filter(|made| made.to_subject).flat_map(|made| &made.ended);
+        calls.filter(|e| e.connected && e.at < until && !(e.answered() && e.at < from)).count() as u64
     }
 
     /// Of the subject's calls: answered by then, and under way then.
@@ -193,7 +194,8 @@ pub(super) fn calls(run: &Run<'_>, m: &mut Measured) {
 fn one(run: &Run<'_>, m: &mut Measured, i: usize, made: &Made, cost: &Result<f64, String>) -> CallsMade {
     let released = run.timeline.released_from();
     let limit = run.followed.first.map_or(run.timeline.watched_until(), |first| first.at).min(released);
-    let all: Vec<&Ended> = made.ended.iter().filter(|e| e.at < released).collect();
+    // Begun before anybody was released, whatever became of them then.
+    let all: Vec<&Ended> = made.ended.iter().filter(|e| e.began < released).collect();
     let good: Vec<&Ended> = made.ended.iter().filter(|e| e.answered() && e.at < limit).collect();
     let field = |name: &str| format!("calls.{i}.{name}");
     let completed_before_first_failure = match run.followed.first {

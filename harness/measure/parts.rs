@@ -375,7 +375,7 @@ pub struct Recovery {
     pub probe_after: Option<Probe>,
 }
 
-/// The calls of one workload, up to the release.
+/// The calls of one workload that were begun before anybody was released.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallsMade {
     /// Its name.

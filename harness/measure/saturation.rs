@@ -189,7 +189,9 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, window: &Window) -> (Policy, Str
     if let Some(exit) = exit_of(run, first.pid).filter(|at| *at >= first.at && *at < released) {
         return after_exit(run, exit, &format!("{:.3} s after its first failed {}", seconds(exit - first.at), first.call));
     }
-    let shed = run.clients.shed(first.at, window.until).max(f.dismissed.saturating_sub(run.calls.connected(first.at, window.until)));
+    // A connection that is closed soon may be a call that was over, or one whose caller had given up.
+    let dismissed = f.dismissed.saturating_sub(run.calls.left_after(first.at, released));
+    let shed = run.clients.shed(first.at, window.until).max(dismissed);
     let waiting = run.clients.waiting(window.until.saturating_sub(1), f.most_in_all);
     if shed >= 3 || (shed >= 1 && shed >= waiting) {
         return (Policy::Sheds, format!("{shed} clients were accepted and closed at once after the first failure; {waiting} wait"));

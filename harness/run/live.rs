@@ -28,8 +28,10 @@ pub struct Live {
     pub last_accept: Nanos,
     /// Why the driver connects or not, of each workload that phases wait for.
     pub pacing: HashMap<String, Pacing>,
-    /// Callers beside the load that have calls to make.
-    pub beside: HashSet<String>,
+    /// The same of plain callers, which go on beside the others.
+    pub background: HashMap<String, Pacing>,
+    /// Labels of probes that the generator's own side could not make.
+    unanswerable: HashSet<String>,
     /// Answers to probes, by label, with their details.
     pub probes: HashMap<String, (Outcome, String)>,
     /// Orders to release that were obeyed, clients in all.
@@ -66,6 +68,16 @@ impl Live {
         self.pacing.values().all(|&p| p == Pacing::Done)
     }
 
+    /// Whether every plain caller has made all its calls.
+    pub fn callers_done(&self) -> bool {
+        self.background.values().all(|&p| p == Pacing::Done)
+    }
+
+    /// Whether the probe with this label has been answered, or never will be.
+    pub fn probed(&self, label: &str) -> bool {
+        self.probes.contains_key(label) || self.unanswerable.contains(label)
+    }
+
     /// Takes in one event with an absolute time.
     pub fn note(&mut self, event: &Event) {
         match &event.is {
@@ -95,14 +107,15 @@ impl Live {
                     Client::Closed | Client::Refused | Client::TimedOut | Client::ErrorReply(_) => self.ended += 1,
                 }
             }
-            What::Pacing { workload, state, connected } => {
-                // Nothing was ordered yet where it has made nothing.
-                if let (Pacing::Done, 1..) = (state, *connected) {
-                    self.beside.remove(workload);
+            What::Pacing { workload, state, .. } => {
+                for known in [&mut self.pacing, &mut self.background] {
+                    if let Some(pacing) = known.get_mut(workload) {
+                        *pacing = *state;
+                    }
                 }
-                if let Some(pacing) = self.pacing.get_mut(workload) {
-                    *pacing = *state;
-                }
+            }
+            What::Unmeasured { field, .. } if field.starts_with("probe ") => {
+                self.unanswerable.insert(field["probe ".len()..].to_owned());
             }
             What::Probe { label, outcome, detail, .. } => {
                 self.probes.insert(label.clone(), (*outcome, detail.clone()));

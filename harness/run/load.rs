@@ -12,6 +12,7 @@ use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
 use crate::scenario::Dialogue;
 use crate::sys::{clock, proc};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Clients that show what a connection costs before the ramp.
@@ -126,53 +127,47 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     Ok(())
 }
 
-/// Makes one call, then a few more, to see what the first opens for good and what each leaves open; predicts again where that is not
-/// one descriptor a call.
+/// Makes a few calls to see what a call leaves open; predicts again where that is not one descriptor.
 fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     let free = rest.limits.soft.saturating_sub(rest.counted);
     let calls = CALIBRATION_CLIENTS.min(free / 4);
-    let own = pump.loads.iter().filter(|load| load.concerns_subject && !load.background).count() as u64;
-    if calls < 2 || own == 0 {
+    let workloads = pump.loads.iter().filter(|load| load.concerns_subject && !load.background).count() as u64;
+    if calls == 0 || workloads == 0 {
         return Ok(());
     }
-    let mut grown = Vec::new();
-    // One after the other, however many at a time the workload makes.
-    for upto in 1..=calls as u32 {
-        let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { upto }).collect();
-        order_clients(pump, &first)?;
-        let failed = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
-        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| pump.live.drivers_done() || failed(pump))?;
-        if upto == 1 || u64::from(upto) == calls {
-            // What a call leaves open for a moment only is closed by then.
-            pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || failed(pump))?;
-            grown.push(pump.descriptors().saturating_sub(rest.counted));
-        }
-        if failed(pump) {
-            return Ok(());
-        }
-    }
-    let made = calls * own;
-    let cost = grown[1].saturating_sub(grown[0]) as f64 / (made - own) as f64;
+    // Twice, because the first calls may open what all later ones use.
+    let Some(half) = grown_by(pump, rest, 1..=calls / 2)? else { return Ok(()) };
+    let Some(whole) = grown_by(pump, rest, calls / 2 + 1..=calls)? else { return Ok(()) };
+    let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
+    let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
-        let reason = format!("{made} calibration calls left {} descriptors open: calls made one after the other have no ceiling", grown[1]);
+        let reason = format!("{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling");
         pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
-    // A connection that all calls come by, or go by, is opened once.
-    let once = (grown[0] as f64 - cost * own as f64).round().max(0.0) as u64;
-    if grown[1] == made {
+    let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;
+    if shared == 0 && (cost - 1.0).abs() < f64::EPSILON {
         return Ok(());
     }
-    let ceiling = (free.saturating_sub(once) as f64 / cost).ceil() as u64;
-    let room = if once > 0 {
-        format!("{} − {} − {once}", rest.limits.soft, rest.counted)
-    } else {
-        format!("{} − {}", rest.limits.soft, rest.counted)
-    };
-    let formula =
-        if (cost - 1.0).abs() < f64::EPSILON { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
+    let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
+    let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
+    let formula = format!("⌈({} − {}{less}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
+}
+
+/// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something failed or ended.
+fn grown_by(pump: &mut Pump, rest: &Rest, calls: RangeInclusive<u64>) -> Result<Option<u64>, Error> {
+    let over = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
+    // One after the other, however many the workload makes at a time: those that are under way have descriptors, too.
+    for upto in calls {
+        let upto: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { upto as u32 }).collect();
+        order_clients(pump, &upto)?;
+        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| pump.live.drivers_done() || over(pump))?;
+    }
+    // What a call leaves open for a moment only is closed by then.
+    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || over(pump))?;
+    Ok((!over(pump)).then(|| pump.descriptors().saturating_sub(rest.counted)))
 }
 
 /// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more.
@@ -235,11 +230,8 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
     for (load, &upto) in pump.loads.iter_mut().zip(clients) {
         load.fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
         // Idle until it says otherwise would end the phase before it began.
-        if !load.background {
-            pump.live.pacing.insert(load.workload.clone(), crate::event::Pacing::Ramping);
-        } else if upto > 0 {
-            pump.live.beside.insert(load.workload.clone());
-        }
+        let of = if load.background { &mut pump.live.background } else { &mut pump.live.pacing };
+        of.insert(load.workload.clone(), crate::event::Pacing::Ramping);
     }
     Ok(())
 }
@@ -270,7 +262,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
             return Ok(());
         }
         order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
-        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probes.contains_key("saturated"))?;
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
         return Ok(());
     }
     let failing = pump.live.first_failure.is_some();
@@ -283,14 +275,12 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        let answered = pump.loads.is_empty() || pump.live.probes.contains_key("saturated");
+        let answered = pump.loads.is_empty() || pump.live.probed("saturated");
         // A client has no accept policy: that its calls fail is all there is to see.
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
-        // What a caller beside meets as saturation deepens is part of it.
-        let watched = watched && pump.live.beside.is_empty();
         let over = !failing || watched || (pump.quiet(NOBODY_WAITS) && pump.drained());
-        (answered && over && pump.census.counted_since(asked)) || pump.tree.gone()
+        (answered && over && pump.live.callers_done() && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
     Ok(())
@@ -314,8 +304,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
         let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
-        let refilled = taken(pump)
-            + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
+        let refilled = taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         release(pump, some as u32)?;
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
     }
@@ -335,7 +324,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
             pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
                 let taken = !silent || pump.observer.is_none() || pump.live.accepted_total() > accepted;
-                (pump.live.probes.contains_key("after-all") && taken) || pump.tree.gone()
+                (pump.live.probed("after-all") && taken) || pump.tree.gone()
             })?;
             // A server that sheds turns away whoever comes before it has seen the others leave.
             let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];

@@ -63,5 +63,8 @@ where
 /// # Errors
 /// `ENOSPC` beyond fs.epoll.max_user_watches.
 pub(crate) fn into_stream(connection: OwnedFd) -> io::Result<TcpStream> {
-    TcpStream::from_std(connection.into())
+    let stream = TcpStream::from_std(connection.into())?;
+    // An answer in two writes must not wait for the client's delayed ACK.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

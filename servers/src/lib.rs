@@ -48,6 +48,8 @@ type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
 /// Prints `listening ADDRESS` on standard output once everything is open (and `listening ADDRESS with TLS` after it, where there
 /// is a second listener), and as the process ends one line
 /// `{"lastfd_server":{"pid":…,"before_first_emfile":…,"total":…,"shed":…}}` for each process that accepts.
+/// Where TLS is spoken `handshakes` is added; where descriptors are opened for clients `work`: how much was `done`, what `failed`, and
+/// the `first_emfile` of the process, with its call.
 /// To be called from `main`, before any other thread is started: it blocks the two signals for all threads to come.
 ///
 /// Exit codes: 0 after a signal, 1 when the policy `exit` met its failure or accept broke, 2 for options that do not go

@@ -241,7 +241,14 @@ fn sum(plan: &Plan, subject: &Process) -> String {
     let one_each = if plan.subject_is_client() { "one for each connection that stays open" } else { "one a connection" };
     match (in_force(plan, subject), at_rest(plan, subject)) {
         (Some(l), Some((rest, _))) => {
-            format!("{} − {rest} = {} are left, {one_each}", l.soft, l.soft.saturating_sub(rest))
+            let left = l.soft.saturating_sub(rest);
+            match plan.expect.ceiling {
+                // Two descriptors a connection, or something of its own besides.
+                Some(Ceiling::Exactly(expected)) if expected < left && !plan.subject_is_client() => {
+                    format!("{} − {rest} = {left} are left, and {expected} connections take them all", l.soft)
+                }
+                _ => format!("{} − {rest} = {left} are left, {one_each}", l.soft),
+            }
         }
         (Some(l), None) => format!("{} − (at rest), {one_each}", l.soft),
         _ => format!("the soft limit − (at rest), {one_each}"),
