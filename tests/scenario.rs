@@ -175,7 +175,7 @@ fn a_scenario_expands_into_itself_and_its_variants() {
     assert_eq!(base.expect.limits, ExpectLimits { soft: Some(1024), hard: Some(4096) });
     assert_eq!((base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s), (Some(12), Some(0), Some(1.0)));
     assert_eq!(base.expect.ceiling, Some(Ceiling::Formula("soft - baseline".into())));
-    assert_eq!(base.expect.first_failure, Some(FirstFailure { call: Call::Accept4, errno: "EMFILE".into() }));
+    assert_eq!(base.expect.first_failure, Some(FirstFailure { call: Call::Accept4, or: Vec::new(), errno: "EMFILE".into() }));
 
     // What the variant sets is replaced as a whole, all else stays.
     assert_eq!(raised.processes["server"].launcher, Launcher::Supervisord(Supervisor { minfds: 4096, ..Supervisor::default() }));

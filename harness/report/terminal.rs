@@ -90,6 +90,9 @@ fn one(page: &mut Page, r: &Report) {
     if r.verdict == Outcome::Skipped {
         return;
     }
+    if let Some(none) = r.not_started.as_ref().filter(|_| r.verdict == Outcome::Met) {
+        page.say("Not started", &none.reason);
+    }
     network(page, r);
     limits(page, r);
     at_rest(page, r);

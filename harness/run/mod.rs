@@ -98,7 +98,10 @@ fn made(
     let mut journal = journal.expect("phases hands the journal back");
     let error = result.err();
     if let Some(error) = &error {
-        journal.record(What::Inconclusive { reason: error.to_string() });
+        journal.record(match error {
+            Error::NotStarted(reason) => What::NotStarted { reason: reason.clone() },
+            _ => What::Inconclusive { reason: error.to_string() },
+        });
     }
     journal.record(What::End);
     let (events, lost) = journal.close();
