@@ -208,6 +208,7 @@ fn predicted(page: &mut Page, r: &Report) {
     let formula = r.prediction.formula.as_deref().unwrap_or_default();
     let each = match (r.prediction.calibrated_with, r.prediction.descriptors_per_connection) {
         (Some(0) | None, _) => format!("one descriptor a {one} assumed"),
+        (Some(n), Some(1.0)) => format!("one descriptor a {one}, measured with {n}"),
         (Some(n), each) => format!("{} descriptors a {one}, measured with {n}", each.unwrap_or(1.0)),
     };
     let arithmetic = match (r.limits.effective, r.baseline.counted, r.prediction.descriptors_per_connection) {

@@ -151,7 +151,9 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     }
     let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
     let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
-    let formula = format!("⌈({} − {}{less}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
+    let each = (cost - 1.0).abs() < f64::EPSILON;
+    let formula = if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
 }
@@ -304,7 +306,8 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
         let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
-        let refilled = taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
+        let refilled = taken(pump)
+            + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         release(pump, some as u32)?;
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
     }
