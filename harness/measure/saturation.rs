@@ -131,6 +131,13 @@ fn policy(run: &Run<'_>, m: &mut Measured, window: &Window) {
             m.missing::<()>("saturation.policy_evidence", reason);
             return;
         }
+        // A relay that accepts on, and answers each call with an error.
+        Some(_) if run.tree.is_client && run.followed.first.is_some_and(|first| !first.call.accepts()) => {
+            let reason = "another call than accept was the first to fail: what its accept loop does is not the question";
+            m.missing::<()>("saturation.policy", reason);
+            m.missing::<()>("saturation.policy_evidence", reason);
+            return;
+        }
         Some(Kind::NotReached) => (Policy::None, "no descriptor call failed".into()),
         Some(Kind::OwnLimit) => (Policy::LimitsItself, own_limit(run, m)),
         Some(Kind::Exited) => after_exit(run, super::ceiling::exited(run).map_or(0, |e| e.0), "with no failed call seen"),
