@@ -122,3 +122,8 @@ impl Report {
         }
     }
 }
+
+/// A count with its noun.
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

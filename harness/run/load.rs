@@ -151,7 +151,9 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     }
     let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
     let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
-    let formula = format!("⌈({} − {}{less}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
+    let each = (cost - 1.0).abs() < f64::EPSILON;
+    let formula = if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! What a scenario makes happen: who starts what with which limits, what the launchers make of them, the load, and the number that
 //! comes out. From plans alone; nothing is started or asked of the machine.
 
-use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, counted, numbers, pair};
+use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, numbers, pair};
 use crate::event::Limits;
 use crate::measure::Policy;
+use crate::report::counted;
 use crate::report::terminal::{Page, behaviour};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Plan, Process, Program, Serve, ServeOptions,
