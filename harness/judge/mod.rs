@@ -1,9 +1,8 @@
 //! Expectations against what was measured → a verdict with its reasons. Pure. An expectation that was not met is data,
 //! not an error; one whose field was not measured leaves the verdict open.
 
-use crate::event::Outcome as Got;
 use crate::measure::{Kind, Measured};
-use crate::scenario::{Ceiling, Plan, formula};
+use crate::scenario::{Ceiling, Outcome as Came, Plan, formula};
 use serde::{Deserialize, Serialize};
 
 /// What a run comes to.
@@ -139,10 +138,10 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
     }
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
     for (workload, expected) in &expect.outcomes {
-        let words = |outcomes: &[Got]| outcomes.iter().map(|o| o.name()).collect::<Vec<_>>().join(", then ");
+        let words = |outcomes: &[Came]| outcomes.iter().map(|o| o.name()).collect::<Vec<_>>().join(", then ");
         let made = m.calls.iter().find(|made| made.workload == *workload);
         let observed = made.map(|made| {
-            let mut met: Vec<Got> = Vec::new();
+            let mut met: Vec<Came> = Vec::new();
             for outcome in made.ends.iter().filter_map(|end| end.outcome) {
                 if !met.contains(&outcome) {
                     met.push(outcome);

@@ -4,8 +4,8 @@
 //! what happened.
 
 pub use super::launcher::{Session, Shell};
-pub use crate::event::Limits;
-use crate::event::{Call, Outcome};
+use crate::event::Call;
+pub use crate::event::{Limits, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
