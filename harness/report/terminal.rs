@@ -369,7 +369,7 @@ fn recovery(page: &mut Page, r: &Report) {
         let first = v.first_served_s.map_or("none".into(), |s| format!("the first after {s:.3} s"));
         text.push(format!(
             "{} left: {} of {waiters} waiting were served, {first}.",
-            counted(released.into(), "client"),
+            counted(released, "client"),
             v.waiters_served.unwrap_or(0)
         ));
     }
