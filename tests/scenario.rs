@@ -268,6 +268,14 @@ fn whom_a_bundled_service_calls_must_be_there_and_speak_tls_where_that_is_asked_
 }
 
 #[test]
+fn a_port_of_a_process_that_is_not_there_names_the_nearest() {
+    let text = "claim = \"c\"\nsubject = \"client\"\n[processes.client]\ncommand = [\"client\", \"--to\", \"127.0.0.1:{bakend.port}\"]\n\
+                limits = { soft = 64, hard = 64 }\n[processes.backend]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\n";
+    let error = rendered(&parse(text).expect_err("there is no such process"));
+    assert!(error.contains("no process of this scenario is called \"bakend\"") && error.contains("backend"), "{error}");
+}
+
+#[test]
 fn every_scenario_of_the_repository_is_valid() {
     let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();
     assert!(files.iter().any(|file| file.ends_with("scenarios/websocket-1012/scenario.toml")), "{files:?}");

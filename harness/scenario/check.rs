@@ -95,6 +95,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
     }
     let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
     check_callers(file, &workloads, problems);
+    check_placeholders(file, &names, problems);
     check_called(file, &names, problems);
     for raw in std::iter::once(&file.expect).chain(variant.map(|variant| &variant.expect)) {
         check_outcomes(raw, &workloads, problems);
@@ -195,6 +196,18 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// `{NAME.port}` must name a process.
+fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
+    for word in file.processes.values().filter_map(|raw| raw.command.as_ref()).flat_map(|command| command.get_ref()) {
+        let placeholders = word.get_ref().split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+        for name in placeholders.filter_map(|inside| inside.strip_suffix(".port").or(inside.strip_suffix(".tls-port"))) {
+            if !names.contains(&name) {
+                problems.push(unknown(word.span(), format!("no process of this scenario is called {name:?}"), name, names.iter().copied()));
+            }
         }
     }
 }
