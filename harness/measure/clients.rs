@@ -106,6 +106,16 @@ impl Clients {
         })
     }
 
+    /// Ended in this way by then.
+    pub fn ended(&self, how: Outcome, until: Nanos) -> u64 {
+        self.count(|r| r.ended.is_some_and(|(at, outcome)| outcome == how && at < until))
+    }
+
+    /// Answered for the first time in this window.
+    pub fn served_between(&self, from: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.served.is_some_and(|at| (from..until).contains(&at)))
+    }
+
     /// Connected and never served, closed by the server within this window.
     pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
         self.count(|r| {
