@@ -202,8 +202,10 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             } else {
                 (table.held, table.kept) = (table.held - 1, table.kept - stays);
                 (held, kept) = (held - edge, kept - edge * stays);
-                let taken_before = found.first.is_some_and(|f| f.pid == step.pid && timeline.events[step.accept].at < f.at);
-                found.held_closed += edge * u64::from(taken_before && stays > 0 && closes && event.at < released);
+                let taken = timeline.events[step.accept].at;
+                let of_first = found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
+                let was_held = event.at - taken >= SHED_WITHIN && closes && event.at < released;
+                found.held_closed += edge * u64::from(of_first && was_held);
             }
         }
         let Some(pid) = pid else { continue };

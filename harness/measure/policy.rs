@@ -77,6 +77,8 @@ impl PolicyWatch {
     const SPIN: usize = 100;
     const SPINS_FOR: Nanos = 300_000_000;
     const STARTS: usize = 6;
+    /// Two delays that grow may look alike when the first of them is late; on a busy machine by so many seconds.
+    const LATE_S: f64 = 0.5;
 
     /// Has seen nothing.
     pub fn new() -> Self {
@@ -132,7 +134,7 @@ impl PolicyWatch {
         // A delay that grows may end in an exit: it is watched until it grows no more.
         let (grown, top) = gaps.split_at(gaps.len().saturating_sub(2));
         let grows = grown.len() == Self::STARTS - 3 && grown.windows(2).all(|w| w[1] > w[0] * GROWTH);
-        (grows && alike(top)).then_some(Policy::Backoff)
+        (grows && alike(top) && top[0] >= Self::LATE_S).then_some(Policy::Backoff)
     }
 
     /// So many calls failed that their times are no longer known.

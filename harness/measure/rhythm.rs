@@ -96,7 +96,7 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     let span = seconds(last - first);
     let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0));
     let unpaused = median(&raw) < seconds(NO_PAUSE);
-    if times.len() >= BURST && unpaused && fell_silent(failing, &raw) {
+    if times.len() >= BURST && unpaused && fell_silent(failing) {
         return Rhythm::Once { failures: times.len() };
     }
     if times.len() >= SPIN_AT_LEAST && rate >= SPIN_PER_S && unpaused {
@@ -114,14 +114,16 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
         _ => {}
     }
     // Several listeners that retry independently interleave: every second (third …) failure then is one listener's.
-    (1..=4).find_map(|stride| fixed(&starts, stride).or_else(|| grows(&starts, stride))).unwrap_or(Rhythm::Unclear)
+    let rhythm = (1..=4).find_map(|stride| fixed(&starts, stride).or_else(|| grows(&starts, stride)));
+    rhythm.or_else(|| grows_late(&starts)).unwrap_or(Rhythm::Unclear)
 }
 
-/// After the last failure came a silence longer than any pause before it, and nothing that failed went unrecorded.
-fn fell_silent(failing: &Failing<'_>, raw: &[f64]) -> bool {
-    let longest = raw.iter().fold(0f64, |m, &g| m.max(g));
-    let silence = failing.times.last().map_or(0.0, |&last| seconds(failing.until.saturating_sub(last)));
-    !failing.flooded && silence >= seconds(PAUSE) && silence > longest * 2.0
+/// After the last failure came a silence longer than all that was before it, and nothing that failed went unrecorded. A spinning loop
+/// may be denied the CPU at the end of the watch too, but it has spun for longer.
+fn fell_silent(failing: &Failing<'_>) -> bool {
+    let (Some(&first), Some(&last)) = (failing.times.first(), failing.times.last()) else { return false };
+    let silence = failing.until.saturating_sub(last);
+    !failing.flooded && silence >= PAUSE && silence > (last - first).saturating_mul(2)
 }
 
 /// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too: its pauses are the
@@ -189,6 +191,23 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     fits.then(|| Rhythm::Grows { from_s, to_s: gaps.iter().fold(0.0, |m: f64, g| m.max(*g)), factor })
 }
 
+/// Delays that grow, with some retries late: a delay is then no longer than any that comes after it.
+fn grows_late(starts: &[Nanos]) -> Option<Rhythm> {
+    let gaps = gaps(starts, 1);
+    let mut delays = gaps.clone();
+    for i in (1..delays.len()).rev() {
+        delays[i - 1] = delays[i - 1].min(delays[i]);
+    }
+    let late = gaps.iter().zip(&delays).filter(|(gap, delay)| **gap > **delay * (1.0 + SPREAD)).count();
+    let steps = delays.windows(2).filter(|w| w[1] > w[0] * GROWTH).count();
+    let (&from_s, &to_s) = (delays.first()?, delays.last()?);
+    if delays.len() < 5 || late * 4 > delays.len() || steps < 3 || from_s <= 0.0 {
+        return None;
+    }
+    let top = delays.iter().position(|delay| delay * (1.0 + SPREAD) >= to_s)?;
+    Some(Rhythm::Grows { from_s, to_s, factor: (delays[top] / from_s).powf(1.0 / top.max(1) as f64) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::policy::PolicyWatch;
@@ -230,7 +249,7 @@ mod tests {
         let Rhythm::Grows { factor, .. } = of(&times, 5000 * MS) else { panic!("{:?}", of(&times, 5000 * MS)) };
         assert!((factor - 2.0).abs() < 1e-9);
         assert_eq!(watched(&times), Some(Policy::Backoff));
-        assert_eq!(watched(&times[..4]), None, "three gaps are not enough to stop watching");
+        assert_eq!(watched(&times[..10]), None, "it may end in an exit: until it grows no more it is watched");
     }
 
     #[test]
@@ -239,6 +258,15 @@ mod tests {
         let times = after(&[8, 10, 28, 40, 99, 160]);
         let Rhythm::Grows { from_s, factor, .. } = of(&times, 560 * MS) else { panic!("{:?}", of(&times, 560 * MS)) };
         assert!((1.8..2.4).contains(&factor) && from_s < 0.01, "{factor} from {from_s}");
+    }
+
+    #[test]
+    fn one_retry_that_is_late_does_not_hide_that_delays_double() {
+        // From 5 ms to 320 ms, recorded beside three other runs.
+        let times = after(&[5, 10, 65, 98, 80, 160, 326]);
+        let Rhythm::Grows { factor, .. } = of(&times, 1100 * MS) else { panic!("{:?}", of(&times, 1100 * MS)) };
+        assert!((1.8..2.2).contains(&factor), "{factor}");
+        assert_eq!(watched(&times), None, "98 and 80 ms are not yet the longest delay");
     }
 
     #[test]
@@ -261,6 +289,50 @@ mod tests {
     fn threads_that_fail_together_count_once() {
         let times: Vec<Nanos> = after(&[1000, 1000, 1000]).iter().flat_map(|t| [*t, t + 1000, t + 2000, t + 3000]).collect();
         assert_eq!(of(&times, 3500 * MS), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
+    }
+
+    #[test]
+    fn a_spinning_loop_that_is_denied_the_cpu_is_no_storm() {
+        let bursts = |count: u64, size: u64, gap_ns: u64, every: Nanos| -> Vec<Nanos> {
+            (0..count).flat_map(|burst| (0..size).map(move |i| burst * every + i * gap_ns)).collect()
+        };
+        // Twenty thousand single failures in three time slices, and then totals only: recorded beside eight other loads.
+        let slices = bursts(3, 6667, 2500, 60 * MS);
+        let flooded = |times: &[Nanos]| rhythm(&Failing { times, until: 140 * MS, per_s: Some(150_000.0), flooded: true });
+        assert_eq!(flooded(&slices), Rhythm::Spin);
+        // Slices further apart than any scheduler's, as of a machine that stood still, are no timer's unless they are regular.
+        let mut still: Vec<Nanos> = slices.iter().map(|t| if *t > 60 * MS { t + 900 * MS } else { *t }).collect();
+        still.iter_mut().filter(|t| **t > 1000 * MS).for_each(|t| *t += 200 * MS);
+        assert_eq!(flooded(&still), Rhythm::Spin);
+        // A quota of a tenth of a CPU: 10 ms in each 100 ms.
+        assert_eq!(of(&bursts(20, 200, 50_000, 100 * MS), 2000 * MS), Rhythm::Spin);
+        // Stopped once for longer than it ran, in mid-watch and at its end.
+        let frozen: Vec<Nanos> = (0..3000).map(|i| if i < 1500 { i * MS / 10 } else { i * MS / 10 + 400 * MS }).collect();
+        assert_eq!(of(&frozen, 720 * MS), Rhythm::Spin);
+        assert_eq!(of(&frozen[..1500], 320 * MS), Rhythm::Spin);
+    }
+
+    #[test]
+    fn a_burst_and_then_silence_is_told_with_its_size() {
+        let times: Vec<Nanos> = (0..128).map(|i| i * 40_000).collect();
+        assert_eq!(of(&times, 600 * MS), Rhythm::Once { failures: 128 });
+    }
+
+    #[test]
+    fn bursts_that_take_as_long_as_under_a_tracer_are_a_storm() {
+        // 128 stops of 80 µs, cut by another load for 30 ms, each second.
+        let burst = |start: Nanos| (0..128u64).map(move |i| start + i * 80_000 + if i > 60 { 30 * MS } else { 0 });
+        for count in [2, 3, 5] {
+            let times: Vec<Nanos> = (0..count).flat_map(|n| burst(n * 1000 * MS)).collect();
+            let Rhythm::Storm { bursts, size, pause_s } = of(&times, count * 1000 * MS) else {
+                panic!("{:?}", of(&times, count * 1000 * MS))
+            };
+            assert_eq!((bursts as u64, size), (count, 128.0));
+            assert!((0.95..1.0).contains(&pause_s), "{pause_s}");
+            assert_ne!(watched(&times), Some(Policy::Spin));
+        }
+        let three: Vec<Nanos> = (0..3).flat_map(|n| burst(n * 1000 * MS)).collect();
+        assert_eq!(watched(&three), Some(Policy::Storm));
     }
 
     #[test]
