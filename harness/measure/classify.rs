@@ -170,8 +170,10 @@ fn shed(run: &Run<'_>, first: Failed, watched: Nanos) -> u64 {
     let (f, released) = (&run.followed, run.timeline.released_from());
     let left = run.calls.left_after(first.at, released) + run.clients.served_between(first.at, released);
     let closed = f.shed.saturating_sub(left);
-    // A client that sees an end was dismissed only if it had been taken.
-    let seen = run.clients.shed(first.at, watched).min(if f.calls_seen { f.dismissed } else { u64::MAX });
+    // A client that sees an end was shed only if it had been taken. One that asked may have been heard first; of one that asked nothing
+    // only the time tells that it was not held.
+    let taken = if run.clients.answers { f.dismissed } else { f.shed };
+    let seen = run.clients.shed(first.at, watched).min(if f.calls_seen { taken } else { u64::MAX });
     let shed = seen.max(closed);
     if f.held_closed >= shed { 0 } else { shed }
 }
