@@ -242,7 +242,7 @@ fn every_policy_has_a_recorded_run() {
         assert_eq!(saturation.policy, Some(policy), "{name}: {:?}", saturation.policy_evidence);
     }
     let evidence = measured("storm").saturation.policy_evidence.unwrap();
-    assert_eq!(evidence, "4 bursts of 16 failures each, with pauses of 0.299 s between");
+    assert_eq!(evidence, "4 bursts of 16 failures each, with pauses of 0.299 s between; 4 clients wait");
 }
 
 /// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.

@@ -9,6 +9,7 @@ use super::timeline::seconds;
 use super::tree::Failed;
 use super::{Kind, Measured, Run};
 use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
+use std::collections::HashSet;
 
 /// Gaps listed at most.
 const GAPS: usize = 20;
@@ -74,13 +75,17 @@ fn after_exit(run: &Run<'_>, pid: Option<Pid>, exit: Nanos, how: &str) -> (Polic
         Some((None, Some(signal))) => format!(" by signal {signal}"),
         _ => String::new(),
     };
+    let lost = match run.clients.dropped(exit, run.timeline.released_from()) {
+        0 => String::new(),
+        lost => format!("; {lost} clients lost their connection"),
+    };
     match in_its_place(run, pid, exit) {
         Some((new, then, others)) => {
             let again = if others > 0 { format!(", and {others} more in turn") } else { String::new() };
             let later = seconds(then - exit);
-            (Policy::WorkerRestarts, format!("it exited{status} {how}; process {new} was started {later:.3} s later{again}"))
+            (Policy::WorkerRestarts, format!("it exited{status} {how}; process {new} was started {later:.3} s later{again}{lost}"))
         }
-        None => (Policy::Exits, format!("it exited{status} {how}")),
+        None => (Policy::Exits, format!("it exited{status} {how}{lost}")),
     }
 }
 
@@ -97,12 +102,16 @@ fn in_its_place(run: &Run<'_>, pid: Option<Pid>, exit: Nanos) -> Option<(Pid, Na
         })
     };
     let master = pid.and_then(above);
-    let accepts = |of: Pid| {
-        let by = |what: &What| matches!(what, What::Call { pid, name, .. } if *pid == of && name.accepts());
-        run.timeline.between(exit, run.timeline.end).iter().any(|e| by(&e.is))
-    };
+    let accepting: HashSet<Pid> = run
+        .timeline
+        .between(exit, run.timeline.end)
+        .iter()
+        .filter_map(|e| if let What::Call { pid, name, .. } = e.is { name.accepts().then_some(pid) } else { None })
+        .collect();
     let mut new = run.timeline.between(exit, released).iter().filter_map(|e| match e.is {
-        What::Process { pid: new, parent, change: Change::Fork } if Some(new) != pid && (Some(parent) == master || accepts(new)) => {
+        What::Process { pid: new, parent, change: Change::Fork }
+            if Some(new) != pid && (Some(parent) == master || accepting.contains(&new)) =>
+        {
             Some((new, e.at))
         }
         _ => None,
@@ -158,10 +167,12 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
         Rhythm::Once { failures } => once(run, waiting, failures, until.saturating_sub(first.at)),
         Rhythm::Unclear => (Policy::Unclear, format!("{} failures whose gaps fit no pattern", times.len())),
     };
-    match f.held_closed {
-        0 => (policy, evidence),
-        closed => (policy, format!("{evidence}; meanwhile it closed {closed} connections that it had held")),
-    }
+    let wait = if waiting > 0 && !matches!(rhythm, Rhythm::Once { .. }) { format!("; {waiting} clients wait") } else { String::new() };
+    let closed = match f.held_closed {
+        0 => String::new(),
+        closed => format!("; meanwhile it closed {closed} connections that it had held"),
+    };
+    (policy, evidence + &wait + &closed)
 }
 
 /// Clients that it took after its first failure and closed at once. Not those that it served first or that had left; and a server that
