@@ -49,6 +49,9 @@ fn every_recorded_run_comes_to_the_verdict_its_scenario_asks_for() {
         ("not-reached", Outcome::Met),
         ("calls-client", Outcome::Met),
         ("three-answers", Outcome::Met),
+        ("storm", Outcome::Met),
+        ("spin-denied-cpu", Outcome::Met),
+        ("unclear", Outcome::Met),
         ("dead", Outcome::NotMet),
         ("leak", Outcome::NotMet),
         ("died", Outcome::NotMet),
@@ -216,6 +219,124 @@ fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
     let mut events = log.events;
     events.push(Event { at: 1_301_500_000, is: What::Call { pid: 100, name: Call::Accept4, ret: 8 } });
     assert_eq!(measure::measure(&plan, &Log::new(events)).saturation.policy, Some(Policy::Unclear));
+}
+
+#[test]
+fn every_policy_has_a_recorded_run() {
+    let all = [
+        ("spin", Policy::Spin),
+        ("spin-denied-cpu", Policy::Spin),
+        ("storm", Policy::Storm),
+        ("fixed-delay", Policy::FixedDelay),
+        ("backoff", Policy::Backoff),
+        ("sheds", Policy::Sheds),
+        ("own-limit", Policy::LimitsItself),
+        ("exits", Policy::Exits),
+        ("worker-restarts", Policy::WorkerRestarts),
+        ("dead", Policy::AcceptLoopDead),
+        ("unclear", Policy::Unclear),
+        ("not-reached", Policy::None),
+    ];
+    for (name, policy) in all {
+        let saturation = measured(name).saturation;
+        assert_eq!(saturation.policy, Some(policy), "{name}: {:?}", saturation.policy_evidence);
+    }
+    let evidence = measured("storm").saturation.policy_evidence.unwrap();
+    assert_eq!(evidence, "4 bursts of 16 failures each, with pauses of 0.299 s between; 4 clients wait");
+}
+
+/// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.
+#[test]
+fn a_server_that_closes_idle_connections_sheds_nobody() {
+    let (mut plan, log) = recorded("spin");
+    // Its clients ask nothing: whether they were looked at is seen by nothing but the server's own calls.
+    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::scenario::Dialogue::Tcp);
+    let served = |what: &What| matches!(what, What::Client { state: Client::Served, .. });
+    let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at > 1_400_000_000 || !served(&e.is)).collect();
+    for i in 0..4u32 {
+        let at = 540_000_000 + u64::from(i) * 10_000_000;
+        let (call, client) =
+            (|name, ret| What::Call { pid: 100, name, ret }, |id, state| What::Client { workload: "flood".into(), id, state });
+        events.extend([
+            Event { at, is: What::Close { pid: 100, fd: 8 + i as i32 } },
+            Event { at: at + 100_000, is: client(i, Client::Closed) },
+            Event { at: at + 200_000, is: call(Call::Accept4, i64::from(8 + i)) },
+            Event { at: at + 300_000_000, is: What::Close { pid: 100, fd: 8 + i as i32 } },
+            Event { at: at + 300_100_000, is: client(8 + i, Client::Closed) },
+        ]);
+    }
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!(m.saturation.policy, Some(Policy::Spin), "{:?}", m.saturation.policy_evidence);
+    assert!(m.saturation.policy_evidence.unwrap().contains("closed 4 connections that it had held"));
+}
+
+#[test]
+fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
+    let (plan, log) = recorded("dead");
+    let released = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).unwrap().at;
+    let waiting: Vec<u32> = (8..12).collect();
+    let mut events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Probe { .. })).collect();
+    events.extend(
+        waiting.iter().map(|&id| Event { at: 60_000_000, is: What::Client { workload: "flood".into(), id, state: Client::Closed } }),
+    );
+    let probe = |at, outcome| Event {
+        at,
+        is: What::Probe {
+            workload: "flood".into(),
+            label: "saturated".into(),
+            outcome,
+            detail: String::new(),
+            connect_s: None,
+            answer_s: None,
+        },
+    };
+    let of = |outcome| {
+        let all = events.iter().cloned().chain([probe(released - 1_000_000, outcome)]);
+        measure::measure(&plan, &Log::new(all.collect())).saturation
+    };
+    let refused = of(Got::Refused);
+    assert_eq!(refused.policy, Some(Policy::AcceptLoopDead), "{:?}", refused.policy_evidence);
+    assert!(refused.policy_evidence.unwrap().contains("closed its listener"));
+    assert_ne!(of(Got::Waits).policy, Some(Policy::Sheds), "nobody was accepted, so nobody was shed");
+}
+
+#[test]
+fn a_process_that_is_started_by_somebody_else_takes_nobodys_place() {
+    let (plan, log) = recorded("worker-restarts");
+    let with_parent = |parent: i32| {
+        let events = log.events.iter().cloned().map(|mut event| {
+            if let What::Process { parent: of, change: Change::Fork, .. } = &mut event.is {
+                *of = parent;
+            }
+            event
+        });
+        measure::measure(&plan, &Log::new(events.collect())).saturation
+    };
+    assert_eq!(with_parent(100).policy, Some(Policy::WorkerRestarts), "of the master");
+    assert_eq!(with_parent(50).policy, Some(Policy::Exits), "of the harness");
+}
+
+#[test]
+fn a_server_behind_a_saturated_relay_is_not_said_to_limit_itself() {
+    let (mut plan, log) = recorded("own-limit");
+    // The same clients, but of another process: the subject took five of them, and never saw the others.
+    plan.workloads.get_mut("flood").unwrap().to = "relay".into();
+    let mut relay = plan.processes["server"].clone();
+    relay.program = lastfd::scenario::Program::Command(vec!["relay".into(), "--to".into(), "{server.port}".into()]);
+    plan.processes.insert("relay".into(), relay);
+    let five = |e: &Event| !matches!(e.is, What::Call { ret: 13, .. } | What::Close { fd: 13, .. });
+    let behind = Log::new(log.events.iter().filter(|e| five(e)).cloned().collect());
+    let m = measure::measure(&plan, &behind);
+    assert_eq!((m.ceiling.kind, m.saturation.policy), (None, None));
+    assert!(m.inconclusive.iter().any(|reason| reason.contains("what they connect to is the limit here")), "{:?}", m.inconclusive);
+    // Turned away by the subject itself, through the relay.
+    assert_eq!(measure::measure(&plan, &log).saturation.policy, Some(Policy::LimitsItself));
+}
+
+#[test]
+fn a_rate_is_of_the_whole_watch_also_when_few_calls_fail() {
+    let m = measured("dead");
+    assert!(m.saturation.failures_per_s.unwrap() < 2.0, "one in a second: {:?}", m.saturation.failures_per_s);
 }
 
 #[test]
@@ -618,7 +739,14 @@ fn anything() -> impl Strategy<Value = What> {
         1 => Just(What::SamplingStopped),
         1 => any::<u32>().prop_map(|clients| What::Released { clients }),
         1 => pid.clone().prop_map(|pid| What::Process { pid, parent: 100, change: Change::Exit }),
-        1 => pid.clone().prop_map(|pid| What::Process { pid, parent: 100, change: Change::Fork }),
+        2 => (pid.clone(), pid.clone(), prop::sample::select(vec![Change::Fork, Change::Exec])).prop_map(|(pid, parent, change)| What::Process { pid, parent, change }),
+        1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Exited { process: "server".into(), pid, code, signal: code.is_none().then_some(9) }),
+        1 => (pid.clone(), pid.clone()).prop_map(|(pid, above)| What::Chain {
+            process: "server".into(),
+            pid,
+            when: Phase::Saturate,
+            links: [above, pid].map(|pid| event::Link { pid, command: "server".into(), soft: 16, hard: 64 }).to_vec(),
+        }),
         1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n, total: n }),
         1 => (pid.clone(), 0..20u64).prop_map(|(pid, n)| What::Baseline { pid, descriptors: n, counted: n, inventory: vec![], settled: true }),
         1 => (pid, any::<u64>(), prop::num::f64::ANY).prop_map(|(pid, ceiling, d)| What::Prediction {
@@ -678,5 +806,6 @@ proptest! {
         let shuffled = measure::measure(&plan, &Log::new(all));
         prop_assert_eq!(straight.ceiling, shuffled.ceiling);
         prop_assert_eq!(straight.saturation.policy, shuffled.saturation.policy);
+        prop_assert_eq!(straight.saturation.policy_evidence, shuffled.saturation.policy_evidence);
     }
 }

@@ -40,12 +40,133 @@ fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
     assert_eq!(ceiling["first_failure"]["errno"], "EMFILE", "{run:#}");
 }
 
+/// Every policy of the bundled servers, with its class.
+const CLASSES: [(&str, &str); 13] = [
+    ("spin", "spin"),
+    ("spin-log", "spin"),
+    ("fixed-delay", "fixed-delay"),
+    ("listener-off", "fixed-delay"),
+    ("backoff", "backoff"),
+    ("backoff-exit", "exits"),
+    ("storm", "storm"),
+    ("reserve-fd", "sheds"),
+    ("cap-close", "limits-itself"),
+    ("cap-503", "limits-itself"),
+    ("exit", "exits"),
+    ("worker-restart", "worker-restarts"),
+    ("dead", "accept-loop-dead"),
+];
+
+/// A run of the bundled `tcp` at the wall. Constant delays are shorter than their models', and long enough for a busy machine.
+fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
+    let nofile = soft.to_string();
+    let options = ["--nofile", &nofile, "--observer", observer, "--workload", "tcp", "--hold", "2s"];
+    let delay: &[&str] = if ["fixed-delay", "listener-off", "storm"].contains(&policy) { &["--delay-ms", "250"] } else { &[] };
+    bundled(&options, &[&["tcp", "--accept", policy], delay].concat())
+}
+
+#[track_caller]
+fn assert_class(called: &Called, policy: &str) {
+    let class = CLASSES.iter().find(|(name, _)| *name == policy).expect("listed").1;
+    let saturation = &called.run()["saturation"];
+    assert_eq!(saturation["policy"], class, "{policy}: {}", saturation["policy_evidence"]);
+}
+
 fn every_limit(policy: &str, observer: &str) {
     for soft in [32, 64, 256] {
-        let nofile = soft.to_string();
-        let options = ["--nofile", &nofile, "--observer", observer, "--workload", "tcp", "--hold", "1s"];
-        let (called, log) = bundled(&options, &["tcp", "--accept", policy]);
+        let (called, log) = at_the_wall(policy, observer, soft);
         assert_exact(&called, &log, soft, "accept4");
+        assert_class(&called, policy);
+    }
+}
+
+/// A cap leaves eight numbers free, and no call fails.
+fn caps_at_every_limit(policy: &str, observer: &str) {
+    for soft in [32, 64, 256] {
+        let (called, _) = at_the_wall(policy, observer, soft);
+        let run = called.run();
+        assert_class(&called, policy);
+        let rest = run["baseline"]["descriptors"].as_u64().expect("a number");
+        assert_eq!(run["ceiling"]["kind"], "own-limit", "{run:#}");
+        assert_eq!(run["ceiling"]["accepted"], soft - 8 - rest, "{run:#}");
+        assert!(run["ceiling"]["first_failure"].is_null(), "{run:#}");
+    }
+}
+
+/// The ceiling is that of the first worker, which another has replaced by then.
+fn restarts_at_every_limit(observer: &str) {
+    for soft in [32, 64, 256] {
+        let (called, log) = at_the_wall("worker-restart", observer, soft);
+        let run = called.run();
+        assert_class(&called, "worker-restart");
+        assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
+        assert!(own_counts(&log).contains(&run["ceiling"]["accepted"].as_u64().expect("a number")), "{run:#}");
+        assert_eq!(run["saturation"]["held_closed_by_server"], run["ceiling"]["accepted"], "its clients went with it: {run:#}");
+    }
+}
+
+/// Dead is told from slow by waiting for longer than any delay: one limit is enough here.
+fn dies_silently(observer: &str) {
+    let (called, log) = at_the_wall("dead", observer, 64);
+    assert_exact(&called, &log, 64, "accept4");
+    assert_class(&called, "dead");
+    assert_eq!(called.run()["recovery"]["recovered"], false, "{called:?}");
+}
+
+#[test]
+fn a_cap_is_exact_under_perf() {
+    caps_at_every_limit("cap-close", "perf");
+}
+
+#[test]
+fn a_cap_is_exact_under_ptrace() {
+    caps_at_every_limit("cap-503", "ptrace");
+}
+
+#[test]
+fn a_worker_that_is_replaced_is_seen_under_perf() {
+    restarts_at_every_limit("perf");
+}
+
+#[test]
+fn a_worker_that_is_replaced_is_seen_under_ptrace() {
+    restarts_at_every_limit("ptrace");
+}
+
+#[test]
+fn a_dead_accept_loop_is_seen_under_perf() {
+    dies_silently("perf");
+}
+
+#[test]
+fn a_dead_accept_loop_is_seen_under_ptrace() {
+    dies_silently("ptrace");
+}
+
+#[test]
+fn those_a_cap_turns_away_are_told_or_not() {
+    for (policy, sees) in [("cap-503", "error-reply"), ("cap-close", "closed")] {
+        let (called, _) = bundled(&["--nofile", "64", "--workload", "http-idle"], &["http", "--accept", policy]);
+        let run = called.run();
+        assert_eq!(run["saturation"]["new_client"], sees, "{policy}: {run:#}");
+        assert_eq!(run["ceiling"]["served"], run["ceiling"]["accepted"], "{policy}: {run:#}");
+        assert_class(&called, policy);
+    }
+}
+
+/// `cargo test --test tests twenty_times -- --ignored`
+#[test]
+#[ignore = "takes most of an hour"]
+fn every_bundled_policy_is_classified_right_twenty_times_in_a_row() {
+    for time in 1..=20 {
+        for (policy, _) in CLASSES {
+            for observer in ["perf", "ptrace"] {
+                for soft in [32, 64, 256] {
+                    eprintln!("{time}: {policy} under {observer} at {soft}");
+                    assert_class(&at_the_wall(policy, observer, soft).0, policy);
+                }
+            }
+        }
     }
 }
 
@@ -86,6 +207,12 @@ exact! {
     backoff_is_exact_under_ptrace: "backoff", "ptrace";
     reserve_fd_is_exact_under_perf: "reserve-fd", "perf";
     reserve_fd_is_exact_under_ptrace: "reserve-fd", "ptrace";
+    listener_off_is_exact_under_perf: "listener-off", "perf";
+    listener_off_is_exact_under_ptrace: "listener-off", "ptrace";
+    backoff_exit_is_exact_under_perf: "backoff-exit", "perf";
+    backoff_exit_is_exact_under_ptrace: "backoff-exit", "ptrace";
+    storm_is_exact_under_perf: "storm", "perf";
+    storm_is_exact_under_ptrace: "storm", "ptrace";
     exit_is_exact_under_perf: "exit", "perf";
     exit_is_exact_under_ptrace: "exit", "ptrace";
 }

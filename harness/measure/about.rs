@@ -76,9 +76,9 @@ fn limits(run: &Run<'_>, m: &mut Measured) {
     let released = run.timeline.released_from();
     let mut last: Option<&[Link]> = None;
     for event in &run.timeline.events {
-        if let What::Chain { process, links, .. } = &event.is
+        if let What::Chain { process, pid, links, .. } = &event.is
             && *process == run.plan.subject
-            && !links.is_empty()
+            && links.last().is_some_and(|own| own.pid == *pid)
             && (event.at < released || last.is_none())
         {
             if let Some(before) = last.and_then(|l| l.last()) {

@@ -99,7 +99,13 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
         ));
     }
     if turned_away > 0 || waiting > 0 {
-        return Ok(Kind::OwnLimit);
+        return match elsewhere(run, queued) {
+            true => Err(format!(
+                "{waiting} clients wait and {turned_away} were turned away before they came to the subject, which left nobody in its accept \
+                 queue and closed nobody: what they connect to is the limit here, not the subject"
+            )),
+            false => Ok(Kind::OwnLimit),
+        };
     }
     let timed_out = run.clients.timed_out(watched);
     if timed_out > 0 {
@@ -115,6 +121,13 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
         _ if ramp > run.timeline.end => Err("the run ended before the first client".into()),
         _ => Ok(Kind::NotReached),
     }
+}
+
+/// Whether those without service are behind something else: no workload connects to the subject itself, whose accept queue is empty and
+/// who dismissed nobody.
+fn elsewhere(run: &Run<'_>, queued: Option<u32>) -> bool {
+    let direct = run.plan.workloads.values().any(|w| w.to == run.plan.subject);
+    !direct && !run.plan.workloads.is_empty() && run.followed.calls_seen && queued == Some(0) && run.followed.turned_away == 0
 }
 
 /// When the harness's own side first failed, and with which errno.

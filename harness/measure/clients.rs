@@ -106,6 +106,22 @@ impl Clients {
         })
     }
 
+    /// Ended in this way by then.
+    pub fn ended(&self, how: Outcome, until: Nanos) -> u64 {
+        self.count(|r| r.ended.is_some_and(|(at, outcome)| outcome == how && at < until))
+    }
+
+    /// Connected before this window, and closed by the other side within it.
+    pub fn dropped(&self, from: Nanos, until: Nanos) -> u64 {
+        let closed = |r: &Record| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && (from..until).contains(&at));
+        self.count(|r| r.connected.is_some_and(|c| c < from) && closed(r))
+    }
+
+    /// Answered for the first time in this window.
+    pub fn served_between(&self, from: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.served.is_some_and(|at| (from..until).contains(&at)))
+    }
+
     /// Connected and never served, closed by the server within this window.
     pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
         self.count(|r| {

@@ -9,7 +9,7 @@ use crate::event::{Call, Change, Nanos, Phase, Pid, What};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Failing calls whose times are kept; totals come from the counters.
-const KEPT_FAILURES: usize = 20_000;
+pub(super) const KEPT_FAILURES: usize = 20_000;
 
 /// One process's descriptors since it was at rest.
 #[derive(Default)]
@@ -89,8 +89,15 @@ pub(super) struct Followed {
     pub at_most: Option<Both>,
     /// Failing calls of the failing process up to the release.
     pub failures: Vec<(Nanos, Call)>,
-    /// Connections taken after the first failure and closed at once.
+    /// Connections taken after the first failure and closed again within a second, or at once.
     pub dismissed: u64,
+    pub shed: u64,
+    /// Connections that any process closed again within a second, at any time before clients left.
+    pub turned_away: u64,
+    /// Connections held at the first failure that the failing process closed before any client was told to leave.
+    pub held_closed: u64,
+    /// A failing call of the failing process after the release began: the last.
+    pub failed_later: Option<Nanos>,
     /// Every accept that succeeded.
     pub accepts: Vec<Nanos>,
     /// Whether any call of the subject was seen at all since it was at rest.
@@ -141,11 +148,14 @@ impl Changes {
     }
 }
 
-/// Accepts, by their place in the timeline, whose connections the server closed again at once.
-fn dismissals(timeline: &Timeline<'_>) -> HashSet<usize> {
+/// Closed within this time of its accept, a connection was not even looked at: what sheds does nothing else meanwhile.
+const SHED_WITHIN: Nanos = 250_000_000;
+
+/// Accepts, by their place in the timeline, whose connections the server closed again soon, and how soon.
+fn dismissals(timeline: &Timeline<'_>) -> HashMap<usize, Nanos> {
     let released = timeline.released_from();
     let mut numbers = Numbers::default();
-    let mut dismissed = HashSet::new();
+    let mut dismissed = HashMap::new();
     for (place, event) in timeline.events.iter().enumerate() {
         if event.at >= released {
             break;
@@ -154,7 +164,8 @@ fn dismissals(timeline: &Timeline<'_>) -> HashSet<usize> {
         // What exits has dismissed nobody.
         let closes = matches!(event.is, What::Close { .. });
         let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
-        dismissed.extend(gone.map(|step| step.accept).filter(|&accept| event.at - timeline.events[accept].at < DISMISSED_WITHIN));
+        let gone = gone.map(|step| (step.accept, event.at - timeline.events[step.accept].at));
+        dismissed.extend(gone.filter(|&(_, held)| held < DISMISSED_WITHIN));
     }
     dismissed
 }
@@ -162,9 +173,10 @@ fn dismissals(timeline: &Timeline<'_>) -> HashSet<usize> {
 /// Follows the descriptors of every process of the subject.
 pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let dismissed = dismissals(timeline);
+    let turned_away = dismissed.len() as u64;
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
     let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
-    let (mut found, mut still_found) = (Followed::default(), false);
+    let (mut found, mut still_found) = (Followed { turned_away, ..Followed::default() }, false);
     let changes = Changes::of(timeline);
     let mut numbers = Numbers::default();
     let (mut held, mut kept) = (0u64, 0u64);
@@ -178,9 +190,10 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         // A process that was forked to serve a connection accepts nothing itself.
         let pid = pid_of(&event.is).filter(|pid| tree.counts(*pid) || found.tables.contains_key(pid));
         let held_before = pid.and_then(|pid| found.tables.get(&pid)).map_or(0, |table| table.held);
+        let closes = matches!(event.is, What::Close { .. });
         let steps = if forked || pid.is_some() { numbers.follow(place, &event.is) } else { Vec::new() };
         for step in steps {
-            let stays = u64::from(!dismissed.contains(&step.accept));
+            let stays = u64::from(!dismissed.contains_key(&step.accept));
             let table = found.tables.entry(step.pid).or_default();
             let edge = u64::from(step.edge);
             if step.more {
@@ -189,6 +202,10 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             } else {
                 (table.held, table.kept) = (table.held - 1, table.kept - stays);
                 (held, kept) = (held - edge, kept - edge * stays);
+                let taken = timeline.events[step.accept].at;
+                let of_first = found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
+                let was_held = event.at - taken >= SHED_WITHIN && closes && event.at < released;
+                found.held_closed += edge * u64::from(of_first && was_held);
             }
         }
         let Some(pid) = pid else { continue };
@@ -209,12 +226,14 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             &What::Call { name, ret, .. } if ret >= 0 => {
                 found.calls_seen = true;
                 if name.accepts() {
-                    let stays = !dismissed.contains(&place);
+                    let stays = !dismissed.contains_key(&place);
                     table.forget(ret);
                     table.accepts += 1;
                     found.accepts.push(event.at);
                     let after_failure = found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
                     found.dismissed += u64::from(!stays && after_failure);
+                    let at_once = dismissed.get(&place).is_some_and(|&held| held < SHED_WITHIN);
+                    found.shed += u64::from(at_once && after_failure);
                 } else if name.returns_descriptor() {
                     table.forget(ret);
                     table.others.insert(ret);
@@ -240,6 +259,9 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                         found.at_ceiling = None;
                     }
                     let of_first = found.first.is_some_and(|f| f.pid == pid);
+                    if of_first && event.at >= released {
+                        found.failed_later = Some(event.at);
+                    }
                     if of_first && event.at < released && found.failures.len() < KEPT_FAILURES {
                         found.failures.push((event.at, name));
                     }

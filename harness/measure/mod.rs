@@ -6,12 +6,14 @@
 mod about;
 mod calls;
 mod ceiling;
+mod classify;
 mod clients;
 mod follow;
 mod numbers;
 mod parts;
 mod policy;
 mod recovery;
+mod rhythm;
 mod saturation;
 mod series;
 mod timeline;

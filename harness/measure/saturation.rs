@@ -1,13 +1,13 @@
 //! What the subject did with a full table: its accept loop's policy, what that costs, and what clients get.
 
-use super::policy::{Policy, Rhythm, batches, rhythm};
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{AcceptQueue, FileNr, Kind, Measured, Probe, Run};
-use crate::event::{Call, Change, Event, Nanos, Outcome, Phase, Pid, States, What};
+use super::{AcceptQueue, FileNr, Measured, Probe, Run};
+use crate::event::{Call, Event, Nanos, Outcome, Phase, States, What};
 use std::collections::HashMap;
 
-const GAPS: usize = 20;
+/// A total that has changed is reported about this often.
+const TOTALS_EVERY: Nanos = 100_000_000;
 const LINES: usize = 10;
 const PROBES: usize = 100;
 
@@ -23,15 +23,15 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
     let ramp_ends = run.timeline.from(Phase::Saturate).min(until);
     let from = run.followed.first.map_or(ramp_ends, |first| first.at.min(ramp_ends));
     let window = Window { from, until };
-    m.saturation.failures_per_s = failures_per_s(run, m, &window, |_| true);
+    m.saturation.failures_per_s = failures_per_s(run, m, window.until, |_| true);
     costs(run, m, &window);
-    policy(run, m, &window);
+    super::classify::classify(run, m, window.until);
     seen_by_clients(run, m, &window);
     sockets(run, m, &window);
 }
 
 /// Failures a second over the window, from the exact totals where there are any.
-fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window, counts: impl Fn(Call) -> bool) -> Option<f64> {
+pub(super) fn failures_per_s(run: &Run<'_>, m: &mut Measured, watched: Nanos, counts: impl Fn(Call) -> bool) -> Option<f64> {
     let field = "saturation.failures_per_s";
     let Some(first) = run.followed.first else {
         return match m.ceiling.kind {
@@ -39,8 +39,8 @@ fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window, counts: impl
             None => m.missing(field, "it is not known whether a call failed"),
         };
     };
-    let from = run.timeline.from(Phase::Saturate).max(first.at).min(window.until);
-    let until = super::ceiling::exited(run).map_or(window.until, |e| e.0.max(from).min(window.until));
+    let from = run.timeline.from(Phase::Saturate).max(first.at).min(watched);
+    let until = super::ceiling::exited(run).map_or(watched, |e| e.0.max(from).min(watched));
     let mut totals: HashMap<Call, u64> = HashMap::new();
     let (mut sum, mut base, mut last) = (0u64, None, None);
     for event in &run.timeline.events {
@@ -61,10 +61,12 @@ fn failures_per_s(run: &Run<'_>, m: &mut Measured, window: &Window, counts: impl
         }
         last = Some((event.at, sum));
     }
-    if let (Some((from, before)), Some((until, after))) = (base, last)
-        && until > from
-    {
-        return Some(milli(after.saturating_sub(before) as f64 / seconds(until - from)));
+    if let (Some((from, before)), Some((at, after))) = (base, last) {
+        // A total is reported when it has changed: after the last one nothing failed, as far as those that were due tell.
+        let to = if until.saturating_sub(at) > 3 * TOTALS_EVERY { until - TOTALS_EVERY } else { at };
+        if to > from {
+            return Some(milli(after.saturating_sub(before) as f64 / seconds(to - from)));
+        }
     }
     let stopped = run.timeline.events.iter().any(|e| e.is == What::SamplingStopped && e.at < until);
     if stopped || until <= from {
@@ -111,135 +113,6 @@ fn costs(run: &Run<'_>, m: &mut Measured, window: &Window) {
         _ => None,
     });
     m.saturation.log_sample = lines.take(LINES).collect();
-}
-
-fn policy(run: &Run<'_>, m: &mut Measured, window: &Window) {
-    let (policy, evidence) = match m.ceiling.kind {
-        None => {
-            m.missing::<()>("saturation.policy", "the ceiling is not known");
-            m.missing::<()>("saturation.policy_evidence", "the ceiling is not known");
-            return;
-        }
-        Some(Kind::Generator) => {
-            m.missing::<()>("saturation.policy", "the generator ran out before the subject");
-            m.missing::<()>("saturation.policy_evidence", "the generator ran out before the subject");
-            return;
-        }
-        Some(kind) if kind != Kind::NotReached && run.tree.is_client && !accepts(run) => {
-            let reason = "it accepts nobody: there is no accept loop to watch";
-            m.missing::<()>("saturation.policy", reason);
-            m.missing::<()>("saturation.policy_evidence", reason);
-            return;
-        }
-        // A relay that accepts on, and answers each call with an error.
-        Some(_) if run.tree.is_client && run.followed.first.is_some_and(|first| !first.call.accepts()) => {
-            let reason = "another call than accept was the first to fail: what its accept loop does is not the question";
-            m.missing::<()>("saturation.policy", reason);
-            m.missing::<()>("saturation.policy_evidence", reason);
-            return;
-        }
-        Some(Kind::NotReached) => (Policy::None, "no descriptor call failed".into()),
-        Some(Kind::OwnLimit) => (Policy::LimitsItself, own_limit(run, m)),
-        Some(Kind::Exited) => after_exit(run, super::ceiling::exited(run).map_or(0, |e| e.0), "with no failed call seen"),
-        Some(Kind::Emfile | Kind::Enfile) => at_the_wall(run, m, window),
-    };
-    m.saturation.policy = Some(policy);
-    m.saturation.policy_evidence = Some(evidence);
-}
-
-/// Whether the subject was seen to accept, or to fail to.
-fn accepts(run: &Run<'_>) -> bool {
-    !run.followed.accepts.is_empty() || run.followed.failures.iter().any(|(_, call)| call.accepts())
-}
-
-fn own_limit(run: &Run<'_>, m: &Measured) -> String {
-    let (ramp_ends, watched) = (run.timeline.from(Phase::Saturate), run.timeline.watched_until());
-    let turned_away = run.clients.turned_away(ramp_ends, watched);
-    let waiting = run.clients.waiting(watched.saturating_sub(1), run.followed.kept_in_all);
-    let held = m.ceiling.accepted.unwrap_or(0);
-    format!("no descriptor call failed; it holds {held}, turned {turned_away} clients away and left {waiting} waiting")
-}
-
-/// It exited: whether something took its place.
-fn after_exit(run: &Run<'_>, exit: Nanos, how: &str) -> (Policy, String) {
-    let released = run.timeline.released_from();
-    let replaced = run.timeline.between(exit.saturating_add(1), released).iter().find_map(|e| match e.is {
-        What::Process { pid, change: Change::Fork | Change::Exec, .. } => Some((pid, e.at)),
-        _ => None,
-    });
-    match replaced {
-        Some((pid, then)) => {
-            (Policy::WorkerRestarts, format!("it exited {how}; process {pid} was started {:.3} s later", seconds(then - exit)))
-        }
-        None => (Policy::Exits, format!("it exited {how}")),
-    }
-}
-
-/// The failing process's retries.
-fn at_the_wall(run: &Run<'_>, m: &mut Measured, window: &Window) -> (Policy, String) {
-    let f = &run.followed;
-    let Some(first) = f.first else {
-        return (Policy::Unclear, "it failed before the first client".into());
-    };
-    let call = if f.failures.iter().any(|x| x.1.accepts()) { None } else { Some(first.call) };
-    let times: Vec<Nanos> =
-        f.failures.iter().filter(|x| x.0 < window.until && call.map_or(x.1.accepts(), |c| c == x.1)).map(|x| x.0).collect();
-    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map(|e| e.at);
-    let until = stopped.map_or(window.until.min(run.timeline.end), |at| at.min(window.until));
-    let of_these = failures_per_s(run, m, window, |name| call.map_or(name.accepts(), |c| c == name));
-    let rate = of_these.filter(|_| stopped.is_some());
-    let rhythm = rhythm(&times, rate, until);
-    let starts: Vec<Nanos> = if rhythm == Rhythm::Spin { times.clone() } else { batches(&times).iter().map(|b| b.0).collect() };
-    m.saturation.retry_gaps_s = starts.windows(2).take(GAPS).map(|w| seconds(w[1] - w[0])).collect();
-
-    let released = run.timeline.released_from();
-    if let Some(exit) = exit_of(run, first.pid).filter(|at| *at >= first.at && *at < released) {
-        return after_exit(run, exit, &format!("{:.3} s after its first failed {}", seconds(exit - first.at), first.call));
-    }
-    // A connection that is closed soon may be a call that was over, or one whose caller had given up.
-    let dismissed = f.dismissed.saturating_sub(run.calls.left_after(first.at, released));
-    let shed = run.clients.shed(first.at, window.until).max(dismissed);
-    let waiting = run.clients.waiting(window.until.saturating_sub(1), f.most_in_all);
-    if shed >= 3 || (shed >= 1 && shed >= waiting) {
-        return (Policy::Sheds, format!("{shed} clients were accepted and closed at once after the first failure; {waiting} wait"));
-    }
-    let name = call.unwrap_or(first.call);
-    match rhythm {
-        Rhythm::Spin => {
-            let per_s = of_these.unwrap_or(times.len() as f64);
-            (Policy::Spin, format!("{} failed {name} calls a second", per_s.round()))
-        }
-        Rhythm::Storm { bursts, size } => {
-            (Policy::Storm, format!("{bursts} bursts of {} failures each, with pauses between", size.round()))
-        }
-        Rhythm::Fixed { gap_s, gaps: 1 } => (Policy::FixedDelay, format!("{gap_s:.3} s, and the next was not awaited")),
-        Rhythm::Fixed { gap_s, gaps } => (Policy::FixedDelay, format!("{gap_s:.3} s, {gaps} times")),
-        Rhythm::Grows { from_s, to_s, factor } => {
-            (Policy::Backoff, format!("{from_s:.3} s at first, then {factor:.1} times as long each time, up to {to_s:.3} s"))
-        }
-        Rhythm::Once => once(run, waiting, seconds(until.saturating_sub(first.at))),
-        Rhythm::Unclear => (Policy::Unclear, format!("{} failures whose gaps fit no pattern", times.len())),
-    }
-}
-
-/// One failure and then silence.
-fn once(run: &Run<'_>, waiting: u64, silent_s: f64) -> (Policy, String) {
-    let released = run.timeline.start(Phase::ReleaseSome).or(run.timeline.start(Phase::ReleaseAll));
-    let stop = run.timeline.from(Phase::Stop);
-    let again = released.is_some_and(|at| run.followed.accepts.iter().any(|a| (at..stop).contains(a)));
-    let silence = format!("one failure, then silence for {silent_s:.3} s");
-    match (waiting, released) {
-        (0, _) => (Policy::Unclear, format!("{silence}; nobody was waiting")),
-        (_, Some(_)) if !again => {
-            (Policy::AcceptLoopDead, format!("{silence} while {waiting} clients wait, and no accept after clients left"))
-        }
-        (_, Some(_)) => (Policy::Unclear, format!("{silence} while {waiting} clients wait; it accepts again after clients left")),
-        (_, None) => (Policy::Unclear, format!("{silence} while {waiting} clients wait; nobody was released")),
-    }
-}
-
-fn exit_of(run: &Run<'_>, pid: Pid) -> Option<Nanos> {
-    run.followed.tables.get(&pid).and_then(|t| t.exited).map(|e| e.0)
 }
 
 fn seen_by_clients(run: &Run<'_>, m: &mut Measured, window: &Window) {

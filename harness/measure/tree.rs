@@ -38,10 +38,11 @@ impl Tree {
                 What::Launched { process, pid, .. } if *process == plan.subject => launched = Some(*pid),
                 What::Listening { process, pid, .. } if *process == plan.subject => listening = Some(*pid),
                 What::Baseline { pid, .. } => rested = Some(*pid),
-                What::Chain { process, links, .. } if *process == plan.subject => {
+                What::Chain { process, pid, links, .. } if *process == plan.subject => {
                     if let Some((last, above)) = links.split_last() {
                         launchers.extend(above.iter().map(|l| l.pid));
-                        if event.at < released || chained.is_none() {
+                        // Of a process that is gone nothing but those above it is found.
+                        if last.pid == *pid && (event.at < released || chained.is_none()) {
                             chained = Some(last.pid);
                         }
                     }

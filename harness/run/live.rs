@@ -2,7 +2,7 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
-use crate::event::{Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
+use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::measure::PolicyWatch;
 use std::collections::{HashMap, HashSet};
 
@@ -26,6 +26,8 @@ pub struct Live {
     pub last_client: Nanos,
     /// The last accept that succeeded.
     pub last_accept: Nanos,
+    /// The last accept that succeeded, or failed for want of a descriptor.
+    pub last_try: Nanos,
     /// Why the driver connects or not, of each workload that phases wait for.
     pub pacing: HashMap<String, Pacing>,
     /// The same of plain callers, which go on beside the others.
@@ -83,20 +85,32 @@ impl Live {
         match &event.is {
             What::Call { pid, name, ret } => {
                 self.last_descriptor_call = self.last_descriptor_call.max(event.at);
+                if name.accepts() {
+                    self.last_try = self.last_try.max(event.at);
+                }
                 if *ret >= 0 && name.accepts() {
                     *self.accepted.entry(*pid).or_default() += 1;
                     self.last_accept = self.last_accept.max(event.at);
                 }
                 if *ret < 0 && self.armed {
-                    self.first_failure.get_or_insert((event.at, *pid));
-                    if name.accepts() {
+                    let (_, first) = *self.first_failure.get_or_insert((event.at, *pid));
+                    if name.accepts() && *pid == first {
                         self.policy.failed(event.at);
                     }
                 }
             }
             What::SamplingStopped if self.armed => self.policy.flooded(),
             What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
-            What::Process { pid, change: crate::event::Change::Exit, .. } if self.armed => self.exited.push(*pid),
+            What::Process { pid, change, .. } if self.armed => {
+                if *change != Change::Exit {
+                    self.policy.started();
+                    return;
+                }
+                self.exited.push(*pid);
+                if self.first_failure.is_some_and(|(_, first)| first == *pid) {
+                    self.policy.exited();
+                }
+            }
             What::Client { state, .. } => {
                 self.last_client = self.last_client.max(event.at);
                 match state {

@@ -299,6 +299,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
     // Probes that nobody accepted have left, and are in the queue still.
     let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) { pump.loads.len() as u64 } else { 0 };
     let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
+    let mut dead = false;
     if pump.live.first_failure.is_some() && waiting > 0 {
         pump.phase(Phase::ReleaseSome);
         let some = (pump.live.accepted_total() / 10).clamp(1, 100);
@@ -308,24 +309,28 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
         let refilled = taken(pump)
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
+        let tried = pump.live.last_try;
         release(pump, some as u32)?;
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
+        dead = pump.observer.is_some() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);
     release(pump, u32::MAX)?;
-    pump.until(RECOVERY_DEADLINE * 2, Duration::from_millis(1), |pump| pump.drained() || pump.tree.gone())?;
+    // Who has not tried to accept for so long, with places free, is given a moment more and no longer.
+    let recovery = if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE };
+    pump.until(recovery * 2, Duration::from_millis(1), |pump| pump.drained() || pump.tree.gone())?;
     if !pump.tree.gone() && !pump.loads.is_empty() {
         // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
         let silent = pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
-        let deadline_ms = if silent { 1 } else { RECOVERY_DEADLINE.as_millis() as u64 };
-        let end = clock::now() + RECOVERY_DEADLINE.as_nanos() as u64;
+        let deadline_ms = if silent { 1 } else { recovery.as_millis() as u64 };
+        let end = clock::now() + recovery.as_nanos() as u64;
         let mut pause = Duration::from_millis(10);
         let (full, asked) = (pump.descriptors(), clock::now());
         loop {
             let accepted = pump.live.accepted_total();
             pump.live.probes.remove("after-all");
             order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
-            pump.until(RECOVERY_DEADLINE + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
+            pump.until(recovery + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
                 let taken = !silent || pump.observer.is_none() || pump.live.accepted_total() > accepted;
                 (pump.live.probed("after-all") && taken) || pump.tree.gone()
             })?;

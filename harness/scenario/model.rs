@@ -95,13 +95,27 @@ pub enum Serve {
 }
 
 /// What a bundled server can be told to do when accept fails.
-pub const ACCEPT_POLICIES: [&str; 6] = ["spin", "spin-log", "fixed-delay", "backoff", "reserve-fd", "exit"];
+pub const ACCEPT_POLICIES: [&str; 13] = [
+    "spin",
+    "spin-log",
+    "fixed-delay",
+    "listener-off",
+    "backoff",
+    "backoff-exit",
+    "storm",
+    "reserve-fd",
+    "cap-close",
+    "cap-503",
+    "exit",
+    "worker-restart",
+    "dead",
+];
 
 /// Options of a bundled server. Absent: the server's own default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServeOptions {
-    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Of `listen(2)`.
@@ -138,7 +152,7 @@ pub struct RelayOptions {
     /// Polls before each accept, in place of accepting until nobody waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub poll_each: bool,
-    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.
@@ -167,7 +181,7 @@ pub struct OutboundOptions {
     /// What becomes of the connection of a call.
     #[serde(default)]
     pub after_call: AfterCall,
-    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
     #[serde(default)]
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
@@ -181,7 +195,7 @@ pub struct OutboundOptions {
 pub struct CollectorOptions {
     /// How many log files there are.
     pub log: CollectorLog,
-    /// What it does when accept fails: `spin`, `spin-log`, `fixed-delay`, `backoff`, `reserve-fd`, `exit`.
+    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.

@@ -137,9 +137,9 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Policy::Spin)]
     pub accept: Policy,
 
-    /// Milliseconds that `fixed-delay` waits, and the longest that `backoff` does
-    #[arg(long, default_value_t = 1000)]
-    pub delay_ms: u64,
+    /// Milliseconds that `fixed-delay`, `listener-off` and `storm` wait, and the longest that `backoff` does; default: as their models do
+    #[arg(long)]
+    pub delay_ms: Option<u64>,
 
     /// Backlog given to listen(2); the accept queue holds one client more
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=i32::MAX as i64))]
@@ -157,7 +157,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "blocking")]
     pub poll_each: bool,
 
-    /// Worker processes that share the listener; 0: this process accepts by itself
+    /// Worker processes that share the listener; 0: this process accepts by itself, but for `worker-restart`, which needs one
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub workers: u32,
 
@@ -182,6 +182,11 @@ impl Args {
     /// Whether the acceptors block in accept4, each holding a descriptor number that no listing shows.
     pub(crate) fn blocks(&self) -> bool {
         self.blocking || self.threads > 1
+    }
+
+    /// Worker processes: with the policy that restarts them at least one.
+    pub(crate) fn workers(&self) -> u32 {
+        self.workers.max(u32::from(self.accept == Policy::WorkerRestart))
     }
 
     /// How acceptors wait.

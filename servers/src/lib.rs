@@ -52,7 +52,7 @@ type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
 /// the `first_emfile` of the process, with its call.
 /// To be called from `main`, before any other thread is started: it blocks the two signals for all threads to come.
 ///
-/// Exit codes: 0 after a signal, 1 when the policy `exit` met its failure or accept broke, 2 for options that do not go
+/// Exit codes: 0 after a signal, 1 when a policy that takes a failure as fatal met it or accept broke, 2 for options that do not go
 /// together, 6 when the server could not start; the reason goes to standard error.
 pub fn serve(args: Args) -> ExitCode {
     match process::run(&args) {

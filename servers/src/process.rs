@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     if args.accept == Policy::ReserveFd && args.blocks() {
         return Err(StartError::ReserveBlocks);
     }
-    if args.tls_port.is_some() && (args.workers > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
+    if args.tls_port.is_some() && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
         return Err(StartError::NoTls);
     }
     match (args.kind, args.calls.api, args.calls.backend) {
@@ -125,8 +125,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
         return accept_until_signal(args, vec![(Door::Plain, Listener::Inherited)], signals, |_, _| READY.to_owned());
     }
     let listener = bind(args, args.port)?;
-    if args.workers > 0 {
-        return workers::run(args, &listener, signals);
+    if args.workers() > 0 {
+        return workers::run(args, listener, signals);
     }
     let mut listeners = vec![(Door::Plain, listener)];
     if let Some(port) = args.tls_port {
@@ -211,6 +211,11 @@ fn grow_descriptor_table(listener: &Listener) {
     drop(rustix::io::fcntl_dupfd_cloexec(listener.as_fd(), i32::try_from(soft).map_or(0, |soft| soft - 1)));
 }
 
+/// Of descriptors, as it was when the process started to accept.
+fn soft_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Sleeps until one of `signals`, all blocked, is sent to the process. No deadline: a server runs until it is told.
 pub(crate) fn wait_for_signal(signals: &SigSet) {
     while signals.wait().is_err() {}
@@ -230,7 +235,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
     .map_err(|source| StartError::Service { source })
 }
 
-/// Starts the acceptor threads of a listener; one that ends takes the process with it.
+/// Starts the acceptor threads of a listener; one that ends takes the process with it, unless the policy is to fall silent.
 fn start_acceptors(
     args: &Args,
     door: Door,
@@ -242,13 +247,18 @@ fn start_acceptors(
     let waiting = args.waiting();
     let name = if door == Door::Plain { "accept" } else { "accept-tls" };
     for number in 0..args.threads {
-        let responder = Responder::new(args.accept, Duration::from_millis(args.delay_ms));
+        let delay = args.delay_ms.map_or(args.accept.delay(), Duration::from_millis);
+        let responder = Responder::new(args.accept, delay, args.backlog, soft_limit());
         let (listener, tally, deliver, reserve) = (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
         std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-            let (Ended::GaveUp(errno) | Ended::Broken(errno)) =
-                accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection, door));
-            complain(format_args!("accept4: {errno}"));
-            tally.end(1)
+            match accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection, door)) {
+                Ended::GaveUp(errno) | Ended::Broken(errno) => {
+                    complain(format_args!("accept4: {errno}"));
+                    tally.end(1)
+                }
+                // Never closed: who waits in its queue waits on.
+                Ended::FellSilent => std::mem::forget(listener),
+            }
         })?;
     }
     Ok(())

@@ -2,10 +2,12 @@
 //!
 //! The master binds, starts its own binary again for each worker with the listener as standard input, and relays what the
 //! workers print. It holds no connection and never listens itself: the workers do when they are at rest. TERM and INT are
-//! passed on; a worker is killed by the kernel when its master ends in any other way. A worker that ends is not replaced.
+//! passed on; a worker is killed by the kernel when its master ends in any other way. A worker that ends is replaced under the
+//! policy `worker-restart` only, at once and however often.
 
+use crate::accept::Policy;
 use crate::args::Args;
-use crate::lines::say;
+use crate::lines::{complain, say};
 use crate::listener::Listener;
 use crate::process::{READY, StartError, announcement, wait_for_signal};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -26,27 +28,41 @@ struct Crew {
     /// The highest exit code so far; 1 for one that was killed.
     worst: u8,
     address: SocketAddr,
+    /// The address was said.
+    announced: bool,
+    /// A worker that ends is replaced.
+    restarts: bool,
 }
 
 /// Starts the workers and stays until all of them have ended; does not return but for errors.
-pub(crate) fn run(args: &Args, listener: &Listener, signals: SigSet) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args, listener: Listener, signals: SigSet) -> Result<ExitCode, StartError> {
     let address = listener.address().map_err(StartError::NotAListener)?;
     let mut running = Vec::new();
     let mut outputs = Vec::new();
-    for _ in 0..args.workers {
+    for _ in 0..args.workers() {
         // On an error the master ends, and with it, by the kernel, the workers that were started.
-        let mut worker = start(listener)?;
+        let mut worker = start(&listener)?;
         outputs.push((worker.id(), worker.stdout.take().expect("its output is piped")));
         running.push(worker);
     }
-    let crew = Arc::new(Mutex::new(Crew { running, starting: args.workers, worst: 0, address }));
+    let restarts = args.accept == Policy::WorkerRestart;
+    let crew = Arc::new(Mutex::new(Crew { running, starting: args.workers(), worst: 0, address, announced: false, restarts }));
+    let listener = Arc::new(listener);
     for (id, output) in outputs {
-        let crew = crew.clone();
-        std::thread::Builder::new().spawn(move || relay(id, output, &crew)).map_err(|source| StartError::Worker { source })?;
+        let (crew, listener) = (crew.clone(), listener.clone());
+        let keep = move || {
+            let mut next = Some((id, output));
+            while let Some((id, output)) = next {
+                next = relay(id, output, &listener, &crew);
+            }
+        };
+        std::thread::Builder::new().spawn(keep).map_err(|source| StartError::Worker { source })?;
     }
     loop {
         wait_for_signal(&signals);
-        terminate(&crew.lock().expect("no relay panics"));
+        let mut crew = crew.lock().expect("no relay panics");
+        crew.restarts = false;
+        terminate(&crew);
     }
 }
 
@@ -67,13 +83,16 @@ fn start(listener: &Listener) -> Result<Child, StartError> {
         .map_err(|source| StartError::Worker { source })
 }
 
-/// Passes on what a worker prints, and reaps it at the end of its output; the last one ends the master.
-fn relay(id: u32, output: ChildStdout, crew: &Mutex<Crew>) {
+/// Passes on what a worker prints, and reaps it at the end of its output; returns the one in its place, if there is any. The last
+/// one ends the master.
+fn relay(id: u32, output: ChildStdout, listener: &Listener, crew: &Mutex<Crew>) -> Option<(u32, ChildStdout)> {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         if line == READY {
             let mut crew = crew.lock().expect("no relay panics");
-            crew.starting -= 1;
-            if crew.starting == 0 {
+            // One that takes another's place tells nothing new.
+            crew.starting = crew.starting.saturating_sub(1);
+            if crew.starting == 0 && !crew.announced {
+                crew.announced = true;
                 say(&announcement(crew.address));
             }
         } else {
@@ -89,10 +108,21 @@ fn relay(id: u32, output: ChildStdout, crew: &Mutex<Crew>) {
     if crew.starting > 0 && code != 0 {
         // Workers that cannot start leave a server that was never ready: it ends.
         terminate(&crew);
+    } else if crew.restarts {
+        match start(listener) {
+            Ok(mut worker) => {
+                let output = worker.stdout.take().expect("its output is piped");
+                let id = worker.id();
+                crew.running.push(worker);
+                return Some((id, output));
+            }
+            Err(error) => complain(format_args!("{error}")),
+        }
     }
     if crew.running.is_empty() {
         std::process::exit(i32::from(crew.worst));
     }
+    None
 }
 
 /// TERM to every worker that still runs.

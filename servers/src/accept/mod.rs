@@ -7,7 +7,7 @@
 mod policy;
 mod reserve;
 
-pub use policy::{Policy, Reaction, Responder};
+pub use policy::{Admission, BUSY, KEPT_FREE, Policy, Reaction, Responder};
 pub use reserve::Reserve;
 
 use crate::lines::complain;
@@ -15,9 +15,9 @@ use crate::tally::Tally;
 use reserve::Shed;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SendFlags, SocketFlags, accept_with};
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// How an acceptor waits for the next client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,10 @@ pub enum Waiting {
 /// Why an acceptor came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The policy is [`Policy::Exit`] and accept failed.
+    /// Accept failed, and the policy takes that as fatal.
     GaveUp(Errno),
+    /// Accept failed, and the policy is [`Policy::Dead`]: the loop is over, and nobody is told.
+    FellSilent,
     /// The listener itself is not usable any more.
     Broken(Errno),
 }
@@ -58,17 +60,34 @@ pub fn run(
     loop {
         let waited = match accept_one(listener) {
             Ok(connection) => {
-                tally.count_accepted();
-                responder.succeeded();
-                deliver(connection);
+                match responder.succeeded(u64::try_from(connection.as_raw_fd()).unwrap_or(0)) {
+                    Admission::Served => {
+                        tally.count_accepted();
+                        deliver(connection);
+                    }
+                    Admission::Closed => tally.count_shed(),
+                    Admission::Told => {
+                        tally.count_shed();
+                        // A client that left is told nothing.
+                        let _ = rustix::net::send(&connection, BUSY, SendFlags::NOSIGNAL);
+                    }
+                }
                 if waiting == Waiting::PollsEach { wait() } else { Ok(()) }
             }
-            Err(Errno::AGAIN) => wait(),
+            Err(Errno::AGAIN) => {
+                responder.drained();
+                wait()
+            }
             Err(errno) if is_of_the_client(errno) => Ok(()),
             Err(errno) if is_shortage(errno) => {
                 tally.note_failure(errno);
                 match responder.failed() {
-                    Reaction::RetryNow => Ok(()),
+                    Reaction::RetryNow { log } => {
+                        if log {
+                            complain(format_args!("accept4{name}: {errno}"));
+                        }
+                        Ok(())
+                    }
                     Reaction::LogAndWaitForClient => {
                         complain(format_args!("accept4{name}: {errno}"));
                         wait()
@@ -87,7 +106,13 @@ pub fn run(
                         }
                         Shed::NobodyWaits | Shed::NoSpare => wait(),
                     },
+                    Reaction::TurnAwayFor { delay } => {
+                        complain(format_args!("accept4{name}: {errno}; not listened to for {delay:?}"));
+                        std::thread::sleep(delay);
+                        wait()
+                    }
                     Reaction::GiveUp => return Ended::GaveUp(errno),
+                    Reaction::FallSilent => return Ended::FellSilent,
                 }
             }
             Err(errno) => return Ended::Broken(errno),

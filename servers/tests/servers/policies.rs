@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Those under which clients wait in the accept queue until a descriptor is free.
-const PATIENT: [&str; 4] = ["spin", "spin-log", "fixed-delay", "backoff"];
+const PATIENT: [&str; 6] = ["spin", "spin-log", "fixed-delay", "listener-off", "backoff", "storm"];
 
 fn http(limit: u32, policy: &str) -> Server {
     Server::start(limit, &["http", "--accept", policy, "--delay-ms", "50"])
@@ -99,6 +99,76 @@ fn only_spin_log_and_backoff_log_and_spin_log_is_quiet_while_nobody_waits() {
             assert_eq!(server.terminate().errors, "", "{policy}");
         }
     }
+}
+
+#[test]
+fn a_cap_turns_away_whoever_would_leave_fewer_than_eight_numbers() {
+    for (policy, told) in [("cap-close", ""), ("cap-503", "HTTP/1.1 503 Service Unavailable\r\n")] {
+        for kind in ["http", "websocket", "tcp", "grpc"] {
+            let server = Server::start(32, &[kind, "--accept", policy]);
+            let mut held = server.fill_to(24);
+            for _ in 0..3 {
+                let mut answer = String::new();
+                server.connect().read_to_string(&mut answer).expect("it is closed, not reset: nothing was asked");
+                assert_eq!(answer.lines().next().unwrap_or_default(), told.trim_end(), "{kind} {policy}");
+            }
+            held.pop();
+            eventually("a place is free", || server.listed() == 23);
+            held.push(server.connect());
+            eventually("it is taken", || server.listed() == 24);
+            let end = server.terminate();
+            assert_eq!((&end.counts[0]["shed"], end.errors.as_str()), (&3.into(), ""), "{kind} {policy}");
+            assert!(end.counts[0]["before_first_emfile"].is_null(), "{kind} {policy}");
+        }
+    }
+}
+
+#[test]
+fn a_dead_accept_loop_serves_those_it_has_and_nobody_else() {
+    let server = http(32, "dead");
+    let mut held = server.fill();
+    let acceptor = || std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("it runs").count();
+    eventually("the acceptor is gone", || acceptor() == 2);
+    ask(&mut held[0]);
+    assert!(is_answered(&mut held[0]));
+    held.pop();
+    eventually("a place is free", || server.listed() == 31);
+    let mut late = server.connect();
+    ask(&mut late);
+    late.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
+    assert!(late.read(&mut [0]).is_err(), "nobody accepts");
+    assert_eq!(waiting(&server), 1);
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[test]
+fn a_backoff_that_exits_ends_with_its_eighth_failure() {
+    let server = Server::start(32, &["tcp", "--accept", "backoff-exit", "--delay-ms", "5"]);
+    let _held = server.fill_to(31);
+    let start = Instant::now();
+    let _last = server.connect();
+    let end = server.end();
+    assert_eq!(end.status.code(), Some(1));
+    assert!(start.elapsed() >= Duration::from_millis(7 * 5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_worker_that_ends_is_replaced_under_its_policy() {
+    let server = Server::start(32, &["tcp", "--accept", "worker-restart", "--baseline", "30"]);
+    // Each child is listed with the thread that made it.
+    let children = || -> String {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("it runs");
+        threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect()
+    };
+    let first = children();
+    let _held: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    eventually("another took its place", || !children().is_empty() && children() != first);
+    let mut late = server.connect();
+    late.set_read_timeout(Some(Duration::from_millis(20))).expect("set");
+    assert!(late.read(&mut [0]).is_err(), "it is held");
+    let end = server.terminate();
+    assert_eq!((end.status.code(), end.counts.len()), (Some(1), 2), "{}", end.errors);
+    assert_eq!(end.counts[0]["before_first_emfile"], 2);
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! Names the accept policy of a subject, with its evidence: from the times of its failing calls, what it accepted and closed, which
+//! of its processes ended and began, and what its clients saw. Never from a program's name or its log; *unclear* when that does not
+//! decide.
+
+use super::policy::Policy;
+use super::rhythm::{Failing, Rhythm, batches, rhythm};
+use super::saturation::failures_per_s;
+use super::timeline::seconds;
+use super::tree::Failed;
+use super::{Kind, Measured, Run};
+use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
+use std::collections::HashSet;
+
+/// Gaps listed at most.
+const GAPS: usize = 20;
+/// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
+const SILENT_AT_LEAST: Nanos = 1_500_000_000;
+
+/// Fills in the policy and its evidence. `watched`: when saturation stopped being watched undisturbed.
+pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
+    let reason = match m.ceiling.kind {
+        None => Some("the ceiling is not known"),
+        Some(Kind::Generator) => Some("the generator ran out before the subject"),
+        Some(kind) if kind != Kind::NotReached && run.tree.is_client && !accepts(run) => {
+            Some("it accepts nobody: there is no accept loop to watch")
+        }
+        // A relay that accepts on, and answers each call with an error.
+        Some(_) if run.tree.is_client && run.followed.first.is_some_and(|first| !first.call.accepts()) => {
+            Some("another call than accept was the first to fail: what its accept loop does is not the question")
+        }
+        Some(_) => None,
+    };
+    if let Some(reason) = reason {
+        m.missing::<()>("saturation.policy", reason);
+        m.missing::<()>("saturation.policy_evidence", reason);
+        return;
+    }
+    let (policy, evidence) = match m.ceiling.kind {
+        Some(Kind::OwnLimit) => (Policy::LimitsItself, own_limit(run, m)),
+        Some(Kind::Exited) => {
+            let at = super::ceiling::exited(run).map_or(0, |e| e.0);
+            after_exit(run, exited_at(run, at), at, "with no failed call seen")
+        }
+        Some(Kind::Emfile | Kind::Enfile) => at_the_wall(run, m, watched),
+        Some(Kind::NotReached | Kind::Generator) | None => (Policy::None, "no descriptor call failed".into()),
+    };
+    m.saturation.policy = Some(policy);
+    m.saturation.policy_evidence = Some(evidence);
+}
+
+/// Whether the subject was seen to accept, or to fail to.
+fn accepts(run: &Run<'_>) -> bool {
+    !run.followed.accepts.is_empty() || run.followed.failures.iter().any(|(_, call)| call.accepts())
+}
+
+fn own_limit(run: &Run<'_>, m: &Measured) -> String {
+    let (ramp_ends, watched) = (run.timeline.from(Phase::Saturate), run.timeline.watched_until());
+    let turned_away = run.clients.turned_away(ramp_ends, watched);
+    let waiting = run.clients.waiting(watched.saturating_sub(1), run.followed.kept_in_all);
+    let held = m.ceiling.accepted.unwrap_or(0);
+    let told = run.clients.ended(Outcome::ErrorReply, watched);
+    let told = if told > 0 { format!(" ({told} of them with an error reply)") } else { String::new() };
+    format!("no descriptor call failed; it holds {held}, turned {turned_away} clients away{told} and left {waiting} waiting")
+}
+
+/// The process that exited then.
+fn exited_at(run: &Run<'_>, at: Nanos) -> Option<Pid> {
+    run.followed.tables.iter().find(|(_, t)| t.exited.is_some_and(|e| e.0 == at)).map(|(&pid, _)| pid)
+}
+
+/// It exited: how, and whether something took its place.
+fn after_exit(run: &Run<'_>, pid: Option<Pid>, exit: Nanos, how: &str) -> (Policy, String) {
+    let status = run.timeline.events.iter().find_map(|e| match &e.is {
+        What::Exited { process, pid: of, code, signal } if *process == run.plan.subject && Some(*of) == pid => Some((*code, *signal)),
+        _ => None,
+    });
+    let status = match status {
+        Some((Some(code), _)) => format!(" with code {code}"),
+        Some((None, Some(signal))) => format!(" by signal {signal}"),
+        _ => String::new(),
+    };
+    let lost = match run.clients.dropped(exit, run.timeline.released_from()) {
+        0 => String::new(),
+        lost => format!("; {lost} clients lost their connection"),
+    };
+    match in_its_place(run, pid, exit) {
+        Some((new, then, others)) => {
+            let again = if others > 0 { format!(", and {others} more in turn") } else { String::new() };
+            let later = seconds(then - exit);
+            (Policy::WorkerRestarts, format!("it exited{status} {how}; process {new} was started {later:.3} s later{again}{lost}"))
+        }
+        None => (Policy::Exits, format!("it exited{status} {how}{lost}")),
+    }
+}
+
+/// The process that was started after `exit` in the place of `pid`: a child of the same parent, or one that accepts; and how many
+/// more of these came until clients left.
+fn in_its_place(run: &Run<'_>, pid: Option<Pid>, exit: Nanos) -> Option<(Pid, Nanos, usize)> {
+    let released = run.timeline.released_from();
+    let above = |of: Pid| {
+        run.timeline.events.iter().find_map(|e| match &e.is {
+            What::Process { pid, parent, change: Change::Fork } if *pid == of => Some(*parent),
+            // Forked before anything was observed: the chain of limits knows its ancestors.
+            What::Chain { links, .. } => links.windows(2).find(|pair| pair[1].pid == of).map(|pair| pair[0].pid),
+            _ => None,
+        })
+    };
+    let master = pid.and_then(above);
+    let accepting: HashSet<Pid> = run
+        .timeline
+        .between(exit, run.timeline.end)
+        .iter()
+        .filter_map(|e| if let What::Call { pid, name, .. } = e.is { name.accepts().then_some(pid) } else { None })
+        .collect();
+    let mut new = run.timeline.between(exit, released).iter().filter_map(|e| match e.is {
+        What::Process { pid: new, parent, change: Change::Fork }
+            if Some(new) != pid && (Some(parent) == master || accepting.contains(&new)) =>
+        {
+            Some((new, e.at))
+        }
+        _ => None,
+    });
+    let (first, then) = new.next()?;
+    Some((first, then, new.count()))
+}
+
+/// The failing process's retries.
+fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, String) {
+    let f = &run.followed;
+    let Some(first) = f.first else {
+        return (Policy::Unclear, "it failed before the first client".into());
+    };
+    let call = if f.failures.iter().any(|x| x.1.accepts()) { None } else { Some(first.call) };
+    let counts = |name: Call| call.map_or(name.accepts(), |c| c == name);
+    let times: Vec<Nanos> = f.failures.iter().filter(|x| x.0 < watched && counts(x.1)).map(|x| x.0).collect();
+    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map(|e| e.at);
+    let lost = run.timeline.between(first.at, watched).iter().any(|e| matches!(e.is, What::Lost { .. }));
+    let until = stopped.map_or(watched.min(run.timeline.end), |at| at.min(watched));
+    let per_s = failures_per_s(run, m, watched, counts);
+    let flooded = stopped.is_some() || lost || f.failures.len() >= super::follow::KEPT_FAILURES;
+    let rhythm = rhythm(&Failing { times: &times, until, per_s: per_s.filter(|_| flooded), flooded });
+    let starts: Vec<Nanos> = if rhythm == Rhythm::Spin { times.clone() } else { batches(&times).iter().map(|b| b.0).collect() };
+    m.saturation.retry_gaps_s = starts.windows(2).take(GAPS).map(|w| seconds(w[1] - w[0])).collect();
+
+    let released = run.timeline.released_from();
+    if let Some(exit) = exit_of(run, first.pid).filter(|at| *at >= first.at && *at < released) {
+        let failures = times.len().max(1);
+        let tried = if failures > 1 { format!(" and {} more", failures - 1) } else { String::new() };
+        let how = format!("{:.3} s after its first failed {}{tried}", seconds(exit - first.at), first.call);
+        return after_exit(run, Some(first.pid), exit, &how);
+    }
+    let waiting = run.clients.waiting(watched.saturating_sub(1), f.most_in_all);
+    let shed = shed(run, first, watched);
+    if shed >= 3 || (shed >= 1 && shed >= waiting) {
+        return (Policy::Sheds, format!("{shed} clients were accepted and closed at once after the first failure; {waiting} wait"));
+    }
+    if let Some(evidence) = listener_closed(run, first, watched) {
+        return (Policy::AcceptLoopDead, evidence);
+    }
+    let name = call.unwrap_or(first.call);
+    let (policy, evidence) = match rhythm {
+        Rhythm::Spin => (Policy::Spin, format!("{} failed {name} calls a second", per_s.map_or(times.len() as f64, |rate| rate).round())),
+        Rhythm::Storm { bursts, size, pause_s } => {
+            (Policy::Storm, format!("{bursts} bursts of {} failures each, with pauses of {pause_s:.3} s between", size.round()))
+        }
+        Rhythm::Fixed { gap_s, gaps: 1 } => (Policy::FixedDelay, format!("{gap_s:.3} s, and the next was not awaited")),
+        Rhythm::Fixed { gap_s, gaps } => (Policy::FixedDelay, format!("{gap_s:.3} s, {gaps} times")),
+        Rhythm::Grows { from_s, to_s, factor } => {
+            (Policy::Backoff, format!("{from_s:.3} s at first, then {factor:.1} times as long each time, up to {to_s:.3} s"))
+        }
+        Rhythm::Once { failures } => once(run, waiting, failures, until.saturating_sub(first.at)),
+        Rhythm::Unclear => (Policy::Unclear, format!("{} failures whose gaps fit no pattern", times.len())),
+    };
+    let wait = if waiting > 0 && !matches!(rhythm, Rhythm::Once { .. }) { format!("; {waiting} clients wait") } else { String::new() };
+    let closed = match f.held_closed {
+        0 => String::new(),
+        closed => format!("; meanwhile it closed {closed} connections that it had held"),
+    };
+    (policy, evidence + &wait + &closed)
+}
+
+/// Clients that it took after its first failure and closed at once. Not those that it served first or that had left; and a server that
+/// closes connections it has held for longer, such as idle ones, is not one that sheds who is too many.
+fn shed(run: &Run<'_>, first: Failed, watched: Nanos) -> u64 {
+    let (f, released) = (&run.followed, run.timeline.released_from());
+    let left = run.calls.left_after(first.at, released) + run.clients.served_between(first.at, released);
+    let closed = f.shed.saturating_sub(left);
+    // A client that sees an end was shed only if it had been taken. One that asked may have been heard first; of one that asked nothing
+    // only the time tells that it was not held.
+    let taken = if run.clients.answers { f.dismissed } else { f.shed };
+    let seen = run.clients.shed(first.at, watched).min(if f.calls_seen { taken } else { u64::MAX });
+    let shed = seen.max(closed);
+    if f.held_closed >= shed { 0 } else { shed }
+}
+
+/// Whether it let go of its listener: clients that nobody had accepted were reset, and new ones refused.
+fn listener_closed(run: &Run<'_>, first: Failed, watched: Nanos) -> Option<String> {
+    let accepted = run.followed.accepts.iter().any(|&at| at > first.at);
+    let refused = super::saturation::probes(run).filter(|(at, p)| *at > first.at && p.outcome == Outcome::Refused).count();
+    let closed = run.clients.shed(first.at, watched);
+    (!accepted && refused > 0 && run.followed.calls_seen)
+        .then(|| format!("it closed its listener: {closed} who waited were reset, new clients are refused, and its process lives"))
+}
+
+/// Failures at one time and then silence.
+fn once(run: &Run<'_>, waiting: u64, failures: usize, silent: Nanos) -> (Policy, String) {
+    let released = run.timeline.start(Phase::ReleaseSome).or(run.timeline.start(Phase::ReleaseAll));
+    let stop = run.timeline.from(Phase::Stop);
+    let again = released.is_some_and(|at| run.followed.accepts.iter().any(|a| (at..stop).contains(a)));
+    let failed = released.is_some_and(|at| run.followed.failed_later.is_some_and(|later| (at..stop).contains(&later)));
+    let all = run.followed.first.map_or(0, |first| stop.min(run.timeline.end).saturating_sub(first.at));
+    let failures = if failures == 1 { "one failure".to_owned() } else { format!("{failures} failures at once") };
+    let silence = format!("{failures}, then silence for {:.3} s", seconds(silent));
+    match (waiting, released) {
+        (0, _) => (Policy::Unclear, format!("{silence}; nobody was waiting")),
+        (_, Some(_)) if again => (Policy::Unclear, format!("{silence} while {waiting} clients wait; it accepts again after clients left")),
+        (_, Some(_)) if failed => (Policy::Unclear, format!("{silence} while {waiting} clients wait; it tried again after clients left")),
+        (_, Some(_)) if all < SILENT_AT_LEAST => {
+            (Policy::Unclear, format!("{silence} while {waiting} clients wait: too short to tell a delay from the end"))
+        }
+        (_, Some(_)) => (
+            Policy::AcceptLoopDead,
+            format!("{silence} while {waiting} clients wait, and no accept after clients left, {:.3} s in all", seconds(all)),
+        ),
+        (_, None) => (Policy::Unclear, format!("{silence} while {waiting} clients wait; nobody was released")),
+    }
+}
+
+fn exit_of(run: &Run<'_>, pid: Pid) -> Option<Nanos> {
+    run.followed.tables.get(&pid).and_then(|t| t.exited).map(|e| e.0)
+}

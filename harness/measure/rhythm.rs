@@ -1,0 +1,348 @@
+//! The rhythm of failing calls: without pause, in bursts, at a constant distance, at a growing one, or once. Arithmetic on times;
+//! knows neither processes nor clients.
+
+use super::timeline::seconds;
+use crate::event::Nanos;
+
+/// Failures closer than this are one batch: several threads or listeners that fail together.
+pub(super) const BATCH: Nanos = 2_000_000;
+/// A loop whose median gap is below this does not pause in earnest.
+pub(super) const NO_PAUSE: Nanos = 5_000_000;
+/// A gap from this on is a pause of the loop's own: a busy scheduler, or a quota of CPU time by periods of 100 ms, takes the CPU away for less.
+pub(super) const PAUSE: Nanos = 100_000_000;
+/// A burst has at least so many failures, on average.
+pub(super) const BURST: usize = 10;
+/// Share of the time that a storm of two bursts may fail in: a loop that was merely stopped once fails in more.
+const STORM_FAILS_FOR: f64 = 0.1;
+/// Failures a second from which a loop without pauses spins.
+const SPIN_PER_S: f64 = 200.0;
+/// Fewer failures than this say nothing of a rate.
+const SPIN_AT_LEAST: usize = 20;
+/// Largest gap less smallest, over the median, of gaps that count as equal.
+pub(super) const SPREAD: f64 = 0.25;
+/// A gap that grows has at least this ratio to the one before.
+pub(super) const GROWTH: f64 = 1.3;
+
+/// Failures of one process, as far as they are known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failing<'a> {
+    /// One by one, sorted.
+    pub times: &'a [Nanos],
+    /// Watched until, and single failures known until.
+    pub until: Nanos,
+    /// Their exact rate, where totals tell.
+    pub per_s: Option<f64>,
+    /// More came than were recorded one by one: a gap between those that were may be the recorder's.
+    pub flooded: bool,
+}
+
+/// The rhythm of a series of failures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Rhythm {
+    Spin,
+    Storm {
+        bursts: usize,
+        size: f64,
+        pause_s: f64,
+    },
+    Fixed {
+        gap_s: f64,
+        gaps: usize,
+    },
+    Grows {
+        from_s: f64,
+        to_s: f64,
+        factor: f64,
+    },
+    /// One batch of so many, then nothing more.
+    Once {
+        failures: usize,
+    },
+    Unclear,
+}
+
+/// Starts and sizes of the batches in sorted times.
+pub(super) fn batches(times: &[Nanos]) -> Vec<(Nanos, usize)> {
+    let mut all: Vec<(Nanos, usize)> = Vec::new();
+    let mut last = 0;
+    for &at in times {
+        match all.last_mut() {
+            Some(batch) if at.saturating_sub(last) < BATCH => batch.1 += 1,
+            _ => all.push((at, 1)),
+        }
+        last = at;
+    }
+    all
+}
+
+pub(super) fn gaps(times: &[Nanos], stride: usize) -> Vec<f64> {
+    times.iter().zip(times.iter().skip(stride)).map(|(a, b)| seconds(b.saturating_sub(*a))).collect()
+}
+
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The rhythm of these failures.
+pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
+    let times = failing.times;
+    let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Rhythm::Unclear };
+    if let Some(storm) = storm(failing) {
+        return storm;
+    }
+    let raw = gaps(times, 1);
+    let span = seconds(last - first);
+    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0));
+    let unpaused = median(&raw) < seconds(NO_PAUSE);
+    if times.len() >= BURST && unpaused && fell_silent(failing) {
+        return Rhythm::Once { failures: times.len() };
+    }
+    if times.len() >= SPIN_AT_LEAST && rate >= SPIN_PER_S && unpaused {
+        return Rhythm::Spin;
+    }
+    let all = batches(times);
+    let starts: Vec<Nanos> = all.iter().map(|b| b.0).collect();
+    match starts.len() {
+        1 => return Rhythm::Once { failures: times.len() },
+        2 => {
+            let gap = seconds(starts[1] - starts[0]);
+            let silence = seconds(failing.until.saturating_sub(last));
+            return if silence <= gap * (1.0 + SPREAD) { Rhythm::Fixed { gap_s: gap, gaps: 1 } } else { Rhythm::Unclear };
+        }
+        _ => {}
+    }
+    // Several listeners that retry independently interleave: every second (third …) failure then is one listener's.
+    let rhythm = (1..=4).find_map(|stride| fixed(&starts, stride).or_else(|| grows(&starts, stride)));
+    rhythm.or_else(|| grows_late(&starts)).unwrap_or(Rhythm::Unclear)
+}
+
+/// After the last failure came a silence longer than all that was before it, and nothing that failed went unrecorded. A spinning loop
+/// may be denied the CPU at the end of the watch too, but it has spun for longer.
+fn fell_silent(failing: &Failing<'_>) -> bool {
+    let (Some(&first), Some(&last)) = (failing.times.first(), failing.times.last()) else { return false };
+    let silence = failing.until.saturating_sub(last);
+    !failing.flooded && silence >= PAUSE && silence > (last - first).saturating_mul(2)
+}
+
+/// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too: its pauses are the
+/// scheduler's, short, or of no regular length, and they do not fill the time.
+fn storm(failing: &Failing<'_>) -> Option<Rhythm> {
+    let times = failing.times;
+    let mut bursts: Vec<(Nanos, Nanos, usize)> = Vec::new();
+    for &at in times {
+        match bursts.last_mut() {
+            Some(burst) if at.saturating_sub(burst.1) < PAUSE => (burst.1, burst.2) = (at, burst.2 + 1),
+            _ => bursts.push((at, at, 1)),
+        }
+    }
+    let (first, last) = (bursts.first()?.0, bursts.last()?.1);
+    let size = times.len() as f64 / bursts.len() as f64;
+    if bursts.len() < 2 || size < BURST as f64 {
+        return None;
+    }
+    let pauses: Vec<f64> = bursts.windows(2).map(|pair| seconds(pair[1].0 - pair[0].1)).collect();
+    let (span, paused) = (seconds(last - first), pauses.iter().sum::<f64>());
+    let regular = pauses.iter().all(|p| (p - median(&pauses)).abs() <= median(&pauses) * SPREAD);
+    let own = match bursts.len() {
+        2 => !failing.flooded && span - paused <= span * STORM_FAILS_FOR,
+        _ => paused > span / 2.0 && (!failing.flooded || regular),
+    };
+    own.then(|| Rhythm::Storm { bursts: bursts.len(), size, pause_s: median(&pauses) })
+}
+
+fn fixed(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
+    let gaps = gaps(starts, stride);
+    let middle = median(&gaps);
+    if gaps.len() < 2 * stride || middle <= 0.0 {
+        return None;
+    }
+    let near = gaps.iter().filter(|g| (**g - middle).abs() <= middle * SPREAD / 2.0).count();
+    let (most, least) = gaps.iter().fold((0f64, f64::MAX), |(m, l), &g| (m.max(g), l.min(g)));
+    let constant = most - least <= middle * SPREAD || (gaps.len() >= 5 && near * 5 >= gaps.len() * 4);
+    constant.then_some(Rhythm::Fixed { gap_s: middle, gaps: gaps.len() })
+}
+
+fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
+    // One lane at a time: each `stride`th start, from its own first.
+    let lane: Vec<Nanos> = starts.iter().step_by(stride).copied().collect();
+    let gaps = gaps(&lane, 1);
+    let ratios: Vec<f64> = gaps.windows(2).map(|w| if w[0] > 0.0 { w[1] / w[0] } else { 0.0 }).collect();
+    let (mut longest, mut run) = (0..0, 0..0);
+    for (i, ratio) in ratios.iter().enumerate() {
+        run = if *ratio > GROWTH { if run.end == i { run.start..i + 1 } else { i..i + 1 } } else { i + 1..i + 1 };
+        if run.len() > longest.len() {
+            longest = run.clone();
+        }
+    }
+    if longest.len() < 2 {
+        return None;
+    }
+    // The last step may be cut short by the plateau.
+    let steps = &ratios[longest.start..longest.end];
+    let full_steps = if steps.len() > 2 { &steps[..steps.len() - 1] } else { steps };
+    // A retry that comes late makes one gap longer and the next one shorter: their product is right.
+    let factor = full_steps.iter().product::<f64>().powf(1.0 / full_steps.len() as f64);
+    let about_constant = full_steps.iter().all(|r| *r <= factor * 1.6 && *r >= factor / 1.6);
+    let resets = ratios.iter().filter(|r| **r < 0.75).count();
+    let fits = about_constant && resets * 2 <= longest.len();
+    let from_s = gaps[..=longest.start].iter().fold(f64::MAX, |least, g| least.min(*g));
+    fits.then(|| Rhythm::Grows { from_s, to_s: gaps.iter().fold(0.0, |m: f64, g| m.max(*g)), factor })
+}
+
+/// Delays that grow, with some retries late: a delay is then no longer than any that comes after it.
+fn grows_late(starts: &[Nanos]) -> Option<Rhythm> {
+    let gaps = gaps(starts, 1);
+    let mut delays = gaps.clone();
+    for i in (1..delays.len()).rev() {
+        delays[i - 1] = delays[i - 1].min(delays[i]);
+    }
+    let late = gaps.iter().zip(&delays).filter(|(gap, delay)| **gap > **delay * (1.0 + SPREAD)).count();
+    let steps = delays.windows(2).filter(|w| w[1] > w[0] * GROWTH).count();
+    let (&from_s, &to_s) = (delays.first()?, delays.last()?);
+    if delays.len() < 5 || late * 4 > delays.len() || steps < 3 || from_s <= 0.0 {
+        return None;
+    }
+    let top = delays.iter().position(|delay| delay * (1.0 + SPREAD) >= to_s)?;
+    Some(Rhythm::Grows { from_s, to_s, factor: (delays[top] / from_s).powf(1.0 / top.max(1) as f64) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::PolicyWatch;
+    use super::*;
+    use crate::measure::Policy;
+
+    const MS: Nanos = 1_000_000;
+
+    fn after(gaps_ms: &[u64]) -> Vec<Nanos> {
+        let mut at = 40 * MS;
+        std::iter::once(at)
+            .chain(gaps_ms.iter().map(|g| {
+                at += g * MS;
+                at
+            }))
+            .collect()
+    }
+
+    fn of(times: &[Nanos], until: Nanos) -> Rhythm {
+        rhythm(&Failing { times, until, per_s: None, flooded: false })
+    }
+
+    fn watched(times: &[Nanos]) -> Option<Policy> {
+        let mut watch = PolicyWatch::new();
+        times.iter().for_each(|&at| watch.failed(at));
+        watch.decided()
+    }
+
+    #[test]
+    fn retries_every_millisecond_without_end_are_a_spin() {
+        let times: Vec<Nanos> = (0..400).map(|i| i * MS).collect();
+        assert_eq!(of(&times, 400 * MS), Rhythm::Spin);
+        assert_eq!(watched(&times), Some(Policy::Spin));
+    }
+
+    #[test]
+    fn delays_that_double_up_to_a_second_are_a_backoff() {
+        let times = after(&[5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        let Rhythm::Grows { factor, .. } = of(&times, 5000 * MS) else { panic!("{:?}", of(&times, 5000 * MS)) };
+        assert!((factor - 2.0).abs() < 1e-9);
+        assert_eq!(watched(&times), Some(Policy::Backoff));
+        assert_eq!(watched(&times[..10]), None, "it may end in an exit: until it grows no more it is watched");
+    }
+
+    #[test]
+    fn delays_that_double_are_a_backoff_also_on_a_busy_machine() {
+        // A server that doubles from 5 ms, recorded beside eight other loads.
+        let times = after(&[8, 10, 28, 40, 99, 160]);
+        let Rhythm::Grows { from_s, factor, .. } = of(&times, 560 * MS) else { panic!("{:?}", of(&times, 560 * MS)) };
+        assert!((1.8..2.4).contains(&factor) && from_s < 0.01, "{factor} from {from_s}");
+    }
+
+    #[test]
+    fn one_retry_that_is_late_does_not_hide_that_delays_double() {
+        // From 5 ms to 320 ms, recorded beside three other runs.
+        let times = after(&[5, 10, 65, 98, 80, 160, 326]);
+        let Rhythm::Grows { factor, .. } = of(&times, 1100 * MS) else { panic!("{:?}", of(&times, 1100 * MS)) };
+        assert!((1.8..2.2).contains(&factor), "{factor}");
+        assert_eq!(watched(&times), None, "98 and 80 ms are not yet the longest delay");
+    }
+
+    #[test]
+    fn equal_delays_are_a_fixed_delay_also_when_only_one_fits_into_the_hold() {
+        assert_eq!(of(&after(&[500, 501, 503]), 2000 * MS), Rhythm::Fixed { gap_s: 0.501, gaps: 3 });
+        assert_eq!(watched(&after(&[500, 501, 503])), Some(Policy::FixedDelay));
+        assert_eq!(of(&after(&[1000]), 1900 * MS), Rhythm::Fixed { gap_s: 1.0, gaps: 1 });
+        assert_eq!(of(&after(&[1000]), 4000 * MS), Rhythm::Unclear, "the next retry never came");
+    }
+
+    #[test]
+    fn two_listeners_with_delays_of_their_own_are_told_apart() {
+        let mut times = after(&[500, 500, 500, 500]);
+        times.extend(after(&[500, 500, 500, 500]).iter().map(|t| t + 170 * MS));
+        times.sort_unstable();
+        assert!(matches!(of(&times, 2300 * MS), Rhythm::Fixed { gap_s, .. } if (gap_s - 0.5).abs() < 1e-9));
+    }
+
+    #[test]
+    fn threads_that_fail_together_count_once() {
+        let times: Vec<Nanos> = after(&[1000, 1000, 1000]).iter().flat_map(|t| [*t, t + 1000, t + 2000, t + 3000]).collect();
+        assert_eq!(of(&times, 3500 * MS), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
+    }
+
+    #[test]
+    fn a_spinning_loop_that_is_denied_the_cpu_is_no_storm() {
+        let bursts = |count: u64, size: u64, gap_ns: u64, every: Nanos| -> Vec<Nanos> {
+            (0..count).flat_map(|burst| (0..size).map(move |i| burst * every + i * gap_ns)).collect()
+        };
+        // Twenty thousand single failures in three time slices, and then totals only: recorded beside eight other loads.
+        let slices = bursts(3, 6667, 2500, 60 * MS);
+        let flooded = |times: &[Nanos]| rhythm(&Failing { times, until: 140 * MS, per_s: Some(150_000.0), flooded: true });
+        assert_eq!(flooded(&slices), Rhythm::Spin);
+        // Slices further apart than any scheduler's, as of a machine that stood still, are no timer's unless they are regular.
+        let mut still: Vec<Nanos> = slices.iter().map(|t| if *t > 60 * MS { t + 900 * MS } else { *t }).collect();
+        still.iter_mut().filter(|t| **t > 1000 * MS).for_each(|t| *t += 200 * MS);
+        assert_eq!(flooded(&still), Rhythm::Spin);
+        // A quota of a tenth of a CPU: 10 ms in each 100 ms.
+        assert_eq!(of(&bursts(20, 200, 50_000, 100 * MS), 2000 * MS), Rhythm::Spin);
+        // Stopped once for longer than it ran, in mid-watch and at its end.
+        let frozen: Vec<Nanos> = (0..3000).map(|i| if i < 1500 { i * MS / 10 } else { i * MS / 10 + 400 * MS }).collect();
+        assert_eq!(of(&frozen, 720 * MS), Rhythm::Spin);
+        assert_eq!(of(&frozen[..1500], 320 * MS), Rhythm::Spin);
+    }
+
+    #[test]
+    fn a_burst_and_then_silence_is_told_with_its_size() {
+        let times: Vec<Nanos> = (0..128).map(|i| i * 40_000).collect();
+        assert_eq!(of(&times, 600 * MS), Rhythm::Once { failures: 128 });
+    }
+
+    #[test]
+    fn bursts_that_take_as_long_as_under_a_tracer_are_a_storm() {
+        // 128 stops of 80 µs, cut by another load for 30 ms, each second.
+        let burst = |start: Nanos| (0..128u64).map(move |i| start + i * 80_000 + if i > 60 { 30 * MS } else { 0 });
+        for count in [2, 3, 5] {
+            let times: Vec<Nanos> = (0..count).flat_map(|n| burst(n * 1000 * MS)).collect();
+            let Rhythm::Storm { bursts, size, pause_s } = of(&times, count * 1000 * MS) else {
+                panic!("{:?}", of(&times, count * 1000 * MS))
+            };
+            assert_eq!((bursts as u64, size), (count, 128.0));
+            assert!((0.95..1.0).contains(&pause_s), "{pause_s}");
+            assert_ne!(watched(&times), Some(Policy::Spin));
+        }
+        let three: Vec<Nanos> = (0..3).flat_map(|n| burst(n * 1000 * MS)).collect();
+        assert_eq!(watched(&three), Some(Policy::Storm));
+    }
+
+    #[test]
+    fn bursts_with_pauses_are_a_storm_not_a_spin() {
+        let times: Vec<Nanos> = (0..5u64).flat_map(|burst| (0..50u64).map(move |i| burst * 300 * MS + i * 10_000)).collect();
+        assert!(matches!(of(&times, 1500 * MS), Rhythm::Storm { bursts: 5, .. }));
+    }
+
+    #[test]
+    fn gaps_without_a_pattern_are_unclear() {
+        assert_eq!(of(&after(&[30, 700, 90, 1300, 50, 200]), 3000 * MS), Rhythm::Unclear);
+    }
+}
