@@ -9,6 +9,7 @@ mod inspect;
 mod launch;
 mod launchers;
 mod measure;
+mod moved;
 mod netns;
 mod run;
 mod scenario;

@@ -114,6 +114,7 @@ pub fn run(args: &Args) -> Outcome {
         processes: BTreeMap::from([("server".to_string(), process)]),
         workloads: BTreeMap::from([("clients".to_string(), workload)]),
         sysctls: BTreeMap::new(),
+        then: Vec::new(),
         expect: Expect::default(),
         hold_s: args.hold,
         directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,

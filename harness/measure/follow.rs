@@ -81,8 +81,9 @@ pub(super) struct Followed {
     pub early: Option<(Failed, u64)>,
     /// Over all processes: the most that stayed, from the ramp's end to the release.
     pub kept_in_all: u64,
-    /// Over all processes: the most held from the ramp's end on.
+    /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
     pub most_in_all: u64,
+    pub most_ever: u64,
     /// At the first sample after the first failure, else at the last before the probes.
     pub at_ceiling: Option<Both>,
     /// Where `/proc` saw the most.
@@ -164,6 +165,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let dismissed = dismissals(timeline);
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
     let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
+    let moved = timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
     let (mut found, mut still_found) = (Followed::default(), false);
     let changes = Changes::of(timeline);
     let mut numbers = Numbers::default();
@@ -228,7 +230,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 found.calls_seen = true;
                 if event.at < ramp {
                     found.early.get_or_insert((failed, 0)).1 += 1;
-                } else if event.at < stop {
+                } else if event.at < stop.min(moved) {
                     if table.before_failure.is_none() {
                         table.before_failure = Some((event.at, table.held));
                         table.most_after = table.held;
@@ -264,11 +266,14 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             }
             _ => {}
         }
-        if table.before_failure.is_some() || ramp_over {
+        if (table.before_failure.is_some() || ramp_over) && event.at < moved {
             table.most_after = table.most_after.max(table.kept);
         }
         if ramp_over {
-            found.most_in_all = found.most_in_all.max(kept);
+            found.most_ever = found.most_ever.max(kept);
+            if event.at < moved {
+                found.most_in_all = found.most_in_all.max(kept);
+            }
             if event.at < watched {
                 found.kept_in_all = found.kept_in_all.max(kept);
             }
@@ -282,7 +287,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
 
 fn end_ramp(found: &mut Followed, kept: u64) {
     found.kept_in_all = kept;
-    found.most_in_all = kept;
+    (found.most_in_all, found.most_ever) = (kept, kept);
     for table in found.tables.values_mut() {
         table.at_ramp_end = table.kept;
         table.most_after = table.most_after.max(table.kept);

@@ -8,6 +8,7 @@ mod calls;
 mod ceiling;
 mod clients;
 mod follow;
+mod moved;
 mod numbers;
 mod parts;
 mod policy;
@@ -57,6 +58,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     about::about(&run, &mut m);
     ceiling::ceiling(&run, &mut m);
     saturation::saturation(&run, &mut m);
+    moved::moved(&run, &mut m);
     recovery::recovery(&run, &mut m);
     calls::calls(&run, &mut m);
     witness::witnesses(&run, &mut m);

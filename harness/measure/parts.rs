@@ -35,6 +35,8 @@ pub struct Measured {
     pub ceiling: Ceiling,
     /// What it did there.
     pub saturation: Saturation,
+    /// What it did when its limits were moved, in their order.
+    pub moved: Vec<Moved>,
     /// What it did when clients left.
     pub recovery: Recovery,
     /// Of each workload of calls.
@@ -333,6 +335,33 @@ pub struct Probe {
     pub connect_s: Option<f64>,
     /// Time until the answer, seconds.
     pub answer_s: Option<f64>,
+}
+
+/// A limit that was moved on the live process, and what followed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// In force from then on.
+    pub soft: u64,
+    /// In force from then on.
+    pub hard: u64,
+    /// In force before.
+    pub was: Option<Limits>,
+    /// Processes whose limits were moved.
+    pub processes: u32,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// Connections that all its processes held then.
+    pub held: u64,
+    /// Of a limit that was raised at the wall: whether it accepted again while clients waited.
+    pub resumed: Option<bool>,
+    /// From the move to that accept.
+    pub resumed_s: Option<f64>,
+    /// Connections held just before the next failed call, by the process that made it; without one, those held in the end by all.
+    pub accepted_after: Option<u64>,
+    /// The first descriptor call that failed under the new limits; where they were raised, after it had accepted again.
+    pub next_failure: Option<FirstFailure>,
+    /// What a new client got, where nothing failed first.
+    pub new_client: Option<Outcome>,
 }
 
 /// What it did when clients left.

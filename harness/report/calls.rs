@@ -53,7 +53,7 @@ fn told_apart(r: &Report, made: &CallsMade) -> Vec<(&'static str, String)> {
     told.collect()
 }
 
-fn count(n: u64, what: &str) -> String {
+pub(super) fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 

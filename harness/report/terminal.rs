@@ -98,6 +98,7 @@ fn one(page: &mut Page, r: &Report) {
     super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
     at_the_wall(page, r);
     tcp(page, r);
+    super::moved::moved(r).iter().for_each(|(label, text)| page.say(label, text));
     recovery(page, r);
     witnesses(page, r);
     next(page, r);

@@ -16,6 +16,12 @@ pub struct Live {
     /// The first EMFILE or ENFILE since [`Live::arm`].
     pub first_failure: Option<(Nanos, Pid)>,
     armed: bool,
+    /// The limits were moved then: what fails before says nothing of the new ones.
+    moved: Nanos,
+    /// They were raised, and it has not accepted since: what fails may have begun before the move.
+    stuck: bool,
+    /// Single failures are no longer reported, and the next one is looked for.
+    unsampled: bool,
     /// Clients that connected.
     pub connected: u64,
     /// Clients that were answered.
@@ -53,6 +59,17 @@ impl Live {
         self.accepted.clear();
     }
 
+    /// The limits have been moved: the first failure is looked for anew, after the next accept where they were `raised`.
+    pub fn limits_moved(&mut self, at: Nanos, raised: bool) {
+        (self.first_failure, self.moved, self.stuck, self.unsampled) = (None, at, raised, false);
+    }
+
+    /// Whether the observer is to report single failures again; says so once.
+    pub fn wants_samples(&mut self) -> bool {
+        let looks = self.moved > 0 && !self.stuck && self.first_failure.is_none();
+        looks && std::mem::take(&mut self.unsampled)
+    }
+
     /// Connections accepted so far, by any process.
     pub fn accepted_total(&self) -> u64 {
         self.accepted.values().sum()
@@ -86,15 +103,21 @@ impl Live {
                 if *ret >= 0 && name.accepts() {
                     *self.accepted.entry(*pid).or_default() += 1;
                     self.last_accept = self.last_accept.max(event.at);
+                    self.stuck &= event.at < self.moved;
                 }
                 if *ret < 0 && self.armed {
-                    self.first_failure.get_or_insert((event.at, *pid));
+                    if event.at >= self.moved && !self.stuck {
+                        self.first_failure.get_or_insert((event.at, *pid));
+                    }
                     if name.accepts() {
                         self.policy.failed(event.at);
                     }
                 }
             }
-            What::SamplingStopped if self.armed => self.policy.flooded(),
+            What::SamplingStopped if self.armed => {
+                self.policy.flooded();
+                self.unsampled = true;
+            }
             What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
             What::Process { pid, change: crate::event::Change::Exit, .. } if self.armed => self.exited.push(*pid),
             What::Client { state, .. } => {

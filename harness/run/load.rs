@@ -28,14 +28,14 @@ const CALLS_FAIL_FOR: u64 = 500_000_000;
 /// No ramp takes longer.
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
-const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 /// A new client after the release is given this long: longer than any usual retry delay.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
 const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
 /// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
 const NOBODY_WAITS: Duration = Duration::from_millis(1200);
-const SETTLE_WINDOW: Duration = Duration::from_millis(50);
+pub(super) const SETTLE_WINDOW: Duration = Duration::from_millis(50);
 const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Predicts from the descriptors at rest, one for each connection, before any client connects.
@@ -221,7 +221,7 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
     Ok(())
 }
 
-fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
+pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
     pump.loads.iter_mut().try_for_each(|load| load.fleet.order(order)).map_err(|e| Error::Fault(e.to_string()))
 }
 

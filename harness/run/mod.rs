@@ -10,6 +10,7 @@ pub mod inside;
 mod journal;
 mod live;
 mod load;
+mod moved;
 mod places;
 mod pump;
 mod ready;
@@ -257,6 +258,7 @@ fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Rest]) -> Result<(), Error> {
     load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
+    moved::moved(pump, &site.plan.then, clients, rests)?;
     load::recover(pump)?;
     load::settle(pump, rests)
 }
@@ -282,6 +284,8 @@ impl Site<'_> {
         let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) { self.places.tls_port(&workload.to) } else { None };
         let mut target = ready.address;
         target.set_port(tls.or(workload.port).unwrap_or(target.port()));
+        // Room for the limits to come, too: they are moved while these clients connect.
+        let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
         let enough = match kind {
             Kind::Hold { .. } => (soft + soft / 2) as u32 + ready.capacity,
             Kind::Call { .. } => 2 * soft as u32 + 64,

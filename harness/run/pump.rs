@@ -141,6 +141,11 @@ impl<'a> Pump<'a> {
             self.journal.absorb(event);
         }
         self.batch = batch;
+        if self.live.wants_samples()
+            && let Some(observer) = &mut self.observer
+        {
+            observer.sample_again()?;
+        }
         Ok(())
     }
 
