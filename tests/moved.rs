@@ -37,7 +37,9 @@ fn a_spinning_server_uses_a_raised_limit_and_stops_at_the_new_one_under_either_o
         // Each connection costs one: as many more as the limit is higher.
         assert_eq!(moved["accepted_after"].as_u64(), before["accepted"].as_u64().map(|n| n + 64), "{run:#}");
         assert_eq!((&moved["next_failure"]["call"], &moved["next_failure"]["errno"]), (&"accept4".into(), &"EMFILE".into()), "{run:#}");
-        assert_eq!(before["accepted_max"], before["accepted"], "what was held later was held under another limit: {run:#}");
+        // Null where the spinning filled a ring before.
+        let most = &before["accepted_max"];
+        assert!(most.is_null() || most == &before["accepted"], "what was held later was held under another limit: {run:#}");
         assert_eq!((&run["limits"]["effective"]["soft"], &run["agreement"]), (&64.into(), &true.into()), "{run:#}");
         assert_eq!(run["recovery"]["leaked"], 0, "{run:#}");
     }

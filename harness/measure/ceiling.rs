@@ -222,8 +222,15 @@ fn calls(run: &Run<'_>, m: &mut Measured) -> Option<u64> {
 }
 
 fn lost_after(run: &Run<'_>) -> Option<u64> {
-    let lost: u64 =
-        run.timeline.events.iter().map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
+    // What is lost once the limits are moved says nothing of what was held before.
+    let until = run.timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
+    let lost: u64 = run
+        .timeline
+        .events
+        .iter()
+        .filter(|e| e.at < until)
+        .map(|e| if let What::Lost { samples } = e.is { samples } else { 0 })
+        .fold(0, u64::saturating_add);
     (lost > 0).then_some(lost)
 }
 
