@@ -15,3 +15,4 @@ mod run;
 mod scenario;
 mod subjects;
 mod support;
+mod sweep;

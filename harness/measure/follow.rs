@@ -33,6 +33,8 @@ pub(super) struct Table {
     pub at_ramp_end: u64,
     /// When it exited, and what it held then.
     pub exited: Option<(Nanos, u64)>,
+    /// Since its last accept it has only closed connections: from when on, and how many it held then.
+    emptied: Option<(Nanos, u64)>,
 }
 
 impl Table {
@@ -180,15 +182,18 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         // A process that was forked to serve a connection accepts nothing itself.
         let pid = pid_of(&event.is).filter(|pid| tree.counts(*pid) || found.tables.contains_key(pid));
         let held_before = pid.and_then(|pid| found.tables.get(&pid)).map_or(0, |table| table.held);
+        let emptied = pid.and_then(|pid| found.tables.get(&pid)).and_then(|table| table.emptied);
         let steps = if forked || pid.is_some() { numbers.follow(place, &event.is) } else { Vec::new() };
         for step in steps {
             let stays = u64::from(!dismissed.contains(&step.accept));
             let table = found.tables.entry(step.pid).or_default();
             let edge = u64::from(step.edge);
             if step.more {
+                table.emptied = None;
                 (table.held, table.kept) = (table.held + 1, table.kept + stays);
                 (held, kept) = (held + edge, kept + edge * stays);
             } else {
+                table.emptied.get_or_insert((event.at, table.held));
                 (table.held, table.kept) = (table.held - 1, table.kept - stays);
                 (held, kept) = (held - edge, kept - edge * stays);
             }
@@ -204,7 +209,9 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {
-                    table.exited.get_or_insert((event.at, held_before));
+                    // An interpreter that ends closes what it holds one by one.
+                    let emptied = emptied.filter(|(since, _)| event.at.saturating_sub(*since) < Changes::DYING);
+                    table.exited.get_or_insert((event.at, emptied.map_or(held_before, |(_, held)| held)));
                 }
                 table.empty();
             }

@@ -199,6 +199,9 @@ pub struct Ceiling {
     /// Of a subject that makes calls, or is called: calls answered before the first failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
+    /// Of a subject that exited: how, as whoever started it saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
     /// The first descriptor-creating call that failed.
     pub first_failure: Option<FirstFailure>,
     /// The first client that connected (or tried to) and was not served before saturation ended.
@@ -208,6 +211,15 @@ pub struct Ceiling {
     pub before_ramp: Option<BeforeRamp>,
     /// Each process that accepted or failed.
     pub per_process: Vec<PerProcess>,
+}
+
+/// How a process ended (wait(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its status, where it exited.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
 }
 
 /// The first failed descriptor call.
