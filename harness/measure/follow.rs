@@ -112,6 +112,8 @@ impl Changes {
     const APART: Nanos = 2_000_000;
     /// A close is seen before it is done, and a traced process may be stopped between the two for as long as its tracer does not run.
     const CLOSING: Nanos = 100_000_000;
+    /// An interpreter takes this long to come to its end on a busy machine.
+    const TEARDOWN: Nanos = 2_000_000_000;
     /// Closing tens of thousands of descriptors at exit takes this long on a busy machine.
     const DYING: Nanos = 100_000_000;
 
@@ -210,7 +212,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {
                     // An interpreter that ends closes what it holds one by one.
-                    let emptied = emptied.filter(|(since, _)| event.at.saturating_sub(*since) < Changes::DYING);
+                    let emptied = emptied.filter(|(since, _)| event.at.saturating_sub(*since) < Changes::TEARDOWN);
                     table.exited.get_or_insert((event.at, emptied.map_or(held_before, |(_, held)| held)));
                 }
                 table.empty();

@@ -231,7 +231,10 @@ pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 /// Interrupted; a driver that cannot be ordered.
 pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Error> {
     pump.phase(Phase::Saturate);
-    if let Some(output) = &pump.output {
+    // The last words of what is no more are recorded in the end.
+    if let Some(output) = &pump.output
+        && !pump.tree.gone()
+    {
         output.mark();
     }
     if let Some((allocated, max)) = proc::file_nr() {

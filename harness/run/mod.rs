@@ -356,6 +356,7 @@ fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
 fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Error>) {
     pump.phase(Phase::Stop);
     pump.loads.clear();
+    let died = result.is_ok() && pump.tree.gone();
     let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
     if !pump.tree.gone()
         && let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace))
@@ -367,6 +368,9 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
     }
     if let Some(output) = &mut pump.output {
         output.finish();
+        if died && !output.marked() {
+            output.tail().into_iter().for_each(|line| pump.journal.record(What::Output { line }));
+        }
     }
     // The subject's own counts came with its last lines. An interrupt was reported already, and a lost observer is no reason to leave the subject behind.
     let _ = pump.turn(Duration::ZERO);
