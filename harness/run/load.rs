@@ -232,8 +232,9 @@ pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Error> {
     pump.phase(Phase::Saturate);
     // The last words of what is no more are recorded in the end.
+    let died = pump.died();
     if let Some(output) = &pump.output
-        && !pump.tree.gone()
+        && !died
     {
         output.mark();
     }

@@ -356,7 +356,7 @@ fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
 fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Error>) {
     pump.phase(Phase::Stop);
     pump.loads.clear();
-    let died = result.is_ok() && pump.tree.gone();
+    let died = result.is_ok() && pump.died();
     let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
     if !pump.tree.gone()
         && let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace))

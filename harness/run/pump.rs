@@ -194,6 +194,11 @@ impl<'a> Pump<'a> {
         proc::descriptors(self.acceptor).unwrap_or(0)
     }
 
+    /// Whether the process that accepts is no more, or nothing of the subject is.
+    pub fn died(&mut self) -> bool {
+        self.live.exited.contains(&self.acceptor) || self.tree.gone()
+    }
+
     /// Records a sample of the subject, and shows progress.
     pub fn sample(&mut self) {
         let now = clock::now();
