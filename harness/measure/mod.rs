@@ -14,6 +14,7 @@ mod parts;
 mod policy;
 mod recovery;
 mod saturation;
+mod seen;
 mod series;
 mod timeline;
 mod tree;
@@ -59,6 +60,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     ceiling::ceiling(&run, &mut m);
     saturation::saturation(&run, &mut m);
     moved::moved(&run, &mut m);
+    seen::seen(&run, &mut m);
     recovery::recovery(&run, &mut m);
     calls::calls(&run, &mut m);
     witness::witnesses(&run, &mut m);

@@ -310,8 +310,50 @@ pub struct Saturation {
     pub file_nr: Option<FileNr>,
     /// Growth of the host's `ListenOverflows` over the run.
     pub listen_overflows: Option<u64>,
+    /// What the clients see before and at the wall.
+    #[serde(default)]
+    pub clients: ClientsSeen,
     /// Every probe, in order of time, at most 100.
     pub probes: Vec<Probe>,
+}
+
+/// What clients see of a server that is full.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientsSeen {
+    /// From the connect to the first answer, of those answered before the first failed call (or the ramp's end); none for `tcp`.
+    pub before_s: Option<Latency>,
+    /// Those that it holds, asked again at the wall.
+    pub held: Held,
+    /// Connected and not served when saturation ends: in the accept queue, or accepted and left alone.
+    pub queued: u64,
+    /// Those that came after the first failed call (without one: those that were not served), by what they got.
+    pub next: Vec<Got>,
+}
+
+/// Held clients that were asked again on their own connections.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Asked.
+    pub probed: u64,
+    /// Answered as before.
+    pub answered: u64,
+    /// Silent until the deadline; nobody was asked after that.
+    pub silent: u64,
+    /// Closed, or told an error.
+    pub dropped: u64,
+    /// Of the answers.
+    pub latency_s: Option<Latency>,
+}
+
+/// Clients that got the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Got {
+    /// What.
+    pub outcome: Outcome,
+    /// How many.
+    pub clients: u64,
+    /// From the connect to it; none where the connect itself failed, and of those that wait.
+    pub after_s: Option<Latency>,
 }
 
 /// Open files of the whole host, from `/proc/sys/fs/file-nr`.

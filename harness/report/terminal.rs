@@ -320,6 +320,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
         });
         page.say("", &format!("A new client {}{queue}.", got(new)));
     }
+    super::seen::seen(r).iter().for_each(|text| page.say("", text));
     if let Some(closed) = s.held_closed_by_server.filter(|n| *n > 0) {
         page.say("", &format!("It closed {closed} connections that it held."));
     }

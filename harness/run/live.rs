@@ -40,6 +40,8 @@ pub struct Live {
     unanswerable: HashSet<String>,
     /// Answers to probes, by label, with their details.
     pub probes: HashMap<String, (Outcome, String)>,
+    /// Answers of clients that are held, to a question at the wall.
+    pub held: u64,
     /// Orders to release that were obeyed, clients in all.
     pub released: u64,
     /// A `Released` answer came since the last order.
@@ -141,6 +143,7 @@ impl Live {
                 self.unanswerable.insert(field["probe ".len()..].to_owned());
             }
             What::Probe { label, outcome, detail, .. } => {
+                self.held += u64::from(label == "held");
                 self.probes.insert(label.clone(), (*outcome, detail.clone()));
             }
             What::Released { clients } => {

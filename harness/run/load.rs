@@ -29,6 +29,8 @@ const CALLS_FAIL_FOR: u64 = 500_000_000;
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
 pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+/// Clients of a workload that are held and asked again at the wall, at most.
+const HELD_ASKED: u64 = 16;
 /// A new client after the release is given this long: longer than any usual retry delay.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
@@ -261,10 +263,13 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         pump.phase(Phase::Probe);
     }
     order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
-    order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let asks = HELD_ASKED.min(pump.live.served.max(1));
+    order(pump, &Order::AskHeld { clients: asks as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let asked_held = asks * pump.loads.len() as u64;
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        let answered = pump.loads.is_empty() || pump.live.probed("saturated");
+        let heard = pump.live.held >= asked_held || clock::now() - started >= PROBE_DEADLINE.as_nanos() as u64;
+        let answered = pump.loads.is_empty() || (pump.live.probed("saturated") && heard);
         // A client has no accept policy: that its calls fail is all there is to see.
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;
