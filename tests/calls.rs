@@ -120,7 +120,7 @@ impl Rig {
         let (to, events) = channel();
         let mut driver = Driver::spawn_with(command, &setup, to).unwrap();
         // It answers, so it has opened what it has at rest.
-        driver.order(&Order::AskHeld { deadline_ms: 1 }).unwrap();
+        driver.order(&Order::AskHeld { clients: 1, deadline_ms: 1 }).unwrap();
         let mut rig = Rig { driver, events, at_rest: 0, limit };
         rig.until(|what| matches!(what, What::Probe { .. }));
         rig.at_rest = rig.descriptors();

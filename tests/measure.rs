@@ -809,3 +809,30 @@ proptest! {
         prop_assert_eq!(straight.saturation.policy_evidence, shuffled.saturation.policy_evidence);
     }
 }
+
+#[test]
+fn what_clients_see_is_counted_apart_for_those_held_queued_and_next() {
+    let (plan, log) = recorded("spin");
+    let seen = measured("spin").saturation.clients;
+    assert_eq!((seen.queued, seen.next.len()), (4, 1), "{seen:?}");
+    assert_eq!((seen.next[0].outcome, seen.next[0].clients), (Got::Waits, 4), "twelve came, eight are held");
+    // Each of the eight was answered 0.2 ms after its connect.
+    assert!(seen.before_s.is_some_and(|l| near(Some(l.p50), 0.0002) && near(Some(l.max), 0.0002)), "{seen:?}");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let ask = |at, outcome, answer_s| {
+        let (workload, label) = ("flood".into(), "held".into());
+        Event { at, is: What::Probe { workload, label, outcome, detail: String::new(), connect_s: None, answer_s } }
+    };
+    let mut events: Vec<Event> =
+        log.events.into_iter().filter(|e| !matches!(&e.is, What::Probe { label, .. } if label == "held")).collect();
+    events.extend([
+        ask(release - 4, Got::Served, Some(0.001)),
+        ask(release - 3, Got::Served, Some(0.003)),
+        ask(release - 2, Got::Closed, Some(0.002)),
+        ask(release - 1, Got::Waits, None),
+        ask(release + 1, Got::Closed, Some(0.5)),
+    ]);
+    let held = measure::measure(&plan, &Log::new(events)).saturation.clients.held;
+    assert_eq!((held.probed, held.answered, held.dropped, held.silent), (4, 2, 1, 1), "one was released before it answered: {held:?}");
+    assert!(held.latency_s.is_some_and(|l| near(Some(l.p50), 0.001) && near(Some(l.max), 0.003)));
+}

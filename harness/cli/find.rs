@@ -1,20 +1,23 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
-use super::output::{Files, Progress, conclude, interrupt_flag, writable};
+use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, writable};
 use super::run::{Machine, execute};
 use super::{Exit, Failure, Outcome};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
+use crate::report::{Report, sweep::line};
+use crate::run::Options;
 use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Workload, launcher_from_toml, soft_hard};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Finds the connection ceiling of any server program
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The limits the launcher is started with, SOFT or SOFT:HARD
-    #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_parser = soft_hard)]
-    nofile: Limits,
+    /// The limits the launcher is started with, SOFT or SOFT:HARD; several, with commas between, are a sweep: one run each
+    #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_delimiter = ',', value_parser = soft_hard)]
+    nofile: Vec<Limits>,
     /// What starts the command: a name, or with options as in a scenario file, such as 'container-like = { ulimit = "64:128" }'
     #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
     launcher: Launcher,
@@ -76,7 +79,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// A report path that cannot be written, or a fault.
 pub fn run(args: &Args) -> Outcome {
     args.files.preflight()?;
-    args.events.as_deref().map_or(Ok(()), writable)?;
+    let each = |path: &PathBuf| args.nofile.iter().try_for_each(|limits| writable(&events_of(args, path, *limits)));
+    args.events.as_ref().map_or(Ok(()), each)?;
     let mut launcher = args.launcher.clone();
     match (&mut launcher, args.minfds) {
         (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => supervisor.minfds = minfds,
@@ -88,7 +92,7 @@ pub fn run(args: &Args) -> Outcome {
     let process = Process {
         program: Program::Command(args.command.clone()),
         launcher,
-        limits: args.nofile,
+        limits: args.nofile[0],
         requires: Vec::new(),
         port: args.port,
         env: BTreeMap::new(),
@@ -114,15 +118,54 @@ pub fn run(args: &Args) -> Outcome {
         processes: BTreeMap::from([("server".to_string(), process)]),
         workloads: BTreeMap::from([("clients".to_string(), workload)]),
         sysctls: BTreeMap::new(),
+        then: Vec::new(),
         expect: Expect::default(),
         hold_s: args.hold,
         directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,
     };
-    let interrupted = interrupt_flag()?;
+    let flag = interrupt_flag()?;
     let mut progress = Progress::new("find", args.files.quiet());
+    if args.nofile.len() > 1 {
+        drop(progress);
+        return sweep(args, &plan, &flag);
+    }
     let options = args.machine.options(args.events.clone())?;
-    let (report, error) = execute(&plan, &options, &interrupted, &mut progress)?;
+    let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
     drop(progress);
     args.files.print(std::slice::from_ref(&report));
     conclude(&args.files, vec![(report, error)], false)
+}
+
+/// The event log of a run: in a sweep each has its own, with the limit before the ending.
+fn events_of(args: &Args, path: &Path, limits: Limits) -> PathBuf {
+    if args.nofile.len() == 1 {
+        return path.to_owned();
+    }
+    let ending = path.extension().map_or(String::new(), |ending| format!(".{}", ending.to_string_lossy()));
+    path.with_extension(format!("{}-{}{ending}", limits.soft, limits.hard))
+}
+
+/// One run for each limit, and what they come to together.
+fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
+    let machine = args.machine.options(None)?;
+    let mut done = Vec::new();
+    for &limits in &args.nofile {
+        let mut plan = Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
+        plan.processes.get_mut("server").expect("the one of this command").limits = limits;
+        let mut progress = Progress::new(&plan.title(), true);
+        let events = args.events.as_ref().map(|path| events_of(args, path, limits));
+        let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;
+        drop(progress);
+        if !args.files.quiet() {
+            say(&line(&outcome.0));
+        }
+        done.push(outcome);
+        if interrupted(flag) {
+            break;
+        }
+    }
+    let exit = exit_code(&done, false);
+    let reports: Vec<Report> = done.into_iter().map(|(report, _)| report).collect();
+    args.files.conclude_sweep(&reports)?;
+    Ok(exit)
 }

@@ -50,9 +50,13 @@ impl Files {
     /// # Errors
     /// Which path, and why.
     pub fn write(&self, reports: &[Report]) -> Result<(), Failure> {
+        self.write_as(reports, &report::json::render(reports))
+    }
+
+    fn write_as(&self, reports: &[Report], json: &str) -> Result<(), Failure> {
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from).filter(|_| self.markdown.is_none());
         if let Some(path) = &self.json {
-            put(path, &report::json::render(reports), false)?;
+            put(path, json, false)?;
         }
         if let Some(path) = &self.junit {
             put(path, &report::junit::render(reports), false)?;
@@ -61,6 +65,18 @@ impl Files {
             put(path, &report::markdown::render(reports), true)?;
         }
         Ok(())
+    }
+
+    /// Prints and writes what several runs of one program at different limits came to.
+    ///
+    /// # Errors
+    /// Which path, and why.
+    pub fn conclude_sweep(&self, reports: &[Report]) -> Result<(), Failure> {
+        let sweep = report::sweep::Sweep::of(reports);
+        if !self.quiet() {
+            say(&report::sweep::render(&sweep, std::io::stdout().is_terminal(), terminal_width()));
+        }
+        self.write_as(reports, &report::json::render_sweep(reports, &sweep))
     }
 
     /// Prints the report for people, unless standard output is taken.

@@ -83,6 +83,13 @@ fn unless_interrupted(waited: Result<usize, rustix::io::Errno>) -> Result<(), ru
     }
 }
 
+/// A question to a held client that is still to be asked: which of how many.
+struct Asked {
+    nth: u32,
+    of: u32,
+    deadline_ms: u64,
+}
+
 /// Where a client of the ramp is.
 enum Place {
     Connecting(Client),
@@ -129,8 +136,8 @@ struct Driver<W> {
     probes: Vec<Probe>,
     probes_made: u64,
     question: Option<Question>,
-    /// Deadlines of the questions after it.
-    questions: VecDeque<u64>,
+    /// The questions after it.
+    questions: VecDeque<Asked>,
     /// Tokens that have more to read.
     unread: Vec<u64>,
     /// Connected clients that are not watched yet.
@@ -179,7 +186,9 @@ impl<W: Write> Driver<W> {
                     Order::Connect { upto } => self.connect(upto),
                     Order::Release { clients } => self.release(clients)?,
                     Order::Probe { label, deadline_ms } => self.probe(label, deadline_ms),
-                    Order::AskHeld { deadline_ms } => self.questions.push_back(deadline_ms),
+                    Order::AskHeld { clients, deadline_ms } => {
+                        self.questions.extend((0..clients.max(1)).map(|nth| Asked { nth, of: clients.max(1), deadline_ms }));
+                    }
                     Order::Quit => lines.ended = true,
                 }
             }
@@ -409,6 +418,7 @@ impl<W: Write> Driver<W> {
     /// Lets clients leave: the served ones first, oldest first, then those that wait, then those in the handshake.
     fn release(&mut self, clients: u32) -> Result<(), Error> {
         self.ordered = self.places.len();
+        self.questions.retain(|asked| asked.nth == 0);
         let mut released = 0;
         for rank in 0..3 {
             for index in 0..self.places.len() {
@@ -500,12 +510,18 @@ impl<W: Write> Driver<W> {
         }
     }
 
-    /// Asks the oldest served client the next question, when none is under way.
+    /// Asks a served client the next question, when none is under way.
     fn ask_held(&mut self) {
         while self.question.is_none()
-            && let Some(deadline_ms) = self.questions.pop_front()
+            && let Some(Asked { nth, of, deadline_ms }) = self.questions.pop_front()
         {
-            let served = self.places.iter().position(|p| matches!(p, Place::Served(_)));
+            let served = || self.places.iter().enumerate().filter(|(_, p)| matches!(p, Place::Served(_))).map(|(index, _)| index);
+            let all = served().count();
+            let of = (of as usize).min(all).max(1);
+            if nth as usize >= of {
+                continue;
+            }
+            let served = served().nth(nth as usize * all / of);
             let waits = self.places.iter().any(|p| matches!(p, Place::Connected(_)));
             let asked = clock::now();
             match served {
@@ -550,6 +566,7 @@ impl<W: Write> Driver<W> {
             self.seen(seen);
         }
         if self.question.as_ref().is_some_and(|q| q.deadline <= now) {
+            self.questions.clear();
             self.answer(Outcome::Waits, String::new());
         }
     }

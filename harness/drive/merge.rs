@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn probes_and_questions_go_to_the_first_driver_and_an_end_to_all() {
         let mut rig = Rig::new(2, 100);
-        rig.order(Order::AskHeld { deadline_ms: 5 });
+        rig.order(Order::AskHeld { clients: 1, deadline_ms: 5 });
         rig.order(Order::Probe { label: "saturated".into(), deadline_ms: 5 });
         rig.order(Order::Quit);
         assert!(rig.told().iter().map(|t| &t[..1]).eq(["0", "0", "0", "1"]));

@@ -64,9 +64,11 @@ pub enum Order {
         /// After this it `Waits` (connected) or `TimesOut` (not).
         deadline_ms: u64,
     },
-    /// Asks one held client (the oldest) again on its own connection, where the dialogue allows that: answers with one
-    /// `Probe` labelled `held`.
+    /// Asks held clients again, one after the other on their own connections, where the dialogue allows that: the oldest, and others
+    /// spread over all. Answers with a `Probe` labelled `held` for each, one at least; one that is silent is the last.
     AskHeld {
+        /// At most this many.
+        clients: u32,
         /// After this it `Waits`.
         deadline_ms: u64,
     },

@@ -92,7 +92,7 @@ impl Rig {
     }
 
     pub(super) fn ask_held(&mut self) -> (Outcome, String) {
-        self.say(&Order::AskHeld { deadline_ms: 3000 });
+        self.say(&Order::AskHeld { clients: 1, deadline_ms: 3000 });
         match self.until(|what| matches!(what, What::Probe { .. })).pop().unwrap() {
             What::Probe { label, outcome, detail, .. } => {
                 assert_eq!(label, "held");

@@ -51,6 +51,8 @@ pub enum Phase {
     Saturate,
     /// One new client after another asks what it gets.
     Probe,
+    /// The limits of the live subject are moved, and what follows is watched; once for each move.
+    Moved,
     /// Some clients leave.
     ReleaseSome,
     /// All clients leave.
@@ -114,6 +116,9 @@ pub enum What {
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
     Probe { workload: String, label: String, outcome: Outcome, detail: String, connect_s: Option<f64>, answer_s: Option<f64> },
+    /// prlimit(2) gave a live process of the subject these limits in place of those that it had. The time is that of its return: a call
+    /// that had begun before may end after it.
+    LimitMoved { pid: Pid, soft: u64, hard: u64, was: Limits },
     /// The clients told to leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.

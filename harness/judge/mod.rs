@@ -2,7 +2,7 @@
 //! not an error; one whose field was not measured leaves the verdict open.
 
 use crate::measure::{Kind, Measured};
-use crate::scenario::{Ceiling, Outcome as Came, Plan, formula};
+use crate::scenario::{Ceiling, Limits, Outcome as Came, Plan, formula};
 use serde::{Deserialize, Serialize};
 
 /// What a run comes to.
@@ -136,6 +136,7 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         };
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
+    moved(&mut judge, plan, m);
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
     for (workload, expected) in &expect.outcomes {
         let words = |outcomes: &[Came]| outcomes.iter().map(|o| o.name()).collect::<Vec<_>>().join(", then ");
@@ -165,6 +166,36 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         judge.compare("file-max-binds", expected, observed.ok_or_else(|| why(m, "saturation.file_nr")));
     }
     verdict(judge, plan, m)
+}
+
+/// What followed when the limit was moved, the last time.
+fn moved(judge: &mut Judge, plan: &Plan, m: &Measured) {
+    let last = m.moved.last();
+    if let Some(within) = plan.expect.resumes_within_s {
+        let observed = match last.map(|moved| (moved.resumed, moved.resumed_s)) {
+            Some((_, Some(s))) => Ok((s <= within, format!("{s:.3} s"))),
+            Some((Some(false), None)) => Ok((false, "it did not accept again".to_owned())),
+            Some((_, None)) => Err(why(m, "moved.resumed")),
+            None => Err(why(m, "moved")),
+        };
+        judge.compare("resumes-within", format!("{within} s"), observed);
+    }
+    if let Some(expected) = &plan.expect.ceiling_after {
+        let observed = match last {
+            Some(moved) => {
+                let failed = moved.next_failure.as_ref().map(|f| format!("{} {}", f.call, f.errno));
+                let limits = Ok(Limits { soft: moved.soft, hard: moved.hard });
+                moved.accepted_after.ok_or_else(|| why(m, "moved")).and_then(|held| match (expected, failed) {
+                    (Ceiling::NotReached, None) => Ok((true, format!("not reached ({held} held)"))),
+                    (Ceiling::NotReached, Some(call)) => Ok((false, format!("{held} ({call})"))),
+                    (_, None) => Ok((false, format!("not reached: {held} were held"))),
+                    (_, Some(_)) => counted(expected, held, limits, m),
+                })
+            }
+            None => Err(why(m, "moved")),
+        };
+        judge.compare("ceiling-after", ceiling_text(expected), observed);
+    }
 }
 
 /// What concerns the run as a whole decides first, then what is surely not met, then what is open.
@@ -229,11 +260,16 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
     }
     let field = if m.ceiling.calls.is_some() { "ceiling.calls" } else { "ceiling.accepted" };
     let number = number.ok_or_else(|| why(m, field))?;
+    counted(expected, number, m.limits.effective.ok_or_else(|| why(m, "limits.effective")), m)
+}
+
+/// Whether this many are as many as expected, under these limits.
+fn counted(expected: &Ceiling, number: u64, limits: Result<Limits, String>, m: &Measured) -> Result<(bool, String), String> {
     match expected {
         Ceiling::Exactly(n) => Ok((number == *n, number.to_string())),
         Ceiling::Range(from, to) => Ok(((*from..=*to).contains(&number), number.to_string())),
         Ceiling::Formula(text) => {
-            let limits = m.limits.effective.ok_or_else(|| why(m, "limits.effective"))?;
+            let limits = limits?;
             let rest = m.baseline.counted.ok_or_else(|| why(m, "baseline.counted"))?;
             let values = formula::Values { soft: limits.soft, hard: limits.hard, baseline: rest };
             let formula = formula::parse(text).map_err(|e| e.to_string())?;
@@ -242,6 +278,6 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
                 .map_err(|why| format!("`{text}` {why} with soft {}, hard {} and baseline {}", limits.soft, limits.hard, rest))?;
             Ok((number == wanted, format!("{number}, where `{text}` is {wanted}")))
         }
-        Ceiling::NotReached => unreachable!("handled above"),
+        Ceiling::NotReached => unreachable!("that is no number"),
     }
 }

@@ -293,7 +293,7 @@ fn busy(paced: &[(Nanos, bool)], from: Nanos, to: Nanos) -> Nanos {
 }
 
 /// Quantiles by nearest rank; `None` of nothing.
-fn latency(mut took_s: Vec<f64>) -> Option<Latency> {
+pub(super) fn latency(mut took_s: Vec<f64>) -> Option<Latency> {
     took_s.sort_by(f64::total_cmp);
     let rank = |share: f64| took_s.get(((took_s.len() as f64 * share).ceil() as usize).max(1) - 1).copied();
     Some(Latency { p50: rank(0.5)?, p90: rank(0.9)?, p99: rank(0.99)?, max: *took_s.last()? })

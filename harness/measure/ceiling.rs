@@ -1,7 +1,7 @@
 //! Where the subject stopped, and why: at a failed descriptor call, by its own rule, by exiting, or not at all.
 
 use super::timeline::{milli, seconds};
-use super::{BeforeRamp, FirstFailure, FirstUnserved, Kind, Measured, PerProcess, Run};
+use super::{BeforeRamp, Exit, FirstFailure, FirstUnserved, Kind, Measured, PerProcess, Run};
 use crate::event::{Nanos, Phase, What};
 
 /// Processes listed at most.
@@ -182,6 +182,10 @@ fn ended_well(run: &Run<'_>) -> bool {
 fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
     let f = &run.followed;
     m.ceiling.kind = Some(kind);
+    m.ceiling.exit = run.timeline.events.iter().rev().filter(|_| kind == Kind::Exited).find_map(|e| match &e.is {
+        What::Exited { process, code, signal, .. } if *process == run.plan.subject => Some(Exit { code: *code, signal: *signal }),
+        _ => None,
+    });
     m.ceiling.reached = Some(!matches!(kind, Kind::Generator | Kind::NotReached));
     let failing = f.first.and_then(|first| f.tables.get(&first.pid));
     let (accepted, later) = match (failing, kind) {
@@ -235,8 +239,15 @@ fn calls(run: &Run<'_>, m: &mut Measured) -> Option<u64> {
 }
 
 fn lost_after(run: &Run<'_>) -> Option<u64> {
-    let lost: u64 =
-        run.timeline.events.iter().map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
+    // What is lost once the limits are moved says nothing of what was held before.
+    let until = run.timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
+    let lost: u64 = run
+        .timeline
+        .events
+        .iter()
+        .filter(|e| e.at < until)
+        .map(|e| if let What::Lost { samples } = e.is { samples } else { 0 })
+        .fold(0, u64::saturating_add);
     (lost > 0).then_some(lost)
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Table {
     pub at_ramp_end: u64,
     /// When it exited, and what it held then.
     pub exited: Option<(Nanos, u64)>,
+    /// Since its last accept it has only closed connections: from when on, and how many it held then.
+    emptied: Option<(Nanos, u64)>,
 }
 
 impl Table {
@@ -81,8 +83,9 @@ pub(super) struct Followed {
     pub early: Option<(Failed, u64)>,
     /// Over all processes: the most that stayed, from the ramp's end to the release.
     pub kept_in_all: u64,
-    /// Over all processes: the most held from the ramp's end on.
+    /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
     pub most_in_all: u64,
+    pub most_ever: u64,
     /// At the first sample after the first failure, else at the last before the probes.
     pub at_ceiling: Option<Both>,
     /// Where `/proc` saw the most.
@@ -116,6 +119,8 @@ impl Changes {
     const APART: Nanos = 2_000_000;
     /// A close is seen before it is done, and a traced process may be stopped between the two for as long as its tracer does not run.
     const CLOSING: Nanos = 100_000_000;
+    /// An interpreter takes this long to come to its end on a busy machine.
+    const TEARDOWN: Nanos = 2_000_000_000;
     /// Closing tens of thousands of descriptors at exit takes this long on a busy machine.
     const DYING: Nanos = 100_000_000;
 
@@ -176,6 +181,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let turned_away = dismissed.len() as u64;
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
     let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
+    let moved = timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
     let (mut found, mut still_found) = (Followed { turned_away, ..Followed::default() }, false);
     let changes = Changes::of(timeline);
     let mut numbers = Numbers::default();
@@ -191,15 +197,18 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         let pid = pid_of(&event.is).filter(|pid| tree.counts(*pid) || found.tables.contains_key(pid));
         let held_before = pid.and_then(|pid| found.tables.get(&pid)).map_or(0, |table| table.held);
         let closes = matches!(event.is, What::Close { .. });
+        let emptied = pid.and_then(|pid| found.tables.get(&pid)).and_then(|table| table.emptied);
         let steps = if forked || pid.is_some() { numbers.follow(place, &event.is) } else { Vec::new() };
         for step in steps {
             let stays = u64::from(!dismissed.contains_key(&step.accept));
             let table = found.tables.entry(step.pid).or_default();
             let edge = u64::from(step.edge);
             if step.more {
+                table.emptied = None;
                 (table.held, table.kept) = (table.held + 1, table.kept + stays);
                 (held, kept) = (held + edge, kept + edge * stays);
             } else {
+                table.emptied.get_or_insert((event.at, table.held));
                 (table.held, table.kept) = (table.held - 1, table.kept - stays);
                 (held, kept) = (held - edge, kept - edge * stays);
                 let taken = timeline.events[step.accept].at;
@@ -219,7 +228,9 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {
-                    table.exited.get_or_insert((event.at, held_before));
+                    // An interpreter that ends closes what it holds one by one.
+                    let emptied = emptied.filter(|(since, _)| event.at.saturating_sub(*since) < Changes::TEARDOWN);
+                    table.exited.get_or_insert((event.at, emptied.map_or(held_before, |(_, held)| held)));
                 }
                 table.empty();
             }
@@ -247,7 +258,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 found.calls_seen = true;
                 if event.at < ramp {
                     found.early.get_or_insert((failed, 0)).1 += 1;
-                } else if event.at < stop {
+                } else if event.at < stop.min(moved) {
                     if table.before_failure.is_none() {
                         table.before_failure = Some((event.at, table.held));
                         table.most_after = table.held;
@@ -286,11 +297,14 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             }
             _ => {}
         }
-        if table.before_failure.is_some() || ramp_over {
+        if (table.before_failure.is_some() || ramp_over) && event.at < moved {
             table.most_after = table.most_after.max(table.kept);
         }
         if ramp_over {
-            found.most_in_all = found.most_in_all.max(kept);
+            found.most_ever = found.most_ever.max(kept);
+            if event.at < moved {
+                found.most_in_all = found.most_in_all.max(kept);
+            }
             if event.at < watched {
                 found.kept_in_all = found.kept_in_all.max(kept);
             }
@@ -304,7 +318,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
 
 fn end_ramp(found: &mut Followed, kept: u64) {
     found.kept_in_all = kept;
-    found.most_in_all = kept;
+    (found.most_in_all, found.most_ever) = (kept, kept);
     for table in found.tables.values_mut() {
         table.at_ramp_end = table.kept;
         table.most_after = table.most_after.max(table.kept);

@@ -35,6 +35,8 @@ pub struct Measured {
     pub ceiling: Ceiling,
     /// What it did there.
     pub saturation: Saturation,
+    /// What it did when its limits were moved, in their order.
+    pub moved: Vec<Moved>,
     /// What it did when clients left.
     pub recovery: Recovery,
     /// Of each workload of calls.
@@ -208,6 +210,9 @@ pub struct Ceiling {
     /// Of a subject that makes calls, or is called: calls answered before the first failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
+    /// Of a subject that exited: how, as whoever started it saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
     /// The first descriptor-creating call that failed.
     pub first_failure: Option<FirstFailure>,
     /// The first client that connected (or tried to) and was not served before saturation ended.
@@ -217,6 +222,15 @@ pub struct Ceiling {
     pub before_ramp: Option<BeforeRamp>,
     /// Each process that accepted or failed.
     pub per_process: Vec<PerProcess>,
+}
+
+/// How a process ended (wait(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its status, where it exited.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
 }
 
 /// The first failed descriptor call.
@@ -307,8 +321,50 @@ pub struct Saturation {
     pub file_nr: Option<FileNr>,
     /// Growth of the host's `ListenOverflows` over the run.
     pub listen_overflows: Option<u64>,
+    /// What the clients see before and at the wall.
+    #[serde(default)]
+    pub clients: ClientsSeen,
     /// Every probe, in order of time, at most 100.
     pub probes: Vec<Probe>,
+}
+
+/// What clients see of a server that is full.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientsSeen {
+    /// From the connect to the first answer, of those answered before the first failed call (or the ramp's end); none for `tcp`.
+    pub before_s: Option<Latency>,
+    /// Those that it holds, asked again at the wall.
+    pub held: Held,
+    /// Connected and not served when saturation ends: in the accept queue, or accepted and left alone.
+    pub queued: u64,
+    /// Those that came after the first failed call (without one: those that were not served), by what they got.
+    pub next: Vec<Got>,
+}
+
+/// Held clients that were asked again on their own connections.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Asked.
+    pub probed: u64,
+    /// Answered as before.
+    pub answered: u64,
+    /// Silent until the deadline; nobody was asked after that.
+    pub silent: u64,
+    /// Closed, or told an error.
+    pub dropped: u64,
+    /// Of the answers.
+    pub latency_s: Option<Latency>,
+}
+
+/// Clients that got the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Got {
+    /// What.
+    pub outcome: Outcome,
+    /// How many.
+    pub clients: u64,
+    /// From the connect to it; none where the connect itself failed, and of those that wait.
+    pub after_s: Option<Latency>,
 }
 
 /// Open files of the whole host, from `/proc/sys/fs/file-nr`.
@@ -344,6 +400,33 @@ pub struct Probe {
     pub connect_s: Option<f64>,
     /// Time until the answer, seconds.
     pub answer_s: Option<f64>,
+}
+
+/// A limit that was moved on the live process, and what followed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// In force from then on.
+    pub soft: u64,
+    /// In force from then on.
+    pub hard: u64,
+    /// In force before.
+    pub was: Option<Limits>,
+    /// Processes whose limits were moved.
+    pub processes: u32,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// Connections that all its processes held then.
+    pub held: u64,
+    /// Of a limit that was raised at the wall: whether it accepted again while clients waited.
+    pub resumed: Option<bool>,
+    /// From the move to that accept.
+    pub resumed_s: Option<f64>,
+    /// Connections held just before the next failed call, by the process that made it; without one, those held in the end by all.
+    pub accepted_after: Option<u64>,
+    /// The first descriptor call that failed under the new limits; where they were raised, after it had accepted again.
+    pub next_failure: Option<FirstFailure>,
+    /// What a new client got, where nothing failed first.
+    pub new_client: Option<Outcome>,
 }
 
 /// What it did when clients left.

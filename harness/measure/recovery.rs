@@ -34,7 +34,7 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
         Some(sum) => Some(sum),
         None => m.missing("recovery.released", "the driver did not say how many left"),
     };
-    let held = run.followed.most_in_all.max(run.followed.held_in_all);
+    let held = run.followed.most_ever.max(run.followed.held_in_all);
     let waiters = run.clients.waiting(phase.saturating_sub(1), held);
     m.recovery.waiters = Some(waiters);
     let accepts = |until: Nanos| run.followed.accepts.iter().filter(move |at| (phase..until).contains(*at));
@@ -83,7 +83,7 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
         None => m.missing("recovery.new_client_served_s", "no new client was served after all had left"),
     };
     // A server that is no more has not recovered, whoever else answers at its port.
-    let released = run.timeline.released_from();
+    let released = run.timeline.from(Phase::ReleaseSome);
     let exited = run.timeline.between(run.timeline.from(Phase::Saturate), run.timeline.from(Phase::Stop)).iter().find_map(|e| match e.is {
         What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } if Some(pid) == run.tree.main => Some(e.at),
         _ => None,

@@ -2,7 +2,7 @@
 
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{AcceptQueue, FileNr, Measured, Probe, Run};
+use super::{Kind, AcceptQueue, FileNr, Measured, Probe, Run};
 use crate::event::{Call, Event, Nanos, Outcome, Phase, States, What};
 use std::collections::HashMap;
 
@@ -108,11 +108,22 @@ fn costs(run: &Run<'_>, m: &mut Measured, window: &Window) {
             m.missing::<()>("saturation.log_bytes_per_s", reason);
         }
     }
-    let lines = run.timeline.between(window.from, run.timeline.released_from()).iter().filter_map(|e| match &e.is {
+    // What exits says why before that.
+    let exits = m.ceiling.kind == Some(Kind::Exited);
+    // And that may be read only afterwards.
+    let (from, until) = match exits {
+        true => (run.timeline.from(Phase::Ramp).min(window.from), run.timeline.end.saturating_add(1)),
+        false => (window.from, run.timeline.released_from()),
+    };
+    let lines = run.timeline.between(from, until).iter().filter_map(|e| match &e.is {
         What::Output { line } => Some(line.clone()),
         _ => None,
     });
-    m.saturation.log_sample = lines.take(LINES).collect();
+    let mut lines: Vec<String> = lines.collect();
+    let last = if exits { lines.len().saturating_sub(LINES) } else { 0 };
+    lines.drain(..last);
+    lines.truncate(LINES);
+    m.saturation.log_sample = lines;
 }
 
 fn seen_by_clients(run: &Run<'_>, m: &mut Measured, window: &Window) {

@@ -6,7 +6,7 @@ use crate::event::{Change, Client, Event, Log, Nanos, Phase, What};
 pub(super) struct Timeline<'a> {
     /// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients saw.
     pub events: Vec<&'a Event>,
-    starts: [Option<Nanos>; 9],
+    starts: [Option<Nanos>; 10],
     /// The last event's time.
     pub end: Nanos,
 }
@@ -15,7 +15,7 @@ impl<'a> Timeline<'a> {
     pub fn new(log: &'a Log) -> Self {
         let mut events: Vec<&Event> = log.events.iter().collect();
         events.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| key(&a.is).cmp(&key(&b.is))));
-        let mut starts = [None; 9];
+        let mut starts = [None; 10];
         for event in &events {
             if let What::Phase(phase) = event.is {
                 starts[ordinal(phase)].get_or_insert(event.at);
@@ -40,9 +40,9 @@ impl<'a> Timeline<'a> {
         self.from(Phase::Probe)
     }
 
-    /// When the first clients are told to leave.
+    /// When the wall is no longer what it was: limits are moved, or the first clients are told to leave.
     pub fn released_from(&self) -> Nanos {
-        self.from(Phase::ReleaseSome)
+        self.from(Phase::Moved)
     }
 
     /// The events of `[from, until)`.
@@ -96,6 +96,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::NotStarted { reason } => (26, 1, 0, reason, 0),
         What::Sysctls { .. } => (0, 1, 0, "", 0),
         What::FileNr { allocated, .. } => (27, *allocated as i64, 0, "", 0),
+        What::LimitMoved { pid, soft, hard, .. } => (8, -i64::from(*pid), *soft as i64, "", *hard as i64),
         What::End => (28, 0, 0, "", 0),
     }
 }

@@ -30,6 +30,12 @@ pub trait Syscalls: Send {
     /// The kernel took the observer away.
     fn drain(&mut self, sink: &mut Vec<Event>) -> io::Result<()>;
 
+    /// Reports single failures again, as many more as at first: after a run of them that was too long, something new is to be seen.
+    ///
+    /// # Errors
+    /// The kernel took the observer away.
+    fn sample_again(&mut self) -> io::Result<()>;
+
     /// Whether its counts are exact. Rates may still be distorted by observing.
     fn exact(&self) -> bool;
 
@@ -160,6 +166,10 @@ impl Syscalls for Nothing {
     }
 
     fn drain(&mut self, _sink: &mut Vec<Event>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sample_again(&mut self) -> io::Result<()> {
         Ok(())
     }
 

@@ -68,6 +68,11 @@ impl Drain {
     pub fn mark(&self) {
         self.shared.marked.store(true, Ordering::Relaxed);
     }
+
+    /// Whether lines were to be reported.
+    pub fn marked(&self) -> bool {
+        self.shared.marked.load(Ordering::Relaxed)
+    }
 }
 
 impl Drain {

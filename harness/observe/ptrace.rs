@@ -59,6 +59,8 @@ struct Shared {
     /// By the call's place in [`Call::ALL`].
     failed: Vec<AtomicU64>,
     lost: AtomicU64,
+    /// Failures reported one by one so far.
+    sampled: AtomicU64,
     /// Nobody reads the queue any more.
     stopped: AtomicBool,
 }
@@ -97,6 +99,7 @@ impl Ptrace {
             queue: Mutex::default(),
             failed: Call::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             lost: AtomicU64::new(0),
+            sampled: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
         let (tell, attached) = mpsc::sync_channel(1);
@@ -139,6 +142,11 @@ impl Syscalls for Ptrace {
         Ok(())
     }
 
+    fn sample_again(&mut self) -> io::Result<()> {
+        self.shared.sampled.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn exact(&self) -> bool {
         true
     }
@@ -168,7 +176,6 @@ struct Tracer {
     early: HashSet<i32>,
     /// New processes that were let go because whoever created them may have been killed before it could say so.
     orphans: HashSet<i32>,
-    sampled: u64,
     /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the subject's.
     recording: bool,
 }
@@ -185,7 +192,6 @@ impl Tracer {
             inside: HashMap::new(),
             early: HashSet::new(),
             orphans: HashSet::new(),
-            sampled: 0,
             recording: false,
         }
     }
@@ -248,11 +254,11 @@ impl Tracer {
                 return;
             }
             self.shared.failed[name as usize].fetch_add(1, Ordering::Relaxed);
-            self.sampled += 1;
-            if self.sampled <= SAMPLED_AT_MOST {
+            let sampled = self.shared.sampled.fetch_add(1, Ordering::Relaxed) + 1;
+            if sampled <= SAMPLED_AT_MOST {
                 self.record(What::Call { pid, name, ret });
             }
-            if self.sampled == SAMPLED_AT_MOST {
+            if sampled == SAMPLED_AT_MOST {
                 self.record(What::SamplingStopped);
             }
         } else if ret >= 0 && name != Call::Fcntl {

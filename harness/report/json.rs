@@ -1,6 +1,6 @@
 //! The report that other programs read.
 
-use super::{Report, remedies};
+use super::{Report, remedies, sweep};
 use serde::{Deserialize, Serialize};
 
 /// What `schema` says; raised when a field changes its meaning.
@@ -16,12 +16,23 @@ pub struct Document {
     /// What each remedy changed, where several variants of a scenario were run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<remedies::Table>,
+    /// The line through the ceilings, where one program was run at several limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<sweep::Sweep>,
 }
 
 /// The reports as one JSON object, with a newline at its end.
 pub fn render(reports: &[Report]) -> String {
-    let document = Document { schema: SCHEMA.into(), runs: reports.to_vec(), remedies: remedies::tables(reports) };
-    let text = serde_json::to_string_pretty(&document).expect("a report has only string keys and finite numbers");
+    text(&Document { schema: SCHEMA.into(), runs: reports.to_vec(), remedies: remedies::tables(reports), sweep: None })
+}
+
+/// The same of one program at several limits: no limit is another's remedy.
+pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
+    text(&Document { schema: SCHEMA.into(), runs: reports.to_vec(), remedies: Vec::new(), sweep: Some(sweep.clone()) })
+}
+
+fn text(document: &Document) -> String {
+    let text = serde_json::to_string_pretty(document).expect("a report has only string keys and finite numbers");
     text + "\n"
 }
 

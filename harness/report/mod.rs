@@ -6,14 +6,17 @@ pub mod explain;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod moved;
 pub mod remedies;
+mod seen;
+pub mod sweep;
 pub mod terminal;
 
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
 use crate::measure::{
-    Baseline, CallsMade, Ceiling, LimitsFound, Measured, NotStarted, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings,
-    Witness,
+    Baseline, CallsMade, Ceiling, LimitsFound, Measured, Moved, NotStarted, Point, Prediction, Recovery, Saturation, Subject, TcpPoint,
+    Timings, Witness,
 };
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
@@ -47,6 +50,8 @@ pub struct Report {
     pub prediction: Prediction,
     pub ceiling: Ceiling,
     pub saturation: Saturation,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
     pub recovery: Recovery,
     /// Of each workload of calls, in the order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,6 +96,7 @@ impl Report {
             prediction: m.prediction,
             ceiling: m.ceiling,
             saturation: m.saturation,
+            moved: m.moved,
             recovery: m.recovery,
             calls: m.calls,
             witnesses: m.witnesses,

@@ -101,6 +101,7 @@ fn one(page: &mut Page, r: &Report) {
     super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
     at_the_wall(page, r);
     tcp(page, r);
+    super::moved::moved(r).iter().for_each(|(label, text)| page.say(label, text));
     recovery(page, r);
     witnesses(page, r);
     next(page, r);
@@ -323,6 +324,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
         });
         page.say("", &format!("A new client {}{queue}.", got(new)));
     }
+    super::seen::seen(r).iter().for_each(|text| page.say("", text));
     if let Some(closed) = s.held_closed_by_server.filter(|n| *n > 0) {
         page.say("", &format!("It closed {closed} connections that it held."));
     }

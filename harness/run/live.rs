@@ -16,6 +16,12 @@ pub struct Live {
     /// The first EMFILE or ENFILE since [`Live::arm`].
     pub first_failure: Option<(Nanos, Pid)>,
     armed: bool,
+    /// The limits were moved then: what fails before says nothing of the new ones.
+    moved: Nanos,
+    /// They were raised, and it has not accepted since: what fails may have begun before the move.
+    stuck: bool,
+    /// Single failures are no longer reported, and the next one is looked for.
+    unsampled: bool,
     /// Clients that connected.
     pub connected: u64,
     /// Clients that were answered.
@@ -36,6 +42,8 @@ pub struct Live {
     unanswerable: HashSet<String>,
     /// Answers to probes, by label, with their details.
     pub probes: HashMap<String, (Outcome, String)>,
+    /// Answers of clients that are held, to a question at the wall.
+    pub held: u64,
     /// Orders to release that were obeyed, clients in all.
     pub released: u64,
     /// A `Released` answer came since the last order.
@@ -53,6 +61,17 @@ impl Live {
     pub fn arm(&mut self) {
         self.armed = true;
         self.accepted.clear();
+    }
+
+    /// The limits have been moved: the first failure is looked for anew, after the next accept where they were `raised`.
+    pub fn limits_moved(&mut self, at: Nanos, raised: bool) {
+        (self.first_failure, self.moved, self.stuck, self.unsampled) = (None, at, raised, false);
+    }
+
+    /// Whether the observer is to report single failures again; says so once.
+    pub fn wants_samples(&mut self) -> bool {
+        let looks = self.moved > 0 && !self.stuck && self.first_failure.is_none();
+        looks && std::mem::take(&mut self.unsampled)
     }
 
     /// Connections accepted so far, by any process.
@@ -91,15 +110,21 @@ impl Live {
                 if *ret >= 0 && name.accepts() {
                     *self.accepted.entry(*pid).or_default() += 1;
                     self.last_accept = self.last_accept.max(event.at);
+                    self.stuck &= event.at < self.moved;
                 }
                 if *ret < 0 && self.armed {
-                    let (_, first) = *self.first_failure.get_or_insert((event.at, *pid));
-                    if name.accepts() && *pid == first {
+                    if event.at >= self.moved && !self.stuck {
+                        self.first_failure.get_or_insert((event.at, *pid));
+                    }
+                    if name.accepts() && self.first_failure.is_none_or(|(_, first)| first == *pid) {
                         self.policy.failed(event.at);
                     }
                 }
             }
-            What::SamplingStopped if self.armed => self.policy.flooded(),
+            What::SamplingStopped if self.armed => {
+                self.policy.flooded();
+                self.unsampled = true;
+            }
             What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
             What::Process { pid, change, .. } if self.armed => {
                 if *change != Change::Exit {
@@ -132,6 +157,7 @@ impl Live {
                 self.unanswerable.insert(field["probe ".len()..].to_owned());
             }
             What::Probe { label, outcome, detail, .. } => {
+                self.held += u64::from(label == "held");
                 self.probes.insert(label.clone(), (*outcome, detail.clone()));
             }
             What::Released { clients } => {

@@ -29,16 +29,18 @@ const CALLS_FAIL_FOR: u64 = 500_000_000;
 /// No ramp takes longer.
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
-const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 /// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked.
 const STILL_FULL: Duration = Duration::from_secs(1);
+/// Clients of a workload that are held and asked again at the wall, at most.
+const HELD_ASKED: u64 = 16;
 /// A new client after the release is given this long: longer than any usual retry delay.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
 const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
 /// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
 const NOBODY_WAITS: Duration = Duration::from_millis(1200);
-const SETTLE_WINDOW: Duration = Duration::from_millis(50);
+pub(super) const SETTLE_WINDOW: Duration = Duration::from_millis(50);
 const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Predicts from the descriptors at rest, one for each connection, before any client connects.
@@ -238,7 +240,7 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
     Ok(())
 }
 
-fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
+pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
     pump.loads.iter_mut().try_for_each(|load| load.fleet.order(order)).map_err(|e| Error::Fault(e.to_string()))
 }
 
@@ -248,7 +250,11 @@ fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 /// Interrupted; a driver that cannot be ordered.
 pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Error> {
     pump.phase(Phase::Saturate);
-    if let Some(output) = &pump.output {
+    // The last words of what is no more are recorded in the end.
+    let died = pump.died();
+    if let Some(output) = &pump.output
+        && !died
+    {
         output.mark();
     }
     if let Some((allocated, max)) = proc::file_nr() {
@@ -274,10 +280,13 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         pump.phase(Phase::Probe);
     }
     order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
-    order(pump, &Order::AskHeld { deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let asks = HELD_ASKED.min(pump.live.served.max(1));
+    order(pump, &Order::AskHeld { clients: asks as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let asked_held = asks * pump.loads.len() as u64;
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        let answered = pump.loads.is_empty() || pump.live.probed("saturated");
+        let heard = pump.live.held >= asked_held || clock::now() - started >= PROBE_DEADLINE.as_nanos() as u64;
+        let answered = pump.loads.is_empty() || (pump.live.probed("saturated") && heard);
         // A client has no accept policy: that its calls fail is all there is to see.
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         let watched = decided && clock::now() - started >= WATCH_AT_LEAST.as_nanos() as u64;

@@ -10,6 +10,7 @@ pub mod inside;
 mod journal;
 mod live;
 mod load;
+mod moved;
 mod places;
 mod pump;
 mod ready;
@@ -267,6 +268,7 @@ fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Rest]) -> Result<(), Error> {
     load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
+    moved::moved(pump, &site.plan.then, clients, rests)?;
     load::recover(pump)?;
     load::settle(pump, rests)
 }
@@ -292,6 +294,8 @@ impl Site<'_> {
         let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) { self.places.tls_port(&workload.to) } else { None };
         let mut target = ready.address;
         target.set_port(tls.or(workload.port).unwrap_or(target.port()));
+        // Room for the limits to come, too: they are moved while these clients connect.
+        let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
         let enough = match kind {
             Kind::Hold { .. } => (soft + soft / 2) as u32 + ready.capacity,
             Kind::Call { .. } => 2 * soft as u32 + 64,
@@ -362,6 +366,7 @@ fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
 fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Error>) {
     pump.phase(Phase::Stop);
     pump.loads.clear();
+    let died = result.is_ok() && pump.died();
     let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
     if !pump.tree.gone()
         && let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace))
@@ -373,6 +378,9 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
     }
     if let Some(output) = &mut pump.output {
         output.finish();
+        if died && !output.marked() {
+            output.tail().into_iter().for_each(|line| pump.journal.record(What::Output { line }));
+        }
     }
     // The subject's own counts came with its last lines. An interrupt was reported already, and a lost observer is no reason to leave the subject behind.
     let _ = pump.turn(Duration::ZERO);

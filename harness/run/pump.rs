@@ -141,6 +141,11 @@ impl<'a> Pump<'a> {
             self.journal.absorb(event);
         }
         self.batch = batch;
+        if self.live.wants_samples()
+            && let Some(observer) = &mut self.observer
+        {
+            observer.sample_again()?;
+        }
         Ok(())
     }
 
@@ -187,6 +192,11 @@ impl<'a> Pump<'a> {
     /// Descriptors of the process that accepts, now; 0 when it has exited.
     pub fn descriptors(&self) -> u64 {
         proc::descriptors(self.acceptor).unwrap_or(0)
+    }
+
+    /// Whether the process that accepts is no more, or nothing of the subject is.
+    pub fn died(&mut self) -> bool {
+        self.live.exited.contains(&self.acceptor) || self.tree.gone()
     }
 
     /// Records a sample of the subject, and shows progress.

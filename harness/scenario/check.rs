@@ -104,7 +104,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         check_name(variant, file, problems);
     }
     let own_claim = variant.and_then(|variant| variant.claim.clone());
-    Plan {
+    let plan = Plan {
         scenario: name.to_owned(),
         variant: variant.map(|variant| variant.name.get_ref().clone()),
         claim: own_claim.unwrap_or_else(|| file.claim.get_ref().clone()),
@@ -113,9 +113,25 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         processes,
         workloads,
         sysctls: sysctls(&file.sysctls, problems),
+        then: file.then.iter().map(|then| then.get_ref().clone()).collect(),
         expect: expect(&merged(&file.expect, variant.map(|variant| &variant.expect)), problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
+    };
+    check_then(file, &plan, problems);
+    plan
+}
+
+/// A limit can be moved only so that setrlimit(2) takes it, and is watched at the accept loop.
+fn check_then(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
+    for then in &file.then {
+        let MovedLimit { soft, hard } = then.get_ref().limit;
+        if let Some(hard) = hard.filter(|hard| soft > *hard) {
+            problems.push(Problem::new(then.span(), "the soft limit is moved above the hard limit", format!("{soft} > {hard}")));
+        } else if plan.subject_is_client() {
+            let problem = Problem::new(then.span(), "a limit is moved while the subject accepts, and nobody connects to this one", "here");
+            problems.push(problem.help(format!("a workload with `to = \"{}\"` loads it", plan.subject)));
+        }
     }
 }
 
@@ -416,6 +432,8 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         first_failure: over.first_failure.or(base.first_failure.filter(|_| !not_reached)),
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
+        resumes_within: over.resumes_within.or(base.resumes_within),
+        ceiling_after: over.ceiling_after.or(base.ceiling_after),
         leaked: over.leaked.or(base.leaked),
         file_max_binds: over.file_max_binds.or(base.file_max_binds),
         outcomes: base.outcomes.into_iter().chain(over.outcomes).collect(),
@@ -440,6 +458,8 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         first_failure: raw.first_failure.clone(),
         policy: raw.policy.clone(),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
+        resumes_within_s: raw.resumes_within.as_ref().map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
+        ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
         leaked: raw.leaked,
         file_max_binds: raw.file_max_binds,
         outcomes: raw.outcomes.iter().map(|(workload, met)| (workload.get_ref().clone(), met.clone())).collect(),

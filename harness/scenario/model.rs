@@ -30,12 +30,44 @@ pub struct Plan {
     /// Set in a network namespace made for the run, in which all of it then happens; by name with dots. Empty: none is made.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
+    /// What is done to the subject once it was watched at the wall, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Then>,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// The directory relative paths in commands start from: that of the scenario file.
     pub directory: std::path::PathBuf,
+}
+
+/// Something that is done to the live subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Then {
+    /// When.
+    pub at: Moment,
+    /// Moves `RLIMIT_NOFILE` of every process of it that accepts, by prlimit(2).
+    pub limit: MovedLimit,
+}
+
+/// When something is done to the live subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// After saturation was watched (or the ramp is over), and before any client leaves.
+    Saturated,
+}
+
+/// The limits that a live process is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MovedLimit {
+    /// The new soft limit.
+    pub soft: u64,
+    /// The new hard limit. Left out: as it is, or as high as the soft limit where that is higher, which needs CAP_SYS_RESOURCE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hard: Option<u64>,
 }
 
 /// One process of a scenario.
@@ -408,6 +440,12 @@ pub struct Expect {
     pub policy: Option<String>,
     /// From the release of all clients to a new client served, seconds.
     pub recovers_within_s: Option<f64>,
+    /// From the last move of its limit to the next accept, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes_within_s: Option<f64>,
+    /// Accepted at the ceiling under the limit that was moved last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_after: Option<Ceiling>,
     /// Descriptors more than at rest after all clients left.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.

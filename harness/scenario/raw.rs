@@ -2,7 +2,7 @@
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
 use super::launcher::{RawContainer, RawSystemd, Session, Shell};
-use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Refusal, Serve, Supervisor};
+use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Refusal, Serve, Supervisor, Then};
 use crate::event::{Limits, Outcome};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -53,6 +53,10 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawSysctl>")]
     pub sysctls: BTreeMap<Spanned<String>, RawSysctl>,
+    /// What is done to the live subject at the wall, in this order: `[[then]]`, with `at = "saturated"` and `limit = { soft = 2048 }`.
+    #[serde(default)]
+    #[schemars(with = "Vec<Then>")]
+    pub then: Vec<Spanned<Then>>,
     /// What must be observed; what is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
@@ -275,6 +279,12 @@ pub(super) struct RawExpect {
     /// From the moment all clients leave until a new one is served, such as "1s".
     #[schemars(with = "Option<String>")]
     pub recovers_within: Option<Spanned<String>>,
+    /// From the last move of the limit (`[[then]]`) until it accepts again, such as "2s".
+    #[schemars(with = "Option<String>")]
+    pub resumes_within: Option<Spanned<String>>,
+    /// As `ceiling`, under the limit that was moved last: `soft` and `hard` are its values.
+    #[schemars(with = "Option<RawCeiling>")]
+    pub ceiling_after: Option<Spanned<RawCeiling>>,
     /// Descriptors more than at rest after all clients left.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it. It is compared, and never set.

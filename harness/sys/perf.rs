@@ -94,6 +94,15 @@ impl Counter {
         done(unsafe { ioctls::SET_OUTPUT(self.0.as_raw_fd(), to.0.as_raw_fd()) })
     }
 
+    /// Switches it on again in every process that inherited it.
+    ///
+    /// # Errors
+    /// None that is known for an open event.
+    pub fn enable(&self) -> io::Result<()> {
+        // SAFETY: an open perf descriptor; the argument is a flag.
+        done(unsafe { ioctls::ENABLE(self.0.as_raw_fd(), 0) })
+    }
+
     /// Switches it off in every process that inherited it.
     ///
     /// # Errors

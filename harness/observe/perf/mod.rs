@@ -301,6 +301,14 @@ impl Syscalls for Perf {
         Ok(())
     }
 
+    fn sample_again(&mut self) -> io::Result<()> {
+        self.sampled = 0;
+        match std::mem::take(&mut self.sampling_stopped) {
+            true => self.sampling.iter().try_for_each(Counter::enable),
+            false => Ok(()),
+        }
+    }
+
     fn exact(&self) -> bool {
         true
     }

@@ -1,0 +1,71 @@
+//! Limits that move: once the subject was watched at the wall, the limits of its live processes are changed, and what follows is
+//! watched, until the next ceiling or until nothing moves any more. Measures nothing itself.
+
+use super::Error;
+use super::load::{PROBE_DEADLINE, SETTLE_WINDOW, order, ramp};
+use super::pump::{DRAIN_EVERY, Pump};
+use super::ready::Rest;
+use crate::drive::protocol::Order;
+use crate::event::{Event, Phase, Pid, What};
+use crate::limits::shift;
+use crate::scenario::{MovedLimit, Then};
+use crate::sys::clock;
+use std::collections::BTreeSet;
+
+/// Does what the scenario says is done at the wall, in its order.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn moved(pump: &mut Pump, then: &[Then], clients: &[u32], rests: &[Rest]) -> Result<(), Error> {
+    for then in then {
+        if pump.tree.gone() {
+            return Ok(());
+        }
+        pump.phase(Phase::Moved);
+        if let Some(observer) = &mut pump.observer {
+            observer.sample_again()?;
+        }
+        match shifted(pump, then.limit, &accepting(pump, rests)) {
+            Ok(raised) => pump.live.limits_moved(clock::now(), raised),
+            Err(reason) => {
+                pump.journal.record(What::Inconclusive { reason: reason.to_string() });
+                return Ok(());
+            }
+        }
+        // The clients that were not let in yet go on connecting by themselves; a full queue parks them again.
+        ramp(pump, clients, false)?;
+        // Who was let in last may not be answered yet, and is no waiter.
+        let still = |pump: &mut Pump| clock::now() - pump.live.last_client.max(pump.live.last_accept) > SETTLE_WINDOW.as_nanos() as u64;
+        pump.until(PROBE_DEADLINE, DRAIN_EVERY, still)?;
+        if pump.live.first_failure.is_none() {
+            order(pump, &Order::Probe { label: "moved".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+            pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("moved") || pump.tree.gone())?;
+            pump.live.probes.remove("moved");
+        }
+        pump.sample();
+    }
+    Ok(())
+}
+
+/// Live processes of the subject that hold the listener, or were seen to accept.
+fn accepting(pump: &Pump, rests: &[Rest]) -> BTreeSet<Pid> {
+    let live = pump.tree.processes();
+    let all = rests.iter().map(|rest| rest.pid).chain(pump.live.accepted.keys().copied()).chain([pump.acceptor]);
+    all.filter(|pid| live.contains(pid)).collect()
+}
+
+/// Moves the limits of these processes; whether any soft limit was raised.
+fn shifted(pump: &mut Pump, to: MovedLimit, pids: &BTreeSet<Pid>) -> Result<bool, shift::Error> {
+    let mut raised = false;
+    for &pid in pids {
+        match shift::shift(pid, to.soft, to.hard) {
+            Ok((was, now)) => {
+                raised |= now.soft > was.soft;
+                pump.journal.absorb(Event { at: clock::now(), is: What::LimitMoved { pid, soft: now.soft, hard: now.hard, was } });
+            }
+            Err(shift::Error::Gone(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(raised)
+}
