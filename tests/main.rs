@@ -5,6 +5,7 @@ mod docs;
 mod doctor;
 mod explain;
 mod house;
+mod incidents;
 mod inspect;
 mod launch;
 mod launchers;

@@ -489,7 +489,7 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     plan.workloads.clear();
     plan.expect = Default::default();
     plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Exactly(4));
-    plan.expect.first_failure = Some(lastfd::scenario::FirstFailure { call: Call::Socket, errno: "EMFILE".into() });
+    plan.expect.first_failure = Some(lastfd::scenario::FirstFailure { call: Call::Socket, or: Vec::new(), errno: "EMFILE".into() });
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= 30_000_000).collect();
     let calls = [9, 10, 11, 12, -24, -24].iter().enumerate();
     events.extend(

@@ -175,7 +175,7 @@ fn a_scenario_expands_into_itself_and_its_variants() {
     assert_eq!(base.expect.limits, ExpectLimits { soft: Some(1024), hard: Some(4096) });
     assert_eq!((base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s), (Some(12), Some(0), Some(1.0)));
     assert_eq!(base.expect.ceiling, Some(Ceiling::Formula("soft - baseline".into())));
-    assert_eq!(base.expect.first_failure, Some(FirstFailure { call: Call::Accept4, errno: "EMFILE".into() }));
+    assert_eq!(base.expect.first_failure, Some(FirstFailure { call: Call::Accept4, or: Vec::new(), errno: "EMFILE".into() }));
 
     // What the variant sets is replaced as a whole, all else stays.
     assert_eq!(raised.processes["server"].launcher, Launcher::Supervisord(Supervisor { minfds: 4096, ..Supervisor::default() }));
@@ -265,6 +265,14 @@ fn whom_a_bundled_service_calls_must_be_there_and_speak_tls_where_that_is_asked_
         let error = rendered(&parse(&relay(serve, backend)).expect_err(message));
         assert!(error.contains(message), "{serve}: {error}");
     }
+}
+
+#[test]
+fn a_port_of_a_process_that_is_not_there_names_the_nearest() {
+    let text = "claim = \"c\"\nsubject = \"client\"\n[processes.client]\ncommand = [\"client\", \"--to\", \"127.0.0.1:{bakend.port}\"]\n\
+                limits = { soft = 64, hard = 64 }\n[processes.backend]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\n";
+    let error = rendered(&parse(text).expect_err("there is no such process"));
+    assert!(error.contains("no process of this scenario is called \"bakend\"") && error.contains("backend"), "{error}");
 }
 
 #[test]

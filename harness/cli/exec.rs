@@ -109,7 +109,7 @@ pub fn main(args: Args) -> i32 {
         }
         Step::Cost => i32::from(crate::run::cost::subject().is_err()),
         Step::Inside { observer, isolation, exe, events } => {
-            inside::inside(&run::Options { observer, isolation, exe, events, costs: Default::default() })
+            inside::inside(&run::Options { observer, isolation, exe, events, costs: Default::default(), in_use: Default::default() })
         }
         Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {

@@ -195,6 +195,8 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
         .map(|(report, error)| match error {
             Some(Error::Interrupted) => Exit::Interrupted,
             Some(Error::Fault(_) | Error::Log(_)) => Exit::Fault,
+            // That it does not start may be what the scenario expects.
+            Some(Error::NotStarted(_)) if report.verdict == Verdict::Met => Exit::Met,
             Some(Error::NotStarted(_)) => Exit::NotStarted,
             Some(Error::Inconclusive(_)) => Exit::Inconclusive,
             None => match report.verdict {
@@ -217,7 +219,7 @@ pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: b
     let exit = exit_code(&runs, skips_fail);
     // The report has it too, but goes elsewhere, or is long.
     for (report, error) in &runs {
-        if let Some(error) = error {
+        if let Some(error) = error.as_ref().filter(|_| report.verdict != Verdict::Met) {
             anstream::eprintln!("lastfd: {}: {error}", report.title());
         }
     }

@@ -64,7 +64,7 @@ impl Machine {
     /// This program's own path is not known.
     pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
         let exe = std::env::current_exe().map_err(|e| Failure::new(Exit::Fault, format!("own path: {e}")))?;
-        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events, costs: Arc::default() })
+        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events, costs: Arc::default(), in_use: Arc::default() })
     }
 }
 

@@ -149,6 +149,8 @@ pub enum What {
     ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
     /// A field of the report that could not be measured, and why.
     Unmeasured { field: String, reason: String },
+    /// The launcher refused, or the program ended or did not come to be ready before the first client, for this reason.
+    NotStarted { reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.
     Inconclusive { reason: String },
     /// Last line of a complete log.
@@ -287,7 +289,7 @@ pub enum Pacing {
 }
 
 /// What a new client sees (contract.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "contract.md defines each")]
 pub enum Outcome {
@@ -297,4 +299,18 @@ pub enum Outcome {
     Refused,
     Closed,
     ErrorReply,
+}
+
+impl Outcome {
+    /// As in a scenario and in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Served => "served",
+            Outcome::Waits => "waits",
+            Outcome::TimesOut => "times-out",
+            Outcome::Refused => "refused",
+            Outcome::Closed => "closed",
+            Outcome::ErrorReply => "error-reply",
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! not an error; one whose field was not measured leaves the verdict open.
 
 use crate::measure::{Kind, Measured};
-use crate::scenario::{Ceiling, Plan, formula};
+use crate::scenario::{Ceiling, Outcome as Came, Plan, formula};
 use serde::{Deserialize, Serialize};
 
 /// What a run comes to.
@@ -92,6 +92,21 @@ impl Judge {
 pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
     let expect = &plan.expect;
     let mut judge = Judge::default();
+    if let Some(expected) = &expect.not_started {
+        match &m.not_started {
+            Some(found) => {
+                let as_expected = expected.exit_status.is_none_or(|status| found.exit_status == Some(status))
+                    && expected.says.as_ref().is_none_or(|text| found.reason.contains(text));
+                let status = found.exit_status.map_or(String::new(), |status| format!("exit status {status}: "));
+                judge.compare("not-started", expected, Ok((as_expected, format!("{status}{}", found.reason))));
+                return verdict(judge, plan, m);
+            }
+            None if expect.of_refusal_only() && m.inconclusive.is_empty() => {
+                judge.compare("not-started", expected, Ok((false, "it started".to_owned())));
+            }
+            None => {}
+        }
+    }
     let effective = m.limits.effective;
     judge.equal("limits.soft", expect.limits.soft, m, "limits.effective", effective.map(|l| l.soft));
     judge.equal("limits.hard", expect.limits.hard, m, "limits.effective", effective.map(|l| l.hard));
@@ -102,11 +117,11 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
     if let Some(expected) = &expect.first_failure {
         let found = m.ceiling.first_failure.as_ref();
         let observed = match (found, m.ceiling.kind) {
-            (Some(f), _) => Ok((f.call == expected.call && f.errno == expected.errno, format!("{} {}", f.call, f.errno))),
+            (Some(f), _) => Ok((expected.is(f.call, &f.errno), format!("{} {}", f.call, f.errno))),
             (None, Some(_)) => Ok((false, "no call failed".to_owned())),
             (None, None) => Err(why(m, "ceiling.kind")),
         };
-        judge.compare("first-failure", format!("{} {}", expected.call, expected.errno), observed);
+        judge.compare("first-failure", format!("{} {}", expected.calls(), expected.errno), observed);
     }
     if let Some(expected) = &expect.policy {
         let evidence = m.saturation.policy_evidence.as_deref().unwrap_or_default();
@@ -122,6 +137,24 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
+    for (workload, expected) in &expect.outcomes {
+        let words = |outcomes: &[Came]| outcomes.iter().map(|o| o.name()).collect::<Vec<_>>().join(", then ");
+        let made = m.calls.iter().find(|made| made.workload == *workload);
+        let observed = made.map(|made| {
+            let mut met: Vec<Came> = Vec::new();
+            for outcome in made.ends.iter().filter_map(|end| end.outcome) {
+                if !met.contains(&outcome) {
+                    met.push(outcome);
+                }
+            }
+            (met == *expected, words(&met))
+        });
+        judge.compare(
+            &format!("outcomes.{workload}"),
+            words(expected),
+            observed.ok_or_else(|| format!("no workload `{workload}` made calls")),
+        );
+    }
     if let Some(expected) = expect.file_max_binds {
         let observed = m.saturation.file_nr.map(|files| {
             // The call that fails says which of the two limits it met.
@@ -131,13 +164,16 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         });
         judge.compare("file-max-binds", expected, observed.ok_or_else(|| why(m, "saturation.file_nr")));
     }
-    verdict(judge, m)
+    verdict(judge, plan, m)
 }
 
 /// What concerns the run as a whole decides first, then what is surely not met, then what is open.
-fn verdict(judge: Judge, m: &Measured) -> Verdict {
+fn verdict(judge: Judge, plan: &Plan, m: &Measured) -> Verdict {
     let Judge { unmet, open, judged } = judge;
-    let whole = m.inconclusive.iter().map(|reason| Reason {
+    // Of a run that is expected not to start, that is no reason.
+    let judged_anyway =
+        |reason: &&String| plan.expect.not_started.is_some() && m.not_started.as_ref().is_some_and(|n| n.reason == **reason);
+    let whole = m.inconclusive.iter().filter(|reason| !judged_anyway(reason)).map(|reason| Reason {
         expectation: "run".into(),
         expected: "a run that can be judged".into(),
         observed: reason.clone(),

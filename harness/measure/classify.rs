@@ -24,6 +24,10 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
         Some(kind) if kind != Kind::NotReached && run.tree.is_client && !accepts(run) => {
             Some("it accepts nobody: there is no accept loop to watch")
         }
+        // A relay that accepts on, and answers each call with an error.
+        Some(_) if run.tree.is_client && run.followed.first.is_some_and(|first| !first.call.accepts()) => {
+            Some("another call than accept was the first to fail: what its accept loop does is not the question")
+        }
         Some(_) => None,
     };
     if let Some(reason) = reason {

@@ -37,6 +37,14 @@ struct Run<'a> {
     followed: follow::Followed,
 }
 
+/// With which exit status the program that was executed for the subject ended; `None`: by a signal, or not at all.
+fn exit_status(plan: &Plan, log: &Log) -> Option<i32> {
+    log.events.iter().find_map(|event| match &event.is {
+        What::Exited { process, code, .. } if *process == plan.subject => *code,
+        _ => None,
+    })
+}
+
 /// Measures a run. Takes time linear in the log's length.
 pub fn measure(plan: &Plan, log: &Log) -> Measured {
     let timeline = timeline::Timeline::new(log);
@@ -50,6 +58,10 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
         match &event.is {
             What::Unmeasured { field, reason } => drop(m.missing::<()>(field, reason)),
             What::Inconclusive { reason } => m.inconclusive.push(reason.clone()),
+            What::NotStarted { reason } => {
+                m.inconclusive.push(reason.clone());
+                m.not_started = Some(NotStarted { reason: reason.clone(), exit_status: exit_status(plan, log) });
+            }
             _ => {}
         }
     }

@@ -53,6 +53,8 @@ pub struct Measured {
     pub tcp: Vec<TcpPoint>,
     /// Path of a field that is null → why.
     pub unmeasured: BTreeMap<String, String>,
+    /// Why there was no subject to load; `None` when there was one.
+    pub not_started: Option<NotStarted>,
     /// Why nothing can be concluded from this run; empty when it can.
     pub inconclusive: Vec<String>,
 }
@@ -63,6 +65,15 @@ impl Measured {
         self.unmeasured.entry(field.to_owned()).or_insert_with(|| reason.into());
         None
     }
+}
+
+/// A subject that its launcher refused to start, or that ended before the first client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotStarted {
+    /// Why, with the last lines that it wrote.
+    pub reason: String,
+    /// Of the program that was executed, which is the launcher where there is one; `None`: it was ended by a signal, or by the run.
+    pub exit_status: Option<i32>,
 }
 
 /// The process under test.

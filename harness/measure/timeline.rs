@@ -93,6 +93,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Observer { name, .. } => (24, 0, 0, name, 0),
         What::Unmeasured { field, .. } => (25, 0, 0, field, 0),
         What::Inconclusive { reason } => (26, 0, 0, reason, 0),
+        What::NotStarted { reason } => (26, 1, 0, reason, 0),
         What::Sysctls { .. } => (0, 1, 0, "", 0),
         What::FileNr { allocated, .. } => (27, *allocated as i64, 0, "", 0),
         What::End => (28, 0, 0, "", 0),

@@ -76,6 +76,11 @@ pub enum Chosen {
 }
 
 impl Chosen {
+    /// What makes the next run's attaching quick while it is kept; `None` where nothing does.
+    pub fn keep_in_use(&self) -> Option<perf::InUse> {
+        if let Chosen::Perf(tracepoints) = self { Some(perf::InUse::keep(tracepoints)) } else { None }
+    }
+
     /// As [`Syscalls::name`].
     pub fn name(&self) -> &'static str {
         match self {

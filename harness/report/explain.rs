@@ -15,15 +15,10 @@ fn pair(limits: Limits) -> String {
     format!("{}:{}", limits.soft, limits.hard)
 }
 
-/// A count with its noun.
-fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 /// What a table of this size is, in numbers.
 fn numbers(soft: u64) -> String {
     match soft.checked_sub(1) {
-        Some(last) => format!("A soft limit of {soft} allows {}, 0 to {last}", counted(soft, "descriptor number")),
+        Some(last) => format!("A soft limit of {soft} allows {}, 0 to {last}", super::counted(soft, "descriptor number")),
         None => "A soft limit of 0 allows no descriptor at all".into(),
     }
 }

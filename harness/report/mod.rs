@@ -12,7 +12,8 @@ pub mod terminal;
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
 use crate::measure::{
-    Baseline, CallsMade, Ceiling, LimitsFound, Measured, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings, Witness,
+    Baseline, CallsMade, Ceiling, LimitsFound, Measured, NotStarted, Point, Prediction, Recovery, Saturation, Subject, TcpPoint, Timings,
+    Witness,
 };
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct Report {
     pub verdict: Outcome,
     pub reasons: Vec<Reason>,
     pub expectations_judged: u32,
+    /// Why there was no subject to load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<NotStarted>,
     pub subject: Subject,
     pub limits: LimitsFound,
     pub baseline: Baseline,
@@ -80,6 +84,7 @@ impl Report {
             verdict: verdict.outcome,
             reasons: verdict.reasons,
             expectations_judged: verdict.judged,
+            not_started: m.not_started,
             subject: m.subject,
             limits: m.limits,
             baseline: m.baseline,
@@ -116,4 +121,9 @@ impl Report {
             None => self.scenario.clone(),
         }
     }
+}
+
+/// A count with its noun.
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -118,6 +118,9 @@ fn row(report: &Report, was: Option<&Report>) -> Row {
 
 /// Whether the remedy cures, and what it does to the ceiling.
 fn compared(report: &Report, was: Option<&Report>) -> (Option<bool>, String) {
+    if report.verdict == Outcome::Met && report.not_started.is_some() {
+        return (Some(false), "no: it does not start".into());
+    }
     if !known(report) {
         return (None, unknown(report));
     }

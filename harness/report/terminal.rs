@@ -1,7 +1,7 @@
 //! The report that a person reads at two in the morning, without the manual: what was claimed, who set the limit, what
 //! was open at rest, where it stopped and why, what it did there, whether it recovered, and what to do next.
 
-use super::Report;
+use super::{Report, counted};
 use crate::event::{Link, Outcome as Got, Pid, States, Sysctl};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
@@ -89,6 +89,9 @@ fn one(page: &mut Page, r: &Report) {
     title(page, r);
     if r.verdict == Outcome::Skipped {
         return;
+    }
+    if let Some(none) = r.not_started.as_ref().filter(|_| r.verdict == Outcome::Met) {
+        page.say("Not started", &none.reason);
     }
     network(page, r);
     limits(page, r);
@@ -201,17 +204,19 @@ fn at_rest(page: &mut Page, r: &Report) {
 
 fn predicted(page: &mut Page, r: &Report) {
     let Some(ceiling) = r.prediction.ceiling else { return };
+    let one = if r.ceiling.calls.is_some() { "call" } else { "connection" };
     let formula = r.prediction.formula.as_deref().unwrap_or_default();
     let each = match (r.prediction.calibrated_with, r.prediction.descriptors_per_connection) {
-        (Some(0) | None, _) => "one descriptor a connection assumed".to_owned(),
-        (Some(n), each) => format!("{} descriptors a connection, measured with {n} clients", each.unwrap_or(1.0)),
+        (Some(0) | None, _) => format!("one descriptor a {one} assumed"),
+        (Some(n), Some(1.0)) => format!("one descriptor a {one}, measured with {n}"),
+        (Some(n), each) => format!("{} descriptors a {one}, measured with {n}", each.unwrap_or(1.0)),
     };
     let arithmetic = match (r.limits.effective, r.baseline.counted, r.prediction.descriptors_per_connection) {
         (Some(l), Some(rest), Some(1.0)) if l.soft.checked_sub(rest) == Some(ceiling) => format!("{} − {rest} = {ceiling}", l.soft),
         _ if formula.contains(&ceiling.to_string()) => formula.to_owned(),
         _ => format!("{ceiling} = {formula}"),
     };
-    page.say("Predicted", &format!("{arithmetic} connections ({each})"));
+    page.say("Predicted", &format!("{arithmetic} {one}s ({each})"));
 }
 
 fn ceiling(page: &mut Page, r: &Report) {
@@ -223,8 +228,7 @@ fn ceiling(page: &mut Page, r: &Report) {
         (Some(Kind::Emfile | Kind::Enfile), Some(f)) => {
             let waiting = match f.waiting_clients {
                 0 => "nobody waiting yet".to_owned(),
-                1 => "1 client waiting".to_owned(),
-                n => format!("{n} clients waiting"),
+                n => format!("{} waiting", counted(n, "client")),
             };
             let why = f.reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
             let waiting = if c.calls.is_some() { String::new() } else { format!(", {waiting}") };
@@ -363,7 +367,11 @@ fn recovery(page: &mut Page, r: &Report) {
     let mut text = Vec::new();
     if let (Some(released), Some(waiters)) = (v.released, v.waiters.filter(|n| *n > 0)) {
         let first = v.first_served_s.map_or("none".into(), |s| format!("the first after {s:.3} s"));
-        text.push(format!("{released} clients left: {} of {waiters} waiting were served, {first}.", v.waiters_served.unwrap_or(0)));
+        text.push(format!(
+            "{} left: {} of {waiters} waiting were served, {first}.",
+            counted(released, "client"),
+            v.waiters_served.unwrap_or(0)
+        ));
     }
     if let Some(exited) = v.exited_s {
         text.push(match exited {
@@ -381,8 +389,10 @@ fn recovery(page: &mut Page, r: &Report) {
     }
     match v.leaked.filter(|_| v.exited_s.is_none()) {
         Some(0) => text.push("Nothing leaked.".into()),
-        Some(n) if n > 0 && v.recovered == Some(false) => text.push(format!("{n} descriptors more than at rest were open still.")),
-        Some(n) if n > 0 => text.push(format!("{n} descriptors more than at rest stay open: a leak.")),
+        Some(n) if n > 0 && v.recovered == Some(false) => {
+            text.push(format!("{} more than at rest were open still.", counted(n.unsigned_abs(), "descriptor")))
+        }
+        Some(n) if n > 0 => text.push(format!("{} more than at rest stay open: a leak.", counted(n.unsigned_abs(), "descriptor"))),
         Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
         None => {}
     }

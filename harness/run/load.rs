@@ -12,6 +12,7 @@ use crate::event::{Outcome, Phase, What};
 use crate::limits::chain;
 use crate::scenario::Dialogue;
 use crate::sys::{clock, proc};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Clients that show what a connection costs before the ramp.
@@ -29,6 +30,8 @@ const CALLS_FAIL_FOR: u64 = 500_000_000;
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
 const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked.
+const STILL_FULL: Duration = Duration::from_secs(1);
 /// A new client after the release is given this long: longer than any usual retry delay.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
@@ -128,31 +131,45 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
 fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     let free = rest.limits.soft.saturating_sub(rest.counted);
     let calls = CALIBRATION_CLIENTS.min(free / 4);
-    if calls == 0 {
+    let workloads = pump.loads.iter().filter(|load| load.concerns_subject && !load.background).count() as u64;
+    if calls == 0 || workloads == 0 {
         return Ok(());
     }
-    let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { calls as u32 }).collect();
-    order_clients(pump, &first)?;
-    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
-        pump.live.drivers_done() || pump.live.first_failure.is_some() || pump.tree.gone()
-    })?;
-    // What a call leaves open for a moment only is closed by then.
-    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
-    let made = calls * first.iter().filter(|&&c| c > 0).count() as u64;
-    let grown = pump.descriptors().saturating_sub(rest.counted);
-    if pump.live.first_failure.is_some() || pump.tree.gone() || grown == made {
-        return Ok(());
-    }
-    let cost = grown as f64 / made as f64;
+    // Twice, because the first calls may open what all later ones use.
+    let Some(half) = grown_by(pump, rest, 1..=calls / 2)? else { return Ok(()) };
+    let Some(whole) = grown_by(pump, rest, calls / 2 + 1..=calls)? else { return Ok(()) };
+    let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
+    let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
-        let reason = format!("{made} calibration calls left {grown} descriptors open: calls made one after the other have no ceiling");
+        let reason = format!("{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling");
         pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
-    let ceiling = (free as f64 / cost).ceil() as u64;
-    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;
+    if shared == 0 && (cost - 1.0).abs() < f64::EPSILON {
+        return Ok(());
+    }
+    let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
+    let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
+    let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
+    let each = (cost - 1.0).abs() < f64::EPSILON;
+    let formula = if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
+}
+
+/// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something failed or ended.
+fn grown_by(pump: &mut Pump, rest: &Rest, calls: RangeInclusive<u64>) -> Result<Option<u64>, Error> {
+    let over = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
+    // One after the other, however many the workload makes at a time: those that are under way have descriptors, too.
+    for upto in calls {
+        let upto: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { upto as u32 }).collect();
+        order_clients(pump, &upto)?;
+        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| pump.live.drivers_done() || over(pump))?;
+    }
+    // What a call leaves open for a moment only is closed by then.
+    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || over(pump))?;
+    Ok((!over(pump)).then(|| pump.descriptors().saturating_sub(rest.counted)))
 }
 
 /// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more.
@@ -290,7 +307,8 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
         let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
-        let refilled = taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject).count() as u64);
+        let refilled = taken(pump)
+            + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         let tried = pump.live.last_try;
         release(pump, some as u32)?;
         pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
@@ -307,6 +325,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let deadline_ms = if silent { 1 } else { recovery.as_millis() as u64 };
         let end = clock::now() + recovery.as_nanos() as u64;
         let mut pause = Duration::from_millis(10);
+        let (full, asked) = (pump.descriptors(), clock::now());
         loop {
             let accepted = pump.live.accepted_total();
             pump.live.probes.remove("after-all");
@@ -318,7 +337,9 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             // A server that sheds turns away whoever comes before it has seen the others leave.
             let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
             let turned_away = pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
-            if !turned_away || pump.tree.gone() || clock::now() >= end {
+            // What it held it still holds: nobody's leaving gives that back.
+            let leaks = pump.descriptors() == full && clock::now() - asked > STILL_FULL.as_nanos() as u64;
+            if !turned_away || leaks || pump.tree.gone() || clock::now() >= end {
                 break;
             }
             pump.until(pause, Duration::from_millis(1), |pump| pump.tree.gone())?;

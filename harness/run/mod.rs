@@ -39,7 +39,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -56,6 +56,8 @@ pub struct Options {
     pub events: Option<PathBuf>,
     /// What each observer costs, by its name: measured at the first run that uses it.
     pub costs: Arc<Mutex<HashMap<&'static str, What>>>,
+    /// What keeps observers quick from one run to the next.
+    pub in_use: Arc<OnceLock<observe::perf::InUse>>,
 }
 
 /// What a run came to: its events always, and why it ended early if it did.
@@ -98,7 +100,10 @@ fn made(
     let mut journal = journal.expect("phases hands the journal back");
     let error = result.err();
     if let Some(error) = &error {
-        journal.record(What::Inconclusive { reason: error.to_string() });
+        journal.record(match error {
+            Error::NotStarted(reason) => What::NotStarted { reason: reason.clone() },
+            _ => What::Inconclusive { reason: error.to_string() },
+        });
     }
     journal.record(What::End);
     let (events, lost) = journal.close();
@@ -151,6 +156,11 @@ fn phases(
         journal.as_mut().expect("still here").record(What::Inconclusive { reason });
     }
     let chosen = chosen.ok();
+    if options.in_use.get().is_none()
+        && let Some(in_use) = chosen.as_ref().and_then(observe::Chosen::keep_in_use)
+    {
+        let _ = options.in_use.set(in_use); // runs of one command come one after the other
+    }
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
     let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let (sink, reports) = channel();

@@ -95,7 +95,11 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
     }
     let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
     check_callers(file, &workloads, problems);
+    check_placeholders(file, &names, problems);
     check_called(file, &names, problems);
+    for raw in std::iter::once(&file.expect).chain(variant.map(|variant| &variant.expect)) {
+        check_outcomes(raw, &workloads, problems);
+    }
     if let Some(variant) = variant {
         check_name(variant, file, problems);
     }
@@ -196,6 +200,18 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
     }
 }
 
+/// `{NAME.port}` must name a process.
+fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
+    for word in file.processes.values().filter_map(|raw| raw.command.as_ref()).flat_map(|command| command.get_ref()) {
+        let placeholders = word.get_ref().split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+        for name in placeholders.filter_map(|inside| inside.strip_suffix(".port").or(inside.strip_suffix(".tls-port"))) {
+            if !names.contains(&name) {
+                problems.push(unknown(word.span(), format!("no process of this scenario is called {name:?}"), name, names.iter().copied()));
+            }
+        }
+    }
+}
+
 /// A caller's workload must be one of calls, and to somebody else.
 fn check_callers(file: &File, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
     for (name, call) in file.processes.iter().filter_map(|(name, raw)| Some((name.get_ref(), raw.call.as_ref()?))) {
@@ -213,6 +229,15 @@ fn check_callers(file: &File, workloads: &BTreeMap<String, Workload>, problems: 
             }
             Some(_) => {}
         }
+    }
+}
+
+/// Outcomes are those of workloads of calls.
+fn check_outcomes(raw: &RawExpect, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
+    let calling = || workloads.iter().filter(|(_, workload)| workload.calls.is_some()).map(|(name, _)| name.as_str());
+    for name in raw.outcomes.keys().filter(|name| !calling().any(|calling| calling == name.get_ref().as_str())) {
+        let message = format!("`outcomes` names no workload of calls: {:?}", name.get_ref());
+        problems.push(unknown(name.span(), message, name.get_ref(), calling()));
     }
 }
 
@@ -372,6 +397,9 @@ fn calls(caller: Caller, load: &CallLoad, names: &[&str], subject: &str, problem
 /// A ceiling that is not reached has no first failure and no policy: the scenario's own no longer apply, unless the variant names them.
 fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let Some(over) = variant.cloned() else { return base.clone() };
+    if over.not_started.is_some() {
+        return over;
+    }
     let base = base.clone();
     let not_reached = matches!(over.ceiling.as_ref().map(Spanned::get_ref), Some(RawCeiling::Text(text)) if text == NOT_REACHED);
     let limits = match (base.limits, over.limits) {
@@ -390,6 +418,8 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         recovers_within: over.recovers_within.or(base.recovers_within),
         leaked: over.leaked.or(base.leaked),
         file_max_binds: over.file_max_binds.or(base.file_max_binds),
+        outcomes: base.outcomes.into_iter().chain(over.outcomes).collect(),
+        not_started: base.not_started,
     }
 }
 
@@ -412,6 +442,8 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
         leaked: raw.leaked,
         file_max_binds: raw.file_max_binds,
+        outcomes: raw.outcomes.iter().map(|(workload, met)| (workload.get_ref().clone(), met.clone())).collect(),
+        not_started: raw.not_started.clone(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 pub use super::launcher::{Session, Shell};
 use crate::event::Call;
-pub use crate::event::Limits;
+pub use crate::event::{Limits, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -413,6 +413,37 @@ pub struct Expect {
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
     #[serde(default)]
     pub file_max_binds: Option<bool>,
+    /// Of workloads of calls by name: what their calls came to, in the order in which each was first met.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<String, Vec<Outcome>>,
+    /// That it does not start. Beside others: that, or all of the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<Refusal>,
+}
+
+impl Expect {
+    /// Whether nothing is expected of a subject that starts.
+    pub fn of_refusal_only(&self) -> bool {
+        *self == Expect { not_started: self.not_started.clone(), ..Expect::default() }
+    }
+}
+
+/// How a launcher refuses, or a program ends before it is ready. What is left out is not judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Refusal {
+    /// Text among its last lines.
+    pub says: Option<String>,
+    /// Exit status of the program that is executed, which is the launcher where there is one.
+    pub exit_status: Option<i32>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "not started")?;
+        self.exit_status.map_or(Ok(()), |status| write!(f, ", with exit status {status}"))?;
+        self.says.as_ref().map_or(Ok(()), |text| write!(f, ", saying {text:?}"))
+    }
 }
 
 /// Expected limits; either may be left open.
@@ -446,9 +477,26 @@ pub struct FirstFailure {
     /// Its name, as in section 2 of the manual.
     #[schemars(with = "String", extend("enum" = Call::ALL))]
     pub call: Call,
+    /// Other calls that may come first in its place: which of two threads is the first to want a descriptor is chance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>", extend("items" = serde_json::json!({ "enum": Call::ALL })))]
+    pub or: Vec<Call>,
     /// `EMFILE` or `ENFILE`.
     #[schemars(extend("enum" = ["EMFILE", "ENFILE"]))]
     pub errno: String,
+}
+
+impl FirstFailure {
+    /// The calls that may come first, in words.
+    pub fn calls(&self) -> String {
+        let all = std::iter::once(&self.call).chain(&self.or).map(|call| call.name());
+        all.collect::<Vec<_>>().join(" or ")
+    }
+
+    /// Whether this failure is one that is expected.
+    pub fn is(&self, call: Call, errno: &str) -> bool {
+        (self.call == call || self.or.contains(&call)) && self.errno == errno
+    }
 }
 
 impl Serve {

@@ -2,8 +2,8 @@
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
 use super::launcher::{RawContainer, RawSystemd, Session, Shell};
-use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Serve, Supervisor};
-use crate::event::Limits;
+use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Refusal, Serve, Supervisor};
+use crate::event::{Limits, Outcome};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -279,6 +279,14 @@ pub(super) struct RawExpect {
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it. It is compared, and never set.
     pub file_max_binds: Option<bool>,
+    /// Of workloads of calls, by their names: what the calls came to, each once, in the order in which they were first met, such as
+    /// `a = ["served", "waits", "times-out"]` for answered, connected but silent, and a connect that times out.
+    #[schemars(with = "BTreeMap<String, Vec<Outcome>>")]
+    pub outcomes: BTreeMap<Spanned<String>, Vec<Outcome>>,
+    /// That the launcher refuses, or the program ends before it is ready, such as `{ exit-status = 2, says = "minfds" }`. The scenario's own
+    /// expectations do not apply to a variant that has this. Beside other expectations of the same variant: either this, or all of them, as
+    /// with a number that only some machines permit.
+    pub not_started: Option<Refusal>,
 }
 
 /// An expected ceiling as written.

@@ -18,6 +18,8 @@ pub enum Source {
     Count(u64),
     /// Nothing: writes a record to a ring when a task of the tree is created, executes, or exits.
     Tasks,
+    /// Nothing: keeps this tracepoint in use, so that closing the last event that counts need not wait for RCU.
+    Held(u64),
 }
 
 /// One event on a process, its threads and its future children.
@@ -34,12 +36,14 @@ impl Counter {
     pub fn open(source: Source, pid: i32, cpu: Option<u32>) -> io::Result<Self> {
         let mut attr = abi::perf_event_attr { size: size_of::<abi::perf_event_attr>() as u32, ..Default::default() };
         (attr.type_, attr.config) = match source {
-            Source::Samples(id) | Source::Count(id) => (abi::PERF_TYPE_TRACEPOINT, id),
+            Source::Samples(id) | Source::Count(id) | Source::Held(id) => (abi::PERF_TYPE_TRACEPOINT, id),
             Source::Tasks => (abi::PERF_TYPE_SOFTWARE, u64::from(abi::PERF_COUNT_SW_DUMMY)),
         };
         attr.set_disabled(1);
-        attr.set_inherit(1);
-        attr.set_enable_on_exec(1);
+        if !matches!(source, Source::Held(_)) {
+            attr.set_inherit(1);
+            attr.set_enable_on_exec(1);
+        }
         attr.set_exclude_kernel(1);
         attr.set_use_clockid(1);
         attr.clockid = libc::CLOCK_MONOTONIC;
@@ -49,7 +53,7 @@ impl Counter {
         if source != Source::Tasks {
             attr.__bindgen_anon_1.sample_period = if matches!(source, Source::Samples(_)) { 1 } else { 0 };
         }
-        if !matches!(source, Source::Count(_)) {
+        if !matches!(source, Source::Count(_) | Source::Held(_)) {
             attr.sample_type = u64::from(abi::PERF_SAMPLE_TID | abi::PERF_SAMPLE_TIME);
             attr.set_sample_id_all(1);
         }
@@ -60,7 +64,7 @@ impl Counter {
                 attr.set_comm(1);
                 attr.set_comm_exec(1);
             }
-            Source::Count(_) => {}
+            Source::Count(_) | Source::Held(_) => {}
         }
         let cpu = cpu.map_or(-1, |cpu| cpu as i32);
         // SAFETY: `attr` is initialised, of the size that it names, and outlives the call.

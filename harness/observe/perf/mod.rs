@@ -59,8 +59,9 @@ fn refused(doing: &str, e: &io::Error) -> Unavailable {
 pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
-    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; of each call: its total.
-    (cpus * (2 * calls - 1 + 2) + calls) as u64
+    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; of each call: its total. And
+    // what keeps each tracepoint in use.
+    (cpus * (2 * calls - 1 + 2) + calls + calls + 1) as u64
 }
 
 /// The tracepoints of the observed calls on this kernel.
@@ -98,6 +99,25 @@ impl Tracepoints {
         let close = "syscalls/sys_enter_close";
         let ret = events.offset("syscalls/sys_exit_accept4", "ret")?;
         Ok(Tracepoints { exits, layout: Layout { ret, close: events.id(close)?, fd: events.offset(close, "fd")? } })
+    }
+}
+
+/// Keeps the observed tracepoints in use from one run to the next: taking one into use, or out of it, waits for RCU, and all of them
+/// for a second.
+#[derive(Debug)]
+pub struct InUse(Vec<Counter>);
+
+impl InUse {
+    /// Opens one idle event of each; those that cannot be opened only cost time.
+    pub(super) fn keep(tracepoints: &Tracepoints) -> Self {
+        let ids = tracepoints.exits.iter().map(|&(_, id)| id).chain([tracepoints.layout.close]);
+        InUse(ids.filter_map(|id| Counter::open(Source::Held(id), 0, None).ok()).collect())
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        discard(std::mem::take(&mut self.0));
     }
 }
 

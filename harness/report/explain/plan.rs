@@ -1,9 +1,10 @@
 //! What a scenario makes happen: who starts what with which limits, what the launchers make of them, the load, and the number that
 //! comes out. From plans alone; nothing is started or asked of the machine.
 
-use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, counted, numbers, pair};
+use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, numbers, pair};
 use crate::event::Limits;
 use crate::measure::Policy;
+use crate::report::counted;
 use crate::report::terminal::{Page, behaviour};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Plan, Process, Program, Serve, ServeOptions,
@@ -434,9 +435,19 @@ fn expected(plan: &Plan) -> String {
         Ceiling::Formula(text) => format!("a ceiling of {text}"),
         Ceiling::NotReached => "no ceiling".into(),
     }));
-    all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.call, f.errno)));
+    all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)));
     all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
     all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
     all.extend(e.leaked.map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptors leaked") }));
+    all.extend(e.outcomes.iter().map(|(workload, met)| {
+        let met: Vec<_> = met.iter().map(|o| o.name()).collect();
+        format!("the calls of `{workload}` {}", met.join(", then "))
+    }));
+    if let Some(refusal) = &e.not_started {
+        let or = if all.is_empty() { "" } else { "or, where this machine does not permit it, " };
+        all.push(
+            format!("{or}that it does not start") + &refusal.says.as_ref().map_or(String::new(), |text| format!(", and says {text:?}")),
+        );
+    }
     if all.is_empty() { "nothing: the run is measured, not judged".into() } else { format!("{}.", all.join(", ")) }
 }

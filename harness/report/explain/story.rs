@@ -1,11 +1,12 @@
 //! What a recorded run did, in the order in which it happened, with the numbers that were measured. A run that ended early is told as
 //! far as it came, and why nothing can be concluded from it.
 
-use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, counted, numbers, pair};
+use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, numbers, pair};
 use crate::event::{Link, Log, Outcome as Got, States, What};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy};
 use crate::report::Report;
+use crate::report::counted;
 use crate::report::terminal::{Page, advice, behaviour, cut, got, rate};
 use owo_colors::Style;
 use std::collections::BTreeMap;
