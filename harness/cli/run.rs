@@ -155,6 +155,9 @@ fn dry_run(plan: &Plan) {
         let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         text += &format!("  in a network namespace of its own, with {}\n", all.join(", "));
     }
+    for moved in &plan.then {
+        text += &format!("  then: the soft limit of the live subject becomes {}\n", moved.limit.soft);
+    }
     for (name, workload) in &plan.workloads {
         let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
         let kind =

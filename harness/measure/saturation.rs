@@ -2,7 +2,7 @@
 
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{Kind, AcceptQueue, FileNr, Measured, Probe, Run};
+use super::{AcceptQueue, FileNr, Kind, Measured, Probe, Run};
 use crate::event::{Call, Event, Nanos, Outcome, Phase, States, What};
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@ use crate::report::counted;
 use crate::report::terminal::{Page, behaviour};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Plan, Process, Program, Serve, ServeOptions,
-    Supervisor, Workload,
+    Supervisor, Then, Workload,
 };
 use owo_colors::Style;
 use serde::Serialize;
@@ -55,6 +55,9 @@ fn in_full(page: &mut Page, plan: &Plan) {
         page.say("", &fits);
     }
     page.say("Then", &then(plan, subject));
+    for moved in &plan.then {
+        page.say("", &move_of(moved));
+    }
     page.say("Expected", &expected(plan));
 }
 
@@ -105,6 +108,10 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
     changes.extend(base.workloads.keys().filter(|name| !plan.workloads.contains_key(*name)).map(|name| format!("No `{name}`.")));
     if base.sysctls != plan.sysctls {
         changes.push(sysctls(plan));
+    }
+    if base.then != plan.then {
+        changes.extend(plan.then.iter().map(move_of));
+        changes.extend(plan.then.is_empty().then(|| "No limit is moved.".to_owned()));
     }
     if base.hold_s != plan.hold_s {
         changes.push(format!("Saturation is watched for {} s at most.", plan.hold_s));
@@ -379,6 +386,16 @@ fn own_calls<'p>(plan: &'p Plan, subject: &Process) -> Option<(&'p Workload, &'p
     let Program::Call(name) = &subject.program else { return None };
     let workload = plan.workloads.get(name)?;
     Some((workload, workload.calls.as_ref()?))
+}
+
+/// A limit that is moved on the live process.
+fn move_of(moved: &Then) -> String {
+    let soft = moved.limit.soft;
+    let hard = moved.limit.hard.map_or_else(String::new, |hard| format!(", and the hard limit to {hard}"));
+    format!(
+        "Once that was watched, prlimit(2) moves the soft limit of the live process to {soft}{hard}: what is open stays open, and its accept \
+         loop finds out at its next call."
+    )
 }
 
 /// What will happen at the ceiling, and why.
