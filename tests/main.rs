@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
 mod calls;
+mod clients;
 mod docs;
 mod doctor;
 mod explain;

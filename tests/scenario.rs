@@ -268,6 +268,19 @@ fn whom_a_bundled_service_calls_must_be_there_and_speak_tls_where_that_is_asked_
 }
 
 #[test]
+fn only_the_subject_can_be_the_bundled_caller() {
+    let scenario = |subject: &str| {
+        format!(
+            "claim = \"c\"\nsubject = \"{subject}\"\n[processes.caller]\ncall = \"calls\"\nlimits = {{ soft = 64, hard = 64 }}\n\
+             [processes.backend]\nserve.http = {{}}\nlimits = {{ soft = 64, hard = 64 }}\n[workloads.calls]\nhttp-per-call = {{ to = \"backend\" }}\n"
+        )
+    };
+    parse(&scenario("caller")).unwrap();
+    let error = rendered(&parse(&scenario("backend")).expect_err("nobody would give it orders"));
+    assert!(error.contains("`caller` calls, and is not the subject"), "{error}");
+}
+
+#[test]
 fn a_port_of_a_process_that_is_not_there_names_the_nearest() {
     let text = "claim = \"c\"\nsubject = \"client\"\n[processes.client]\ncommand = [\"client\", \"--to\", \"127.0.0.1:{bakend.port}\"]\n\
                 limits = { soft = 64, hard = 64 }\n[processes.backend]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\n";

@@ -148,3 +148,20 @@ fn exits_when_a_client_leaves() {
         }
     }
 }
+
+/// A client that never closes: connects to `LASTFD_TEST_PORT` until it may not, after SIGUSR1 where `LASTFD_TEST_WAITS` is set. Says how
+/// many connections it has.
+#[test]
+fn leaks_connections() {
+    if is_subject("leaks_connections") {
+        // It stays, and with it its two descriptors.
+        let mut told = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1]).expect("a handler");
+        if std::env::var("LASTFD_TEST_WAITS").is_ok() {
+            told.forever().next();
+        }
+        let port: u16 = std::env::var("LASTFD_TEST_PORT").expect("a port").parse().expect("a number");
+        let held: Vec<_> = std::iter::from_fn(|| TcpStream::connect(("127.0.0.1", port)).ok()).take(500).collect();
+        println!("holds {}", held.len());
+        forever();
+    }
+}

@@ -186,6 +186,11 @@ fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
         What::Exited { process, code, signal, .. } if *process == run.plan.subject => Some(Exit { code: *code, signal: *signal }),
         _ => None,
     });
+    match m.ceiling.exit {
+        Some(Exit { code: None, .. }) => m.missing::<()>("ceiling.exit.code", "it was killed by a signal"),
+        Some(Exit { signal: None, .. }) => m.missing::<()>("ceiling.exit.signal", "no signal killed it"),
+        _ => None,
+    };
     m.ceiling.reached = Some(!matches!(kind, Kind::Generator | Kind::NotReached));
     let failing = f.first.and_then(|first| f.tables.get(&first.pid));
     let (accepted, later) = match (failing, kind) {

@@ -1,21 +1,21 @@
 //! Drains the subject's output: counts its bytes, keeps the tail, and picks out the few lines that mean something. It never
 //! interprets what the subject says about itself, but for the bundled servers' closing line.
 
-use crate::event::{Event, Pid, What};
+use crate::event::{Event, Nanos, Pid, What};
 use crate::sys::clock;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Lines that the tail keeps.
 const TAIL_LINES: usize = 20;
 /// Lines reported after [`Drain::mark`].
-const MARKED_LINES: u32 = 5;
+const MARKED_LINES: usize = 5;
 /// Of a line, what is kept.
 const LINE_CHARS: usize = 500;
 /// Bytes of the pipe between the subject and us, where /proc/sys/fs/pipe-max-size allows: a log storm then seldom blocks it.
@@ -25,8 +25,15 @@ const PIPE_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 struct Shared {
     bytes: AtomicU64,
-    marked: AtomicBool,
-    tail: Mutex<VecDeque<String>>,
+    lines: Mutex<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// The last, with the time at which each was read.
+    tail: VecDeque<(Nanos, String)>,
+    /// How many were reported since the mark; `None` before it.
+    reported: Option<usize>,
 }
 
 /// A thread that reads the subject's output until its end, or until this value is dropped.
@@ -36,6 +43,12 @@ pub struct Drain {
     /// Closed to end the thread.
     alive: Option<OwnedFd>,
     reading: Option<JoinHandle<()>>,
+}
+
+impl Shared {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drain {
@@ -49,7 +62,7 @@ impl Drain {
         let (ended, alive) = pipe_with(PipeFlags::CLOEXEC)?;
         // A smaller pipe works as well: it only changes when a subject that logs a storm is made to wait.
         let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE_BYTES);
-        let reader = Reader { shared: Arc::clone(&shared), line: Vec::new(), marked: 0, sink };
+        let reader = Reader { shared: Arc::clone(&shared), line: Vec::new(), sink };
         let reading = std::thread::Builder::new().name("output".into()).spawn(move || reader.run(&fd, &ended))?;
         Ok(Drain { shared, alive: Some(alive), reading: Some(reading) })
     }
@@ -61,17 +74,25 @@ impl Drain {
 
     /// The last lines, oldest first, each cut at 500 characters.
     pub fn tail(&self) -> Vec<String> {
-        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.shared.lines().tail.iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// Reports the first five lines from now on as [`What::Output`]. The second call does nothing.
-    pub fn mark(&self) {
-        self.shared.marked.store(true, Ordering::Relaxed);
+    /// From now on the first five lines since then are reported as [`What::Output`]; those of them that were read before are
+    /// returned, as far as the tail goes back. The second call does nothing.
+    pub fn mark(&self, since: Nanos) -> Vec<Event> {
+        let mut lines = self.shared.lines();
+        if lines.reported.is_some() {
+            return Vec::new();
+        }
+        let read = lines.tail.iter().filter(|(at, _)| *at >= since).take(MARKED_LINES);
+        let read: Vec<_> = read.map(|(at, line)| Event { at: *at, is: What::Output { line: line.clone() } }).collect();
+        lines.reported = Some(read.len());
+        read
     }
 
     /// Whether lines were to be reported.
     pub fn marked(&self) -> bool {
-        self.shared.marked.load(Ordering::Relaxed)
+        self.shared.lines().reported.is_some()
     }
 }
 
@@ -96,8 +117,6 @@ struct Reader<S> {
     shared: Arc<Shared>,
     /// What is kept of the line that has not ended yet.
     line: Vec<u8>,
-    /// Lines reported since the mark.
-    marked: u32,
     sink: S,
 }
 
@@ -144,15 +163,17 @@ impl<S: FnMut(Event)> Reader<S> {
         if let Some(count) = own_count(&line) {
             (self.sink)(Event { at: clock::now(), is: count });
         }
-        if self.marked < MARKED_LINES && self.shared.marked.load(Ordering::Relaxed) {
-            self.marked += 1;
-            (self.sink)(Event { at: clock::now(), is: What::Output { line: line.clone() } });
+        let at = clock::now();
+        let mut lines = self.shared.lines();
+        let reports = lines.reported.as_mut().filter(|reported| **reported < MARKED_LINES).map(|reported| *reported += 1);
+        if lines.tail.len() == TAIL_LINES {
+            lines.tail.pop_front();
         }
-        let mut tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.len() == TAIL_LINES {
-            tail.pop_front();
+        lines.tail.push_back((at, line.clone()));
+        drop(lines);
+        if reports.is_some() {
+            (self.sink)(Event { at, is: What::Output { line } });
         }
-        tail.push_back(line);
     }
 }
 
@@ -219,16 +240,20 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_lines_after_the_mark_are_reported() {
+    fn only_the_first_lines_since_the_mark_are_reported_also_those_that_came_before_it_was_set() {
         let (mut output, drain, events) = drained();
         output.write_all(b"before\n").expect("is read");
-        until("it is read", || !drain.tail().is_empty());
-        drain.mark();
-        output.write_all(b"1\n2\n3\n4\n5\n6\n7\n").expect("is read");
+        until("it is read", || drain.tail().len() == 1);
+        let since = clock::now();
+        output.write_all(b"1\n2\n").expect("is read");
+        until("they are read", || drain.tail().len() == 3);
+        let mut lines = drain.mark(since);
+        output.write_all(b"3\n4\n5\n6\n7\n").expect("is read");
         drop(output);
-        let lines: Vec<_> = events.iter().map(|e| e.is).collect();
+        assert_eq!((lines.len(), drain.marked(), drain.mark(since)), (2, true, Vec::new()));
+        lines.extend(events.iter());
         let expected: Vec<_> = ["1", "2", "3", "4", "5"].map(|l| What::Output { line: l.into() }).into();
-        assert_eq!(lines, expected);
+        assert_eq!(lines.into_iter().map(|e| e.is).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! calls when it is told; any other program begins by itself, or at the signal that the scenario names.
 
 use super::ready::{self, LOOK_EVERY, Ready, Rest, SETTLE_DEADLINE};
-use super::{DRIVER_SOCKET, Error, Pump, Site, launch, load, loaded};
+use super::{DRIVER_SOCKET, Error, Pump, Site, fleet, launch, load, loaded};
 use crate::drive::Fleet;
 use crate::drive::protocol::Order;
 use crate::event::{Pacing, Phase, Pid, What};
+use crate::launch::supervise;
 use crate::limits::chain;
 use crate::scenario::Program;
 use crate::sys::{clock, proc};
-use rustix::process::Signal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
@@ -40,16 +40,32 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error
     let wanted = site.wanted(workload, calls, kind, &nowhere(pid), proc::nofile(pid)?.0);
     let fleet = Fleet::over(stream, pid, &wanted.setup, site.sink.clone()).map_err(|e| Error::NotStarted(e.to_string()))?;
     found(pump, pid);
+    let mut clients = vec![wanted.clients];
     pump.loads.push(site.load(workload, calls, &wanted, fleet));
     // It answers when everything that calls need is open.
     pump.live.pacing.insert(workload.to_owned(), Pacing::Ramping);
     pump.loads[0].fleet.order(&Order::Connect { upto: 0 }).map_err(|e| Error::NotStarted(e.to_string()))?;
     pump.until(deadline(site), LOOK_EVERY, |pump| pump.live.drivers_done() || pump.tree.gone())?;
     let rest = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
+    clients.extend(beside(pump, site, &rest)?);
     pump.live.arm();
     pump.phase(Phase::Ramp);
     load::calibrate(pump, &[rest], &nowhere(pid))?;
-    loaded(pump, site, &[wanted.clients], &[rest])
+    loaded(pump, site, &clients, &[rest])
+}
+
+/// The drivers of what is loaded beside the subject; how many clients each has.
+fn beside(pump: &mut Pump, site: &Site<'_>, rest: &Rest) -> Result<Vec<u32>, Error> {
+    let mut clients = Vec::new();
+    for (name, workload) in &site.plan.workloads {
+        let own = matches!(&site.process.program, Program::Call(call) if call == name);
+        let Some(kind) = site.kind(workload).filter(|_| !own) else { continue };
+        let wanted = site.wanted(name, workload, kind, &nowhere(rest.pid), rest.limits.soft);
+        clients.push(wanted.clients);
+        let fleet = fleet(&wanted, site.options, site.sink)?;
+        pump.loads.push(site.load(name, workload, &wanted, fleet));
+    }
+    Ok(clients)
 }
 
 /// Waits until the caller, wherever it is in the tree, has connected.
@@ -73,12 +89,13 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<(), Error>
     let pid = running(pump, site)?;
     found(pump, pid);
     let rest = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE))?;
+    let clients = beside(pump, site, &rest)?;
     pump.live.arm();
     pump.phase(Phase::Ramp);
-    let signal = signal(begin).ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
+    let signal = supervise::signal_named(begin).ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
     let pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::Fault("a process without an id".into()))?;
     rustix::process::kill_process(pid, signal).map_err(std::io::Error::from)?;
-    loaded(pump, site, &[], &[rest])
+    loaded(pump, site, &clients, &[rest])
 }
 
 /// A program that calls as soon as it runs: its descriptors at rest cannot be counted.
@@ -110,10 +127,11 @@ fn running(pump: &mut Pump, site: &Site<'_>) -> Result<Pid, Error> {
     running.ok_or_else(|| late(pump, site, "it was seen to run"))
 }
 
-/// Whether a process was executed with these words, by itself or through the interpreter that its first line names.
+/// Whether a process was executed with these words: as they are, as their end after a program such as env(1) that executes the rest of
+/// its own, or through the interpreter that a script's first line names.
 fn is_program(arguments: &[String], argv: &[String]) -> bool {
     let interpreted = (1..=2).any(|skip| arguments.len() == argv.len() + skip && arguments[skip + 1..] == argv[1..]);
-    arguments == argv || interpreted && !argv.is_empty()
+    !arguments.is_empty() && (argv.ends_with(arguments) || interpreted)
 }
 
 fn found(pump: &mut Pump, pid: Pid) {
@@ -157,16 +175,6 @@ fn late(pump: &mut Pump, site: &Site<'_>, what: &str) -> Error {
     Error::NotStarted(format!("{} s passed before {what}; {}", site.process.ready_within_s, ready::last_lines(pump)))
 }
 
-/// A signal by its name, without SIG.
-fn signal(name: &str) -> Option<Signal> {
-    Some(match name {
-        "HUP" => Signal::HUP,
-        "USR1" => Signal::USR1,
-        "USR2" => Signal::USR2,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +188,8 @@ mod tests {
         let argv = words("./caller --to 1");
         assert!(is_program(&words("./caller --to 1"), &argv));
         assert!(is_program(&words("/usr/bin/env python3 ./caller --to 1"), &argv));
+        assert!(is_program(&words("./caller --to 1"), &words("nice -n 5 ./caller --to 1")));
+        assert!(!is_program(&[], &argv));
         assert!(!is_program(&words("supervisord -c x"), &argv));
         assert!(!is_program(&words("runuser -u nobody -- ./caller --to 1"), &argv));
     }

@@ -255,7 +255,9 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     if let Some(output) = &pump.output
         && !died
     {
-        output.mark();
+        // What it says at its first failure it may say once.
+        let since = pump.live.first_failure.map_or_else(clock::now, |(at, _)| at);
+        output.mark(since).into_iter().for_each(|line| pump.journal.absorb(line));
     }
     if let Some((allocated, max)) = proc::file_nr() {
         pump.journal.record(What::FileNr { allocated, max });

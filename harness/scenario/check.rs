@@ -94,7 +94,7 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         process.requires.extend(variant.requires.iter().filter(|r| !file.processes[subject.as_str()].requires.contains(r)).cloned());
     }
     let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
-    check_callers(file, &workloads, problems);
+    check_callers(file, &subject, &workloads, problems);
     check_placeholders(file, &names, problems);
     check_called(file, &names, problems);
     for raw in std::iter::once(&file.expect).chain(variant.map(|variant| &variant.expect)) {
@@ -229,7 +229,7 @@ fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) 
 }
 
 /// A caller's workload must be one of calls, and to somebody else.
-fn check_callers(file: &File, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
+fn check_callers(file: &File, subject: &str, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
     for (name, call) in file.processes.iter().filter_map(|(name, raw)| Some((name.get_ref(), raw.call.as_ref()?))) {
         match workloads.get(call.get_ref()) {
             None => {
@@ -239,6 +239,13 @@ fn check_callers(file: &File, workloads: &BTreeMap<String, Workload>, problems: 
             Some(workload) if workload.calls.is_none() => {
                 let problem = Problem::new(call.span(), format!("the clients of `{}` hold connections", call.get_ref()), "not calls");
                 problems.push(problem.help("a caller needs one of `http-leak-body`, `grpc-per-call`, `http-per-call`, `caller`"));
+            }
+            Some(_) if subject != name => {
+                let problem =
+                    Problem::new(call.span(), format!("`{name}` calls, and is not the subject"), "only the subject can be the caller");
+                problems.push(
+                    problem.help(format!("add `subject = \"{name}\"`, or leave the process out: a workload has a driver of its own")),
+                );
             }
             Some(workload) if workload.to == *name => {
                 problems.push(Problem::new(call.span(), format!("`{name}` would call itself"), "needs a `to`"));
