@@ -198,7 +198,7 @@ impl<W: Write> Callers<W> {
             // As with clients that hold: while calls go on, what was said waits for a moment.
             let flushed = if self.under_way.is_empty() { self.report.flush() } else { self.report.flush_if_due() };
             flushed.and_then(|()| self.report.flush_if_large()).map_err(at("reporting"))?;
-            let (paced, due) = (self.may_start_later(), self.report.due());
+            let (paced, due) = (self.room(), self.report.due());
             let due_in = Duration::from_nanos(due.saturating_sub(clock::now()));
             tokio::select! {
                 order = orders.recv() => match order {
@@ -242,10 +242,6 @@ impl<W: Write> Callers<W> {
 
     fn room(&self) -> bool {
         self.started < self.ordered && self.under_way.len() < self.concurrency
-    }
-
-    fn may_start_later(&self) -> bool {
-        self.room() && self.next_start > Instant::now()
     }
 
     /// Starts what may be started; true when more may be at once.

@@ -205,6 +205,16 @@ fn calls_are_started_no_faster_than_ordered() {
 }
 
 #[test]
+fn a_pause_that_ends_while_its_end_is_looked_for_is_not_slept_through() {
+    let (_server, to) = serving(HELLO);
+    // About as long as a call takes, so that of so many some end just then.
+    for tenths in 1..=10 {
+        let mut rig = Rig::new(setup(Calls { every_s: f64::from(tenths) / 10_000.0, ..calls(Caller::HttpPerCall) }, to));
+        assert_eq!(ends(&rig.ramp(100)), [SERVED; 100]);
+    }
+}
+
+#[test]
 fn no_more_calls_go_on_at_a_time_than_ordered_and_a_release_drops_them() {
     let (_listener, to) = listening(64);
     let mut rig = Rig::new(setup(Calls { concurrency: 4, ..calls(Caller::HttpPerCall) }, to));
