@@ -69,7 +69,8 @@ fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
 fn assert_class(called: &Called, policy: &str) {
     let class = CLASSES.iter().find(|(name, _)| *name == policy).expect("listed").1;
     let saturation = &called.run()["saturation"];
-    assert_eq!(saturation["policy"], class, "{policy}: {}", saturation["policy_evidence"]);
+    let (evidence, gaps) = (&saturation["policy_evidence"], &saturation["retry_gaps_s"]);
+    assert_eq!(saturation["policy"], class, "{policy}: {evidence}, {gaps}");
 }
 
 fn every_limit(policy: &str, observer: &str) {
