@@ -188,7 +188,10 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     let resets = ratios.iter().filter(|r| **r < 0.75).count();
     let fits = about_constant && resets * 2 <= longest.len();
     let from_s = gaps[..=longest.start].iter().fold(f64::MAX, |least, g| least.min(*g));
-    fits.then(|| Rhythm::Grows { from_s, to_s: gaps.iter().fold(0.0, |m: f64, g| m.max(*g)), factor })
+    let most = gaps.iter().fold(0.0, |m: f64, g| m.max(*g));
+    // Once it grows no more it is as long as the shortest of those: the others are late.
+    let to_s = gaps.iter().rev().take_while(|g| **g * (1.0 + SPREAD) >= most).fold(most, |least, g| least.min(*g));
+    fits.then_some(Rhythm::Grows { from_s, to_s, factor })
 }
 
 /// Delays that grow, with some retries late: a delay is then no longer than any that comes after it.
