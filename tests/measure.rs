@@ -245,6 +245,33 @@ fn every_policy_has_a_recorded_run() {
     assert_eq!(evidence, "4 bursts of 16 failures each, with pauses of 0.299 s between; 4 clients wait");
 }
 
+#[test]
+fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
+    use lastfd::scenario::ExpectDelay;
+    let judged = |name: &str, first_s: f64, longest_s: f64| {
+        let (mut plan, log) = recorded(name);
+        plan.expect.delay = Some(ExpectDelay { first_s, longest_s });
+        let verdict = judge::judge(&plan, &measure::measure(&plan, &log));
+        verdict.reasons.into_iter().find(|reason| reason.expectation == "delay").map(|reason| reason.observed)
+    };
+    // Half a second and up to a millisecond more; 5.1 ms at first, later delays up to 0.2 ms late: 5 ms, doubled seven times.
+    let of = |name| measured(name).saturation.delay_s.expect("a delay");
+    assert!(near(Some(of("fixed-delay").first), 0.5005) && of("fixed-delay").longest == of("fixed-delay").first);
+    let backoff = of("backoff");
+    assert!((backoff.first - 0.005).abs() < 0.0001 && near(Some(backoff.longest), 0.6401), "{backoff}");
+    assert!((of("storm").longest - 0.299).abs() < 0.001, "{}", of("storm"));
+    for (name, first_s, longest_s) in [("fixed-delay", 0.46, 0.54), ("backoff", 0.005, 0.6)] {
+        assert_eq!(judged(name, first_s, longest_s), None, "{name}");
+    }
+    for (name, first_s, longest_s) in
+        [("fixed-delay", 0.44, 0.44), ("fixed-delay", 0.5, 1.0), ("backoff", 0.05, 0.64), ("backoff", 0.64, 0.64)]
+    {
+        assert!(judged(name, first_s, longest_s).is_some_and(|seen| seen.ends_with(" s")), "{name} {first_s} {longest_s}");
+    }
+    assert_eq!(judged("spin", 1.0, 1.0).as_deref(), Some("no pause between tries (spin)"));
+    assert!(judged("unclear", 1.0, 1.0).is_some_and(|open| open.starts_with("not measured: ")));
+}
+
 /// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.
 #[test]
 fn a_server_that_closes_idle_connections_sheds_nobody() {
