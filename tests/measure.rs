@@ -213,6 +213,24 @@ fn exits_are_told_from_restarts_and_from_deaths_without_a_failed_call() {
 }
 
 #[test]
+fn the_descriptors_at_rest_are_those_of_a_worker_that_is_gone_and_not_its_masters() {
+    let (plan, log) = recorded("worker-restarts");
+    let mut events = log.events;
+    // The master holds the listener too, and is read after its worker. That has exited when the ceiling is reached.
+    let (link, limits) = (|pid, soft| event::Link { pid, command: "server".into(), soft, hard: 64 }, event::Limits { soft: 16, hard: 64 });
+    events.extend([
+        Event {
+            at: 14_500_000,
+            is: What::Chain { process: "server".into(), pid: 100, when: Phase::Baseline, links: vec![link(50, 20000), link(100, 32)] },
+        },
+        Event { at: 14_600_000, is: What::Baseline { pid: 100, descriptors: 5, counted: 5, inventory: vec![], settled: true } },
+    ]);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!((m.subject.pid, m.baseline.descriptors, m.limits.effective), (Some(101), Some(8), Some(limits)));
+    assert_eq!(m.limits.earlier, [], "its master has its own limits, and it has not changed any");
+}
+
+#[test]
 fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
     let (plan, log) = recorded("dead");
     assert_eq!(measure::measure(&plan, &log).saturation.policy, Some(Policy::AcceptLoopDead));
