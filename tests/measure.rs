@@ -213,6 +213,24 @@ fn exits_are_told_from_restarts_and_from_deaths_without_a_failed_call() {
 }
 
 #[test]
+fn the_descriptors_at_rest_are_those_of_a_worker_that_is_gone_and_not_its_masters() {
+    let (plan, log) = recorded("worker-restarts");
+    let mut events = log.events;
+    // The master holds the listener too, and is read after its worker. That has exited when the ceiling is reached.
+    let (link, limits) = (|pid, soft| event::Link { pid, command: "server".into(), soft, hard: 64 }, event::Limits { soft: 16, hard: 64 });
+    events.extend([
+        Event {
+            at: 14_500_000,
+            is: What::Chain { process: "server".into(), pid: 100, when: Phase::Baseline, links: vec![link(50, 20000), link(100, 32)] },
+        },
+        Event { at: 14_600_000, is: What::Baseline { pid: 100, descriptors: 5, counted: 5, inventory: vec![], settled: true } },
+    ]);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!((m.subject.pid, m.baseline.descriptors, m.limits.effective), (Some(101), Some(8), Some(limits)));
+    assert_eq!(m.limits.earlier, [], "its master has its own limits, and it has not changed any");
+}
+
+#[test]
 fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
     let (plan, log) = recorded("dead");
     assert_eq!(measure::measure(&plan, &log).saturation.policy, Some(Policy::AcceptLoopDead));
@@ -243,6 +261,33 @@ fn every_policy_has_a_recorded_run() {
     }
     let evidence = measured("storm").saturation.policy_evidence.unwrap();
     assert_eq!(evidence, "4 bursts of 16 failures each, with pauses of 0.299 s between; 4 clients wait");
+}
+
+#[test]
+fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
+    use lastfd::scenario::ExpectDelay;
+    let judged = |name: &str, first_s: f64, longest_s: f64| {
+        let (mut plan, log) = recorded(name);
+        plan.expect.delay = Some(ExpectDelay { first_s, longest_s });
+        let verdict = judge::judge(&plan, &measure::measure(&plan, &log));
+        verdict.reasons.into_iter().find(|reason| reason.expectation == "delay").map(|reason| reason.observed)
+    };
+    // Half a second and up to a millisecond more; 5.1 ms at first, later delays up to 0.2 ms late: 5 ms, doubled seven times.
+    let of = |name| measured(name).saturation.delay_s.expect("a delay");
+    assert!(near(Some(of("fixed-delay").first), 0.5005) && of("fixed-delay").longest == of("fixed-delay").first);
+    let backoff = of("backoff");
+    assert!((backoff.first - 0.005).abs() < 0.0001 && near(Some(backoff.longest), 0.6401), "{backoff}");
+    assert!((of("storm").longest - 0.299).abs() < 0.001, "{}", of("storm"));
+    for (name, first_s, longest_s) in [("fixed-delay", 0.46, 0.54), ("backoff", 0.005, 0.6)] {
+        assert_eq!(judged(name, first_s, longest_s), None, "{name}");
+    }
+    for (name, first_s, longest_s) in
+        [("fixed-delay", 0.44, 0.44), ("fixed-delay", 0.5, 1.0), ("backoff", 0.05, 0.64), ("backoff", 0.64, 0.64)]
+    {
+        assert!(judged(name, first_s, longest_s).is_some_and(|seen| seen.ends_with(" s")), "{name} {first_s} {longest_s}");
+    }
+    assert_eq!(judged("spin", 1.0, 1.0).as_deref(), Some("no pause between tries (spin)"));
+    assert!(judged("unclear", 1.0, 1.0).is_some_and(|open| open.starts_with("not measured: ")));
 }
 
 /// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.

@@ -294,6 +294,15 @@ fn a_server_that_limits_itself_is_no_descriptor_ceiling() {
 }
 
 #[test]
+fn a_subject_that_closed_its_listener_is_not_watched_to_the_end() {
+    let began = std::time::Instant::now();
+    let run = find_subject("closes_its_listener", &["--nofile", "64", "--workload", "tcp", "--hold", "60s"]).run();
+    assert_eq!(run["saturation"]["policy"], "accept-loop-dead", "{run:#}");
+    assert_eq!(run["saturation"]["new_client"], "refused", "{run:#}");
+    assert!(began.elapsed() < Duration::from_secs(60), "it accepts never again, however long it is watched");
+}
+
+#[test]
 fn connections_that_are_handed_to_forked_processes_are_held() {
     let called = find_subject("a_process_each", &["--nofile", "64", "--clients", "80"]);
     let run = called.run();

@@ -128,6 +128,7 @@ bad! {
     a_formula_that_does_not_parse_is_pointed_into: "\"soft - baseline\"" => "\"(soft - baseline\"";
     an_unknown_identifier_in_a_formula_names_the_nearest: "\"soft - baseline\"" => "\"soft - basline\"";
     a_ceiling_that_is_prose_is_refused: "\"soft - baseline\"" => "\"never reached\"";
+    a_delay_that_is_no_time_is_refused: "policy = \"spin\"" => "policy = \"fixed-delay\"\ndelay = { first = \"5\", longest = \"1s\" }";
     a_range_backwards_is_refused: "\"240..=244\"" => "{ from = 244, to = 240 }";
     a_range_of_words_is_refused: "\"240..=244\"" => "\"240..=many\"";
     a_syntax_error_is_pointed_at: "hold = \"3s\"" => "hold = \"3s";
@@ -191,6 +192,19 @@ fn a_scenario_expands_into_itself_and_its_variants() {
     assert_eq!((raised.expect.leaked, raised.expect.baseline), (Some(0), Some(12)));
     assert_eq!(bare.expect.ceiling, Some(Ceiling::Range(240, 244)));
     assert_eq!((bare.expect.policy.as_deref(), bare.expect.first_failure.is_some()), (Some("spin"), true));
+}
+
+#[test]
+fn a_delay_is_one_that_stays_or_one_that_grows_and_goes_with_its_policy() {
+    let delays = |text: &str, variant: &str| {
+        let text = with("policy = \"spin\"", text).replacen("ceiling = \"240..=244\"", variant, 1);
+        parse(&text).unwrap().iter().map(|plan| plan.expect.delay.map(|d| (d.first_s, d.longest_s))).collect::<Vec<_>>()
+    };
+    let constant = "policy = \"fixed-delay\"\ndelay = \"500ms\"";
+    assert_eq!(delays(constant, "leaked = 0"), [Some((0.5, 0.5)), None, Some((0.5, 0.5))], "nothing fails below a raised limit");
+    assert_eq!(delays(constant, "policy = \"spin\"")[2], None, "it was another policy's");
+    let grows = "policy = \"backoff\"\ndelay = { first = \"5ms\", longest = \"1s\" }";
+    assert_eq!(delays(grows, "policy = \"backoff\", delay = \"2s\"")[..], [Some((0.005, 1.0)), None, Some((2.0, 2.0))]);
 }
 
 #[test]

@@ -86,6 +86,18 @@ fn leaks() {
     }
 }
 
+/// Accepts until it may not, closes its listener and keeps what it has.
+#[test]
+fn closes_its_listener() {
+    if is_subject("closes_its_listener") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let held: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();
+        drop(listener);
+        println!("holds {}", held.len());
+        forever();
+    }
+}
+
 /// Gives every connection to a process of its own, which echoes; holds none itself.
 #[test]
 fn a_process_each() {

@@ -1,9 +1,14 @@
 //! Expectations against what was measured → a verdict with its reasons. Pure. An expectation that was not met is data,
 //! not an error; one whose field was not measured leaves the verdict open.
 
-use crate::measure::{Kind, Measured};
+use crate::measure::{Kind, Measured, Policy};
 use crate::scenario::{Ceiling, Limits, Outcome as Came, Plan, formula};
 use serde::{Deserialize, Serialize};
+
+/// Share of an expected delay that the measured one may differ by.
+const DELAY_WITHIN: f64 = 0.1;
+/// And by so much, seconds: a timer is late by that on a busy machine, which is as long as the shortest delays in use.
+const TIMER_LATE_S: f64 = 0.005;
 
 /// What a run comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,6 +132,15 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         let evidence = m.saturation.policy_evidence.as_deref().unwrap_or_default();
         let observed = m.saturation.policy.map(|p| (p.name() == expected, format!("{} ({evidence})", p.name())));
         judge.compare("policy", expected, observed.ok_or_else(|| why(m, "saturation.policy")));
+    }
+    if let Some(expected) = &expect.delay {
+        let near = |expected: f64, seen: f64| (seen - expected).abs() <= (expected * DELAY_WITHIN).max(TIMER_LATE_S);
+        let observed = match (m.saturation.delay_s, m.saturation.policy) {
+            (Some(seen), _) => Ok((near(expected.first_s, seen.first) && near(expected.longest_s, seen.longest), seen.to_string())),
+            (None, None | Some(Policy::Unclear)) => Err(why(m, "saturation.delay_s")),
+            (None, Some(other)) => Ok((false, format!("no pause between tries ({})", other.name()))),
+        };
+        judge.compare("delay", expected, observed);
     }
     if let Some(within) = expect.recovers_within_s {
         let observed = match (m.recovery.new_client_served_s, m.recovery.recovered) {

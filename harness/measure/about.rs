@@ -78,7 +78,7 @@ fn limits(run: &Run<'_>, m: &mut Measured) {
     for event in &run.timeline.events {
         if let What::Chain { process, pid, links, .. } = &event.is
             && *process == run.plan.subject
-            && links.last().is_some_and(|own| own.pid == *pid)
+            && links.last().is_some_and(|own| own.pid == *pid && Some(*pid) == run.tree.main)
             && (event.at < released || last.is_none())
         {
             if let Some(before) = last.and_then(|l| l.last()) {

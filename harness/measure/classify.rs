@@ -7,7 +7,7 @@ use super::rhythm::{Failing, Rhythm, batches, rhythm};
 use super::saturation::failures_per_s;
 use super::timeline::seconds;
 use super::tree::Failed;
-use super::{Kind, Measured, Run};
+use super::{Delay, Kind, Measured, Run};
 use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
 use std::collections::HashSet;
 
@@ -33,6 +33,7 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
     if let Some(reason) = reason {
         m.missing::<()>("saturation.policy", reason);
         m.missing::<()>("saturation.policy_evidence", reason);
+        m.missing::<()>("saturation.delay_s", reason);
         return;
     }
     let (policy, evidence) = match m.ceiling.kind {
@@ -46,6 +47,9 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
     };
     m.saturation.policy = Some(policy);
     m.saturation.policy_evidence = Some(evidence);
+    if m.saturation.delay_s.is_none() {
+        m.missing::<()>("saturation.delay_s", format!("it makes no pauses between tries that are known: its policy is {}", policy.name()));
+    }
 }
 
 /// Whether the subject was seen to accept, or to fail to.
@@ -157,6 +161,7 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     if let Some(evidence) = listener_closed(run, first, watched) {
         return (Policy::AcceptLoopDead, evidence);
     }
+    m.saturation.delay_s = delay(&rhythm);
     let name = call.unwrap_or(first.call);
     let (policy, evidence) = match rhythm {
         Rhythm::Spin => (Policy::Spin, format!("{} failed {name} calls a second", per_s.map_or(times.len() as f64, |rate| rate).round())),
@@ -177,6 +182,17 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
         closed => format!("; meanwhile it closed {closed} connections that it had held"),
     };
     (policy, evidence + &wait + &closed)
+}
+
+/// The pauses of a rhythm that has some.
+fn delay(rhythm: &Rhythm) -> Option<Delay> {
+    let (first, longest) = match *rhythm {
+        Rhythm::Fixed { gap_s, .. } => (gap_s, gap_s),
+        Rhythm::Storm { pause_s, .. } => (pause_s, pause_s),
+        Rhythm::Grows { from_s, to_s, .. } => (from_s, to_s),
+        Rhythm::Spin | Rhythm::Once { .. } | Rhythm::Unclear => return None,
+    };
+    Some(Delay { first, longest })
 }
 
 /// Clients that it took after its first failure and closed at once. Not those that it served first or that had left; and a server that

@@ -295,6 +295,8 @@ pub struct Saturation {
     pub policy: Option<Policy>,
     /// What was seen that makes it so.
     pub policy_evidence: Option<String>,
+    /// The pauses between its tries, where it makes any.
+    pub delay_s: Option<Delay>,
     /// Between failing calls of the failing process, at most 20; nearly simultaneous ones count as one.
     pub retry_gaps_s: Vec<f64>,
     /// Failed descriptor calls of the whole tree, from exact totals.
@@ -326,6 +328,24 @@ pub struct Saturation {
     pub clients: ClientsSeen,
     /// Every probe, in order of time, at most 100.
     pub probes: Vec<Probe>,
+}
+
+/// Pauses between tries, seconds: as long as they were seen to be, which is a little more than what the program asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Delay {
+    /// After the first failure; of a delay that does not grow, the median of all. Of a storm, between its bursts.
+    pub first: f64,
+    /// The longest of one that grows; otherwise the same.
+    pub longest: f64,
+}
+
+impl std::fmt::Display for Delay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.first, self.longest) {
+            (first, longest) if first == longest => write!(f, "{first:.3} s"),
+            (first, longest) => write!(f, "{first:.3} s at first, up to {longest:.3} s"),
+        }
+    }
 }
 
 /// What clients see of a server that is full.

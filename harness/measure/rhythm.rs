@@ -20,6 +20,8 @@ const SPIN_PER_S: f64 = 200.0;
 const SPIN_AT_LEAST: usize = 20;
 /// Largest gap less smallest, over the median, of gaps that count as equal.
 pub(super) const SPREAD: f64 = 0.25;
+/// A retry may be so late on a busy machine, seconds.
+const LATE_S: f64 = 0.025;
 /// A gap that grows has at least this ratio to the one before.
 pub(super) const GROWTH: f64 = 1.3;
 
@@ -187,17 +189,45 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     let about_constant = full_steps.iter().all(|r| *r <= factor * 1.6 && *r >= factor / 1.6);
     let resets = ratios.iter().filter(|r| **r < 0.75).count();
     let fits = about_constant && resets * 2 <= longest.len();
-    let from_s = gaps[..=longest.start].iter().fold(f64::MAX, |least, g| least.min(*g));
-    fits.then(|| Rhythm::Grows { from_s, to_s: gaps.iter().fold(0.0, |m: f64, g| m.max(*g)), factor })
+    let least = gaps[..=longest.start].iter().fold(f64::MAX, |least, g| least.min(*g));
+    let from_s = first_delay(&gaps).unwrap_or(least).min(least);
+    let most = gaps.iter().fold(0.0, |m: f64, g| m.max(*g));
+    // Once it grows no more it is as long as the shortest of those: the others are late.
+    let to_s = gaps.iter().rev().take_while(|g| **g * (1.0 + SPREAD) >= most).fold(most, |least, g| least.min(*g));
+    fits.then_some(Rhythm::Grows { from_s, to_s, factor })
 }
 
-/// Delays that grow, with some retries late: a delay is then no longer than any that comes after it.
-fn grows_late(starts: &[Nanos]) -> Option<Rhythm> {
-    let gaps = gaps(starts, 1);
-    let mut delays = gaps.clone();
+/// The first of some delays that grow, as those after it tell: a retry is late by as much whether its delay is 5 ms or 500. `None` where
+/// they do not all grow by the same factor.
+fn first_delay(gaps: &[f64]) -> Option<f64> {
+    let delays = in_time(gaps);
+    let to_s = *delays.last()?;
+    // Of those that are cut short by the longest the factor cannot be told.
+    let last = delays.iter().position(|delay| delay * (1.0 + SPREAD) >= to_s)?.checked_sub(1)?;
+    let before = last.saturating_sub(3);
+    if last == before || delays[before] <= 0.0 {
+        return None;
+    }
+    let factor = (delays[last] / delays[before]).powf(1.0 / (last - before) as f64);
+    let powers = || (0..=last as i32).map(|i| factor.powi(i));
+    let first = delays.iter().zip(powers()).map(|(delay, power)| delay / power).fold(f64::MAX, f64::min);
+    let late = delays.iter().zip(powers()).all(|(delay, power)| delay - first * power <= LATE_S.max(first * power * SPREAD));
+    late.then_some(first)
+}
+
+/// Delays that grow, without the lateness of some retries: a delay is no longer than any that comes after it.
+fn in_time(gaps: &[f64]) -> Vec<f64> {
+    let mut delays = gaps.to_vec();
     for i in (1..delays.len()).rev() {
         delays[i - 1] = delays[i - 1].min(delays[i]);
     }
+    delays
+}
+
+/// Delays that grow, with some retries late.
+fn grows_late(starts: &[Nanos]) -> Option<Rhythm> {
+    let gaps = gaps(starts, 1);
+    let delays = in_time(&gaps);
     let late = gaps.iter().zip(&delays).filter(|(gap, delay)| **gap > **delay * (1.0 + SPREAD)).count();
     let steps = delays.windows(2).filter(|w| w[1] > w[0] * GROWTH).count();
     let (&from_s, &to_s) = (delays.first()?, delays.last()?);
@@ -205,7 +235,8 @@ fn grows_late(starts: &[Nanos]) -> Option<Rhythm> {
         return None;
     }
     let top = delays.iter().position(|delay| delay * (1.0 + SPREAD) >= to_s)?;
-    Some(Rhythm::Grows { from_s, to_s, factor: (delays[top] / from_s).powf(1.0 / top.max(1) as f64) })
+    let factor = (delays[top] / from_s).powf(1.0 / top.max(1) as f64);
+    Some(Rhythm::Grows { from_s: first_delay(&gaps).unwrap_or(from_s), to_s, factor })
 }
 
 #[cfg(test)]
@@ -258,6 +289,18 @@ mod tests {
         let times = after(&[8, 10, 28, 40, 99, 160]);
         let Rhythm::Grows { from_s, factor, .. } = of(&times, 560 * MS) else { panic!("{:?}", of(&times, 560 * MS)) };
         assert!((1.8..2.4).contains(&factor) && from_s < 0.01, "{factor} from {from_s}");
+    }
+
+    #[test]
+    fn the_first_delay_is_told_from_those_that_follow_where_it_is_late_itself() {
+        // Go's, which doubles from 5 ms, recorded on a busy machine: the first is late by as much as it is long.
+        for gaps in [[11, 13, 20, 41, 80, 161, 320, 641, 1000, 1001], [5, 14, 22, 40, 88, 160, 322, 640, 1003, 1000]] {
+            let Rhythm::Grows { from_s, to_s, .. } = of(&after(&gaps), 5000 * MS) else { panic!("{gaps:?}") };
+            assert!((0.0045..0.0055).contains(&from_s) && to_s == 1.0, "{from_s} to {to_s}");
+        }
+        // A first delay that is longer by more than any scheduler makes it is one of the program's own.
+        let Rhythm::Grows { from_s, .. } = of(&after(&[100, 110, 220, 440, 880]), 2000 * MS) else { panic!("no growth") };
+        assert!((from_s - 0.1).abs() < 1e-9, "{from_s}");
     }
 
     #[test]

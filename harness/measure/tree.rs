@@ -26,7 +26,7 @@ pub(super) struct Tree {
 
 impl Tree {
     pub fn new(plan: &Plan, timeline: &Timeline<'_>) -> Self {
-        let mut chained = None;
+        let mut chained = Vec::new();
         let mut launched = None;
         let mut listening = None;
         let mut rested = None;
@@ -42,8 +42,8 @@ impl Tree {
                     if let Some((last, above)) = links.split_last() {
                         launchers.extend(above.iter().map(|l| l.pid));
                         // Of a process that is gone nothing but those above it is found.
-                        if last.pid == *pid && (event.at < released || chained.is_none()) {
-                            chained = Some(last.pid);
+                        if last.pid == *pid && (event.at < released || chained.is_empty()) {
+                            chained.push(last.pid);
                         }
                     }
                 }
@@ -53,7 +53,9 @@ impl Tree {
                 _ => {}
             }
         }
-        let main = chained.or(rested).or(listening).or(launched);
+        // Of a master that only holds the listener it is read too, and its worker may be gone when it is read again.
+        let acceptor = chained.iter().rfind(|pid| accepting.contains(pid)).or(chained.last()).copied();
+        let main = acceptor.or(rested).or(listening).or(launched);
         let (calls, holds): (Vec<_>, Vec<_>) =
             plan.workloads.values().filter(|w| w.to == plan.subject).partition(|w| super::calls::counts_calls(w));
         let is_client = holds.is_empty() && (!calls.is_empty() || plan.subject_is_client());

@@ -30,7 +30,8 @@ const CALLS_FAIL_FOR: u64 = 500_000_000;
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
 pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
-/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked.
+/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked; one that has no listener
+/// for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 /// Clients of a workload that are held and asked again at the wall, at most.
 const HELD_ASKED: u64 = 16;
@@ -348,9 +349,10 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             // A server that sheds turns away whoever comes before it has seen the others leave.
             let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
             let turned_away = pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
-            // What it held it still holds: nobody's leaving gives that back.
-            let leaks = pump.descriptors() == full && clock::now() - asked > STILL_FULL.as_nanos() as u64;
-            if !turned_away || leaks || pump.tree.gone() || clock::now() >= end {
+            // What it held it still holds, and nobody's leaving gives that back; or it lives on without its listener.
+            let stuck = pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
+            let for_good = stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64;
+            if !turned_away || for_good || pump.tree.gone() || clock::now() >= end {
                 break;
             }
             pump.until(pause, Duration::from_millis(1), |pump| pump.tree.gone())?;

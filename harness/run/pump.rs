@@ -184,9 +184,14 @@ impl<'a> Pump<'a> {
         Some(self.diag.listener(address).ok()??.queue)
     }
 
-    /// Whether nobody waits in the accept queue; a client has none.
+    /// Whether nobody waits in the accept queue; a client has none, nor has a listener that is closed.
     pub fn drained(&mut self) -> bool {
-        self.listener.is_none() || self.queue() == Some(0)
+        self.listener.is_none() || self.queue() == Some(0) || self.closed_its_listener()
+    }
+
+    /// Whether nothing listens any more where the clients connect to.
+    pub fn closed_its_listener(&mut self) -> bool {
+        self.listener.is_some_and(|address| matches!(self.diag.listener(address), Ok(None)))
     }
 
     /// Descriptors of the process that accepts, now; 0 when it has exited.

@@ -6,7 +6,8 @@ use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant,
+    RawWorkload,
 };
 use super::{set, shape, sysctl};
 use serde::Deserialize;
@@ -417,7 +418,8 @@ fn calls(caller: Caller, load: &CallLoad, names: &[&str], subject: &str, problem
 
 /// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
 ///
-/// A ceiling that is not reached has no first failure and no policy: the scenario's own no longer apply, unless the variant names them.
+/// A ceiling that is not reached has no first failure, no policy and no delay: the scenario's own no longer apply, unless the variant names
+/// them. Nor does its delay to a variant of another policy.
 fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let Some(over) = variant.cloned() else { return base.clone() };
     if over.not_started.is_some() {
@@ -437,6 +439,7 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         baseline: over.baseline.or(base.baseline),
         ceiling: over.ceiling.or(base.ceiling),
         first_failure: over.first_failure.or(base.first_failure.filter(|_| !not_reached)),
+        delay: over.delay.or(base.delay.filter(|_| !not_reached && over.policy.is_none())),
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
         resumes_within: over.resumes_within.or(base.resumes_within),
@@ -464,6 +467,7 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         baseline: raw.baseline,
         first_failure: raw.first_failure.clone(),
         policy: raw.policy.clone(),
+        delay: raw.delay.as_ref().map(|raw| delay(raw, problems)),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
         resumes_within_s: raw.resumes_within.as_ref().map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
         ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
@@ -471,6 +475,17 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         file_max_binds: raw.file_max_binds,
         outcomes: raw.outcomes.iter().map(|(workload, met)| (workload.get_ref().clone(), met.clone())).collect(),
         not_started: raw.not_started.clone(),
+    }
+}
+
+fn delay(raw: &Spanned<RawDelay>, problems: &mut Vec<Problem>) -> ExpectDelay {
+    let mut read = |text: &String| seconds(Some(&Spanned::new(raw.span(), text.clone())), 0.0, problems);
+    match raw.get_ref() {
+        RawDelay::Constant(text) => {
+            let always_s = read(text);
+            ExpectDelay { first_s: always_s, longest_s: always_s }
+        }
+        RawDelay::Grows(growth) => ExpectDelay { first_s: read(&growth.first), longest_s: read(&growth.longest) },
     }
 }
 

@@ -438,6 +438,9 @@ pub struct Expect {
     pub first_failure: Option<FirstFailure>,
     /// `spin`, `backoff` … (contract.md).
     pub policy: Option<String>,
+    /// The pauses between its tries at the ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<ExpectDelay>,
     /// From the release of all clients to a new client served, seconds.
     pub recovers_within_s: Option<f64>,
     /// From the last move of its limit to the next accept, seconds.
@@ -492,6 +495,24 @@ pub struct ExpectLimits {
     pub soft: Option<u64>,
     /// Hard limit in force.
     pub hard: Option<u64>,
+}
+
+/// Expected pauses between tries, seconds; both the same where they do not grow.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ExpectDelay {
+    /// After the first failure.
+    pub first_s: f64,
+    /// However often it fails.
+    pub longest_s: f64,
+}
+
+impl std::fmt::Display for ExpectDelay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.first_s, self.longest_s) {
+            (first, longest) if first == longest => write!(f, "{first} s"),
+            (first, longest) => write!(f, "{first} s at first, up to {longest} s"),
+        }
+    }
 }
 
 /// An expected ceiling.

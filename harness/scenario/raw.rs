@@ -276,6 +276,10 @@ pub(super) struct RawExpect {
     /// What the server does at its ceiling.
     #[schemars(extend("enum" = POLICIES))]
     pub policy: Option<String>,
+    /// The pause between its tries at the ceiling, within 10 %: a constant one such as "1s", or one that grows, such as
+    /// `{ first = "5ms", longest = "1s" }`.
+    #[schemars(with = "Option<RawDelay>")]
+    pub delay: Option<Spanned<RawDelay>>,
     /// From the moment all clients leave until a new one is served, such as "1s".
     #[schemars(with = "Option<String>")]
     pub recovers_within: Option<Spanned<String>>,
@@ -297,6 +301,26 @@ pub(super) struct RawExpect {
     /// expectations do not apply to a variant that has this. Beside other expectations of the same variant: either this, or all of them, as
     /// with a number that only some machines permit.
     pub not_started: Option<Refusal>,
+}
+
+/// Expected pauses as written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Delay")]
+pub(super) enum RawDelay {
+    Constant(String),
+    Grows(RawGrowth),
+}
+
+/// A pause that grows, as written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Growth")]
+pub(super) struct RawGrowth {
+    /// After the first failure, such as "5ms".
+    pub first: String,
+    /// However often it fails, such as "1s".
+    pub longest: String,
 }
 
 /// An expected ceiling as written.
@@ -337,8 +361,8 @@ pub(super) struct RawVariant {
     #[serde(default, rename = "set")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub _set: BTreeMap<String, IgnoredAny>,
-    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure` and
-    /// `policy` no longer apply, unless they are named here.
+    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure`, `policy`
+    /// and `delay` no longer apply, unless they are named here; with a `policy` of its own the scenario's `delay` does not.
     #[serde(default)]
     pub expect: RawExpect,
     /// Needed by this variant, beyond what the scenario needs.

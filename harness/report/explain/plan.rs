@@ -454,6 +454,7 @@ fn expected(plan: &Plan) -> String {
     }));
     all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)));
     all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
+    all.extend(e.delay.as_ref().map(|delay| format!("pauses of {delay}")));
     all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
     all.extend(e.leaked.map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptors leaked") }));
     all.extend(e.outcomes.iter().map(|(workload, met)| {
