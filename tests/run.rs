@@ -327,6 +327,14 @@ fn a_leak_is_counted_after_everybody_left() {
 }
 
 #[test]
+fn a_file_that_is_opened_once_is_not_said_to_leak() {
+    let words = subject("opens_once");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let called = lastfd(&[&["find", "--nofile", "64", "--workload", "tcp", "--clients", "20", "--"], &words[..]].concat());
+    assert!(called.stdout.contains("opened once"), "{called:?}");
+}
+
+#[test]
 fn a_replay_says_what_the_run_said() {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
@@ -357,6 +365,7 @@ fn a_program_that_cannot_start_is_told_with_its_reason() {
     refused(&find(&[], &["sh", "-c", "echo first; echo the last word >&2; exit 3"]), 6, &["exit status 3", "the last word"]);
     refused(&find_subject("never_listens", &["--ready-within", "300ms"]), 6, &["no TCP listener", "starting, and then nothing"]);
     refused(&find_subject("udp_only", &["--ready-within", "300ms"]), 6, &["UDP"]);
+    refused(&find_subject("unix_only", &["--ready-within", "300ms"]), 6, &["Unix socket only", "lastfd-test-"]);
     refused(&find_subject("two_ports", &[]), 6, &["several ports", "--port"]);
 }
 

@@ -5,6 +5,8 @@ use crate::support::{LASTFD, is_subject};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 
 /// Blocks until it is killed.
@@ -35,6 +37,29 @@ fn two_ports() {
     if is_subject("two_ports") {
         let _both = [TcpListener::bind("127.0.0.1:0").expect("one"), TcpListener::bind("127.0.0.1:0").expect("two")];
         forever();
+    }
+}
+
+#[test]
+fn unix_only() {
+    if is_subject("unix_only") {
+        let name = SocketAddr::from_abstract_name(format!("lastfd-test-{}", std::process::id())).expect("a name");
+        let _socket = UnixListener::bind_addr(&name).expect("a socket");
+        forever();
+    }
+}
+
+/// Opens what it serves with its first client, and keeps it open.
+#[test]
+fn opens_once() {
+    if is_subject("opens_once") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut file = None;
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            file.get_or_insert_with(|| std::fs::File::open("/dev/null").expect("a file"));
+            std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+        }
     }
 }
 

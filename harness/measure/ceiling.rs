@@ -38,7 +38,7 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
         (Some(both), Some(rest)) if both.held > 0 => Some(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64)),
         _ => m.missing("ceiling.descriptors_per_connection", "no connection was held when the descriptors were counted"),
     };
-    m.ceiling.others = f.first.map(|_| f.others).filter(|others| *others != 0);
+    m.ceiling.others = f.first.map(|_| f.others).or(f.at_ceiling.map(|both| both.others)).filter(|others| *others != 0);
     m.ceiling.per_process = per_process(run);
     match decide(run, m) {
         Ok(kind) => stopped(run, m, kind),

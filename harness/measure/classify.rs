@@ -13,6 +13,10 @@ use std::collections::HashSet;
 
 /// Gaps listed at most.
 const GAPS: usize = 20;
+/// Pauses between the last tries that are a pattern when those before them are none.
+const PAUSES: usize = 3;
+/// Clients in the queue for one that was shed: a server that sheds lets nobody wait for long.
+const WAIT_FOR_EACH: u64 = 10;
 /// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
 const SILENT_AT_LEAST: Nanos = 1_500_000_000;
 
@@ -142,7 +146,13 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     let until = stopped.map_or(watched.min(run.timeline.end), |at| at.min(watched));
     let per_s = failures_per_s(run, m, watched, counts);
     let flooded = stopped.is_some() || lost || f.failures.len() >= super::follow::KEPT_FAILURES;
-    let rhythm = rhythm(&Failing { times: &times, until, per_s: per_s.filter(|_| flooded), flooded });
+    let of = |times: &[Nanos]| rhythm(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded });
+    // A pause that ends in an accept is not told from the wait for a client: where all are no pattern, those after the last count.
+    let last = f.accepts.iter().filter(|at| **at < watched).max().map_or(0, |last| times.partition_point(|at| at < last));
+    let rhythm = match of(&times) {
+        Rhythm::Unclear if times.len() - last > PAUSES => of(&times[last..]),
+        rhythm => rhythm,
+    };
     let starts: Vec<Nanos> = if rhythm == Rhythm::Spin { times.clone() } else { batches(&times).iter().map(|b| b.0).collect() };
     m.saturation.retry_gaps_s = starts.windows(2).take(GAPS).map(|w| seconds(w[1] - w[0])).collect();
 
@@ -155,7 +165,7 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     }
     let waiting = run.clients.waiting(watched.saturating_sub(1), f.most_in_all);
     let shed = shed(run, first, watched);
-    if shed >= 3 || (shed >= 1 && shed >= waiting) {
+    if (shed >= 3 && waiting / WAIT_FOR_EACH <= shed) || (shed >= 1 && shed >= waiting) {
         return (Policy::Sheds, format!("{shed} clients were accepted and closed at once after the first failure; {waiting} wait"));
     }
     if let Some(evidence) = listener_closed(run, first, watched) {

@@ -21,7 +21,7 @@ pub(super) struct Table {
     /// Numbers open at rest, and how many of them were closed since.
     rest: HashSet<i64>,
     rest_gone: u64,
-    /// Made by calls that return no number: `pipe`, `socketpair`.
+    /// Made by calls that return no number, `pipe` and `socketpair`, and not closed since.
     unnumbered: u64,
     /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.
     pub accepts: u64,
@@ -38,9 +38,18 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn forget(&mut self, fd: i64) {
-        self.others.remove(&fd);
-        self.rest_gone += u64::from(self.rest.remove(&fd));
+    /// The number is something else from now on; whether it was known.
+    fn forget(&mut self, fd: i64) -> bool {
+        let rest = self.rest.remove(&fd);
+        self.rest_gone += u64::from(rest);
+        self.others.remove(&fd) || rest
+    }
+
+    /// Closes a number that is no connection's. One that no call returned is a pipe's or a socket pair's.
+    fn close(&mut self, fd: i64) {
+        if !self.forget(fd) {
+            self.unnumbered = self.unnumbered.saturating_sub(1);
+        }
     }
 
     /// Descriptors more than at rest that are no connections.
@@ -199,6 +208,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
         let closes = matches!(event.is, What::Close { .. });
         let emptied = pid.and_then(|pid| found.tables.get(&pid)).and_then(|table| table.emptied);
         let steps = if forked || pid.is_some() { numbers.follow(place, &event.is) } else { Vec::new() };
+        let of_connection = !steps.is_empty();
         for step in steps {
             let stays = u64::from(!dismissed.contains_key(&step.accept));
             let table = found.tables.entry(step.pid).or_default();
@@ -224,7 +234,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 table.empty();
                 table.rest.extend(inventory.iter().map(|d| i64::from(d.fd)));
             }
-            What::Close { fd, .. } => table.forget((*fd).into()),
+            What::Close { .. } if of_connection => {}
+            What::Close { fd, .. } => table.close((*fd).into()),
             What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {

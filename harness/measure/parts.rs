@@ -203,7 +203,7 @@ pub struct Ceiling {
     pub descriptors: Option<u64>,
     /// Their growth from rest for each connection held at the same moment.
     pub descriptors_per_connection: Option<f64>,
-    /// Open just before the first failure, more than at rest, and no connections: what else the connections cost, or what a
+    /// Open just before the first failure, or where none came at the ceiling, more than at rest, and no connections: what else the connections cost, or what a
     /// thread had open for a moment. Negative when some of those at rest were closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<i64>,
@@ -370,7 +370,10 @@ pub struct Held {
     pub answered: u64,
     /// Silent until the deadline; nobody was asked after that.
     pub silent: u64,
-    /// Closed, or told an error.
+    /// Told an error, and not closed.
+    #[serde(default)]
+    pub error_replies: u64,
+    /// Closed.
     pub dropped: u64,
     /// Of the answers.
     pub latency_s: Option<Latency>,

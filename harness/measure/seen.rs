@@ -62,7 +62,8 @@ fn held(run: &Run<'_>, released: Nanos) -> Held {
         probed: asked.len() as u64,
         answered: of(&[Outcome::Served]),
         silent: of(&[Outcome::Waits]),
-        dropped: of(&[Outcome::Closed, Outcome::ErrorReply]),
+        error_replies: of(&[Outcome::ErrorReply]),
+        dropped: of(&[Outcome::Closed]),
         latency_s: latency(asked.iter().filter(|p| p.outcome == Outcome::Served).filter_map(|p| p.answer_s).collect()),
     }
 }

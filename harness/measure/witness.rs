@@ -186,7 +186,8 @@ fn explain(both: Both, counted: u64, m: &Measured, one_of_several: bool) -> Resu
     let same_moment = counted == both.held;
     if same_moment && both.others != 0 {
         let (n, more) = (both.others.unsigned_abs(), if both.others > 0 { "more" } else { "fewer" });
-        return Ok(Some(format!("beside the connections {n} {more} descriptors than at rest are open")));
+        let are = if n == 1 { "descriptor than at rest is" } else { "descriptors than at rest are" };
+        return Ok(Some(format!("beside the connections {n} {more} {are} open")));
     }
     if one_of_several && same_moment {
         return Ok(Some(format!(

@@ -15,7 +15,12 @@ pub(super) fn seen(r: &Report) -> Vec<String> {
             (0, 0) => String::new(),
             (silent, dropped) => format!(", {silent} silent, {dropped} dropped"),
         };
-        said.push(format!("Of {} that it holds, {} were answered{took}{lost}{before}.", count(c.held.probed, "client"), c.held.answered));
+        let told = if c.held.error_replies > 0 { format!(", {} told an error", c.held.error_replies) } else { String::new() };
+        said.push(format!(
+            "Of {} that it holds, {} were answered{took}{told}{lost}{before}.",
+            count(c.held.probed, "client"),
+            c.held.answered
+        ));
     }
     let next: Vec<String> = c
         .next

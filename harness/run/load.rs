@@ -8,7 +8,7 @@ use super::ready::{Ready, Rest};
 use super::{Error, Step};
 use crate::drive::HTTP;
 use crate::drive::protocol::Order;
-use crate::event::{Outcome, Phase, What};
+use crate::event::{Nanos, Outcome, Phase, What};
 use crate::limits::chain;
 use crate::scenario::Dialogue;
 use crate::sys::{clock, proc};
@@ -26,6 +26,8 @@ const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 const RAMP_TICK: Duration = Duration::from_millis(3);
 /// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
 const CALLS_FAIL_FOR: u64 = 500_000_000;
+/// A server that lets nobody more in, however many come and go, has been filled: one that closes who idles goes on for ever.
+const FULL: Duration = Duration::from_secs(10);
 /// No ramp takes longer.
 const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
@@ -175,6 +177,26 @@ fn grown_by(pump: &mut Pump, rest: &Rest, calls: RangeInclusive<u64>) -> Result<
     Ok((!over(pump)).then(|| pump.descriptors().saturating_sub(rest.counted)))
 }
 
+/// How many clients stay, and since when no more.
+struct Filling {
+    most: u64,
+    since: Nanos,
+}
+
+impl Filling {
+    fn since(since: Nanos) -> Self {
+        Filling { most: 0, since }
+    }
+
+    /// Whether it is full, now that so many stay.
+    fn full(&mut self, stay: u64, now: Nanos) -> bool {
+        if stay > self.most {
+            *self = Filling { most: stay, since: now };
+        }
+        now.saturating_sub(self.since) > FULL.as_nanos() as u64
+    }
+}
+
 /// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more.
 ///
 /// # Errors
@@ -187,6 +209,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
     let calls = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none());
     let mut moved_at = clock::now();
     let mut failing_at = None;
+    let mut filling = Filling::since(moved_at);
     let mut last = (0, 0, 0, 0);
     let ended = pump.until(RAMP_DEADLINE, RAMP_TICK, |pump| {
         let live = &pump.live;
@@ -210,6 +233,8 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
             (last, moved_at) = (now, clock::now());
         }
         let still = clock::now() - moved_at;
+        // Who called and was answered leaves: only those that stay can fill it.
+        let full = filling.full(live.connected.saturating_sub(live.ended), clock::now()) && !calls;
         // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
         let counted = pump.loads.iter().all(|load| load.concerns_subject && load.dialogue.is_some());
         // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
@@ -221,7 +246,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
         if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.drained() && pump.quiet(SETTLE_WINDOW) {
             return true;
         }
-        still > stall.as_nanos() as u64
+        still > stall.as_nanos() as u64 || full
     })?;
     if !ended {
         let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
@@ -323,8 +348,8 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         let tried = pump.live.last_try;
         release(pump, some as u32)?;
-        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
-        dead = pump.observer.is_some() && pump.live.last_try == tried;
+        let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
+        dead = !over && pump.observer.is_some() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);
     release(pump, u32::MAX)?;
@@ -411,4 +436,20 @@ pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<b
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
     // An echo, or another protocol's complaint, is an error reply too.
     Ok(answer.is_some_and(|(outcome, words)| outcome == Outcome::Served || outcome == Outcome::ErrorReply && words.starts_with(HTTP)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Nanos = 1_000_000_000;
+
+    #[test]
+    fn a_server_that_serves_one_after_the_other_is_full_though_clients_come_and_go() {
+        let mut slow = Filling::since(0);
+        assert!((1..120).all(|n| !slow.full(n, n * 9 * S)), "one more in nine seconds is one more");
+        let mut full = Filling::since(0);
+        assert!((0..=10).all(|n| !full.full(514 - n % 3, n * S)));
+        assert!(full.full(513, 11 * S));
+    }
 }

@@ -228,8 +228,10 @@ fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Erro
         return gone(pump, "it listened");
     }
     let tail = last_lines(pump);
-    let udp = pump.tree.processes().iter().any(|&pid| inventory::read(pid).is_ok_and(|all| all.iter().any(|d| d.kind == "udp")));
-    let why = if udp {
+    let open: Vec<_> = pump.tree.processes().iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
+    let why = if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
+        format!("it listens on a Unix socket only ({}), and a ceiling of connections needs a TCP listener", unix.detail)
+    } else if open.iter().any(|d| d.kind == "udp") {
         "it has UDP sockets only, and a ceiling of connections needs a TCP listener".to_string()
     } else {
         match process.port {
