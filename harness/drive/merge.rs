@@ -70,6 +70,11 @@ impl Merge {
                 }
                 orders
             }
+            // The last driver's clients are the newest, and only its numbers do not end where another's begin.
+            Order::Refill { .. } | Order::GiveUp { .. } => {
+                self.said = None;
+                vec![(self.shards.len() - 1, order.clone())]
+            }
             Order::Probe { .. } | Order::AskHeld { .. } => vec![(0, order.clone())],
             Order::Quit => (0..self.shards.len()).map(|shard| (shard, Order::Quit)).collect(),
         }

@@ -301,8 +301,8 @@ impl Syscalls for Perf {
         Ok(())
     }
 
-    fn sample_again(&mut self) -> io::Result<()> {
-        self.sampled = 0;
+    fn sample_again(&mut self, failures: u64) -> io::Result<()> {
+        self.sampled = SAMPLED_AT_MOST.saturating_sub(failures);
         match std::mem::take(&mut self.sampling_stopped) {
             true => self.sampling.iter().try_for_each(Counter::enable),
             false => Ok(()),
