@@ -444,9 +444,10 @@ impl<W: Write> Driver<W> {
                     if self.question.as_ref().is_some_and(|q| q.client == index) {
                         self.answer(Outcome::Closed, "released before it was answered".to_owned());
                     }
+                    // Said before it is done: whoever takes the place does so later.
+                    self.report.client(self.id(index), State::Released);
                     self.places[index] = Place::Gone;
                     released += 1;
-                    self.report.client(self.id(index), State::Released);
                     self.report.flush_if_large().map_err(at("reporting"))?;
                 }
             }
@@ -461,8 +462,8 @@ impl<W: Write> Driver<W> {
         let queue: Vec<usize> = waiting.map(|(index, _)| index).take(of).collect();
         for &index in queue.iter().rev().take(clients) {
             self.load.unserved -= 1;
-            self.places[index] = Place::Gone;
             self.report.client(self.id(index), State::GaveUp);
+            self.places[index] = Place::Gone;
         }
     }
 

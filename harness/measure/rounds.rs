@@ -69,12 +69,11 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         Ok(order) => Some(order),
         Err(reason) => m.missing("recovery.order", reason),
     };
-    let wall = run.followed.first.map_or_else(|| run.timeline.watched_until(), |first| first.at);
-    m.recovery.before = service(run, m, "before", run.timeline.from(Phase::Ramp), wall);
+    m.recovery.before = service(run, m, "before", run.timeline.from(Phase::Ramp), run.timeline.watched_until());
     let second = held.get(windows.len()).filter(|_| again.is_some());
-    m.recovery.after = match (again, second) {
-        (Some(window), Some(held)) => service(run, m, "after", window.from, held.failed.unwrap_or(window.until)),
-        _ => m.missing("recovery.after", "there was no second ramp"),
+    m.recovery.after = match again {
+        Some(window) => service(run, m, "after", window.from, window.until),
+        None => m.missing("recovery.after", "there was no second ramp"),
     };
     m.recovery.second_ceiling = match second {
         Some(Held { most: Some(most), .. }) => Some(*most),
@@ -92,7 +91,7 @@ fn no_new_client(run: &Run<'_>, refilled: bool) -> &'static str {
 }
 
 fn no_ceiling(refilled: bool) -> &'static str {
-    if refilled { "it was not seen to fail again with new clients waiting" } else { "no new clients came in the place of those that left" }
+    if refilled { "it was not seen to fail again with new clients waiting, or samples were lost" } else { "no new clients came in the place of those that left" }
 }
 
 fn round(run: &Run<'_>, window: Window, ceiling: Option<u64>) -> Round {
@@ -255,6 +254,8 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
         return m.missing(&field, "the ceiling is counted in calls: see `calls`");
     }
     let within = |at: &Nanos| (from..until).contains(at);
+    // Up to the first wall, in either ramp: answers may come after the first call that fails.
+    let most = m.ceiling.accepted.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let mut answered: Vec<(Nanos, f64)> = run
         .clients
         .records
@@ -263,11 +264,13 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
         .map(|(served, connected)| (served, seconds(served.saturating_sub(connected))))
         .collect();
     answered.sort_by_key(|one| one.0);
+    answered.truncate(most);
     let mut times: Vec<Nanos> = match run.clients.answers {
         true => answered.iter().map(|one| one.0).collect(),
         false => run.followed.accepts.iter().copied().filter(within).collect(),
     };
     times.sort_unstable();
+    times.truncate(most);
     let times = &times[times.len() / CALIBRATION..];
     let span = times.first().zip(times.last()).map_or(0.0, |(first, last)| seconds(last - first));
     if times.len() < 2 || span <= 0.0 {

@@ -1,6 +1,6 @@
 //! What a server comes to when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
 
-use super::{Measured, Run, Verdict};
+use super::{Measured, Policy, Run, Verdict};
 use crate::event::Phase;
 
 /// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes one slow, too.
@@ -24,6 +24,10 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     let r = &m.recovery;
     if let Some(after) = r.exited_s {
         return Ok((Verdict::Gone, if after > 0.0 { format!("it exited {after:.3} s after the first left") } else { "it exited".into() }));
+    }
+    if let Some((_, held)) = super::ceiling::exited(run) {
+        let again = if m.saturation.policy == Some(Policy::WorkerRestarts) { ", and another took its place" } else { "" };
+        return Ok((Verdict::Gone, format!("it exited before any client left, with {held} connections{again}")));
     }
     let Some(recovered) = r.recovered else {
         return Err(m.unmeasured.get("recovery.recovered").cloned().unwrap_or_else(|| "it was not measured".into()));

@@ -300,13 +300,13 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
 }
 
 /// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the queue drained, a new client
-/// answered.
+/// answered. Whether it was seen to accept after all had left.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn recover(pump: &mut Pump, rounds: u32) -> Result<(), Error> {
+pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
     if pump.tree.gone() {
-        return Ok(());
+        return Ok(false);
     }
     // Probes that nobody accepted have left, and are in the queue still.
     let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) { pump.loads.len() as u64 } else { 0 };
@@ -327,6 +327,7 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<(), Error> {
         dead = pump.observer.is_some() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);
+    let all = clock::now();
     release(pump, u32::MAX)?;
     // Who has not tried to accept for so long, with places free, is given a moment more and no longer.
     let recovery = if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE };
@@ -358,7 +359,7 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<(), Error> {
             pause = (pause * 2).min(PROBE_DEADLINE);
         }
     }
-    Ok(())
+    Ok(pump.live.last_accept > all)
 }
 
 /// How many clients of each workload leave while others wait: a tenth.

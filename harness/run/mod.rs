@@ -272,9 +272,9 @@ fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Res
     load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
     moved::moved(pump, &site.plan.then, clients, rests)?;
     let rounds = site.plan.recovery.rounds;
-    load::recover(pump, rounds)?;
+    let accepts = load::recover(pump, rounds)?;
     load::settle(pump, rests)?;
-    if rounds > 1 { rounds::again(pump, clients) } else { Ok(()) }
+    if rounds > 1 && accepts { rounds::again(pump, clients) } else { Ok(()) }
 }
 
 impl Site<'_> {

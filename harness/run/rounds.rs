@@ -14,6 +14,8 @@ use std::time::Duration;
 const SAMPLED_IN_A_ROUND: u64 = 200;
 /// Phases are met this exactly.
 const TICK: Duration = Duration::from_millis(1);
+/// A try is known so long after it was made.
+const LATE: Duration = Duration::from_millis(20);
 /// No delay is waited for longer.
 const DELAY_AT_MOST: Duration = Duration::from_secs(10);
 /// In a round where more than one leaves, so many of those in the queue leave as well.
@@ -25,6 +27,7 @@ const GIVE_UP: u32 = 1;
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
 pub fn rounds(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
+    let tenth = some(pump);
     for round in 0..rounds {
         let waiting = u64::from(pump.queue().unwrap_or(0));
         if waiting == 0 || pump.died() {
@@ -36,7 +39,7 @@ pub fn rounds(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
             meet(pump, delay, f64::from(round) / f64::from(rounds))?;
         }
         pump.phase(Phase::ReleaseSome);
-        let leave = if round % 2 == 0 { some(pump) } else { 1 };
+        let leave = if round % 2 == 0 { tenth } else { 1 };
         // With one place only the next one in the queue would get nothing in his stead.
         let give_up = if leave > 1 && waiting > leave { GIVE_UP } else { 0 };
         if give_up > 0 {
@@ -57,12 +60,13 @@ fn delay(pump: &Pump) -> Option<Duration> {
     pump.live.retries.delay().filter(|_| !spins).map(|delay| delay.min(DELAY_AT_MOST))
 }
 
-/// Waits for the server's next failing try, and then for this share of its delay.
+/// Waits until this share of the server's delay is over since a failing try: its last one, where that is not too long ago.
 fn meet(pump: &mut Pump, delay: Duration, share: f64) -> Result<(), Error> {
-    let since = clock::now();
-    let grows = delay * 3 + STALL;
-    pump.until(grows, TICK, |pump| pump.live.retries.settled_since(since).is_some() || pump.died())?;
-    if let Some(tried) = pump.live.retries.settled_since(since) {
+    let since = clock::now() - nanos(delay.mul_f64(share)).min(nanos(LATE));
+    let tried = |pump: &Pump| pump.live.retries.settled_since(since);
+    // A delay that grows begins again with each accept.
+    pump.until(delay * 3 + STALL, TICK, |pump| tried(pump).is_some() || pump.died())?;
+    if let Some(tried) = tried(pump) {
         let target = tried + nanos(delay.mul_f64(share));
         pump.until(delay, TICK, |_| clock::now() >= target)?;
     }
@@ -89,11 +93,10 @@ fn leave_and_watch(pump: &mut Pump, leave: u64, waiting: u64, delay: Option<Dura
 /// New clients come for those who left, until the server fails again with as many waiting as before.
 fn refill(pump: &mut Pump, clients: u32, delay: Option<Duration>) -> Result<(), Error> {
     each(pump, &Order::Refill { clients })?;
-    let since = clock::now();
     sampled(pump)?;
-    pump.until(STALL + delay.unwrap_or_default() * 2, DRAIN_EVERY, |pump| {
-        let accepted = pump.live.last_accept.max(since);
-        (pump.live.drivers_idle() && pump.live.retries.last().is_some_and(|failed| failed > accepted)) || pump.died()
+    pump.until(STALL + delay.unwrap_or_default() * 2, TICK, |pump| {
+        let full = pump.live.retries.last().is_some_and(|failed| failed > pump.live.last_accept);
+        (full && pump.live.drivers_idle() && pump.queue() > Some(0)) || pump.died()
     })?;
     pump.sample();
     Ok(())
