@@ -260,6 +260,14 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_clients_are_those_of_the_last_driver() {
+        let mut rig = Rig::new(2, 100);
+        rig.order(Order::GiveUp { clients: 1, of: 5 });
+        rig.order(Order::Refill { clients: 3 });
+        assert_eq!(rig.told(), [r#"1 {"give-up":{"clients":1,"of":5}}"#, r#"1 {"refill":{"clients":3}}"#]);
+    }
+
+    #[test]
     fn probes_and_questions_go_to_the_first_driver_and_an_end_to_all() {
         let mut rig = Rig::new(2, 100);
         rig.order(Order::AskHeld { clients: 1, deadline_ms: 5 });

@@ -8,7 +8,7 @@ use super::recovery::began;
 use super::saturation::probes;
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{Measured, PlaceOrder, Round, Run, Service, Spread};
+use super::{Measured, PlaceOrder, Policy, Round, Run, Service, Spread};
 use crate::event::{Nanos, Outcome, Phase, Pid, What};
 use std::collections::HashMap;
 
@@ -42,7 +42,9 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     let held: Vec<Held> = held(run, windows.iter().chain(&again));
     // Without refilling the server is never brought back to its wall.
     let refilled = windows.len() > 1;
-    m.recovery.rounds = windows.iter().zip(&held).map(|(window, held)| round(run, *window, held.in_the_end.filter(|_| refilled))).collect();
+    let pauses = m.saturation.policy != Some(Policy::Spin);
+    m.recovery.rounds =
+        windows.iter().zip(&held).map(|(window, held)| round(run, *window, pauses, held.in_the_end.filter(|_| refilled))).collect();
     m.recovery.first_served_quantiles = spread(m.recovery.rounds.iter().filter_map(|round| round.first_served_s).collect());
     if m.recovery.first_served_quantiles.is_none() {
         let reason = if windows.is_empty() { "no clients were released while others waited" } else { "no waiter was served in any round" };
@@ -50,7 +52,7 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     }
     for (field, reason, absent) in [
         ("released", "the driver did not say how many left", m.recovery.rounds.iter().any(|r| r.released.is_none())),
-        ("phase_s", "its failures were not recorded one by one then", m.recovery.rounds.iter().any(|r| r.phase_s.is_none())),
+        ("phase_s", no_phase(pauses), m.recovery.rounds.iter().any(|r| r.phase_s.is_none())),
         ("first_accepted_s", "nobody was accepted in that round", m.recovery.rounds.iter().any(|r| r.first_accepted_s.is_none())),
         ("first_served_s", "nobody was served in that round", m.recovery.rounds.iter().any(|r| r.first_served_s.is_none())),
         ("queue_drained_s", "more waited than left", m.recovery.rounds.iter().any(|r| r.queue_drained_s.is_none())),
@@ -90,11 +92,19 @@ fn no_new_client(run: &Run<'_>, refilled: bool) -> &'static str {
     }
 }
 
-fn no_ceiling(refilled: bool) -> &'static str {
-    if refilled { "it was not seen to fail again with new clients waiting, or samples were lost" } else { "no new clients came in the place of those that left" }
+fn no_phase(pauses: bool) -> &'static str {
+    if pauses { "its failures were not recorded one by one then" } else { "it tries again without pause" }
 }
 
-fn round(run: &Run<'_>, window: Window, ceiling: Option<u64>) -> Round {
+fn no_ceiling(refilled: bool) -> &'static str {
+    if refilled {
+        "it was not seen to fail again with new clients waiting, or samples were lost"
+    } else {
+        "no new clients came in the place of those that left"
+    }
+}
+
+fn round(run: &Run<'_>, window: Window, pauses: bool, ceiling: Option<u64>) -> Round {
     let Window { from, until, since } = window;
     let events = run.timeline.between(from, until);
     let after = |at: Nanos| seconds(at.saturating_sub(since));
@@ -106,12 +116,13 @@ fn round(run: &Run<'_>, window: Window, ceiling: Option<u64>) -> Round {
     let drained = events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
     Round {
         released: told.fold(None, |sum: Option<u64>, n| Some(sum.unwrap_or(0).saturating_add(n))),
-        phase_s: tried_before(run, since).map(|at| seconds(since - at)),
+        phase_s: tried_before(run, since).filter(|_| pauses).map(|at| seconds(since - at)),
         first_accepted_s: accepted.map(after),
         first_served_s: if run.clients.answers { served } else { accepted }.map(after),
         queue_drained_s: drained.map(|sample| after(sample.at)),
         new_client_served_s: run.clients.records.iter().filter(new).filter_map(|r| r.served).filter(within).min().map(after),
-        gave_up: run.clients.records.iter().filter(|r| r.gave_up && r.released.is_some_and(|at| (from..until).contains(&at))).count() as u64,
+        gave_up: run.clients.records.iter().filter(|r| r.gave_up && r.released.is_some_and(|at| (from..until).contains(&at))).count()
+            as u64,
         ceiling,
     }
 }
@@ -271,8 +282,13 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     };
     times.sort_unstable();
     times.truncate(most);
+    let mut connects: Vec<Nanos> = run.clients.records.iter().filter_map(|r| r.connected.filter(within)).collect();
+    connects.sort_unstable();
+    connects.truncate(most);
     let times = &times[times.len() / CALIBRATION..];
-    let span = times.first().zip(times.last()).map_or(0.0, |(first, last)| seconds(last - first));
+    // From the connect of the first of them: a server that takes many at once answers them at once.
+    let begin = connects.get(connects.len() / CALIBRATION);
+    let span = begin.zip(times.last()).map_or(0.0, |(first, last)| seconds(last.saturating_sub(*first)));
     if times.len() < 2 || span <= 0.0 {
         return m.missing(&field, "too few clients were served to tell");
     }
@@ -280,5 +296,5 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     if latency_s.is_none() {
         m.missing::<()>(&format!("{field}.latency_s"), "a tcp client is not answered");
     }
-    Some(Service { served_per_s: milli((times.len() - 1) as f64 / span), latency_s })
+    Some(Service { served_per_s: milli(times.len() as f64 / span), latency_s })
 }

@@ -2,8 +2,8 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
-use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
 use super::retries::Retries;
+use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::measure::PolicyWatch;
 use std::collections::{HashMap, HashSet};
 

@@ -18,8 +18,9 @@ const TICK: Duration = Duration::from_millis(1);
 const LATE: Duration = Duration::from_millis(20);
 /// No delay is waited for longer.
 const DELAY_AT_MOST: Duration = Duration::from_secs(10);
-/// In a round where more than one leaves, so many of those in the queue leave as well.
+/// In each fourth round, where more than one leaves, so many of those in the queue leave as well: they cost the server a try more.
 const GIVE_UP: u32 = 1;
+const GIVE_UP_EVERY: u32 = 4;
 
 /// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting. True when the server did not
 /// even try to accept: no more rounds were made then.
@@ -41,7 +42,7 @@ pub fn rounds(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
         pump.phase(Phase::ReleaseSome);
         let leave = if round % 2 == 0 { tenth } else { 1 };
         // With one place only the next one in the queue would get nothing in his stead.
-        let give_up = if leave > 1 && waiting > leave { GIVE_UP } else { 0 };
+        let give_up = if round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > leave { GIVE_UP } else { 0 };
         if give_up > 0 {
             each(pump, &Order::GiveUp { clients: give_up, of: waiting as u32 })?;
         }
