@@ -78,7 +78,12 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         None => m.missing("recovery.after", "there was no second ramp"),
     };
     m.recovery.second_ceiling = match second {
-        Some(Held { most: Some(most), .. }) => Some(*most),
+        Some(Held { most: Some(most), of: Some(pid), .. }) if same_ceiling(m, run.followed.first.map(|first| first.pid), *pid) => {
+            Some(*most)
+        }
+        Some(Held { most: Some(_), .. }) => {
+            m.missing("recovery.second_ceiling", "another process was the first to fail, and its ceiling was another before, too")
+        }
         Some(_) => m.missing("recovery.second_ceiling", "no descriptor call was seen to fail in the second ramp"),
         None => m.missing("recovery.second_ceiling", "there was no second ramp"),
     };
@@ -111,7 +116,9 @@ fn round(run: &Run<'_>, window: Window, pauses: bool, ceiling: Option<u64>) -> R
     let within = |at: &Nanos| (since..until).contains(at);
     let told = events.iter().filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
     let accepted = run.followed.accepts.iter().copied().filter(within).min();
-    let served = run.clients.records.iter().filter_map(|r| r.served).filter(within).min();
+    // Who is answered before that had his place already.
+    let taken = if run.followed.calls_seen { accepted.unwrap_or(until) } else { since };
+    let served = run.clients.records.iter().filter_map(|r| r.served).filter(|at| within(at) && *at >= taken).min();
     let new = |r: &&Record| r.connected.is_some_and(|at| within(&at));
     let drained = events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
     Round {
@@ -139,9 +146,17 @@ fn tried_before(run: &Run<'_>, moment: Nanos) -> Option<Nanos> {
     (last.is != What::SamplingStopped).then_some(last.at)
 }
 
+/// Whether what these processes held at most is comparable: of workers any may be the first to fail.
+fn same_ceiling(m: &Measured, first: Option<Pid>, second: Pid) -> bool {
+    let of = |pid: Pid| m.ceiling.per_process.iter().find(|process| process.pid == pid).map(|process| process.accepted_max);
+    first == Some(second) || first.and_then(of).is_some_and(|most| Some(most) == of(second))
+}
+
 /// Connections that the process at the wall holds in a window.
 #[derive(Debug, Default, Clone, Copy)]
 struct Held {
+    /// The process: the one that failed first of all; in a second ramp, the one that fails first there.
+    of: Option<Pid>,
     /// When the window ends, and the process has failed to accept since its last accept in it.
     in_the_end: Option<u64>,
     /// The most from the first failing accept on, and when that was.
@@ -152,52 +167,59 @@ struct Held {
     lost: bool,
 }
 
-/// Follows the connections of the process that failed first through these windows, which come one after the other.
+/// Follows the connections that each process holds through these windows, which come one after the other.
 fn held<'a>(run: &Run<'_>, windows: impl Iterator<Item = &'a Window>) -> Vec<Held> {
     let windows: Vec<&Window> = windows.collect();
     let mut found = vec![Held::default(); windows.len()];
     let Some(first) = run.followed.first.filter(|_| !windows.is_empty()) else { return found };
+    let again = run.timeline.from(Phase::Again);
+    for (held, window) in found.iter_mut().zip(&windows) {
+        held.of = Some(first.pid).filter(|_| window.from < again);
+    }
     let mut numbers = Numbers::default();
     let mut held: HashMap<Pid, u64> = HashMap::new();
     let mut current = 0;
     for (place, event) in run.timeline.events.iter().enumerate() {
-        let own = held.get(&first.pid).copied().unwrap_or(0);
         while windows.get(current).is_some_and(|window| window.until <= event.at) {
-            found[current].end(own);
+            found[current].end(&held);
             current += 1;
         }
-        let here = windows.get(current).filter(|window| window.since <= event.at).map(|_| &mut found[current]);
         for step in numbers.follow(place, &event.is) {
             let own = held.entry(step.pid).or_default();
             *own = if step.more { *own + 1 } else { own.saturating_sub(1) };
         }
-        let Some(here) = here else { continue };
-        let own = held.get(&first.pid).copied().unwrap_or(0);
-        match event.is {
-            What::Call { pid, name, ret } if pid == first.pid && name.accepts() => match (ret, full(ret)) {
-                (0.., _) => here.accepted = Some(event.at),
-                (_, Some(_)) => {
-                    here.failed.get_or_insert(event.at);
-                    here.failed_last = Some(event.at);
-                }
-                _ => {}
-            },
-            What::Lost { .. } => here.lost = true,
-            _ => {}
-        }
-        if here.failed.is_some() {
-            here.most = here.most.max(Some(own));
+        if windows.get(current).is_some_and(|window| window.since <= event.at) {
+            found[current].note(event.at, &event.is, |pid| run.tree.counts(pid));
+            found[current].most = found[current].most.max(found[current].failed.map(|_| found[current].own(&held)));
         }
     }
-    let own = held.get(&first.pid).copied().unwrap_or(0);
-    found[current..].iter_mut().for_each(|window| window.end(own));
+    found[current..].iter_mut().for_each(|window| window.end(&held));
     found
 }
 
 impl Held {
-    fn end(&mut self, own: u64) {
+    fn own(&self, held: &HashMap<Pid, u64>) -> u64 {
+        self.of.and_then(|pid| held.get(&pid)).copied().unwrap_or(0)
+    }
+
+    /// Takes in an event of the window; `counts`: whether a process is one of the subject's that accept.
+    fn note(&mut self, at: Nanos, what: &What, counts: impl Fn(Pid) -> bool) {
+        match *what {
+            What::Call { pid, name, ret: 0.. } if self.of == Some(pid) && name.accepts() => self.accepted = Some(at),
+            What::Call { pid, name, ret } if name.accepts() && full(ret).is_some() && counts(pid) => {
+                if *self.of.get_or_insert(pid) == pid {
+                    self.failed.get_or_insert(at);
+                    self.failed_last = Some(at);
+                }
+            }
+            What::Lost { .. } => self.lost = true,
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, held: &HashMap<Pid, u64>) {
         let at_the_wall = self.accepted.is_some() && self.failed_last > self.accepted && !self.lost;
-        self.in_the_end = at_the_wall.then_some(own);
+        self.in_the_end = at_the_wall.then_some(self.own(held));
         self.most = self.most.filter(|_| !self.lost);
     }
 }

@@ -29,6 +29,9 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
         let again = if m.saturation.policy == Some(Policy::WorkerRestarts) { ", and another took its place" } else { "" };
         return Ok((Verdict::Gone, format!("it exited before any client left, with {held} connections{again}")));
     }
+    if m.ceiling.kind.is_none() {
+        return Err(m.unmeasured.get("ceiling.kind").cloned().unwrap_or_else(|| "its ceiling is not known".into()));
+    }
     let Some(recovered) = r.recovered else {
         return Err(m.unmeasured.get("recovery.recovered").cloned().unwrap_or_else(|| "it was not measured".into()));
     };
@@ -59,8 +62,8 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
         (None, _, Some(open)) => return Ok((Verdict::Leaking, open)),
         _ => {}
     }
-    if let Some(nobody) = r.rounds.iter().position(|round| round.first_served_s.is_none()) {
-        return Ok((Verdict::Degraded, format!("clients left in round {}, and none of those that waited was served", nobody + 1)));
+    if let Some(silent) = r.rounds.iter().position(|round| round.first_accepted_s.is_some() && round.first_served_s.is_none()) {
+        return Ok((Verdict::Degraded, format!("in round {} it accepted, and answered none of those that waited", silent + 1)));
     }
     if let Some(slower) = slower(m) {
         return Ok((Verdict::Degraded, slower));

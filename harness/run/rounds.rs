@@ -2,7 +2,7 @@
 //! new ones take their place; and the second ramp, which shows whether the ceiling is still the first one's. Measures nothing.
 
 use super::load::{PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release, some, taken};
-use super::pump::{DRAIN_EVERY, Pump};
+use super::pump::Pump;
 use super::{Error, Load};
 use crate::drive::protocol::Order;
 use crate::event::{Nanos, Pacing, Phase};
@@ -41,8 +41,8 @@ pub fn rounds(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
         }
         pump.phase(Phase::ReleaseSome);
         let leave = if round % 2 == 0 { tenth } else { 1 };
-        // With one place only the next one in the queue would get nothing in his stead.
-        let give_up = if round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > leave { GIVE_UP } else { 0 };
+        // With one place only, nobody would be served in that round.
+        let give_up = if round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > 1 { GIVE_UP } else { 0 };
         if give_up > 0 {
             each(pump, &Order::GiveUp { clients: give_up, of: waiting as u32 })?;
         }
@@ -99,6 +99,13 @@ fn refill(pump: &mut Pump, clients: u32, delay: Option<Duration>) -> Result<(), 
         let full = pump.live.retries.last().is_some_and(|failed| failed > pump.live.last_accept);
         (full && pump.live.drivers_idle() && pump.queue() > Some(0)) || pump.died()
     })?;
+    answered(pump)
+}
+
+/// Waits until those that have a place are answered as well: no client event comes any more.
+fn answered(pump: &mut Pump) -> Result<(), Error> {
+    let still = |pump: &mut Pump| clock::now() - pump.live.last_client.max(pump.live.last_accept) > nanos(SETTLE_WINDOW);
+    pump.until(PROBE_DEADLINE, TICK, still)?;
     pump.sample();
     Ok(())
 }
@@ -128,11 +135,8 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
         let stalled = clock::now() - moved_at > nanos(STALL);
         (pump.live.first_failure.is_some() && pump.live.drivers_idle()) || stalled || pump.died()
     })?;
-    // Who was let in last may not be answered yet, and a thread that was blocked in accept has its number already.
-    let still = |pump: &mut Pump| clock::now() - pump.live.last_client.max(pump.live.last_accept) > nanos(SETTLE_WINDOW);
-    pump.until(PROBE_DEADLINE, DRAIN_EVERY, still)?;
-    pump.sample();
-    Ok(())
+    // A thread that was blocked in accept has its number already.
+    answered(pump)
 }
 
 /// Whether its clients hold connections to the subject.
