@@ -13,6 +13,7 @@ mod launchers;
 mod measure;
 mod moved;
 mod netns;
+mod recovery;
 mod run;
 mod scenario;
 mod subjects;

@@ -792,6 +792,7 @@ fn anything() -> impl Strategy<Value = What> {
         Phase::ReleaseSome,
         Phase::ReleaseAll,
         Phase::Settle,
+        Phase::Again,
         Phase::Stop,
     ];
     let states = vec![
@@ -803,6 +804,7 @@ fn anything() -> impl Strategy<Value = What> {
         Client::ErrorReply("x".into()),
         Client::Local(24),
         Client::Released,
+        Client::GaveUp,
     ];
     let outcomes = vec![Got::Served, Got::Waits, Got::TimesOut, Got::Refused, Got::Closed, Got::ErrorReply];
     let labels = vec!["saturated", "after-some", "after-all", "held"];

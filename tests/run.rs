@@ -112,6 +112,7 @@ fn dies_silently(observer: &str) {
     assert_exact(&called, &log, 64, "accept4");
     assert_class(&called, "dead");
     assert_eq!(called.run()["recovery"]["recovered"], false, "{called:?}");
+    assert_eq!(called.run()["recovery"]["verdict"], "stuck", "{called:?}");
 }
 
 #[test]

@@ -111,6 +111,21 @@ fn leaks() {
     }
 }
 
+/// The same, and goes on trying when it has no descriptor left.
+#[test]
+fn leaks_and_tries_on() {
+    if is_subject("leaks_and_tries_on") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            if let Ok((mut stream, _)) = listener.accept() {
+                held.extend(std::fs::File::open("/dev/null"));
+                std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+            }
+        }
+    }
+}
+
 /// Accepts until it may not, closes its listener and keeps what it has.
 #[test]
 fn closes_its_listener() {

@@ -7,7 +7,7 @@ use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, sweep::line};
 use crate::run::Options;
-use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Workload, launcher_from_toml, soft_hard};
+use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Recovery, Workload, launcher_from_toml, soft_hard};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -39,6 +39,9 @@ pub struct Args {
     /// How long saturation is watched at most, seconds
     #[arg(long, default_value = "5s", value_parser = seconds)]
     hold: f64,
+    /// How often recovery is sampled, each time at another phase of the server's own delay; then a second ramp follows
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(Recovery::ROUNDS_MAX)))]
+    recoveries: u32,
     /// How long the program may take until it listens
     #[arg(long, default_value = "30s", value_parser = seconds)]
     ready_within: f64,
@@ -119,6 +122,7 @@ pub fn run(args: &Args) -> Outcome {
         workloads: BTreeMap::from([("clients".to_string(), workload)]),
         sysctls: BTreeMap::new(),
         then: Vec::new(),
+        recovery: Recovery { rounds: args.recoveries },
         expect: Expect::default(),
         hold_s: args.hold,
         directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,

@@ -185,6 +185,8 @@ impl<W: Write> Driver<W> {
                 match parsed(&line)? {
                     Order::Connect { upto } => self.connect(upto),
                     Order::Release { clients } => self.release(clients)?,
+                    Order::Refill { clients } => self.connect((self.ordered as u32).saturating_add(clients)),
+                    Order::GiveUp { clients, of } => self.give_up(clients as usize, of as usize),
                     Order::Probe { label, deadline_ms } => self.probe(label, deadline_ms),
                     Order::AskHeld { clients, deadline_ms } => {
                         self.questions.extend((0..clients.max(1)).map(|nth| Asked { nth, of: clients.max(1), deadline_ms }));
@@ -442,15 +444,27 @@ impl<W: Write> Driver<W> {
                     if self.question.as_ref().is_some_and(|q| q.client == index) {
                         self.answer(Outcome::Closed, "released before it was answered".to_owned());
                     }
+                    // Said before it is done: whoever takes the place does so later.
+                    self.report.client(self.id(index), State::Released);
                     self.places[index] = Place::Gone;
                     released += 1;
-                    self.report.client(self.id(index), State::Released);
                     self.report.flush_if_large().map_err(at("reporting"))?;
                 }
             }
         }
         self.report.say(What::Released { clients: released });
         Ok(())
+    }
+
+    /// Lets clients leave that wait to be accepted: the oldest of the newest `of` without an answer.
+    fn give_up(&mut self, clients: usize, of: usize) {
+        let waiting = self.places.iter().enumerate().rev().filter(|(_, place)| matches!(place, Place::Connected(_)));
+        let queue: Vec<usize> = waiting.map(|(index, _)| index).take(of).collect();
+        for &index in queue.iter().rev().take(clients) {
+            self.load.unserved -= 1;
+            self.report.client(self.id(index), State::GaveUp);
+            self.places[index] = Place::Gone;
+        }
     }
 
     fn probe(&mut self, label: String, deadline_ms: u64) {

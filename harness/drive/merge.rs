@@ -70,6 +70,11 @@ impl Merge {
                 }
                 orders
             }
+            // The last driver's clients are the newest, and only its numbers do not end where another's begin.
+            Order::Refill { .. } | Order::GiveUp { .. } => {
+                self.said = None;
+                vec![(self.shards.len() - 1, order.clone())]
+            }
             Order::Probe { .. } | Order::AskHeld { .. } => vec![(0, order.clone())],
             Order::Quit => (0..self.shards.len()).map(|shard| (shard, Order::Quit)).collect(),
         }
@@ -252,6 +257,14 @@ mod tests {
         rig.event(0, What::Released { clients: 10 });
         assert!(rig.told().is_empty(), "the third driver is not told to connect");
         assert_eq!(rig.seen(), [pacing(Pacing::Done, 130), What::Released { clients: 10 }]);
+    }
+
+    #[test]
+    fn the_newest_clients_are_those_of_the_last_driver() {
+        let mut rig = Rig::new(2, 100);
+        rig.order(Order::GiveUp { clients: 1, of: 5 });
+        rig.order(Order::Refill { clients: 3 });
+        assert_eq!(rig.told(), [r#"1 {"give-up":{"clients":1,"of":5}}"#, r#"1 {"refill":{"clients":3}}"#]);
     }
 
     #[test]

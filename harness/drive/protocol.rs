@@ -57,6 +57,18 @@ pub enum Order {
         /// At most this many; all that exist when larger. Parked and pending clients leave last.
         clients: u32,
     },
+    /// Connect so many clients more than were started so far, in place of those that left.
+    Refill {
+        /// In addition.
+        clients: u32,
+    },
+    /// Close so many clients that were not answered, the oldest of the newest `of`, which are those in the accept queue. Nothing answers it.
+    GiveUp {
+        /// At most this many.
+        clients: u32,
+        /// Clients in the accept queue.
+        of: u32,
+    },
     /// One new client beside the others: answers with one `Probe` event, its label repeated.
     Probe {
         /// Repeated in the event.

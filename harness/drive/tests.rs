@@ -260,6 +260,23 @@ fn a_release_ends_the_ramp_and_a_later_order_begins_another() {
 }
 
 #[test]
+fn who_gives_up_is_the_oldest_in_the_queue_and_a_refill_comes_in_addition() {
+    let (server, to) = listening(64);
+    let mut rig = Rig::new(setup(Dialogue::Tcp, to));
+    rig.ramp(10);
+    let mut held: Vec<_> = (0..4).map(|_| server.accept().unwrap().0).collect();
+    rig.say(&Order::GiveUp { clients: 2, of: 6 });
+    let mut seen = rig.until(|what| matches!(what, What::Client { state: Client::GaveUp, .. }));
+    seen.extend(rig.until(|what| matches!(what, What::Client { state: Client::GaveUp, .. })));
+    assert_eq!(ids(&seen, &Client::GaveUp), [5, 6]);
+    let mut waited: Vec<_> = (0..3).map(|_| server.accept().unwrap().0).collect();
+    assert!(waited[..2].iter_mut().all(at_end), "it is in the queue still");
+    assert!(open(&mut waited[2]) && held.iter_mut().all(open));
+    rig.say(&Order::Refill { clients: 2 });
+    assert_eq!(ids(&rig.until(done), &Client::Connected), [11, 12]);
+}
+
+#[test]
 fn nothing_listening_is_refused_for_clients_and_probes() {
     let (server, to) = listening(5);
     drop(server);

@@ -53,12 +53,14 @@ pub enum Phase {
     Probe,
     /// The limits of the live subject are moved, and what follows is watched; once for each move.
     Moved,
-    /// Some clients leave.
+    /// Some clients leave; once for each round.
     ReleaseSome,
     /// All clients leave.
     ReleaseAll,
     /// Until the subject is quiet again.
     Settle,
+    /// Clients connect once more, up to the wall.
+    Again,
     /// TERM, grace, KILL.
     Stop,
 }
@@ -247,6 +249,8 @@ pub enum Client {
     Local(i32),
     /// Told to leave, and left.
     Released,
+    /// Told to leave while it waited in the accept queue, and left: the subject has still to accept what it left there.
+    GaveUp,
 }
 
 /// A step of a call, in their order.

@@ -150,6 +150,11 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         };
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
+    if let Some(expected) = &expect.recovery {
+        let evidence = m.recovery.verdict_evidence.as_deref().unwrap_or_default();
+        let observed = m.recovery.verdict.map(|v| (v.name() == expected, format!("{} ({evidence})", v.name())));
+        judge.compare("recovery", expected, observed.ok_or_else(|| why(m, "recovery.verdict")));
+    }
     moved(&mut judge, plan, m);
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
     for (workload, expected) in &expect.outcomes {

@@ -231,7 +231,7 @@ fn listener_closed(run: &Run<'_>, first: Failed, watched: Nanos) -> Option<Strin
 /// Failures at one time and then silence.
 fn once(run: &Run<'_>, waiting: u64, failures: usize, silent: Nanos) -> (Policy, String) {
     let released = run.timeline.start(Phase::ReleaseSome).or(run.timeline.start(Phase::ReleaseAll));
-    let stop = run.timeline.from(Phase::Stop);
+    let stop = run.timeline.from(Phase::Again);
     let again = released.is_some_and(|at| run.followed.accepts.iter().any(|a| (at..stop).contains(a)));
     let failed = released.is_some_and(|at| run.followed.failed_later.is_some_and(|later| (at..stop).contains(&later)));
     let all = run.followed.first.map_or(0, |first| stop.min(run.timeline.end).saturating_sub(first.at));

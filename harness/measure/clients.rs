@@ -16,6 +16,8 @@ pub(super) struct Record {
     /// When and how it ended other than by leaving.
     pub ended: Option<(Nanos, Outcome)>,
     pub released: Option<Nanos>,
+    /// It left while it waited to be accepted, as it was told.
+    pub gave_up: bool,
     /// Our own side's errno.
     pub local: Option<(Nanos, i32)>,
 }
@@ -55,6 +57,7 @@ impl Clients {
                 continue;
             }
             let record = all.entry((workload, *id)).or_default();
+            record.gave_up |= *state == Client::GaveUp;
             let mut end = |outcome| {
                 record.ended.get_or_insert((event.at, outcome));
             };
@@ -65,7 +68,7 @@ impl Clients {
                 Client::ErrorReply(_) => end(Outcome::ErrorReply),
                 Client::Connected => record.connected = record.connected.or(Some(event.at)),
                 Client::Served => record.served = record.served.or(Some(event.at)),
-                Client::Released => record.released = record.released.or(Some(event.at)),
+                Client::Released | Client::GaveUp => record.released = record.released.or(Some(event.at)),
                 Client::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),
             }
         }

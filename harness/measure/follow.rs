@@ -189,7 +189,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let dismissed = dismissals(timeline);
     let turned_away = dismissed.len() as u64;
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
-    let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Stop));
+    let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Again));
     let moved = timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
     let (mut found, mut still_found) = (Followed { turned_away, ..Followed::default() }, false);
     let changes = Changes::of(timeline);

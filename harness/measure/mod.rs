@@ -15,11 +15,13 @@ mod parts;
 mod policy;
 mod recovery;
 mod rhythm;
+mod rounds;
 mod saturation;
 mod seen;
 mod series;
 mod timeline;
 mod tree;
+mod verdict;
 mod witness;
 
 pub use calls::way;
@@ -76,6 +78,8 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     moved::moved(&run, &mut m);
     seen::seen(&run, &mut m);
     recovery::recovery(&run, &mut m);
+    rounds::rounds(&run, &mut m);
+    verdict::verdict(&run, &mut m);
     calls::calls(&run, &mut m);
     witness::witnesses(&run, &mut m);
     m.series = series::series(&run);

@@ -479,6 +479,117 @@ pub struct Recovery {
     pub exited_s: Option<f64>,
     /// What the new client after all had left saw.
     pub probe_after: Option<Probe>,
+    /// One for each time that some clients left while others waited, in their order.
+    #[serde(default)]
+    pub rounds: Vec<Round>,
+    /// Of `first_served_s` over the rounds in which somebody was served.
+    pub first_served_quantiles: Option<Spread>,
+    /// Clients that left the accept queue before they were served; each of them still costs an accept.
+    pub gave_up: Option<u64>,
+    /// To whom freed places are given.
+    pub order: Option<PlaceOrder>,
+    /// How new clients were served up to the first failed call.
+    pub before: Option<Service>,
+    /// The same in a second ramp, after all had left.
+    pub after: Option<Service>,
+    /// The most connections that the process at the wall held when a call failed in the second ramp.
+    pub second_ceiling: Option<u64>,
+    /// What it comes to.
+    pub verdict: Option<Verdict>,
+    /// What was seen that makes it so.
+    pub verdict_evidence: Option<String>,
+}
+
+/// A time in which some clients left while others waited, until the next one; with several rounds, new clients came in their place.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Clients that left while they were held.
+    pub released: Option<u64>,
+    /// From the server's last failing try to accept until the first of them left.
+    pub phase_s: Option<f64>,
+    /// From the first leaving to the first accept, as seen at the system call.
+    pub first_accepted_s: Option<f64>,
+    /// From the first leaving to the first answer (for `tcp`: to the first accept).
+    pub first_served_s: Option<f64>,
+    /// From the first leaving until the accept queue was seen empty.
+    pub queue_drained_s: Option<f64>,
+    /// From the first leaving to the first answer to a client that came after that.
+    pub new_client_served_s: Option<f64>,
+    /// Clients that left while they waited in the accept queue.
+    pub gave_up: u64,
+    /// Connections that the process at the wall held when it had failed to accept again, with new clients waiting.
+    pub ceiling: Option<u64>,
+}
+
+/// How times are spread, seconds; by nearest rank.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "as in `Latency`")]
+pub struct Spread {
+    pub min: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub max: f64,
+}
+
+/// To whom a freed place is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceOrder {
+    /// To who has waited longest.
+    OldestFirst,
+    /// To who came last.
+    NewestFirst,
+    /// Neither: as with several queues.
+    Mixed,
+}
+
+impl PlaceOrder {
+    /// As in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PlaceOrder::OldestFirst => "oldest-first",
+            PlaceOrder::NewestFirst => "newest-first",
+            PlaceOrder::Mixed => "mixed",
+        }
+    }
+}
+
+/// How the new clients of a ramp were served, the last three quarters of them: the first ones come one by one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Answered a second (for `tcp`: accepted).
+    pub served_per_s: f64,
+    /// From connect to answer.
+    pub latency_s: Option<Latency>,
+}
+
+/// What a server comes to when clients leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It serves as before, and has its ceiling again.
+    Recovered,
+    /// It serves, but fewer, or much more slowly, or not all of those that waited.
+    Degraded,
+    /// Descriptors stay open, and with each round or ramp fewer clients fit.
+    Leaking,
+    /// It lives and serves no new client.
+    Stuck,
+    /// Its process has exited.
+    Gone,
+}
+
+impl Verdict {
+    /// As in the report and in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Recovered => "recovered",
+            Verdict::Degraded => "degraded",
+            Verdict::Leaking => "leaking",
+            Verdict::Stuck => "stuck",
+            Verdict::Gone => "gone",
+        }
+    }
 }
 
 /// The calls of one workload that were begun before anybody was released.

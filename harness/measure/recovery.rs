@@ -13,7 +13,7 @@ pub(super) fn recovery(run: &Run<'_>, m: &mut Measured) {
 }
 
 /// When clients began to leave in the phase that starts at `phase`.
-fn began(run: &Run<'_>, phase: Nanos, until: Nanos) -> Nanos {
+pub(super) fn began(run: &Run<'_>, phase: Nanos, until: Nanos) -> Nanos {
     let told = run.timeline.between(phase, until).iter().find(|e| matches!(e.is, What::Released { .. })).map(|e| e.at);
     let left = run.clients.records.iter().filter_map(|r| r.released).filter(|at| (phase..until).contains(at)).min();
     told.into_iter().chain(left).min().unwrap_or(phase)
@@ -26,7 +26,8 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
         }
         return;
     };
-    let until = run.timeline.from(Phase::ReleaseAll).max(phase);
+    // Of several rounds, the first.
+    let until = super::rounds::windows(run).first().map_or(phase, |first| first.until);
     let since = began(run, phase, until);
     let events = run.timeline.between(phase, until);
     let told = events.iter().filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
@@ -113,7 +114,7 @@ fn no_time(m: &Measured, of: impl Fn(&super::Probe) -> Option<f64>) -> bool {
 
 fn descriptors(run: &Run<'_>, m: &mut Measured) {
     let after = run.timeline.start(Phase::ReleaseAll).and_then(|from| {
-        let until = run.timeline.from(Phase::Stop).max(from);
+        let until = run.timeline.from(Phase::Again).max(from);
         let samples = run.timeline.between(from, until).iter();
         samples.rev().find_map(|e| match e.is {
             What::Sample { pid, descriptors, .. } if Some(pid) == run.tree.main => Some(descriptors),
@@ -125,7 +126,7 @@ fn descriptors(run: &Run<'_>, m: &mut Measured) {
         None => m.missing("recovery.descriptors_after", "the descriptors were not counted after all clients had left"),
     };
     // The settle phase ends with a count.
-    let settled = run.timeline.between(run.timeline.from(Phase::Settle), run.timeline.from(Phase::Stop));
+    let settled = run.timeline.between(run.timeline.from(Phase::Settle), run.timeline.from(Phase::Again));
     let held = settled.iter().rev().find_map(|e| if let What::Tcp { subject, .. } = &e.is { subject.clone() } else { None });
     m.recovery.tcp_states_after =
         held.or_else(|| m.missing("recovery.tcp_states_after", "the sockets were not listed after all clients had left"));

@@ -6,7 +6,7 @@ use crate::event::{Change, Client, Event, Log, Nanos, Phase, What};
 pub(super) struct Timeline<'a> {
     /// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients saw.
     pub events: Vec<&'a Event>,
-    starts: [Option<Nanos>; 10],
+    starts: [Option<Nanos>; 11],
     /// The last event's time.
     pub end: Nanos,
 }
@@ -15,7 +15,7 @@ impl<'a> Timeline<'a> {
     pub fn new(log: &'a Log) -> Self {
         let mut events: Vec<&Event> = log.events.iter().collect();
         events.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| key(&a.is).cmp(&key(&b.is))));
-        let mut starts = [None; 10];
+        let mut starts = [None; 11];
         for event in &events {
             if let What::Phase(phase) = event.is {
                 starts[ordinal(phase)].get_or_insert(event.at);
@@ -112,6 +112,7 @@ fn step(state: &Client) -> i64 {
         Client::Local(_) => 5,
         Client::Closed => 6,
         Client::Released => 7,
+        Client::GaveUp => 8,
     }
 }
 

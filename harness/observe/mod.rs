@@ -4,7 +4,7 @@
 //! drains it every few milliseconds. Observers report events; they never judge, and never change what the subject does
 //! beyond the cost they state.
 
-mod failures;
+pub mod failures;
 pub mod output;
 pub mod perf;
 pub mod ptrace;
@@ -30,11 +30,12 @@ pub trait Syscalls: Send {
     /// The kernel took the observer away.
     fn drain(&mut self, sink: &mut Vec<Event>) -> io::Result<()>;
 
-    /// Reports single failures again, as many more as at first: after a run of them that was too long, something new is to be seen.
+    /// Reports single failures again, so many more, and at most as many as at first: after a run of them that was too long, something
+    /// new is to be seen.
     ///
     /// # Errors
     /// The kernel took the observer away.
-    fn sample_again(&mut self) -> io::Result<()>;
+    fn sample_again(&mut self, failures: u64) -> io::Result<()>;
 
     /// Whether its counts are exact. Rates may still be distorted by observing.
     fn exact(&self) -> bool;
@@ -169,7 +170,7 @@ impl Syscalls for Nothing {
         Ok(())
     }
 
-    fn sample_again(&mut self) -> io::Result<()> {
+    fn sample_again(&mut self, _failures: u64) -> io::Result<()> {
         Ok(())
     }
 

@@ -142,8 +142,8 @@ impl Syscalls for Ptrace {
         Ok(())
     }
 
-    fn sample_again(&mut self) -> io::Result<()> {
-        self.shared.sampled.store(0, Ordering::Relaxed);
+    fn sample_again(&mut self, failures: u64) -> io::Result<()> {
+        self.shared.sampled.store(SAMPLED_AT_MOST.saturating_sub(failures), Ordering::Relaxed);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ pub mod junit;
 pub mod markdown;
 mod moved;
 pub mod remedies;
+mod rounds;
 mod seen;
 pub mod sweep;
 pub mod terminal;

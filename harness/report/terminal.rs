@@ -4,7 +4,7 @@
 use super::{Report, counted};
 use crate::event::{Link, Outcome as Got, Pid, States, Sysctl};
 use crate::judge::Outcome;
-use crate::measure::{Kind, Policy};
+use crate::measure::{Kind, Policy, Verdict};
 use owo_colors::{OwoColorize, Style};
 use std::fmt::Write;
 
@@ -402,8 +402,20 @@ fn recovery(page: &mut Page, r: &Report) {
         Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
         None => {}
     }
-    if !text.is_empty() {
-        page.say("Recovery", &text.join(" "));
+    if text.is_empty() {
+        text.extend(v.verdict_evidence.as_ref().filter(|_| v.verdict == Some(Verdict::Gone)).map(|how| format!("None: {how}.")));
+    }
+    let mut paragraphs = vec![text.join(" ")];
+    paragraphs.extend(super::rounds::rounds(r));
+    let all = paragraphs.iter().any(|text| !text.is_empty());
+    if let (Some(verdict), Some(last)) = (v.verdict.filter(|_| all), paragraphs.last_mut()) {
+        let why = v.verdict_evidence.as_ref().filter(|_| verdict == Verdict::Degraded || verdict == Verdict::Leaking);
+        let why =
+            why.filter(|_| v.rounds.len() > 1 || verdict == Verdict::Degraded).map_or(String::new(), |why| format!(" Because {why}."));
+        *last += &format!("{why} [{}]", verdict.name());
+    }
+    for (i, text) in paragraphs.iter().enumerate().filter(|_| all) {
+        page.say(if i == 0 { "Recovery" } else { "" }, text);
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
+use super::retries::Retries;
 use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::measure::PolicyWatch;
 use std::collections::{HashMap, HashSet};
@@ -52,6 +53,8 @@ pub struct Live {
     pub local_failure: Option<i32>,
     /// Whether the accept policy can be told already.
     pub policy: PolicyWatch,
+    /// How long the process that failed first pauses between its tries, so far.
+    pub retries: Retries,
     /// Processes of the subject that exited since [`Live::arm`].
     pub exited: Vec<Pid>,
 }
@@ -66,6 +69,16 @@ impl Live {
     /// The limits have been moved: the first failure is looked for anew, after the next accept where they were `raised`.
     pub fn limits_moved(&mut self, at: Nanos, raised: bool) {
         (self.first_failure, self.moved, self.stuck, self.unsampled) = (None, at, raised, false);
+    }
+
+    /// The wall is to be met anew, by clients that connect from now on.
+    pub fn once_more(&mut self, at: Nanos) {
+        (self.first_failure, self.moved, self.stuck) = (None, at, false);
+    }
+
+    /// Whether single failures are no longer reported; takes it that they will be from now on.
+    pub fn unsampled(&mut self) -> bool {
+        std::mem::take(&mut self.unsampled)
     }
 
     /// Whether the observer is to report single failures again; says so once.
@@ -110,6 +123,7 @@ impl Live {
                 if *ret >= 0 && name.accepts() {
                     *self.accepted.entry(*pid).or_default() += 1;
                     self.last_accept = self.last_accept.max(event.at);
+                    self.retries.accepted();
                     self.stuck &= event.at < self.moved;
                 }
                 if *ret < 0 && self.armed {
@@ -118,6 +132,7 @@ impl Live {
                     }
                     if name.accepts() && self.first_failure.is_none_or(|(_, first)| first == *pid) {
                         self.policy.failed(event.at);
+                        self.retries.failed(event.at);
                     }
                 }
             }
@@ -142,7 +157,7 @@ impl Live {
                     Client::Connected => self.connected += 1,
                     Client::Served => self.served += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),
-                    Client::Released => {}
+                    Client::Released | Client::GaveUp => {}
                     Client::Closed | Client::Refused | Client::TimedOut | Client::ErrorReply(_) => self.ended += 1,
                 }
             }

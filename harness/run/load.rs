@@ -5,7 +5,7 @@
 
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{Ready, Rest};
-use super::{Error, Step};
+use super::{Error, Step, rounds};
 use crate::drive::HTTP;
 use crate::drive::protocol::Order;
 use crate::event::{Nanos, Outcome, Phase, What};
@@ -19,17 +19,17 @@ use std::time::Duration;
 const CALIBRATION_CLIENTS: u64 = 8;
 const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
 /// Nothing moves any more: no accept, no answer, no client event for this long ends a ramp that has seen no failure.
-const STALL: Duration = Duration::from_millis(1500);
+pub(super) const STALL: Duration = Duration::from_millis(1500);
 /// The same for a burst: what an overflowing accept queue dropped comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 /// The ramp is looked at this often when no driver reports: seldom enough to leave the CPU to the subject.
-const RAMP_TICK: Duration = Duration::from_millis(3);
+pub(super) const RAMP_TICK: Duration = Duration::from_millis(3);
 /// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
 const CALLS_FAIL_FOR: u64 = 500_000_000;
 /// A server that lets nobody more in, however many come and go, has been filled: one that closes who idles goes on for ever.
 const FULL: Duration = Duration::from_secs(10);
 /// No ramp takes longer.
-const RAMP_DEADLINE: Duration = Duration::from_secs(300);
+pub(super) const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 /// A new client at the wall is given this long.
 pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 /// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked; one that has no listener
@@ -38,7 +38,7 @@ const STILL_FULL: Duration = Duration::from_secs(1);
 /// Clients of a workload that are held and asked again at the wall, at most.
 const HELD_ASKED: u64 = 16;
 /// A new client after the release is given this long: longer than any usual retry delay.
-const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
 const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
 /// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
@@ -325,24 +325,25 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     Ok(())
 }
 
-/// Lets some clients leave, then all, and waits for what follows: waiters served, the queue drained, a new client answered.
+/// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the queue drained, a new client
+/// answered. Whether it was seen to accept after all had left.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn recover(pump: &mut Pump) -> Result<(), Error> {
+pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
     if pump.tree.gone() {
-        return Ok(());
+        return Ok(false);
     }
     // Probes that nobody accepted have left, and are in the queue still.
     let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) { pump.loads.len() as u64 } else { 0 };
     let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
     let mut dead = false;
-    if pump.live.first_failure.is_some() && waiting > 0 {
+    let failed = pump.live.first_failure.is_some() && waiting > 0;
+    if failed && rounds > 1 {
+        dead = rounds::rounds(pump, rounds)?;
+    } else if failed {
         pump.phase(Phase::ReleaseSome);
-        let some = (pump.live.accepted_total() / 10).clamp(1, 100);
-        // An accept comes before its answer: where there are answers, those are awaited.
-        let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
-        let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
+        let some = some(pump);
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
         let refilled = taken(pump)
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
@@ -352,6 +353,7 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         dead = !over && pump.observer.is_some() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);
+    let all = clock::now();
     release(pump, u32::MAX)?;
     // Who has not tried to accept for so long, with places free, is given a moment more and no longer.
     let recovery = if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE };
@@ -384,10 +386,21 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             pause = (pause * 2).min(PROBE_DEADLINE);
         }
     }
-    Ok(())
+    Ok(pump.live.last_accept > all)
 }
 
-fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
+/// How many clients of each workload leave while others wait: a tenth.
+pub(super) fn some(pump: &Pump) -> u64 {
+    (pump.live.accepted_total() / 10).clamp(1, 100)
+}
+
+/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited.
+pub(super) fn taken(pump: &Pump) -> u64 {
+    let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
+    if answers { pump.live.served } else { pump.live.accepted_total() }
+}
+
+pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
     pump.live.release_answered = pump.loads.is_empty();
     order(pump, &Order::Release { clients })?;
     pump.until(RECOVERY_DEADLINE, Duration::from_millis(1), |pump| pump.live.release_answered)?;

@@ -14,6 +14,8 @@ mod moved;
 mod places;
 mod pump;
 mod ready;
+mod retries;
+mod rounds;
 
 pub use error::Error;
 pub use journal::Journal;
@@ -269,8 +271,10 @@ fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Res
     load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
     load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
     moved::moved(pump, &site.plan.then, clients, rests)?;
-    load::recover(pump)?;
-    load::settle(pump, rests)
+    let rounds = site.plan.recovery.rounds;
+    let accepts = load::recover(pump, rounds)?;
+    load::settle(pump, rests)?;
+    if rounds > 1 && accepts { rounds::again(pump, clients) } else { Ok(()) }
 }
 
 impl Site<'_> {

@@ -8,6 +8,7 @@ use super::ready::Rest;
 use crate::drive::protocol::Order;
 use crate::event::{Event, Phase, Pid, What};
 use crate::limits::shift;
+use crate::observe::failures::SAMPLED_AT_MOST;
 use crate::scenario::{MovedLimit, Then};
 use crate::sys::clock;
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ pub fn moved(pump: &mut Pump, then: &[Then], clients: &[u32], rests: &[Rest]) ->
         }
         pump.phase(Phase::Moved);
         if let Some(observer) = &mut pump.observer {
-            observer.sample_again()?;
+            observer.sample_again(SAMPLED_AT_MOST)?;
         }
         match shifted(pump, then.limit, &accepting(pump, rests)) {
             Ok(raised) => pump.live.limits_moved(clock::now(), raised),

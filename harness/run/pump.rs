@@ -6,7 +6,7 @@ use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
 use crate::event::{Event, Nanos, Pid, What};
 use crate::launch::Tree;
-use crate::observe::{Syscalls, output::Drain};
+use crate::observe::{Syscalls, failures::SAMPLED_AT_MOST, output::Drain};
 use crate::scenario::Dialogue;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
@@ -144,7 +144,7 @@ impl<'a> Pump<'a> {
         if self.live.wants_samples()
             && let Some(observer) = &mut self.observer
         {
-            observer.sample_again()?;
+            observer.sample_again(SAMPLED_AT_MOST)?;
         }
         Ok(())
     }

@@ -115,11 +115,13 @@ fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path,
         workloads,
         sysctls: sysctls(&file.sysctls, problems),
         then: file.then.iter().map(|then| then.get_ref().clone()).collect(),
+        recovery: file.recovery.as_ref().map(|recovery| *recovery.get_ref()).unwrap_or_default(),
         expect: expect(&merged(&file.expect, variant.map(|variant| &variant.expect)), problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
     };
     check_then(file, &plan, problems);
+    check_rounds(file, &plan, problems);
     plan
 }
 
@@ -133,6 +135,16 @@ fn check_then(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
             let problem = Problem::new(then.span(), "a limit is moved while the subject accepts, and nobody connects to this one", "here");
             problems.push(problem.help(format!("a workload with `to = \"{}\"` loads it", plan.subject)));
         }
+    }
+}
+
+/// Rounds need clients that hold connections to the subject, and others that wait for those.
+fn check_rounds(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
+    let holds = plan.workloads.values().any(|workload| workload.to == plan.subject && workload.calls.is_none());
+    if let Some(recovery) = file.recovery.as_ref().filter(|recovery| recovery.get_ref().rounds > 1 && !holds) {
+        let message = "recovery is sampled with clients that hold connections to the subject, and no workload has such";
+        let problem = Problem::new(recovery.span(), message, "here");
+        problems.push(problem.help(format!("add one of `tcp`, `http-idle`, `websocket`, `grpc` to {:?}", plan.subject)));
     }
 }
 
@@ -442,6 +454,7 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         delay: over.delay.or(base.delay.filter(|_| !not_reached && over.policy.is_none())),
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
+        recovery: over.recovery.or(base.recovery),
         resumes_within: over.resumes_within.or(base.resumes_within),
         ceiling_after: over.ceiling_after.or(base.ceiling_after),
         leaked: over.leaked.or(base.leaked),
@@ -469,6 +482,7 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         policy: raw.policy.clone(),
         delay: raw.delay.as_ref().map(|raw| delay(raw, problems)),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
+        recovery: raw.recovery.clone(),
         resumes_within_s: raw.resumes_within.as_ref().map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
         ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
         leaked: raw.leaked,

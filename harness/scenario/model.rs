@@ -33,12 +33,42 @@ pub struct Plan {
     /// What is done to the subject once it was watched at the wall, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<Then>,
+    /// How often recovery is sampled.
+    #[serde(default, skip_serializing_if = "Recovery::once")]
+    pub recovery: Recovery,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// The directory relative paths in commands start from: that of the scenario file.
     pub directory: std::path::PathBuf,
+}
+
+/// How recovery is sampled: what follows when clients leave depends on where in its delay the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "SampledRecovery")]
+pub struct Recovery {
+    /// How often some clients leave, a tenth and one in turn, each time at another phase of the server's own delay, and new ones come in
+    /// their place; then all leave, and a second ramp shows whether the ceiling is the first one's. 1, when left out: some leave
+    /// once, and then all.
+    #[schemars(range(min = 1, max = 64))]
+    pub rounds: u32,
+}
+
+impl Recovery {
+    /// Most rounds: a bound on everything.
+    pub const ROUNDS_MAX: u32 = 64;
+
+    fn once(&self) -> bool {
+        self.rounds == 1
+    }
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Recovery { rounds: 1 }
+    }
 }
 
 /// Something that is done to the live subject.
@@ -443,6 +473,9 @@ pub struct Expect {
     pub delay: Option<ExpectDelay>,
     /// From the release of all clients to a new client served, seconds.
     pub recovers_within_s: Option<f64>,
+    /// What it comes to when clients leave: `recovered`, `degraded` … (contract.md).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<String>,
     /// From the last move of its limit to the next accept, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumes_within_s: Option<f64>,

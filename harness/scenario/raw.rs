@@ -2,7 +2,7 @@
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
 use super::launcher::{RawContainer, RawSystemd, Session, Shell};
-use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Refusal, Serve, Supervisor, Then};
+use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Recovery, Refusal, Serve, Supervisor, Then};
 use crate::event::{Limits, Outcome};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -24,6 +24,9 @@ pub const POLICIES: [&str; 11] = [
     "unclear",
     "none",
 ];
+
+/// What a server can come to when clients leave (contract.md, `recovery.verdict`).
+pub const RECOVERIES: [&str; 5] = ["recovered", "degraded", "leaking", "stuck", "gone"];
 
 /// A scenario of lastfd: what to start, how to load it, what must be observed, and variants of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,6 +60,9 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "Vec<Then>")]
     pub then: Vec<Spanned<Then>>,
+    /// How recovery is sampled, such as `{ rounds = 8 }`.
+    #[schemars(with = "Option<Recovery>")]
+    pub recovery: Option<Spanned<Recovery>>,
     /// What must be observed; what is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
@@ -283,6 +289,9 @@ pub(super) struct RawExpect {
     /// From the moment all clients leave until a new one is served, such as "1s".
     #[schemars(with = "Option<String>")]
     pub recovers_within: Option<Spanned<String>>,
+    /// What it comes to when clients leave. `recovered` means: it serves again as before, and nothing leaks.
+    #[schemars(extend("enum" = RECOVERIES))]
+    pub recovery: Option<String>,
     /// From the last move of the limit (`[[then]]`) until it accepts again, such as "2s".
     #[schemars(with = "Option<String>")]
     pub resumes_within: Option<Spanned<String>>,

@@ -7,8 +7,15 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 /// The top-level keys a variant may change, and whether what it changes lies below them.
-const ROOTS: [(&str, bool); 6] =
-    [("hold", false), ("processes", true), ("subject", false), ("sysctls", false), ("then", false), ("workloads", true)];
+const ROOTS: [(&str, bool); 7] = [
+    ("hold", false),
+    ("processes", true),
+    ("recovery", false),
+    ("subject", false),
+    ("sysctls", false),
+    ("then", false),
+    ("workloads", true),
+];
 
 /// The document with the entries of `set` in place, and what could not be laid over it.
 pub(super) fn laid<'i>(document: &Spanned<DeTable<'i>>, set: Option<&DeTable<'i>>) -> (Spanned<DeTable<'i>>, Vec<Problem>) {

@@ -231,6 +231,8 @@ impl<W: Write> Callers<W> {
                 let seen = Seen::at_once(HELD.to_owned(), outcome, why);
                 self.report.say(seen.event(self.report.workload()));
             }
+            // Of clients that hold; no call waits in place of another.
+            Order::Refill { .. } | Order::GiveUp { .. } => {}
             Order::Quit => unreachable!("the loop ends with it"),
         }
     }

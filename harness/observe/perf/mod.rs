@@ -287,8 +287,9 @@ impl Syscalls for Perf {
             }
             sink.push(Event { at, is });
         }
-        if lost + lost_failures > 0 {
-            sink.push(Event { at: now, is: What::Lost { samples: lost + lost_failures } });
+        // Failures that found no room are too many to be sampled, and no more: what is opened and closed has rings of its own.
+        if lost > 0 {
+            sink.push(Event { at: now, is: What::Lost { samples: lost } });
         }
         if !self.sampling_stopped && (self.sampled >= SAMPLED_AT_MOST || lost_failures > 0) {
             self.stop_sampling()?;
@@ -301,8 +302,8 @@ impl Syscalls for Perf {
         Ok(())
     }
 
-    fn sample_again(&mut self) -> io::Result<()> {
-        self.sampled = 0;
+    fn sample_again(&mut self, failures: u64) -> io::Result<()> {
+        self.sampled = SAMPLED_AT_MOST.saturating_sub(failures);
         match std::mem::take(&mut self.sampling_stopped) {
             true => self.sampling.iter().try_for_each(Counter::enable),
             false => Ok(()),

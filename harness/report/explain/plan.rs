@@ -109,6 +109,9 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
     if base.sysctls != plan.sysctls {
         changes.push(sysctls(plan));
     }
+    if base.recovery != plan.recovery {
+        changes.push(format!("Recovery is sampled {} times.", plan.recovery.rounds));
+    }
     if base.then != plan.then {
         changes.extend(plan.then.iter().map(move_of));
         changes.extend(plan.then.is_empty().then(|| "No limit is moved.".to_owned()));
@@ -431,8 +434,14 @@ fn then(plan: &Plan, subject: &Process) -> String {
         ),
     };
     let policy = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
-    let recovery = " Then some clients leave, then all: who waited is served, and what stays open is a leak.";
-    let recovery = if plan.expect.policy.as_deref() == Some("exits") { "" } else { recovery };
+    let recovery = match plan.recovery.rounds {
+        1 => " Then some clients leave, then all: who waited is served, and what stays open is a leak.".to_owned(),
+        rounds => format!(
+            " Then a tenth of the clients and one client leave in turn, {rounds} times, each time at another phase of the server's own \
+             delay, and new ones come; then all leave, and a second ramp shows whether the ceiling is the same."
+        ),
+    };
+    let recovery = if plan.expect.policy.as_deref() == Some("exits") { String::new() } else { recovery };
     format!("{first}. The next {call} fails with EMFILE{why}.{policy} {later}{recovery}")
 }
 
@@ -455,6 +464,7 @@ fn expected(plan: &Plan) -> String {
     all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)));
     all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
     all.extend(e.delay.as_ref().map(|delay| format!("pauses of {delay}")));
+    all.extend(e.recovery.as_ref().map(|verdict| format!("in the end it is {verdict}")));
     all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
     all.extend(e.leaked.map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptors leaked") }));
     all.extend(e.outcomes.iter().map(|(workload, met)| {

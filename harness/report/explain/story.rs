@@ -323,10 +323,14 @@ fn recovery(r: &Report) -> Vec<String> {
         (None, Some(false), _) => text.push("When all had left, a new client was still not served: it did not recover.".into()),
         _ => {}
     }
+    text.extend(crate::report::rounds::rounds(r));
     match v.leaked.filter(|_| v.exited_s.is_none()) {
         Some(0) => text.push("As many descriptors as at rest are open again: nothing leaked.".into()),
         Some(n) if n > 0 => text.push(format!("{n} more than at rest stay open: each run of this takes {n} from the next ceiling.")),
         _ => {}
+    }
+    if let (Some(verdict), Some(evidence)) = (v.verdict, &v.verdict_evidence) {
+        text.push(format!("So it is {}: {evidence}.", verdict.name()));
     }
     text
 }

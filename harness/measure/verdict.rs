@@ -1,0 +1,87 @@
+//! What a server comes to when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
+
+use super::{Measured, Policy, Run, Verdict};
+use crate::event::Phase;
+
+/// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes one slow, too.
+const SLOWER: f64 = 4.0;
+const SLOWER_BY_S: f64 = 0.05;
+
+/// Fills in the verdict and what was seen that makes it so.
+pub(super) fn verdict(run: &Run<'_>, m: &mut Measured) {
+    let (verdict, evidence) = match decided(run, m) {
+        Ok((verdict, evidence)) => (Some(verdict), Some(evidence)),
+        Err(reason) => {
+            m.missing::<()>("recovery.verdict", reason.clone());
+            m.missing::<()>("recovery.verdict_evidence", reason);
+            (None, None)
+        }
+    };
+    (m.recovery.verdict, m.recovery.verdict_evidence) = (verdict, evidence);
+}
+
+fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
+    let r = &m.recovery;
+    if let Some(after) = r.exited_s {
+        return Ok((Verdict::Gone, if after > 0.0 { format!("it exited {after:.3} s after the first left") } else { "it exited".into() }));
+    }
+    if let Some((_, held)) = super::ceiling::exited(run) {
+        let again = if m.saturation.policy == Some(Policy::WorkerRestarts) { ", and another took its place" } else { "" };
+        return Ok((Verdict::Gone, format!("it exited before any client left, with {held} connections{again}")));
+    }
+    if m.ceiling.kind.is_none() {
+        return Err(m.unmeasured.get("ceiling.kind").cloned().unwrap_or_else(|| "its ceiling is not known".into()));
+    }
+    let Some(recovered) = r.recovered else {
+        return Err(m.unmeasured.get("recovery.recovered").cloned().unwrap_or_else(|| "it was not measured".into()));
+    };
+    let leaked = r.leaked.filter(|leaked| *leaked > 0);
+    let open = leaked.map(|n| format!("{n} descriptors more than at rest stay open"));
+    if !recovered {
+        return Ok(match open.filter(|_| tries(run)) {
+            Some(open) => (Verdict::Leaking, format!("{open}, and no new client gets a place")),
+            None => (Verdict::Stuck, "all had left, and no new client was served".into()),
+        });
+    }
+    if m.ceiling.reached != Some(true) {
+        return open.map(|open| (Verdict::Leaking, open)).ok_or_else(|| "it was not at its ceiling".into());
+    }
+    let first = m.ceiling.accepted_max.or(m.ceiling.accepted);
+    let ceilings: Vec<u64> = r.rounds.iter().filter_map(|round| round.ceiling).collect();
+    let (highest, lowest) = (ceilings.first(), ceilings.last());
+    if let Some((highest, lowest)) = highest.zip(lowest).filter(|(first, last)| first > last && ceilings.is_sorted_by(|a, b| a >= b)) {
+        return Ok((Verdict::Leaking, format!("the ceiling went down from {highest} to {lowest} over {} rounds", ceilings.len())));
+    }
+    match (r.second_ceiling, first, open) {
+        (Some(second), Some(first), Some(open)) if second < first => {
+            return Ok((Verdict::Leaking, format!("{open}, and the second ceiling is {second} where the first was {first}")));
+        }
+        (Some(second), Some(first), None) if second < first => {
+            return Ok((Verdict::Degraded, format!("nothing leaked, and the second ceiling is {second} where the first was {first}")));
+        }
+        (None, _, Some(open)) => return Ok((Verdict::Leaking, open)),
+        _ => {}
+    }
+    if let Some(silent) = r.rounds.iter().position(|round| round.first_accepted_s.is_some() && round.first_served_s.is_none()) {
+        return Ok((Verdict::Degraded, format!("in round {} it accepted, and answered none of those that waited", silent + 1)));
+    }
+    if let Some(slower) = slower(m) {
+        return Ok((Verdict::Degraded, slower));
+    }
+    let same = r.second_ceiling.map_or(String::new(), |second| format!(", and the second ceiling is {second}"));
+    Ok((Verdict::Recovered, format!("a new client was served after all had left{same}")))
+}
+
+/// Whether it still tried to accept after all had left.
+fn tries(run: &Run<'_>) -> bool {
+    let all = run.timeline.from(Phase::ReleaseAll);
+    run.followed.failed_later.is_some_and(|at| at >= all) || run.followed.accepts.iter().any(|at| *at >= all)
+}
+
+/// How much more slowly clients are served than before the wall, where that is plain.
+fn slower(m: &Measured) -> Option<String> {
+    let (before, after) = (m.recovery.before.as_ref()?, m.recovery.after.as_ref()?);
+    let (was, is) = (before.latency_s?.p50, after.latency_s?.p50);
+    let plain = is > was * SLOWER && is > was + SLOWER_BY_S && after.served_per_s * SLOWER < before.served_per_s;
+    plain.then(|| format!("half of the clients were answered within {was:.3} s before, and within {is:.3} s after"))
+}

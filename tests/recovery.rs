@@ -1,0 +1,197 @@
+//! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
+
+use crate::support::{Called, LASTFD, eventually, find, lastfd, marked, subject};
+use lastfd::event::{self, Client, Event, Log, Phase, What};
+use lastfd::judge::Outcome;
+use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
+use lastfd::report::Report;
+use lastfd::scenario::Plan;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// `lastfd find` on a bundled server at a soft limit of 64.
+fn bundled(options: &[&str], serve: &[&str]) -> Called {
+    find(&[&["--nofile", "64", "--hold", "2s"], options].concat(), &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat())
+}
+
+fn rounds(run: &Value) -> Vec<Value> {
+    run["recovery"]["rounds"].as_array().expect("a list").clone()
+}
+
+fn ceilings(run: &Value) -> Vec<u64> {
+    rounds(run).iter().filter_map(|round| round["ceiling"].as_u64()).collect()
+}
+
+#[test]
+fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again() {
+    let called = bundled(&["--observer", "perf", "--workload", "http-idle", "--recoveries", "4"], &["http", "--accept", "spin"]);
+    let run = called.run();
+    let (recovery, accepted) = (&run["recovery"], run["ceiling"]["accepted"].as_u64().expect("a number"));
+    assert_eq!(recovery["verdict"], "recovered", "{run:#}");
+    assert_eq!(recovery["order"], "oldest-first", "the kernel's queue is one: {run:#}");
+    // A tenth and one in turn.
+    let released: Vec<_> = rounds(&run).iter().map(|round| round["released"].as_u64()).collect();
+    assert_eq!(released, [Some(accepted / 10), Some(1), Some(accepted / 10), Some(1)], "{run:#}");
+    // Null where a flood of failures took samples with it.
+    let ceilings = ceilings(&run);
+    assert!(!ceilings.is_empty() && ceilings.iter().all(|ceiling| *ceiling == accepted), "{run:#}");
+    assert_eq!(recovery["second_ceiling"], accepted, "{run:#}");
+    assert_eq!((&recovery["rounds"][0]["gave_up"], &recovery["rounds"][1]["gave_up"]), (&1.into(), &0.into()), "{run:#}");
+    assert!(recovery["first_served_quantiles"]["p50"].as_f64().expect("a time") < 0.5, "no delay of its own: {run:#}");
+    assert!(recovery["before"]["latency_s"].is_object() && recovery["after"]["latency_s"].is_object(), "{run:#}");
+    assert!(called.code == Some(0) && run["recovery"]["leaked"] == 0, "{run:#}");
+}
+
+/// A place that is set free at any phase of a delay of 250 ms is given when the delay is over.
+#[test]
+fn what_is_left_of_a_fixed_delay_is_waited_for_under_ptrace() {
+    let options = ["--observer", "ptrace", "--workload", "tcp", "--recoveries", "4"];
+    let run = bundled(&options, &["tcp", "--accept", "fixed-delay", "--delay-ms", "250"]).run();
+    let all: Vec<(f64, f64)> = rounds(&run)
+        .iter()
+        .map(|round| (round["phase_s"].as_f64().expect("a phase"), round["first_accepted_s"].as_f64().expect("an accept")))
+        .collect();
+    assert_eq!(all.len(), 4, "{run:#}");
+    assert!(all.iter().all(|(phase, wait)| phase + wait > 0.249), "nobody is let in before a delay is over: {all:?}");
+    let mut sums: Vec<f64> = all.iter().map(|(phase, wait)| phase + wait).collect();
+    sums.sort_by(f64::total_cmp);
+    assert!(sums[0] < 0.4, "on the busiest machine one of four is in time: {all:?}");
+    assert!(all[2].0 >= 0.125 && all[3].0 >= 0.1875, "they begin later and later in the delay: {all:?}");
+    assert_eq!(run["recovery"]["verdict"], "recovered", "{run:#}");
+    assert!(run["recovery"]["order"].is_null() && run["unmeasured"]["recovery.order"].is_string(), "tcp asks nothing: {run:#}");
+}
+
+#[test]
+fn a_ceiling_that_goes_down_with_each_round_is_a_leak() {
+    let words = subject("leaks_and_tries_on");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let run = find(&["--nofile", "64", "--workload", "tcp", "--hold", "1s", "--recoveries", "4"], &words).run();
+    assert_eq!(run["recovery"]["verdict"], "leaking", "{run:#}");
+    assert!(run["recovery"]["leaked"].as_i64() > Some(0), "{run:#}");
+    let ceilings = ceilings(&run);
+    assert!(ceilings.is_sorted_by(|a, b| a >= b), "{run:#}");
+}
+
+#[test]
+fn a_server_that_exits_at_its_ceiling_is_gone() {
+    let run = bundled(&["--workload", "tcp", "--recoveries", "8"], &["tcp", "--accept", "exit"]).run();
+    assert_eq!(run["recovery"]["verdict"], "gone", "{run:#}");
+    assert_eq!(run["recovery"]["rounds"], Value::Array(Vec::new()), "{run:#}");
+}
+
+#[test]
+fn one_round_is_what_a_run_makes_by_itself() {
+    let run = bundled(&["--workload", "http-idle"], &["http", "--accept", "spin"]).run();
+    let recovery = &run["recovery"];
+    assert_eq!((rounds(&run).len(), &recovery["verdict"]), (1, &"recovered".into()), "{run:#}");
+    assert_eq!(recovery["rounds"][0]["first_served_s"], recovery["first_served_s"], "{run:#}");
+    assert!(recovery["second_ceiling"].is_null() && recovery["after"].is_null(), "no second ramp: {run:#}");
+}
+
+#[test]
+fn an_interrupt_between_two_rounds_leaves_nothing_behind() {
+    let mark = format!("LASTFD_TEST_MARK=rounds-{}", std::process::id());
+    let (name, value) = mark.split_once('=').expect("a pair");
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut command = Command::new(LASTFD);
+    command.args(["find", "--nofile", "64", "--workload", "tcp", "--hold", "300ms", "--recoveries", "64", "--events"]).arg(log.path());
+    command.args(["--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--delay-ms", "100", "--port", "{port}"]).env(name, value);
+    let harness = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the harness starts");
+    let begun = || std::fs::read_to_string(log.path()).is_ok_and(|log| log.matches("release-some").count() >= 2);
+    assert!(eventually(Duration::from_secs(20), begun), "no second round");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&harness), rustix::process::Signal::INT).expect("SIGINT");
+    let out = harness.wait_with_output().expect("its end");
+    assert_eq!(out.status.code(), Some(130), "{out:?}");
+    assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
+}
+
+fn recorded(name: &str) -> (Plan, Log) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
+    let log = event::read(&path).expect("a log of tests/data");
+    let What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
+    (serde_json::from_value(plan.clone()).expect("the plan in the header"), log)
+}
+
+#[test]
+fn every_verdict_has_a_recorded_run() {
+    let all = [
+        ("spin", Some(Verdict::Recovered)),
+        ("own-limit", Some(Verdict::Recovered)),
+        ("leak", Some(Verdict::Leaking)),
+        ("dead", Some(Verdict::Stuck)),
+        ("exits", Some(Verdict::Gone)),
+        ("died", Some(Verdict::Gone)),
+        ("worker-restarts", Some(Verdict::Gone)),
+        ("not-reached", None),
+    ];
+    for (name, verdict) in all {
+        let (plan, log) = recorded(name);
+        let m = measure::measure(&plan, &log);
+        assert_eq!(m.recovery.verdict, verdict, "{name}: {:#?} {:?}", m.recovery, m.unmeasured.get("recovery.verdict"));
+    }
+}
+
+#[test]
+fn a_verdict_may_be_expected() {
+    let (mut plan, log) = recorded("spin");
+    for (expected, outcome) in [("recovered", Outcome::Met), ("leaking", Outcome::NotMet)] {
+        plan.expect.recovery = Some(expected.into());
+        assert_eq!(Report::of(&plan, &log).verdict, outcome);
+    }
+    let (mut plan, log) = recorded("not-reached");
+    plan.expect.recovery = Some("recovered".into());
+    assert_eq!(Report::of(&plan, &log).verdict, Outcome::Inconclusive, "it never was at its ceiling");
+}
+
+/// The recorded run of a server that spins at 8 of 16, whose clients 8 to 11 wait when four leave at 2 s, with these served so many
+/// milliseconds later, and others not at all.
+fn served_later(answers: &[(u32, u64)]) -> Measured {
+    let (plan, log) = recorded("spin");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let waiter = |what: &What| matches!(what, What::Client { id: 8.., state: Client::Served, .. });
+    let mut events: Vec<Event> = log.events.into_iter().filter(|e| !waiter(&e.is)).collect();
+    events.extend(answers.iter().map(|&(id, ms)| {
+        let is = What::Client { workload: "flood".into(), id, state: Client::Served };
+        Event { at: release + 1_000_000 + ms * 1_000_000, is }
+    }));
+    measure::measure(&plan, &Log::new(events))
+}
+
+#[test]
+fn the_order_of_places_is_told_by_who_gets_one_and_then_by_when() {
+    let order = |answers: &[(u32, u64)]| served_later(answers).recovery.order;
+    assert_eq!(order(&[(8, 1), (9, 2)]), Some(PlaceOrder::OldestFirst), "two of four, the older ones");
+    assert_eq!(order(&[(8, 2), (9, 1)]), Some(PlaceOrder::OldestFirst), "threads may answer in another order than they accept");
+    assert_eq!(order(&[(10, 1), (11, 2)]), Some(PlaceOrder::NewestFirst));
+    assert_eq!(order(&[(8, 1), (11, 2)]), Some(PlaceOrder::Mixed));
+    assert_eq!(order(&[(8, 1), (9, 2), (10, 3), (11, 4)]), Some(PlaceOrder::OldestFirst), "all of them, one after the other");
+    assert_eq!(order(&[(8, 4), (9, 3), (10, 2), (11, 1)]), Some(PlaceOrder::NewestFirst));
+    let nobody = served_later(&[]);
+    assert_eq!((nobody.recovery.order, nobody.recovery.verdict), (None, Some(Verdict::Degraded)), "places were free, and nobody got one");
+    assert!(nobody.unmeasured.contains_key("recovery.order"));
+}
+
+#[test]
+fn who_leaves_the_queue_unserved_has_given_up() {
+    // The one who asked at the wall, until its deadline.
+    assert_eq!(served_later(&[(8, 1), (9, 2), (10, 3), (11, 4)]).recovery.gave_up, Some(1));
+    assert_eq!(served_later(&[(8, 1)]).recovery.gave_up, Some(1 + 3), "and three that waited until all left");
+}
+
+#[test]
+fn rounds_that_make_no_sense_are_shown_in_the_file() {
+    let text = "claim = \"c\"\nrecovery = { rounds = 8 }\n[processes.s]\ncommand = [\"x\"]\nlimits = { soft = 64, hard = 64 }\n\
+                [workloads.w]\ntcp = {}\n[expect]\nrecovery = \"recovered\"\n";
+    let parse = |text: &str| lastfd::scenario::parse(text, "f", "n", Path::new("."));
+    let plan = &parse(text).expect("a scenario")[0];
+    assert_eq!((plan.recovery.rounds, plan.expect.recovery.as_deref()), (8, Some("recovered")));
+    let wrong = |from: &str, to: &str| format!("{:?}", parse(&text.replace(from, to)).unwrap_err().problems);
+    assert!(wrong("rounds = 8", "rounds = 0").contains("recovery.rounds"), "{}", wrong("rounds = 8", "rounds = 0"));
+    assert!(wrong("rounds = 8", "rounds = 65").contains("64"));
+    assert!(wrong("rounds = 8", "round = 8").contains("did you mean `rounds`?"));
+    assert!(wrong("\"recovered\"", "\"recoverd\"").contains("did you mean `recovered`?"));
+    assert!(wrong("[workloads.w]\ntcp = {}\n", "").contains("no workload has such"), "{}", wrong("[workloads.w]\ntcp = {}\n", ""));
+    assert_eq!(lastfd(&["find", "--recoveries", "0", "--", "true"]).code, Some(2));
+}
