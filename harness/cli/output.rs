@@ -190,7 +190,8 @@ impl Progress {
                 };
                 self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
             }
-            Step::Predicted { .. } => {}
+            Step::NotPredicted { reason } if !self.quiet => self.bar.suspend(|| say(&format!("not predicted: {reason}\n"))),
+            Step::Predicted { .. } | Step::NotPredicted { .. } => {}
             Step::Counts { connected, accepted, descriptors } => {
                 self.bar.set_message(format!("{connected} connected, {accepted} accepted, {descriptors} descriptors"));
             }

@@ -4,7 +4,7 @@
 use super::Report;
 use super::terminal::{clean, cut};
 use crate::event::Call;
-use crate::measure::{Kind, Policy};
+use crate::measure::{Kind, Policy, Resource};
 use comfy_table::{ContentArrangement, presets};
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,9 @@ pub struct Binds {
     pub from: u64,
     /// What, with the evidence.
     pub what: String,
+    /// What ran out there, where that was seen; none where it is not known, and where nothing stopped it.
+    #[serde(default)]
+    pub resource: Option<Resource>,
 }
 
 impl Point {
@@ -167,6 +170,7 @@ fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Opti
     Some(Binds {
         from: point.asked.or(point.soft)?,
         what: if capped(point) { raised_no_further(point, report) } else { what(point, report) },
+        resource: report.ceiling.binds.as_ref().map(|binds| binds.resource),
     })
 }
 
@@ -179,7 +183,9 @@ fn raised_no_further(point: &Point, r: &Report) -> String {
 fn what(point: &Point, r: &Report) -> String {
     let held = r.ceiling.accepted.map_or("an unknown number".to_owned(), |n| n.to_string());
     let evidence = r.saturation.policy_evidence.as_deref().map_or(String::new(), |said| format!(" ({said})"));
+    let seen = r.ceiling.binds.as_ref().map(|binds| (binds.resource, format!("{}, at {held}: {}", binds.resource.name(), binds.evidence)));
     let text = match point.kind {
+        Some(Kind::OtherLimit) => seen.map_or_else(|| format!("not known, at {held}"), |(_, seen)| seen),
         Some(Kind::OwnLimit) => {
             let how = match r.saturation.held_closed_by_server.unwrap_or(0) + turned_away(r) {
                 0 => "took no more clients",
@@ -187,12 +193,24 @@ fn what(point: &Point, r: &Report) -> String {
             };
             format!("the server {how} by its own rule at {held}{evidence}")
         }
-        Some(Kind::Exited) => format!("the process exited with {held} connections held{}{evidence}", status(r)),
+        Some(Kind::Exited) => {
+            let seen = seen.map_or(String::new(), |(_, seen)| format!("{seen}; "));
+            format!("{seen}the process exited with {held} connections held{}{evidence}", status(r))
+        }
         Some(Kind::Enfile) => format!("the open files of the whole host, fs.file-max, with {held} held"),
-        Some(Kind::Generator) => format!("the load generator's own side, with {held} held: {}", unknown(r)),
+        Some(Kind::Generator) => match seen {
+            Some((Resource::SourcePorts, seen)) => format!("source ports of the load generator's own side: {seen}"),
+            _ => format!("the load generator's own side, with {held} held: {}", unknown(r)),
+        },
+        Some(Kind::NotReached) if r.ceiling.handed_over.is_some() => {
+            return format!(
+                "the number of clients: all {held} were accepted, and each has a process of its own, which the descriptor limit of one process \
+                 does not bound"
+            );
+        }
         Some(Kind::NotReached) => return format!("the number of clients: all {held} were accepted, and no descriptor call failed"),
         Some(Kind::Emfile) => format!("a descriptor call of another kind, at {held}{evidence}"),
-        None => return format!("not known: {}", unknown(r)),
+        None => return seen.map_or_else(|| format!("not known: {}", unknown(r)), |(_, seen)| seen),
     };
     // Descriptors open there; or as many as its connections make.
     let open = r.ceiling.descriptors.into_iter().chain(r.baseline.counted.zip(r.ceiling.accepted).map(|(rest, held)| rest + held));
