@@ -241,6 +241,32 @@ fn unknown(r: &Report) -> String {
     why.unwrap_or_else(|| "the run does not say".to_owned())
 }
 
+impl Sweep {
+    /// The line in words, or why there is none.
+    fn line(&self) -> Option<String> {
+        Some(match (&self.fit, &self.no_fit) {
+            (Some(f), _) => {
+                let by = if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
+                let off = if f.residual < 0.5 { "every point lies on it".to_owned() } else { format!("off by {} at most", f.residual) };
+                format!("ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.", f.at_rest, f.per_connection, f.points)
+            }
+            (None, Some(reason)) => format!("None: {reason}."),
+            (None, None) => return None,
+        })
+    }
+
+    /// The same with their labels, and what binds from where on.
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        let binds = self.binds.as_ref().map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
+        self.line().map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
+    }
+
+    /// The table: what its columns are called, and its rows.
+    pub(super) fn table(&self) -> ([&'static str; 6], Vec<[String; 6]>) {
+        (HEADINGS, self.points.iter().map(Point::cells).collect())
+    }
+}
+
 /// The table, the line and what binds, for a terminal of this width.
 pub fn render(sweep: &Sweep, colour: bool, width: usize) -> String {
     let mut table = comfy_table::Table::new();
@@ -252,18 +278,7 @@ pub fn render(sweep: &Sweep, colour: bool, width: usize) -> String {
     let title = "Sweep of the limit";
     let title = if colour { title.bold().to_string() } else { title.to_owned() };
     let mut page = super::terminal::Page::new(colour, width);
-    match (&sweep.fit, &sweep.no_fit) {
-        (Some(f), _) => {
-            let by = if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
-            let off = if f.residual < 0.5 { "every point lies on it".to_owned() } else { format!("off by {} at most", f.residual) };
-            page.say("Line", &format!("ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.", f.at_rest, f.per_connection, f.points));
-        }
-        (None, Some(reason)) => page.say("Line", &format!("None: {reason}.")),
-        (None, None) => {}
-    }
-    if let Some(binds) = &sweep.binds {
-        page.say("Binds", &format!("From {} on something else binds: {}.", binds.from, binds.what));
-    }
+    sweep.said().iter().for_each(|(label, text)| page.say(label, text));
     format!("\n{title}\n{}\n{}", table.trim_fmt(), page.text)
 }
 
@@ -333,6 +348,28 @@ mod tests {
         let all = sweep(&[(64, Kind::Emfile, 57), (256, Kind::NotReached, 100)]);
         assert!(all.binds.expect("the clients").what.contains("all 100 were accepted") && all.fit.is_none());
         assert_eq!(all.no_fit.as_deref(), Some("one point makes no line"));
+    }
+
+    #[test]
+    fn what_was_seen_to_run_out_is_named_with_its_evidence() {
+        let mut threads = run(1024, Kind::OtherLimit, 300);
+        let evidence = "clone3 was refused with EAGAIN 12 times".to_owned();
+        threads.ceiling.binds = Some(crate::measure::Binds { resource: Resource::Threads, evidence });
+        let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads.clone()]);
+        let binds = s.binds.clone().expect("threads");
+        assert_eq!((binds.from, binds.resource, s.fit.as_ref().map(|f| f.points)), (1024, Some(Resource::Threads), Some(2)));
+        assert_eq!(binds.what, "threads, at 300: clone3 was refused with EAGAIN 12 times");
+        // The formats for machines have it too.
+        let reports = [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads];
+        let markdown = crate::report::markdown::render_sweep(&reports, &s);
+        assert!(
+            markdown.contains("| 256 | 7 | – | 249 | accept4 | – |") && markdown.contains("From 1024 on something else binds"),
+            "{markdown}"
+        );
+        let junit = crate::report::junit::render_sweep(&reports, &s);
+        assert!(junit.contains("ceiling = (soft − 7) ÷ 1") && junit.contains("name=\"sweep.binds\" value=\"threads\""), "{junit}");
+        let unknown = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
+        assert!(unknown.binds.is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known")));
     }
 
     #[test]
