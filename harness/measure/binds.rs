@@ -104,7 +104,7 @@ fn of_subject(run: &Run<'_>, pid: Pid) -> bool {
     run.tree.counts(pid) || run.followed.tables.contains_key(&pid)
 }
 
-fn most<'a>(looks: &[&'a Resources], of: impl Fn(&Resources) -> Option<u64>) -> Option<u64> {
+fn most(looks: &[&Resources], of: impl Fn(&Resources) -> Option<u64>) -> Option<u64> {
     looks.iter().filter_map(|r| of(r)).max()
 }
 
@@ -296,7 +296,7 @@ mod tests {
         }
         all.extend(more);
         let events = all.into_iter().map(|(at, is)| Event { at, is }).collect();
-        measure(&plan, &Log { events, complete: true, ..Log::default() })
+        measure(&plan, &Log { events, complete: true })
     }
 
     fn threads(threads: u64, user_tasks: Option<Bound>) -> Resources {
@@ -393,7 +393,7 @@ mod tests {
                 (1100 * MS, What::End),
             ];
             let events = all.into_iter().chain(m).map(|(at, is)| Event { at, is }).collect();
-            measure(&plan, &Log { events, complete: true, ..Log::default() })
+            measure(&plan, &Log { events, complete: true })
         };
         let events = |longest| {
             late.clone().chain([sample(200 * MS, longest), sample(600 * MS, 0), tcp(3, 10), tcp(600 * MS, 17)]).collect::<Vec<_>>()
