@@ -28,6 +28,7 @@ fn command(argv: &[&str]) -> Command {
         directory: None,
         scratch: None,
         limits: Limits { soft: 64, hard: 64 },
+        rlimits: Default::default(),
         ignore_hangup: false,
         trap: false,
         mounts: Vec::new(),
@@ -416,6 +417,7 @@ pub fn process(launcher: Launcher, soft: u64, hard: u64) -> Process {
         ready_within_s: 10.0,
         grace_s: 5.0,
         begin: None,
+        rlimits: Default::default(),
     }
 }
 

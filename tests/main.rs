@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
+mod binds;
 mod calls;
 mod clients;
 mod docs;

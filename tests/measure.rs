@@ -831,6 +831,26 @@ fn anything() -> impl Strategy<Value = What> {
                 workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, handshakes: 1
             }
         ),
+        2 => (pid.clone(), any::<u64>(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(pid, n, limit, kills)| {
+            let bound = limit.map(|most| event::Bound { used: n, most });
+            What::Resources(event::Resources {
+                pid,
+                threads: Some(n),
+                processes: n,
+                user_tasks: bound,
+                group_refused: Some(n),
+                address_space: bound,
+                group_memory: bound,
+                oom_kills: kills.then_some(n),
+                somaxconn: Some(n),
+                local_ports: Some((n / 2, n / 3)),
+                ..event::Resources::default()
+            })
+        }),
+        1 => (pid.clone(), prop::sample::select(vec![11, 12])).prop_map(|(pid, errno)| What::Refused { pid, call: "clone".into(), errno }),
+        1 => (pid.clone(), prop::num::f64::ANY).prop_map(|(pid, descriptors_per_connection)| What::NotPredicted {
+            pid, reason: "its own process each".into(), descriptors_per_connection, calibrated_with: 8
+        }),
         1 => any::<u64>().prop_map(|total| What::Failures { name: Call::Accept4, total }),
         1 => any::<u64>().prop_map(|samples| What::Lost { samples }),
         1 => Just(What::SamplingStopped),

@@ -308,6 +308,9 @@ fn connections_that_are_handed_to_forked_processes_are_held() {
     let called = find_subject("a_process_each", &["--nofile", "64", "--clients", "80"]);
     let run = called.run();
     assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()), (Some("not-reached"), Some(80)), "{run:#}");
+    assert_eq!(run["ceiling"]["handed_over"], serde_json::json!({ "connections": 80, "processes": 80 }), "{run:#}");
+    assert!(run["prediction"]["ceiling"].is_null() && run["prediction"]["before_first_client"].is_u64(), "{run:#}");
+    assert!(run["unmeasured"]["prediction.ceiling"].as_str().is_some_and(|why| why.contains("a process of its own")), "{run:#}");
     assert!(run["ceiling"]["served"].is_null(), "an echo of the question is no HTTP answer: {run:#}");
     assert_eq!(run["recovery"]["recovered"], true, "a silent client that was accepted is served: {run:#}");
 }

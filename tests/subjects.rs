@@ -217,3 +217,31 @@ fn leaks_connections() {
         forever();
     }
 }
+
+/// Gives every connection to a thread of its own; closes it where there can be none.
+#[test]
+fn a_thread_each() {
+    if is_subject("a_thread_each") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        while let Ok((mut stream, _)) = listener.accept() {
+            let serve = move || std::io::copy(&mut stream, &mut std::io::sink());
+            drop(std::thread::Builder::new().spawn(serve));
+        }
+        panic!("out of descriptors");
+    }
+}
+
+/// Takes eight megabytes for every connection; closes it where there are none left.
+#[test]
+fn megabytes_each() {
+    if is_subject("megabytes_each") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            let mut room: Vec<u8> = Vec::new();
+            if room.try_reserve_exact(8 << 20).is_ok() {
+                held.push((stream, room));
+            }
+        }
+    }
+}

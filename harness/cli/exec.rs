@@ -4,7 +4,7 @@ use crate::event::Limits;
 use crate::launch::{Isolation, Mount, parent, stage, supervise};
 use crate::observe;
 use crate::run::{self, inside};
-use crate::scenario::soft_hard;
+use crate::scenario::{Rlimits, soft_hard};
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +27,10 @@ enum Step {
         soft: u64,
         #[arg(long)]
         hard: u64,
+        #[arg(long)]
+        nproc: Option<u64>,
+        #[arg(long)]
+        address_space: Option<u64>,
         #[arg(long)]
         directory: Option<PathBuf>,
         #[arg(long)]
@@ -102,10 +106,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Runs the step; the process's exit code. Must be called while the process has one thread.
 pub fn main(args: Args) -> i32 {
     match args.step {
-        Step::Stage { isolation, soft, hard, directory, scratch, mount, ignore_hangup, trap, argv } => {
+        Step::Stage { isolation, soft, hard, nproc, address_space, directory, scratch, mount, ignore_hangup, trap, argv } => {
             let mounts = mount.chunks_exact(2).map(|pair| Mount { source: pair[0].clone(), target: pair[1].clone() }).collect();
-            let limits = Limits { soft, hard };
-            stage::stage(&stage::Options { isolation, limits, directory, scratch, mounts, ignore_hangup, trap, argv })
+            let (limits, rlimits) = (Limits { soft, hard }, Rlimits { nproc, address_space });
+            stage::stage(&stage::Options { isolation, limits, rlimits, directory, scratch, mounts, ignore_hangup, trap, argv })
         }
         Step::Cost => i32::from(crate::run::cost::subject().is_err()),
         Step::Inside { observer, isolation, exe, events } => {

@@ -7,7 +7,7 @@ use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, sweep::line};
 use crate::run::Options;
-use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Recovery, Workload, launcher_from_toml, soft_hard};
+use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Recovery, Rlimits, Workload, launcher_from_toml, soft_hard};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -18,6 +18,9 @@ pub struct Args {
     /// The limits the launcher is started with, SOFT or SOFT:HARD; several, with commas between, are a sweep: one run each
     #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_delimiter = ',', value_parser = soft_hard)]
     nofile: Vec<Limits>,
+    /// Another limit that the launcher is started with: nproc=TASKS or as=BYTES; again for the other
+    #[arg(long, value_name = "NAME=N", value_parser = rlimit)]
+    rlimit: Vec<String>,
     /// What starts the command: a name, or with options as in a scenario file, such as 'container-like = { ulimit = "64:128" }'
     #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
     launcher: Launcher,
@@ -60,6 +63,11 @@ pub struct Args {
     command: Vec<String>,
 }
 
+/// Only looked at: several are laid over each other.
+fn rlimit(text: &str) -> Result<String, String> {
+    Rlimits::default().set(text).map(|()| text.to_owned())
+}
+
 /// A name, or a table of options as in a scenario file.
 fn launcher(text: &str) -> Result<Launcher, String> {
     if text.contains('=') {
@@ -92,6 +100,8 @@ pub fn run(args: &Args) -> Outcome {
         }
         _ => {}
     }
+    let mut rlimits = Rlimits::default();
+    args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
     let process = Process {
         program: Program::Command(args.command.clone()),
         launcher,
@@ -102,6 +112,7 @@ pub fn run(args: &Args) -> Outcome {
         ready_within_s: args.ready_within,
         grace_s: 2.0,
         begin: None,
+        rlimits,
     };
     let workload = Workload {
         kind: args.workload,

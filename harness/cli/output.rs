@@ -50,19 +50,21 @@ impl Files {
     /// # Errors
     /// Which path, and why.
     pub fn write(&self, reports: &[Report]) -> Result<(), Failure> {
-        self.write_as(reports, &report::json::render(reports))
+        let (json, junit) = (|| report::json::render(reports), || report::junit::render(reports));
+        self.write_as([&json, &junit, &|| report::markdown::render(reports)])
     }
 
-    fn write_as(&self, reports: &[Report], json: &str) -> Result<(), Failure> {
+    /// JSON, JUnit and Markdown, each made where it is asked for.
+    fn write_as(&self, [json, junit, markdown]: [&dyn Fn() -> String; 3]) -> Result<(), Failure> {
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from).filter(|_| self.markdown.is_none());
         if let Some(path) = &self.json {
-            put(path, json, false)?;
+            put(path, &json(), false)?;
         }
         if let Some(path) = &self.junit {
-            put(path, &report::junit::render(reports), false)?;
+            put(path, &junit(), false)?;
         }
         if let Some(path) = self.markdown.as_ref().or(summary.as_ref()) {
-            put(path, &report::markdown::render(reports), true)?;
+            put(path, &markdown(), true)?;
         }
         Ok(())
     }
@@ -76,7 +78,9 @@ impl Files {
         if !self.quiet() {
             say(&report::sweep::render(&sweep, std::io::stdout().is_terminal(), terminal_width()));
         }
-        self.write_as(reports, &report::json::render_sweep(reports, &sweep))
+        let json = || report::json::render_sweep(reports, &sweep);
+        let (junit, markdown) = (|| report::junit::render_sweep(reports, &sweep), || report::markdown::render_sweep(reports, &sweep));
+        self.write_as([&json, &junit, &markdown])
     }
 
     /// Prints the report for people, unless standard output is taken.
@@ -190,7 +194,8 @@ impl Progress {
                 };
                 self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
             }
-            Step::Predicted { .. } => {}
+            Step::NotPredicted { reason } if !self.quiet => self.bar.suspend(|| say(&format!("not predicted: {reason}\n"))),
+            Step::Predicted { .. } | Step::NotPredicted { .. } => {}
             Step::Counts { connected, accepted, descriptors } => {
                 self.bar.set_message(format!("{connected} connected, {accepted} accepted, {descriptors} descriptors"));
             }

@@ -142,6 +142,13 @@ pub enum What {
         #[serde(default)]
         took: Nanos,
     },
+    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: what was predicted before holds no more.
+    NotPredicted { pid: Pid, reason: String, descriptors_per_connection: f64, calibrated_with: u32 },
+    /// A call of the subject was refused for want of something other than descriptors: EAGAIN or ENOMEM of `clone` and its kin, ENOMEM of
+    /// `mmap`, ENOMEM or ENOBUFS of `accept`. Only perf sees these.
+    Refused { pid: Pid, call: String, errno: i32 },
+    /// What the subject uses beside descriptors, and what bounds it.
+    Resources(Resources),
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
     /// A line that the subject wrote (a bounded sample of its output).
@@ -166,6 +173,52 @@ pub enum What {
 
 /// Sockets by TCP state, in the kernel's names.
 pub type States = std::collections::BTreeMap<String, u64>;
+
+/// Resources that a subject needs beside descriptors, at one moment. `None`: not bounded, not readable, or (of a process) exited.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// The process that accepts.
+    pub pid: Pid,
+    /// Its threads.
+    pub threads: Option<u64>,
+    /// Live processes of the subject's tree.
+    pub processes: u64,
+    /// Tasks of its user in its user namespace, and its soft `RLIMIT_NPROC`; `None` too where that does not bind it (root, CAP_SYS_RESOURCE).
+    pub user_tasks: Option<Bound>,
+    /// Tasks of the tightest pids cgroup above it, and `pids.max`.
+    pub group_tasks: Option<Bound>,
+    /// Forks that this cgroup refused so far (`pids.events`).
+    pub group_refused: Option<u64>,
+    /// Tasks of the host, and the lesser of kernel.threads-max and kernel.pid_max.
+    pub host_tasks: Option<Bound>,
+    /// Its virtual memory and `RLIMIT_AS`, bytes.
+    pub address_space: Option<Bound>,
+    /// Memory of the tightest memory cgroup above it, and its limit, bytes.
+    pub group_memory: Option<Bound>,
+    /// Processes that the out-of-memory killer has killed there so far.
+    pub oom_kills: Option<u64>,
+    /// `net.core.somaxconn` where the run is made: the most that any backlog can be.
+    pub somaxconn: Option<u64>,
+    /// `net.ipv4.ip_local_port_range`, first and last: the generator's source ports.
+    pub local_ports: Option<(u64, u64)>,
+}
+
+/// How much of something is in use, and the most there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// In use.
+    pub used: u64,
+    /// The limit.
+    pub most: u64,
+}
+
+impl Bound {
+    /// How much is left.
+    pub const fn left(self) -> u64 {
+        self.most.saturating_sub(self.used)
+    }
+}
 
 /// Where a run was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

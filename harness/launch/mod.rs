@@ -28,7 +28,7 @@ pub use tree::{Ending, ExitStatus, Killer, Tree};
 pub use wire::Step;
 
 use crate::event::Limits;
-use crate::scenario::{Launcher, Process, Session, Shell, Supervisor};
+use crate::scenario::{Launcher, Process, Rlimits, Session, Shell, Supervisor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +71,8 @@ pub struct Command {
     pub limits: Limits,
     /// A temporary directory of the run, removed at the latest when the tree is empty, also after SIGKILL of the harness.
     pub scratch: Option<PathBuf>,
+    /// The same, beside `RLIMIT_NOFILE`.
+    pub rlimits: Rlimits,
     /// Whether SIGHUP is ignored; every other signal has its default disposition.
     pub ignore_hangup: bool,
     /// Whether every descriptor call of the program, and `close`, stops for a tracer (a seccomp filter). Without a tracer attached before
@@ -112,6 +114,7 @@ impl Command {
             directory: None,
             scratch: None,
             limits: process.limits,
+            rlimits: process.rlimits,
             ignore_hangup: false,
             trap: false,
             mounts: Vec::new(),

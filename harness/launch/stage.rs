@@ -10,6 +10,7 @@
 use super::wire::{GO, Report, Step};
 use super::{Isolation, Mount};
 use crate::event::{Call, Limits};
+use crate::scenario::Rlimits;
 use crate::sys::process::{self, Side};
 use crate::sys::{calls, namespace, proc, seccomp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,6 +31,8 @@ pub struct Options {
     pub isolation: Isolation,
     /// For the program.
     pub limits: Limits,
+    /// For the program.
+    pub rlimits: Rlimits,
     /// For the program; as inherited when `None`.
     pub directory: Option<PathBuf>,
     /// Made in a mount namespace for the program.
@@ -206,6 +209,7 @@ fn program(options: &Options) -> ! {
             process::exit_now(0);
         }
         process::set_nofile(options.limits.soft, options.limits.hard).during(Step::Limits)?;
+        process::set_rlimits(options.rlimits.nproc, options.rlimits.address_space).during(Step::OtherLimits)?;
         if options.trap {
             trap().during(Step::Trap)?;
         }

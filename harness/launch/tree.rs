@@ -103,6 +103,10 @@ impl Tree {
         let mut stage = std::process::Command::new(&command.exe);
         stage.arg0("lastfd").args(["exec", "stage", "--isolation", &isolation.to_string()]);
         stage.args(["--soft", &command.limits.soft.to_string(), "--hard", &command.limits.hard.to_string()]);
+        let rlimits = [("--nproc", command.rlimits.nproc), ("--address-space", command.rlimits.address_space)];
+        for (name, limit) in rlimits.into_iter().filter_map(|(name, limit)| Some((name, limit?))) {
+            stage.args([name, &limit.to_string()]);
+        }
         stage.args(command.ignore_hangup.then_some("--ignore-hangup")).args(command.trap.then_some("--trap"));
         if let Some(directory) = &command.directory {
             stage.arg("--directory").arg(directory);

@@ -25,12 +25,13 @@ pub enum Step {
     Mounts,
     Directory,
     Limits,
+    OtherLimits,
     Trap,
     Exec,
 }
 
 impl Step {
-    const ALL: [Step; 12] = [
+    const ALL: [Step; 13] = [
         Step::UserNamespace,
         Step::MapIds,
         Step::PidNamespace,
@@ -41,6 +42,7 @@ impl Step {
         Step::Mounts,
         Step::Directory,
         Step::Limits,
+        Step::OtherLimits,
         Step::Trap,
         Step::Exec,
     ];
@@ -64,6 +66,7 @@ impl fmt::Display for Step {
             Step::Mounts => "mounting private files in a mount namespace",
             Step::Directory => "changing to its directory",
             Step::Limits => "setting RLIMIT_NOFILE",
+            Step::OtherLimits => "setting RLIMIT_NPROC or RLIMIT_AS",
             Step::Trap => "installing the seccomp filter of the ptrace observer",
             Step::Exec => "executing the program",
         })

@@ -7,4 +7,5 @@ pub mod chain;
 pub mod inventory;
 pub mod managed;
 pub mod raise;
+pub mod resources;
 pub mod shift;

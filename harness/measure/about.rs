@@ -132,8 +132,21 @@ fn baseline(run: &Run<'_>, m: &mut Measured) {
 }
 
 fn prediction(run: &Run<'_>, m: &mut Measured) {
-    let mut first = None;
+    let (mut first, mut withdrawn) = (None, false);
     for event in &run.timeline.events {
+        if let What::NotPredicted { reason, descriptors_per_connection, calibrated_with, .. } = &event.is {
+            withdrawn = true;
+            m.prediction.before_first_client = first;
+            for field in ["ceiling", "formula"] {
+                m.missing::<()>(&format!("prediction.{field}"), reason.clone());
+            }
+            (m.prediction.ceiling, m.prediction.formula) = (None, None);
+            m.prediction.descriptors_per_connection = descriptors_per_connection.is_finite().then_some(*descriptors_per_connection);
+            m.prediction.calibrated_with = Some(*calibrated_with);
+        }
+        if withdrawn {
+            continue;
+        }
         if let What::Prediction { ceiling, formula, descriptors_per_connection, calibrated_with, .. } = &event.is {
             let first = *first.get_or_insert(*ceiling);
             m.prediction.before_first_client = (first != *ceiling).then_some(first);
@@ -143,7 +156,7 @@ fn prediction(run: &Run<'_>, m: &mut Measured) {
             m.prediction.calibrated_with = Some(*calibrated_with);
         }
     }
-    if first.is_none() {
+    if first.is_none() && !withdrawn {
         for field in ["ceiling", "formula", "descriptors_per_connection", "calibrated_with"] {
             m.missing::<()>(&format!("prediction.{field}"), "nothing was predicted: limits or descriptors at rest are unknown");
         }

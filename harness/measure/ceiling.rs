@@ -104,6 +104,7 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
                 "{waiting} clients wait and {turned_away} were turned away before they came to the subject, which left nobody in its accept \
                  queue and closed nobody: what they connect to is the limit here, not the subject"
             )),
+            false if super::binds::exhausted(run).is_some() => Ok(Kind::OtherLimit),
             false => Ok(Kind::OwnLimit),
         };
     }
@@ -131,7 +132,7 @@ fn elsewhere(run: &Run<'_>, queued: Option<u32>) -> bool {
 }
 
 /// When the harness's own side first failed, and with which errno.
-fn generator(run: &Run<'_>) -> Option<(Nanos, i32)> {
+pub(super) fn generator(run: &Run<'_>) -> Option<(Nanos, i32)> {
     let watched = run.timeline.watched_until();
     run.clients.local(watched).into_iter().chain(run.calls.local(watched)).min()
 }

@@ -25,6 +25,9 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
     let reason = match m.ceiling.kind {
         None => Some("the ceiling is not known"),
         Some(Kind::Generator) => Some("the generator ran out before the subject"),
+        Some(Kind::OtherLimit) => {
+            Some("no descriptor call failed, and it has no rule of its own: something else had run out, as `ceiling.binds` says")
+        }
         Some(kind) if kind != Kind::NotReached && run.tree.is_client && !accepts(run) => {
             Some("it accepts nobody: there is no accept loop to watch")
         }
@@ -47,7 +50,7 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
             after_exit(run, exited_at(run, at), at, "with no failed call seen")
         }
         Some(Kind::Emfile | Kind::Enfile) => at_the_wall(run, m, watched),
-        Some(Kind::NotReached | Kind::Generator) | None => (Policy::None, "no descriptor call failed".into()),
+        Some(Kind::NotReached | Kind::Generator | Kind::OtherLimit) | None => (Policy::None, "no descriptor call failed".into()),
     };
     m.saturation.policy = Some(policy);
     m.saturation.policy_evidence = Some(evidence);

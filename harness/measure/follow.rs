@@ -112,6 +112,8 @@ pub(super) struct Followed {
     pub failed_later: Option<Nanos>,
     /// Every accept that succeeded.
     pub accepts: Vec<Nanos>,
+    /// Connections that only processes had which accept none themselves, when the ramp ended, and how many processes those were.
+    pub handed_over: (u64, u64),
     /// Whether any call of the subject was seen at all since it was at rest.
     pub calls_seen: bool,
 }
@@ -199,6 +201,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     for (place, event) in timeline.events.iter().enumerate() {
         if !ramp_over && event.at >= ramp_ends {
             ramp_over = true;
+            found.handed_over = numbers.handed_over();
             end_ramp(&mut found, kept);
         }
         let forked = matches!(event.is, What::Process { change: Change::Fork, .. });

@@ -4,6 +4,7 @@
 //! program: the same log always measures the same. What could not be measured is `None` with a reason, never zero.
 
 mod about;
+mod binds;
 mod calls;
 mod ceiling;
 mod classify;
@@ -75,6 +76,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     about::about(&run, &mut m);
     ceiling::ceiling(&run, &mut m);
     saturation::saturation(&run, &mut m);
+    binds::binds(&run, &mut m);
     moved::moved(&run, &mut m);
     seen::seen(&run, &mut m);
     recovery::recovery(&run, &mut m);

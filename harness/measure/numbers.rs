@@ -58,6 +58,19 @@ impl Numbers {
         steps
     }
 
+    /// Connections that only processes have which accept none themselves; and how many processes have one of these.
+    pub fn handed_over(&self) -> (u64, u64) {
+        let of = |accepts: bool| self.of.iter().filter(move |(pid, _)| self.accepting.contains(pid) == accepts);
+        let kept: HashSet<usize> = of(true).flat_map(|(_, of)| of.values().map(|(accept, _)| *accept)).collect();
+        let (mut connections, mut processes) = (HashSet::new(), 0);
+        for (_, of) in of(false) {
+            let all = of.values().map(|(accept, _)| *accept).filter(|accept| !kept.contains(accept));
+            processes += u64::from(all.clone().next().is_some());
+            connections.extend(all);
+        }
+        (connections.len() as u64, processes)
+    }
+
     /// The connection that a process was forked for: what it duplicates is that one, as no event tells which number it was.
     fn only(&self, pid: Pid) -> Option<usize> {
         let mut all = self.of.get(&pid).filter(|_| !self.accepting.contains(&pid))?.values();

@@ -168,6 +168,67 @@ pub enum Kind {
     Generator,
     /// Every client was accepted and nothing failed.
     NotReached,
+    /// It stopped below the limit, and something else had run out: [`Ceiling::binds`] says what.
+    OtherLimit,
+}
+
+/// What a subject can run out of, or what else stops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// The soft `RLIMIT_NOFILE` of a process.
+    Descriptors,
+    /// `fs.file-max`, of the whole host.
+    OpenFiles,
+    /// Tasks, as it makes threads: `RLIMIT_NPROC`, the pids cgroup, the host.
+    Threads,
+    /// The same, as it makes processes.
+    Processes,
+    /// `RLIMIT_AS`, or the memory cgroup.
+    Memory,
+    /// The backlog, or `net.core.somaxconn`.
+    AcceptQueue,
+    /// The generator's, not the subject's.
+    SourcePorts,
+    /// Something else of the generator's.
+    Generator,
+    /// None of them ran out: it stops by itself.
+    OwnRule,
+}
+
+impl Resource {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Resource::Descriptors => "descriptors",
+            Resource::OpenFiles => "the open files of the host",
+            Resource::Threads => "threads",
+            Resource::Processes => "processes",
+            Resource::Memory => "memory",
+            Resource::AcceptQueue => "the accept queue",
+            Resource::SourcePorts => "source ports",
+            Resource::Generator => "the load generator",
+            Resource::OwnRule => "a rule of its own",
+        }
+    }
+}
+
+/// What stopped it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binds {
+    /// What.
+    pub resource: Resource,
+    /// What was seen that makes it so.
+    pub evidence: String,
+}
+
+/// Connections that the process which accepted them no longer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// Held at the end of the ramp by processes that accept none themselves, and by no other.
+    pub connections: u64,
+    /// How many processes hold them.
+    pub processes: u64,
 }
 
 impl Kind {
@@ -180,6 +241,7 @@ impl Kind {
             Kind::Exited => "exited",
             Kind::Generator => "generator",
             Kind::NotReached => "not-reached",
+            Kind::OtherLimit => "other-limit",
         }
     }
 }
@@ -191,6 +253,12 @@ pub struct Ceiling {
     pub reached: Option<bool>,
     /// Why it stopped.
     pub kind: Option<Kind>,
+    /// What ran out, or what else stopped it.
+    #[serde(default)]
+    pub binds: Option<Binds>,
+    /// Of a server that gives each connection to a process of its own: the descriptor limit of one process does not bound these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<HandedOver>,
     /// Connections held just before the first failed descriptor call of that process, or at the end of the ramp.
     pub accepted: Option<u64>,
     /// The most that were held later on.

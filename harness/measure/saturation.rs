@@ -196,7 +196,7 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
 }
 
 /// Of the loaded listener: the one whose port the workload names, else the last found.
-fn capacity(run: &Run<'_>) -> Option<u32> {
+pub(super) fn capacity(run: &Run<'_>) -> Option<u32> {
     let port = run.plan.workloads.values().filter(|w| w.to == run.plan.subject).find_map(|w| w.port);
     let ends = port.map(|p| format!(":{p}"));
     let mut last = None;

@@ -96,6 +96,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::NotStarted { reason } => (26, 1, 0, reason, 0),
         What::Sysctls { .. } => (0, 1, 0, "", 0),
         What::FileNr { allocated, .. } => (27, *allocated as i64, 0, "", 0),
+        What::NotPredicted { pid, calibrated_with, .. } => (7, i64::from(*calibrated_with), (*pid).into(), "", -1),
+        What::Refused { pid, call, errno } => (10, (*pid).into(), -1, call, (*errno).into()),
+        What::Resources(r) => (16, r.pid.into(), -1, "", r.threads.unwrap_or(0).wrapping_mul(100_000).wrapping_add(r.processes) as i64),
         What::LimitMoved { pid, soft, hard, .. } => (8, -i64::from(*pid), *soft as i64, "", *hard as i64),
         What::End => (28, 0, 0, "", 0),
     }

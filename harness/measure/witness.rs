@@ -195,6 +195,13 @@ fn explain(both: Both, counted: u64, m: &Measured, one_of_several: bool) -> Resu
             both.pid, both.held
         )));
     }
+    if let Some(handed) = m.ceiling.handed_over.filter(|_| same_moment && both.held != accepted) {
+        let (connections, processes) = (handed.connections, handed.processes);
+        return Ok(Some(format!(
+            "/proc was read of process {}, which handed {connections} to {processes} others and holds {}",
+            both.pid, both.held
+        )));
+    }
     if same_moment && both.held != accepted {
         return Ok(Some(format!("/proc was read a moment later, when {} were held", both.held)));
     }

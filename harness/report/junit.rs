@@ -1,13 +1,41 @@
 //! JUnit XML for CI: a scenario is a suite, a run a case. Not met is a failure; inconclusive is an error.
 
-use super::Report;
+use super::{Report, sweep};
 use crate::judge::Outcome;
-use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use crate::measure::Resource;
+use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
 /// The reports as one JUnit document.
 pub fn render(reports: &[Report]) -> String {
+    written(suites(reports))
+}
+
+/// The same of one program at several limits: what they come to is of the suite.
+pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
+    let mut suites = suites(reports);
+    for suite in &mut suites {
+        let mut add = |name: &str, value: String| _ = suite.add_property(Property::new(name, value));
+        if let Some(fit) = &sweep.fit {
+            add("sweep.at_rest", fit.at_rest.to_string());
+            add("sweep.per_connection", fit.per_connection.to_string());
+        }
+        if let Some(binds) = &sweep.binds {
+            add("sweep.binds_from", binds.from.to_string());
+            add("sweep.binds", binds.resource.map_or("not known", Resource::name).to_owned());
+        }
+        suite.set_system_out(sweep::render(sweep, false, super::terminal::WIDTH));
+    }
+    written(suites)
+}
+
+fn written(suites: Vec<TestSuite>) -> String {
     let mut document = Document::new("lastfd");
+    document.add_test_suites(suites);
+    document.to_string().expect("a JUnit document is written to memory")
+}
+
+fn suites(reports: &[Report]) -> Vec<TestSuite> {
     let mut suites: Vec<TestSuite> = Vec::new();
     for report in reports {
         let case = case(report);
@@ -20,8 +48,7 @@ pub fn render(reports: &[Report]) -> String {
             }
         }
     }
-    document.add_test_suites(suites);
-    document.to_string().expect("a JUnit document is written to memory")
+    suites
 }
 
 fn case(report: &Report) -> TestCase {

@@ -1,11 +1,33 @@
 //! Markdown for a CI summary: one table row a run, then the reasons of those that were not met.
 
-use super::{Report, remedies};
+use super::{Report, remedies, sweep::Sweep};
 use crate::judge::Outcome;
 use std::fmt::Write;
 
 /// The reports as one table and the reasons below it.
 pub fn render(reports: &[Report]) -> String {
+    let mut text = runs(reports);
+    for table in remedies::tables(reports) {
+        remedy_table(&mut text, &table);
+    }
+    text
+}
+
+/// The same of one program at several limits: the line through them first.
+pub fn render_sweep(reports: &[Report], sweep: &Sweep) -> String {
+    let (headings, rows) = sweep.table();
+    let mut text = format!("**Sweep of the limit**\n\n| {} |\n|{}\n", headings.join(" | "), "---|".repeat(headings.len()));
+    for row in rows {
+        let _ = writeln!(text, "| {} |", row.map(|cell| escape(&cell)).join(" | "));
+    }
+    text.push('\n');
+    for (label, said) in sweep.said() {
+        let _ = writeln!(text, "- {label}: {}", escape(&said));
+    }
+    format!("{text}\n{}", runs(reports))
+}
+
+fn runs(reports: &[Report]) -> String {
     let mut text = String::from(
         "| | run | limits in force | at rest | predicted | ceiling | first failure | policy | recovers |\n|---|---|---|---|---|---|---|---|---|\n",
     );
@@ -39,9 +61,6 @@ pub fn render(reports: &[Report]) -> String {
             let (expected, observed) = (escape(&reason.expected), escape(&reason.observed));
             let _ = writeln!(text, "- `{}`: expected {expected}, observed {observed}", reason.expectation);
         }
-    }
-    for table in remedies::tables(reports) {
-        remedy_table(&mut text, &table);
     }
     text
 }

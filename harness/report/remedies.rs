@@ -47,10 +47,26 @@ pub struct Row {
     pub calls: bool,
     /// The first descriptor call that failed.
     pub first_failure: Option<FirstFailure>,
+    /// What became of it when its limits were moved while it ran (`[[then]]`): after the last move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<AfterMove>,
     /// Whether the ceiling is gone; `None` for the scenario as written, and where the runs do not tell.
     pub cured: Option<bool>,
     /// The same in words, with what became of the ceiling, or why nothing can be said.
     pub verdict: String,
+}
+
+/// A subject whose limits were moved while it ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AfterMove {
+    /// In force from the last move on.
+    pub limits: Limits,
+    /// Connections held at the next failure; without one, in the end.
+    pub held: Option<u64>,
+    /// The first descriptor call that failed under them; none where none did.
+    pub first_failure: Option<FirstFailure>,
+    /// Whether it accepted again while clients waited; `None` where nobody did.
+    pub resumed: Option<bool>,
 }
 
 /// A failed call, without when and where.
@@ -111,8 +127,51 @@ fn row(report: &Report, was: Option<&Report>) -> Row {
         held,
         calls: ceiling.calls.is_some(),
         first_failure: ceiling.first_failure.as_ref().map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
+        moved: report.moved.last().map(|moved| AfterMove {
+            limits: Limits { soft: moved.soft, hard: moved.hard },
+            held: moved.accepted_after,
+            first_failure: moved.next_failure.as_ref().map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
+            resumed: moved.resumed,
+        }),
         cured,
         verdict: format!("{verdict}{unexpected}"),
+    }
+}
+
+/// A subject at its wall, or not: before its limits were moved, or after.
+struct State {
+    /// `None`: a limit was raised that nobody then waited for.
+    stopped: Option<bool>,
+    held: Option<u64>,
+    how: String,
+}
+
+impl State {
+    /// Before any move.
+    fn first(report: &Report) -> State {
+        let stopped = Some(report.ceiling.kind != Some(Kind::NotReached));
+        State { stopped, held: report.ceiling.accepted.or(report.ceiling.calls), how: how(report) }
+    }
+
+    /// After the last move, where there was one.
+    fn last(report: &Report) -> State {
+        let first = State::first(report);
+        let Some(moved) = report.moved.last() else { return first };
+        let stopped = match (&moved.next_failure, moved.resumed) {
+            (Some(_), _) | (None, Some(false)) => Some(true),
+            (None, Some(true)) => Some(false),
+            (None, None) => first.stopped.filter(|stopped| !stopped),
+        };
+        let how = match (&moved.next_failure, moved.resumed) {
+            (Some(failure), _) => failure.call.to_string(),
+            (None, Some(false)) => "it does not accept again".into(),
+            (None, _) => "no failing call".into(),
+        };
+        State { stopped, held: moved.accepted_after, how }
+    }
+
+    fn number(&self) -> String {
+        self.held.map_or_else(|| "?".into(), |n| n.to_string())
     }
 }
 
@@ -124,17 +183,49 @@ fn compared(report: &Report, was: Option<&Report>) -> (Option<bool>, String) {
     if !known(report) {
         return (None, unknown(report));
     }
-    let reached = |report: &Report| report.ceiling.kind != Some(Kind::NotReached);
-    match was {
-        _ if report.variant.is_none() => (None, if reached(report) { "as it was".into() } else { "as it was: no ceiling".into() }),
-        None if reached(report) => (Some(false), "no; how it was is not known".into()),
-        None => (None, "no ceiling; how it was is not known".into()),
-        Some(was) => match (reached(was), reached(report)) {
-            (true, false) => (Some(true), "yes".into()),
-            (true, true) => (Some(false), moved(was, report)),
-            (false, true) => (Some(false), format!("worse: no ceiling → {}", number(report))),
-            (false, false) => (None, "no ceiling, as it was".into()),
-        },
+    let live = if report.moved.is_empty() { "" } else { ", in the live process" };
+    let (first, last) = (State::first(report), State::last(report));
+    if report.variant.is_none() {
+        let none = if first.stopped == Some(true) { "as it was" } else { "as it was: no ceiling" };
+        return (None, if live.is_empty() { none.into() } else { format!("{none}; then {}{live}", became(&first, &last)) });
+    }
+    let was = was.map(|was| if moves(was) == moves(report) { State::last(was) } else { State::first(was) });
+    match (was.as_ref().map(|was| was.stopped), last.stopped) {
+        (_, None) => (None, format!("not known: its limits were moved{live}, and nobody waited to be accepted")),
+        (None, Some(true)) => (Some(false), format!("no{live}; how it was is not known")),
+        (None, Some(false)) => (None, format!("no ceiling{live}; how it was is not known")),
+        (Some(None), _) => (None, "not known: how it was is not".into()),
+        (Some(Some(true)), Some(false)) => (Some(true), format!("yes{live}")),
+        (Some(Some(false)), Some(true)) => (Some(false), format!("worse: no ceiling → {}{live}", last.number())),
+        (Some(Some(false)), Some(false)) => (None, format!("no ceiling, as it was{live}")),
+        (Some(Some(true)), Some(true)) => {
+            let changes = changes(was.as_ref().expect("it stopped"), &last);
+            let fewer = last.held.zip(was.and_then(|was| was.held)).is_some_and(|(is, was)| is < was);
+            let said = match (changes.is_empty(), fewer) {
+                (true, _) => "no: the same".into(),
+                (false, true) => format!("worse: {changes}"),
+                (false, false) => format!("no: {changes}"),
+            };
+            (Some(false), format!("{said}{live}"))
+        }
+    }
+}
+
+/// To which limits a run moved, in order.
+fn moves(report: &Report) -> Vec<Limits> {
+    report.moved.iter().map(|moved| Limits { soft: moved.soft, hard: moved.hard }).collect()
+}
+
+/// What a move made of a subject.
+fn became(first: &State, last: &State) -> String {
+    match last.stopped {
+        None => "nobody waited to be accepted".into(),
+        Some(false) if first.stopped == Some(true) => format!("{} → no ceiling", first.number()),
+        Some(false) => "no ceiling either".into(),
+        Some(true) => {
+            let changes = changes(first, last);
+            if changes.is_empty() { "the same".into() } else { changes }
+        }
     }
 }
 
@@ -149,26 +240,16 @@ fn unknown(report: &Report) -> String {
     }
 }
 
-/// Where a ceiling that is still there went.
-fn moved(was: &Report, is: &Report) -> String {
-    let held = |report: &Report| report.ceiling.accepted.or(report.ceiling.calls);
+/// Where a ceiling that is still there went; empty where it is the same.
+fn changes(was: &State, is: &State) -> String {
     let mut changes = Vec::new();
-    if held(was) != held(is) {
-        changes.push(format!("{} → {}", number(was), number(is)));
+    if was.held != is.held {
+        changes.push(format!("{} → {}", was.number(), is.number()));
     }
-    if how(was) != how(is) {
-        changes.push(format!("{} → {}", how(was), how(is)));
+    if was.how != is.how {
+        changes.push(format!("{} → {}", was.how, is.how));
     }
-    let fewer = held(is).zip(held(was)).is_some_and(|(is, was)| is < was);
-    match (changes.is_empty(), fewer) {
-        (true, _) => "no: the same".into(),
-        (false, true) => format!("worse: {}", changes.join(", ")),
-        (false, false) => format!("no: {}", changes.join(", ")),
-    }
-}
-
-fn number(report: &Report) -> String {
-    report.ceiling.accepted.or(report.ceiling.calls).map_or_else(|| "?".into(), |n| n.to_string())
+    changes.join(", ")
 }
 
 /// What ends it: the call that fails, or what it does in place of one.
@@ -177,6 +258,7 @@ fn how(report: &Report) -> String {
         (Some(first), _) => first.call.to_string(),
         (None, Some(Kind::OwnLimit)) => "a rule of its own".into(),
         (None, Some(Kind::Exited)) => "it exits".into(),
+        (None, Some(Kind::OtherLimit)) => report.ceiling.binds.as_ref().map_or("another limit", |binds| binds.resource.name()).into(),
         (None, _) => "no failing call".into(),
     }
 }
@@ -193,19 +275,30 @@ impl Row {
     pub fn cells(&self, believed: bool) -> Vec<String> {
         let dash = || "–".to_owned();
         let unit = if self.calls { " calls" } else { "" };
-        let ceiling = match (self.ceiling, self.held, self.kind) {
+        let mut ceiling = match (self.ceiling, self.held, self.kind) {
             (Some(n), ..) => format!("{n}{unit}"),
             (None, Some(n), Some(Kind::NotReached)) => format!("none up to {n}{unit}"),
             _ => dash(),
         };
-        let first = match (&self.first_failure, self.kind) {
+        let mut first = match (&self.first_failure, self.kind) {
             (Some(first), _) => format!("{} {}", first.call, first.errno),
             (None, Some(Kind::Generator) | None) => dash(),
             (None, Some(_)) => "none".into(),
         };
+        let mut limits = self.limits.map_or_else(dash, |l| format!("{}:{}", l.soft, l.hard));
+        if let Some(moved) = &self.moved {
+            limits = format!("{limits} → {}:{}", moved.limits.soft, moved.limits.hard);
+            let none = moved.first_failure.is_none() && moved.resumed != Some(false);
+            let held = moved.held.map_or_else(dash, |n| if none { format!("none up to {n}") } else { n.to_string() });
+            ceiling = format!("{ceiling} → {held}");
+            if moved.first_failure != self.first_failure {
+                let next = moved.first_failure.as_ref().map_or("none".to_owned(), |f| format!("{} {}", f.call, f.errno));
+                first = format!("{first} → {next}");
+            }
+        }
         let mut cells = vec![self.variant.clone().unwrap_or_else(|| "(as it was)".into())];
         cells.extend(believed.then(|| self.believed.clone().unwrap_or_else(dash)));
-        cells.extend([self.limits.map_or_else(dash, |l| format!("{}:{}", l.soft, l.hard)), ceiling, first, cut(&self.verdict, VERDICT)]);
+        cells.extend([limits, ceiling, first, cut(&self.verdict, VERDICT)]);
         cells
     }
 }
@@ -292,6 +385,46 @@ mod tests {
         ];
         assert_eq!(verdicts(&reports), words.map(|(cured, text)| (cured, text.to_owned())));
         assert_eq!(tables(&reports)[0].rows[6].ceiling, None, "96 were held, and that is no ceiling");
+    }
+
+    /// The same run, whose limits were then moved in the live process.
+    fn then(mut report: Report, soft: u64, after: Option<u64>, failing: bool, resumed: Option<bool>) -> Report {
+        let next_failure = report.ceiling.first_failure.clone().filter(|_| failing);
+        report.moved = vec![crate::measure::Moved { soft, hard: 256, accepted_after: after, next_failure, resumed, ..Default::default() }];
+        report
+    }
+
+    #[test]
+    fn a_limit_that_is_moved_in_the_live_process_is_judged_by_what_follows() {
+        let stopped = |variant| run(variant, Kind::Emfile, 57, Some(Call::Accept4));
+        let reports = [
+            stopped(None),
+            then(stopped(Some("raised")), 128, Some(121), true, Some(true)),
+            then(stopped(Some("raised beyond all clients")), 256, Some(200), false, Some(true)),
+            then(stopped(Some("raised, and its loop is dead")), 256, Some(57), false, Some(false)),
+            then(stopped(Some("lowered")), 32, Some(57), true, None),
+            then(stopped(Some("nobody waits")), 128, None, false, None),
+        ];
+        let live = ", in the live process";
+        let words = [
+            (None, "as it was".to_owned()),
+            (Some(false), format!("no: 57 → 121{live}")),
+            (Some(true), format!("yes{live}")),
+            (Some(false), format!("no: accept4 → it does not accept again{live}")),
+            (Some(false), format!("no: the same{live}")),
+            (None, format!("not known: its limits were moved{live}, and nobody waited to be accepted")),
+        ];
+        assert_eq!(verdicts(&reports), words);
+        let cells = |row: usize| tables(&reports)[0].rows[row].cells(false);
+        assert_eq!(cells(1)[1..4], ["64:128 → 128:256", "57 → 121", "accept4 EMFILE"]);
+        assert_eq!(cells(2)[1..4], ["64:128 → 256:256", "57 → none up to 200", "accept4 EMFILE → none"]);
+        // Where the scenario as written moves the limit itself, a variant that moves it alike is compared after both.
+        let base = then(stopped(None), 128, Some(121), true, Some(true));
+        let faster = then(run(Some("fewer at rest"), Kind::Emfile, 60, Some(Call::Accept4)), 128, Some(124), true, Some(true));
+        let said = verdicts(&[base, faster, stopped(Some("not moved"))]);
+        assert_eq!(said[0], (None, format!("as it was; then 57 → 121{live}")));
+        assert_eq!(said[1], (Some(false), format!("no: 121 → 124{live}")));
+        assert_eq!(said[2], (Some(false), "no: the same".into()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::Report;
 use super::terminal::{clean, cut};
 use crate::event::Call;
-use crate::measure::{Kind, Policy};
+use crate::measure::{Kind, Policy, Resource};
 use comfy_table::{ContentArrangement, presets};
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,9 @@ pub struct Binds {
     pub from: u64,
     /// What, with the evidence.
     pub what: String,
+    /// What ran out there, where that was seen; none where it is not known, and where nothing stopped it.
+    #[serde(default)]
+    pub resource: Option<Resource>,
 }
 
 impl Point {
@@ -167,6 +170,7 @@ fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Opti
     Some(Binds {
         from: point.asked.or(point.soft)?,
         what: if capped(point) { raised_no_further(point, report) } else { what(point, report) },
+        resource: report.ceiling.binds.as_ref().map(|binds| binds.resource),
     })
 }
 
@@ -179,7 +183,9 @@ fn raised_no_further(point: &Point, r: &Report) -> String {
 fn what(point: &Point, r: &Report) -> String {
     let held = r.ceiling.accepted.map_or("an unknown number".to_owned(), |n| n.to_string());
     let evidence = r.saturation.policy_evidence.as_deref().map_or(String::new(), |said| format!(" ({said})"));
+    let seen = r.ceiling.binds.as_ref().map(|binds| (binds.resource, format!("{}, at {held}: {}", binds.resource.name(), binds.evidence)));
     let text = match point.kind {
+        Some(Kind::OtherLimit) => seen.map_or_else(|| format!("not known, at {held}"), |(_, seen)| seen),
         Some(Kind::OwnLimit) => {
             let how = match r.saturation.held_closed_by_server.unwrap_or(0) + turned_away(r) {
                 0 => "took no more clients",
@@ -187,12 +193,24 @@ fn what(point: &Point, r: &Report) -> String {
             };
             format!("the server {how} by its own rule at {held}{evidence}")
         }
-        Some(Kind::Exited) => format!("the process exited with {held} connections held{}{evidence}", status(r)),
+        Some(Kind::Exited) => {
+            let seen = seen.map_or(String::new(), |(_, seen)| format!("{seen}; "));
+            format!("{seen}the process exited with {held} connections held{}{evidence}", status(r))
+        }
         Some(Kind::Enfile) => format!("the open files of the whole host, fs.file-max, with {held} held"),
-        Some(Kind::Generator) => format!("the load generator's own side, with {held} held: {}", unknown(r)),
+        Some(Kind::Generator) => match seen {
+            Some((Resource::SourcePorts, seen)) => format!("source ports of the load generator's own side: {seen}"),
+            _ => format!("the load generator's own side, with {held} held: {}", unknown(r)),
+        },
+        Some(Kind::NotReached) if r.ceiling.handed_over.is_some() => {
+            return format!(
+                "the number of clients: all {held} were accepted, and each has a process of its own, which the descriptor limit of one process \
+                 does not bound"
+            );
+        }
         Some(Kind::NotReached) => return format!("the number of clients: all {held} were accepted, and no descriptor call failed"),
         Some(Kind::Emfile) => format!("a descriptor call of another kind, at {held}{evidence}"),
-        None => return format!("not known: {}", unknown(r)),
+        None => return seen.map_or_else(|| format!("not known: {}", unknown(r)), |(_, seen)| seen),
     };
     // Descriptors open there; or as many as its connections make.
     let open = r.ceiling.descriptors.into_iter().chain(r.baseline.counted.zip(r.ceiling.accepted).map(|(rest, held)| rest + held));
@@ -223,6 +241,32 @@ fn unknown(r: &Report) -> String {
     why.unwrap_or_else(|| "the run does not say".to_owned())
 }
 
+impl Sweep {
+    /// The line in words, or why there is none.
+    fn line(&self) -> Option<String> {
+        Some(match (&self.fit, &self.no_fit) {
+            (Some(f), _) => {
+                let by = if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
+                let off = if f.residual < 0.5 { "every point lies on it".to_owned() } else { format!("off by {} at most", f.residual) };
+                format!("ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.", f.at_rest, f.per_connection, f.points)
+            }
+            (None, Some(reason)) => format!("None: {reason}."),
+            (None, None) => return None,
+        })
+    }
+
+    /// The same with their labels, and what binds from where on.
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        let binds = self.binds.as_ref().map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
+        self.line().map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
+    }
+
+    /// The table: what its columns are called, and its rows.
+    pub(super) fn table(&self) -> ([&'static str; 6], Vec<[String; 6]>) {
+        (HEADINGS, self.points.iter().map(Point::cells).collect())
+    }
+}
+
 /// The table, the line and what binds, for a terminal of this width.
 pub fn render(sweep: &Sweep, colour: bool, width: usize) -> String {
     let mut table = comfy_table::Table::new();
@@ -234,18 +278,7 @@ pub fn render(sweep: &Sweep, colour: bool, width: usize) -> String {
     let title = "Sweep of the limit";
     let title = if colour { title.bold().to_string() } else { title.to_owned() };
     let mut page = super::terminal::Page::new(colour, width);
-    match (&sweep.fit, &sweep.no_fit) {
-        (Some(f), _) => {
-            let by = if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
-            let off = if f.residual < 0.5 { "every point lies on it".to_owned() } else { format!("off by {} at most", f.residual) };
-            page.say("Line", &format!("ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.", f.at_rest, f.per_connection, f.points));
-        }
-        (None, Some(reason)) => page.say("Line", &format!("None: {reason}.")),
-        (None, None) => {}
-    }
-    if let Some(binds) = &sweep.binds {
-        page.say("Binds", &format!("From {} on something else binds: {}.", binds.from, binds.what));
-    }
+    sweep.said().iter().for_each(|(label, text)| page.say(label, text));
     format!("\n{title}\n{}\n{}", table.trim_fmt(), page.text)
 }
 
@@ -315,6 +348,28 @@ mod tests {
         let all = sweep(&[(64, Kind::Emfile, 57), (256, Kind::NotReached, 100)]);
         assert!(all.binds.expect("the clients").what.contains("all 100 were accepted") && all.fit.is_none());
         assert_eq!(all.no_fit.as_deref(), Some("one point makes no line"));
+    }
+
+    #[test]
+    fn what_was_seen_to_run_out_is_named_with_its_evidence() {
+        let mut threads = run(1024, Kind::OtherLimit, 300);
+        let evidence = "clone3 was refused with EAGAIN 12 times".to_owned();
+        threads.ceiling.binds = Some(crate::measure::Binds { resource: Resource::Threads, evidence });
+        let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads.clone()]);
+        let binds = s.binds.clone().expect("threads");
+        assert_eq!((binds.from, binds.resource, s.fit.as_ref().map(|f| f.points)), (1024, Some(Resource::Threads), Some(2)));
+        assert_eq!(binds.what, "threads, at 300: clone3 was refused with EAGAIN 12 times");
+        // The formats for machines have it too.
+        let reports = [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads];
+        let markdown = crate::report::markdown::render_sweep(&reports, &s);
+        assert!(
+            markdown.contains("| 256 | 7 | – | 249 | accept4 | – |") && markdown.contains("From 1024 on something else binds"),
+            "{markdown}"
+        );
+        let junit = crate::report::junit::render_sweep(&reports, &s);
+        assert!(junit.contains("ceiling = (soft − 7) ÷ 1") && junit.contains("name=\"sweep.binds\" value=\"threads\""), "{junit}");
+        let unknown = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
+        assert!(unknown.binds.is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known")));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::{Report, counted};
 use crate::event::{Link, Outcome as Got, Pid, States, Sysctl};
 use crate::judge::Outcome;
-use crate::measure::{Kind, Policy, Verdict};
+use crate::measure::{Kind, Policy, Resource, Verdict};
 use owo_colors::{OwoColorize, Style};
 use std::fmt::Write;
 
@@ -204,7 +204,13 @@ fn at_rest(page: &mut Page, r: &Report) {
 }
 
 fn predicted(page: &mut Page, r: &Report) {
-    let Some(ceiling) = r.prediction.ceiling else { return };
+    let Some(ceiling) = r.prediction.ceiling else {
+        let (why, assumed) = (r.unmeasured.get("prediction.ceiling"), r.prediction.before_first_client);
+        if let (Some(why), Some(assumed)) = (why, assumed) {
+            page.say("Predicted", &format!("No ceiling ({assumed} before the first client): {why}"));
+        }
+        return;
+    };
     let one = if r.ceiling.calls.is_some() { "call" } else { "connection" };
     let formula = r.prediction.formula.as_deref().unwrap_or_default();
     let each = match (r.prediction.calibrated_with, r.prediction.descriptors_per_connection) {
@@ -236,6 +242,7 @@ fn ceiling(page: &mut Page, r: &Report) {
             format!("{number}, then {} → {} {}{waiting}{why}", f.call, f.errno, after_start(r, f.at_s))
         }
         (Some(Kind::OwnLimit), _) => format!("{number}, and no descriptor call failed: it limits itself below the descriptor limit"),
+        (Some(Kind::OtherLimit), _) => format!("{number}, and no descriptor call failed: something else ran out"),
         (Some(Kind::Exited), _) => format!("{number}, then the process exited; no descriptor call was seen to fail"),
         (Some(Kind::Generator), _) => format!("not known: the load generator ran out first, with {number}"),
         (Some(Kind::NotReached), _) => format!("not reached: {number}, and no descriptor call failed"),
@@ -244,6 +251,7 @@ fn ceiling(page: &mut Page, r: &Report) {
         (None, _) => format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str)),
     };
     page.say("Ceiling", &text);
+    binds(page, r);
     if let Some(others) = c.others {
         let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
         let beside = if c.calls.is_some() { "Beside connections that it accepted" } else { "Beside the connections" };
@@ -278,6 +286,29 @@ fn ceiling(page: &mut Page, r: &Report) {
     }
 }
 
+/// What stopped it, where that is no descriptor and no rule of its own; and what cannot, where each connection has its own process.
+fn binds(page: &mut Page, r: &Report) {
+    let told = [Resource::Descriptors, Resource::OpenFiles, Resource::OwnRule];
+    if let Some(binds) = r.ceiling.binds.as_ref().filter(|binds| !told.contains(&binds.resource)) {
+        page.say("", &format!("What bound it: {}: {}.", binds.resource.name(), binds.evidence));
+    }
+    if let Some(handed) = r.ceiling.handed_over {
+        page.say(
+            "",
+            &format!(
+                "{} of them are held by {} that it handed them to, and it keeps none of these: the descriptor limit of one process does \
+                 not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory.",
+                handed.connections,
+                counted_es(handed.processes)
+            ),
+        );
+    }
+}
+
+fn counted_es(processes: u64) -> String {
+    if processes == 1 { "1 process".to_owned() } else { format!("{processes} processes") }
+}
+
 /// What a client got, as a verb.
 pub(super) fn got(outcome: Got) -> &'static str {
     match outcome {
@@ -308,9 +339,14 @@ pub(super) fn behaviour(policy: Policy) -> &'static str {
 
 fn at_the_wall(page: &mut Page, r: &Report) {
     let s = &r.saturation;
-    let Some(policy) = s.policy.filter(|p| *p != Policy::None) else { return };
-    let evidence = s.policy_evidence.as_ref().map_or(String::new(), |e| format!(": {e}"));
-    page.say("At the wall", &format!("{}{evidence}. [{}]", behaviour(policy), policy.name()));
+    match s.policy.filter(|p| *p != Policy::None) {
+        Some(policy) => {
+            let evidence = s.policy_evidence.as_ref().map_or(String::new(), |e| format!(": {e}"));
+            page.say("At the wall", &format!("{}{evidence}. [{}]", behaviour(policy), policy.name()));
+        }
+        None if r.ceiling.kind == Some(Kind::OtherLimit) => page.say("At the wall", "It goes on without what ran out."),
+        None => return,
+    }
     let mut costs = Vec::new();
     costs.extend(s.cpu_percent.map(|c| format!("{c:.0} % CPU")));
     costs.extend(s.failures_per_s.filter(|n| *n > 0.0).map(|n| format!("{n:.0} failed calls/s")));
@@ -515,6 +551,18 @@ pub(super) fn advice(r: &Report) -> Option<String> {
         (_, Some(Kind::Enfile)) => "The system-wide table is full (`fs.file-max`): a process limit does not help.".to_owned(),
         (_, Some(Kind::OwnLimit)) => {
             "Raising the descriptor limit alone may change nothing: look for the program's own setting.".to_owned()
+        }
+        (_, Some(Kind::OtherLimit | Kind::Exited)) if r.ceiling.binds.is_some() => {
+            match r.ceiling.binds.as_ref().map(|binds| binds.resource) {
+                Some(Resource::Threads | Resource::Processes) => {
+                    "More descriptors change nothing: raise what bounds its tasks (`ulimit -u`, `LimitNPROC=`, `TasksMax=`, `--pids-limit`), or \
+                     serve more connections with each thread or process."
+                        .to_owned()
+                }
+                _ => "More descriptors change nothing: give it more memory (`ulimit -v`, `MemoryMax=`, `--memory`), or find what each \
+                      connection takes."
+                    .to_owned(),
+            }
         }
         (_, Some(Kind::Exited)) => "Look at what it wrote before it exited: a restart only hides it.".to_owned(),
         _ => return None,

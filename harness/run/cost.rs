@@ -75,6 +75,7 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         argv: vec![options.exe.display().to_string(), "exec".into(), "cost".into()],
         env: BTreeMap::new(),
         directory: None,
+        rlimits: Default::default(),
         limits: Limits { soft: 64, hard: 64 },
         scratch: None,
         mounts: Vec::new(),

@@ -198,6 +198,11 @@ pub enum Step {
         /// Clients it was measured with.
         calibrated_with: u32,
     },
+    /// Calibration showed that the descriptor limit does not bind.
+    NotPredicted {
+        /// Why.
+        reason: String,
+    },
     /// The ramp or saturation goes on.
     Counts {
         /// Clients connected.

@@ -78,6 +78,7 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     if clients == 0 {
         return Ok(());
     }
+    let processes = pump.tree.processes().len() as u64;
     let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
     let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { clients as u32 }).collect();
     order_clients(pump, &first)?;
@@ -114,6 +115,17 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         if other_process {
             predict(pump, rest);
         }
+        return Ok(());
+    }
+    let born = (pump.tree.processes().len() as u64).saturating_sub(processes);
+    if grown[index] == 0 && born >= accepted {
+        let reason = format!(
+            "each of {accepted} calibration clients was handed to a process of its own, and the one that accepts closed its copy: the \
+             descriptor limit of one process does not bound their number, and will not be reached"
+        );
+        (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
+        let calibrated_with = accepted as u32;
+        pump.journal.record(What::NotPredicted { pid: rest.pid, reason, descriptors_per_connection: cost, calibrated_with });
         return Ok(());
     }
     if cost < 0.5 {
@@ -288,6 +300,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     if let Some((allocated, max)) = proc::file_nr() {
         pump.journal.record(What::FileNr { allocated, max });
     }
+    pump.note_resources();
     let launched = pump.tree.program();
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });

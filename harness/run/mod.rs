@@ -14,6 +14,7 @@ mod moved;
 mod places;
 mod pump;
 mod ready;
+mod resources;
 mod retries;
 mod rounds;
 

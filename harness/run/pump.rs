@@ -2,6 +2,7 @@
 //! always for an event, always with a deadline, always ready to be interrupted.
 
 use super::census::Census;
+use super::resources::Watch;
 use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
 use crate::event::{Event, Nanos, Pid, What};
@@ -58,6 +59,8 @@ pub struct Pump<'a> {
     pub diag: SockDiag,
     /// Counts TCP sockets by state, once there are clients.
     pub census: Census,
+    /// What else the subject uses.
+    pub resources: Watch,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<SocketAddr>,
     /// The process that is sampled: the one that accepts, or calls.
@@ -98,6 +101,7 @@ impl<'a> Pump<'a> {
             reports,
             diag,
             census,
+            resources: Watch::default(),
             listener: None,
             sampling: false,
             interrupted,
@@ -223,6 +227,9 @@ impl<'a> Pump<'a> {
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
         if self.census.begun() {
+            if self.resources.due(now) {
+                self.note_resources();
+            }
             if self.census.due(now) {
                 self.census.order(self.acceptor, processes, self.listener.map(|address| address.port()));
             }
@@ -237,6 +244,12 @@ impl<'a> Pump<'a> {
         }
         let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
         (self.progress)(&counts);
+    }
+
+    /// Records what the subject uses beside descriptors, and what bounds that.
+    pub fn note_resources(&mut self) {
+        let used = self.resources.read(self.acceptor, self.tree.processes().len() as u64);
+        self.journal.record(What::Resources(used));
     }
 
     /// Begins a phase.

@@ -149,6 +149,7 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
         rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
     }
+    pump.note_resources();
     if rests.is_empty() { Err(Error::NotStarted("the subject exited while its descriptors were counted".into())) } else { Ok(rests) }
 }
 

@@ -312,6 +312,7 @@ fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
         ready_within_s: seconds(raw.ready_within.as_ref(), READY_WITHIN_DEFAULT_S, problems),
         grace_s: seconds(raw.grace.as_ref(), GRACE_DEFAULT_S, problems),
         begin: raw.begin.clone(),
+        rlimits: raw.rlimits,
     }
 }
 

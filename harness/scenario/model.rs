@@ -122,6 +122,44 @@ pub struct Process {
     /// The signal that a client waits for before it calls, without SIG; `None`: it begins by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begin: Option<String>,
+    /// Other limits that the launcher itself is started with.
+    #[serde(default, skip_serializing_if = "Rlimits::is_empty")]
+    pub rlimits: Rlimits,
+}
+
+/// Resource limits beside `RLIMIT_NOFILE`, soft and hard alike (setrlimit(2)). Absent: as inherited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rlimits {
+    /// `RLIMIT_NPROC`: tasks (processes and threads) of the user, all together. It does not bind root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nproc: Option<u64>,
+    /// `RLIMIT_AS`: address space of a process, bytes.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
+    pub address_space: Option<u64>,
+}
+
+impl Rlimits {
+    /// Whether all are as inherited.
+    pub fn is_empty(&self) -> bool {
+        *self == Rlimits::default()
+    }
+
+    /// Sets one as a command line says it, `nproc=40` or `as=268435456`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn set(&mut self, text: &str) -> Result<(), String> {
+        let wanted = || format!("`{text}` is not nproc=TASKS or as=BYTES");
+        let (name, number) = text.split_once('=').ok_or_else(wanted)?;
+        let number = Some(number.parse().map_err(|_| wanted())?);
+        match name {
+            "nproc" => self.nproc = number,
+            "as" => self.address_space = number,
+            _ => return Err(wanted()),
+        }
+        Ok(())
+    }
 }
 
 /// What runs as a process.

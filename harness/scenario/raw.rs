@@ -2,7 +2,9 @@
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
 use super::launcher::{RawContainer, RawSystemd, Session, Shell};
-use super::model::{AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Recovery, Refusal, Serve, Supervisor, Then};
+use super::model::{
+    AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Recovery, Refusal, Rlimits, Serve, Supervisor, Then,
+};
 use crate::event::{Limits, Outcome};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -103,6 +105,9 @@ pub(super) struct RawProcess {
     /// `RLIMIT_NOFILE` that the launcher itself is started with.
     #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
+    /// Other limits that it is started with, such as `{ nproc = 40 }` or `{ as = 268435456 }`: to see what else can bind.
+    #[serde(default)]
+    pub rlimits: Rlimits,
     /// Programs (`nginx`), files of the scenario's folder (`./server`) or Python modules (`python3:tornado`) that must be there;
     /// without them the run is skipped.
     #[serde(default)]

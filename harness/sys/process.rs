@@ -90,6 +90,19 @@ pub fn set_nofile(soft: u64, hard: u64) -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: value(soft), maximum: value(hard) })?)
 }
 
+/// Sets the calling process's own `RLIMIT_NPROC` (tasks) and `RLIMIT_AS` (bytes), soft and hard alike; `None`: left as it is.
+///
+/// # Errors
+/// `EPERM` above its hard limit without CAP_SYS_RESOURCE.
+pub fn set_rlimits(nproc: Option<u64>, address_space: Option<u64>) -> io::Result<()> {
+    for (resource, limit) in [(Resource::Nproc, nproc), (Resource::As, address_space)] {
+        if limit.is_some() {
+            setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
+        }
+    }
+    Ok(())
+}
+
 /// The calling process's own soft and hard `RLIMIT_NOFILE`; `u64::MAX` is unlimited.
 pub fn own_nofile() -> (u64, u64) {
     let limit = getrlimit(Resource::Nofile);

@@ -32,6 +32,12 @@ const SUCCEEDED: &CStr = c"ret >= 0";
 /// -EMFILE and -ENFILE, as the kernel's filter language takes them.
 const EXHAUSTED: &CStr = c"ret == -24 || ret == -23";
 
+/// The same of accept, and what it fails with for want of memory: ENOMEM and ENOBUFS.
+const UNACCEPTED: &CStr = c"ret == -24 || ret == -23 || ret == -12 || ret == -105";
+/// Calls that make what a connection may need beside a descriptor, and how they are refused: EAGAIN at a limit of tasks, ENOMEM.
+const MAKERS: [&str; 5] = ["clone3", "clone", "fork", "vfork", "mmap"];
+const REFUSED: &CStr = c"ret == -11 || ret == -12";
+
 /// How long an event stays back, so that what another cpu is writing this instant can be put before it.
 const HOLD_BACK: Duration = Duration::from_micros(100);
 
@@ -59,15 +65,16 @@ fn refused(doing: &str, e: &io::Error) -> Unavailable {
 pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
-    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; of each call: its total. And
+    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; what is refused; of each call: its total. And
     // what keeps each tracepoint in use.
-    (cpus * (2 * calls - 1 + 2) + calls + calls + 1) as u64
+    (cpus * (2 * calls - 1 + 2 + MAKERS.len()) + calls + calls + 1 + MAKERS.len()) as u64
 }
 
 /// The tracepoints of the observed calls on this kernel.
 #[derive(Debug, Clone)]
 pub struct Tracepoints {
     exits: Vec<(Call, u64)>,
+    makers: Vec<(&'static str, u64)>,
     layout: Layout,
 }
 
@@ -96,9 +103,12 @@ impl Tracepoints {
                 Err(e) => return Err(e),
             }
         }
+        // What these say is evidence more, without which observing goes on.
+        let id = |call: &'static str| Some((call, events.id(&format!("syscalls/sys_exit_{call}")).ok()?));
+        let makers = MAKERS.into_iter().filter_map(id).collect();
         let close = "syscalls/sys_enter_close";
         let ret = events.offset("syscalls/sys_exit_accept4", "ret")?;
-        Ok(Tracepoints { exits, layout: Layout { ret, close: events.id(close)?, fd: events.offset(close, "fd")? } })
+        Ok(Tracepoints { exits, makers, layout: Layout { ret, close: events.id(close)?, fd: events.offset(close, "fd")? } })
     }
 }
 
@@ -111,6 +121,7 @@ impl InUse {
     /// Opens one idle event of each; those that cannot be opened only cost time.
     pub(super) fn keep(tracepoints: &Tracepoints) -> Self {
         let ids = tracepoints.exits.iter().map(|&(_, id)| id).chain([tracepoints.layout.close]);
+        let ids = ids.chain(tracepoints.makers.iter().map(|&(_, id)| id));
         InUse(ids.filter_map(|id| Counter::open(Source::Held(id), 0, None).ok()).collect())
     }
 }
@@ -135,6 +146,7 @@ pub struct Perf {
     layout: Layout,
     /// By tracepoint id.
     calls: HashMap<u64, Call>,
+    makers: HashMap<u64, &'static str>,
     rings: Vec<Rings>,
     /// Everything but the failures.
     steady: Vec<Counter>,
@@ -174,10 +186,13 @@ impl Perf {
             let mut failures = Vec::new();
             let mut successes = Vec::new();
             for &(call, id) in &tracepoints.exits {
-                failures.push(open(Source::Samples(id), Some(EXHAUSTED))?);
+                failures.push(open(Source::Samples(id), Some(if call.accepts() { UNACCEPTED } else { EXHAUSTED }))?);
                 if call != Call::Fcntl {
                     successes.push(open(Source::Samples(id), Some(SUCCEEDED))?);
                 }
+            }
+            for &(_, id) in &tracepoints.makers {
+                failures.push(open(Source::Samples(id), Some(REFUSED))?);
             }
             rings.push(loop {
                 let mapped = || {
@@ -208,6 +223,7 @@ impl Perf {
         Ok(Perf {
             layout: tracepoints.layout,
             calls: tracepoints.exits.iter().map(|&(call, id)| (id, call)).collect(),
+            makers: tracepoints.makers.iter().map(|&(call, id)| (id, call)).collect(),
             rings,
             steady,
             sampling,
@@ -240,7 +256,11 @@ impl Perf {
 
     fn describe(&mut self, record: Record) -> Option<What> {
         Some(match record {
-            Record::Call { pid, tracepoint, ret } => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret },
+            Record::Call { pid, tracepoint, ret } => match (self.makers.get(&tracepoint), ret) {
+                (Some(call), _) => What::Refused { pid, call: (*call).into(), errno: -ret as i32 },
+                (None, -105 | -12) => What::Refused { pid, call: self.calls.get(&tracepoint)?.to_string(), errno: -ret as i32 },
+                (None, _) => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret },
+            },
             Record::Close { pid, fd } => What::Close { pid, fd },
             Record::Fork { pid, tid, parent } => self.threads.created(pid, tid, parent)?,
             Record::Exec { pid } => self.threads.executed(pid),
@@ -279,7 +299,7 @@ impl Syscalls for Perf {
         let records: Vec<_> = self.held_back.drain(..ready).collect();
         for (at, record) in records {
             let Some(is) = self.describe(record) else { continue };
-            if matches!(is, What::Call { ret, .. } if ret < 0) {
+            if matches!(is, What::Refused { .. } | What::Call { ret: ..0, .. }) {
                 self.sampled += 1;
                 if self.sampled > SAMPLED_AT_MOST {
                     continue;

@@ -238,6 +238,10 @@ fn stopped(r: &Report) -> String {
                 "It stopped with {held} {unit}, and no descriptor call had failed: that is a rule of its own, below the descriptor limit."
             )
         }
+        (Some(Kind::OtherLimit), _) => {
+            let what = c.binds.as_ref().map_or(String::new(), |b| format!(" What ran out was {}: {}.", b.resource.name(), b.evidence));
+            format!("It stopped with {held} {unit}, and no descriptor call had failed.{what}")
+        }
         (Some(Kind::Exited), _) => format!("The process exited with {held} {unit}; no descriptor call was seen to fail before."),
         (Some(Kind::Generator), _) => format!("Not known: the clients' own side ran out first, with {held} {unit}."),
         (Some(Kind::NotReached), _) => format!("It did not stop: all {held} were taken, and no descriptor call failed."),

@@ -1,0 +1,123 @@
+//! What binds when descriptors do not: real subjects under a limit of tasks or memory, and a generator without source ports.
+
+use crate::support::{Called, LASTFD, called, find, lastfd, subject};
+use serde_json::Value;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Under the name `path`; readable by everybody, as a file in a home folder need not be.
+fn shown(file: &Path, path: &Path) {
+    let readable = std::fs::metadata(file).expect("a file").mode() & 0o5 == 0o5;
+    if !readable || std::fs::hard_link(file, path).is_err() {
+        std::fs::copy(file, path).expect("a copy");
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own");
+    }
+}
+
+/// `lastfd find` for one of our subjects, by a user whom RLIMIT_NPROC binds: as root, nobody.
+fn found_by_a_user(name: &str, options: &[&str]) -> Called {
+    let words = subject(name);
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let options = [&["find", "--json", "-"], options, &["--"]].concat();
+    if !rustix::process::geteuid().is_root() {
+        return lastfd(&[&options[..], &words].concat());
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own");
+    let (own, harness) = (folder.path().join("subject"), folder.path().join("lastfd"));
+    shown(&std::env::current_exe().expect("own path"), &own);
+    shown(Path::new(LASTFD), &harness);
+    words[2] = own.to_str().expect("UTF-8");
+    called(Command::new(harness).args([&options[..], &words].concat()).uid(65534).gid(65534).current_dir("/"))
+}
+
+/// Tasks of whoever runs the subjects, and 60 more: enough to start where no user namespace counts them apart.
+fn nproc() -> String {
+    let user = if rustix::process::geteuid().is_root() { 65534 } else { rustix::process::geteuid().as_raw() };
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let tasks = processes
+        .filter(|entry| entry.metadata().is_ok_and(|process| process.uid() == user))
+        .map(|entry| std::fs::read_dir(entry.path().join("task")).map_or(0, Iterator::count));
+    format!("nproc={}", tasks.sum::<usize>() + 60)
+}
+
+/// Whether the run's tasks are counted apart from those of other tests; a visible skip where not.
+fn counted_apart(run: &Value) -> bool {
+    let apart = run["subject"]["isolation"] == "user-namespace";
+    if !apart {
+        eprintln!("skipped: no user namespace, so other processes of this user count too");
+    }
+    apart
+}
+
+#[test]
+fn a_sweep_names_the_threads_that_bind_beyond_the_descriptors() {
+    let nproc = nproc();
+    let called = found_by_a_user("a_thread_each", &["--nofile", "32,48,512", "--workload", "tcp", "--hold", "1s", "--rlimit", &nproc]);
+    let whole: Value = serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {called:?}"));
+    if !counted_apart(&whole["runs"][0]) {
+        return;
+    }
+    let sweep = &whole["sweep"];
+    assert_eq!((sweep["binds"]["from"].as_u64(), sweep["binds"]["resource"].as_str()), (Some(512), Some("threads")), "{sweep:#}");
+    assert_eq!(sweep["fit"]["points"], 2, "{sweep:#}");
+    let last = &whole["runs"][2]["ceiling"];
+    let most: u64 = nproc[6..].parse().expect("a number");
+    let held = last["accepted"].as_u64().expect("a number");
+    assert!((most - 12..most).contains(&held) && last["kind"] == "other-limit", "a task each, of {most}: {last:#}");
+    let evidence = last["binds"]["evidence"].as_str().expect("evidence");
+    assert!(evidence.contains(&format!("RLIMIT_NPROC: {most} of {most}")), "{evidence}");
+}
+
+#[test]
+fn processes_bind_a_server_that_makes_one_for_each_connection() {
+    let nproc = nproc();
+    let called = found_by_a_user("a_process_each", &["--nofile", "256", "--workload", "tcp", "--hold", "1s", "--rlimit", &nproc]);
+    let run = called.run();
+    if !counted_apart(&run) {
+        return;
+    }
+    assert!(run["prediction"]["ceiling"].is_null(), "the descriptor limit bounds nothing: {run:#}");
+    let ceiling = &run["ceiling"];
+    assert_eq!((ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()), (Some("other-limit"), Some("processes")), "{ceiling:#}");
+    assert_eq!(ceiling["handed_over"]["connections"], ceiling["accepted"], "{ceiling:#}");
+}
+
+#[test]
+fn memory_binds_a_server_whose_address_space_is_limited() {
+    let words = subject("megabytes_each");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let options = ["--nofile", "256", "--workload", "tcp", "--clients", "150", "--hold", "1s", "--rlimit", "as=800000000"];
+    let run = find(&options, &words).run();
+    let ceiling = &run["ceiling"];
+    assert_eq!((ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()), (Some("other-limit"), Some("memory")), "{ceiling:#}");
+    assert!(ceiling["accepted"].as_u64() < Some(800_000_000 >> 23), "eight megabytes each: {ceiling:#}");
+    assert!(ceiling["binds"]["evidence"].as_str().is_some_and(|said| said.contains("762.9 MiB")), "{ceiling:#}");
+}
+
+#[test]
+fn source_ports_are_the_generators_own_and_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ports.scenario.toml");
+    let text = r#"
+        claim = "a hundred source ports make a hundred connections"
+        [processes.server]
+        serve.tcp = {}
+        limits = { soft = 256, hard = 256 }
+        port = 17000
+        [workloads.flood]
+        tcp = { clients = 150 }
+        [sysctls]
+        "net.ipv4.ip_local_port_range" = "40000 40099"
+    "#;
+    std::fs::write(&file, text).expect("written");
+    let run = lastfd(&["run", "--json", "-", file.to_str().expect("UTF-8")]).run();
+    if run["network_namespace"].is_null() {
+        return eprintln!("skipped: no network namespace can be made");
+    }
+    let ceiling = &run["ceiling"];
+    assert_eq!((ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()), (Some("generator"), Some("source-ports")), "{run:#}");
+    assert_eq!((ceiling["accepted"].as_u64(), run["verdict"].as_str()), (Some(100), Some("inconclusive")), "{run:#}");
+}
