@@ -140,6 +140,14 @@ pub enum What {
         #[serde(default)]
         took: Nanos,
     },
+    /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the subject's processes, bytes (what they
+    /// share counts in each), and the `drops` of the loaded listener since it was made: SYNs and last ACKs that found its queue full.
+    Beside { resident: Option<u64>, drops: Option<u32> },
+    /// Another listener of the subject at the wall, before a client that only connects came to it; and what that got: `served` is to be
+    /// accepted, for it asks nothing. `None`: none was sent, because it is no loopback address, or could not be.
+    OtherListener { address: String, queue: u32, capacity: u32, drops: Option<u32>, new_client: Option<Outcome> },
+    /// What a call that failed for want of a descriptor was to open: a bounded sample, by an observer that sees it.
+    FailedPath { pid: Pid, name: Call, path: String },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
     /// A line that the subject wrote (a bounded sample of its output).

@@ -20,6 +20,7 @@ mod seen;
 mod series;
 mod timeline;
 mod tree;
+mod wall;
 mod witness;
 
 pub use calls::way;
@@ -75,6 +76,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     saturation::saturation(&run, &mut m);
     moved::moved(&run, &mut m);
     seen::seen(&run, &mut m);
+    wall::wall(&run, &mut m);
     recovery::recovery(&run, &mut m);
     calls::calls(&run, &mut m);
     witness::witnesses(&run, &mut m);

@@ -11,6 +11,7 @@ pub mod remedies;
 mod seen;
 pub mod sweep;
 pub mod terminal;
+mod wall;
 
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};

@@ -266,6 +266,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     let asked = clock::now();
+    pump.census.ask_others();
     pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         if pump.listener.is_none() {
