@@ -327,3 +327,26 @@ impl Outcome {
         }
     }
 }
+
+/// As what a client sees that a descriptor call other than accept failed in the process that serves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeenAs {
+    /// A reply that is no success.
+    ErrorReply,
+    /// Its connection is closed or reset.
+    Closed,
+    /// The process exits, and with it all its connections end.
+    Exit,
+}
+
+impl SeenAs {
+    /// As in a scenario and in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SeenAs::ErrorReply => "error-reply",
+            SeenAs::Closed => "closed",
+            SeenAs::Exit => "exit",
+        }
+    }
+}

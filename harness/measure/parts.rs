@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use super::policy::Policy;
-pub use super::wall::{Disguise, FailedCalls, Memory, OtherListener, SeenAs};
+pub use super::wall::{Disguise, FailedCalls, Memory, OtherListener};
 
 /// Everything that one event log says about its run.
 #[derive(Debug, Clone, Default, PartialEq)]

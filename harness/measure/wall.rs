@@ -1,11 +1,12 @@
 //! Side effects of a full table, beside the accept loop: memory, other listeners of the same processes, descriptor calls that fail and
 //! are no accept, and clients that are shown something else than they are: an error reply, an end, a process that dies.
 
+use super::follow::Table;
 use super::saturation::begins;
 use super::timeline::{milli, seconds};
 use super::tree::full;
 use super::{AcceptQueue, Measured, Policy, Run};
-use crate::event::{Call, Client, Event, Nanos, Outcome, Phase, What};
+use crate::event::{Call, Client, Event, Nanos, Outcome, Phase, Pid, SeenAs, What};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -14,6 +15,8 @@ const CONSEQUENCE: Nanos = 1_000_000_000;
 /// A request makes several tries for one file. Where far more calls fail than clients are turned away, as where each line of log makes some,
 /// nothing says which of them made a reply.
 pub(super) const TRIES_A_REPLY: u64 = 16;
+/// Failures known from totals alone that may still explain a reply, at most.
+const FURTHER: usize = 10_000;
 /// Paths shown of one call.
 const PATHS: usize = 3;
 /// Longest reply kept, characters.
@@ -32,7 +35,7 @@ pub struct Memory {
     pub after_bytes: Option<u64>,
 }
 
-/// A listener of the subject that the scenario does not load.
+/// A listener of the subject beside the one that is loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherListener {
     /// As it is bound.
@@ -61,18 +64,6 @@ pub struct FailedCalls {
     pub count: u64,
     /// What it was to open, a few; none where the observer does not see it (perf).
     pub paths: Vec<String>,
-}
-
-/// As what a client sees that a descriptor call failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SeenAs {
-    /// A reply that is no success.
-    ErrorReply,
-    /// Its connection is closed or reset.
-    Closed,
-    /// The process that served it exits, and with it all its connections end.
-    Exit,
 }
 
 /// Clients that were told something else: a descriptor call other than accept had failed just before, in the process that serves them.
@@ -146,16 +137,16 @@ fn listener(what: &What) -> Option<OtherListener> {
 }
 
 /// A descriptor call other than accept, of a process that accepts, for which there was no number.
-fn failed<'a>(run: &Run<'_>, event: &'a Event) -> Option<(Call, &'static str, &'a i32)> {
-    let What::Call { pid, name, ret } = &event.is else { return None };
-    (!name.accepts() && run.tree.counts(*pid)).then(|| Some((*name, full(*ret)?, pid))).flatten()
+fn failed(run: &Run<'_>, event: &Event) -> Option<(Call, &'static str)> {
+    let What::Call { pid, name, ret } = event.is else { return None };
+    if name.accepts() || !run.tree.counts(pid) { None } else { Some((name, full(ret)?)) }
 }
 
 fn failed_calls(run: &Run<'_>) -> Vec<FailedCalls> {
     let (from, until) = (begins(run), run.timeline.released_from());
     let mut found: BTreeMap<Call, FailedCalls> = BTreeMap::new();
     for event in run.timeline.between(from, until) {
-        if let Some((call, errno, _)) = failed(run, event) {
+        if let Some((call, errno)) = failed(run, event) {
             found.entry(call).or_insert_with(|| FailedCalls { call, errno: errno.to_owned(), count: 0, paths: Vec::new() }).count += 1;
         }
     }
@@ -184,30 +175,93 @@ fn failed_calls(run: &Run<'_>) -> Vec<FailedCalls> {
     all
 }
 
-/// A failure that has explained no reply yet.
-struct Unexplained {
-    at: Nanos,
-    call: Call,
-    errno: &'static str,
+/// Failures that have explained no reply yet, and replies that no failure has explained.
+#[derive(Default)]
+struct Matching {
+    failures: VecDeque<(Nanos, Call, &'static str)>,
+    replies: VecDeque<(Nanos, SeenAs, String)>,
+    /// Failures of each call that were reported one by one; and those beyond that the totals told of.
+    single: HashMap<Call, u64>,
+    further: HashMap<Call, u64>,
+    errno: HashMap<Call, &'static str>,
+    seen: BTreeMap<(SeenAs, Call, &'static str, String), u64>,
+}
+
+impl Matching {
+    fn failed(&mut self, at: Nanos, call: Call, errno: &'static str) {
+        self.errno.insert(call, errno);
+        self.failures.push_back((at, call, errno));
+    }
+
+    /// A total that was read when failures were no longer reported one by one: what it is more than those explains what came just before.
+    fn total(&mut self, at: Nanos, call: Call, total: u64) {
+        let Some(errno) = self.errno.get(&call).copied() else { return };
+        let single = self.single.get(&call).copied().unwrap_or(0);
+        let further = total.saturating_sub(single);
+        let known = self.further.insert(call, further).unwrap_or(0);
+        self.replies.retain(|reply| reply.0 >= at.saturating_sub(CONSEQUENCE));
+        for _ in known..further {
+            match self.replies.pop_front() {
+                Some((_, seen_as, reply)) => self.count(seen_as, call, errno, reply),
+                // Its reply may be on its way.
+                None if self.failures.len() < FURTHER => self.failures.push_back((at, call, errno)),
+                None => break,
+            }
+        }
+    }
+
+    fn replied(&mut self, at: Nanos, seen_as: SeenAs, reply: &str) {
+        let reply = reply.trim().chars().take(REPLY).collect();
+        self.failures.retain(|failure| failure.0 >= at.saturating_sub(CONSEQUENCE));
+        match self.failures.pop_front() {
+            Some((_, call, errno)) => self.count(seen_as, call, errno, reply),
+            None => self.replies.push_back((at, seen_as, reply)),
+        }
+    }
+
+    fn count(&mut self, seen_as: SeenAs, call: Call, errno: &'static str, reply: String) {
+        *self.seen.entry((seen_as, call, errno, reply)).or_default() += 1;
+    }
+
+    /// What is left where failures that made no reply are not too many.
+    fn named(mut self) -> impl Iterator<Item = Disguise> {
+        let mut replies: HashMap<Call, u64> = HashMap::new();
+        self.seen.iter().for_each(|((_, call, ..), count)| *replies.entry(*call).or_default() += count);
+        let all =
+            |call: Call| [&self.single, &self.further].iter().filter_map(|of| of.get(&call)).fold(0u64, |sum, n| sum.saturating_add(*n));
+        self.seen.retain(|(_, call, ..), _| all(*call) <= TRIES_A_REPLY * replies[call]);
+        self.seen.into_iter().map(|((seen_as, call, errno, reply), count)| Disguise { call, errno: errno.into(), seen_as, reply, count })
+    }
 }
 
 fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
     let (from, until) = (run.timeline.from(Phase::Ramp), run.timeline.released_from());
     // Who dismisses clients for want of a number for them does what it is for; that has a name already.
     let turns_away = matches!(m.saturation.policy, Some(Policy::Sheds | Policy::LimitsItself));
-    let mut failures: VecDeque<Unexplained> = VecDeque::new();
-    let mut counts: HashMap<Call, u64> = HashMap::new();
-    let mut seen: BTreeMap<(SeenAs, Call, &'static str, String), u64> = BTreeMap::new();
+    let mut matching = Matching::default();
     let mut over: HashSet<(&str, u32)> = HashSet::new();
     // A held client that was asked again, and told an error or closed, ends as a client, too: that is the same end.
     let mut told: VecDeque<Nanos> = VecDeque::new();
-    for event in run.timeline.between(from, until) {
-        if let Some((call, errno, _)) = failed(run, event) {
-            *counts.entry(call).or_default() += 1;
-            failures.push_back(Unexplained { at: event.at, call, errno });
+    let exits = exits(run);
+    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map_or(Nanos::MAX, |e| e.at);
+    for event in run.timeline.between(0, until) {
+        if let What::Call { name, ret, .. } = event.is
+            && full(ret).is_some()
+        {
+            *matching.single.entry(name).or_default() += 1;
+        }
+        if event.at < from {
+            continue;
+        }
+        if let Some((call, errno)) = failed(run, event) {
+            matching.failed(event.at, call, errno);
             continue;
         }
         let (seen_as, reply) = match &event.is {
+            What::Failures { name, total } if event.at >= stopped && !name.accepts() => {
+                matching.total(event.at, *name, *total);
+                continue;
+            }
             What::Client { workload, id, state: Client::ErrorReply(words) } if over.insert((workload, *id)) => {
                 (SeenAs::ErrorReply, words.as_str())
             }
@@ -221,31 +275,19 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
             _ => continue,
         };
         let past = event.at.saturating_sub(CONSEQUENCE);
-        while failures.front().is_some_and(|failure| failure.at < past) {
-            failures.pop_front();
-        }
-        while told.front().is_some_and(|&at| at < past) {
-            told.pop_front();
-        }
+        told.retain(|&at| at >= past);
         let again = matches!(event.is, What::Client { .. }) && told.pop_front().is_some();
-        if seen_as == SeenAs::Closed && (turns_away || again) {
+        // Its connections are closed a moment before a process is seen to exit.
+        let with_it = exits.iter().any(|(exit, _)| (past..event.at.saturating_add(CONSEQUENCE)).contains(exit));
+        if seen_as == SeenAs::Closed && (turns_away || again || with_it) {
             continue;
         }
-        if let Some(failure) = failures.pop_front() {
-            let reply = reply.trim().chars().take(REPLY).collect();
-            *seen.entry((seen_as, failure.call, failure.errno, reply)).or_default() += 1;
-        }
+        matching.replied(event.at, seen_as, reply);
         if matches!(&event.is, What::Probe { label, outcome, .. } if label == "held" && *outcome != Outcome::Served) {
             told.push_back(event.at);
         }
     }
-    let mut replies: HashMap<Call, u64> = HashMap::new();
-    seen.iter().for_each(|((_, call, ..), count)| *replies.entry(*call).or_default() += count);
-    let total = |call: Call| counts.get(&call).copied().unwrap_or(0);
-    seen.retain(|(_, call, ..), _| total(*call) <= TRIES_A_REPLY * replies[call]);
-    let named =
-        seen.into_iter().map(|((seen_as, call, errno, reply), count)| Disguise { call, errno: errno.into(), seen_as, reply, count });
-    let mut all: Vec<Disguise> = named.chain(exits(run)).collect();
+    let mut all: Vec<Disguise> = matching.named().chain(exits.into_iter().map(|(_, exit)| exit)).collect();
     all.sort_by_key(|one| std::cmp::Reverse(one.count));
     all
 }
@@ -256,16 +298,17 @@ fn is_error(detail: &str) -> bool {
     status.is_some_and(|status| status >= 400)
 }
 
-/// Processes that exited after such a failure, the last of their failing calls, and held connections.
-fn exits(run: &Run<'_>) -> impl Iterator<Item = Disguise> {
-    run.followed.tables.iter().filter_map(|(pid, table)| {
+/// Processes that exited after such a failure, the last of their failing calls, and held connections; and when.
+fn exits(run: &Run<'_>) -> Vec<(Nanos, Disguise)> {
+    let exit = |(pid, table): (&Pid, &Table)| {
         let (at, held) = table.exited.filter(|(_, held)| *held > 0)?;
         let before = run.timeline.between(at.saturating_sub(CONSEQUENCE), at.saturating_add(1));
         let (call, errno) = before.iter().rev().find_map(|event| match event.is {
             What::Call { pid: of, name, ret } if of == *pid => Some((name, full(ret)?)),
             _ => None,
         })?;
-        let none = || Disguise { call, errno: errno.into(), seen_as: SeenAs::Exit, reply: String::new(), count: held };
-        (!call.accepts()).then(none)
-    })
+        let exit = Disguise { call, errno: errno.into(), seen_as: SeenAs::Exit, reply: String::new(), count: held };
+        (!call.accepts()).then_some((at, exit))
+    };
+    run.followed.tables.iter().filter_map(exit).collect()
 }

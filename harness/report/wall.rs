@@ -4,7 +4,8 @@
 use super::calls::count;
 use super::terminal::{cut, got};
 use super::{Report, counted};
-use crate::measure::{Disguise, SeenAs};
+use crate::event::SeenAs;
+use crate::measure::Disguise;
 
 /// Memory that grows by less while the wall is watched is not worth a line: each connection's first answer takes some.
 const GROWS_BYTES_PER_S: f64 = 1e6;
@@ -50,7 +51,8 @@ fn disguise(d: &Disguise) -> String {
 
 fn failed(r: &Report) -> Option<String> {
     let all = &r.saturation.failed_calls;
-    let first = all.first()?;
+    // Of a subject whose own calls are counted these are told of with those.
+    let first = all.first().filter(|_| r.ceiling.calls.is_none())?;
     let each = all.iter().take(4).map(|one| format!("{} {}×", one.call, one.count)).collect::<Vec<_>>().join(", ");
     let paths: Vec<String> = all.iter().flat_map(|one| &one.paths).take(2).map(|path| cut(path, SHOWN)).collect();
     let paths = if paths.is_empty() { String::new() } else { format!(" (such as {})", paths.join(", ")) };
