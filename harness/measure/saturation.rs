@@ -164,7 +164,7 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     let full = run.timeline.between(window.from, run.timeline.released_from());
     let length = full.iter().filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None }).max();
     m.saturation.accept_queue = match length {
-        Some(length) => Some(AcceptQueue { length, capacity: capacity(run), ..super::wall::queue(run, m, &full) }),
+        Some(length) => Some(AcceptQueue { length, capacity: capacity(run), ..super::wall::queue(run, m, full) }),
         None => m.missing("saturation.accept_queue", "the accept queue was not sampled while the table was full"),
     };
     if let Some(AcceptQueue { capacity: None, .. }) = m.saturation.accept_queue {

@@ -115,8 +115,8 @@ fn memory(run: &Run<'_>, m: &mut Measured) {
     };
     let (wall, released) = (begins(run), run.timeline.released_from());
     let at_wall: Vec<(Nanos, u64)> = samples(wall, released).collect();
-    let rest = samples(0, run.timeline.from(Phase::Ramp)).last();
-    let after = samples(run.timeline.from(Phase::Settle), run.timeline.from(Phase::Stop)).last();
+    let rest = samples(0, run.timeline.from(Phase::Ramp)).next_back();
+    let after = samples(run.timeline.from(Phase::Settle), run.timeline.from(Phase::Stop)).next_back();
     let ends = at_wall.first().zip(at_wall.last()).filter(|(a, b)| b.0 > a.0);
     let growth = ends.map(|(a, b)| milli((b.1 as f64 - a.1 as f64) / seconds(b.0 - a.0)));
     let why = |when: &str| format!("the memory of its processes was not read {when}");

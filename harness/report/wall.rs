@@ -7,8 +7,10 @@ use super::{Report, counted};
 use crate::event::SeenAs;
 use crate::measure::Disguise;
 
-/// Memory that grows by less while the wall is watched is not worth a line: each connection's first answer takes some.
+/// Memory that grows by less while the wall is watched is not worth a line, for what is done for the first time takes some: bytes a second,
+/// and the part of what there is.
 const GROWS_BYTES_PER_S: f64 = 1e6;
+const GROWS_PER_S: f64 = 0.05;
 /// Of a reply, and of a path.
 const SHOWN: usize = 48;
 
@@ -71,10 +73,11 @@ fn queue(r: &Report) -> Option<String> {
 
 fn memory(r: &Report) -> Option<String> {
     let m = &r.saturation.memory;
-    let grows = m.growth_bytes_per_s.filter(|grows| *grows >= GROWS_BYTES_PER_S)?;
+    let wall = m.wall_bytes?;
+    let grows = m.growth_bytes_per_s.filter(|grows| *grows >= GROWS_BYTES_PER_S.max(GROWS_PER_S * wall as f64))?;
     let rest = m.rest_bytes.map_or(String::new(), |bytes| format!(", {} at rest", size(bytes)));
     let after = m.after_bytes.map_or(String::new(), |bytes| format!("; {} after all had left", size(bytes)));
-    Some(format!("Its memory grows by {}: {} at the wall{rest}{after}.", super::terminal::rate(grows), size(m.wall_bytes?)))
+    Some(format!("Its memory grows by {}: {} at the wall{rest}{after}.", super::terminal::rate(grows), size(wall)))
 }
 
 fn size(bytes: u64) -> String {

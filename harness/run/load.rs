@@ -317,7 +317,8 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         let some = (pump.live.accepted_total() / 10).clamp(1, 100);
         // An accept comes before its answer: where there are answers, those are awaited.
         let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
-        let taken = |pump: &Pump| if answers { pump.live.served } else { pump.live.accepted_total() };
+        // An error is an answer, too: who gets it waits no longer.
+        let taken = |pump: &Pump| if answers { pump.live.served + pump.live.told } else { pump.live.accepted_total() };
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
         let refilled = taken(pump)
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
