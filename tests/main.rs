@@ -20,3 +20,4 @@ mod scenario;
 mod subjects;
 mod support;
 mod sweep;
+mod wall;

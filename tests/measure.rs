@@ -823,8 +823,13 @@ fn anything() -> impl Strategy<Value = What> {
                 false => What::Tcp { states: states(1), listen_overflows: n, subject, namespace, descriptors: held, took },
             }
         }),
+        2 => (prop::option::of(any::<u64>()), prop::option::of(any::<u32>())).prop_map(|(resident, drops)| What::Beside { resident, drops }),
+        1 => (pid.clone(), any::<u32>(), prop::option::of(prop::sample::select(outcomes.clone()))).prop_map(|(pid, n, new_client)| What::OtherListener {
+            address: format!("127.0.0.1:{pid}"), queue: n, capacity: 5, drops: Some(n), new_client
+        }),
+        1 => pid.clone().prop_map(|pid| What::FailedPath { pid, name: Call::Openat, path: "\u{1b}[2J".into() }),
         2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()), prop::option::of(prop::num::f64::ANY)).prop_map(
-            |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "\u{1b}[2J".into(), connect_s: s, answer_s: s }
+            |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "status 404\u{1b}[2J".into(), connect_s: s, answer_s: s }
         ),
         4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY, prop::option::of(-30..30i32)).prop_map(
             |(id, outcome, took_s, errno)| What::CallEnded {

@@ -149,6 +149,14 @@ pub enum What {
     Refused { pid: Pid, call: String, errno: i32 },
     /// What the subject uses beside descriptors, and what bounds it.
     Resources(Resources),
+    /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the subject's processes, bytes (what they
+    /// share counts in each), and the `drops` of the loaded listener since it was made: SYNs and last ACKs that found its queue full.
+    Beside { resident: Option<u64>, drops: Option<u32> },
+    /// Another listener of the subject at the wall, before a client that only connects came to it; and what that got: `served` is to be
+    /// accepted, for it asks nothing. `None`: none was sent, because it is no loopback address, or could not be.
+    OtherListener { address: String, queue: u32, capacity: u32, drops: Option<u32>, new_client: Option<Outcome> },
+    /// What a call that failed for want of a descriptor was to open: a bounded sample, by an observer that sees it.
+    FailedPath { pid: Pid, name: Call, path: String },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
     /// A line that the subject wrote (a bounded sample of its output).
@@ -373,6 +381,29 @@ impl Outcome {
             Outcome::Refused => "refused",
             Outcome::Closed => "closed",
             Outcome::ErrorReply => "error-reply",
+        }
+    }
+}
+
+/// As what a client sees that a descriptor call other than accept failed in the process that serves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeenAs {
+    /// A reply that is no success.
+    ErrorReply,
+    /// Its connection is closed or reset.
+    Closed,
+    /// The process exits, and with it all its connections end.
+    Exit,
+}
+
+impl SeenAs {
+    /// As in a scenario and in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SeenAs::ErrorReply => "error-reply",
+            SeenAs::Closed => "closed",
+            SeenAs::Exit => "exit",
         }
     }
 }

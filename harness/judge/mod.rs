@@ -1,9 +1,10 @@
 //! Expectations against what was measured → a verdict with its reasons. Pure. An expectation that was not met is data,
 //! not an error; one whose field was not measured leaves the verdict open.
 
-use crate::measure::{Kind, Measured, Policy};
-use crate::scenario::{Ceiling, Limits, Outcome as Came, Plan, formula};
+use crate::measure::{Kind, Measured, OtherListener, Policy};
+use crate::scenario::{Ceiling, Limits, Outcome as Came, Plan, SeenAs, formula};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Share of an expected delay that the measured one may differ by.
 const DELAY_WITHIN: f64 = 0.1;
@@ -184,7 +185,34 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         });
         judge.compare("file-max-binds", expected, observed.ok_or_else(|| why(m, "saturation.file_nr")));
     }
+    at_the_wall(&mut judge, plan, m);
     verdict(judge, plan, m)
+}
+
+/// What a full table did beside the accept loop.
+fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
+    if let Some(expected) = &plan.expect.disguise {
+        let words = |all: BTreeSet<SeenAs>| match all.is_empty() {
+            true => "nobody".to_owned(),
+            false => all.into_iter().map(SeenAs::name).collect::<Vec<_>>().join(", "),
+        };
+        let expected: BTreeSet<SeenAs> = expected.iter().copied().collect();
+        let seen: BTreeSet<SeenAs> = m.saturation.disguise.iter().map(|one| one.seen_as).collect();
+        // Without the calls there is nothing to tell.
+        let observed = m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind"));
+        judge.compare("disguise", words(expected), observed);
+    }
+    if let Some(expected) = plan.expect.other_listeners {
+        let others = &m.saturation.other_listeners;
+        let one = |other: &OtherListener| format!("port {}: {}", other.port, other.new_client.map_or("not tried", Came::name));
+        let observed = match others.is_empty() {
+            true => Err("no other listener of its processes was found".to_owned()),
+            false => {
+                Ok((others.iter().all(|other| other.new_client == Some(expected)), others.iter().map(one).collect::<Vec<_>>().join(", ")))
+            }
+        };
+        judge.compare("other-listeners", expected.name(), observed);
+    }
 }
 
 /// What followed when the limit was moved, the last time.

@@ -61,7 +61,9 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     super::witness::blind(run, m)?;
     let refused = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
     let ever_served = run.clients.records.iter().any(|r| r.served.is_some_and(|at| at < watched));
-    if run.clients.answers && refused > 0 && !ever_served && !run.tree.is_client {
+    // What they were told may be what became of another call that failed for want of a descriptor.
+    let lacked = f.failures.iter().any(|(_, call)| !call.accepts());
+    if run.clients.answers && refused > 0 && !ever_served && !run.tree.is_client && !lacked {
         return Err(format!(
             "no client was answered as its workload asks, and {refused} were closed or got an error: does the server speak this, at this path?"
         ));

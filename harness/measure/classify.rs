@@ -168,7 +168,16 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     }
     let waiting = run.clients.waiting(watched.saturating_sub(1), f.most_in_all);
     let shed = shed(run, first, watched);
-    if (shed >= 3 && waiting / WAIT_FOR_EACH <= shed) || (shed >= 1 && shed >= waiting) {
+    let lacked = f.failures.iter().filter(|x| x.0 < watched && !x.1.accepts()).count() as u64;
+    // Who accepts clients and then lacks a number for what they ask sheds nobody: that is no policy.
+    let closed_for_lack = shed > 0 && (shed..=super::wall::TRIES_A_REPLY * shed).contains(&lacked);
+    if closed_for_lack && call.is_some() {
+        return (
+            Policy::Unclear,
+            format!("accept never failed: {shed} clients were accepted and closed at once where {} had failed", first.call),
+        );
+    }
+    if !closed_for_lack && ((shed >= 3 && waiting / WAIT_FOR_EACH <= shed) || (shed >= 1 && shed >= waiting)) {
         return (Policy::Sheds, format!("{shed} clients were accepted and closed at once after the first failure; {waiting} wait"));
     }
     if let Some(evidence) = listener_closed(run, first, watched) {

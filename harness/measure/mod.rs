@@ -23,6 +23,7 @@ mod series;
 mod timeline;
 mod tree;
 mod verdict;
+mod wall;
 mod witness;
 
 pub use calls::way;
@@ -79,6 +80,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     binds::binds(&run, &mut m);
     moved::moved(&run, &mut m);
     seen::seen(&run, &mut m);
+    wall::wall(&run, &mut m);
     recovery::recovery(&run, &mut m);
     rounds::rounds(&run, &mut m);
     verdict::verdict(&run, &mut m);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use super::policy::Policy;
+pub use super::wall::{Disguise, FailedCalls, Memory, OtherListener};
 
 /// Everything that one event log says about its run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -391,6 +392,18 @@ pub struct Saturation {
     pub file_nr: Option<FileNr>,
     /// Growth of the host's `ListenOverflows` over the run.
     pub listen_overflows: Option<u64>,
+    /// Of all its processes.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Listeners of its processes beside the loaded one, by port.
+    #[serde(default)]
+    pub other_listeners: Vec<OtherListener>,
+    /// Descriptor calls other than accept that failed, by their number.
+    #[serde(default)]
+    pub failed_calls: Vec<FailedCalls>,
+    /// Clients that saw something else of such a failure.
+    #[serde(default)]
+    pub disguise: Vec<Disguise>,
     /// What the clients see before and at the wall.
     #[serde(default)]
     pub clients: ClientsSeen,
@@ -474,6 +487,15 @@ pub struct AcceptQueue {
     pub length: u32,
     /// Backlog + 1.
     pub capacity: Option<u32>,
+    /// The longest seen in the whole run.
+    #[serde(default)]
+    pub most: Option<u32>,
+    /// SYNs and last ACKs of handshakes that this listener dropped until clients left, for a full queue as a rule; each may come again.
+    #[serde(default)]
+    pub overflows: Option<u32>,
+    /// The most handshakes of its port that were half done, at saturation.
+    #[serde(default)]
+    pub syn_recv: Option<u64>,
 }
 
 /// What one new client saw.
@@ -765,6 +787,12 @@ pub struct Point {
     pub cpu_percent: Option<f64>,
     /// Written to its output.
     pub log_bytes_per_s: Option<f64>,
+    /// Resident in memory, of all its processes; not read while clients connect.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
+    /// What the loaded listener has dropped so far; not read while clients connect.
+    #[serde(default)]
+    pub queue_overflows: Option<u32>,
 }
 
 /// TCP sockets by state at one moment, beside the descriptors.
@@ -776,6 +804,9 @@ pub struct TcpPoint {
     pub descriptors: Option<u64>,
     /// Held by a descriptor of the subject; `None` when its descriptors could not be read.
     pub subject: Option<States>,
+    /// Of the loaded port on the server's side: SYN_RECV are handshakes that are half done.
+    #[serde(default)]
+    pub port: States,
     /// All of the network namespace.
     pub namespace: States,
 }

@@ -17,12 +17,16 @@ struct Window {
     until: Nanos,
 }
 
+/// When the wall is reached: at the first failure, or the ramp's end.
+pub(super) fn begins(run: &Run<'_>) -> Nanos {
+    let ramp_ends = run.timeline.from(Phase::Saturate).min(run.timeline.watched_until());
+    run.followed.first.map_or(ramp_ends, |first| first.at.min(ramp_ends))
+}
+
 /// Fills in the saturation.
 pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
     let until = run.timeline.watched_until();
-    let ramp_ends = run.timeline.from(Phase::Saturate).min(until);
-    let from = run.followed.first.map_or(ramp_ends, |first| first.at.min(ramp_ends));
-    let window = Window { from, until };
+    let window = Window { from: begins(run), until };
     m.saturation.failures_per_s = failures_per_s(run, m, window.until, |_| true);
     costs(run, m, &window);
     super::classify::classify(run, m, window.until);
@@ -160,7 +164,7 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     let full = run.timeline.between(window.from, run.timeline.released_from());
     let length = full.iter().filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None }).max();
     m.saturation.accept_queue = match length {
-        Some(length) => Some(AcceptQueue { length, capacity: capacity(run) }),
+        Some(length) => Some(AcceptQueue { length, capacity: capacity(run), ..super::wall::queue(run, m, full) }),
         None => m.missing("saturation.accept_queue", "the accept queue was not sampled while the table was full"),
     };
     if let Some(AcceptQueue { capacity: None, .. }) = m.saturation.accept_queue {

@@ -15,6 +15,8 @@ struct Raw {
     cpu_s: f64,
     log_bytes: u64,
     failures: u64,
+    resident: Option<u64>,
+    drops: Option<u32>,
 }
 
 /// The series of the accepting process (of any process, when its own is unknown).
@@ -23,7 +25,7 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
     let known = run.timeline.events.iter().any(|e| matches!(e.is, What::Sample { pid, .. } if Some(pid) == main));
     let totals_known = run.timeline.events.iter().any(|e| matches!(e.is, What::Failures { .. }));
     let mut totals: HashMap<Call, u64> = HashMap::new();
-    let (mut failures, mut raw) = (0u64, Vec::new());
+    let (mut failures, mut raw) = (0u64, Vec::<Raw>::new());
     for event in &run.timeline.events {
         match &event.is {
             What::Failures { name, total } => {
@@ -32,7 +34,14 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
             }
             What::Call { ret, .. } if !totals_known && super::tree::full(*ret).is_some() => failures += 1,
             What::Sample { pid, descriptors, queue, cpu_s, log_bytes } if !known || Some(*pid) == main => {
-                raw.push(Raw { at: event.at, descriptors: *descriptors, queue: *queue, cpu_s: *cpu_s, log_bytes: *log_bytes, failures })
+                let (resident, drops) = (None, None);
+                let (descriptors, queue, cpu_s, log_bytes) = (*descriptors, *queue, *cpu_s, *log_bytes);
+                raw.push(Raw { at: event.at, descriptors, queue, cpu_s, log_bytes, failures, resident, drops })
+            }
+            What::Beside { resident, drops } => {
+                if let Some(sample) = raw.last_mut().filter(|sample| sample.at == event.at) {
+                    (sample.resident, sample.drops) = (*resident, *drops);
+                }
             }
             _ => {}
         }
@@ -51,6 +60,8 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
             failures_per_s: rate(before.map(|b| last.failures.saturating_sub(b.failures) as f64)),
             cpu_percent: rate(before.map(|b| (last.cpu_s - b.cpu_s) * 100.0)),
             log_bytes_per_s: rate(before.map(|b| last.log_bytes.saturating_sub(b.log_bytes) as f64)),
+            memory_bytes: chunk.iter().filter_map(|r| r.resident).max(),
+            queue_overflows: chunk.iter().filter_map(|r| r.drops).max(),
         });
         before = Some(last);
     }
@@ -64,10 +75,11 @@ pub(super) fn tcp(run: &Run<'_>) -> Vec<TcpPoint> {
         .events
         .iter()
         .filter_map(|event| match &event.is {
-            What::Tcp { subject, namespace: Some(namespace), descriptors, .. } => Some(TcpPoint {
+            What::Tcp { states, subject, namespace: Some(namespace), descriptors, .. } => Some(TcpPoint {
                 at_s: seconds(event.at),
                 descriptors: *descriptors,
                 subject: subject.clone(),
+                port: states.clone(),
                 namespace: namespace.clone(),
             }),
             _ => None,

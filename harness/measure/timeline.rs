@@ -84,6 +84,10 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Tcp { listen_overflows, descriptors, took, .. } => {
             (17, *listen_overflows as i64, descriptors.map_or(-1, |n| n as i64), "", *took as i64)
         }
+        // After the sample that it was taken with.
+        What::Beside { resident, drops } => (16, i64::MAX, resident.map_or(-1, |n| n as i64), "", drops.map_or(-1, i64::from)),
+        What::OtherListener { address, queue, drops, .. } => (17, i64::from(*queue), -2, address, drops.map_or(-1, i64::from)),
+        What::FailedPath { pid, name, path } => (10, (*pid).into(), *name as i64, path, 0),
         What::Output { line } => (18, 0, 0, line, 0),
         What::Probe { workload, label, outcome, .. } => (19, label.len() as i64, *outcome as i64, workload, 0),
         What::Released { clients } => (20, (*clients).into(), 0, "", 0),

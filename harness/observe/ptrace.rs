@@ -9,7 +9,7 @@ use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, exhausted};
 use crate::event::{Call, Event, Pid, What};
-use crate::sys::ptrace::{Resume, Stop, Syscall, allowed, process_of, resume, seize, syscall, wait};
+use crate::sys::ptrace::{Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait};
 use crate::sys::{calls, clock, seccomp};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,6 +21,9 @@ pub const NAME: &str = "ptrace";
 
 /// Events between two drains; more are counted as lost. At 10 µs a call this takes half a second.
 const QUEUE_AT_MOST: usize = 65_536;
+
+/// Paths of failed calls that are told, of one subject.
+const PATHS_AT_MOST: u32 = 64;
 
 fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
     Unavailable { observer: NAME, reason: reason.to_string(), remedy: remedy.to_string() }
@@ -176,6 +179,8 @@ struct Tracer {
     early: HashSet<i32>,
     /// New processes that were let go because whoever created them may have been killed before it could say so.
     orphans: HashSet<i32>,
+    /// Paths told so far.
+    paths: u32,
     /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the subject's.
     recording: bool,
 }
@@ -192,6 +197,7 @@ impl Tracer {
             inside: HashMap::new(),
             early: HashSet::new(),
             orphans: HashSet::new(),
+            paths: 0,
             recording: false,
         }
     }
@@ -257,12 +263,28 @@ impl Tracer {
             let sampled = self.shared.sampled.fetch_add(1, Ordering::Relaxed) + 1;
             if sampled <= SAMPLED_AT_MOST {
                 self.record(What::Call { pid, name, ret });
+                self.path(pid, tid, name);
             }
             if sampled == SAMPLED_AT_MOST {
                 self.record(What::SamplingStopped);
             }
         } else if ret >= 0 && name != Call::Fcntl {
             self.record(What::Call { pid, name, ret });
+        }
+    }
+
+    /// Tells what a failed call was to open: it is stopped, and its arguments are where they were.
+    fn path(&mut self, pid: Pid, tid: i32, name: Call) {
+        let place = match name {
+            Call::Openat | Call::Openat2 => 1,
+            Call::Open | Call::Creat => 0,
+            _ => return,
+        };
+        if self.paths < PATHS_AT_MOST
+            && let Some(path) = path_argument(tid, place)
+        {
+            self.paths += 1;
+            self.record(What::FailedPath { pid, name, path });
         }
     }
 

@@ -12,6 +12,7 @@ mod rounds;
 mod seen;
 pub mod sweep;
 pub mod terminal;
+mod wall;
 
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};

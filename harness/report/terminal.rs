@@ -100,6 +100,8 @@ fn one(page: &mut Page, r: &Report) {
     ceiling(page, r);
     super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
     at_the_wall(page, r);
+    let label = if r.saturation.policy.is_none_or(|policy| policy == Policy::None) { "At the wall" } else { "" };
+    super::wall::wall(r).iter().enumerate().for_each(|(i, text)| page.say(if i == 0 { label } else { "" }, text));
     tcp(page, r);
     super::moved::moved(r).iter().for_each(|(label, text)| page.say(label, text));
     recovery(page, r);

@@ -2,13 +2,14 @@
 //! descriptor, those of the loaded port, and all of the network namespace. A count walks through every connection of the host (1 µs each) and
 //! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
+use super::others;
 use crate::event::{Event, Nanos, Pid, States, What};
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use crate::sys::{clock, proc};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 
 /// The shortest time between the beginnings of two counts.
@@ -34,6 +35,8 @@ pub struct Census {
     done: Arc<AtomicU64>,
     /// Not before this.
     next: Arc<AtomicU64>,
+    /// The subject's other listeners are to be asked.
+    ask: Arc<AtomicBool>,
 }
 
 impl Census {
@@ -46,19 +49,25 @@ impl Census {
         let (orders, taken) = sync_channel::<Order>(1);
         let (done, next) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(Nanos::MAX)));
         let (done_too, next_too) = (Arc::clone(&done), Arc::clone(&next));
+        let ask = Arc::new(AtomicBool::new(false));
+        let ask_too = Arc::clone(&ask);
         std::thread::Builder::new().name("census".into()).spawn(move || {
             for order in taken {
                 let at = clock::now();
-                let is = count(&mut diag, &order)
+                let mut others = HashSet::new();
+                let is = count(&mut diag, &order, &mut others)
                     .unwrap_or_else(|e| What::Unmeasured { field: "saturation.tcp_states".into(), reason: format!("sock_diag: {e}") });
                 // The run may be over.
                 let _ = sink.send(vec![Event { at, is }]);
+                if ask_too.swap(false, Ordering::Relaxed) && !others.is_empty() {
+                    let _ = sink.send(others::ask(&mut diag, &others));
+                }
                 let now = clock::now();
                 next_too.store((at + EVERY).max(now + PAUSE * (now - at)), Ordering::Relaxed);
                 done_too.store(at, Ordering::Release);
             }
         })?;
-        Ok(Census { orders, done, next })
+        Ok(Census { orders, done, next, ask })
     }
 
     /// The clients begin to connect: from a while after this on it may be time for a count.
@@ -81,13 +90,19 @@ impl Census {
         let _ = self.orders.try_send(Order { acceptor, subject, port });
     }
 
+    /// With the next count, listeners of the subject other than that of the loaded port are told of, and each is sent a client.
+    pub fn ask_others(&self) {
+        self.ask.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a count that began at this time or later has been sent, or could not be made.
     pub fn counted_since(&self, at: Nanos) -> bool {
         self.done.load(Ordering::Acquire) >= at
     }
 }
 
-fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
+/// Counts; `others`: the inodes of listeners that the subject holds beside that of the port.
+fn count(diag: &mut SockDiag, order: &Order, others: &mut HashSet<u64>) -> io::Result<What> {
     let began = clock::now();
     let mut held = HashSet::new();
     // Of a subject that has exited nothing can be said.
@@ -102,6 +117,9 @@ fn count(diag: &mut SockDiag, order: &Order) -> io::Result<What> {
         // Without a descriptor a socket has no inode: in the accept queue, in TIME_WAIT.
         if socket.inode != 0 && held.contains(&socket.inode) {
             own.add(socket.state);
+            if socket.state == State::LISTEN && order.port.is_some_and(|port| socket.local.port() != port) {
+                others.insert(socket.inode);
+            }
         }
     })?;
     Ok(What::Tcp {

@@ -27,6 +27,8 @@ pub struct Live {
     pub connected: u64,
     /// Clients that were answered.
     pub served: u64,
+    /// Clients that got an error reply.
+    pub told: u64,
     /// Clients whose connection or connect ended without being told to, or that got an error reply.
     pub ended: u64,
     /// The last change of any client.
@@ -158,7 +160,8 @@ impl Live {
                     Client::Served => self.served += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),
                     Client::Released | Client::GaveUp => {}
-                    Client::Closed | Client::Refused | Client::TimedOut | Client::ErrorReply(_) => self.ended += 1,
+                    Client::ErrorReply(_) => (self.told, self.ended) = (self.told + 1, self.ended + 1),
+                    Client::Closed | Client::Refused | Client::TimedOut => self.ended += 1,
                 }
             }
             What::Pacing { workload, state, .. } => {

@@ -305,6 +305,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     let asked = clock::now();
+    pump.census.ask_others();
     pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         if pump.listener.is_none() {
@@ -407,10 +408,11 @@ pub(super) fn some(pump: &Pump) -> u64 {
     (pump.live.accepted_total() / 10).clamp(1, 100)
 }
 
-/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited.
+/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited. An error is one, too: who gets it
+/// waits no longer.
 pub(super) fn taken(pump: &Pump) -> u64 {
     let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
-    if answers { pump.live.served } else { pump.live.accepted_total() }
+    if answers { pump.live.served + pump.live.told } else { pump.live.accepted_total() }
 }
 
 pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {

@@ -11,6 +11,7 @@ mod journal;
 mod live;
 mod load;
 mod moved;
+mod others;
 mod places;
 mod pump;
 mod ready;

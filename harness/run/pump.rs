@@ -5,7 +5,7 @@ use super::census::Census;
 use super::resources::Watch;
 use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
-use crate::event::{Event, Nanos, Pid, What};
+use crate::event::{Event, Nanos, Phase, Pid, What};
 use crate::launch::Tree;
 use crate::observe::{Syscalls, failures::SAMPLED_AT_MOST, output::Drain};
 use crate::scenario::Dialogue;
@@ -71,6 +71,8 @@ pub struct Pump<'a> {
     pub interrupted: &'a AtomicBool,
     /// Shows progress.
     pub progress: &'a mut dyn FnMut(&Step),
+    /// The phase that goes on.
+    now: Option<Phase>,
     sampled_at: Nanos,
     states_at: Nanos,
     cpu: HashMap<Pid, f64>,
@@ -106,6 +108,7 @@ impl<'a> Pump<'a> {
             sampling: false,
             interrupted,
             progress,
+            now: None,
             sampled_at: 0,
             cpu: HashMap::new(),
             named: HashMap::new(),
@@ -226,6 +229,10 @@ impl<'a> Pump<'a> {
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
         self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
+        // The ramp is what is timed: nothing is read then that can be read at another time.
+        if self.now.is_some_and(|phase| !matches!(phase, Phase::Launch | Phase::Baseline | Phase::Ramp)) {
+            self.beside(now, &processes);
+        }
         if self.census.begun() {
             if self.resources.due(now) {
                 self.note_resources();
@@ -252,8 +259,17 @@ impl<'a> Pump<'a> {
         self.journal.record(What::Resources(used));
     }
 
+    /// Records the memory of these processes and what the loaded listener has dropped.
+    pub fn beside(&mut self, at: Nanos, processes: &[Pid]) {
+        let resident: Vec<u64> = processes.iter().filter_map(|&pid| proc::resident(pid)).collect();
+        let resident = (!resident.is_empty()).then(|| resident.iter().sum());
+        let drops = self.listener.and_then(|address| self.diag.drops(address).ok()?);
+        self.journal.absorb(Event { at, is: What::Beside { resident, drops } });
+    }
+
     /// Begins a phase.
-    pub fn phase(&mut self, phase: crate::event::Phase) {
+    pub fn phase(&mut self, phase: Phase) {
+        self.now = Some(phase);
         self.journal.record(What::Phase(phase));
         (self.progress)(&Step::Phase(phase));
     }

@@ -150,6 +150,8 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
     }
     pump.note_resources();
+    let processes = pump.tree.processes();
+    pump.beside(clock::now(), &processes);
     if rests.is_empty() { Err(Error::NotStarted("the subject exited while its descriptors were counted".into())) } else { Ok(rests) }
 }
 
@@ -204,7 +206,7 @@ fn held_sockets(pid: Pid) -> Vec<u64> {
 }
 
 /// The loopback address that reaches a listener bound to every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V6(ip) if !ip.is_unspecified() => ip.into(),
         IpAddr::V4(ip) if !ip.is_unspecified() => ip.into(),

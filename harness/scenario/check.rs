@@ -212,6 +212,10 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
             Serve::Websocket(options) | Serve::Tcp(options) if options.tls => {
                 problems.push(speaks_no_tls("this bundled server", "`http` and `grpc` do".into()));
             }
+            Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options) if options.opens.is_some() => {
+                let problem = Problem::new(serve.span(), "this bundled server opens no file for a request", "here");
+                problems.push(problem.help("`http` does, with `opens`"));
+            }
             Serve::Relay(options) if options.api.is_none() && options.backend.is_none() => {
                 let problem = Problem::new(serve.span(), "the relay has nobody to call", "neither `api` nor `backend`");
                 problems.push(problem.help("name a process of the scenario"));
@@ -460,6 +464,8 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         ceiling_after: over.ceiling_after.or(base.ceiling_after),
         leaked: over.leaked.or(base.leaked),
         file_max_binds: over.file_max_binds.or(base.file_max_binds),
+        disguise: over.disguise.or(base.disguise),
+        other_listeners: over.other_listeners.or(base.other_listeners),
         outcomes: base.outcomes.into_iter().chain(over.outcomes).collect(),
         not_started: base.not_started,
     }
@@ -488,6 +494,8 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
         leaked: raw.leaked,
         file_max_binds: raw.file_max_binds,
+        disguise: raw.disguise.clone(),
+        other_listeners: raw.other_listeners,
         outcomes: raw.outcomes.iter().map(|(workload, met)| (workload.get_ref().clone(), met.clone())).collect(),
         not_started: raw.not_started.clone(),
     }

@@ -5,7 +5,7 @@
 
 pub use super::launcher::{Session, Shell};
 use crate::event::Call;
-pub use crate::event::{Limits, Outcome};
+pub use crate::event::{Limits, Outcome, SeenAs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -231,6 +231,22 @@ pub struct ServeOptions {
     /// Listens on a second port too, `{tls-port}`, and speaks TLS there, with a certificate made for the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
+    /// Of `http`: each request opens a file for a moment, and what becomes of it when that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
+}
+
+/// What becomes of a request whose file cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opens {
+    /// It is answered with 500.
+    #[serde(rename = "or-500")]
+    Or500,
+    /// Its connection is closed.
+    OrClose,
+    /// The process exits.
+    OrExit,
 }
 
 /// Options of the bundled relay, which calls others for each request.
@@ -525,6 +541,12 @@ pub struct Expect {
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
     #[serde(default)]
     pub file_max_binds: Option<bool>,
+    /// As what clients see, in disguise, that descriptor calls other than accept fail; none: as nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disguise: Option<Vec<SeenAs>>,
+    /// What a new client gets at the wall on each of its listeners beside the loaded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_listeners: Option<Outcome>,
     /// Of workloads of calls by name: what their calls came to, in the order in which each was first met.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outcomes: BTreeMap<String, Vec<Outcome>>,
@@ -684,6 +706,7 @@ impl Serve {
         if options.tls {
             words.extend(["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"].map(str::to_owned));
         }
+        words.extend(options.opens.iter().flat_map(|opens| ["--opens".to_string(), word(opens)]));
         words.extend(numbers.iter().filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()])).flatten());
         words
     }

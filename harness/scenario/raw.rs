@@ -3,7 +3,7 @@
 
 use super::launcher::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
-    AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Recovery, Refusal, Rlimits, Serve, Supervisor, Then,
+    AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Recovery, Refusal, Rlimits, SeenAs, Serve, Supervisor, Then,
 };
 use crate::event::{Limits, Outcome};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -307,6 +307,12 @@ pub(super) struct RawExpect {
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it. It is compared, and never set.
     pub file_max_binds: Option<bool>,
+    /// As what clients see, in disguise, that descriptor calls other than accept fail, in any order: `["error-reply"]` where they are told an
+    /// error, such as 500; `[]`: nobody sees such a thing.
+    pub disguise: Option<Vec<SeenAs>>,
+    /// What a client that only connects gets at the ceiling on each listener of its processes beside the one that is loaded: `served` is to
+    /// be accepted.
+    pub other_listeners: Option<Outcome>,
     /// Of workloads of calls, by their names: what the calls came to, each once, in the order in which they were first met, such as
     /// `a = ["served", "waits", "times-out"]` for answered, connected but silent, and a connect that times out.
     #[schemars(with = "BTreeMap<String, Vec<Outcome>>")]

@@ -134,6 +134,13 @@ pub fn cpu_s(pid: i32) -> Option<f64> {
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// Bytes of the process's memory that are resident (/proc/PID/statm); pages that it shares with others count whole. `None` when it has
+/// exited. Microseconds: the kernel keeps the count.
+pub fn resident(pid: i32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    Some(statm.split(' ').nth(1)?.parse::<u64>().ok()? * rustix::param::page_size() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! ptrace(2) for a tracer thread: attach, wait, look, resume. Every call must come from the thread that attached.
 
 use std::io;
+use std::os::unix::fs::FileExt;
 
 /// Options of every tracee: stop at trapped calls, follow every child, say when one executes or exits, and kill all of
 /// them should the tracer die.
@@ -174,4 +175,19 @@ fn call(request: u32, tid: i32, address: usize, data: usize) -> io::Result<()> {
 pub fn process_of(tid: i32) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+/// Longest path read of a call's argument, bytes.
+const PATH_AT_MOST: usize = 256;
+
+/// The path that an argument (0: the first) of the call of a stopped task points to, cut at 256 bytes; `None` when it cannot be read.
+/// At the exit of a call, too, where its arguments are still in their registers.
+pub fn path_argument(tid: i32, argument: usize) -> Option<String> {
+    // proc_pid_syscall(5): the call's number, its six arguments, the stack pointer and the program counter.
+    let line = std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()?;
+    let address = u64::from_str_radix(line.split(' ').nth(1 + argument)?.trim().trim_start_matches("0x"), 16).ok()?;
+    let mut bytes = [0; PATH_AT_MOST];
+    let length = std::fs::File::open(format!("/proc/{tid}/mem")).ok()?.read_at(&mut bytes, address).ok()?;
+    let path = bytes[..length].split(|&byte| byte == 0).next().filter(|path| !path.is_empty())?;
+    Some(String::from_utf8_lossy(path).into_owned())
 }

@@ -23,6 +23,10 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 const QUESTION: usize = 56;
 const ANSWER: usize = 72;
+/// `INET_DIAG_SKMEMINFO` of linux/inet_diag.h, as the attribute's type and, less one, as the bit that asks for it; and the place of
+/// `SK_MEMINFO_DROPS` (linux/sock_diag.h) in it, in words.
+const SKMEMINFO: u16 = 7;
+const DROPS: usize = 8;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
@@ -82,6 +86,9 @@ pub struct Listener {
     pub queue: u32,
     /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue).
     pub backlog: u32,
+    /// SYNs and last ACKs of handshakes that it has dropped since it was made, for a full accept queue as a rule: its share of
+    /// `ListenDrops` (netstat(8)). `None` unless asked for.
+    pub drops: Option<u32>,
 }
 
 impl Listener {
@@ -139,7 +146,17 @@ impl SockDiag {
     /// As [`SockDiag::listeners`].
     pub fn listeners_on(&mut self, port: u16) -> io::Result<Vec<Listener>> {
         let mut found = Vec::new();
-        self.dump(port, State::LISTEN.bit(), |answer| found.extend(answer.listener()))?;
+        self.dump(port, State::LISTEN.bit(), 0, |answer| found.extend(answer.listener()))?;
+        Ok(found)
+    }
+
+    /// As [`SockDiag::listeners`], with their drops.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn listeners_with_drops(&mut self) -> io::Result<Vec<Listener>> {
+        let mut found = Vec::new();
+        self.dump(0, State::LISTEN.bit(), SKMEMINFO, |answer| found.extend(answer.listener()))?;
         Ok(found)
     }
 
@@ -150,10 +167,34 @@ impl SockDiag {
     /// # Errors
     /// The kernel refused the question, or gave no answer for two seconds.
     pub fn listener(&mut self, address: SocketAddr) -> io::Result<Option<Listener>> {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        self.ask(family(address.ip()), REQUEST, State::LISTEN.bit(), address, 0)?;
+        let question = Question { states: State::LISTEN.bit(), ..Question::of(address) };
+        Ok(self.one(question, |answer| answer.listener())?.flatten())
+    }
+
+    /// What the listener that a connect to `address` would reach has dropped since it was made; see [`Listener::drops`].
+    ///
+    /// # Errors
+    /// As [`SockDiag::listener`].
+    pub fn drops(&mut self, address: SocketAddr) -> io::Result<Option<u32>> {
+        let question = Question { states: State::LISTEN.bit(), attribute: SKMEMINFO, ..Question::of(address) };
+        Ok(self.one(question, |answer| answer.listener()?.drops)?.flatten())
+    }
+
+    /// The one socket with these two ends, its own first; `None` when there is none. An exact look-up, microseconds.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listener`].
+    pub fn connection(&mut self, local: SocketAddr, peer: SocketAddr) -> io::Result<Option<Socket>> {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let found = self.one(Question { peer: Some(peer), ..Question::of(local) }, |answer| answer.socket())?.flatten();
+        // Where there is none the kernel falls back to whoever listens there.
+        Ok(found.filter(|socket| socket.state != State::LISTEN))
+    }
+
+    fn one<T>(&mut self, question: Question, read: impl Fn(Answer) -> T) -> io::Result<Option<T>> {
+        self.ask(REQUEST, question)?;
         let mut found = None;
-        match self.answers(true, |answer| found = answer.listener()) {
+        match self.answers(true, |answer| found = Some(read(answer))) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(|()| found),
         }
@@ -166,7 +207,7 @@ impl SockDiag {
     /// As [`SockDiag::listeners`].
     pub fn states(&mut self, port: u16) -> io::Result<BTreeMap<String, u64>> {
         let mut counts: BTreeMap<State, u64> = BTreeMap::new();
-        self.dump(port, EVERY_STATE, |answer| answer.state().into_iter().for_each(|state| *counts.entry(state).or_default() += 1))?;
+        self.dump(port, EVERY_STATE, 0, |answer| answer.state().into_iter().for_each(|state| *counts.entry(state).or_default() += 1))?;
         Ok(counts.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
     }
 
@@ -176,7 +217,7 @@ impl SockDiag {
     /// # Errors
     /// As [`SockDiag::listeners`].
     pub fn sockets(&mut self, states: u32, mut each: impl FnMut(Socket)) -> io::Result<()> {
-        self.dump(0, states, |answer| answer.socket().into_iter().for_each(&mut each))
+        self.dump(0, states, 0, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
     /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a loopback listener.
@@ -184,9 +225,11 @@ impl SockDiag {
     /// # Errors
     /// As [`SockDiag::listeners`].
     pub fn connected_to(&mut self, target: SocketAddr) -> io::Result<Vec<SocketAddr>> {
-        let any = SocketAddr::new(unspecified(target.ip()), 0);
+        let any = unspecified(target.ip());
         let mut found = Vec::new();
-        self.ask(family(target.ip()), REQUEST | DUMP, EVERY_STATE & !(State::LISTEN.bit() | State::TIME_WAIT.bit()), any, target.port())?;
+        let states = EVERY_STATE & !(State::LISTEN.bit() | State::TIME_WAIT.bit());
+        let peer = Some(SocketAddr::new(any, target.port()));
+        self.ask(REQUEST | DUMP, Question { states, peer, ..Question::of(SocketAddr::new(any, 0)) })?;
         self.answers(false, |answer| {
             if answer.peer() == target {
                 found.push(answer.local());
@@ -196,9 +239,9 @@ impl SockDiag {
     }
 
     /// Every socket of both families in one of these states, and of this local port where it is not zero (the kernel filters).
-    fn dump(&mut self, port: u16, states: u32, mut each: impl FnMut(Answer)) -> io::Result<()> {
+    fn dump(&mut self, port: u16, states: u32, attribute: u16, mut each: impl FnMut(Answer)) -> io::Result<()> {
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            self.ask(family(any), REQUEST | DUMP, states, SocketAddr::new(any, port), 0)?;
+            self.ask(REQUEST | DUMP, Question { states, attribute, ..Question::of(SocketAddr::new(any, port)) })?;
             self.answers(false, |answer| {
                 if port == 0 || answer.local().port() == port {
                     each(answer);
@@ -208,9 +251,9 @@ impl SockDiag {
         Ok(())
     }
 
-    fn ask(&mut self, family: u8, flags: u16, states: u32, local: SocketAddr, peer_port: u16) -> io::Result<()> {
+    fn ask(&mut self, flags: u16, question: Question) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
-        let message = question(self.sequence, family, flags, states, local, peer_port);
+        let message = question.message(self.sequence, flags);
         sendto(&self.socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
         Ok(())
     }
@@ -260,28 +303,51 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`, for sockets with this local address and this port of any peer; zeroes: any.
-fn question(sequence: u32, family: u8, flags: u16, states: u32, local: SocketAddr, peer_port: u16) -> [u8; HEADER + QUESTION] {
-    let mut m = [0; HEADER + QUESTION];
-    m[0..4].copy_from_slice(&((HEADER + QUESTION) as u32).to_ne_bytes());
-    m[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
-    m[6..8].copy_from_slice(&flags.to_ne_bytes());
-    m[8..12].copy_from_slice(&sequence.to_ne_bytes());
-    m[16] = family;
-    m[17] = IPPROTO_TCP;
-    m[20..24].copy_from_slice(&states.to_ne_bytes());
-    // struct inet_diag_sockid: sport, dport, src[4], dst[4], interface, cookie[2]
-    m[24..26].copy_from_slice(&local.port().to_be_bytes());
-    m[26..28].copy_from_slice(&peer_port.to_be_bytes());
-    match local.ip() {
-        IpAddr::V4(ip) => m[28..32].copy_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => m[28..44].copy_from_slice(&ip.octets()),
-    }
-    m[64..72].fill(0xff); // INET_DIAG_NOCOOKIE
-    m
+/// What is asked for: sockets with these ends, zeroes for any.
+#[derive(Clone, Copy)]
+struct Question {
+    states: u32,
+    local: SocketAddr,
+    peer: Option<SocketAddr>,
+    /// One that each answer is to have beside its first bytes; 0: none.
+    attribute: u16,
 }
 
-/// A `struct inet_diag_msg` (its first [`ANSWER`] bytes are there).
+impl Question {
+    /// Whatever its state, and whoever its peer.
+    fn of(local: SocketAddr) -> Self {
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        Question { states: EVERY_STATE, local, peer: None, attribute: 0 }
+    }
+
+    /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
+    fn message(self, sequence: u32, flags: u16) -> [u8; HEADER + QUESTION] {
+        let mut m = [0; HEADER + QUESTION];
+        m[0..4].copy_from_slice(&((HEADER + QUESTION) as u32).to_ne_bytes());
+        m[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+        m[6..8].copy_from_slice(&flags.to_ne_bytes());
+        m[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        m[16] = family(self.local.ip());
+        m[17] = IPPROTO_TCP;
+        m[18] = if self.attribute > 0 { 1 << (self.attribute - 1) } else { 0 };
+        m[20..24].copy_from_slice(&self.states.to_ne_bytes());
+        // struct inet_diag_sockid: sport, dport, src[4], dst[4], interface, cookie[2]
+        m[24..26].copy_from_slice(&self.local.port().to_be_bytes());
+        let mut end = |at: usize, ip: IpAddr| match ip {
+            IpAddr::V4(ip) => m[at..at + 4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => m[at..at + 16].copy_from_slice(&ip.octets()),
+        };
+        end(28, self.local.ip());
+        if let Some(peer) = self.peer {
+            end(44, peer.ip());
+            m[26..28].copy_from_slice(&peer.port().to_be_bytes());
+        }
+        m[64..72].fill(0xff); // INET_DIAG_NOCOOKIE
+        m
+    }
+}
+
+/// A `struct inet_diag_msg` (its first [`ANSWER`] bytes are there), and the attributes that follow it.
 #[derive(Clone, Copy)]
 struct Answer<'a>(&'a [u8]);
 
@@ -323,7 +389,21 @@ impl Answer<'_> {
             uid: u32_at(self.0, 64),
             queue: u32_at(self.0, 56),
             backlog: u32_at(self.0, 60),
+            drops: self.attribute(SKMEMINFO).filter(|words| words.len() > 4 * DROPS + 3).map(|words| u32_at(words, 4 * DROPS)),
         })
+    }
+
+    /// The content of an attribute (`struct rtattr`, rtnetlink(7)).
+    fn attribute(&self, wanted: u16) -> Option<&[u8]> {
+        let mut rest = self.0.get(ANSWER..)?;
+        while rest.len() >= 4 {
+            let (size, kind) = (usize::from(u16::from_ne_bytes([rest[0], rest[1]])), u16::from_ne_bytes([rest[2], rest[3]]));
+            if kind == wanted {
+                return rest.get(4..size);
+            }
+            rest = rest.get(size.max(4).next_multiple_of(4)..)?;
+        }
+        None
     }
 }
 
@@ -452,6 +532,48 @@ mod tests {
             assert!(Instant::now() < deadline, "sock_diag {ours:?}, /proc/net/tcp {theirs:?}");
         }
         drop(late);
+    }
+
+    /// A counter of the namespace (/proc/net/netstat): the whole host's, so it is at least what one listener adds to it.
+    fn listen_drops() -> u64 {
+        let table = std::fs::read_to_string("/proc/net/netstat").unwrap();
+        let mut lines = table.lines().filter(|line| line.starts_with("TcpExt:"));
+        let column = lines.next().unwrap().split(' ').position(|name| name == "ListenDrops").unwrap();
+        lines.next().unwrap().split(' ').nth(column).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_listener_counts_what_its_full_queue_turned_away() {
+        let mut diag = SockDiag::open().unwrap();
+        let (full, idle) = (listening("127.0.0.1:0", 0), listening("127.0.0.1:0", 0));
+        let before = listen_drops();
+        assert_eq!(diag.drops(address(&full)).unwrap(), Some(0));
+        let _queued = TcpStream::connect(address(&full)).unwrap();
+        let late = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        late.set_nonblocking(true).unwrap();
+        late.connect(&address(&full).into()).unwrap_err();
+        let dropped = diag.drops(address(&full)).unwrap().unwrap();
+        assert!(dropped >= 1 && u64::from(dropped) <= listen_drops() - before, "{dropped}");
+        let all = diag.listeners_with_drops().unwrap();
+        let of = |socket: &socket2::Socket| all.iter().find(|l| l.inode == inode(socket)).unwrap();
+        assert_eq!((of(&idle).drops, of(&idle).queue), (Some(0), 0));
+        assert!(of(&full).drops >= Some(dropped) && of(&full).queue == 1);
+        assert_eq!(diag.listeners().unwrap().iter().find(|l| l.inode == inode(&full)).unwrap().drops, None, "it was not asked for");
+    }
+
+    #[test]
+    fn a_connection_is_found_by_its_two_ends_and_is_seen_to_be_accepted() {
+        let mut diag = SockDiag::open().unwrap();
+        let server = listening("[::]:0", 8);
+        for ip in ["127.0.0.1", "::1"] {
+            let to = SocketAddr::new(ip.parse().unwrap(), address(&server).port());
+            let client = TcpStream::connect(to).unwrap();
+            let from = client.local_addr().unwrap();
+            assert_eq!(diag.connection(to, from).unwrap().unwrap().inode, 0, "it is in the accept queue");
+            let (accepted, _) = server.accept().unwrap();
+            assert_eq!(diag.connection(to, from).unwrap().unwrap().inode, inode(&accepted));
+            assert_eq!(diag.connection(to, SocketAddr::new(from.ip(), 1)).unwrap(), None);
+        }
     }
 
     fn connections(port: u16) -> Vec<Socket> {

@@ -70,6 +70,18 @@ pub enum CollectorLog {
     Shared,
 }
 
+/// What becomes of a request whose file cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Opens {
+    /// It is answered with 500.
+    #[value(name = "or-500")]
+    Or500,
+    /// Its connection is closed.
+    OrClose,
+    /// The process exits, as one does that does not look for the error.
+    OrExit,
+}
+
 /// Whom `relay` and `outbound` call, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CallArgs {
@@ -164,6 +176,10 @@ pub struct Args {
     /// Open what a real service holds when idle until exactly this many descriptors are open, in each accepting process
     #[arg(long)]
     pub baseline: Option<u32>,
+
+    /// Open a file for a moment with each request; and what becomes of the request when that fails [http]
+    #[arg(long, value_enum)]
+    pub opens: Option<Opens>,
 
     /// Log files of the collector
     #[arg(long, value_enum, default_value_t = CollectorLog::PerConnection)]

@@ -34,6 +34,9 @@ pub(crate) enum StartError {
     /// A second listener where none can be.
     #[error("--tls-port goes with http and grpc, and not with --workers")]
     NoTls,
+    /// Requests that open a file, of a service that has none.
+    #[error("--opens goes with http")]
+    NoFile,
     /// A service whose requests are calls, without anybody to call.
     #[error("{0}")]
     NobodyToCall(&'static str),
@@ -92,7 +95,7 @@ pub(crate) enum StartError {
 impl StartError {
     /// 2 for options that do not go together, else 6: the server did not start.
     pub(crate) fn exit_code(&self) -> u8 {
-        if matches!(self, StartError::ReserveBlocks | StartError::NoTls | StartError::NobodyToCall(_)) { 2 } else { 6 }
+        if matches!(self, StartError::ReserveBlocks | StartError::NoTls | StartError::NoFile | StartError::NobodyToCall(_)) { 2 } else { 6 }
     }
 }
 
@@ -112,6 +115,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     }
     if args.tls_port.is_some() && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
         return Err(StartError::NoTls);
+    }
+    if args.opens.is_some() && args.kind != Kind::Http {
+        return Err(StartError::NoFile);
     }
     match (args.kind, args.calls.api, args.calls.backend) {
         (Kind::Outbound, None, _) => return Err(StartError::NobodyToCall("outbound needs somebody to call: --api")),
@@ -225,7 +231,7 @@ pub(crate) fn wait_for_signal(signals: &SigSet) {
 fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError> {
     let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, tally);
     match args.kind {
-        Kind::Http => http::start(doorkeeper(tls::HTTP_1)?),
+        Kind::Http => http::start(doorkeeper(tls::HTTP_1)?, args.opens, tally),
         Kind::Websocket => websocket::start(),
         Kind::Tcp => tcp::start(),
         Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),

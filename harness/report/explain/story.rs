@@ -39,7 +39,7 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     if let Some(early) = report.ceiling.before_ramp.as_ref().filter(|_| report.ceiling.kind.is_some()) {
         page.say("", &format!("Before any client came, {} had failed with {} already.", early.call, early.errno));
     }
-    let wall = [waiting(report), wall(report), sockets(report)].concat();
+    let wall = [waiting(report), wall(report), crate::report::wall::wall(report), sockets(report)].concat();
     if !wall.is_empty() {
         page.say("At the wall", &wall.join(" "));
     }

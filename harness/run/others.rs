@@ -1,0 +1,130 @@
+//! The subject's other listeners at the wall: what each has queued, and what a client that only connects gets there. Several listeners of
+//! one process share its table of descriptors, so an admin or health port dies with the one that is loaded. Only loopback addresses are
+//! connected to, once each.
+
+use super::load::PROBE_DEADLINE;
+use super::ready::reachable;
+use crate::event::{Event, Nanos, Outcome, What};
+use crate::sys::clock;
+use crate::sys::sock_diag::{Listener, SockDiag};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_error;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, getsockname, recv, socket_with};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+/// No more are asked.
+const AT_MOST: usize = 16;
+/// Whether a connection has been accepted is looked up this often; an accept cannot be waited for from outside.
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+
+/// A client on its way.
+struct Asker {
+    listener: Listener,
+    target: SocketAddr,
+    /// `None`: it is over, or never began.
+    socket: Option<OwnedFd>,
+    connected: bool,
+    accepted: bool,
+    got: Option<Outcome>,
+}
+
+/// Tells of the listeners with these inodes, after each has been sent a client; takes [`PROBE_DEADLINE`] where one is not accepted.
+pub fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
+    let at = clock::now();
+    let deadline = at + PROBE_DEADLINE.as_nanos() as Nanos;
+    let mut listeners = diag.listeners_with_drops().unwrap_or_default();
+    listeners.retain(|listener| inodes.contains(&listener.inode));
+    listeners.sort_by_key(|listener| listener.address.port());
+    // Several with one address share its clients: the first stands for them.
+    listeners.dedup_by_key(|listener| listener.address);
+    listeners.truncate(AT_MOST);
+    let mut askers: Vec<Asker> = listeners.into_iter().map(Asker::new).collect();
+    while askers.iter().any(|asker| asker.socket.is_some()) && clock::now() < deadline {
+        askers.iter_mut().for_each(|asker| asker.look(diag));
+        let waiting = askers.iter().filter_map(|asker| Some((asker.socket.as_ref()?, asker.connected)));
+        let mut wait: Vec<PollFd<'_>> =
+            waiting.map(|(socket, connected)| PollFd::new(socket, if connected { PollFlags::IN } else { PollFlags::OUT })).collect();
+        if !wait.is_empty() {
+            // Interrupted or not, the next look tells.
+            let _ = poll(&mut wait, Some(&LOOK_EVERY));
+        }
+    }
+    askers.into_iter().map(|asker| Event { at, is: asker.told() }).collect()
+}
+
+impl Asker {
+    fn new(listener: Listener) -> Self {
+        let target = reachable(listener.address);
+        let mut asker = Asker { listener, target, socket: None, connected: false, accepted: false, got: None };
+        if target.ip().is_loopback() {
+            asker.begin();
+        }
+        asker
+    }
+
+    fn begin(&mut self) {
+        let family = if self.target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        // What the harness itself lacks says nothing of the subject.
+        let Ok(socket) = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None) else { return };
+        match connect(&socket, &self.target) {
+            Err(Errno::CONNREFUSED) => self.got = Some(Outcome::Refused),
+            Ok(()) | Err(Errno::INPROGRESS) => self.socket = Some(socket),
+            Err(_) => {}
+        }
+    }
+
+    /// What has become of it by now. A client that was accepted is looked at once more: it may have been accepted to be closed.
+    fn look(&mut self, diag: &mut SockDiag) {
+        let Some(socket) = &self.socket else { return };
+        let mut now = [PollFd::new(socket, PollFlags::OUT | PollFlags::IN)];
+        let ready = poll(&mut now, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0);
+        let flags = now[0].revents();
+        if !self.connected {
+            match socket_error(socket) {
+                Ok(Ok(())) if ready && flags.contains(PollFlags::OUT) => self.connected = true,
+                Ok(Ok(())) => return,
+                Ok(Err(Errno::CONNREFUSED)) => return self.over(Some(Outcome::Refused)),
+                Ok(Err(Errno::TIMEDOUT)) => return self.over(Some(Outcome::TimesOut)),
+                Ok(Err(Errno::CONNRESET)) => return self.over(Some(Outcome::Closed)),
+                Ok(Err(_)) | Err(_) => return self.over(None),
+            }
+        }
+        if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            return match recv(socket, &mut [0u8; 64], RecvFlags::empty()) {
+                // A greeting: whoever sends one has accepted.
+                Ok((1.., _)) => self.over(Some(Outcome::Served)),
+                Ok(_) | Err(Errno::CONNRESET | Errno::PIPE) => self.over(Some(Outcome::Closed)),
+                Err(_) => {}
+            };
+        }
+        if self.accepted {
+            return self.over(Some(Outcome::Served));
+        }
+        let own = getsockname(socket).ok().and_then(|own| SocketAddr::try_from(own).ok());
+        let seen = own.and_then(|own| diag.connection(self.target, own).ok()?);
+        // A descriptor refers to it: it is no longer in the accept queue.
+        self.accepted = seen.is_some_and(|socket| socket.inode != 0);
+    }
+
+    fn over(&mut self, got: Option<Outcome>) {
+        (self.socket, self.got) = (None, got);
+    }
+
+    fn told(self) -> What {
+        let overdue = self.socket.is_some().then_some(match (self.accepted, self.connected) {
+            (true, _) => Outcome::Served,
+            (false, true) => Outcome::Waits,
+            (false, false) => Outcome::TimesOut,
+        });
+        What::OtherListener {
+            address: self.listener.address.to_string(),
+            queue: self.listener.queue,
+            capacity: self.listener.capacity(),
+            drops: self.listener.drops,
+            new_client: self.got.or(overdue),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept queue that overflows, memory.
+
+use crate::support::{Called, find, lastfd, program};
+use lastfd::event::{self, Call, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::measure::{self, Measured, Policy};
+use lastfd::report::{self, Report};
+use lastfd::scenario::Plan;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Runs a bundled server of 64 descriptors under a flood of 96 clients.
+fn flooded(serve: &str, workload: &str, expect: &str, options: &[&str]) -> Called {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("wall.scenario.toml");
+    let text = format!(
+        "claim = \"a full table\"\n[processes.server]\nserve.{serve}\nlimits = {{ soft = 64, hard = 64 }}\n\
+         [workloads.flood]\n{workload} = {{ clients = 96 }}\n[expect]\n{expect}\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    lastfd(&[&["run", "--json", "-"], options, &[file.to_str().expect("UTF-8")]].concat())
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_told_as_500_and_named_under_either_observer() {
+    for (observer, paths) in [("perf", json!([])), ("ptrace", json!(["/dev/null"]))] {
+        let serve = "http = { opens = \"or-500\", accept = \"listener-off\" }";
+        let called = flooded(serve, "http-idle", "disguise = [\"error-reply\"]", &["--observer", observer]);
+        assert_eq!(called.code, Some(0), "{called:?}");
+        let run = called.run();
+        let (failed, disguise) = (&run["saturation"]["failed_calls"], &run["saturation"]["disguise"]);
+        assert_eq!((&failed[0]["call"], &failed[0]["errno"], &failed[0]["paths"]), (&json!("openat"), &json!("EMFILE"), &paths), "{run:#}");
+        // The server opens once for each request, and answers each that fails: the kernel counts the one, clients the other.
+        assert_eq!((&disguise[0]["call"], &disguise[0]["seen_as"]), (&json!("openat"), &json!("error-reply")), "{run:#}");
+        assert_eq!((&disguise[0]["count"], &disguise[1]), (&failed[0]["count"], &Value::Null), "{run:#}");
+        assert!(disguise[0]["reply"].as_str().is_some_and(|reply| reply.contains("500")), "{run:#}");
+    }
+}
+
+#[test]
+fn a_process_that_dies_of_a_failed_open_is_named_with_the_connections_that_it_held() {
+    let called = flooded("http = { opens = \"or-exit\", accept = \"fixed-delay\" }", "http-idle", "disguise = [\"exit\"]", &[]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    let run = called.run();
+    let disguise = run["saturation"]["disguise"].as_array().expect("a list");
+    assert_eq!((disguise.len(), &disguise[0]["seen_as"], &disguise[0]["call"]), (1, &json!("exit"), &json!("openat")), "{run:#}");
+    // All that there is room for: nobody had left.
+    let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
+    assert_eq!(disguise[0]["count"].as_u64(), Some(64 - rest), "{run:#}");
+}
+
+#[test]
+fn a_second_port_of_the_process_dies_with_the_first_and_lives_where_there_is_room() {
+    let serve = "http = { accept = \"spin\", tls = true, backlog = 20 }";
+    let full = flooded(serve, "http-idle", "other-listeners = \"waits\"\ndisguise = []", &[]);
+    assert_eq!(full.code, Some(0), "{full:?}");
+    let others = full.run()["saturation"]["other_listeners"].clone();
+    assert_eq!(
+        (others.as_array().map(Vec::len), &others[0]["queue"], &others[0]["capacity"]),
+        (Some(1), &json!(0), &json!(21)),
+        "{others}"
+    );
+    let room = flooded(serve, "http-idle", "other-listeners = \"served\"", &[]);
+    assert_eq!(room.code, Some(1), "{room:?}");
+    assert_eq!(room.run()["reasons"][0]["expectation"], "other-listeners");
+}
+
+#[test]
+fn an_accept_queue_that_is_full_says_what_it_dropped() {
+    // One client fills it; whoever comes next is not answered.
+    let run = flooded("tcp = { accept = \"spin\", backlog = 0 }", "tcp", "", &[]).run();
+    let queue = &run["saturation"]["accept_queue"];
+    assert_eq!((&queue["capacity"], &queue["length"], &queue["most"]), (&json!(1), &json!(1), &json!(1)), "{run:#}");
+    assert_eq!(run["saturation"]["new_client"], "times-out", "{run:#}");
+    assert!(queue["overflows"].as_u64() >= Some(1), "the new client's SYN at least: {run:#}");
+    let series: Vec<&Value> = run["series"].as_array().expect("a list").iter().collect();
+    assert!(series.iter().any(|point| point["queue_overflows"].as_u64() >= Some(1) && point["memory_bytes"].as_u64() > Some(0)), "{run:#}");
+    assert!(run["tcp"].as_array().expect("a list").iter().any(|point| point["port"]["LISTEN"] == 1), "{run:#}");
+}
+
+#[test]
+fn nginx_sheds_nobody_whose_file_it_cannot_open_and_its_pause_is_found_beside() {
+    if program("nginx").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().display();
+    std::fs::write(folder.path().join("index.html"), "here\n").expect("written");
+    let temporary: String =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].iter().map(|name| format!("{name}_temp_path {here}/{name};\n")).collect();
+    let conf = format!(
+        "daemon off; master_process off; pid {here}/pid; error_log stderr crit;\nevents {{ worker_connections 4096; }}\n\
+         http {{ access_log off; {temporary} server {{ listen 127.0.0.1:PORT; root {here}; }} }}\n"
+    );
+    let path = folder.path().join("nginx.conf");
+    std::fs::write(&path, conf).expect("written");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let words = format!("sed s/PORT/$1/ {} > {here}/conf && exec nginx -c {here}/conf -p {here}", path.display());
+    let command = ["sh", "-c", &words, "sh", "{port}"];
+    let run = find(&["--nofile", "64", "--workload", "http-idle"], &command).run();
+    let s = &run["saturation"];
+    assert_eq!((&s["disguise"][0]["call"], &s["disguise"][0]["seen_as"]), (&json!("openat"), &json!("error-reply")), "{run:#}");
+    assert_eq!(s["policy"], "fixed-delay", "{run:#}");
+}
+
+fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Measured, Report) {
+    let log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
+    let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
+    let plan: Plan = serde_json::from_value(plan).expect("a plan");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let mut events = log.events;
+    events.extend(add(release));
+    let log = Log::new(events);
+    (measure::measure(&plan, &log), Report::of(&plan, &log))
+}
+
+/// Of the recorded server that spins, with these failures and replies just before clients leave: milliseconds before that.
+fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
+    const MS: u64 = 1_000_000;
+    let (m, _) = recorded(|release| {
+        let fail = |before: &u64| Event { at: release - before * MS, is: What::Call { pid: 100, name: Call::Socket, ret: -24 } };
+        let (workload, label, detail) = ("flood".to_owned(), "held".to_owned(), "HTTP 503 Busy".to_owned());
+        let reply = |before: &u64| Event {
+            at: release - before * MS,
+            is: What::Probe {
+                workload: workload.clone(),
+                label: label.clone(),
+                outcome: Outcome::ErrorReply,
+                detail: detail.clone(),
+                connect_s: None,
+                answer_s: Some(0.001),
+            },
+        };
+        failed.iter().map(fail).chain(told.iter().map(reply)).collect()
+    });
+    assert_eq!(m.saturation.policy, Some(Policy::Spin));
+    m.saturation.disguise
+}
+
+#[test]
+fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
+    let one = replies(&[20], &[15]);
+    assert_eq!((one.len(), one[0].call, one[0].seen_as, one[0].count), (1, Call::Socket, SeenAs::ErrorReply, 1));
+    assert_eq!((one[0].errno.as_str(), one[0].reply.as_str()), ("EMFILE", "HTTP 503 Busy"));
+    assert_eq!(replies(&[20], &[25]), [], "the reply came first");
+    assert_eq!(replies(&[], &[15]), [], "nothing failed but accept");
+    assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
+    let lines_of_log: Vec<u64> = (5..200).collect();
+    assert_eq!(replies(&lines_of_log, &[15]), [], "so many fail for nobody that none is known to be the cause");
+}
+
+#[test]
+fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
+    const MS: u64 = 1_000_000;
+    let add = |grows: u64| {
+        move |release: u64| {
+            let beside = |at, resident| Event { at, is: What::Beside { resident: Some(resident), drops: Some(0) } };
+            let wall = release - 100 * MS;
+            vec![beside(1, 10_000_000), beside(wall, 12_000_000), beside(wall + 50 * MS, 12_000_000 + grows)]
+        }
+    };
+    let (m, report) = recorded(add(1_000_000));
+    let memory = m.saturation.memory;
+    assert_eq!((memory.rest_bytes, memory.wall_bytes, memory.growth_bytes_per_s), (Some(10_000_000), Some(12_000_000), Some(20_000_000.0)));
+    assert!(memory.after_bytes.is_none() && m.unmeasured.contains_key("saturation.memory.after_bytes"), "it was not read then");
+    let text = |report: Report| report::terminal::render(&[report], false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = text(report);
+    assert!(said.contains("Its memory grows by 20.0 MB/s: 12.0 MB at the wall, 10.0 MB at rest."), "{said}");
+    let quiet = text(recorded(add(10_000)).1);
+    assert!(!quiet.contains("memory"), "what does not grow has no line: {quiet}");
+}
