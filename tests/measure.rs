@@ -756,7 +756,7 @@ fn anything() -> impl Strategy<Value = What> {
             descriptors_per_connection: d,
             calibrated_with: 8
         }),
-        1 => Just(What::Observer { name: "ptrace".into(), exact: true }),
+        1 => Just(What::Observer { name: "ptrace".into(), exact: true, io_uring: false }),
         1 => Just(What::End),
     ]
 }

@@ -40,6 +40,10 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
     };
     m.ceiling.others = f.first.map(|_| f.others).filter(|others| *others != 0);
     m.ceiling.per_process = per_process(run);
+    let loaded = run.timeline.start(Phase::Ramp).is_some() && generator(run).is_none();
+    if let Some(reason) = super::witness::passed_by(run).filter(|_| loaded) {
+        return by_growth(run, m, reason);
+    }
     match decide(run, m) {
         Ok(kind) => stopped(run, m, kind),
         Err(reason) => {
@@ -52,6 +56,30 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
             }
         }
     }
+}
+
+/// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and whether its table is full.
+fn by_growth(run: &Run<'_>, m: &mut Measured, reason: &str) {
+    m.ceiling.first_failure = None;
+    m.unmeasured.insert("ceiling.first_failure".into(), reason.into());
+    m.missing::<()>("ceiling.accepted_max", reason);
+    m.ceiling.kind = match exited(run) {
+        Some(_) => Some(Kind::Exited),
+        None => m.missing("ceiling.kind", reason),
+    };
+    // Of one that exits, the last count may be any.
+    let grown = super::witness::grown(run, m).filter(|_| m.ceiling.kind.is_none());
+    m.ceiling.accepted = match &grown {
+        Some(grown) => Some(grown.held),
+        None => m.missing("ceiling.accepted", reason),
+    };
+    let connected = run.clients.connected(run.timeline.watched_until());
+    m.ceiling.reached = match grown {
+        _ if m.ceiling.kind.is_some() => Some(true),
+        Some(grown) if grown.full => Some(true),
+        Some(grown) if connected > 0 && grown.held >= connected => Some(false),
+        _ => m.missing("ceiling.reached", format!("{reason}; /proc shows clients without a descriptor, and room for more")),
+    };
 }
 
 /// Why it stopped, or why that cannot be said.

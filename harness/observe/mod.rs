@@ -39,6 +39,11 @@ pub trait Syscalls: Send {
     /// Whether its counts are exact. Rates may still be distorted by observing.
     fn exact(&self) -> bool;
 
+    /// Whether it sees what the subject asks of io_uring, which passes by every system call.
+    fn sees_io_uring(&self) -> bool {
+        false
+    }
+
     /// Ends observing; the next [`Syscalls::drain`] gives the rest and the final totals. Traced processes stay traced until
     /// they exit, because a trapped call without a tracer would fail.
     fn stop(&mut self);

@@ -182,7 +182,7 @@ fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>) -> Result<(), Error
     let Some(chosen) = chosen else { return Ok(()) };
     let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
     let observer = chosen.attach(pump.tree.program()).map_err(refused)?;
-    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact() });
+    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), io_uring: observer.sees_io_uring() });
     pump.observer = Some(observer);
     Ok(())
 }

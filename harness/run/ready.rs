@@ -28,6 +28,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// `backlog + 1`.
     pub capacity: u32,
+    /// Sockets that listen there: several with SO_REUSEPORT, each with a queue of its own.
+    pub listeners: u32,
     /// Processes that hold it, workers before their master: the process that counts is one that accepts.
     pub holders: Vec<Pid>,
 }
@@ -65,7 +67,7 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
         return Err(error);
     }
     let Some(ready) = found else { return Err(not_listening(pump, process, deadline)) };
-    pump.listener = Some(ready.address);
+    (pump.listener, pump.listeners) = (Some(ready.address), ready.listeners);
     pump.acceptor = ready.holders[0];
     pump.sampling = true;
     Ok((ready, window(Duration::from_nanos(clock::now() - started))))
@@ -100,7 +102,7 @@ pub fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: 
             Ok(Some(now)) if now == ready => true,
             Ok(Some(now)) => {
                 pump.acceptor = now.holders[0];
-                pump.listener = Some(now.address);
+                (pump.listener, pump.listeners) = (Some(now.address), now.listeners);
                 (ready, since) = (now, clock::now());
                 false
             }
@@ -146,6 +148,7 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         let descriptors = proc::descriptors(pid)?;
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
+        pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
         pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
         rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
     }
@@ -189,7 +192,8 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
     let mut holders: Vec<Pid> = owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
     holders.reverse();
     holders.dedup();
-    Ok(Some(Ready { address: reachable(listener.address), capacity: listener.backlog + 1, holders }))
+    let listeners = ours.iter().filter(|l| l.address == listener.address).count() as u32;
+    Ok(Some(Ready { address: reachable(listener.address), capacity: listener.backlog + 1, listeners, holders }))
 }
 
 /// Inodes of the sockets a process holds; empty when it cannot be read.

@@ -513,11 +513,11 @@ pub enum Ceiling {
 #[serde(deny_unknown_fields)]
 pub struct FirstFailure {
     /// Its name, as in section 2 of the manual.
-    #[schemars(with = "String", extend("enum" = Call::ALL))]
+    #[schemars(with = "String", extend("enum" = Call::NAMED))]
     pub call: Call,
     /// Other calls that may come first in its place: which of two threads is the first to want a descriptor is chance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>", extend("items" = serde_json::json!({ "enum": Call::ALL })))]
+    #[schemars(with = "Vec<String>", extend("items" = serde_json::json!({ "enum": Call::NAMED })))]
     pub or: Vec<Call>,
     /// `EMFILE` or `ENFILE`.
     #[schemars(extend("enum" = ["EMFILE", "ENFILE"]))]
