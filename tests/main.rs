@@ -18,3 +18,4 @@ mod scenario;
 mod subjects;
 mod support;
 mod sweep;
+mod workers;

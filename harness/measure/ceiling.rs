@@ -2,7 +2,7 @@
 
 use super::timeline::{milli, seconds};
 use super::{BeforeRamp, Exit, FirstFailure, FirstUnserved, Kind, Measured, PerProcess, Run};
-use crate::event::{Nanos, Phase, What};
+use crate::event::{Nanos, Phase, Pid, What};
 
 /// Processes listed at most.
 const LISTED: usize = 256;
@@ -319,12 +319,23 @@ fn first_unserved(run: &Run<'_>) -> Option<FirstUnserved> {
     Some(FirstUnserved { at_s: seconds(at), outcome })
 }
 
+/// With which status, or by which signal, a process ended before clients were told to leave, as far as that was seen.
+pub(super) fn ended(run: &Run<'_>, pid: Pid) -> Option<(Option<i32>, Option<i32>)> {
+    run.timeline.between(0, run.timeline.released_from()).iter().find_map(|e| match e.is {
+        What::Status { pid: of, code, signal } if of == pid => Some((code, signal)),
+        _ => None,
+    })
+}
+
 fn per_process(run: &Run<'_>) -> Vec<PerProcess> {
     let took_part = run.followed.tables.iter().filter(|(_, t)| t.accepts > 0 || t.before_failure.is_some());
     let line = |(pid, t): (&i32, &super::follow::Table)| {
         let accepted = t.before_failure.or(t.exited).map_or(t.at_ramp_end, |at| at.1);
+        let (exit_code, killed_by) = ended(run, *pid).unwrap_or_default();
         PerProcess {
             pid: *pid,
+            exit_code,
+            killed_by,
             accepted,
             accepted_max: t.most_after.max(accepted),
             first_failure_at_s: t.before_failure.map(|(at, _)| seconds(at)),

@@ -136,6 +136,7 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     }
     // It counts accepts, and what it calls its first failure is an EMFILE of those.
     let failing = f.first.filter(|first| first.call.accepts() && first.errno == "EMFILE").map(|first| first.pid);
+    let failing = failing.or(run.tree.main.filter(|_| by_ring && m.ceiling.reached == Some(true)));
     let mut own = run.timeline.events.iter().filter_map(|e| match e.is {
         What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
         _ => None,
@@ -158,7 +159,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
             _ if lost_any(run) => notes.push("the observer lost samples, and the server's own count is not compared".into()),
             _ => {
                 agree = false;
-                notes.push(format!("the server counted {counted} accepts before its first EMFILE, the observer {accepted}"));
+                let other = if by_ring { "/proc" } else { "the observer" };
+                notes.push(format!("the server counted {counted} accepts before its first EMFILE, {other} {accepted}"));
             }
         }
     }

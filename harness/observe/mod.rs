@@ -151,6 +151,11 @@ pub fn available() -> [Result<&'static str, Unavailable>; 2] {
     [perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
 }
 
+/// Whether requests of io_uring can be observed here.
+pub fn sees_io_uring() -> bool {
+    perf::Tracepoints::probe().is_ok_and(|tracepoints| tracepoints.see_io_uring())
+}
+
 /// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that its
 /// user may not read, or that changes its user (execve(2) makes both undumpable). False for a file that is not there.
 pub fn blind_for(path: &Path) -> bool {

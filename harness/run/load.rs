@@ -296,6 +296,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         (answered && over && pump.live.callers_done() && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
+    super::ready::queues(pump);
     Ok(())
 }
 

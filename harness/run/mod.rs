@@ -297,7 +297,8 @@ impl Site<'_> {
         // Room for the limits to come, too: they are moved while these clients connect.
         let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
         let enough = match kind {
-            Kind::Hold { .. } => (soft + soft / 2) as u32 + ready.capacity,
+            // Of several listeners each may have a process of its own.
+            Kind::Hold { .. } => (soft + soft / 2) as u32 * ready.listeners + ready.capacity,
             Kind::Call { .. } => 2 * soft as u32 + 64,
         };
         Wanted { setup: setup(name, kind, &workload.path, target), clients: workload.clients.unwrap_or(enough) }

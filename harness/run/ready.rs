@@ -2,7 +2,7 @@
 //! names every descriptor. Makes no connection: one would cost a descriptor.
 
 use super::{Error, pump::Pump};
-use crate::event::{Limits, Phase, Pid, What};
+use crate::event::{Limits, Phase, Pid, Queue, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
@@ -26,7 +26,7 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 pub struct Ready {
     /// Where clients connect.
     pub address: SocketAddr,
-    /// `backlog + 1`.
+    /// `backlog + 1`, of all listeners there together.
     pub capacity: u32,
     /// Sockets that listen there: several with SO_REUSEPORT, each with a queue of its own.
     pub listeners: u32,
@@ -192,8 +192,25 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
     let mut holders: Vec<Pid> = owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
     holders.reverse();
     holders.dedup();
-    let listeners = ours.iter().filter(|l| l.address == listener.address).count() as u32;
-    Ok(Some(Ready { address: reachable(listener.address), capacity: listener.backlog + 1, listeners, holders }))
+    let same = ours.iter().filter(|l| l.address == listener.address);
+    let (listeners, capacity) = same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
+    Ok(Some(Ready { address: reachable(listener.address), capacity, listeners, holders }))
+}
+
+/// Records the accept queue of each listener of the loaded port and the room in the process that holds it, where there are several.
+pub fn queues(pump: &mut Pump) {
+    let Some(address) = pump.listener.filter(|_| pump.listeners > 1) else { return };
+    let Ok(listeners) = pump.diag.listeners_on(address.port()) else { return };
+    let held: Vec<(Pid, Vec<u64>)> = pump.tree.processes().into_iter().map(|pid| (pid, held_sockets(pid))).collect();
+    let seen = |listener: &Listener| {
+        let pid = held.iter().rfind(|(_, inodes)| inodes.contains(&listener.inode))?.0;
+        let (soft, _) = proc::nofile(pid).ok()?;
+        let room = soft.saturating_sub(inventory::counted(&inventory::read(pid).ok()?, soft));
+        Some(Queue { pid, length: listener.queue, capacity: listener.capacity(), room })
+    };
+    let mut queues: Vec<Queue> = listeners.iter().filter_map(seen).collect();
+    queues.sort_unstable_by_key(|queue| queue.pid);
+    pump.journal.record(What::Queues(queues));
 }
 
 /// Inodes of the sockets a process holds; empty when it cannot be read.

@@ -98,6 +98,11 @@ impl Tracepoints {
         Ok(found)
     }
 
+    /// Whether io_uring's own are among them.
+    pub fn see_io_uring(&self) -> bool {
+        self.layout.ring.is_some()
+    }
+
     fn read(events: &Events) -> io::Result<Self> {
         let mut exits = Vec::new();
         for &call in Call::ALL {
