@@ -676,7 +676,7 @@ fn clients_that_wait_for_a_full_worker_while_another_has_room_are_pointed_out() 
     let queue = |pid, length, room| event::Queue { pid, length, capacity: 5, room };
     log.events.push(Event { at: released - 1, is: What::Queues(vec![queue(100, 4, 0), queue(101, 0, 3)]) });
     let text = report::terminal::render(&[Report::of(&plan, &log)], false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("4 wait for process 100, which is full, while process 101 has room for 3."), "{text}");
+    assert!(text.contains("4 clients in the queue of process 100, which is full, while process 101 has room for 3."), "{text}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What clients see of a full server, in words, for the terminal.
 
-use super::Report;
 use super::calls::{count, time};
+use super::{Report, counted};
 use crate::event::Outcome;
 
 /// A sentence for those that are held, and one for those that come next.
@@ -55,7 +55,8 @@ pub(super) fn listeners(r: &Report) -> Option<String> {
         let lengths: Vec<String> = all.iter().take(8).map(|q| format!("{} of {}", q.length, q.capacity)).collect();
         return Some(format!("Each of {} listeners on the port {queues}: {}.", all.len(), lengths.join(", ")));
     }
-    let waiting: Vec<String> = full.iter().take(8).map(|q| format!("{} wait for process {}", q.length, q.pid)).collect();
+    let waiting: Vec<String> =
+        full.iter().take(8).map(|q| format!("{} in the queue of process {}", counted(u64::from(q.length), "client"), q.pid)).collect();
     let which = if full.len() == 1 { "which is full" } else { "which are full" };
     let others: Vec<String> = room.iter().take(8).map(|q| format!("process {} has room for {}", q.pid, q.room)).collect();
     Some(format!(

@@ -267,6 +267,15 @@ fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 /// The loaded phases, which are the same for servers and clients.
 fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Rest]) -> Result<(), Error> {
     load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
+    // Of several workers, the one whose limit it is: it is counted and looked at from now on.
+    if let Some((_, pid)) = pump.live.first_failure
+        && rests.iter().any(|rest| rest.pid == pid)
+        && !pump.live.exited.contains(&pid)
+        && pid != pump.acceptor
+    {
+        pump.acceptor = pid;
+        pump.sample();
+    }
     load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
     moved::moved(pump, &site.plan.then, clients, rests)?;
     load::recover(pump)?;
