@@ -323,7 +323,13 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         let tried = pump.live.last_try;
         release(pump, some as u32)?;
-        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
+        let left = clock::now();
+        pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
+            // The places may be another worker's than the one whose queue they wait in.
+            let still = clock::now() - pump.live.last_accept.max(left);
+            let elsewhere = pump.listeners > 1 && still > NOBODY_WAITS.as_nanos() as u64;
+            taken(pump) >= refilled || elsewhere || pump.tree.gone()
+        })?;
         dead = pump.counts_accepts() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);

@@ -199,8 +199,13 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
 
 /// Records the accept queue of each listener of the loaded port and the room in the process that holds it, where there are several.
 pub fn queues(pump: &mut Pump) {
-    let Some(address) = pump.listener.filter(|_| pump.listeners > 1) else { return };
+    let Some(address) = pump.listener else { return };
     let Ok(listeners) = pump.diag.listeners_on(address.port()) else { return };
+    // As many as there are now: a worker may have come late.
+    pump.listeners = listeners.len() as u32;
+    if listeners.len() < 2 {
+        return;
+    }
     let held: Vec<(Pid, Vec<u64>)> = pump.tree.processes().into_iter().map(|pid| (pid, held_sockets(pid))).collect();
     let seen = |listener: &Listener| {
         let pid = held.iter().rfind(|(_, inodes)| inodes.contains(&listener.inode))?.0;
