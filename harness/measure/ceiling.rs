@@ -69,6 +69,11 @@ fn by_growth(run: &Run<'_>, m: &mut Measured, reason: &str) {
     };
     // Of one that exits, the last count may be any.
     let grown = super::witness::grown(run, m).filter(|_| m.ceiling.kind.is_none());
+    if let Some(both) = run.followed.at_watch {
+        m.ceiling.descriptors = Some(both.descriptors);
+        m.unmeasured.remove("ceiling.descriptors");
+    }
+    m.ceiling.others = None;
     m.ceiling.accepted = match &grown {
         Some(grown) => Some(grown.held),
         None => m.missing("ceiling.accepted", reason),

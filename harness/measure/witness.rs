@@ -64,7 +64,7 @@ pub(super) struct Grown {
 
 /// Connections by the growth of the descriptor count alone; `None` where it was not sampled.
 pub(super) fn grown(run: &Run<'_>, m: &Measured) -> Option<Grown> {
-    let both = run.followed.at_ceiling?;
+    let both = run.followed.at_watch?;
     let above_the_limit = m.baseline.descriptors?.saturating_sub(m.baseline.counted?);
     let full = both.descriptors.saturating_sub(above_the_limit) >= m.limits.effective?.soft;
     Some(Grown { held: connections(both, m)?, full })
@@ -113,7 +113,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     let mut notes = Vec::new();
     let mut compared = 0;
     let mut agree = true;
-    if let Some(both) = f.at_ceiling.filter(|_| !run.tree.is_client) {
+    let counted_at = if by_ring { f.at_watch } else { f.at_ceiling };
+    if let Some(both) = counted_at.filter(|_| !run.tree.is_client) {
         let counted = connections(both, m);
         let cost = "1.2 µs a sample, none to the subject".to_owned();
         m.witnesses.push(Witness {
