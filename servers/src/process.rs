@@ -218,7 +218,7 @@ fn accept_until_signal(
             address: SocketAddr::from((args.host, if door == Door::Plain { args.port } else { args.tls_port.unwrap_or(0) })),
             source: errno.into(),
         })?;
-        drop(waiting);
+        waiting.iter().for_each(|begin| begin.send(()).expect("it waits"));
         said.push(ready(door, address));
     }
     said.iter().rev().for_each(|line| say(line));
@@ -265,7 +265,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
 struct Acceptors {
     door: Door,
     listener: Arc<Listener>,
-    /// They begin when these are dropped.
+    /// They begin when they are told.
     waiting: Vec<Sender<()>>,
 }
 
@@ -292,8 +292,9 @@ fn start_acceptors(
                 Err(source) => return opened.send(source).expect("it is waited for"),
             };
             drop(opened);
-            // Nothing is ever sent: it is the end of the other side that begins it.
-            let _ = begins.recv();
+            if begins.recv().is_err() {
+                return; // The process could not start.
+            }
             match accept::run(&listener, way, taker, responder, reserve, &tally, |connection| deliver(connection, door)) {
                 Ended::GaveUp(errno) | Ended::Broken(errno) => {
                     complain(format_args!("accept: {errno}"));
