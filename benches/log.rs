@@ -73,7 +73,7 @@ fn events(plan: &Plan) -> Vec<Event> {
             plan,
         },
     );
-    log.say(0, What::Observer { name: "perf".into(), exact: true });
+    log.say(0, What::Observer { name: "perf".into(), exact: true, io_uring: true });
     log.say(0, What::Phase(Phase::Launch));
     log.say(
         US,

@@ -21,3 +21,4 @@ mod subjects;
 mod support;
 mod sweep;
 mod wall;
+mod workers;

@@ -738,6 +738,42 @@ fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
     assert!(Report::of(&plan, &log).unmeasured.contains_key("saturation.tcp_states"), "a log without them says so");
 }
 
+/// What a run of a program with a ring leaves where only its system calls are seen: everything but its accepts.
+#[test]
+fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_it_holds() {
+    let (mut plan, log) = recorded("spin");
+    let mut events = log.events;
+    events.retain(|e| {
+        !matches!(&e.is, What::Call { name, .. } if name.accepts()) && !matches!(e.is, What::Failures { .. } | What::OwnCount { .. })
+    });
+    for event in &mut events {
+        if let What::Baseline { inventory, .. } = &mut event.is {
+            inventory.push(event::Descriptor { fd: 7, kind: "io_uring".into(), detail: String::new() });
+        }
+    }
+    let report = Report::of(&plan, &Log::new(events.clone()));
+    assert_eq!((report.ceiling.accepted, report.ceiling.reached, report.ceiling.kind), (Some(8), Some(true), None));
+    assert_eq!((report.ceiling.first_failure.as_ref(), report.saturation.policy), (None, None));
+    assert!(report.unmeasured["ceiling.first_failure"].contains("io_uring"));
+    assert_eq!(report.verdict, Outcome::Inconclusive, "the scenario asks for a first failure: {:?}", report.reasons);
+    (plan.expect.first_failure, plan.expect.policy) = (None, None);
+    assert_eq!(Report::of(&plan, &Log::new(events.clone())).verdict, Outcome::Met, "what it holds is known");
+    // With an observer that sees them none of this is so: there was no accept.
+    let seen = events.iter_mut().find_map(|e| if let What::Observer { io_uring, .. } = &mut e.is { Some(io_uring) } else { None });
+    *seen.expect("observed") = true;
+    assert!(Report::of(&plan, &Log::new(events)).unmeasured["ceiling.accepted"].contains("disagree"));
+}
+
+#[test]
+fn clients_that_wait_for_a_full_worker_while_another_has_room_are_pointed_out() {
+    let (plan, mut log) = recorded("spin");
+    let released = log.events.iter().find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll))).expect("a release").at;
+    let queue = |pid, length, room| event::Queue { pid, length, capacity: 5, room };
+    log.events.push(Event { at: released - 1, is: What::Queues(vec![queue(100, 4, 0), queue(101, 0, 3)]) });
+    let text = report::terminal::render(&[Report::of(&plan, &log)], false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("4 clients in the queue of process 100, which is full, while process 101 has room for 3."), "{text}");
+}
+
 #[test]
 fn file_max_binds_when_the_host_has_no_file_left() {
     let (mut plan, log) = recorded("spin");
@@ -781,7 +817,8 @@ fn unexplained(report: &Report) -> Vec<String> {
 
 fn anything() -> impl Strategy<Value = What> {
     let pid = 100..104i32;
-    let call = prop::sample::select(vec![Call::Accept4, Call::Accept, Call::Openat, Call::Socket, Call::Pipe2, Call::Dup2]);
+    let call =
+        prop::sample::select(vec![Call::Accept4, Call::Accept, Call::RingAccept, Call::Openat, Call::Socket, Call::Pipe2, Call::Dup2]);
     let ret = prop_oneof![Just(-24i64), Just(-23), Just(-11), 3..20i64, Just(i64::MAX)];
     let phases = [
         Phase::Launch,
@@ -870,7 +907,14 @@ fn anything() -> impl Strategy<Value = What> {
             links: [above, pid].map(|pid| event::Link { pid, command: "server".into(), soft: 16, hard: 64 }).to_vec(),
         }),
         1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n, total: n }),
-        1 => (pid.clone(), 0..20u64).prop_map(|(pid, n)| What::Baseline { pid, descriptors: n, counted: n, inventory: vec![], settled: true }),
+        1 => (pid.clone(), 0..20u64, any::<bool>()).prop_map(|(pid, n, ring)| {
+            let inventory = if ring { vec![event::Descriptor { fd: 3, kind: "io_uring".into(), detail: String::new() }] } else { vec![] };
+            What::Baseline { pid, descriptors: n, counted: n, inventory, settled: true }
+        }),
+        1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Status { pid, code, signal: code.is_none().then_some(9) }),
+        1 => prop::collection::vec((pid.clone(), 0..9u32, 0..9u64), 0..4).prop_map(|all| {
+            What::Queues(all.into_iter().map(|(pid, length, room)| event::Queue { pid, length, capacity: 5, room }).collect())
+        }),
         1 => (pid, any::<u64>(), prop::num::f64::ANY).prop_map(|(pid, ceiling, d)| What::Prediction {
             pid,
             ceiling,
@@ -878,7 +922,8 @@ fn anything() -> impl Strategy<Value = What> {
             descriptors_per_connection: d,
             calibrated_with: 8
         }),
-        1 => Just(What::Observer { name: "ptrace".into(), exact: true }),
+        1 => Just(What::Observer { name: "ptrace".into(), exact: true, io_uring: false }),
+        1 => Just(What::Observer { name: "perf".into(), exact: true, io_uring: true }),
         1 => Just(What::End),
     ]
 }

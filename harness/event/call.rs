@@ -1,22 +1,25 @@
-//! The system calls that create a descriptor.
+//! The system calls that create a descriptor, and the requests of io_uring that do what such a call does.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! calls {
-    ($($variant:ident = $name:literal),* $(,)?) => {
-        /// A system call that creates a descriptor, by its kernel name.
+    ($($variant:ident = $name:literal),*; $($ring:ident = $ring_name:literal),*) => {
+        /// A system call that creates a descriptor, by its kernel name; or a request of io_uring, which no observer of system calls sees.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[allow(missing_docs, reason = "each variant is the call of that name in section 2 of the manual")]
-        pub enum Call { $(#[serde(rename = $name)] $variant),* }
+        pub enum Call { $(#[serde(rename = $name)] $variant,)* $(#[serde(rename = $ring_name)] $ring),* }
 
         impl Call {
-            /// Every call that is observed.
+            /// Every system call that is observed.
             pub const ALL: &'static [Call] = &[$(Call::$variant),*];
 
-            /// The kernel's name, as in `syscalls:sys_exit_NAME`.
+            /// These, and the requests of io_uring.
+            pub const NAMED: &'static [Call] = &[$(Call::$variant,)* $(Call::$ring),*];
+
+            /// The kernel's name, as in `syscalls:sys_exit_NAME`; of a request its operation's after `io_uring:`.
             pub const fn name(self) -> &'static str {
-                match self { $(Call::$variant => $name),* }
+                match self { $(Call::$variant => $name,)* $(Call::$ring => $ring_name),* }
             }
         }
     };
@@ -27,13 +30,25 @@ calls! {
     Openat2 = "openat2", Open = "open", Creat = "creat", Pipe2 = "pipe2", Pipe = "pipe", Dup = "dup", Dup2 = "dup2",
     Dup3 = "dup3", Fcntl = "fcntl", EpollCreate1 = "epoll_create1", EpollCreate = "epoll_create", Eventfd2 = "eventfd2",
     Eventfd = "eventfd", TimerfdCreate = "timerfd_create", Signalfd4 = "signalfd4", Signalfd = "signalfd",
-    InotifyInit1 = "inotify_init1", InotifyInit = "inotify_init", MemfdCreate = "memfd_create", PidfdOpen = "pidfd_open",
+    InotifyInit1 = "inotify_init1", InotifyInit = "inotify_init", MemfdCreate = "memfd_create", PidfdOpen = "pidfd_open";
+    RingAccept = "io_uring:accept", RingOpenat = "io_uring:openat", RingOpenat2 = "io_uring:openat2", RingSocket = "io_uring:socket"
 }
 
 impl Call {
     /// Whether it takes a connection off an accept queue.
     pub const fn accepts(self) -> bool {
-        matches!(self, Call::Accept4 | Call::Accept)
+        matches!(self, Call::Accept4 | Call::Accept | Call::RingAccept)
+    }
+
+    /// The request of io_uring with this operation code (`enum io_uring_op`, linux/io_uring.h), where it creates a descriptor.
+    pub const fn of_ring(opcode: u8) -> Option<Call> {
+        match opcode {
+            13 => Some(Call::RingAccept),
+            18 => Some(Call::RingOpenat),
+            28 => Some(Call::RingOpenat2),
+            45 => Some(Call::RingSocket),
+            _ => None,
+        }
     }
 
     /// Whether a result of 0 or more is a new descriptor's number: false for `pipe*` and `socketpair`, which return 0 and

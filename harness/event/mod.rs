@@ -97,6 +97,9 @@ pub enum What {
     SamplingStopped,
     /// The observer lost samples; totals stay exact, single events are missing.
     Lost { samples: u64 },
+    /// With what a process of the tree ended: what it gave exit_group(2), or as its tracer was told. Not of every process: who is killed
+    /// by a signal makes no call.
+    Status { pid: Pid, code: Option<i32>, signal: Option<i32> },
     /// A process of the tree forked (`parent` → `pid`), executed, or exited.
     Process { pid: Pid, parent: Pid, change: Change },
     /// A client of a workload changed state.
@@ -165,8 +168,15 @@ pub enum What {
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
     /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
-    /// A witness of the syscalls: which, and whether its counts are exact.
-    Observer { name: String, exact: bool },
+    /// A witness of the syscalls: which, whether its counts are exact, and whether it sees requests of io_uring too.
+    Observer {
+        name: String,
+        exact: bool,
+        #[serde(default)]
+        io_uring: bool,
+    },
+    /// The accept queue of each listener of the loaded port, where there are several (SO_REUSEPORT), all at one moment.
+    Queues(Vec<Queue>),
     /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
     ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
     /// A field of the report that could not be measured, and why.
@@ -177,6 +187,19 @@ pub enum What {
     Inconclusive { reason: String },
     /// Last line of a complete log.
     End,
+}
+
+/// One of several listeners on a port, and the process that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Which: of the tree's processes the last one, a worker rather than its master.
+    pub pid: Pid,
+    /// Connections in its accept queue.
+    pub length: u32,
+    /// The most that it takes: backlog + 1.
+    pub capacity: u32,
+    /// Descriptors that the process can still open below its soft limit.
+    pub room: u64,
 }
 
 /// Sockets by TCP state, in the kernel's names.
@@ -274,7 +297,7 @@ impl Link {
 #[allow(missing_docs, reason = "contract.md's names")]
 pub struct Descriptor {
     pub fd: i32,
-    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`, `inotify`, `device`, `directory`, `memfd`, `socket`, `other`.
+    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`, `inotify`, `io_uring`, `device`, `directory`, `memfd`, `socket`, `other`.
     pub kind: String,
     /// Path, or addresses and TCP state.
     pub detail: String,

@@ -180,6 +180,7 @@ fn anonymous(pid: i32, fd: i32, target: &str) -> (&'static str, String) {
         "eventfd" => ("eventfd", String::new()),
         "timerfd" => ("timerfd", String::new()),
         "signalfd" => ("signalfd", String::new()),
+        "io_uring" => ("io_uring", String::new()),
         "pidfd" => {
             let info = info();
             let of = info.lines().find_map(|line| line.strip_prefix("Pid:")).map_or("?", str::trim);
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn links_without_a_path_are_named() {
-        assert_eq!(anonymous(0, 0, "anon_inode:[io_uring]"), ("other", "io_uring".into()));
+        assert_eq!(anonymous(0, 0, "anon_inode:[io_uring]"), ("io_uring", String::new()));
         assert_eq!(anonymous(0, 0, "anon_inode:[timerfd]"), ("timerfd", String::new()));
         assert_eq!(anonymous(0, 0, "net:[4026531840]"), ("other", "net:[4026531840]".into()));
         assert_eq!(anonymous(0, 0, "anon_inode:inotify").0, "inotify");

@@ -261,7 +261,7 @@ mod tests {
         let plan = scenario::parse(text, "x.toml", "x", Path::new(".")).expect("a scenario").remove(0);
         let phase = |at, phase| (at, What::Phase(phase));
         let mut all = vec![
-            (0, What::Observer { name: "perf".into(), exact: true }),
+            (0, What::Observer { name: "perf".into(), exact: true, io_uring: true }),
             (
                 0,
                 What::Launched {
@@ -382,7 +382,7 @@ mod tests {
             let text = "claim = \"c\"\nprocesses.server = { command = [\"s\"], limits = { soft = 256, hard = 256 } }\nworkloads.flood.tcp = { clients = 44 }";
             let plan = scenario::parse(text, "x.toml", "x", Path::new(".")).expect("a scenario").remove(0);
             let all = vec![
-                (0, What::Observer { name: "perf".into(), exact: true }),
+                (0, What::Observer { name: "perf".into(), exact: true, io_uring: true }),
                 (1, What::Listening { process: "server".into(), pid: SERVER, address: "127.0.0.1:1".into(), capacity: 9 }),
                 (2, What::Resources(looks)),
                 (4, What::Phase(Phase::Ramp)),

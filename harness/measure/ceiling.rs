@@ -2,7 +2,7 @@
 
 use super::timeline::{milli, seconds};
 use super::{BeforeRamp, Exit, FirstFailure, FirstUnserved, Kind, Measured, PerProcess, Run};
-use crate::event::{Nanos, Phase, What};
+use crate::event::{Nanos, Phase, Pid, What};
 
 /// Processes listed at most.
 const LISTED: usize = 256;
@@ -40,6 +40,10 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
     };
     m.ceiling.others = f.first.map(|_| f.others).or(f.at_ceiling.map(|both| both.others)).filter(|others| *others != 0);
     m.ceiling.per_process = per_process(run);
+    let loaded = run.timeline.start(Phase::Ramp).is_some() && generator(run).is_none();
+    if let Some(reason) = super::witness::passed_by(run).filter(|_| loaded) {
+        return by_growth(run, m, reason);
+    }
     match decide(run, m) {
         Ok(kind) => stopped(run, m, kind),
         Err(reason) => {
@@ -52,6 +56,35 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
             }
         }
     }
+}
+
+/// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and whether its table is full.
+fn by_growth(run: &Run<'_>, m: &mut Measured, reason: &str) {
+    m.ceiling.first_failure = None;
+    m.unmeasured.insert("ceiling.first_failure".into(), reason.into());
+    m.missing::<()>("ceiling.accepted_max", reason);
+    m.ceiling.kind = match exited(run) {
+        Some(_) => Some(Kind::Exited),
+        None => m.missing("ceiling.kind", reason),
+    };
+    // Of one that exits, the last count may be any.
+    let grown = super::witness::grown(run, m).filter(|_| m.ceiling.kind.is_none());
+    if let Some(both) = run.followed.at_watch {
+        m.ceiling.descriptors = Some(both.descriptors);
+        m.unmeasured.remove("ceiling.descriptors");
+    }
+    m.ceiling.others = None;
+    m.ceiling.accepted = match &grown {
+        Some(grown) => Some(grown.held),
+        None => m.missing("ceiling.accepted", reason),
+    };
+    let connected = run.clients.connected(run.timeline.watched_until());
+    m.ceiling.reached = match grown {
+        _ if m.ceiling.kind.is_some() => Some(true),
+        Some(grown) if grown.full => Some(true),
+        Some(grown) if connected > 0 && grown.held >= connected => Some(false),
+        _ => m.missing("ceiling.reached", format!("{reason}; /proc shows clients without a descriptor, and room for more")),
+    };
 }
 
 /// Why it stopped, or why that cannot be said.
@@ -294,12 +327,23 @@ fn first_unserved(run: &Run<'_>) -> Option<FirstUnserved> {
     Some(FirstUnserved { at_s: seconds(at), outcome })
 }
 
+/// With which status, or by which signal, a process ended before clients were told to leave, as far as that was seen.
+pub(super) fn ended(run: &Run<'_>, pid: Pid) -> Option<(Option<i32>, Option<i32>)> {
+    run.timeline.between(0, run.timeline.released_from()).iter().find_map(|e| match e.is {
+        What::Status { pid: of, code, signal } if of == pid => Some((code, signal)),
+        _ => None,
+    })
+}
+
 fn per_process(run: &Run<'_>) -> Vec<PerProcess> {
     let took_part = run.followed.tables.iter().filter(|(_, t)| t.accepts > 0 || t.before_failure.is_some());
     let line = |(pid, t): (&i32, &super::follow::Table)| {
         let accepted = t.before_failure.or(t.exited).map_or(t.at_ramp_end, |at| at.1);
+        let (exit_code, killed_by) = ended(run, *pid).unwrap_or_default();
         PerProcess {
             pid: *pid,
+            exit_code,
+            killed_by,
             accepted,
             accepted_max: t.most_after.max(accepted),
             first_failure_at_s: t.before_failure.map(|(at, _)| seconds(at)),

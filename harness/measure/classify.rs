@@ -37,6 +37,7 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
         }
         Some(_) => None,
     };
+    let reason = super::witness::passed_by(run).or(reason);
     if let Some(reason) = reason {
         m.missing::<()>("saturation.policy", reason);
         m.missing::<()>("saturation.policy_evidence", reason);
@@ -81,8 +82,10 @@ fn exited_at(run: &Run<'_>, at: Nanos) -> Option<Pid> {
 
 /// It exited: how, and whether something took its place.
 fn after_exit(run: &Run<'_>, pid: Option<Pid>, exit: Nanos, how: &str) -> (Policy, String) {
-    let status = run.timeline.events.iter().find_map(|e| match &e.is {
+    // What whoever started it saw, and of its children what the observer did.
+    let status = run.timeline.events.iter().rev().find_map(|e| match &e.is {
         What::Exited { process, pid: of, code, signal } if *process == run.plan.subject && Some(*of) == pid => Some((*code, *signal)),
+        What::Status { pid: of, code, signal } if Some(*of) == pid => Some((*code, *signal)),
         _ => None,
     });
     let status = match status {

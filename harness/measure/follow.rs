@@ -97,6 +97,8 @@ pub(super) struct Followed {
     pub most_ever: u64,
     /// At the first sample after the first failure, else at the last before the probes.
     pub at_ceiling: Option<Both>,
+    /// At the last sample before the probes, whatever failed when.
+    pub at_watch: Option<Both>,
     /// Where `/proc` saw the most.
     pub at_most: Option<Both>,
     /// Failing calls of the failing process up to the release.
@@ -294,6 +296,9 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             }
             &What::Sample { descriptors, .. } if !changes.dying(pid, event.at) => {
                 let both = Both { pid, descriptors, held: table.held, others: table.others() };
+                if event.at < watched && tree.main == Some(pid) {
+                    found.at_watch = Some(both);
+                }
                 match found.first {
                     // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
                     Some(first) if first.pid == pid && (found.at_ceiling.is_none() || (!still_found && event.at < released)) => {

@@ -3,7 +3,7 @@
 //! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
 //! is always one that was observed.
 
-use crate::event::{Call, CallStep, Descriptor, Environment, Limits, Link, Outcome, Pid, States, Sysctl};
+use crate::event::{Call, CallStep, Descriptor, Environment, Limits, Link, Outcome, Pid, Queue, States, Sysctl};
 use crate::scenario::Caller;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -355,6 +355,12 @@ pub struct PerProcess {
     pub accepted_max: u64,
     /// Seconds since the run's start.
     pub first_failure_at_s: Option<f64>,
+    /// Its exit status, where it exited before clients were told to leave and that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that killed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed_by: Option<i32>,
 }
 
 /// What it did when the table was full.
@@ -382,6 +388,9 @@ pub struct Saturation {
     pub new_client: Option<Outcome>,
     /// Its longest, and its capacity.
     pub accept_queue: Option<AcceptQueue>,
+    /// Of several listeners on the port (SO_REUSEPORT) each one's own queue, at the end of saturation; `accept_queue` is all of them together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<Queue>,
     /// TCP sockets that the subject holds by a descriptor, of both directions, by state.
     pub tcp_states: Option<States>,
     /// Those of the loaded port on the server's side: also in the accept queue, and half open.

@@ -32,6 +32,8 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
     super::classify::classify(run, m, window.until);
     seen_by_clients(run, m, &window);
     sockets(run, m, &window);
+    let mut queues = run.timeline.events.iter().filter_map(|e| if let What::Queues(queues) = &e.is { Some(queues) } else { None });
+    m.saturation.listeners = queues.next_back().cloned().unwrap_or_default();
 }
 
 /// Failures a second over the window, from the exact totals where there are any.

@@ -92,6 +92,8 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Probe { workload, label, outcome, .. } => (19, label.len() as i64, *outcome as i64, workload, 0),
         What::Released { clients } => (20, (*clients).into(), 0, "", 0),
         What::Process { pid, parent, .. } => (21, (*pid).into(), (*parent).into(), "", 0),
+        What::Status { pid, code, .. } => (20, (*pid).into(), code.map_or(-1, i64::from), "", 0),
+        What::Queues(queues) => (16, queues.len() as i64, queues.iter().map(|q| i64::from(q.length)).sum(), "", 0),
         What::Exited { process, pid, .. } => (22, (*pid).into(), 0, process, 0),
         What::OwnCount { pid, before_first_emfile, .. } => (23, (*pid).into(), *before_first_emfile as i64, "", 0),
         What::Observer { name, .. } => (24, 0, 0, name, 0),

@@ -32,6 +32,44 @@ pub(super) fn blind(run: &Run<'_>, m: &Measured) -> Result<(), String> {
     Ok(())
 }
 
+/// Why nobody saw what the subject accepted and failed to: it has a ring of io_uring, the observer sees system calls only, and among
+/// those was no accept. `None` where that is not so: a program may have a ring for its files, and accept by system calls.
+pub(super) fn passed_by(run: &Run<'_>) -> Option<&'static str> {
+    let (mut observed, mut seen) = (false, false);
+    let mut ring = false;
+    for event in &run.timeline.events {
+        match &event.is {
+            What::Observer { io_uring, .. } => (observed, seen) = (true, *io_uring),
+            // `other`: in logs of before it had a name of its own.
+            What::Baseline { inventory, .. } => {
+                ring |= inventory.iter().any(|d| d.kind == "io_uring" || (d.kind == "other" && d.detail == "io_uring"));
+            }
+            _ => {}
+        }
+    }
+    let f = &run.followed;
+    let saw = !f.accepts.is_empty() || f.failures.iter().any(|(_, call)| call.accepts());
+    (observed && ring && !seen && !saw && !run.tree.is_client).then_some(
+        "accepts by io_uring pass by the system-call observer: only perf as root sees them, and nothing here does (`lastfd doctor`)",
+    )
+}
+
+/// What `/proc` says of a subject whose accepts nobody saw, just before the probes.
+pub(super) struct Grown {
+    /// Connections held by the process that was sampled.
+    pub held: u64,
+    /// Whether it had no number left.
+    pub full: bool,
+}
+
+/// Connections by the growth of the descriptor count alone; `None` where it was not sampled.
+pub(super) fn grown(run: &Run<'_>, m: &Measured) -> Option<Grown> {
+    let both = run.followed.at_watch?;
+    let above_the_limit = m.baseline.descriptors?.saturating_sub(m.baseline.counted?);
+    let full = both.descriptors.saturating_sub(above_the_limit) >= m.limits.effective?.soft;
+    Some(Grown { held: connections(both, m)?, full })
+}
+
 /// Refuses a count that lost samples may have made too small, unless `/proc` says the same.
 pub(super) fn nothing_lost(run: &Run<'_>, m: &Measured, until: Nanos) -> Result<(), String> {
     let lost = run.timeline.events.iter().filter(|e| e.at <= until);
@@ -59,14 +97,15 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     let f = &run.followed;
     let accepted = m.ceiling.accepted;
     let several = m.ceiling.per_process.len() > 1;
+    let by_ring = passed_by(run).is_some();
     let of = |pid: Option<Pid>| pid.filter(|_| several);
     for event in &run.timeline.events {
-        if let What::Observer { name, exact } = &event.is {
+        if let What::Observer { name, exact, .. } = &event.is {
             m.witnesses.push(Witness {
                 observer: name.clone(),
                 exact: *exact,
                 cost: cost(run, name),
-                ceiling: accepted,
+                ceiling: accepted.filter(|_| !by_ring),
                 process: of(f.first.map(|first| first.pid)),
             });
         }
@@ -74,7 +113,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     let mut notes = Vec::new();
     let mut compared = 0;
     let mut agree = true;
-    if let Some(both) = f.at_ceiling.filter(|_| !run.tree.is_client) {
+    let counted_at = if by_ring { f.at_watch } else { f.at_ceiling };
+    if let Some(both) = counted_at.filter(|_| !run.tree.is_client) {
         let counted = connections(both, m);
         let cost = "1.2 µs a sample, none to the subject".to_owned();
         m.witnesses.push(Witness {
@@ -84,7 +124,7 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
             ceiling: counted,
             process: of(Some(both.pid)),
         });
-        if let (Some(counted), Some(_)) = (counted, accepted) {
+        if let (Some(counted), Some(_)) = (counted, accepted.filter(|_| !by_ring)) {
             compared += 1;
             match explain(both, counted, m, several && f.first.is_none()) {
                 Ok(note) => notes.extend(note),
@@ -97,6 +137,7 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     }
     // It counts accepts, and what it calls its first failure is an EMFILE of those.
     let failing = f.first.filter(|first| first.call.accepts() && first.errno == "EMFILE").map(|first| first.pid);
+    let failing = failing.or(run.tree.main.filter(|_| by_ring && m.ceiling.reached == Some(true)));
     let mut own = run.timeline.events.iter().filter_map(|e| match e.is {
         What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
         _ => None,
@@ -119,7 +160,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
             _ if lost_any(run) => notes.push("the observer lost samples, and the server's own count is not compared".into()),
             _ => {
                 agree = false;
-                notes.push(format!("the server counted {counted} accepts before its first EMFILE, the observer {accepted}"));
+                let other = if by_ring { "/proc" } else { "the observer" };
+                notes.push(format!("the server counted {counted} accepts before its first EMFILE, {other} {accepted}"));
             }
         }
     }

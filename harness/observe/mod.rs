@@ -40,6 +40,11 @@ pub trait Syscalls: Send {
     /// Whether its counts are exact. Rates may still be distorted by observing.
     fn exact(&self) -> bool;
 
+    /// Whether it sees what the subject asks of io_uring, which passes by every system call.
+    fn sees_io_uring(&self) -> bool {
+        false
+    }
+
     /// Ends observing; the next [`Syscalls::drain`] gives the rest and the final totals. Traced processes stay traced until
     /// they exit, because a trapped call without a tracer would fail.
     fn stop(&mut self);
@@ -145,6 +150,11 @@ pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<U
 /// The syscall observers, best first: the name of each that works here, or why it does not.
 pub fn available() -> [Result<&'static str, Unavailable>; 2] {
     [perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
+}
+
+/// Whether requests of io_uring can be observed here.
+pub fn sees_io_uring() -> bool {
+    perf::Tracepoints::probe().is_ok_and(|tracepoints| tracepoints.see_io_uring())
 }
 
 /// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that its

@@ -9,7 +9,7 @@ use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, exhausted};
 use crate::event::{Call, Event, Pid, What};
-use crate::sys::ptrace::{Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait};
+use crate::sys::ptrace::{End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait};
 use crate::sys::{calls, clock, seccomp};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -219,9 +219,13 @@ impl Tracer {
             Stop::Syscall => self.left(tid),
             Stop::Created { tid: new, clone } => self.created(tid, new, clone),
             Stop::Exec { former } => self.executed(tid, former),
-            Stop::Exiting | Stop::Gone => {
-                self.exited(tid);
-                return (stop == Stop::Exiting).then_some(Resume::Detach);
+            Stop::Exiting(end) => {
+                self.exited(tid, end);
+                return Some(Resume::Detach);
+            }
+            Stop::Gone(end) => {
+                self.exited(tid, Some(end));
+                return None;
             }
             Stop::Group => return Some(Resume::Listen),
             Stop::Signal(signal) => return Some(Resume::Run(signal)),
@@ -319,12 +323,17 @@ impl Tracer {
         self.record(exec);
     }
 
-    fn exited(&mut self, tid: i32) {
+    fn exited(&mut self, tid: i32, end: Option<End>) {
         self.inside.remove(&tid);
         self.early.remove(&tid);
         if let Some(pid) = self.processes.remove(&tid)
             && let Some(exit) = self.threads.exited(pid, tid)
         {
+            match end {
+                Some(End::Code(code)) => self.record(What::Status { pid, code: Some(code), signal: None }),
+                Some(End::Signal(signal)) => self.record(What::Status { pid, code: None, signal: Some(signal) }),
+                None => {}
+            }
             self.record(exit);
         }
         // A thread that waits for its creator is killed with it, or lives and is announced; a process may wait for ever.

@@ -1,7 +1,7 @@
 //! What clients see of a full server, in words, for the terminal.
 
-use super::Report;
 use super::calls::{count, time};
+use super::{Report, counted};
 use crate::event::Outcome;
 
 /// A sentence for those that are held, and one for those that come next.
@@ -45,4 +45,29 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Closed => "closed",
         Outcome::ErrorReply => "told an error",
     }
+}
+
+/// Several listeners on one port, and what comes of it: clients wait for one process while another has room.
+pub(super) fn listeners(r: &Report) -> Option<String> {
+    let all = &r.saturation.listeners;
+    let full: Vec<_> = all.iter().filter(|q| q.room == 0 && q.length > 0).collect();
+    let room: Vec<_> = all.iter().filter(|q| q.room > 0).collect();
+    if all.len() < 2 {
+        return None;
+    }
+    let queues = "has an accept queue of its own, and the kernel chooses one for each client by a hash of its address (SO_REUSEPORT)";
+    if full.is_empty() || room.is_empty() {
+        let lengths: Vec<String> = all.iter().take(8).map(|q| format!("{} of {}", q.length, q.capacity)).collect();
+        return Some(format!("Each of {} listeners on the port {queues}: {}.", all.len(), lengths.join(", ")));
+    }
+    let waiting: Vec<String> =
+        full.iter().take(8).map(|q| format!("{} in the queue of process {}", counted(u64::from(q.length), "client"), q.pid)).collect();
+    let which = if full.len() == 1 { "which is full" } else { "which are full" };
+    let others: Vec<String> = room.iter().take(8).map(|q| format!("process {} has room for {}", q.pid, q.room)).collect();
+    Some(format!(
+        "Each of {} listeners on the port {queues}, whether its process has room or not: {}, {which}, while {}.",
+        all.len(),
+        waiting.join(", "),
+        others.join(", ")
+    ))
 }

@@ -249,6 +249,11 @@ fn ceiling(page: &mut Page, r: &Report) {
         (Some(Kind::Generator), _) => format!("not known: the load generator ran out first, with {number}"),
         (Some(Kind::NotReached), _) => format!("not reached: {number}, and no descriptor call failed"),
         (Some(Kind::Emfile | Kind::Enfile), None) => number,
+        (None, _) if c.accepted.is_some() && c.reached.is_some() => {
+            let full = if c.reached == Some(true) { "its table is full" } else { "not reached" };
+            let why = r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str);
+            format!("{number}, by its descriptor count, and {full}. Which call failed first, or whether one did, is not known: {why}")
+        }
         (None, _) if r.reasons.iter().any(|reason| reason.expectation == "run") => "not known, because of the above".to_owned(),
         (None, _) => format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str)),
     };
@@ -270,6 +275,16 @@ fn ceiling(page: &mut Page, r: &Report) {
         let shown = per_process.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = if per_process.len() > 8 { ", …" } else { "" };
         page.say("", &format!("Each process has its own limit: {shown}{more}."));
+    }
+    for p in c.per_process.iter().filter(|_| per_process.len() > 1).take(8) {
+        match (p.exit_code, p.killed_by) {
+            (Some(code), _) => page.say("", &format!("Process {} exited with code {code}.", p.pid)),
+            (_, Some(signal)) => page.say("", &format!("Process {} was killed by signal {signal}.", p.pid)),
+            _ => {}
+        }
+    }
+    if let Some(text) = super::seen::listeners(r) {
+        page.say("", &text);
     }
     if let Some(connected) = c.connected.filter(|n| *n > 0) {
         let served = c.served.map_or(String::new(), |n| format!(", {n} served"));

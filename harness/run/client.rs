@@ -161,7 +161,7 @@ fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<Rest, E
 
 /// A client listens nowhere.
 fn nowhere(pid: Pid) -> Ready {
-    Ready { address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), capacity: 0, holders: vec![pid] }
+    Ready { address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), capacity: 0, listeners: 1, holders: vec![pid] }
 }
 
 fn deadline(site: &Site<'_>) -> Duration {

@@ -87,7 +87,7 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;
-        let arrived = live.connected + live.ended >= wanted && (pump.observer.is_none() || live.accepted_total() >= of_subject);
+        let arrived = live.connected + live.ended >= wanted && (!pump.counts_accepts() || live.accepted_total() >= of_subject);
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
@@ -103,7 +103,7 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
         return Ok(());
     };
-    let accepted = if pump.observer.is_some() { seen(rest) } else { of_subject };
+    let accepted = if pump.counts_accepts() { seen(rest) } else { of_subject };
     pump.acceptor = rest.pid;
     debug_assert!(ready.holders.contains(&rest.pid));
     if accepted == 0 || pump.live.first_failure.is_some() {
@@ -251,7 +251,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
         let counted = pump.loads.iter().all(|load| load.concerns_subject && load.dialogue.is_some());
         // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
         let asks = pump.loads.iter().any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
-        let arrived = (pump.observer.is_none() || !counted || live.accepted_total() >= live.connected)
+        let arrived = (!pump.counts_accepts() || !counted || live.accepted_total() >= live.connected)
             && (!asks || live.served + live.ended >= live.connected);
         let all = (calls || live.connected + live.ended >= wanted) && live.drivers_done() && arrived && !pump.loads.is_empty();
         // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
@@ -336,6 +336,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         (answered && over && pump.live.callers_done() && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
+    super::ready::queues(pump);
     Ok(())
 }
 
@@ -363,8 +364,15 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
         let tried = pump.live.last_try;
         release(pump, some as u32)?;
-        let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
-        dead = !over && pump.observer.is_some() && pump.live.last_try == tried;
+        let left = clock::now();
+        let mut elsewhere = false;
+        let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
+            // The places may be another worker's than the one whose queue they wait in.
+            let still = clock::now() - pump.live.last_accept.max(left);
+            elsewhere = pump.listeners > 1 && still > NOBODY_WAITS.as_nanos() as u64;
+            taken(pump) >= refilled || elsewhere || pump.tree.gone()
+        })?;
+        dead = (!over || elsewhere) && pump.counts_accepts() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);
     let all = clock::now();
@@ -384,7 +392,7 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
             pump.live.probes.remove("after-all");
             order(pump, &Order::Probe { label: "after-all".into(), deadline_ms })?;
             pump.until(recovery + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
-                let taken = !silent || pump.observer.is_none() || pump.live.accepted_total() > accepted;
+                let taken = !silent || !pump.counts_accepts() || pump.live.accepted_total() > accepted;
                 (pump.live.probed("after-all") && taken) || pump.tree.gone()
             })?;
             // A server that sheds turns away whoever comes before it has seen the others leave.

@@ -186,7 +186,7 @@ fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>) -> Result<(), Error
     let Some(chosen) = chosen else { return Ok(()) };
     let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
     let observer = chosen.attach(pump.tree.program()).map_err(refused)?;
-    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact() });
+    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), io_uring: observer.sees_io_uring() });
     pump.observer = Some(observer);
     Ok(())
 }
@@ -271,6 +271,15 @@ fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 /// The loaded phases, which are the same for servers and clients.
 fn loaded(pump: &mut Pump, site: &Site<'_>, clients: &[u32], rests: &[ready::Rest]) -> Result<(), Error> {
     load::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
+    // Of several workers, the one whose limit it is: it is counted and looked at from now on.
+    if let Some((_, pid)) = pump.live.first_failure
+        && rests.iter().any(|rest| rest.pid == pid)
+        && !pump.live.exited.contains(&pid)
+        && pid != pump.acceptor
+    {
+        pump.acceptor = pid;
+        pump.sample();
+    }
     load::saturate(pump, &site.plan.subject, Duration::from_secs_f64(site.plan.hold_s))?;
     moved::moved(pump, &site.plan.then, clients, rests)?;
     let rounds = site.plan.recovery.rounds;
@@ -303,7 +312,8 @@ impl Site<'_> {
         // Room for the limits to come, too: they are moved while these clients connect.
         let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
         let enough = match kind {
-            Kind::Hold { .. } => (soft + soft / 2) as u32 + ready.capacity,
+            // Of several listeners each may have a process of its own.
+            Kind::Hold { .. } => (soft + soft / 2) as u32 * ready.listeners + ready.capacity,
             Kind::Call { .. } => 2 * soft as u32 + 64,
         };
         Wanted { setup: setup(name, kind, &workload.path, target), clients: workload.clients.unwrap_or(enough) }

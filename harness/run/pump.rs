@@ -63,10 +63,14 @@ pub struct Pump<'a> {
     pub resources: Watch,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<SocketAddr>,
+    /// How many sockets listen there: several with SO_REUSEPORT.
+    pub listeners: u32,
     /// The process that is sampled: the one that accepts, or calls.
     pub acceptor: Pid,
     /// Whether it is known and sampled.
     pub sampling: bool,
+    /// Whether it has a ring of io_uring, by which it may accept.
+    pub ring: bool,
     /// Set by SIGINT and SIGTERM.
     pub interrupted: &'a AtomicBool,
     /// Shows progress.
@@ -105,7 +109,9 @@ impl<'a> Pump<'a> {
             census,
             resources: Watch::default(),
             listener: None,
+            listeners: 1,
             sampling: false,
+            ring: false,
             interrupted,
             progress,
             now: None,
@@ -185,9 +191,20 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Length of the loaded accept queue now; `None` when the listener is gone or cannot be looked up.
+    /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only. Who has a ring and accepts by
+    /// system calls is known by the first of them.
+    pub fn counts_accepts(&self) -> bool {
+        let passes_by = |observer: &dyn Syscalls| self.ring && !observer.sees_io_uring() && self.live.accepted_total() == 0;
+        self.observer.as_deref().is_some_and(|observer| !passes_by(observer))
+    }
+
+    /// Length of the loaded accept queue now, of all together where several listen; `None` when the listener is gone or cannot be looked
+    /// up.
     pub fn queue(&mut self) -> Option<u32> {
         let address = self.listener?;
+        if self.listeners > 1 {
+            return Some(self.diag.listeners_on(address.port()).ok()?.iter().map(|listener| listener.queue).sum());
+        }
         Some(self.diag.listener(address).ok()??.queue)
     }
 

@@ -2,7 +2,7 @@
 //! names every descriptor. Makes no connection: one would cost a descriptor.
 
 use super::{Error, pump::Pump};
-use crate::event::{Limits, Phase, Pid, What};
+use crate::event::{Limits, Phase, Pid, Queue, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
@@ -26,8 +26,10 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 pub struct Ready {
     /// Where clients connect.
     pub address: SocketAddr,
-    /// `backlog + 1`.
+    /// `backlog + 1`, of all listeners there together.
     pub capacity: u32,
+    /// Sockets that listen there: several with SO_REUSEPORT, each with a queue of its own.
+    pub listeners: u32,
     /// Processes that hold it, workers before their master: the process that counts is one that accepts.
     pub holders: Vec<Pid>,
 }
@@ -65,7 +67,7 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
         return Err(error);
     }
     let Some(ready) = found else { return Err(not_listening(pump, process, deadline)) };
-    pump.listener = Some(ready.address);
+    (pump.listener, pump.listeners) = (Some(ready.address), ready.listeners);
     pump.acceptor = ready.holders[0];
     pump.sampling = true;
     Ok((ready, window(Duration::from_nanos(clock::now() - started))))
@@ -100,7 +102,7 @@ pub fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: 
             Ok(Some(now)) if now == ready => true,
             Ok(Some(now)) => {
                 pump.acceptor = now.holders[0];
-                pump.listener = Some(now.address);
+                (pump.listener, pump.listeners) = (Some(now.address), now.listeners);
                 (ready, since) = (now, clock::now());
                 false
             }
@@ -146,6 +148,7 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         let descriptors = proc::descriptors(pid)?;
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
+        pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
         pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
         rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
     }
@@ -192,7 +195,30 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
     let mut holders: Vec<Pid> = owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
     holders.reverse();
     holders.dedup();
-    Ok(Some(Ready { address: reachable(listener.address), capacity: listener.backlog + 1, holders }))
+    let same = ours.iter().filter(|l| l.address == listener.address);
+    let (listeners, capacity) = same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
+    Ok(Some(Ready { address: reachable(listener.address), capacity, listeners, holders }))
+}
+
+/// Records the accept queue of each listener of the loaded port and the room in the process that holds it, where there are several.
+pub fn queues(pump: &mut Pump) {
+    let Some(address) = pump.listener else { return };
+    let Ok(listeners) = pump.diag.listeners_on(address.port()) else { return };
+    // As many as there are now: a worker may have come late.
+    pump.listeners = listeners.len() as u32;
+    if listeners.len() < 2 {
+        return;
+    }
+    let held: Vec<(Pid, Vec<u64>)> = pump.tree.processes().into_iter().map(|pid| (pid, held_sockets(pid))).collect();
+    let seen = |listener: &Listener| {
+        let pid = held.iter().rfind(|(_, inodes)| inodes.contains(&listener.inode))?.0;
+        let (soft, _) = proc::nofile(pid).ok()?;
+        let room = soft.saturating_sub(inventory::counted(&inventory::read(pid).ok()?, soft));
+        Some(Queue { pid, length: listener.queue, capacity: listener.capacity(), room })
+    };
+    let mut queues: Vec<Queue> = listeners.iter().filter_map(seen).collect();
+    queues.sort_unstable_by_key(|queue| queue.pid);
+    pump.journal.record(What::Queues(queues));
 }
 
 /// Inodes of the sockets a process holds; empty when it cannot be read.

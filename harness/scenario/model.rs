@@ -223,9 +223,15 @@ pub struct ServeOptions {
     /// Threads blocked in accept.
     #[schemars(range(min = 1))]
     pub threads: Option<u32>,
-    /// Forked workers that share the listener.
+    /// Forked workers, each with a limit of its own.
     #[schemars(range(min = 1))]
     pub workers: Option<u32>,
+    /// Whose the listening sockets of workers are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Listeners>,
+    /// Accepts by io_uring, in place of accept4. Only perf as root sees that; where the kernel forbids rings, the server does not start.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub io_uring: bool,
     /// Opens what a real service holds when idle until exactly this many descriptors are open.
     pub baseline: Option<u32>,
     /// Listens on a second port too, `{tls-port}`, and speaks TLS there, with a certificate made for the run.
@@ -247,6 +253,16 @@ pub enum Opens {
     OrClose,
     /// The process exits.
     OrExit,
+}
+
+/// Whose the listening sockets of workers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Listeners {
+    /// One for all, with one accept queue: whoever has room takes the next client.
+    Shared,
+    /// One each on the same port (SO_REUSEPORT): the kernel chooses by a hash, and does not ask whether there is room.
+    Reuseport,
 }
 
 /// Options of the bundled relay, which calls others for each request.
@@ -627,11 +643,11 @@ pub enum Ceiling {
 #[serde(deny_unknown_fields)]
 pub struct FirstFailure {
     /// Its name, as in section 2 of the manual.
-    #[schemars(with = "String", extend("enum" = Call::ALL))]
+    #[schemars(with = "String", extend("enum" = Call::NAMED))]
     pub call: Call,
     /// Other calls that may come first in its place: which of two threads is the first to want a descriptor is chance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>", extend("items" = serde_json::json!({ "enum": Call::ALL })))]
+    #[schemars(with = "Vec<String>", extend("items" = serde_json::json!({ "enum": Call::NAMED })))]
     pub or: Vec<Call>,
     /// `EMFILE` or `ENFILE`.
     #[schemars(extend("enum" = ["EMFILE", "ENFILE"]))]
@@ -703,6 +719,8 @@ impl Serve {
         ];
         words.insert(0, kind.to_string());
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
+        words.extend(options.listeners.iter().flat_map(|whose| ["--listeners".to_string(), word(whose)]));
+        words.extend(options.io_uring.then(|| "--io-uring".to_owned()));
         if options.tls {
             words.extend(["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"].map(str::to_owned));
         }

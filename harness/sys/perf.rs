@@ -16,6 +16,10 @@ pub enum Source {
     Samples(u64),
     /// Hits of the tracepoint with this id; none is written anywhere.
     Count(u64),
+    /// As `Samples`, of a tracepoint that is hit inside the kernel: those of system calls are hit at its border.
+    KernelSamples(u64),
+    /// As `Count`, of such a tracepoint.
+    KernelCount(u64),
     /// Nothing: writes a record to a ring when a task of the tree is created, executes, or exits.
     Tasks,
     /// Nothing: keeps this tracepoint in use, so that closing the last event that counts need not wait for RCU.
@@ -28,7 +32,8 @@ pub struct Counter(OwnedFd);
 
 impl Counter {
     /// Opens an event on `pid` (0: the calling thread) for one cpu, or for all with `None`, where no ring can be had. It is
-    /// off until the process calls exec. Kernel code is left out, so it needs no privilege beyond that to trace the process.
+    /// off until the process calls exec. Kernel code is left out, so it needs no privilege beyond that to trace the process; but for the two
+    /// sources that are in the kernel, which need CAP_PERFMON.
     ///
     /// # Errors
     /// `EACCES` by `kernel.perf_event_paranoid` or a security module, or for a process of another user; `EMFILE` by the
@@ -36,7 +41,9 @@ impl Counter {
     pub fn open(source: Source, pid: i32, cpu: Option<u32>) -> io::Result<Self> {
         let mut attr = abi::perf_event_attr { size: size_of::<abi::perf_event_attr>() as u32, ..Default::default() };
         (attr.type_, attr.config) = match source {
-            Source::Samples(id) | Source::Count(id) | Source::Held(id) => (abi::PERF_TYPE_TRACEPOINT, id),
+            Source::Samples(id) | Source::Count(id) | Source::KernelSamples(id) | Source::KernelCount(id) | Source::Held(id) => {
+                (abi::PERF_TYPE_TRACEPOINT, id)
+            }
             Source::Tasks => (abi::PERF_TYPE_SOFTWARE, u64::from(abi::PERF_COUNT_SW_DUMMY)),
         };
         attr.set_disabled(1);
@@ -44,27 +51,28 @@ impl Counter {
             attr.set_inherit(1);
             attr.set_enable_on_exec(1);
         }
-        attr.set_exclude_kernel(1);
+        attr.set_exclude_kernel(u64::from(!matches!(source, Source::KernelSamples(_) | Source::KernelCount(_))));
         attr.set_use_clockid(1);
         attr.clockid = libc::CLOCK_MONOTONIC;
         // Never wake a reader per event: the kernel clamps this to the ring's size.
         attr.set_watermark(1);
         attr.__bindgen_anon_2.wakeup_watermark = u32::MAX;
         if source != Source::Tasks {
-            attr.__bindgen_anon_1.sample_period = if matches!(source, Source::Samples(_)) { 1 } else { 0 };
+            let samples = matches!(source, Source::Samples(_) | Source::KernelSamples(_));
+            attr.__bindgen_anon_1.sample_period = u64::from(samples);
         }
-        if !matches!(source, Source::Count(_) | Source::Held(_)) {
+        if !matches!(source, Source::Count(_) | Source::KernelCount(_) | Source::Held(_)) {
             attr.sample_type = u64::from(abi::PERF_SAMPLE_TID | abi::PERF_SAMPLE_TIME);
             attr.set_sample_id_all(1);
         }
         match source {
-            Source::Samples(_) => attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW),
+            Source::Samples(_) | Source::KernelSamples(_) => attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW),
             Source::Tasks => {
                 attr.set_task(1);
                 attr.set_comm(1);
                 attr.set_comm_exec(1);
             }
-            Source::Count(_) | Source::Held(_) => {}
+            Source::Count(_) | Source::KernelCount(_) | Source::Held(_) => {}
         }
         let cpu = cpu.map_or(-1, |cpu| cpu as i32);
         // SAFETY: `attr` is initialised, of the size that it names, and outlives the call.

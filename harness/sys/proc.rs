@@ -61,12 +61,13 @@ pub fn tree(root: i32) -> Vec<i32> {
     found
 }
 
-/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has exited.
+/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has exited. One that its tracer
+/// has stopped (`t`) is in the middle of a call.
 pub fn asleep(pid: i32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     tasks.flatten().all(|task| {
         let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        !matches!(field(&stat, 0), Some("R" | "D"))
+        !matches!(field(&stat, 0), Some("R" | "D" | "t"))
     })
 }
 

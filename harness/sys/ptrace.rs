@@ -40,8 +40,8 @@ pub enum Stop {
         /// Its thread id before.
         former: i32,
     },
-    /// It is about to exit and makes no call any more.
-    Exiting,
+    /// It is about to exit and makes no call any more; with what its process ends, where its exit is that.
+    Exiting(Option<End>),
     /// Job control stopped it.
     Group,
     /// The first stop of a new task, or one that needs nothing.
@@ -49,7 +49,16 @@ pub enum Stop {
     /// It is about to receive this signal.
     Signal(i32),
     /// It is gone.
-    Gone,
+    Gone(End),
+}
+
+/// With what a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its exit status.
+    Code(i32),
+    /// The signal that killed it.
+    Signal(i32),
 }
 
 /// How a tracee goes on.
@@ -90,7 +99,7 @@ pub fn wait() -> io::Result<(i32, Stop)> {
 
 fn stop(tid: i32, status: i32) -> Stop {
     if !libc::WIFSTOPPED(status) {
-        return Stop::Gone;
+        return Stop::Gone(ended(status));
     }
     let signal = libc::WSTOPSIG(status);
     match status >> 16 {
@@ -101,10 +110,14 @@ fn stop(tid: i32, status: i32) -> Stop {
             message(tid).map_or(Stop::Other, |new| Stop::Created { tid: new, clone: event == libc::PTRACE_EVENT_CLONE })
         }
         libc::PTRACE_EVENT_EXEC => Stop::Exec { former: message(tid).unwrap_or(tid) },
-        libc::PTRACE_EVENT_EXIT => Stop::Exiting,
+        libc::PTRACE_EVENT_EXIT => Stop::Exiting(message(tid).map(ended)),
         EVENT_STOP if signal != libc::SIGTRAP => Stop::Group,
         _ => Stop::Other,
     }
+}
+
+fn ended(status: i32) -> End {
+    if libc::WIFEXITED(status) { End::Code(libc::WEXITSTATUS(status)) } else { End::Signal(libc::WTERMSIG(status)) }
 }
 
 /// PTRACE_GETEVENTMSG: a thread id in our PID namespace.

@@ -61,6 +61,16 @@ pub enum AfterCall {
     LeftOpen,
 }
 
+/// Whose the listening sockets of workers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Listeners {
+    /// One for all of them, with one accept queue: whoever has room takes the next client.
+    Shared,
+    /// One each on the same port (SO_REUSEPORT), with a queue each: the kernel chooses a worker for each client, by a hash of the
+    /// addresses, and does not ask whether it has room.
+    Reuseport,
+}
+
 /// Log files of the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum CollectorLog {
@@ -169,9 +179,17 @@ pub struct Args {
     #[arg(long, conflicts_with = "blocking")]
     pub poll_each: bool,
 
-    /// Worker processes that share the listener; 0: this process accepts by itself, but for `worker-restart`, which needs one
+    /// Accept by io_uring, in place of accept4; nobody who watches system calls sees these accepts
+    #[arg(long, conflicts_with_all = ["blocking", "poll_each"])]
+    pub io_uring: bool,
+
+    /// Worker processes; 0: this process accepts by itself, but for `worker-restart`, which needs one
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub workers: u32,
+
+    /// Whose the listening sockets of workers are
+    #[arg(long, value_enum, default_value_t = Listeners::Shared)]
+    pub listeners: Listeners,
 
     /// Open what a real service holds when idle until exactly this many descriptors are open, in each accepting process
     #[arg(long)]
@@ -189,15 +207,16 @@ pub struct Args {
     #[command(flatten)]
     pub calls: CallArgs,
 
-    /// This process is a worker of the process with this id, and standard input is the listener
+    /// This process is a worker of the process with this id, and standard input is the listener, or what is bound where it is to listen
     #[arg(long, hide = true)]
     pub worker: Option<i32>,
 }
 
 impl Args {
-    /// Whether the acceptors block in accept4, each holding a descriptor number that no listing shows.
+    /// Whether the listener blocks. Threads that block in accept4 each hold a descriptor number that no listing shows; io_uring answers for
+    /// a listener that does not block at once, as accept4 would, and otherwise waits in the kernel, where it holds none.
     pub(crate) fn blocks(&self) -> bool {
-        self.blocking || self.threads > 1
+        self.blocking || self.threads > 1 || self.io_uring
     }
 
     /// Worker processes: with the policy that restarts them at least one.
@@ -208,6 +227,7 @@ impl Args {
     /// How acceptors wait.
     pub(crate) fn waiting(&self) -> Waiting {
         match (self.blocks(), self.poll_each || self.kind == Kind::Outbound) {
+            _ if self.io_uring => Waiting::Ring,
             (true, _) => Waiting::Blocks,
             (false, true) => Waiting::PollsEach,
             (false, false) => Waiting::Polls,

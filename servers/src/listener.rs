@@ -10,22 +10,37 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub(crate) enum Listener {
     /// Made by this process.
     Own(OwnedFd),
-    /// Standard input of a worker, shared with its master and the other workers.
+    /// Standard input of a worker: shared with its master and the other workers, or its own.
     Inherited,
 }
 
 impl Listener {
     /// A TCP socket bound to `address`, not yet listening. `blocking` is a property of the socket, shared by all workers.
+    /// `several`: so may others of this user, each with a queue of its own (SO_REUSEPORT).
     ///
     /// # Errors
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`; `EMFILE` under a limit too low to start.
-    pub(crate) fn bind(address: SocketAddr, blocking: bool) -> Result<Self, Errno> {
+    pub(crate) fn bind(address: SocketAddr, blocking: bool, several: bool) -> Result<Self, Errno> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let mode = if blocking { SocketFlags::empty() } else { SocketFlags::NONBLOCK };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | mode, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
+        if several {
+            sockopt::set_socket_reuseport(&socket, true)?;
+        }
         bind(&socket, &address)?;
         Ok(Listener::Own(socket))
+    }
+
+    /// One of this worker's own at the address that standard input is bound to, in the place of standard input: the worker holds as many
+    /// descriptors as one that shares its listener.
+    ///
+    /// # Errors
+    /// Those of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket.
+    pub(crate) fn beside_inherited(blocking: bool) -> Result<Self, Errno> {
+        let own = Listener::bind(Listener::Inherited.address()?, blocking, true)?;
+        rustix::stdio::dup2_stdin(own)?;
+        Ok(Listener::Inherited)
     }
 
     /// Starts to listen; again on a socket that listens is harmless.

@@ -3,8 +3,8 @@
 //! The calling thread becomes the one that waits for signals, through sigwait and so without a descriptor. A process that
 //! has workers goes to [`crate::workers`] instead and accepts nothing itself.
 
-use crate::accept::{self, Ended, Policy, Reserve, Responder};
-use crate::args::{Args, Kind};
+use crate::accept::{self, Ended, Policy, Reserve, Responder, Taker};
+use crate::args::{Args, Kind, Listeners};
 use crate::baseline::{self, BaselineError};
 use crate::lines::{complain, say};
 use crate::listener::Listener;
@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 /// Said by a worker to its master on standard output when it accepts.
@@ -29,7 +30,7 @@ pub(crate) const READY: &str = "ready";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// Shedding needs to know whether anyone waits.
-    #[error("--accept reserve-fd needs a listener that does not block: leave out --blocking and --threads")]
+    #[error("--accept reserve-fd needs a listener that does not block: leave out --blocking, --threads and --io-uring")]
     ReserveBlocks,
     /// A second listener where none can be.
     #[error("--tls-port goes with http and grpc, and not with --workers")]
@@ -81,6 +82,12 @@ pub(crate) enum StartError {
         #[from]
         source: BaselineError,
     },
+    /// No ring.
+    #[error("cannot accept by io_uring: {source}{}", forbidden(source))]
+    Ring {
+        /// Of io_uring_setup(2).
+        source: io::Error,
+    },
     /// A worker could not be started.
     #[error("cannot start a worker: {source}{}", hint(source.raw_os_error()))]
     Worker {
@@ -108,6 +115,16 @@ fn hint(errno: Option<i32>) -> String {
     format!(": the soft limit of {soft} descriptors is too low to start")
 }
 
+/// What to know about a ring that is refused.
+fn forbidden(source: &io::Error) -> String {
+    match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::PERM | Errno::NOSYS) => {
+            ": the sysctl kernel.io_uring_disabled or a seccomp filter forbids it, or the kernel has none".to_owned()
+        }
+        other => hint(other.map(Errno::raw_os_error)),
+    }
+}
+
 /// Runs the process that `args` describe to its end.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     if args.accept == Policy::ReserveFd && args.blocks() {
@@ -127,8 +144,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
     let signals = block_signals()?;
     if let Some(master) = args.worker {
         die_with(master)?;
-        Listener::Inherited.address().map_err(StartError::NotAListener)?;
-        return accept_until_signal(args, vec![(Door::Plain, Listener::Inherited)], signals, |_, _| READY.to_owned());
+        let listener = match args.listeners {
+            Listeners::Shared => Listener::Inherited.address().map(|_| Listener::Inherited),
+            Listeners::Reuseport => Listener::beside_inherited(args.blocks()),
+        };
+        let listener = listener.map_err(StartError::NotAListener)?;
+        return accept_until_signal(args, vec![(Door::Plain, listener)], signals, |_, _| READY.to_owned());
     }
     let listener = bind(args, args.port)?;
     if args.workers() > 0 {
@@ -146,7 +167,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
 
 fn bind(args: &Args, port: u16) -> Result<Listener, StartError> {
     let address = SocketAddr::from((args.host, port));
-    Listener::bind(address, args.blocks()).map_err(|errno| StartError::Listen { address, source: errno.into() })
+    let several = args.listeners == Listeners::Reuseport;
+    Listener::bind(address, args.blocks(), several).map_err(|errno| StartError::Listen { address, source: errno.into() })
 }
 
 /// `listening ADDRESS`, the line that says a server is ready.
@@ -189,16 +211,20 @@ fn accept_until_signal(
         work: matches!(args.kind, Kind::Relay | Kind::Outbound | Kind::Collector),
     }));
     let deliver = start_service(args, &tally)?;
+    let mut acceptors = Vec::new();
+    for (door, listener) in listeners {
+        acceptors.push(start_acceptors(args, door, listener, reserves.pop(), &tally, &deliver)?);
+    }
     // Last of all descriptors, and open until the process ends.
     let _held = args.baseline.map(baseline::fill).transpose()?;
     let mut said = Vec::new();
     // The plain listener last: whoever waits for it finds all of them.
-    for (door, listener) in listeners.into_iter().rev() {
+    for Acceptors { door, listener, waiting } in acceptors.into_iter().rev() {
         let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| StartError::Listen {
             address: SocketAddr::from((args.host, if door == Door::Plain { args.port } else { args.tls_port.unwrap_or(0) })),
             source: errno.into(),
         })?;
-        start_acceptors(args, door, Arc::new(listener), reserves.pop(), &tally, &deliver).map_err(service)?;
+        waiting.iter().for_each(|begin| begin.send(()).expect("it waits"));
         said.push(ready(door, address));
     }
     said.iter().rev().for_each(|line| say(line));
@@ -241,31 +267,54 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
     .map_err(|source| StartError::Service { source })
 }
 
+/// The acceptor threads of a listener, with all open that they need.
+struct Acceptors {
+    door: Door,
+    listener: Arc<Listener>,
+    /// They begin when they are told.
+    waiting: Vec<Sender<()>>,
+}
+
 /// Starts the acceptor threads of a listener; one that ends takes the process with it, unless the policy is to fall silent.
 fn start_acceptors(
     args: &Args,
     door: Door,
-    listener: Arc<Listener>,
+    listener: Listener,
     mut reserve: Option<Reserve>,
     tally: &Arc<Tally>,
     deliver: &Deliver,
-) -> io::Result<()> {
-    let waiting = args.waiting();
+) -> Result<Acceptors, StartError> {
+    let (listener, mut acceptors) = (Arc::new(listener), Vec::new());
+    let way = args.waiting();
     let name = if door == Door::Plain { "accept" } else { "accept-tls" };
     for number in 0..args.threads {
         let delay = args.delay_ms.map_or(args.accept.delay(), Duration::from_millis);
         let responder = Responder::new(args.accept, delay, args.backlog, soft_limit());
         let (listener, tally, deliver, reserve) = (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
-        std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-            match accept::run(listener.as_fd(), waiting, responder, reserve, &tally, |connection| deliver(connection, door)) {
+        let ((opened, open), (begin, begins)) = (channel(), channel::<()>());
+        let accept = move || {
+            let taker = match Taker::open(way) {
+                Ok(taker) => taker,
+                Err(source) => return opened.send(source).expect("it is waited for"),
+            };
+            drop(opened);
+            if begins.recv().is_err() {
+                return; // The process could not start.
+            }
+            match accept::run(&listener, way, taker, responder, reserve, &tally, |connection| deliver(connection, door)) {
                 Ended::GaveUp(errno) | Ended::Broken(errno) => {
-                    complain(format_args!("accept4: {errno}"));
+                    complain(format_args!("accept: {errno}"));
                     tally.end(1)
                 }
                 // Never closed: who waits in its queue waits on.
                 Ended::FellSilent => std::mem::forget(listener),
             }
-        })?;
+        };
+        std::thread::Builder::new().name(format!("{name}-{number}")).spawn(accept).map_err(|source| StartError::Service { source })?;
+        if let Ok(source) = open.recv() {
+            return Err(StartError::Ring { source });
+        }
+        acceptors.push(begin);
     }
-    Ok(())
+    Ok(Acceptors { door, listener, waiting: acceptors })
 }

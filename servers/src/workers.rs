@@ -1,6 +1,7 @@
-//! Worker processes that share one listener, as prefork servers do: each has its own limit and its own count.
+//! Worker processes, as prefork servers have: each has its own limit and its own count. They share one listener, or have one each on the
+//! same port.
 //!
-//! The master binds, starts its own binary again for each worker with the listener as standard input, and relays what the
+//! The master binds, starts its own binary again for each worker with the bound socket as standard input, and relays what the
 //! workers print. It holds no connection and never listens itself: the workers do when they are at rest. TERM and INT are
 //! passed on; a worker is killed by the kernel when its master ends in any other way. A worker that ends is replaced under the
 //! policy `worker-restart` only, at once and however often.

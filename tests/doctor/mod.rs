@@ -4,7 +4,7 @@ use crate::inspect::{as_nobody, json, lastfd, plain_text};
 use serde_json::Value;
 
 /// Every check that there is.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "kernel",
     "own-limit",
     "cap-sys-resource",
@@ -13,6 +13,7 @@ const NAMES: [&str; 24] = [
     "descriptor-count",
     "perf",
     "perf-memory",
+    "perf-io_uring",
     "ptrace",
     "user-namespaces",
     "pid-namespaces",

@@ -16,7 +16,19 @@ const RING_KIB: u64 = 2052;
 
 pub(super) fn all() -> Vec<Check> {
     let [perf_here, ptrace_here] = observe::available();
-    vec![perf(perf_here), perf_memory(), ptrace(ptrace_here)]
+    vec![perf(perf_here), perf_memory(), io_uring(), ptrace(ptrace_here)]
+}
+
+/// By what opening an event on io_uring's own tracepoint gave.
+fn io_uring() -> Check {
+    let name = "perf-io_uring";
+    if observe::sees_io_uring() {
+        return Check::new(name, State::Ok, "accepts by io_uring are seen, by io_uring's own tracepoints");
+    }
+    let found =
+        "accepts by io_uring pass by the observers of system calls: they are counted by /proc alone, and no failure of theirs is seen";
+    Check::new(name, State::Limited, found)
+        .or("run lastfd as root, or with CAP_PERFMON and a readable tracefs, where the subject has a ring")
 }
 
 /// By what opening a tracepoint's event gave.

@@ -4,8 +4,12 @@
 //! Each cpu has three rings: successes (and what was asked to be closed), failures, and the life of processes; they are read
 //! when the run drains, never woken for an event, because waking slows a spinning server sixty-fold. Beside the rings, one
 //! counter for each call counts its failures over the whole tree, exactly, sampled or not.
+//!
+//! What io_uring does passes by every system call; where the kernel lets us, its own tracepoints are observed too. To a subject that has
+//! no ring they cost nothing but their opening.
 
 mod record;
+mod requests;
 
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
@@ -15,6 +19,7 @@ use crate::sys::clock;
 use crate::sys::perf::{Counter, Ring, Source, cpus, discard};
 use crate::sys::tracefs::Events;
 use record::{Layout, Record};
+use requests::Requests;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
@@ -66,8 +71,8 @@ pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
     // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; what is refused; of each call: its total. And
-    // what keeps each tracepoint in use.
-    (cpus * (2 * calls - 1 + 2 + MAKERS.len()) + calls + calls + 1 + MAKERS.len()) as u64
+    // what keeps each tracepoint in use. The exit, and what io_uring takes, come on top.
+    (cpus * (2 * calls - 1 + 2 + MAKERS.len() + 1 + 3) + calls + calls + 1 + MAKERS.len() + 1 + 3) as u64
 }
 
 /// The tracepoints of the observed calls on this kernel.
@@ -84,16 +89,28 @@ impl Tracepoints {
     /// # Errors
     /// See [`Unavailable`].
     pub fn probe() -> Result<Self, Unavailable> {
-        let found = Self::read().map_err(|e| refused("the ids of tracepoints cannot be read", &e))?;
+        let unreadable = |e| refused("the ids of tracepoints cannot be read", &e);
+        let events = Events::open().map_err(unreadable)?;
+        let mut found = Self::read(&events).map_err(unreadable)?;
         let first = cpus().map_err(|e| refused("the cpus cannot be listed", &e))?[0];
         let accept = found.exits[0].1;
         let probed = Counter::open(Source::Samples(accept), 0, Some(first)).map_err(|e| refused("perf_event_open", &e))?;
-        discard(vec![probed]);
+        let mut opened = vec![probed];
+        // Without these the rest is as good as ever for who has no ring.
+        if let Ok((layout, probed)) = requests::probe(&events, first) {
+            found.layout.ring = Some(layout);
+            opened.push(probed);
+        }
+        discard(opened);
         Ok(found)
     }
 
-    fn read() -> io::Result<Self> {
-        let events = Events::open()?;
+    /// Whether io_uring's own are among them.
+    pub fn see_io_uring(&self) -> bool {
+        self.layout.ring.is_some()
+    }
+
+    fn read(events: &Events) -> io::Result<Self> {
         let mut exits = Vec::new();
         for &call in Call::ALL {
             match events.id(&format!("syscalls/sys_exit_{call}")) {
@@ -108,7 +125,15 @@ impl Tracepoints {
         let makers = MAKERS.into_iter().filter_map(id).collect();
         let close = "syscalls/sys_enter_close";
         let ret = events.offset("syscalls/sys_exit_accept4", "ret")?;
-        Ok(Tracepoints { exits, makers, layout: Layout { ret, close: events.id(close)?, fd: events.offset(close, "fd")? } })
+        let exit_group = "syscalls/sys_enter_exit_group";
+        let layout = Layout {
+            ret,
+            close: events.id(close)?,
+            fd: events.offset(close, "fd")?,
+            exit_group: (events.id(exit_group)?, events.offset(exit_group, "error_code")?),
+            ring: None,
+        };
+        Ok(Tracepoints { exits, makers, layout })
     }
 }
 
@@ -120,8 +145,9 @@ pub struct InUse(Vec<Counter>);
 impl InUse {
     /// Opens one idle event of each; those that cannot be opened only cost time.
     pub(super) fn keep(tracepoints: &Tracepoints) -> Self {
-        let ids = tracepoints.exits.iter().map(|&(_, id)| id).chain([tracepoints.layout.close]);
-        let ids = ids.chain(tracepoints.makers.iter().map(|&(_, id)| id));
+        let ring = tracepoints.layout.ring.into_iter().flat_map(|ring| [ring.submit, ring.complete]);
+        let ids = tracepoints.exits.iter().map(|&(_, id)| id).chain(tracepoints.makers.iter().map(|&(_, id)| id));
+        let ids = ids.chain([tracepoints.layout.close, tracepoints.layout.exit_group.0]).chain(ring);
         InUse(ids.filter_map(|id| Counter::open(Source::Held(id), 0, None).ok()).collect())
     }
 }
@@ -155,6 +181,9 @@ pub struct Perf {
     sampling_stopped: bool,
     /// The failures of each call over the whole tree.
     counters: Vec<(Call, Counter)>,
+    /// Those of io_uring's requests, all operations together.
+    ring_counter: Option<Counter>,
+    requests: Requests,
     sampled: u64,
     totals: Totals,
     threads: Threads,
@@ -184,7 +213,7 @@ impl Perf {
             let tasks = open(Source::Tasks, None)?;
             let close = open(Source::Samples(tracepoints.layout.close), None)?;
             let mut failures = Vec::new();
-            let mut successes = Vec::new();
+            let mut successes = vec![open(Source::Samples(tracepoints.layout.exit_group.0), None)?];
             for &(call, id) in &tracepoints.exits {
                 failures.push(open(Source::Samples(id), Some(if call.accepts() { UNACCEPTED } else { EXHAUSTED }))?);
                 if call != Call::Fcntl {
@@ -193,6 +222,11 @@ impl Perf {
             }
             for &(_, id) in &tracepoints.makers {
                 failures.push(open(Source::Samples(id), Some(REFUSED))?);
+            }
+            if let Some(ring) = tracepoints.layout.ring {
+                failures.push(open(Source::KernelSamples(ring.complete), Some(requests::EXHAUSTED))?);
+                successes.push(open(Source::KernelSamples(ring.submit), Some(requests::CREATES))?);
+                successes.push(open(Source::KernelSamples(ring.complete), Some(requests::SUCCEEDED))?);
             }
             rings.push(loop {
                 let mapped = || {
@@ -220,7 +254,14 @@ impl Perf {
             counter.filter(EXHAUSTED)?;
             counters.push((call, counter));
         }
+        let counted = |ring: record::RingLayout| {
+            let counter = Counter::open(Source::KernelCount(ring.complete), pid, None)?;
+            counter.filter(requests::EXHAUSTED)?;
+            Ok::<_, io::Error>(counter)
+        };
         Ok(Perf {
+            ring_counter: tracepoints.layout.ring.map(counted).transpose()?,
+            requests: Requests::default(),
             layout: tracepoints.layout,
             calls: tracepoints.exits.iter().map(|&(call, id)| (id, call)).collect(),
             makers: tracepoints.makers.iter().map(|&(call, id)| (id, call)).collect(),
@@ -262,6 +303,12 @@ impl Perf {
                 (None, _) => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret },
             },
             Record::Close { pid, fd } => What::Close { pid, fd },
+            Record::Status { pid, code } => What::Status { pid, code: Some(code), signal: None },
+            Record::Submitted { request, opcode } => match self.requests.submitted(request, opcode) {
+                0 => return None,
+                samples => What::Lost { samples },
+            },
+            Record::Completed { pid, request, ret, more } => self.requests.completed(pid, request, ret, more)?,
             Record::Fork { pid, tid, parent } => self.threads.created(pid, tid, parent)?,
             Record::Exec { pid } => self.threads.executed(pid),
             Record::Exit { pid, tid } => self.threads.exited(pid, tid)?,
@@ -281,6 +328,7 @@ impl Drop for Perf {
         // Their mappings would keep them open.
         self.rings.clear();
         let counters = self.counters.drain(..).map(|(_, counter)| counter);
+        let counters = counters.chain(self.ring_counter.take());
         discard(counters.chain(self.steady.drain(..)).chain(self.sampling.drain(..)).collect());
     }
 }
@@ -317,7 +365,8 @@ impl Syscalls for Perf {
         }
         if self.stopped || self.totals.due(now) {
             let counts = self.counters.iter().map(|(call, counter)| Ok((*call, counter.count()?))).collect::<io::Result<Vec<_>>>()?;
-            self.totals.report(now, counts.into_iter(), sink);
+            let of_rings = self.ring_counter.as_ref().map(|all| Ok::<_, io::Error>(self.requests.totals(all.count()?))).transpose()?;
+            self.totals.report(now, counts.into_iter().chain(of_rings.into_iter().flatten()), sink);
         }
         Ok(())
     }
@@ -334,8 +383,13 @@ impl Syscalls for Perf {
         true
     }
 
+    fn sees_io_uring(&self) -> bool {
+        self.layout.ring.is_some()
+    }
+
     fn stop(&mut self) {
         let counters = self.steady.iter().chain(&self.sampling).chain(self.counters.iter().map(|(_, counter)| counter));
+        let counters = counters.chain(&self.ring_counter);
         for counter in counters {
             // An event that cannot be switched off ends with its descriptor.
             let _ = counter.disable();

@@ -12,7 +12,27 @@ pub struct Layout {
     pub close: u64,
     /// `fd` of `sys_enter_close`.
     pub fd: usize,
+    /// The id of `sys_enter_exit_group`, and its `error_code`.
+    pub exit_group: (u64, usize),
+    /// Of io_uring's tracepoints; `None` where the kernel has none, or these may not be read.
+    pub ring: Option<RingLayout>,
 }
+
+/// Where the fields lie in the records of io_uring's own tracepoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingLayout {
+    /// The id of `io_uring_submit_req`.
+    pub submit: u64,
+    /// `ctx`, `user_data` and `opcode` of it.
+    pub submitted: [usize; 3],
+    /// The id of `io_uring_complete`.
+    pub complete: u64,
+    /// `ctx`, `user_data`, `res` and `cflags` of it.
+    pub completed: [usize; 4],
+}
+
+/// A completion after which more come of the same request (IORING_CQE_F_MORE, linux/io_uring.h).
+const MORE: u32 = 1 << 1;
 
 /// One record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +41,12 @@ pub enum Record {
     Call { pid: Pid, tracepoint: u64, ret: i64 },
     /// A process is about to close this number.
     Close { pid: Pid, fd: i32 },
+    /// A process is about to end with this status.
+    Status { pid: Pid, code: i32 },
+    /// A process asked io_uring for something that creates a descriptor. A request is known by its ring and what its process calls it.
+    Submitted { request: (u64, u64), opcode: u8 },
+    /// io_uring is done with a request, or did a part of it.
+    Completed { pid: Pid, request: (u64, u64), ret: i32, more: bool },
     /// A task was created by a thread of the process `parent`.
     Fork { pid: Pid, tid: i32, parent: Pid },
     /// A process executed a program.
@@ -45,6 +71,11 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
             let record = if tracepoint == layout.close {
                 // 64 bits wide in the record, of which the kernel looks at the lower half.
                 Record::Close { pid, fd: i64_at(raw, layout.fd)? as i32 }
+            } else if tracepoint == layout.exit_group.0 {
+                // As wait(2) tells it: the lowest eight bits.
+                Record::Status { pid, code: i64_at(raw, layout.exit_group.1)? as i32 & 0xff }
+            } else if let Some(record) = layout.ring.and_then(|ring| of_ring(raw, pid, tracepoint, ring)) {
+                record
             } else {
                 Record::Call { pid, tracepoint, ret: i64_at(raw, layout.ret)? }
             };
@@ -63,6 +94,20 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
         abi::PERF_RECORD_LOST => (0, Record::Lost(u64_at(body, 8)?)),
         _ => return None,
     })
+}
+
+/// A record of one of io_uring's tracepoints; `None` for any other.
+fn of_ring(raw: &[u8], pid: Pid, tracepoint: u64, layout: RingLayout) -> Option<Record> {
+    if tracepoint == layout.submit {
+        let [ring, data, opcode] = layout.submitted;
+        Some(Record::Submitted { request: (u64_at(raw, ring)?, u64_at(raw, data)?), opcode: *raw.get(opcode)? })
+    } else if tracepoint == layout.complete {
+        let [ring, data, res, flags] = layout.completed;
+        let request = (u64_at(raw, ring)?, u64_at(raw, data)?);
+        Some(Record::Completed { pid, request, ret: i32_at(raw, res)?, more: u32_at(raw, flags)? & MORE != 0 })
+    } else {
+        None
+    }
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -93,7 +138,8 @@ fn i64_at(bytes: &[u8], at: usize) -> Option<i64> {
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout { ret: 16, close: 700, fd: 16 };
+    const RING: RingLayout = RingLayout { submit: 800, submitted: [8, 24, 32], complete: 801, completed: [8, 24, 32, 36] };
+    const LAYOUT: Layout = Layout { ret: 16, close: 700, fd: 16, exit_group: (701, 16), ring: Some(RING) };
 
     /// A record as the kernel writes it: header, then these words.
     fn record(kind: u32, misc: u16, body: &[&[u8]]) -> Vec<u8> {

@@ -7,8 +7,8 @@ use crate::measure::Policy;
 use crate::report::counted;
 use crate::report::terminal::{Page, behaviour};
 use crate::scenario::{
-    AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Plan, Process, Program, Serve, ServeOptions,
-    Supervisor, Then, Workload,
+    AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Listeners, Plan, Process, Program, Serve,
+    ServeOptions, Supervisor, Then, Workload,
 };
 use owo_colors::Style;
 use serde::Serialize;
@@ -243,6 +243,10 @@ fn arithmetic(plan: &Plan, subject: &Process) -> String {
     }
     if let Some(workers) = options.and_then(|o| o.workers).filter(|n| *n > 1) {
         text += &format!(". Its {workers} workers are processes with a limit each: the first of them to fail gives the ceiling");
+        if options.is_some_and(|o| o.listeners == Some(Listeners::Reuseport)) {
+            text += ". Each has a listener of its own on the port (SO_REUSEPORT): the kernel chooses one for each client by a hash of its \
+                     address, so they fill unevenly, and who meets a full one waits though another has room";
+        }
     }
     text + "."
 }

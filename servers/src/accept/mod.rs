@@ -1,14 +1,16 @@
-//! The one accept loop of all bundled servers: `accept4`, and what to do when it fails.
+//! The one accept loop of all bundled servers: `accept4`, or a request of io_uring, and what to do when it fails.
 //!
-//! An acceptor is a thread. It waits in one of two ways ([`Waiting`]), hands each connection to the service, and leaves
+//! An acceptor is a thread. It waits in one of several ways ([`Waiting`]), hands each connection to the service, and leaves
 //! every failure for want of a descriptor to its [`Policy`]. It knows no runtime, opens nothing but connections (and the
-//! spare of `reserve-fd`), and never touches a connection it has handed over.
+//! spare of `reserve-fd`, and its ring), and never touches a connection it has handed over.
 
 mod policy;
 mod reserve;
+mod ring;
 
 pub use policy::{Admission, BUSY, KEPT_FREE, Policy, Reaction, Responder};
 pub use reserve::Reserve;
+pub use ring::Ring;
 
 use crate::lines::complain;
 use crate::tally::Tally;
@@ -16,8 +18,10 @@ use reserve::Shed;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags, accept_with};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 /// How an acceptor waits for the next client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,38 @@ pub enum Waiting {
     PollsEach,
     /// The listener blocks: the thread sleeps in accept4 and holds one descriptor number meanwhile.
     Blocks,
+    /// The listener blocks: the kernel waits, asked by io_uring, and holds no descriptor number meanwhile.
+    Ring,
+}
+
+/// What takes clients off the accept queue; belongs to the thread that opens it.
+pub enum Taker {
+    /// accept4.
+    Call,
+    /// A request of io_uring.
+    Ring(Box<Ring>),
+}
+
+impl Taker {
+    /// Opens what this way of waiting needs.
+    ///
+    /// # Errors
+    /// Those of [`Ring::open`].
+    pub fn open(waiting: Waiting) -> io::Result<Self> {
+        if waiting == Waiting::Ring { Ring::open().map(|ring| Taker::Ring(Box::new(ring))) } else { Ok(Taker::Call) }
+    }
+
+    /// As it is called in a log.
+    fn name(&self) -> &'static str {
+        if matches!(self, Taker::Call) { "accept4" } else { "accept by io_uring" }
+    }
+
+    fn take<L: AsFd + 'static>(&mut self, listener: &Arc<L>) -> Result<OwnedFd, Errno> {
+        match self {
+            Taker::Call => accept_one(listener.as_fd()),
+            Taker::Ring(ring) => ring.accept(listener),
+        }
+    }
 }
 
 /// Why an acceptor came to its end.
@@ -43,22 +79,24 @@ pub enum Ended {
 
 /// Accepts until the policy gives up or the listener breaks; each connection goes to `deliver`, non-blocking and
 /// close-on-exec.
-pub fn run(
-    listener: BorrowedFd<'_>,
+pub fn run<L: AsFd + 'static>(
+    asked: &Arc<L>,
     waiting: Waiting,
+    mut taker: Taker,
     mut responder: Responder,
     mut reserve: Option<Reserve>,
     tally: &Tally,
     deliver: impl Fn(OwnedFd),
 ) -> Ended {
+    let listener = asked.as_fd();
     let name = rustix::net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
-    let name = name.map_or_else(String::new, |address| format!(" on {address}"));
-    let wait = || if waiting == Waiting::Blocks { Ok(()) } else { wait_readable(listener) };
+    let name = taker.name().to_owned() + &name.map_or_else(String::new, |address| format!(" on {address}"));
+    let wait = || if matches!(waiting, Waiting::Blocks | Waiting::Ring) { Ok(()) } else { wait_readable(listener) };
     if let Err(errno) = wait() {
         return Ended::Broken(errno);
     }
     loop {
-        let waited = match accept_one(listener) {
+        let waited = match taker.take(asked) {
             Ok(connection) => {
                 match responder.succeeded(u64::try_from(connection.as_raw_fd()).unwrap_or(0)) {
                     Admission::Served => {
@@ -84,17 +122,17 @@ pub fn run(
                 match responder.failed() {
                     Reaction::RetryNow { log } => {
                         if log {
-                            complain(format_args!("accept4{name}: {errno}"));
+                            complain(format_args!("{name}: {errno}"));
                         }
                         Ok(())
                     }
                     Reaction::LogAndWaitForClient => {
-                        complain(format_args!("accept4{name}: {errno}"));
+                        complain(format_args!("{name}: {errno}"));
                         wait()
                     }
                     Reaction::RetryAfter { delay, log } => {
                         if log {
-                            complain(format_args!("accept4{name}: {errno}; retrying in {delay:?}"));
+                            complain(format_args!("{name}: {errno}; retrying in {delay:?}"));
                         }
                         std::thread::sleep(delay);
                         Ok(())
@@ -107,7 +145,7 @@ pub fn run(
                         Shed::NobodyWaits | Shed::NoSpare => wait(),
                     },
                     Reaction::TurnAwayFor { delay } => {
-                        complain(format_args!("accept4{name}: {errno}; not listened to for {delay:?}"));
+                        complain(format_args!("{name}: {errno}; not listened to for {delay:?}"));
                         std::thread::sleep(delay);
                         wait()
                     }
@@ -123,7 +161,7 @@ pub fn run(
     }
 }
 
-/// One accept4 call; the only place that makes a connection's descriptor.
+/// One accept4 call.
 fn accept_one(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }

@@ -6,6 +6,7 @@ mod collector;
 mod identity;
 mod policies;
 mod relay;
+mod ring;
 mod services;
 mod support;
 mod threads;

@@ -38,6 +38,20 @@ fn each_worker_has_a_limit_and_a_count_of_its_own() {
 }
 
 #[test]
+fn workers_have_a_listener_each_where_the_port_is_shared_by_so_reuseport() {
+    for (whose, listeners) in [("shared", 1), ("reuseport", 3)] {
+        let server = Server::start(32, &["tcp", "--workers", "3", "--listeners", whose, "--baseline", "12"]);
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("readable");
+        let local = format!(":{:04X}", server.address.port());
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(rows.filter(|row| row[1].ends_with(&local) && row[3] == "0A").count(), listeners, "{whose}");
+        assert!(children(server.pid()).iter().all(|&worker| listed(worker, 32) == 12), "{whose}: none costs a descriptor more");
+        let _client = server.connect();
+        assert_eq!(server.terminate().status.code(), Some(0), "{whose}");
+    }
+}
+
+#[test]
 fn workers_die_with_a_master_that_is_killed() {
     let server = Server::start(32, &["tcp", "--workers", "2"]);
     let workers = children(server.pid());

@@ -1,0 +1,112 @@
+//! Requests of io_uring that create a descriptor, by its own tracepoints: what was submitted, and what came of it. The kernel lets only
+//! those with CAP_PERFMON look there. A completion does not say of what operation, so each is matched with its submission.
+
+use super::record::RingLayout;
+use crate::event::{Call, Pid, What};
+use crate::sys::perf::{Counter, Source};
+use crate::sys::tracefs::Events;
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::io;
+
+/// Operations that create a descriptor, as [`Call::of_ring`] has them.
+pub(super) const CREATES: &CStr = c"opcode == 13 || opcode == 18 || opcode == 28 || opcode == 45";
+pub(super) const SUCCEEDED: &CStr = c"res >= 0";
+pub(super) const EXHAUSTED: &CStr = c"res == -24 || res == -23";
+
+/// Requests under way at a time, at most; while failures are no longer recorded one by one, those that failed stay in the map.
+const UNDER_WAY_AT_MOST: usize = 1 << 18;
+
+/// Finds the tracepoints, and opens one on the calling thread to see whether that is allowed.
+pub(super) fn probe(events: &Events, cpu: u32) -> io::Result<(RingLayout, Counter)> {
+    // Renamed in Linux 6.5.
+    let submit = ["io_uring/io_uring_submit_req", "io_uring/io_uring_submit_sqe"];
+    let submit = submit.into_iter().find(|name| events.id(name).is_ok()).ok_or(io::ErrorKind::NotFound)?;
+    let complete = "io_uring/io_uring_complete";
+    let (of_submit, of_complete) = (|field| events.offset(submit, field), |field| events.offset(complete, field));
+    let layout = RingLayout {
+        submit: events.id(submit)?,
+        submitted: [of_submit("ctx")?, of_submit("user_data")?, of_submit("opcode")?],
+        complete: events.id(complete)?,
+        completed: [of_complete("ctx")?, of_complete("user_data")?, of_complete("res")?, of_complete("cflags")?],
+    };
+    let probed = Counter::open(Source::KernelSamples(layout.complete), 0, Some(cpu))?;
+    Ok((layout, probed))
+}
+
+/// The requests under way, and how many failed.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    under_way: HashMap<(u64, u64), Call>,
+    /// Seen one by one, of each operation.
+    failed: HashMap<Call, u64>,
+}
+
+impl Requests {
+    /// Takes note of a submission; how many requests had to be forgotten for it.
+    pub fn submitted(&mut self, request: (u64, u64), opcode: u8) -> u64 {
+        let Some(call) = Call::of_ring(opcode) else { return 0 };
+        let forgotten = if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
+        self.under_way.insert(request, call);
+        forgotten
+    }
+
+    /// What a completion says: nothing where its request creates no descriptor.
+    pub fn completed(&mut self, pid: Pid, request: (u64, u64), ret: i32, more: bool) -> Option<What> {
+        let name = if more { self.under_way.get(&request).copied()? } else { self.under_way.remove(&request)? };
+        if ret < 0 {
+            *self.failed.entry(name).or_default() += 1;
+        }
+        Some(What::Call { pid, name, ret: ret.into() })
+    }
+
+    /// Failures of each operation, of `all` together. Those that were not seen one by one count as of the operation that failed most.
+    pub fn totals(&self, all: u64) -> [(Call, u64); 4] {
+        let calls = [Call::RingAccept, Call::RingOpenat, Call::RingOpenat2, Call::RingSocket];
+        let seen = calls.map(|call| self.failed.get(&call).copied().unwrap_or(0));
+        let most = (0..calls.len()).rev().max_by_key(|&i| seen[i]).unwrap_or(0);
+        let unseen = if seen[most] > 0 { all.saturating_sub(seen.iter().sum()) } else { 0 };
+        std::array::from_fn(|i| (calls[i], seen[i] + if i == most { unseen } else { 0 }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCEPT: u8 = 13;
+    const RECV: u8 = 27;
+
+    #[test]
+    fn a_completion_is_of_the_request_that_its_ring_and_its_data_name() {
+        let mut requests = Requests::default();
+        requests.submitted((1, 7), ACCEPT);
+        requests.submitted((1, 8), RECV);
+        assert_eq!(requests.completed(10, (2, 7), 5, false), None, "another ring's");
+        assert_eq!(requests.completed(10, (1, 8), 5, false), None, "five bytes are no descriptor");
+        assert_eq!(requests.completed(10, (1, 7), 5, false), Some(What::Call { pid: 10, name: Call::RingAccept, ret: 5 }));
+        assert_eq!(requests.completed(10, (1, 7), 6, false), None, "it was done");
+    }
+
+    #[test]
+    fn a_request_that_goes_on_accepts_many() {
+        let mut requests = Requests::default();
+        requests.submitted((1, 7), ACCEPT);
+        let mut took = |ret, more| requests.completed(10, (1, 7), ret, more).is_some();
+        assert!(took(5, true) && took(6, true) && took(-24, false));
+        assert!(!took(8, false), "a failure ends it");
+    }
+
+    #[test]
+    fn failures_that_were_not_seen_one_by_one_are_those_of_the_operation_that_failed() {
+        let mut requests = Requests::default();
+        assert_eq!(requests.totals(0).map(|(_, n)| n), [0; 4]);
+        for _ in 0..3 {
+            requests.submitted((1, 7), ACCEPT);
+            requests.completed(10, (1, 7), -24, false);
+        }
+        requests.submitted((1, 8), 18);
+        requests.completed(10, (1, 8), -24, false);
+        assert_eq!(requests.totals(100), [(Call::RingAccept, 99), (Call::RingOpenat, 1), (Call::RingOpenat2, 0), (Call::RingSocket, 0)]);
+    }
+}
