@@ -120,6 +120,27 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     rhythm.or_else(|| grows_late(&starts)).unwrap_or(Rhythm::Unclear)
 }
 
+/// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is no part of a delay, which
+/// lasts until the next try.
+pub(super) fn rhythm_of_tries(failing: &Failing<'_>, accepts: &[Nanos]) -> Rhythm {
+    let plain = rhythm(failing);
+    if !matches!(plain, Rhythm::Fixed { .. } | Rhythm::Grows { .. } | Rhythm::Unclear) {
+        return plain;
+    }
+    let (mut times, mut accepted) = (Vec::with_capacity(failing.times.len()), 0);
+    for pair in failing.times.windows(2) {
+        let next = accepts[accepts.partition_point(|&at| at <= pair[0])..].first().copied().unwrap_or(Nanos::MAX).min(pair[1]);
+        // The time from there to the failure is taken out.
+        times.push(pair[0].saturating_sub(accepted));
+        accepted += pair[1] - next;
+    }
+    times.extend(failing.times.last().map(|last| last.saturating_sub(accepted)));
+    match rhythm(&Failing { times: &times, until: failing.until.saturating_sub(accepted), ..*failing }) {
+        constant @ Rhythm::Fixed { .. } => constant,
+        _ => plain,
+    }
+}
+
 /// After the last failure came a silence longer than all that was before it, and nothing that failed went unrecorded. A spinning loop
 /// may be denied the CPU at the end of the watch too, but it has spun for longer.
 fn fell_silent(failing: &Failing<'_>) -> bool {
@@ -326,6 +347,23 @@ mod tests {
         times.extend(after(&[500, 500, 500, 500]).iter().map(|t| t + 170 * MS));
         times.sort_unstable();
         assert!(matches!(of(&times, 2300 * MS), Rhythm::Fixed { gap_s, .. } if (gap_s - 0.5).abs() < 1e-9));
+    }
+
+    #[test]
+    fn what_is_accepted_between_two_failures_is_no_part_of_the_delay() {
+        // actix-web, which closes idle connections after 5 s, recorded under ptrace on a busy machine: hundreds of accepts after each delay.
+        let times = after(&[501, 697, 1072, 649, 767]);
+        let failing = Failing { times: &times, until: 4000 * MS, per_s: None, flooded: false };
+        assert!(matches!(rhythm(&failing), Rhythm::Grows { .. }));
+        let accepts: Vec<Nanos> = [(1, 517), (2, 599), (3, 505), (4, 501)].iter().map(|&(i, next)| times[i] + next * MS).collect();
+        let Rhythm::Fixed { gap_s, gaps: 5 } = rhythm_of_tries(&failing, &accepts) else {
+            panic!("{:?}", rhythm_of_tries(&failing, &accepts))
+        };
+        assert!((gap_s - 0.505).abs() < 1e-9, "{gap_s}");
+        // Another thread of the process accepts when it likes.
+        let times = after(&[1000, 1001, 1000]);
+        let failing = Failing { times: &times, until: 3500 * MS, per_s: None, flooded: false };
+        assert_eq!(rhythm_of_tries(&failing, &[times[0] + 130 * MS, times[2] + 700 * MS]), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
     }
 
     #[test]
