@@ -16,6 +16,8 @@ pub(super) const BURST: usize = 10;
 const STORM_FAILS_FOR: f64 = 0.1;
 /// Failures a second from which a loop without pauses spins.
 const SPIN_PER_S: f64 = 200.0;
+/// So many that come at such a rate are a spin; the watch looks at as many.
+pub(super) const SPIN_IN_A_ROW: usize = 100;
 /// Fewer failures than this say nothing of a rate.
 const SPIN_AT_LEAST: usize = 20;
 /// Largest gap less smallest, over the median, of gaps that count as equal.
@@ -96,7 +98,7 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     }
     let raw = gaps(times, 1);
     let span = seconds(last - first);
-    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0));
+    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0)).max(densest(times));
     let unpaused = median(&raw) < seconds(NO_PAUSE);
     if times.len() >= BURST && unpaused && fell_silent(failing) {
         return Rhythm::Once { failures: times.len() };
@@ -139,6 +141,12 @@ pub(super) fn rhythm_of_tries(failing: &Failing<'_>, accepts: &[Nanos]) -> Rhyth
         constant @ Rhythm::Fixed { .. } => constant,
         _ => plain,
     }
+}
+
+/// Failures a second where a hundred of them are closest: a loop that was denied the CPU now and then spins in between.
+fn densest(times: &[Nanos]) -> f64 {
+    let shortest = times.windows(SPIN_IN_A_ROW).map(|some| some[SPIN_IN_A_ROW - 1] - some[0]).min();
+    shortest.filter(|span| *span > 0).map_or(0.0, |span| SPIN_IN_A_ROW as f64 / seconds(span))
 }
 
 /// After the last failure came a silence longer than all that was before it, and nothing that failed went unrecorded. A spinning loop
@@ -391,6 +399,17 @@ mod tests {
         let frozen: Vec<Nanos> = (0..3000).map(|i| if i < 1500 { i * MS / 10 } else { i * MS / 10 + 400 * MS }).collect();
         assert_eq!(of(&frozen, 720 * MS), Rhythm::Spin);
         assert_eq!(of(&frozen[..1500], 320 * MS), Rhythm::Spin);
+    }
+
+    #[test]
+    fn a_slow_loop_without_pauses_spins_also_where_it_is_denied_the_cpu() {
+        // Tornado, whose every failure fails to open its sources too, recorded under ptrace on a busy machine.
+        let gaps: Vec<u64> =
+            [156].into_iter().chain((0..100).map(|i| [3, 2, 5, 3, 4][i % 5] + if i % 40 == 20 { 60 } else { 0 })).collect();
+        let times = after(&gaps);
+        assert!((times.len() as f64) < 180.0 * seconds(times[times.len() - 1] - times[0]), "fewer than 180 a second in all");
+        assert_eq!(watched(&times), Some(Policy::Spin));
+        assert_eq!(of(&times, times[times.len() - 1] + 4 * MS), Rhythm::Spin);
     }
 
     #[test]
