@@ -290,6 +290,35 @@ fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
     assert!(judged("unclear", 1.0, 1.0).is_some_and(|open| open.starts_with("not measured: ")));
 }
 
+/// Idle connections are closed, so that after its delay it accepts for 0.2 s, then for 0.5 s, before it fails again.
+#[test]
+fn a_delay_lasts_until_the_next_try_and_not_until_the_next_failure() {
+    let (plan, log) = recorded("fixed-delay");
+    let (third, fourth) = (1_043_500_000, 1_544_000_000);
+    let later = |at| {
+        if at >= fourth {
+            700_000_000
+        } else if at >= third {
+            200_000_000
+        } else {
+            0
+        }
+    };
+    let mut events: Vec<Event> = log.events.into_iter().map(|e| Event { at: e.at + later(e.at), ..e }).collect();
+    for (fd, closed, taken) in [(8, 1_000_000_000, third), (9, 1_600_000_000, fourth + 200_000_000)] {
+        events.push(Event { at: closed, is: What::Close { pid: 100, fd } });
+        events.push(Event { at: taken, is: What::Call { pid: 100, name: Call::Accept4, ret: fd.into() } });
+    }
+    let saturation = measure::measure(&plan, &Log::new(events)).saturation;
+    assert!(
+        saturation.retry_gaps_s.windows(2).all(|w| w[1] > w[0] * 1.3),
+        "from failure to failure it grows: {:?}",
+        saturation.retry_gaps_s
+    );
+    assert_eq!(saturation.policy, Some(Policy::FixedDelay), "{:?}", saturation.policy_evidence);
+    assert!(near(saturation.delay_s.map(|d| d.longest), 0.5005), "{:?}", saturation.delay_s);
+}
+
 /// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.
 #[test]
 fn a_server_that_closes_idle_connections_sheds_nobody() {

@@ -3,12 +3,12 @@
 //! decide.
 
 use super::policy::Policy;
-use super::rhythm::{Failing, Rhythm, batches, rhythm};
+use super::rhythm::{Failing, Rhythm, batches, rhythm_of_tries};
 use super::saturation::failures_per_s;
 use super::timeline::seconds;
 use super::tree::Failed;
 use super::{Delay, Kind, Measured, Run};
-use crate::event::{Call, Change, Nanos, Outcome, Phase, Pid, What};
+use crate::event::{Call, Change, Event, Nanos, Outcome, Phase, Pid, What};
 use std::collections::HashSet;
 
 /// Gaps listed at most.
@@ -152,7 +152,8 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     let until = stopped.map_or(watched.min(run.timeline.end), |at| at.min(watched));
     let per_s = failures_per_s(run, m, watched, counts);
     let flooded = stopped.is_some() || lost || f.failures.len() >= super::follow::KEPT_FAILURES;
-    let of = |times: &[Nanos]| rhythm(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded });
+    let accepts: Vec<Nanos> = run.timeline.between(first.at, until).iter().filter_map(|e| accepted_by(first.pid, e)).collect();
+    let of = |times: &[Nanos]| rhythm_of_tries(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded }, &accepts);
     // A pause that ends in an accept is not told from the wait for a client: where all are no pattern, those after the last count.
     let last = f.accepts.iter().filter(|at| **at < watched).max().map_or(0, |last| times.partition_point(|at| at < last));
     let rhythm = match of(&times) {
@@ -207,6 +208,11 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
         closed => format!("; meanwhile it closed {closed} connections that it had held"),
     };
     (policy, evidence + &wait + &closed)
+}
+
+/// When this process accepted a connection, where that is what the event says.
+fn accepted_by(acceptor: Pid, event: &Event) -> Option<Nanos> {
+    matches!(event.is, What::Call { pid, name, ret: 0.. } if pid == acceptor && name.accepts()).then_some(event.at)
 }
 
 /// The pauses of a rhythm that has some.

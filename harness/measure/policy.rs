@@ -1,7 +1,7 @@
 //! The policies of accept loops, and the watch that tells the run, while it looks on, when it has seen enough. The class itself is
 //! measured afterwards, from the whole log (`classify.rs`).
 
-use super::rhythm::{BATCH, BURST, GROWTH, NO_PAUSE, PAUSE, SPREAD, gaps, median};
+use super::rhythm::{BATCH, BURST, GROWTH, NO_PAUSE, PAUSE, SPIN_IN_A_ROW, SPREAD, gaps, median};
 use super::timeline::seconds;
 use super::tree::full;
 use crate::event::{Change, Event, Nanos, What};
@@ -74,7 +74,7 @@ pub struct PolicyWatch {
 
 impl PolicyWatch {
     /// Failures within half a second that are a spin, unless they stop soon: then it was a burst.
-    const SPIN: usize = 100;
+    const SPIN: usize = SPIN_IN_A_ROW;
     const SPINS_FOR: Nanos = 300_000_000;
     const STARTS: usize = 6;
     /// Two delays that grow may look alike when the first of them is late; on a busy machine by so many seconds.

@@ -16,6 +16,8 @@ pub(super) const BURST: usize = 10;
 const STORM_FAILS_FOR: f64 = 0.1;
 /// Failures a second from which a loop without pauses spins.
 const SPIN_PER_S: f64 = 200.0;
+/// So many that come at such a rate are a spin; the watch looks at as many.
+pub(super) const SPIN_IN_A_ROW: usize = 100;
 /// Fewer failures than this say nothing of a rate.
 const SPIN_AT_LEAST: usize = 20;
 /// Largest gap less smallest, over the median, of gaps that count as equal.
@@ -96,7 +98,7 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     }
     let raw = gaps(times, 1);
     let span = seconds(last - first);
-    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0));
+    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0)).max(densest(times));
     let unpaused = median(&raw) < seconds(NO_PAUSE);
     if times.len() >= BURST && unpaused && fell_silent(failing) {
         return Rhythm::Once { failures: times.len() };
@@ -118,6 +120,33 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     // Several listeners that retry independently interleave: every second (third …) failure then is one listener's.
     let rhythm = (1..=4).find_map(|stride| fixed(&starts, stride).or_else(|| grows(&starts, stride)));
     rhythm.or_else(|| grows_late(&starts)).unwrap_or(Rhythm::Unclear)
+}
+
+/// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is no part of a delay, which
+/// lasts until the next try.
+pub(super) fn rhythm_of_tries(failing: &Failing<'_>, accepts: &[Nanos]) -> Rhythm {
+    let plain = rhythm(failing);
+    if !matches!(plain, Rhythm::Fixed { .. } | Rhythm::Grows { .. } | Rhythm::Unclear) {
+        return plain;
+    }
+    let (mut times, mut accepted) = (Vec::with_capacity(failing.times.len()), 0);
+    for pair in failing.times.windows(2) {
+        let next = accepts[accepts.partition_point(|&at| at <= pair[0])..].first().copied().unwrap_or(Nanos::MAX).min(pair[1]);
+        // The time from there to the failure is taken out.
+        times.push(pair[0].saturating_sub(accepted));
+        accepted += pair[1] - next;
+    }
+    times.extend(failing.times.last().map(|last| last.saturating_sub(accepted)));
+    match rhythm(&Failing { times: &times, until: failing.until.saturating_sub(accepted), ..*failing }) {
+        constant @ Rhythm::Fixed { .. } => constant,
+        _ => plain,
+    }
+}
+
+/// Failures a second where a hundred of them are closest: a loop that was denied the CPU now and then spins in between.
+fn densest(times: &[Nanos]) -> f64 {
+    let shortest = times.windows(SPIN_IN_A_ROW).map(|some| some[SPIN_IN_A_ROW - 1] - some[0]).min();
+    shortest.filter(|span| *span > 0).map_or(0.0, |span| SPIN_IN_A_ROW as f64 / seconds(span))
 }
 
 /// After the last failure came a silence longer than all that was before it, and nothing that failed went unrecorded. A spinning loop
@@ -329,6 +358,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_accepted_between_two_failures_is_no_part_of_the_delay() {
+        // actix-web, which closes idle connections after 5 s, recorded under ptrace on a busy machine: hundreds of accepts after each delay.
+        let times = after(&[501, 697, 1072, 649, 767]);
+        let failing = Failing { times: &times, until: 4000 * MS, per_s: None, flooded: false };
+        assert!(matches!(rhythm(&failing), Rhythm::Grows { .. }));
+        let accepts: Vec<Nanos> = [(1, 517), (2, 599), (3, 505), (4, 501)].iter().map(|&(i, next)| times[i] + next * MS).collect();
+        let Rhythm::Fixed { gap_s, gaps: 5 } = rhythm_of_tries(&failing, &accepts) else {
+            panic!("{:?}", rhythm_of_tries(&failing, &accepts))
+        };
+        assert!((gap_s - 0.505).abs() < 1e-9, "{gap_s}");
+        // Another thread of the process accepts when it likes.
+        let times = after(&[1000, 1001, 1000]);
+        let failing = Failing { times: &times, until: 3500 * MS, per_s: None, flooded: false };
+        assert_eq!(rhythm_of_tries(&failing, &[times[0] + 130 * MS, times[2] + 700 * MS]), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
+    }
+
+    #[test]
     fn threads_that_fail_together_count_once() {
         let times: Vec<Nanos> = after(&[1000, 1000, 1000]).iter().flat_map(|t| [*t, t + 1000, t + 2000, t + 3000]).collect();
         assert_eq!(of(&times, 3500 * MS), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
@@ -353,6 +399,17 @@ mod tests {
         let frozen: Vec<Nanos> = (0..3000).map(|i| if i < 1500 { i * MS / 10 } else { i * MS / 10 + 400 * MS }).collect();
         assert_eq!(of(&frozen, 720 * MS), Rhythm::Spin);
         assert_eq!(of(&frozen[..1500], 320 * MS), Rhythm::Spin);
+    }
+
+    #[test]
+    fn a_slow_loop_without_pauses_spins_also_where_it_is_denied_the_cpu() {
+        // Tornado, whose every failure fails to open its sources too, recorded under ptrace on a busy machine.
+        let gaps: Vec<u64> =
+            [156].into_iter().chain((0..100).map(|i| [3, 2, 5, 3, 4][i % 5] + if i % 40 == 20 { 60 } else { 0 })).collect();
+        let times = after(&gaps);
+        assert!((times.len() as f64) < 180.0 * seconds(times[times.len() - 1] - times[0]), "fewer than 180 a second in all");
+        assert_eq!(watched(&times), Some(Policy::Spin));
+        assert_eq!(of(&times, times[times.len() - 1] + 4 * MS), Rhythm::Spin);
     }
 
     #[test]

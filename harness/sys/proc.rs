@@ -61,8 +61,8 @@ pub fn tree(root: i32) -> Vec<i32> {
     found
 }
 
-/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has exited. One that its tracer
-/// has stopped (`t`) is in the middle of a call.
+/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has exited. One that a tracer holds
+/// (`t`) is not asleep: it goes on as soon as the tracer, which is the observer, lets it.
 pub fn asleep(pid: i32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     tasks.flatten().all(|task| {
@@ -145,6 +145,35 @@ pub fn resident(pid: i32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_its_tracer_holds_is_not_asleep() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep is there");
+        let pid = child.id() as i32;
+        let signal =
+            |number| std::process::Command::new("kill").args([format!("-{number}"), pid.to_string()]).status().expect("kill is there");
+        let reaches = |state: &str| {
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            let now = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            while field(&now(), 0) != Some(state) && std::time::Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            field(&now(), 0) == Some(state)
+        };
+        assert!(reaches("S") && asleep(pid));
+        signal("STOP");
+        assert!(reaches("T") && asleep(pid), "stopped by job control it rests");
+        signal("CONT");
+        let traced = crate::sys::ptrace::seize(pid);
+        signal("STOP");
+        let held = traced.is_ok() && reaches("t") && !asleep(pid);
+        child.kill().expect("ours");
+        child.wait().expect("ours");
+        match traced {
+            Ok(()) => assert!(held, "it waits for nothing but its tracer"),
+            Err(error) => eprintln!("skipped: ptrace is not allowed here: {error}"),
+        }
+    }
 
     #[test]
     fn the_count_of_descriptors_is_that_of_the_listing() {
