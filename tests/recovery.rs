@@ -58,7 +58,8 @@ fn what_is_left_of_a_fixed_delay_is_waited_for_under_ptrace() {
     let mut sums: Vec<f64> = all.iter().map(|(phase, wait)| phase + wait).collect();
     sums.sort_by(f64::total_cmp);
     assert!(sums[0] < 0.4, "on the busiest machine one of four is in time: {all:?}");
-    assert!(all[2].0 >= 0.125 && all[3].0 >= 0.1875, "they begin later and later in the delay: {all:?}");
+    let (least, most) = all.iter().fold((f64::MAX, 0f64), |(least, most), (phase, _)| (least.min(*phase), most.max(*phase)));
+    assert!(most - least > 0.1, "they begin at different phases of the delay: {all:?}");
     assert_eq!(run["recovery"]["verdict"], "recovered", "{run:#}");
     assert!(run["recovery"]["order"].is_null() && run["unmeasured"]["recovery.order"].is_string(), "tcp asks nothing: {run:#}");
 }

@@ -8,7 +8,7 @@ use super::recovery::began;
 use super::saturation::probes;
 use super::timeline::{milli, seconds};
 use super::tree::full;
-use super::{Measured, PlaceOrder, Policy, Round, Run, Service, Spread};
+use super::{Measured, PlaceOrder, Policy, Probe, Round, Run, Service, Spread};
 use crate::event::{Nanos, Outcome, Phase, Pid, What};
 use std::collections::HashMap;
 
@@ -39,9 +39,9 @@ pub(super) fn windows(run: &Run<'_>) -> Vec<Window> {
 pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     let windows = windows(run);
     let again = run.timeline.start(Phase::Again).map(|from| Window { from, until: run.timeline.from(Phase::Stop), since: from });
-    let held: Vec<Held> = held(run, windows.iter().chain(&again));
     // Without refilling the server is never brought back to its wall.
     let refilled = windows.len() > 1;
+    let held = if refilled || again.is_some() { held(run, windows.iter().chain(&again)) } else { vec![Held::default(); windows.len()] };
     let pauses = m.saturation.policy != Some(Policy::Spin);
     m.recovery.rounds =
         windows.iter().zip(&held).map(|(window, held)| round(run, *window, pauses, held.in_the_end.filter(|_| refilled))).collect();
@@ -64,6 +64,7 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         }
     }
     m.recovery.gave_up = match run.timeline.start(Phase::ReleaseAll) {
+        Some(_) if run.tree.is_client => m.missing("recovery.gave_up", "nobody waits for a place of it: see `calls`"),
         Some(all) => Some(gave_up(run, all)),
         None => m.missing("recovery.gave_up", "the clients were never all released"),
     };
@@ -206,11 +207,9 @@ impl Held {
     fn note(&mut self, at: Nanos, what: &What, counts: impl Fn(Pid) -> bool) {
         match *what {
             What::Call { pid, name, ret: 0.. } if self.of == Some(pid) && name.accepts() => self.accepted = Some(at),
-            What::Call { pid, name, ret } if name.accepts() && full(ret).is_some() && counts(pid) => {
-                if *self.of.get_or_insert(pid) == pid {
-                    self.failed.get_or_insert(at);
-                    self.failed_last = Some(at);
-                }
+            What::Call { pid, name, ret } if name.accepts() && full(ret).is_some() && counts(pid) && *self.of.get_or_insert(pid) == pid => {
+                self.failed.get_or_insert(at);
+                self.failed_last = Some(at);
             }
             What::Lost { .. } => self.lost = true,
             _ => {}
@@ -234,8 +233,9 @@ fn spread(mut all: Vec<f64>) -> Option<Spread> {
 fn gave_up(run: &Run<'_>, all: Nanos) -> u64 {
     let told = run.clients.records.iter().filter(|r| r.gave_up).count() as u64;
     let held = run.followed.most_ever.max(run.followed.held_in_all);
-    let first = run.timeline.released_from();
-    let asked = probes(run).filter(|(at, p)| *at < first && p.outcome == Outcome::Waits && p.label != "held").count() as u64;
+    let full = run.followed.first.is_some();
+    let new = |p: &Probe| p.outcome == Outcome::Waits && (p.label == "saturated" || p.label == "moved");
+    let asked = probes(run).filter(|(at, p)| full && *at < all && new(p)).count() as u64;
     told + run.clients.waiting(all.saturating_sub(1), held) + asked
 }
 

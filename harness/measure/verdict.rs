@@ -22,12 +22,14 @@ pub(super) fn verdict(run: &Run<'_>, m: &mut Measured) {
 
 fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     let r = &m.recovery;
-    if let Some(after) = r.exited_s {
-        return Ok((Verdict::Gone, if after > 0.0 { format!("it exited {after:.3} s after the first left") } else { "it exited".into() }));
-    }
-    if let Some((_, held)) = super::ceiling::exited(run) {
-        let again = if m.saturation.policy == Some(Policy::WorkerRestarts) { ", and another took its place" } else { "" };
+    let again = if m.saturation.policy == Some(Policy::WorkerRestarts) { ", and another took its place" } else { "" };
+    // Of workers, the one at the wall: its clients are gone with it.
+    let at_the_wall = run.followed.first.and_then(|first| run.followed.tables.get(&first.pid)).and_then(|table| table.exited);
+    if let Some((_, held)) = super::ceiling::exited(run).or(at_the_wall) {
         return Ok((Verdict::Gone, format!("it exited before any client left, with {held} connections{again}")));
+    }
+    if let Some(after) = r.exited_s {
+        return Ok((Verdict::Gone, format!("it exited {after:.3} s after the first left{again}")));
     }
     if m.ceiling.kind.is_none() {
         return Err(m.unmeasured.get("ceiling.kind").cloned().unwrap_or_else(|| "its ceiling is not known".into()));
@@ -38,7 +40,7 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     let leaked = r.leaked.filter(|leaked| *leaked > 0);
     let open = leaked.map(|n| format!("{n} descriptors more than at rest stay open"));
     if !recovered {
-        return Ok(match open.filter(|_| tries(run)) {
+        return Ok(match open.filter(|_| full(run)) {
             Some(open) => (Verdict::Leaking, format!("{open}, and no new client gets a place")),
             None => (Verdict::Stuck, "all had left, and no new client was served".into()),
         });
@@ -72,10 +74,9 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     Ok((Verdict::Recovered, format!("a new client was served after all had left{same}")))
 }
 
-/// Whether it still tried to accept after all had left.
-fn tries(run: &Run<'_>) -> bool {
-    let all = run.timeline.from(Phase::ReleaseAll);
-    run.followed.failed_later.is_some_and(|at| at >= all) || run.followed.accepts.iter().any(|at| *at >= all)
+/// Whether an accept failed for want of a descriptor after all had left.
+fn full(run: &Run<'_>) -> bool {
+    run.followed.failed_later.is_some_and(|at| at >= run.timeline.from(Phase::ReleaseAll))
 }
 
 /// How much more slowly clients are served than before the wall, where that is plain.

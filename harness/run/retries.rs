@@ -14,9 +14,7 @@ const PAUSE_AT_LEAST: Nanos = 5_000_000;
 pub struct Retries {
     /// The last failure.
     last: Option<Nanos>,
-    /// The first of the last try.
-    start: Nanos,
-    /// Nothing was accepted since that try.
+    /// Nothing was accepted since then.
     unbroken: bool,
     /// Pauses between two tries without an accept between.
     longest: Nanos,
@@ -29,12 +27,13 @@ impl Retries {
     /// An accept failed for want of a descriptor.
     pub fn failed(&mut self, at: Nanos) {
         let before = self.last.replace(at);
-        if before.is_some_and(|before| at.saturating_sub(before) < ONE_TRY) {
+        let gap = before.map_or(Nanos::MAX, |before| at.saturating_sub(before));
+        let unbroken = std::mem::replace(&mut self.unbroken, true);
+        if gap < ONE_TRY {
             return;
         }
         let mut long = false;
-        if self.unbroken {
-            let gap = at.saturating_sub(self.start);
+        if unbroken {
             self.longest = self.longest.max(gap);
             self.shortest = Some(self.shortest.map_or(gap, |shortest| shortest.min(gap)));
             // Delays that grow double at most: the next one is the longest, or the plateau.
@@ -44,7 +43,6 @@ impl Retries {
         if long || alike {
             self.settled = Some(at);
         }
-        (self.start, self.unbroken) = (at, true);
     }
 
     /// An accept succeeded: a delay that grows begins again.
