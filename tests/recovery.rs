@@ -1,7 +1,7 @@
 //! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
 
 use crate::support::{Called, LASTFD, eventually, find, lastfd, marked, subject};
-use lastfd::event::{self, Client, Event, Log, Phase, What};
+use lastfd::event::{self, Call, Client, Event, Log, Phase, What};
 use lastfd::judge::Outcome;
 use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
 use lastfd::report::Report;
@@ -195,4 +195,34 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
     assert!(wrong("\"recovered\"", "\"recoverd\"").contains("did you mean `recovered`?"));
     assert!(wrong("[workloads.w]\ntcp = {}\n", "").contains("no workload has such"), "{}", wrong("[workloads.w]\ntcp = {}\n", ""));
     assert_eq!(lastfd(&["find", "--recoveries", "0", "--", "true"]).code, Some(2));
+}
+
+/// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
+fn second_ramp(takes: i64, left_open: u64) -> Measured {
+    let (plan, log) = recorded("spin");
+    let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
+    let (all, again) = (at(Phase::ReleaseAll), at(Phase::Stop) - 50_000);
+    let call = |after: u64, ret| Event { at: again + after, is: What::Call { pid: 100, name: Call::Accept4, ret } };
+    let mut events: Vec<Event> = log.events.clone();
+    for event in events.iter_mut().filter(|e| e.at > all) {
+        if let What::Sample { descriptors, .. } = &mut event.is {
+            *descriptors += left_open;
+        }
+    }
+    events.push(Event { at: again, is: What::Phase(Phase::Again) });
+    events.extend((0..takes).map(|i| call(10 * (i as u64 + 1), 8 + i)));
+    events.push(call(1_000, -24));
+    measure::measure(&plan, &Log::new(events))
+}
+
+#[test]
+fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
+    for (takes, left_open, verdict) in
+        [(8, 0, Verdict::Recovered), (8, 2, Verdict::Recovered), (6, 2, Verdict::Leaking), (6, 0, Verdict::Degraded)]
+    {
+        let m = second_ramp(takes, left_open);
+        assert_eq!((m.recovery.second_ceiling, m.recovery.leaked), (Some(takes as u64), Some(left_open as i64)), "{:#?}", m.recovery);
+        assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
+        assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the first ceiling is what it was");
+    }
 }
