@@ -660,6 +660,8 @@ pub struct Service {
     pub served_per_s: f64,
     /// From connect to answer.
     pub latency_s: Option<Latency>,
+    /// Of those that were held at the wall and asked again on their own connections.
+    pub held_latency_s: Option<Latency>,
 }
 
 /// What a server comes to when clients leave.

@@ -318,5 +318,10 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     if latency_s.is_none() {
         m.missing::<()>(&format!("{field}.latency_s"), "a tcp client is not answered");
     }
-    Some(Service { served_per_s: milli(times.len() as f64 / span), latency_s })
+    let asked = if which == "before" { (0, run.timeline.released_from()) } else { (from, until) };
+    let held_latency_s = super::seen::held(run, asked.0, asked.1).latency_s;
+    if held_latency_s.is_none() {
+        m.missing::<()>(&format!("{field}.held_latency_s"), "no held client answered a second time");
+    }
+    Some(Service { served_per_s: milli(times.len() as f64 / span), latency_s, held_latency_s })
 }

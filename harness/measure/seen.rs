@@ -18,7 +18,7 @@ pub(super) fn seen(run: &Run<'_>, m: &mut Measured) {
     let answered = |r: &Record| Some(seconds(r.served.filter(|at| *at < wall)?.saturating_sub(r.connected?)));
     let c = &mut m.saturation.clients;
     c.before_s = latency(records.iter().filter_map(answered).collect());
-    c.held = held(run, released);
+    c.held = held(run, 0, released);
     c.queued = run.clients.waiting(watched.saturating_sub(1), run.followed.most_in_all);
     let comes_next = |r: &&Record| match failed {
         Some(at) => r.connected.or(r.ended.map(|e| e.0)).is_some_and(|first| (at..released).contains(&first)),
@@ -52,9 +52,10 @@ fn got(r: &Record, until: Nanos) -> (Outcome, Option<f64>) {
     }
 }
 
-fn held(run: &Run<'_>, released: Nanos) -> Held {
+/// Those that were asked again in this time.
+pub(super) fn held(run: &Run<'_>, from: Nanos, until: Nanos) -> Held {
     // Without a question there is an outcome, too, but it takes no time.
-    let asked = probes(run).filter(|(at, p)| p.label == "held" && *at < released).map(|(_, p)| p);
+    let asked = probes(run).filter(|(at, p)| p.label == "held" && (from..until).contains(at)).map(|(_, p)| p);
     let silent = run.clients.records.iter().any(|r| r.served.is_some());
     let asked: Vec<_> = asked.filter(|p| p.answer_s.is_some() || (p.outcome == Outcome::Waits && silent)).collect();
     let of = |wanted: &[Outcome]| asked.iter().filter(|p| wanted.contains(&p.outcome)).count() as u64;

@@ -43,5 +43,6 @@ pub(super) fn rounds(r: &Report) -> Vec<String> {
 
 fn service(s: &Service) -> String {
     let latency = s.latency_s.map_or(String::new(), |l| format!(", p50 {}", time(l.p50)));
-    format!("{:.0} a second{latency}", s.served_per_s)
+    let held = s.held_latency_s.map_or(String::new(), |l| format!(" (those held {})", time(l.p50)));
+    format!("{:.0} a second{latency}{held}", s.served_per_s)
 }

@@ -36,7 +36,7 @@ pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 /// for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 /// Clients of a workload that are held and asked again at the wall, at most.
-const HELD_ASKED: u64 = 16;
+pub(super) const HELD_ASKED: u64 = 16;
 /// A new client after the release is given this long: longer than any usual retry delay.
 pub(super) const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.

@@ -1,7 +1,7 @@
 //! Recovery as a distribution: rounds in which some clients leave at different phases of the server's own delay while others wait, and
 //! new ones take their place; and the second ramp, which shows whether the ceiling is still the first one's. Measures nothing.
 
-use super::load::{PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release, some, taken};
+use super::load::{HELD_ASKED, PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release, some, taken};
 use super::pump::Pump;
 use super::{Error, Load};
 use crate::drive::protocol::Order;
@@ -136,7 +136,17 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
         (pump.live.first_failure.is_some() && pump.live.drivers_idle()) || stalled || pump.died()
     })?;
     // A thread that was blocked in accept has its number already.
-    answered(pump)
+    answered(pump)?;
+    ask_held(pump)
+}
+
+/// Asks clients that are held again, as at the first wall.
+fn ask_held(pump: &mut Pump) -> Result<(), Error> {
+    let (before, asks) = (pump.live.held, HELD_ASKED * pump.loads.iter().filter(|load| holds(load)).count() as u64);
+    each(pump, &Order::AskHeld { clients: HELD_ASKED as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    // Where fewer are held, fewer answer.
+    pump.until(PROBE_DEADLINE, TICK, |pump| pump.live.held >= before + asks || pump.died())?;
+    Ok(())
 }
 
 /// Whether its clients hold connections to the subject.
