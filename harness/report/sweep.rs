@@ -164,7 +164,7 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
 /// Where the runs from some limit on are stopped by something else than the others, and what that is.
 fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Option<Binds> {
     let capped = |p: &Point| p.soft.zip(p.asked).is_some_and(|(soft, asked)| soft < asked);
-    let usual = |p: &Point| p.kind == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
+    let usual = |p: &Point| by.is_some() && p.kind == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
     let first = runs.len() - runs.iter().rev().take_while(|(point, _)| !usual(point)).count();
     // Where all clients were taken nothing binds, as far as they tell; a larger limit may tell more.
     let stopped = runs.iter().skip(first).find(|(point, _)| capped(point) || point.kind != Some(Kind::NotReached));
@@ -372,6 +372,11 @@ mod tests {
         );
         let junit = crate::report::junit::render_sweep(&reports, &s);
         assert!(junit.contains("ceiling = (soft − 7) ÷ 1") && junit.contains("name=\"sweep.binds\" value=\"threads\""), "{junit}");
+        let mut lost = run(64, Kind::NotReached, 0);
+        (lost.ceiling.kind, lost.ceiling.accepted, lost.ceiling.reached) = (None, None, None);
+        lost.ceiling.binds = Some(crate::measure::Binds { resource: Resource::AcceptQueue, evidence: "4 connects timed out".into() });
+        let binds = Sweep::of(&[lost]).binds.expect("a queue that lost clients, where nothing else is known");
+        assert_eq!(binds.what, "the accept queue, at an unknown number: 4 connects timed out");
         let unknown = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
         assert!(unknown.binds.is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known")));
     }
