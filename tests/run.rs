@@ -316,6 +316,17 @@ fn connections_that_are_handed_to_forked_processes_are_held() {
 }
 
 #[test]
+fn connections_that_were_handed_over_count_where_the_server_then_runs_out_of_descriptors() {
+    let run = find_subject("a_process_and_a_file_each", &["--nofile", "64", "--workload", "tcp", "--hold", "1s"]).run();
+    let (ceiling, handed) = (&run["ceiling"], run["ceiling"]["handed_over"]["connections"].as_u64().unwrap_or(0));
+    assert_eq!(ceiling["kind"], "emfile", "{run:#}");
+    let accepted = ceiling["accepted"].as_u64().expect("a number");
+    let free = 64 - run["baseline"]["counted"].as_u64().expect("a number");
+    // One descriptor stays for each, and the last may want for up to three that it needs for a moment.
+    assert!((free - 3..=free).contains(&accepted) && (accepted - 1..=accepted).contains(&handed), "{free} places: {run:#}");
+}
+
+#[test]
 fn those_who_wait_are_served_when_others_leave() {
     let (called, _) = bundled(&["--nofile", "64", "--workload", "http-idle", "--hold", "1s"], &["http", "--accept", "fixed-delay"]);
     let recovery = &called.run()["recovery"];

@@ -151,6 +151,21 @@ fn a_process_each() {
     }
 }
 
+/// The same, and keeps a file open for each, as sshd keeps a pipe: so its descriptors are bounded after all.
+#[test]
+fn a_process_and_a_file_each() {
+    if is_subject("a_process_and_a_file_each") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            let Ok((stream, _)) = listener.accept() else { continue };
+            let (Ok(output), Ok(file)) = (stream.try_clone(), std::fs::File::open("/dev/null")) else { continue };
+            let child = std::process::Command::new("cat").stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output)).spawn();
+            held.push((child, file));
+        }
+    }
+}
+
 /// Has a child that calls itself forty times, each time the first to close, which leaves that end in TIME_WAIT; then serves the port of `PORT`.
 #[test]
 fn leaves_time_wait() {

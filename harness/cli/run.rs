@@ -148,7 +148,9 @@ fn dry_run(plan: &Plan) {
         let argv = crate::run::argv(&process.program, Path::new("lastfd"));
         let launcher = crate::launch::registration(&process.launcher).name;
         text += &format!("  {name}: {}\n", shell_words::join(&argv));
-        text += &format!("    launcher {launcher}, started with {}:{}\n", process.limits.soft, process.limits.hard);
+        let other = [("RLIMIT_NPROC", process.rlimits.nproc), ("RLIMIT_AS", process.rlimits.address_space)];
+        let rlimits: String = other.into_iter().filter_map(|(name, limit)| Some(format!(", {name} {}", limit?))).collect();
+        text += &format!("    launcher {launcher}, started with {}:{}{rlimits}\n", process.limits.soft, process.limits.hard);
         text += "    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed\n";
     }
     if !plan.sysctls.is_empty() {

@@ -202,7 +202,9 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
         _ => None,
     });
     let overflows = overflows.clone().max()? - overflows.min()?;
-    if timed_out + half == 0 || overflows == 0 || longest < capacity || run.followed.first.is_some() {
+    // Samples are 10 ms apart, and the counter is the whole namespace's: a handshake that was lost half-way says that it was this queue.
+    let full = half > 0 || (timed_out > 0 && longest >= capacity);
+    if !full || overflows == 0 || run.followed.first.is_some() {
         return None;
     }
     let whose = match looks(run).find_map(|(_, r)| r.somaxconn) {
@@ -212,7 +214,7 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
     let open = m.limits.effective.zip(m.ceiling.descriptors);
     let free = open.map_or(String::new(), |(limits, open)| format!(", while {open} of {} descriptors were open", limits.soft));
     let evidence = format!(
-        "{timed_out} connects timed out and {half} handshakes were never completed, with the accept queue at {longest} of {capacity}{free}; it \
+        "{timed_out} connects timed out and {half} handshakes were never completed, with the accept queue seen at {longest} of {capacity}{free}; it \
          overflowed {} (ListenOverflows). Its capacity is that of {whose}",
         times_of(overflows)
     );
@@ -400,7 +402,7 @@ mod tests {
         };
         let (kind, resource, said) = bound_by(&quiet(events(9), 4096));
         assert_eq!((kind, resource), (None, Some(Resource::AcceptQueue)), "{said}");
-        for words in ["4 connects timed out", "at 9 of 9", "overflowed 7 times", "the backlog of 8"] {
+        for words in ["4 connects timed out", "seen at 9 of 9", "overflowed 7 times", "the backlog of 8"] {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert!(bound_by(&quiet(events(9), 8)).2.contains("net.core.somaxconn, 8"));

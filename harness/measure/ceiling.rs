@@ -38,7 +38,10 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
         (Some(both), Some(rest)) if both.held > 0 => Some(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64)),
         _ => m.missing("ceiling.descriptors_per_connection", "no connection was held when the descriptors were counted"),
     };
-    m.ceiling.others = f.first.map(|_| f.others).or(f.at_ceiling.map(|both| both.others)).filter(|others| *others != 0);
+    // More than there can be: calls that return no number, such as socketpair, are not seen to be undone.
+    let room = m.limits.effective.zip(m.baseline.counted).map_or(u64::MAX, |(limits, rest)| limits.soft.saturating_sub(rest));
+    let others = f.first.map(|_| f.others).or(f.at_ceiling.map(|both| both.others));
+    m.ceiling.others = others.filter(|others| *others != 0 && (*others < 0 || others.unsigned_abs() <= room));
     m.ceiling.per_process = per_process(run);
     let loaded = run.timeline.start(Phase::Ramp).is_some() && generator(run).is_none();
     if let Some(reason) = super::witness::passed_by(run).filter(|_| loaded) {
@@ -232,7 +235,11 @@ fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
     let (accepted, later) = match (failing, kind) {
         (Some(table), _) => (f.accepted, table.most_after),
         (None, Kind::Emfile | Kind::Enfile) => (0, 0),
-        (None, Kind::Exited) => exited(run).map_or((0, 0), |(_, held)| (held, held)),
+        (None, Kind::Exited) => {
+            // Those that it had handed over may outlive it.
+            let held = exited(run).map_or(0, |(_, held)| held) + f.handed_over.0;
+            (held, held)
+        }
         // A probe that it took as well is none of the workload's.
         (None, Kind::NotReached) => (f.kept_in_all, f.kept_in_all),
         (None, _) => (f.kept_in_all, f.most_in_all),

@@ -281,7 +281,9 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     }
                     if found.first.is_none() {
                         found.first = Some(failed);
-                        (found.accepted, found.held_in_all, found.accepts_before) = (table.held, held, table.accepts);
+                        // What it handed over to processes of their own it has accepted, too.
+                        let accepted = table.held + numbers.handed_over().0;
+                        (found.accepted, found.held_in_all, found.accepts_before) = (accepted, held, table.accepts);
                         found.others = table.others();
                         found.at_ceiling = None;
                     }

@@ -84,6 +84,10 @@ pub(super) fn nothing_lost(run: &Run<'_>, m: &Measured, until: Nanos) -> Result<
 /// Connections, by the growth of the descriptor count.
 fn connections(both: Both, m: &Measured) -> Option<u64> {
     let growth = both.descriptors.saturating_sub(m.baseline.descriptors?);
+    // More than can be open: calls that return no number, such as socketpair, are not seen to be undone.
+    if m.limits.effective.is_some_and(|limits| both.others > i64::try_from(limits.soft).unwrap_or(i64::MAX)) {
+        return None;
+    }
     let each = m.prediction.descriptors_per_connection.filter(|d| m.prediction.calibrated_with.unwrap_or(0) > 0 && *d > 0.0);
     Some(match each {
         _ if both.others != 0 => growth.saturating_add_signed(-both.others),

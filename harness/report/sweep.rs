@@ -131,7 +131,7 @@ impl Sweep {
         runs.sort_by_key(|(point, _)| (point.asked, point.soft));
         let points: Vec<Point> = runs.iter().map(|(point, _)| point.clone()).collect();
         let by = [Kind::Emfile, Kind::OwnLimit].into_iter().find(|kind| points.iter().any(|p| p.stopped_by(*kind).is_some()));
-        let fitted = by.ok_or_else(|| "it stopped at none of these limits".to_owned()).and_then(|kind| fit(&points, kind));
+        let fitted = by.ok_or_else(|| "no descriptor limit stopped it".to_owned()).and_then(|kind| fit(&points, kind));
         let (fit, no_fit) = match fitted {
             Ok(fit) => (Some(fit), None),
             Err(reason) => (None, Some(reason)),
@@ -164,9 +164,11 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
 /// Where the runs from some limit on are stopped by something else than the others, and what that is.
 fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Option<Binds> {
     let capped = |p: &Point| p.soft.zip(p.asked).is_some_and(|(soft, asked)| soft < asked);
-    let usual = |p: &Point| p.kind == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
+    let usual = |p: &Point| by.is_some() && p.kind == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
     let first = runs.len() - runs.iter().rev().take_while(|(point, _)| !usual(point)).count();
-    let (point, report) = runs.get(first)?;
+    // Where all clients were taken nothing binds, as far as they tell; a larger limit may tell more.
+    let stopped = runs.iter().skip(first).find(|(point, _)| capped(point) || point.kind != Some(Kind::NotReached));
+    let (point, report) = stopped.or(runs.get(first))?;
     Some(Binds {
         from: point.asked.or(point.soft)?,
         what: if capped(point) { raised_no_further(point, report) } else { what(point, report) },
@@ -347,6 +349,8 @@ mod tests {
         assert!(binds.what.contains("by its own rule at 300") && !binds.what.contains("select"), "{}", binds.what);
         let all = sweep(&[(64, Kind::Emfile, 57), (256, Kind::NotReached, 100)]);
         assert!(all.binds.expect("the clients").what.contains("all 100 were accepted") && all.fit.is_none());
+        let later = sweep(&[(64, Kind::NotReached, 100), (256, Kind::NotReached, 400), (1024, Kind::Exited, 1000)]);
+        assert_eq!(later.binds.map(|binds| binds.from), Some(1024), "what did not stop binds nothing");
         assert_eq!(all.no_fit.as_deref(), Some("one point makes no line"));
     }
 
@@ -368,6 +372,11 @@ mod tests {
         );
         let junit = crate::report::junit::render_sweep(&reports, &s);
         assert!(junit.contains("ceiling = (soft − 7) ÷ 1") && junit.contains("name=\"sweep.binds\" value=\"threads\""), "{junit}");
+        let mut lost = run(64, Kind::NotReached, 0);
+        (lost.ceiling.kind, lost.ceiling.accepted, lost.ceiling.reached) = (None, None, None);
+        lost.ceiling.binds = Some(crate::measure::Binds { resource: Resource::AcceptQueue, evidence: "4 connects timed out".into() });
+        let binds = Sweep::of(&[lost]).binds.expect("a queue that lost clients, where nothing else is known");
+        assert_eq!(binds.what, "the accept queue, at an unknown number: 4 connects timed out");
         let unknown = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
         assert!(unknown.binds.is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known")));
     }

@@ -310,15 +310,12 @@ fn binds(page: &mut Page, r: &Report) {
         page.say("", &format!("What bound it: {}: {}.", binds.resource.name(), binds.evidence));
     }
     if let Some(handed) = r.ceiling.handed_over {
-        page.say(
-            "",
-            &format!(
-                "{} of them are held by {} that it handed them to, and it keeps none of these: the descriptor limit of one process does \
-                 not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory.",
-                handed.connections,
-                counted_es(handed.processes)
-            ),
-        );
+        let bound = match r.ceiling.kind {
+            Some(Kind::Emfile) => "what it keeps open for each is what its descriptor limit bounds",
+            _ => "the descriptor limit of one process does not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory",
+        };
+        let (connections, holders) = (handed.connections, counted_es(handed.processes));
+        page.say("", &format!("{connections} of them are held by {holders} that it handed them to, and it keeps none of these: {bound}."));
     }
 }
 

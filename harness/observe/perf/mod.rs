@@ -39,8 +39,9 @@ const EXHAUSTED: &CStr = c"ret == -24 || ret == -23";
 
 /// The same of accept, and what it fails with for want of memory: ENOMEM and ENOBUFS.
 const UNACCEPTED: &CStr = c"ret == -24 || ret == -23 || ret == -12 || ret == -105";
-/// Calls that make what a connection may need beside a descriptor, and how they are refused: EAGAIN at a limit of tasks, ENOMEM.
-const MAKERS: [&str; 5] = ["clone3", "clone", "fork", "vfork", "mmap"];
+/// Calls that make what a connection may need beside a descriptor, and how they are refused: EAGAIN at a limit of tasks, ENOMEM. fork(3) and
+/// threads are one of the first two; each tracepoint more costs a command some 30 ms to take into use and out of it.
+const MAKERS: [&str; 3] = ["clone3", "clone", "mmap"];
 const REFUSED: &CStr = c"ret == -11 || ret == -12";
 
 /// How long an event stays back, so that what another cpu is writing this instant can be put before it.

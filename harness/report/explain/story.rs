@@ -166,7 +166,10 @@ fn at_rest(r: &Report) -> String {
 }
 
 fn predicted(r: &Report) -> Option<String> {
-    let ceiling = r.prediction.ceiling?;
+    let Some(ceiling) = r.prediction.ceiling else {
+        let (was, why) = (r.prediction.before_first_client?, r.unmeasured.get("prediction.ceiling")?);
+        return Some(format!("{was} before the first client, and no number after it: {why}."));
+    };
     let soft = r.limits.effective.map(|l| numbers(l.soft));
     let each = r.prediction.descriptors_per_connection.unwrap_or(1.0);
     let cost = match r.prediction.calibrated_with {
@@ -197,6 +200,10 @@ fn ramp(r: &Report, log: &Log) -> String {
     }
     for process in r.ceiling.per_process.iter().take(8).filter(|_| r.ceiling.per_process.len() > 1) {
         text += &format!(" Process {} took {}, under a limit of its own.", process.pid, process.accepted);
+    }
+    if let Some(handed) = r.ceiling.handed_over {
+        let (connections, processes) = (handed.connections, handed.processes);
+        text += &format!(" It handed {connections} connections to {processes} processes of their own, and kept none of these.");
     }
     text
 }
@@ -349,6 +356,11 @@ fn remedy(r: &Report) -> Vec<String> {
             let table = r.saturation.file_nr.as_ref().map_or(String::new(), |f| format!(", with {} of {} in use,", f.allocated, f.max));
             let queue = "A longer backlog (somaxconn) only lets more clients wait";
             text.push(format!("{queue}, and fs.file-max{table} is the whole host's table: neither moves this number."));
+        }
+        Some(Kind::NotReached) if r.ceiling.handed_over.is_some() => {
+            text.push(
+                "Nothing need change: its connections are other processes', and more descriptors for this one change nothing.".into(),
+            );
         }
         Some(Kind::NotReached) => {
             let room = r.limits.effective.zip(r.baseline.counted).map(|(l, rest)| l.soft.saturating_sub(rest));
