@@ -5,7 +5,7 @@
 
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{Ready, Rest};
-use super::{Error, Step};
+use super::{Error, Step, others};
 use crate::drive::HTTP;
 use crate::drive::protocol::Order;
 use crate::event::{Outcome, Phase, What};
@@ -266,7 +266,6 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     let asked = clock::now();
-    pump.census.ask_others();
     pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         if pump.listener.is_none() {
@@ -297,7 +296,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
         (answered && over && pump.live.callers_done() && pump.census.counted_since(asked)) || pump.tree.gone()
     })?;
     pump.sample();
-    Ok(())
+    others::asked(pump)
 }
 
 /// Lets some clients leave, then all, and waits for what follows: waiters served, the queue drained, a new client answered.
