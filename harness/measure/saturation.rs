@@ -29,7 +29,9 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
     let window = Window { from: begins(run), until };
     m.saturation.failures_per_s = failures_per_s(run, m, window.until, |_| true);
     costs(run, m, &window);
-    super::classify::classify(run, m, window.until);
+    // A client of another port may be let in, which is no doing of the accept loop's.
+    let asked = run.timeline.events.iter().find(|e| matches!(e.is, What::OtherListener { .. })).map_or(until, |e| e.at);
+    super::classify::classify(run, m, until.min(asked));
     seen_by_clients(run, m, &window);
     sockets(run, m, &window);
     let mut queues = run.timeline.events.iter().filter_map(|e| if let What::Queues(queues) = &e.is { Some(queues) } else { None });

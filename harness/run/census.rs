@@ -2,15 +2,14 @@
 //! descriptor, those of the loaded port, and all of the network namespace. A count walks through every connection of the host (1 µs each) and
 //! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
-use super::others;
 use crate::event::{Event, Nanos, Pid, States, What};
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use crate::sys::{clock, proc};
 use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The shortest time between the beginnings of two counts.
 const EVERY: Nanos = 250_000_000;
@@ -35,8 +34,8 @@ pub struct Census {
     done: Arc<AtomicU64>,
     /// Not before this.
     next: Arc<AtomicU64>,
-    /// The subject's other listeners are to be asked.
-    ask: Arc<AtomicBool>,
+    /// Inodes of the subject's listeners beside those of the loaded port, as last counted.
+    others: Arc<Mutex<HashSet<u64>>>,
 }
 
 impl Census {
@@ -49,25 +48,23 @@ impl Census {
         let (orders, taken) = sync_channel::<Order>(1);
         let (done, next) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(Nanos::MAX)));
         let (done_too, next_too) = (Arc::clone(&done), Arc::clone(&next));
-        let ask = Arc::new(AtomicBool::new(false));
-        let ask_too = Arc::clone(&ask);
+        let others = Arc::<Mutex<HashSet<u64>>>::default();
+        let others_too = Arc::clone(&others);
         std::thread::Builder::new().name("census".into()).spawn(move || {
             for order in taken {
                 let at = clock::now();
-                let mut others = HashSet::new();
-                let is = count(&mut diag, &order, &mut others)
+                let mut found = HashSet::new();
+                let is = count(&mut diag, &order, &mut found)
                     .unwrap_or_else(|e| What::Unmeasured { field: "saturation.tcp_states".into(), reason: format!("sock_diag: {e}") });
                 // The run may be over.
                 let _ = sink.send(vec![Event { at, is }]);
-                if ask_too.swap(false, Ordering::Relaxed) && !others.is_empty() {
-                    let _ = sink.send(others::ask(&mut diag, &others));
-                }
+                *others_too.lock().unwrap_or_else(PoisonError::into_inner) = found;
                 let now = clock::now();
                 next_too.store((at + EVERY).max(now + PAUSE * (now - at)), Ordering::Relaxed);
                 done_too.store(at, Ordering::Release);
             }
         })?;
-        Ok(Census { orders, done, next, ask })
+        Ok(Census { orders, done, next, others })
     }
 
     /// The clients begin to connect: from a while after this on it may be time for a count.
@@ -90,9 +87,9 @@ impl Census {
         let _ = self.orders.try_send(Order { acceptor, subject, port });
     }
 
-    /// With the next count, listeners of the subject other than that of the loaded port are told of, and each is sent a client.
-    pub fn ask_others(&self) {
-        self.ask.store(true, Ordering::Relaxed);
+    /// Inodes of the subject's listeners beside those of the loaded port, as last counted.
+    pub fn others(&self) -> HashSet<u64> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a count that began at this time or later has been sent, or could not be made.

@@ -5,7 +5,7 @@
 
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{Ready, Rest};
-use super::{Error, Step, rounds};
+use super::{Error, Step, others, rounds};
 use crate::drive::HTTP;
 use crate::drive::protocol::Order;
 use crate::event::{Nanos, Outcome, Phase, What};
@@ -305,7 +305,6 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
     pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
     let asked = clock::now();
-    pump.census.ask_others();
     pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         if pump.listener.is_none() {
@@ -337,7 +336,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     })?;
     pump.sample();
     super::ready::queues(pump);
-    Ok(())
+    others::asked(pump)
 }
 
 /// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the queue drained, a new client

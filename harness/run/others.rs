@@ -2,7 +2,9 @@
 //! one process share its table of descriptors, so an admin or health port dies with the one that is loaded. Only loopback addresses are
 //! connected to, once each.
 
+use super::Error;
 use super::load::PROBE_DEADLINE;
+use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::reachable;
 use crate::event::{Event, Nanos, Outcome, What};
 use crate::sys::clock;
@@ -31,8 +33,28 @@ struct Asker {
     got: Option<Outcome>,
 }
 
+/// Sends a client to each other listener that was counted, and records what there is to tell. Last of what is done at the wall: a client
+/// that is accepted takes a place and gives it back, which the accept loop sees.
+///
+/// # Errors
+/// Interrupted.
+pub fn asked(pump: &mut Pump) -> Result<(), Error> {
+    let others = pump.census.others();
+    if others.is_empty() || pump.tree.gone() {
+        return Ok(());
+    }
+    // In a thread of its own, because the observer must be drained meanwhile.
+    let asking = std::thread::spawn(move || SockDiag::open().map(|mut diag| ask(&mut diag, &others)));
+    if pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |_| asking.is_finished())?
+        && let Ok(Ok(told)) = asking.join()
+    {
+        told.into_iter().for_each(|event| pump.journal.absorb(event));
+    }
+    Ok(())
+}
+
 /// Tells of the listeners with these inodes, after each has been sent a client; takes [`PROBE_DEADLINE`] where one is not accepted.
-pub fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
+fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
     let at = clock::now();
     let deadline = at + PROBE_DEADLINE.as_nanos() as Nanos;
     let mut listeners = diag.listeners_with_drops().unwrap_or_default();
