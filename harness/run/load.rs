@@ -77,7 +77,10 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     if clients == 0 {
         return Ok(());
     }
-    let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
+    // The client that asked which protocol it speaks may not be gone yet.
+    let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| rests.iter().all(at_rest) || pump.quiet(SETTLE_WINDOW))?;
+    let before: Vec<u64> = rests.iter().map(|r| proc::descriptors(r.pid).unwrap_or(0)).collect();
     let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { clients as u32 }).collect();
     order_clients(pump, &first)?;
     let wanted = first.iter().map(|&c| u64::from(c)).sum();
@@ -89,13 +92,12 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
-    let count = |rests: &[Rest]| rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
+    let count = |rests: &[Rest]| rests.iter().map(|r| proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
     if count(rests) != rest_total + of_subject {
         // More or fewer than one each: wait for rest before believing it.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
     }
-    let grown: Vec<u64> =
-        rests.iter().zip(&before).map(|(r, b)| crate::sys::proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
+    let grown: Vec<u64> = rests.iter().zip(&before).map(|(r, b)| proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
     // The process that accepts is the one that was seen to; without an observer, the one that grew most.
     let seen = |r: &Rest| pump.live.accepted.get(&r.pid).copied().unwrap_or(0);
     let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
@@ -345,9 +347,11 @@ pub fn recover(pump: &mut Pump) -> Result<(), Error> {
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
         let refilled = taken(pump)
             + waiting.min(some * pump.loads.iter().filter(|load| load.concerns_subject && load.dialogue.is_some()).count() as u64);
-        let tried = pump.live.last_try;
+        let (tried, ended) = (pump.live.last_try, pump.live.ended);
         release(pump, some as u32)?;
-        let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= refilled || pump.tree.gone())?;
+        // Who is turned away in the place of one that left waits no more either.
+        let got = |pump: &Pump| taken(pump) + if answers { pump.live.ended - ended } else { 0 };
+        let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| got(pump) >= refilled || pump.tree.gone())?;
         dead = !over && pump.observer.is_some() && pump.live.last_try == tried;
     }
     pump.phase(Phase::ReleaseAll);
