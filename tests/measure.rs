@@ -270,6 +270,16 @@ fn a_server_that_closes_idle_connections_sheds_nobody() {
     assert!(m.saturation.policy_evidence.unwrap().contains("closed 4 connections that it had held"));
 }
 
+#[test]
+fn waiters_that_are_turned_away_when_places_are_free_are_counted() {
+    let (plan, mut log) = recorded("spin");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    assert_eq!(measured("spin").recovery.waiters_turned_away, None);
+    let told = Client::ErrorReply("HTTP 503".into());
+    log.events.push(Event { at: release + 1, is: What::Client { workload: "flood".into(), id: 11, state: told } });
+    assert_eq!(measure::measure(&plan, &Log::new(log.events)).recovery.waiters_turned_away, Some(1));
+}
+
 /// What floods the observer after clients left says nothing of the failures before: those were all seen.
 #[test]
 fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
