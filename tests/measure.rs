@@ -344,6 +344,34 @@ fn a_server_that_closes_idle_connections_sheds_nobody() {
     assert!(m.saturation.policy_evidence.unwrap().contains("closed 4 connections that it had held"));
 }
 
+#[test]
+fn waiters_that_are_turned_away_when_places_are_free_are_counted() {
+    let (plan, mut log) = recorded("spin");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    assert_eq!(measured("spin").recovery.waiters_turned_away, None);
+    let told = Client::ErrorReply("HTTP 503".into());
+    log.events.push(Event { at: release + 1, is: What::Client { workload: "flood".into(), id: 11, state: told } });
+    assert_eq!(measure::measure(&plan, &Log::new(log.events)).recovery.waiters_turned_away, Some(1));
+}
+
+/// What floods the observer after clients left says nothing of the failures before: those were all seen.
+#[test]
+fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
+    let (plan, log) = recorded("storm");
+    let failed = |e: &&Event| matches!(e.is, What::Call { ret: -24, .. });
+    let at: Vec<u64> = log.events.iter().filter(failed).map(|e| e.at).collect();
+    let third = at[32];
+    let mut events = log.events;
+    events.iter_mut().filter(|e| failed(&&**e) && (third..third + 100_000_000).contains(&e.at)).for_each(|e| e.at += 120_000_000);
+    let of = |at| {
+        let all = events.iter().cloned().chain([Event { at, is: What::SamplingStopped }]).collect();
+        measure::measure(&plan, &Log::new(all)).saturation.policy
+    };
+    let released = events.iter().find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll))).expect("a release").at;
+    assert_eq!(of(released + 1), Some(Policy::Storm));
+    assert_ne!(of(third), Some(Policy::Storm), "the gaps may be the observer's");
+}
+
 /// A TLS proxy, recorded: a place that a failed client freed is given away before the pause that follows is over.
 #[test]
 fn a_pause_that_ends_in_an_accept_does_not_hide_the_constant_ones() {

@@ -147,7 +147,7 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     let call = if f.failures.iter().any(|x| x.1.accepts()) { None } else { Some(first.call) };
     let counts = |name: Call| call.map_or(name.accepts(), |c| c == name);
     let times: Vec<Nanos> = f.failures.iter().filter(|x| x.0 < watched && counts(x.1)).map(|x| x.0).collect();
-    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map(|e| e.at);
+    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map(|e| e.at).filter(|at| *at < watched);
     let lost = run.timeline.between(first.at, watched).iter().any(|e| matches!(e.is, What::Lost { .. }));
     let until = stopped.map_or(watched.min(run.timeline.end), |at| at.min(watched));
     let per_s = failures_per_s(run, m, watched, counts);

@@ -155,6 +155,11 @@ impl Clients {
         self.count(|r| r.open_at(at) && r.served.is_some_and(|s| (at..until).contains(&s)))
     }
 
+    /// Of those waiting at this moment, the ones closed or told an error before `until`.
+    pub fn waiters_turned_away(&self, at: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.open_at(at) && !r.served_by(at) && r.ended.is_some_and(|(ended, _)| (at..until).contains(&ended)))
+    }
+
     /// The first served at or after this moment.
     pub fn first_served(&self, from: Nanos) -> Option<Nanos> {
         self.records.iter().filter_map(|r| r.served).filter(|&s| s >= from).min()

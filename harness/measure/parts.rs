@@ -568,6 +568,9 @@ pub struct Recovery {
     pub waiters: Option<u64>,
     /// Of those, served (for `tcp`: accepted) later on.
     pub waiters_served: Option<u64>,
+    /// Of those, closed or told an error before all had left; none is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiters_turned_away: Option<u64>,
     /// Open after all clients left.
     pub descriptors_after: Option<u64>,
     /// TCP sockets that the subject holds then: those in CLOSE_WAIT the other side has closed, and the subject has not.

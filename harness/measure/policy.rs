@@ -61,8 +61,9 @@ pub struct PolicyWatch {
     recent: VecDeque<Nanos>,
     starts: VecDeque<Nanos>,
     first: Option<Nanos>,
-    /// Bursts so far, and failures in the present one.
+    /// Bursts so far, when the present one began, and its failures.
     bursts: usize,
+    burst_from: Nanos,
     in_burst: usize,
     /// Bursts that were none: single failures.
     small: usize,
@@ -105,7 +106,7 @@ impl PolicyWatch {
         }
         if gap >= PAUSE {
             self.small += usize::from(self.bursts > 0 && self.in_burst < BURST);
-            (self.bursts, self.in_burst) = (self.bursts + 1, 0);
+            (self.bursts, self.burst_from, self.in_burst) = (self.bursts + 1, at, 0);
             self.paused += last.map_or(0, |_| gap);
         }
         self.in_burst += 1;
@@ -116,7 +117,9 @@ impl PolicyWatch {
         let watched = at.saturating_sub(first);
         let within = self.recent.front().map_or(0, |first| at.saturating_sub(*first));
         let mostly_paused = self.paused > watched / 2;
-        if self.recent.len() == Self::SPIN && within < 500_000_000 && watched >= Self::SPINS_FOR && !mostly_paused {
+        // Bursts grow where each of their failures sets a timer: one that has paused spins when it goes on for longer than it paused.
+        let goes_on = at.saturating_sub(self.burst_from) >= self.paused;
+        if self.recent.len() == Self::SPIN && within < 500_000_000 && watched >= Self::SPINS_FOR && goes_on {
             return Some(Policy::Spin);
         }
         if self.bursts >= 3 && self.small == 0 && self.in_burst >= BURST && mostly_paused {

@@ -44,6 +44,8 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
     } else {
         (accepts(until).count() as u64).min(waiters)
     });
+    let turned_away = if run.clients.answers { run.clients.waiters_turned_away(phase.saturating_sub(1), until) } else { 0 };
+    m.recovery.waiters_turned_away = Some(turned_away).filter(|n| *n > 0);
     if waiters == 0 {
         m.missing::<()>("recovery.first_served_s", "no client was waiting");
         m.missing::<()>("recovery.queue_drained_s", "no client was waiting");

@@ -413,6 +413,17 @@ mod tests {
     }
 
     #[test]
+    fn bursts_that_grow_are_a_storm() {
+        // An event loop's accepts, a timer for each that failed, recorded under a tracer: 15, 256 and the first of 744.
+        let burst = |from: u64, count: u64, every: u64| (0..count).map(move |i| (from + i * every) * MS / 10);
+        let mut times: Vec<Nanos> = burst(20_860, 15, 10).chain(burst(30_960, 256, 34)).collect();
+        assert_eq!(watched(&times), None, "it paused for as long");
+        times.extend(burst(41_350, 20, 29));
+        assert_eq!(watched(&times), Some(Policy::Storm));
+        assert!(matches!(of(&times, 4200 * MS), Rhythm::Storm { bursts: 3, .. }), "{:?}", of(&times, 4200 * MS));
+    }
+
+    #[test]
     fn a_burst_and_then_silence_is_told_with_its_size() {
         let times: Vec<Nanos> = (0..128).map(|i| i * 40_000).collect();
         assert_eq!(of(&times, 600 * MS), Rhythm::Once { failures: 128 });

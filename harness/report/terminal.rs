@@ -421,7 +421,8 @@ fn recovery(page: &mut Page, r: &Report) {
     if let (Some(released), Some(waiters)) = (v.released, v.waiters.filter(|n| *n > 0)) {
         let first = v.first_served_s.map_or(String::new(), |s| format!(", the first after {s:.3} s"));
         let served = v.waiters_served.filter(|n| *n > 0).map_or("none".to_owned(), |n| n.to_string());
-        text.push(format!("{} left: {served} of {waiters} waiting were served{first}.", counted(released, "client")));
+        let told = v.waiters_turned_away.map_or(String::new(), |n| format!(", {n} turned away"));
+        text.push(format!("{} left: {served} of {waiters} waiting were served{first}{told}.", counted(released, "client")));
     }
     if let Some(exited) = v.exited_s {
         text.push(match exited {

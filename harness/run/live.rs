@@ -27,8 +27,8 @@ pub struct Live {
     pub connected: u64,
     /// Clients that were answered.
     pub served: u64,
-    /// Clients that got an error reply.
-    pub told: u64,
+    /// Of those that `ended`: connections closed by the server, or with an error reply.
+    pub turned_away: u64,
     /// Clients whose connection or connect ended without being told to, or that got an error reply.
     pub ended: u64,
     /// The last change of any client.
@@ -160,8 +160,8 @@ impl Live {
                     Client::Served => self.served += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),
                     Client::Released | Client::GaveUp => {}
-                    Client::ErrorReply(_) => (self.told, self.ended) = (self.told + 1, self.ended + 1),
-                    Client::Closed | Client::Refused | Client::TimedOut => self.ended += 1,
+                    Client::ErrorReply(_) | Client::Closed => (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1),
+                    Client::Refused | Client::TimedOut => self.ended += 1,
                 }
             }
             What::Pacing { workload, state, .. } => {

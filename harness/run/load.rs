@@ -79,7 +79,10 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         return Ok(());
     }
     let processes = pump.tree.processes().len() as u64;
-    let before: Vec<u64> = rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).collect();
+    // The client that asked which protocol it speaks may not be gone yet.
+    let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| rests.iter().all(at_rest) || pump.quiet(SETTLE_WINDOW))?;
+    let before: Vec<u64> = rests.iter().map(|r| proc::descriptors(r.pid).unwrap_or(0)).collect();
     let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { clients as u32 }).collect();
     order_clients(pump, &first)?;
     let wanted = first.iter().map(|&c| u64::from(c)).sum();
@@ -91,13 +94,12 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
-    let count = |rests: &[Rest]| rests.iter().map(|r| crate::sys::proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
+    let count = |rests: &[Rest]| rests.iter().map(|r| proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
     if count(rests) != rest_total + of_subject {
         // More or fewer than one each: wait for rest before believing it.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
     }
-    let grown: Vec<u64> =
-        rests.iter().zip(&before).map(|(r, b)| crate::sys::proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
+    let grown: Vec<u64> = rests.iter().zip(&before).map(|(r, b)| proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
     // The process that accepts is the one that was seen to; without an observer, the one that grew most.
     let seen = |r: &Rest| pump.live.accepted.get(&r.pid).copied().unwrap_or(0);
     let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
@@ -415,11 +417,11 @@ pub(super) fn some(pump: &Pump) -> u64 {
     (pump.live.accepted_total() / 10).clamp(1, 100)
 }
 
-/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited. An error is one, too: who gets it
-/// waits no longer.
+/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited. Who is turned away waits no
+/// longer either.
 pub(super) fn taken(pump: &Pump) -> u64 {
     let answers = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp));
-    if answers { pump.live.served + pump.live.told } else { pump.live.accepted_total() }
+    if answers { pump.live.served + pump.live.turned_away } else { pump.live.accepted_total() }
 }
 
 pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
