@@ -119,7 +119,7 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     }
     // Several listeners that retry independently interleave: every second (third …) failure then is one listener's.
     let rhythm = (1..=4).find_map(|stride| fixed(&starts, stride).or_else(|| grows(&starts, stride)));
-    rhythm.or_else(|| grows_late(&starts)).unwrap_or(Rhythm::Unclear)
+    rhythm.or_else(|| grows_late(&starts)).or_else(|| fixed_late(&starts)).unwrap_or(Rhythm::Unclear)
 }
 
 /// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is no part of a delay, which
@@ -193,6 +193,15 @@ fn fixed(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     let (most, least) = gaps.iter().fold((0f64, f64::MAX), |(m, l), &g| (m.max(g), l.min(g)));
     let constant = most - least <= middle * SPREAD || (gaps.len() >= 5 && near * 5 >= gaps.len() * 4);
     constant.then_some(Rhythm::Fixed { gap_s: middle, gaps: gaps.len() })
+}
+
+/// A constant delay, with some retries late: none comes early, and most are in time.
+fn fixed_late(starts: &[Nanos]) -> Option<Rhythm> {
+    let gaps = gaps(starts, 1);
+    let least = gaps.iter().fold(f64::MAX, |least, g| least.min(*g));
+    let in_time: Vec<f64> = gaps.iter().copied().filter(|g| *g <= least * (1.0 + SPREAD / 2.0)).collect();
+    let constant = in_time.len() >= 3 && in_time.len() * 5 >= gaps.len() * 3;
+    constant.then(|| Rhythm::Fixed { gap_s: median(&in_time), gaps: gaps.len() })
 }
 
 fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
@@ -355,6 +364,13 @@ mod tests {
         times.extend(after(&[500, 500, 500, 500]).iter().map(|t| t + 170 * MS));
         times.sort_unstable();
         assert!(matches!(of(&times, 2300 * MS), Rhythm::Fixed { gap_s, .. } if (gap_s - 0.5).abs() < 1e-9));
+    }
+
+    #[test]
+    fn a_constant_delay_is_one_also_where_two_of_five_retries_are_late() {
+        let late = |gaps: &[u64]| of(&after(gaps), 40 * MS + (gaps.iter().sum::<u64>() + 100) * MS);
+        assert_eq!(late(&[250, 310, 252, 300, 251]), Rhythm::Fixed { gap_s: 0.251, gaps: 5 });
+        assert_eq!(late(&[250, 310, 180, 300, 251]), Rhythm::Unclear, "one came early");
     }
 
     #[test]
