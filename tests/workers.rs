@@ -165,6 +165,17 @@ fn a_first_failure_that_nobody_could_see_is_inconclusive_and_a_ceiling_is_not() 
     assert_eq!((failure.code, &failure.run()["verdict"]), (Some(5), &"inconclusive".into()), "{failure:?}");
 }
 
+/// Who asks which protocol it speaks is counted by the server, too, and is gone when the clients come.
+#[test]
+fn a_server_whose_accepts_nobody_sees_may_be_asked_for_its_protocol_first() {
+    if !rings() {
+        return;
+    }
+    let (called, _) = bundled(&["--nofile", "64", "--observer", "ptrace"], &["http", "--io-uring", "--accept", "spin"]);
+    let run = called.run();
+    assert_eq!((called.code, &run["agreement"], &run["ceiling"]["accepted"]), (Some(0), &true.into(), &55.into()), "{run:#}");
+}
+
 #[test]
 fn workers_that_accept_by_io_uring_have_a_ring_each() {
     if !rings() || !lastfd::observe::sees_io_uring() {
