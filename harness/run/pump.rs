@@ -39,6 +39,13 @@ pub struct Load {
     pub fleet: Fleet,
 }
 
+impl Load {
+    /// Whether its clients hold connections to the subject.
+    pub fn holds(&self) -> bool {
+        self.concerns_subject && self.dialogue.is_some()
+    }
+}
+
 /// Everything a run holds while its subject lives. Dropping it ends the subject and the drivers.
 pub struct Pump<'a> {
     /// What was reported so far.
