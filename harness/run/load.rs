@@ -372,10 +372,11 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
         release(pump, some as u32)?;
         let left = clock::now();
         let mut elsewhere = false;
+        let nobody_tries = NOBODY_WAITS.max(pump.live.retries.delay().unwrap_or_default() * 2).as_nanos() as u64;
         let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
             // The places may be another worker's than the one whose queue they wait in.
             let still = clock::now() - pump.live.last_accept.max(left);
-            elsewhere = pump.listeners > 1 && still > NOBODY_WAITS.as_nanos() as u64;
+            elsewhere = pump.listeners > 1 && still > nobody_tries;
             taken(pump) >= refilled || elsewhere || pump.tree.gone()
         })?;
         dead = (!over || elsewhere) && pump.counts_accepts() && pump.live.last_try == tried;
