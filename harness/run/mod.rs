@@ -256,7 +256,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<(
 /// Executes the subject.
 fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
     pump.phase(Phase::Launch);
-    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
+    pump.tree.start()?;
     pump.journal.record(What::Launched {
         process: site.plan.subject.clone(),
         pid: pump.tree.program(),
@@ -427,8 +427,7 @@ fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bo
     command.directory = Some(plan.directory.clone());
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
-    let refused = |e: launch::Error| if e.is_of_machine() { Error::Inconclusive(e.to_string()) } else { Error::NotStarted(e.to_string()) };
-    let tree = Tree::prepare(&command, options.isolation).map_err(refused)?;
+    let tree = Tree::prepare(&command, options.isolation)?;
     let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
     let several = places.tls_port(name).is_some();
     let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
