@@ -234,7 +234,7 @@ impl Perf {
             if let Some(ring) = tracepoints.layout.ring {
                 failures.push(open(Source::KernelSamples(ring.complete), Some(requests::EXHAUSTED))?);
                 successes.push(open(Source::KernelSamples(ring.submit), Some(requests::CREATES))?);
-                successes.push(open(Source::KernelSamples(ring.complete), Some(requests::SUCCEEDED))?);
+                successes.push(open(Source::KernelSamples(ring.complete), Some(requests::OTHERWISE))?);
             }
             rings.push(loop {
                 let mapped = || {
@@ -335,7 +335,7 @@ impl Perf {
 
     /// Stops the sampling of failures, in every process that inherited it; the totals run on.
     fn stop_sampling(&mut self) -> io::Result<()> {
-        self.sampling_stopped = true;
+        (self.sampling_stopped, self.requests.stale) = (true, true);
         self.sampling.iter().try_for_each(Counter::disable)
     }
 }
