@@ -48,7 +48,10 @@ pub fn asked(pump: &mut Pump) -> Result<(), Error> {
     // In a thread of its own, because the observer must be drained meanwhile. A subject at a limit of tasks may leave no room for one.
     let asking = match begun(Builder::new(), others) {
         Ok(asking) => asking,
-        Err(error) => return Ok(unasked(pump, &error)),
+        Err(error) => {
+            unasked(pump, &error);
+            return Ok(());
+        }
     };
     if pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |_| asking.is_finished())?
         && let Ok(told) = asking.join()

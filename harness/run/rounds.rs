@@ -141,7 +141,8 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
             (last, moved_at) = (now, clock::now());
         }
         let stalled = clock::now() - moved_at > nanos(STALL);
-        (pump.live.first_failure.is_some() && pump.live.drivers_idle()) || stalled || pump.died()
+        let over = pump.live.first_failure.is_some() || pump.live.local_failure.is_some();
+        (over && pump.live.drivers_idle()) || stalled || pump.died()
     })?;
     // A thread that was blocked in accept has its number already.
     answered(pump)?;
