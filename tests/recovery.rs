@@ -47,6 +47,20 @@ fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again(
     assert!(called.code == Some(0) && run["recovery"]["leaked"] == 0, "{run:#}");
 }
 
+/// Of clients that ask nothing the queue alone tells who waits, and the one that asked at the wall is still in it when it has gone.
+#[test]
+fn a_tcp_client_that_gives_up_is_the_oldest_that_waits() {
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = log.path().to_str().expect("a UTF-8 path");
+    let run = bundled(&["--workload", "tcp", "--recoveries", "2", "--events", path], &["tcp", "--accept", "spin"]).run();
+    let log = event::read(log.path()).expect("a whole log");
+    let gave_up = |e: &Event| if let What::Client { id, state: Client::GaveUp, .. } = e.is { Some(u64::from(id)) } else { None };
+    // One process takes its clients in their order, which begins with 0.
+    let accepted = run["ceiling"]["accepted"].as_u64();
+    assert_eq!(log.events.iter().find_map(gave_up), accepted, "{run:#}");
+    assert_eq!(run["recovery"]["rounds"][0]["gave_up"], 1, "{run:#}");
+}
+
 /// A place that is set free at any phase of a delay of 250 ms is given when the delay is over.
 #[test]
 fn what_is_left_of_a_fixed_delay_is_waited_for_under_ptrace() {
