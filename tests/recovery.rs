@@ -1,6 +1,6 @@
 //! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
 
-use crate::support::{Called, LASTFD, eventually, find, lastfd, marked, subject};
+use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
 use lastfd::event::{self, Call, Client, Event, Log, Phase, What};
 use lastfd::judge::Outcome;
 use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
@@ -202,6 +202,11 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
 
 /// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
 fn second_ramp(takes: i64, left_open: u64) -> Measured {
+    let (plan, events) = with_second_ramp(takes, left_open);
+    measure::measure(&plan, &Log::new(events))
+}
+
+fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
     let (plan, log) = recorded("spin");
     let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
     let (all, again) = (at(Phase::ReleaseAll), at(Phase::Stop) - 50_000);
@@ -215,7 +220,7 @@ fn second_ramp(takes: i64, left_open: u64) -> Measured {
     events.push(Event { at: again, is: What::Phase(Phase::Again) });
     events.extend((0..takes).map(|i| call(10 * (i as u64 + 1), 8 + i)));
     events.push(call(1_000, -24));
-    measure::measure(&plan, &Log::new(events))
+    (plan, events)
 }
 
 #[test]
@@ -228,4 +233,12 @@ fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
         assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
         assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the first ceiling is what it was");
     }
+}
+
+#[test]
+fn connections_that_were_handed_over_count_in_the_second_ramp_as_they_did_in_the_first() {
+    let (plan, events) = with_second_ramp(8, 0);
+    let m = measure::measure(&plan, &Log::new(handed_over(events)));
+    assert_eq!((m.ceiling.accepted, m.ceiling.handed_over.map(|h| h.connections)), (Some(8), Some(8)));
+    assert_eq!((m.recovery.second_ceiling, m.recovery.verdict), (Some(8), Some(Verdict::Recovered)), "{:?}", m.recovery.verdict_evidence);
 }

@@ -3,14 +3,13 @@
 
 use super::calls::latency;
 use super::clients::Record;
-use super::numbers::Numbers;
+use super::numbers::Holders;
 use super::recovery::began;
 use super::saturation::probes;
 use super::timeline::{milli, seconds};
 use super::tree::full;
 use super::{Measured, PlaceOrder, Policy, Probe, Round, Run, Service, Spread};
 use crate::event::{Nanos, Outcome, Phase, Pid, What};
-use std::collections::HashMap;
 
 /// Share of the pairs of one who was served and one who was not that must be in order.
 const IN_ORDER: f64 = 0.95;
@@ -153,7 +152,7 @@ fn same_ceiling(m: &Measured, first: Option<Pid>, second: Pid) -> bool {
     first == Some(second) || first.and_then(of).is_some_and(|most| Some(most) == of(second))
 }
 
-/// Connections that the process at the wall holds in a window.
+/// Connections that the process at the wall holds in a window, with those that it handed over.
 #[derive(Debug, Default, Clone, Copy)]
 struct Held {
     /// The process: the one that failed first of all; in a second ramp, the one that fails first there.
@@ -177,18 +176,14 @@ fn held<'a>(run: &Run<'_>, windows: impl Iterator<Item = &'a Window>) -> Vec<Hel
     for (held, window) in found.iter_mut().zip(&windows) {
         held.of = Some(first.pid).filter(|_| window.from < again);
     }
-    let mut numbers = Numbers::default();
-    let mut held: HashMap<Pid, u64> = HashMap::new();
+    let mut held = Holders::new(run.followed.handed_over.0 > 0);
     let mut current = 0;
     for (place, event) in run.timeline.events.iter().enumerate() {
         while windows.get(current).is_some_and(|window| window.until <= event.at) {
             found[current].end(&held);
             current += 1;
         }
-        for step in numbers.follow(place, &event.is) {
-            let own = held.entry(step.pid).or_default();
-            *own = if step.more { *own + 1 } else { own.saturating_sub(1) };
-        }
+        held.follow(place, &event.is, |pid| run.tree.counts(pid));
         if windows.get(current).is_some_and(|window| window.since <= event.at) {
             found[current].note(event.at, &event.is, |pid| run.tree.counts(pid));
             found[current].most = found[current].most.max(found[current].failed.map(|_| found[current].own(&held)));
@@ -199,8 +194,8 @@ fn held<'a>(run: &Run<'_>, windows: impl Iterator<Item = &'a Window>) -> Vec<Hel
 }
 
 impl Held {
-    fn own(&self, held: &HashMap<Pid, u64>) -> u64 {
-        self.of.and_then(|pid| held.get(&pid)).copied().unwrap_or(0)
+    fn own(&self, held: &Holders) -> u64 {
+        self.of.map_or(0, |pid| held.of(pid))
     }
 
     /// Takes in an event of the window; `counts`: whether a process is one of the subject's that accept.
@@ -216,7 +211,7 @@ impl Held {
         }
     }
 
-    fn end(&mut self, held: &HashMap<Pid, u64>) {
+    fn end(&mut self, held: &Holders) {
         let at_the_wall = self.accepted.is_some() && self.failed_last > self.accepted && !self.lost;
         self.in_the_end = at_the_wall.then_some(self.own(held));
         self.most = self.most.filter(|_| !self.lost);
