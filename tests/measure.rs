@@ -796,9 +796,8 @@ fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
 }
 
 /// What a run of a program with a ring leaves where only its system calls are seen: everything but its accepts.
-#[test]
-fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_it_holds() {
-    let (mut plan, log) = recorded("spin");
+fn accepts_unseen() -> (Plan, Vec<Event>) {
+    let (plan, log) = recorded("spin");
     let mut events = log.events;
     events.retain(|e| {
         !matches!(&e.is, What::Call { name, .. } if name.accepts()) && !matches!(e.is, What::Failures { .. } | What::OwnCount { .. })
@@ -808,6 +807,37 @@ fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_i
             inventory.push(event::Descriptor { fd: 7, kind: "io_uring".into(), detail: String::new() });
         }
     }
+    (plan, events)
+}
+
+/// Neither the observer nor a client that asks nothing knows who was accepted.
+#[test]
+fn where_accepts_pass_by_and_clients_ask_nothing_what_became_of_them_is_null_and_not_zero() {
+    let (mut plan, mut events) = accepts_unseen();
+    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::scenario::Dialogue::Tcp);
+    events.retain(|e| !matches!(e.is, What::Client { state: Client::Served, .. }));
+    for event in &mut events {
+        if let What::Probe { outcome, .. } = &mut event.is {
+            *outcome = Got::Waits;
+        }
+    }
+    let report = Report::of(&plan, &Log::new(events.clone()));
+    let (r, s) = (&report.recovery, &report.saturation);
+    assert_eq!((r.recovered, r.new_client_served_s, r.waiters, r.waiters_served, r.gave_up), (None, None, None, None, None));
+    assert_eq!((report.ceiling.first_unserved, s.failures_per_s), (None, None));
+    assert_eq!(s.clients.queued, 4, "twelve connected, and eight descriptors more than at rest");
+    for field in
+        ["ceiling.first_unserved", "saturation.failures_per_s", "recovery.recovered", "recovery.gave_up", "recovery.rounds.first_served_s"]
+    {
+        assert!(report.unmeasured[field].contains("io_uring"), "{field}: {:?}", report.unmeasured);
+    }
+    plan.expect.recovers_within_s = Some(1.0);
+    assert_eq!(Report::of(&plan, &Log::new(events)).verdict, Outcome::Inconclusive);
+}
+
+#[test]
+fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_it_holds() {
+    let (mut plan, mut events) = accepts_unseen();
     let report = Report::of(&plan, &Log::new(events.clone()));
     assert_eq!((report.ceiling.accepted, report.ceiling.reached, report.ceiling.kind), (Some(8), Some(true), None));
     assert_eq!((report.ceiling.first_failure.as_ref(), report.saturation.policy), (None, None));

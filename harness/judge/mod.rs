@@ -232,7 +232,7 @@ fn moved(judge: &mut Judge, plan: &Plan, m: &Measured) {
             Some(moved) => {
                 let failed = moved.next_failure.as_ref().map(|f| format!("{} {}", f.call, f.errno));
                 let limits = Ok(Limits { soft: moved.soft, hard: moved.hard });
-                moved.accepted_after.ok_or_else(|| why(m, "moved")).and_then(|held| match (expected, failed) {
+                moved.accepted_after.ok_or_else(|| why(m, "moved.accepted_after")).and_then(|held| match (expected, failed) {
                     (Ceiling::NotReached, None) => Ok((true, format!("not reached ({held} held)"))),
                     (Ceiling::NotReached, Some(call)) => Ok((false, format!("{held} ({call})"))),
                     (_, None) => Ok((false, format!("not reached: {held} were held"))),

@@ -22,11 +22,13 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
         (_, false) => m.missing("ceiling.served", "a tcp workload asks nothing"),
         _ => Some(run.clients.served(watched)),
     };
-    m.ceiling.first_unserved = first_unserved(run);
+    let unseen = super::witness::unseen(run);
+    m.ceiling.first_unserved = first_unserved(run).filter(|_| unseen.is_none());
     if m.ceiling.first_unserved.is_none() {
-        let reason = match run.tree.is_client {
-            true => "the ceiling is counted in calls: see `calls`",
-            false => "every client that connected was served",
+        let reason = match (run.tree.is_client, unseen) {
+            (true, _) => "the ceiling is counted in calls: see `calls`",
+            (false, Some(reason)) => reason,
+            (false, None) => "every client that connected was served",
         };
         m.missing::<()>("ceiling.first_unserved", reason);
     }

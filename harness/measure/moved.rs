@@ -29,15 +29,20 @@ pub(super) fn moved(run: &Run<'_>, m: &mut Measured) {
         return;
     }
     follow(run, &mut moves);
+    let passed_by = super::witness::passed_by(run);
     for one in moves {
         let Some(mut moved) = one.so_far else {
             m.missing::<()>("moved", "the limits of no process could be moved");
             continue;
         };
+        if let Some(reason) = passed_by {
+            (moved.held, moved.accepted_after) = (m.ceiling.accepted.unwrap_or(moved.held), m.missing("moved.accepted_after", reason));
+        }
         moved.resumed_s = one.resumed.filter(|_| one.raised).map(|at| seconds(at - one.at));
         let waited = run.clients.open_at(one.at) > moved.held;
         let (resumed, reason) = match (one.raised, m.ceiling.first_failure.is_some(), one.resumed) {
             (false, ..) => (None, "the limit was not raised"),
+            _ if passed_by.is_some() => (None, passed_by.unwrap_or_default()),
             (_, false, _) => (None, "no descriptor call had failed before"),
             (.., Some(_)) => (Some(true), ""),
             (.., None) if waited => (Some(false), "it did not accept again"),

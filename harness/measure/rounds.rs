@@ -41,19 +41,31 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     // Without refilling the server is never brought back to its wall.
     let refilled = windows.len() > 1;
     let held = if refilled || again.is_some() { held(run, windows.iter().chain(&again)) } else { vec![Held::default(); windows.len()] };
+    let (passed_by, unseen) = (super::witness::passed_by(run), super::witness::unseen(run));
     let pauses = m.saturation.policy != Some(Policy::Spin);
-    m.recovery.rounds =
-        windows.iter().zip(&held).map(|(window, held)| round(run, *window, pauses, held.in_the_end.filter(|_| refilled))).collect();
+    m.recovery.rounds = windows
+        .iter()
+        .zip(&held)
+        .map(|(window, held)| round(run, *window, pauses, passed_by.is_none(), held.in_the_end.filter(|_| refilled)))
+        .collect();
     m.recovery.first_served_quantiles = spread(m.recovery.rounds.iter().filter_map(|round| round.first_served_s).collect());
     if m.recovery.first_served_quantiles.is_none() {
         let reason = if windows.is_empty() { "no clients were released while others waited" } else { "no waiter was served in any round" };
-        m.missing::<()>("recovery.first_served_quantiles", reason);
+        m.missing::<()>("recovery.first_served_quantiles", unseen.unwrap_or(reason));
     }
     for (field, reason, absent) in [
         ("released", "the driver did not say how many left", m.recovery.rounds.iter().any(|r| r.released.is_none())),
         ("phase_s", no_phase(pauses), m.recovery.rounds.iter().any(|r| r.phase_s.is_none())),
-        ("first_accepted_s", "nobody was accepted in that round", m.recovery.rounds.iter().any(|r| r.first_accepted_s.is_none())),
-        ("first_served_s", "nobody was served in that round", m.recovery.rounds.iter().any(|r| r.first_served_s.is_none())),
+        (
+            "first_accepted_s",
+            passed_by.unwrap_or("nobody was accepted in that round"),
+            m.recovery.rounds.iter().any(|r| r.first_accepted_s.is_none()),
+        ),
+        (
+            "first_served_s",
+            unseen.unwrap_or("nobody was served in that round"),
+            m.recovery.rounds.iter().any(|r| r.first_served_s.is_none()),
+        ),
         ("queue_drained_s", "more waited than left", m.recovery.rounds.iter().any(|r| r.queue_drained_s.is_none())),
         ("new_client_served_s", no_new_client(run, refilled), m.recovery.rounds.iter().any(|r| r.new_client_served_s.is_none())),
         ("ceiling", no_ceiling(refilled), m.recovery.rounds.iter().any(|r| r.ceiling.is_none())),
@@ -64,6 +76,7 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     }
     m.recovery.gave_up = match run.timeline.start(Phase::ReleaseAll) {
         Some(_) if run.tree.is_client => m.missing("recovery.gave_up", "nobody waits for a place of it: see `calls`"),
+        Some(_) if unseen.is_some() => m.missing("recovery.gave_up", unseen.unwrap_or_default()),
         Some(all) => Some(gave_up(run, all)),
         None => m.missing("recovery.gave_up", "the clients were never all released"),
     };
@@ -109,7 +122,7 @@ fn no_ceiling(refilled: bool) -> &'static str {
     }
 }
 
-fn round(run: &Run<'_>, window: Window, pauses: bool, ceiling: Option<u64>) -> Round {
+fn round(run: &Run<'_>, window: Window, pauses: bool, seen: bool, ceiling: Option<u64>) -> Round {
     let Window { from, until, since } = window;
     let events = run.timeline.between(from, until);
     let after = |at: Nanos| seconds(at.saturating_sub(since));
@@ -117,7 +130,7 @@ fn round(run: &Run<'_>, window: Window, pauses: bool, ceiling: Option<u64>) -> R
     let told = events.iter().filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
     let accepted = run.followed.accepts.iter().copied().filter(within).min();
     // Who is answered before that had his place already.
-    let taken = if run.followed.calls_seen { accepted.unwrap_or(until) } else { since };
+    let taken = if run.followed.calls_seen && seen { accepted.unwrap_or(until) } else { since };
     let served = run.clients.records.iter().filter_map(|r| r.served).filter(|at| within(at) && *at >= taken).min();
     let new = |r: &&Record| r.connected.is_some_and(|at| within(&at));
     let drained = events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
@@ -307,7 +320,7 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     let begin = connects.get(connects.len() / CALIBRATION);
     let span = begin.zip(times.last()).map_or(0.0, |(first, last)| seconds(last.saturating_sub(*first)));
     if times.len() < 2 || span <= 0.0 {
-        return m.missing(&field, "too few clients were served to tell");
+        return m.missing(&field, super::witness::unseen(run).unwrap_or("too few clients were served to tell"));
     }
     let latency_s = latency(answered[answered.len() / CALIBRATION..].iter().map(|one| one.1).collect());
     if latency_s.is_none() {
