@@ -1,7 +1,7 @@
 //! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
 
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
-use lastfd::event::{self, Call, Client, Event, Log, Phase, What};
+use lastfd::event::{self, Call, Client, Event, Limits, Log, Phase, What};
 use lastfd::judge::Outcome;
 use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
 use lastfd::report::Report;
@@ -233,6 +233,50 @@ fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
         assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
         assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the first ceiling is what it was");
     }
+}
+
+/// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall again.
+#[test]
+fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
+    for (then, takes, verdict) in
+        [(&[16, 17, -24][..], 10, Verdict::Recovered), (&[16, 17, -24], 8, Verdict::Degraded), (&[16], 8, Verdict::Recovered)]
+    {
+        let (plan, mut events) = with_second_ramp(takes, 0);
+        let at = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
+        let (was, raised) = (Limits { soft: 16, hard: 64 }, 18);
+        let call = |(i, &ret): (u64, &i64)| Event { at: at + 10 + 10 * i, is: What::Call { pid: 100, name: Call::Accept4, ret } };
+        events.extend([What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: raised, hard: 64, was }].map(|is| Event { at, is }));
+        events.extend((1..).zip(then).map(call));
+        let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
+        events.extend((16..18).map(|fd| Event { at: all + 1_000_000, is: What::Close { pid: 100, fd } }));
+        let m = measure::measure(&plan, &Log::new(events));
+        assert_eq!((m.ceiling.accepted, m.recovery.second_ceiling), (Some(8), Some(takes as u64)));
+        assert_eq!(m.recovery.verdict, Some(verdict), "{then:?}: {:?}", m.recovery.verdict_evidence);
+    }
+}
+
+#[test]
+fn a_leak_under_a_moved_limit_is_one_when_it_fails_after_all_had_left() {
+    let (plan, mut events) = recorded_leak_that_is_stuck();
+    let verdict = |events: &[Event]| measure::measure(&plan, &Log::new(events.to_vec())).recovery.verdict;
+    assert_eq!(verdict(&events), Some(Verdict::Leaking));
+    let at = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
+    events.push(Event { at, is: What::Phase(Phase::Moved) });
+    assert_eq!(verdict(&events), Some(Verdict::Leaking), "a limit was moved before");
+}
+
+/// A server that fails after all had left, with descriptors open, and serves no new client.
+fn recorded_leak_that_is_stuck() -> (Plan, Vec<Event>) {
+    let (plan, mut events) = with_second_ramp(8, 8);
+    let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
+    events.retain(|e| !matches!(&e.is, What::Phase(Phase::Again)) && !(e.at > all && matches!(e.is, What::Call { .. })));
+    for event in events.iter_mut().filter(|e| e.at > all) {
+        if let What::Probe { outcome, .. } = &mut event.is {
+            *outcome = event::Outcome::Waits;
+        }
+    }
+    events.push(Event { at: all + 5_000_000, is: What::Call { pid: 100, name: Call::Accept4, ret: -24 } });
+    (plan, events)
 }
 
 #[test]

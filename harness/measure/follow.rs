@@ -272,6 +272,10 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 let Some(errno) = full(ret).filter(|_| tree.counts(pid)) else { continue };
                 let failed = Failed { pid, at: event.at, call: name, errno };
                 found.calls_seen = true;
+                // Under whatever limits.
+                if found.first.is_some_and(|f| f.pid == pid) && (released..stop).contains(&event.at) {
+                    found.failed_later = Some(event.at);
+                }
                 if event.at < ramp {
                     found.early.get_or_insert((failed, 0)).1 += 1;
                 } else if event.at < stop.min(moved) {
@@ -288,9 +292,6 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                         found.at_ceiling = None;
                     }
                     let of_first = found.first.is_some_and(|f| f.pid == pid);
-                    if of_first && event.at >= released {
-                        found.failed_later = Some(event.at);
-                    }
                     if of_first && event.at < released && found.failures.len() < KEPT_FAILURES {
                         found.failures.push((event.at, name));
                     }

@@ -293,6 +293,17 @@ pub struct Ceiling {
     pub per_process: Vec<PerProcess>,
 }
 
+impl Ceiling {
+    /// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. None: no call
+    /// failed under those.
+    pub fn before_release(&self, moved: &[Moved]) -> Option<u64> {
+        match moved.last() {
+            None => self.accepted_max.or(self.accepted),
+            Some(last) => last.accepted_after.filter(|_| last.next_failure.is_some()),
+        }
+    }
+}
+
 /// How a process ended (wait(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

@@ -48,7 +48,7 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     if m.ceiling.reached != Some(true) {
         return open.map(|open| (Verdict::Leaking, open)).ok_or_else(|| "it was not at its ceiling".into());
     }
-    let first = m.ceiling.accepted_max.or(m.ceiling.accepted);
+    let first = m.ceiling.before_release(&m.moved);
     let ceilings: Vec<u64> = r.rounds.iter().filter_map(|round| round.ceiling).collect();
     let (highest, lowest) = (ceilings.first(), ceilings.last());
     if let Some((highest, lowest)) = highest.zip(lowest).filter(|(first, last)| first > last && ceilings.is_sorted_by(|a, b| a >= b)) {
