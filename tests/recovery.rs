@@ -4,7 +4,7 @@ use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, mark
 use lastfd::event::{self, Call, Client, Event, Limits, Log, Phase, What};
 use lastfd::judge::Outcome;
 use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
-use lastfd::report::Report;
+use lastfd::report::{self, Report};
 use lastfd::scenario::Plan;
 use serde_json::Value;
 use std::path::Path;
@@ -233,6 +233,69 @@ fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
         assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
         assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the first ceiling is what it was");
     }
+}
+
+/// The recorded run of a server that holds eleven; with its first client it opens a file, which stays open.
+#[test]
+fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
+    let (plan, log) = recorded("threads");
+    let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
+    let (ramp, all) = (at(Phase::Ramp), at(Phase::ReleaseAll));
+    let told = |opened: bool| {
+        let mut events = log.events.clone();
+        events.extend(opened.then_some(Event { at: ramp, is: What::Call { pid: 100, name: Call::Openat, ret: 400 } }));
+        for event in events.iter_mut().filter(|e| e.at > all || (opened && e.at > ramp)) {
+            if let What::Sample { descriptors, .. } = &mut event.is {
+                *descriptors += 1;
+            }
+        }
+        let log = Log::new(events);
+        let report = Report::of(&plan, &log);
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let texts = [report::terminal::render(std::slice::from_ref(&report), false, 100), report::explain::run(&report, &log, false, 100)];
+        (report, texts.map(words))
+    };
+    let (once, texts) = told(true);
+    assert_eq!((once.recovery.leaked, once.ceiling.others, once.ceiling.accepted), (Some(1), Some(1), Some(11)));
+    assert_eq!(once.recovery.verdict, Some(Verdict::Recovered), "{:?}", once.recovery.verdict_evidence);
+    assert!(
+        texts.iter().all(|text| text.contains("1 more than at rest stays open: opened once")
+            || text.contains("1 descriptor more than at rest stays open: opened once")),
+        "{texts:?}"
+    );
+    let (leak, texts) = told(false);
+    assert_eq!((leak.recovery.leaked, leak.recovery.verdict), (Some(1), Some(Verdict::Leaking)));
+    assert!(texts[0].contains("stays open: a leak") && texts[1].contains("takes 1 from the next ceiling"), "{texts:?}");
+}
+
+#[test]
+fn a_second_ceiling_that_is_the_same_takes_nothing_from_the_next() {
+    let (plan, events) = with_second_ramp(8, 2);
+    let log = Log::new(events);
+    let report = Report::of(&plan, &log);
+    assert_eq!((report.recovery.verdict, report.recovery.leaked), (Some(Verdict::Recovered), Some(2)));
+    let told = report::terminal::render(std::slice::from_ref(&report), false, 100) + &report::explain::run(&report, &log, false, 100);
+    assert!(!told.contains("a leak") && !told.contains("from the next ceiling"), "{told}");
+}
+
+/// Of three rounds the last ends with one less, and nothing is left open.
+#[test]
+fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
+    let (plan, log) = recorded("spin");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let mut events: Vec<Event> = log.events.iter().filter(|e| !(release..release + 500_000_000).contains(&e.at)).cloned().collect();
+    let mut add = |after: u64, is| events.push(Event { at: release + after * 1_000_000, is });
+    let call = |ret| What::Call { pid: 100, name: Call::Accept4, ret };
+    for (begin, taken) in [(0, &[8, 9][..]), (20, &[8, 9]), (40, &[8])] {
+        add(begin, What::Phase(Phase::ReleaseSome));
+        [8, 9].map(|fd| add(begin + 1, What::Close { pid: 100, fd }));
+        (2..).zip(taken).for_each(|(after, ret)| add(begin + after, call(*ret)));
+        add(begin + 10, call(-24));
+    }
+    let m = measure::measure(&plan, &Log::new(events));
+    let ceilings: Vec<_> = m.recovery.rounds.iter().map(|round| round.ceiling).collect();
+    assert_eq!((ceilings.as_slice(), m.recovery.leaked), (&[Some(8), Some(8), Some(7)][..], Some(0)));
+    assert_ne!(m.recovery.verdict, Some(Verdict::Leaking), "{:?}", m.recovery.verdict_evidence);
 }
 
 /// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall again.

@@ -294,6 +294,12 @@ pub struct Ceiling {
 }
 
 impl Ceiling {
+    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were open under load, too, and what
+    /// each client leaks is about as many as there were clients.
+    pub fn opened_once(&self, leaked: i64) -> bool {
+        self.others.is_some_and(|others| others >= leaked) && self.accepted.is_some_and(|held| held as i64 >= leaked.saturating_mul(10))
+    }
+
     /// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. None: no call
     /// failed under those.
     pub fn before_release(&self, moved: &[Moved]) -> Option<u64> {
