@@ -519,6 +519,17 @@ fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
 }
 
 #[test]
+fn accepts_that_failed_unseen_by_all_but_the_counters_are_no_limit_of_the_servers_own() {
+    let (plan, log) = recorded("spin");
+    let events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
+    let m = measure::measure(&plan, &Log::new(events.clone()));
+    assert_eq!((m.ceiling.kind, m.saturation.policy), (None, None));
+    assert!(m.inconclusive.iter().any(|reason| reason.contains("accepts failed for want of a descriptor")), "{:?}", m.inconclusive);
+    let none = events.into_iter().filter(|e| !matches!(e.is, What::Failures { .. }));
+    assert_eq!(measure::measure(&plan, &Log::new(none.collect())).ceiling.kind, Some(Kind::OwnLimit));
+}
+
+#[test]
 fn a_log_that_was_cut_is_inconclusive_and_a_foreign_file_is_refused() {
     let report = report("truncated");
     assert!(report.reasons.iter().any(|r| r.observed == "log ends in mid-run"));
