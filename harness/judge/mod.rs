@@ -199,7 +199,10 @@ fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
         let expected: BTreeSet<SeenAs> = expected.iter().copied().collect();
         let seen: BTreeSet<SeenAs> = m.saturation.disguise.iter().map(|one| one.seen_as).collect();
         // Without the calls there is nothing to tell.
-        let observed = m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind"));
+        let observed = match m.unsampled.filter(|_| !expected.is_subset(&seen)) {
+            Some(reason) => Err(reason.to_owned()),
+            None => m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind")),
+        };
         judge.compare("disguise", words(expected), observed);
     }
     if let Some(expected) = plan.expect.other_listeners {
