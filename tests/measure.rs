@@ -731,8 +731,12 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
     events.extend(bare.clone());
     assert_eq!(measure::measure(&plan, &Log::new(events)).saturation.policy, Some(Policy::Spin));
     let (plan, log) = recorded("spin");
-    let unexplained = Log::new(log.events.into_iter().chain(bare).collect());
-    assert_eq!(measure::measure(&plan, &unexplained).saturation.policy, Some(Policy::Sheds), "nobody had left");
+    let mut unexplained: Vec<Event> = log.events.into_iter().chain(bare).collect();
+    assert_eq!(measure::measure(&plan, &Log::new(unexplained.clone())).saturation.policy, Some(Policy::Sheds), "nobody had left");
+    let (address, new_client) = ("127.0.0.1:9001".into(), Some(Got::Served));
+    unexplained.push(Event { at: began - 1, is: What::OtherListener { address, queue: 0, capacity: 5, drops: None, new_client } });
+    let asked_elsewhere = measure::measure(&plan, &Log::new(unexplained)).saturation;
+    assert_eq!(asked_elsewhere.policy, Some(Policy::Spin), "{:?}", asked_elsewhere.policy_evidence);
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
     let call = |ret| What::Call { pid: 100, name: Call::Accept4, ret };
     for (begin, taken) in [(0, &[8, 9][..]), (20, &[8, 9]), (40, &[8])] {
         add(begin, What::Phase(Phase::ReleaseSome));
-        [8, 9].map(|fd| add(begin + 1, What::Close { pid: 100, fd }));
+        [8, 9].into_iter().for_each(|fd| add(begin + 1, What::Close { pid: 100, fd }));
         (2..).zip(taken).for_each(|(after, ret)| add(begin + after, call(*ret)));
         add(begin + 10, call(-24));
     }

@@ -295,23 +295,6 @@ pub struct Ceiling {
     pub per_process: Vec<PerProcess>,
 }
 
-impl Ceiling {
-    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were open under load, too, and what
-    /// each client leaks is about as many as there were clients.
-    pub fn opened_once(&self, leaked: i64) -> bool {
-        self.others.is_some_and(|others| others >= leaked) && self.accepted.is_some_and(|held| held as i64 >= leaked.saturating_mul(10))
-    }
-
-    /// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. None: no call
-    /// failed under those.
-    pub fn before_release(&self, moved: &[Moved]) -> Option<u64> {
-        match moved.last() {
-            None => self.accepted_max.or(self.accepted),
-            Some(last) => last.accepted_after.filter(|_| last.next_failure.is_some()),
-        }
-    }
-}
-
 /// How a process ended (wait(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

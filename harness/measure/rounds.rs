@@ -97,7 +97,8 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         Some(Held { most: Some(_), .. }) => {
             m.missing("recovery.second_ceiling", "another process was the first to fail, and its ceiling was another before, too")
         }
-        Some(_) => m.missing("recovery.second_ceiling", "no descriptor call was seen to fail in the second ramp"),
+        Some(Held { lost: true, .. }) => m.missing("recovery.second_ceiling", "the observer lost samples in the second ramp"),
+        Some(_) => m.missing("recovery.second_ceiling", "no accept was seen to fail in the second ramp"),
         None => m.missing("recovery.second_ceiling", "there was no second ramp"),
     };
 }
