@@ -519,6 +519,17 @@ fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
 }
 
 #[test]
+fn accepts_that_failed_unseen_by_all_but_the_counters_are_no_limit_of_the_servers_own() {
+    let (plan, log) = recorded("spin");
+    let events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
+    let m = measure::measure(&plan, &Log::new(events.clone()));
+    assert_eq!((m.ceiling.kind, m.saturation.policy), (None, None));
+    assert!(m.inconclusive.iter().any(|reason| reason.contains("accepts failed for want of a descriptor")), "{:?}", m.inconclusive);
+    let none = events.into_iter().filter(|e| !matches!(e.is, What::Failures { .. }));
+    assert_eq!(measure::measure(&plan, &Log::new(none.collect())).ceiling.kind, Some(Kind::OwnLimit));
+}
+
+#[test]
 fn a_log_that_was_cut_is_inconclusive_and_a_foreign_file_is_refused() {
     let report = report("truncated");
     assert!(report.reasons.iter().any(|r| r.observed == "log ends in mid-run"));
@@ -720,8 +731,12 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
     events.extend(bare.clone());
     assert_eq!(measure::measure(&plan, &Log::new(events)).saturation.policy, Some(Policy::Spin));
     let (plan, log) = recorded("spin");
-    let unexplained = Log::new(log.events.into_iter().chain(bare).collect());
-    assert_eq!(measure::measure(&plan, &unexplained).saturation.policy, Some(Policy::Sheds), "nobody had left");
+    let mut unexplained: Vec<Event> = log.events.into_iter().chain(bare).collect();
+    assert_eq!(measure::measure(&plan, &Log::new(unexplained.clone())).saturation.policy, Some(Policy::Sheds), "nobody had left");
+    let (address, new_client) = ("127.0.0.1:9001".into(), Some(Got::Served));
+    unexplained.push(Event { at: began - 1, is: What::OtherListener { address, queue: 0, capacity: 5, drops: None, new_client } });
+    let asked_elsewhere = measure::measure(&plan, &Log::new(unexplained)).saturation;
+    assert_eq!(asked_elsewhere.policy, Some(Policy::Spin), "{:?}", asked_elsewhere.policy_evidence);
 }
 
 #[test]
@@ -796,9 +811,8 @@ fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
 }
 
 /// What a run of a program with a ring leaves where only its system calls are seen: everything but its accepts.
-#[test]
-fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_it_holds() {
-    let (mut plan, log) = recorded("spin");
+fn accepts_unseen() -> (Plan, Vec<Event>) {
+    let (plan, log) = recorded("spin");
     let mut events = log.events;
     events.retain(|e| {
         !matches!(&e.is, What::Call { name, .. } if name.accepts()) && !matches!(e.is, What::Failures { .. } | What::OwnCount { .. })
@@ -808,6 +822,37 @@ fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_i
             inventory.push(event::Descriptor { fd: 7, kind: "io_uring".into(), detail: String::new() });
         }
     }
+    (plan, events)
+}
+
+/// Neither the observer nor a client that asks nothing knows who was accepted.
+#[test]
+fn where_accepts_pass_by_and_clients_ask_nothing_what_became_of_them_is_null_and_not_zero() {
+    let (mut plan, mut events) = accepts_unseen();
+    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::scenario::Dialogue::Tcp);
+    events.retain(|e| !matches!(e.is, What::Client { state: Client::Served, .. }));
+    for event in &mut events {
+        if let What::Probe { outcome, .. } = &mut event.is {
+            *outcome = Got::Waits;
+        }
+    }
+    let report = Report::of(&plan, &Log::new(events.clone()));
+    let (r, s) = (&report.recovery, &report.saturation);
+    assert_eq!((r.recovered, r.new_client_served_s, r.waiters, r.waiters_served, r.gave_up), (None, None, None, None, None));
+    assert_eq!((report.ceiling.first_unserved, s.failures_per_s), (None, None));
+    assert_eq!(s.clients.queued, 4, "twelve connected, and eight descriptors more than at rest");
+    for field in
+        ["ceiling.first_unserved", "saturation.failures_per_s", "recovery.recovered", "recovery.gave_up", "recovery.rounds.first_served_s"]
+    {
+        assert!(report.unmeasured[field].contains("io_uring"), "{field}: {:?}", report.unmeasured);
+    }
+    plan.expect.recovers_within_s = Some(1.0);
+    assert_eq!(Report::of(&plan, &Log::new(events)).verdict, Outcome::Inconclusive);
+}
+
+#[test]
+fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_it_holds() {
+    let (mut plan, mut events) = accepts_unseen();
     let report = Report::of(&plan, &Log::new(events.clone()));
     assert_eq!((report.ceiling.accepted, report.ceiling.reached, report.ceiling.kind), (Some(8), Some(true), None));
     assert_eq!((report.ceiling.first_failure.as_ref(), report.saturation.policy), (None, None));

@@ -1,6 +1,6 @@
 //! Limits that are moved on the live subject: by real runs at small limits, and from a recorded one with a move put into it.
 
-use crate::support::{Called, lastfd};
+use crate::support::{Called, handed_over, lastfd};
 use lastfd::event::{self, Call, Event, Limits, Log, Phase, What};
 use lastfd::measure;
 use lastfd::scenario::Plan;
@@ -73,6 +73,11 @@ fn a_limit_that_may_not_be_raised_leaves_the_run_inconclusive_with_the_reason() 
 
 /// The recorded run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls` follow it.
 fn recorded(soft: u64, was: u64, calls: &[(u64, i64)]) -> measure::Measured {
+    let (plan, events) = with_move(soft, was, calls);
+    measure::measure(&plan, &Log::new(events))
+}
+
+fn with_move(soft: u64, was: u64, calls: &[(u64, i64)]) -> (Plan, Vec<Event>) {
     let mut log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
     let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
@@ -82,7 +87,14 @@ fn recorded(soft: u64, was: u64, calls: &[(u64, i64)]) -> measure::Measured {
     log.events.extend([Event { at, is: What::Phase(Phase::Moved) }, Event { at: at + 10, is: limits }]);
     log.events
         .extend(calls.iter().map(|&(after, ret)| Event { at: at + 10 + after, is: What::Call { pid: 100, name: Call::Accept4, ret } }));
-    measure::measure(&plan, &Log::new(log.events))
+    (plan, log.events)
+}
+
+#[test]
+fn connections_that_were_handed_over_count_under_the_moved_limit_too() {
+    let (plan, events) = with_move(18, 16, &[(1_000, 16), (2_000, 17), (3_000, -24)]);
+    let m = measure::measure(&plan, &Log::new(handed_over(events)));
+    assert_eq!((m.ceiling.accepted, m.moved[0].held, m.moved[0].accepted_after), (Some(8), 8, Some(10)));
 }
 
 #[test]

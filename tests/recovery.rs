@@ -1,10 +1,10 @@
 //! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
 
-use crate::support::{Called, LASTFD, eventually, find, lastfd, marked, subject};
-use lastfd::event::{self, Call, Client, Event, Log, Phase, What};
+use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
+use lastfd::event::{self, Call, Client, Event, Limits, Log, Phase, What};
 use lastfd::judge::Outcome;
 use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
-use lastfd::report::Report;
+use lastfd::report::{self, Report};
 use lastfd::scenario::Plan;
 use serde_json::Value;
 use std::path::Path;
@@ -216,6 +216,11 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
 
 /// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
 fn second_ramp(takes: i64, left_open: u64) -> Measured {
+    let (plan, events) = with_second_ramp(takes, left_open);
+    measure::measure(&plan, &Log::new(events))
+}
+
+fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
     let (plan, log) = recorded("spin");
     let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
     let (all, again) = (at(Phase::ReleaseAll), at(Phase::Stop) - 50_000);
@@ -229,7 +234,7 @@ fn second_ramp(takes: i64, left_open: u64) -> Measured {
     events.push(Event { at: again, is: What::Phase(Phase::Again) });
     events.extend((0..takes).map(|i| call(10 * (i as u64 + 1), 8 + i)));
     events.push(call(1_000, -24));
-    measure::measure(&plan, &Log::new(events))
+    (plan, events)
 }
 
 #[test]
@@ -242,4 +247,119 @@ fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
         assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
         assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the first ceiling is what it was");
     }
+}
+
+/// The recorded run of a server that holds eleven; with its first client it opens a file, which stays open.
+#[test]
+fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
+    let (plan, log) = recorded("threads");
+    let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
+    let (ramp, all) = (at(Phase::Ramp), at(Phase::ReleaseAll));
+    let told = |opened: bool| {
+        let mut events = log.events.clone();
+        events.extend(opened.then_some(Event { at: ramp, is: What::Call { pid: 100, name: Call::Openat, ret: 400 } }));
+        for event in events.iter_mut().filter(|e| e.at > all || (opened && e.at > ramp)) {
+            if let What::Sample { descriptors, .. } = &mut event.is {
+                *descriptors += 1;
+            }
+        }
+        let log = Log::new(events);
+        let report = Report::of(&plan, &log);
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let texts = [report::terminal::render(std::slice::from_ref(&report), false, 100), report::explain::run(&report, &log, false, 100)];
+        (report, texts.map(words))
+    };
+    let (once, texts) = told(true);
+    assert_eq!((once.recovery.leaked, once.ceiling.others, once.ceiling.accepted), (Some(1), Some(1), Some(11)));
+    assert_eq!(once.recovery.verdict, Some(Verdict::Recovered), "{:?}", once.recovery.verdict_evidence);
+    assert!(
+        texts.iter().all(|text| text.contains("1 more than at rest stays open: opened once")
+            || text.contains("1 descriptor more than at rest stays open: opened once")),
+        "{texts:?}"
+    );
+    let (leak, texts) = told(false);
+    assert_eq!((leak.recovery.leaked, leak.recovery.verdict), (Some(1), Some(Verdict::Leaking)));
+    assert!(texts[0].contains("stays open: a leak") && texts[1].contains("takes 1 from the next ceiling"), "{texts:?}");
+}
+
+#[test]
+fn a_second_ceiling_that_is_the_same_takes_nothing_from_the_next() {
+    let (plan, events) = with_second_ramp(8, 2);
+    let log = Log::new(events);
+    let report = Report::of(&plan, &log);
+    assert_eq!((report.recovery.verdict, report.recovery.leaked), (Some(Verdict::Recovered), Some(2)));
+    let told = report::terminal::render(std::slice::from_ref(&report), false, 100) + &report::explain::run(&report, &log, false, 100);
+    assert!(!told.contains("a leak") && !told.contains("from the next ceiling"), "{told}");
+}
+
+/// Of three rounds the last ends with one less, and nothing is left open.
+#[test]
+fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
+    let (plan, log) = recorded("spin");
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let mut events: Vec<Event> = log.events.iter().filter(|e| !(release..release + 500_000_000).contains(&e.at)).cloned().collect();
+    let mut add = |after: u64, is| events.push(Event { at: release + after * 1_000_000, is });
+    let call = |ret| What::Call { pid: 100, name: Call::Accept4, ret };
+    for (begin, taken) in [(0, &[8, 9][..]), (20, &[8, 9]), (40, &[8])] {
+        add(begin, What::Phase(Phase::ReleaseSome));
+        [8, 9].into_iter().for_each(|fd| add(begin + 1, What::Close { pid: 100, fd }));
+        (2..).zip(taken).for_each(|(after, ret)| add(begin + after, call(*ret)));
+        add(begin + 10, call(-24));
+    }
+    let m = measure::measure(&plan, &Log::new(events));
+    let ceilings: Vec<_> = m.recovery.rounds.iter().map(|round| round.ceiling).collect();
+    assert_eq!((ceilings.as_slice(), m.recovery.leaked), (&[Some(8), Some(8), Some(7)][..], Some(0)));
+    assert_ne!(m.recovery.verdict, Some(Verdict::Leaking), "{:?}", m.recovery.verdict_evidence);
+}
+
+/// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall again.
+#[test]
+fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
+    for (then, takes, verdict) in
+        [(&[16, 17, -24][..], 10, Verdict::Recovered), (&[16, 17, -24], 8, Verdict::Degraded), (&[16], 8, Verdict::Recovered)]
+    {
+        let (plan, mut events) = with_second_ramp(takes, 0);
+        let at = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
+        let (was, raised) = (Limits { soft: 16, hard: 64 }, 18);
+        let call = |(i, &ret): (u64, &i64)| Event { at: at + 10 + 10 * i, is: What::Call { pid: 100, name: Call::Accept4, ret } };
+        events.extend([What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: raised, hard: 64, was }].map(|is| Event { at, is }));
+        events.extend((1..).zip(then).map(call));
+        let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
+        events.extend((16..18).map(|fd| Event { at: all + 1_000_000, is: What::Close { pid: 100, fd } }));
+        let m = measure::measure(&plan, &Log::new(events));
+        assert_eq!((m.ceiling.accepted, m.recovery.second_ceiling), (Some(8), Some(takes as u64)));
+        assert_eq!(m.recovery.verdict, Some(verdict), "{then:?}: {:?}", m.recovery.verdict_evidence);
+    }
+}
+
+#[test]
+fn a_leak_under_a_moved_limit_is_one_when_it_fails_after_all_had_left() {
+    let (plan, mut events) = recorded_leak_that_is_stuck();
+    let verdict = |events: &[Event]| measure::measure(&plan, &Log::new(events.to_vec())).recovery.verdict;
+    assert_eq!(verdict(&events), Some(Verdict::Leaking));
+    let at = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
+    events.push(Event { at, is: What::Phase(Phase::Moved) });
+    assert_eq!(verdict(&events), Some(Verdict::Leaking), "a limit was moved before");
+}
+
+/// A server that fails after all had left, with descriptors open, and serves no new client.
+fn recorded_leak_that_is_stuck() -> (Plan, Vec<Event>) {
+    let (plan, mut events) = with_second_ramp(8, 8);
+    let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
+    events.retain(|e| !matches!(&e.is, What::Phase(Phase::Again)) && !(e.at > all && matches!(e.is, What::Call { .. })));
+    for event in events.iter_mut().filter(|e| e.at > all) {
+        if let What::Probe { outcome, .. } = &mut event.is {
+            *outcome = event::Outcome::Waits;
+        }
+    }
+    events.push(Event { at: all + 5_000_000, is: What::Call { pid: 100, name: Call::Accept4, ret: -24 } });
+    (plan, events)
+}
+
+#[test]
+fn connections_that_were_handed_over_count_in_the_second_ramp_as_they_did_in_the_first() {
+    let (plan, events) = with_second_ramp(8, 0);
+    let m = measure::measure(&plan, &Log::new(handed_over(events)));
+    assert_eq!((m.ceiling.accepted, m.ceiling.handed_over.map(|h| h.connections)), (Some(8), Some(8)));
+    assert_eq!((m.recovery.second_ceiling, m.recovery.verdict), (Some(8), Some(Verdict::Recovered)), "{:?}", m.recovery.verdict_evidence);
 }

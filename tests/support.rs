@@ -1,6 +1,8 @@
 //! What the tests of the whole command share: running it, reading its report, and small subjects of our own.
 
+use lastfd::event::{Call, Change, Event, What};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -90,4 +92,28 @@ pub fn program(name: &str) -> Option<PathBuf> {
         eprintln!("skipped: {name} is not installed");
     }
     found
+}
+
+/// The same log of a process that gives each connection to a child of its own, and keeps a file open under its number for as long.
+pub fn handed_over(mut events: Vec<Event>) -> Vec<Event> {
+    events.sort_by_key(|e| e.at);
+    let (mut children, mut all) = (HashMap::new(), Vec::new());
+    for Event { at, is } in events {
+        let of = all.len() as i32 + 1000;
+        all.push(Event { at, is: is.clone() });
+        let life = |pid, change| What::Process { pid, parent: 100, change };
+        match is {
+            What::Call { pid: 100, name: Call::Accept4, ret: fd @ 0.. } => {
+                children.insert(fd, of);
+                let then =
+                    [life(of, Change::Fork), What::Close { pid: 100, fd: fd as i32 }, What::Call { pid: 100, name: Call::Openat, ret: fd }];
+                all.extend((1..).zip(then).map(|(later, is)| Event { at: at + later, is }));
+            }
+            What::Close { pid: 100, fd } => {
+                all.extend(children.remove(&fd.into()).map(|child| Event { at: at + 1, is: life(child, Change::Exit) }))
+            }
+            _ => {}
+        }
+    }
+    all
 }

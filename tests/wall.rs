@@ -2,6 +2,7 @@
 
 use crate::support::{Called, find, lastfd, program};
 use lastfd::event::{self, Call, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::judge::Outcome as Verdict;
 use lastfd::measure::{self, Measured, Policy};
 use lastfd::report::{self, Report};
 use lastfd::scenario::Plan;
@@ -102,10 +103,14 @@ fn nginx_sheds_nobody_whose_file_it_cannot_open_and_its_pause_is_found_beside() 
     assert_eq!(s["policy"], "fixed-delay", "{run:#}");
 }
 
-fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Measured, Report) {
+fn spin() -> (Plan, Log) {
     let log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
     let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
-    let plan: Plan = serde_json::from_value(plan).expect("a plan");
+    (serde_json::from_value(plan).expect("a plan"), log)
+}
+
+fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Measured, Report) {
+    let (plan, log) = spin();
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     let mut events = log.events;
     events.extend(add(release));
@@ -146,6 +151,35 @@ fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
     assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
     let lines_of_log: Vec<u64> = (5..200).collect();
     assert_eq!(replies(&lines_of_log, &[15]), [], "so many fail for nobody that none is known to be the cause");
+}
+
+/// The spinning had ended the report of single failures before the first file could not be opened.
+#[test]
+fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_left_open() {
+    const MS: u64 = 1_000_000;
+    let (mut plan, mut log) = spin();
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let reply = What::Probe {
+        workload: "flood".into(),
+        label: "held".into(),
+        outcome: Outcome::ErrorReply,
+        detail: "HTTP 500".into(),
+        connect_s: None,
+        answer_s: Some(0.001),
+    };
+    let total = What::Failures { name: Call::Openat, total: 3 };
+    log.events.extend([Event { at: release - 20 * MS, is: reply }, Event { at: release - 15 * MS, is: total }]);
+    let log = Log::new(log.events);
+    plan.expect.disguise = Some(vec![SeenAs::ErrorReply]);
+    let report = Report::of(&plan, &log);
+    let (failed, seen) = (&report.saturation.failed_calls[0], &report.saturation.disguise[0]);
+    assert_eq!((failed.call, failed.errno.as_str(), failed.count), (Call::Openat, "EMFILE", 3));
+    assert_eq!((seen.call, seen.errno.as_str(), seen.seen_as, seen.count), (Call::Openat, "EMFILE", SeenAs::ErrorReply, 1));
+    assert_eq!(report.verdict, Verdict::Met, "{:?}", report.reasons);
+    plan.expect.disguise = Some(vec![SeenAs::ErrorReply, SeenAs::Closed]);
+    assert_eq!(Report::of(&plan, &log).verdict, Verdict::Inconclusive, "a failure that made a close may be among those that nobody saw");
+    let whole = Log::new(log.events.into_iter().filter(|e| e.is != What::SamplingStopped).collect());
+    assert_eq!(Report::of(&plan, &whole).verdict, Verdict::NotMet);
 }
 
 #[test]

@@ -199,7 +199,10 @@ fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
         let expected: BTreeSet<SeenAs> = expected.iter().copied().collect();
         let seen: BTreeSet<SeenAs> = m.saturation.disguise.iter().map(|one| one.seen_as).collect();
         // Without the calls there is nothing to tell.
-        let observed = m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind"));
+        let observed = match m.unsampled.filter(|_| !expected.is_subset(&seen)) {
+            Some(reason) => Err(reason.to_owned()),
+            None => m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind")),
+        };
         judge.compare("disguise", words(expected), observed);
     }
     if let Some(expected) = plan.expect.other_listeners {
@@ -232,7 +235,7 @@ fn moved(judge: &mut Judge, plan: &Plan, m: &Measured) {
             Some(moved) => {
                 let failed = moved.next_failure.as_ref().map(|f| format!("{} {}", f.call, f.errno));
                 let limits = Ok(Limits { soft: moved.soft, hard: moved.hard });
-                moved.accepted_after.ok_or_else(|| why(m, "moved")).and_then(|held| match (expected, failed) {
+                moved.accepted_after.ok_or_else(|| why(m, "moved.accepted_after")).and_then(|held| match (expected, failed) {
                     (Ceiling::NotReached, None) => Ok((true, format!("not reached ({held} held)"))),
                     (Ceiling::NotReached, Some(call)) => Ok((false, format!("{held} ({call})"))),
                     (_, None) => Ok((false, format!("not reached: {held} were held"))),

@@ -2,7 +2,8 @@
 
 use super::timeline::{milli, seconds};
 use super::{BeforeRamp, Exit, FirstFailure, FirstUnserved, Kind, Measured, PerProcess, Run};
-use crate::event::{Nanos, Phase, Pid, What};
+use crate::event::{Call, Nanos, Phase, Pid, What};
+use std::collections::HashMap;
 
 /// Processes listed at most.
 const LISTED: usize = 256;
@@ -22,11 +23,13 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
         (_, false) => m.missing("ceiling.served", "a tcp workload asks nothing"),
         _ => Some(run.clients.served(watched)),
     };
-    m.ceiling.first_unserved = first_unserved(run);
+    let unseen = super::witness::unseen(run);
+    m.ceiling.first_unserved = first_unserved(run).filter(|_| unseen.is_none());
     if m.ceiling.first_unserved.is_none() {
-        let reason = match run.tree.is_client {
-            true => "the ceiling is counted in calls: see `calls`",
-            false => "every client that connected was served",
+        let reason = match (run.tree.is_client, unseen) {
+            (true, _) => "the ceiling is counted in calls: see `calls`",
+            (false, Some(reason)) => reason,
+            (false, None) => "every client that connected was served",
         };
         m.missing::<()>("ceiling.first_unserved", reason);
     }
@@ -124,6 +127,10 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     if run.tree.is_client {
         return all_calls(run, watched);
     }
+    let unseen = failed_unseen(run, ramp, watched);
+    if unseen > 0 {
+        return Err(format!("{unseen} accepts failed for want of a descriptor, as the counters say, and none was seen: when is not known"));
+    }
     let connected = run.clients.connected(watched);
     let turned_away = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
     let waiting = run.clients.waiting(watched.saturating_sub(1), f.kept_in_all);
@@ -160,6 +167,22 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
         _ if ramp > run.timeline.end => Err("the run ended before the first client".into()),
         _ => Ok(Kind::NotReached),
     }
+}
+
+/// Failed accepts that the counters tell of; nothing where single ones were seen, be it before the ramp.
+fn failed_unseen(run: &Run<'_>, ramp: Nanos, watched: Nanos) -> u64 {
+    let f = &run.followed;
+    let mut totals: HashMap<Call, u64> = HashMap::new();
+    let mut grown = 0u64;
+    for event in run.timeline.between(0, watched).iter().filter(|_| f.first.is_none() && f.early.is_none()) {
+        if let What::Failures { name, total } = event.is
+            && name.accepts()
+        {
+            let before = totals.insert(name, total).unwrap_or(0);
+            grown = grown.saturating_add(if event.at < ramp { 0 } else { total.saturating_sub(before) });
+        }
+    }
+    grown
 }
 
 /// Whether those without service are behind something else: no workload connects to the subject itself, whose accept queue is empty and

@@ -5,7 +5,7 @@
 use super::policy::Policy;
 use super::rhythm::{Failing, Rhythm, batches, rhythm_of_tries};
 use super::saturation::failures_per_s;
-use super::timeline::seconds;
+use super::timeline::{counted, seconds};
 use super::tree::Failed;
 use super::{Delay, Kind, Measured, Run};
 use crate::event::{Call, Change, Event, Nanos, Outcome, Phase, Pid, What};
@@ -72,7 +72,7 @@ fn own_limit(run: &Run<'_>, m: &Measured) -> String {
     let held = m.ceiling.accepted.unwrap_or(0);
     let told = run.clients.ended(Outcome::ErrorReply, watched);
     let told = if told > 0 { format!(" ({told} of them with an error reply)") } else { String::new() };
-    format!("no descriptor call failed; it holds {held}, turned {turned_away} clients away{told} and left {waiting} waiting")
+    format!("no descriptor call failed; it holds {held}, turned {} away{told} and left {waiting} waiting", counted(turned_away, "client"))
 }
 
 /// The process that exited then.
@@ -95,6 +95,7 @@ fn after_exit(run: &Run<'_>, pid: Option<Pid>, exit: Nanos, how: &str) -> (Polic
     };
     let lost = match run.clients.dropped(exit, run.timeline.released_from()) {
         0 => String::new(),
+        1 => "; 1 client lost its connection".to_owned(),
         lost => format!("; {lost} clients lost their connection"),
     };
     match in_its_place(run, pid, exit) {
@@ -178,11 +179,11 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     if closed_for_lack && call.is_some() {
         return (
             Policy::Unclear,
-            format!("accept never failed: {shed} clients were accepted and closed at once where {} had failed", first.call),
+            format!("accept never failed: {} accepted and closed at once where {} had failed", clients_were(shed), first.call),
         );
     }
     if !closed_for_lack && ((shed >= 3 && waiting / WAIT_FOR_EACH <= shed) || (shed >= 1 && shed >= waiting)) {
-        return (Policy::Sheds, format!("{shed} clients were accepted and closed at once after the first failure; {waiting} wait"));
+        return (Policy::Sheds, format!("{} accepted and closed at once after the first failure; {waiting} wait", clients_were(shed)));
     }
     if let Some(evidence) = listener_closed(run, first, watched) {
         return (Policy::AcceptLoopDead, evidence);
@@ -202,12 +203,20 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
         Rhythm::Once { failures } => once(run, waiting, failures, until.saturating_sub(first.at)),
         Rhythm::Unclear => (Policy::Unclear, format!("{} failures whose gaps fit no pattern", times.len())),
     };
-    let wait = if waiting > 0 && !matches!(rhythm, Rhythm::Once { .. }) { format!("; {waiting} clients wait") } else { String::new() };
+    let wait = if waiting > 0 && !matches!(rhythm, Rhythm::Once { .. }) { format!("; {}", clients_wait(waiting)) } else { String::new() };
     let closed = match f.held_closed {
         0 => String::new(),
-        closed => format!("; meanwhile it closed {closed} connections that it had held"),
+        closed => format!("; meanwhile it closed {} that it had held", counted(closed, "connection")),
     };
     (policy, evidence + &wait + &closed)
+}
+
+fn clients_wait(n: u64) -> String {
+    format!("{} wait{}", counted(n, "client"), if n == 1 { "s" } else { "" })
+}
+
+fn clients_were(n: u64) -> String {
+    format!("{} {}", counted(n, "client"), if n == 1 { "was" } else { "were" })
 }
 
 /// When this process accepted a connection, where that is what the event says.
@@ -258,18 +267,18 @@ fn once(run: &Run<'_>, waiting: u64, failures: usize, silent: Nanos) -> (Policy,
     let all = run.followed.first.map_or(0, |first| stop.min(run.timeline.end).saturating_sub(first.at));
     let failures = if failures == 1 { "one failure".to_owned() } else { format!("{failures} failures at once") };
     let silence = format!("{failures}, then silence for {:.3} s", seconds(silent));
+    let wait = clients_wait(waiting);
     match (waiting, released) {
         (0, _) => (Policy::Unclear, format!("{silence}; nobody was waiting")),
-        (_, Some(_)) if again => (Policy::Unclear, format!("{silence} while {waiting} clients wait; it accepts again after clients left")),
-        (_, Some(_)) if failed => (Policy::Unclear, format!("{silence} while {waiting} clients wait; it tried again after clients left")),
+        (_, Some(_)) if again => (Policy::Unclear, format!("{silence} while {wait}; it accepts again after clients left")),
+        (_, Some(_)) if failed => (Policy::Unclear, format!("{silence} while {wait}; it tried again after clients left")),
         (_, Some(_)) if all < SILENT_AT_LEAST => {
-            (Policy::Unclear, format!("{silence} while {waiting} clients wait: too short to tell a delay from the end"))
+            (Policy::Unclear, format!("{silence} while {wait}: too short to tell a delay from the end"))
         }
-        (_, Some(_)) => (
-            Policy::AcceptLoopDead,
-            format!("{silence} while {waiting} clients wait, and no accept after clients left, {:.3} s in all", seconds(all)),
-        ),
-        (_, None) => (Policy::Unclear, format!("{silence} while {waiting} clients wait; nobody was released")),
+        (_, Some(_)) => {
+            (Policy::AcceptLoopDead, format!("{silence} while {wait}, and no accept after clients left, {:.3} s in all", seconds(all)))
+        }
+        (_, None) => (Policy::Unclear, format!("{silence} while {wait}; nobody was released")),
     }
 }
 

@@ -194,6 +194,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let turned_away = dismissed.len() as u64;
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
     let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Again));
+    // From then on a client of another port may be let in.
+    let asked = timeline.events.iter().find(|e| matches!(e.is, What::OtherListener { .. })).map_or(Nanos::MAX, |e| e.at);
     let moved = timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
     let (mut found, mut still_found) = (Followed { turned_away, ..Followed::default() }, false);
     let changes = Changes::of(timeline);
@@ -257,7 +259,7 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     table.forget(ret);
                     table.accepts += 1;
                     found.accepts.push(event.at);
-                    let after_failure = found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
+                    let after_failure = event.at < asked && found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
                     found.dismissed += u64::from(!stays && after_failure);
                     let at_once = dismissed.get(&place).is_some_and(|&held| held < SHED_WITHIN);
                     found.shed += u64::from(at_once && after_failure);
@@ -272,6 +274,10 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 let Some(errno) = full(ret).filter(|_| tree.counts(pid)) else { continue };
                 let failed = Failed { pid, at: event.at, call: name, errno };
                 found.calls_seen = true;
+                // Under whatever limits.
+                if found.first.is_some_and(|f| f.pid == pid) && (released..stop).contains(&event.at) {
+                    found.failed_later = Some(event.at);
+                }
                 if event.at < ramp {
                     found.early.get_or_insert((failed, 0)).1 += 1;
                 } else if event.at < stop.min(moved) {
@@ -288,9 +294,6 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                         found.at_ceiling = None;
                     }
                     let of_first = found.first.is_some_and(|f| f.pid == pid);
-                    if of_first && event.at >= released {
-                        found.failed_later = Some(event.at);
-                    }
                     if of_first && event.at < released && found.failures.len() < KEPT_FAILURES {
                         found.failures.push((event.at, name));
                     }

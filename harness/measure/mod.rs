@@ -28,7 +28,7 @@ mod witness;
 
 pub use calls::way;
 pub use parts::*;
-pub use policy::{PolicyWatch, decided};
+pub use policy::PolicyWatch;
 
 use crate::event::{Log, What};
 use crate::scenario::Plan;

@@ -1,12 +1,11 @@
 //! What followed when the limits of the live subject were moved: whether it accepted again, how soon, and where it stopped next.
 
-use super::numbers::Numbers;
+use super::numbers::Holders;
 use super::saturation::probes;
 use super::timeline::seconds;
 use super::tree::full;
 use super::{FirstFailure, Measured, Moved, Run};
-use crate::event::{Limits, Nanos, Phase, Pid, What};
-use std::collections::HashMap;
+use crate::event::{Limits, Nanos, Phase, What};
 
 /// One move and what followed it, while the log is followed.
 struct Move {
@@ -30,15 +29,20 @@ pub(super) fn moved(run: &Run<'_>, m: &mut Measured) {
         return;
     }
     follow(run, &mut moves);
+    let passed_by = super::witness::passed_by(run);
     for one in moves {
         let Some(mut moved) = one.so_far else {
             m.missing::<()>("moved", "the limits of no process could be moved");
             continue;
         };
+        if let Some(reason) = passed_by {
+            (moved.held, moved.accepted_after) = (m.ceiling.accepted.unwrap_or(moved.held), m.missing("moved.accepted_after", reason));
+        }
         moved.resumed_s = one.resumed.filter(|_| one.raised).map(|at| seconds(at - one.at));
         let waited = run.clients.open_at(one.at) > moved.held;
         let (resumed, reason) = match (one.raised, m.ceiling.first_failure.is_some(), one.resumed) {
             (false, ..) => (None, "the limit was not raised"),
+            _ if passed_by.is_some() => (None, passed_by.unwrap_or_default()),
             (_, false, _) => (None, "no descriptor call had failed before"),
             (.., Some(_)) => (Some(true), ""),
             (.., None) if waited => (Some(false), "it did not accept again"),
@@ -71,38 +75,28 @@ fn moves(run: &Run<'_>) -> Vec<Move> {
 
 /// Follows the connections that each process holds through the whole log.
 fn follow(run: &Run<'_>, moves: &mut [Move]) {
-    let mut numbers = Numbers::default();
-    let mut held: HashMap<Pid, u64> = HashMap::new();
-    let mut all = 0u64;
+    let mut held = Holders::new(run.followed.handed_over.0 > 0);
     let mut rest = moves.iter_mut().peekable();
     for (place, event) in run.timeline.events.iter().enumerate() {
         while let Some(over) = rest.next_if(|one| one.until <= event.at) {
-            close(run, over, all);
+            close(run, over, held.all);
         }
         if let Some(one) = rest.peek_mut().filter(|one| one.from <= event.at) {
-            note(run, one, event.at, &event.is, held_by(&held, &event.is), all);
+            note(run, one, event.at, &event.is, &held);
         }
-        for step in numbers.follow(place, &event.is).into_iter().filter(|step| run.tree.counts(step.pid)) {
-            let own = held.entry(step.pid).or_default();
-            *own = if step.more { *own + 1 } else { own.saturating_sub(1) };
-            all = if step.more { all + u64::from(step.edge) } else { all.saturating_sub(step.edge.into()) };
-        }
+        held.follow(place, &event.is, |pid| run.tree.counts(pid));
     }
-    rest.for_each(|over| close(run, over, all));
+    rest.for_each(|over| close(run, over, held.all));
 }
 
-fn held_by(held: &HashMap<Pid, u64>, what: &What) -> u64 {
-    if let What::Call { pid, .. } = what { held.get(pid).copied().unwrap_or(0) } else { 0 }
-}
-
-/// Takes in an event of the window. `own`: connections that its process holds.
-fn note(run: &Run<'_>, one: &mut Move, at: Nanos, what: &What, own: u64, all: u64) {
+/// Takes in an event of the window. `held`: before it.
+fn note(run: &Run<'_>, one: &mut Move, at: Nanos, what: &What, held: &Holders) {
     match what {
         What::LimitMoved { soft, hard, was, .. } => {
             let Limits { soft: before, .. } = *was;
             one.at = at;
             one.raised |= *soft > before;
-            let moved = one.so_far.get_or_insert_with(|| Moved { at_s: seconds(at), held: all, ..Moved::default() });
+            let moved = one.so_far.get_or_insert_with(|| Moved { at_s: seconds(at), held: held.all, ..Moved::default() });
             (moved.soft, moved.hard, moved.was) = (*soft, *hard, Some(*was));
             moved.processes += 1;
         }
@@ -118,11 +112,11 @@ fn note(run: &Run<'_>, one: &mut Move, at: Nanos, what: &What, own: u64, all: u6
                     call: *name,
                     errno: errno.into(),
                     at_s: seconds(at),
-                    accepted_before: own,
-                    waiting_clients: run.clients.open_at(at).saturating_sub(all),
+                    accepted_before: held.of(*pid),
+                    waiting_clients: run.clients.open_at(at).saturating_sub(held.all),
                     reason: None,
                 });
-                moved.accepted_after = Some(own);
+                moved.accepted_after = Some(held.of(*pid));
             }
         }
         _ => {}

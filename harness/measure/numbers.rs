@@ -106,6 +106,42 @@ impl Numbers {
     }
 }
 
+/// How many connections processes have, event by event.
+#[derive(Default)]
+pub(super) struct Holders {
+    numbers: Numbers,
+    /// Of each process that accepts: its numbers for connections.
+    own: HashMap<Pid, u64>,
+    /// Connections that any process has.
+    pub all: u64,
+    /// Whether connections are handed over to processes that accept none themselves.
+    handed_over: bool,
+}
+
+impl Holders {
+    pub fn new(handed_over: bool) -> Self {
+        Holders { handed_over, ..Holders::default() }
+    }
+
+    /// Takes in the event at this place; `accepts`: whether a process is one of the subject's that accept.
+    pub fn follow(&mut self, place: usize, what: &What, accepts: impl Fn(Pid) -> bool) {
+        for step in self.numbers.follow(place, what) {
+            let changed = |count: u64, by: u64| if step.more { count + by } else { count.saturating_sub(by) };
+            self.all = changed(self.all, step.edge.into());
+            if accepts(step.pid) {
+                let own = self.own.entry(step.pid).or_default();
+                *own = changed(*own, 1);
+            }
+        }
+    }
+
+    /// Connections of this process, with those that were handed over.
+    pub fn of(&self, pid: Pid) -> u64 {
+        let others = || self.own.iter().filter(|(of, _)| **of != pid).map(|(_, own)| own).sum();
+        if self.handed_over { self.all.saturating_sub(others()) } else { self.own.get(&pid).copied().unwrap_or(0) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

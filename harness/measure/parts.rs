@@ -56,6 +56,8 @@ pub struct Measured {
     pub tcp: Vec<TcpPoint>,
     /// Path of a field that is null → why.
     pub unmeasured: BTreeMap<String, String>,
+    /// Why failed calls may be missing from those before clients left; `None` where all were seen.
+    pub unsampled: Option<&'static str>,
     /// Why there was no subject to load; `None` when there was one.
     pub not_started: Option<NotStarted>,
     /// Why nothing can be concluded from this run; empty when it can.

@@ -3,8 +3,7 @@
 
 use super::rhythm::{BATCH, BURST, GROWTH, NO_PAUSE, PAUSE, SPIN_IN_A_ROW, SPREAD, gaps, median};
 use super::timeline::seconds;
-use super::tree::full;
-use crate::event::{Change, Event, Nanos, What};
+use crate::event::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -161,23 +160,4 @@ impl PolicyWatch {
     pub fn decided(&self) -> Option<Policy> {
         self.decided
     }
-}
-
-/// Whether these events of a saturated subject (in order of time) show its policy already.
-pub fn decided<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Policy> {
-    let mut watch = PolicyWatch::new();
-    let mut failing = None;
-    for event in events {
-        match event.is {
-            What::Call { pid, ret, .. } if full(ret).is_some() && failing.is_none_or(|f| f == pid) => {
-                failing = Some(pid);
-                watch.failed(event.at);
-            }
-            What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } if failing == Some(pid) => watch.exited(),
-            What::Process { change: Change::Fork | Change::Exec, .. } => watch.started(),
-            What::SamplingStopped => watch.flooded(),
-            _ => {}
-        }
-    }
-    watch.decided()
 }

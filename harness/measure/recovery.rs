@@ -2,6 +2,7 @@
 
 use super::saturation::probes;
 use super::timeline::seconds;
+use super::witness::unseen;
 use super::{Measured, Run};
 use crate::event::{Change, Nanos, Outcome, Phase, What};
 
@@ -35,6 +36,12 @@ fn some_left(run: &Run<'_>, m: &mut Measured) {
         Some(sum) => Some(sum),
         None => m.missing("recovery.released", "the driver did not say how many left"),
     };
+    if let Some(reason) = unseen(run) {
+        for field in ["first_served_s", "queue_drained_s", "waiters", "waiters_served"] {
+            m.missing::<()>(&format!("recovery.{field}"), reason);
+        }
+        return;
+    }
     let held = run.followed.most_ever.max(run.followed.held_in_all);
     let waiters = run.clients.waiting(phase.saturating_sub(1), held);
     m.recovery.waiters = Some(waiters);
@@ -70,6 +77,7 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
         }
         return;
     };
+    let unseen = unseen(run);
     let asked: Vec<_> = probes(run).filter(|(at, p)| p.label == "after-all" && *at >= phase).collect();
     // A `tcp` client is served when it is accepted, be it after it has gone: that is the last accept, for the queue was empty before.
     let settle = run.timeline.from(Phase::Settle);
@@ -83,6 +91,7 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
     m.recovery.new_client_served_s = match good {
         Some((at, _)) => Some(seconds(at.saturating_sub(phase))),
         None if asked.is_empty() => m.missing("recovery.new_client_served_s", "no new client was sent after all had left"),
+        None if unseen.is_some() => m.missing("recovery.new_client_served_s", unseen.unwrap_or_default()),
         None => m.missing("recovery.new_client_served_s", "no new client was served after all had left"),
     };
     // A server that is no more has not recovered, whoever else answers at its port.
@@ -97,6 +106,7 @@ fn all_left(run: &Run<'_>, m: &mut Measured) {
     };
     m.recovery.recovered = match (asked.is_empty(), exited) {
         (_, Some(_)) => Some(false),
+        (false, None) if good.is_none() && unseen.is_some() => m.missing("recovery.recovered", unseen.unwrap_or_default()),
         (true, None) => m.missing("recovery.recovered", "no new client was sent after all had left"),
         (false, None) => Some(good.is_some()),
     };

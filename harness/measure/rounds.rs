@@ -3,14 +3,13 @@
 
 use super::calls::latency;
 use super::clients::Record;
-use super::numbers::Numbers;
+use super::numbers::Holders;
 use super::recovery::began;
 use super::saturation::probes;
 use super::timeline::{milli, seconds};
 use super::tree::full;
 use super::{Measured, PlaceOrder, Policy, Probe, Round, Run, Service, Spread};
 use crate::event::{Nanos, Outcome, Phase, Pid, What};
-use std::collections::HashMap;
 
 /// Share of the pairs of one who was served and one who was not that must be in order.
 const IN_ORDER: f64 = 0.95;
@@ -42,19 +41,31 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     // Without refilling the server is never brought back to its wall.
     let refilled = windows.len() > 1;
     let held = if refilled || again.is_some() { held(run, windows.iter().chain(&again)) } else { vec![Held::default(); windows.len()] };
+    let (passed_by, unseen) = (super::witness::passed_by(run), super::witness::unseen(run));
     let pauses = m.saturation.policy != Some(Policy::Spin);
-    m.recovery.rounds =
-        windows.iter().zip(&held).map(|(window, held)| round(run, *window, pauses, held.in_the_end.filter(|_| refilled))).collect();
+    m.recovery.rounds = windows
+        .iter()
+        .zip(&held)
+        .map(|(window, held)| round(run, *window, pauses, passed_by.is_none(), held.in_the_end.filter(|_| refilled)))
+        .collect();
     m.recovery.first_served_quantiles = spread(m.recovery.rounds.iter().filter_map(|round| round.first_served_s).collect());
     if m.recovery.first_served_quantiles.is_none() {
         let reason = if windows.is_empty() { "no clients were released while others waited" } else { "no waiter was served in any round" };
-        m.missing::<()>("recovery.first_served_quantiles", reason);
+        m.missing::<()>("recovery.first_served_quantiles", unseen.unwrap_or(reason));
     }
     for (field, reason, absent) in [
         ("released", "the driver did not say how many left", m.recovery.rounds.iter().any(|r| r.released.is_none())),
         ("phase_s", no_phase(pauses), m.recovery.rounds.iter().any(|r| r.phase_s.is_none())),
-        ("first_accepted_s", "nobody was accepted in that round", m.recovery.rounds.iter().any(|r| r.first_accepted_s.is_none())),
-        ("first_served_s", "nobody was served in that round", m.recovery.rounds.iter().any(|r| r.first_served_s.is_none())),
+        (
+            "first_accepted_s",
+            passed_by.unwrap_or("nobody was accepted in that round"),
+            m.recovery.rounds.iter().any(|r| r.first_accepted_s.is_none()),
+        ),
+        (
+            "first_served_s",
+            unseen.unwrap_or("nobody was served in that round"),
+            m.recovery.rounds.iter().any(|r| r.first_served_s.is_none()),
+        ),
         ("queue_drained_s", "more waited than left", m.recovery.rounds.iter().any(|r| r.queue_drained_s.is_none())),
         ("new_client_served_s", no_new_client(run, refilled), m.recovery.rounds.iter().any(|r| r.new_client_served_s.is_none())),
         ("ceiling", no_ceiling(refilled), m.recovery.rounds.iter().any(|r| r.ceiling.is_none())),
@@ -65,6 +76,7 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     }
     m.recovery.gave_up = match run.timeline.start(Phase::ReleaseAll) {
         Some(_) if run.tree.is_client => m.missing("recovery.gave_up", "nobody waits for a place of it: see `calls`"),
+        Some(_) if unseen.is_some() => m.missing("recovery.gave_up", unseen.unwrap_or_default()),
         Some(all) => Some(gave_up(run, all)),
         None => m.missing("recovery.gave_up", "the clients were never all released"),
     };
@@ -85,7 +97,8 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         Some(Held { most: Some(_), .. }) => {
             m.missing("recovery.second_ceiling", "another process was the first to fail, and its ceiling was another before, too")
         }
-        Some(_) => m.missing("recovery.second_ceiling", "no descriptor call was seen to fail in the second ramp"),
+        Some(Held { lost: true, .. }) => m.missing("recovery.second_ceiling", "the observer lost samples in the second ramp"),
+        Some(_) => m.missing("recovery.second_ceiling", "no accept was seen to fail in the second ramp"),
         None => m.missing("recovery.second_ceiling", "there was no second ramp"),
     };
 }
@@ -110,7 +123,7 @@ fn no_ceiling(refilled: bool) -> &'static str {
     }
 }
 
-fn round(run: &Run<'_>, window: Window, pauses: bool, ceiling: Option<u64>) -> Round {
+fn round(run: &Run<'_>, window: Window, pauses: bool, seen: bool, ceiling: Option<u64>) -> Round {
     let Window { from, until, since } = window;
     let events = run.timeline.between(from, until);
     let after = |at: Nanos| seconds(at.saturating_sub(since));
@@ -118,7 +131,7 @@ fn round(run: &Run<'_>, window: Window, pauses: bool, ceiling: Option<u64>) -> R
     let told = events.iter().filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
     let accepted = run.followed.accepts.iter().copied().filter(within).min();
     // Who is answered before that had his place already.
-    let taken = if run.followed.calls_seen { accepted.unwrap_or(until) } else { since };
+    let taken = if run.followed.calls_seen && seen { accepted.unwrap_or(until) } else { since };
     let served = run.clients.records.iter().filter_map(|r| r.served).filter(|at| within(at) && *at >= taken).min();
     let new = |r: &&Record| r.connected.is_some_and(|at| within(&at));
     let drained = events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
@@ -153,7 +166,7 @@ fn same_ceiling(m: &Measured, first: Option<Pid>, second: Pid) -> bool {
     first == Some(second) || first.and_then(of).is_some_and(|most| Some(most) == of(second))
 }
 
-/// Connections that the process at the wall holds in a window.
+/// Connections that the process at the wall holds in a window, with those that it handed over.
 #[derive(Debug, Default, Clone, Copy)]
 struct Held {
     /// The process: the one that failed first of all; in a second ramp, the one that fails first there.
@@ -177,18 +190,14 @@ fn held<'a>(run: &Run<'_>, windows: impl Iterator<Item = &'a Window>) -> Vec<Hel
     for (held, window) in found.iter_mut().zip(&windows) {
         held.of = Some(first.pid).filter(|_| window.from < again);
     }
-    let mut numbers = Numbers::default();
-    let mut held: HashMap<Pid, u64> = HashMap::new();
+    let mut held = Holders::new(run.followed.handed_over.0 > 0);
     let mut current = 0;
     for (place, event) in run.timeline.events.iter().enumerate() {
         while windows.get(current).is_some_and(|window| window.until <= event.at) {
             found[current].end(&held);
             current += 1;
         }
-        for step in numbers.follow(place, &event.is) {
-            let own = held.entry(step.pid).or_default();
-            *own = if step.more { *own + 1 } else { own.saturating_sub(1) };
-        }
+        held.follow(place, &event.is, |pid| run.tree.counts(pid));
         if windows.get(current).is_some_and(|window| window.since <= event.at) {
             found[current].note(event.at, &event.is, |pid| run.tree.counts(pid));
             found[current].most = found[current].most.max(found[current].failed.map(|_| found[current].own(&held)));
@@ -199,8 +208,8 @@ fn held<'a>(run: &Run<'_>, windows: impl Iterator<Item = &'a Window>) -> Vec<Hel
 }
 
 impl Held {
-    fn own(&self, held: &HashMap<Pid, u64>) -> u64 {
-        self.of.and_then(|pid| held.get(&pid)).copied().unwrap_or(0)
+    fn own(&self, held: &Holders) -> u64 {
+        self.of.map_or(0, |pid| held.of(pid))
     }
 
     /// Takes in an event of the window; `counts`: whether a process is one of the subject's that accept.
@@ -216,7 +225,7 @@ impl Held {
         }
     }
 
-    fn end(&mut self, held: &HashMap<Pid, u64>) {
+    fn end(&mut self, held: &Holders) {
         let at_the_wall = self.accepted.is_some() && self.failed_last > self.accepted && !self.lost;
         self.in_the_end = at_the_wall.then_some(self.own(held));
         self.most = self.most.filter(|_| !self.lost);
@@ -312,7 +321,7 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     let begin = connects.get(connects.len() / CALIBRATION);
     let span = begin.zip(times.last()).map_or(0.0, |(first, last)| seconds(last.saturating_sub(*first)));
     if times.len() < 2 || span <= 0.0 {
-        return m.missing(&field, "too few clients were served to tell");
+        return m.missing(&field, super::witness::unseen(run).unwrap_or("too few clients were served to tell"));
     }
     let latency_s = latency(answered[answered.len() / CALIBRATION..].iter().map(|one| one.1).collect());
     if latency_s.is_none() {

@@ -41,6 +41,9 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
 /// Failures a second over the window, from the exact totals where there are any.
 pub(super) fn failures_per_s(run: &Run<'_>, m: &mut Measured, watched: Nanos, counts: impl Fn(Call) -> bool) -> Option<f64> {
     let field = "saturation.failures_per_s";
+    if let Some(reason) = super::witness::passed_by(run) {
+        return m.missing(field, reason);
+    }
     let Some(first) = run.followed.first else {
         return match m.ceiling.kind {
             Some(_) => Some(0.0),

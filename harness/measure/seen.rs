@@ -19,7 +19,8 @@ pub(super) fn seen(run: &Run<'_>, m: &mut Measured) {
     let c = &mut m.saturation.clients;
     c.before_s = latency(records.iter().filter_map(answered).collect());
     c.held = held(run, 0, released);
-    c.queued = run.clients.waiting(watched.saturating_sub(1), run.followed.most_in_all);
+    let counted = m.ceiling.accepted.filter(|_| super::witness::unseen(run).is_some());
+    c.queued = run.clients.waiting(watched.saturating_sub(1), counted.unwrap_or(run.followed.most_in_all));
     let comes_next = |r: &&Record| match failed {
         Some(at) => r.connected.or(r.ended.map(|e| e.0)).is_some_and(|first| (at..released).contains(&first)),
         None => run.clients.answers && r.served.is_none_or(|at| at >= watched) && (r.connected.is_some() || r.ended.is_some()),

@@ -130,6 +130,11 @@ pub(super) fn seconds(nanos: Nanos) -> f64 {
     nanos as f64 / 1e9
 }
 
+/// A number of things, with their name.
+pub(super) fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 /// Three digits after the point: more than any rate here is good for.
 pub(super) fn milli(value: f64) -> f64 {
     (value * 1e3).round() / 1e3

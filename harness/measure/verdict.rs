@@ -1,11 +1,29 @@
 //! What a server comes to when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
 
-use super::{Measured, Policy, Run, Verdict};
+use super::timeline::counted;
+use super::{Ceiling, Measured, Moved, Policy, Run, Verdict};
 use crate::event::Phase;
 
 /// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes one slow, too.
 const SLOWER: f64 = 4.0;
 const SLOWER_BY_S: f64 = 0.05;
+
+impl Ceiling {
+    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were open under load, too, and what
+    /// each client leaks is about as many as there were clients.
+    pub fn opened_once(&self, leaked: i64) -> bool {
+        self.others.is_some_and(|others| others >= leaked) && self.accepted.is_some_and(|held| held as i64 >= leaked.saturating_mul(10))
+    }
+
+    /// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. None: no call
+    /// failed under those.
+    pub fn before_release(&self, moved: &[Moved]) -> Option<u64> {
+        match moved.last() {
+            None => self.accepted_max.or(self.accepted),
+            Some(last) => last.accepted_after.filter(|_| last.next_failure.is_some()),
+        }
+    }
+}
 
 /// Fills in the verdict and what was seen that makes it so.
 pub(super) fn verdict(run: &Run<'_>, m: &mut Measured) {
@@ -26,7 +44,7 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     // Of workers, the one at the wall: its clients are gone with it.
     let at_the_wall = run.followed.first.and_then(|first| run.followed.tables.get(&first.pid)).and_then(|table| table.exited);
     if let Some((_, held)) = super::ceiling::exited(run).or(at_the_wall) {
-        return Ok((Verdict::Gone, format!("it exited before any client left, with {held} connections{again}")));
+        return Ok((Verdict::Gone, format!("it exited before any client left, with {}{again}", counted(held, "connection"))));
     }
     if let Some(after) = r.exited_s {
         return Ok((Verdict::Gone, format!("it exited {after:.3} s after the first left{again}")));
@@ -38,20 +56,27 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
         return Err(m.unmeasured.get("recovery.recovered").cloned().unwrap_or_else(|| "it was not measured".into()));
     };
     let leaked = r.leaked.filter(|leaked| *leaked > 0);
-    let open = leaked.map(|n| format!("{n} descriptors more than at rest stay open"));
+    let open = leaked.map(|n| match n {
+        1 => "1 descriptor more than at rest stays open".to_owned(),
+        n => format!("{n} descriptors more than at rest stay open"),
+    });
     if !recovered {
         return Ok(match open.filter(|_| full(run)) {
             Some(open) => (Verdict::Leaking, format!("{open}, and no new client gets a place")),
             None => (Verdict::Stuck, "all had left, and no new client was served".into()),
         });
     }
+    let once = leaked.is_some_and(|n| m.ceiling.opened_once(n));
     if m.ceiling.reached != Some(true) {
-        return open.map(|open| (Verdict::Leaking, open)).ok_or_else(|| "it was not at its ceiling".into());
+        return open.filter(|_| !once).map(|open| (Verdict::Leaking, open)).ok_or_else(|| "it was not at its ceiling".into());
     }
-    let first = m.ceiling.accepted_max.or(m.ceiling.accepted);
+    let first = m.ceiling.before_release(&m.moved);
+    let lower = r.second_ceiling.zip(first).is_some_and(|(second, first)| second < first);
     let ceilings: Vec<u64> = r.rounds.iter().filter_map(|round| round.ceiling).collect();
     let (highest, lowest) = (ceilings.first(), ceilings.last());
-    if let Some((highest, lowest)) = highest.zip(lowest).filter(|(first, last)| first > last && ceilings.is_sorted_by(|a, b| a >= b)) {
+    let falls = |(first, last): &(&u64, &u64)| first > last && ceilings.is_sorted_by(|a, b| a >= b);
+    // Where nothing stays open and as many fit in the end, it is chance.
+    if let Some((highest, lowest)) = highest.zip(lowest).filter(falls).filter(|_| open.is_some() || lower) {
         return Ok((Verdict::Leaking, format!("the ceiling went down from {highest} to {lowest} over {} rounds", ceilings.len())));
     }
     match (r.second_ceiling, first, open) {
@@ -61,7 +86,7 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
         (Some(second), Some(first), None) if second < first => {
             return Ok((Verdict::Degraded, format!("nothing leaked, and the second ceiling is {second} where the first was {first}")));
         }
-        (None, _, Some(open)) => return Ok((Verdict::Leaking, open)),
+        (None, _, Some(open)) if !once => return Ok((Verdict::Leaking, open)),
         _ => {}
     }
     if let Some(silent) = r.rounds.iter().position(|round| round.first_accepted_s.is_some() && round.first_served_s.is_none()) {

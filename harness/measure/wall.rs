@@ -8,7 +8,7 @@ use super::tree::full;
 use super::{AcceptQueue, Measured, Policy, Run};
 use crate::event::{Call, Client, Event, Nanos, Outcome, Phase, Pid, SeenAs, What};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 /// A reply is the consequence of a failure that came at most so long before it.
 const CONSEQUENCE: Nanos = 1_000_000_000;
@@ -87,6 +87,7 @@ pub(super) fn wall(run: &Run<'_>, m: &mut Measured) {
     m.saturation.other_listeners = run.timeline.events.iter().filter_map(|e| listener(&e.is)).collect();
     m.saturation.failed_calls = failed_calls(run);
     m.saturation.disguise = disguise(run, m);
+    m.unsampled = unsampled(run);
 }
 
 /// What is known of the accept queue beside its length and capacity. `full`: the events at the wall.
@@ -142,6 +143,15 @@ fn failed(run: &Run<'_>, event: &Event) -> Option<(Call, &'static str)> {
     if name.accepts() || !run.tree.counts(pid) { None } else { Some((name, full(ret)?)) }
 }
 
+/// Why failures before clients left may not have been reported one by one; `None` where all were.
+fn unsampled(run: &Run<'_>) -> Option<&'static str> {
+    run.timeline.between(0, run.timeline.released_from()).iter().find_map(|e| match e.is {
+        What::SamplingStopped => Some("so many calls failed that they were no longer reported one by one"),
+        What::Lost { samples: 1.. } => Some("the observer lost samples"),
+        _ => None,
+    })
+}
+
 fn failed_calls(run: &Run<'_>) -> Vec<FailedCalls> {
     let (from, until) = (begins(run), run.timeline.released_from());
     let mut found: BTreeMap<Call, FailedCalls> = BTreeMap::new();
@@ -158,6 +168,15 @@ fn failed_calls(run: &Run<'_>) -> Vec<FailedCalls> {
             .next()
             .unwrap_or(0)
     };
+    // And may be all that is known of a call.
+    if let Some(first) = run.followed.first.filter(|_| unsampled(run).is_some()) {
+        let calls =
+            run.timeline.between(from, until).iter().filter_map(|e| if let What::Failures { name, .. } = e.is { Some(name) } else { None });
+        let calls: BTreeSet<Call> = calls.filter(|call| !call.accepts()).collect();
+        for call in calls.into_iter().filter(|call| total(*call, until) > total(*call, from)) {
+            found.entry(call).or_insert_with(|| FailedCalls { call, errno: first.errno.to_owned(), count: 0, paths: Vec::new() });
+        }
+    }
     for one in found.values_mut() {
         one.count = one.count.max(total(one.call, until).saturating_sub(total(one.call, from)));
         let paths = run.timeline.between(from, until).iter().filter_map(|e| match &e.is {
@@ -184,6 +203,8 @@ struct Matching {
     single: HashMap<Call, u64>,
     further: HashMap<Call, u64>,
     errno: HashMap<Call, &'static str>,
+    /// Of the first failure of all, for a call of which none was reported.
+    first: Option<&'static str>,
     seen: BTreeMap<(SeenAs, Call, &'static str, String), u64>,
 }
 
@@ -195,11 +216,13 @@ impl Matching {
 
     /// A total that was read when failures were no longer reported one by one: what it is more than those explains what came just before.
     fn total(&mut self, at: Nanos, call: Call, total: u64) {
-        let Some(errno) = self.errno.get(&call).copied() else { return };
+        let Some(errno) = self.errno.get(&call).copied().or(self.first) else { return };
         let single = self.single.get(&call).copied().unwrap_or(0);
         let further = total.saturating_sub(single);
         let known = self.further.insert(call, further).unwrap_or(0);
-        self.replies.retain(|reply| reply.0 >= at.saturating_sub(CONSEQUENCE));
+        while self.replies.front().is_some_and(|reply| reply.0 < at.saturating_sub(CONSEQUENCE)) {
+            self.replies.pop_front();
+        }
         for _ in known..further {
             match self.replies.pop_front() {
                 Some((_, seen_as, reply)) => self.count(seen_as, call, errno, reply),
@@ -212,7 +235,9 @@ impl Matching {
 
     fn replied(&mut self, at: Nanos, seen_as: SeenAs, reply: &str) {
         let reply = reply.trim().chars().take(REPLY).collect();
-        self.failures.retain(|failure| failure.0 >= at.saturating_sub(CONSEQUENCE));
+        while self.failures.front().is_some_and(|failure| failure.0 < at.saturating_sub(CONSEQUENCE)) {
+            self.failures.pop_front();
+        }
         match self.failures.pop_front() {
             Some((_, call, errno)) => self.count(seen_as, call, errno, reply),
             None => self.replies.push_back((at, seen_as, reply)),
@@ -238,7 +263,7 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
     let (from, until) = (run.timeline.from(Phase::Ramp), run.timeline.released_from());
     // Who dismisses clients for want of a number for them does what it is for; that has a name already.
     let turns_away = matches!(m.saturation.policy, Some(Policy::Sheds | Policy::LimitsItself));
-    let mut matching = Matching::default();
+    let mut matching = Matching { first: run.followed.first.map(|first| first.errno), ..Matching::default() };
     let mut over: HashSet<(&str, u32)> = HashSet::new();
     // A held client that was asked again, and told an error or closed, ends as a client, too: that is the same end.
     let mut told: VecDeque<Nanos> = VecDeque::new();
@@ -300,13 +325,21 @@ fn is_error(detail: &str) -> bool {
 
 /// Processes that exited after such a failure, the last of their failing calls, and held connections; and when.
 fn exits(run: &Run<'_>) -> Vec<(Nanos, Disguise)> {
+    let exited = |table: &Table| table.exited.filter(|(_, held)| *held > 0);
+    let mut last: HashMap<Pid, (Nanos, Call, &'static str)> = HashMap::new();
+    if run.followed.tables.values().any(|table| exited(table).is_some()) {
+        for event in &run.timeline.events {
+            if let What::Call { pid, name, ret } = event.is
+                && let Some(errno) = full(ret)
+                && run.followed.tables.get(&pid).and_then(exited).is_some_and(|(at, _)| event.at <= at)
+            {
+                last.insert(pid, (event.at, name, errno));
+            }
+        }
+    }
     let exit = |(pid, table): (&Pid, &Table)| {
-        let (at, held) = table.exited.filter(|(_, held)| *held > 0)?;
-        let before = run.timeline.between(at.saturating_sub(CONSEQUENCE), at.saturating_add(1));
-        let (call, errno) = before.iter().rev().find_map(|event| match event.is {
-            What::Call { pid: of, name, ret } if of == *pid => Some((name, full(ret)?)),
-            _ => None,
-        })?;
+        let (at, held) = exited(table)?;
+        let (_, call, errno) = last.get(pid).copied().filter(|(failed, ..)| *failed >= at.saturating_sub(CONSEQUENCE))?;
         let exit = Disguise { call, errno: errno.into(), seen_as: SeenAs::Exit, reply: String::new(), count: held };
         (!call.accepts()).then_some((at, exit))
     };

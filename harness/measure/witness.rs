@@ -54,6 +54,11 @@ pub(super) fn passed_by(run: &Run<'_>) -> Option<&'static str> {
     )
 }
 
+/// Why nobody can say who was accepted, and when: a client that asks nothing does not know either.
+pub(super) fn unseen(run: &Run<'_>) -> Option<&'static str> {
+    passed_by(run).filter(|_| !run.clients.answers)
+}
+
 /// What `/proc` says of a subject whose accepts nobody saw, just before the probes.
 pub(super) struct Grown {
     /// Connections held by the process that was sampled.

@@ -27,7 +27,7 @@ pub(super) fn rounds(r: &Report) -> Vec<String> {
         let each = if n == 1 { "it still cost" } else { "each still cost" };
         format!("{} left the queue unserved: {each} an accept.", count(n, "client"))
     }));
-    let first = r.ceiling.accepted_max.or(r.ceiling.accepted);
+    let first = r.ceiling.before_release(&r.moved);
     let mut after = Vec::new();
     after.extend(v.second_ceiling.map(|second| match first {
         Some(first) if first == second => format!("A second ramp stopped at {second} as well."),

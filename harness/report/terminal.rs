@@ -445,9 +445,11 @@ fn recovery(page: &mut Page, r: &Report) {
         }
         Some(n) if n > 0 => {
             let stays = if n == 1 { "stays" } else { "stay" };
-            // As many under load; what each client leaks is about as many as there were clients.
-            let once = r.ceiling.others.is_some_and(|others| others >= n) && r.ceiling.accepted.is_some_and(|held| held as i64 >= 10 * n);
-            let why = if once { ": opened once, and not for each client" } else { ": a leak" };
+            let why = match v.verdict {
+                Some(Verdict::Leaking) => ": a leak",
+                _ if r.ceiling.opened_once(n) => ": opened once, and not for each client",
+                _ => "",
+            };
             text.push(format!("{} more than at rest {stays} open{why}.", counted(n.unsigned_abs(), "descriptor")));
         }
         Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),

@@ -4,7 +4,7 @@
 use super::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, numbers, pair};
 use crate::event::{Link, Log, Outcome as Got, States, What};
 use crate::judge::Outcome;
-use crate::measure::{Kind, Policy};
+use crate::measure::{Kind, Policy, Verdict};
 use crate::report::Report;
 use crate::report::counted;
 use crate::report::terminal::{Page, advice, behaviour, cut, got, rate};
@@ -337,7 +337,14 @@ fn recovery(r: &Report) -> Vec<String> {
     text.extend(crate::report::rounds::rounds(r));
     match v.leaked.filter(|_| v.exited_s.is_none()) {
         Some(0) => text.push("As many descriptors as at rest are open again: nothing leaked.".into()),
-        Some(n) if n > 0 => text.push(format!("{n} more than at rest stay open: each run of this takes {n} from the next ceiling.")),
+        Some(n) if n > 0 => {
+            let why = match v.verdict {
+                Some(Verdict::Leaking) => format!(": each run of this takes {n} from the next ceiling"),
+                _ if r.ceiling.opened_once(n) => ": opened once, and not for each client".to_owned(),
+                _ => String::new(),
+            };
+            text.push(format!("{n} more than at rest {} open{why}.", if n == 1 { "stays" } else { "stay" }));
+        }
         _ => {}
     }
     if let (Some(verdict), Some(evidence)) = (v.verdict, &v.verdict_evidence) {
