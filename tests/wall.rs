@@ -2,9 +2,10 @@
 
 use crate::support::{Called, find, lastfd, program};
 use lastfd::event::{self, Call, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::judge;
 use lastfd::measure::{self, Measured, Policy};
 use lastfd::report::{self, Report};
-use lastfd::scenario::Plan;
+use lastfd::scenario::{Expect, Plan};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -146,6 +147,34 @@ fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
     assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
     let lines_of_log: Vec<u64> = (5..200).collect();
     assert_eq!(replies(&lines_of_log, &[15]), [], "so many fail for nobody that none is known to be the cause");
+}
+
+/// Of the recorded server, where each other listener must let clients wait: what its verdict and reason are with these.
+fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<String>) {
+    let log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
+    let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
+    let mut plan: Plan = serde_json::from_value(plan).expect("a plan");
+    plan.expect = Expect { other_listeners: Some(Outcome::Waits), ..Expect::default() };
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let one = |&(port, new_client): &(u16, Option<Outcome>)| {
+        let is = What::OtherListener { address: format!("0.0.0.0:{port}"), queue: 0, capacity: 5, drops: Some(0), new_client };
+        Event { at: release - 1, is }
+    };
+    let report = Report::of(&plan, &Log::new(log.events.into_iter().chain(found.iter().map(one)).collect()));
+    let untried = found.iter().any(|(_, got)| got.is_none());
+    assert_eq!(report.unmeasured.contains_key("saturation.other_listeners.new_client"), untried, "a null has its reason");
+    (report.verdict, report.reasons.into_iter().map(|reason| reason.observed).collect())
+}
+
+#[test]
+fn a_listener_that_was_not_tried_leaves_the_verdict_open_unless_another_differs() {
+    let (waits, served) = (Some(Outcome::Waits), Some(Outcome::Served));
+    assert_eq!(listeners(&[(81, waits), (82, waits)]), (judge::Outcome::Met, vec![]));
+    let (verdict, reasons) = listeners(&[(81, waits), (82, None)]);
+    assert_eq!(verdict, judge::Outcome::Inconclusive);
+    assert!(reasons[0].contains("port 82 was not tried"), "{reasons:?}");
+    assert_eq!(listeners(&[(81, None), (82, served)]).0, judge::Outcome::NotMet, "whatever the other would say");
+    assert_eq!(listeners(&[]).0, judge::Outcome::Inconclusive);
 }
 
 #[test]

@@ -204,12 +204,13 @@ fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
     }
     if let Some(expected) = plan.expect.other_listeners {
         let others = &m.saturation.other_listeners;
+        let untried = others.iter().find(|other| other.new_client.is_none());
+        let differs = others.iter().any(|other| other.new_client.is_some_and(|got| got != expected));
         let one = |other: &OtherListener| format!("port {}: {}", other.port, other.new_client.map_or("not tried", Came::name));
-        let observed = match others.is_empty() {
-            true => Err("no other listener of its processes was found".to_owned()),
-            false => {
-                Ok((others.iter().all(|other| other.new_client == Some(expected)), others.iter().map(one).collect::<Vec<_>>().join(", ")))
-            }
+        let observed = match untried {
+            _ if others.is_empty() => Err("no other listener of its processes was found".to_owned()),
+            Some(other) if !differs => Err(format!("port {} was not tried, or not to the end: only loopback addresses are", other.port)),
+            _ => Ok((!differs, others.iter().map(one).collect::<Vec<_>>().join(", "))),
         };
         judge.compare("other-listeners", expected.name(), observed);
     }
