@@ -172,6 +172,22 @@ fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
 }
 
 #[test]
+fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
+    let (plan, log) = recorded(&recording("spin"));
+    let mut report = Report::of(&plan, &log);
+    (report.ceiling.kind, report.ceiling.first_failure) = (None, None);
+    for (reached, words) in [
+        (Some(true), "With 8 connections held its table was full, by its descriptor count. Which call failed first"),
+        (Some(false), "It did not stop: all 8 were taken, by its descriptor count."),
+        (None, "Stopped Not known"),
+    ] {
+        report.ceiling.reached = reached;
+        let said = unwrapped(&explain::run(&report, &log, false, 100));
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
 fn explain_starts_nothing_and_needs_no_program_that_a_scenario_requires() {
     let called = lastfd(&["explain", "scenarios/websocket-1012", "--variant", "limit raised"]);
     assert_eq!(called.code, Some(0), "{called:?}");

@@ -293,6 +293,20 @@ pub struct Ceiling {
     pub per_process: Vec<PerProcess>,
 }
 
+impl Ceiling {
+    /// How a number is told that no failing call confirms.
+    pub const BY_COUNT: &'static str = "by descriptor count";
+
+    /// Whether the subject stopped: as its kind says or, where nobody saw its calls, as its descriptor count does. `None`: not known.
+    pub fn stopped(&self) -> Option<bool> {
+        match self.kind {
+            Some(Kind::Generator) => None,
+            Some(kind) => Some(kind != Kind::NotReached),
+            None => self.reached,
+        }
+    }
+}
+
 /// How a process ended (wait(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

@@ -2,6 +2,7 @@
 
 use super::{Report, remedies, sweep::Sweep};
 use crate::judge::Outcome;
+use crate::measure::{Ceiling, Kind};
 use std::fmt::Write;
 
 /// The reports as one table and the reasons below it.
@@ -34,15 +35,13 @@ fn runs(reports: &[Report]) -> String {
     for r in reports {
         let limits = r.limits.effective.map(|l| format!("{}:{}", l.soft, l.hard));
         let first = r.ceiling.first_failure.as_ref().map(|f| format!("`{}` {}", f.call, f.errno));
-        let kind = r.ceiling.kind.map_or("", |k| k.name());
-        let number = r.ceiling.accepted.or(r.ceiling.calls);
         let cells = [
             mark(r.verdict).to_owned(),
             escape(&r.title()),
             cell(limits),
             cell(r.baseline.descriptors),
             cell(r.prediction.ceiling),
-            number.map_or_else(|| cell(r.ceiling.kind.map(|k| k.name())), |n| format!("{n} ({kind})")),
+            stopped(&r.ceiling),
             cell(first),
             cell(r.saturation.policy.map(|p| p.name())),
             cell(r.recovery.new_client_served_s.map(|s| format!("{s:.3} s"))),
@@ -63,6 +62,17 @@ fn runs(reports: &[Report]) -> String {
         }
     }
     text
+}
+
+/// Where it stopped, and why; of connections that were counted and not seen, whether it did.
+fn stopped(c: &Ceiling) -> String {
+    match (c.accepted.or(c.calls), c.kind, c.stopped()) {
+        (None, kind, _) => cell(kind.map(|kind| kind.name())),
+        (Some(n), Some(kind), _) => format!("{n} ({})", kind.name()),
+        (Some(n), None, Some(true)) => format!("{n} ({})", Ceiling::BY_COUNT),
+        (Some(n), None, Some(false)) => format!("{n} ({}, {})", Kind::NotReached.name(), Ceiling::BY_COUNT),
+        (Some(_), None, None) => cell(None::<u64>),
+    }
 }
 
 /// What each remedy of a scenario changed.

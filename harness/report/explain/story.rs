@@ -252,6 +252,14 @@ fn stopped(r: &Report) -> String {
         (Some(Kind::Exited), _) => format!("The process exited with {held} {unit}; no descriptor call was seen to fail before."),
         (Some(Kind::Generator), _) => format!("Not known: the clients' own side ran out first, with {held} {unit}."),
         (Some(Kind::NotReached), _) => format!("It did not stop: all {held} were taken, and no descriptor call failed."),
+        (None, _) if c.stopped().is_some() && c.accepted.is_some() => {
+            let full = match c.stopped() {
+                Some(true) => format!("With {held} {unit} its table was full"),
+                _ => format!("It did not stop: all {held} were taken"),
+            };
+            let why = r.unmeasured.get("ceiling.kind").map_or("it was not measured", String::as_str);
+            format!("{full}, by its descriptor count. Which call failed first, or whether one did, is not known: {why}.")
+        }
         (None, _) if concerns_all(r) => "Not known, because of the above.".into(),
         (None, _) => {
             let why = r.unmeasured.get("ceiling.kind").map_or("it was not measured", String::as_str);
