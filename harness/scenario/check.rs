@@ -435,8 +435,8 @@ fn calls(caller: Caller, load: &CallLoad, names: &[&str], subject: &str, problem
 
 /// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
 ///
-/// A ceiling that is not reached has no first failure, no policy and no delay: the scenario's own no longer apply, unless the variant names
-/// them. Nor does its delay to a variant of another policy.
+/// A ceiling that is not reached has no first failure, no policy and no delay, nothing that it recovers or resumes from, and nobody who sees
+/// it in disguise: the scenario's own no longer apply, unless the variant names them. Nor does its delay to a variant of another policy.
 fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let Some(over) = variant.cloned() else { return base.clone() };
     if over.not_started.is_some() {
@@ -459,12 +459,12 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         delay: over.delay.or(base.delay.filter(|_| !not_reached && over.policy.is_none())),
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
-        recovery: over.recovery.or(base.recovery),
-        resumes_within: over.resumes_within.or(base.resumes_within),
+        recovery: over.recovery.or(base.recovery.filter(|_| !not_reached)),
+        resumes_within: over.resumes_within.or(base.resumes_within.filter(|_| !not_reached)),
         ceiling_after: over.ceiling_after.or(base.ceiling_after),
         leaked: over.leaked.or(base.leaked),
         file_max_binds: over.file_max_binds.or(base.file_max_binds),
-        disguise: over.disguise.or(base.disguise),
+        disguise: over.disguise.or(base.disguise.filter(|_| !not_reached)),
         other_listeners: over.other_listeners.or(base.other_listeners),
         outcomes: base.outcomes.into_iter().chain(over.outcomes).collect(),
         not_started: base.not_started,
@@ -508,7 +508,14 @@ fn delay(raw: &Spanned<RawDelay>, problems: &mut Vec<Problem>) -> ExpectDelay {
             let always_s = read(text);
             ExpectDelay { first_s: always_s, longest_s: always_s }
         }
-        RawDelay::Grows(growth) => ExpectDelay { first_s: read(&growth.first), longest_s: read(&growth.longest) },
+        RawDelay::Grows(growth) => {
+            let delay = ExpectDelay { first_s: read(&growth.first), longest_s: read(&growth.longest) };
+            if delay.first_s > delay.longest_s {
+                let label = format!("{} > {}", growth.first, growth.longest);
+                problems.push(Problem::new(raw.span(), "the first pause is longer than the longest", label));
+            }
+            delay
+        }
     }
 }
 

@@ -381,8 +381,8 @@ pub(super) struct RawVariant {
     #[serde(default, rename = "set")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub _set: BTreeMap<String, IgnoredAny>,
-    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure`, `policy`
-    /// and `delay` no longer apply, unless they are named here; with a `policy` of its own the scenario's `delay` does not.
+    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure`, `policy`,
+    /// `delay`, `recovery`, `resumes-within` and `disguise` no longer apply, unless they are named here; with a `policy` of its own the scenario's `delay` does not.
     #[serde(default)]
     pub expect: RawExpect,
     /// Needed by this variant, beyond what the scenario needs.
