@@ -161,6 +161,9 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
     if on.len() < 2 {
         return Err("one point makes no line".to_owned());
     }
+    if on.iter().all(|p| p.0 == on[0].0) {
+        return Err("only one limit was in force".to_owned());
+    }
     if spread == 0.0 {
         return Err(format!("it stopped at {ceiling} every time: that does not depend on the limit asked for"));
     }
@@ -273,6 +276,13 @@ impl Sweep {
     pub(super) fn said(&self) -> Vec<(&'static str, String)> {
         let binds = self.binds.as_ref().map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
         self.line().map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
+    }
+
+    /// What binds from some limit on, in a word or two.
+    pub(super) fn bound_by(&self) -> Option<&'static str> {
+        let binds = self.binds.as_ref()?;
+        let nothing = self.points.iter().all(|p| p.asked.or(p.soft) < Some(binds.from) || p.reached == Some(false));
+        Some(binds.resource.map_or(if nothing { "nothing" } else { "not known" }, Resource::name))
     }
 
     /// The table: what its columns are called, and its rows.
@@ -420,6 +430,24 @@ mod tests {
         }
         died.ceiling.accepted = Some(900);
         assert!(!what(died).contains("FD_SETSIZE"));
+    }
+
+    #[test]
+    fn one_limit_under_several_hard_ones_makes_no_line() {
+        let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 249)]);
+        assert_eq!((s.fit, s.no_fit.as_deref(), s.binds), (None, Some("only one limit was in force"), None));
+        let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 248)]);
+        assert_eq!((s.fit, s.no_fit.as_deref()), (None, Some("only one limit was in force")), "and no limit is divided by nothing");
+    }
+
+    #[test]
+    fn where_all_clients_were_taken_junit_says_that_nothing_binds() {
+        let binds = |kind| {
+            let reports = [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), run(1024, kind, 400)];
+            crate::report::junit::render_sweep(&reports, &Sweep::of(&reports))
+        };
+        assert!(binds(Kind::NotReached).contains("name=\"sweep.binds\" value=\"nothing\""));
+        assert!(binds(Kind::OtherLimit).contains("name=\"sweep.binds\" value=\"not known\""));
     }
 
     #[test]
