@@ -123,6 +123,36 @@ fn a_variant_is_told_by_what_it_changes() {
 }
 
 #[test]
+fn every_expectation_is_told_and_other_limits_too() {
+    let told = |expect: &str| {
+        let text = format!(
+            "claim = \"x\"\n[processes.s]\nserve.http = {{}}\nlimits = {{ soft = 64, hard = 64 }}\n[workloads.w]\ntcp = {{}}\n\
+             [[then]]\nat = \"saturated\"\nlimit = {{ soft = 32 }}\n[expect]\n{expect}\n"
+        );
+        unwrapped(&explain::scenario(&plans(&text), false, 100))
+    };
+    assert!(told("").contains("nothing: the run is measured, not judged"));
+    for (expect, words) in [
+        ("disguise = [\"error-reply\", \"exit\"]", "failures in disguise (error-reply, exit)"),
+        ("disguise = []", "no failure in disguise"),
+        ("other-listeners = \"waits\"", "`waits` for a new client of each other listener"),
+        ("resumes-within = \"2s\"", "accepts again within 2 s"),
+        ("ceiling-after = \"soft - baseline\"", "a ceiling of soft - baseline under the limit that was moved"),
+        ("file-max-binds = false", "fs.file-max does not stop it"),
+    ] {
+        let text = told(expect);
+        assert!(text.contains(words) && !text.contains("not judged"), "{expect}: {text}");
+    }
+    let text = "claim = \"x\"\n[processes.s]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\nrlimits = { nproc = 40 }\n\
+                [workloads.w]\ntcp = {}\n[[variant]]\nname = \"memory\"\nset = { \"processes.s.rlimits\" = { as = 4096 } }\n\
+                [[variant]]\nname = \"none\"\nset = { \"processes.s.rlimits\" = {} }\n";
+    let text = unwrapped(&explain::scenario(&plans(text), false, 100));
+    for words in ["started with RLIMIT_NPROC 40 as well", "`s` is started with RLIMIT_AS 4096.", "`s` is started with no other limit."] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
 fn calls_are_told_by_what_each_leaves_open() {
     let caller = |options: &str| {
         let text = format!(
