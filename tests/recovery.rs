@@ -200,6 +200,34 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
     assert_eq!(lastfd(&["find", "--recoveries", "0", "--", "true"]).code, Some(2));
 }
 
+#[test]
+fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to() {
+    let page = |report: &Report| {
+        let text = lastfd::report::terminal::render(std::slice::from_ref(report), false, 100);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let row = |report: &Report| {
+        let text = lastfd::report::markdown::render(std::slice::from_ref(report));
+        text.lines().nth(2).expect("a row").rsplit('|').nth(1).expect("a last cell").trim().to_owned()
+    };
+    let (plan, log) = recorded("worker-restarts");
+    let mut report = Report::of(&plan, &log);
+    // Of workers one exited, which is no exit of the server: its successor serves.
+    (report.recovery.exited_s, report.recovery.recovered, report.recovery.new_client_served_s) = (None, Some(true), Some(0.25));
+    let evidence = report.recovery.verdict_evidence.clone().expect("an evidence");
+    let said = page(&report);
+    assert!(said.contains("a new client was served 0.250 s later") && said.contains(&format!("Because {evidence}. [gone]")), "{said}");
+    assert_eq!(row(&report), "0.250 s (gone)");
+    report.recovery.verdict = Some(Verdict::Recovered);
+    assert_eq!(row(&report), "0.250 s");
+    report.recovery.new_client_served_s = None;
+    report.recovery.verdict = Some(Verdict::Stuck);
+    assert_eq!(row(&report), "stuck");
+    let (plan, log) = recorded("died");
+    let said = page(&Report::of(&plan, &log));
+    assert_eq!(said.matches("it exited before any client left").count(), 1, "{said}");
+}
+
 /// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
 fn second_ramp(takes: i64, left_open: u64) -> Measured {
     let (plan, log) = recorded("spin");

@@ -178,6 +178,24 @@ fn a_listener_that_was_not_tried_leaves_the_verdict_open_unless_another_differs(
 }
 
 #[test]
+fn what_happens_at_the_wall_has_one_label_whatever_stopped_it() {
+    let (_, mut report) = recorded(|release| {
+        let new_client = Some(Outcome::Waits);
+        vec![Event {
+            at: release - 1,
+            is: What::OtherListener { address: "127.0.0.1:81".into(), queue: 0, capacity: 5, drops: None, new_client },
+        }]
+    });
+    let labels = |report: &Report| report::terminal::render(std::slice::from_ref(report), false, 100).matches("At the wall").count();
+    assert_eq!(labels(&report), 1);
+    report.saturation.policy = None;
+    report.ceiling.kind = Some(measure::Kind::OtherLimit);
+    assert_eq!(labels(&report), 1, "something else ran out");
+    report.ceiling.kind = None;
+    assert_eq!(labels(&report), 1, "nobody knows what");
+}
+
+#[test]
 fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
     const MS: u64 = 1_000_000;
     let add = |grows: u64| {

@@ -2,7 +2,7 @@
 
 use super::{Report, remedies, sweep::Sweep};
 use crate::judge::Outcome;
-use crate::measure::{Ceiling, Kind};
+use crate::measure::{Ceiling, Kind, Recovery, Verdict};
 use std::fmt::Write;
 
 /// The reports as one table and the reasons below it.
@@ -44,7 +44,7 @@ fn runs(reports: &[Report]) -> String {
             stopped(&r.ceiling),
             cell(first),
             cell(r.saturation.policy.map(|p| p.name())),
-            cell(r.recovery.new_client_served_s.map(|s| format!("{s:.3} s"))),
+            recovers(&r.recovery),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
@@ -72,6 +72,16 @@ fn stopped(c: &Ceiling) -> String {
         (Some(n), None, Some(true)) => format!("{n} ({})", Ceiling::BY_COUNT),
         (Some(n), None, Some(false)) => format!("{n} ({}, {})", Kind::NotReached.name(), Ceiling::BY_COUNT),
         (Some(_), None, None) => cell(None::<u64>),
+    }
+}
+
+/// When a new client is served after all have left, and what else it came to where it is not simply as before.
+fn recovers(v: &Recovery) -> String {
+    let after = v.new_client_served_s.map(|s| format!("{s:.3} s"));
+    let verdict = v.verdict.filter(|verdict| *verdict != Verdict::Recovered).map(Verdict::name);
+    match (after, verdict) {
+        (Some(after), Some(verdict)) => format!("{after} ({verdict})"),
+        (after, verdict) => cell(after.or(verdict.map(str::to_owned))),
     }
 }
 

@@ -99,8 +99,7 @@ fn one(page: &mut Page, r: &Report) {
     predicted(page, r);
     ceiling(page, r);
     super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
-    at_the_wall(page, r);
-    let label = if r.saturation.policy.is_none_or(|policy| policy == Policy::None) { "At the wall" } else { "" };
+    let label = if at_the_wall(page, r) { "" } else { "At the wall" };
     super::wall::wall(r).iter().enumerate().for_each(|(i, text)| page.say(if i == 0 { label } else { "" }, text));
     tcp(page, r);
     super::moved::moved(r).iter().for_each(|(label, text)| page.say(label, text));
@@ -351,7 +350,8 @@ pub(super) fn behaviour(policy: Policy) -> &'static str {
     }
 }
 
-fn at_the_wall(page: &mut Page, r: &Report) {
+/// What its accept loop does, if that is known: whether anything was said.
+fn at_the_wall(page: &mut Page, r: &Report) -> bool {
     let s = &r.saturation;
     match s.policy.filter(|p| *p != Policy::None) {
         Some(policy) => {
@@ -359,7 +359,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
             page.say("At the wall", &format!("{}{evidence}. [{}]", behaviour(policy), policy.name()));
         }
         None if r.ceiling.kind == Some(Kind::OtherLimit) => page.say("At the wall", "It goes on without what ran out."),
-        None => return,
+        None => return false,
     }
     let mut costs = Vec::new();
     costs.extend(s.cpu_percent.map(|c| format!("{c:.0} % CPU")));
@@ -383,6 +383,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
         let line = cut(line, page.width - LABEL - 2);
         page.line(&format!("{:LABEL$}| {line}", ""));
     }
+    true
 }
 
 /// Sockets by state, those that hold a descriptor and those that hold none side by side.
@@ -453,16 +454,22 @@ fn recovery(page: &mut Page, r: &Report) {
         Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
         None => {}
     }
-    if text.is_empty() {
+    let nothing_else = text.is_empty();
+    if nothing_else {
         text.extend(v.verdict_evidence.as_ref().filter(|_| v.verdict == Some(Verdict::Gone)).map(|how| format!("None: {how}.")));
     }
     let mut paragraphs = vec![text.join(" ")];
     paragraphs.extend(super::rounds::rounds(r));
     let all = paragraphs.iter().any(|text| !text.is_empty());
     if let (Some(verdict), Some(last)) = (v.verdict.filter(|_| all), paragraphs.last_mut()) {
-        let why = v.verdict_evidence.as_ref().filter(|_| verdict == Verdict::Degraded || verdict == Verdict::Leaking);
-        let why =
-            why.filter(|_| v.rounds.len() > 1 || verdict == Verdict::Degraded).map_or(String::new(), |why| format!(" Because {why}."));
+        let told = match verdict {
+            Verdict::Recovered | Verdict::Stuck => true,
+            Verdict::Leaking => v.rounds.len() < 2,
+            Verdict::Degraded => false,
+            // With its exit, or in place of everything else.
+            Verdict::Gone => v.exited_s.is_some() || nothing_else,
+        };
+        let why = v.verdict_evidence.as_ref().filter(|_| !told).map_or(String::new(), |why| format!(" Because {why}."));
         *last += &format!("{why} [{}]", verdict.name());
     }
     for (i, text) in paragraphs.iter().enumerate().filter(|_| all) {
