@@ -2,6 +2,7 @@
 
 use crate::support::lastfd;
 use lastfd::event::{self, Log, What};
+use lastfd::measure;
 use lastfd::report::{Report, explain};
 use lastfd::scenario::{self, Ceiling, Plan};
 use std::path::{Path, PathBuf};
@@ -214,6 +215,36 @@ fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
         report.ceiling.reached = reached;
         let said = unwrapped(&explain::run(&report, &log, false, 100));
         assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn one_is_told_in_the_singular_and_two_in_the_plural() {
+    let (plan, log) = recorded(&recording("spin"));
+    let mut report = Report::of(&plan, &log);
+    let mut told = |n: u64| {
+        report.ceiling.handed_over = Some(measure::HandedOver { connections: n, processes: n });
+        report.recovery.leaked = Some(n as i64);
+        report.moved = vec![measure::Moved { soft: 64, hard: 64, processes: 1, held: n, ..Default::default() }];
+        if let Some(queue) = &mut report.saturation.accept_queue {
+            queue.overflows = Some(n as u32);
+        }
+        let page = lastfd::report::terminal::render(std::slice::from_ref(&report), false, 100);
+        unwrapped(&(page + &explain::run(&report, &log, false, 100)))
+    };
+    let (one, two) = (told(1), told(2));
+    for (singular, plural) in [
+        (
+            "1 of them is held by 1 process that it handed it to, and it does not keep it",
+            "2 of them are held by 2 processes that it handed them to, and it keeps none",
+        ),
+        ("It handed 1 connection to 1 process of its own", "It handed 2 connections to 2 processes of their own"),
+        ("1 more than at rest stays open: each run", "2 more than at rest stay open: each run"),
+        ("while 1 connection was held", "while 2 connections were held"),
+        ("1 SYN or last ACK of a handshake was dropped", "2 SYNs or last ACKs of handshakes were dropped"),
+    ] {
+        assert!(one.contains(singular) && !one.contains(plural), "{singular}: {one}");
+        assert!(two.contains(plural) && !two.contains(singular), "{plural}: {two}");
     }
 }
 

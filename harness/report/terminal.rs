@@ -178,10 +178,10 @@ fn network(page: &mut Page, r: &Report) {
 
 fn at_rest(page: &mut Page, r: &Report) {
     let Some(count) = r.baseline.descriptors else { return };
-    let counted = r.baseline.counted.unwrap_or(count);
-    let mut text = format!("{count} descriptors");
-    if counted < count {
-        let _ = write!(text, ", {} of them numbered above the limit, where they take no place", count - counted);
+    let mut text = counted(count, "descriptor");
+    let above = count.saturating_sub(r.baseline.counted.unwrap_or(count));
+    if above > 0 {
+        let _ = write!(text, ", {above} of them numbered above the limit, where they take no place");
     }
     if r.baseline.settled == Some(false) {
         text.push_str("; it never became quiet, so this is what was open when the clients began");
@@ -313,13 +313,13 @@ fn binds(page: &mut Page, r: &Report) {
             Some(Kind::Emfile) => "what it keeps open for each is what its descriptor limit bounds",
             _ => "the descriptor limit of one process does not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory",
         };
-        let (connections, holders) = (handed.connections, counted_es(handed.processes));
-        page.say("", &format!("{connections} of them are held by {holders} that it handed them to, and it keeps none of these: {bound}."));
+        let holders = counted(handed.processes, "process");
+        let held = match handed.connections {
+            1 => format!("1 of them is held by {holders} that it handed it to, and it does not keep it"),
+            n => format!("{n} of them are held by {holders} that it handed them to, and it keeps none of these"),
+        };
+        page.say("", &format!("{held}: {bound}."));
     }
-}
-
-fn counted_es(processes: u64) -> String {
-    if processes == 1 { "1 process".to_owned() } else { format!("{processes} processes") }
 }
 
 /// What a client got, as a verb.
@@ -422,8 +422,9 @@ fn recovery(page: &mut Page, r: &Report) {
     if let (Some(released), Some(waiters)) = (v.released, v.waiters.filter(|n| *n > 0)) {
         let first = v.first_served_s.map_or(String::new(), |s| format!(", the first after {s:.3} s"));
         let served = v.waiters_served.filter(|n| *n > 0).map_or("none".to_owned(), |n| n.to_string());
+        let were = if v.waiters_served == Some(1) { "was" } else { "were" };
         let told = v.waiters_turned_away.map_or(String::new(), |n| format!(", {n} turned away"));
-        text.push(format!("{} left: {served} of {waiters} waiting were served{first}{told}.", counted(released, "client")));
+        text.push(format!("{} left: {served} of {waiters} waiting {were} served{first}{told}.", counted(released, "client")));
     }
     if let Some(exited) = v.exited_s {
         text.push(match exited {
@@ -451,7 +452,7 @@ fn recovery(page: &mut Page, r: &Report) {
             let why = if once { ": opened once, and not for each client" } else { ": a leak" };
             text.push(format!("{} more than at rest {stays} open{why}.", counted(n.unsigned_abs(), "descriptor")));
         }
-        Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
+        Some(n) => text.push(format!("{} fewer than at rest.", counted(n.unsigned_abs(), "descriptor"))),
         None => {}
     }
     let nothing_else = text.is_empty();

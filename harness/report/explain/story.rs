@@ -202,8 +202,9 @@ fn ramp(r: &Report, log: &Log) -> String {
         text += &format!(" Process {} took {}, under a limit of its own.", process.pid, process.accepted);
     }
     if let Some(handed) = r.ceiling.handed_over {
-        let (connections, processes) = (handed.connections, handed.processes);
-        text += &format!(" It handed {connections} connections to {processes} processes of their own, and kept none of these.");
+        let (connections, processes) = (counted(handed.connections, "connection"), counted(handed.processes, "process"));
+        let (own, none) = if handed.connections == 1 { ("its", "did not keep it") } else { ("their", "kept none of these") };
+        text += &format!(" It handed {connections} to {processes} of {own} own, and {none}.");
     }
     text
 }
@@ -345,7 +346,10 @@ fn recovery(r: &Report) -> Vec<String> {
     text.extend(crate::report::rounds::rounds(r));
     match v.leaked.filter(|_| v.exited_s.is_none()) {
         Some(0) => text.push("As many descriptors as at rest are open again: nothing leaked.".into()),
-        Some(n) if n > 0 => text.push(format!("{n} more than at rest stay open: each run of this takes {n} from the next ceiling.")),
+        Some(n) if n > 0 => {
+            let stay = if n == 1 { "stays" } else { "stay" };
+            text.push(format!("{n} more than at rest {stay} open: each run of this takes {n} from the next ceiling."));
+        }
         _ => {}
     }
     if let (Some(verdict), Some(evidence)) = (v.verdict, &v.verdict_evidence) {
