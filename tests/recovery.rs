@@ -140,12 +140,12 @@ fn every_verdict_has_a_recorded_run() {
 #[test]
 fn a_verdict_may_be_expected() {
     let (mut plan, log) = recorded("spin");
-    for (expected, outcome) in [("recovered", Outcome::Met), ("leaking", Outcome::NotMet)] {
-        plan.expect.recovery = Some(expected.into());
+    for (expected, outcome) in [(Verdict::Recovered, Outcome::Met), (Verdict::Leaking, Outcome::NotMet)] {
+        plan.expect.recovery = Some(expected);
         assert_eq!(Report::of(&plan, &log).verdict, outcome);
     }
     let (mut plan, log) = recorded("not-reached");
-    plan.expect.recovery = Some("recovered".into());
+    plan.expect.recovery = Some(Verdict::Recovered);
     assert_eq!(Report::of(&plan, &log).verdict, Outcome::Inconclusive, "it never was at its ceiling");
 }
 
@@ -190,7 +190,7 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
                 [workloads.w]\ntcp = {}\n[expect]\nrecovery = \"recovered\"\n";
     let parse = |text: &str| lastfd::scenario::parse(text, "f", "n", Path::new("."));
     let plan = &parse(text).expect("a scenario")[0];
-    assert_eq!((plan.recovery.rounds, plan.expect.recovery.as_deref()), (8, Some("recovered")));
+    assert_eq!((plan.recovery.rounds, plan.expect.recovery), (8, Some(Verdict::Recovered)));
     let wrong = |from: &str, to: &str| format!("{:?}", parse(&text.replace(from, to)).unwrap_err().problems);
     assert!(wrong("rounds = 8", "rounds = 0").contains("recovery.rounds"), "{}", wrong("rounds = 8", "rounds = 0"));
     assert!(wrong("rounds = 8", "rounds = 65").contains("64"));

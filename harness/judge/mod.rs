@@ -129,10 +129,10 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         };
         judge.compare("first-failure", format!("{} {}", expected.calls(), expected.errno), observed);
     }
-    if let Some(expected) = &expect.policy {
+    if let Some(expected) = expect.policy {
         let evidence = m.saturation.policy_evidence.as_deref().unwrap_or_default();
-        let observed = m.saturation.policy.map(|p| (p.name() == expected, format!("{} ({evidence})", p.name())));
-        judge.compare("policy", expected, observed.ok_or_else(|| why(m, "saturation.policy")));
+        let observed = m.saturation.policy.map(|p| (p == expected, format!("{} ({evidence})", p.name())));
+        judge.compare("policy", expected.name(), observed.ok_or_else(|| why(m, "saturation.policy")));
     }
     if let Some(expected) = &expect.delay {
         let near = |expected: f64, seen: f64| (seen - expected).abs() <= (expected * DELAY_WITHIN).max(TIMER_LATE_S);
@@ -151,10 +151,10 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         };
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
-    if let Some(expected) = &expect.recovery {
+    if let Some(expected) = expect.recovery {
         let evidence = m.recovery.verdict_evidence.as_deref().unwrap_or_default();
-        let observed = m.recovery.verdict.map(|v| (v.name() == expected, format!("{} ({evidence})", v.name())));
-        judge.compare("recovery", expected, observed.ok_or_else(|| why(m, "recovery.verdict")));
+        let observed = m.recovery.verdict.map(|v| (v == expected, format!("{} ({evidence})", v.name())));
+        judge.compare("recovery", expected.name(), observed.ok_or_else(|| why(m, "recovery.verdict")));
     }
     moved(&mut judge, plan, m);
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);

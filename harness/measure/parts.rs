@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub use super::policy::Policy;
 pub use super::wall::{Disguise, FailedCalls, Memory, OtherListener};
+pub use crate::scenario::Verdict;
 
 /// Everything that one event log says about its run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -679,35 +680,6 @@ pub struct Service {
     pub latency_s: Option<Latency>,
     /// Of those that were held at the wall and asked again on their own connections.
     pub held_latency_s: Option<Latency>,
-}
-
-/// What a server comes to when clients leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It serves as before, and has its ceiling again.
-    Recovered,
-    /// It serves, but fewer, or much more slowly, or not all of those that waited.
-    Degraded,
-    /// Descriptors stay open, and with each round or ramp fewer clients fit.
-    Leaking,
-    /// It lives and serves no new client.
-    Stuck,
-    /// Its process has exited.
-    Gone,
-}
-
-impl Verdict {
-    /// As in the report and in scenario files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Verdict::Recovered => "recovered",
-            Verdict::Degraded => "degraded",
-            Verdict::Leaking => "leaking",
-            Verdict::Stuck => "stuck",
-            Verdict::Gone => "gone",
-        }
-    }
 }
 
 /// The calls of one workload that were begun before anybody was released.

@@ -1,6 +1,7 @@
 //! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean together, and fill in
 //! every default. Pure: it asks nothing of the machine.
 
+use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
 use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
@@ -486,10 +487,10 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         ceiling: raw.ceiling.as_ref().and_then(|raw| ceiling(raw, problems)),
         baseline: raw.baseline,
         first_failure: raw.first_failure.clone(),
-        policy: raw.policy.clone(),
+        policy: raw.policy,
         delay: raw.delay.as_ref().map(|raw| delay(raw, problems)),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
-        recovery: raw.recovery.clone(),
+        recovery: raw.recovery,
         resumes_within_s: raw.resumes_within.as_ref().map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
         ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
         leaked: raw.leaked,

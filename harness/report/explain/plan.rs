@@ -440,8 +440,7 @@ fn then(plan: &Plan, subject: &Process) -> String {
     });
     let call = plan.expect.first_failure.as_ref().map_or("accept4", |f| f.call.name());
     let why = if call.starts_with("accept") { format!(": {BEFORE_THE_QUEUE}, so it fails also when nobody waits") } else { String::new() };
-    let policy = plan.expect.policy.as_ref().and_then(|name| serde_json::from_value::<Policy>(name.clone().into()).ok());
-    let policy = policy.filter(|p| *p != Policy::None);
+    let policy = plan.expect.policy.filter(|p| *p != Policy::None);
     let later = match policy {
         Some(Policy::Sheds | Policy::LimitsItself) => "Clients that come later are turned away at once.".to_owned(),
         Some(Policy::Exits) => "Every connection that it held is gone, and clients that come later are refused.".to_owned(),
@@ -450,7 +449,7 @@ fn then(plan: &Plan, subject: &Process) -> String {
             "Clients that come later see no error: {KERNEL_CONNECTS}, and no answer comes. Once that queue is full, connects time out."
         ),
     };
-    let policy = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
+    let does = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
     let recovery = match plan.recovery.rounds {
         1 => " Then some clients leave, then all: who waited is served, and what stays open is a leak.".to_owned(),
         rounds => format!(
@@ -458,8 +457,8 @@ fn then(plan: &Plan, subject: &Process) -> String {
              delay, and new ones come; then all leave, and a second ramp shows whether the ceiling is the same."
         ),
     };
-    let recovery = if plan.expect.policy.as_deref() == Some("exits") { String::new() } else { recovery };
-    format!("{first}. The next {call} fails with EMFILE{why}.{policy} {later}{recovery}")
+    let recovery = if policy == Some(Policy::Exits) { String::new() } else { recovery };
+    format!("{first}. The next {call} fails with EMFILE{why}.{does} {later}{recovery}")
 }
 
 fn ceiling(expected: &Ceiling) -> String {
@@ -483,7 +482,7 @@ fn expected(plan: &Plan) -> String {
     all.extend(e.baseline.map(|n| format!("{} at rest", counted(n, "descriptor"))));
     all.extend(e.ceiling.as_ref().map(ceiling));
     all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)));
-    all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
+    all.extend(e.policy.map(|policy| format!("the policy {}", policy.name())));
     all.extend(e.delay.as_ref().map(|delay| format!("pauses of {delay}")));
     all.extend(e.disguise.as_ref().map(|seen| match seen.iter().map(|one| one.name()).collect::<Vec<_>>() {
         none if none.is_empty() => "no failure in disguise".to_owned(),
@@ -493,7 +492,7 @@ fn expected(plan: &Plan) -> String {
     all.extend(e.file_max_binds.map(|binds| format!("fs.file-max {} it", if binds { "stops" } else { "does not stop" })));
     all.extend(e.resumes_within_s.map(|s| format!("it accepts again within {s} s after its limit was moved")));
     all.extend(e.ceiling_after.as_ref().map(|after| format!("{} under the limit that was moved", ceiling(after))));
-    all.extend(e.recovery.as_ref().map(|verdict| format!("in the end it is {verdict}")));
+    all.extend(e.recovery.map(|verdict| format!("in the end it is {}", verdict.name())));
     all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
     all.extend(
         e.leaked
