@@ -239,7 +239,7 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
             "2 of them are held by 2 processes that it handed them to, and it keeps none",
         ),
         ("It handed 1 connection to 1 process of its own", "It handed 2 connections to 2 processes of their own"),
-        ("1 more than at rest stays open: each run", "2 more than at rest stay open: each run"),
+        ("1 more than at rest stays open", "2 more than at rest stay open"),
         ("while 1 connection was held", "while 2 connections were held"),
         ("1 SYN or last ACK of a handshake was dropped", "2 SYNs or last ACKs of handshakes were dropped"),
     ] {
