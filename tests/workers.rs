@@ -135,6 +135,7 @@ fn accepts_by_io_uring_that_nobody_sees_leave_null_what_is_not_known() {
     let ceiling = &run["ceiling"];
     assert_eq!((&ceiling["accepted"], &ceiling["reached"]), (&own[0].0.into(), &true.into()), "{run:#}");
     assert_eq!(ceiling["served"], ceiling["accepted"], "{run:#}");
+    assert_eq!(ceiling["binds"]["resource"], "descriptors", "{run:#}");
     for field in ["ceiling.kind", "ceiling.first_failure", "saturation.policy"] {
         let reason = run["unmeasured"][field].as_str().unwrap_or_else(|| panic!("{field} has a reason: {run:#}"));
         assert!(reason.contains("accepts by io_uring pass by the system-call observer"), "{field}: {reason}");

@@ -41,6 +41,9 @@ fn named(run: &Run<'_>, m: &Measured) -> Result<Binds, String> {
         Some(Kind::OtherLimit | Kind::Exited) => exhausted(run).ok_or_else(|| unknown_exit(run, m)),
         Some(Kind::OwnLimit) => binds(Resource::OwnRule, format!("{}{}", own_rule(), not_refused(run))),
         Some(Kind::NotReached) => none("nothing stopped it"),
+        // Nobody saw its calls, and its descriptor count tells.
+        None if m.ceiling.reached == Some(true) => binds(Resource::Descriptors, format!("/proc counts as many as {soft} allows")),
+        None if m.ceiling.reached == Some(false) => none("nothing stopped it"),
         None => match accept_queue(run, m) {
             Some(full) => Ok(full),
             None => none("the ceiling is not known"),

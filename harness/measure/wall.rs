@@ -85,6 +85,9 @@ pub struct Disguise {
 pub(super) fn wall(run: &Run<'_>, m: &mut Measured) {
     memory(run, m);
     m.saturation.other_listeners = run.timeline.events.iter().filter_map(|e| listener(&e.is)).collect();
+    if m.saturation.other_listeners.iter().any(|other| other.new_client.is_none()) {
+        m.missing::<()>("saturation.other_listeners.new_client", "not tried, or not to the end: only loopback addresses are");
+    }
     m.saturation.failed_calls = failed_calls(run);
     m.saturation.disguise = disguise(run, m);
     m.unsampled = unsampled(run);
