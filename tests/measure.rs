@@ -384,7 +384,8 @@ fn a_pause_that_ends_in_an_accept_does_not_hide_the_constant_ones() {
     let of = |events: &[Event]| measure::measure(&plan, &Log::new(events.to_vec())).saturation;
     let delay = of(&events);
     assert_eq!(delay.policy, Some(Policy::FixedDelay), "{:?}", delay.policy_evidence);
-    assert!(delay.policy_evidence.unwrap().starts_with("0.300 s, 3 times"));
+    let evidence = delay.policy_evidence.unwrap();
+    assert!(evidence.starts_with("0.300 s, 3 times"), "{evidence}");
     events.retain(|e| !(600_000_000..1_700_000_000).contains(&e.at));
     assert_eq!(of(&events).policy, Some(Policy::Unclear), "one pause is no pattern");
 }
