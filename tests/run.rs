@@ -159,7 +159,7 @@ fn those_a_cap_turns_away_are_told_or_not() {
 
 /// `cargo test --test tests twenty_times -- --ignored`
 #[test]
-#[ignore = "takes most of an hour"]
+#[ignore = "takes some twenty minutes"]
 fn every_bundled_policy_is_classified_right_twenty_times_in_a_row() {
     let twenty_times = |soft| {
         for time in 1..=20 {
