@@ -369,8 +369,8 @@ mod tests {
     #[test]
     fn a_constant_delay_is_one_also_where_two_of_five_retries_are_late() {
         let late = |gaps: &[u64]| of(&after(gaps), 40 * MS + (gaps.iter().sum::<u64>() + 100) * MS);
-        assert_eq!(late(&[250, 310, 252, 300, 251]), Rhythm::Fixed { gap_s: 0.251, gaps: 3 });
-        assert_eq!(late(&[250, 310, 180, 300, 251]), Rhythm::Unclear, "one came early");
+        assert_eq!(late(&[250, 252, 480, 251, 400]), Rhythm::Fixed { gap_s: 0.251, gaps: 3 });
+        assert_eq!(late(&[250, 180, 480, 251, 400]), Rhythm::Unclear, "one came early");
     }
 
     #[test]
