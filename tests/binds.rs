@@ -33,6 +33,24 @@ fn found_by_a_user(name: &str, options: &[&str]) -> Called {
     called(Command::new(harness).args([&options[..], &words].concat()).uid(65534).gid(65534).current_dir("/"))
 }
 
+#[test]
+fn a_limit_that_this_machine_refuses_is_inconclusive_and_no_fault_of_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own");
+    let harness = folder.path().join("lastfd");
+    shown(Path::new(LASTFD), &harness);
+    let mut command = Command::new("sh");
+    // Kilobytes, soft and hard.
+    command.args(["-c", "ulimit -v 8000000 && exec \"$0\" \"$@\""]).arg(harness).current_dir("/");
+    command.args(["find", "--json", "-", "--nofile", "64", "--rlimit", "as=16000000000", "--", "true"]);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let called = called(&mut command);
+    assert_eq!(called.code, Some(5), "{called:?}");
+    assert!(called.stdout.contains("CAP_SYS_RESOURCE") && called.stdout.contains("lower `rlimits`"), "{called:?}");
+}
+
 /// Tasks of whoever runs the subjects, and 60 more: enough to start where no user namespace counts them apart.
 fn nproc() -> String {
     let user = if rustix::process::geteuid().is_root() { 65534 } else { rustix::process::geteuid().as_raw() };

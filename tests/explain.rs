@@ -2,6 +2,7 @@
 
 use crate::support::lastfd;
 use lastfd::event::{self, Log, What};
+use lastfd::measure;
 use lastfd::report::{Report, explain};
 use lastfd::scenario::{self, Ceiling, Plan};
 use std::path::{Path, PathBuf};
@@ -123,6 +124,36 @@ fn a_variant_is_told_by_what_it_changes() {
 }
 
 #[test]
+fn every_expectation_is_told_and_other_limits_too() {
+    let told = |expect: &str| {
+        let text = format!(
+            "claim = \"x\"\n[processes.s]\nserve.http = {{}}\nlimits = {{ soft = 64, hard = 64 }}\n[workloads.w]\ntcp = {{}}\n\
+             [[then]]\nat = \"saturated\"\nlimit = {{ soft = 32 }}\n[expect]\n{expect}\n"
+        );
+        unwrapped(&explain::scenario(&plans(&text), false, 100))
+    };
+    assert!(told("").contains("nothing: the run is measured, not judged"));
+    for (expect, words) in [
+        ("disguise = [\"error-reply\", \"exit\"]", "failures in disguise (error-reply, exit)"),
+        ("disguise = []", "no failure in disguise"),
+        ("other-listeners = \"waits\"", "`waits` for a new client of each other listener"),
+        ("resumes-within = \"2s\"", "accepts again within 2 s"),
+        ("ceiling-after = \"soft - baseline\"", "a ceiling of soft - baseline under the limit that was moved"),
+        ("file-max-binds = false", "fs.file-max does not stop it"),
+    ] {
+        let text = told(expect);
+        assert!(text.contains(words) && !text.contains("not judged"), "{expect}: {text}");
+    }
+    let text = "claim = \"x\"\n[processes.s]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\nrlimits = { nproc = 40 }\n\
+                [workloads.w]\ntcp = {}\n[[variant]]\nname = \"memory\"\nset = { \"processes.s.rlimits\" = { as = 4096 } }\n\
+                [[variant]]\nname = \"none\"\nset = { \"processes.s.rlimits\" = {} }\n";
+    let text = unwrapped(&explain::scenario(&plans(text), false, 100));
+    for words in ["started with RLIMIT_NPROC 40 as well", "`s` is started with RLIMIT_AS 4096.", "`s` is started with no other limit."] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
 fn calls_are_told_by_what_each_leaves_open() {
     let caller = |options: &str| {
         let text = format!(
@@ -169,6 +200,52 @@ fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
     let log = Log::new(events);
     let refused = unwrapped(&explain::run(&Report::of(&plan, &log), &log, false, 100));
     assert!(refused.contains("hard limit is 512") && refused.contains("`server` was never executed"), "{refused}");
+}
+
+#[test]
+fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
+    let (plan, log) = recorded(&recording("spin"));
+    let mut report = Report::of(&plan, &log);
+    (report.ceiling.kind, report.ceiling.first_failure) = (None, None);
+    for (reached, words) in [
+        (Some(true), "With 8 connections held its table was full, by its descriptor count. Which call failed first"),
+        (Some(false), "It did not stop: all 8 were taken, by its descriptor count."),
+        (None, "Stopped Not known"),
+    ] {
+        report.ceiling.reached = reached;
+        let said = unwrapped(&explain::run(&report, &log, false, 100));
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn one_is_told_in_the_singular_and_two_in_the_plural() {
+    let (plan, log) = recorded(&recording("spin"));
+    let mut report = Report::of(&plan, &log);
+    let mut told = |n: u64| {
+        report.ceiling.handed_over = Some(measure::HandedOver { connections: n, processes: n });
+        report.recovery.leaked = Some(n as i64);
+        report.moved = vec![measure::Moved { soft: 64, hard: 64, processes: 1, held: n, ..Default::default() }];
+        if let Some(queue) = &mut report.saturation.accept_queue {
+            queue.overflows = Some(n as u32);
+        }
+        let page = lastfd::report::terminal::render(std::slice::from_ref(&report), false, 100);
+        unwrapped(&(page + &explain::run(&report, &log, false, 100)))
+    };
+    let (one, two) = (told(1), told(2));
+    for (singular, plural) in [
+        (
+            "1 of them is held by 1 process that it handed it to, and it does not keep it",
+            "2 of them are held by 2 processes that it handed them to, and it keeps none",
+        ),
+        ("It handed 1 connection to 1 process of its own", "It handed 2 connections to 2 processes of their own"),
+        ("1 more than at rest stays open", "2 more than at rest stay open"),
+        ("while 1 connection was held", "while 2 connections were held"),
+        ("1 SYN or last ACK of a handshake was dropped", "2 SYNs or last ACKs of handshakes were dropped"),
+    ] {
+        assert!(one.contains(singular) && !one.contains(plural), "{singular}: {one}");
+        assert!(two.contains(plural) && !two.contains(singular), "{plural}: {two}");
+    }
 }
 
 #[test]

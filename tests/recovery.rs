@@ -47,6 +47,20 @@ fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again(
     assert!(called.code == Some(0) && run["recovery"]["leaked"] == 0, "{run:#}");
 }
 
+/// Of clients that ask nothing the queue alone tells who waits, and the one that asked at the wall is still in it when it has gone.
+#[test]
+fn a_tcp_client_that_gives_up_is_the_oldest_that_waits() {
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = log.path().to_str().expect("a UTF-8 path");
+    let run = bundled(&["--workload", "tcp", "--recoveries", "2", "--events", path], &["tcp", "--accept", "spin"]).run();
+    let log = event::read(log.path()).expect("a whole log");
+    let gave_up = |e: &Event| if let What::Client { id, state: Client::GaveUp, .. } = e.is { Some(u64::from(id)) } else { None };
+    // One process takes its clients in their order, which begins with 0.
+    let accepted = run["ceiling"]["accepted"].as_u64();
+    assert_eq!(log.events.iter().find_map(gave_up), accepted, "{run:#}");
+    assert_eq!(run["recovery"]["rounds"][0]["gave_up"], 1, "{run:#}");
+}
+
 /// A place that is set free at any phase of a delay of 250 ms is given when the delay is over.
 #[test]
 fn what_is_left_of_a_fixed_delay_is_waited_for_under_ptrace() {
@@ -140,12 +154,12 @@ fn every_verdict_has_a_recorded_run() {
 #[test]
 fn a_verdict_may_be_expected() {
     let (mut plan, log) = recorded("spin");
-    for (expected, outcome) in [("recovered", Outcome::Met), ("leaking", Outcome::NotMet)] {
-        plan.expect.recovery = Some(expected.into());
+    for (expected, outcome) in [(Verdict::Recovered, Outcome::Met), (Verdict::Leaking, Outcome::NotMet)] {
+        plan.expect.recovery = Some(expected);
         assert_eq!(Report::of(&plan, &log).verdict, outcome);
     }
     let (mut plan, log) = recorded("not-reached");
-    plan.expect.recovery = Some("recovered".into());
+    plan.expect.recovery = Some(Verdict::Recovered);
     assert_eq!(Report::of(&plan, &log).verdict, Outcome::Inconclusive, "it never was at its ceiling");
 }
 
@@ -190,7 +204,7 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
                 [workloads.w]\ntcp = {}\n[expect]\nrecovery = \"recovered\"\n";
     let parse = |text: &str| lastfd::scenario::parse(text, "f", "n", Path::new("."));
     let plan = &parse(text).expect("a scenario")[0];
-    assert_eq!((plan.recovery.rounds, plan.expect.recovery.as_deref()), (8, Some("recovered")));
+    assert_eq!((plan.recovery.rounds, plan.expect.recovery), (8, Some(Verdict::Recovered)));
     let wrong = |from: &str, to: &str| format!("{:?}", parse(&text.replace(from, to)).unwrap_err().problems);
     assert!(wrong("rounds = 8", "rounds = 0").contains("recovery.rounds"), "{}", wrong("rounds = 8", "rounds = 0"));
     assert!(wrong("rounds = 8", "rounds = 65").contains("64"));
@@ -198,6 +212,34 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
     assert!(wrong("\"recovered\"", "\"recoverd\"").contains("did you mean `recovered`?"));
     assert!(wrong("[workloads.w]\ntcp = {}\n", "").contains("no workload has such"), "{}", wrong("[workloads.w]\ntcp = {}\n", ""));
     assert_eq!(lastfd(&["find", "--recoveries", "0", "--", "true"]).code, Some(2));
+}
+
+#[test]
+fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to() {
+    let page = |report: &Report| {
+        let text = lastfd::report::terminal::render(std::slice::from_ref(report), false, 100);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let row = |report: &Report| {
+        let text = lastfd::report::markdown::render(std::slice::from_ref(report));
+        text.lines().nth(2).expect("a row").rsplit('|').nth(1).expect("a last cell").trim().to_owned()
+    };
+    let (plan, log) = recorded("worker-restarts");
+    let mut report = Report::of(&plan, &log);
+    // Of workers one exited, which is no exit of the server: its successor serves.
+    (report.recovery.exited_s, report.recovery.recovered, report.recovery.new_client_served_s) = (None, Some(true), Some(0.25));
+    let evidence = report.recovery.verdict_evidence.clone().expect("an evidence");
+    let said = page(&report);
+    assert!(said.contains("a new client was served 0.250 s later") && said.contains(&format!("Because {evidence}. [gone]")), "{said}");
+    assert_eq!(row(&report), "0.250 s (gone)");
+    report.recovery.verdict = Some(Verdict::Recovered);
+    assert_eq!(row(&report), "0.250 s");
+    report.recovery.new_client_served_s = None;
+    report.recovery.verdict = Some(Verdict::Stuck);
+    assert_eq!(row(&report), "stuck");
+    let (plan, log) = recorded("died");
+    let said = page(&Report::of(&plan, &log));
+    assert_eq!(said.matches("it exited before any client left").count(), 1, "{said}");
 }
 
 /// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.

@@ -68,9 +68,10 @@ fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
 #[track_caller]
 fn assert_class(called: &Called, policy: &str) {
     let class = CLASSES.iter().find(|(name, _)| *name == policy).expect("listed").1;
-    let saturation = &called.run()["saturation"];
+    let run = called.run();
+    let saturation = &run["saturation"];
     let (evidence, gaps) = (&saturation["policy_evidence"], &saturation["retry_gaps_s"]);
-    assert_eq!(saturation["policy"], class, "{policy}: {evidence}, {gaps}");
+    assert_eq!(saturation["policy"], class, "{policy}: {evidence}, {gaps}, {}, {}", run["ceiling"]["binds"], run["reasons"]);
 }
 
 fn every_limit(policy: &str, observer: &str) {
@@ -160,16 +161,19 @@ fn those_a_cap_turns_away_are_told_or_not() {
 #[test]
 #[ignore = "takes most of an hour"]
 fn every_bundled_policy_is_classified_right_twenty_times_in_a_row() {
-    for time in 1..=20 {
-        for (policy, _) in CLASSES {
-            for observer in ["perf", "ptrace"] {
-                for soft in [32, 64, 256] {
+    let twenty_times = |soft| {
+        for time in 1..=20 {
+            for (policy, _) in CLASSES {
+                for observer in ["perf", "ptrace"] {
                     eprintln!("{time}: {policy} under {observer} at {soft}");
                     assert_class(&at_the_wall(policy, observer, soft).0, policy);
                 }
             }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        [32, 64, 256].map(|soft| scope.spawn(move || twenty_times(soft))).map(|all| all.join().expect("all of them"))
+    });
 }
 
 #[test]

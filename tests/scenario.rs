@@ -3,7 +3,8 @@
 
 use lastfd::event::{Call, Limits};
 use lastfd::scenario::{
-    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Program, Serve, ServeOptions, Supervisor,
+    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Policy, Program, Serve, ServeOptions,
+    Supervisor,
 };
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -129,6 +130,7 @@ bad! {
     an_unknown_identifier_in_a_formula_names_the_nearest: "\"soft - baseline\"" => "\"soft - basline\"";
     a_ceiling_that_is_prose_is_refused: "\"soft - baseline\"" => "\"never reached\"";
     a_delay_that_is_no_time_is_refused: "policy = \"spin\"" => "policy = \"fixed-delay\"\ndelay = { first = \"5\", longest = \"1s\" }";
+    a_delay_that_shrinks_is_refused: "policy = \"spin\"" => "policy = \"backoff\"\ndelay = { first = \"2s\", longest = \"1s\" }";
     a_range_backwards_is_refused: "\"240..=244\"" => "{ from = 244, to = 240 }";
     a_range_of_words_is_refused: "\"240..=244\"" => "\"240..=many\"";
     a_syntax_error_is_pointed_at: "hold = \"3s\"" => "hold = \"3s";
@@ -191,7 +193,7 @@ fn a_scenario_expands_into_itself_and_its_variants() {
     assert_eq!((&raised.expect.ceiling, &raised.expect.first_failure, &raised.expect.policy), (&Some(Ceiling::NotReached), &None, &None));
     assert_eq!((raised.expect.leaked, raised.expect.baseline), (Some(0), Some(12)));
     assert_eq!(bare.expect.ceiling, Some(Ceiling::Range(240, 244)));
-    assert_eq!((bare.expect.policy.as_deref(), bare.expect.first_failure.is_some()), (Some("spin"), true));
+    assert_eq!((bare.expect.policy.map(Policy::name), bare.expect.first_failure.is_some()), (Some("spin"), true));
 }
 
 #[test]
@@ -211,7 +213,22 @@ fn a_delay_is_one_that_stays_or_one_that_grows_and_goes_with_its_policy() {
 fn a_variant_that_is_not_reached_keeps_the_policy_it_names() {
     let text = with("ceiling = \"not reached\" }", "ceiling = \"not reached\", policy = \"limits-itself\" }");
     let expect = &parse(&text).unwrap()[1].expect;
-    assert_eq!((expect.policy.as_deref(), &expect.first_failure), (Some("limits-itself"), &None));
+    assert_eq!((expect.policy.map(Policy::name), &expect.first_failure), (Some("limits-itself"), &None));
+}
+
+#[test]
+fn a_variant_that_is_not_reached_keeps_nothing_that_follows_a_ceiling() {
+    let follows = "policy = \"spin\"\nrecovery = \"recovered\"\nresumes-within = \"1s\"\ndisguise = [\"closed\"]";
+    let plans = parse(&with("policy = \"spin\"", follows)).unwrap();
+    let kept = |plan: &Plan| {
+        (plan.expect.recovery.is_some(), plan.expect.resumes_within_s.is_some(), plan.expect.disguise.is_some(), plan.expect.leaked)
+    };
+    assert_eq!(
+        (kept(&plans[0]), kept(&plans[1]), kept(&plans[2])),
+        ((true, true, true, Some(0)), (false, false, false, Some(0)), (true, true, true, Some(0)))
+    );
+    let named = parse(&with("ceiling = \"not reached\" }", "ceiling = \"not reached\", disguise = [] }")).unwrap();
+    assert_eq!(named[1].expect.disguise.as_deref(), Some([].as_slice()));
 }
 
 #[test]

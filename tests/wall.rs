@@ -2,10 +2,10 @@
 
 use crate::support::{Called, find, lastfd, program};
 use lastfd::event::{self, Call, Event, Log, Outcome, Phase, SeenAs, What};
-use lastfd::judge::Outcome as Verdict;
+use lastfd::judge::{self, Outcome as Verdict};
 use lastfd::measure::{self, Measured, Policy};
 use lastfd::report::{self, Report};
-use lastfd::scenario::Plan;
+use lastfd::scenario::{Expect, Plan};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -180,6 +180,52 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     assert_eq!(Report::of(&plan, &log).verdict, Verdict::Inconclusive, "a failure that made a close may be among those that nobody saw");
     let whole = Log::new(log.events.into_iter().filter(|e| e.is != What::SamplingStopped).collect());
     assert_eq!(Report::of(&plan, &whole).verdict, Verdict::NotMet);
+}
+
+/// Of the recorded server, where each other listener must let clients wait: what its verdict and reason are with these.
+fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<String>) {
+    let log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
+    let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
+    let mut plan: Plan = serde_json::from_value(plan).expect("a plan");
+    plan.expect = Expect { other_listeners: Some(Outcome::Waits), ..Expect::default() };
+    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let one = |&(port, new_client): &(u16, Option<Outcome>)| {
+        let is = What::OtherListener { address: format!("0.0.0.0:{port}"), queue: 0, capacity: 5, drops: Some(0), new_client };
+        Event { at: release - 1, is }
+    };
+    let report = Report::of(&plan, &Log::new(log.events.into_iter().chain(found.iter().map(one)).collect()));
+    let untried = found.iter().any(|(_, got)| got.is_none());
+    assert_eq!(report.unmeasured.contains_key("saturation.other_listeners.new_client"), untried, "a null has its reason");
+    (report.verdict, report.reasons.into_iter().map(|reason| reason.observed).collect())
+}
+
+#[test]
+fn a_listener_that_was_not_tried_leaves_the_verdict_open_unless_another_differs() {
+    let (waits, served) = (Some(Outcome::Waits), Some(Outcome::Served));
+    assert_eq!(listeners(&[(81, waits), (82, waits)]), (judge::Outcome::Met, vec![]));
+    let (verdict, reasons) = listeners(&[(81, waits), (82, None)]);
+    assert_eq!(verdict, judge::Outcome::Inconclusive);
+    assert!(reasons[0].contains("port 82 was not tried"), "{reasons:?}");
+    assert_eq!(listeners(&[(81, None), (82, served)]).0, judge::Outcome::NotMet, "whatever the other would say");
+    assert_eq!(listeners(&[]).0, judge::Outcome::Inconclusive);
+}
+
+#[test]
+fn what_happens_at_the_wall_has_one_label_whatever_stopped_it() {
+    let (_, mut report) = recorded(|release| {
+        let new_client = Some(Outcome::Waits);
+        vec![Event {
+            at: release - 1,
+            is: What::OtherListener { address: "127.0.0.1:81".into(), queue: 0, capacity: 5, drops: None, new_client },
+        }]
+    });
+    let labels = |report: &Report| report::terminal::render(std::slice::from_ref(report), false, 100).matches("At the wall").count();
+    assert_eq!(labels(&report), 1);
+    report.saturation.policy = None;
+    report.ceiling.kind = Some(measure::Kind::OtherLimit);
+    assert_eq!(labels(&report), 1, "something else ran out");
+    report.ceiling.kind = None;
+    assert_eq!(labels(&report), 1, "nobody knows what");
 }
 
 #[test]

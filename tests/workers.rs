@@ -135,6 +135,7 @@ fn accepts_by_io_uring_that_nobody_sees_leave_null_what_is_not_known() {
     let ceiling = &run["ceiling"];
     assert_eq!((&ceiling["accepted"], &ceiling["reached"]), (&own[0].0.into(), &true.into()), "{run:#}");
     assert_eq!(ceiling["served"], ceiling["accepted"], "{run:#}");
+    assert_eq!(ceiling["binds"]["resource"], "descriptors", "{run:#}");
     for field in ["ceiling.kind", "ceiling.first_failure", "saturation.policy"] {
         let reason = run["unmeasured"][field].as_str().unwrap_or_else(|| panic!("{field} has a reason: {run:#}"));
         assert!(reason.contains("accepts by io_uring pass by the system-call observer"), "{field}: {reason}");
@@ -163,6 +164,17 @@ fn a_first_failure_that_nobody_could_see_is_inconclusive_and_a_ceiling_is_not() 
     assert_eq!((ceiling.code, &ceiling.run()["verdict"]), (Some(0), &"met".into()), "{ceiling:?}");
     let failure = judged("first-failure = { call = \"io_uring:accept\", errno = \"EMFILE\" }");
     assert_eq!((failure.code, &failure.run()["verdict"]), (Some(5), &"inconclusive".into()), "{failure:?}");
+}
+
+/// Who asks which protocol it speaks is counted by the server, too, and is gone when the clients come.
+#[test]
+fn a_server_whose_accepts_nobody_sees_may_be_asked_for_its_protocol_first() {
+    if !rings() {
+        return;
+    }
+    let (called, _) = bundled(&["--nofile", "64", "--observer", "ptrace"], &["http", "--io-uring", "--accept", "spin"]);
+    let run = called.run();
+    assert_eq!((called.code, &run["agreement"], &run["ceiling"]["accepted"]), (Some(0), &true.into(), &55.into()), "{run:#}");
 }
 
 #[test]

@@ -232,6 +232,8 @@ impl<W: Write> Driver<W> {
     fn connect(&mut self, upto: u32) {
         self.ordered = self.ordered.max(upto as usize);
         self.places.reserve_exact(self.ordered - self.places.len());
+        // A driver starts while the subject's workers do.
+        self.gate.look_again();
         self.say_pacing(Pacing::Ramping);
     }
 

@@ -71,7 +71,12 @@ impl Merge {
                 orders
             }
             // The last driver's clients are the newest, and only its numbers do not end where another's begin.
-            Order::Refill { .. } | Order::GiveUp { .. } => {
+            // More than it can hold would show where the driver ends, and not where the subject does.
+            Order::Refill { clients } => {
+                self.said = None;
+                vec![(self.shards.len() - 1, Order::Refill { clients: (*clients).min(self.each) })]
+            }
+            Order::GiveUp { .. } => {
                 self.said = None;
                 vec![(self.shards.len() - 1, order.clone())]
             }
@@ -264,7 +269,12 @@ mod tests {
         let mut rig = Rig::new(2, 100);
         rig.order(Order::GiveUp { clients: 1, of: 5 });
         rig.order(Order::Refill { clients: 3 });
-        assert_eq!(rig.told(), [r#"1 {"give-up":{"clients":1,"of":5}}"#, r#"1 {"refill":{"clients":3}}"#]);
+        rig.order(Order::Refill { clients: 150 });
+        assert_eq!(
+            rig.told(),
+            [r#"1 {"give-up":{"clients":1,"of":5}}"#, r#"1 {"refill":{"clients":3}}"#, r#"1 {"refill":{"clients":100}}"#],
+            "one driver holds a hundred"
+        );
     }
 
     #[test]

@@ -45,6 +45,13 @@ impl Gate {
         Gate { target, sight }
     }
 
+    /// Looks again whether several share the port: workers may have come to listen since.
+    pub fn look_again(&mut self) {
+        if let Sight::Queue { diag, several: known } = &mut self.sight {
+            *known = several(diag, self.target).unwrap_or(*known);
+        }
+    }
+
     /// How many clients may connect now, without waiting for the subject to accept any.
     pub fn credit(&mut self, load: Load, now: u64) -> u32 {
         match &mut self.sight {
@@ -71,22 +78,26 @@ fn half_free(length: u32, capacity: u32) -> u32 {
 
 fn see(target: SocketAddr) -> Option<Sight> {
     let mut diag = SockDiag::open().ok()?;
-    let Some(one) = diag.listener(target).ok()? else {
+    if diag.listener(target).ok()?.is_none() {
         // Another host's queue is never seen; on this one nothing listens (yet).
         return target.ip().is_loopback().then_some(Sight::Queue { diag, several: false });
-    };
-    let several = diag.listeners_on(target.port()).ok()?.iter().filter(|l| l.address == one.address).count() > 1;
+    }
+    let several = several(&mut diag, target)?;
     Some(Sight::Queue { diag, several })
+}
+
+fn several(diag: &mut SockDiag, target: SocketAddr) -> Option<bool> {
+    Some(diag.sharing(target).ok()?.len() > 1)
 }
 
 /// Length and capacity of the accept queue; of several listeners at the address, of the one with the fewest places up to its half.
 fn fullest(diag: &mut SockDiag, target: SocketAddr, several: bool) -> Option<(u32, u32)> {
-    let one = diag.listener(target).ok()??;
     if !several {
+        let one = diag.listener(target).ok()??;
         return Some((one.queue, one.capacity()));
     }
-    let all = diag.listeners_on(target.port()).ok()?;
-    let queues = all.iter().filter(|l| l.address == one.address).map(|l| (l.queue, l.capacity()));
+    let all = diag.sharing(target).ok()?;
+    let queues = all.iter().map(|l| (l.queue, l.capacity()));
     queues.min_by_key(|&(length, capacity)| half_free(length, capacity))
 }
 
@@ -142,6 +153,16 @@ mod tests {
             clients.push(TcpStream::connect(to).unwrap());
         }
         assert_eq!(gate.credit(IDLE, 0), 0);
+    }
+
+    #[test]
+    fn a_worker_that_listens_after_the_gate_was_made_counts_from_the_next_look_on() {
+        let (_one, to) = listening(true, anywhere(), 9);
+        let mut gate = Gate::new(to, false, false);
+        let (_two, _) = listening(true, to, 9);
+        assert!(matches!(gate.sight, Sight::Queue { several: false, .. }));
+        gate.look_again();
+        assert!(matches!(gate.sight, Sight::Queue { several: true, .. }));
     }
 
     #[test]

@@ -129,10 +129,10 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         };
         judge.compare("first-failure", format!("{} {}", expected.calls(), expected.errno), observed);
     }
-    if let Some(expected) = &expect.policy {
+    if let Some(expected) = expect.policy {
         let evidence = m.saturation.policy_evidence.as_deref().unwrap_or_default();
-        let observed = m.saturation.policy.map(|p| (p.name() == expected, format!("{} ({evidence})", p.name())));
-        judge.compare("policy", expected, observed.ok_or_else(|| why(m, "saturation.policy")));
+        let observed = m.saturation.policy.map(|p| (p == expected, format!("{} ({evidence})", p.name())));
+        judge.compare("policy", expected.name(), observed.ok_or_else(|| why(m, "saturation.policy")));
     }
     if let Some(expected) = &expect.delay {
         let near = |expected: f64, seen: f64| (seen - expected).abs() <= (expected * DELAY_WITHIN).max(TIMER_LATE_S);
@@ -151,10 +151,10 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         };
         judge.compare("recovers-within", format!("{within} s"), observed);
     }
-    if let Some(expected) = &expect.recovery {
+    if let Some(expected) = expect.recovery {
         let evidence = m.recovery.verdict_evidence.as_deref().unwrap_or_default();
-        let observed = m.recovery.verdict.map(|v| (v.name() == expected, format!("{} ({evidence})", v.name())));
-        judge.compare("recovery", expected, observed.ok_or_else(|| why(m, "recovery.verdict")));
+        let observed = m.recovery.verdict.map(|v| (v == expected, format!("{} ({evidence})", v.name())));
+        judge.compare("recovery", expected.name(), observed.ok_or_else(|| why(m, "recovery.verdict")));
     }
     moved(&mut judge, plan, m);
     judge.equal("leaked", expect.leaked, m, "recovery.leaked", m.recovery.leaked);
@@ -207,12 +207,13 @@ fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
     }
     if let Some(expected) = plan.expect.other_listeners {
         let others = &m.saturation.other_listeners;
+        let untried = others.iter().find(|other| other.new_client.is_none());
+        let differs = others.iter().any(|other| other.new_client.is_some_and(|got| got != expected));
         let one = |other: &OtherListener| format!("port {}: {}", other.port, other.new_client.map_or("not tried", Came::name));
-        let observed = match others.is_empty() {
-            true => Err("no other listener of its processes was found".to_owned()),
-            false => {
-                Ok((others.iter().all(|other| other.new_client == Some(expected)), others.iter().map(one).collect::<Vec<_>>().join(", ")))
-            }
+        let observed = match untried {
+            _ if others.is_empty() => Err("no other listener of its processes was found".to_owned()),
+            Some(other) if !differs => Err(format!("port {} was not tried, or not to the end: only loopback addresses are", other.port)),
+            _ => Ok((!differs, others.iter().map(one).collect::<Vec<_>>().join(", "))),
         };
         judge.compare("other-listeners", expected.name(), observed);
     }

@@ -76,6 +76,15 @@ pub enum Error {
         /// As asked for.
         hard: u64,
     },
+    /// A limit of tasks or of address space is above the harness's own hard one, which it may not raise.
+    #[error(
+        "{program}: RLIMIT_NPROC or RLIMIT_AS is asked for above lastfd's own hard limit, and raising that takes CAP_SYS_RESOURCE; have it \
+         raised (`prlimit --pid … --nproc` or `--as` as an administrator), or lower `rlimits`"
+    )]
+    OtherLimits {
+        /// As asked for.
+        program: String,
+    },
     /// Another step failed.
     #[error("{program}: {step} failed: {source}")]
     Step {
@@ -129,7 +138,11 @@ pub enum Error {
 impl Error {
     /// Whether it is the machine that does not allow this launch, rather than something wrong with the program or its limits.
     pub fn is_of_machine(&self) -> bool {
-        matches!(self, Error::Step { step, .. } if *step == Step::Mounts || step.isolates())
+        match self {
+            Error::OtherLimits { .. } => true,
+            Error::Step { step, .. } => *step == Step::Mounts || step.isolates(),
+            _ => false,
+        }
     }
 
     /// What a failed step means for this command.
@@ -140,6 +153,7 @@ impl Error {
             (Step::Exec, libc::ENOENT | libc::ENOTDIR) => not_found(program, command),
             (Step::Exec, libc::EACCES) => Error::NotExecutable { program },
             (Step::Directory, _) => Error::Directory { directory: command.directory.clone().unwrap_or_default(), source },
+            (Step::OtherLimits, libc::EPERM) => Error::OtherLimits { program },
             (Step::Limits, _) => limits(command.limits).unwrap_or(Error::Step { program, step, source }),
             _ => Error::Step { program, step, source },
         }

@@ -41,6 +41,9 @@ fn named(run: &Run<'_>, m: &Measured) -> Result<Binds, String> {
         Some(Kind::OtherLimit | Kind::Exited) => exhausted(run).ok_or_else(|| unknown_exit(run, m)),
         Some(Kind::OwnLimit) => binds(Resource::OwnRule, format!("{}{}", own_rule(), not_refused(run))),
         Some(Kind::NotReached) => none("nothing stopped it"),
+        // Nobody saw its calls, and its descriptor count tells.
+        None if m.ceiling.reached == Some(true) => binds(Resource::Descriptors, format!("/proc counts as many as {soft} allows")),
+        None if m.ceiling.reached == Some(false) => none("nothing stopped it"),
         None => match accept_queue(run, m) {
             Some(full) => Ok(full),
             None => none("the ceiling is not known"),
@@ -198,14 +201,13 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
     // The last packet of a handshake that finds the queue full is dropped: only its client believes that it is connected.
     let waiting = run.clients.waiting(watched.saturating_sub(1), run.followed.kept_in_all);
     let half = waiting.saturating_sub(longest.into());
-    let overflows = run.timeline.events.iter().filter_map(|e| match e.is {
-        What::Tcp { listen_overflows, .. } => Some(listen_overflows),
-        _ => None,
-    });
-    let overflows = overflows.clone().max()? - overflows.min()?;
-    // Samples are 10 ms apart, and the counter is the whole namespace's: a handshake that was lost half-way says that it was this queue.
-    let full = half > 0 || (timed_out > 0 && longest >= capacity);
-    if !full || overflows == 0 || run.followed.first.is_some() {
+    // The listener's own count, where it was read: the other is that of the whole namespace, where somebody else's queue may overflow.
+    let (overflows, counter) = match super::wall::drops(run) {
+        Some(drops) => (u64::from(drops), "drops of the listener"),
+        None if longest < capacity => return None,
+        None => (overflows(run)?, "ListenOverflows"),
+    };
+    if timed_out + half == 0 || overflows == 0 || run.followed.first.is_some() {
         return None;
     }
     let whose = match looks(run).find_map(|(_, r)| r.somaxconn) {
@@ -216,12 +218,22 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
     let free = open.map_or(String::new(), |(limits, open)| format!(", while {open} of {} descriptors were open", limits.soft));
     let evidence = format!(
         "{} timed out and {} never completed, with the accept queue seen at {longest} of {capacity}{free}; it \
-         overflowed {} (ListenOverflows). Its capacity is that of {whose}",
+         overflowed {} ({counter}). Its capacity is that of {whose}",
         counted(timed_out, "connect"),
         if half == 1 { "1 handshake was".to_owned() } else { format!("{half} handshakes were") },
         times_of(overflows)
     );
     Some(Binds { resource: Resource::AcceptQueue, evidence })
+}
+
+/// By how much the namespace's counter grew.
+fn overflows(run: &Run<'_>) -> Option<u64> {
+    let counted = run
+        .timeline
+        .events
+        .iter()
+        .filter_map(|e| if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None });
+    Some(counted.clone().max()? - counted.min()?)
 }
 
 /// The harness's own side.
@@ -409,6 +421,13 @@ mod tests {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert!(bound_by(&quiet(events(9), 8)).2.contains("net.core.somaxconn, 8"));
+        // The listener's own count decides: samples miss a moment, and the namespace's counter is everybody's.
+        let dropped = |longest, n| {
+            let beside = (600 * MS + 1, What::Beside { resident: None, drops: Some(n) });
+            bound_by(&quiet(events(longest).into_iter().chain([beside]).collect(), 4096))
+        };
+        assert!(dropped(4, 3).2.contains("overflowed 3 times (drops of the listener)"), "{:?}", dropped(4, 3));
+        assert_ne!(dropped(9, 0).1, Some(Resource::AcceptQueue));
         assert_eq!(bound_by(&quiet(events(5), 4096)).1, None, "a queue that had room lost nobody");
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub use super::policy::Policy;
 pub use super::wall::{Disguise, FailedCalls, Memory, OtherListener};
+pub use crate::scenario::Verdict;
 
 /// Everything that one event log says about its run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -293,6 +294,20 @@ pub struct Ceiling {
     pub before_ramp: Option<BeforeRamp>,
     /// Each process that accepted or failed.
     pub per_process: Vec<PerProcess>,
+}
+
+impl Ceiling {
+    /// How a number is told that no failing call confirms.
+    pub const BY_COUNT: &'static str = "by descriptor count";
+
+    /// Whether the subject stopped: as its kind says or, where nobody saw its calls, as its descriptor count does. `None`: not known.
+    pub fn stopped(&self) -> Option<bool> {
+        match self.kind {
+            Some(Kind::Generator) => None,
+            Some(kind) => Some(kind != Kind::NotReached),
+            None => self.reached,
+        }
+    }
 }
 
 /// How a process ended (wait(2)).
@@ -667,35 +682,6 @@ pub struct Service {
     pub latency_s: Option<Latency>,
     /// Of those that were held at the wall and asked again on their own connections.
     pub held_latency_s: Option<Latency>,
-}
-
-/// What a server comes to when clients leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It serves as before, and has its ceiling again.
-    Recovered,
-    /// It serves, but fewer, or much more slowly, or not all of those that waited.
-    Degraded,
-    /// Descriptors stay open, and with each round or ramp fewer clients fit.
-    Leaking,
-    /// It lives and serves no new client.
-    Stuck,
-    /// Its process has exited.
-    Gone,
-}
-
-impl Verdict {
-    /// As in the report and in scenario files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Verdict::Recovered => "recovered",
-            Verdict::Degraded => "degraded",
-            Verdict::Leaking => "leaking",
-            Verdict::Stuck => "stuck",
-            Verdict::Gone => "gone",
-        }
-    }
 }
 
 /// The calls of one workload that were begun before anybody was released.

@@ -4,55 +4,8 @@
 use super::rhythm::{BATCH, BURST, GROWTH, NO_PAUSE, PAUSE, SPIN_IN_A_ROW, SPREAD, gaps, median};
 use super::timeline::seconds;
 use crate::event::Nanos;
-use serde::{Deserialize, Serialize};
+pub use crate::scenario::Policy;
 use std::collections::VecDeque;
-
-/// What an accept loop does with a full table (contract.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Policy {
-    /// Tries again at once, without pause.
-    Spin,
-    /// Many failures in bursts, with pauses between.
-    Storm,
-    /// Tries again after a constant time.
-    FixedDelay,
-    /// Tries again after a time that grows.
-    Backoff,
-    /// Takes waiting clients and closes them.
-    Sheds,
-    /// Stops, or turns clients away, by a rule of its own below the limit.
-    LimitsItself,
-    /// Exits.
-    Exits,
-    /// A worker exits and another takes its place.
-    WorkerRestarts,
-    /// Fails once and never accepts again, also when descriptors are free.
-    AcceptLoopDead,
-    /// None of these fits what was seen.
-    Unclear,
-    /// Nothing failed.
-    None,
-}
-
-impl Policy {
-    /// As in the report and in scenario files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Policy::Spin => "spin",
-            Policy::Storm => "storm",
-            Policy::FixedDelay => "fixed-delay",
-            Policy::Backoff => "backoff",
-            Policy::Sheds => "sheds",
-            Policy::LimitsItself => "limits-itself",
-            Policy::Exits => "exits",
-            Policy::WorkerRestarts => "worker-restarts",
-            Policy::AcceptLoopDead => "accept-loop-dead",
-            Policy::Unclear => "unclear",
-            Policy::None => "none",
-        }
-    }
-}
 
 /// Told of what the process that failed first does, as it happens; says as soon as its policy is plain. Its memory is bounded.
 #[derive(Debug, Clone, Default)]

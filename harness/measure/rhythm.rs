@@ -118,8 +118,8 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
         _ => {}
     }
     // Several listeners that retry independently interleave: every second (third …) failure then is one listener's.
-    let rhythm = (1..=4).find_map(|stride| fixed(&starts, stride).or_else(|| grows(&starts, stride)));
-    rhythm.or_else(|| grows_late(&starts)).or_else(|| fixed_late(&starts)).unwrap_or(Rhythm::Unclear)
+    let of = |stride| fixed(&starts, stride).or_else(|| grows(&starts, stride));
+    of(1).or_else(|| fixed_late(&starts)).or_else(|| (2..=4).find_map(of)).or_else(|| grows_late(&starts)).unwrap_or(Rhythm::Unclear)
 }
 
 /// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is no part of a delay, which
@@ -195,13 +195,16 @@ fn fixed(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     constant.then_some(Rhythm::Fixed { gap_s: middle, gaps: gaps.len() })
 }
 
-/// A constant delay, with some retries late: none comes early, and most are in time.
+/// A constant delay, with some retries late: none comes early, most are in time, some of these one after the other (those of two listeners
+/// take turns), and none is late by as much as the delay.
 fn fixed_late(starts: &[Nanos]) -> Option<Rhythm> {
     let gaps = gaps(starts, 1);
     let least = gaps.iter().fold(f64::MAX, |least, g| least.min(*g));
-    let in_time: Vec<f64> = gaps.iter().copied().filter(|g| *g <= least * (1.0 + SPREAD / 2.0)).collect();
-    let constant = in_time.len() >= 3 && in_time.len() * 5 >= gaps.len() * 3;
-    constant.then(|| Rhythm::Fixed { gap_s: median(&in_time), gaps: in_time.len() })
+    let in_time = |gap: &f64| *gap <= least * (1.0 + SPREAD / 2.0);
+    let kept: Vec<f64> = gaps.iter().copied().filter(in_time).collect();
+    let most = kept.len() >= 3 && kept.len() * 5 >= gaps.len() * 3;
+    let constant = most && gaps.windows(2).any(|pair| pair.iter().all(in_time)) && gaps.iter().all(|gap| *gap < least * 2.0);
+    constant.then(|| Rhythm::Fixed { gap_s: median(&kept), gaps: kept.len() })
 }
 
 fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
@@ -369,8 +372,8 @@ mod tests {
     #[test]
     fn a_constant_delay_is_one_also_where_two_of_five_retries_are_late() {
         let late = |gaps: &[u64]| of(&after(gaps), 40 * MS + (gaps.iter().sum::<u64>() + 100) * MS);
-        assert_eq!(late(&[250, 252, 480, 251, 400]), Rhythm::Fixed { gap_s: 0.251, gaps: 3 });
-        assert_eq!(late(&[250, 180, 480, 251, 400]), Rhythm::Unclear, "one came early");
+        assert_eq!(late(&[250, 370, 252, 251, 350]), Rhythm::Fixed { gap_s: 0.251, gaps: 3 });
+        assert_eq!(late(&[200, 300, 200, 300, 200]), Rhythm::Fixed { gap_s: 0.5, gaps: 4 }, "two listeners take turns");
     }
 
     #[test]

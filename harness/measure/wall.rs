@@ -85,21 +85,28 @@ pub struct Disguise {
 pub(super) fn wall(run: &Run<'_>, m: &mut Measured) {
     memory(run, m);
     m.saturation.other_listeners = run.timeline.events.iter().filter_map(|e| listener(&e.is)).collect();
+    if m.saturation.other_listeners.iter().any(|other| other.new_client.is_none()) {
+        m.missing::<()>("saturation.other_listeners.new_client", "not tried, or not to the end: only loopback addresses are");
+    }
     m.saturation.failed_calls = failed_calls(run);
     m.saturation.disguise = disguise(run, m);
     m.unsampled = unsampled(run);
 }
 
+/// What the loaded listener dropped because its accept queue was full, before clients left.
+pub(super) fn drops(run: &Run<'_>) -> Option<u32> {
+    let until_released = run.timeline.between(0, run.timeline.released_from()).iter();
+    until_released.rev().find_map(|e| if let What::Beside { drops, .. } = e.is { drops } else { None })
+}
+
 /// What is known of the accept queue beside its length and capacity. `full`: the events at the wall.
 pub(super) fn queue(run: &Run<'_>, m: &mut Measured, full: &[&Event]) -> AcceptQueue {
     let released = run.timeline.released_from();
-    let until_released = run.timeline.between(0, released).iter();
-    let drops = until_released.rev().find_map(|e| if let What::Beside { drops, .. } = e.is { drops } else { None });
     let half_done = |e: &&Event| match &e.is {
         What::Tcp { states, took, .. } if e.at.saturating_add(*took) < released => Some(states.get("SYN_RECV").copied().unwrap_or(0)),
         _ => None,
     };
-    let overflows = drops.or_else(|| m.missing("saturation.accept_queue.overflows", "the listener's drops were not read"));
+    let overflows = drops(run).or_else(|| m.missing("saturation.accept_queue.overflows", "the listener's drops were not read"));
     let syn_recv = full.iter().filter_map(half_done).max();
     let syn_recv =
         syn_recv.or_else(|| m.missing("saturation.accept_queue.syn_recv", "the sockets were not listed while the table was full"));

@@ -3,7 +3,7 @@
 
 use super::follow::Both;
 use super::{Measured, Run, Witness};
-use crate::event::{Nanos, Pid, What};
+use crate::event::{Nanos, Outcome, Pid, What};
 use std::collections::BTreeMap;
 
 /// An observer that saw no accept while connections were plainly made is blind: its numbers are none.
@@ -156,7 +156,7 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
     {
         compared += 1;
         // It counts every accept, also of connections closed since.
-        let closed = f.accepts_before.saturating_sub(accepted);
+        let closed = if by_ring { asked(run) } else { f.accepts_before.saturating_sub(accepted) };
         let counted = count.saturating_sub(closed);
         let (observer, cost) = ("the server's own count".to_owned(), "none".to_owned());
         m.witnesses.push(Witness { observer, exact: reserved(m) < 2, cost, ceiling: Some(counted), process: of(failing) });
@@ -191,6 +191,12 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         let note = m.agreement_note.clone().unwrap_or_default();
         m.inconclusive.push(format!("the witnesses disagree: {note}"));
     }
+}
+
+/// Clients that were answered and left before the load: each asked which protocol the server speaks.
+fn asked(run: &Run<'_>) -> u64 {
+    let answered = |what: &What| matches!(what, What::Probe { label, outcome: Outcome::Served, .. } if label == "dialogue");
+    run.timeline.events.iter().filter(|event| answered(&event.is)).count() as u64
 }
 
 /// What observing cost the subject, by what a call was measured to cost.

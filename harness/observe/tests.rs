@@ -208,6 +208,20 @@ fn a_spinning_subject_fills_no_memory_and_its_totals_stay_exact() {
 }
 
 #[test]
+fn a_flood_of_refused_memory_takes_no_failed_accept_with_it() {
+    let Ok(chosen) = choose(Choice::Perf, None) else { return };
+    let body = r#"
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+for _ in range(25_000): libc.mmap(None, 1 << 62, 0, 0x22, -1, 0)
+s = listen(); limit(32); print(*serve(s, take, 3), flush=True)
+"#;
+    let seen = observe(&chosen, &program(body), 40);
+    assert_eq!((failures(&seen.results(None, Call::Accept4)), seen.count(|is| *is == What::SamplingStopped)), (3, 0));
+    let refused = seen.count(|is| matches!(is, What::Refused { call, errno: libc::ENOMEM, .. } if call == "mmap"));
+    assert!((1..=1_000).contains(&refused), "{refused} reported");
+}
+
+#[test]
 fn failures_of_other_calls_have_their_own_names() {
     let body = r#"
 import fcntl

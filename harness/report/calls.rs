@@ -1,7 +1,7 @@
 //! The calls of a run in words, for the reports that people read.
 
-use super::Report;
 use super::terminal::{after_start, got};
+use super::{Report, counted};
 use crate::measure::{CallEnds, CallsMade, way};
 use crate::scenario::Caller;
 
@@ -19,11 +19,11 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<(&'static str, String)> {
     let mut said = vec![("Calls", format!("{}: {} of {} answered{rate}.", made.workload, made.completed, made.started))];
     let mut costs = Vec::new();
     costs.extend(made.latency_s.map(|l| format!("p50 {}, p90 {}, p99 {}, at most {}", time(l.p50), time(l.p90), time(l.p99), time(l.max))));
-    costs.push(count(made.connections, "connection"));
+    costs.push(counted(made.connections, "connection"));
     if made.handshakes > 0 {
         // A share of a handshake tells nothing to a reader.
         let each = made.handshakes_per_call.filter(|n| *n >= 1.0).map_or(String::new(), |n| format!(" ({n} a call)"));
-        costs.push(format!("{}{each}", count(made.handshakes, "TLS handshake")));
+        costs.push(format!("{}{each}", counted(made.handshakes, "TLS handshake")));
     }
     costs.extend(made.descriptors_per_1000_calls.map(|n| format!("{n:.0} descriptors left open by 1000 calls")));
     said.push(("", format!("{}.", costs.join("; "))));
@@ -47,14 +47,10 @@ fn told_apart(r: &Report, made: &CallsMade) -> Vec<(&'static str, String)> {
             let shown = states.iter().filter(|(state, _)| *state != "LISTEN").map(|(state, n)| format!(", {n} {state}"));
             shown.collect()
         });
-        let calls = count(end.calls, "call");
+        let calls = counted(end.calls, "call");
         (label(i), format!("{what} ({calls}, {}), the first {}{queue}{states}.", time(end.took_s), after_start(r, end.first_at_s)))
     });
     told.collect()
-}
-
-pub(super) fn count(n: u64, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 pub(super) fn time(seconds: f64) -> String {

@@ -2,7 +2,6 @@
 
 use super::{Report, sweep};
 use crate::judge::Outcome;
-use crate::measure::Resource;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
@@ -20,9 +19,9 @@ pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
             add("sweep.at_rest", fit.at_rest.to_string());
             add("sweep.per_connection", fit.per_connection.to_string());
         }
-        if let Some(binds) = &sweep.binds {
+        if let Some((binds, what)) = sweep.binds.as_ref().zip(sweep.bound_by()) {
             add("sweep.binds_from", binds.from.to_string());
-            add("sweep.binds", binds.resource.map_or("not known", Resource::name).to_owned());
+            add("sweep.binds", what.to_owned());
         }
         suite.set_system_out(sweep::render(sweep, false, super::terminal::WIDTH));
     }

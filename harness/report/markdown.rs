@@ -2,6 +2,7 @@
 
 use super::{Report, remedies, sweep::Sweep};
 use crate::judge::Outcome;
+use crate::measure::{Ceiling, Kind, Recovery, Verdict};
 use std::fmt::Write;
 
 /// The reports as one table and the reasons below it.
@@ -34,18 +35,16 @@ fn runs(reports: &[Report]) -> String {
     for r in reports {
         let limits = r.limits.effective.map(|l| format!("{}:{}", l.soft, l.hard));
         let first = r.ceiling.first_failure.as_ref().map(|f| format!("`{}` {}", f.call, f.errno));
-        let kind = r.ceiling.kind.map_or("", |k| k.name());
-        let number = r.ceiling.accepted.or(r.ceiling.calls);
         let cells = [
             mark(r.verdict).to_owned(),
             escape(&r.title()),
             cell(limits),
             cell(r.baseline.descriptors),
             cell(r.prediction.ceiling),
-            number.map_or_else(|| cell(r.ceiling.kind.map(|k| k.name())), |n| format!("{n} ({kind})")),
+            stopped(&r.ceiling),
             cell(first),
             cell(r.saturation.policy.map(|p| p.name())),
-            cell(r.recovery.new_client_served_s.map(|s| format!("{s:.3} s"))),
+            recovers(&r.recovery),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
@@ -63,6 +62,27 @@ fn runs(reports: &[Report]) -> String {
         }
     }
     text
+}
+
+/// Where it stopped, and why; of connections that were counted and not seen, whether it did.
+fn stopped(c: &Ceiling) -> String {
+    match (c.accepted.or(c.calls), c.kind, c.stopped()) {
+        (None, kind, _) => cell(kind.map(|kind| kind.name())),
+        (Some(n), Some(kind), _) => format!("{n} ({})", kind.name()),
+        (Some(n), None, Some(true)) => format!("{n} ({})", Ceiling::BY_COUNT),
+        (Some(n), None, Some(false)) => format!("{n} ({}, {})", Kind::NotReached.name(), Ceiling::BY_COUNT),
+        (Some(_), None, None) => cell(None::<u64>),
+    }
+}
+
+/// When a new client is served after all have left, and what else it came to where it is not simply as before.
+fn recovers(v: &Recovery) -> String {
+    let after = v.new_client_served_s.map(|s| format!("{s:.3} s"));
+    let verdict = v.verdict.filter(|verdict| *verdict != Verdict::Recovered).map(Verdict::name);
+    match (after, verdict) {
+        (Some(after), Some(verdict)) => format!("{after} ({verdict})"),
+        (after, verdict) => cell(after.or(verdict.map(str::to_owned))),
+    }
 }
 
 /// What each remedy of a scenario changed.

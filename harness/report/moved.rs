@@ -1,8 +1,7 @@
 //! What is said of limits that were moved on the live process: lines with their labels, for the terminal.
 
-use super::Report;
-use super::calls::count;
 use super::terminal::got;
+use super::{Report, counted};
 use crate::measure::Moved;
 
 /// A paragraph for each move, in their order.
@@ -13,7 +12,8 @@ pub(super) fn moved(r: &Report) -> Vec<(&'static str, String)> {
 fn one(m: &Moved) -> String {
     let was = m.was.map_or(String::new(), |was| format!("{}:{} → ", was.soft, was.hard));
     let many = if m.processes == 1 { "in the live process".to_owned() } else { format!("in {} live processes", m.processes) };
-    let mut text = vec![format!("{was}{}:{} {many}, while {} connections were held.", m.soft, m.hard, m.held)];
+    let were = if m.held == 1 { "was" } else { "were" };
+    let mut text = vec![format!("{was}{}:{} {many}, while {} {were} held.", m.soft, m.hard, counted(m.held, "connection"))];
     match (m.resumed, m.resumed_s) {
         (Some(true), Some(s)) => text.push(format!("It accepted again {s:.3} s later.")),
         (Some(false), _) => text.push("It did not accept again.".to_owned()),
@@ -21,7 +21,7 @@ fn one(m: &Moved) -> String {
     }
     match (&m.next_failure, m.accepted_after) {
         (Some(f), Some(held)) => {
-            text.push(format!("Then {held} held, and {} → {}, {} waiting.", f.call, f.errno, count(f.waiting_clients, "client")))
+            text.push(format!("Then {held} held, and {} → {}, {} waiting.", f.call, f.errno, counted(f.waiting_clients, "client")))
         }
         (None, Some(held)) => text.push(format!("{held} held in the end, and no descriptor call failed.")),
         _ => {}

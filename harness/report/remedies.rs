@@ -5,7 +5,7 @@ use super::Report;
 use super::terminal::{clean, cut};
 use crate::event::{Call, Limits};
 use crate::judge::Outcome;
-use crate::measure::Kind;
+use crate::measure::{Ceiling, Kind};
 use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,10 @@ pub struct Row {
     pub limits: Option<Limits>,
     /// Connections accepted (of a client: calls completed) where it stopped; `None` when it did not stop, or nobody knows.
     pub ceiling: Option<u64>,
-    /// Why it stopped, or that it did not.
+    /// Whether it stopped; `None`: nobody knows.
+    #[serde(default)]
+    pub reached: Option<bool>,
+    /// Why it stopped, or that it did not; `None` also where only its descriptor count tells.
     pub kind: Option<Kind>,
     /// Connections held, or calls completed, whether or not it stopped there.
     pub held: Option<u64>,
@@ -109,20 +112,21 @@ pub fn tables(reports: &[Report]) -> Vec<Table> {
 
 /// Whether a run tells where its subject stopped, or that it did not.
 fn known(report: &Report) -> bool {
-    matches!(report.verdict, Outcome::Met | Outcome::NotMet) && report.ceiling.kind.is_some()
+    matches!(report.verdict, Outcome::Met | Outcome::NotMet) && report.ceiling.stopped().is_some()
 }
 
 fn row(report: &Report, was: Option<&Report>) -> Row {
     let ceiling = &report.ceiling;
     let held = ceiling.accepted.or(ceiling.calls);
-    let stopped = !matches!(ceiling.kind, None | Some(Kind::NotReached | Kind::Generator));
+    let stopped = ceiling.stopped();
     let (cured, verdict) = compared(report, was);
     let unexpected = if report.verdict == Outcome::NotMet { " (the scenario expects something else)" } else { "" };
     Row {
         variant: report.variant.clone(),
         believed: report.believed.clone(),
         limits: report.limits.effective,
-        ceiling: held.filter(|_| stopped),
+        ceiling: held.filter(|_| stopped == Some(true)),
+        reached: stopped,
         kind: ceiling.kind,
         held,
         calls: ceiling.calls.is_some(),
@@ -149,8 +153,7 @@ struct State {
 impl State {
     /// Before any move.
     fn first(report: &Report) -> State {
-        let stopped = Some(report.ceiling.kind != Some(Kind::NotReached));
-        State { stopped, held: report.ceiling.accepted.or(report.ceiling.calls), how: how(report) }
+        State { stopped: report.ceiling.stopped(), held: report.ceiling.accepted.or(report.ceiling.calls), how: how(report) }
     }
 
     /// After the last move, where there was one.
@@ -258,6 +261,7 @@ fn how(report: &Report) -> String {
         (Some(first), _) => first.call.to_string(),
         (None, Some(Kind::OwnLimit)) => "a rule of its own".into(),
         (None, Some(Kind::Exited)) => "it exits".into(),
+        (None, None) if report.ceiling.stopped() == Some(true) => "a full table".into(),
         (None, Some(Kind::OtherLimit)) => report.ceiling.binds.as_ref().map_or("another limit", |binds| binds.resource.name()).into(),
         (None, _) => "no failing call".into(),
     }
@@ -275,9 +279,10 @@ impl Row {
     pub fn cells(&self, believed: bool) -> Vec<String> {
         let dash = || "–".to_owned();
         let unit = if self.calls { " calls" } else { "" };
-        let mut ceiling = match (self.ceiling, self.held, self.kind) {
-            (Some(n), ..) => format!("{n}{unit}"),
-            (None, Some(n), Some(Kind::NotReached)) => format!("none up to {n}{unit}"),
+        let counted = self.kind.map_or(format!(" ({})", Ceiling::BY_COUNT), |_| String::new());
+        let mut ceiling = match (self.ceiling, self.held, self.reached) {
+            (Some(n), ..) => format!("{n}{unit}{counted}"),
+            (None, Some(n), Some(false)) => format!("none up to {n}{unit}{counted}"),
             _ => dash(),
         };
         let mut first = match (&self.first_failure, self.kind) {
@@ -439,6 +444,25 @@ mod tests {
         let held = run(None, Kind::NotReached, 96, None);
         assert_eq!(verdicts(&[held.clone(), raised])[1].0, None);
         assert_eq!(verdicts(&[held, run(Some("proxy"), Kind::Emfile, 25, None)])[1], (Some(false), "worse: no ceiling → 25".into()));
+    }
+
+    #[test]
+    fn a_ceiling_that_only_the_descriptor_count_tells_is_compared_too() {
+        let counted = |variant, reached, held| {
+            let mut report = run(variant, Kind::Emfile, held, None);
+            (report.ceiling.kind, report.ceiling.reached) = (None, reached);
+            report
+        };
+        let reports = [counted(None, Some(true), 57), counted(Some("raised"), Some(false), 80), counted(Some("lost"), None, 9)];
+        let said = verdicts(&reports);
+        assert_eq!(said[..2], [(None, "as it was".into()), (Some(true), "yes".into())]);
+        assert!(said[2].1.starts_with("not known"), "{said:?}");
+        let cells: Vec<String> = tables(&reports)[0].rows.iter().map(|row| row.cells(false)[2].clone()).collect();
+        assert_eq!(cells, ["57 (by descriptor count)", "none up to 80 (by descriptor count)", "–"]);
+        let markdown = crate::report::markdown::render(&reports);
+        for cell in ["| 57 (by descriptor count) |", "| 80 (not-reached, by descriptor count) |", "– | – | – | – | – |"] {
+            assert!(markdown.contains(cell), "{cell}: {markdown}");
+        }
     }
 
     #[test]

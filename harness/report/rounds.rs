@@ -1,7 +1,7 @@
 //! What is said of recovery that was sampled in rounds, in words: sentences for the terminal and for a run's story.
 
-use super::Report;
-use super::calls::{count, time};
+use super::calls::time;
+use super::{Report, counted};
 use crate::measure::{PlaceOrder, Service};
 
 /// How it was spread and in which order places were given; and whether the server is in the end what it was. Empty after one round.
@@ -25,7 +25,7 @@ pub(super) fn rounds(r: &Report) -> Vec<String> {
     }));
     spread.extend(v.gave_up.filter(|n| *n > 0).map(|n| {
         let each = if n == 1 { "it still cost" } else { "each still cost" };
-        format!("{} left the queue unserved: {each} an accept.", count(n, "client"))
+        format!("{} left the queue unserved: {each} an accept.", counted(n, "client"))
     }));
     let first = r.ceiling.before_release(&r.moved);
     let mut after = Vec::new();

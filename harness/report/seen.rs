@@ -1,6 +1,6 @@
 //! What clients see of a full server, in words, for the terminal.
 
-use super::calls::{count, time};
+use super::calls::time;
 use super::{Report, counted};
 use crate::event::Outcome;
 
@@ -16,9 +16,10 @@ pub(super) fn seen(r: &Report) -> Vec<String> {
             (silent, dropped) => format!(", {silent} silent, {dropped} dropped"),
         };
         let told = if c.held.error_replies > 0 { format!(", {} told an error", c.held.error_replies) } else { String::new() };
+        let were = if c.held.answered == 1 { "was" } else { "were" };
         said.push(format!(
-            "Of {} that it holds, {} were answered{took}{told}{lost}{before}.",
-            count(c.held.probed, "client"),
+            "Of {} that it holds, {} {were} answered{took}{told}{lost}{before}.",
+            counted(c.held.probed, "client"),
             c.held.answered
         ));
     }

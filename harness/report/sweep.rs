@@ -4,7 +4,7 @@
 use super::Report;
 use super::terminal::{clean, cut};
 use crate::event::Call;
-use crate::measure::{Kind, Policy, Resource};
+use crate::measure::{Ceiling, Kind, Policy, Resource};
 use comfy_table::{ContentArrangement, presets};
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,10 @@ pub struct Point {
     pub predicted: Option<u64>,
     /// Connections held where it stopped; `None` where it did not stop, or nobody knows.
     pub ceiling: Option<u64>,
-    /// Why it stopped, or that it did not.
+    /// Whether it stopped; `None`: nobody knows.
+    #[serde(default)]
+    pub reached: Option<bool>,
+    /// Why it stopped, or that it did not; `None` also where only its descriptor count tells.
     pub kind: Option<Kind>,
     /// The first descriptor call that failed.
     pub first_failure: Option<Call>,
@@ -80,22 +83,28 @@ pub struct Binds {
 
 impl Point {
     fn of(r: &Report) -> Point {
-        let stopped = r.ceiling.reached == Some(true);
+        let reached = r.ceiling.stopped();
         Point {
             asked: r.limits.requested.map(|limits| limits.soft),
             soft: r.limits.effective.map(|limits| limits.soft),
             at_rest: r.baseline.counted,
             predicted: r.prediction.ceiling,
-            ceiling: r.ceiling.accepted.filter(|_| stopped),
+            ceiling: r.ceiling.accepted.filter(|_| reached == Some(true)),
+            reached,
             kind: r.ceiling.kind,
             first_failure: r.ceiling.first_failure.as_ref().map(|failure| failure.call),
             policy: r.saturation.policy,
         }
     }
 
+    /// What stopped it, or that nothing did: a table that is full by its count is full, whoever saw the call that failed.
+    fn stop(&self) -> Option<Kind> {
+        self.kind.or(self.ceiling.map(|_| Kind::Emfile))
+    }
+
     /// Limit and ceiling, where it was stopped by this.
     fn stopped_by(&self, kind: Kind) -> Option<(f64, f64)> {
-        Some((self.soft? as f64, self.ceiling? as f64)).filter(|_| self.kind == Some(kind))
+        Some((self.soft? as f64, self.ceiling? as f64)).filter(|_| self.stop() == Some(kind))
     }
 
     /// What a line of progress says, and the table too.
@@ -108,8 +117,10 @@ impl Point {
         let ceiling = match (self.ceiling, self.kind) {
             (Some(n), Some(Kind::Emfile)) => n.to_string(),
             (Some(n), Some(kind)) => format!("{n} ({})", kind.name()),
+            (Some(n), None) => format!("{n} ({})", Ceiling::BY_COUNT),
             (_, Some(kind)) => kind.name().to_owned(),
-            (_, None) => "not known".to_owned(),
+            (None, None) if self.reached == Some(false) => format!("{} ({})", Kind::NotReached.name(), Ceiling::BY_COUNT),
+            (None, None) => "not known".to_owned(),
         };
         let call = self.first_failure.map_or("–".to_owned(), |call| call.to_string());
         [limit, number(self.at_rest), number(self.predicted), ceiling, call, self.policy.map_or("–", Policy::name).to_owned()]
@@ -150,6 +161,9 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
     if on.len() < 2 {
         return Err("one point makes no line".to_owned());
     }
+    if on.iter().all(|p| p.0 == on[0].0) {
+        return Err("only one limit was in force".to_owned());
+    }
     if spread == 0.0 {
         return Err(format!("it stopped at {ceiling} every time: that does not depend on the limit asked for"));
     }
@@ -164,10 +178,10 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
 /// Where the runs from some limit on are stopped by something else than the others, and what that is.
 fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Option<Binds> {
     let capped = |p: &Point| p.soft.zip(p.asked).is_some_and(|(soft, asked)| soft < asked);
-    let usual = |p: &Point| by.is_some() && p.kind == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
+    let usual = |p: &Point| by.is_some() && p.stop() == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
     let first = runs.len() - runs.iter().rev().take_while(|(point, _)| !usual(point)).count();
     // Where all clients were taken nothing binds, as far as they tell; a larger limit may tell more.
-    let stopped = runs.iter().skip(first).find(|(point, _)| capped(point) || point.kind != Some(Kind::NotReached));
+    let stopped = runs.iter().skip(first).find(|(point, _)| capped(point) || point.reached != Some(false));
     let (point, report) = stopped.or(runs.get(first))?;
     Some(Binds {
         from: point.asked.or(point.soft)?,
@@ -212,6 +226,7 @@ fn what(point: &Point, r: &Report) -> String {
         }
         Some(Kind::NotReached) => return format!("the number of clients: all {held} were accepted, and no descriptor call failed"),
         Some(Kind::Emfile) => format!("a descriptor call of another kind, at {held}{evidence}"),
+        None if point.reached == Some(false) => return format!("the number of clients: all {held} are held, by its descriptor count"),
         None => return seen.map_or_else(|| format!("not known: {}", unknown(r)), |(_, seen)| seen),
     };
     // Descriptors open there; or as many as its connections make.
@@ -261,6 +276,13 @@ impl Sweep {
     pub(super) fn said(&self) -> Vec<(&'static str, String)> {
         let binds = self.binds.as_ref().map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
         self.line().map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
+    }
+
+    /// What binds from some limit on, in a word or two.
+    pub(super) fn bound_by(&self) -> Option<&'static str> {
+        let binds = self.binds.as_ref()?;
+        let nothing = self.points.iter().all(|p| p.asked.or(p.soft) < Some(binds.from) || p.reached == Some(false));
+        Some(binds.resource.map_or(if nothing { "nothing" } else { "not known" }, Resource::name))
     }
 
     /// The table: what its columns are called, and its rows.
@@ -382,6 +404,21 @@ mod tests {
     }
 
     #[test]
+    fn ceilings_that_only_the_descriptor_count_tells_are_on_the_line() {
+        let counted = |soft, reached, held| {
+            let mut report = run(soft, Kind::Emfile, held);
+            (report.ceiling.kind, report.ceiling.reached, report.ceiling.first_failure) = (None, Some(reached), None);
+            report
+        };
+        let s = Sweep::of(&[counted(64, true, 57), counted(256, true, 249), counted(1024, false, 400)]);
+        assert_eq!(s.fit, Some(Fit { by: Kind::Emfile, points: 2, at_rest: 7.0, per_connection: 1.0, residual: 0.0 }));
+        let binds = s.binds.clone().expect("the clients");
+        assert_eq!((binds.from, binds.what.as_str()), (1024, "the number of clients: all 400 are held, by its descriptor count"));
+        let cells: Vec<String> = s.points.iter().map(|point| point.cells()[3].clone()).collect();
+        assert_eq!(cells, ["57 (by descriptor count)", "249 (by descriptor count)", "not-reached (by descriptor count)"]);
+    }
+
+    #[test]
     fn fd_setsize_is_named_only_where_it_stopped_at_it_below_its_limit() {
         let mut died = run(4096, Kind::Exited, 1017);
         died.ceiling.exit = Some(Exit { code: None, signal: Some(6) });
@@ -393,6 +430,24 @@ mod tests {
         }
         died.ceiling.accepted = Some(900);
         assert!(!what(died).contains("FD_SETSIZE"));
+    }
+
+    #[test]
+    fn one_limit_under_several_hard_ones_makes_no_line() {
+        let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 249)]);
+        assert_eq!((s.fit, s.no_fit.as_deref(), s.binds), (None, Some("only one limit was in force"), None));
+        let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 248)]);
+        assert_eq!((s.fit, s.no_fit.as_deref()), (None, Some("only one limit was in force")), "and no limit is divided by nothing");
+    }
+
+    #[test]
+    fn where_all_clients_were_taken_junit_says_that_nothing_binds() {
+        let binds = |kind| {
+            let reports = [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), run(1024, kind, 400)];
+            crate::report::junit::render_sweep(&reports, &Sweep::of(&reports))
+        };
+        assert!(binds(Kind::NotReached).contains("name=\"sweep.binds\" value=\"nothing\""));
+        assert!(binds(Kind::OtherLimit).contains("name=\"sweep.binds\" value=\"not known\""));
     }
 
     #[test]

@@ -99,8 +99,7 @@ fn one(page: &mut Page, r: &Report) {
     predicted(page, r);
     ceiling(page, r);
     super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
-    at_the_wall(page, r);
-    let label = if r.saturation.policy.is_none_or(|policy| policy == Policy::None) { "At the wall" } else { "" };
+    let label = if at_the_wall(page, r) { "" } else { "At the wall" };
     super::wall::wall(r).iter().enumerate().for_each(|(i, text)| page.say(if i == 0 { label } else { "" }, text));
     tcp(page, r);
     super::moved::moved(r).iter().for_each(|(label, text)| page.say(label, text));
@@ -179,10 +178,10 @@ fn network(page: &mut Page, r: &Report) {
 
 fn at_rest(page: &mut Page, r: &Report) {
     let Some(count) = r.baseline.descriptors else { return };
-    let counted = r.baseline.counted.unwrap_or(count);
-    let mut text = format!("{count} descriptors");
-    if counted < count {
-        let _ = write!(text, ", {} of them numbered above the limit, where they take no place", count - counted);
+    let mut text = counted(count, "descriptor");
+    let above = count.saturating_sub(r.baseline.counted.unwrap_or(count));
+    if above > 0 {
+        let _ = write!(text, ", {above} of them numbered above the limit, where they take no place");
     }
     if r.baseline.settled == Some(false) {
         text.push_str("; it never became quiet, so this is what was open when the clients began");
@@ -314,13 +313,13 @@ fn binds(page: &mut Page, r: &Report) {
             Some(Kind::Emfile) => "what it keeps open for each is what its descriptor limit bounds",
             _ => "the descriptor limit of one process does not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory",
         };
-        let (connections, holders) = (handed.connections, counted_es(handed.processes));
-        page.say("", &format!("{connections} of them are held by {holders} that it handed them to, and it keeps none of these: {bound}."));
+        let holders = counted(handed.processes, "process");
+        let held = match handed.connections {
+            1 => format!("1 of them is held by {holders} that it handed it to, and it does not keep it"),
+            n => format!("{n} of them are held by {holders} that it handed them to, and it keeps none of these"),
+        };
+        page.say("", &format!("{held}: {bound}."));
     }
-}
-
-fn counted_es(processes: u64) -> String {
-    if processes == 1 { "1 process".to_owned() } else { format!("{processes} processes") }
 }
 
 /// What a client got, as a verb.
@@ -351,7 +350,8 @@ pub(super) fn behaviour(policy: Policy) -> &'static str {
     }
 }
 
-fn at_the_wall(page: &mut Page, r: &Report) {
+/// What its accept loop does, if that is known: whether anything was said.
+fn at_the_wall(page: &mut Page, r: &Report) -> bool {
     let s = &r.saturation;
     match s.policy.filter(|p| *p != Policy::None) {
         Some(policy) => {
@@ -359,7 +359,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
             page.say("At the wall", &format!("{}{evidence}. [{}]", behaviour(policy), policy.name()));
         }
         None if r.ceiling.kind == Some(Kind::OtherLimit) => page.say("At the wall", "It goes on without what ran out."),
-        None => return,
+        None => return false,
     }
     let mut costs = Vec::new();
     costs.extend(s.cpu_percent.map(|c| format!("{c:.0} % CPU")));
@@ -383,6 +383,7 @@ fn at_the_wall(page: &mut Page, r: &Report) {
         let line = cut(line, page.width - LABEL - 2);
         page.line(&format!("{:LABEL$}| {line}", ""));
     }
+    true
 }
 
 /// Sockets by state, those that hold a descriptor and those that hold none side by side.
@@ -421,8 +422,9 @@ fn recovery(page: &mut Page, r: &Report) {
     if let (Some(released), Some(waiters)) = (v.released, v.waiters.filter(|n| *n > 0)) {
         let first = v.first_served_s.map_or(String::new(), |s| format!(", the first after {s:.3} s"));
         let served = v.waiters_served.filter(|n| *n > 0).map_or("none".to_owned(), |n| n.to_string());
+        let were = if v.waiters_served == Some(1) { "was" } else { "were" };
         let told = v.waiters_turned_away.map_or(String::new(), |n| format!(", {n} turned away"));
-        text.push(format!("{} left: {served} of {waiters} waiting were served{first}{told}.", counted(released, "client")));
+        text.push(format!("{} left: {served} of {waiters} waiting {were} served{first}{told}.", counted(released, "client")));
     }
     if let Some(exited) = v.exited_s {
         text.push(match exited {
@@ -452,19 +454,25 @@ fn recovery(page: &mut Page, r: &Report) {
             };
             text.push(format!("{} more than at rest {stays} open{why}.", counted(n.unsigned_abs(), "descriptor")));
         }
-        Some(n) => text.push(format!("{} descriptors fewer than at rest.", n.unsigned_abs())),
+        Some(n) => text.push(format!("{} fewer than at rest.", counted(n.unsigned_abs(), "descriptor"))),
         None => {}
     }
-    if text.is_empty() {
+    let nothing_else = text.is_empty();
+    if nothing_else {
         text.extend(v.verdict_evidence.as_ref().filter(|_| v.verdict == Some(Verdict::Gone)).map(|how| format!("None: {how}.")));
     }
     let mut paragraphs = vec![text.join(" ")];
     paragraphs.extend(super::rounds::rounds(r));
     let all = paragraphs.iter().any(|text| !text.is_empty());
     if let (Some(verdict), Some(last)) = (v.verdict.filter(|_| all), paragraphs.last_mut()) {
-        let why = v.verdict_evidence.as_ref().filter(|_| verdict == Verdict::Degraded || verdict == Verdict::Leaking);
-        let why =
-            why.filter(|_| v.rounds.len() > 1 || verdict == Verdict::Degraded).map_or(String::new(), |why| format!(" Because {why}."));
+        let told = match verdict {
+            Verdict::Recovered | Verdict::Stuck => true,
+            Verdict::Leaking => v.rounds.len() < 2,
+            Verdict::Degraded => false,
+            // With its exit, or in place of everything else.
+            Verdict::Gone => v.exited_s.is_some() || nothing_else,
+        };
+        let why = v.verdict_evidence.as_ref().filter(|_| !told).map_or(String::new(), |why| format!(" Because {why}."));
         *last += &format!("{why} [{}]", verdict.name());
     }
     for (i, text) in paragraphs.iter().enumerate().filter(|_| all) {

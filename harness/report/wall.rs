@@ -1,7 +1,6 @@
 //! Side effects of a full table, in words, for the terminal and for the story of a run: what clients saw in disguise, other listeners,
 //! failed calls, the accept queue, memory.
 
-use super::calls::count;
 use super::terminal::{cut, got};
 use super::{Report, counted};
 use crate::event::SeenAs;
@@ -37,7 +36,7 @@ fn disguise(d: &Disguise) -> String {
             let was = if d.count == 1 { "was" } else { "were" };
             format!(
                 "In disguise: {} {was} told \"{}\" just after {call}: no fault of the request, but the full table.",
-                count(d.count, "client"),
+                counted(d.count, "client"),
                 cut(&d.reply, SHOWN)
             )
         }
@@ -65,10 +64,11 @@ fn queue(r: &Report) -> Option<String> {
     let queue = r.saturation.accept_queue?;
     let dropped = queue.overflows.filter(|n| *n > 0)?;
     let half = queue.syn_recv.filter(|n| *n > 0).map_or(String::new(), |n| format!("; {} half done", counted(n, "handshake")));
-    Some(format!(
-        "Its accept queue was full: {} or last ACKs of handshakes were dropped, to come again{half}.",
-        counted(dropped.into(), "SYN")
-    ))
+    let what = match dropped {
+        1 => "1 SYN or last ACK of a handshake was dropped".to_owned(),
+        n => format!("{n} SYNs or last ACKs of handshakes were dropped"),
+    };
+    Some(format!("Its accept queue was full: {what}, to come again{half}."))
 }
 
 fn memory(r: &Report) -> Option<String> {

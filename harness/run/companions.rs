@@ -36,7 +36,10 @@ pub fn start(plan: &Plan, options: &Options, places: &Places, diag: &mut SockDia
         let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
         let (mut tree, process, scratch) = prepare(plan, name, options, places, false)?;
         let output = tree.output().map(|fd| Drain::start(fd, drop::<Event>)).transpose()?;
-        tree.start().map_err(|e| Error::NotStarted(format!("{name}: {e}")))?;
+        tree.start().map_err(|e| match e.is_of_machine() {
+            true => Error::Inconclusive(format!("{name}: {e}")),
+            false => Error::NotStarted(format!("{name}: {e}")),
+        })?;
         let deadline = Instant::now() + Duration::from_secs_f64(process.ready_within_s);
         let ready = loop {
             if let Some(ready) = ready::listeners(&tree, diag, process.port, &before)? {

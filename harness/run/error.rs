@@ -27,3 +27,11 @@ impl From<std::io::Error> for Error {
         Error::Fault(error.to_string())
     }
 }
+
+/// A launch that this machine does not allow says nothing of the program.
+impl From<crate::launch::Error> for Error {
+    fn from(error: crate::launch::Error) -> Self {
+        let said = error.to_string();
+        if error.is_of_machine() { Error::Inconclusive(said) } else { Error::NotStarted(said) }
+    }
+}

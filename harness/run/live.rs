@@ -75,7 +75,7 @@ impl Live {
 
     /// The wall is to be met anew, by clients that connect from now on.
     pub fn once_more(&mut self, at: Nanos) {
-        (self.first_failure, self.moved, self.stuck) = (None, at, false);
+        (self.first_failure, self.local_failure, self.moved, self.stuck) = (None, None, at, false);
     }
 
     /// Whether single failures are no longer reported; takes it that they will be from now on.

@@ -256,7 +256,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<(
 /// Executes the subject.
 fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
     pump.phase(Phase::Launch);
-    pump.tree.start().map_err(|e| Error::NotStarted(e.to_string()))?;
+    pump.tree.start()?;
     pump.journal.record(What::Launched {
         process: site.plan.subject.clone(),
         pid: pump.tree.program(),
@@ -312,9 +312,8 @@ impl Site<'_> {
         // Room for the limits to come, too: they are moved while these clients connect.
         let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
         let enough = match kind {
-            // Of several listeners each may have a process of its own.
-            Kind::Hold { .. } => (soft + soft / 2) as u32 * ready.listeners + ready.capacity,
-            Kind::Call { .. } => 2 * soft as u32 + 64,
+            Kind::Hold { .. } => enough(soft, ready),
+            Kind::Call { .. } => u32::try_from(soft.saturating_mul(2).saturating_add(64)).unwrap_or(u32::MAX),
         };
         Wanted { setup: setup(name, kind, &workload.path, target), clients: workload.clients.unwrap_or(enough) }
     }
@@ -329,6 +328,13 @@ impl Site<'_> {
             fleet,
         }
     }
+}
+
+/// Clients that fill a subject with such a soft limit and all its accept queues, and some more.
+fn enough(soft: u64, ready: &ready::Ready) -> u32 {
+    // Of several listeners each may have a process of its own.
+    let places = soft.saturating_add(soft / 2).saturating_mul(ready.listeners.into());
+    u32::try_from(places.saturating_add(ready.capacity.into())).unwrap_or(u32::MAX)
 }
 
 /// Where the subject listens.
@@ -421,8 +427,7 @@ fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bo
     command.directory = Some(plan.directory.clone());
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
-    let refused = |e: launch::Error| if e.is_of_machine() { Error::Inconclusive(e.to_string()) } else { Error::NotStarted(e.to_string()) };
-    let tree = Tree::prepare(&command, options.isolation).map_err(refused)?;
+    let tree = Tree::prepare(&command, options.isolation)?;
     let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
     let several = places.tls_port(name).is_some();
     let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
@@ -464,5 +469,17 @@ pub fn environment() -> Environment {
         cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         privileges: privileges.into(),
         observers: observe::available().into_iter().filter_map(Result::ok).map(str::to_string).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_without_end_asks_for_as_many_clients_as_can_be_numbered() {
+        let ready = |listeners| ready::Ready { address: ([127, 0, 0, 1], 1).into(), capacity: 129, listeners, holders: vec![1] };
+        assert_eq!((enough(64, &ready(1)), enough(64, &ready(4))), (96 + 129, 4 * 96 + 129));
+        assert_eq!((enough(1 << 30, &ready(4)), enough(u64::MAX, &ready(1))), (u32::MAX, u32::MAX));
     }
 }

@@ -15,7 +15,9 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_error;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, getsockname, recv, socket_with};
 use std::collections::HashSet;
+use std::io;
 use std::net::SocketAddr;
+use std::thread::{Builder, JoinHandle};
 
 /// No more are asked.
 const AT_MOST: usize = 16;
@@ -43,14 +45,33 @@ pub fn asked(pump: &mut Pump) -> Result<(), Error> {
     if others.is_empty() || pump.tree.gone() {
         return Ok(());
     }
-    // In a thread of its own, because the observer must be drained meanwhile.
-    let asking = std::thread::spawn(move || SockDiag::open().map(|mut diag| ask(&mut diag, &others)));
+    // In a thread of its own, because the observer must be drained meanwhile. A subject at a limit of tasks may leave no room for one.
+    let asking = match begun(Builder::new(), others) {
+        Ok(asking) => asking,
+        Err(error) => {
+            unasked(pump, &error);
+            return Ok(());
+        }
+    };
     if pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |_| asking.is_finished())?
-        && let Ok(Ok(told)) = asking.join()
+        && let Ok(told) = asking.join()
     {
-        told.into_iter().for_each(|event| pump.journal.absorb(event));
+        match told {
+            Ok(told) => told.into_iter().for_each(|event| pump.journal.absorb(event)),
+            Err(error) => unasked(pump, &error),
+        }
     }
     Ok(())
+}
+
+fn unasked(pump: &mut Pump, error: &io::Error) {
+    let reason = format!("the subject's other listeners could not be asked: {error}");
+    pump.journal.record(What::Unmeasured { field: "saturation.other_listeners".into(), reason });
+}
+
+/// A thread that asks.
+fn begun(thread: Builder, inodes: HashSet<u64>) -> io::Result<JoinHandle<io::Result<Vec<Event>>>> {
+    thread.name("other-listeners".into()).spawn(move || Ok(ask(&mut SockDiag::open()?, &inodes)))
 }
 
 /// Tells of the listeners with these inodes, after each has been sent a client; takes [`PROBE_DEADLINE`] where one is not accepted.
@@ -148,5 +169,17 @@ impl Asker {
             drops: self.listener.drops,
             new_client: self.got.or(overdue),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_be_made_is_an_error_and_no_panic() {
+        // EAGAIN, as at a limit of tasks: no address space has room for such a stack.
+        let refused = begun(Builder::new().stack_size(1 << 60), HashSet::new());
+        assert_eq!(refused.err().and_then(|e| e.raw_os_error()), Some(rustix::io::Errno::AGAIN.raw_os_error()));
     }
 }

@@ -39,6 +39,13 @@ pub struct Load {
     pub fleet: Fleet,
 }
 
+impl Load {
+    /// Whether its clients hold connections to the subject.
+    pub fn holds(&self) -> bool {
+        self.concerns_subject && self.dialogue.is_some()
+    }
+}
+
 /// Everything a run holds while its subject lives. Dropping it ends the subject and the drivers.
 pub struct Pump<'a> {
     /// What was reported so far.
@@ -203,7 +210,8 @@ impl<'a> Pump<'a> {
     pub fn queue(&mut self) -> Option<u32> {
         let address = self.listener?;
         if self.listeners > 1 {
-            return Some(self.diag.listeners_on(address.port()).ok()?.iter().map(|listener| listener.queue).sum());
+            let all = self.diag.sharing(address).ok().filter(|all| !all.is_empty())?;
+            return Some(all.iter().map(|listener| listener.queue).sum());
         }
         Some(self.diag.listener(address).ok()??.queue)
     }
@@ -276,11 +284,15 @@ impl<'a> Pump<'a> {
         self.journal.record(What::Resources(used));
     }
 
-    /// Records the memory of these processes and what the loaded listener has dropped.
+    /// Records the memory of these processes and what the loaded listeners have dropped.
     pub fn beside(&mut self, at: Nanos, processes: &[Pid]) {
         let resident: Vec<u64> = processes.iter().filter_map(|&pid| proc::resident(pid)).collect();
         let resident = (!resident.is_empty()).then(|| resident.iter().sum());
-        let drops = self.listener.and_then(|address| self.diag.drops(address).ok()?);
+        let drops = self.listener.and_then(|address| match self.listeners {
+            // Of all together, as their lengths and capacities are.
+            2.. => self.diag.sharing(address).ok()?.iter().try_fold(0, |all: u32, one| Some(all.saturating_add(one.drops?))),
+            _ => self.diag.drops(address).ok()?,
+        });
         self.journal.absorb(Event { at, is: What::Beside { resident, drops } });
     }
 

@@ -142,10 +142,13 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
     let mut rests = Vec::new();
     for &pid in &ready.holders {
         let Ok((soft, hard)) = proc::nofile(pid) else { continue };
+        let counted = inventory::read(pid).and_then(|inventory| Ok((inventory, proc::descriptors(pid)?)));
+        let (inventory, descriptors) = match counted {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => continue,
+            other => other?,
+        };
         let links = chain::read(pid, Some(requested), launched);
         pump.journal.record(What::Chain { process: name.into(), pid, when: Phase::Baseline, links });
-        let inventory = inventory::read(pid)?;
-        let descriptors = proc::descriptors(pid)?;
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
         pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
@@ -200,35 +203,58 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
     Ok(Some(Ready { address: reachable(listener.address), capacity, listeners, holders }))
 }
 
-/// Records the accept queue of each listener of the loaded port and the room in the process that holds it, where there are several.
+/// Records the accept queue of each listener where the clients connect and the room in the process that accepts from it, where there are
+/// several.
 pub fn queues(pump: &mut Pump) {
     let Some(address) = pump.listener else { return };
-    let Ok(listeners) = pump.diag.listeners_on(address.port()) else { return };
+    let Ok(mut listeners) = pump.diag.sharing(address) else { return };
+    let held = pump.tree.processes().into_iter().map(|pid| Holder { pid, parent: proc::parent(pid), sockets: held_sockets(pid) });
+    let held: Vec<Holder> = held.collect();
+    listeners.retain(|listener| held.iter().any(|holder| holder.sockets.contains(&listener.inode)));
     // As many as there are now: a worker may have come late.
     pump.listeners = listeners.len() as u32;
     if listeners.len() < 2 {
         return;
     }
-    let held: Vec<(Pid, Vec<u64>)> = pump.tree.processes().into_iter().map(|pid| (pid, held_sockets(pid))).collect();
     let seen = |listener: &Listener| {
-        let pid = held.iter().rfind(|(_, inodes)| inodes.contains(&listener.inode))?.0;
+        let pid = accepts_from(&held, listener.inode)?;
         let (soft, _) = proc::nofile(pid).ok()?;
         let room = soft.saturating_sub(inventory::counted(&inventory::read(pid).ok()?, soft));
         Some(Queue { pid, length: listener.queue, capacity: listener.capacity(), room })
     };
     let mut queues: Vec<Queue> = listeners.iter().filter_map(seen).collect();
+    if queues.len() < listeners.len() {
+        let reason = format!(
+            "of {} listeners on the port {} are held by one worker alone: which process accepts from the others cannot be told",
+            listeners.len(),
+            queues.len()
+        );
+        pump.journal.record(What::Unmeasured { field: "saturation.listeners".into(), reason });
+    }
     queues.sort_unstable_by_key(|queue| queue.pid);
     pump.journal.record(What::Queues(queues));
 }
 
+/// A process and the inodes of its sockets.
+struct Holder {
+    pid: Pid,
+    parent: Option<Pid>,
+    sockets: HashSet<u64>,
+}
+
+/// The process that accepts from a listener: the only one that holds it, but for the parents that it has it from.
+fn accepts_from(held: &[Holder], inode: u64) -> Option<Pid> {
+    let holders = || held.iter().filter(|holder| holder.sockets.contains(&inode));
+    let mut workers = holders().filter(|holder| !holders().any(|other| other.parent == Some(holder.pid)));
+    workers.next().filter(|_| workers.next().is_none()).map(|worker| worker.pid)
+}
+
 /// Inodes of the sockets a process holds; empty when it cannot be read.
-fn held_sockets(pid: Pid) -> Vec<u64> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
-        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
-        .collect()
+fn held_sockets(pid: Pid) -> HashSet<u64> {
+    let mut inodes = HashSet::new();
+    // Of another user's process nothing is known, as of one that is gone.
+    let _ = proc::sockets(pid, &mut inodes);
+    inodes
 }
 
 /// The loopback address that reaches a listener bound to every address.
@@ -294,5 +320,21 @@ fn ended(status: crate::launch::ExitStatus) -> String {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => "status unknown".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_a_worker_s_that_alone_took_it_over_from_its_master() {
+        let holder = |pid, parent, sockets: &[u64]| Holder { pid, parent: Some(parent), sockets: sockets.iter().copied().collect() };
+        let own = [holder(10, 1, &[5]), holder(11, 10, &[5, 6]), holder(12, 10, &[5, 7])];
+        assert_eq!((accepts_from(&own, 6), accepts_from(&own, 7)), (Some(11), Some(12)));
+        let closed = [holder(10, 1, &[6, 7]), holder(11, 10, &[6]), holder(12, 10, &[7])];
+        assert_eq!((accepts_from(&closed, 6), accepts_from(&closed, 7)), (Some(11), Some(12)), "the master only made them");
+        let inherited = [holder(10, 1, &[6, 7]), holder(11, 10, &[6, 7]), holder(12, 10, &[6, 7])];
+        assert_eq!((accepts_from(&inherited, 6), accepts_from(&inherited, 8)), (None, None), "either may accept from either");
     }
 }

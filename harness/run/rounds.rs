@@ -1,12 +1,13 @@
 //! Recovery as a distribution: rounds in which some clients leave at different phases of the server's own delay while others wait, and
 //! new ones take their place; and the second ramp, which shows whether the ceiling is still the first one's. Measures nothing.
 
+use super::Error;
 use super::load::{HELD_ASKED, PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release, some, taken};
 use super::pump::Pump;
-use super::{Error, Load};
 use crate::drive::protocol::Order;
 use crate::event::{Nanos, Pacing, Phase};
 use crate::measure::Policy;
+use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -22,15 +23,22 @@ const DELAY_AT_MOST: Duration = Duration::from_secs(10);
 const GIVE_UP: u32 = 1;
 const GIVE_UP_EVERY: u32 = 4;
 
-/// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting. True when the server did not
-/// even try to accept: no more rounds were made then.
+/// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting. `gone`: of the newest in the
+/// queue, those that have left it already. True when the server did not even try to accept: no more rounds were made then.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn rounds(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
+pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64) -> Result<bool, Error> {
     let tenth = some(pump);
+    let (first, at_first) = (pump.live.accepted_total(), u64::from(pump.queue().unwrap_or(0)));
+    let holding: Vec<_> = pump.loads.iter().filter(|load| load.holds()).map(|load| load.dialogue).collect();
+    // Who asks nothing does not know whether it waits: it does where it is one of the newest, and those all wait in one queue.
+    let known = !holding.contains(&Some(Dialogue::Tcp)) || pump.listeners < 2;
+    let may_give_up = holding.len() == 1 && known;
     for round in 0..rounds {
-        let waiting = u64::from(pump.queue().unwrap_or(0));
+        // They are accepted after all who came before them.
+        let gone = if pump.live.accepted_total() - first < at_first { gone } else { 0 };
+        let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
         if waiting == 0 || pump.died() {
             break;
         }
@@ -42,13 +50,13 @@ pub fn rounds(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
         pump.phase(Phase::ReleaseSome);
         let leave = if round % 2 == 0 { tenth } else { 1 };
         // With one place only, nobody would be served in that round.
-        let give_up = if round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > 1 { GIVE_UP } else { 0 };
+        let give_up = if may_give_up && round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > 1 { GIVE_UP } else { 0 };
         if give_up > 0 {
             each(pump, &Order::GiveUp { clients: give_up, of: waiting as u32 })?;
         }
         let tried = pump.live.last_try;
         if !leave_and_watch(pump, leave, waiting, delay)? {
-            return Ok(pump.observer.is_some() && pump.live.last_try == tried);
+            return Ok(pump.counts_accepts() && pump.live.last_try == tried);
         }
         refill(pump, leave as u32 + give_up, delay)?;
     }
@@ -77,7 +85,7 @@ fn meet(pump: &mut Pump, delay: Duration, share: f64) -> Result<(), Error> {
 /// Lets clients leave, and waits until as many others have their places, or until nothing moves any more. False when nobody was taken.
 fn leave_and_watch(pump: &mut Pump, leave: u64, waiting: u64, delay: Option<Duration>) -> Result<bool, Error> {
     let before = taken(pump);
-    let wanted = before + waiting.min(leave * pump.loads.iter().filter(|load| holds(load)).count() as u64);
+    let wanted = before + waiting.min(leave * pump.loads.iter().filter(|load| load.holds()).count() as u64);
     let delay = delay.unwrap_or_default();
     let (since, stalls) = (clock::now(), nanos(PROBE_DEADLINE + delay * 2));
     release(pump, leave as u32)?;
@@ -122,7 +130,7 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
     pump.phase(Phase::Again);
     sampled(pump)?;
     pump.live.once_more(clock::now());
-    for (load, &clients) in pump.loads.iter_mut().zip(clients).filter(|(load, _)| holds(load)) {
+    for (load, &clients) in pump.loads.iter_mut().zip(clients).filter(|(load, _)| load.holds()) {
         load.fleet.order(&Order::Refill { clients }).map_err(|e| Error::Fault(e.to_string()))?;
         pump.live.pacing.insert(load.workload.clone(), Pacing::Ramping);
     }
@@ -133,7 +141,8 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
             (last, moved_at) = (now, clock::now());
         }
         let stalled = clock::now() - moved_at > nanos(STALL);
-        (pump.live.first_failure.is_some() && pump.live.drivers_idle()) || stalled || pump.died()
+        let over = pump.live.first_failure.is_some() || pump.live.local_failure.is_some();
+        (over && pump.live.drivers_idle()) || stalled || pump.died()
     })?;
     // A thread that was blocked in accept has its number already.
     answered(pump)?;
@@ -142,21 +151,16 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
 
 /// Asks clients that are held again, as at the first wall.
 fn ask_held(pump: &mut Pump) -> Result<(), Error> {
-    let (before, asks) = (pump.live.held, HELD_ASKED * pump.loads.iter().filter(|load| holds(load)).count() as u64);
+    let (before, asks) = (pump.live.held, HELD_ASKED * pump.loads.iter().filter(|load| load.holds()).count() as u64);
     each(pump, &Order::AskHeld { clients: HELD_ASKED as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     // Where fewer are held, fewer answer.
     pump.until(PROBE_DEADLINE, TICK, |pump| pump.live.held >= before + asks || pump.died())?;
     Ok(())
 }
 
-/// Whether its clients hold connections to the subject.
-fn holds(load: &Load) -> bool {
-    load.concerns_subject && load.dialogue.is_some()
-}
-
 /// An order for each workload that holds connections to the subject.
 fn each(pump: &mut Pump, order: &Order) -> Result<(), Error> {
-    for load in pump.loads.iter_mut().filter(|load| holds(load)) {
+    for load in pump.loads.iter_mut().filter(|load| load.holds()) {
         load.fleet.order(order).map_err(|e| Error::Fault(e.to_string()))?;
         if matches!(order, Order::Refill { .. }) {
             pump.live.pacing.insert(load.workload.clone(), Pacing::Ramping);

@@ -1,6 +1,7 @@
 //! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean together, and fill in
 //! every default. Pure: it asks nothing of the machine.
 
+use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
 use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
@@ -435,8 +436,8 @@ fn calls(caller: Caller, load: &CallLoad, names: &[&str], subject: &str, problem
 
 /// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
 ///
-/// A ceiling that is not reached has no first failure, no policy and no delay: the scenario's own no longer apply, unless the variant names
-/// them. Nor does its delay to a variant of another policy.
+/// A ceiling that is not reached has no first failure, no policy and no delay, nothing that it recovers or resumes from, and nobody who sees
+/// it in disguise: the scenario's own no longer apply, unless the variant names them. Nor does its delay to a variant of another policy.
 fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let Some(over) = variant.cloned() else { return base.clone() };
     if over.not_started.is_some() {
@@ -459,12 +460,12 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         delay: over.delay.or(base.delay.filter(|_| !not_reached && over.policy.is_none())),
         policy: over.policy.or(base.policy.filter(|_| !not_reached)),
         recovers_within: over.recovers_within.or(base.recovers_within),
-        recovery: over.recovery.or(base.recovery),
-        resumes_within: over.resumes_within.or(base.resumes_within),
+        recovery: over.recovery.or(base.recovery.filter(|_| !not_reached)),
+        resumes_within: over.resumes_within.or(base.resumes_within.filter(|_| !not_reached)),
         ceiling_after: over.ceiling_after.or(base.ceiling_after),
         leaked: over.leaked.or(base.leaked),
         file_max_binds: over.file_max_binds.or(base.file_max_binds),
-        disguise: over.disguise.or(base.disguise),
+        disguise: over.disguise.or(base.disguise.filter(|_| !not_reached)),
         other_listeners: over.other_listeners.or(base.other_listeners),
         outcomes: base.outcomes.into_iter().chain(over.outcomes).collect(),
         not_started: base.not_started,
@@ -486,10 +487,10 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         ceiling: raw.ceiling.as_ref().and_then(|raw| ceiling(raw, problems)),
         baseline: raw.baseline,
         first_failure: raw.first_failure.clone(),
-        policy: raw.policy.clone(),
+        policy: raw.policy,
         delay: raw.delay.as_ref().map(|raw| delay(raw, problems)),
         recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
-        recovery: raw.recovery.clone(),
+        recovery: raw.recovery,
         resumes_within_s: raw.resumes_within.as_ref().map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
         ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
         leaked: raw.leaked,
@@ -508,7 +509,14 @@ fn delay(raw: &Spanned<RawDelay>, problems: &mut Vec<Problem>) -> ExpectDelay {
             let always_s = read(text);
             ExpectDelay { first_s: always_s, longest_s: always_s }
         }
-        RawDelay::Grows(growth) => ExpectDelay { first_s: read(&growth.first), longest_s: read(&growth.longest) },
+        RawDelay::Grows(growth) => {
+            let delay = ExpectDelay { first_s: read(&growth.first), longest_s: read(&growth.longest) };
+            if delay.first_s > delay.longest_s {
+                let label = format!("{} > {}", growth.first, growth.longest);
+                problems.push(Problem::new(raw.span(), "the first pause is longer than the longest", label));
+            }
+            delay
+        }
     }
 }
 

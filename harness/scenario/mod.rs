@@ -3,6 +3,7 @@
 
 mod check;
 mod discover;
+mod expect;
 pub mod formula;
 mod launcher;
 pub mod model;
@@ -15,6 +16,7 @@ pub mod sysctl;
 
 pub use check::duration;
 pub use discover::{DiscoverError, discover, name_of};
+pub use expect::*;
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;
 pub use preflight::{Obstacle, preflight};

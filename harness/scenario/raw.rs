@@ -1,34 +1,15 @@
 //! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
+use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs, Verdict};
 use super::launcher::{RawContainer, RawSystemd, Session, Shell};
-use super::model::{
-    AfterCall, Body, Certificate, Channel, ExpectLimits, FirstFailure, Recovery, Refusal, Rlimits, SeenAs, Serve, Supervisor, Then,
-};
-use crate::event::{Limits, Outcome};
+use super::model::{AfterCall, Body, Certificate, Channel, Recovery, Rlimits, Serve, Supervisor, Then};
+use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use toml::Spanned;
-
-/// What a server can be seen to do at its ceiling (contract.md, `saturation.policy`).
-pub const POLICIES: [&str; 11] = [
-    "spin",
-    "storm",
-    "fixed-delay",
-    "backoff",
-    "sheds",
-    "limits-itself",
-    "exits",
-    "worker-restarts",
-    "accept-loop-dead",
-    "unclear",
-    "none",
-];
-
-/// What a server can come to when clients leave (contract.md, `recovery.verdict`).
-pub const RECOVERIES: [&str; 5] = ["recovered", "degraded", "leaking", "stuck", "gone"];
 
 /// A scenario of lastfd: what to start, how to load it, what must be observed, and variants of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -285,8 +266,7 @@ pub(super) struct RawExpect {
     /// The first failing descriptor call.
     pub first_failure: Option<FirstFailure>,
     /// What the server does at its ceiling.
-    #[schemars(extend("enum" = POLICIES))]
-    pub policy: Option<String>,
+    pub policy: Option<Policy>,
     /// The pause between its tries at the ceiling, within 10 %: a constant one such as "1s", or one that grows, such as
     /// `{ first = "5ms", longest = "1s" }`.
     #[schemars(with = "Option<RawDelay>")]
@@ -295,8 +275,7 @@ pub(super) struct RawExpect {
     #[schemars(with = "Option<String>")]
     pub recovers_within: Option<Spanned<String>>,
     /// What it comes to when clients leave. `recovered` means: it serves again as before, and nothing leaks.
-    #[schemars(extend("enum" = RECOVERIES))]
-    pub recovery: Option<String>,
+    pub recovery: Option<Verdict>,
     /// From the last move of the limit (`[[then]]`) until it accepts again, such as "2s".
     #[schemars(with = "Option<String>")]
     pub resumes_within: Option<Spanned<String>>,
@@ -381,8 +360,8 @@ pub(super) struct RawVariant {
     #[serde(default, rename = "set")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub _set: BTreeMap<String, IgnoredAny>,
-    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure`, `policy`
-    /// and `delay` no longer apply, unless they are named here; with a `policy` of its own the scenario's `delay` does not.
+    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure`, `policy`,
+    /// `delay`, `recovery`, `resumes-within` and `disguise` no longer apply, unless they are named here; with a `policy` of its own the scenario's `delay` does not.
     #[serde(default)]
     pub expect: RawExpect,
     /// Needed by this variant, beyond what the scenario needs.

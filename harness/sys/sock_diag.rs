@@ -171,6 +171,19 @@ impl SockDiag {
         Ok(self.one(question, |answer| answer.listener())?.flatten())
     }
 
+    /// Every listener bound to the address of the one that a connect to `address` would reach, with their drops: those that share its
+    /// clients (SO_REUSEPORT). Not those of another address on the same port. Empty when nothing listens.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn sharing(&mut self, address: SocketAddr) -> io::Result<Vec<Listener>> {
+        let Some(one) = self.listener(address)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        self.dump(address.port(), State::LISTEN.bit(), SKMEMINFO, |answer| found.extend(answer.listener()))?;
+        found.retain(|listener| listener.address == one.address);
+        Ok(found)
+    }
+
     /// What the listener that a connect to `address` would reach has dropped since it was made; see [`Listener::drops`].
     ///
     /// # Errors
@@ -481,6 +494,29 @@ mod tests {
             let found = diag.listener(through).unwrap().unwrap();
             assert_eq!((found.inode, found.address), (inode(&dual), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)));
         }
+    }
+
+    #[test]
+    fn listeners_that_share_an_address_are_told_from_others_of_the_port() {
+        let reusing = |address: SocketAddr| {
+            let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+            socket.set_reuse_port(true).unwrap();
+            if address.is_ipv6() {
+                socket.set_only_v6(true).unwrap();
+            }
+            socket.bind(&address.into()).unwrap();
+            socket.listen(3).unwrap();
+            socket
+        };
+        let one = reusing("0.0.0.0:0".parse().unwrap());
+        let port = address(&one).port();
+        let another = reusing(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+        let _elsewhere =
+            [reusing(SocketAddr::new([127, 0, 0, 2].into(), port)), reusing(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))];
+        let found = SockDiag::open().unwrap().sharing(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).unwrap();
+        let inodes: std::collections::BTreeSet<u64> = found.iter().map(|listener| listener.inode).collect();
+        assert_eq!(inodes, [inode(&one), inode(&another)].into());
+        assert!(found.iter().all(|listener| listener.drops == Some(0)));
     }
 
     #[test]

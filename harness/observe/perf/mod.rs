@@ -1,7 +1,7 @@
 //! Observes system calls by perf: an in-kernel filter on each call's tracepoint, inherited by threads and children, enabled
 //! when the launched program executes.
 //!
-//! Each cpu has three rings: successes (and what was asked to be closed), failures, and the life of processes; they are read
+//! Each cpu has four rings: successes (and what was asked to be closed), failures, the life of processes, and what is refused; they are read
 //! when the run drains, never woken for an event, because waking slows a spinning server sixty-fold. Beside the rings, one
 //! counter for each call counts its failures over the whole tree, exactly, sampled or not.
 //!
@@ -43,6 +43,9 @@ const UNACCEPTED: &CStr = c"ret == -24 || ret == -23 || ret == -12 || ret == -10
 /// threads are one of the first two; each tracepoint more costs a command some 30 ms to take into use and out of it.
 const MAKERS: [&str; 3] = ["clone3", "clone", "mmap"];
 const REFUSED: &CStr = c"ret == -11 || ret == -12";
+
+/// Of those so many are reported, and then no more are looked for: failed calls have room of their own.
+const REFUSED_AT_MOST: u64 = 1_000;
 
 /// How long an event stays back, so that what another cpu is writing this instant can be put before it.
 const HOLD_BACK: Duration = Duration::from_micros(100);
@@ -165,6 +168,8 @@ struct Rings {
     successes: Ring,
     failures: Ring,
     tasks: Ring,
+    /// Of what is refused beside a descriptor, so that no flood of it takes the failures' room.
+    refused: Option<Ring>,
 }
 
 /// The observer, attached.
@@ -177,6 +182,9 @@ pub struct Perf {
     rings: Vec<Rings>,
     /// Everything but the failures.
     steady: Vec<Counter>,
+    /// What is refused beside a descriptor, until it is too much.
+    refusing: Vec<Counter>,
+    refused: u64,
     /// The sampled failures of every call and cpu.
     sampling: Vec<Counter>,
     sampling_stopped: bool,
@@ -203,7 +211,7 @@ impl Perf {
     }
 
     fn open(tracepoints: &Tracepoints, pid: Pid) -> io::Result<Self> {
-        let (mut steady, mut sampling, mut rings) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut steady, mut sampling, mut refusing, mut rings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut pages = RING_PAGES;
         for cpu in cpus()? {
             let open = |source, filter: Option<&CStr>| -> io::Result<Counter> {
@@ -221,13 +229,12 @@ impl Perf {
                     successes.push(open(Source::Samples(id), Some(SUCCEEDED))?);
                 }
             }
-            for &(_, id) in &tracepoints.makers {
-                failures.push(open(Source::Samples(id), Some(REFUSED))?);
-            }
+            let makers = tracepoints.makers.iter().map(|&(_, id)| open(Source::Samples(id), Some(REFUSED)));
+            let makers = makers.collect::<io::Result<Vec<_>>>()?;
             if let Some(ring) = tracepoints.layout.ring {
                 failures.push(open(Source::KernelSamples(ring.complete), Some(requests::EXHAUSTED))?);
                 successes.push(open(Source::KernelSamples(ring.submit), Some(requests::CREATES))?);
-                successes.push(open(Source::KernelSamples(ring.complete), Some(requests::SUCCEEDED))?);
+                successes.push(open(Source::KernelSamples(ring.complete), Some(requests::OTHERWISE))?);
             }
             rings.push(loop {
                 let mapped = || {
@@ -235,6 +242,7 @@ impl Perf {
                         successes: Ring::map(&close, pages)?,
                         failures: Ring::map(&failures[0], pages)?,
                         tasks: Ring::map(&tasks, pages / 8)?,
+                        refused: makers.first().map(|first| Ring::map(first, pages / 8)).transpose()?,
                     })
                 };
                 match mapped() {
@@ -245,9 +253,11 @@ impl Perf {
             });
             successes.iter().try_for_each(|counter| counter.redirect(&close))?;
             failures[1..].iter().try_for_each(|counter| counter.redirect(&failures[0]))?;
+            makers.iter().skip(1).try_for_each(|counter| counter.redirect(&makers[0]))?;
             steady.extend([tasks, close]);
             steady.extend(successes);
             sampling.extend(failures);
+            refusing.extend(makers);
         }
         let mut counters = Vec::new();
         for &(call, id) in &tracepoints.exits {
@@ -268,6 +278,8 @@ impl Perf {
             makers: tracepoints.makers.iter().map(|&(call, id)| (id, call)).collect(),
             rings,
             steady,
+            refusing,
+            refused: 0,
             sampling,
             sampling_stopped: false,
             counters,
@@ -291,6 +303,10 @@ impl Perf {
                     Some((at, record)) => self.held_back.push((at, record)),
                     None => {}
                 });
+            }
+            if let Some(ring) = &mut rings.refused {
+                // Lost ones are more of the same.
+                ring.read(|bytes| self.held_back.extend(record::parse(bytes, layout)));
             }
         }
         (lost, lost_failures)
@@ -319,7 +335,7 @@ impl Perf {
 
     /// Stops the sampling of failures, in every process that inherited it; the totals run on.
     fn stop_sampling(&mut self) -> io::Result<()> {
-        self.sampling_stopped = true;
+        (self.sampling_stopped, self.requests.stale) = (true, true);
         self.sampling.iter().try_for_each(Counter::disable)
     }
 }
@@ -330,7 +346,7 @@ impl Drop for Perf {
         self.rings.clear();
         let counters = self.counters.drain(..).map(|(_, counter)| counter);
         let counters = counters.chain(self.ring_counter.take());
-        discard(counters.chain(self.steady.drain(..)).chain(self.sampling.drain(..)).collect());
+        discard(counters.chain(self.steady.drain(..)).chain(self.sampling.drain(..)).chain(self.refusing.drain(..)).collect());
     }
 }
 
@@ -347,8 +363,14 @@ impl Syscalls for Perf {
         let ready = self.held_back.partition_point(|&(at, _)| at <= horizon);
         let records: Vec<_> = self.held_back.drain(..ready).collect();
         for (at, record) in records {
+            let refused = matches!(record, Record::Call { tracepoint, .. } if self.makers.contains_key(&tracepoint));
             let Some(is) = self.describe(record) else { continue };
-            if matches!(is, What::Refused { .. } | What::Call { ret: ..0, .. }) {
+            if refused {
+                self.refused += 1;
+                if self.refused > REFUSED_AT_MOST {
+                    continue;
+                }
+            } else if matches!(is, What::Refused { .. } | What::Call { ret: ..0, .. }) {
                 self.sampled += 1;
                 if self.sampled > SAMPLED_AT_MOST {
                     continue;
@@ -363,6 +385,10 @@ impl Syscalls for Perf {
         if !self.sampling_stopped && (self.sampled >= SAMPLED_AT_MOST || lost_failures > 0) {
             self.stop_sampling()?;
             sink.push(Event { at: now, is: What::SamplingStopped });
+        }
+        if self.refused >= REFUSED_AT_MOST && !self.refusing.is_empty() {
+            self.refusing.iter().try_for_each(Counter::disable)?;
+            self.steady.append(&mut self.refusing);
         }
         if self.stopped || self.totals.due(now) {
             let counts = self.counters.iter().map(|(call, counter)| Ok((*call, counter.count()?))).collect::<io::Result<Vec<_>>>()?;
@@ -389,7 +415,8 @@ impl Syscalls for Perf {
     }
 
     fn stop(&mut self) {
-        let counters = self.steady.iter().chain(&self.sampling).chain(self.counters.iter().map(|(_, counter)| counter));
+        let counters =
+            self.steady.iter().chain(&self.sampling).chain(&self.refusing).chain(self.counters.iter().map(|(_, counter)| counter));
         let counters = counters.chain(&self.ring_counter);
         for counter in counters {
             // An event that cannot be switched off ends with its descriptor.

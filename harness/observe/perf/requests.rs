@@ -11,7 +11,8 @@ use std::io;
 
 /// Operations that create a descriptor, as [`Call::of_ring`] has them.
 pub(super) const CREATES: &CStr = c"opcode == 13 || opcode == 18 || opcode == 28 || opcode == 45";
-pub(super) const SUCCEEDED: &CStr = c"res >= 0";
+/// Those that failed for another reason are over, too.
+pub(super) const OTHERWISE: &CStr = c"res != -24 && res != -23";
 pub(super) const EXHAUSTED: &CStr = c"res == -24 || res == -23";
 
 /// Requests under way at a time, at most; while failures are no longer recorded one by one, those that failed stay in the map.
@@ -34,10 +35,13 @@ pub(super) fn probe(events: &Events, cpu: u32) -> io::Result<(RingLayout, Counte
     Ok((layout, probed))
 }
 
-/// The requests under way, and how many failed.
+/// The requests under way, and how many failed. A program may give several of one kind the same name. What it gives the same name as
+/// requests that create nothing, at one time, is not told from those.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    under_way: HashMap<(u64, u64), Call>,
+    under_way: HashMap<(u64, u64), (Call, u32)>,
+    /// Some failures were not seen: their requests still count as under way.
+    pub stale: bool,
     /// Seen one by one, of each operation.
     failed: HashMap<Call, u64>,
 }
@@ -46,16 +50,32 @@ impl Requests {
     /// Takes note of a submission; how many requests had to be forgotten for it.
     pub fn submitted(&mut self, request: (u64, u64), opcode: u8) -> u64 {
         let Some(call) = Call::of_ring(opcode) else { return 0 };
-        let forgotten = if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
-        self.under_way.insert(request, call);
+        let mut forgotten = if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
+        let (name, count) = self.under_way.entry(request).or_insert((call, 0));
+        if *name != call {
+            // Which of them a completion is of cannot be told.
+            let other = u64::from(std::mem::take(count));
+            forgotten += if self.stale { 0 } else { other };
+            *name = call;
+        }
+        *count = count.saturating_add(1);
         forgotten
     }
 
-    /// What a completion says: nothing where its request creates no descriptor.
+    /// What a completion says: nothing where its request creates no descriptor, or failed for another reason than the want of one.
     pub fn completed(&mut self, pid: Pid, request: (u64, u64), ret: i32, more: bool) -> Option<What> {
-        let name = if more { self.under_way.get(&request).copied()? } else { self.under_way.remove(&request)? };
-        if ret < 0 {
-            *self.failed.entry(name).or_default() += 1;
+        let (name, count) = self.under_way.get_mut(&request)?;
+        let name = *name;
+        if !more {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&request);
+            }
+        }
+        match ret {
+            0.. => {}
+            -24 | -23 => *self.failed.entry(name).or_default() += 1,
+            _ => return None,
         }
         Some(What::Call { pid, name, ret: ret.into() })
     }
@@ -95,6 +115,19 @@ mod tests {
         let mut took = |ret, more| requests.completed(10, (1, 7), ret, more).is_some();
         assert!(took(5, true) && took(6, true) && took(-24, false));
         assert!(!took(8, false), "a failure ends it");
+    }
+
+    #[test]
+    fn accepts_under_one_name_are_as_many_as_were_asked_for() {
+        let mut requests = Requests::default();
+        assert_eq!((0..3).map(|_| requests.submitted((1, 7), ACCEPT)).sum::<u64>(), 0);
+        assert!((5..8).all(|fd| requests.completed(10, (1, 7), fd, false).is_some()));
+        assert_eq!(requests.completed(10, (1, 7), 64, false), None, "three and no more");
+        requests.submitted((1, 7), ACCEPT);
+        assert_eq!(requests.completed(10, (1, 7), -125, false), None, "it was cancelled");
+        assert_eq!(requests.completed(10, (1, 7), 64, false), None, "the name is given to what creates nothing");
+        requests.submitted((1, 7), ACCEPT);
+        assert_eq!(requests.submitted((1, 7), 18), 1, "whether the accept or the file is done would not be known");
     }
 
     #[test]

@@ -37,6 +37,9 @@ fn in_full(page: &mut Page, plan: &Plan) {
     let Some(subject) = plan.processes.get(&plan.subject) else { return };
     page.say("Starts", &format!("`{}`, the subject, is {}. {}", plan.subject, program(&subject.program), launched(subject).0));
     page.say("Limits", &in_force_words(plan, subject));
+    if !subject.rlimits.is_empty() {
+        page.say("", &format!("It is started with {} as well, which may bind first.", other_limits(subject)));
+    }
     if !plan.sysctls.is_empty() {
         page.say("Sysctls", &sysctls(plan));
     }
@@ -97,6 +100,9 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
         if was.launcher != process.launcher || was.limits != process.limits {
             changes.push(format!("`{name}`: {}", launched(process).0));
         }
+        if was.rlimits != process.rlimits {
+            changes.push(format!("`{name}` is started with {}.", other_limits(process)));
+        }
         if was.env != process.env {
             let env: Vec<String> = process.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
             changes.push(format!("`{name}` has {} in its environment.", env.join(" ")));
@@ -120,6 +126,13 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
         changes.push(format!("Saturation is watched for {} s at most.", plan.hold_s));
     }
     changes
+}
+
+/// Limits beside that on descriptors.
+fn other_limits(process: &Process) -> String {
+    let all = [("RLIMIT_NPROC", process.rlimits.nproc), ("RLIMIT_AS", process.rlimits.address_space)];
+    let set: Vec<String> = all.into_iter().filter_map(|(name, limit)| Some(format!("{name} {}", limit?))).collect();
+    if set.is_empty() { "no other limit".into() } else { set.join(" and ") }
 }
 
 fn sysctls(plan: &Plan) -> String {
@@ -427,8 +440,7 @@ fn then(plan: &Plan, subject: &Process) -> String {
     });
     let call = plan.expect.first_failure.as_ref().map_or("accept4", |f| f.call.name());
     let why = if call.starts_with("accept") { format!(": {BEFORE_THE_QUEUE}, so it fails also when nobody waits") } else { String::new() };
-    let policy = plan.expect.policy.as_ref().and_then(|name| serde_json::from_value::<Policy>(name.clone().into()).ok());
-    let policy = policy.filter(|p| *p != Policy::None);
+    let policy = plan.expect.policy.filter(|p| *p != Policy::None);
     let later = match policy {
         Some(Policy::Sheds | Policy::LimitsItself) => "Clients that come later are turned away at once.".to_owned(),
         Some(Policy::Exits) => "Every connection that it held is gone, and clients that come later are refused.".to_owned(),
@@ -437,7 +449,7 @@ fn then(plan: &Plan, subject: &Process) -> String {
             "Clients that come later see no error: {KERNEL_CONNECTS}, and no answer comes. Once that queue is full, connects time out."
         ),
     };
-    let policy = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
+    let does = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
     let recovery = match plan.recovery.rounds {
         1 => " Then some clients leave, then all: who waited is served, and what stays open is a leak.".to_owned(),
         rounds => format!(
@@ -445,8 +457,17 @@ fn then(plan: &Plan, subject: &Process) -> String {
              delay, and new ones come; then all leave, and a second ramp shows whether the ceiling is the same."
         ),
     };
-    let recovery = if plan.expect.policy.as_deref() == Some("exits") { String::new() } else { recovery };
-    format!("{first}. The next {call} fails with EMFILE{why}.{policy} {later}{recovery}")
+    let recovery = if policy == Some(Policy::Exits) { String::new() } else { recovery };
+    format!("{first}. The next {call} fails with EMFILE{why}.{does} {later}{recovery}")
+}
+
+fn ceiling(expected: &Ceiling) -> String {
+    match expected {
+        Ceiling::Exactly(n) => format!("a ceiling of {n}"),
+        Ceiling::Range(from, to) => format!("a ceiling of {from} to {to}"),
+        Ceiling::Formula(text) => format!("a ceiling of {text}"),
+        Ceiling::NotReached => "no ceiling".into(),
+    }
 }
 
 fn expected(plan: &Plan) -> String {
@@ -459,18 +480,24 @@ fn expected(plan: &Plan) -> String {
         (None, None) => {}
     }
     all.extend(e.baseline.map(|n| format!("{} at rest", counted(n, "descriptor"))));
-    all.extend(e.ceiling.as_ref().map(|ceiling| match ceiling {
-        Ceiling::Exactly(n) => format!("a ceiling of {n}"),
-        Ceiling::Range(from, to) => format!("a ceiling of {from} to {to}"),
-        Ceiling::Formula(text) => format!("a ceiling of {text}"),
-        Ceiling::NotReached => "no ceiling".into(),
-    }));
+    all.extend(e.ceiling.as_ref().map(ceiling));
     all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)));
-    all.extend(e.policy.as_ref().map(|policy| format!("the policy {policy}")));
+    all.extend(e.policy.map(|policy| format!("the policy {}", policy.name())));
     all.extend(e.delay.as_ref().map(|delay| format!("pauses of {delay}")));
-    all.extend(e.recovery.as_ref().map(|verdict| format!("in the end it is {verdict}")));
+    all.extend(e.disguise.as_ref().map(|seen| match seen.iter().map(|one| one.name()).collect::<Vec<_>>() {
+        none if none.is_empty() => "no failure in disguise".to_owned(),
+        names => format!("failures in disguise ({})", names.join(", ")),
+    }));
+    all.extend(e.other_listeners.map(|got| format!("`{}` for a new client of each other listener", got.name())));
+    all.extend(e.file_max_binds.map(|binds| format!("fs.file-max {} it", if binds { "stops" } else { "does not stop" })));
+    all.extend(e.resumes_within_s.map(|s| format!("it accepts again within {s} s after its limit was moved")));
+    all.extend(e.ceiling_after.as_ref().map(|after| format!("{} under the limit that was moved", ceiling(after))));
+    all.extend(e.recovery.map(|verdict| format!("in the end it is {}", verdict.name())));
     all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
-    all.extend(e.leaked.map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptors leaked") }));
+    all.extend(
+        e.leaked
+            .map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptor{} leaked", if n == 1 { "" } else { "s" }) }),
+    );
     all.extend(e.outcomes.iter().map(|(workload, met)| {
         let met: Vec<_> = met.iter().map(|o| o.name()).collect();
         format!("the calls of `{workload}` {}", met.join(", then "))

@@ -202,8 +202,9 @@ fn ramp(r: &Report, log: &Log) -> String {
         text += &format!(" Process {} took {}, under a limit of its own.", process.pid, process.accepted);
     }
     if let Some(handed) = r.ceiling.handed_over {
-        let (connections, processes) = (handed.connections, handed.processes);
-        text += &format!(" It handed {connections} connections to {processes} processes of their own, and kept none of these.");
+        let (connections, processes) = (counted(handed.connections, "connection"), counted(handed.processes, "process"));
+        let (own, none) = if handed.connections == 1 { ("its", "did not keep it") } else { ("their", "kept none of these") };
+        text += &format!(" It handed {connections} to {processes} of {own} own, and {none}.");
     }
     text
 }
@@ -252,6 +253,14 @@ fn stopped(r: &Report) -> String {
         (Some(Kind::Exited), _) => format!("The process exited with {held} {unit}; no descriptor call was seen to fail before."),
         (Some(Kind::Generator), _) => format!("Not known: the clients' own side ran out first, with {held} {unit}."),
         (Some(Kind::NotReached), _) => format!("It did not stop: all {held} were taken, and no descriptor call failed."),
+        (None, _) if c.stopped().is_some() && c.accepted.is_some() => {
+            let full = match c.stopped() {
+                Some(true) => format!("With {held} {unit} its table was full"),
+                _ => format!("It did not stop: all {held} were taken"),
+            };
+            let why = r.unmeasured.get("ceiling.kind").map_or("it was not measured", String::as_str);
+            format!("{full}, by its descriptor count. Which call failed first, or whether one did, is not known: {why}.")
+        }
         (None, _) if concerns_all(r) => "Not known, because of the above.".into(),
         (None, _) => {
             let why = r.unmeasured.get("ceiling.kind").map_or("it was not measured", String::as_str);
