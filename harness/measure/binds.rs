@@ -1,7 +1,7 @@
 //! What bound the subject where it stopped, with the evidence: descriptors, tasks, memory, the accept queue, the generator's ports, or a
 //! rule of its own. Named only where something was seen to run out; where the evidence does not decide, the reason says so.
 
-use super::timeline::seconds;
+use super::timeline::{counted, seconds};
 use super::{Binds, Kind, Measured, Resource, Run};
 use crate::event::{Bound, Nanos, Phase, Pid, Resources, What};
 use std::collections::BTreeMap;
@@ -158,7 +158,8 @@ fn tasks(run: &Run<'_>, rest: Option<&Resources>, later: &[&Resources], refused:
         }
         None => String::new(),
     };
-    Some(Binds { resource, evidence: format!("{seen}{threads} threads and {processes} processes more than at rest; {limit}") })
+    let (threads, es) = (counted(threads, "thread"), if processes == 1 { "" } else { "es" });
+    Some(Binds { resource, evidence: format!("{seen}{threads} and {processes} process{es} more than at rest; {limit}") })
 }
 
 /// Address space and what else is refused with ENOMEM.
@@ -216,8 +217,10 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
     let open = m.limits.effective.zip(m.ceiling.descriptors);
     let free = open.map_or(String::new(), |(limits, open)| format!(", while {open} of {} descriptors were open", limits.soft));
     let evidence = format!(
-        "{timed_out} connects timed out and {half} handshakes were never completed, with the accept queue seen at {longest} of {capacity}{free}; it \
+        "{} timed out and {} never completed, with the accept queue seen at {longest} of {capacity}{free}; it \
          overflowed {} ({counter}). Its capacity is that of {whose}",
+        counted(timed_out, "connect"),
+        if half == 1 { "1 handshake was".to_owned() } else { format!("{half} handshakes were") },
         times_of(overflows)
     );
     Some(Binds { resource: Resource::AcceptQueue, evidence })
