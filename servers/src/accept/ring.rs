@@ -2,7 +2,10 @@
 //! waits, and looks for one before it looks for a client, as accept4 does.
 
 use compio_buf::IntoInner;
-use compio_driver::{DriverType, Proactor, ProactorBuilder, PushEntry, op::Accept};
+use compio_driver::{
+    DriverType, Proactor, ProactorBuilder, PushEntry,
+    op::{Accept, OpCodeFlag},
+};
 use rustix::io::{Errno, ioctl_fionbio};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,9 +21,15 @@ impl Ring {
     /// Sets the ring up.
     ///
     /// # Errors
-    /// `EPERM` where `kernel.io_uring_disabled` or a filter forbids it, `ENOSYS` where the kernel has none; `EMFILE`.
+    /// `EPERM` where `kernel.io_uring_disabled` or a filter forbids it, `ENOSYS` where the kernel has none, `Unsupported` where it has no accept; `EMFILE`.
     pub fn open() -> io::Result<Self> {
-        ProactorBuilder::new().capacity(ENTRIES).driver_type(DriverType::IoUring).build().map(Ring)
+        // Asked here, and not at the first accept: asking takes a ring more for a moment, when the server is not at rest anyway.
+        ProactorBuilder::new()
+            .capacity(ENTRIES)
+            .driver_type(DriverType::IoUring)
+            .detect_opcode_support(OpCodeFlag::Accept)
+            .build()
+            .map(Ring)
     }
 
     /// Waits for a client of a listener that blocks; close-on-exec and non-blocking. No deadline: an idle server waits for ever.
