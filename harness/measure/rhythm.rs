@@ -404,6 +404,26 @@ mod tests {
     }
 
     #[test]
+    fn two_loops_that_back_off_do_so_whatever_lies_between_them() {
+        let backoff = |from: Nanos, late: Nanos| {
+            let next = move |&(at, delay, n): &(Nanos, Nanos, Nanos)| {
+                Some((at + delay + late * (n * 7 % 5) / 4, (delay * 2).min(1000 * MS), n + 1))
+            };
+            std::iter::successors(Some((from, 5 * MS, 0)), next).map(|(at, ..)| at).take_while(|at| *at < 3400 * MS)
+        };
+        let mut wrong = Vec::new();
+        for tenths in 0..1000 {
+            let mut times: Vec<Nanos> = backoff(0, MS / 3).chain(backoff(tenths * MS / 10, MS)).collect();
+            times.sort_unstable();
+            match of(&times, 3500 * MS) {
+                Rhythm::Grows { .. } => {}
+                other => wrong.push((tenths, other)),
+            }
+        }
+        assert!(wrong.is_empty(), "{} of 1000: {:?}", wrong.len(), wrong);
+    }
+
+    #[test]
     fn threads_that_fail_together_count_once() {
         let times: Vec<Nanos> = after(&[1000, 1000, 1000]).iter().flat_map(|t| [*t, t + 1000, t + 2000, t + 3000]).collect();
         assert_eq!(of(&times, 3500 * MS), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
