@@ -316,7 +316,7 @@ fn sockets_in_time_wait_are_counted_and_hold_no_descriptor() {
 fn a_subject_that_never_closes_is_seen_to_hold_close_wait() {
     let words = subject("keeps_what_clients_left").iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
     let text = served(&format!("command = [{words}]"), "net.core.somaxconn = 100").replace("ceiling = \"soft - baseline\"", "leaked = 82");
-    let called = Scenario::new(&text.replace("48", "256")).run(&[]);
+    let called = Scenario::new(&text.replace("= 48", "= 256")).run(&[]);
     let run = called.run();
     assert_eq!(called.code, Some(0), "{called:?}");
     assert_eq!(run["recovery"]["tcp_states_after"]["CLOSE_WAIT"], 82, "eighty clients and two probes: {run:#}");
