@@ -14,6 +14,7 @@ mod launchers;
 mod measure;
 mod moved;
 mod netns;
+mod output;
 mod recovery;
 mod run;
 mod scenario;

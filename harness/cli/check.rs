@@ -24,10 +24,10 @@ pub fn run(args: &Args) -> Outcome {
     let (mut faults, mut invalid) = (Vec::new(), 0);
     for path in discovered(&args.paths)? {
         match read(&path) {
-            Ok((plans, cannot)) => plans.iter().for_each(|plan| say(&format!("{}\n", line(plan, cannot.as_deref())))),
+            Ok((plans, cannot)) => plans.iter().try_for_each(|plan| say(&format!("{}\n", line(plan, cannot.as_deref()))))?,
             Err(error) => {
                 invalid += 1;
-                say(&format!("invalid  {}\n", scenario::name_of(&path)));
+                say(&format!("invalid  {}\n", scenario::name_of(&path)))?;
                 faults.push(rendered(&error));
             }
         }

@@ -1,5 +1,6 @@
 //! `lastfd completions` and `lastfd man`: what clap generates of the command line.
 
+use super::output::say;
 use super::{Cli, Exit, Failure, Outcome};
 use clap::CommandFactory;
 use std::path::PathBuf;
@@ -13,9 +14,12 @@ pub struct CompletionsArgs {
 /// Prints the completions.
 ///
 /// # Errors
-/// Never.
+/// Standard output cannot be written to.
 pub fn completions(args: &CompletionsArgs) -> Outcome {
-    clap_complete::generate(args.shell, &mut Cli::command(), "lastfd", &mut std::io::stdout());
+    // Into memory first: clap panics where a reader closed the pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "lastfd", &mut script);
+    say(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Met)
 }
 

@@ -97,6 +97,7 @@ pub fn run(args: &Args) -> Outcome {
     if let Some(probe) = args.probe {
         return Ok(probe.inside());
     }
+    page::preflight(args.json.as_deref())?;
     let sections = examine();
     if let Some(file) = &args.json {
         let checks: Vec<Check> = sections.iter().flat_map(|(_, checks)| checks.clone()).collect();

@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Outcome {
     let (colour, width) = (std::io::stdout().is_terminal(), terminal_width());
     if let Some(events) = &args.events {
         let (plan, log) = recorded(events)?;
-        say(&explain::run(&Report::of(&plan, &log), &log, colour, width));
+        say(&explain::run(&Report::of(&plan, &log), &log, colour, width))?;
         return Ok(Exit::Met);
     }
     let (mut texts, mut names) = (Vec::new(), Vec::new());
@@ -46,6 +46,6 @@ pub fn run(args: &Args) -> Outcome {
     if texts.is_empty() {
         return Err(Failure::new(Exit::NothingSelected, format!("no variant of that name: there are {}", names.join(", "))));
     }
-    say(&texts.join("\n"));
+    say(&texts.join("\n"))?;
     Ok(Exit::Met)
 }

@@ -1,6 +1,6 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
-use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, writable};
+use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
 use super::run::{Machine, execute};
 use super::{Exit, Failure, Outcome};
 use crate::event::Limits;
@@ -147,8 +147,9 @@ pub fn run(args: &Args) -> Outcome {
     let options = args.machine.options(args.events.clone())?;
     let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
     drop(progress);
-    args.files.print(std::slice::from_ref(&report));
-    conclude(&args.files, vec![(report, error)], false)
+    let said = args.files.print(std::slice::from_ref(&report));
+    let exit = conclude(&args.files, vec![(report, error)], false)?;
+    said.map(|()| exit)
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.
@@ -163,7 +164,7 @@ fn events_of(args: &Args, path: &Path, limits: Limits) -> PathBuf {
 /// One run for each limit, and what they come to together.
 fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     let machine = args.machine.options(None)?;
-    let mut done = Vec::new();
+    let (mut done, mut said) = (Vec::new(), Ok(()));
     for &limits in &args.nofile {
         let mut plan = Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
         plan.processes.get_mut("server").expect("the one of this command").limits = limits;
@@ -172,7 +173,7 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
         let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;
         drop(progress);
         if !args.files.quiet() {
-            say(&line(&outcome.0));
+            said = said.and(say(&line(&outcome.0)));
         }
         done.push(outcome);
         if interrupted(flag) {
@@ -180,7 +181,8 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
         }
     }
     let exit = exit_code(&done, false);
+    tell(&done);
     let reports: Vec<Report> = done.into_iter().map(|(report, _)| report).collect();
-    args.files.conclude_sweep(&reports)?;
-    Ok(exit)
+    args.files.conclude_sweep(&reports).and(said)?;
+    Ok(if interrupted(flag) { Exit::Interrupted } else { exit })
 }

@@ -138,6 +138,7 @@ pub struct Counts {
 /// # Errors
 /// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read.
 pub fn run(args: &Args) -> Outcome {
+    page::preflight(args.json.as_deref())?;
     let report = inspect(args.pid, args.watch)?;
     let text_to_stdout = args.json.as_deref() != Some("-");
     if let Some(file) = &args.json {

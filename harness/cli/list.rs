@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Outcome {
     for path in discovered(&args.paths)? {
         text += &shown(&loaded(&path)?);
     }
-    say(&(text + &parts()));
+    say(&(text + &parts()))?;
     Ok(Exit::Met)
 }
 

@@ -75,47 +75,75 @@ impl Files {
     /// Which path, and why.
     pub fn conclude_sweep(&self, reports: &[Report]) -> Result<(), Failure> {
         let sweep = report::sweep::Sweep::of(reports);
-        if !self.quiet() {
-            say(&report::sweep::render(&sweep, std::io::stdout().is_terminal(), terminal_width()));
-        }
+        let said = match self.quiet() {
+            true => Ok(()),
+            false => say(&report::sweep::render(&sweep, std::io::stdout().is_terminal(), terminal_width())),
+        };
         let json = || report::json::render_sweep(reports, &sweep);
         let (junit, markdown) = (|| report::junit::render_sweep(reports, &sweep), || report::markdown::render_sweep(reports, &sweep));
-        self.write_as([&json, &junit, &markdown])
+        self.write_as([&json, &junit, &markdown]).and(said)
     }
 
     /// Prints the report for people, unless standard output is taken.
-    pub fn print(&self, reports: &[Report]) {
-        if !self.quiet() {
-            let width = terminal_width();
-            say(&report::terminal::render(reports, std::io::stdout().is_terminal(), width));
+    ///
+    /// # Errors
+    /// As [`say`].
+    pub fn print(&self, reports: &[Report]) -> Result<(), Failure> {
+        match self.quiet() {
+            true => Ok(()),
+            false => say(&report::terminal::render(reports, std::io::stdout().is_terminal(), terminal_width())),
         }
     }
 
     /// Prints the remedy tables of several runs, unless standard output is taken.
-    fn print_remedies(&self, reports: &[Report]) {
+    fn print_remedies(&self, reports: &[Report]) -> Result<(), Failure> {
         let tables = report::remedies::tables(reports);
-        if !self.quiet() && !tables.is_empty() {
-            say(&report::remedies::render(&tables, std::io::stdout().is_terminal(), terminal_width()));
+        match self.quiet() || tables.is_empty() {
+            true => Ok(()),
+            false => say(&report::remedies::render(&tables, std::io::stdout().is_terminal(), terminal_width())),
         }
     }
 }
 
 /// Prints to standard output; a reader that closed the pipe has seen enough.
-pub fn say(text: &str) {
+///
+/// # Errors
+/// Standard output takes no more: the disk that it goes to is full.
+pub fn say(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()), STDOUT)
+}
+
+/// What standard output is called in a message.
+pub const STDOUT: &str = "standard output";
+
+/// Tells a failed write; a reader that closed the pipe has seen enough.
+///
+/// # Errors
+/// Where to, and why.
+pub fn written(result: std::io::Result<()>, to: &str) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritable(Path::new(to), &error)),
+        _ => Ok(()),
+    }
 }
 
 fn open(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Finds a file that cannot be written to, before anything is started.
+/// Finds a file that cannot be written to, before anything is started. One that was not there is not left behind.
 ///
 /// # Errors
 /// Which, and why.
 pub fn writable(path: &Path) -> Result<(), Failure> {
-    open(path).and_then(|file| has_room(&file)).map_err(|e| unwritable(path, &e))
+    let there = std::fs::symlink_metadata(path).is_ok();
+    let tried = open(path).and_then(|file| has_room(&file));
+    if !there {
+        // Nothing to remove when it could not be made.
+        let _ = std::fs::remove_file(path);
+    }
+    tried.map_err(|e| unwritable(path, &e))
 }
 
 /// Fails when the file system of the file is full: a report could be begun there, and not written.
@@ -133,11 +161,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
 
 fn put(path: &Path, text: &str, append: bool) -> Result<(), Failure> {
     if path == Path::new("-") {
-        return match std::io::stdout().write_all(text.as_bytes()) {
-            // A reader that closed the pipe has seen enough.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritable(path, &error)),
-            _ => Ok(()),
-        };
+        return written(std::io::stdout().write_all(text.as_bytes()), STDOUT);
     }
     let file = if append { open(path) } else { std::fs::File::create(path) };
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| unwritable(path, &e))
@@ -183,7 +207,7 @@ impl Progress {
         Progress { bar, quiet }
     }
 
-    /// Shows a step.
+    /// Shows a step. Where that cannot be printed, the report cannot be either, and says so.
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
@@ -192,9 +216,11 @@ impl Progress {
                     0 => "before the first client".to_string(),
                     n => format!("after {n} calibration clients"),
                 };
-                self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
+                let _ = self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
             }
-            Step::NotPredicted { reason } if !self.quiet => self.bar.suspend(|| say(&format!("not predicted: {reason}\n"))),
+            Step::NotPredicted { reason } if !self.quiet => {
+                let _ = self.bar.suspend(|| say(&format!("not predicted: {reason}\n")));
+            }
             Step::Predicted { .. } | Step::NotPredicted { .. } => {}
             Step::Counts { connected, accepted, descriptors } => {
                 self.bar.set_message(format!("{connected} connected, {accepted} accepted, {descriptors} descriptors"));
@@ -215,7 +241,9 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
     runs.iter()
         .map(|(report, error)| match error {
             Some(Error::Interrupted) => Exit::Interrupted,
-            Some(Error::Fault(_) | Error::Log(_)) => Exit::Fault,
+            Some(Error::Fault(_)) => Exit::Fault,
+            // As with a report that cannot be written.
+            Some(Error::Log(_) | Error::Lost(_)) => Exit::Usage,
             // That it does not start may be what the scenario expects.
             Some(Error::NotStarted(_)) if report.verdict == Verdict::Met => Exit::Met,
             Some(Error::NotStarted(_)) => Exit::NotStarted,
@@ -238,14 +266,20 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
 /// A report that cannot be written.
 pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: bool) -> Outcome {
     let exit = exit_code(&runs, skips_fail);
-    // The report has it too, but goes elsewhere, or is long.
-    for (report, error) in &runs {
-        if let Some(error) = error.as_ref().filter(|_| report.verdict != Verdict::Met) {
+    tell(&runs);
+    let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
+    let said = files.print_remedies(&reports);
+    files.write(&reports).and(said)?;
+    Ok(exit)
+}
+
+/// Why runs ended early, on standard error: the report has it too, but goes elsewhere, or is long.
+pub fn tell(runs: &[(Report, Option<Error>)]) {
+    // That it does not start may be what the scenario expects.
+    let expected = |report: &Report, error: &Error| report.verdict == Verdict::Met && matches!(error, Error::NotStarted(_));
+    for (report, error) in runs.iter().filter_map(|(report, error)| Some((report, error.as_ref()?))) {
+        if !expected(report, error) {
             anstream::eprintln!("lastfd: {}: {error}", report.title());
         }
     }
-    let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
-    files.print_remedies(&reports);
-    files.write(&reports)?;
-    Ok(exit)
 }

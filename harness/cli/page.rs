@@ -1,11 +1,12 @@
 //! Plain text for a terminal of 100 columns: headings, labelled lines, tables, commands to copy. Colour only where standard
 //! output is a terminal. Text that comes from other processes (command lines, paths) never reaches the terminal raw.
 
+use super::output::{STDOUT, writable, written};
 use super::{Exit, Failure};
 use owo_colors::{OwoColorize, Style};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 
 /// Columns that a page uses at most. A command to copy is never broken, and may be longer.
 pub const COLUMNS: usize = 100;
@@ -91,7 +92,7 @@ impl Page {
     /// # Errors
     /// Standard output cannot be written to; a reader that went away is none.
     pub fn print(self) -> Result<(), Failure> {
-        finish(anstream::stdout().write_all(self.0.as_bytes()), "standard output")
+        written(anstream::stdout().write_all(self.0.as_bytes()), STDOUT)
     }
 }
 
@@ -103,16 +104,17 @@ pub fn write_json(to: &str, document: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(document).map_err(|e| Failure::new(Exit::Fault, e))?;
     text.push('\n');
     match to {
-        "-" => finish(std::io::stdout().write_all(text.as_bytes()), "standard output"),
-        file => finish(std::fs::write(file, text), file),
+        "-" => written(std::io::stdout().write_all(text.as_bytes()), STDOUT),
+        file => written(std::fs::write(file, text), file),
     }
 }
 
-fn finish(result: std::io::Result<()>, to: &str) -> Result<(), Failure> {
-    match result {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::new(Exit::Fault, format!("cannot write to {to}: {e}"))),
-        _ => Ok(()),
-    }
+/// Finds a file for [`write_json`] that cannot be written to, before anything is looked at.
+///
+/// # Errors
+/// As [`writable`].
+pub fn preflight(to: Option<&str>) -> Result<(), Failure> {
+    to.filter(|to| *to != "-").map_or(Ok(()), |to| writable(to.as_ref()))
 }
 
 /// Without control characters: a command line may hold escape sequences.

@@ -22,6 +22,7 @@ pub struct Args {
 /// # Errors
 /// The file cannot be read (2), or is no log that this version can measure (3).
 pub fn run(args: &Args) -> Outcome {
+    args.files.preflight()?;
     let (plan, log) = recorded(&args.events)?;
     let report = Report::of(&plan, &log);
     let exit = match report.verdict {
@@ -29,8 +30,8 @@ pub fn run(args: &Args) -> Outcome {
         judge::Outcome::NotMet => Exit::NotMet,
         judge::Outcome::Inconclusive => Exit::Inconclusive,
     };
-    args.files.print(std::slice::from_ref(&report));
-    args.files.write(&[report])?;
+    let said = args.files.print(std::slice::from_ref(&report));
+    args.files.write(&[report]).and(said)?;
     Ok(exit)
 }
 

@@ -87,28 +87,29 @@ pub fn run(args: &Args) -> Outcome {
     }
     let plans = select(args)?;
     if args.dry_run {
-        plans.iter().for_each(dry_run);
+        plans.iter().try_for_each(dry_run)?;
         return Ok(Exit::Met);
     }
     let flag = interrupt_flag()?;
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
     let machine = args.machine.options(None)?;
-    let mut done = Vec::new();
+    let (mut done, mut said) = (Vec::new(), Ok(()));
     for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
         let events = args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
         let mut progress = Progress::new(&plan.title(), args.files.quiet());
         if !args.files.quiet() {
-            say(&format!("▶ {}: {}\n", plan.title(), plan.claim));
+            said = said.and(say(&format!("▶ {}: {}\n", plan.title(), plan.claim)));
         }
         let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
         drop(progress);
-        args.files.print(std::slice::from_ref(&outcome.0));
+        said = said.and(args.files.print(std::slice::from_ref(&outcome.0)));
         done.push(outcome);
         if interrupted(&flag) {
             break;
         }
     }
-    conclude(&args.files, done, skips_fail)
+    let exit = conclude(&args.files, done, skips_fail)?;
+    said.map(|()| if interrupted(&flag) { Exit::Interrupted } else { exit })
 }
 
 /// The runs that the paths and filters select.
@@ -142,7 +143,7 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
         .map_err(|e| Failure::new(Exit::Usage, format!("cannot write event logs to {}: {e}", directory.display())))
 }
 
-fn dry_run(plan: &Plan) {
+fn dry_run(plan: &Plan) -> Result<(), Failure> {
     let mut text = format!("{}: {}\n", plan.title(), plan.claim);
     for (name, process) in &plan.processes {
         let argv = crate::run::argv(&process.program, Path::new("lastfd"));
@@ -166,7 +167,7 @@ fn dry_run(plan: &Plan) {
             workload.kind.and_then(|kind| kind.to_possible_value()).map_or_else(|| "asks".into(), |kind| kind.get_name().to_string());
         text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
     }
-    say(&text);
+    say(&text)
 }
 
 /// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks something for it.

@@ -1,5 +1,6 @@
 //! `lastfd schema`: the JSON Schema of scenario files, for editors.
 
+use super::output::say;
 use super::{Exit, Outcome};
 use crate::scenario;
 
@@ -15,8 +16,8 @@ pub fn text() -> String {
 /// Prints the schema.
 ///
 /// # Errors
-/// None.
+/// Standard output cannot be written to.
 pub fn run(_: &Args) -> Outcome {
-    anstream::print!("{}", text());
+    say(&text())?;
     Ok(Exit::Met)
 }

@@ -118,7 +118,7 @@ pub enum Error {
         argument: String,
     },
     /// The scratch directory is not writable.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; TMPDIR says where temporary files go")]
     Scratch {
         /// The file.
         path: PathBuf,
@@ -139,7 +139,7 @@ impl Error {
     /// Whether it is the machine that does not allow this launch, rather than something wrong with the program or its limits.
     pub fn is_of_machine(&self) -> bool {
         match self {
-            Error::OtherLimits { .. } => true,
+            Error::OtherLimits { .. } | Error::Scratch { .. } => true,
             Error::Step { step, .. } => *step == Step::Mounts || step.isolates(),
             _ => false,
         }

@@ -17,6 +17,9 @@ pub enum Error {
     /// The event log's path.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The event log could not be written to its end.
+    #[error("the event log is not whole: {0}")]
+    Lost(String),
     /// A fault of lastfd.
     #[error("{0}")]
     Fault(String),

@@ -43,6 +43,7 @@ enum Why {
     NotStarted(String),
     Inconclusive(String),
     Interrupted,
+    Lost(String),
     Fault(String),
 }
 
@@ -54,6 +55,7 @@ impl From<Error> for Why {
             Error::Interrupted => Why::Interrupted,
             // The caller has tried the log's path before.
             Error::Log(error) => Why::Fault(error.to_string()),
+            Error::Lost(why) => Why::Lost(why),
             Error::Fault(why) => Why::Fault(why),
         }
     }
@@ -65,6 +67,7 @@ impl From<Why> for Error {
             Why::NotStarted(why) => Error::NotStarted(why),
             Why::Inconclusive(why) => Error::Inconclusive(why),
             Why::Interrupted => Error::Interrupted,
+            Why::Lost(why) => Error::Lost(why),
             Why::Fault(why) => Error::Fault(why),
         }
     }

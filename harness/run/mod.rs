@@ -42,7 +42,7 @@ use rustix::process::Signal;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -103,7 +103,11 @@ fn made(
         phases(plan, options, interrupted, progress, &mut journal)
     });
     let mut journal = journal.expect("phases hands the journal back");
-    let error = result.err();
+    let error = result.err().map(|error| match error {
+        // Ctrl-C reaches the launch step too, as long as it is of the same group.
+        Error::NotStarted(_) if interrupted.load(Ordering::Relaxed) => Error::Interrupted,
+        error => error,
+    });
     if let Some(error) = &error {
         journal.record(match error {
             Error::NotStarted(reason) => What::NotStarted { reason: reason.clone() },
@@ -112,7 +116,7 @@ fn made(
     }
     journal.record(What::End);
     let (events, lost) = journal.close();
-    Ok(Run { events, error: error.or_else(|| lost.map(|e| Error::Fault(format!("the event log is not whole: {e}")))) })
+    Ok(Run { events, error: error.or_else(|| lost.map(|e| Error::Lost(e.to_string()))) })
 }
 
 impl Run {
@@ -423,7 +427,7 @@ fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bo
     let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
     let process = Process { env, ..process.clone() };
     let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
-    let mut command = launch::command(&process, argv, site).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let mut command = launch::command(&process, argv, site)?;
     command.directory = Some(plan.directory.clone());
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;

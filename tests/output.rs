@@ -1,0 +1,83 @@
+//! Where reports go: a disk that is full, a reader that went away, and an interrupt while one is written.
+
+use crate::support::{LASTFD, called, lastfd, program};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+/// A device that is always full.
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").expect("the kernel's full device")
+}
+
+#[test]
+fn a_standard_output_that_is_full_is_told() {
+    for args in [&["schema"][..], &["completions", "bash"], &["list", "scenarios"], &["check", "scenarios/policies"], &["doctor"]] {
+        let told = Command::new(LASTFD).args(args).stdout(full()).output().expect("lastfd runs");
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert_eq!((told.status.code(), said.contains("standard output: No space left")), (Some(2), true), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_reader_that_closed_the_pipe_has_seen_enough() {
+    for args in [&["schema"][..], &["completions", "bash"], &["list", "scenarios"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let told = Command::new(LASTFD).args(args).stdout(writer).output().expect("lastfd runs");
+        assert_eq!((told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned()), (Some(0), String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn an_event_log_that_is_not_whole_is_told_though_the_run_was() {
+    let found = lastfd(&["find", "--nofile", "32", "--hold", "500ms", "--events", "/dev/full", "--", LASTFD, "serve", "tcp"]);
+    assert_eq!((found.code, found.stderr.contains("the event log is not whole")), (Some(2), true), "{found:?}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_found_before_a_process_is_watched() {
+    let pid = std::process::id().to_string();
+    let told = lastfd(&["inspect", &pid, "--for", "1h", "--json", "/nonexistent/report.json"]);
+    assert_eq!((told.code, told.stderr.contains("cannot write to /nonexistent/report.json")), (Some(2), true), "{told:?}");
+}
+
+#[test]
+fn a_run_that_is_refused_leaves_no_empty_report() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let report = folder.path().join("report.json");
+    let refused = lastfd(&["run", "--json", report.to_str().expect("UTF-8"), "/nonexistent"]);
+    assert_eq!((refused.code, report.exists()), (Some(4), false), "{refused:?}");
+}
+
+/// As on a full disk: no file may grow.
+#[test]
+fn a_temporary_file_that_cannot_be_written_is_no_fault_of_the_program() {
+    if program("supervisord").is_none() {
+        return;
+    }
+    let script = format!("trap '' XFSZ; ulimit -f 0; exec {LASTFD} find --launcher supervisord -- {LASTFD} serve tcp");
+    let told = called(Command::new("sh").args(["-c", &script]));
+    assert_eq!((told.code, told.stderr.contains("supervisord.conf: File too large")), (Some(5), true), "{told:?}");
+}
+
+/// Its runs are skipped, and so take no time; but their report is longer than a pipe, and nobody reads it until the interrupt was sent.
+#[test]
+fn an_interrupt_between_two_runs_is_no_success() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut text = String::from(
+        "claim = \"many\"\n[processes.server]\nserve.tcp = {}\nlimits = { soft = 32, hard = 32 }\nrequires = [\"no-such-program\"]\n\
+         [workloads.flood]\ntcp = { clients = 8 }\n",
+    );
+    (0..600).for_each(|n| text += &format!("[[variant]]\nname = \"of many variants the {n}th\"\n"));
+    std::fs::write(folder.path().join("scenario.toml"), text).expect("a scenario");
+    let mut harness = Command::new(LASTFD).arg("run").arg(folder.path()).stdout(Stdio::piped()).spawn().expect("lastfd runs");
+    let mut stdout = harness.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0; '▶'.len_utf8()]).expect("it has begun to report");
+    let pid = rustix::process::Pid::from_child(&harness);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("SIGINT");
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("its report");
+    assert!(!rest.contains("the 599th"), "it went on after the interrupt");
+    assert_eq!(harness.wait().expect("an end").code(), Some(130), "{rest}");
+}
