@@ -129,7 +129,7 @@ pub struct Counts {
     pub reserved: u64,
     /// Those that take a place under the soft limit: numbered below it, or reserved.
     pub counted: u64,
-    /// Inherited descriptors numbered at or above the soft limit; they take no place.
+    /// Descriptors numbered at or above the soft limit, inherited or from before it was lowered; they take no place.
     pub above_soft: Vec<Descriptor>,
 }
 

@@ -115,6 +115,8 @@ fn the_page_says_what_a_leak_of_closed_connections_is_and_what_to_run() {
     let held = Held::start("known");
     let output = lastfd(&["inspect", &held.pid().to_string(), "--for", "50ms"]).output().unwrap();
     let text = plain_text(&output);
+    let chain = format!("The process itself set it, its parent (pid {}) did when it started it, or `prlimit` did", std::process::id());
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&chain), "{text}");
     assert!(text.contains("3 sockets in CLOSE_WAIT: the peer closed and this program did not"), "{text}");
     let hard = rlimit::Resource::NOFILE.get_hard().unwrap();
     let within = hard.min(65536);

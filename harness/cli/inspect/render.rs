@@ -3,7 +3,7 @@
 use super::growth::{Ended, Growth};
 use super::{Counts, Report};
 use crate::cli::page::{Page, shorten};
-use crate::event::Limits;
+use crate::event::{Limits, Link, Pid};
 use owo_colors::Style;
 
 /// Rows shown of a table; the JSON document has all.
@@ -51,7 +51,7 @@ fn limits(page: &mut Page, report: &Report) {
                 let numbers: Vec<String> =
                     counts.above_soft.iter().take(8).map(|d| format!("{} ({} {})", d.fd, d.kind, d.detail)).collect();
                 let more = if counts.above_soft.len() > 8 { " …" } else { "" };
-                let text = format!("{} inherited, take no place under it: {}{more}", counts.above_soft.len(), numbers.join(", "));
+                let text = format!("{} take no place under it: {}{more}", counts.above_soft.len(), numbers.join(", "));
                 plain(page, "above it", &text);
             }
         }
@@ -183,7 +183,11 @@ fn chain(page: &mut Page, report: &Report) {
         None => format!("Inherited unchanged from the first ancestor, pid {}.", set_by.pid),
         Some(above) => {
             let who = if set_by.pid == report.pid { "The process itself" } else { &format!("Pid {}", set_by.pid) };
-            format!("{who} set it, or its parent (pid {}) did when it started it. Ancestors that have exited are not seen.", above.pid)
+            format!(
+                "{who} set it, its parent (pid {}) did when it started it, or `prlimit` did from outside. Ancestors that have exited \
+                 are not seen.",
+                above.pid
+            )
         }
     };
     page.text(&text);
@@ -196,12 +200,29 @@ fn for_good(page: &mut Page, report: &Report) {
         page.item("", 2, Style::new(), advice);
     }
     if report.managed_by.is_empty() {
-        let parent = report.chain.iter().rev().nth(1);
-        let parent = parent.map_or("whatever starts it".into(), |parent| format!("pid {} ({})", parent.pid, shorten(&parent.command, 40)));
         page.text(&format!(
-            "No systemd unit, supervisord, container, session or shell keeps it: raise the limit of {parent}, or put `ulimit -n` \
-             into the script that starts it. A program's own setting wins over both (nginx: worker_rlimit_nofile)."
+            "No systemd unit, supervisord, container, session or shell keeps it: {}",
+            where_it_was_set(&report.chain, report.set_by)
         ));
+    }
+}
+
+/// Where to raise a limit that nothing well-known keeps: not at a parent that has another one.
+fn where_it_was_set(chain: &[Link], set_by: Option<Pid>) -> String {
+    let own = "(nginx: worker_rlimit_nofile)";
+    // The last of the chain is the process itself.
+    match chain.iter().rposition(|link| Some(link.pid) == set_by) {
+        Some(at) if at > 0 && at + 1 == chain.len() => format!(
+            "its parent has another limit, so raise it where this one was set: in a setting of the program's own {own}, or by `ulimit -n` \
+             or `prlimit` in the script that starts it."
+        ),
+        at => {
+            let who = at.filter(|at| at + 1 < chain.len()).map(|at| &chain[at]);
+            let who = who.map_or("whatever starts it".into(), |link| format!("pid {} ({})", link.pid, shorten(&link.command, 40)));
+            format!(
+                "raise the limit of {who}, or put `ulimit -n` into the script that starts it. A program's own setting wins over both {own}."
+            )
+        }
     }
 }
 
@@ -223,6 +244,17 @@ fn raise_now(page: &mut Page, report: &Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_to_be_raised_where_it_was_set() {
+        let link = |pid, soft| Link { pid, command: format!("program-{pid}"), soft, hard: 4096 };
+        let advice = |limits: &[u64], set_by| {
+            where_it_was_set(&limits.iter().zip(1..).map(|(&soft, pid)| link(pid, soft)).collect::<Vec<_>>(), set_by)
+        };
+        assert!(advice(&[4096, 1024, 1024, 1024], Some(2)).starts_with("raise the limit of pid 2 (program-2)"));
+        assert!(advice(&[4096, 4096, 32], Some(3)).starts_with("its parent has another limit"), "raising the parent's does nothing");
+        assert!(advice(&[1024], Some(1)).starts_with("raise the limit of whatever starts it"));
+    }
 
     #[test]
     fn times_are_told_in_units_that_matter() {
