@@ -224,10 +224,17 @@ fn the_descriptors_at_rest_are_those_of_a_worker_that_is_gone_and_not_its_master
             is: What::Chain { process: "server".into(), pid: 100, when: Phase::Baseline, links: vec![link(50, 20000), link(100, 32)] },
         },
         Event { at: 14_600_000, is: What::Baseline { pid: 100, descriptors: 5, counted: 5, inventory: vec![], settled: true } },
+        Event {
+            at: 51_000_000,
+            is: What::Chain { process: "server".into(), pid: 101, when: Phase::Saturate, links: vec![link(50, 20000)] },
+        },
     ]);
-    let m = measure::measure(&plan, &Log::new(events));
-    assert_eq!((m.subject.pid, m.baseline.descriptors, m.limits.effective), (Some(101), Some(8), Some(limits)));
-    assert_eq!(m.limits.earlier, [], "its master has its own limits, and it has not changed any");
+    for observed in [true, false] {
+        events.retain(|event| observed || !matches!(event.is, What::Call { .. }));
+        let m = measure::measure(&plan, &Log::new(events.clone()));
+        assert_eq!((m.subject.pid, m.baseline.descriptors, m.limits.effective), (Some(101), Some(8), Some(limits)), "{observed}");
+        assert_eq!(m.limits.earlier, [], "its master has its own limits, and it has not changed any");
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) struct Tree {
 impl Tree {
     pub fn new(plan: &Plan, timeline: &Timeline<'_>) -> Self {
         let mut chained = Vec::new();
+        let mut asked = None;
         let mut launched = None;
         let mut listening = None;
         let mut rested = None;
@@ -39,6 +40,7 @@ impl Tree {
                 What::Listening { process, pid, .. } if *process == plan.subject => listening = Some(*pid),
                 What::Baseline { pid, .. } => rested = Some(*pid),
                 What::Chain { process, pid, links, .. } if *process == plan.subject => {
+                    asked = Some(*pid).filter(|_| event.at < released).or(asked);
                     if let Some((last, above)) = links.split_last() {
                         launchers.extend(above.iter().map(|l| l.pid));
                         // Of a process that is gone nothing but those above it is found.
@@ -54,7 +56,9 @@ impl Tree {
             }
         }
         // Of a master that only holds the listener it is read too, and its worker may be gone when it is read again.
-        let acceptor = chained.iter().rfind(|pid| accepting.contains(pid)).or(chained.last()).copied();
+        // Where nobody saw an accept, it is the one whose descriptors grew: that was asked for last.
+        let grew = || chained.iter().rfind(|pid| asked == Some(**pid));
+        let acceptor = chained.iter().rfind(|pid| accepting.contains(pid)).or_else(grew).or(chained.last()).copied();
         let main = acceptor.or(rested).or(listening).or(launched);
         let (calls, holds): (Vec<_>, Vec<_>) =
             plan.workloads.values().filter(|w| w.to == plan.subject).partition(|w| super::calls::counts_calls(w));
