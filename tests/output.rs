@@ -81,3 +81,11 @@ fn an_interrupt_between_two_runs_is_no_success() {
     assert!(!rest.contains("the 599th"), "it went on after the interrupt");
     assert_eq!(harness.wait().expect("an end").code(), Some(130), "{rest}");
 }
+
+#[test]
+fn a_current_folder_that_was_removed_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = format!("rmdir {}; exec {LASTFD} find -- {LASTFD} serve tcp", folder.path().display());
+    let told = called(Command::new("sh").args(["-c", &script]).current_dir(folder.path()));
+    assert_eq!((told.code, told.stderr.contains("the current folder cannot be told")), (Some(2), true), "{told:?}");
+}

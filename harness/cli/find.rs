@@ -136,7 +136,8 @@ pub fn run(args: &Args) -> Outcome {
         recovery: Recovery { rounds: args.recoveries },
         expect: Expect::default(),
         hold_s: args.hold,
-        directory: std::env::current_dir().map_err(|e| Failure::new(Exit::Fault, e))?,
+        directory: std::env::current_dir()
+            .map_err(|e| Failure::new(Exit::Usage, format!("the current folder cannot be told ({e}): change to one that is there")))?,
     };
     let flag = interrupt_flag()?;
     let mut progress = Progress::new("find", args.files.quiet());

@@ -85,12 +85,16 @@ pub fn run(args: &Args) -> Outcome {
     if let Some(directory) = &args.events {
         writable_folder(directory)?;
     }
+    // Before: reading sysctls makes a network namespace.
+    let flag = interrupt_flag()?;
     let plans = select(args)?;
+    if interrupted(&flag) {
+        return Ok(Exit::Interrupted);
+    }
     if args.dry_run {
         plans.iter().try_for_each(dry_run)?;
         return Ok(Exit::Met);
     }
-    let flag = interrupt_flag()?;
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
     let machine = args.machine.options(None)?;
     let (mut done, mut said) = (Vec::new(), Ok(()));

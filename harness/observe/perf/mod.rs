@@ -58,7 +58,7 @@ pub(super) fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unava
 /// Says what to do about an error of the kernel's.
 fn refused(doing: &str, e: &io::Error) -> Unavailable {
     let remedy = match e.raw_os_error() {
-        Some(libc::EMFILE) => format!("raise lastfd's own limit to {} descriptors more with `ulimit -n`", descriptors_needed()),
+        Some(libc::EMFILE) => format!("raise lastfd's own limit by {} descriptors with `ulimit -n`", descriptors_needed()),
         Some(libc::EACCES | libc::EPERM) => {
             "run as root, or give CAP_PERFMON, or set sysctl kernel.perf_event_paranoid=2 or lower and make tracefs readable \
              for a group of yours (`mount -o remount,gid=GROUP,mode=750 /sys/kernel/tracing`)"
