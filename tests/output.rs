@@ -89,3 +89,19 @@ fn a_current_folder_that_was_removed_is_told() {
     let told = called(Command::new("sh").args(["-c", &script]).current_dir(folder.path()));
     assert_eq!((told.code, told.stderr.contains("the current folder cannot be told")), (Some(2), true), "{told:?}");
 }
+
+#[test]
+fn the_summary_of_ci_is_looked_at_before_the_start_and_an_empty_name_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("scenario.toml");
+    let text = "claim = \"skipped\"\n[processes.server]\nserve.tcp = {}\nlimits = { soft = 32, hard = 32 }\n\
+                requires = [\"no-such-program\"]\n[workloads.flood]\ntcp = { clients = 8 }\n";
+    std::fs::write(&file, text).expect("a scenario");
+    let with = |summary: &str| called(Command::new(LASTFD).env("GITHUB_STEP_SUMMARY", summary).arg("run").arg(&file));
+    let (empty, nowhere) = (with(""), with("/nonexistent/summary.md"));
+    assert_eq!(empty.code, Some(0), "{empty:?}");
+    assert_eq!((nowhere.code, nowhere.stdout.as_str()), (Some(2), ""), "{nowhere:?}");
+    let summary = folder.path().join("summary.md");
+    assert_eq!(with(summary.to_str().expect("UTF-8")).code, Some(0));
+    assert!(std::fs::read_to_string(summary).expect("a summary").contains("skipped"));
+}

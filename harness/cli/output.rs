@@ -39,10 +39,17 @@ impl Files {
         if paths().filter(|p| *p == Path::new("-")).count() > 1 {
             return Err(Failure::new(Exit::Usage, "only one report can be written to standard output: give the others a file"));
         }
-        for path in paths().filter(|p| *p != Path::new("-")) {
+        let summary = self.summary();
+        for path in paths().chain(&summary).filter(|p| *p != Path::new("-")) {
             writable(path)?;
         }
         Ok(())
+    }
+
+    /// Where Markdown goes by itself: what CI names, unless that is empty or a file was asked for.
+    fn summary(&self) -> Option<PathBuf> {
+        let named = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|name| !name.is_empty() && self.markdown.is_none());
+        named.map(PathBuf::from)
     }
 
     /// Writes every report that was asked for.
@@ -56,15 +63,14 @@ impl Files {
 
     /// JSON, JUnit and Markdown, each made where it is asked for.
     fn write_as(&self, [json, junit, markdown]: [&dyn Fn() -> String; 3]) -> Result<(), Failure> {
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from).filter(|_| self.markdown.is_none());
         if let Some(path) = &self.json {
             put(path, &json(), false)?;
         }
         if let Some(path) = &self.junit {
             put(path, &junit(), false)?;
         }
-        if let Some(path) = self.markdown.as_ref().or(summary.as_ref()) {
-            put(path, &markdown(), true)?;
+        if let Some(path) = self.markdown.clone().or_else(|| self.summary()) {
+            put(&path, &markdown(), true)?;
         }
         Ok(())
     }
