@@ -7,6 +7,7 @@
 pub mod sockets;
 
 use crate::event::Descriptor;
+use crate::sys::proc;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use sockets::{Sockets, Tcp};
@@ -59,6 +60,7 @@ pub fn open(pid: i32) -> io::Result<Inventory> {
 }
 
 fn named(pid: i32, time_wait: bool) -> io::Result<Inventory> {
+    let pid = proc::shown_by(pid);
     let links = links(pid)?;
     let inodes: HashSet<u64> = links.iter().filter_map(|link| socket_inode(&link.target)).collect();
     let sockets = Sockets::read(pid, &inodes, time_wait);

@@ -5,6 +5,17 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::path::Path;
 
+/// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that has exited while others live on
+/// (a `main` that ended by pthread_exit(3)): then the first's table is empty.
+pub fn shown_by(pid: i32) -> i32 {
+    let holds = |task: i32| rustix::fs::stat(format!("/proc/{task}/fd")).is_ok_and(|folder| folder.st_size > 0);
+    if holds(pid) {
+        return pid;
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).find(|&task| holds(task)).unwrap_or(pid)
+}
+
 /// Descriptors open in the process, from the size of `/proc/PID/fd`.
 ///
 /// Counts numbers reserved by threads blocked in `accept` too, which the listing does not show (Linux 6.2 or newer;
@@ -13,7 +24,7 @@ use std::path::Path;
 /// # Errors
 /// `ESRCH` or `ENOENT` when the process has exited; `EACCES` when it belongs to another user.
 pub fn descriptors(pid: i32) -> io::Result<u64> {
-    let path = format!("/proc/{pid}/fd");
+    let path = format!("/proc/{}/fd", shown_by(pid));
     match rustix::fs::stat(&path)?.st_size {
         0 => Ok(std::fs::read_dir(path)?.count() as u64),
         size => Ok(size as u64),
@@ -25,7 +36,7 @@ pub fn descriptors(pid: i32) -> io::Result<u64> {
 /// # Errors
 /// `EACCES` when it belongs to another user. One that has exited holds none.
 pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
-    let folder = match std::fs::File::open(format!("/proc/{pid}/fd")) {
+    let folder = match std::fs::File::open(format!("/proc/{}/fd", shown_by(pid))) {
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => return Ok(()),
         other => other?,
     };

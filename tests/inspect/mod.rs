@@ -2,6 +2,7 @@
 
 mod held;
 
+use crate::support::{eventually, program};
 use held::{ABOVE, FILE, Held, SOFT};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -225,6 +226,28 @@ fn ones_own_process_needs_no_root() {
     assert_eq!(report["descriptors"]["listed"], listed);
     drop(own.stdin.take());
     own.wait().unwrap();
+}
+
+/// Its `/proc/PID/fd` is empty then: the table is seen through a thread that lives.
+#[test]
+fn a_process_whose_first_thread_has_exited_still_shows_its_descriptors() {
+    let Some(python) = program("python3") else { return };
+    let script = "import ctypes, os, threading, time\n\
+                  threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n\
+                  ctypes.CDLL(None).syscall({'x86_64': 60}.get(os.uname().machine, 93), 0)\n";
+    let mut child = Command::new(python).args(["-c", script]).stdin(Stdio::null()).spawn().unwrap();
+    let folder = format!("/proc/{}", child.id());
+    let exited = eventually(Duration::from_secs(20), || {
+        std::fs::read_to_string(format!("{folder}/status")).is_ok_and(|status| status.contains("State:\tZ"))
+    });
+    let task = std::fs::read_dir(format!("{folder}/task")).unwrap().flatten().map(|task| task.path()).max();
+    let listed = std::fs::read_dir(task.expect("a thread that lives").join("fd")).unwrap().count();
+    let report = inspect(child.id() as i32, "50ms");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(exited && listed >= 3, "{listed}");
+    assert_eq!((&report["descriptors"]["open"], &report["growth"]["last"]), (&listed.into(), &listed.into()), "{report:#}");
+    assert_eq!(report["inventory"].as_array().map(Vec::len), Some(listed), "{report:#}");
 }
 
 #[test]
