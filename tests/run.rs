@@ -265,6 +265,25 @@ fn forked_workers_have_a_limit_each() {
     assert_eq!(run["agreement"], true, "{run:#}");
 }
 
+/// Its `main` thread has ended before another one listens: a zombie by its state.
+#[test]
+fn a_server_whose_first_thread_has_exited_is_found_and_exact() {
+    let Some(python) = program("python3") else { return };
+    let script = "import ctypes, os, socket, threading, time\n\
+                  def serve():\n \
+                    while open('/proc/self/stat').read().rpartition(') ')[2][0] != 'Z': time.sleep(0.001)\n \
+                    listener = socket.create_server(('127.0.0.1', 0)); held = []\n \
+                    while True:\n  \
+                      try: held.append(listener.accept())\n  \
+                      except OSError: time.sleep(0.2)\n\
+                  threading.Thread(target=serve).start()\n\
+                  ctypes.CDLL(None).syscall({'x86_64': 60}.get(os.uname().machine, 93), 0)\n";
+    let called = find(&["--nofile", "48", "--workload", "tcp"], &[python.to_str().expect("UTF-8"), "-c", script]);
+    let run = called.run();
+    assert_eq!((called.code, &run["agreement"]), (Some(0), &true.into()), "{called:?}");
+    assert_eq!(run["ceiling"]["accepted"], run["prediction"]["ceiling"], "{run:#}");
+}
+
 #[test]
 fn a_limit_that_is_high_enough_is_not_reached() {
     let (called, _) = bundled(&["--nofile", "256", "--workload", "http-idle", "--clients", "100"], &["http"]);

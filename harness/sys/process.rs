@@ -109,8 +109,11 @@ pub fn own_nofile() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// Whether the process is gone or only a zombie (or being reaped) is left of it.
+/// Whether the process is gone or only a zombie (or being reaped) is left of it. One whose first thread has exited is not, while others live.
 pub fn dead(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
-    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X', 'x']))
+    let Some((_, rest)) = stat.rsplit_once(") ") else { return true };
+    // Field 20 of proc_pid_stat(5), from the state on, which is the third: threads, with a first one that has exited.
+    let alone = || rest.split(' ').nth(17).and_then(|threads| threads.parse().ok()).is_none_or(|threads: u64| threads <= 1);
+    rest.starts_with(['Z', 'X', 'x']) && alone()
 }
