@@ -105,3 +105,13 @@ fn the_summary_of_ci_is_looked_at_before_the_start_and_an_empty_name_is_none() {
     assert_eq!(with(summary.to_str().expect("UTF-8")).code, Some(0));
     assert!(std::fs::read_to_string(summary).expect("a summary").contains("skipped"));
 }
+
+/// As to a terminal, where escape sequences are not taken out.
+#[test]
+fn escape_sequences_of_the_subject_do_not_reach_standard_error() {
+    let mut find = Command::new(LASTFD);
+    find.env("CLICOLOR_FORCE", "1").args(["find", "--", "sh", "-c", "printf '\\033[2Jboom\\nlast\\n'; exit 1"]);
+    let told = called(&mut find);
+    let (escapes, lines) = (told.stderr.contains('\u{1b}'), told.stderr.contains("boom\n  last"));
+    assert_eq!((told.code, escapes, lines), (Some(6), false, true), "{told:?}");
+}

@@ -1,5 +1,6 @@
 //! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of several runs.
 
+use super::page::clean;
 use super::{Exit, Failure, Outcome};
 use crate::judge::Outcome as Verdict;
 use crate::report::{self, Report};
@@ -285,7 +286,8 @@ pub fn tell(runs: &[(Report, Option<Error>)]) {
     let expected = |report: &Report, error: &Error| report.verdict == Verdict::Met && matches!(error, Error::NotStarted(_));
     for (report, error) in runs.iter().filter_map(|(report, error)| Some((report, error.as_ref()?))) {
         if !expected(report, error) {
-            anstream::eprintln!("lastfd: {}: {error}", report.title());
+            let lines: Vec<String> = error.to_string().lines().map(clean).collect();
+            anstream::eprintln!("lastfd: {}: {}", report.title(), lines.join("\n"));
         }
     }
 }

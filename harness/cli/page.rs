@@ -118,7 +118,7 @@ pub fn preflight(to: Option<&str>) -> Result<(), Failure> {
 }
 
 /// Without control characters: a command line may hold escape sequences.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
