@@ -243,7 +243,7 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
 /// The first of some delays that grow, as those after it tell: a retry is late by as much whether its delay is 5 ms or 500. `None` where
 /// they do not all grow by the same factor.
 fn first_delay(gaps: &[f64]) -> Option<f64> {
-    let delays = in_time(gaps);
+    let delays = in_time(last_rise(gaps));
     let to_s = *delays.last()?;
     // Of those that are cut short by the longest the factor cannot be told.
     let last = delays.iter().position(|delay| delay * (1.0 + SPREAD) >= to_s)?.checked_sub(1)?;
@@ -256,6 +256,18 @@ fn first_delay(gaps: &[f64]) -> Option<f64> {
     let first = delays.iter().zip(powers()).map(|(delay, power)| delay / power).fold(f64::MAX, f64::min);
     let late = delays.iter().zip(powers()).all(|(delay, power)| delay - first * power <= LATE_S.max(first * power * SPREAD));
     late.then_some(first)
+}
+
+/// The delays from the last time that they began anew, as after an accept, up to the longest.
+fn last_rise(gaps: &[f64]) -> &[f64] {
+    let most = gaps.iter().fold(0.0, |m: f64, g| m.max(*g));
+    let Some(top) = gaps.iter().position(|g| g * (1.0 + SPREAD) >= most) else { return gaps };
+    let rise = &gaps[..=top];
+    let least = rise.iter().fold(f64::MAX, |least, g| least.min(*g));
+    let again = |i: &usize| rise[*i] <= least * (1.0 + SPREAD) && rise[..*i].iter().any(|g| *g > least * (1.0 + SPREAD) && *g < rise[top]);
+    let shortest_before = |i: &usize| rise[..*i].iter().any(|g| *g <= least * (1.0 + SPREAD));
+    let begins = (1..rise.len()).rev().find(|i| again(i) && shortest_before(i)).unwrap_or(0);
+    &rise[begins..]
 }
 
 /// Delays that grow, without the lateness of some retries: a delay is no longer than any that comes after it.
@@ -344,6 +356,16 @@ mod tests {
         // A first delay that is longer by more than any scheduler makes it is one of the program's own.
         let Rhythm::Grows { from_s, .. } = of(&after(&[100, 110, 220, 440, 880]), 2000 * MS) else { panic!("no growth") };
         assert!((from_s - 0.1).abs() < 1e-9, "{from_s}");
+    }
+
+    #[test]
+    fn delays_that_begin_anew_after_an_accept_have_the_first_delay_of_one_rise() {
+        // gevent's, which doubles from 10 ms up to 1 s; every two seconds it closes idle connections, accepts, and begins anew.
+        let rise = [11, 21, 42, 81, 193, 321, 641, 1121];
+        for gaps in [[rise, rise].concat(), [&rise[..5], &rise, &rise[..3]].concat()] {
+            let Rhythm::Grows { from_s, to_s, .. } = of(&after(&gaps), 9000 * MS) else { panic!("{gaps:?}") };
+            assert!((0.009..=0.011).contains(&from_s) && (1.0..1.2).contains(&to_s), "{from_s} to {to_s} of {gaps:?}");
+        }
     }
 
     #[test]
