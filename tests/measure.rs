@@ -507,6 +507,19 @@ fn a_failure_before_the_first_client_is_shown_with_its_reason() {
     assert!(first.reason.is_some());
 }
 
+/// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left that fails first.
+#[test]
+fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first() {
+    let (plan, mut log) = recorded("spin");
+    let fails = |e: &Event| matches!(e.is, What::Call { name: Call::Accept4, ret, .. } if ret < 0);
+    let first = log.events.iter().find(|e| fails(e)).expect("a failure").clone();
+    let What::Call { pid, ret, .. } = first.is else { unreachable!() };
+    log.events.push(Event { at: first.at - 1000, is: What::Call { pid, name: Call::Pipe2, ret } });
+    let m = measure::measure(&plan, &Log::new(log.events));
+    assert_eq!((m.ceiling.first_failure.expect("a failure").call, m.saturation.policy), (Call::Pipe2, Some(Policy::Spin)));
+    assert!(m.saturation.policy_evidence.as_ref().is_some_and(|told| told.contains("failed accept4 calls")), "{:?}", m.saturation);
+}
+
 #[test]
 fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
     let (plan, log) = recorded("spin");
