@@ -89,6 +89,9 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     let times = failing.times;
     let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Rhythm::Unclear };
+    if let Some(from) = arrivals(failing) {
+        return rhythm(&Failing { times: &times[from..], ..*failing });
+    }
     if let Some(storm) = storm(failing) {
         return storm;
     }
@@ -157,6 +160,18 @@ fn fell_silent(failing: &Failing<'_>) -> bool {
     let (Some(&first), Some(&last)) = (failing.times.first(), failing.times.last()) else { return false };
     let silence = failing.until.saturating_sub(last);
     !failing.flooded && silence >= PAUSE && silence > (last - first).saturating_mul(2)
+}
+
+/// Where a loop that also fails once for each client that arrives has only its own tries left: one burst, then single failures with pauses
+/// between. The index of the burst's last.
+fn arrivals(failing: &Failing<'_>) -> Option<usize> {
+    let times = failing.times;
+    let bursts: Vec<&[Nanos]> = times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
+    let (first, others) = bursts.split_first()?;
+    // More than listeners that back off come to before their first pause.
+    let burst = first.len() >= 4 * BURST && median(&gaps(first, 1)) < seconds(BATCH);
+    let own = burst && others.len() > 2 && others.iter().all(|burst| burst.len() == 1) && !failing.flooded;
+    own.then(|| first.len() - 1)
 }
 
 /// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too: its pauses are the
@@ -515,6 +530,15 @@ mod tests {
         }
         let three: Vec<Nanos> = (0..3).flat_map(|n| burst(n * 1000 * MS)).collect();
         assert_eq!(watched(&three), Some(Policy::Storm));
+    }
+
+    #[test]
+    fn a_burst_while_clients_arrive_does_not_hide_the_delay_of_the_single_tries_after_it() {
+        // gRPC's C core: edge-triggered, so each client that comes makes it fail; alone it tries once a second.
+        let arriving = (0..193).map(|i| i * MS / 2);
+        let times: Vec<Nanos> = arriving.chain((1..4).map(|i| 96 * MS + i * 1001 * MS)).collect();
+        let Rhythm::Fixed { gap_s, gaps } = of(&times, 3200 * MS) else { panic!("{:?}", of(&times, 3200 * MS)) };
+        assert!((gap_s - 1.001).abs() < 1e-9 && gaps == 3, "{gap_s} {gaps} times");
     }
 
     #[test]
