@@ -24,6 +24,8 @@ const SPIN_AT_LEAST: usize = 20;
 pub(super) const SPREAD: f64 = 0.25;
 /// A retry may be so late on a busy machine, seconds.
 const LATE_S: f64 = 0.025;
+/// A step of a delay that grows is no smaller a part of its longest than one in so many.
+const MOST_OF_A_PAUSE: f64 = 10.0;
 /// A gap that grows has at least this ratio to the one before.
 pub(super) const GROWTH: f64 = 1.3;
 
@@ -89,8 +91,8 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     let times = failing.times;
     let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Rhythm::Unclear };
-    if let Some(from) = arrivals(failing) {
-        return rhythm(&Failing { times: &times[from..], ..*failing });
+    if let Some(constant) = after_arrivals(failing) {
+        return constant;
     }
     if let Some(storm) = storm(failing) {
         return storm;
@@ -162,16 +164,23 @@ fn fell_silent(failing: &Failing<'_>) -> bool {
     !failing.flooded && silence >= PAUSE && silence > (last - first).saturating_mul(2)
 }
 
-/// Where a loop that also fails once for each client that arrives has only its own tries left: one burst, then single failures with pauses
-/// between. The index of the burst's last.
-fn arrivals(failing: &Failing<'_>) -> Option<usize> {
-    let times = failing.times;
-    let bursts: Vec<&[Nanos]> = times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
+/// A constant delay of a loop that also fails for each client that arrives, as an edge-triggered one does: one burst, then few failures at
+/// a time with equal pauses between, beside which those within the burst are nothing (a delay that grows comes to its longest by steps).
+fn after_arrivals(failing: &Failing<'_>) -> Option<Rhythm> {
+    let bursts: Vec<&[Nanos]> = failing.times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
     let (first, others) = bursts.split_first()?;
-    // More than listeners that back off come to before their first pause.
-    let burst = first.len() >= 4 * BURST && median(&gaps(first, 1)) < seconds(BATCH);
-    let own = burst && others.len() > 2 && others.iter().all(|burst| burst.len() == 1) && !failing.flooded;
-    own.then(|| first.len() - 1)
+    if failing.flooded || first.len() < 2 || others.len() < 3 || others.iter().any(|burst| burst.len() >= first.len().min(BURST)) {
+        return None;
+    }
+    let starts: Vec<Nanos> = others.iter().map(|burst| burst[0]).collect();
+    let pauses = gaps(&starts, 1);
+    let pause = median(&pauses);
+    // The first of these tries was due since some failure of the burst.
+    let due = seconds(starts[0] - first[0]) >= pause * (1.0 - SPREAD / 2.0)
+        && seconds(starts[0] - first[first.len() - 1]) <= pause * (1.0 + SPREAD / 2.0);
+    let equal = due && pauses.iter().all(|p| (p - pause).abs() <= pause * SPREAD / 2.0);
+    let within = bursts.iter().flat_map(|burst| gaps(burst, 1)).fold(0.0, |m: f64, gap| m.max(gap));
+    (equal && within * MOST_OF_A_PAUSE <= pause).then_some(Rhythm::Fixed { gap_s: pause, gaps: pauses.len() })
 }
 
 /// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too: its pauses are the
@@ -535,10 +544,16 @@ mod tests {
     #[test]
     fn a_burst_while_clients_arrive_does_not_hide_the_delay_of_the_single_tries_after_it() {
         // gRPC's C core: edge-triggered, so each client that comes makes it fail; alone it tries once a second.
-        let arriving = (0..193).map(|i| i * MS / 2);
-        let times: Vec<Nanos> = arriving.chain((1..4).map(|i| 96 * MS + i * 1001 * MS)).collect();
+        let arriving = (0..193).map(|i| i * MS);
+        let times: Vec<Nanos> = arriving.chain((1..4).map(|i| i * 1001 * MS)).collect();
         let Rhythm::Fixed { gap_s, gaps } = of(&times, 3200 * MS) else { panic!("{:?}", of(&times, 3200 * MS)) };
-        assert!((gap_s - 1.001).abs() < 1e-9 && gaps == 3, "{gap_s} {gaps} times");
+        assert!((gap_s - 1.001).abs() < 1e-9 && gaps == 2, "{gap_s} {gaps} times");
+        // The same under a tracer, which keeps clients from arriving together.
+        let times = [622, 629, 1623, 2625, 3626, 4629].map(|ms| ms * MS);
+        assert!(matches!(of(&times[..5], 4500 * MS), Rhythm::Fixed { gaps: 2, .. }), "{:?}", of(&times[..5], 4500 * MS));
+        // Steps up to a tenth of a second are none of that.
+        let steps = after(&[5, 10, 20, 40, 80, 100, 100, 100, 100]);
+        assert!(matches!(of(&steps, 700 * MS), Rhythm::Grows { .. }), "{:?}", of(&steps, 700 * MS));
     }
 
     #[test]
