@@ -507,6 +507,19 @@ fn a_failure_before_the_first_client_is_shown_with_its_reason() {
     assert!(first.reason.is_some());
 }
 
+#[test]
+fn who_waits_in_the_ramp_and_is_dismissed_then_is_not_in_the_queue_at_the_wall() {
+    let (plan, mut log) = recorded("sheds");
+    let phase = |of: Phase| log.events.iter().find(|e| e.is == What::Phase(of)).expect("a phase").at;
+    let (first, saturate) = (measure::measure(&plan, &log).ceiling.first_failure.expect("a failure").at_s, phase(Phase::Saturate));
+    let at = saturate - 1;
+    assert!(at as f64 / 1e9 > first, "the ramp went on after the first failure");
+    log.events.push(Event { at, is: What::Sample { pid: 100, descriptors: 16, queue: Some(77), cpu_s: 0.0, log_bytes: 0 } });
+    log.events.sort_by_key(|e| e.at);
+    let queue = measure::measure(&plan, &Log::new(log.events)).saturation.accept_queue.expect("a queue");
+    assert!(queue.length < 77 && queue.most == Some(77), "{queue:?}");
+}
+
 /// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left that fails first.
 #[test]
 fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first() {
