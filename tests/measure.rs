@@ -515,6 +515,55 @@ fn a_failure_before_the_first_client_is_shown_with_its_reason() {
 }
 
 #[test]
+fn who_waits_in_the_ramp_and_is_dismissed_then_is_not_in_the_queue_at_the_wall() {
+    let (plan, mut log) = recorded("sheds");
+    let phase = |of: Phase| log.events.iter().find(|e| e.is == What::Phase(of)).expect("a phase").at;
+    let (first, saturate) = (measure::measure(&plan, &log).ceiling.first_failure.expect("a failure").at_s, phase(Phase::Saturate));
+    let at = saturate - 1;
+    assert!(at as f64 / 1e9 > first, "the ramp went on after the first failure");
+    log.events.push(Event { at, is: What::Sample { pid: 100, descriptors: 16, queue: Some(77), cpu_s: 0.0, log_bytes: 0 } });
+    log.events.sort_by_key(|e| e.at);
+    let queue = measure::measure(&plan, &Log::new(log.events)).saturation.accept_queue.expect("a queue");
+    assert!(queue.length < 77 && queue.most == Some(77), "{queue:?}");
+}
+
+/// gRPC's C core takes as many as fit, once a second, of thousands that are gone: that is slow, and not dead.
+#[test]
+fn a_server_that_is_stuck_behind_a_queue_of_those_who_are_gone_is_seen_to_work_it_off() {
+    let (plan, mut log) = recorded("three-answers");
+    let at = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
+    log.events.iter_mut().for_each(|e| {
+        if let What::Probe { label, outcome, .. } = &mut e.is
+            && label == "after-all"
+        {
+            *outcome = Got::Waits;
+        }
+    });
+    log.events.retain(|e| e.at <= at || !matches!(e.is, What::Call { .. }));
+    let stuck = measure::measure(&plan, &Log::new(log.events.clone())).recovery;
+    assert_eq!((stuck.verdict, stuck.recovered), (Some(measure::Verdict::Stuck), Some(false)));
+    assert!(stuck.verdict_evidence.is_some_and(|why| !why.contains("accepted")));
+    let taken = (1..4).map(|i| Event { at: at + i, is: What::Call { pid: 100, name: Call::Accept4, ret: 8 + i as i64 } });
+    log.events.extend(taken);
+    log.events.sort_by_key(|e| e.at);
+    let slow = measure::measure(&plan, &Log::new(log.events)).recovery;
+    assert!(slow.verdict_evidence.is_some_and(|why| why.contains("accepted 3 clients")), "{:?}", slow.verdict);
+}
+
+/// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left that fails first.
+#[test]
+fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first() {
+    let (plan, mut log) = recorded("spin");
+    let fails = |e: &Event| matches!(e.is, What::Call { name: Call::Accept4, ret, .. } if ret < 0);
+    let first = log.events.iter().find(|e| fails(e)).expect("a failure").clone();
+    let What::Call { pid, ret, .. } = first.is else { unreachable!() };
+    log.events.push(Event { at: first.at - 1000, is: What::Call { pid, name: Call::Pipe2, ret } });
+    let m = measure::measure(&plan, &Log::new(log.events));
+    assert_eq!((m.ceiling.first_failure.expect("a failure").call, m.saturation.policy), (Call::Pipe2, Some(Policy::Spin)));
+    assert!(m.saturation.policy_evidence.as_ref().is_some_and(|told| told.contains("failed accept4 calls")), "{:?}", m.saturation);
+}
+
+#[test]
 fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
     let (plan, log) = recorded("spin");
     let mut events = log.events;

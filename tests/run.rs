@@ -1,7 +1,7 @@
 //! The whole command on real processes, at small limits: what it predicts, what it observes, and how it refuses.
 
 use crate::support::{Called, LASTFD, called, eventually, find, lastfd, marked, program, subject};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -307,6 +307,16 @@ fn two_descriptors_a_connection_are_found_by_calibration() {
     let run = called.run();
     assert_eq!(run["prediction"]["descriptors_per_connection"], 2.0, "{run:#}");
     assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
+}
+
+/// As nginx does with a folder that has no index: nobody would ever be served there, and that is not its descriptors' doing.
+#[test]
+fn where_the_path_is_forbidden_clients_ask_nothing_and_the_server_recovers() {
+    let words = subject("forbids");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let run = find(&["--nofile", "32", "--hold", "500ms", "--clients", "60"], &words).run();
+    assert_eq!((&run["recovery"]["verdict"], &run["ceiling"]["served"]), (&json!("recovered"), &Value::Null), "{run:#}");
+    assert_eq!(run["saturation"]["probes"][0]["detail"], "HTTP 403 Forbidden");
 }
 
 #[test]

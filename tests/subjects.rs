@@ -2,7 +2,7 @@
 //! that no other language need be installed.
 
 use crate::support::{LASTFD, is_subject};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -256,6 +256,25 @@ fn megabytes_each() {
             let mut room: Vec<u8> = Vec::new();
             if room.try_reserve_exact(8 << 20).is_ok() {
                 held.push((stream, room));
+            }
+        }
+    }
+}
+
+/// An HTTP server that forbids every path, and keeps the connection.
+#[test]
+fn forbids() {
+    if is_subject("forbids") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            match listener.accept() {
+                Ok((mut stream, _)) => drop(std::thread::spawn(move || {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).is_ok_and(|n| n > 0) {
+                        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+                    }
+                })),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept queue that overflows, memory.
 
 use crate::support::{Called, find, lastfd, program};
-use lastfd::event::{self, Call, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::event::{self, Call, Client, Event, Log, Outcome, Phase, SeenAs, What};
 use lastfd::judge::{self, Outcome as Verdict};
 use lastfd::measure::{self, Measured, Policy};
 use lastfd::report::{self, Report};
@@ -151,6 +151,41 @@ fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
     assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
     let lines_of_log: Vec<u64> = (5..200).collect();
     assert_eq!(replies(&lines_of_log, &[15]), [], "so many fail for nobody that none is known to be the cause");
+}
+
+/// sshd's MaxStartups turns clients away long before its socketpair fails; gevent's pool closes whoever has been idle for two seconds.
+#[test]
+fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_disguise() {
+    const MS: u64 = 1_000_000;
+    let told = |id, words: &str| What::Client { workload: "flood".into(), id, state: Client::ErrorReply(words.into()) };
+    let fails = What::Call { pid: 100, name: Call::Socket, ret: -24 };
+    let of = |usual: &str| {
+        let (m, _) = recorded(|release| {
+            let ramp = spin().1.events.iter().find(|e| e.is == What::Phase(Phase::Ramp)).expect("a ramp").at;
+            let (late, at) = (release - 20 * MS, release - 15 * MS);
+            vec![
+                Event { at: ramp + 1, is: told(900, usual) },
+                Event { at: late, is: fails.clone() },
+                Event { at, is: told(901, "Exceeded MaxStartups") },
+            ]
+        });
+        m.saturation.disguise
+    };
+    assert_eq!(of("Exceeded MaxStartups"), []);
+    assert_eq!(of("Not allowed")[0].reply, "Exceeded MaxStartups");
+
+    let closed = |since: u64| {
+        let (m, _) = recorded(|release| {
+            let client = |state| What::Client { workload: "flood".into(), id: 902, state };
+            vec![
+                Event { at: release - 16 * MS - since, is: client(Client::Served) },
+                Event { at: release - 16 * MS, is: fails.clone() },
+                Event { at: release - 15 * MS, is: client(Client::Closed) },
+            ]
+        });
+        m.saturation.disguise.len()
+    };
+    assert_eq!((closed(5 * MS), closed(1010 * MS)), (1, 0));
 }
 
 /// The spinning had ended the report of single failures before the first file could not be opened.

@@ -17,7 +17,7 @@ pub(super) const REGISTERED: Registered = Registered {
 const HEAD_BYTES: usize = 64 * 1024;
 
 /// How an error reply begins that is HTTP: an echo, or another protocol's complaint, does not.
-pub const HTTP: &str = "HTTP ";
+const HTTP: &str = "HTTP ";
 
 struct HttpIdle {
     /// Bytes of a head or line that is not complete yet; without memory otherwise.

@@ -25,4 +25,3 @@ mod websocket;
 pub use calls::registry as callers;
 pub use dialogue::registry;
 pub use handle::{Driver, Error, Fleet, MARGIN, clients_per_driver};
-pub use http_idle::HTTP;

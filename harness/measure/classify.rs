@@ -67,12 +67,18 @@ fn accepts(run: &Run<'_>) -> bool {
 
 fn own_limit(run: &Run<'_>, m: &Measured) -> String {
     let (ramp_ends, watched) = (run.timeline.from(Phase::Saturate), run.timeline.watched_until());
-    let turned_away = run.clients.turned_away(ramp_ends, watched);
+    // Whom it answered first it did not turn away: it does not keep so many connections open.
+    let answered = run.clients.answered_and_closed(ramp_ends, watched);
+    let turned_away = run.clients.turned_away(ramp_ends, watched).saturating_sub(answered);
     let waiting = run.clients.waiting(watched.saturating_sub(1), run.followed.kept_in_all);
     let held = m.ceiling.accepted.unwrap_or(0);
     let told = run.clients.ended(Outcome::ErrorReply, watched);
     let told = if told > 0 { format!(" ({told} of them with an error reply)") } else { String::new() };
-    format!("no descriptor call failed; it holds {held}, turned {} away{told} and left {waiting} waiting", counted(turned_away, "client"))
+    let closed = if answered > 0 { format!(", closed {} after an answer", counted(answered, "client")) } else { String::new() };
+    format!(
+        "no descriptor call failed; it holds {held}, turned {} away{told}{closed} and left {waiting} waiting",
+        counted(turned_away, "client")
+    )
 }
 
 /// The process that exited then.
@@ -189,7 +195,8 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
         return (Policy::AcceptLoopDead, evidence);
     }
     m.saturation.delay_s = delay(&rhythm);
-    let name = call.unwrap_or(first.call);
+    // Another call may have failed first: those that were counted are accepts.
+    let name = f.failures.iter().map(|x| x.1).find(|&name| counts(name)).unwrap_or(first.call);
     let (policy, evidence) = match rhythm {
         Rhythm::Spin => (Policy::Spin, format!("{} failed {name} calls a second", per_s.map_or(times.len() as f64, |rate| rate).round())),
         Rhythm::Storm { bursts, size, pause_s } => {

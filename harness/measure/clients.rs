@@ -100,12 +100,20 @@ impl Clients {
 
     /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not dropped while held.
     pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
-        self.count(|r| {
-            r.ended.is_some_and(|(at, outcome)| {
-                let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
-                let unserved = self.answers && !r.served_by(at);
-                outcome != Outcome::TimesOut && at < until && (at < ramp_ends || soon || unserved)
-            })
+        self.count(|r| self.is_turned_away(r, ramp_ends, until))
+    }
+
+    /// Of those that were turned away, whom the server had answered: it serves them, and keeps none of these connections.
+    pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
+        let answered = |r: &Record| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
+        self.count(|r| answered(r) && self.is_turned_away(r, ramp_ends, until))
+    }
+
+    fn is_turned_away(&self, r: &Record, ramp_ends: Nanos, until: Nanos) -> bool {
+        r.ended.is_some_and(|(at, outcome)| {
+            let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
+            let unserved = self.answers && !r.served_by(at);
+            outcome != Outcome::TimesOut && at < until && (at < ramp_ends || soon || unserved)
         })
     }
 

@@ -509,7 +509,7 @@ pub struct FileNr {
 /// The accept queue of the loaded listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptQueue {
-    /// The longest seen at saturation.
+    /// The longest seen at saturation, when the ramp was over.
     pub length: u32,
     /// Backlog + 1.
     pub capacity: Option<u32>,

@@ -24,6 +24,8 @@ const SPIN_AT_LEAST: usize = 20;
 pub(super) const SPREAD: f64 = 0.25;
 /// A retry may be so late on a busy machine, seconds.
 const LATE_S: f64 = 0.025;
+/// A step of a delay that grows is no smaller a part of its longest than one in so many.
+const MOST_OF_A_PAUSE: f64 = 10.0;
 /// A gap that grows has at least this ratio to the one before.
 pub(super) const GROWTH: f64 = 1.3;
 
@@ -89,6 +91,9 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     let times = failing.times;
     let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Rhythm::Unclear };
+    if let Some(constant) = after_arrivals(failing) {
+        return constant;
+    }
     if let Some(storm) = storm(failing) {
         return storm;
     }
@@ -157,6 +162,25 @@ fn fell_silent(failing: &Failing<'_>) -> bool {
     let (Some(&first), Some(&last)) = (failing.times.first(), failing.times.last()) else { return false };
     let silence = failing.until.saturating_sub(last);
     !failing.flooded && silence >= PAUSE && silence > (last - first).saturating_mul(2)
+}
+
+/// A constant delay of a loop that also fails for each client that arrives, as an edge-triggered one does: one burst, then few failures at
+/// a time with equal pauses between, beside which those within the burst are nothing (a delay that grows comes to its longest by steps).
+fn after_arrivals(failing: &Failing<'_>) -> Option<Rhythm> {
+    let bursts: Vec<&[Nanos]> = failing.times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
+    let (first, others) = bursts.split_first()?;
+    if failing.flooded || first.len() < 2 || others.len() < 3 || others.iter().any(|burst| burst.len() >= first.len().min(BURST)) {
+        return None;
+    }
+    let starts: Vec<Nanos> = others.iter().map(|burst| burst[0]).collect();
+    let pauses = gaps(&starts, 1);
+    let pause = median(&pauses);
+    // The first of these tries was due since some failure of the burst.
+    let due = seconds(starts[0] - first[0]) >= pause * (1.0 - SPREAD / 2.0)
+        && seconds(starts[0] - first[first.len() - 1]) <= pause * (1.0 + SPREAD / 2.0);
+    let equal = due && pauses.iter().all(|p| (p - pause).abs() <= pause * SPREAD / 2.0);
+    let within = bursts.iter().flat_map(|burst| gaps(burst, 1)).fold(0.0, |m: f64, gap| m.max(gap));
+    (equal && within * MOST_OF_A_PAUSE <= pause).then_some(Rhythm::Fixed { gap_s: pause, gaps: pauses.len() })
 }
 
 /// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too: its pauses are the
@@ -243,7 +267,7 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
 /// The first of some delays that grow, as those after it tell: a retry is late by as much whether its delay is 5 ms or 500. `None` where
 /// they do not all grow by the same factor.
 fn first_delay(gaps: &[f64]) -> Option<f64> {
-    let delays = in_time(gaps);
+    let delays = in_time(last_rise(gaps));
     let to_s = *delays.last()?;
     // Of those that are cut short by the longest the factor cannot be told.
     let last = delays.iter().position(|delay| delay * (1.0 + SPREAD) >= to_s)?.checked_sub(1)?;
@@ -256,6 +280,18 @@ fn first_delay(gaps: &[f64]) -> Option<f64> {
     let first = delays.iter().zip(powers()).map(|(delay, power)| delay / power).fold(f64::MAX, f64::min);
     let late = delays.iter().zip(powers()).all(|(delay, power)| delay - first * power <= LATE_S.max(first * power * SPREAD));
     late.then_some(first)
+}
+
+/// The delays from the last time that they began anew, as after an accept, up to the longest.
+fn last_rise(gaps: &[f64]) -> &[f64] {
+    let most = gaps.iter().fold(0.0, |m: f64, g| m.max(*g));
+    let Some(top) = gaps.iter().position(|g| g * (1.0 + SPREAD) >= most) else { return gaps };
+    let rise = &gaps[..=top];
+    let least = rise.iter().fold(f64::MAX, |least, g| least.min(*g));
+    let again = |i: &usize| rise[*i] <= least * (1.0 + SPREAD) && rise[..*i].iter().any(|g| *g > least * (1.0 + SPREAD) && *g < rise[top]);
+    let shortest_before = |i: &usize| rise[..*i].iter().any(|g| *g <= least * (1.0 + SPREAD));
+    let begins = (1..rise.len()).rev().find(|i| again(i) && shortest_before(i)).unwrap_or(0);
+    &rise[begins..]
 }
 
 /// Delays that grow, without the lateness of some retries: a delay is no longer than any that comes after it.
@@ -344,6 +380,16 @@ mod tests {
         // A first delay that is longer by more than any scheduler makes it is one of the program's own.
         let Rhythm::Grows { from_s, .. } = of(&after(&[100, 110, 220, 440, 880]), 2000 * MS) else { panic!("no growth") };
         assert!((from_s - 0.1).abs() < 1e-9, "{from_s}");
+    }
+
+    #[test]
+    fn delays_that_begin_anew_after_an_accept_have_the_first_delay_of_one_rise() {
+        // gevent's, which doubles from 10 ms up to 1 s; every two seconds it closes idle connections, accepts, and begins anew.
+        let rise = [11, 21, 42, 81, 193, 321, 641, 1121];
+        for gaps in [[rise, rise].concat(), [&rise[..5], &rise, &rise[..3]].concat()] {
+            let Rhythm::Grows { from_s, to_s, .. } = of(&after(&gaps), 9000 * MS) else { panic!("{gaps:?}") };
+            assert!((0.009..=0.011).contains(&from_s) && (1.0..1.2).contains(&to_s), "{from_s} to {to_s} of {gaps:?}");
+        }
     }
 
     #[test]
@@ -493,6 +539,21 @@ mod tests {
         }
         let three: Vec<Nanos> = (0..3).flat_map(|n| burst(n * 1000 * MS)).collect();
         assert_eq!(watched(&three), Some(Policy::Storm));
+    }
+
+    #[test]
+    fn a_burst_while_clients_arrive_does_not_hide_the_delay_of_the_single_tries_after_it() {
+        // gRPC's C core: edge-triggered, so each client that comes makes it fail; alone it tries once a second.
+        let arriving = (0..193).map(|i| i * MS);
+        let times: Vec<Nanos> = arriving.chain((1..4).map(|i| i * 1001 * MS)).collect();
+        let Rhythm::Fixed { gap_s, gaps } = of(&times, 3200 * MS) else { panic!("{:?}", of(&times, 3200 * MS)) };
+        assert!((gap_s - 1.001).abs() < 1e-9 && gaps == 2, "{gap_s} {gaps} times");
+        // The same under a tracer, which keeps clients from arriving together.
+        let times = [622, 629, 1623, 2625, 3626, 4629].map(|ms| ms * MS);
+        assert!(matches!(of(&times[..5], 4500 * MS), Rhythm::Fixed { gaps: 2, .. }), "{:?}", of(&times[..5], 4500 * MS));
+        // Steps up to a tenth of a second are none of that.
+        let steps = after(&[5, 10, 20, 40, 80, 100, 100, 100, 100]);
+        assert!(matches!(of(&steps, 700 * MS), Rhythm::Grows { .. }), "{:?}", of(&steps, 700 * MS));
     }
 
     #[test]

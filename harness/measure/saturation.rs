@@ -169,7 +169,12 @@ pub(super) fn probes<'a>(run: &'a Run<'_>) -> impl Iterator<Item = (Nanos, Probe
 
 fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     let full = run.timeline.between(window.from, run.timeline.released_from());
-    let length = full.iter().filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None }).max();
+    // Once the ramp is over, where that was seen: in it even those wait whom it then dismisses.
+    let longest = |from: Nanos| {
+        let events = run.timeline.between(from.max(window.from), run.timeline.released_from());
+        events.iter().filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None }).max()
+    };
+    let length = longest(run.timeline.from(Phase::Saturate)).or_else(|| longest(window.from));
     m.saturation.accept_queue = match length {
         Some(length) => Some(AcceptQueue { length, capacity: capacity(run), ..super::wall::queue(run, m, full) }),
         None => m.missing("saturation.accept_queue", "the accept queue was not sampled while the table was full"),

@@ -1,6 +1,6 @@
 //! What a server comes to when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
 
-use super::timeline::counted;
+use super::timeline::{counted, seconds};
 use super::{Ceiling, Measured, Moved, Policy, Run, Verdict};
 use crate::event::Phase;
 
@@ -63,7 +63,7 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     if !recovered {
         return Ok(match open.filter(|_| full(run)) {
             Some(open) => (Verdict::Leaking, format!("{open}, and no new client gets a place")),
-            None => (Verdict::Stuck, "all had left, and no new client was served".into()),
+            None => (Verdict::Stuck, format!("all had left, and no new client was served{}", meanwhile(run))),
         });
     }
     let once = leaked.is_some_and(|n| m.ceiling.opened_once(n));
@@ -97,6 +97,18 @@ fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
     }
     let same = r.second_ceiling.map_or(String::new(), |second| format!(", and the second ceiling is {second}"));
     Ok((Verdict::Recovered, format!("a new client was served after all had left{same}")))
+}
+
+/// Whom it took when all had left: a queue of those that are gone is worked off before anybody new is.
+fn meanwhile(run: &Run<'_>) -> String {
+    let (from, until) = (run.timeline.from(Phase::ReleaseAll), run.timeline.from(Phase::Settle));
+    match run.followed.accepts.iter().filter(|at| (from..until).contains(*at)).count() {
+        0 => String::new(),
+        taken => {
+            let within = seconds(until.saturating_sub(from));
+            format!(" within {within:.1} s, in which it accepted {} of the queue that had gone", counted(taken as u64, "client"))
+        }
+    }
 }
 
 /// Whether an accept failed for want of a descriptor after all had left.

@@ -276,11 +276,16 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
     let mut told: VecDeque<Nanos> = VecDeque::new();
     let exits = exits(run);
     let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map_or(Nanos::MAX, |e| e.at);
+    // What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's MaxStartups.
+    let (mut failing, mut usual) = (false, HashSet::new());
+    // Who had its answer a while ago, and has asked nothing since, is closed for being idle.
+    let mut answered: HashMap<(&str, u32), Nanos> = HashMap::new();
     for event in run.timeline.between(0, until) {
         if let What::Call { name, ret, .. } = event.is
             && full(ret).is_some()
         {
             *matching.single.entry(name).or_default() += 1;
+            failing = true;
         }
         if event.at < from {
             continue;
@@ -292,6 +297,10 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
         let (seen_as, reply) = match &event.is {
             What::Failures { name, total } if event.at >= stopped && !name.accepts() => {
                 matching.total(event.at, *name, *total);
+                continue;
+            }
+            What::Client { workload, id, state: Client::Served } => {
+                answered.insert((workload, *id), event.at);
                 continue;
             }
             What::Client { workload, id, state: Client::ErrorReply(words) } if over.insert((workload, *id)) => {
@@ -311,7 +320,14 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
         let again = matches!(event.is, What::Client { .. }) && told.pop_front().is_some();
         // Its connections are closed a moment before a process is seen to exit.
         let with_it = exits.iter().any(|(exit, _)| (past..event.at.saturating_add(CONSEQUENCE)).contains(exit));
-        if seen_as == SeenAs::Closed && (turns_away || again || with_it) {
+        let idle = match &event.is {
+            What::Client { workload, id, .. } => answered.get(&(workload.as_str(), *id)).is_some_and(|&at| at < past),
+            _ => false,
+        };
+        if seen_as == SeenAs::Closed && (turns_away || again || with_it || idle) {
+            continue;
+        }
+        if seen_as == SeenAs::ErrorReply && (usual.contains(reply) || !failing && usual.insert(reply)) {
             continue;
         }
         matching.replied(event.at, seen_as, reply);

@@ -437,7 +437,11 @@ fn recovery(page: &mut Page, r: &Report) {
         (Some(true), Some(s)) if called => text.push(format!("All calls were over: another was answered {s:.3} s later.")),
         (Some(false), _) if called => text.push("All calls were over, and another was still not answered.".into()),
         (Some(true), Some(s)) => text.push(format!("All left: a new client was served {s:.3} s later.")),
-        (Some(false), _) => text.push("All left, and a new client was still not served.".into()),
+        (Some(false), _) => {
+            let stuck = v.verdict_evidence.as_ref().filter(|_| v.verdict == Some(Verdict::Stuck));
+            let how = stuck.map_or("all left, and a new client was still not served", |how| how);
+            text.push(format!("{}{}.", how[..1].to_uppercase(), &how[1..]));
+        }
         _ => {}
     }
     match v.leaked.filter(|_| v.exited_s.is_none()) {

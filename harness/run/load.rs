@@ -6,7 +6,6 @@
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{Ready, Rest};
 use super::{Error, Step, others, rounds};
-use crate::drive::HTTP;
 use crate::drive::protocol::Order;
 use crate::event::{Nanos, Outcome, Phase, What};
 use crate::limits::chain;
@@ -470,7 +469,7 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks the server with HTTP: true when it answers as an HTTP server does, and keeps the connection.
+/// Asks the server with HTTP: true when it answers as an HTTP server does, with no error, and keeps the connection.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -481,8 +480,8 @@ pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<b
     pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key("dialogue"))?;
     let answer = pump.live.probes.get("dialogue").cloned();
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
-    // An echo, or another protocol's complaint, is an error reply too.
-    Ok(answer.is_some_and(|(outcome, words)| outcome == Outcome::Served || outcome == Outcome::ErrorReply && words.starts_with(HTTP)))
+    // Where this path is refused (403, 503) no client would ever be served: it is asked nothing. So is an echo.
+    Ok(answer.is_some_and(|(outcome, _)| outcome == Outcome::Served))
 }
 
 #[cfg(test)]
