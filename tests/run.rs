@@ -591,3 +591,24 @@ fn a_subject_that_exits_when_clients_leave_has_not_recovered() {
     assert_eq!(run["recovery"]["recovered"], false, "{run:#}");
     assert!(run["recovery"]["exited_s"].is_number(), "{run:#}");
 }
+
+#[test]
+fn what_a_run_requires_is_skipped_or_with_require_all_an_error_in_every_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lacks.scenario.toml");
+    let text =
+        "claim = 'x'\n[processes.s]\ncommand = ['no-such-program']\nrequires = ['no-such-program']\nlimits = { soft = 64, hard = 64 }\n";
+    std::fs::write(&path, text.to_owned() + "[workloads.f]\ntcp = { clients = 80 }\n").expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let called = |all: bool, format: &str| {
+        let mut command = std::process::Command::new(crate::support::LASTFD);
+        crate::support::called(
+            command.args(["run", format, "-", path]).args(all.then_some("--require-all")).env_remove("LASTFD_REQUIRE_PEERS"),
+        )
+    };
+    for (all, code, verdict, element) in [(false, 0, "skipped", "<skipped"), (true, 5, "inconclusive", "<error")] {
+        let (json, junit) = (called(all, "--json"), called(all, "--junit"));
+        assert_eq!((json.code, json.run()["verdict"].as_str()), (Some(code), Some(verdict)), "{json:?}");
+        assert!(junit.code == Some(code) && junit.stdout.contains(element) && junit.stdout.contains("no-such-program"), "{junit:?}");
+    }
+}

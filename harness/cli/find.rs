@@ -145,10 +145,10 @@ pub fn run(args: &Args) -> Outcome {
         return sweep(args, &plan, &flag);
     }
     let options = args.machine.options(args.events.clone())?;
-    let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
+    let (report, error) = execute(&plan, &options, &flag, &mut progress, true)?;
     drop(progress);
     args.files.print(std::slice::from_ref(&report));
-    conclude(&args.files, vec![(report, error)], false)
+    conclude(&args.files, vec![(report, error)])
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.
@@ -169,7 +169,7 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
         plan.processes.get_mut("server").expect("the one of this command").limits = limits;
         let mut progress = Progress::new(&plan.title(), true);
         let events = args.events.as_ref().map(|path| events_of(args, path, limits));
-        let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;
+        let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress, true)?;
         drop(progress);
         if !args.files.quiet() {
             say(&line(&outcome.0));
@@ -179,7 +179,7 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
             break;
         }
     }
-    let exit = exit_code(&done, false);
+    let exit = exit_code(&done);
     let reports: Vec<Report> = done.into_iter().map(|(report, _)| report).collect();
     args.files.conclude_sweep(&reports)?;
     Ok(exit)

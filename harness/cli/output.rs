@@ -211,7 +211,7 @@ impl Drop for Progress {
 }
 
 /// The exit code of several runs: the gravest of them.
-pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
+pub fn exit_code(runs: &[(Report, Option<Error>)]) -> Exit {
     runs.iter()
         .map(|(report, error)| match error {
             Some(Error::Interrupted) => Exit::Interrupted,
@@ -221,11 +221,9 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
             Some(Error::NotStarted(_)) => Exit::NotStarted,
             Some(Error::Inconclusive(_)) => Exit::Inconclusive,
             None => match report.verdict {
-                Verdict::Met => Exit::Met,
+                Verdict::Met | Verdict::Skipped => Exit::Met,
                 Verdict::NotMet => Exit::NotMet,
                 Verdict::Inconclusive => Exit::Inconclusive,
-                Verdict::Skipped if skips_fail => Exit::Inconclusive,
-                Verdict::Skipped => Exit::Met,
             },
         })
         .max()
@@ -236,8 +234,8 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
 ///
 /// # Errors
 /// A report that cannot be written.
-pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: bool) -> Outcome {
-    let exit = exit_code(&runs, skips_fail);
+pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>) -> Outcome {
+    let exit = exit_code(&runs);
     // The report has it too, but goes elsewhere, or is long.
     for (report, error) in &runs {
         if let Some(error) = error.as_ref().filter(|_| report.verdict != Verdict::Met) {

@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> Outcome {
         if !args.files.quiet() {
             say(&format!("▶ {}: {}\n", plan.title(), plan.claim));
         }
-        let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
+        let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress, !skips_fail)?;
         drop(progress);
         args.files.print(std::slice::from_ref(&outcome.0));
         done.push(outcome);
@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Outcome {
             break;
         }
     }
-    conclude(&args.files, done, skips_fail)
+    conclude(&args.files, done)
 }
 
 /// The runs that the paths and filters select.
@@ -169,13 +169,20 @@ fn dry_run(plan: &Plan) {
     say(&text);
 }
 
-/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks something for it.
+/// One run, measured, judged and made into a report; inconclusive when this machine lacks something for it, or skipped where that is
+/// what it `requires` and `skips` allows it.
 ///
 /// # Errors
 /// The event log cannot be written.
-pub fn execute(plan: &Plan, options: &Options, flag: &AtomicBool, progress: &mut Progress) -> Result<(Report, Option<Error>), Failure> {
+pub fn execute(
+    plan: &Plan,
+    options: &Options,
+    flag: &AtomicBool,
+    progress: &mut Progress,
+    skips: bool,
+) -> Result<(Report, Option<Error>), Failure> {
     let obstacles = scenario::preflight(plan);
-    for obstacle in &obstacles {
+    for obstacle in obstacles.iter().filter(|_| skips) {
         if let Obstacle::Missing { requirement, why, .. } = obstacle {
             return Ok((Report::skipped(plan, judge::Verdict::skipped(requirement, why)), None));
         }
