@@ -1,0 +1,98 @@
+//! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
+//! rest, under a limit of sixteen.
+
+use lastfd::event::{self, Call, Client, Event, Limits, Log, Phase, What};
+use lastfd::measure::{self, Kind, Measured};
+use std::path::PathBuf;
+
+const MS: u64 = 1_000_000;
+
+/// The recorded run, changed.
+fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Measured {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
+    let mut events = event::read(&path).expect("a recorded run").events;
+    let What::Header { plan, .. } = &events[0].is else { panic!("no header") };
+    let plan = serde_json::from_value(plan.clone()).expect("a plan");
+    change(&mut events);
+    events.sort_by_key(|event| event.at);
+    measure::measure(&plan, &Log::new(events))
+}
+
+fn with(name: &str, at: u64, is: What) -> Measured {
+    measured(name, |events| events.push(Event { at, is }))
+}
+
+/// Moves the beginning of a phase.
+fn begins(events: &mut [Event], phase: Phase, at: u64) {
+    events.iter_mut().find(|event| event.is == What::Phase(phase)).expect("it has this phase").at = at;
+}
+
+fn sample(pid: i32, descriptors: u64, queue: u32) -> What {
+    What::Sample { pid, descriptors, queue: Some(queue), cpu_s: 0.0, log_bytes: 0 }
+}
+
+#[test]
+fn what_is_accepted_after_the_ramp_counts_for_the_most_held() {
+    let m = measured("threads", |events| begins(events, Phase::Saturate, 42_500_000));
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(11), Some(14)));
+}
+
+#[test]
+fn a_new_client_that_finds_room_is_none_of_those_held() {
+    let before = measured("not-reached", |_| ());
+    let m = measured("not-reached", |events| {
+        let probe = events.iter().find(|event| event.is == What::Phase(Phase::Probe)).expect("it has this phase").at;
+        events.push(Event { at: probe + 1, is: What::Call { pid: 100, name: Call::Accept4, ret: 60 } });
+    });
+    assert_eq!((m.ceiling.kind, m.ceiling.accepted), (Some(Kind::NotReached), before.ceiling.accepted));
+}
+
+#[test]
+fn fewer_descriptors_than_at_rest_are_a_negative_leak() {
+    assert_eq!(with("spin", 3_060 * MS, sample(100, 7, 0)).recovery.leaked, Some(-1));
+    assert_eq!(with("spin", 3_060 * MS, sample(101, 7, 0)).recovery.leaked, Some(0), "another process has descriptors of its own");
+}
+
+#[test]
+fn a_queue_is_drained_when_it_is_seen_empty_and_not_when_it_is_seen() {
+    let drained = with("spin", 1_505 * MS, sample(100, 16, 3)).recovery.queue_drained_s.expect("seen empty");
+    assert!((drained - 0.010).abs() < 1e-9, "{drained}");
+}
+
+#[test]
+fn a_launcher_that_runs_out_is_not_the_subject() {
+    let m = with("calls-client", 30_500_000, What::Call { pid: 50, name: Call::Openat, ret: -24 });
+    assert_eq!(m.ceiling.first_failure.expect("its own").pid, 100);
+}
+
+#[test]
+fn a_held_client_that_the_server_closes_at_the_wall_is_counted() {
+    let closed = What::Client { workload: "flood".into(), id: 0, state: Client::Closed };
+    assert_eq!(with("spin", 1_300 * MS, closed).saturation.held_closed_by_server, Some(1));
+}
+
+#[test]
+fn a_rate_counts_nothing_that_failed_before_its_time() {
+    // 200 failures until 60 ms, 10,000 until 1.04 s.
+    let m = measured("spin", |events| begins(events, Phase::Saturate, 99 * MS));
+    assert_eq!(m.saturation.failures_per_s, Some(10_000.0));
+}
+
+#[test]
+fn samples_lost_after_the_first_failure_leave_the_most_held_open() {
+    let m = with("spin", 1_150 * MS, What::Lost { samples: 5 });
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), None));
+    assert!(m.unmeasured["ceiling.accepted_max"].contains("lost 5 samples"), "{:?}", m.unmeasured);
+}
+
+#[test]
+fn limits_that_the_process_had_before_it_changed_them_are_kept() {
+    let m = measured("spin", |events| {
+        let chain = events.iter().find(|event| matches!(event.is, What::Chain { .. })).expect("the chain was read").clone();
+        let mut earlier = Event { at: chain.at - 1, ..chain };
+        let What::Chain { links, .. } = &mut earlier.is else { unreachable!("it is a chain") };
+        links.last_mut().expect("its own").soft = 12;
+        events.push(earlier);
+    });
+    assert_eq!((m.limits.earlier, m.limits.effective), (vec![Limits { soft: 12, hard: 64 }], Some(Limits { soft: 16, hard: 64 })));
+}
