@@ -1,7 +1,7 @@
 //! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
 //! rest, under a limit of sixteen.
 
-use lastfd::event::{self, Call, Client, Event, Limits, Log, Phase, What};
+use lastfd::event::{self, Call, Change, Client, Event, Limits, Log, Phase, What};
 use lastfd::measure::{self, Kind, Measured};
 use std::path::PathBuf;
 
@@ -95,4 +95,57 @@ fn limits_that_the_process_had_before_it_changed_them_are_kept() {
         events.push(earlier);
     });
     assert_eq!((m.limits.earlier, m.limits.effective), (vec![Limits { soft: 12, hard: 64 }], Some(Limits { soft: 16, hard: 64 })));
+}
+
+/// Whether this client's events, or its connection's, are these.
+fn of_client(event: &Event, id: u32, fd: i64) -> bool {
+    match &event.is {
+        What::Client { id: of, .. } => *of == id,
+        What::Call { ret, .. } => *ret == fd,
+        _ => false,
+    }
+}
+
+fn left_open(m: &Measured, because: &str) {
+    assert_eq!((m.ceiling.kind, m.ceiling.reached), (None, None));
+    assert!(m.inconclusive.iter().any(|reason| reason.contains(because)), "{:?}", m.inconclusive);
+}
+
+#[test]
+fn a_ceiling_is_not_said_to_be_unreached_by_fewer_clients_than_were_asked_for() {
+    let fewer = measured("not-reached", |events| events.retain(|event| !of_client(event, 11, 19)));
+    left_open(&fewer, "only 11 of 12 clients");
+    let timed_out = measured("not-reached", |events| {
+        let state = Client::TimedOut;
+        events.push(Event { at: 43 * MS, is: What::Client { workload: "flood".into(), id: 12, state } });
+    });
+    left_open(&timed_out, "1 connects timed out");
+}
+
+#[test]
+fn clients_that_are_neither_accepted_nor_queued_are_no_rule_of_the_servers_own() {
+    let lost = measured("not-reached", |events| {
+        events.retain(|event| !of_client(event, 99, 19));
+        events.retain(|event| !matches!(event.is, What::Client { id: 11, state: Client::Served, .. }));
+    });
+    left_open(&lost, "1 clients connected, as they see it, but are neither accepted nor in the accept queue");
+}
+
+#[test]
+fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
+    let fewer = measured("calls-client", |events| {
+        events.retain(|event| match &event.is {
+            What::CallEnded { id, .. } => *id < 8,
+            What::Client { id, .. } => *id < 8,
+            What::Call { ret, .. } => *ret >= 0,
+            _ => true,
+        });
+    });
+    left_open(&fewer, "only 8 of 12 calls");
+}
+
+#[test]
+fn a_server_that_exits_when_all_have_left_has_not_recovered_though_it_had_answered() {
+    let m = with("spin", 3_040 * MS, What::Process { pid: 100, parent: 1, change: Change::Exit });
+    assert_eq!((m.recovery.new_client_served_s.is_some(), m.recovery.recovered), (true, Some(false)));
 }
