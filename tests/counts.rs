@@ -1,7 +1,7 @@
 //! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
 //! rest, under a limit of sixteen.
 
-use lastfd::event::{self, Call, Change, Client, Event, Limits, Log, Phase, What};
+use lastfd::event::{self, Call, Change, Client, Event, Limits, Link, Log, Phase, What};
 use lastfd::measure::{self, Kind, Measured};
 use std::path::PathBuf;
 
@@ -148,4 +148,47 @@ fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
 fn a_server_that_exits_when_all_have_left_has_not_recovered_though_it_had_answered() {
     let m = with("spin", 3_040 * MS, What::Process { pid: 100, parent: 1, change: Change::Exit });
     assert_eq!((m.recovery.new_client_served_s.is_some(), m.recovery.recovered), (true, Some(false)));
+}
+
+#[test]
+fn limits_asked_for_are_set_by_the_run_also_where_all_above_had_the_same() {
+    let m = measured("spin", |events| {
+        for event in events {
+            let What::Chain { links, .. } = &mut event.is else { continue };
+            links.iter_mut().for_each(|link| (link.soft, link.hard) = (16, 64));
+            let own = links.pop().expect("its own");
+            links.extend([Link { command: Link::REQUESTED.into(), ..own.clone() }, own]);
+        }
+    });
+    let by = m.limits.set_by.expect("the chain was read");
+    assert_eq!((by.command.as_str(), by.inherited), (Link::REQUESTED, false));
+}
+
+#[test]
+fn what_was_at_rest_and_predicted_at_first_is_kept_beside_what_it_became() {
+    let m = measured("spin", |events| {
+        let at = |what: fn(&What) -> bool| events.iter().find(|event| what(&event.is)).expect("it has one").clone();
+        let (mut rest, mut predicted) = (at(|is| matches!(is, What::Baseline { .. })), at(|is| matches!(is, What::Prediction { .. })));
+        (rest.at, predicted.at) = (16 * MS, 17 * MS);
+        if let (What::Baseline { descriptors, .. }, What::Prediction { ceiling, .. }) = (&mut rest.is, &mut predicted.is) {
+            (*descriptors, *ceiling) = (9, 7);
+        }
+        events.extend([rest, predicted]);
+    });
+    assert_eq!((m.baseline.descriptors, m.baseline.changed_from), (Some(9), Some(8)));
+    assert_eq!((m.prediction.ceiling, m.prediction.before_first_client), (Some(7), Some(8)));
+}
+
+#[test]
+fn a_server_that_counts_a_connection_it_closed_again_does_not_disagree() {
+    let m = measured("spin", |events| {
+        for event in events.iter_mut() {
+            if let What::OwnCount { before_first_emfile, .. } = &mut event.is {
+                *before_first_emfile += 1;
+            }
+        }
+        events.push(Event { at: 30_500_000, is: What::Call { pid: 100, name: Call::Accept4, ret: 14 } });
+        events.push(Event { at: 30_600_000, is: What::Close { pid: 100, fd: 14 } });
+    });
+    assert_eq!((m.ceiling.accepted, m.agreement), (Some(8), Some(true)), "{:?}", m.agreement_note);
 }

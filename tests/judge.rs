@@ -2,14 +2,20 @@
 //! EMFILE. One expectation at a time, once as it is and once a little off.
 
 use lastfd::event;
+use lastfd::event::{Call, Outcome as Got, SeenAs};
 use lastfd::judge::{self, Outcome};
-use lastfd::measure::{self, FileNr, Kind, Measured, Moved};
+use lastfd::measure::{self, Disguise, FileNr, Kind, Measured, Moved, OtherListener};
 use lastfd::scenario::Plan;
 use serde_json::{Value, json};
 
 /// The run, and its plan with these expectations and no other.
 fn expecting(expect: &Value) -> (Plan, Measured) {
-    let log = event::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/spin.jsonl"))).expect("a recorded run");
+    recorded("spin", expect)
+}
+
+fn recorded(name: &str, expect: &Value) -> (Plan, Measured) {
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data"));
+    let log = event::read(&folder.join(name).with_extension("jsonl")).expect("a recorded run");
     let event::What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
     let mut plan = plan.clone();
     plan["expect"] = json!({ "limits": {} });
@@ -83,5 +89,45 @@ fn a_raised_limit_that_is_used_too_late_is_not_met() {
         let (plan, mut measured) = expecting(&json!({ "resumes_within_s": 0.5 }));
         measured.moved = vec![Moved { resumed: Some(true), resumed_s: Some(resumed_s), ..Moved::default() }];
         assert_eq!(judge::judge(&plan, &measured).outcome, outcome, "{resumed_s}");
+    }
+}
+
+#[test]
+fn outcomes_are_expected_in_their_order() {
+    for (outcomes, verdict) in [(["served", "waits", "times-out"], Outcome::Met), (["waits", "served", "times-out"], Outcome::NotMet)] {
+        let (plan, measured) = recorded("three-answers", &json!({ "outcomes": { "service-a": outcomes } }));
+        assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_number_held_under_a_moved_limit_is_no_ceiling_where_nothing_failed() {
+    let (plan, mut measured) = expecting(&json!({ "ceiling_after": { "exactly": 12 } }));
+    measured.moved = vec![Moved { soft: 24, hard: 64, accepted_after: Some(12), ..Moved::default() }];
+    assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::NotMet);
+    measured.moved[0].next_failure = measured.ceiling.first_failure.clone();
+    assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met);
+}
+
+#[test]
+fn a_disguise_that_nobody_expects_is_not_met() {
+    for (expected, verdict) in [(json!([]), Outcome::NotMet), (json!(["closed"]), Outcome::Met)] {
+        let (plan, mut measured) = expecting(&json!({ "disguise": expected }));
+        let errno = "EMFILE".to_owned();
+        measured.unsampled = None;
+        measured.saturation.disguise =
+            vec![Disguise { call: Call::Openat, errno, seen_as: SeenAs::Closed, reply: String::new(), count: 3 }];
+        assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{expected}");
+    }
+}
+
+#[test]
+fn one_listener_that_differs_decides_also_where_another_was_not_tried() {
+    let (plan, mut measured) = expecting(&json!({ "other_listeners": "waits" }));
+    let other =
+        |port, new_client| OtherListener { address: format!("127.0.0.1:{port}"), port, queue: 0, capacity: 1, overflows: None, new_client };
+    for (second, verdict) in [(Got::Waits, Outcome::Inconclusive), (Got::Served, Outcome::NotMet)] {
+        measured.saturation.other_listeners = vec![other(1, None), other(2, Some(second))];
+        assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{second:?}");
     }
 }
