@@ -6,7 +6,7 @@ use super::Measured;
 /// Notes the reasons for fields of lists that nothing else has given one.
 pub(super) fn reasons(m: &mut Measured) {
     let of_probes = "it did not come to that, or a held connection was asked again, which connects nothing";
-    let first_sample = "a rate takes two samples, and does not run backwards as that of a process that was replaced";
+    let of_rates = "a rate takes two samples, and does not run backwards as that of a process that was replaced";
     let absent = [
         ("sysctls.before", m.sysctls.iter().any(|s| s.before.is_none()), "it could not be read, as its note says"),
         ("sysctls.in_force", m.sysctls.iter().any(|s| s.in_force.is_none()), "it could not be read, as its note says"),
@@ -18,10 +18,10 @@ pub(super) fn reasons(m: &mut Measured) {
         ),
         ("saturation.probes.connect_s", m.saturation.probes.iter().any(|p| p.connect_s.is_none()), of_probes),
         ("saturation.probes.answer_s", m.saturation.probes.iter().any(|p| p.answer_s.is_none()), "there was no answer"),
-        ("series.accept_queue", m.series.iter().any(|p| p.accept_queue.is_none()), "the listener was not found then"),
-        ("series.failures_per_s", m.series.iter().any(|p| p.failures_per_s.is_none()), first_sample),
-        ("series.cpu_percent", m.series.iter().any(|p| p.cpu_percent.is_none()), first_sample),
-        ("series.log_bytes_per_s", m.series.iter().any(|p| p.log_bytes_per_s.is_none()), first_sample),
+        ("series.accept_queue", m.series.iter().any(|p| p.accept_queue.is_none()), "no listener of it was found then"),
+        ("series.failures_per_s", m.series.iter().any(|p| p.failures_per_s.is_none()), of_rates),
+        ("series.cpu_percent", m.series.iter().any(|p| p.cpu_percent.is_none()), of_rates),
+        ("series.log_bytes_per_s", m.series.iter().any(|p| p.log_bytes_per_s.is_none()), of_rates),
         (
             "series.memory_bytes",
             m.series.iter().any(|p| p.memory_bytes.is_none()),
