@@ -3,12 +3,14 @@
 mod binds;
 mod calls;
 mod clients;
+mod counts;
 mod docs;
 mod doctor;
 mod explain;
 mod house;
 mod incidents;
 mod inspect;
+mod judge;
 mod launch;
 mod launchers;
 mod measure;

@@ -953,10 +953,16 @@ fn file_max_binds_when_the_host_has_no_file_left() {
     }
 }
 
-/// Every null of an object, outside lists, has its own or its parent's reason.
+/// Every null of an object has its own or its parent's reason; in a list, that of the element (`calls.0.per_s`) or of the field in all of
+/// them (`series.cpu_percent`).
 fn nulls_without_reason(value: &serde_json::Value, path: &str, known: &serde_json::Value, missing: &mut Vec<String>) {
+    let of_all = || path.split('.').filter(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
     match value {
-        serde_json::Value::Null if known.get(path).is_none() => missing.push(path.to_owned()),
+        serde_json::Value::Null if known.get(path).or(known.get(of_all())).is_none() => missing.push(path.to_owned()),
+        serde_json::Value::Array(elements) => {
+            let each = elements.iter().enumerate();
+            each.for_each(|(i, element)| nulls_without_reason(element, &format!("{path}.{i}"), known, missing));
+        }
         serde_json::Value::Object(fields) => {
             for (name, field) in fields.iter().filter(|(name, _)| *name != "unmeasured") {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

@@ -620,3 +620,32 @@ fn a_subject_that_exits_when_clients_leave_has_not_recovered() {
     assert_eq!(run["recovery"]["recovered"], false, "{run:#}");
     assert!(run["recovery"]["exited_s"].is_number(), "{run:#}");
 }
+
+#[test]
+fn what_a_run_requires_is_skipped_and_with_require_all_the_exit_code_is_5() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lacks.scenario.toml");
+    let text =
+        "claim = 'x'\n[processes.s]\ncommand = ['no-such-program']\nrequires = ['no-such-program']\nlimits = { soft = 64, hard = 64 }\n";
+    std::fs::write(&path, text.to_owned() + "[workloads.f]\ntcp = { clients = 80 }\n").expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let run = |all: bool, format: &str| {
+        let mut command = Command::new(LASTFD);
+        called(command.args(["run", format, "-", path]).args(all.then_some("--require-all")).env_remove("LASTFD_REQUIRE_PEERS"))
+    };
+    for (all, code) in [(false, 0), (true, 5)] {
+        let (json, junit) = (run(all, "--json"), run(all, "--junit"));
+        assert_eq!((json.code, json.run()["verdict"].as_str()), (Some(code), Some("skipped")), "{json:?}");
+        assert!(junit.code == Some(code) && junit.stdout.contains("<skipped") && junit.stdout.contains("no-such-program"), "{junit:?}");
+    }
+}
+
+#[test]
+fn a_low_soft_limit_of_the_harness_itself_is_raised_before_anything_is_opened() {
+    let find = format!("ulimit -Sn 40 && exec {LASTFD} find --nofile 64 --json - -- {LASTFD} serve tcp --accept spin --port '{{port}}'");
+    let called = called(Command::new("sh").args(["-c", &find]));
+    let run = called.run();
+    let rest = run["baseline"]["descriptors"].as_u64().unwrap_or_else(|| panic!("it began: {run:#}"));
+    assert_eq!((called.code, run["ceiling"]["accepted"].as_u64()), (Some(0), Some(64 - rest)), "{run:#}");
+    assert_eq!(run["limits"]["effective"], serde_json::json!({ "soft": 64, "hard": 64 }));
+}

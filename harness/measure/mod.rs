@@ -10,6 +10,7 @@ mod ceiling;
 mod classify;
 mod clients;
 mod follow;
+mod listed;
 mod moved;
 mod numbers;
 mod parts;
@@ -88,5 +89,6 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
     witness::witnesses(&run, &mut m);
     m.series = series::series(&run);
     m.tcp = series::tcp(&run);
+    listed::reasons(&mut m);
     m
 }

@@ -1,0 +1,194 @@
+//! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
+//! rest, under a limit of sixteen.
+
+use lastfd::event::{self, Call, Change, Client, Event, Limits, Link, Log, Phase, What};
+use lastfd::measure::{self, Kind, Measured};
+use std::path::PathBuf;
+
+const MS: u64 = 1_000_000;
+
+/// The recorded run, changed.
+fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Measured {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
+    let mut events = event::read(&path).expect("a recorded run").events;
+    let What::Header { plan, .. } = &events[0].is else { panic!("no header") };
+    let plan = serde_json::from_value(plan.clone()).expect("a plan");
+    change(&mut events);
+    events.sort_by_key(|event| event.at);
+    measure::measure(&plan, &Log::new(events))
+}
+
+fn with(name: &str, at: u64, is: What) -> Measured {
+    measured(name, |events| events.push(Event { at, is }))
+}
+
+/// Moves the beginning of a phase.
+fn begins(events: &mut [Event], phase: Phase, at: u64) {
+    events.iter_mut().find(|event| event.is == What::Phase(phase)).expect("it has this phase").at = at;
+}
+
+fn sample(pid: i32, descriptors: u64, queue: u32) -> What {
+    What::Sample { pid, descriptors, queue: Some(queue), cpu_s: 0.0, log_bytes: 0 }
+}
+
+#[test]
+fn what_is_accepted_after_the_ramp_counts_for_the_most_held() {
+    let m = measured("threads", |events| begins(events, Phase::Saturate, 42_500_000));
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(11), Some(14)));
+}
+
+#[test]
+fn a_new_client_that_finds_room_is_none_of_those_held() {
+    let before = measured("not-reached", |_| ());
+    let m = measured("not-reached", |events| {
+        let probe = events.iter().find(|event| event.is == What::Phase(Phase::Probe)).expect("it has this phase").at;
+        events.push(Event { at: probe + 1, is: What::Call { pid: 100, name: Call::Accept4, ret: 60 } });
+    });
+    assert_eq!((m.ceiling.kind, m.ceiling.accepted), (Some(Kind::NotReached), before.ceiling.accepted));
+}
+
+#[test]
+fn fewer_descriptors_than_at_rest_are_a_negative_leak() {
+    assert_eq!(with("spin", 3_060 * MS, sample(100, 7, 0)).recovery.leaked, Some(-1));
+    assert_eq!(with("spin", 3_060 * MS, sample(101, 7, 0)).recovery.leaked, Some(0), "another process has descriptors of its own");
+}
+
+#[test]
+fn a_queue_is_drained_when_it_is_seen_empty_and_not_when_it_is_seen() {
+    let drained = with("spin", 1_505 * MS, sample(100, 16, 3)).recovery.queue_drained_s.expect("seen empty");
+    assert!((drained - 0.010).abs() < 1e-9, "{drained}");
+}
+
+#[test]
+fn a_launcher_that_runs_out_is_not_the_subject() {
+    let m = with("calls-client", 30_500_000, What::Call { pid: 50, name: Call::Openat, ret: -24 });
+    assert_eq!(m.ceiling.first_failure.expect("its own").pid, 100);
+}
+
+#[test]
+fn a_held_client_that_the_server_closes_at_the_wall_is_counted() {
+    let closed = What::Client { workload: "flood".into(), id: 0, state: Client::Closed };
+    assert_eq!(with("spin", 1_300 * MS, closed).saturation.held_closed_by_server, Some(1));
+}
+
+#[test]
+fn a_rate_counts_nothing_that_failed_before_its_time() {
+    // 200 failures until 60 ms, 10,000 until 1.04 s.
+    let m = measured("spin", |events| begins(events, Phase::Saturate, 99 * MS));
+    assert_eq!(m.saturation.failures_per_s, Some(10_000.0));
+}
+
+#[test]
+fn samples_lost_after_the_first_failure_leave_the_most_held_open() {
+    let m = with("spin", 1_150 * MS, What::Lost { samples: 5 });
+    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), None));
+    assert!(m.unmeasured["ceiling.accepted_max"].contains("lost 5 samples"), "{:?}", m.unmeasured);
+}
+
+#[test]
+fn limits_that_the_process_had_before_it_changed_them_are_kept() {
+    let m = measured("spin", |events| {
+        let chain = events.iter().find(|event| matches!(event.is, What::Chain { .. })).expect("the chain was read").clone();
+        let mut earlier = Event { at: chain.at - 1, ..chain };
+        let What::Chain { links, .. } = &mut earlier.is else { unreachable!("it is a chain") };
+        links.last_mut().expect("its own").soft = 12;
+        events.push(earlier);
+    });
+    assert_eq!((m.limits.earlier, m.limits.effective), (vec![Limits { soft: 12, hard: 64 }], Some(Limits { soft: 16, hard: 64 })));
+}
+
+/// Whether this client's events, or its connection's, are these.
+fn of_client(event: &Event, id: u32, fd: i64) -> bool {
+    match &event.is {
+        What::Client { id: of, .. } => *of == id,
+        What::Call { ret, .. } => *ret == fd,
+        _ => false,
+    }
+}
+
+fn left_open(m: &Measured, because: &str) {
+    assert_eq!((m.ceiling.kind, m.ceiling.reached), (None, None));
+    assert!(m.inconclusive.iter().any(|reason| reason.contains(because)), "{:?}", m.inconclusive);
+}
+
+#[test]
+fn a_ceiling_is_not_said_to_be_unreached_by_fewer_clients_than_were_asked_for() {
+    let fewer = measured("not-reached", |events| events.retain(|event| !of_client(event, 11, 19)));
+    left_open(&fewer, "only 11 of 12 clients");
+    let timed_out = measured("not-reached", |events| {
+        let state = Client::TimedOut;
+        events.push(Event { at: 43 * MS, is: What::Client { workload: "flood".into(), id: 12, state } });
+    });
+    left_open(&timed_out, "1 connects timed out");
+}
+
+#[test]
+fn clients_that_are_neither_accepted_nor_queued_are_no_rule_of_the_servers_own() {
+    let lost = measured("not-reached", |events| {
+        events.retain(|event| !of_client(event, 99, 19));
+        events.retain(|event| !matches!(event.is, What::Client { id: 11, state: Client::Served, .. }));
+    });
+    left_open(&lost, "1 clients connected, as they see it, but are neither accepted nor in the accept queue");
+}
+
+#[test]
+fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
+    let fewer = measured("calls-client", |events| {
+        events.retain(|event| match &event.is {
+            What::CallEnded { id, .. } => *id < 8,
+            What::Client { id, .. } => *id < 8,
+            What::Call { ret, .. } => *ret >= 0,
+            _ => true,
+        });
+    });
+    left_open(&fewer, "only 8 of 12 calls");
+}
+
+#[test]
+fn a_server_that_exits_when_all_have_left_has_not_recovered_though_it_had_answered() {
+    let m = with("spin", 3_040 * MS, What::Process { pid: 100, parent: 1, change: Change::Exit });
+    assert_eq!((m.recovery.new_client_served_s.is_some(), m.recovery.recovered), (true, Some(false)));
+}
+
+#[test]
+fn limits_asked_for_are_set_by_the_run_also_where_all_above_had_the_same() {
+    let m = measured("spin", |events| {
+        for event in events {
+            let What::Chain { links, .. } = &mut event.is else { continue };
+            links.iter_mut().for_each(|link| (link.soft, link.hard) = (16, 64));
+            let own = links.pop().expect("its own");
+            links.extend([Link { command: Link::REQUESTED.into(), ..own.clone() }, own]);
+        }
+    });
+    let by = m.limits.set_by.expect("the chain was read");
+    assert_eq!((by.command.as_str(), by.inherited), (Link::REQUESTED, false));
+}
+
+#[test]
+fn what_was_at_rest_and_predicted_at_first_is_kept_beside_what_it_became() {
+    let m = measured("spin", |events| {
+        let at = |what: fn(&What) -> bool| events.iter().find(|event| what(&event.is)).expect("it has one").clone();
+        let (mut rest, mut predicted) = (at(|is| matches!(is, What::Baseline { .. })), at(|is| matches!(is, What::Prediction { .. })));
+        (rest.at, predicted.at) = (16 * MS, 17 * MS);
+        if let (What::Baseline { descriptors, .. }, What::Prediction { ceiling, .. }) = (&mut rest.is, &mut predicted.is) {
+            (*descriptors, *ceiling) = (9, 7);
+        }
+        events.extend([rest, predicted]);
+    });
+    assert_eq!((m.baseline.descriptors, m.baseline.changed_from), (Some(9), Some(8)));
+    assert_eq!((m.prediction.ceiling, m.prediction.before_first_client), (Some(7), Some(8)));
+}
+
+#[test]
+fn a_server_that_counts_a_connection_it_closed_again_does_not_disagree() {
+    let m = measured("spin", |events| {
+        for event in events.iter_mut() {
+            if let What::OwnCount { before_first_emfile, .. } = &mut event.is {
+                *before_first_emfile += 1;
+            }
+        }
+        events.push(Event { at: 30_500_000, is: What::Call { pid: 100, name: Call::Accept4, ret: 14 } });
+        events.push(Event { at: 30_600_000, is: What::Close { pid: 100, fd: 14 } });
+    });
+    assert_eq!((m.ceiling.accepted, m.agreement), (Some(8), Some(true)), "{:?}", m.agreement_note);
+}
