@@ -274,6 +274,7 @@ fn forbids() {
                         let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
                     }
                 })),
+                // Its policy at the wall: a fixed delay.
                 Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
             }
         }
