@@ -4,7 +4,9 @@
 use lastfd::sys::clock;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, bind, getsockname, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, accept_with, bind, getsockname, listen, socket_with,
+};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -88,7 +90,8 @@ fn accept_next(held: &mut Vec<OwnedFd>) -> Result<(), Errno> {
         let (listener, epoll) = cell.get_or_init(|| {
             let listener = listening();
             let epoll = epoll::create(CreateFlags::CLOEXEC).expect("an epoll instance");
-            epoll::add(&epoll, &listener, EventData::new_u64(0), EventFlags::IN).expect("a listener can be watched");
+            epoll::add(&epoll, &listener, EventData::new_u64(0), EventFlags::IN)
+                .expect("a listener can be watched");
             (listener, epoll)
         });
         loop {
@@ -108,8 +111,13 @@ fn accept_next(held: &mut Vec<OwnedFd>) -> Result<(), Errno> {
 }
 
 fn listening() -> OwnedFd {
-    let listener =
-        socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None).expect("a socket");
+    let listener = socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
+    .expect("a socket");
     bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
     listen(&listener, BACKLOG).expect("a listener");
     say(SocketAddr::try_from(getsockname(&listener).expect("an address")).expect("an IPv4 address").port());
@@ -146,7 +154,12 @@ impl Running {
             Server::Accepts(number) => format!("accepts {number}"),
             Server::Spins(failures) => format!("spins {failures}"),
         };
-        let mut child = command.env(VARIABLE, asked).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("this binary runs again");
+        let mut child = command
+            .env(VARIABLE, asked)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this binary runs again");
         let lines = BufReader::new(child.stdout.take().expect("piped"));
         Running { child, lines }
     }

@@ -29,9 +29,18 @@ pub fn bench(criterion: &mut Criterion) {
         ours
     });
     first_failures.print("first failure: lastfd / bare server and client", "ms", Bound::AtMost(2.0));
-    whole_runs.print("whole run, with saturation and recovery / bare server and client to the first failure", "ms", Bound::None);
+    whole_runs.print(
+        "whole run, with saturation and recovery / bare server and client to the first failure",
+        "ms",
+        Bound::None,
+    );
     if longest > Duration::ZERO {
-        print_share("a whole run at 1024 whose server recovers at once, the longest seen", longest.as_secs_f64(), 1.5, "s");
+        print_share(
+            "a whole run at 1024 whose server recovers at once, the longest seen",
+            longest.as_secs_f64(),
+            1.5,
+            "s",
+        );
     }
 }
 
@@ -40,7 +49,9 @@ fn floor() -> Duration {
     let started = clock::now();
     let mut server = Running::spawn(Server::Ceiling(SOFT_LIMIT));
     let address = server.address();
-    let _held: Vec<TcpStream> = (0..SOFT_LIMIT).map(|_| TcpStream::connect(address).expect("connects, or waits in the queue")).collect();
+    let _held: Vec<TcpStream> = (0..SOFT_LIMIT)
+        .map(|_| TcpStream::connect(address).expect("connects, or waits in the queue"))
+        .collect();
     Duration::from_nanos(server.figure() - started)
 }
 
@@ -53,7 +64,9 @@ fn find(log: &Path) -> (Duration, Duration) {
     assert!(command.status().expect("lastfd runs").success());
     let whole = started.elapsed();
     let events = event::read(log).expect("a log").events;
-    let at = |what: fn(&What) -> bool| events.iter().find(|e| what(&e.is)).expect("it is in every log of a ceiling").at;
+    let at = |what: fn(&What) -> bool| {
+        events.iter().find(|e| what(&e.is)).expect("it is in every log of a ceiling").at
+    };
     // A little before `launched`, which is said when the exec has succeeded.
     let launch = at(|is| *is == What::Phase(Phase::Launch));
     let failure = at(|is| matches!(is, What::Call { name: Call::Accept4, ret: -24, .. }));

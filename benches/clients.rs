@@ -39,7 +39,12 @@ pub fn bench(criterion: &mut Criterion) {
     });
     rates.print("upgrades a second: lastfd drive / bare blocking client", "thousand/s", Bound::AtLeast(0.8));
     if let Some(most) = bytes.into_iter().max_by(f64::total_cmp) {
-        print_share("the generator's own memory for each held WebSocket client (VmRSS), the largest seen", most, 1024.0, "bytes");
+        print_share(
+            "the generator's own memory for each held WebSocket client (VmRSS), the largest seen",
+            most,
+            1024.0,
+            "bytes",
+        );
     }
 }
 
@@ -125,10 +130,15 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let mut child = Command::new(LASTFD).args(["serve", "websocket"]).stdout(Stdio::piped()).spawn().expect("lastfd runs");
+        let mut child = Command::new(LASTFD)
+            .args(["serve", "websocket"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("lastfd runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening ").expect("its first line").parse().expect("an address");
+        let address =
+            line.trim().strip_prefix("listening ").expect("its first line").parse().expect("an address");
         Server { child, address }
     }
 }

@@ -3,7 +3,10 @@
 
 use crate::ratio::print_share;
 use criterion::Criterion;
-use lastfd::event::{self, Call, Client, Descriptor, Environment, Event, Limits, Link, Log, Nanos, Pacing, Phase, SCHEMA, What, Writer};
+use lastfd::event::{
+    self, Call, Client, Descriptor, Environment, Event, Limits, Link, Log, Nanos, Pacing, Phase, SCHEMA,
+    What, Writer,
+};
 use lastfd::report::Report;
 use lastfd::scenario::{self, Plan};
 use std::path::Path;
@@ -33,10 +36,16 @@ pub fn bench(criterion: &mut Criterion) {
     events.iter().for_each(|event| writer.append(event).expect("there is room"));
     writer.flush().expect("there is room");
     let log = Log::new(events);
-    assert_eq!(Report::of(&plan, &log).ceiling.accepted, Some(u64::from(CLIENTS)), "the log is one of a ceiling");
+    assert_eq!(
+        Report::of(&plan, &log).ceiling.accepted,
+        Some(u64::from(CLIENTS)),
+        "the log is one of a ceiling"
+    );
 
     let mut criterion_ran = false;
-    criterion.bench_function("reading the log of 100,000 clients and ten million failures", |b| b.iter(|| event::read(&path)));
+    criterion.bench_function("reading the log of 100,000 clients and ten million failures", |b| {
+        b.iter(|| event::read(&path))
+    });
     criterion.bench_function("measuring the log of 100,000 clients and ten million failures", |b| {
         criterion_ran = true;
         b.iter(|| Report::of(&plan, &log));
@@ -60,8 +69,12 @@ fn events(plan: &Plan) -> Vec<Event> {
     let soft = u64::from(CLIENTS) + AT_REST as u64;
     let limits = Limits { soft, hard: soft };
     let link = Link { pid: SUBJECT, command: "server".into(), soft, hard: soft };
-    let environment =
-        Environment { kernel: "6.18".into(), cpus: 2, privileges: "root".into(), observers: vec!["perf".into(), "ptrace".into()] };
+    let environment = Environment {
+        kernel: "6.18".into(),
+        cpus: 2,
+        privileges: "root".into(),
+        observers: vec!["perf".into(), "ptrace".into()],
+    };
     let plan = serde_json::to_value(plan).expect("a plan is JSON");
     log.say(
         0,
@@ -86,19 +99,46 @@ fn events(plan: &Plan) -> Vec<Event> {
             isolation: None,
         },
     );
-    log.say(MS, What::Listening { process: "server".into(), pid: SUBJECT, address: "127.0.0.1:20000".into(), capacity: 129 });
+    log.say(
+        MS,
+        What::Listening {
+            process: "server".into(),
+            pid: SUBJECT,
+            address: "127.0.0.1:20000".into(),
+            capacity: 129,
+        },
+    );
     log.say(0, What::Phase(Phase::Baseline));
-    log.say(10 * MS, What::Chain { process: "server".into(), pid: SUBJECT, when: Phase::Baseline, links: vec![link] });
-    let inventory = (0..AT_REST).map(|fd| Descriptor { fd, kind: "device".into(), detail: "/dev/null".into() }).collect();
+    log.say(
+        10 * MS,
+        What::Chain { process: "server".into(), pid: SUBJECT, when: Phase::Baseline, links: vec![link] },
+    );
+    let inventory =
+        (0..AT_REST).map(|fd| Descriptor { fd, kind: "device".into(), detail: "/dev/null".into() }).collect();
     let at_rest = AT_REST as u64;
-    log.say(0, What::Baseline { pid: SUBJECT, descriptors: at_rest, counted: at_rest, inventory, settled: true });
+    log.say(
+        0,
+        What::Baseline { pid: SUBJECT, descriptors: at_rest, counted: at_rest, inventory, settled: true },
+    );
     let ceiling = u64::from(CLIENTS);
-    log.say(0, What::Prediction { pid: SUBJECT, ceiling, formula: "1 each".into(), descriptors_per_connection: 1.0, calibrated_with: 0 });
+    log.say(
+        0,
+        What::Prediction {
+            pid: SUBJECT,
+            ceiling,
+            formula: "1 each".into(),
+            descriptors_per_connection: 1.0,
+            calibrated_with: 0,
+        },
+    );
     log.say(0, What::Phase(Phase::Ramp));
     log.say(0, What::Pacing { workload: "clients".into(), state: Pacing::Ramping, connected: 0 });
     for id in 0..CLIENTS {
         log.client(10 * US, id, Client::Connected);
-        log.say(5 * US, What::Call { pid: SUBJECT, name: Call::Accept4, ret: i64::from(AT_REST) + i64::from(id) });
+        log.say(
+            5 * US,
+            What::Call { pid: SUBJECT, name: Call::Accept4, ret: i64::from(AT_REST) + i64::from(id) },
+        );
         log.client(5 * US, id, Client::Served);
         log.sample(u64::from(id) + at_rest);
     }
@@ -145,7 +185,16 @@ impl Growing {
     fn sample(&mut self, descriptors: u64) {
         if self.at - self.sampled_at >= 10 * MS {
             self.sampled_at = self.at;
-            self.say(0, What::Sample { pid: SUBJECT, descriptors, queue: Some(60), cpu_s: self.at as f64 / 1e9, log_bytes: 0 });
+            self.say(
+                0,
+                What::Sample {
+                    pid: SUBJECT,
+                    descriptors,
+                    queue: Some(60),
+                    cpu_s: self.at as f64 / 1e9,
+                    log_bytes: 0,
+                },
+            );
         }
     }
 }

@@ -41,7 +41,11 @@ pub fn bench(criterion: &mut Criterion) {
         spins.take(rate(FAILURES, observed), rate(FAILURES, bare));
         observed
     });
-    spins.print("failures a second of a spinning server: observed by perf / unobserved", "thousand/s", Bound::AtLeast(1.0 / 3.0));
+    spins.print(
+        "failures a second of a spinning server: observed by perf / unobserved",
+        "thousand/s",
+        Bound::AtLeast(1.0 / 3.0),
+    );
 }
 
 fn accept_all(observed: bool) -> Duration {
@@ -50,7 +54,9 @@ fn accept_all(observed: bool) -> Duration {
     server.go();
     let address = server.address();
     let _held: Vec<Vec<TcpStream>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CLIENT_THREADS).map(|_| scope.spawn(move || connect(address, CONNECTIONS / CLIENT_THREADS))).collect();
+        let threads: Vec<_> = (0..CLIENT_THREADS)
+            .map(|_| scope.spawn(move || connect(address, CONNECTIONS / CLIENT_THREADS)))
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("connects")).collect()
     });
     server.time()
@@ -60,7 +66,8 @@ fn connect(address: SocketAddr, number: u64) -> Vec<TcpStream> {
     let client = |_| {
         let client = TcpStream::connect(address).expect("connects");
         // Reset at its close: no TIME_WAIT is left for the next pair to meet.
-        rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).expect("a socket lingers or not");
+        rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO))
+            .expect("a socket lingers or not");
         client
     };
     (0..number).map(client).collect()
@@ -86,7 +93,9 @@ struct Observer {
 
 impl Observer {
     fn attach(pid: i32) -> Self {
-        let mut perf = choose(Choice::Perf, None).and_then(|chosen| chosen.attach(pid).map_err(|e| vec![e])).expect("perf was allowed");
+        let mut perf = choose(Choice::Perf, None)
+            .and_then(|chosen| chosen.attach(pid).map_err(|e| vec![e]))
+            .expect("perf was allowed");
         let (alive, ended) = channel::<()>();
         let draining = std::thread::spawn(move || {
             let (mut events, mut seen) = (Vec::new(), 0);

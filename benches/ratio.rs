@@ -65,7 +65,12 @@ impl Pairs {
 /// Prints one figure that has a bound of its own, for what has no floor.
 pub fn print_share(what: &str, value: f64, most: f64, unit: &str) {
     let share = value / most;
-    println!("ratio {what} = {share:.2} (at most 1: {}); {} {unit} of {} {unit}\n", within(share <= 1.0), figure(value), figure(most));
+    println!(
+        "ratio {what} = {share:.2} (at most 1: {}); {} {unit} of {} {unit}\n",
+        within(share <= 1.0),
+        figure(value),
+        figure(most)
+    );
 }
 
 fn within(kept: bool) -> &'static str {

@@ -25,7 +25,8 @@ fn found_by_a_user(name: &str, options: &[&str]) -> Called {
         return lastfd(&[&options[..], &words].concat());
     }
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("our own");
     let (own, harness) = (folder.path().join("subject"), folder.path().join("lastfd"));
     shown(&std::env::current_exe().expect("own path"), &own);
     shown(Path::new(LASTFD), &harness);
@@ -36,7 +37,8 @@ fn found_by_a_user(name: &str, options: &[&str]) -> Called {
 #[test]
 fn a_limit_that_this_machine_refuses_is_inconclusive_and_no_fault_of_the_program() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("our own");
     let harness = folder.path().join("lastfd");
     shown(Path::new(LASTFD), &harness);
     let mut command = Command::new("sh");
@@ -48,7 +50,10 @@ fn a_limit_that_this_machine_refuses_is_inconclusive_and_no_fault_of_the_program
     }
     let called = called(&mut command);
     assert_eq!(called.code, Some(5), "{called:?}");
-    assert!(called.stdout.contains("CAP_SYS_RESOURCE") && called.stdout.contains("lower `rlimits`"), "{called:?}");
+    assert!(
+        called.stdout.contains("CAP_SYS_RESOURCE") && called.stdout.contains("lower `rlimits`"),
+        "{called:?}"
+    );
 }
 
 /// Tasks of whoever runs the subjects, and 60 more: enough to start where no user namespace counts them apart.
@@ -73,18 +78,29 @@ fn counted_apart(run: &Value) -> bool {
 #[test]
 fn a_sweep_names_the_threads_that_bind_beyond_the_descriptors() {
     let nproc = nproc();
-    let called = found_by_a_user("a_thread_each", &["--nofile", "32,48,512", "--workload", "tcp", "--hold", "1s", "--rlimit", &nproc]);
-    let whole: Value = serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {called:?}"));
+    let called = found_by_a_user(
+        "a_thread_each",
+        &["--nofile", "32,48,512", "--workload", "tcp", "--hold", "1s", "--rlimit", &nproc],
+    );
+    let whole: Value =
+        serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {called:?}"));
     if !counted_apart(&whole["runs"][0]) {
         return;
     }
     let sweep = &whole["sweep"];
-    assert_eq!((sweep["binds"]["from"].as_u64(), sweep["binds"]["resource"].as_str()), (Some(512), Some("threads")), "{sweep:#}");
+    assert_eq!(
+        (sweep["binds"]["from"].as_u64(), sweep["binds"]["resource"].as_str()),
+        (Some(512), Some("threads")),
+        "{sweep:#}"
+    );
     assert_eq!(sweep["fit"]["points"], 2, "{sweep:#}");
     let last = &whole["runs"][2]["ceiling"];
     let most: u64 = nproc[6..].parse().expect("a number");
     let held = last["accepted"].as_u64().expect("a number");
-    assert!((most - 12..most).contains(&held) && last["kind"] == "other-limit", "a task each, of {most}: {last:#}");
+    assert!(
+        (most - 12..most).contains(&held) && last["kind"] == "other-limit",
+        "a task each, of {most}: {last:#}"
+    );
     let evidence = last["binds"]["evidence"].as_str().expect("evidence");
     assert!(evidence.contains(&format!("RLIMIT_NPROC: {most} of {most}")), "{evidence}");
 }
@@ -92,14 +108,21 @@ fn a_sweep_names_the_threads_that_bind_beyond_the_descriptors() {
 #[test]
 fn processes_bind_a_server_that_makes_one_for_each_connection() {
     let nproc = nproc();
-    let called = found_by_a_user("a_process_each", &["--nofile", "256", "--workload", "tcp", "--hold", "1s", "--rlimit", &nproc]);
+    let called = found_by_a_user(
+        "a_process_each",
+        &["--nofile", "256", "--workload", "tcp", "--hold", "1s", "--rlimit", &nproc],
+    );
     let run = called.run();
     if !counted_apart(&run) {
         return;
     }
     assert!(run["prediction"]["ceiling"].is_null(), "the descriptor limit bounds nothing: {run:#}");
     let ceiling = &run["ceiling"];
-    assert_eq!((ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()), (Some("other-limit"), Some("processes")), "{ceiling:#}");
+    assert_eq!(
+        (ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()),
+        (Some("other-limit"), Some("processes")),
+        "{ceiling:#}"
+    );
     assert_eq!(ceiling["handed_over"]["connections"], ceiling["accepted"], "{ceiling:#}");
 }
 
@@ -107,12 +130,30 @@ fn processes_bind_a_server_that_makes_one_for_each_connection() {
 fn memory_binds_a_server_whose_address_space_is_limited() {
     let words = subject("megabytes_each");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let options = ["--nofile", "256", "--workload", "tcp", "--clients", "150", "--hold", "1s", "--rlimit", "as=800000000"];
+    let options = [
+        "--nofile",
+        "256",
+        "--workload",
+        "tcp",
+        "--clients",
+        "150",
+        "--hold",
+        "1s",
+        "--rlimit",
+        "as=800000000",
+    ];
     let run = find(&options, &words).run();
     let ceiling = &run["ceiling"];
-    assert_eq!((ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()), (Some("other-limit"), Some("memory")), "{ceiling:#}");
+    assert_eq!(
+        (ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()),
+        (Some("other-limit"), Some("memory")),
+        "{ceiling:#}"
+    );
     assert!(ceiling["accepted"].as_u64() < Some(800_000_000 >> 23), "eight megabytes each: {ceiling:#}");
-    assert!(ceiling["binds"]["evidence"].as_str().is_some_and(|said| said.contains("762.9 MiB")), "{ceiling:#}");
+    assert!(
+        ceiling["binds"]["evidence"].as_str().is_some_and(|said| said.contains("762.9 MiB")),
+        "{ceiling:#}"
+    );
 }
 
 #[test]
@@ -136,6 +177,14 @@ fn source_ports_are_the_generators_own_and_are_named() {
         return eprintln!("skipped: no network namespace can be made");
     }
     let ceiling = &run["ceiling"];
-    assert_eq!((ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()), (Some("generator"), Some("source-ports")), "{run:#}");
-    assert_eq!((ceiling["accepted"].as_u64(), run["verdict"].as_str()), (Some(100), Some("inconclusive")), "{run:#}");
+    assert_eq!(
+        (ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()),
+        (Some("generator"), Some("source-ports")),
+        "{run:#}"
+    );
+    assert_eq!(
+        (ceiling["accepted"].as_u64(), run["verdict"].as_str()),
+        (Some(100), Some("inconclusive")),
+        "{run:#}"
+    );
 }

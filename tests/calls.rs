@@ -47,11 +47,13 @@ impl Echo for Mirror {
 
 impl Server {
     fn start() -> Server {
-        let identity = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let identity =
+            rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let certificate = folder.path().join("certificate.pem");
         std::fs::write(&certificate, identity.cert.pem()).unwrap();
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions();
         let chain = vec![CertificateDer::from(identity.cert.der().to_vec())];
         let key = PrivateKeyDer::try_from(identity.signing_key.serialize_der()).unwrap();
         let mut config = builder.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
@@ -84,12 +86,16 @@ async fn serve(listener: std::net::TcpListener, tls: TlsAcceptor, accepted: Arc<
             // How a connection ends is the client's matter.
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 let service = TowerToHyperService::new(EchoServer::new(Mirror));
-                let _ =
-                    hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
             } else {
-                let hello =
-                    |_: Request<Incoming>| async { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("hello")))) };
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(hello)).await;
+                let hello = |_: Request<Incoming>| async {
+                    Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+                };
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service_fn(hello))
+                    .await;
             }
         });
     }
@@ -130,7 +136,12 @@ impl Rig {
     /// Numbers and what they refer to; numbers from the limit on take no place: whoever started the tests left them open.
     fn numbered(&self) -> Vec<(usize, PathBuf)> {
         let all = std::fs::read_dir(format!("/proc/{}/fd", self.driver.pid())).unwrap().flatten();
-        let numbered = all.map(|fd| (fd.file_name().to_str().unwrap().parse().unwrap(), std::fs::read_link(fd.path()).unwrap_or_default()));
+        let numbered = all.map(|fd| {
+            (
+                fd.file_name().to_str().unwrap().parse().unwrap(),
+                std::fs::read_link(fd.path()).unwrap_or_default(),
+            )
+        });
         let mut below: Vec<_> = numbered.filter(|(fd, _)| *fd < self.limit).collect();
         below.sort();
         below
@@ -150,7 +161,9 @@ impl Rig {
         let (end, mut seen) = (Instant::now() + DEADLINE, Vec::new());
         while !seen.last().is_some_and(&last) {
             let some = self.events.recv_timeout(end.saturating_duration_since(Instant::now()));
-            seen.extend(some.unwrap_or_else(|e| panic!("{e}, after {seen:?}")).into_iter().map(|event| event.is));
+            seen.extend(
+                some.unwrap_or_else(|e| panic!("{e}, after {seen:?}")).into_iter().map(|event| event.is),
+            );
         }
         seen
     }
@@ -177,7 +190,10 @@ struct Ends(Vec<What>);
 
 impl Ends {
     fn served(&self) -> usize {
-        self.0.iter().filter(|what| matches!(what, What::CallEnded { outcome: Some(Outcome::Served), step: None, .. })).count()
+        self.0
+            .iter()
+            .filter(|what| matches!(what, What::CallEnded { outcome: Some(Outcome::Served), step: None, .. }))
+            .count()
     }
 
     /// How many were served before the first that was not, and what that one came to.
@@ -192,7 +208,10 @@ impl Ends {
     }
 
     fn handshakes(&self) -> u32 {
-        self.0.iter().map(|what| if let What::CallEnded { handshakes, .. } = what { *handshakes } else { 0 }).sum()
+        self.0
+            .iter()
+            .map(|what| if let What::CallEnded { handshakes, .. } = what { *handshakes } else { 0 })
+            .sum()
     }
 }
 
@@ -216,7 +235,10 @@ fn calls(caller: Caller) -> Calls {
 fn at_rest_a_caller_has_opened_three_descriptors_and_a_call_takes_exactly_one() {
     let server = Server::start();
     let mut rig = Rig::start(&server, 64, calls(Caller::HttpLeakBody));
-    let anonymous = rig.numbered().into_iter().filter_map(|(_, to)| Some(to.to_str()?.strip_prefix("anon_inode:")?.to_owned()));
+    let anonymous = rig
+        .numbered()
+        .into_iter()
+        .filter_map(|(_, to)| Some(to.to_str()?.strip_prefix("anon_inode:")?.to_owned()));
     assert_eq!(anonymous.collect::<Vec<_>>(), ["[eventpoll]", "[eventfd]", "[eventpoll]"]);
     // What is closed at an exec was opened after it: a test beside this one may leave it something of its own.
     let own = rig.numbered().into_iter().filter(|(fd, _)| rig.closes_on_exec(*fd));
@@ -242,9 +264,15 @@ fn bodies_never_read_end_in_emfile_at_the_socket_after_as_many_calls_as_there_wa
 
 #[test]
 fn one_grpc_call_at_a_time_with_the_channel_left_open_ends_at_the_certificate_and_cached_at_the_socket() {
-    for (certificate, step) in [(Certificate::PerCall, CallStep::Certificate), (Certificate::Cached, CallStep::Socket)] {
+    for (certificate, step) in
+        [(Certificate::PerCall, CallStep::Certificate), (Certificate::Cached, CallStep::Socket)]
+    {
         let server = Server::start();
-        let mut rig = Rig::start(&server, 64, Calls { certificate, after_call: AfterCall::LeftOpen, ..calls(Caller::GrpcPerCall) });
+        let mut rig = Rig::start(
+            &server,
+            64,
+            Calls { certificate, after_call: AfterCall::LeftOpen, ..calls(Caller::GrpcPerCall) },
+        );
         let room = 64 - rig.at_rest;
         let ends = rig.make(100);
         assert_eq!(ends.first_failure(), Some((room, step, Some(EMFILE))));
@@ -255,7 +283,9 @@ fn one_grpc_call_at_a_time_with_the_channel_left_open_ends_at_the_certificate_an
 
 #[test]
 fn a_grpc_channel_that_is_closed_after_its_call_fails_only_under_concurrency() {
-    for (certificate, step) in [(Certificate::PerCall, CallStep::Certificate), (Certificate::Cached, CallStep::Socket)] {
+    for (certificate, step) in
+        [(Certificate::PerCall, CallStep::Certificate), (Certificate::Cached, CallStep::Socket)]
+    {
         let server = Server::start();
         let closed = Calls { certificate, ..calls(Caller::GrpcPerCall) };
         let mut one = Rig::start(&server, 64, closed.clone());
@@ -266,16 +296,26 @@ fn a_grpc_channel_that_is_closed_after_its_call_fails_only_under_concurrency() {
         let ends = many.make(300);
         let (_, first, errno) = ends.first_failure().unwrap();
         assert_eq!((first, errno), (step, Some(EMFILE)));
-        assert!(eventually(DEADLINE, || many.descriptors() == many.at_rest), "what was closed after its call is closed");
+        assert!(
+            eventually(DEADLINE, || many.descriptors() == many.at_rest),
+            "what was closed after its call is closed"
+        );
     }
 }
 
 #[test]
 fn one_shared_channel_shakes_hands_once_however_many_calls_go_over_it() {
     let server = Server::start();
-    let mut rig = Rig::start(&server, 64, Calls { channel: Channel::Shared, concurrency: 200, ..calls(Caller::GrpcPerCall) });
+    let mut rig = Rig::start(
+        &server,
+        64,
+        Calls { channel: Channel::Shared, concurrency: 200, ..calls(Caller::GrpcPerCall) },
+    );
     let ends = rig.make(1000);
-    assert_eq!((ends.first_failure(), ends.served(), ends.handshakes(), server.accepted()), (None, 1000, 1, 1));
+    assert_eq!(
+        (ends.first_failure(), ends.served(), ends.handshakes(), server.accepted()),
+        (None, 1000, 1, 1)
+    );
     assert_eq!(rig.descriptors(), rig.at_rest + 1);
     assert_eq!((rig.release(), rig.descriptors()), (1, rig.at_rest));
 }
@@ -283,10 +323,19 @@ fn one_shared_channel_shakes_hands_once_however_many_calls_go_over_it() {
 #[test]
 fn a_certificate_that_is_not_the_servers_is_an_error_of_the_handshake() {
     let (server, other) = (Server::start(), Server::start());
-    let mut rig = Rig::start(&Server { certificate: other.certificate.clone(), ..server }, 64, calls(Caller::Caller));
+    let mut rig =
+        Rig::start(&Server { certificate: other.certificate.clone(), ..server }, 64, calls(Caller::Caller));
     let ends = rig.make(1);
     assert!(
-        matches!(ends.0[0], What::CallEnded { outcome: Some(Outcome::ErrorReply), step: Some(CallStep::Tls), handshakes: 0, .. }),
+        matches!(
+            ends.0[0],
+            What::CallEnded {
+                outcome: Some(Outcome::ErrorReply),
+                step: Some(CallStep::Tls),
+                handshakes: 0,
+                ..
+            }
+        ),
         "{ends:?}"
     );
 }

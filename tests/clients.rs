@@ -16,14 +16,17 @@ fn client(caller: &str, more: &str) -> Called {
 
 /// A program of our own that knows nothing of lastfd, with these keys beside it.
 fn unmodified(keys: &str, env: &str) -> Called {
-    let command =
-        format!("command = {:?}\n{keys}\n[processes.caller.env]\nLASTFD_TEST_PORT = \"{{api.port}}\"\n{env}", subject("leaks_connections"));
+    let command = format!(
+        "command = {:?}\n{keys}\n[processes.caller.env]\nLASTFD_TEST_PORT = \"{{api.port}}\"\n{env}",
+        subject("leaks_connections")
+    );
     client(&command, "")
 }
 
 /// What the program said that it holds: a witness of its own.
 fn said(run: &serde_json::Value) -> u64 {
-    let lines = run["saturation"]["log_sample"].as_array().expect("lines").iter().filter_map(|line| line.as_str());
+    let lines =
+        run["saturation"]["log_sample"].as_array().expect("lines").iter().filter_map(|line| line.as_str());
     lines
         .filter_map(|line| line.split("holds ").nth(1))
         .next_back()
@@ -52,8 +55,7 @@ fn a_client_that_calls_at_once_has_no_baseline_and_says_why() {
 
 #[test]
 fn beside_the_bundled_caller_other_workloads_are_driven_too() {
-    let workloads =
-        "[workloads.calls]\nhttp-leak-body = { to = \"api\", calls = 100 }\n[workloads.flood]\nhttp-idle = { to = \"api\", clients = 40 }";
+    let workloads = "[workloads.calls]\nhttp-leak-body = { to = \"api\", calls = 100 }\n[workloads.flood]\nhttp-idle = { to = \"api\", clients = 40 }";
     let called = client("call = \"calls\"", workloads);
     let run = called.run();
     assert_eq!(called.code, Some(0), "{called:?}");

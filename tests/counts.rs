@@ -9,7 +9,8 @@ const MS: u64 = 1_000_000;
 
 /// The recorded run, changed.
 fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Measured {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
     let mut events = event::read(&path).expect("a recorded run").events;
     let What::Header { plan, .. } = &events[0].is else { panic!("no header") };
     let plan = serde_json::from_value(plan.clone()).expect("a plan");
@@ -41,7 +42,8 @@ fn what_is_accepted_after_the_ramp_counts_for_the_most_held() {
 fn a_new_client_that_finds_room_is_none_of_those_held() {
     let before = measured("not-reached", |_| ());
     let m = measured("not-reached", |events| {
-        let probe = events.iter().find(|event| event.is == What::Phase(Phase::Probe)).expect("it has this phase").at;
+        let probe =
+            events.iter().find(|event| event.is == What::Phase(Phase::Probe)).expect("it has this phase").at;
         events.push(Event { at: probe + 1, is: What::Call { pid: 100, name: Call::Accept4, ret: 60 } });
     });
     assert_eq!((m.ceiling.kind, m.ceiling.accepted), (Some(Kind::NotReached), before.ceiling.accepted));
@@ -50,7 +52,11 @@ fn a_new_client_that_finds_room_is_none_of_those_held() {
 #[test]
 fn fewer_descriptors_than_at_rest_are_a_negative_leak() {
     assert_eq!(with("spin", 3_060 * MS, sample(100, 7, 0)).recovery.leaked, Some(-1));
-    assert_eq!(with("spin", 3_060 * MS, sample(101, 7, 0)).recovery.leaked, Some(0), "another process has descriptors of its own");
+    assert_eq!(
+        with("spin", 3_060 * MS, sample(101, 7, 0)).recovery.leaked,
+        Some(0),
+        "another process has descriptors of its own"
+    );
 }
 
 #[test]
@@ -88,13 +94,20 @@ fn samples_lost_after_the_first_failure_leave_the_most_held_open() {
 #[test]
 fn limits_that_the_process_had_before_it_changed_them_are_kept() {
     let m = measured("spin", |events| {
-        let chain = events.iter().find(|event| matches!(event.is, What::Chain { .. })).expect("the chain was read").clone();
+        let chain = events
+            .iter()
+            .find(|event| matches!(event.is, What::Chain { .. }))
+            .expect("the chain was read")
+            .clone();
         let mut earlier = Event { at: chain.at - 1, ..chain };
         let What::Chain { links, .. } = &mut earlier.is else { unreachable!("it is a chain") };
         links.last_mut().expect("its own").soft = 12;
         events.push(earlier);
     });
-    assert_eq!((m.limits.earlier, m.limits.effective), (vec![Limits { soft: 12, hard: 64 }], Some(Limits { soft: 16, hard: 64 })));
+    assert_eq!(
+        (m.limits.earlier, m.limits.effective),
+        (vec![Limits { soft: 12, hard: 64 }], Some(Limits { soft: 16, hard: 64 }))
+    );
 }
 
 /// Whether this client's events, or its connection's, are these.
@@ -167,10 +180,15 @@ fn limits_asked_for_are_set_by_the_run_also_where_all_above_had_the_same() {
 #[test]
 fn what_was_at_rest_and_predicted_at_first_is_kept_beside_what_it_became() {
     let m = measured("spin", |events| {
-        let at = |what: fn(&What) -> bool| events.iter().find(|event| what(&event.is)).expect("it has one").clone();
-        let (mut rest, mut predicted) = (at(|is| matches!(is, What::Baseline { .. })), at(|is| matches!(is, What::Prediction { .. })));
+        let at = |what: fn(&What) -> bool| {
+            events.iter().find(|event| what(&event.is)).expect("it has one").clone()
+        };
+        let (mut rest, mut predicted) =
+            (at(|is| matches!(is, What::Baseline { .. })), at(|is| matches!(is, What::Prediction { .. })));
         (rest.at, predicted.at) = (16 * MS, 17 * MS);
-        if let (What::Baseline { descriptors, .. }, What::Prediction { ceiling, .. }) = (&mut rest.is, &mut predicted.is) {
+        if let (What::Baseline { descriptors, .. }, What::Prediction { ceiling, .. }) =
+            (&mut rest.is, &mut predicted.is)
+        {
             (*descriptors, *ceiling) = (9, 7);
         }
         events.extend([rest, predicted]);

@@ -11,19 +11,27 @@ fn readme() -> String {
 /// The fenced blocks of one language.
 fn blocks(language: &str) -> Vec<String> {
     let text = readme();
-    text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(&format!("{language}\n")).map(str::to_string)).collect()
+    text.split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| block.strip_prefix(&format!("{language}\n")).map(str::to_string))
+        .collect()
 }
 
 /// Lines that call the command, without their comments.
 fn calls(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| line.trim().replace("cargo run --release -- ", "lastfd "));
-    lines.filter(|line| line.starts_with("lastfd ")).map(|line| line.split("   ").next().unwrap_or_default().to_string()).collect()
+    lines
+        .filter(|line| line.starts_with("lastfd "))
+        .map(|line| line.split("   ").next().unwrap_or_default().to_string())
+        .collect()
 }
 
 #[test]
 fn every_command_of_the_documentation_is_one_that_parses() {
     let help = Cli::command().render_long_help().to_string();
-    let all: Vec<String> = blocks("sh").iter().map(String::as_str).chain([help.as_str()]).flat_map(calls).collect();
+    let all: Vec<String> =
+        blocks("sh").iter().map(String::as_str).chain([help.as_str()]).flat_map(calls).collect();
     assert!(all.len() >= 10, "{all:?}");
     for line in all {
         let words = shell_words::split(line.split(" #").next().unwrap_or_default()).expect("words");
@@ -36,7 +44,8 @@ fn every_command_of_the_documentation_is_one_that_parses() {
 #[test]
 fn the_readmes_scenario_is_one_that_loads() {
     for block in blocks("toml") {
-        let plans = lastfd::scenario::parse(&block, "README.md", "readme", std::path::Path::new(".")).expect("a scenario");
+        let plans = lastfd::scenario::parse(&block, "README.md", "readme", std::path::Path::new("."))
+            .expect("a scenario");
         assert!(plans.len() > 1, "a scenario and its variant");
     }
 }

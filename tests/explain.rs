@@ -116,9 +116,16 @@ fn a_variant_is_told_by_what_it_changes() {
     "#;
     let text = explain::scenario(&plans(text), false, 100);
     let (base, variant) = text.split_once("Variant fewer clients").expect("a part of its own");
-    assert!(unwrapped(base).contains("64 − 10 = 54 are left") && unwrapped(base).contains("96 clients are more than 54"), "{base}");
+    assert!(
+        unwrapped(base).contains("64 − 10 = 54 are left")
+            && unwrapped(base).contains("96 clients are more than 54"),
+        "{base}"
+    );
     let variant = unwrapped(variant);
-    assert!(variant.contains("there are too many") && variant.contains("`flood` sends 40 clients"), "{variant}");
+    assert!(
+        variant.contains("there are too many") && variant.contains("`flood` sends 40 clients"),
+        "{variant}"
+    );
     assert!(variant.contains("40 clients fit into 54: no ceiling can show"), "{variant}");
     assert!(variant.contains("nothing but what is expected"), "{variant}");
 }
@@ -138,7 +145,10 @@ fn every_expectation_is_told_and_other_limits_too() {
         ("disguise = []", "no failure in disguise"),
         ("other-listeners = \"waits\"", "`waits` for a new client of each other listener"),
         ("resumes-within = \"2s\"", "accepts again within 2 s"),
-        ("ceiling-after = \"soft - baseline\"", "a ceiling of soft - baseline under the limit that was moved"),
+        (
+            "ceiling-after = \"soft - baseline\"",
+            "a ceiling of soft - baseline under the limit that was moved",
+        ),
         ("file-max-binds = false", "fs.file-max does not stop it"),
     ] {
         let text = told(expect);
@@ -148,7 +158,11 @@ fn every_expectation_is_told_and_other_limits_too() {
                 [workloads.w]\ntcp = {}\n[[variant]]\nname = \"memory\"\nset = { \"processes.s.rlimits\" = { as = 4096 } }\n\
                 [[variant]]\nname = \"none\"\nset = { \"processes.s.rlimits\" = {} }\n";
     let text = unwrapped(&explain::scenario(&plans(text), false, 100));
-    for words in ["started with RLIMIT_NPROC 40 as well", "`s` is started with RLIMIT_AS 4096.", "`s` is started with no other limit."] {
+    for words in [
+        "started with RLIMIT_NPROC 40 as well",
+        "`s` is started with RLIMIT_AS 4096.",
+        "`s` is started with no other limit.",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
@@ -164,19 +178,31 @@ fn calls_are_told_by_what_each_leaves_open() {
         unwrapped(&explain::scenario(&plans(&text), false, 100))
     };
     let kept = caller("http-leak-body = { to = \"backend\", calls = 90 }");
-    assert!(kept.contains("each keeps a number") && kept.contains("90 open connections are more than 54"), "{kept}");
+    assert!(
+        kept.contains("each keeps a number") && kept.contains("90 open connections are more than 54"),
+        "{kept}"
+    );
     let drained = caller("http-leak-body = { to = \"backend\", calls = 90, body = \"drained\" }");
-    assert!(drained.contains("one number serves all calls") && drained.contains("fit into 54: no ceiling can show"), "{drained}");
+    assert!(
+        drained.contains("one number serves all calls")
+            && drained.contains("fit into 54: no ceiling can show"),
+        "{drained}"
+    );
     let at_once = caller("http-per-call = { to = \"backend\", calls = 900, concurrency = 60 }");
-    assert!(at_once.contains("60 at a time") && at_once.contains("60 open connections are more than 54"), "{at_once}");
+    assert!(
+        at_once.contains("60 at a time") && at_once.contains("60 open connections are more than 54"),
+        "{at_once}"
+    );
 }
 
 #[test]
 fn every_recorded_run_has_a_story_that_fits_the_page() {
     let folder = recording("spin").parent().unwrap().to_owned();
     let mut told = 0;
-    for entry in
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
+    for entry in std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
     {
         let (plan, log) = recorded(&entry);
         let text = explain::run(&Report::of(&plan, &log), &log, false, 80);
@@ -190,16 +216,26 @@ fn every_recorded_run_has_a_story_that_fits_the_page() {
 #[test]
 fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
     let conflict = unwrapped(&story("conflict"));
-    assert!(conflict.contains("nothing can be concluded from this run: the witnesses disagree"), "{conflict}");
+    assert!(
+        conflict.contains("nothing can be concluded from this run: the witnesses disagree"),
+        "{conflict}"
+    );
     assert!(conflict.contains("Stopped Not known") && !conflict.contains("connections held"), "{conflict}");
     assert!(unwrapped(&story("truncated")).contains("log ends in mid-run"));
     // Only a header and the reason: this machine could not make the run.
     let (plan, log) = recorded(&recording("spin"));
     let reason = What::Inconclusive { reason: "hard limit is 512".into() };
-    let events = vec![log.events[0].clone(), event::Event { at: 1, is: reason }, event::Event { at: 2, is: What::End }];
+    let events = vec![
+        log.events[0].clone(),
+        event::Event { at: 1, is: reason },
+        event::Event { at: 2, is: What::End },
+    ];
     let log = Log::new(events);
     let refused = unwrapped(&explain::run(&Report::of(&plan, &log), &log, false, 100));
-    assert!(refused.contains("hard limit is 512") && refused.contains("`server` was never executed"), "{refused}");
+    assert!(
+        refused.contains("hard limit is 512") && refused.contains("`server` was never executed"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -208,7 +244,10 @@ fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
     let mut report = Report::of(&plan, &log);
     (report.ceiling.kind, report.ceiling.first_failure) = (None, None);
     for (reached, words) in [
-        (Some(true), "With 8 connections held its table was full, by its descriptor count. Which call failed first"),
+        (
+            Some(true),
+            "With 8 connections held its table was full, by its descriptor count. Which call failed first",
+        ),
         (Some(false), "It did not stop: all 8 were taken, by its descriptor count."),
         (None, "Stopped Not known"),
     ] {
@@ -225,7 +264,8 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
     let mut told = |n: u64| {
         report.ceiling.handed_over = Some(measure::HandedOver { connections: n, processes: n });
         report.recovery.leaked = Some(n as i64);
-        report.moved = vec![measure::Moved { soft: 64, hard: 64, processes: 1, held: n, ..Default::default() }];
+        report.moved =
+            vec![measure::Moved { soft: 64, hard: 64, processes: 1, held: n, ..Default::default() }];
         if let Some(queue) = &mut report.saturation.accept_queue {
             queue.overflows = Some(n as u32);
         }
@@ -238,7 +278,10 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
             "1 of them is held by 1 process that it handed it to, and it does not keep it",
             "2 of them are held by 2 processes that it handed them to, and it keeps none",
         ),
-        ("It handed 1 connection to 1 process of its own", "It handed 2 connections to 2 processes of their own"),
+        (
+            "It handed 1 connection to 1 process of its own",
+            "It handed 2 connections to 2 processes of their own",
+        ),
         ("1 more than at rest stays open", "2 more than at rest stay open"),
         ("while 1 connection was held", "while 2 connections were held"),
         ("1 SYN or last ACK of a handshake was dropped", "2 SYNs or last ACKs of handshakes were dropped"),
@@ -257,6 +300,9 @@ fn explain_starts_nothing_and_needs_no_program_that_a_scenario_requires() {
     assert_eq!(lastfd(&["explain"]).code, Some(2));
     let told = lastfd(&["explain", "--events", recording("spin").to_str().unwrap()]);
     assert_eq!(told.code, Some(0), "{told:?}");
-    assert!(unwrapped(&told.stdout).contains("With 8 connections held, accept4 failed with EMFILE"), "{told:?}");
+    assert!(
+        unwrapped(&told.stdout).contains("With 8 connections held, accept4 failed with EMFILE"),
+        "{told:?}"
+    );
     assert_eq!(lastfd(&["explain", "--events", "Cargo.toml"]).code, Some(3));
 }

@@ -23,7 +23,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 /// Modules of the library that a module names by `crate::`.
 fn imports(module: &str) -> BTreeSet<String> {
     let texts = sources(&format!("harness/{module}"));
-    let word = |text: &str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_string();
+    let word = |text: &str| {
+        text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_string()
+    };
     let names = texts.iter().flat_map(|(_, text)| {
         text.split("crate::").skip(1).flat_map(|rest| match rest.strip_prefix('{') {
             Some(group) => group.split(';').next().unwrap_or_default().split(',').map(word).collect(),
@@ -32,7 +34,9 @@ fn imports(module: &str) -> BTreeSet<String> {
     });
     names
         .filter(|name| !name.is_empty())
-        .filter(|name| name != module && Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name).is_dir())
+        .filter(|name| {
+            name != module && Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name).is_dir()
+        })
         .collect()
 }
 
@@ -64,7 +68,10 @@ fn unsafe_is_in_sys_only() {
     let unsafe_block = ["unsafe", " {"].concat();
     for folder in ["harness", "servers/src"] {
         for (path, text) in sources(folder) {
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| line.contains(&unsafe_block));
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .any(|line| line.contains(&unsafe_block));
             assert!(!code || path.to_string_lossy().contains("harness/sys/"), "unsafe in {}", path.display());
         }
     }
@@ -72,21 +79,31 @@ fn unsafe_is_in_sys_only() {
 
 #[test]
 fn servers_never_depend_on_the_harness() {
-    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/servers/Cargo.toml")).expect("the manifest");
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/servers/Cargo.toml"))
+        .expect("the manifest");
     assert!(!manifest.contains("lastfd ="), "the servers' package must build without the harness");
 }
 
 #[test]
 fn every_launcher_and_workload_is_documented_and_has_a_scenario() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
-    let plans: Vec<_> = lastfd::scenario::discover(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")])
-        .expect("scenarios")
-        .iter()
-        .flat_map(|file| lastfd::scenario::load(file).expect("a valid scenario"))
-        .collect();
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let plans: Vec<_> =
+        lastfd::scenario::discover(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")])
+            .expect("scenarios")
+            .iter()
+            .flat_map(|file| lastfd::scenario::load(file).expect("a valid scenario"))
+            .collect();
     for launcher in lastfd::launch::LAUNCHERS {
-        assert!(readme.contains(&format!("`{}`", launcher.name)), "the README does not name the launcher {}", launcher.name);
-        let used = plans.iter().flat_map(|p| p.processes.values()).any(|p| lastfd::launch::registration(&p.launcher).name == launcher.name);
+        assert!(
+            readme.contains(&format!("`{}`", launcher.name)),
+            "the README does not name the launcher {}",
+            launcher.name
+        );
+        let used = plans
+            .iter()
+            .flat_map(|p| p.processes.values())
+            .any(|p| lastfd::launch::registration(&p.launcher).name == launcher.name);
         assert!(used, "no scenario uses the launcher {}", launcher.name);
     }
     for kind in <lastfd::scenario::Dialogue as clap::ValueEnum>::value_variants() {

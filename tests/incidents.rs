@@ -34,19 +34,28 @@ const LABELS: [&str; 4] = ["queue", "Recovery", "(all", "of"];
 
 /// Words, with what is of the machine or of chance replaced.
 fn masked(text: &str) -> Vec<String> {
-    let text = text.replace("nobody waiting yet", "0 clients waiting").replace("1 client waiting", "1 clients waiting");
+    let text = text
+        .replace("nobody waiting yet", "0 clients waiting")
+        .replace("1 client waiting", "1 clients waiting");
     let words: Vec<&str> = text.split_whitespace().collect();
     let number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
     let bare = |word: &str| word.trim_start_matches('(').trim_end_matches([',', ';', '.', ')']).to_owned();
     (0..words.len())
         .map(|i| {
-            let (before, word, after) =
-                (i.checked_sub(1).map_or("", |i| words[i]), bare(words[i]), words.get(i + 1).copied().unwrap_or(""));
+            let (before, word, after) = (
+                i.checked_sub(1).map_or("", |i| words[i]),
+                bare(words[i]),
+                words.get(i + 1).copied().unwrap_or(""),
+            );
             let pid = words[i].starts_with('(') && words[i].ends_with(')') && word.parse::<u32>().is_ok();
             let unit = UNITS.contains(&after) || UNITS.contains(&bare(after).as_str());
             let inode = word.contains("[") && number(word.split('[').nth(1).unwrap_or_default());
             let decimal = number(&word) && word.contains('.') && !word.contains(':');
-            if pid || inode || number(&word) && (unit || decimal || LABELS.contains(&before)) || word.contains("127.0.0.1") {
+            if pid
+                || inode
+                || number(&word) && (unit || decimal || LABELS.contains(&before))
+                || word.contains("127.0.0.1")
+            {
                 "#".to_owned()
             } else {
                 words[i].to_owned()
@@ -62,7 +71,9 @@ fn stands_in(words: &[String], text: &[String]) -> bool {
 
 /// Cells of a remedy table, row by row, without the blanks at which they may be broken.
 fn rows(lines: &[&str]) -> Vec<Vec<String>> {
-    let Some(heading) = lines.iter().find(|line| line.trim_start().starts_with("remedy ")) else { return Vec::new() };
+    let Some(heading) = lines.iter().find(|line| line.trim_start().starts_with("remedy ")) else {
+        return Vec::new();
+    };
     let columns = ["remedy", "people believed", "limits", "ceiling", "first failure", "cured"].map(|name| {
         let at = heading.find(name).unwrap_or_else(|| panic!("no column {name:?} in {heading:?}"));
         heading[..at].chars().count()
@@ -85,8 +96,12 @@ fn rows(lines: &[&str]) -> Vec<Vec<String>> {
 /// The remedy table of this scenario in a text.
 fn table(text: &str, scenario: &str) -> Vec<Vec<String>> {
     let title = format!("Remedies: {scenario}");
-    let lines: Vec<&str> =
-        text.lines().skip_while(|line| *line != title).skip(1).take_while(|line| !line.is_empty() && *line != "```").collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .skip_while(|line| *line != title)
+        .skip(1)
+        .take_while(|line| !line.is_empty() && *line != "```")
+        .collect();
     rows(&lines)
 }
 
@@ -106,7 +121,11 @@ fn paragraphs(block: &str) -> Vec<String> {
 
 /// A line of the chain as far as it is the same everywhere: the deeper it stands the sooner it is cut, and this program's path is not.
 fn link(line: &str) -> Vec<String> {
-    let words: Vec<String> = masked(line).into_iter().take_while(|word| !word.contains(['…', '/']) && word != "#").take(5).collect();
+    let words: Vec<String> = masked(line)
+        .into_iter()
+        .take_while(|word| !word.contains(['…', '/']) && word != "#")
+        .take(5)
+        .collect();
     if words.ends_with(&["exec".into(), "supervise".into()]) || !words.iter().any(|word| word == "serve") {
         words
     } else {
@@ -133,7 +152,8 @@ fn replayed(folder: &str, scenarios: &[&str], chance: &[&str]) {
     } else {
         assert_eq!(called.code, Some(0), "{}", called.stdout);
     }
-    let page = std::fs::read_to_string(format!("{}/{path}/README.md", env!("CARGO_MANIFEST_DIR"))).expect("its page");
+    let page = std::fs::read_to_string(format!("{}/{path}/README.md", env!("CARGO_MANIFEST_DIR")))
+        .expect("its page");
     compare(&page, &called, scenarios, chance);
 }
 
@@ -148,7 +168,10 @@ fn compare(page: &str, called: &Called, scenarios: &[&str], chance: &[&str]) {
             } else if chance.iter().any(|name| name.replace(' ', "") == printed[0]) {
                 // Of a service that accepts as well, who fails first is chance too: whoever asks next.
                 let same = if scenario.ends_with("/service") { &[0, 1, 2][..] } else { &[0, 1, 2, 4] };
-                assert!(same.iter().all(|&column| shown[column] == printed[column]), "a row of {scenario}: {shown:?}, {printed:?}");
+                assert!(
+                    same.iter().all(|&column| shown[column] == printed[column]),
+                    "a row of {scenario}: {shown:?}, {printed:?}"
+                );
             } else {
                 assert_eq!(shown, printed, "a row of {scenario}");
             }
@@ -165,16 +188,25 @@ fn compare(page: &str, called: &Called, scenarios: &[&str], chance: &[&str]) {
                 let here = paragraph.contains("← set here");
                 let words = link(&paragraph);
                 assert!(words.len() > 1, "nothing to compare in {paragraph:?}");
-                let stands = |(line, found): (&str, &Vec<String>)| found.starts_with(&words) && (!here || line.contains("← set here"));
+                let stands = |(line, found): (&str, &Vec<String>)| {
+                    found.starts_with(&words) && (!here || line.contains("← set here"))
+                };
                 called.stdout.lines().zip(&lines).any(stands)
             }
             // What the program wrote is cut at the end of the line.
             false if paragraph.starts_with('|') => stands_in(&link(&paragraph), &printed),
             // What the listener looked like at each of these is chance.
-            false if paragraph.starts_with("A caller") => outcomes(&paragraph).iter().all(|words| stands_in(words, &printed)),
+            false if paragraph.starts_with("A caller") => {
+                outcomes(&paragraph).iter().all(|words| stands_in(words, &printed))
+            }
             false => stands_in(&masked(&paragraph), &printed),
         };
-        assert!(found, "the page shows {paragraph:?}, as {:?}, which is not in:\n{}", masked(&paragraph), called.stdout);
+        assert!(
+            found,
+            "the page shows {paragraph:?}, as {:?}, which is not in:\n{}",
+            masked(&paragraph),
+            called.stdout
+        );
         compared += 1;
     }
     assert!(compared >= 3, "only {compared} paragraphs of the report are on the page");
@@ -199,7 +231,8 @@ fn the_outbound_service_is_replayed_as_its_page_says() {
 fn the_grpc_caller_and_the_leaked_bodies_are_replayed_as_their_page_says() {
     // Under concurrency the number of calls before the first failure is chance, and with it what became of it.
     let chance = ["(as it was)", "certificate cached", "shared; uploads, 30 clients"];
-    let compared_with_chance = ["left open, one at a time", "left open, cached, one at a time", "shared; uploads"];
+    let compared_with_chance =
+        ["left open, one at a time", "left open, cached, one at a time", "shared; uploads"];
     replayed(
         "grpc-leaked-bodies",
         &["grpc-leaked-bodies/calls", "grpc-leaked-bodies/service"],
@@ -218,7 +251,10 @@ fn tables_and_paragraphs_are_compared_however_they_are_wrapped() {
     let narrow = "Remedies: x\n─\n remedy   people believed   limits   ceiling   first failure   cured\n═\n a        it                64:64    52        accept4         no\n word     is\n─\n";
     assert_eq!(table(wide, "x"), [["aword", "itis", "64:64", "52", "accept4", "no"]]);
     assert_eq!(table(wide, "x"), table(narrow, "x"));
-    assert_eq!(masked("a limit of 64, after 0.125 s, (4711) of 100 kB/s"), masked("a limit of 64, after 7.5 s, (12) of 3 kB/s"));
+    assert_eq!(
+        masked("a limit of 64, after 0.125 s, (4711) of 100 kB/s"),
+        masked("a limit of 64, after 7.5 s, (12) of 3 kB/s")
+    );
     assert_ne!(masked("52 accepted, then"), masked("53 accepted, then"));
 }
 
@@ -254,10 +290,21 @@ fn a_refusal_is_met_only_as_it_is_expected_and_only_where_it_comes() {
     assert_eq!(refused.run()["not_started"]["exit_status"], 2);
     for other in ["{ exit-status = 3 }", "{ says = 'out of memory' }"] {
         let refused = supervised(9_000_000, &format!("{{ not-started = {other} }}"));
-        assert_eq!((refused.code, refused.run()["verdict"].as_str()), (Some(6), Some("not-met")), "{refused:?}");
+        assert_eq!(
+            (refused.code, refused.run()["verdict"].as_str()),
+            (Some(6), Some("not-met")),
+            "{refused:?}"
+        );
     }
     let started = supervised(56, "{ not-started = {} }");
-    assert_eq!((started.code, started.run()["reasons"][0]["observed"].as_str()), (Some(1), Some("it started")), "{started:?}");
-    let either = supervised(56, "{ limits = { soft = 56 }, ceiling = 'soft - baseline', not-started = { exit-status = 2 } }");
+    assert_eq!(
+        (started.code, started.run()["reasons"][0]["observed"].as_str()),
+        (Some(1), Some("it started")),
+        "{started:?}"
+    );
+    let either = supervised(
+        56,
+        "{ limits = { soft = 56 }, ceiling = 'soft - baseline', not-started = { exit-status = 2 } }",
+    );
     assert_eq!((either.code, either.run()["expectations_judged"].as_u64()), (Some(0), Some(2)), "{either:?}");
 }

@@ -50,7 +50,11 @@ fn each_expectation_is_met_by_the_value_observed_and_by_no_other() {
         // The first that had waited was served after 2.5 ms, a new client after 12 ms.
         (json!({ "recovers_within_s": 0.0125 }), json!({ "recovers_within_s": 0.0115 })),
     ] {
-        assert_eq!((outcome(met.clone()), outcome(not_met.clone())), (Outcome::Met, Outcome::NotMet), "{met} {not_met}");
+        assert_eq!(
+            (outcome(met.clone()), outcome(not_met.clone())),
+            (Outcome::Met, Outcome::NotMet),
+            "{met} {not_met}"
+        );
     }
 }
 
@@ -78,7 +82,8 @@ fn what_is_surely_not_met_decides_also_where_something_else_was_not_measured() {
 fn a_call_that_fails_with_enfile_met_the_hosts_limit_whatever_was_free_when_it_was_read() {
     for (kind, binds) in [(Kind::Emfile, false), (Kind::Enfile, true)] {
         let (plan, mut measured) = expecting(&json!({ "file_max_binds": binds }));
-        (measured.ceiling.kind, measured.saturation.file_nr) = (Some(kind), Some(FileNr { allocated: 10, max: 100 }));
+        (measured.ceiling.kind, measured.saturation.file_nr) =
+            (Some(kind), Some(FileNr { allocated: 10, max: 100 }));
         assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met, "{kind:?}");
     }
 }
@@ -94,7 +99,10 @@ fn a_raised_limit_that_is_used_too_late_is_not_met() {
 
 #[test]
 fn outcomes_are_expected_in_their_order() {
-    for (outcomes, verdict) in [(["served", "waits", "times-out"], Outcome::Met), (["waits", "served", "times-out"], Outcome::NotMet)] {
+    for (outcomes, verdict) in [
+        (["served", "waits", "times-out"], Outcome::Met),
+        (["waits", "served", "times-out"], Outcome::NotMet),
+    ] {
         let (plan, measured) = recorded("three-answers", &json!({ "outcomes": { "service-a": outcomes } }));
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{outcomes:?}");
     }
@@ -115,8 +123,13 @@ fn a_disguise_that_nobody_expects_is_not_met() {
         let (plan, mut measured) = expecting(&json!({ "disguise": expected }));
         let errno = "EMFILE".to_owned();
         measured.unsampled = None;
-        measured.saturation.disguise =
-            vec![Disguise { call: Call::Openat, errno, seen_as: SeenAs::Closed, reply: String::new(), count: 3 }];
+        measured.saturation.disguise = vec![Disguise {
+            call: Call::Openat,
+            errno,
+            seen_as: SeenAs::Closed,
+            reply: String::new(),
+            count: 3,
+        }];
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{expected}");
     }
 }
@@ -124,8 +137,14 @@ fn a_disguise_that_nobody_expects_is_not_met() {
 #[test]
 fn one_listener_that_differs_decides_also_where_another_was_not_tried() {
     let (plan, mut measured) = expecting(&json!({ "other_listeners": "waits" }));
-    let other =
-        |port, new_client| OtherListener { address: format!("127.0.0.1:{port}"), port, queue: 0, capacity: 1, overflows: None, new_client };
+    let other = |port, new_client| OtherListener {
+        address: format!("127.0.0.1:{port}"),
+        port,
+        queue: 0,
+        capacity: 1,
+        overflows: None,
+        new_client,
+    };
     for (second, verdict) in [(Got::Waits, Outcome::Inconclusive), (Got::Served, Outcome::NotMet)] {
         measured.saturation.other_listeners = vec![other(1, None), other(2, Some(second))];
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{second:?}");

@@ -46,7 +46,9 @@ fn granted(asked: Isolation, launcher: &[&str]) -> Isolation {
     };
     match asked {
         Isolation::PidNamespace if works(&[]) => Isolation::PidNamespace,
-        Isolation::PidNamespace | Isolation::UserNamespace if works(&["--user", "--map-current-user"]) => Isolation::UserNamespace,
+        Isolation::PidNamespace | Isolation::UserNamespace if works(&["--user", "--map-current-user"]) => {
+            Isolation::UserNamespace
+        }
         _ => Isolation::Keeper,
     }
 }
@@ -80,7 +82,10 @@ fn marked(mark: &str) -> Vec<String> {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environ.windows(needle.len()).any(|window| window == needle.as_bytes())
     };
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
     pids.filter(|name| name.bytes().all(|b| b.is_ascii_digit())).filter(holds).collect()
 }
 
@@ -108,15 +113,25 @@ fn limits_are_exactly_those_asked_for_in_every_isolation() {
         for isolation in EACH {
             let asked = Command { limits: Limits { soft, hard }, ..command(&["sleep", "1000"]) };
             // The dynamic loader itself needs one number more than 3.
-            let asked = if soft == 3 { Command { argv: vec![EXE.into(), "--version".into()], ..asked } } else { asked };
+            let asked = if soft == 3 {
+                Command { argv: vec![EXE.into(), "--version".into()], ..asked }
+            } else {
+                asked
+            };
             let mut tree = Tree::prepare(&asked, isolation).unwrap();
             let program = tree.program();
             let text = || std::fs::read_to_string(format!("/proc/{program}/limits")).unwrap();
-            assert!(!text().contains(&format!("Max open files            {soft} ")), "lowered before the observers attached");
+            assert!(
+                !text().contains(&format!("Max open files            {soft} ")),
+                "lowered before the observers attached"
+            );
             tree.start().unwrap();
             if soft > 3 {
                 let line = text().lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
-                assert_eq!(line.split_ascii_whitespace().skip(3).collect::<Vec<_>>(), [soft.to_string(), hard.to_string(), "files".into()]);
+                assert_eq!(
+                    line.split_ascii_whitespace().skip(3).collect::<Vec<_>>(),
+                    [soft.to_string(), hard.to_string(), "files".into()]
+                );
             }
             assert_eq!(tree.isolation(), granted(isolation, &[]));
         }
@@ -132,7 +147,11 @@ fn program_starts_with_three_descriptors_and_default_signals() {
         let mut tree = started(&command(&["sleep", "1000"]), isolation);
         let pid = tree.program();
         let fds = || {
-            let mut all: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().map(|e| e.file_name()).collect();
+            let mut all: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+                .unwrap()
+                .flatten()
+                .map(|e| e.file_name())
+                .collect();
             all.sort();
             all
         };
@@ -185,7 +204,10 @@ fn what_cannot_be_executed_is_said_in_the_reader_s_terms() {
     assert!(matches!(refusal(&command(&["no-such-program-here"])), Error::NoSuchProgram { .. }));
     assert!(matches!(refusal(&command(&["/no/such/program"])), Error::NoSuchProgram { .. }));
     assert!(matches!(refusal(&command(&[&file("plain", 0o644, "x")])), Error::NotExecutable { .. }));
-    assert!(matches!(refusal(&command(&[&file("script", 0o755, "#!/no/such/interpreter\n")])), Error::NoInterpreter { .. }));
+    assert!(matches!(
+        refusal(&command(&[&file("script", 0o755, "#!/no/such/interpreter\n")])),
+        Error::NoInterpreter { .. }
+    ));
     let nowhere = Command { directory: Some("/no/such/directory".into()), ..command(&["true"]) };
     assert!(matches!(refusal(&nowhere), Error::Directory { .. }));
     let crossed = Command { limits: Limits { soft: 65, hard: 64 }, ..command(&["true"]) };
@@ -201,7 +223,10 @@ fn hard_limit_above_the_harness_own_is_named_with_both_numbers() {
     let asked = Command { limits: Limits { soft: 64, hard: more }, ..command(&["true"]) };
     match Tree::prepare(&asked, Isolation::default()).unwrap().start() {
         Ok(_) => eprintln!("skipped: this user may raise the hard limit"),
-        Err(error) => assert!(error.to_string().starts_with(&format!("hard limit is {own} and this run needs {more}: ")), "{error}"),
+        Err(error) => assert!(
+            error.to_string().starts_with(&format!("hard limit is {own} and this run needs {more}: ")),
+            "{error}"
+        ),
     }
 }
 
@@ -230,7 +255,8 @@ fn program_that_obeys_term_is_not_killed() {
 
 #[test]
 fn orphans_of_a_program_that_ended_get_the_signal_too() {
-    let mut tree = started(&command(&["sh", "-c", "sleep 1000 & sleep 1001 & echo ready; wait"]), Isolation::default());
+    let mut tree =
+        started(&command(&["sh", "-c", "sleep 1000 & sleep 1001 & echo ready; wait"]), Isolation::default());
     assert_eq!(lines(&mut tree).next().as_deref(), Some("ready"));
     assert_eq!(tree.processes().len(), 3);
     assert_eq!(tree.end(Signal::TERM, SOON).unwrap(), Ending::BySignal);
@@ -244,7 +270,11 @@ fn daemon_that_left_and_ignores_term_is_ended() {
         asked.env.insert(MARK.into(), mark.clone());
         let mut tree = started(&asked, isolation);
         assert_eq!(lines(&mut tree).next().as_deref(), Some("daemon"));
-        rustix::event::poll(&mut [rustix::event::PollFd::from_borrowed_fd(tree.exited_fd(), rustix::event::PollFlags::IN)], None).unwrap();
+        rustix::event::poll(
+            &mut [rustix::event::PollFd::from_borrowed_fd(tree.exited_fd(), rustix::event::PollFlags::IN)],
+            None,
+        )
+        .unwrap();
         assert_eq!(tree.exited().unwrap().code, Some(0));
         assert!(!tree.gone(), "the tree ends when it is empty, not when its first process has ended");
         assert_eq!(tree.processes().len(), 1);
@@ -289,7 +319,8 @@ fn killer_cuts_the_grace_short() {
 #[test]
 fn tree_outlives_the_thread_that_made_it() {
     for isolation in EACH {
-        let tree = std::thread::spawn(move || started(&command(&["sleep", "1000"]), isolation)).join().unwrap();
+        let tree =
+            std::thread::spawn(move || started(&command(&["sleep", "1000"]), isolation)).join().unwrap();
         assert!(!tree.wait_gone(Duration::from_millis(100)));
     }
 }
@@ -321,7 +352,8 @@ fn killed_holder(launcher: &[&str], binary: &Path, mark: &str, exe: &Path) -> St
         .spawn()
         .unwrap();
     let mut said = BufReader::new(holder.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let held = said.find_map(|line| Some(line.split_once("holding ")?.1.to_owned())).expect("the tree was started");
+    let held =
+        said.find_map(|line| Some(line.split_once("holding ")?.1.to_owned())).expect("the tree was started");
     // Stage, init, the program and the daemon; /proc/PID/environ has `ROLE`, not `MARK`, for the holder itself.
     assert_eq!(marked(mark).len(), 4);
     holder.kill().unwrap();
@@ -378,7 +410,11 @@ fn keeper_takes_over_where_namespaces_are_refused() {
     // The bound is that of a user namespace made for this test.
     let script = "echo 0 > /proc/sys/user/max_pid_namespaces; exec \"$0\" \"$@\"";
     let refusing = ["unshare", "--user", "--map-root-user", "sh", "-c", script];
-    if !std::process::Command::new("unshare").args(["--user", "--map-root-user", "true"]).status().is_ok_and(|status| status.success()) {
+    if !std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         eprintln!("skipped: no user namespaces here");
         return;
     }
@@ -443,7 +479,8 @@ pub fn launched(launcher: Launcher, limits: (u64, u64), argv: &[&str], scratch: 
 #[test]
 fn minfds_only_raises_under_the_bundled_and_the_real_supervisor() {
     let hard = rlimit::getrlimit(rlimit::Resource::NOFILE).unwrap().1.min(20_000);
-    let table = [((256, 4096), "1024:4096"), ((1024, 2048), "1024:2048"), ((hard, hard), &*format!("{hard}:{hard}"))];
+    let table =
+        [((256, 4096), "1024:4096"), ((1024, 2048), "1024:2048"), ((hard, hard), &*format!("{hard}:{hard}"))];
     for (limits, expected) in table {
         for launcher in supervisors(Supervisor { minfds: 1024, ..Supervisor::default() }) {
             let scratch = tempfile::tempdir().unwrap();
@@ -453,7 +490,8 @@ fn minfds_only_raises_under_the_bundled_and_the_real_supervisor() {
                 &["sh", "-c", "echo limits $(ulimit -Sn):$(ulimit -Hn); exec sleep 1000"],
                 scratch.path(),
             );
-            let said = lines(&mut tree).find_map(|line| Some(line.strip_prefix("limits ")?.to_owned())).unwrap();
+            let said =
+                lines(&mut tree).find_map(|line| Some(line.strip_prefix("limits ")?.to_owned())).unwrap();
             assert_eq!(said, expected, "{launcher:?}");
         }
     }
@@ -463,11 +501,17 @@ fn minfds_only_raises_under_the_bundled_and_the_real_supervisor() {
 fn chain_names_the_supervisor_that_raised_the_limit() {
     for launcher in supervisors(Supervisor { minfds: 1024, ..Supervisor::default() }) {
         let scratch = tempfile::tempdir().unwrap();
-        let mut tree = launched(launcher.clone(), (256, 4096), &["sh", "-c", "echo ready; exec sleep 1000"], scratch.path());
+        let mut tree = launched(
+            launcher.clone(),
+            (256, 4096),
+            &["sh", "-c", "echo ready; exec sleep 1000"],
+            scratch.path(),
+        );
         lines(&mut tree).find(|line| line == "ready").unwrap();
         let [supervisor, program] = tree.processes()[..] else { panic!("{:?}", tree.processes()) };
         let links = chain::read(program, Some(Limits { soft: 256, hard: 4096 }), tree.program());
-        let tail: Vec<_> = links.iter().rev().take(4).rev().map(|link| (link.pid, link.soft, link.hard)).collect();
+        let tail: Vec<_> =
+            links.iter().rev().take(4).rev().map(|link| (link.pid, link.soft, link.hard)).collect();
         assert_eq!(tail[1..], [(supervisor, 256, 4096), (supervisor, 1024, 4096), (program, 1024, 4096)]);
         assert_eq!(chain::last_change(&links, |link| link.soft), Some(links.len() - 2), "{launcher:?}");
     }
@@ -485,9 +529,28 @@ fn minfds_above_the_hard_limit_ends_both_supervisors_with_2() {
 
 #[test]
 fn any_argument_passes_through_every_launcher_unchanged() {
-    let odd = ["a b", "", "100%", "%(ENV_X)s", "x ; y", " # z", "it's", "\"q\"", "\\n", "$HOME", "`id`", "*", "tab\tx", "é"];
+    let odd = [
+        "a b",
+        "",
+        "100%",
+        "%(ENV_X)s",
+        "x ; y",
+        " # z",
+        "it's",
+        "\"q\"",
+        "\\n",
+        "$HOME",
+        "`id`",
+        "*",
+        "tab\tx",
+        "é",
+    ];
     for registered in launch::LAUNCHERS {
-        if !registered.requires.iter().all(|program| std::process::Command::new(program).arg("--version").output().is_ok()) {
+        if !registered
+            .requires
+            .iter()
+            .all(|program| std::process::Command::new(program).arg("--version").output().is_ok())
+        {
             eprintln!("skipped: {} is not installed", registered.name);
             continue;
         }
@@ -497,13 +560,18 @@ fn any_argument_passes_through_every_launcher_unchanged() {
             continue;
         }
         let scratch = tempfile::tempdir().unwrap();
-        let argv: Vec<&str> = ["python3", "-c", "import sys, time; print('got', sys.argv[1:], flush=True); time.sleep(1000)"]
-            .into_iter()
-            .chain(odd)
-            .collect();
+        let argv: Vec<&str> =
+            ["python3", "-c", "import sys, time; print('got', sys.argv[1:], flush=True); time.sleep(1000)"]
+                .into_iter()
+                .chain(odd)
+                .collect();
         let mut tree = launched((registered.with_defaults)(), (256, 2048), &argv, scratch.path());
         let got = lines(&mut tree).find_map(|line| Some(line.strip_prefix("got ")?.to_owned())).unwrap();
-        let expected = std::process::Command::new("python3").args(["-c", "import sys; print(sys.argv[1:])"]).args(odd).output().unwrap();
+        let expected = std::process::Command::new("python3")
+            .args(["-c", "import sys; print(sys.argv[1:])"])
+            .args(odd)
+            .output()
+            .unwrap();
         assert_eq!(got, String::from_utf8(expected.stdout).unwrap().trim_end(), "{}", registered.name);
     }
 }
@@ -535,7 +603,8 @@ fn supervisors_start_again_only_with_autorestart_and_end_in_order() {
 
 #[test]
 fn program_deaf_to_its_stop_signal_is_killed_by_its_supervisor() {
-    let options = Supervisor { minfds: 64, stopsignal: "USR1".into(), stopwaitsecs: 1.0, ..Supervisor::default() };
+    let options =
+        Supervisor { minfds: 64, stopsignal: "USR1".into(), stopwaitsecs: 1.0, ..Supervisor::default() };
     std::thread::scope(|scope| {
         for launcher in supervisors(options) {
             scope.spawn(move || {

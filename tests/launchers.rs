@@ -33,7 +33,8 @@ fn sessions(user: &str, lines: &str, pam_limits: bool) -> Vec<Launcher> {
         eprintln!("skipped: a PAM session of another user takes root and PAM");
         return Vec::new();
     }
-    let session = Session { user: user.into(), limits_conf: Some(lines.into()), pam_limits: Some(pam_limits) };
+    let session =
+        Session { user: user.into(), limits_conf: Some(lines.into()), pam_limits: Some(pam_limits) };
     let mut both = Vec::new();
     both.extend(program("runuser").map(|_| Launcher::Runuser(session.clone())));
     both.extend(program("su").map(|_| Launcher::Su(session)));
@@ -42,7 +43,9 @@ fn sessions(user: &str, lines: &str, pam_limits: bool) -> Vec<Launcher> {
 
 /// What the program says first with this word.
 fn said(tree: &mut Tree, word: &str) -> String {
-    lines(tree).find_map(|line| Some(line.strip_prefix(word)?.trim().to_owned())).unwrap_or_else(|| panic!("no line with {word:?}"))
+    lines(tree)
+        .find_map(|line| Some(line.strip_prefix(word)?.trim().to_owned()))
+        .unwrap_or_else(|| panic!("no line with {word:?}"))
 }
 
 fn in_force(launcher: &Launcher, from: (u64, u64)) -> String {
@@ -62,7 +65,10 @@ fn a_shell_sets_what_it_is_told_and_leaves_the_rest() {
 #[test]
 fn systemd_s_default_stops_at_the_hard_limit_that_may_not_be_raised() {
     assert_eq!(in_force(&systemd(Some((100, 200))), FROM), "100:200");
-    let may_raise = rustix::thread::capabilities(None).unwrap().effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE);
+    let may_raise = rustix::thread::capabilities(None)
+        .unwrap()
+        .effective
+        .contains(rustix::thread::CapabilitySet::SYS_RESOURCE);
     if may_raise {
         eprintln!("skipped: this user may raise the hard limit");
         return;
@@ -119,7 +125,10 @@ fn a_private_configuration_is_seen_by_the_launched_tree_alone() {
     let read = || files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
     let mounts = || {
         let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        all.lines().filter(|line| line.contains("limits") || line.contains("pam.d")).map(str::to_owned).collect::<Vec<_>>()
+        all.lines()
+            .filter(|line| line.contains("limits") || line.contains("pam.d"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     for launcher in sessions("nobody", "# of the test\nnobody - nofile 100", true) {
         let (before, mounted) = (read(), mounts());
@@ -127,7 +136,11 @@ fn a_private_configuration_is_seen_by_the_launched_tree_alone() {
         let inside = ["sh", "-c", "echo conf $(head -1 /etc/security/limits.conf); exec sleep 1000"];
         let mut tree = launched(launcher.clone(), FROM, &inside, scratch.path());
         assert_eq!(said(&mut tree, "conf "), "# of the test");
-        assert_eq!((read(), mounts()), (before.clone(), mounted.clone()), "outside, while it runs: {launcher:?}");
+        assert_eq!(
+            (read(), mounts()),
+            (before.clone(), mounted.clone()),
+            "outside, while it runs: {launcher:?}"
+        );
         drop(tree);
         assert_eq!((read(), mounts()), (before, mounted), "afterwards: {launcher:?}");
     }
@@ -171,7 +184,9 @@ fn the_chain_names_the_launcher_that_set_the_limit() {
         let scratch = tempfile::tempdir().unwrap();
         let mut tree = launched(launcher.clone(), FROM, &SAYS, scratch.path());
         said(&mut tree, "limits ");
-        let [parent, program] = tree.processes()[..] else { panic!("{:?} of {launcher:?}", tree.processes()) };
+        let [parent, program] = tree.processes()[..] else {
+            panic!("{:?} of {launcher:?}", tree.processes())
+        };
         let links = chain::read(program, Some(Limits { soft: FROM.0, hard: FROM.1 }), tree.program());
         let tail: Vec<_> = links.iter().rev().take(3).rev().map(|link| (link.pid, link.soft)).collect();
         assert_eq!(tail, [(parent, 256), (parent, 100), (program, 100)], "{launcher:?}");
@@ -249,13 +264,20 @@ fn each_passes_the_program_s_exit_code_on() {
 fn a_refused_limit_ends_the_shell_and_the_container_with_their_own_codes() {
     // Above fs.nr_open, which nobody may.
     let beyond = 1 << 40;
-    for (launcher, code) in [(shell(Some(FROM.1 + 1), None), 2), (shell(None, Some(beyond)), 2), (container(Some((64, beyond))), 125)] {
+    for (launcher, code) in [
+        (shell(Some(FROM.1 + 1), None), 2),
+        (shell(None, Some(beyond)), 2),
+        (container(Some((64, beyond))), 125),
+    ] {
         let scratch = tempfile::tempdir().unwrap();
         let mut tree = launched(launcher.clone(), FROM, &SAYS, scratch.path());
         let text: Vec<String> = lines(&mut tree).collect();
         assert!(tree.wait_gone(SOON));
         let exit = tree.exited().unwrap().code;
-        assert!(exit == Some(code) || code == 2 && exit == Some(1), "{exit:?} of {launcher:?}: 1 is bash's, 2 is dash's");
+        assert!(
+            exit == Some(code) || code == 2 && exit == Some(1),
+            "{exit:?} of {launcher:?}: 1 is bash's, 2 is dash's"
+        );
         assert!(!text.is_empty() && !text.iter().any(|line| line.starts_with("limits")), "{text:?}");
     }
 }
@@ -266,14 +288,18 @@ fn a_service_and_a_container_have_a_session_and_an_environment_of_their_own() {
         let mut asked = process(launcher.clone(), FROM.0, FROM.1);
         asked.env.insert("COLOUR".into(), "blue".into());
         let scratch = tempfile::tempdir().unwrap();
-        let site = lastfd::launch::Site { exe: Path::new(env!("CARGO_BIN_EXE_lastfd")), scratch: scratch.path() };
-        let argv = ["sh", "-c", "echo env $(env | sed 's/=.*//' | sort); exec sleep 1000"].map(str::to_owned).to_vec();
+        let site =
+            lastfd::launch::Site { exe: Path::new(env!("CARGO_BIN_EXE_lastfd")), scratch: scratch.path() };
+        let argv = ["sh", "-c", "echo env $(env | sed 's/=.*//' | sort); exec sleep 1000"]
+            .map(str::to_owned)
+            .to_vec();
         let command = lastfd::launch::command(&asked, argv, site).unwrap();
         let mut tree = Tree::prepare(&command, Isolation::default()).unwrap();
         tree.start().unwrap();
         // PWD, and `_` of some shells, are the shell's own.
         let said = said(&mut tree, "env ");
-        let names: Vec<&str> = said.split(' ').filter(|name| !["PWD", "_", "SHLVL", "OLDPWD"].contains(name)).collect();
+        let names: Vec<&str> =
+            said.split(' ').filter(|name| !["PWD", "_", "SHLVL", "OLDPWD"].contains(name)).collect();
         assert_eq!(names, ["COLOUR", "PATH"], "{launcher:?}");
         let [parent, program] = tree.processes()[..] else { panic!("{:?}", tree.processes()) };
         let of = |pid| rustix::process::getsid(rustix::process::Pid::from_raw(pid)).unwrap();
@@ -286,11 +312,21 @@ fn a_service_and_a_container_have_a_session_and_an_environment_of_their_own() {
 fn a_launcher_with_options_is_found_by_name_in_the_report() {
     let port = ["serve", "tcp", "--port", "{port}"];
     let command: Vec<&str> = std::iter::once(LASTFD).chain(port).collect();
-    let options = ["--nofile", "64:128", "--hold", "0.2s", "--launcher", "container-like = { ulimit = '48:96' }"];
+    let options =
+        ["--nofile", "64:128", "--hold", "0.2s", "--launcher", "container-like = { ulimit = '48:96' }"];
     let run = find(&options, &command).run();
-    assert_eq!((&run["limits"]["effective"]["soft"], &run["limits"]["effective"]["hard"]), (&48.into(), &96.into()));
+    assert_eq!(
+        (&run["limits"]["effective"]["soft"], &run["limits"]["effective"]["hard"]),
+        (&48.into(), &96.into())
+    );
     assert_eq!(run["subject"]["launcher"], "container-like");
-    assert!(run["limits"]["set_by"]["command"].as_str().unwrap().starts_with("lastfd exec container-like --ulimit=48:96"), "{run}");
+    assert!(
+        run["limits"]["set_by"]["command"]
+            .as_str()
+            .unwrap()
+            .starts_with("lastfd exec container-like --ulimit=48:96"),
+        "{run}"
+    );
 }
 
 #[test]
@@ -328,10 +364,15 @@ fn a_session_without_root_is_inconclusive_with_the_reason() {
     let copy = place.path().join("lastfd");
     std::fs::copy(LASTFD, &copy).unwrap();
     let root = rustix::process::geteuid().is_root();
-    let nobody: &[&str] = if root { &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] } else { &["env"] };
+    let nobody: &[&str] =
+        if root { &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] } else { &["env"] };
     for launcher in ["runuser", "su"] {
         let mut command = std::process::Command::new(nobody[0]);
-        command.args(&nobody[1..]).arg(&copy).args(["find", "--launcher", launcher, "--", "sleep", "1000"]).current_dir("/");
+        command
+            .args(&nobody[1..])
+            .arg(&copy)
+            .args(["find", "--launcher", launcher, "--", "sleep", "1000"])
+            .current_dir("/");
         let called = super::support::called(&mut command);
         assert_eq!(called.code, Some(5), "{called:?}");
         assert!(called.stderr.contains("root"), "{called:?}");
@@ -342,7 +383,8 @@ fn a_session_without_root_is_inconclusive_with_the_reason() {
 fn a_file_that_cannot_be_mounted_is_laid_to_the_machine() {
     let scratch = tempfile::tempdir().unwrap();
     let site = lastfd::launch::Site { exe: Path::new(LASTFD), scratch: scratch.path() };
-    let mut command = lastfd::launch::command(&process(container(None), 64, 64), vec!["true".into()], site).unwrap();
+    let mut command =
+        lastfd::launch::command(&process(container(None), 64, 64), vec!["true".into()], site).unwrap();
     command.mounts.push(Mount { source: scratch.path().join("absent"), target: "/etc/passwd".into() });
     // As root ENOENT, as anybody else EPERM, or an isolation that is refused before.
     let error = Tree::prepare(&command, Isolation::default()).unwrap_err();

@@ -61,8 +61,9 @@ fn every_recorded_run_comes_to_the_verdict_its_scenario_asks_for() {
         ("truncated", Outcome::Inconclusive),
     ];
     let data = path("spin");
-    let recorded =
-        std::fs::read_dir(data.parent().unwrap()).unwrap().filter(|e| e.as_ref().unwrap().path().extension() == data.extension());
+    let recorded = std::fs::read_dir(data.parent().unwrap())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension() == data.extension());
     assert_eq!(recorded.count(), expected.len(), "a log of tests/data is not listed here");
     for (name, outcome) in expected {
         let report = report(name);
@@ -74,14 +75,28 @@ fn every_recorded_run_comes_to_the_verdict_its_scenario_asks_for() {
 fn a_spinning_server_fails_once_with_nobody_waiting_and_then_without_pause() {
     let m = measured("spin");
     let first = m.ceiling.first_failure.as_ref().unwrap();
-    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max, m.ceiling.kind), (Some(8), Some(8), Some(Kind::Emfile)));
+    assert_eq!(
+        (m.ceiling.accepted, m.ceiling.accepted_max, m.ceiling.kind),
+        (Some(8), Some(8), Some(Kind::Emfile))
+    );
     assert_eq!((m.ceiling.connected, m.ceiling.served, m.ceiling.descriptors), (Some(12), Some(8), Some(16)));
-    assert_eq!((first.call, first.errno.as_str(), first.accepted_before, first.waiting_clients), (Call::Accept4, "EMFILE", 8, 0));
-    assert!(near(Some(first.at_s), 0.040) && near(m.timings.to_first_failure_s, 0.039) && near(m.timings.launch_s, 0.010));
+    assert_eq!(
+        (first.call, first.errno.as_str(), first.accepted_before, first.waiting_clients),
+        (Call::Accept4, "EMFILE", 8, 0)
+    );
+    assert!(
+        near(Some(first.at_s), 0.040)
+            && near(m.timings.to_first_failure_s, 0.039)
+            && near(m.timings.launch_s, 0.010)
+    );
     let unserved = m.ceiling.first_unserved.unwrap();
     assert!(near(Some(unserved.at_s), 0.041) && unserved.outcome == Got::Waits);
     assert_eq!(m.saturation.policy, Some(Policy::Spin));
-    assert!(near(m.saturation.failures_per_s, 10_000.0), "{:?}: 10000 from 0.040 to 1.040 s", m.saturation.failures_per_s);
+    assert!(
+        near(m.saturation.failures_per_s, 10_000.0),
+        "{:?}: 10000 from 0.040 to 1.040 s",
+        m.saturation.failures_per_s
+    );
     assert!(near(m.saturation.cpu_percent, 90.0) && near(m.saturation.log_bytes_per_s, 5_000_000.0));
     assert_eq!((m.saturation.new_client, m.saturation.held_closed_by_server), (Some(Got::Waits), Some(0)));
     let queue = m.saturation.accept_queue.unwrap();
@@ -92,8 +107,16 @@ fn a_spinning_server_fails_once_with_nobody_waiting_and_then_without_pause() {
 #[test]
 fn recovery_is_timed_from_the_first_client_that_leaves() {
     let r = measured("spin").recovery;
-    assert_eq!((r.released, r.waiters, r.waiters_served, r.leaked, r.recovered), (Some(4), Some(4), Some(4), Some(0), Some(true)));
-    assert!(near(r.first_served_s, 0.0025) && near(r.queue_drained_s, 0.010) && near(r.new_client_served_s, 0.012), "{r:?}");
+    assert_eq!(
+        (r.released, r.waiters, r.waiters_served, r.leaked, r.recovered),
+        (Some(4), Some(4), Some(4), Some(0), Some(true))
+    );
+    assert!(
+        near(r.first_served_s, 0.0025)
+            && near(r.queue_drained_s, 0.010)
+            && near(r.new_client_served_s, 0.012),
+        "{r:?}"
+    );
 }
 
 #[test]
@@ -118,7 +141,10 @@ fn delays_are_told_apart_by_their_gaps() {
 #[test]
 fn connections_that_the_server_dismisses_do_not_count() {
     let m = measured("own-limit");
-    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max, m.ceiling.served, m.ceiling.connected), (Some(5), Some(5), Some(5), Some(12)));
+    assert_eq!(
+        (m.ceiling.accepted, m.ceiling.accepted_max, m.ceiling.served, m.ceiling.connected),
+        (Some(5), Some(5), Some(5), Some(12))
+    );
     assert_eq!(m.ceiling.kind, Some(Kind::OwnLimit));
     let sheds = measured("sheds");
     assert_eq!((sheds.ceiling.accepted, sheds.ceiling.accepted_max), (Some(8), Some(8)));
@@ -146,7 +172,12 @@ fn an_own_count_may_be_late_by_the_threads_that_accept_and_by_no_more() {
             }
         }
         let m = measure::measure(&plan, &Log::new(events));
-        assert_eq!((m.agreement, m.ceiling.accepted), (Some(agreement), Some(11)), "{own}: {:?}", m.agreement_note);
+        assert_eq!(
+            (m.agreement, m.ceiling.accepted),
+            (Some(agreement), Some(11)),
+            "{own}: {:?}",
+            m.agreement_note
+        );
     }
 }
 
@@ -158,11 +189,14 @@ fn the_count_of_one_worker_is_compared_with_that_workers_connections() {
     let until = log.events.iter().position(|e| matches!(e.is, What::Call { ret: -24, .. })).unwrap();
     let mut events = log.events[..until].to_vec();
     let at = events.last().unwrap().at;
-    let sample = |descriptors| What::Sample { pid: 101, descriptors, queue: Some(0), cpu_s: 0.1, log_bytes: 0 };
+    let sample =
+        |descriptors| What::Sample { pid: 101, descriptors, queue: Some(0), cpu_s: 0.1, log_bytes: 0 };
     let says = |descriptors: u64, events: &mut Vec<Event>| {
         let more = [sample(descriptors), What::Phase(Phase::Saturate), What::Phase(Phase::Probe), What::End];
         let mut all = events.clone();
-        all.extend(more.into_iter().enumerate().map(|(i, is)| Event { at: at + (i as u64 + 1) * 200_000_000, is }));
+        all.extend(
+            more.into_iter().enumerate().map(|(i, is)| Event { at: at + (i as u64 + 1) * 200_000_000, is }),
+        );
         measure::measure(&plan, &Log::new(all))
     };
     let m = says(16, &mut events);
@@ -179,7 +213,11 @@ fn each_worker_has_a_ceiling_and_the_first_to_fail_gives_the_runs() {
     let table: Vec<_> = m.ceiling.per_process.iter().map(|p| (p.pid, p.accepted)).collect();
     assert_eq!(table, [(101, 8), (102, 8)]);
     let first = m.ceiling.first_failure.unwrap();
-    assert_eq!((first.pid, m.ceiling.accepted, first.waiting_clients), (101, Some(8), 0), "15 connected, 8 + 7 accepted");
+    assert_eq!(
+        (first.pid, m.ceiling.accepted, first.waiting_clients),
+        (101, Some(8), 0),
+        "15 connected, 8 + 7 accepted"
+    );
     assert_eq!(m.saturation.policy, Some(Policy::FixedDelay), "of the process that failed first");
 }
 
@@ -201,7 +239,10 @@ fn a_generator_that_runs_out_is_never_the_subjects_ceiling() {
 #[test]
 fn a_client_accepted_just_after_the_ramp_is_no_limit_of_the_servers_own() {
     let m = measured("not-reached");
-    assert_eq!((m.ceiling.kind, m.ceiling.accepted, m.ceiling.reached), (Some(Kind::NotReached), Some(12), Some(false)));
+    assert_eq!(
+        (m.ceiling.kind, m.ceiling.accepted, m.ceiling.reached),
+        (Some(Kind::NotReached), Some(12), Some(false))
+    );
 }
 
 #[test]
@@ -217,22 +258,42 @@ fn the_descriptors_at_rest_are_those_of_a_worker_that_is_gone_and_not_its_master
     let (plan, log) = recorded("worker-restarts");
     let mut events = log.events;
     // The master holds the listener too, and is read after its worker. That has exited when the ceiling is reached.
-    let (link, limits) = (|pid, soft| event::Link { pid, command: "server".into(), soft, hard: 64 }, event::Limits { soft: 16, hard: 64 });
+    let (link, limits) = (
+        |pid, soft| event::Link { pid, command: "server".into(), soft, hard: 64 },
+        event::Limits { soft: 16, hard: 64 },
+    );
     events.extend([
         Event {
             at: 14_500_000,
-            is: What::Chain { process: "server".into(), pid: 100, when: Phase::Baseline, links: vec![link(50, 20000), link(100, 32)] },
+            is: What::Chain {
+                process: "server".into(),
+                pid: 100,
+                when: Phase::Baseline,
+                links: vec![link(50, 20000), link(100, 32)],
+            },
         },
-        Event { at: 14_600_000, is: What::Baseline { pid: 100, descriptors: 5, counted: 5, inventory: vec![], settled: true } },
+        Event {
+            at: 14_600_000,
+            is: What::Baseline { pid: 100, descriptors: 5, counted: 5, inventory: vec![], settled: true },
+        },
         Event {
             at: 51_000_000,
-            is: What::Chain { process: "server".into(), pid: 101, when: Phase::Saturate, links: vec![link(50, 20000)] },
+            is: What::Chain {
+                process: "server".into(),
+                pid: 101,
+                when: Phase::Saturate,
+                links: vec![link(50, 20000)],
+            },
         },
     ]);
     for observed in [true, false] {
         events.retain(|event| observed || !matches!(event.is, What::Call { .. }));
         let m = measure::measure(&plan, &Log::new(events.clone()));
-        assert_eq!((m.subject.pid, m.baseline.descriptors, m.limits.effective), (Some(101), Some(8), Some(limits)), "{observed}");
+        assert_eq!(
+            (m.subject.pid, m.baseline.descriptors, m.limits.effective),
+            (Some(101), Some(8), Some(limits)),
+            "{observed}"
+        );
         assert_eq!(m.limits.earlier, [], "its master has its own limits, and it has not changed any");
     }
 }
@@ -281,17 +342,25 @@ fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
     };
     // Half a second and up to a millisecond more; 5.1 ms at first, later delays up to 0.2 ms late: 5 ms, doubled seven times.
     let of = |name| measured(name).saturation.delay_s.expect("a delay");
-    assert!(near(Some(of("fixed-delay").first), 0.5005) && of("fixed-delay").longest == of("fixed-delay").first);
+    assert!(
+        near(Some(of("fixed-delay").first), 0.5005) && of("fixed-delay").longest == of("fixed-delay").first
+    );
     let backoff = of("backoff");
     assert!((backoff.first - 0.005).abs() < 0.0001 && near(Some(backoff.longest), 0.6401), "{backoff}");
     assert!((of("storm").longest - 0.299).abs() < 0.001, "{}", of("storm"));
     for (name, first_s, longest_s) in [("fixed-delay", 0.46, 0.54), ("backoff", 0.005, 0.6)] {
         assert_eq!(judged(name, first_s, longest_s), None, "{name}");
     }
-    for (name, first_s, longest_s) in
-        [("fixed-delay", 0.44, 0.44), ("fixed-delay", 0.5, 1.0), ("backoff", 0.05, 0.64), ("backoff", 0.64, 0.64)]
-    {
-        assert!(judged(name, first_s, longest_s).is_some_and(|seen| seen.ends_with(" s")), "{name} {first_s} {longest_s}");
+    for (name, first_s, longest_s) in [
+        ("fixed-delay", 0.44, 0.44),
+        ("fixed-delay", 0.5, 1.0),
+        ("backoff", 0.05, 0.64),
+        ("backoff", 0.64, 0.64),
+    ] {
+        assert!(
+            judged(name, first_s, longest_s).is_some_and(|seen| seen.ends_with(" s")),
+            "{name} {first_s} {longest_s}"
+        );
     }
     assert_eq!(judged("spin", 1.0, 1.0).as_deref(), Some("no pause between tries (spin)"));
     assert!(judged("unclear", 1.0, 1.0).is_some_and(|open| open.starts_with("not measured: ")));
@@ -311,7 +380,8 @@ fn a_delay_lasts_until_the_next_try_and_not_until_the_next_failure() {
             0
         }
     };
-    let mut events: Vec<Event> = log.events.into_iter().map(|e| Event { at: e.at + later(e.at), ..e }).collect();
+    let mut events: Vec<Event> =
+        log.events.into_iter().map(|e| Event { at: e.at + later(e.at), ..e }).collect();
     for (fd, closed, taken) in [(8, 1_000_000_000, third), (9, 1_600_000_000, fourth + 200_000_000)] {
         events.push(Event { at: closed, is: What::Close { pid: 100, fd } });
         events.push(Event { at: taken, is: What::Call { pid: 100, name: Call::Accept4, ret: fd.into() } });
@@ -333,11 +403,14 @@ fn a_server_that_closes_idle_connections_sheds_nobody() {
     // Its clients ask nothing: whether they were looked at is seen by nothing but the server's own calls.
     plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::scenario::Dialogue::Tcp);
     let served = |what: &What| matches!(what, What::Client { state: Client::Served, .. });
-    let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at > 1_400_000_000 || !served(&e.is)).collect();
+    let mut events: Vec<Event> =
+        log.events.into_iter().filter(|e| e.at > 1_400_000_000 || !served(&e.is)).collect();
     for i in 0..4u32 {
         let at = 540_000_000 + u64::from(i) * 10_000_000;
-        let (call, client) =
-            (|name, ret| What::Call { pid: 100, name, ret }, |id, state| What::Client { workload: "flood".into(), id, state });
+        let (call, client) = (
+            |name, ret| What::Call { pid: 100, name, ret },
+            |id, state| What::Client { workload: "flood".into(), id, state },
+        );
         events.extend([
             Event { at, is: What::Close { pid: 100, fd: 8 + i as i32 } },
             Event { at: at + 100_000, is: client(i, Client::Closed) },
@@ -357,7 +430,8 @@ fn waiters_that_are_turned_away_when_places_are_free_are_counted() {
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     assert_eq!(measured("spin").recovery.waiters_turned_away, None);
     let told = Client::ErrorReply("HTTP 503".into());
-    log.events.push(Event { at: release + 1, is: What::Client { workload: "flood".into(), id: 11, state: told } });
+    log.events
+        .push(Event { at: release + 1, is: What::Client { workload: "flood".into(), id: 11, state: told } });
     assert_eq!(measure::measure(&plan, &Log::new(log.events)).recovery.waiters_turned_away, Some(1));
 }
 
@@ -369,12 +443,19 @@ fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
     let at: Vec<u64> = log.events.iter().filter(failed).map(|e| e.at).collect();
     let third = at[32];
     let mut events = log.events;
-    events.iter_mut().filter(|e| failed(&&**e) && (third..third + 100_000_000).contains(&e.at)).for_each(|e| e.at += 120_000_000);
+    events
+        .iter_mut()
+        .filter(|e| failed(&&**e) && (third..third + 100_000_000).contains(&e.at))
+        .for_each(|e| e.at += 120_000_000);
     let of = |at| {
         let all = events.iter().cloned().chain([Event { at, is: What::SamplingStopped }]).collect();
         measure::measure(&plan, &Log::new(all)).saturation.policy
     };
-    let released = events.iter().find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll))).expect("a release").at;
+    let released = events
+        .iter()
+        .find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll)))
+        .expect("a release")
+        .at;
     assert_eq!(of(released + 1), Some(Policy::Storm));
     assert_ne!(of(third), Some(Policy::Storm), "the gaps may be the observer's");
 }
@@ -384,8 +465,11 @@ fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
 fn a_pause_that_ends_in_an_accept_does_not_hide_the_constant_ones() {
     let (plan, log) = recorded("fixed-delay");
     let call = |at, ret| Event { at, is: What::Call { pid: 100, name: Call::Accept4, ret } };
-    let mut events: Vec<Event> =
-        log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. } if e.at > 50_000_000)).collect();
+    let mut events: Vec<Event> = log
+        .events
+        .into_iter()
+        .filter(|e| !matches!(e.is, What::Call { ret: -24, .. } if e.at > 50_000_000))
+        .collect();
     events.extend([Event { at: 100_000_000, is: What::Close { pid: 100, fd: 8 } }, call(560_000_000, 8)]);
     events.extend([590, 890, 1190, 1490].map(|ms| call(ms * 1_000_000, -24)));
     let of = |events: &[Event]| measure::measure(&plan, &Log::new(events.to_vec())).saturation;
@@ -403,7 +487,8 @@ fn a_server_that_leaves_hundreds_waiting_sheds_nobody() {
     let (plan, log) = recorded("sheds");
     let policy = |waiting: u32| {
         let mut events = log.events.clone();
-        let client = |id, state| Event { at: 49_000_000, is: What::Client { workload: "flood".into(), id, state } };
+        let client =
+            |id, state| Event { at: 49_000_000, is: What::Client { workload: "flood".into(), id, state } };
         events.extend((100..100 + waiting).map(|id| client(id, Client::Connected)));
         measure::measure(&plan, &Log::new(events)).saturation.policy
     };
@@ -435,10 +520,12 @@ fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
     let (plan, log) = recorded("dead");
     let released = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).unwrap().at;
     let waiting: Vec<u32> = (8..12).collect();
-    let mut events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Probe { .. })).collect();
-    events.extend(
-        waiting.iter().map(|&id| Event { at: 60_000_000, is: What::Client { workload: "flood".into(), id, state: Client::Closed } }),
-    );
+    let mut events: Vec<Event> =
+        log.events.into_iter().filter(|e| !matches!(e.is, What::Probe { .. })).collect();
+    events.extend(waiting.iter().map(|&id| Event {
+        at: 60_000_000,
+        is: What::Client { workload: "flood".into(), id, state: Client::Closed },
+    }));
     let probe = |at, outcome| Event {
         at,
         is: What::Probe {
@@ -482,13 +569,18 @@ fn a_server_behind_a_saturated_relay_is_not_said_to_limit_itself() {
     // The same clients, but of another process: the subject took five of them, and never saw the others.
     plan.workloads.get_mut("flood").unwrap().to = "relay".into();
     let mut relay = plan.processes["server"].clone();
-    relay.program = lastfd::scenario::Program::Command(vec!["relay".into(), "--to".into(), "{server.port}".into()]);
+    relay.program =
+        lastfd::scenario::Program::Command(vec!["relay".into(), "--to".into(), "{server.port}".into()]);
     plan.processes.insert("relay".into(), relay);
     let five = |e: &Event| !matches!(e.is, What::Call { ret: 13, .. } | What::Close { fd: 13, .. });
     let behind = Log::new(log.events.iter().filter(|e| five(e)).cloned().collect());
     let m = measure::measure(&plan, &behind);
     assert_eq!((m.ceiling.kind, m.saturation.policy), (None, None));
-    assert!(m.inconclusive.iter().any(|reason| reason.contains("what they connect to is the limit here")), "{:?}", m.inconclusive);
+    assert!(
+        m.inconclusive.iter().any(|reason| reason.contains("what they connect to is the limit here")),
+        "{:?}",
+        m.inconclusive
+    );
     // Turned away by the subject itself, through the relay.
     assert_eq!(measure::measure(&plan, &log).saturation.policy, Some(Policy::LimitsItself));
 }
@@ -518,10 +610,16 @@ fn a_failure_before_the_first_client_is_shown_with_its_reason() {
 fn who_waits_in_the_ramp_and_is_dismissed_then_is_not_in_the_queue_at_the_wall() {
     let (plan, mut log) = recorded("sheds");
     let phase = |of: Phase| log.events.iter().find(|e| e.is == What::Phase(of)).expect("a phase").at;
-    let (first, saturate) = (measure::measure(&plan, &log).ceiling.first_failure.expect("a failure").at_s, phase(Phase::Saturate));
+    let (first, saturate) = (
+        measure::measure(&plan, &log).ceiling.first_failure.expect("a failure").at_s,
+        phase(Phase::Saturate),
+    );
     let at = saturate - 1;
     assert!(at as f64 / 1e9 > first, "the ramp went on after the first failure");
-    log.events.push(Event { at, is: What::Sample { pid: 100, descriptors: 16, queue: Some(77), cpu_s: 0.0, log_bytes: 0 } });
+    log.events.push(Event {
+        at,
+        is: What::Sample { pid: 100, descriptors: 16, queue: Some(77), cpu_s: 0.0, log_bytes: 0 },
+    });
     log.events.sort_by_key(|e| e.at);
     let queue = measure::measure(&plan, &Log::new(log.events)).saturation.accept_queue.expect("a queue");
     assert!(queue.length < 77 && queue.most == Some(77), "{queue:?}");
@@ -543,11 +641,16 @@ fn a_server_that_is_stuck_behind_a_queue_of_those_who_are_gone_is_seen_to_work_i
     let stuck = measure::measure(&plan, &Log::new(log.events.clone())).recovery;
     assert_eq!((stuck.verdict, stuck.recovered), (Some(measure::Verdict::Stuck), Some(false)));
     assert!(stuck.verdict_evidence.is_some_and(|why| !why.contains("accepted")));
-    let taken = (1..4).map(|i| Event { at: at + i, is: What::Call { pid: 100, name: Call::Accept4, ret: 8 + i as i64 } });
+    let taken = (1..4)
+        .map(|i| Event { at: at + i, is: What::Call { pid: 100, name: Call::Accept4, ret: 8 + i as i64 } });
     log.events.extend(taken);
     log.events.sort_by_key(|e| e.at);
     let slow = measure::measure(&plan, &Log::new(log.events)).recovery;
-    assert!(slow.verdict_evidence.is_some_and(|why| why.contains("accepted 3 clients")), "{:?}", slow.verdict);
+    assert!(
+        slow.verdict_evidence.is_some_and(|why| why.contains("accepted 3 clients")),
+        "{:?}",
+        slow.verdict
+    );
 }
 
 /// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left that fails first.
@@ -559,8 +662,15 @@ fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first()
     let What::Call { pid, ret, .. } = first.is else { unreachable!() };
     log.events.push(Event { at: first.at - 1000, is: What::Call { pid, name: Call::Pipe2, ret } });
     let m = measure::measure(&plan, &Log::new(log.events));
-    assert_eq!((m.ceiling.first_failure.expect("a failure").call, m.saturation.policy), (Call::Pipe2, Some(Policy::Spin)));
-    assert!(m.saturation.policy_evidence.as_ref().is_some_and(|told| told.contains("failed accept4 calls")), "{:?}", m.saturation);
+    assert_eq!(
+        (m.ceiling.first_failure.expect("a failure").call, m.saturation.policy),
+        (Call::Pipe2, Some(Policy::Spin))
+    );
+    assert!(
+        m.saturation.policy_evidence.as_ref().is_some_and(|told| told.contains("failed accept4 calls")),
+        "{:?}",
+        m.saturation
+    );
 }
 
 #[test]
@@ -578,10 +688,15 @@ fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
 #[test]
 fn accepts_that_failed_unseen_by_all_but_the_counters_are_no_limit_of_the_servers_own() {
     let (plan, log) = recorded("spin");
-    let events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
+    let events: Vec<Event> =
+        log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
     let m = measure::measure(&plan, &Log::new(events.clone()));
     assert_eq!((m.ceiling.kind, m.saturation.policy), (None, None));
-    assert!(m.inconclusive.iter().any(|reason| reason.contains("accepts failed for want of a descriptor")), "{:?}", m.inconclusive);
+    assert!(
+        m.inconclusive.iter().any(|reason| reason.contains("accepts failed for want of a descriptor")),
+        "{:?}",
+        m.inconclusive
+    );
     let none = events.into_iter().filter(|e| !matches!(e.is, What::Failures { .. }));
     assert_eq!(measure::measure(&plan, &Log::new(none.collect())).ceiling.kind, Some(Kind::OwnLimit));
 }
@@ -665,7 +780,8 @@ fn a_formula_that_overflows_in_a_run_leaves_the_verdict_open() {
 fn remedies() -> Vec<Report> {
     let as_variant = |name: &str, variant: Option<&str>, believed: Option<&str>| {
         let (mut plan, log) = recorded(name);
-        (plan.scenario, plan.variant, plan.believed) = ("push".into(), variant.map(Into::into), believed.map(Into::into));
+        (plan.scenario, plan.variant, plan.believed) =
+            ("push".into(), variant.map(Into::into), believed.map(Into::into));
         Report::of(&plan, &log)
     };
     let mut reports = vec![
@@ -689,7 +805,18 @@ fn a_remedy_table_says_what_was_believed_and_what_became_of_the_ceiling() {
     let cured: Vec<_> = tables[0].rows.iter().map(|row| (row.cured, row.ceiling)).collect();
     // 8 of 16 numbers are taken at rest; own-limit stops at 5; 4 threads under 20 end at 11; skips and generators tell nothing.
     let no = Some(false);
-    assert_eq!(cured, [(None, Some(8)), (no, Some(8)), (no, Some(5)), (no, Some(11)), (Some(true), None), (None, None), (None, None)]);
+    assert_eq!(
+        cured,
+        [
+            (None, Some(8)),
+            (no, Some(8)),
+            (no, Some(5)),
+            (no, Some(11)),
+            (Some(true), None),
+            (None, None),
+            (None, None)
+        ]
+    );
     let text = report::remedies::render(&tables, false, 100);
     insta::assert_snapshot!("remedies", text);
     for width in [80, 100] {
@@ -697,10 +824,18 @@ fn a_remedy_table_says_what_was_believed_and_what_became_of_the_ceiling() {
         assert!(text.lines().all(|l| l.chars().count() <= width), "{text}");
     }
     let markdown = report::markdown::render(&reports);
-    assert!(markdown.contains("| nginx in front | – | – | – | – | skipped: `nginx`: no such program in PATH |"), "{markdown}");
+    assert!(
+        markdown.contains("| nginx in front | – | – | – | – | skipped: `nginx`: no such program in PATH |"),
+        "{markdown}"
+    );
     let json: serde_json::Value = serde_json::from_str(&report::json::render(&reports)).unwrap();
     assert_eq!(json["remedies"][0]["rows"][4]["cured"], true, "{json:#}");
-    assert!(serde_json::from_str::<serde_json::Value>(&report::json::render(&reports[..1])).unwrap().get("remedies").is_none());
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&report::json::render(&reports[..1]))
+            .unwrap()
+            .get("remedies")
+            .is_none()
+    );
 }
 
 #[test]
@@ -709,22 +844,32 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     plan.workloads.clear();
     plan.expect = Default::default();
     plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Exactly(4));
-    plan.expect.first_failure = Some(lastfd::scenario::FirstFailure { call: Call::Socket, or: Vec::new(), errno: "EMFILE".into() });
+    plan.expect.first_failure =
+        Some(lastfd::scenario::FirstFailure { call: Call::Socket, or: Vec::new(), errno: "EMFILE".into() });
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= 30_000_000).collect();
     let calls = [9, 10, 11, 12, -24, -24].iter().enumerate();
-    events.extend(
-        calls.map(|(i, ret)| Event { at: 31_000_000 + i as u64 * 1000, is: What::Call { pid: 100, name: Call::Socket, ret: *ret } }),
-    );
+    events.extend(calls.map(|(i, ret)| Event {
+        at: 31_000_000 + i as u64 * 1000,
+        is: What::Call { pid: 100, name: Call::Socket, ret: *ret },
+    }));
     events.push(Event { at: 50_000_000, is: What::OwnCount { pid: 100, before_first_emfile: 4, total: 4 } });
     events.push(Event { at: 60_000_000, is: What::End });
     let report = Report::of(&plan, &Log::new(events));
-    assert_eq!((report.verdict, report.ceiling.calls, report.ceiling.accepted), (Outcome::Met, Some(4), None), "{:?}", report.reasons);
+    assert_eq!(
+        (report.verdict, report.ceiling.calls, report.ceiling.accepted),
+        (Outcome::Met, Some(4), None),
+        "{:?}",
+        report.reasons
+    );
 }
 
 #[test]
 fn a_subject_that_calls_is_counted_in_the_calls_that_were_answered_before_its_first_failure() {
     let m = measured("calls-client");
-    assert_eq!((m.ceiling.calls, m.ceiling.kind, m.ceiling.accepted, m.ceiling.connected), (Some(8), Some(Kind::Emfile), None, None));
+    assert_eq!(
+        (m.ceiling.calls, m.ceiling.kind, m.ceiling.accepted, m.ceiling.connected),
+        (Some(8), Some(Kind::Emfile), None, None)
+    );
     assert!(m.unmeasured["saturation.policy"].contains("accepts nobody"));
     let calls = &m.calls[0];
     assert_eq!((calls.started, calls.completed, calls.completed_before_first_failure), (12, 8, Some(8)));
@@ -743,17 +888,29 @@ fn a_subject_that_calls_is_counted_in_the_calls_that_were_answered_before_its_fi
 fn calls_are_counted_a_second_of_the_time_in_which_any_were_to_be_made() {
     let (plan, log) = recorded("calls-client");
     let mut events = log.events;
-    let pacing = |at: u64, state| Event { at, is: What::Pacing { workload: "fetch".into(), state, connected: 0 } };
+    let pacing =
+        |at: u64, state| Event { at, is: What::Pacing { workload: "fetch".into(), state, connected: 0 } };
     // Between the third call's end and 34 ms nobody had ordered the fourth.
-    events.extend([pacing(30_500_000, Pacing::Ramping), pacing(33_600_000, Pacing::Done), pacing(34_000_000, Pacing::Ramping)]);
+    events.extend([
+        pacing(30_500_000, Pacing::Ramping),
+        pacing(33_600_000, Pacing::Done),
+        pacing(34_000_000, Pacing::Ramping),
+    ]);
     let m = measure::measure(&plan, &Log::new(events));
-    assert!(near(m.calls[0].per_s, (8.0f64 / 0.0076 * 1e3).round() / 1e3), "8 in 8 − 0.4 ms: {:?}", m.calls[0].per_s);
+    assert!(
+        near(m.calls[0].per_s, (8.0f64 / 0.0076 * 1e3).round() / 1e3),
+        "8 in 8 − 0.4 ms: {:?}",
+        m.calls[0].per_s
+    );
 }
 
 #[test]
 fn what_a_caller_gets_as_the_load_grows_is_timed_beside_the_queue_and_counts_for_no_ceiling() {
     let (m, without) = (measured("three-answers"), measured("spin"));
-    assert_eq!((&m.ceiling, m.saturation.policy, &m.recovery), (&without.ceiling, without.saturation.policy, &without.recovery));
+    assert_eq!(
+        (&m.ceiling, m.saturation.policy, &m.recovery),
+        (&without.ceiling, without.saturation.policy, &without.recovery)
+    );
     let calls = &m.calls[0];
     let ends: Vec<_> = calls.ends.iter().map(|e| (e.outcome.unwrap(), e.calls, e.accept_queue)).collect();
     assert_eq!(ends, [(Got::Served, 2, None), (Got::Waits, 2, Some(4)), (Got::TimesOut, 1, Some(129))]);
@@ -772,7 +929,10 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
     for i in 0..4 {
         let at = began + u64::from(i) * 10_000_000;
         let call = |name, ret| What::Call { pid: 100, name, ret };
-        bare.extend([Event { at, is: call(Call::Accept4, 16) }, Event { at: at + 2_000_000, is: What::Close { pid: 100, fd: 16 } }]);
+        bare.extend([
+            Event { at, is: call(Call::Accept4, 16) },
+            Event { at: at + 2_000_000, is: What::Close { pid: 100, fd: 16 } },
+        ]);
         let ended = What::CallEnded {
             workload: "service-a".into(),
             id: 10 + i,
@@ -789,9 +949,16 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
     assert_eq!(measure::measure(&plan, &Log::new(events)).saturation.policy, Some(Policy::Spin));
     let (plan, log) = recorded("spin");
     let mut unexplained: Vec<Event> = log.events.into_iter().chain(bare).collect();
-    assert_eq!(measure::measure(&plan, &Log::new(unexplained.clone())).saturation.policy, Some(Policy::Sheds), "nobody had left");
+    assert_eq!(
+        measure::measure(&plan, &Log::new(unexplained.clone())).saturation.policy,
+        Some(Policy::Sheds),
+        "nobody had left"
+    );
     let (address, new_client) = ("127.0.0.1:9001".into(), Some(Got::Served));
-    unexplained.push(Event { at: began - 1, is: What::OtherListener { address, queue: 0, capacity: 5, drops: None, new_client } });
+    unexplained.push(Event {
+        at: began - 1,
+        is: What::OtherListener { address, queue: 0, capacity: 5, drops: None, new_client },
+    });
     let asked_elsewhere = measure::measure(&plan, &Log::new(unexplained)).saturation;
     assert_eq!(asked_elsewhere.policy, Some(Policy::Spin), "{:?}", asked_elsewhere.policy_evidence);
 }
@@ -803,10 +970,12 @@ fn a_relay_that_is_called_is_counted_in_calls_and_a_driver_that_runs_out_is_the_
     let fetch = plan.workloads.get_mut("fetch").unwrap();
     fetch.to = plan.subject.clone();
     fetch.calls.as_mut().unwrap().caller = lastfd::scenario::Caller::HttpPerCall;
-    plan.processes.get_mut("stats").unwrap().program = lastfd::scenario::Program::Command(vec!["stats".into()]);
+    plan.processes.get_mut("stats").unwrap().program =
+        lastfd::scenario::Program::Command(vec!["stats".into()]);
     let m = measure::measure(&plan, &log);
     assert_eq!((m.ceiling.calls, m.ceiling.kind), (Some(8), Some(Kind::Emfile)));
-    let events: Vec<Event> = log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
+    let events: Vec<Event> =
+        log.events.into_iter().filter(|e| !matches!(e.is, What::Call { ret: -24, .. })).collect();
     let m = measure::measure(&plan, &Log::new(events.clone()));
     assert_eq!((m.ceiling.kind, m.ceiling.calls), (Some(Kind::Generator), Some(8)));
     assert!(m.inconclusive[0].contains("errno 24"));
@@ -824,9 +993,15 @@ fn a_relay_that_is_called_is_counted_in_calls_and_a_driver_that_runs_out_is_the_
 #[test]
 fn ten_million_failures_are_totals_and_a_long_log_is_read_in_one_go() {
     let (plan, log) = recorded("spin");
-    let mut events: Vec<Event> =
-        log.events.into_iter().filter(|e| !matches!(e.is, What::Failures { .. } | What::SamplingStopped)).collect();
-    let failure = |i: u64| Event { at: 46_000_001 + i * 2_000, is: What::Call { pid: 100, name: Call::Accept4, ret: -24 } };
+    let mut events: Vec<Event> = log
+        .events
+        .into_iter()
+        .filter(|e| !matches!(e.is, What::Failures { .. } | What::SamplingStopped))
+        .collect();
+    let failure = |i: u64| Event {
+        at: 46_000_001 + i * 2_000,
+        is: What::Call { pid: 100, name: Call::Accept4, ret: -24 },
+    };
     events.extend((0..400_000).map(failure));
     events.push(Event { at: 1_040_000_000, is: What::Failures { name: Call::Accept4, total: 10_000_000 } });
     let m = measure::measure(&plan, &Log::new(events));
@@ -839,7 +1014,12 @@ fn ten_million_failures_are_totals_and_a_long_log_is_read_in_one_go() {
 #[test]
 fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
     let (plan, log) = recorded("spin");
-    let released = log.events.iter().find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll))).expect("a release").at;
+    let released = log
+        .events
+        .iter()
+        .find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll)))
+        .expect("a release")
+        .at;
     let states = |held: u64| std::collections::BTreeMap::from([("ESTABLISHED".to_owned(), held)]);
     let count = |at, held, took| Event {
         at,
@@ -853,18 +1033,36 @@ fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
         },
     };
     let mut events = log.events.clone();
-    events.extend([count(released - 20_000_000, 8, 1_000_000), count(released - 10_000_000, 5, 11_000_000), count(released + 1, 2, 5)]);
+    events.extend([
+        count(released - 20_000_000, 8, 1_000_000),
+        count(released - 10_000_000, 5, 11_000_000),
+        count(released + 1, 2, 5),
+    ]);
     events.push(Event { at: released - 1, is: What::FileNr { allocated: 1234, max: 5678 } });
     let report = Report::of(&plan, &Log::new(events));
     let s = &report.saturation;
     assert_eq!((s.tcp_states.as_ref(), s.tcp_port.as_ref()), (Some(&states(8)), Some(&states(24))));
     assert_eq!(s.tcp_namespace.as_ref().and_then(|all| all.get("TIME_WAIT")), Some(&3400));
-    assert_eq!(report.tcp.iter().map(|point| point.descriptors).collect::<Vec<_>>(), [Some(16), Some(13), Some(10)]);
-    let text = report::terminal::render(std::slice::from_ref(&report), false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("TCP 8 ESTABLISHED, 0 CLOSE_WAIT held by it; 3400 TIME_WAIT in the namespace hold no descriptor."), "{text}");
+    assert_eq!(
+        report.tcp.iter().map(|point| point.descriptors).collect::<Vec<_>>(),
+        [Some(16), Some(13), Some(10)]
+    );
+    let text = report::terminal::render(std::slice::from_ref(&report), false, 100)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        text.contains(
+            "TCP 8 ESTABLISHED, 0 CLOSE_WAIT held by it; 3400 TIME_WAIT in the namespace hold no descriptor."
+        ),
+        "{text}"
+    );
     let files = s.file_nr.expect("read");
     assert_eq!((files.allocated, files.max), (1234, 5678));
-    assert!(Report::of(&plan, &log).unmeasured.contains_key("saturation.tcp_states"), "a log without them says so");
+    assert!(
+        Report::of(&plan, &log).unmeasured.contains_key("saturation.tcp_states"),
+        "a log without them says so"
+    );
 }
 
 /// What a run of a program with a ring leaves where only its system calls are seen: everything but its accepts.
@@ -872,7 +1070,8 @@ fn accepts_unseen() -> (Plan, Vec<Event>) {
     let (plan, log) = recorded("spin");
     let mut events = log.events;
     events.retain(|e| {
-        !matches!(&e.is, What::Call { name, .. } if name.accepts()) && !matches!(e.is, What::Failures { .. } | What::OwnCount { .. })
+        !matches!(&e.is, What::Call { name, .. } if name.accepts())
+            && !matches!(e.is, What::Failures { .. } | What::OwnCount { .. })
     });
     for event in &mut events {
         if let What::Baseline { inventory, .. } = &mut event.is {
@@ -895,12 +1094,19 @@ fn where_accepts_pass_by_and_clients_ask_nothing_what_became_of_them_is_null_and
     }
     let report = Report::of(&plan, &Log::new(events.clone()));
     let (r, s) = (&report.recovery, &report.saturation);
-    assert_eq!((r.recovered, r.new_client_served_s, r.waiters, r.waiters_served, r.gave_up), (None, None, None, None, None));
+    assert_eq!(
+        (r.recovered, r.new_client_served_s, r.waiters, r.waiters_served, r.gave_up),
+        (None, None, None, None, None)
+    );
     assert_eq!((report.ceiling.first_unserved, s.failures_per_s), (None, None));
     assert_eq!(s.clients.queued, 4, "twelve connected, and eight descriptors more than at rest");
-    for field in
-        ["ceiling.first_unserved", "saturation.failures_per_s", "recovery.recovered", "recovery.gave_up", "recovery.rounds.first_served_s"]
-    {
+    for field in [
+        "ceiling.first_unserved",
+        "saturation.failures_per_s",
+        "recovery.recovered",
+        "recovery.gave_up",
+        "recovery.rounds.first_served_s",
+    ] {
         assert!(report.unmeasured[field].contains("io_uring"), "{field}: {:?}", report.unmeasured);
     }
     plan.expect.recovers_within_s = Some(1.0);
@@ -911,14 +1117,24 @@ fn where_accepts_pass_by_and_clients_ask_nothing_what_became_of_them_is_null_and
 fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_it_holds() {
     let (mut plan, mut events) = accepts_unseen();
     let report = Report::of(&plan, &Log::new(events.clone()));
-    assert_eq!((report.ceiling.accepted, report.ceiling.reached, report.ceiling.kind), (Some(8), Some(true), None));
+    assert_eq!(
+        (report.ceiling.accepted, report.ceiling.reached, report.ceiling.kind),
+        (Some(8), Some(true), None)
+    );
     assert_eq!((report.ceiling.first_failure.as_ref(), report.saturation.policy), (None, None));
     assert!(report.unmeasured["ceiling.first_failure"].contains("io_uring"));
-    assert_eq!(report.verdict, Outcome::Inconclusive, "the scenario asks for a first failure: {:?}", report.reasons);
+    assert_eq!(
+        report.verdict,
+        Outcome::Inconclusive,
+        "the scenario asks for a first failure: {:?}",
+        report.reasons
+    );
     (plan.expect.first_failure, plan.expect.policy) = (None, None);
     assert_eq!(Report::of(&plan, &Log::new(events.clone())).verdict, Outcome::Met, "what it holds is known");
     // With an observer that sees them none of this is so: there was no accept.
-    let seen = events.iter_mut().find_map(|e| if let What::Observer { io_uring, .. } = &mut e.is { Some(io_uring) } else { None });
+    let seen = events
+        .iter_mut()
+        .find_map(|e| if let What::Observer { io_uring, .. } = &mut e.is { Some(io_uring) } else { None });
     *seen.expect("observed") = true;
     assert!(Report::of(&plan, &Log::new(events)).unmeasured["ceiling.accepted"].contains("disagree"));
 }
@@ -926,11 +1142,24 @@ fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_i
 #[test]
 fn clients_that_wait_for_a_full_worker_while_another_has_room_are_pointed_out() {
     let (plan, mut log) = recorded("spin");
-    let released = log.events.iter().find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll))).expect("a release").at;
+    let released = log
+        .events
+        .iter()
+        .find(|e| matches!(e.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll)))
+        .expect("a release")
+        .at;
     let queue = |pid, length, room| event::Queue { pid, length, capacity: 5, room };
     log.events.push(Event { at: released - 1, is: What::Queues(vec![queue(100, 4, 0), queue(101, 0, 3)]) });
-    let text = report::terminal::render(&[Report::of(&plan, &log)], false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("4 clients in the queue of process 100, which is full, while process 101 has room for 3."), "{text}");
+    let text = report::terminal::render(&[Report::of(&plan, &log)], false, 100)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        text.contains(
+            "4 clients in the queue of process 100, which is full, while process 101 has room for 3."
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -938,7 +1167,9 @@ fn file_max_binds_when_the_host_has_no_file_left() {
     let (mut plan, log) = recorded("spin");
     let verdict = |plan: &Plan, files: Option<(u64, u64)>| {
         let mut events = log.events.clone();
-        events.extend(files.map(|(allocated, max)| Event { at: 60_000_000, is: What::FileNr { allocated, max } }));
+        events.extend(
+            files.map(|(allocated, max)| Event { at: 60_000_000, is: What::FileNr { allocated, max } }),
+        );
         Report::of(plan, &Log::new(events)).verdict
     };
     for (binds, files, outcome) in [
@@ -955,13 +1186,23 @@ fn file_max_binds_when_the_host_has_no_file_left() {
 
 /// Every null of an object has its own or its parent's reason; in a list, that of the element (`calls.0.per_s`) or of the field in all of
 /// them (`series.cpu_percent`).
-fn nulls_without_reason(value: &serde_json::Value, path: &str, known: &serde_json::Value, missing: &mut Vec<String>) {
-    let of_all = || path.split('.').filter(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
+fn nulls_without_reason(
+    value: &serde_json::Value,
+    path: &str,
+    known: &serde_json::Value,
+    missing: &mut Vec<String>,
+) {
+    let of_all =
+        || path.split('.').filter(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
     match value {
-        serde_json::Value::Null if known.get(path).or(known.get(of_all())).is_none() => missing.push(path.to_owned()),
+        serde_json::Value::Null if known.get(path).or(known.get(of_all())).is_none() => {
+            missing.push(path.to_owned())
+        }
         serde_json::Value::Array(elements) => {
             let each = elements.iter().enumerate();
-            each.for_each(|(i, element)| nulls_without_reason(element, &format!("{path}.{i}"), known, missing));
+            each.for_each(|(i, element)| {
+                nulls_without_reason(element, &format!("{path}.{i}"), known, missing)
+            });
         }
         serde_json::Value::Object(fields) => {
             for (name, field) in fields.iter().filter(|(name, _)| *name != "unmeasured") {
@@ -982,8 +1223,15 @@ fn unexplained(report: &Report) -> Vec<String> {
 
 fn anything() -> impl Strategy<Value = What> {
     let pid = 100..104i32;
-    let call =
-        prop::sample::select(vec![Call::Accept4, Call::Accept, Call::RingAccept, Call::Openat, Call::Socket, Call::Pipe2, Call::Dup2]);
+    let call = prop::sample::select(vec![
+        Call::Accept4,
+        Call::Accept,
+        Call::RingAccept,
+        Call::Openat,
+        Call::Socket,
+        Call::Pipe2,
+        Call::Dup2,
+    ]);
     let ret = prop_oneof![Just(-24i64), Just(-23), Just(-11), 3..20i64, Just(i64::MAX)];
     let phases = [
         Phase::Launch,
@@ -1149,14 +1397,23 @@ fn what_clients_see_is_counted_apart_for_those_held_queued_and_next() {
     assert_eq!((seen.queued, seen.next.len()), (4, 1), "{seen:?}");
     assert_eq!((seen.next[0].outcome, seen.next[0].clients), (Got::Waits, 4), "twelve came, eight are held");
     // Each of the eight was answered 0.2 ms after its connect.
-    assert!(seen.before_s.is_some_and(|l| near(Some(l.p50), 0.0002) && near(Some(l.max), 0.0002)), "{seen:?}");
+    assert!(
+        seen.before_s.is_some_and(|l| near(Some(l.p50), 0.0002) && near(Some(l.max), 0.0002)),
+        "{seen:?}"
+    );
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     let ask = |at, outcome, answer_s| {
         let (workload, label) = ("flood".into(), "held".into());
-        Event { at, is: What::Probe { workload, label, outcome, detail: String::new(), connect_s: None, answer_s } }
+        Event {
+            at,
+            is: What::Probe { workload, label, outcome, detail: String::new(), connect_s: None, answer_s },
+        }
     };
-    let mut events: Vec<Event> =
-        log.events.into_iter().filter(|e| !matches!(&e.is, What::Probe { label, .. } if label == "held")).collect();
+    let mut events: Vec<Event> = log
+        .events
+        .into_iter()
+        .filter(|e| !matches!(&e.is, What::Probe { label, .. } if label == "held"))
+        .collect();
     events.extend([
         ask(release - 4, Got::Served, Some(0.001)),
         ask(release - 3, Got::Served, Some(0.003)),
@@ -1166,7 +1423,11 @@ fn what_clients_see_is_counted_apart_for_those_held_queued_and_next() {
         ask(release + 1, Got::Closed, Some(0.5)),
     ]);
     let held = measure::measure(&plan, &Log::new(events)).saturation.clients.held;
-    assert_eq!((held.probed, held.answered, held.dropped, held.silent), (5, 2, 1, 1), "one was released before it answered: {held:?}");
+    assert_eq!(
+        (held.probed, held.answered, held.dropped, held.silent),
+        (5, 2, 1, 1),
+        "one was released before it answered: {held:?}"
+    );
     assert_eq!(held.error_replies, 1, "it keeps the connection, and can do nothing for it: {held:?}");
     assert!(held.latency_s.is_some_and(|l| near(Some(l.p50), 0.001) && near(Some(l.max), 0.003)));
 }

@@ -21,7 +21,13 @@ fn moved(serve: &str, limits: &str, workload: &str, then: &str, options: &[&str]
 
 fn raised(observer: &str) -> Value {
     let options = ["--observer", observer];
-    let called = moved("tcp = { accept = \"spin\" }", "{ soft = 64, hard = 256 }", "tcp = { clients = 200 }", "{ soft = 128 }", &options);
+    let called = moved(
+        "tcp = { accept = \"spin\" }",
+        "{ soft = 64, hard = 256 }",
+        "tcp = { clients = 200 }",
+        "{ soft = 128 }",
+        &options,
+    );
     assert_eq!(called.code, Some(0), "{called:?}");
     called.run()
 }
@@ -31,24 +37,43 @@ fn a_spinning_server_uses_a_raised_limit_and_stops_at_the_new_one_under_either_o
     for observer in ["perf", "ptrace"] {
         let run = raised(observer);
         let (before, moved) = (&run["ceiling"], &run["moved"][0]);
-        assert_eq!((moved["soft"].as_u64(), moved["hard"].as_u64(), moved["was"]["soft"].as_u64()), (Some(128), Some(256), Some(64)));
+        assert_eq!(
+            (moved["soft"].as_u64(), moved["hard"].as_u64(), moved["was"]["soft"].as_u64()),
+            (Some(128), Some(256), Some(64))
+        );
         assert_eq!(moved["held"], before["accepted"], "{run:#}");
         assert_eq!(moved["resumed"], true, "{run:#}");
         // Each connection costs one: as many more as the limit is higher.
         assert_eq!(moved["accepted_after"].as_u64(), before["accepted"].as_u64().map(|n| n + 64), "{run:#}");
-        assert_eq!((&moved["next_failure"]["call"], &moved["next_failure"]["errno"]), (&"accept4".into(), &"EMFILE".into()), "{run:#}");
+        assert_eq!(
+            (&moved["next_failure"]["call"], &moved["next_failure"]["errno"]),
+            (&"accept4".into(), &"EMFILE".into()),
+            "{run:#}"
+        );
         // Null where the spinning filled a ring before.
         let most = &before["accepted_max"];
-        assert!(most.is_null() || most == &before["accepted"], "what was held later was held under another limit: {run:#}");
-        assert_eq!((&run["limits"]["effective"]["soft"], &run["agreement"]), (&64.into(), &true.into()), "{run:#}");
+        assert!(
+            most.is_null() || most == &before["accepted"],
+            "what was held later was held under another limit: {run:#}"
+        );
+        assert_eq!(
+            (&run["limits"]["effective"]["soft"], &run["agreement"]),
+            (&64.into(), &true.into()),
+            "{run:#}"
+        );
         assert_eq!(run["recovery"]["leaked"], 0, "{run:#}");
     }
 }
 
 #[test]
 fn lowering_a_limit_below_what_is_open_closes_nothing_and_fails_the_next_call() {
-    let called =
-        moved("http = { accept = \"backoff\" }", "{ soft = 128, hard = 128 }", "http-idle = { clients = 50 }", "{ soft = 32 }", &[]);
+    let called = moved(
+        "http = { accept = \"backoff\" }",
+        "{ soft = 128, hard = 128 }",
+        "http-idle = { clients = 50 }",
+        "{ soft = 32 }",
+        &[],
+    );
     let run = called.run();
     let moved = &run["moved"][0];
     assert_eq!(run["ceiling"]["kind"], "not-reached", "{run:#}");
@@ -60,15 +85,25 @@ fn lowering_a_limit_below_what_is_open_closes_nothing_and_fails_the_next_call() 
 
 #[test]
 fn a_limit_that_may_not_be_raised_leaves_the_run_inconclusive_with_the_reason() {
-    let nr_open: u64 = std::fs::read_to_string("/proc/sys/fs/nr_open").expect("nr_open").trim().parse().expect("a number");
+    let nr_open: u64 =
+        std::fs::read_to_string("/proc/sys/fs/nr_open").expect("nr_open").trim().parse().expect("a number");
     // Above `nr_open` no privilege helps.
     let beyond = format!("{{ soft = {} }}", nr_open + 1);
-    let called = moved("tcp = { accept = \"spin\" }", "{ soft = 64, hard = 64 }", "tcp = { clients = 100 }", &beyond, &[]);
+    let called = moved(
+        "tcp = { accept = \"spin\" }",
+        "{ soft = 64, hard = 64 }",
+        "tcp = { clients = 100 }",
+        &beyond,
+        &[],
+    );
     assert_eq!(called.code, Some(5), "{called:?}");
     let run = called.run();
     let why = run["reasons"][0]["observed"].as_str().expect("a reason");
     assert!(why.contains("is 64 and cannot be raised to") && why.contains("CAP_SYS_RESOURCE"), "{why}");
-    assert!(run["moved"].is_null() && run["ceiling"]["kind"] == "emfile", "what came before is still told: {run:#}");
+    assert!(
+        run["moved"].is_null() && run["ceiling"]["kind"] == "emfile",
+        "what came before is still told: {run:#}"
+    );
 }
 
 /// The recorded run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls` follow it.
@@ -78,15 +113,18 @@ fn recorded(soft: u64, was: u64, calls: &[(u64, i64)]) -> measure::Measured {
 }
 
 fn with_move(soft: u64, was: u64, calls: &[(u64, i64)]) -> (Plan, Vec<Event>) {
-    let mut log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
+    let mut log =
+        event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
     let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     let at = release - 100_000;
     let limits = What::LimitMoved { pid: 100, soft, hard: 64, was: Limits { soft: was, hard: 64 } };
     log.events.extend([Event { at, is: What::Phase(Phase::Moved) }, Event { at: at + 10, is: limits }]);
-    log.events
-        .extend(calls.iter().map(|&(after, ret)| Event { at: at + 10 + after, is: What::Call { pid: 100, name: Call::Accept4, ret } }));
+    log.events.extend(calls.iter().map(|&(after, ret)| Event {
+        at: at + 10 + after,
+        is: What::Call { pid: 100, name: Call::Accept4, ret },
+    }));
     (plan, log.events)
 }
 
@@ -103,8 +141,16 @@ fn a_failure_that_began_before_the_limit_was_raised_is_not_the_next_ceiling() {
     let moved = &m.moved[0];
     assert_eq!((moved.held, moved.resumed, moved.accepted_after), (8, Some(true), Some(10)));
     assert!(moved.resumed_s.is_some_and(|s| (s - 1e-6).abs() < 1e-9), "{moved:?}");
-    assert_eq!(moved.next_failure.as_ref().map(|f| f.waiting_clients), Some(2), "twelve connected, ten are held");
-    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the ceiling is that before the move");
+    assert_eq!(
+        moved.next_failure.as_ref().map(|f| f.waiting_clients),
+        Some(2),
+        "twelve connected, ten are held"
+    );
+    assert_eq!(
+        (m.ceiling.accepted, m.ceiling.accepted_max),
+        (Some(8), Some(8)),
+        "the ceiling is that before the move"
+    );
 }
 
 #[test]

@@ -12,10 +12,20 @@ fn full() -> File {
 
 #[test]
 fn a_standard_output_that_is_full_is_told() {
-    for args in [&["schema"][..], &["completions", "bash"], &["list", "scenarios"], &["check", "scenarios/policies"], &["doctor"]] {
+    for args in [
+        &["schema"][..],
+        &["completions", "bash"],
+        &["list", "scenarios"],
+        &["check", "scenarios/policies"],
+        &["doctor"],
+    ] {
         let told = Command::new(LASTFD).args(args).stdout(full()).output().expect("lastfd runs");
         let said = String::from_utf8_lossy(&told.stderr);
-        assert_eq!((told.status.code(), said.contains("standard output: No space left")), (Some(2), true), "{args:?}: {said}");
+        assert_eq!(
+            (told.status.code(), said.contains("standard output: No space left")),
+            (Some(2), true),
+            "{args:?}: {said}"
+        );
     }
 }
 
@@ -25,21 +35,45 @@ fn a_reader_that_closed_the_pipe_has_seen_enough() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let told = Command::new(LASTFD).args(args).stdout(writer).output().expect("lastfd runs");
-        assert_eq!((told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned()), (Some(0), String::new()), "{args:?}");
+        assert_eq!(
+            (told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned()),
+            (Some(0), String::new()),
+            "{args:?}"
+        );
     }
 }
 
 #[test]
 fn an_event_log_that_is_not_whole_is_told_though_the_run_was() {
-    let found = lastfd(&["find", "--nofile", "32", "--hold", "500ms", "--events", "/dev/full", "--", LASTFD, "serve", "tcp"]);
-    assert_eq!((found.code, found.stderr.contains("the event log is not whole")), (Some(2), true), "{found:?}");
+    let found = lastfd(&[
+        "find",
+        "--nofile",
+        "32",
+        "--hold",
+        "500ms",
+        "--events",
+        "/dev/full",
+        "--",
+        LASTFD,
+        "serve",
+        "tcp",
+    ]);
+    assert_eq!(
+        (found.code, found.stderr.contains("the event log is not whole")),
+        (Some(2), true),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_report_that_cannot_be_written_is_found_before_a_process_is_watched() {
     let pid = std::process::id().to_string();
     let told = lastfd(&["inspect", &pid, "--for", "1h", "--json", "/nonexistent/report.json"]);
-    assert_eq!((told.code, told.stderr.contains("cannot write to /nonexistent/report.json")), (Some(2), true), "{told:?}");
+    assert_eq!(
+        (told.code, told.stderr.contains("cannot write to /nonexistent/report.json")),
+        (Some(2), true),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -56,9 +90,14 @@ fn a_temporary_file_that_cannot_be_written_is_no_fault_of_the_program() {
     if program("supervisord").is_none() {
         return;
     }
-    let script = format!("trap '' XFSZ; ulimit -f 0; exec {LASTFD} find --launcher supervisord -- {LASTFD} serve tcp");
+    let script =
+        format!("trap '' XFSZ; ulimit -f 0; exec {LASTFD} find --launcher supervisord -- {LASTFD} serve tcp");
     let told = called(Command::new("sh").args(["-c", &script]));
-    assert_eq!((told.code, told.stderr.contains("supervisord.conf: File too large")), (Some(5), true), "{told:?}");
+    assert_eq!(
+        (told.code, told.stderr.contains("supervisord.conf: File too large")),
+        (Some(5), true),
+        "{told:?}"
+    );
 }
 
 /// Its runs are skipped, and so take no time; but their report is longer than a pipe, and nobody reads it until the interrupt was sent.
@@ -71,7 +110,12 @@ fn an_interrupt_between_two_runs_is_no_success() {
     );
     (0..600).for_each(|n| text += &format!("[[variant]]\nname = \"of many variants the {n}th\"\n"));
     std::fs::write(folder.path().join("scenario.toml"), text).expect("a scenario");
-    let mut harness = Command::new(LASTFD).arg("run").arg(folder.path()).stdout(Stdio::piped()).spawn().expect("lastfd runs");
+    let mut harness = Command::new(LASTFD)
+        .arg("run")
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("lastfd runs");
     let mut stdout = harness.stdout.take().expect("a pipe");
     stdout.read_exact(&mut [0; '▶'.len_utf8()]).expect("it has begun to report");
     let pid = rustix::process::Pid::from_child(&harness);
@@ -87,7 +131,11 @@ fn a_current_folder_that_was_removed_is_told() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let script = format!("rmdir {}; exec {LASTFD} find -- {LASTFD} serve tcp", folder.path().display());
     let told = called(Command::new("sh").args(["-c", &script]).current_dir(folder.path()));
-    assert_eq!((told.code, told.stderr.contains("the current folder cannot be told")), (Some(2), true), "{told:?}");
+    assert_eq!(
+        (told.code, told.stderr.contains("the current folder cannot be told")),
+        (Some(2), true),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -98,7 +146,13 @@ fn the_summary_of_ci_is_looked_at_before_the_start_and_an_empty_name_is_none() {
                 requires = [\"no-such-program\"]\n[workloads.flood]\ntcp = { clients = 8 }\n";
     std::fs::write(&file, text).expect("a scenario");
     let with = |summary: &str| {
-        called(Command::new(LASTFD).env("GITHUB_STEP_SUMMARY", summary).env_remove("LASTFD_REQUIRE_PEERS").arg("run").arg(&file))
+        called(
+            Command::new(LASTFD)
+                .env("GITHUB_STEP_SUMMARY", summary)
+                .env_remove("LASTFD_REQUIRE_PEERS")
+                .arg("run")
+                .arg(&file),
+        )
     };
     let (empty, nowhere) = (with(""), with("/nonexistent/summary.md"));
     assert_eq!(empty.code, Some(0), "{empty:?}");
@@ -112,7 +166,13 @@ fn the_summary_of_ci_is_looked_at_before_the_start_and_an_empty_name_is_none() {
 #[test]
 fn escape_sequences_of_the_subject_do_not_reach_standard_error() {
     let mut find = Command::new(LASTFD);
-    find.env("CLICOLOR_FORCE", "1").args(["find", "--", "sh", "-c", "printf '\\033[2Jboom\\nlast\\n'; exit 1"]);
+    find.env("CLICOLOR_FORCE", "1").args([
+        "find",
+        "--",
+        "sh",
+        "-c",
+        "printf '\\033[2Jboom\\nlast\\n'; exit 1",
+    ]);
     let told = called(&mut find);
     let (escapes, lines) = (told.stderr.contains('\u{1b}'), told.stderr.contains("boom\n  last"));
     assert_eq!((told.code, escapes, lines), (Some(6), false, true), "{told:?}");

@@ -13,7 +13,10 @@ use std::time::Duration;
 
 /// `lastfd find` on a bundled server at a soft limit of 64.
 fn bundled(options: &[&str], serve: &[&str]) -> Called {
-    find(&[&["--nofile", "64", "--hold", "2s"], options].concat(), &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat())
+    find(
+        &[&["--nofile", "64", "--hold", "2s"], options].concat(),
+        &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat(),
+    )
 }
 
 fn rounds(run: &Value) -> Vec<Value> {
@@ -26,7 +29,10 @@ fn ceilings(run: &Value) -> Vec<u64> {
 
 #[test]
 fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again() {
-    let called = bundled(&["--observer", "perf", "--workload", "http-idle", "--recoveries", "4"], &["http", "--accept", "spin"]);
+    let called = bundled(
+        &["--observer", "perf", "--workload", "http-idle", "--recoveries", "4"],
+        &["http", "--accept", "spin"],
+    );
     let run = called.run();
     let (recovery, accepted) = (&run["recovery"], run["ceiling"]["accepted"].as_u64().expect("a number"));
     assert_eq!(recovery["verdict"], "recovered", "{run:#}");
@@ -38,8 +44,15 @@ fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again(
     let ceilings = ceilings(&run);
     assert!(!ceilings.is_empty() && ceilings.iter().all(|ceiling| *ceiling == accepted), "{run:#}");
     assert_eq!(recovery["second_ceiling"], accepted, "{run:#}");
-    assert_eq!((&recovery["rounds"][0]["gave_up"], &recovery["rounds"][1]["gave_up"]), (&1.into(), &0.into()), "{run:#}");
-    assert!(recovery["first_served_quantiles"]["p50"].as_f64().expect("a time") < 0.5, "no delay of its own: {run:#}");
+    assert_eq!(
+        (&recovery["rounds"][0]["gave_up"], &recovery["rounds"][1]["gave_up"]),
+        (&1.into(), &0.into()),
+        "{run:#}"
+    );
+    assert!(
+        recovery["first_served_quantiles"]["p50"].as_f64().expect("a time") < 0.5,
+        "no delay of its own: {run:#}"
+    );
     for ramp in ["before", "after"] {
         let service = &recovery[ramp];
         assert!(service["latency_s"].is_object() && service["held_latency_s"].is_object(), "{ramp}: {run:#}");
@@ -52,9 +65,13 @@ fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again(
 fn a_tcp_client_that_gives_up_is_the_oldest_that_waits() {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
-    let run = bundled(&["--workload", "tcp", "--recoveries", "2", "--events", path], &["tcp", "--accept", "spin"]).run();
+    let run =
+        bundled(&["--workload", "tcp", "--recoveries", "2", "--events", path], &["tcp", "--accept", "spin"])
+            .run();
     let log = event::read(log.path()).expect("a whole log");
-    let gave_up = |e: &Event| if let What::Client { id, state: Client::GaveUp, .. } = e.is { Some(u64::from(id)) } else { None };
+    let gave_up = |e: &Event| {
+        if let What::Client { id, state: Client::GaveUp, .. } = e.is { Some(u64::from(id)) } else { None }
+    };
     // One process takes its clients in their order, which begins with 0.
     let accepted = run["ceiling"]["accepted"].as_u64();
     assert_eq!(log.events.iter().find_map(gave_up), accepted, "{run:#}");
@@ -68,24 +85,37 @@ fn what_is_left_of_a_fixed_delay_is_waited_for_under_ptrace() {
     let run = bundled(&options, &["tcp", "--accept", "fixed-delay", "--delay-ms", "250"]).run();
     let all: Vec<(f64, f64)> = rounds(&run)
         .iter()
-        .map(|round| (round["phase_s"].as_f64().expect("a phase"), round["first_accepted_s"].as_f64().expect("an accept")))
+        .map(|round| {
+            (
+                round["phase_s"].as_f64().expect("a phase"),
+                round["first_accepted_s"].as_f64().expect("an accept"),
+            )
+        })
         .collect();
     assert_eq!(all.len(), 4, "{run:#}");
-    assert!(all.iter().all(|(phase, wait)| phase + wait > 0.249), "nobody is let in before a delay is over: {all:?}");
+    assert!(
+        all.iter().all(|(phase, wait)| phase + wait > 0.249),
+        "nobody is let in before a delay is over: {all:?}"
+    );
     let mut sums: Vec<f64> = all.iter().map(|(phase, wait)| phase + wait).collect();
     sums.sort_by(f64::total_cmp);
     assert!(sums[0] < 0.4, "on the busiest machine one of four is in time: {all:?}");
-    let (least, most) = all.iter().fold((f64::MAX, 0f64), |(least, most), (phase, _)| (least.min(*phase), most.max(*phase)));
+    let (least, most) =
+        all.iter().fold((f64::MAX, 0f64), |(least, most), (phase, _)| (least.min(*phase), most.max(*phase)));
     assert!(most - least > 0.1, "they begin at different phases of the delay: {all:?}");
     assert_eq!(run["recovery"]["verdict"], "recovered", "{run:#}");
-    assert!(run["recovery"]["order"].is_null() && run["unmeasured"]["recovery.order"].is_string(), "tcp asks nothing: {run:#}");
+    assert!(
+        run["recovery"]["order"].is_null() && run["unmeasured"]["recovery.order"].is_string(),
+        "tcp asks nothing: {run:#}"
+    );
 }
 
 #[test]
 fn a_ceiling_that_goes_down_with_each_round_is_a_leak() {
     let words = subject("leaks_and_tries_on");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let run = find(&["--nofile", "64", "--workload", "tcp", "--hold", "1s", "--recoveries", "4"], &words).run();
+    let run =
+        find(&["--nofile", "64", "--workload", "tcp", "--hold", "1s", "--recoveries", "4"], &words).run();
     assert_eq!(run["recovery"]["verdict"], "leaking", "{run:#}");
     assert!(run["recovery"]["leaked"].as_i64() > Some(0), "{run:#}");
     let ceilings = ceilings(&run);
@@ -114,12 +144,45 @@ fn an_interrupt_between_two_rounds_leaves_nothing_behind() {
     let (name, value) = mark.split_once('=').expect("a pair");
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let mut command = Command::new(LASTFD);
-    command.args(["find", "--nofile", "64", "--workload", "tcp", "--hold", "300ms", "--recoveries", "64", "--events"]).arg(log.path());
-    command.args(["--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--delay-ms", "100", "--port", "{port}"]).env(name, value);
-    let harness = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the harness starts");
-    let begun = || std::fs::read_to_string(log.path()).is_ok_and(|log| log.matches("release-some").count() >= 2);
+    command
+        .args([
+            "find",
+            "--nofile",
+            "64",
+            "--workload",
+            "tcp",
+            "--hold",
+            "300ms",
+            "--recoveries",
+            "64",
+            "--events",
+        ])
+        .arg(log.path());
+    command
+        .args([
+            "--",
+            LASTFD,
+            "serve",
+            "tcp",
+            "--accept",
+            "fixed-delay",
+            "--delay-ms",
+            "100",
+            "--port",
+            "{port}",
+        ])
+        .env(name, value);
+    let harness = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the harness starts");
+    let begun =
+        || std::fs::read_to_string(log.path()).is_ok_and(|log| log.matches("release-some").count() >= 2);
     assert!(eventually(Duration::from_secs(20), begun), "no second round");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&harness), rustix::process::Signal::INT).expect("SIGINT");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&harness), rustix::process::Signal::INT)
+        .expect("SIGINT");
     let out = harness.wait_with_output().expect("its end");
     assert_eq!(out.status.code(), Some(130), "{out:?}");
     assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
@@ -147,7 +210,13 @@ fn every_verdict_has_a_recorded_run() {
     for (name, verdict) in all {
         let (plan, log) = recorded(name);
         let m = measure::measure(&plan, &log);
-        assert_eq!(m.recovery.verdict, verdict, "{name}: {:#?} {:?}", m.recovery, m.unmeasured.get("recovery.verdict"));
+        assert_eq!(
+            m.recovery.verdict,
+            verdict,
+            "{name}: {:#?} {:?}",
+            m.recovery,
+            m.unmeasured.get("recovery.verdict")
+        );
     }
 }
 
@@ -181,13 +250,25 @@ fn served_later(answers: &[(u32, u64)]) -> Measured {
 fn the_order_of_places_is_told_by_who_gets_one_and_then_by_when() {
     let order = |answers: &[(u32, u64)]| served_later(answers).recovery.order;
     assert_eq!(order(&[(8, 1), (9, 2)]), Some(PlaceOrder::OldestFirst), "two of four, the older ones");
-    assert_eq!(order(&[(8, 2), (9, 1)]), Some(PlaceOrder::OldestFirst), "threads may answer in another order than they accept");
+    assert_eq!(
+        order(&[(8, 2), (9, 1)]),
+        Some(PlaceOrder::OldestFirst),
+        "threads may answer in another order than they accept"
+    );
     assert_eq!(order(&[(10, 1), (11, 2)]), Some(PlaceOrder::NewestFirst));
     assert_eq!(order(&[(8, 1), (11, 2)]), Some(PlaceOrder::Mixed));
-    assert_eq!(order(&[(8, 1), (9, 2), (10, 3), (11, 4)]), Some(PlaceOrder::OldestFirst), "all of them, one after the other");
+    assert_eq!(
+        order(&[(8, 1), (9, 2), (10, 3), (11, 4)]),
+        Some(PlaceOrder::OldestFirst),
+        "all of them, one after the other"
+    );
     assert_eq!(order(&[(8, 4), (9, 3), (10, 2), (11, 1)]), Some(PlaceOrder::NewestFirst));
     let nobody = served_later(&[]);
-    assert_eq!((nobody.recovery.order, nobody.recovery.verdict), (None, Some(Verdict::Degraded)), "places were free, and nobody got one");
+    assert_eq!(
+        (nobody.recovery.order, nobody.recovery.verdict),
+        (None, Some(Verdict::Degraded)),
+        "places were free, and nobody got one"
+    );
     assert!(nobody.unmeasured.contains_key("recovery.order"));
 }
 
@@ -206,11 +287,19 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
     let plan = &parse(text).expect("a scenario")[0];
     assert_eq!((plan.recovery.rounds, plan.expect.recovery), (8, Some(Verdict::Recovered)));
     let wrong = |from: &str, to: &str| format!("{:?}", parse(&text.replace(from, to)).unwrap_err().problems);
-    assert!(wrong("rounds = 8", "rounds = 0").contains("recovery.rounds"), "{}", wrong("rounds = 8", "rounds = 0"));
+    assert!(
+        wrong("rounds = 8", "rounds = 0").contains("recovery.rounds"),
+        "{}",
+        wrong("rounds = 8", "rounds = 0")
+    );
     assert!(wrong("rounds = 8", "rounds = 65").contains("64"));
     assert!(wrong("rounds = 8", "round = 8").contains("did you mean `rounds`?"));
     assert!(wrong("\"recovered\"", "\"recoverd\"").contains("did you mean `recovered`?"));
-    assert!(wrong("[workloads.w]\ntcp = {}\n", "").contains("no workload has such"), "{}", wrong("[workloads.w]\ntcp = {}\n", ""));
+    assert!(
+        wrong("[workloads.w]\ntcp = {}\n", "").contains("no workload has such"),
+        "{}",
+        wrong("[workloads.w]\ntcp = {}\n", "")
+    );
     assert_eq!(lastfd(&["find", "--recoveries", "0", "--", "true"]).code, Some(2));
 }
 
@@ -227,10 +316,15 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
     let (plan, log) = recorded("worker-restarts");
     let mut report = Report::of(&plan, &log);
     // Of workers one exited, which is no exit of the server: its successor serves.
-    (report.recovery.exited_s, report.recovery.recovered, report.recovery.new_client_served_s) = (None, Some(true), Some(0.25));
+    (report.recovery.exited_s, report.recovery.recovered, report.recovery.new_client_served_s) =
+        (None, Some(true), Some(0.25));
     let evidence = report.recovery.verdict_evidence.clone().expect("an evidence");
     let said = page(&report);
-    assert!(said.contains("a new client was served 0.250 s later") && said.contains(&format!("Because {evidence}. [gone]")), "{said}");
+    assert!(
+        said.contains("a new client was served 0.250 s later")
+            && said.contains(&format!("Because {evidence}. [gone]")),
+        "{said}"
+    );
     assert_eq!(row(&report), "0.250 s (gone)");
     report.recovery.verdict = Some(Verdict::Recovered);
     assert_eq!(row(&report), "0.250 s");
@@ -252,7 +346,8 @@ fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
     let (plan, log) = recorded("spin");
     let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
     let (all, again) = (at(Phase::ReleaseAll), at(Phase::Stop) - 50_000);
-    let call = |after: u64, ret| Event { at: again + after, is: What::Call { pid: 100, name: Call::Accept4, ret } };
+    let call =
+        |after: u64, ret| Event { at: again + after, is: What::Call { pid: 100, name: Call::Accept4, ret } };
     let mut events: Vec<Event> = log.events.clone();
     for event in events.iter_mut().filter(|e| e.at > all) {
         if let What::Sample { descriptors, .. } = &mut event.is {
@@ -267,13 +362,25 @@ fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
 
 #[test]
 fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
-    for (takes, left_open, verdict) in
-        [(8, 0, Verdict::Recovered), (8, 2, Verdict::Recovered), (6, 2, Verdict::Leaking), (6, 0, Verdict::Degraded)]
-    {
+    for (takes, left_open, verdict) in [
+        (8, 0, Verdict::Recovered),
+        (8, 2, Verdict::Recovered),
+        (6, 2, Verdict::Leaking),
+        (6, 0, Verdict::Degraded),
+    ] {
         let m = second_ramp(takes, left_open);
-        assert_eq!((m.recovery.second_ceiling, m.recovery.leaked), (Some(takes as u64), Some(left_open as i64)), "{:#?}", m.recovery);
+        assert_eq!(
+            (m.recovery.second_ceiling, m.recovery.leaked),
+            (Some(takes as u64), Some(left_open as i64)),
+            "{:#?}",
+            m.recovery
+        );
         assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
-        assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), Some(8)), "the first ceiling is what it was");
+        assert_eq!(
+            (m.ceiling.accepted, m.ceiling.accepted_max),
+            (Some(8), Some(8)),
+            "the first ceiling is what it was"
+        );
     }
 }
 
@@ -285,7 +392,9 @@ fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
     let (ramp, all) = (at(Phase::Ramp), at(Phase::ReleaseAll));
     let told = |opened: bool| {
         let mut events = log.events.clone();
-        events.extend(opened.then_some(Event { at: ramp, is: What::Call { pid: 100, name: Call::Openat, ret: 400 } }));
+        events.extend(
+            opened.then_some(Event { at: ramp, is: What::Call { pid: 100, name: Call::Openat, ret: 400 } }),
+        );
         for event in events.iter_mut().filter(|e| e.at > all || (opened && e.at > ramp)) {
             if let What::Sample { descriptors, .. } = &mut event.is {
                 *descriptors += 1;
@@ -294,11 +403,17 @@ fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
         let log = Log::new(events);
         let report = Report::of(&plan, &log);
         let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let texts = [report::terminal::render(std::slice::from_ref(&report), false, 100), report::explain::run(&report, &log, false, 100)];
+        let texts = [
+            report::terminal::render(std::slice::from_ref(&report), false, 100),
+            report::explain::run(&report, &log, false, 100),
+        ];
         (report, texts.map(words))
     };
     let (once, texts) = told(true);
-    assert_eq!((once.recovery.leaked, once.ceiling.others, once.ceiling.accepted), (Some(1), Some(1), Some(11)));
+    assert_eq!(
+        (once.recovery.leaked, once.ceiling.others, once.ceiling.accepted),
+        (Some(1), Some(1), Some(11))
+    );
     assert_eq!(once.recovery.verdict, Some(Verdict::Recovered), "{:?}", once.recovery.verdict_evidence);
     assert!(
         texts.iter().all(|text| text.contains("1 more than at rest stays open: opened once")
@@ -307,7 +422,10 @@ fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
     );
     let (leak, texts) = told(false);
     assert_eq!((leak.recovery.leaked, leak.recovery.verdict), (Some(1), Some(Verdict::Leaking)));
-    assert!(texts[0].contains("stays open: a leak") && texts[1].contains("takes 1 from the next ceiling"), "{texts:?}");
+    assert!(
+        texts[0].contains("stays open: a leak") && texts[1].contains("takes 1 from the next ceiling"),
+        "{texts:?}"
+    );
 }
 
 #[test]
@@ -316,7 +434,8 @@ fn a_second_ceiling_that_is_the_same_takes_nothing_from_the_next() {
     let log = Log::new(events);
     let report = Report::of(&plan, &log);
     assert_eq!((report.recovery.verdict, report.recovery.leaked), (Some(Verdict::Recovered), Some(2)));
-    let told = report::terminal::render(std::slice::from_ref(&report), false, 100) + &report::explain::run(&report, &log, false, 100);
+    let told = report::terminal::render(std::slice::from_ref(&report), false, 100)
+        + &report::explain::run(&report, &log, false, 100);
     assert!(!told.contains("a leak") && !told.contains("from the next ceiling"), "{told}");
 }
 
@@ -325,7 +444,8 @@ fn a_second_ceiling_that_is_the_same_takes_nothing_from_the_next() {
 fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
     let (plan, log) = recorded("spin");
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
-    let mut events: Vec<Event> = log.events.iter().filter(|e| !(release..release + 500_000_000).contains(&e.at)).cloned().collect();
+    let mut events: Vec<Event> =
+        log.events.iter().filter(|e| !(release..release + 500_000_000).contains(&e.at)).cloned().collect();
     let mut add = |after: u64, is| events.push(Event { at: release + after * 1_000_000, is });
     let call = |ret| What::Call { pid: 100, name: Call::Accept4, ret };
     for (begin, taken) in [(0, &[8, 9][..]), (20, &[8, 9]), (40, &[8])] {
@@ -343,14 +463,23 @@ fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
 /// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall again.
 #[test]
 fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
-    for (then, takes, verdict) in
-        [(&[16, 17, -24][..], 10, Verdict::Recovered), (&[16, 17, -24], 8, Verdict::Degraded), (&[16], 8, Verdict::Recovered)]
-    {
+    for (then, takes, verdict) in [
+        (&[16, 17, -24][..], 10, Verdict::Recovered),
+        (&[16, 17, -24], 8, Verdict::Degraded),
+        (&[16], 8, Verdict::Recovered),
+    ] {
         let (plan, mut events) = with_second_ramp(takes, 0);
-        let at = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
+        let at =
+            events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
         let (was, raised) = (Limits { soft: 16, hard: 64 }, 18);
-        let call = |(i, &ret): (u64, &i64)| Event { at: at + 10 + 10 * i, is: What::Call { pid: 100, name: Call::Accept4, ret } };
-        events.extend([What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: raised, hard: 64, was }].map(|is| Event { at, is }));
+        let call = |(i, &ret): (u64, &i64)| Event {
+            at: at + 10 + 10 * i,
+            is: What::Call { pid: 100, name: Call::Accept4, ret },
+        };
+        events.extend(
+            [What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: raised, hard: 64, was }]
+                .map(|is| Event { at, is }),
+        );
         events.extend((1..).zip(then).map(call));
         let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
         events.extend((16..18).map(|fd| Event { at: all + 1_000_000, is: What::Close { pid: 100, fd } }));
@@ -374,7 +503,8 @@ fn a_leak_under_a_moved_limit_is_one_when_it_fails_after_all_had_left() {
 fn recorded_leak_that_is_stuck() -> (Plan, Vec<Event>) {
     let (plan, mut events) = with_second_ramp(8, 8);
     let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
-    events.retain(|e| e.is != What::Phase(Phase::Again) && (e.at <= all || !matches!(e.is, What::Call { .. })));
+    events
+        .retain(|e| e.is != What::Phase(Phase::Again) && (e.at <= all || !matches!(e.is, What::Call { .. })));
     for event in events.iter_mut().filter(|e| e.at > all) {
         if let What::Probe { outcome, .. } = &mut event.is {
             *outcome = event::Outcome::Waits;
@@ -389,5 +519,10 @@ fn connections_that_were_handed_over_count_in_the_second_ramp_as_they_did_in_the
     let (plan, events) = with_second_ramp(8, 0);
     let m = measure::measure(&plan, &Log::new(handed_over(events)));
     assert_eq!((m.ceiling.accepted, m.ceiling.handed_over.map(|h| h.connections)), (Some(8), Some(8)));
-    assert_eq!((m.recovery.second_ceiling, m.recovery.verdict), (Some(8), Some(Verdict::Recovered)), "{:?}", m.recovery.verdict_evidence);
+    assert_eq!(
+        (m.recovery.second_ceiling, m.recovery.verdict),
+        (Some(8), Some(Verdict::Recovered)),
+        "{:?}",
+        m.recovery.verdict_evidence
+    );
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 fn bundled(options: &[&str], serve: &[&str]) -> (Called, String) {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
-    let called = find(&[options, &["--events", path]].concat(), &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat());
+    let called = find(
+        &[options, &["--events", path]].concat(),
+        &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat(),
+    );
     (called, std::fs::read_to_string(path).expect("the log"))
 }
 
@@ -22,7 +25,9 @@ fn own_counts(log: &str) -> Vec<u64> {
 /// The server's own count among the witnesses of a report.
 fn own_witness(run: &Value) -> &Value {
     let all = run["witnesses"].as_array().expect("a list");
-    all.iter().find(|w| w["observer"] == "the server's own count").unwrap_or_else(|| panic!("it is no witness: {run:#}"))
+    all.iter()
+        .find(|w| w["observer"] == "the server's own count")
+        .unwrap_or_else(|| panic!("it is no witness: {run:#}"))
 }
 
 #[track_caller]
@@ -31,11 +36,19 @@ fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
     let ceiling = &run["ceiling"];
     assert_eq!(called.code, Some(0), "{called:?}");
     assert_eq!(ceiling["kind"], "emfile", "{run:#}");
-    assert_eq!(own_counts(log), [ceiling["accepted"].as_u64().expect("a number")], "the server's own count is the third witness: {run:#}");
+    assert_eq!(
+        own_counts(log),
+        [ceiling["accepted"].as_u64().expect("a number")],
+        "the server's own count is the third witness: {run:#}"
+    );
     assert_eq!(own_witness(&run)["ceiling"], ceiling["accepted"], "and the report says so: {run:#}");
     assert_eq!(run["agreement"], true, "{run:#}");
     assert_eq!(run["prediction"]["ceiling"], ceiling["accepted"], "{run:#}");
-    assert_eq!(ceiling["accepted"].as_u64().unwrap() + run["baseline"]["descriptors"].as_u64().unwrap(), soft, "{run:#}");
+    assert_eq!(
+        ceiling["accepted"].as_u64().unwrap() + run["baseline"]["descriptors"].as_u64().unwrap(),
+        soft,
+        "{run:#}"
+    );
     assert_eq!(ceiling["first_failure"]["call"], call, "{run:#}");
     assert_eq!(ceiling["first_failure"]["errno"], "EMFILE", "{run:#}");
 }
@@ -61,7 +74,8 @@ const CLASSES: [(&str, &str); 13] = [
 fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
     let nofile = soft.to_string();
     let options = ["--nofile", &nofile, "--observer", observer, "--workload", "tcp", "--hold", "2s"];
-    let delay: &[&str] = if ["fixed-delay", "listener-off", "storm"].contains(&policy) { &["--delay-ms", "250"] } else { &[] };
+    let delay: &[&str] =
+        if ["fixed-delay", "listener-off", "storm"].contains(&policy) { &["--delay-ms", "250"] } else { &[] };
     bundled(&options, &[&["tcp", "--accept", policy], delay].concat())
 }
 
@@ -71,7 +85,11 @@ fn assert_class(called: &Called, policy: &str) {
     let run = called.run();
     let saturation = &run["saturation"];
     let (evidence, gaps) = (&saturation["policy_evidence"], &saturation["retry_gaps_s"]);
-    assert_eq!(saturation["policy"], class, "{policy}: {evidence}, {gaps}, {}, {}", run["ceiling"]["binds"], run["reasons"]);
+    assert_eq!(
+        saturation["policy"], class,
+        "{policy}: {evidence}, {gaps}, {}, {}",
+        run["ceiling"]["binds"], run["reasons"]
+    );
 }
 
 fn every_limit(policy: &str, observer: &str) {
@@ -102,8 +120,14 @@ fn restarts_at_every_limit(observer: &str) {
         let run = called.run();
         assert_class(&called, "worker-restart");
         assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
-        assert!(own_counts(&log).contains(&run["ceiling"]["accepted"].as_u64().expect("a number")), "{run:#}");
-        assert_eq!(run["saturation"]["held_closed_by_server"], run["ceiling"]["accepted"], "its clients went with it: {run:#}");
+        assert!(
+            own_counts(&log).contains(&run["ceiling"]["accepted"].as_u64().expect("a number")),
+            "{run:#}"
+        );
+        assert_eq!(
+            run["saturation"]["held_closed_by_server"], run["ceiling"]["accepted"],
+            "its clients went with it: {run:#}"
+        );
     }
 }
 
@@ -149,7 +173,8 @@ fn a_dead_accept_loop_is_seen_under_ptrace() {
 #[test]
 fn those_a_cap_turns_away_are_told_or_not() {
     for (policy, sees) in [("cap-503", "error-reply"), ("cap-close", "closed")] {
-        let (called, _) = bundled(&["--nofile", "64", "--workload", "http-idle"], &["http", "--accept", policy]);
+        let (called, _) =
+            bundled(&["--nofile", "64", "--workload", "http-idle"], &["http", "--accept", policy]);
         let run = called.run();
         assert_eq!(run["saturation"]["new_client"], sees, "{policy}: {run:#}");
         assert_eq!(run["ceiling"]["served"], run["ceiling"]["accepted"], "{policy}: {run:#}");
@@ -172,16 +197,23 @@ fn every_bundled_policy_is_classified_right_twenty_times_in_a_row() {
         }
     };
     std::thread::scope(|scope| {
-        [32, 64, 256].map(|soft| scope.spawn(move || twenty_times(soft))).map(|all| all.join().expect("all of them"))
+        [32, 64, 256]
+            .map(|soft| scope.spawn(move || twenty_times(soft)))
+            .map(|all| all.join().expect("all of them"))
     });
 }
 
 #[test]
 fn what_observing_costs_is_measured_for_either_observer() {
     let cost = |observer| {
-        let (called, log) = bundled(&["--nofile", "32", "--observer", observer, "--workload", "tcp"], &["tcp", "--accept", "backoff"]);
+        let (called, log) = bundled(
+            &["--nofile", "32", "--observer", observer, "--workload", "tcp"],
+            &["tcp", "--accept", "backoff"],
+        );
         assert_eq!(called.code, Some(0), "{called:?}");
-        let measured = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event")["is"]["observer-cost"].clone());
+        let measured = log.lines().map(|line| {
+            serde_json::from_str::<Value>(line).expect("an event")["is"]["observer-cost"].clone()
+        });
         let measured = measured.into_iter().find(Value::is_object).unwrap_or_else(|| panic!("{log}"));
         assert_eq!(measured["name"], observer);
         let said = called.run()["witnesses"][0]["cost"].as_str().expect("a text").to_owned();
@@ -225,8 +257,13 @@ exact! {
 
 #[test]
 fn every_workload_is_exact_on_its_server() {
-    for (workload, server) in [("tcp", "tcp"), ("http-idle", "http"), ("websocket", "websocket"), ("grpc", "grpc")] {
-        let (called, log) = bundled(&["--nofile", "64", "--workload", workload, "--hold", "1s"], &[server, "--accept", "spin"]);
+    for (workload, server) in
+        [("tcp", "tcp"), ("http-idle", "http"), ("websocket", "websocket"), ("grpc", "grpc")]
+    {
+        let (called, log) = bundled(
+            &["--nofile", "64", "--workload", workload, "--hold", "1s"],
+            &[server, "--accept", "spin"],
+        );
         assert_exact(&called, &log, 64, "accept4");
         let run = called.run();
         if workload == "tcp" {
@@ -239,9 +276,13 @@ fn every_workload_is_exact_on_its_server() {
 
 #[test]
 fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
-    let (called, log) = bundled(&["--nofile", "64", "--workload", "tcp"], &["tcp", "--accept", "fixed-delay", "--threads", "4"]);
+    let (called, log) = bundled(
+        &["--nofile", "64", "--workload", "tcp"],
+        &["tcp", "--accept", "fixed-delay", "--threads", "4"],
+    );
     let run = called.run();
-    let (accepted, most) = (run["ceiling"]["accepted"].as_u64().unwrap(), run["ceiling"]["accepted_max"].as_u64().unwrap());
+    let (accepted, most) =
+        (run["ceiling"]["accepted"].as_u64().unwrap(), run["ceiling"]["accepted_max"].as_u64().unwrap());
     // Three other threads have their next number already; any of them may take its client before the first fails.
     let predicted = run["prediction"]["ceiling"].as_u64().unwrap();
     assert_eq!(most, predicted + 3, "{run:#}");
@@ -249,13 +290,19 @@ fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
     // A thread whose accept has returned may not have counted it yet when another one's fails.
     let own = own_counts(&log)[0];
     assert!((accepted - 3..=accepted).contains(&own), "{own} {run:#}");
-    assert_eq!((own_witness(&run)["ceiling"].as_u64(), &run["agreement"]), (Some(own), &Value::Bool(true)), "{run:#}");
+    assert_eq!(
+        (own_witness(&run)["ceiling"].as_u64(), &run["agreement"]),
+        (Some(own), &Value::Bool(true)),
+        "{run:#}"
+    );
 }
 
 #[test]
 fn forked_workers_have_a_limit_each() {
-    let (called, log) =
-        bundled(&["--nofile", "64", "--workload", "tcp", "--clients", "300"], &["tcp", "--accept", "fixed-delay", "--workers", "2"]);
+    let (called, log) = bundled(
+        &["--nofile", "64", "--workload", "tcp", "--clients", "300"],
+        &["tcp", "--accept", "fixed-delay", "--workers", "2"],
+    );
     let run = called.run();
     let accepted = run["ceiling"]["accepted"].as_u64().unwrap_or_else(|| panic!("{run:#}"));
     assert_eq!(run["prediction"]["ceiling"], accepted, "{run:#}");
@@ -278,7 +325,8 @@ fn a_server_whose_first_thread_has_exited_is_found_and_exact() {
                       except OSError: time.sleep(0.2)\n\
                   threading.Thread(target=serve).start()\n\
                   ctypes.CDLL(None).syscall({'x86_64': 60}.get(os.uname().machine, 93), 0)\n";
-    let called = find(&["--nofile", "48", "--workload", "tcp"], &[python.to_str().expect("UTF-8"), "-c", script]);
+    let called =
+        find(&["--nofile", "48", "--workload", "tcp"], &[python.to_str().expect("UTF-8"), "-c", script]);
     let run = called.run();
     assert_eq!((called.code, &run["agreement"]), (Some(0), &true.into()), "{called:?}");
     assert_eq!(run["ceiling"]["accepted"], run["prediction"]["ceiling"], "{run:#}");
@@ -288,7 +336,11 @@ fn a_server_whose_first_thread_has_exited_is_found_and_exact() {
 fn a_limit_that_is_high_enough_is_not_reached() {
     let (called, _) = bundled(&["--nofile", "256", "--workload", "http-idle", "--clients", "100"], &["http"]);
     let run = called.run();
-    assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["served"].as_u64()), (Some("not-reached"), Some(100)), "{run:#}");
+    assert_eq!(
+        (run["ceiling"]["kind"].as_str(), run["ceiling"]["served"].as_u64()),
+        (Some("not-reached"), Some(100)),
+        "{run:#}"
+    );
     assert_eq!(run["saturation"]["policy"], "none", "{run:#}");
 }
 
@@ -303,7 +355,10 @@ fn the_dialogue_is_found_by_asking() {
 #[test]
 fn two_descriptors_a_connection_are_found_by_calibration() {
     let words = subject("two_descriptors_each");
-    let called = find(&["--nofile", "64", "--workload", "tcp", "--hold", "1s"], &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let called = find(
+        &["--nofile", "64", "--workload", "tcp", "--hold", "1s"],
+        &words.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let run = called.run();
     assert_eq!(run["prediction"]["descriptors_per_connection"], 2.0, "{run:#}");
     assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
@@ -315,22 +370,34 @@ fn where_the_path_is_forbidden_clients_ask_nothing_and_the_server_recovers() {
     let words = subject("forbids");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let run = find(&["--nofile", "32", "--hold", "500ms", "--clients", "60"], &words).run();
-    assert_eq!((&run["recovery"]["verdict"], &run["ceiling"]["served"]), (&json!("recovered"), &Value::Null), "{run:#}");
+    assert_eq!(
+        (&run["recovery"]["verdict"], &run["ceiling"]["served"]),
+        (&json!("recovered"), &Value::Null),
+        "{run:#}"
+    );
     assert_eq!(run["saturation"]["probes"][0]["detail"], "HTTP 403 Forbidden");
 }
 
 #[test]
 fn a_server_that_limits_itself_is_no_descriptor_ceiling() {
     let words = subject("limits_itself");
-    let called = find(&["--nofile", "256", "--workload", "tcp", "--clients", "100"], &words.iter().map(String::as_str).collect::<Vec<_>>());
+    let called = find(
+        &["--nofile", "256", "--workload", "tcp", "--clients", "100"],
+        &words.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let run = called.run();
-    assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()), (Some("own-limit"), Some(30)), "{run:#}");
+    assert_eq!(
+        (run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()),
+        (Some("own-limit"), Some(30)),
+        "{run:#}"
+    );
 }
 
 #[test]
 fn a_subject_that_closed_its_listener_is_not_watched_to_the_end() {
     let began = std::time::Instant::now();
-    let run = find_subject("closes_its_listener", &["--nofile", "64", "--workload", "tcp", "--hold", "60s"]).run();
+    let run =
+        find_subject("closes_its_listener", &["--nofile", "64", "--workload", "tcp", "--hold", "60s"]).run();
     assert_eq!(run["saturation"]["policy"], "accept-loop-dead", "{run:#}");
     assert_eq!(run["saturation"]["new_client"], "refused", "{run:#}");
     assert!(began.elapsed() < Duration::from_secs(60), "it accepts never again, however long it is watched");
@@ -340,28 +407,53 @@ fn a_subject_that_closed_its_listener_is_not_watched_to_the_end() {
 fn connections_that_are_handed_to_forked_processes_are_held() {
     let called = find_subject("a_process_each", &["--nofile", "64", "--clients", "80"]);
     let run = called.run();
-    assert_eq!((run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()), (Some("not-reached"), Some(80)), "{run:#}");
-    assert_eq!(run["ceiling"]["handed_over"], serde_json::json!({ "connections": 80, "processes": 80 }), "{run:#}");
-    assert!(run["prediction"]["ceiling"].is_null() && run["prediction"]["before_first_client"].is_u64(), "{run:#}");
-    assert!(run["unmeasured"]["prediction.ceiling"].as_str().is_some_and(|why| why.contains("a process of its own")), "{run:#}");
+    assert_eq!(
+        (run["ceiling"]["kind"].as_str(), run["ceiling"]["accepted"].as_u64()),
+        (Some("not-reached"), Some(80)),
+        "{run:#}"
+    );
+    assert_eq!(
+        run["ceiling"]["handed_over"],
+        serde_json::json!({ "connections": 80, "processes": 80 }),
+        "{run:#}"
+    );
+    assert!(
+        run["prediction"]["ceiling"].is_null() && run["prediction"]["before_first_client"].is_u64(),
+        "{run:#}"
+    );
+    assert!(
+        run["unmeasured"]["prediction.ceiling"]
+            .as_str()
+            .is_some_and(|why| why.contains("a process of its own")),
+        "{run:#}"
+    );
     assert!(run["ceiling"]["served"].is_null(), "an echo of the question is no HTTP answer: {run:#}");
     assert_eq!(run["recovery"]["recovered"], true, "a silent client that was accepted is served: {run:#}");
 }
 
 #[test]
 fn connections_that_were_handed_over_count_where_the_server_then_runs_out_of_descriptors() {
-    let run = find_subject("a_process_and_a_file_each", &["--nofile", "64", "--workload", "tcp", "--hold", "1s"]).run();
-    let (ceiling, handed) = (&run["ceiling"], run["ceiling"]["handed_over"]["connections"].as_u64().unwrap_or(0));
+    let run =
+        find_subject("a_process_and_a_file_each", &["--nofile", "64", "--workload", "tcp", "--hold", "1s"])
+            .run();
+    let (ceiling, handed) =
+        (&run["ceiling"], run["ceiling"]["handed_over"]["connections"].as_u64().unwrap_or(0));
     assert_eq!(ceiling["kind"], "emfile", "{run:#}");
     let accepted = ceiling["accepted"].as_u64().expect("a number");
     let free = 64 - run["baseline"]["counted"].as_u64().expect("a number");
     // One descriptor stays for each, and the last may want for up to three that it needs for a moment.
-    assert!((free - 3..=free).contains(&accepted) && (accepted - 1..=accepted).contains(&handed), "{free} places: {run:#}");
+    assert!(
+        (free - 3..=free).contains(&accepted) && (accepted - 1..=accepted).contains(&handed),
+        "{free} places: {run:#}"
+    );
 }
 
 #[test]
 fn those_who_wait_are_served_when_others_leave() {
-    let (called, _) = bundled(&["--nofile", "64", "--workload", "http-idle", "--hold", "1s"], &["http", "--accept", "fixed-delay"]);
+    let (called, _) = bundled(
+        &["--nofile", "64", "--workload", "http-idle", "--hold", "1s"],
+        &["http", "--accept", "fixed-delay"],
+    );
     let recovery = &called.run()["recovery"];
     assert!(recovery["released"].as_u64() > Some(0) && recovery["first_served_s"].is_f64(), "{called:?}");
     assert_eq!(recovery["waiters_served"], recovery["released"], "one for each place: {called:?}");
@@ -370,15 +462,24 @@ fn those_who_wait_are_served_when_others_leave() {
 #[test]
 fn a_leak_is_counted_after_everybody_left() {
     let words = subject("leaks");
-    let called = find(&["--nofile", "256", "--workload", "tcp", "--clients", "20"], &words.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(called.run()["recovery"]["leaked"], 20 + 2, "one file of each client and of the two probes stays open: {called:?}");
+    let called = find(
+        &["--nofile", "256", "--workload", "tcp", "--clients", "20"],
+        &words.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    assert_eq!(
+        called.run()["recovery"]["leaked"],
+        20 + 2,
+        "one file of each client and of the two probes stays open: {called:?}"
+    );
 }
 
 #[test]
 fn a_file_that_is_opened_once_is_not_said_to_leak() {
     let words = subject("opens_once");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let called = lastfd(&[&["find", "--nofile", "64", "--workload", "tcp", "--clients", "20", "--"], &words[..]].concat());
+    let called = lastfd(
+        &[&["find", "--nofile", "64", "--workload", "tcp", "--clients", "20", "--"], &words[..]].concat(),
+    );
     assert!(called.stdout.contains("opened once"), "{called:?}");
 }
 
@@ -386,8 +487,10 @@ fn a_file_that_is_opened_once_is_not_said_to_leak() {
 fn a_replay_says_what_the_run_said() {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
-    let ran =
-        find(&["--nofile", "64", "--hold", "1s", "--events", path], &[LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"]);
+    let ran = find(
+        &["--nofile", "64", "--hold", "1s", "--events", path],
+        &[LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"],
+    );
     let replayed = lastfd(&["replay", path, "--json", "-"]);
     assert_eq!(ran.run(), replayed.run());
 }
@@ -410,10 +513,22 @@ fn find_subject(name: &str, options: &[&str]) -> Called {
 fn a_program_that_cannot_start_is_told_with_its_reason() {
     refused(&find(&[], &["./no-such-program"]), 6, &["no-such-program"]);
     refused(&find(&[], &["/etc/passwd"]), 6, &["/etc/passwd", "execut"]);
-    refused(&find(&[], &["sh", "-c", "echo first; echo the last word >&2; exit 3"]), 6, &["exit status 3", "the last word"]);
-    refused(&find_subject("never_listens", &["--ready-within", "300ms"]), 6, &["no TCP listener", "starting, and then nothing"]);
+    refused(
+        &find(&[], &["sh", "-c", "echo first; echo the last word >&2; exit 3"]),
+        6,
+        &["exit status 3", "the last word"],
+    );
+    refused(
+        &find_subject("never_listens", &["--ready-within", "300ms"]),
+        6,
+        &["no TCP listener", "starting, and then nothing"],
+    );
     refused(&find_subject("udp_only", &["--ready-within", "300ms"]), 6, &["UDP"]);
-    refused(&find_subject("unix_only", &["--ready-within", "300ms"]), 6, &["Unix socket only", "lastfd-test-"]);
+    refused(
+        &find_subject("unix_only", &["--ready-within", "300ms"]),
+        6,
+        &["Unix socket only", "lastfd-test-"],
+    );
     refused(&find_subject("two_ports", &[]), 6, &["several ports", "--port"]);
 }
 
@@ -422,7 +537,11 @@ fn limits_that_are_impossible_are_told_before_anything_starts() {
     refused(&find(&["--nofile", "2000000000"], &["true"]), 5, &["hard limit is", "prlimit"]);
     refused(&find(&["--nofile", "2048:1024"], &["true"]), 2, &["2048", "1024"]);
     refused(&find(&["--nofile", "3"], &[LASTFD, "serve", "http", "--port", "{port}"]), 6, &["exit status"]);
-    refused(&find(&["--nofile", "8"], &[LASTFD, "serve", "http", "--baseline", "9", "--port", "{port}"]), 6, &["exit status"]);
+    refused(
+        &find(&["--nofile", "8"], &[LASTFD, "serve", "http", "--baseline", "9", "--port", "{port}"]),
+        6,
+        &["exit status"],
+    );
 }
 
 #[test]
@@ -436,7 +555,8 @@ fn a_port_that_is_taken_is_told_before_the_start() {
 fn a_report_path_that_cannot_be_written_is_found_before_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let (proof, missing) = (folder.path().join("started"), folder.path().join("none/report.json"));
-    let called = lastfd(&["find", "--json", missing.to_str().unwrap(), "--", "touch", proof.to_str().unwrap()]);
+    let called =
+        lastfd(&["find", "--json", missing.to_str().unwrap(), "--", "touch", proof.to_str().unwrap()]);
     refused(&called, 2, &["cannot write"]);
     assert!(!proof.exists(), "the program was started");
 }
@@ -444,7 +564,11 @@ fn a_report_path_that_cannot_be_written_is_found_before_the_start() {
 #[test]
 fn a_subject_that_dies_in_mid_ramp_is_reported() {
     let run = find_subject("dies_in_the_ramp", &["--nofile", "256", "--workload", "tcp"]).run();
-    assert_eq!((run["ceiling"]["kind"].as_str(), run["saturation"]["policy"].as_str()), (Some("exited"), Some("exits")), "{run:#}");
+    assert_eq!(
+        (run["ceiling"]["kind"].as_str(), run["saturation"]["policy"].as_str()),
+        (Some("exited"), Some("exits")),
+        "{run:#}"
+    );
 }
 
 #[test]
@@ -473,7 +597,10 @@ fn an_unprivileged_user_gets_the_same_number() {
         eprintln!("skipped: only root can become nobody");
         return;
     }
-    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
+    let folder = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .expect("a folder");
     let copy = folder.path().join("lastfd");
     std::fs::copy(LASTFD, &copy).expect("a copy");
     let copy = copy.to_str().unwrap();
@@ -495,8 +622,12 @@ fn an_unprivileged_user_gets_the_same_number() {
         "--port",
         "{port}",
     ];
-    let called =
-        called(Command::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).args(find).current_dir("/"));
+    let called = called(
+        Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .args(find)
+            .current_dir("/"),
+    );
     let run = called.run();
     assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{called:?}");
     assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{called:?}");
@@ -507,7 +638,9 @@ fn harness(options: &[&str], mark: &str) -> Command {
     let (name, value) = mark.split_once('=').unwrap();
     let mut command = Command::new(LASTFD);
     command.args(["find", "--nofile", "64", "--workload", "tcp"]).args(options);
-    command.args(["--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"]).env(name, value);
+    command
+        .args(["--", LASTFD, "serve", "tcp", "--accept", "fixed-delay", "--port", "{port}"])
+        .env(name, value);
     command
 }
 
@@ -516,13 +649,22 @@ fn harness(options: &[&str], mark: &str) -> Command {
 fn sigkill_of_the_harness_leaves_nothing_behind() {
     for moment in 0..20 {
         let mark = format!("LASTFD_TEST_MARK={}-{moment}", std::process::id());
-        let mut harness =
-            harness(&[], &mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the harness starts");
+        let mut harness = harness(&[], &mark)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the harness starts");
         // The moments of a run differ in what is alive; a prime step keeps them from falling together.
         std::thread::sleep(Duration::from_millis(moment * 17));
         harness.kill().expect("SIGKILL");
         harness.wait().expect("its end");
-        assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left after {} ms: {:?}", moment * 17, marked(&mark));
+        assert!(
+            eventually(Duration::from_secs(10), || marked(&mark).is_empty()),
+            "left after {} ms: {:?}",
+            moment * 17,
+            marked(&mark)
+        );
     }
 }
 
@@ -535,7 +677,10 @@ fn an_interrupt_ends_everything_and_says_so() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the harness starts");
-    assert!(eventually(Duration::from_secs(10), || marked(&mark).len() >= 5), "the subject and its driver came up");
+    assert!(
+        eventually(Duration::from_secs(10), || marked(&mark).len() >= 5),
+        "the subject and its driver came up"
+    );
     let pid = rustix::process::Pid::from_child(&harness);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("SIGINT");
     let out = harness.wait_with_output().expect("its end");
@@ -603,7 +748,11 @@ fn a_burst_overflows_the_accept_queue() {
     let run = called.run();
     assert_eq!(run["ceiling"]["accepted"], run["prediction"]["ceiling"], "{run:#}");
     let queue = &run["saturation"]["accept_queue"];
-    assert_eq!([&queue["length"], &queue["most"], &queue["capacity"]].map(serde_json::Value::as_u64), [Some(9); 3], "{run:#}");
+    assert_eq!(
+        [&queue["length"], &queue["most"], &queue["capacity"]].map(serde_json::Value::as_u64),
+        [Some(9); 3],
+        "{run:#}"
+    );
     assert!(run["saturation"]["listen_overflows"].as_u64() > Some(0), "the kernel counted them: {run:#}");
 }
 
@@ -616,7 +765,11 @@ fn a_server_that_answers_nobody_is_inconclusive() {
 
 #[test]
 fn a_subject_that_exits_when_clients_leave_has_not_recovered() {
-    let run = find_subject("exits_when_a_client_leaves", &["--nofile", "256", "--workload", "tcp", "--clients", "20"]).run();
+    let run = find_subject(
+        "exits_when_a_client_leaves",
+        &["--nofile", "256", "--workload", "tcp", "--clients", "20"],
+    )
+    .run();
     assert_eq!(run["recovery"]["recovered"], false, "{run:#}");
     assert!(run["recovery"]["exited_s"].is_number(), "{run:#}");
 }
@@ -625,24 +778,35 @@ fn a_subject_that_exits_when_clients_leave_has_not_recovered() {
 fn what_a_run_requires_is_skipped_and_with_require_all_the_exit_code_is_5() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("lacks.scenario.toml");
-    let text =
-        "claim = 'x'\n[processes.s]\ncommand = ['no-such-program']\nrequires = ['no-such-program']\nlimits = { soft = 64, hard = 64 }\n";
+    let text = "claim = 'x'\n[processes.s]\ncommand = ['no-such-program']\nrequires = ['no-such-program']\nlimits = { soft = 64, hard = 64 }\n";
     std::fs::write(&path, text.to_owned() + "[workloads.f]\ntcp = { clients = 80 }\n").expect("written");
     let path = path.to_str().expect("UTF-8");
     let run = |all: bool, format: &str| {
         let mut command = Command::new(LASTFD);
-        called(command.args(["run", format, "-", path]).args(all.then_some("--require-all")).env_remove("LASTFD_REQUIRE_PEERS"))
+        called(
+            command
+                .args(["run", format, "-", path])
+                .args(all.then_some("--require-all"))
+                .env_remove("LASTFD_REQUIRE_PEERS"),
+        )
     };
     for (all, code) in [(false, 0), (true, 5)] {
         let (json, junit) = (run(all, "--json"), run(all, "--junit"));
         assert_eq!((json.code, json.run()["verdict"].as_str()), (Some(code), Some("skipped")), "{json:?}");
-        assert!(junit.code == Some(code) && junit.stdout.contains("<skipped") && junit.stdout.contains("no-such-program"), "{junit:?}");
+        assert!(
+            junit.code == Some(code)
+                && junit.stdout.contains("<skipped")
+                && junit.stdout.contains("no-such-program"),
+            "{junit:?}"
+        );
     }
 }
 
 #[test]
 fn a_low_soft_limit_of_the_harness_itself_is_raised_before_anything_is_opened() {
-    let find = format!("ulimit -Sn 40 && exec {LASTFD} find --nofile 64 --json - -- {LASTFD} serve tcp --accept spin --port '{{port}}'");
+    let find = format!(
+        "ulimit -Sn 40 && exec {LASTFD} find --nofile 64 --json - -- {LASTFD} serve tcp --accept spin --port '{{port}}'"
+    );
     let called = called(Command::new("sh").args(["-c", &find]));
     let run = called.run();
     let rest = run["baseline"]["descriptors"].as_u64().unwrap_or_else(|| panic!("it began: {run:#}"));

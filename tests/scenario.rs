@@ -3,8 +3,8 @@
 
 use lastfd::event::{Call, Limits};
 use lastfd::scenario::{
-    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Policy, Program, Serve, ServeOptions,
-    Supervisor,
+    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Policy, Program,
+    Serve, ServeOptions, Supervisor,
 };
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -62,7 +62,9 @@ fn with(from: &str, to: &str) -> String {
 
 fn rendered(error: &Invalid) -> String {
     let mut text = String::new();
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(110).with_links(false);
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(110)
+        .with_links(false);
     handler.render_report(&mut text, error).unwrap();
     text
 }
@@ -143,15 +145,16 @@ bad! {
 
 #[test]
 fn all_faults_are_reported_at_once_in_the_order_of_the_text() {
-    let text =
-        with("launcher.supervisord", "luancher.supervisord").replace("\"spin\"", "\"spinn\"").replace("clients = 1500", "clients = 0");
+    let text = with("launcher.supervisord", "luancher.supervisord")
+        .replace("\"spin\"", "\"spinn\"")
+        .replace("clients = 1500", "clients = 0");
     insta::assert_snapshot!("all_faults_at_once", rendered(&parse(&text).unwrap_err()));
 }
 
 #[test]
 fn faults_of_several_variants_are_reported_at_once() {
-    let text =
-        with("\"processes.server.launcher\" = \"exec\"", "\"processes.sever.port\" = 1").replace("clients\" = 3000", "clients\" = 0");
+    let text = with("\"processes.server.launcher\" = \"exec\"", "\"processes.sever.port\" = 1")
+        .replace("clients\" = 3000", "clients\" = 0");
     insta::assert_snapshot!("faults_of_several_variants", rendered(&parse(&text).unwrap_err()));
 }
 
@@ -163,26 +166,47 @@ fn an_empty_file_lacks_a_claim_and_processes() {
 #[test]
 fn a_scenario_expands_into_itself_and_its_variants() {
     let plans = parse(GOOD).unwrap_or_else(|error| panic!("{}", rendered(&error)));
-    assert_eq!(plans.iter().map(|plan| plan.variant.as_deref()).collect::<Vec<_>>(), [None, Some("raised"), Some("no supervisor")]);
+    assert_eq!(
+        plans.iter().map(|plan| plan.variant.as_deref()).collect::<Vec<_>>(),
+        [None, Some("raised"), Some("no supervisor")]
+    );
     let [base, raised, bare] = plans.as_slice() else { panic!("three plans") };
 
     let server = &base.processes["server"];
-    assert_eq!((base.scenario.as_str(), base.claim.as_str(), base.subject.as_str(), base.hold_s), ("push", "stops at 1012", "server", 3.0));
+    assert_eq!(
+        (base.scenario.as_str(), base.claim.as_str(), base.subject.as_str(), base.hold_s),
+        ("push", "stops at 1012", "server", 3.0)
+    );
     assert_eq!(server.program, Program::Command(vec!["./server".into(), "{port}".into()]));
     assert_eq!(server.launcher, Launcher::Supervisord(Supervisor { minfds: 1024, ..Supervisor::default() }));
     assert_eq!((server.limits, server.port), (Limits { soft: 256, hard: 4096 }, Some(9001)));
     assert_eq!((server.ready_within_s, server.grace_s, server.env["MODE"].as_str()), (0.5, 60.0, "push"));
     let flood = &base.workloads["flood"];
-    assert_eq!((flood.kind, flood.to.as_str(), flood.clients, flood.port), (Some(Dialogue::Websocket), "server", Some(1500), Some(9002)));
+    assert_eq!(
+        (flood.kind, flood.to.as_str(), flood.clients, flood.port),
+        (Some(Dialogue::Websocket), "server", Some(1500), Some(9002))
+    );
     assert_eq!((flood.path.as_str(), flood.burst), ("/ws", true));
     assert_eq!(base.expect.limits, ExpectLimits { soft: Some(1024), hard: Some(4096) });
-    assert_eq!((base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s), (Some(12), Some(0), Some(1.0)));
+    assert_eq!(
+        (base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s),
+        (Some(12), Some(0), Some(1.0))
+    );
     assert_eq!(base.expect.ceiling, Some(Ceiling::Formula("soft - baseline".into())));
-    assert_eq!(base.expect.first_failure, Some(FirstFailure { call: Call::Accept4, or: Vec::new(), errno: "EMFILE".into() }));
+    assert_eq!(
+        base.expect.first_failure,
+        Some(FirstFailure { call: Call::Accept4, or: Vec::new(), errno: "EMFILE".into() })
+    );
 
     // What the variant sets is replaced as a whole, all else stays.
-    assert_eq!(raised.processes["server"].launcher, Launcher::Supervisord(Supervisor { minfds: 4096, ..Supervisor::default() }));
-    assert_eq!((raised.workloads["flood"].clients, raised.workloads["flood"].path.as_str()), (Some(3000), "/ws"));
+    assert_eq!(
+        raised.processes["server"].launcher,
+        Launcher::Supervisord(Supervisor { minfds: 4096, ..Supervisor::default() })
+    );
+    assert_eq!(
+        (raised.workloads["flood"].clients, raised.workloads["flood"].path.as_str()),
+        (Some(3000), "/ws")
+    );
     assert_eq!(raised.claim, "holds all");
     assert_eq!(raised.processes["server"].requires, ["./server", "supervisord", "python3:os"]);
     assert_eq!(bare.processes["server"].launcher, Launcher::Exec);
@@ -190,23 +214,40 @@ fn a_scenario_expands_into_itself_and_its_variants() {
 
     // Expectations are laid over field by field; what cannot be where nothing fails is no longer expected.
     assert_eq!(raised.expect.limits, ExpectLimits { soft: Some(4096), hard: Some(4096) });
-    assert_eq!((&raised.expect.ceiling, &raised.expect.first_failure, &raised.expect.policy), (&Some(Ceiling::NotReached), &None, &None));
+    assert_eq!(
+        (&raised.expect.ceiling, &raised.expect.first_failure, &raised.expect.policy),
+        (&Some(Ceiling::NotReached), &None, &None)
+    );
     assert_eq!((raised.expect.leaked, raised.expect.baseline), (Some(0), Some(12)));
     assert_eq!(bare.expect.ceiling, Some(Ceiling::Range(240, 244)));
-    assert_eq!((bare.expect.policy.map(Policy::name), bare.expect.first_failure.is_some()), (Some("spin"), true));
+    assert_eq!(
+        (bare.expect.policy.map(Policy::name), bare.expect.first_failure.is_some()),
+        (Some("spin"), true)
+    );
 }
 
 #[test]
 fn a_delay_is_one_that_stays_or_one_that_grows_and_goes_with_its_policy() {
     let delays = |text: &str, variant: &str| {
         let text = with("policy = \"spin\"", text).replacen("ceiling = \"240..=244\"", variant, 1);
-        parse(&text).unwrap().iter().map(|plan| plan.expect.delay.map(|d| (d.first_s, d.longest_s))).collect::<Vec<_>>()
+        parse(&text)
+            .unwrap()
+            .iter()
+            .map(|plan| plan.expect.delay.map(|d| (d.first_s, d.longest_s)))
+            .collect::<Vec<_>>()
     };
     let constant = "policy = \"fixed-delay\"\ndelay = \"500ms\"";
-    assert_eq!(delays(constant, "leaked = 0"), [Some((0.5, 0.5)), None, Some((0.5, 0.5))], "nothing fails below a raised limit");
+    assert_eq!(
+        delays(constant, "leaked = 0"),
+        [Some((0.5, 0.5)), None, Some((0.5, 0.5))],
+        "nothing fails below a raised limit"
+    );
     assert_eq!(delays(constant, "policy = \"spin\"")[2], None, "it was another policy's");
     let grows = "policy = \"backoff\"\ndelay = { first = \"5ms\", longest = \"1s\" }";
-    assert_eq!(delays(grows, "policy = \"backoff\", delay = \"2s\"")[..], [Some((0.005, 1.0)), None, Some((2.0, 2.0))]);
+    assert_eq!(
+        delays(grows, "policy = \"backoff\", delay = \"2s\"")[..],
+        [Some((0.005, 1.0)), None, Some((2.0, 2.0))]
+    );
 }
 
 #[test]
@@ -218,16 +259,23 @@ fn a_variant_that_is_not_reached_keeps_the_policy_it_names() {
 
 #[test]
 fn a_variant_that_is_not_reached_keeps_nothing_that_follows_a_ceiling() {
-    let follows = "policy = \"spin\"\nrecovery = \"recovered\"\nresumes-within = \"1s\"\ndisguise = [\"closed\"]";
+    let follows =
+        "policy = \"spin\"\nrecovery = \"recovered\"\nresumes-within = \"1s\"\ndisguise = [\"closed\"]";
     let plans = parse(&with("policy = \"spin\"", follows)).unwrap();
     let kept = |plan: &Plan| {
-        (plan.expect.recovery.is_some(), plan.expect.resumes_within_s.is_some(), plan.expect.disguise.is_some(), plan.expect.leaked)
+        (
+            plan.expect.recovery.is_some(),
+            plan.expect.resumes_within_s.is_some(),
+            plan.expect.disguise.is_some(),
+            plan.expect.leaked,
+        )
     };
     assert_eq!(
         (kept(&plans[0]), kept(&plans[1]), kept(&plans[2])),
         ((true, true, true, Some(0)), (false, false, false, Some(0)), (true, true, true, Some(0)))
     );
-    let named = parse(&with("ceiling = \"not reached\" }", "ceiling = \"not reached\", disguise = [] }")).unwrap();
+    let named =
+        parse(&with("ceiling = \"not reached\" }", "ceiling = \"not reached\", disguise = [] }")).unwrap();
     assert_eq!(named[1].expect.disguise.as_deref(), Some([].as_slice()));
 }
 
@@ -239,14 +287,16 @@ fn defaults_are_filled_in() {
     assert_eq!((plan.subject.as_str(), plan.hold_s, plan.workloads["w"].to.as_str()), ("s", 5.0, "s"));
     assert_eq!(process.program, Program::Serve(Serve::Tcp(ServeOptions::default())));
     assert_eq!(process.launcher, Launcher::SupervisorLike(Supervisor::default()));
-    assert_eq!((process.ready_within_s, process.grace_s, plan.workloads["w"].path.as_str()), (10.0, 2.0, "/"));
+    assert_eq!(
+        (process.ready_within_s, process.grace_s, plan.workloads["w"].path.as_str()),
+        (10.0, 2.0, "/")
+    );
     assert_eq!((plan.workloads["w"].clients, &plan.expect.ceiling), (None, &None));
 }
 
 #[test]
 fn a_variant_may_add_a_process_and_point_the_workload_at_it() {
-    let proxy =
-        "\"processes.proxy\" = { serve.http = {}, limits = { soft = 64, hard = 64 } }, \"workloads.flood.websocket.to\" = \"proxy\"";
+    let proxy = "\"processes.proxy\" = { serve.http = {}, limits = { soft = 64, hard = 64 } }, \"workloads.flood.websocket.to\" = \"proxy\"";
     let plans = parse(&with("\"processes.server.launcher\" = \"exec\"", proxy)).unwrap();
     assert_eq!((plans[0].processes.len(), plans[2].processes.len()), (1, 2));
     assert_eq!(plans[2].workloads["flood"].to, "proxy");
@@ -285,12 +335,20 @@ fn a_bundled_service_is_told_where_those_are_whom_it_calls() {
 #[test]
 fn whom_a_bundled_service_calls_must_be_there_and_speak_tls_where_that_is_asked_for() {
     for (serve, backend, message) in [
-        ("relay = { api = 'apo' }", "grpc = { tls = true }", "`api` names no process of this scenario: \"apo\""),
+        (
+            "relay = { api = 'apo' }",
+            "grpc = { tls = true }",
+            "`api` names no process of this scenario: \"apo\"",
+        ),
         ("outbound = { api = 'backen' }", "grpc = {}", "did you mean `backend`?"),
         ("outbound = {}", "grpc = {}", "`processes.relay.serve.outbound` has no `api`"),
         ("relay = {}", "grpc = {}", "the relay has nobody to call"),
         ("relay = { backend = 'backend' }", "grpc = {}", "the backend `backend` does not speak TLS"),
-        ("relay = { backend = 'backend' }", "http = { tls = true }", "the backend `backend` does not speak TLS"),
+        (
+            "relay = { backend = 'backend' }",
+            "http = { tls = true }",
+            "the backend `backend` does not speak TLS",
+        ),
         ("tcp = { tls = true }", "grpc = {}", "this bundled server does not speak TLS"),
     ] {
         let error = rendered(&parse(&relay(serve, backend)).expect_err(message));
@@ -316,7 +374,10 @@ fn a_port_of_a_process_that_is_not_there_names_the_nearest() {
     let text = "claim = \"c\"\nsubject = \"client\"\n[processes.client]\ncommand = [\"client\", \"--to\", \"127.0.0.1:{bakend.port}\"]\n\
                 limits = { soft = 64, hard = 64 }\n[processes.backend]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\n";
     let error = rendered(&parse(text).expect_err("there is no such process"));
-    assert!(error.contains("no process of this scenario is called \"bakend\"") && error.contains("backend"), "{error}");
+    assert!(
+        error.contains("no process of this scenario is called \"bakend\"") && error.contains("backend"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -341,7 +402,8 @@ fn a_bundled_policy_has_a_scenario_each() {
     let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();
     let plans: Vec<Plan> = files.iter().flat_map(|file| scenario::load(file).unwrap()).collect();
     for policy in scenario::ACCEPT_POLICIES {
-        let uses = |plan: &Plan| format!("{:?}", plan.processes).contains(&format!("accept: Some({policy:?})"));
+        let uses =
+            |plan: &Plan| format!("{:?}", plan.processes).contains(&format!("accept: Some({policy:?})"));
         assert!(plans.iter().any(uses), "no scenario runs a bundled server with `accept = {policy:?}`");
     }
 }
@@ -352,10 +414,15 @@ fn sysctls_are_the_same_in_both_spellings_and_a_variant_replaces_them_all() {
         "[workloads.flood]",
         "[sysctls]\n\"net.core.somaxconn\" = 128\n\"net.ipv4.ip_local_port_range\" = \"1  2\"\n\n[workloads.flood]",
     );
-    let bare = with("[workloads.flood]", "[sysctls.net]\ncore.somaxconn = 128\nipv4.ip_local_port_range = \"1 2\"\n\n[workloads.flood]");
-    let set = quoted.replace("\"processes.server.launcher\" = \"exec\"", "sysctls = { net.ipv4.tcp_tw_reuse = 1 }");
+    let bare = with(
+        "[workloads.flood]",
+        "[sysctls.net]\ncore.somaxconn = 128\nipv4.ip_local_port_range = \"1 2\"\n\n[workloads.flood]",
+    );
+    let set =
+        quoted.replace("\"processes.server.launcher\" = \"exec\"", "sysctls = { net.ipv4.tcp_tw_reuse = 1 }");
     let plans = parse(&quoted).expect("valid");
-    let shown = |plan: &Plan| plan.sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    let shown =
+        |plan: &Plan| plan.sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
     assert_eq!(shown(&plans[0]), ["net.core.somaxconn=128", "net.ipv4.ip_local_port_range=1 2"]);
     assert_eq!(plans, parse(&bare).expect("valid"));
     assert_eq!(shown(&parse(&set).expect("valid")[2]), ["net.ipv4.tcp_tw_reuse=1"]);
@@ -364,7 +431,10 @@ fn sysctls_are_the_same_in_both_spellings_and_a_variant_replaces_them_all() {
 #[test]
 fn the_committed_schema_is_the_one_of_the_code() {
     let committed = std::fs::read_to_string("scenarios/schema.json").unwrap_or_default();
-    assert!(committed == lastfd::cli::schema::text(), "scenarios/schema.json is out of step: lastfd schema > scenarios/schema.json");
+    assert!(
+        committed == lastfd::cli::schema::text(),
+        "scenarios/schema.json is out of step: lastfd schema > scenarios/schema.json"
+    );
 }
 
 #[test]
@@ -374,15 +444,24 @@ fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
         .replace("[\"./server\", \"supervisord\"]", "[\"sh\", \"no-such-program\"]");
     let plans = parse(&text).unwrap();
     let obstacles = scenario::preflight(&plans[0]);
-    assert!(matches!(&obstacles[0], Obstacle::Missing { requirement, .. } if requirement == "no-such-program"), "{obstacles:?}");
-    assert!(matches!(&obstacles[1], Obstacle::HardLimit { needed: 9_000_000_000, lower: "limits.hard", .. }), "{obstacles:?}");
+    assert!(
+        matches!(&obstacles[0], Obstacle::Missing { requirement, .. } if requirement == "no-such-program"),
+        "{obstacles:?}"
+    );
+    assert!(
+        matches!(&obstacles[1], Obstacle::HardLimit { needed: 9_000_000_000, lower: "limits.hard", .. }),
+        "{obstacles:?}"
+    );
     assert_eq!(obstacles.len(), 2);
 }
 
 #[test]
 fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
     use lastfd::cli::{Exit, check};
-    let check = |path: &Path| check::run(&check::Args { paths: vec![path.to_owned()] }).map_err(|failure| (failure.exit, failure.message));
+    let check = |path: &Path| {
+        check::run(&check::Args { paths: vec![path.to_owned()] })
+            .map_err(|failure| (failure.exit, failure.message))
+    };
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(check(folder.path()).unwrap_err().0, Exit::NothingSelected);
     assert_eq!(check(&folder.path().join("absent")).unwrap_err().0, Exit::NothingSelected);
@@ -398,10 +477,17 @@ fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
 fn nesting_without_end_is_an_error_and_no_stack_overflow() {
     let deep = 100_000;
     let dotted = format!("{}a = 1", "a.".repeat(deep));
-    let set = GOOD.replace("\"processes.server.launcher\" = \"exec\"", &format!("\"processes.{}a\" = 1", "a.".repeat(deep)));
-    for text in
-        [format!("a = {}", "[".repeat(deep)), format!("a = {}", "{a=".repeat(deep)), format!("[{}a]", "a.".repeat(deep)), dotted, set]
-    {
+    let set = GOOD.replace(
+        "\"processes.server.launcher\" = \"exec\"",
+        &format!("\"processes.{}a\" = 1", "a.".repeat(deep)),
+    );
+    for text in [
+        format!("a = {}", "[".repeat(deep)),
+        format!("a = {}", "{a=".repeat(deep)),
+        format!("[{}a]", "a.".repeat(deep)),
+        dotted,
+        set,
+    ] {
         assert!(parse(&text).is_err());
     }
 }
@@ -427,11 +513,13 @@ fn mangled() -> impl Strategy<Value = String> {
         ])
         .prop_map(String::from)
     ];
-    (0..GOOD.len(), 0..60usize, proptest::collection::vec(fragment, 0..3)).prop_map(|(start, length, fragments)| {
-        let start = GOOD.floor_char_boundary(start);
-        let end = GOOD.floor_char_boundary((start + length).min(GOOD.len()));
-        format!("{}{}{}", &GOOD[..start], fragments.concat(), &GOOD[end..])
-    })
+    (0..GOOD.len(), 0..60usize, proptest::collection::vec(fragment, 0..3)).prop_map(
+        |(start, length, fragments)| {
+            let start = GOOD.floor_char_boundary(start);
+            let end = GOOD.floor_char_boundary((start + length).min(GOOD.len()));
+            format!("{}{}{}", &GOOD[..start], fragments.concat(), &GOOD[end..])
+        },
+    )
 }
 
 proptest! {

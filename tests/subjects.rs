@@ -35,7 +35,8 @@ fn udp_only() {
 #[test]
 fn two_ports() {
     if is_subject("two_ports") {
-        let _both = [TcpListener::bind("127.0.0.1:0").expect("one"), TcpListener::bind("127.0.0.1:0").expect("two")];
+        let _both =
+            [TcpListener::bind("127.0.0.1:0").expect("one"), TcpListener::bind("127.0.0.1:0").expect("two")];
         forever();
     }
 }
@@ -43,7 +44,8 @@ fn two_ports() {
 #[test]
 fn unix_only() {
     if is_subject("unix_only") {
-        let name = SocketAddr::from_abstract_name(format!("lastfd-test-{}", std::process::id())).expect("a name");
+        let name =
+            SocketAddr::from_abstract_name(format!("lastfd-test-{}", std::process::id())).expect("a name");
         let _socket = UnixListener::bind_addr(&name).expect("a socket");
         forever();
     }
@@ -146,7 +148,12 @@ fn a_process_each() {
         let mut children = Vec::new();
         while let Ok((stream, _)) = listener.accept() {
             let output = stream.try_clone().expect("a second number");
-            children.push(std::process::Command::new("cat").stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output)).spawn());
+            children.push(
+                std::process::Command::new("cat")
+                    .stdin(OwnedFd::from(stream))
+                    .stdout(OwnedFd::from(output))
+                    .spawn(),
+            );
         }
     }
 }
@@ -159,8 +166,13 @@ fn a_process_and_a_file_each() {
         let mut held = Vec::new();
         loop {
             let Ok((stream, _)) = listener.accept() else { continue };
-            let (Ok(output), Ok(file)) = (stream.try_clone(), std::fs::File::open("/dev/null")) else { continue };
-            let child = std::process::Command::new("cat").stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output)).spawn();
+            let (Ok(output), Ok(file)) = (stream.try_clone(), std::fs::File::open("/dev/null")) else {
+                continue;
+            };
+            let child = std::process::Command::new("cat")
+                .stdin(OwnedFd::from(stream))
+                .stdout(OwnedFd::from(output))
+                .spawn();
             held.push((child, file));
         }
     }
@@ -174,7 +186,12 @@ fn leaves_time_wait() {
         let mut child = std::process::Command::new(std::env::current_exe().expect("own path"));
         let called = child.args(std::env::args_os().skip(1)).env_remove("PORT").status().expect("a child");
         assert!(called.success());
-        panic!("{}", std::process::Command::new(LASTFD).args(["serve", "tcp", "--accept", "spin", "--port", &port]).exec());
+        panic!(
+            "{}",
+            std::process::Command::new(LASTFD)
+                .args(["serve", "tcp", "--accept", "spin", "--port", &port])
+                .exec()
+        );
     }
 }
 
@@ -222,12 +239,14 @@ fn exits_when_a_client_leaves() {
 fn leaks_connections() {
     if is_subject("leaks_connections") {
         // It stays, and with it its two descriptors.
-        let mut told = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1]).expect("a handler");
+        let mut told =
+            signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1]).expect("a handler");
         if std::env::var("LASTFD_TEST_WAITS").is_ok() {
             told.forever().next();
         }
         let port: u16 = std::env::var("LASTFD_TEST_PORT").expect("a port").parse().expect("a number");
-        let held: Vec<_> = std::iter::from_fn(|| TcpStream::connect(("127.0.0.1", port)).ok()).take(500).collect();
+        let held: Vec<_> =
+            std::iter::from_fn(|| TcpStream::connect(("127.0.0.1", port)).ok()).take(500).collect();
         println!("holds {}", held.len());
         forever();
     }

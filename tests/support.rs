@@ -21,7 +21,8 @@ pub struct Called {
 impl Called {
     /// The only run of the JSON report on standard output.
     pub fn run(&self) -> Value {
-        let whole: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {self:?}"));
+        let whole: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {self:?}"));
         assert_eq!(whole["schema"], "lastfd/report/1");
         whole["runs"][0].clone()
     }
@@ -80,15 +81,27 @@ pub fn eventually(deadline: Duration, mut reached: impl FnMut() -> bool) -> bool
 
 /// Live processes whose environment holds the text: what a run started, whatever it renamed or daemonised itself to.
 pub fn marked(mark: &str) -> Vec<i32> {
-    let pids = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| String::from_utf8_lossy(&env).contains(mark))).collect()
+    let pids = std::fs::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|env| String::from_utf8_lossy(&env).contains(mark))
+    })
+    .collect()
 }
 
 /// Skips visibly where a program is missing; fails where CI says that it must be there.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join(name)).find(|path| path.is_file());
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
     if found.is_none() {
-        assert!(std::env::var("LASTFD_REQUIRE_PEERS").is_err(), "{name} must be installed where LASTFD_REQUIRE_PEERS is set");
+        assert!(
+            std::env::var("LASTFD_REQUIRE_PEERS").is_err(),
+            "{name} must be installed where LASTFD_REQUIRE_PEERS is set"
+        );
         eprintln!("skipped: {name} is not installed");
     }
     found
@@ -105,13 +118,16 @@ pub fn handed_over(mut events: Vec<Event>) -> Vec<Event> {
         match is {
             What::Call { pid: 100, name: Call::Accept4, ret: fd @ 0.. } => {
                 children.insert(fd, of);
-                let then =
-                    [life(of, Change::Fork), What::Close { pid: 100, fd: fd as i32 }, What::Call { pid: 100, name: Call::Openat, ret: fd }];
+                let then = [
+                    life(of, Change::Fork),
+                    What::Close { pid: 100, fd: fd as i32 },
+                    What::Call { pid: 100, name: Call::Openat, ret: fd },
+                ];
                 all.extend((1..).zip(then).map(|(later, is)| Event { at: at + later, is }));
             }
-            What::Close { pid: 100, fd } => {
-                all.extend(children.remove(&fd.into()).map(|child| Event { at: at + 1, is: life(child, Change::Exit) }))
-            }
+            What::Close { pid: 100, fd } => all.extend(
+                children.remove(&fd.into()).map(|child| Event { at: at + 1, is: life(child, Change::Exit) }),
+            ),
             _ => {}
         }
     }

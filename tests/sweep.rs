@@ -7,7 +7,8 @@ use std::path::Path;
 fn swept(options: &[&str], command: &[&str]) -> Value {
     let called = find(options, command);
     assert_eq!(called.code, Some(0), "{called:?}");
-    let whole: Value = serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {called:?}"));
+    let whole: Value =
+        serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {called:?}"));
     assert_eq!(whole["schema"], "lastfd/report/1");
     assert!(whole.get("remedies").is_none(), "a limit is no remedy of another");
     whole
@@ -17,16 +18,32 @@ fn swept(options: &[&str], command: &[&str]) -> Value {
 fn a_sweep_finds_the_line_that_each_run_predicts() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log.jsonl");
-    let options = ["--nofile", "32,64:128,128", "--workload", "tcp", "--hold", "1s", "--events", log.to_str().expect("UTF-8")];
+    let options = [
+        "--nofile",
+        "32,64:128,128",
+        "--workload",
+        "tcp",
+        "--hold",
+        "1s",
+        "--events",
+        log.to_str().expect("UTF-8"),
+    ];
     let whole = swept(&options, &[LASTFD, "serve", "tcp", "--accept", "spin", "--port", "{port}"]);
     assert_eq!(whole["runs"].as_array().map(Vec::len), Some(3), "a report each");
     let (points, fit) = (whole["sweep"]["points"].as_array().expect("points"), &whole["sweep"]["fit"]);
     assert_eq!(points.iter().map(|p| p["soft"].as_u64().unwrap()).collect::<Vec<_>>(), [32, 64, 128]);
     for point in points {
-        assert_eq!((&point["ceiling"], &point["first_failure"]), (&point["predicted"], &"accept4".into()), "{whole:#}");
+        assert_eq!(
+            (&point["ceiling"], &point["first_failure"]),
+            (&point["predicted"], &"accept4".into()),
+            "{whole:#}"
+        );
     }
     assert_eq!(fit["at_rest"].as_f64(), points[0]["at_rest"].as_f64(), "{whole:#}");
-    assert_eq!((fit["per_connection"].as_f64(), fit["residual"].as_f64(), fit["by"].as_str()), (Some(1.0), Some(0.0), Some("emfile")));
+    assert_eq!(
+        (fit["per_connection"].as_f64(), fit["residual"].as_f64(), fit["by"].as_str()),
+        (Some(1.0), Some(0.0), Some("emfile"))
+    );
     assert!(whole["sweep"]["binds"].is_null(), "{whole:#}");
     for limits in ["32-32", "64-128", "128-128"] {
         assert!(folder.path().join(format!("log.{limits}.jsonl")).is_file(), "each run has its log");
@@ -42,10 +59,16 @@ fn a_server_that_uses_select_stops_at_fd_setsize_whatever_the_limit_and_that_is_
     let command = ["python3", server.to_str().expect("UTF-8"), "{port}"];
     let whole = swept(&["--nofile", "64,256,2048", "--workload", "tcp", "--clients", "1200"], &command);
     let binds = &whole["sweep"]["binds"];
-    assert_eq!((binds["from"].as_u64(), whole["sweep"]["fit"]["points"].as_u64()), (Some(2048), Some(2)), "{binds:#}");
+    assert_eq!(
+        (binds["from"].as_u64(), whole["sweep"]["fit"]["points"].as_u64()),
+        (Some(2048), Some(2)),
+        "{binds:#}"
+    );
     let what = binds["what"].as_str().expect("a text");
     // Python's own words for it, as it wrote them.
-    for words in ["the process exited", "with status 1", "FD_SETSIZE", "filedescriptor out of range in select()"] {
+    for words in
+        ["the process exited", "with status 1", "FD_SETSIZE", "filedescriptor out of range in select()"]
+    {
         assert!(what.contains(words), "{words}: {what}");
     }
 }

@@ -29,9 +29,17 @@ fn a_file_that_cannot_be_opened_is_told_as_500_and_named_under_either_observer()
         assert_eq!(called.code, Some(0), "{called:?}");
         let run = called.run();
         let (failed, disguise) = (&run["saturation"]["failed_calls"], &run["saturation"]["disguise"]);
-        assert_eq!((&failed[0]["call"], &failed[0]["errno"], &failed[0]["paths"]), (&json!("openat"), &json!("EMFILE"), &paths), "{run:#}");
+        assert_eq!(
+            (&failed[0]["call"], &failed[0]["errno"], &failed[0]["paths"]),
+            (&json!("openat"), &json!("EMFILE"), &paths),
+            "{run:#}"
+        );
         // The server opens once for each request, and answers each that fails: the kernel counts the one, clients the other.
-        assert_eq!((&disguise[0]["call"], &disguise[0]["seen_as"]), (&json!("openat"), &json!("error-reply")), "{run:#}");
+        assert_eq!(
+            (&disguise[0]["call"], &disguise[0]["seen_as"]),
+            (&json!("openat"), &json!("error-reply")),
+            "{run:#}"
+        );
         assert_eq!((&disguise[0]["count"], &disguise[1]), (&failed[0]["count"], &Value::Null), "{run:#}");
         assert!(disguise[0]["reply"].as_str().is_some_and(|reply| reply.contains("500")), "{run:#}");
     }
@@ -39,11 +47,20 @@ fn a_file_that_cannot_be_opened_is_told_as_500_and_named_under_either_observer()
 
 #[test]
 fn a_process_that_dies_of_a_failed_open_is_named_with_the_connections_that_it_held() {
-    let called = flooded("http = { opens = \"or-exit\", accept = \"fixed-delay\" }", "http-idle", "disguise = [\"exit\"]", &[]);
+    let called = flooded(
+        "http = { opens = \"or-exit\", accept = \"fixed-delay\" }",
+        "http-idle",
+        "disguise = [\"exit\"]",
+        &[],
+    );
     assert_eq!(called.code, Some(0), "{called:?}");
     let run = called.run();
     let disguise = run["saturation"]["disguise"].as_array().expect("a list");
-    assert_eq!((disguise.len(), &disguise[0]["seen_as"], &disguise[0]["call"]), (1, &json!("exit"), &json!("openat")), "{run:#}");
+    assert_eq!(
+        (disguise.len(), &disguise[0]["seen_as"], &disguise[0]["call"]),
+        (1, &json!("exit"), &json!("openat")),
+        "{run:#}"
+    );
     // All that there is room for: nobody had left.
     let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
     assert_eq!(disguise[0]["count"].as_u64(), Some(64 - rest), "{run:#}");
@@ -70,12 +87,25 @@ fn an_accept_queue_that_is_full_says_what_it_dropped() {
     // One client fills it; whoever comes next is not answered.
     let run = flooded("tcp = { accept = \"spin\", backlog = 0 }", "tcp", "", &[]).run();
     let queue = &run["saturation"]["accept_queue"];
-    assert_eq!((&queue["capacity"], &queue["length"], &queue["most"]), (&json!(1), &json!(1), &json!(1)), "{run:#}");
+    assert_eq!(
+        (&queue["capacity"], &queue["length"], &queue["most"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "{run:#}"
+    );
     assert_eq!(run["saturation"]["new_client"], "times-out", "{run:#}");
     assert!(queue["overflows"].as_u64() >= Some(1), "the new client's SYN at least: {run:#}");
     let series: Vec<&Value> = run["series"].as_array().expect("a list").iter().collect();
-    assert!(series.iter().any(|point| point["queue_overflows"].as_u64() >= Some(1) && point["memory_bytes"].as_u64() > Some(0)), "{run:#}");
-    assert!(run["tcp"].as_array().expect("a list").iter().any(|point| point["port"]["LISTEN"] == 1), "{run:#}");
+    assert!(
+        series
+            .iter()
+            .any(|point| point["queue_overflows"].as_u64() >= Some(1)
+                && point["memory_bytes"].as_u64() > Some(0)),
+        "{run:#}"
+    );
+    assert!(
+        run["tcp"].as_array().expect("a list").iter().any(|point| point["port"]["LISTEN"] == 1),
+        "{run:#}"
+    );
 }
 
 #[test]
@@ -86,25 +116,34 @@ fn nginx_sheds_nobody_whose_file_it_cannot_open_and_its_pause_is_found_beside() 
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path().display();
     std::fs::write(folder.path().join("index.html"), "here\n").expect("written");
-    let temporary: String =
-        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].iter().map(|name| format!("{name}_temp_path {here}/{name};\n")).collect();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {here}/{name};\n"))
+        .collect();
     let conf = format!(
         "daemon off; master_process off; pid {here}/pid; error_log stderr crit;\nevents {{ worker_connections 4096; }}\n\
          http {{ access_log off; {temporary} server {{ listen 127.0.0.1:PORT; root {here}; }} }}\n"
     );
     let path = folder.path().join("nginx.conf");
     std::fs::write(&path, conf).expect("written");
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
-    let words = format!("sed s/PORT/$1/ {} > {here}/conf && exec nginx -c {here}/conf -p {here}", path.display());
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("ours");
+    let words =
+        format!("sed s/PORT/$1/ {} > {here}/conf && exec nginx -c {here}/conf -p {here}", path.display());
     let command = ["sh", "-c", &words, "sh", "{port}"];
     let run = find(&["--nofile", "64", "--workload", "http-idle"], &command).run();
     let s = &run["saturation"];
-    assert_eq!((&s["disguise"][0]["call"], &s["disguise"][0]["seen_as"]), (&json!("openat"), &json!("error-reply")), "{run:#}");
+    assert_eq!(
+        (&s["disguise"][0]["call"], &s["disguise"][0]["seen_as"]),
+        (&json!("openat"), &json!("error-reply")),
+        "{run:#}"
+    );
     assert_eq!(s["policy"], "fixed-delay", "{run:#}");
 }
 
 fn spin() -> (Plan, Log) {
-    let log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
+    let log =
+        event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
     let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
     (serde_json::from_value(plan).expect("a plan"), log)
 }
@@ -122,7 +161,10 @@ fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Measured, Report) {
 fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
     const MS: u64 = 1_000_000;
     let (m, _) = recorded(|release| {
-        let fail = |before: &u64| Event { at: release - before * MS, is: What::Call { pid: 100, name: Call::Socket, ret: -24 } };
+        let fail = |before: &u64| Event {
+            at: release - before * MS,
+            is: What::Call { pid: 100, name: Call::Socket, ret: -24 },
+        };
         let (workload, label, detail) = ("flood".to_owned(), "held".to_owned(), "HTTP 503 Busy".to_owned());
         let reply = |before: &u64| Event {
             at: release - before * MS,
@@ -144,20 +186,31 @@ fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
 #[test]
 fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
     let one = replies(&[20], &[15]);
-    assert_eq!((one.len(), one[0].call, one[0].seen_as, one[0].count), (1, Call::Socket, SeenAs::ErrorReply, 1));
+    assert_eq!(
+        (one.len(), one[0].call, one[0].seen_as, one[0].count),
+        (1, Call::Socket, SeenAs::ErrorReply, 1)
+    );
     assert_eq!((one[0].errno.as_str(), one[0].reply.as_str()), ("EMFILE", "HTTP 503 Busy"));
     assert_eq!(replies(&[20], &[25]), [], "the reply came first");
     assert_eq!(replies(&[], &[15]), [], "nothing failed but accept");
     assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
     let lines_of_log: Vec<u64> = (5..200).collect();
-    assert_eq!(replies(&lines_of_log, &[15]), [], "so many fail for nobody that none is known to be the cause");
+    assert_eq!(
+        replies(&lines_of_log, &[15]),
+        [],
+        "so many fail for nobody that none is known to be the cause"
+    );
 }
 
 /// sshd's MaxStartups turns clients away long before its socketpair fails; gevent's pool closes whoever has been idle for two seconds.
 #[test]
 fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_disguise() {
     const MS: u64 = 1_000_000;
-    let told = |id, words: &str| What::Client { workload: "flood".into(), id, state: Client::ErrorReply(words.into()) };
+    let told = |id, words: &str| What::Client {
+        workload: "flood".into(),
+        id,
+        state: Client::ErrorReply(words.into()),
+    };
     let fails = What::Call { pid: 100, name: Call::Socket, ret: -24 };
     let of = |usual: &str| {
         let (m, _) = recorded(|release| {
@@ -203,34 +256,53 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
         answer_s: Some(0.001),
     };
     let total = What::Failures { name: Call::Openat, total: 3 };
-    log.events.extend([Event { at: release - 20 * MS, is: reply }, Event { at: release - 15 * MS, is: total }]);
+    log.events
+        .extend([Event { at: release - 20 * MS, is: reply }, Event { at: release - 15 * MS, is: total }]);
     let log = Log::new(log.events);
     plan.expect.disguise = Some(vec![SeenAs::ErrorReply]);
     let report = Report::of(&plan, &log);
     let (failed, seen) = (&report.saturation.failed_calls[0], &report.saturation.disguise[0]);
     assert_eq!((failed.call, failed.errno.as_str(), failed.count), (Call::Openat, "EMFILE", 3));
-    assert_eq!((seen.call, seen.errno.as_str(), seen.seen_as, seen.count), (Call::Openat, "EMFILE", SeenAs::ErrorReply, 1));
+    assert_eq!(
+        (seen.call, seen.errno.as_str(), seen.seen_as, seen.count),
+        (Call::Openat, "EMFILE", SeenAs::ErrorReply, 1)
+    );
     assert_eq!(report.verdict, Verdict::Met, "{:?}", report.reasons);
     plan.expect.disguise = Some(vec![SeenAs::ErrorReply, SeenAs::Closed]);
-    assert_eq!(Report::of(&plan, &log).verdict, Verdict::Inconclusive, "a failure that made a close may be among those that nobody saw");
+    assert_eq!(
+        Report::of(&plan, &log).verdict,
+        Verdict::Inconclusive,
+        "a failure that made a close may be among those that nobody saw"
+    );
     let whole = Log::new(log.events.into_iter().filter(|e| e.is != What::SamplingStopped).collect());
     assert_eq!(Report::of(&plan, &whole).verdict, Verdict::NotMet);
 }
 
 /// Of the recorded server, where each other listener must let clients wait: what its verdict and reason are with these.
 fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<String>) {
-    let log = event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
+    let log =
+        event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
     let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
     let mut plan: Plan = serde_json::from_value(plan).expect("a plan");
     plan.expect = Expect { other_listeners: Some(Outcome::Waits), ..Expect::default() };
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     let one = |&(port, new_client): &(u16, Option<Outcome>)| {
-        let is = What::OtherListener { address: format!("0.0.0.0:{port}"), queue: 0, capacity: 5, drops: Some(0), new_client };
+        let is = What::OtherListener {
+            address: format!("0.0.0.0:{port}"),
+            queue: 0,
+            capacity: 5,
+            drops: Some(0),
+            new_client,
+        };
         Event { at: release - 1, is }
     };
     let report = Report::of(&plan, &Log::new(log.events.into_iter().chain(found.iter().map(one)).collect()));
     let untried = found.iter().any(|(_, got)| got.is_none());
-    assert_eq!(report.unmeasured.contains_key("saturation.other_listeners.new_client"), untried, "a null has its reason");
+    assert_eq!(
+        report.unmeasured.contains_key("saturation.other_listeners.new_client"),
+        untried,
+        "a null has its reason"
+    );
     (report.verdict, report.reasons.into_iter().map(|reason| reason.observed).collect())
 }
 
@@ -241,7 +313,11 @@ fn a_listener_that_was_not_tried_leaves_the_verdict_open_unless_another_differs(
     let (verdict, reasons) = listeners(&[(81, waits), (82, None)]);
     assert_eq!(verdict, judge::Outcome::Inconclusive);
     assert!(reasons[0].contains("port 82 was not tried"), "{reasons:?}");
-    assert_eq!(listeners(&[(81, None), (82, served)]).0, judge::Outcome::NotMet, "whatever the other would say");
+    assert_eq!(
+        listeners(&[(81, None), (82, served)]).0,
+        judge::Outcome::NotMet,
+        "whatever the other would say"
+    );
     assert_eq!(listeners(&[]).0, judge::Outcome::Inconclusive);
 }
 
@@ -251,10 +327,18 @@ fn what_happens_at_the_wall_has_one_label_whatever_stopped_it() {
         let new_client = Some(Outcome::Waits);
         vec![Event {
             at: release - 1,
-            is: What::OtherListener { address: "127.0.0.1:81".into(), queue: 0, capacity: 5, drops: None, new_client },
+            is: What::OtherListener {
+                address: "127.0.0.1:81".into(),
+                queue: 0,
+                capacity: 5,
+                drops: None,
+                new_client,
+            },
         }]
     });
-    let labels = |report: &Report| report::terminal::render(std::slice::from_ref(report), false, 100).matches("At the wall").count();
+    let labels = |report: &Report| {
+        report::terminal::render(std::slice::from_ref(report), false, 100).matches("At the wall").count()
+    };
     assert_eq!(labels(&report), 1);
     report.saturation.policy = None;
     report.ceiling.kind = Some(measure::Kind::OtherLimit);
@@ -268,16 +352,25 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
     const MS: u64 = 1_000_000;
     let add = |grows: u64| {
         move |release: u64| {
-            let beside = |at, resident| Event { at, is: What::Beside { resident: Some(resident), drops: Some(0) } };
+            let beside =
+                |at, resident| Event { at, is: What::Beside { resident: Some(resident), drops: Some(0) } };
             let wall = release - 100 * MS;
             vec![beside(1, 10_000_000), beside(wall, 12_000_000), beside(wall + 50 * MS, 12_000_000 + grows)]
         }
     };
     let (m, report) = recorded(add(1_000_000));
     let memory = m.saturation.memory;
-    assert_eq!((memory.rest_bytes, memory.wall_bytes, memory.growth_bytes_per_s), (Some(10_000_000), Some(12_000_000), Some(20_000_000.0)));
-    assert!(memory.after_bytes.is_none() && m.unmeasured.contains_key("saturation.memory.after_bytes"), "it was not read then");
-    let text = |report: Report| report::terminal::render(&[report], false, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        (memory.rest_bytes, memory.wall_bytes, memory.growth_bytes_per_s),
+        (Some(10_000_000), Some(12_000_000), Some(20_000_000.0))
+    );
+    assert!(
+        memory.after_bytes.is_none() && m.unmeasured.contains_key("saturation.memory.after_bytes"),
+        "it was not read then"
+    );
+    let text = |report: Report| {
+        report::terminal::render(&[report], false, 100).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     let said = text(report);
     assert!(said.contains("Its memory grows by 20.0 MB/s: 12.0 MB at the wall, 10.0 MB at rest."), "{said}");
     let quiet = text(recorded(add(10_000)).1);

@@ -8,7 +8,10 @@ use serde_json::Value;
 fn bundled(options: &[&str], serve: &[&str]) -> (Called, Vec<(u64, u64)>) {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
-    let called = find(&[options, &["--events", path]].concat(), &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat());
+    let called = find(
+        &[options, &["--events", path]].concat(),
+        &[&[LASTFD, "serve"], serve, &["--port", "{port}"]].concat(),
+    );
     let log = std::fs::read_to_string(path).expect("the log");
     let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event"));
     let counts = events.filter_map(|e| {
@@ -27,23 +30,43 @@ fn number(value: &Value) -> u64 {
 fn fills_unevenly(observer: &str) {
     let (called, own) = bundled(
         &["--nofile", "32", "--workload", "tcp", "--clients", "400", "--hold", "1s", "--observer", observer],
-        &["tcp", "--workers", "8", "--listeners", "reuseport", "--backlog", "4", "--accept", "fixed-delay", "--delay-ms", "100"],
+        &[
+            "tcp",
+            "--workers",
+            "8",
+            "--listeners",
+            "reuseport",
+            "--backlog",
+            "4",
+            "--accept",
+            "fixed-delay",
+            "--delay-ms",
+            "100",
+        ],
     );
     assert_eq!(called.code, Some(0), "{called:?}");
     let run = called.run();
     let accepted = number(&run["ceiling"]["accepted"]);
     assert_eq!(run["prediction"]["ceiling"], accepted, "that of a worker: {run:#}");
-    assert!(own.iter().any(|(before, total)| *before == accepted && total >= before), "as one of them counted itself: {own:?} {run:#}");
+    assert!(
+        own.iter().any(|(before, total)| *before == accepted && total >= before),
+        "as one of them counted itself: {own:?} {run:#}"
+    );
     let listeners = run["saturation"]["listeners"].as_array().expect("a list");
     assert_eq!(listeners.len(), 8, "{run:#}");
     assert!(listeners.iter().all(|l| l["capacity"] == 5), "the backlog and one more, each: {run:#}");
     let (mut waits_at_full, mut room_elsewhere) = (false, false);
     for listener in listeners {
         let (length, room) = (number(&listener["length"]), number(&listener["room"]));
-        let held = run["ceiling"]["per_process"].as_array().expect("a list").iter().find(|p| p["pid"] == listener["pid"]);
+        let held = run["ceiling"]["per_process"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|p| p["pid"] == listener["pid"]);
         // What it held then lies between what it held at the ramp's end, or its first failure, and the most; the new client that is
         // tried at the wall may have been one of these, and has left.
-        let held = held.map_or(0..=0, |p| number(&p["accepted"]).saturating_sub(1)..=number(&p["accepted_max"]));
+        let held =
+            held.map_or(0..=0, |p| number(&p["accepted"]).saturating_sub(1)..=number(&p["accepted_max"]));
         assert!(held.contains(&(accepted - room)), "a limit each: {run:#}");
         waits_at_full |= room == 0 && length > 0;
         room_elsewhere |= room > 0 && length == 0;
@@ -70,19 +93,38 @@ fn a_shared_listener_leaves_nobody_waiting_while_another_worker_has_room() {
     let run = called.run();
     assert!(run["saturation"]["listeners"].is_null(), "one for all: {run:#}");
     // Whoever fails first leaves the queue to the other.
-    assert!(own.len() == 2 && own.iter().all(|(before, _)| *before == number(&run["prediction"]["ceiling"])), "{own:?} {run:#}");
+    assert!(
+        own.len() == 2 && own.iter().all(|(before, _)| *before == number(&run["prediction"]["ceiling"])),
+        "{own:?} {run:#}"
+    );
 }
 
 #[test]
 fn what_a_worker_exited_with_is_in_the_report() {
     for observer in ["perf", "ptrace"] {
         let (called, _) = bundled(
-            &["--nofile", "32", "--workload", "tcp", "--clients", "60", "--hold", "1s", "--observer", observer],
+            &[
+                "--nofile",
+                "32",
+                "--workload",
+                "tcp",
+                "--clients",
+                "60",
+                "--hold",
+                "1s",
+                "--observer",
+                observer,
+            ],
             &["tcp", "--accept", "worker-restart"],
         );
         let run = called.run();
         let failed = &run["ceiling"]["first_failure"]["pid"];
-        let worker = run["ceiling"]["per_process"].as_array().expect("a list").iter().find(|p| p["pid"] == *failed).expect("listed");
+        let worker = run["ceiling"]["per_process"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|p| p["pid"] == *failed)
+            .expect("listed");
         assert_eq!(worker["exit_code"], 1, "as `lastfd serve --help` has it, under {observer}: {run:#}");
         let evidence = run["saturation"]["policy_evidence"].as_str().expect("a text");
         assert!(evidence.starts_with("it exited with code 1 "), "{evidence}");
@@ -106,9 +148,12 @@ fn accepts_by_io_uring_are_exact_under_perf() {
     if !lastfd::observe::sees_io_uring() {
         return eprintln!("skipped: io_uring's tracepoints may not be read");
     }
-    for (workload, server, policy) in
-        [("tcp", "tcp", "backoff"), ("http-idle", "http", "spin"), ("websocket", "websocket", "fixed-delay"), ("grpc", "grpc", "spin")]
-    {
+    for (workload, server, policy) in [
+        ("tcp", "tcp", "backoff"),
+        ("http-idle", "http", "spin"),
+        ("websocket", "websocket", "fixed-delay"),
+        ("grpc", "grpc", "spin"),
+    ] {
         let (called, own) = bundled(
             &["--nofile", "64", "--workload", workload, "--observer", "perf", "--hold", "1s"],
             &[server, "--io-uring", "--accept", policy, "--delay-ms", "200"],
@@ -118,8 +163,16 @@ fn accepts_by_io_uring_are_exact_under_perf() {
         assert_eq!((&ceiling["kind"], &ceiling["accepted"]), (&"emfile".into(), &own[0].0.into()), "{run:#}");
         assert_eq!(ceiling["accepted"], run["prediction"]["ceiling"], "{run:#}");
         let first = &ceiling["first_failure"];
-        assert_eq!((&first["call"], &first["errno"]), (&"io_uring:accept".into(), &"EMFILE".into()), "{run:#}");
-        assert_eq!((&run["saturation"]["policy"], &run["agreement"]), (&policy.into(), &true.into()), "{run:#}");
+        assert_eq!(
+            (&first["call"], &first["errno"]),
+            (&"io_uring:accept".into(), &"EMFILE".into()),
+            "{run:#}"
+        );
+        assert_eq!(
+            (&run["saturation"]["policy"], &run["agreement"]),
+            (&policy.into(), &true.into()),
+            "{run:#}"
+        );
     }
 }
 
@@ -129,20 +182,30 @@ fn accepts_by_io_uring_that_nobody_sees_leave_null_what_is_not_known() {
     if !rings() {
         return;
     }
-    let (called, own) =
-        bundled(&["--nofile", "64", "--workload", "http-idle", "--observer", "ptrace"], &["http", "--io-uring", "--accept", "spin"]);
+    let (called, own) = bundled(
+        &["--nofile", "64", "--workload", "http-idle", "--observer", "ptrace"],
+        &["http", "--io-uring", "--accept", "spin"],
+    );
     let run = called.run();
     let ceiling = &run["ceiling"];
     assert_eq!((&ceiling["accepted"], &ceiling["reached"]), (&own[0].0.into(), &true.into()), "{run:#}");
     assert_eq!(ceiling["served"], ceiling["accepted"], "{run:#}");
     assert_eq!(ceiling["binds"]["resource"], "descriptors", "{run:#}");
     for field in ["ceiling.kind", "ceiling.first_failure", "saturation.policy"] {
-        let reason = run["unmeasured"][field].as_str().unwrap_or_else(|| panic!("{field} has a reason: {run:#}"));
+        let reason =
+            run["unmeasured"][field].as_str().unwrap_or_else(|| panic!("{field} has a reason: {run:#}"));
         assert!(reason.contains("accepts by io_uring pass by the system-call observer"), "{field}: {reason}");
         let (part, name) = field.split_once('.').expect("a path");
         assert!(run[part][name].is_null(), "{run:#}");
     }
-    assert!(run["witnesses"].as_array().expect("a list").iter().any(|w| w["observer"] == "ptrace" && w["ceiling"].is_null()), "{run:#}");
+    assert!(
+        run["witnesses"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|w| w["observer"] == "ptrace" && w["ceiling"].is_null()),
+        "{run:#}"
+    );
 }
 
 #[test]
@@ -172,9 +235,14 @@ fn a_server_whose_accepts_nobody_sees_may_be_asked_for_its_protocol_first() {
     if !rings() {
         return;
     }
-    let (called, _) = bundled(&["--nofile", "64", "--observer", "ptrace"], &["http", "--io-uring", "--accept", "spin"]);
+    let (called, _) =
+        bundled(&["--nofile", "64", "--observer", "ptrace"], &["http", "--io-uring", "--accept", "spin"]);
     let run = called.run();
-    assert_eq!((called.code, &run["agreement"], &run["ceiling"]["accepted"]), (Some(0), &true.into(), &55.into()), "{run:#}");
+    assert_eq!(
+        (called.code, &run["agreement"], &run["ceiling"]["accepted"]),
+        (Some(0), &true.into(), &55.into()),
+        "{run:#}"
+    );
 }
 
 #[test]

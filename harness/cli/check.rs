@@ -24,7 +24,9 @@ pub fn run(args: &Args) -> Outcome {
     let (mut faults, mut invalid) = (Vec::new(), 0);
     for path in discovered(&args.paths)? {
         match read(&path) {
-            Ok((plans, cannot)) => plans.iter().try_for_each(|plan| say(&format!("{}\n", line(plan, cannot.as_deref()))))?,
+            Ok((plans, cannot)) => {
+                plans.iter().try_for_each(|plan| say(&format!("{}\n", line(plan, cannot.as_deref()))))?
+            }
             Err(error) => {
                 invalid += 1;
                 say(&format!("invalid  {}\n", scenario::name_of(&path)))?;
@@ -56,7 +58,9 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
 pub fn discovered(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     scenario::discover(paths).map_err(|error| match error {
         DiscoverError::Io { .. } => Failure::new(Exit::Invalid, error),
-        DiscoverError::Missing { .. } | DiscoverError::Empty { .. } => Failure::new(Exit::NothingSelected, error),
+        DiscoverError::Missing { .. } | DiscoverError::Empty { .. } => {
+            Failure::new(Exit::NothingSelected, error)
+        }
     })
 }
 
@@ -78,7 +82,9 @@ fn read(path: &Path) -> Result<(Vec<Plan>, Option<String>), LoadError> {
     if asked.is_empty() {
         return Ok((plans, None));
     }
-    let tried = std::env::current_exe().map_err(|e| format!("own path: {e}")).and_then(|exe| inside::try_sysctls(&exe, &asked));
+    let tried = std::env::current_exe()
+        .map_err(|e| format!("own path: {e}"))
+        .and_then(|exe| inside::try_sysctls(&exe, &asked));
     match tried {
         Err(why) => Ok((plans, Some(why))),
         Ok(trial) => scenario::refused_sysctls(path, &trial).map(|()| (plans, None)),
@@ -91,6 +97,9 @@ fn rendered(error: &LoadError) -> String {
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut text = String::new();
     // Writing to a String does not fail.
-    let _ = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false).render_report(&mut text, error);
+    let _ = GraphicalReportHandler::new_themed(theme)
+        .with_width(120)
+        .with_links(false)
+        .render_report(&mut text, error);
     text
 }

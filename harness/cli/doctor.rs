@@ -133,7 +133,12 @@ fn render(sections: &Sections) -> Page {
             };
             page.labelled(&[(word, 7, style), (check.name, NAME, Style::new())], &check.found);
             for way in &check.widen {
-                page.item("", 7, Style::new(), &format!("→ {}{}", way.what, if way.command.is_some() { ":" } else { "" }));
+                page.item(
+                    "",
+                    7,
+                    Style::new(),
+                    &format!("→ {}{}", way.what, if way.command.is_some() { ":" } else { "" }),
+                );
                 if let Some(command) = &way.command {
                     page.command(13, command);
                 }

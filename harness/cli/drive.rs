@@ -22,7 +22,8 @@ pub fn drive(args: &Args) -> Outcome {
     let driven = match &args.at {
         None => driver::prepare().and_then(|()| driver::run(std::io::stdin(), std::io::stdout())),
         Some(path) => {
-            let socket = UnixStream::connect(path).map_err(|e| Failure::new(Exit::Fault, format!("{}: {e}", path.display())))?;
+            let socket = UnixStream::connect(path)
+                .map_err(|e| Failure::new(Exit::Fault, format!("{}: {e}", path.display())))?;
             driver::run(&socket, &socket)
         }
     };

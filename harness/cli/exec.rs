@@ -96,28 +96,68 @@ enum Step {
 }
 
 fn stop_signal(name: &str) -> Result<Signal, String> {
-    supervise::signal_named(name).ok_or_else(|| "expected TERM, HUP, INT, QUIT, KILL, USR1 or USR2".to_owned())
+    supervise::signal_named(name)
+        .ok_or_else(|| "expected TERM, HUP, INT, QUIT, KILL, USR1 or USR2".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse().map_err(|e| format!("{e}")).and_then(|s| Duration::try_from_secs_f64(s).map_err(|e| e.to_string()))
+    text.parse()
+        .map_err(|e| format!("{e}"))
+        .and_then(|s| Duration::try_from_secs_f64(s).map_err(|e| e.to_string()))
 }
 
 /// Runs the step; the process's exit code. Must be called while the process has one thread.
 pub fn main(args: Args) -> i32 {
     match args.step {
-        Step::Stage { isolation, soft, hard, nproc, address_space, directory, scratch, mount, ignore_hangup, trap, argv } => {
-            let mounts = mount.chunks_exact(2).map(|pair| Mount { source: pair[0].clone(), target: pair[1].clone() }).collect();
+        Step::Stage {
+            isolation,
+            soft,
+            hard,
+            nproc,
+            address_space,
+            directory,
+            scratch,
+            mount,
+            ignore_hangup,
+            trap,
+            argv,
+        } => {
+            let mounts = mount
+                .chunks_exact(2)
+                .map(|pair| Mount { source: pair[0].clone(), target: pair[1].clone() })
+                .collect();
             let (limits, rlimits) = (Limits { soft, hard }, Rlimits { nproc, address_space });
-            stage::stage(&stage::Options { isolation, limits, rlimits, directory, scratch, mounts, ignore_hangup, trap, argv })
+            stage::stage(&stage::Options {
+                isolation,
+                limits,
+                rlimits,
+                directory,
+                scratch,
+                mounts,
+                ignore_hangup,
+                trap,
+                argv,
+            })
         }
         Step::Cost => i32::from(crate::run::cost::subject().is_err()),
-        Step::Inside { observer, isolation, exe, events } => {
-            inside::inside(&run::Options { observer, isolation, exe, events, costs: Default::default(), in_use: Default::default() })
-        }
+        Step::Inside { observer, isolation, exe, events } => inside::inside(&run::Options {
+            observer,
+            isolation,
+            exe,
+            events,
+            costs: Default::default(),
+            in_use: Default::default(),
+        }),
         Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
-            supervise::supervise(&supervise::Options { minfds, autorestart, startretries, stopsignal, stopwait, argv })
+            supervise::supervise(&supervise::Options {
+                minfds,
+                autorestart,
+                startretries,
+                stopsignal,
+                stopwait,
+                argv,
+            })
         }
         Step::SystemdLike { limit_nofile: limits, keep_env, argv } => {
             parent::run(&parent::Options { rules: parent::Rules::Systemd, limits, keep_env, argv })

@@ -44,7 +44,10 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     if texts.is_empty() {
-        return Err(Failure::new(Exit::NothingSelected, format!("no variant of that name: there are {}", names.join(", "))));
+        return Err(Failure::new(
+            Exit::NothingSelected,
+            format!("no variant of that name: there are {}", names.join(", ")),
+        ));
     }
     say(&texts.join("\n"))?;
     Ok(Exit::Met)

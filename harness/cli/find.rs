@@ -7,7 +7,10 @@ use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, sweep::line};
 use crate::run::Options;
-use crate::scenario::{Dialogue, Expect, Launcher, Plan, Process, Program, Recovery, Rlimits, Workload, launcher_from_toml, soft_hard};
+use crate::scenario::{
+    Dialogue, Expect, Launcher, Plan, Process, Program, Recovery, Rlimits, Workload, launcher_from_toml,
+    soft_hard,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -74,7 +77,11 @@ fn launcher(text: &str) -> Result<Launcher, String> {
         return launcher_from_toml(text);
     }
     let names = || LAUNCHERS.iter().map(|l| l.name).collect::<Vec<_>>().join(", ");
-    LAUNCHERS.iter().find(|l| l.name == text).map(|l| (l.with_defaults)()).ok_or_else(|| format!("the launchers are {}", names()))
+    LAUNCHERS
+        .iter()
+        .find(|l| l.name == text)
+        .map(|l| (l.with_defaults)())
+        .ok_or_else(|| format!("the launchers are {}", names()))
 }
 
 /// A duration such as `10s`, `500ms` or `2m`, in seconds.
@@ -90,13 +97,19 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// A report path that cannot be written, or a fault.
 pub fn run(args: &Args) -> Outcome {
     args.files.preflight()?;
-    let each = |path: &PathBuf| args.nofile.iter().try_for_each(|limits| writable(&events_of(args, path, *limits)));
+    let each =
+        |path: &PathBuf| args.nofile.iter().try_for_each(|limits| writable(&events_of(args, path, *limits)));
     args.events.as_ref().map_or(Ok(()), each)?;
     let mut launcher = args.launcher.clone();
     match (&mut launcher, args.minfds) {
-        (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => supervisor.minfds = minfds,
+        (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => {
+            supervisor.minfds = minfds
+        }
         (_, Some(_)) => {
-            return Err(Failure::new(Exit::Usage, "--minfds is of a supervisor: add --launcher supervisord or supervisor-like"));
+            return Err(Failure::new(
+                Exit::Usage,
+                "--minfds is of a supervisor: add --launcher supervisord or supervisor-like",
+            ));
         }
         _ => {}
     }
@@ -136,8 +149,12 @@ pub fn run(args: &Args) -> Outcome {
         recovery: Recovery { rounds: args.recoveries },
         expect: Expect::default(),
         hold_s: args.hold,
-        directory: std::env::current_dir()
-            .map_err(|e| Failure::new(Exit::Usage, format!("the current folder cannot be told ({e}): change to one that is there")))?,
+        directory: std::env::current_dir().map_err(|e| {
+            Failure::new(
+                Exit::Usage,
+                format!("the current folder cannot be told ({e}): change to one that is there"),
+            )
+        })?,
     };
     let flag = interrupt_flag()?;
     let mut progress = Progress::new("find", args.files.quiet());
@@ -167,7 +184,8 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     let machine = args.machine.options(None)?;
     let (mut done, mut said) = (Vec::new(), Ok(()));
     for &limits in &args.nofile {
-        let mut plan = Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
+        let mut plan =
+            Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
         plan.processes.get_mut("server").expect("the one of this command").limits = limits;
         let mut progress = Progress::new(&plan.title(), true);
         let events = args.events.as_ref().map(|path| events_of(args, path, limits));

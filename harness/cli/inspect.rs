@@ -162,7 +162,10 @@ pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
     let managers = managed::of(pid, &chain.iter().map(|link| link.pid).collect::<Vec<_>>());
     let command = sys::proc::command(pid);
     let caller = raise::Caller::now(pid);
-    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1 << 20);
+    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(1 << 20);
     let target = raise::target(limits, nr_open);
     let mut report = Report {
         schema: SCHEMA,
@@ -177,7 +180,9 @@ pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
         close_wait: 0,
         time_wait: 0,
         growth: None,
-        set_by: chain.get(chain::last_change(&chain, |link| (link.soft, link.hard)).unwrap_or(0)).map(|link| link.pid),
+        set_by: chain
+            .get(chain::last_change(&chain, |link| (link.soft, link.hard)).unwrap_or(0))
+            .map(|link| link.pid),
         chain,
         for_good: managers.iter().map(|manager| manager.advice(target)).collect(),
         managed_by: managers,
@@ -196,27 +201,38 @@ pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
 /// A handle of the process that no other process can take over.
 fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
     let no_such = || {
-        let hidden = if hides_processes() { ", or it belongs to another user and /proc hides it (hidepid): try with sudo" } else { "" };
+        let hidden = if hides_processes() {
+            ", or it belongs to another user and /proc hides it (hidepid): try with sudo"
+        } else {
+            ""
+        };
         Failure::new(Exit::Inconclusive, format!("there is no process {pid}{hidden}"))
     };
     let id = rustix::process::Pid::from_raw(pid).ok_or_else(no_such)?;
     pidfd_open(id, PidfdFlags::empty()).map_err(|errno| match errno {
         rustix::io::Errno::SRCH => no_such(),
-        rustix::io::Errno::INVAL | rustix::io::Errno::NOENT => {
-            Failure::new(Exit::Inconclusive, format!("{pid} is a thread: give the id of its process (the line Tgid in /proc/{pid}/status)"))
+        rustix::io::Errno::INVAL | rustix::io::Errno::NOENT => Failure::new(
+            Exit::Inconclusive,
+            format!("{pid} is a thread: give the id of its process (the line Tgid in /proc/{pid}/status)"),
+        ),
+        errno => {
+            Failure::new(Exit::Inconclusive, format!("process {pid} cannot be watched: pidfd_open: {errno}"))
         }
-        errno => Failure::new(Exit::Inconclusive, format!("process {pid} cannot be watched: pidfd_open: {errno}")),
     })
 }
 
 /// Whether /proc is mounted so that other users' processes do not show (proc(5), hidepid).
 fn hides_processes() -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts.lines().any(|line| line.split(' ').nth(1) == Some("/proc") && line.contains("hidepid=") && !line.contains("hidepid=0"))
+    mounts.lines().any(|line| {
+        line.split(' ').nth(1) == Some("/proc") && line.contains("hidepid=") && !line.contains("hidepid=0")
+    })
 }
 
 fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
-    let nothing = |why: &str| Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"));
+    let nothing = |why: &str| {
+        Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"))
+    };
     if growth::exited(process) {
         return Err(nothing("it has exited, and waits for its parent to collect it (a zombie)"));
     }
@@ -239,17 +255,30 @@ impl Report {
             return Ok(());
         }
         if io::stderr().is_terminal() {
-            eprintln!("watching process {} for {} s (Ctrl-C ends it early)", self.pid, duration.as_secs_f64());
+            eprintln!(
+                "watching process {} for {} s (Ctrl-C ends it early)",
+                self.pid,
+                duration.as_secs_f64()
+            );
         }
-        let samples = growth::sample(self.pid, process, duration).map_err(|e| Failure::new(Exit::Fault, format!("cannot watch: {e}")))?;
-        let after = inventory::open(self.pid).ok().filter(|_| !growth::exited(process)).unwrap_or_else(|| before.clone());
+        let samples = growth::sample(self.pid, process, duration)
+            .map_err(|e| Failure::new(Exit::Fault, format!("cannot watch: {e}")))?;
+        let after = inventory::open(self.pid)
+            .ok()
+            .filter(|_| !growth::exited(process))
+            .unwrap_or_else(|| before.clone());
         self.count(&after);
         if samples.ended != Ended::Exited
-            && let Some((soft, hard)) = sys::proc::nofile(self.pid).ok().filter(|now| *now != (self.limits.soft, self.limits.hard))
+            && let Some((soft, hard)) =
+                sys::proc::nofile(self.pid).ok().filter(|now| *now != (self.limits.soft, self.limits.hard))
         {
             let Limits { soft: old_soft, hard: old_hard } = self.limits;
-            self.unmeasured
-                .insert("limits", format!("they changed while watched, to {soft}:{hard}; {old_soft}:{old_hard} was in force before"));
+            self.unmeasured.insert(
+                "limits",
+                format!(
+                    "they changed while watched, to {soft}:{hard}; {old_soft}:{old_hard} was in force before"
+                ),
+            );
         }
         self.growth = Growth::new(&samples, duration, self.headroom.unwrap_or(0), &before.open, &after.open);
         if self.growth.is_none() {
@@ -268,13 +297,19 @@ impl Report {
         // More may also be opened between them: only a thread that waits in accept reserves a number.
         let reserved = (total - listed).min(accepting_threads(self.pid));
         let counted = inventory::counted(&descriptors, self.limits.soft) + reserved;
-        let above_soft = descriptors.iter().filter(|descriptor| descriptor.fd as u64 >= self.limits.soft).cloned().collect();
+        let above_soft = descriptors
+            .iter()
+            .filter(|descriptor| descriptor.fd as u64 >= self.limits.soft)
+            .cloned()
+            .collect();
         self.headroom = Some(self.limits.soft.saturating_sub(counted));
         self.descriptors = Some(Counts { open: listed + reserved, listed, reserved, counted, above_soft });
         self.kinds = groups::kinds(open).into_iter().map(|(kind, count)| Kind { kind, count }).collect();
         self.peers = groups::of(open);
         let listeners = || open.iter().filter_map(|open| open.tcp).filter(|tcp| tcp.state == State::LISTEN);
-        self.listeners = listeners().map(|tcp| Listener { address: tcp.local.to_string(), waiting: tcp.receive_queue }).collect();
+        self.listeners = listeners()
+            .map(|tcp| Listener { address: tcp.local.to_string(), waiting: tcp.receive_queue })
+            .collect();
         let mut ports: Vec<u16> = listeners().map(|tcp| tcp.local.port()).collect();
         ports.sort_unstable();
         ports.dedup();
@@ -304,10 +339,11 @@ impl Report {
 fn accepting_threads(pid: Pid) -> u64 {
     let accepts = [sys::calls::number("accept"), sys::calls::number("accept4")];
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let waits_in_accept = |task: &std::fs::DirEntry| match std::fs::read_to_string(task.path().join("syscall")) {
-        Ok(line) => accepts.contains(&line.split(' ').next().and_then(|number| number.parse().ok())),
-        Err(_) => true,
-    };
+    let waits_in_accept =
+        |task: &std::fs::DirEntry| match std::fs::read_to_string(task.path().join("syscall")) {
+            Ok(line) => accepts.contains(&line.split(' ').next().and_then(|number| number.parse().ok())),
+            Err(_) => true,
+        };
     tasks.flatten().filter(waits_in_accept).count() as u64
 }
 

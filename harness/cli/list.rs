@@ -34,9 +34,14 @@ fn parts() -> String {
     let launchers = launch::LAUNCHERS.iter().map(|l| (l.name, l.doc));
     let workloads = drive::registry().iter().map(|w| (w.name, w.doc));
     let callers = drive::callers().iter().map(|c| (c.name, c.doc));
-    let lines = |rows: &mut dyn Iterator<Item = (&str, &str)>| rows.map(|(name, doc)| format!("    {name:<16}{doc}\n")).collect::<String>();
-    let (launchers, workloads, callers) =
-        (lines(&mut launchers.into_iter()), lines(&mut workloads.into_iter()), lines(&mut callers.into_iter()));
+    let lines = |rows: &mut dyn Iterator<Item = (&str, &str)>| {
+        rows.map(|(name, doc)| format!("    {name:<16}{doc}\n")).collect::<String>()
+    };
+    let (launchers, workloads, callers) = (
+        lines(&mut launchers.into_iter()),
+        lines(&mut workloads.into_iter()),
+        lines(&mut callers.into_iter()),
+    );
     format!("\nLaunchers\n{launchers}\nWorkloads: each client\n{workloads}\nWorkloads: calls\n{callers}")
 }
 
@@ -46,7 +51,8 @@ fn shown(plans: &[Plan]) -> String {
     let mut base: Option<&Plan> = None;
     for plan in plans {
         let claim_is_own = base.is_none_or(|base| base.claim != plan.claim);
-        let requires: Vec<String> = requires(plan).into_iter().filter(|r| base.is_none_or(|base| !requires_of(base, r))).collect();
+        let requires: Vec<String> =
+            requires(plan).into_iter().filter(|r| base.is_none_or(|base| !requires_of(base, r))).collect();
         let (indent, name) = match &plan.variant {
             None => ("", &plan.scenario),
             Some(variant) => ("    ", variant),

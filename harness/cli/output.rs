@@ -38,7 +38,10 @@ impl Files {
     pub fn preflight(&self) -> Result<(), Failure> {
         let paths = || [&self.json, &self.junit, &self.markdown].into_iter().flatten();
         if paths().filter(|p| *p == Path::new("-")).count() > 1 {
-            return Err(Failure::new(Exit::Usage, "only one report can be written to standard output: give the others a file"));
+            return Err(Failure::new(
+                Exit::Usage,
+                "only one report can be written to standard output: give the others a file",
+            ));
         }
         let summary = self.summary();
         for path in paths().chain(&summary).filter(|p| *p != Path::new("-")) {
@@ -49,7 +52,8 @@ impl Files {
 
     /// Where Markdown goes by itself: what CI names, unless that is empty or a file was asked for.
     fn summary(&self) -> Option<PathBuf> {
-        let named = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|name| !name.is_empty() && self.markdown.is_none());
+        let named = std::env::var_os("GITHUB_STEP_SUMMARY")
+            .filter(|name| !name.is_empty() && self.markdown.is_none());
         named.map(PathBuf::from)
     }
 
@@ -87,7 +91,10 @@ impl Files {
             false => say(&report::sweep::render(&sweep, std::io::stdout().is_terminal(), terminal_width())),
         };
         let json = || report::json::render_sweep(reports, &sweep);
-        let (junit, markdown) = (|| report::junit::render_sweep(reports, &sweep), || report::markdown::render_sweep(reports, &sweep));
+        let (junit, markdown) = (
+            || report::junit::render_sweep(reports, &sweep),
+            || report::markdown::render_sweep(reports, &sweep),
+        );
         self.write_as([&json, &junit, &markdown]).and(said)
     }
 
@@ -98,7 +105,9 @@ impl Files {
     pub fn print(&self, reports: &[Report]) -> Result<(), Failure> {
         match self.quiet() {
             true => Ok(()),
-            false => say(&report::terminal::render(reports, std::io::stdout().is_terminal(), terminal_width())),
+            false => {
+                say(&report::terminal::render(reports, std::io::stdout().is_terminal(), terminal_width()))
+            }
         }
     }
 
@@ -107,7 +116,9 @@ impl Files {
         let tables = report::remedies::tables(reports);
         match self.quiet() || tables.is_empty() {
             true => Ok(()),
-            false => say(&report::remedies::render(&tables, std::io::stdout().is_terminal(), terminal_width())),
+            false => {
+                say(&report::remedies::render(&tables, std::io::stdout().is_terminal(), terminal_width()))
+            }
         }
     }
 }
@@ -130,7 +141,9 @@ pub const STDOUT: &str = "standard output";
 /// Where to, and why.
 pub fn written(result: std::io::Result<()>, to: &str) -> Result<(), Failure> {
     match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritable(Path::new(to), &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(unwritable(Path::new(to), &error))
+        }
         _ => Ok(()),
     }
 }
@@ -176,7 +189,8 @@ fn put(path: &Path, text: &str, append: bool) -> Result<(), Failure> {
 
 /// Columns of the terminal, at most 100.
 pub fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(60, 100))
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .map_or(100, |size| usize::from(size.ws_col).clamp(60, 100))
 }
 
 /// Set by the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once, and with it everything it started.
@@ -187,9 +201,13 @@ pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // In this order: the second signal finds the flag set and ends the process.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(Exit::Interrupted as u8), Arc::clone(&flag))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
-            .map_err(|e| Failure::new(Exit::Fault, e))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(Exit::Interrupted as u8),
+            Arc::clone(&flag),
+        )
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+        .map_err(|e| Failure::new(Exit::Fault, e))?;
     }
     Ok(flag)
 }
@@ -208,8 +226,11 @@ pub struct Progress {
 impl Progress {
     /// `title` is shown before the phase.
     pub fn new(title: &str, quiet: bool) -> Self {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_style(ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"));
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"),
+        );
         bar.set_prefix(title.to_string());
         Progress { bar, quiet }
     }
@@ -230,7 +251,9 @@ impl Progress {
             }
             Step::Predicted { .. } | Step::NotPredicted { .. } => {}
             Step::Counts { connected, accepted, descriptors } => {
-                self.bar.set_message(format!("{connected} connected, {accepted} accepted, {descriptors} descriptors"));
+                self.bar.set_message(format!(
+                    "{connected} connected, {accepted} accepted, {descriptors} descriptors"
+                ));
             }
         }
         self.bar.tick();
@@ -283,7 +306,9 @@ pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: b
 /// Why runs ended early, on standard error: the report has it too, but goes elsewhere, or is long.
 pub fn tell(runs: &[(Report, Option<Error>)]) {
     // That it does not start may be what the scenario expects.
-    let expected = |report: &Report, error: &Error| report.verdict == Verdict::Met && matches!(error, Error::NotStarted(_));
+    let expected = |report: &Report, error: &Error| {
+        report.verdict == Verdict::Met && matches!(error, Error::NotStarted(_))
+    };
     for (report, error) in runs.iter().filter_map(|(report, error)| Some((report, error.as_ref()?))) {
         if !expected(report, error) {
             let lines: Vec<String> = error.to_string().lines().map(clean).collect();

@@ -59,7 +59,8 @@ impl Page {
 
     /// Rows under headings. The last column takes what is left; numbers are aligned to the right.
     pub fn table(&mut self, headings: &[&str], rows: &[Vec<String>]) {
-        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
         let last = headings.len() - 1;
         let widths: Vec<usize> = (0..last)
             .map(|column| {

@@ -49,7 +49,14 @@ pub fn recorded(path: &Path) -> Result<(Plan, Log), Failure> {
 
 /// The plan in the log's header.
 fn plan(path: &Path, log: &Log) -> Result<Plan, Failure> {
-    let header = log.events.iter().find_map(|e| if let What::Header { plan, .. } = &e.is { Some(plan.clone()) } else { None });
-    serde_json::from_value(header.unwrap_or_default())
-        .map_err(|e| Failure::new(Exit::Invalid, format!("{}:1: the plan in the header cannot be read: {e}", path.display())))
+    let header = log
+        .events
+        .iter()
+        .find_map(|e| if let What::Header { plan, .. } = &e.is { Some(plan.clone()) } else { None });
+    serde_json::from_value(header.unwrap_or_default()).map_err(|e| {
+        Failure::new(
+            Exit::Invalid,
+            format!("{}:1: the plan in the header cannot be read: {e}", path.display()),
+        )
+    })
 }

@@ -64,7 +64,14 @@ impl Machine {
     /// This program's own path is not known.
     pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
         let exe = std::env::current_exe().map_err(|e| Failure::new(Exit::Fault, format!("own path: {e}")))?;
-        Ok(Options { observer: self.observer, isolation: self.isolation, exe, events, costs: Arc::default(), in_use: Arc::default() })
+        Ok(Options {
+            observer: self.observer,
+            isolation: self.isolation,
+            exe,
+            events,
+            costs: Arc::default(),
+            in_use: Arc::default(),
+        })
     }
 }
 
@@ -73,7 +80,9 @@ fn slice(text: &str) -> Result<(usize, usize), String> {
         let (m, n) = rest.split_once('/')?;
         Some((m.parse::<usize>().ok()?, n.parse::<usize>().ok()?))
     });
-    parsed.filter(|&(m, n)| (1..=n).contains(&m)).ok_or_else(|| "slice:M/N with 1 ≤ M ≤ N, such as slice:1/2".into())
+    parsed
+        .filter(|&(m, n)| (1..=n).contains(&m))
+        .ok_or_else(|| "slice:M/N with 1 ≤ M ≤ N, such as slice:1/2".into())
 }
 
 /// Runs what is selected.
@@ -99,7 +108,8 @@ pub fn run(args: &Args) -> Outcome {
     let machine = args.machine.options(None)?;
     let (mut done, mut said) = (Vec::new(), Ok(()));
     for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
-        let events = args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
+        let events =
+            args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
         let mut progress = Progress::new(&plan.title(), args.files.quiet());
         if !args.files.quiet() {
             said = said.and(say(&format!("▶ {}: {}\n", plan.title(), plan.claim)));
@@ -123,7 +133,9 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
         plans.extend(super::check::loaded(file)?);
     }
     plans.retain(|plan| args.filter.as_ref().is_none_or(|text| plan.scenario.contains(text)));
-    plans.retain(|plan| args.variant.as_ref().is_none_or(|name| plan.variant.as_deref().unwrap_or("base") == name));
+    plans.retain(|plan| {
+        args.variant.as_ref().is_none_or(|name| plan.variant.as_deref().unwrap_or("base") == name)
+    });
     if let Some((m, n)) = args.partition {
         plans = plans.into_iter().skip(m - 1).step_by(n).collect();
     }
@@ -135,7 +147,11 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
 }
 
 fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
-    let name: String = plan.title().chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' }).collect();
+    let name: String = plan
+        .title()
+        .chars()
+        .map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' })
+        .collect();
     if repeat > 1 { format!("{name}.{number}.jsonl") } else { format!("{name}.jsonl") }
 }
 
@@ -144,7 +160,9 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)
         .and_then(|()| tempfile::tempfile_in(directory))
         .and_then(|file| has_room(&file))
-        .map_err(|e| Failure::new(Exit::Usage, format!("cannot write event logs to {}: {e}", directory.display())))
+        .map_err(|e| {
+            Failure::new(Exit::Usage, format!("cannot write event logs to {}: {e}", directory.display()))
+        })
 }
 
 fn dry_run(plan: &Plan) -> Result<(), Failure> {
@@ -154,8 +172,12 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
         let launcher = crate::launch::registration(&process.launcher).name;
         text += &format!("  {name}: {}\n", shell_words::join(&argv));
         let other = [("RLIMIT_NPROC", process.rlimits.nproc), ("RLIMIT_AS", process.rlimits.address_space)];
-        let rlimits: String = other.into_iter().filter_map(|(name, limit)| Some(format!(", {name} {}", limit?))).collect();
-        text += &format!("    launcher {launcher}, started with {}:{}{rlimits}\n", process.limits.soft, process.limits.hard);
+        let rlimits: String =
+            other.into_iter().filter_map(|(name, limit)| Some(format!(", {name} {}", limit?))).collect();
+        text += &format!(
+            "    launcher {launcher}, started with {}:{}{rlimits}\n",
+            process.limits.soft, process.limits.hard
+        );
         text += "    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed\n";
     }
     if !plan.sysctls.is_empty() {
@@ -166,9 +188,12 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
         text += &format!("  then: the soft limit of the live subject becomes {}\n", moved.limit.soft);
     }
     for (name, workload) in &plan.workloads {
-        let clients = workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
-        let kind =
-            workload.kind.and_then(|kind| kind.to_possible_value()).map_or_else(|| "asks".into(), |kind| kind.get_name().to_string());
+        let clients =
+            workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
+        let kind = workload
+            .kind
+            .and_then(|kind| kind.to_possible_value())
+            .map_or_else(|| "asks".into(), |kind| kind.get_name().to_string());
         text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
     }
     say(&text)
@@ -178,7 +203,12 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The event log cannot be written.
-pub fn execute(plan: &Plan, options: &Options, flag: &AtomicBool, progress: &mut Progress) -> Result<(Report, Option<Error>), Failure> {
+pub fn execute(
+    plan: &Plan,
+    options: &Options,
+    flag: &AtomicBool,
+    progress: &mut Progress,
+) -> Result<(Report, Option<Error>), Failure> {
     let obstacles = scenario::preflight(plan);
     for obstacle in &obstacles {
         if let Obstacle::Missing { requirement, why, .. } = obstacle {
@@ -187,7 +217,8 @@ pub fn execute(plan: &Plan, options: &Options, flag: &AtomicBool, progress: &mut
     }
     let run = match obstacles.first() {
         Some(obstacle) => Run::refused(plan, Error::Inconclusive(obstacle.to_string())),
-        None => crate::run::run(plan, options, flag, &mut |step| progress.step(step)).map_err(|e| Failure::new(Exit::Usage, e))?,
+        None => crate::run::run(plan, options, flag, &mut |step| progress.step(step))
+            .map_err(|e| Failure::new(Exit::Usage, e))?,
     };
     Ok((Report::of(plan, &Log::new(run.events)), run.error))
 }

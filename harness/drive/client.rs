@@ -5,7 +5,10 @@ use crate::sys::sockopt::bind_address_no_port;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with,
+    sockopt,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Answers to the server that are kept while it does not read; later ones are dropped. Bytes.
@@ -70,9 +73,15 @@ impl Client {
     ///
     /// # Errors
     /// The connect failed at once.
-    pub fn dial(target: SocketAddr, source: Option<Ipv4Addr>, talk: Box<dyn Talk>) -> Result<(Client, Dial), Failure> {
+    pub fn dial(
+        target: SocketAddr,
+        source: Option<Ipv4Addr>,
+        talk: Box<dyn Talk>,
+    ) -> Result<(Client, Dial), Failure> {
         let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).map_err(own)?;
+        let socket =
+            socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
+                .map_err(own)?;
         if let Some(source) = source {
             bind_address_no_port(&socket).map_err(|e| Failure::Local(e.raw_os_error().unwrap_or(0)))?;
             bind(&socket, &SocketAddr::from((source, 0))).map_err(own)?;
@@ -172,7 +181,8 @@ impl Client {
 
     fn say(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() && self.unsent.len() + bytes.len() <= UNSENT_BYTES {
-            let sent = if self.unsent.is_empty() { send(&self.socket, bytes, SendFlags::NOSIGNAL) } else { Ok(0) };
+            let sent =
+                if self.unsent.is_empty() { send(&self.socket, bytes, SendFlags::NOSIGNAL) } else { Ok(0) };
             match sent {
                 Ok(sent) => self.unsent.extend_from_slice(&bytes[sent..]),
                 Err(Errno::AGAIN | Errno::INTR) => self.unsent.extend_from_slice(bytes),

@@ -117,7 +117,10 @@ pub(super) mod tests {
 
     #[test]
     fn words_are_one_printable_bounded_line() {
-        assert_eq!(words(b"\r\n-ERR max number of clients reached\r\nmore"), "-ERR max number of clients reached");
+        assert_eq!(
+            words(b"\r\n-ERR max number of clients reached\r\nmore"),
+            "-ERR max number of clients reached"
+        );
         assert_eq!(words(&[b'x'; 500]).len(), 80);
         assert_eq!(words(b"a\x1b[2Jb"), "a[2Jb");
     }

@@ -51,8 +51,10 @@ const ASK_EVERY: u64 = MS / 10;
 /// # Errors
 /// setrlimit or prctl failed.
 pub fn prepare() -> Result<(), Error> {
-    rlimit::increase_nofile_limit(u64::MAX).map_err(at("raising the soft limit of open files to the hard limit"))?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(at("asking to die with the harness"))
+    rlimit::increase_nofile_limit(u64::MAX)
+        .map_err(at("raising the soft limit of open files to the hard limit"))?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(at("asking to die with the harness"))
 }
 
 /// Reads a `Setup` line and then obeys orders until `Quit` or the end of input. Writes nothing but events.
@@ -103,7 +105,10 @@ enum Place {
 impl Place {
     fn client(&mut self) -> Option<&mut Client> {
         match self {
-            Place::Connecting(client) | Place::Connected(client) | Place::Served(client) | Place::Rejected(client) => Some(client),
+            Place::Connecting(client)
+            | Place::Connected(client)
+            | Place::Served(client)
+            | Place::Rejected(client) => Some(client),
             Place::Gone => None,
         }
     }
@@ -189,7 +194,11 @@ impl<W: Write> Driver<W> {
                     Order::GiveUp { clients, of } => self.give_up(clients as usize, of as usize),
                     Order::Probe { label, deadline_ms } => self.probe(label, deadline_ms),
                     Order::AskHeld { clients, deadline_ms } => {
-                        self.questions.extend((0..clients.max(1)).map(|nth| Asked { nth, of: clients.max(1), deadline_ms }));
+                        self.questions.extend((0..clients.max(1)).map(|nth| Asked {
+                            nth,
+                            of: clients.max(1),
+                            deadline_ms,
+                        }));
                     }
                     Order::Quit => lines.ended = true,
                 }
@@ -200,7 +209,11 @@ impl<W: Write> Driver<W> {
             self.ask_held();
             self.ramp();
             // While clients connect, a flush for each turn would take the subject's CPU; the run waits for everything else.
-            let flushed = if self.places.len() < self.ordered { self.report.flush_if_due() } else { self.report.flush() };
+            let flushed = if self.places.len() < self.ordered {
+                self.report.flush_if_due()
+            } else {
+                self.report.flush()
+            };
             flushed.map_err(at("reporting"))?;
             events.clear();
             self.wait(&mut events).map_err(at("waiting"))?;
@@ -226,7 +239,11 @@ impl<W: Write> Driver<W> {
             unless_interrupted(poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&time(ns))))?;
             timeout = Some(0);
         }
-        unless_interrupted(epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.map(time).as_ref()))
+        unless_interrupted(epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(events),
+            timeout.map(time).as_ref(),
+        ))
     }
 
     fn connect(&mut self, upto: u32) {
@@ -348,7 +365,12 @@ impl<W: Write> Driver<W> {
             None => now,
         });
         let said = Some(self.report.due()).filter(|&due| due < u64::MAX);
-        let due = [ramp, said, self.deadlines.front().map(|(at, _)| *at), self.question.as_ref().map(|q| q.deadline)];
+        let due = [
+            ramp,
+            said,
+            self.deadlines.front().map(|(at, _)| *at),
+            self.question.as_ref().map(|q| q.deadline),
+        ];
         let first = due.into_iter().flatten().chain(self.probes.iter().map(|p| p.deadline)).min()?;
         Some(first.saturating_sub(now))
     }
@@ -377,7 +399,12 @@ impl<W: Write> Driver<W> {
             place => self.places[index] = place,
         }
         let Some(client) = self.places[index].client() else { return };
-        let heard = client.hear(&self.epoll, token, flags.intersects(EventFlags::RDHUP | EventFlags::HUP), &mut self.scratch);
+        let heard = client.hear(
+            &self.epoll,
+            token,
+            flags.intersects(EventFlags::RDHUP | EventFlags::HUP),
+            &mut self.scratch,
+        );
         self.settle(index, heard);
     }
 
@@ -460,7 +487,8 @@ impl<W: Write> Driver<W> {
 
     /// Lets clients leave that wait to be accepted: the oldest of the newest `of` without an answer.
     fn give_up(&mut self, clients: usize, of: usize) {
-        let waiting = self.places.iter().enumerate().rev().filter(|(_, place)| matches!(place, Place::Connected(_)));
+        let waiting =
+            self.places.iter().enumerate().rev().filter(|(_, place)| matches!(place, Place::Connected(_)));
         let queue: Vec<usize> = waiting.map(|(index, _)| index).take(of).collect();
         for &index in queue.iter().rev().take(clients) {
             self.load.unserved -= 1;
@@ -490,7 +518,10 @@ impl<W: Write> Driver<W> {
         match (failed(failure), failure) {
             (Some(outcome), _) => self.seen(Seen::at_once(label, outcome, "")),
             (None, Failure::Local(errno)) => {
-                let reason = format!("the load generator's own client failed: {}", io::Error::from_raw_os_error(errno));
+                let reason = format!(
+                    "the load generator's own client failed: {}",
+                    io::Error::from_raw_os_error(errno)
+                );
                 self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
             }
             (None, _) => unreachable!("only local failures have no outcome"),
@@ -509,7 +540,8 @@ impl<W: Write> Driver<W> {
             match probe.client.dialled(flags) {
                 Ok(dial) => probe.connected(dial, clock::now(), &self.site, &mut self.scratch),
                 Err(failure) => {
-                    let label = self.probes.swap_remove(at).seen(Outcome::Closed, String::new(), clock::now()).label;
+                    let label =
+                        self.probes.swap_remove(at).seen(Outcome::Closed, String::new(), clock::now()).label;
                     return self.probe_failed(label, failure);
                 }
             }
@@ -517,7 +549,12 @@ impl<W: Write> Driver<W> {
                 return;
             }
         }
-        let heard = probe.client.hear(&self.epoll, token, flags.intersects(EventFlags::RDHUP | EventFlags::HUP), &mut self.scratch);
+        let heard = probe.client.hear(
+            &self.epoll,
+            token,
+            flags.intersects(EventFlags::RDHUP | EventFlags::HUP),
+            &mut self.scratch,
+        );
         if let Some((outcome, detail)) = outcome(&heard, &probe.client) {
             let seen = self.probes.swap_remove(at).seen(outcome, detail, clock::now());
             self.seen(seen);
@@ -531,7 +568,13 @@ impl<W: Write> Driver<W> {
         while self.question.is_none()
             && let Some(Asked { nth, of, deadline_ms }) = self.questions.pop_front()
         {
-            let served = || self.places.iter().enumerate().filter(|(_, p)| matches!(p, Place::Served(_))).map(|(index, _)| index);
+            let served = || {
+                self.places
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, p)| matches!(p, Place::Served(_)))
+                    .map(|(index, _)| index)
+            };
             let all = served().count();
             let of = (of as usize).min(all).max(1);
             if nth as usize >= of {
@@ -547,8 +590,11 @@ impl<W: Write> Driver<W> {
                     self.question = Some(Question::new(index, asked, deadline_ms));
                 }
                 None if waits => {
-                    let why =
-                        if self.workload.kind == Dialogue::Tcp { "open; a tcp client asks nothing" } else { "no client was answered" };
+                    let why = if self.workload.kind == Dialogue::Tcp {
+                        "open; a tcp client asks nothing"
+                    } else {
+                        "no client was answered"
+                    };
                     self.seen(Seen::at_once(HELD.to_owned(), Outcome::Waits, why));
                 }
                 None => self.seen(Seen::at_once(HELD.to_owned(), Outcome::Closed, "no client is held")),

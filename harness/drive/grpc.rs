@@ -10,7 +10,9 @@ pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::Grpc,
     name: "grpc",
     doc: "exchanges HTTP/2 settings as a gRPC channel does, then holds and answers pings",
-    start: |_| Box::new(Grpc { pending: Vec::new(), skip: 0, settings: false, acknowledged: false, over: false }),
+    start: |_| {
+        Box::new(Grpc { pending: Vec::new(), skip: 0, settings: false, acknowledged: false, over: false })
+    },
 };
 
 /// Connection preface and an empty SETTINGS frame (RFC 9113, section 3.4).
@@ -125,7 +127,10 @@ mod tests {
     #[test]
     fn it_is_served_when_settings_went_both_ways() {
         let reply = [SERVER_SETTINGS, WINDOW_UPDATE, SETTINGS_ACK].concat();
-        assert_eq!(however_cut(client, &reply), (News { answered: true, ..News::default() }, SETTINGS_ACK.to_vec()));
+        assert_eq!(
+            however_cut(client, &reply),
+            (News { answered: true, ..News::default() }, SETTINGS_ACK.to_vec())
+        );
         let half = [SERVER_SETTINGS, WINDOW_UPDATE].concat();
         assert_eq!(however_cut(client, &half), (News::default(), SETTINGS_ACK.to_vec()));
     }
@@ -139,8 +144,12 @@ mod tests {
 
     #[test]
     fn goaway_is_a_goodbye() {
-        let reply =
-            [SERVER_SETTINGS, SETTINGS_ACK, b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0b".as_slice()].concat();
+        let reply = [
+            SERVER_SETTINGS,
+            SETTINGS_ACK,
+            b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0b".as_slice(),
+        ]
+        .concat();
         assert!(however_cut(client, &reply).0.goodbye);
     }
 

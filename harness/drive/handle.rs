@@ -34,7 +34,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The harness's own limit cannot be read or leaves no room.
-    #[error("the hard limit of open files ({0}) leaves no room for clients: a driver needs {MARGIN} descriptors itself")]
+    #[error(
+        "the hard limit of open files ({0}) leaves no room for clients: a driver needs {MARGIN} descriptors itself"
+    )]
     NoRoom(u64),
 }
 
@@ -63,7 +65,11 @@ impl Driver {
         })
     }
 
-    fn start(mut command: Command, setup: &Setup, deliver: impl FnMut(Vec<Event>) + Send + 'static) -> Result<Driver, Error> {
+    fn start(
+        mut command: Command,
+        setup: &Setup,
+        deliver: impl FnMut(Vec<Event>) + Send + 'static,
+    ) -> Result<Driver, Error> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(Error::Start)?;
         let stdout = OwnedFd::from(child.stdout.take().expect("piped"));
         let stdin = OwnedFd::from(child.stdin.take().expect("piped"));
@@ -79,7 +85,8 @@ impl Driver {
         deliver: impl FnMut(Vec<Event>) + Send + 'static,
     ) -> Result<Driver, Error> {
         let ending = Arc::new(AtomicBool::new(false));
-        let mut driver = Driver { child, pid, orders: Some(orders), ending: Arc::clone(&ending), reader: None };
+        let mut driver =
+            Driver { child, pid, orders: Some(orders), ending: Arc::clone(&ending), reader: None };
         let workload = setup.workload.clone();
         let reader = move || read(events, &workload, &ending, deliver);
         let builder = std::thread::Builder::new().name("driver-events".into());
@@ -155,7 +162,8 @@ fn read(mut from: File, workload: &str, ending: &AtomicBool, mut deliver: impl F
         pending.drain(..=last);
     }
     if !ending.load(Ordering::Relaxed) {
-        let reason = format!("the load driver of workload `{workload}` ended by itself, in the middle of the run");
+        let reason =
+            format!("the load driver of workload `{workload}` ended by itself, in the middle of the run");
         deliver(vec![Event { at: clock::now(), is: What::Inconclusive { reason } }]);
     }
 }
@@ -216,7 +224,11 @@ impl Fleet {
         sink: Sender<Vec<Event>>,
     ) -> Result<Fleet, Error> {
         let shards = clients.div_ceil(each).max(1);
-        let shared = Arc::new(Mutex::new(Shared { merge: Merge::new(shards as usize, each), drivers: Vec::new(), sink }));
+        let shared = Arc::new(Mutex::new(Shared {
+            merge: Merge::new(shards as usize, each),
+            drivers: Vec::new(),
+            sink,
+        }));
         let mut pids = Vec::new();
         for shard in 0..shards {
             let setup = Setup { first_id: setup.first_id + shard * each, ..setup.clone() };
@@ -237,8 +249,14 @@ impl Fleet {
     ///
     /// # Errors
     /// `Start`, `Gone`.
-    pub fn over(stream: UnixStream, pid: Pid, setup: &Setup, sink: Sender<Vec<Event>>) -> Result<Fleet, Error> {
-        let shared = Arc::new(Mutex::new(Shared { merge: Merge::new(1, u32::MAX), drivers: Vec::new(), sink }));
+    pub fn over(
+        stream: UnixStream,
+        pid: Pid,
+        setup: &Setup,
+        sink: Sender<Vec<Event>>,
+    ) -> Result<Fleet, Error> {
+        let shared =
+            Arc::new(Mutex::new(Shared { merge: Merge::new(1, u32::MAX), drivers: Vec::new(), sink }));
         let to = Arc::downgrade(&shared);
         let deliver = move |events| {
             if let Some(shared) = to.upgrade() {

@@ -70,7 +70,9 @@ impl Talk for HttpIdle {
                     if let Some(line) = self.line(&mut input, news) {
                         match httparse::parse_chunk_size(&line) {
                             Ok(httparse::Status::Complete((_, 0))) => self.state = State::Trailer,
-                            Ok(httparse::Status::Complete((_, size))) => self.state = State::Chunk(size.saturating_add(2)),
+                            Ok(httparse::Status::Complete((_, size))) => {
+                                self.state = State::Chunk(size.saturating_add(2))
+                            }
                             _ => self.foreign(&line, news),
                         }
                     }
@@ -182,9 +184,15 @@ fn body(response: &httparse::Response<'_, '_>) -> State {
         return State::Body(0);
     }
     if let Some(coding) = header(response, "transfer-encoding") {
-        return if coding.to_ascii_lowercase().ends_with("chunked") { State::ChunkSize } else { State::UntilClose };
+        return if coding.to_ascii_lowercase().ends_with("chunked") {
+            State::ChunkSize
+        } else {
+            State::UntilClose
+        };
     }
-    header(response, "content-length").and_then(|n| n.trim().parse().ok()).map_or(State::UntilClose, State::Body)
+    header(response, "content-length")
+        .and_then(|n| n.trim().parse().ok())
+        .map_or(State::UntilClose, State::Body)
 }
 
 fn closes(response: &httparse::Response<'_, '_>) -> bool {
@@ -265,7 +273,10 @@ mod tests {
     #[test]
     fn a_status_that_turns_clients_away_is_an_error_reply() {
         for (reply, error) in [
-            ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy", "HTTP 503 Service Unavailable"),
+            (
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy",
+                "HTTP 503 Service Unavailable",
+            ),
             ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", "HTTP 429 Too Many Requests"),
             ("HTTP/1.1 403\r\nContent-Length: 0\r\n\r\n", "HTTP 403"),
         ] {

@@ -159,7 +159,11 @@ mod tests {
         }
 
         fn tell(&mut self, orders: Orders) {
-            self.told.extend(orders.iter().map(|(shard, order)| format!("{shard} {}", serde_json::to_string(order).unwrap())));
+            self.told.extend(
+                orders
+                    .iter()
+                    .map(|(shard, order)| format!("{shard} {}", serde_json::to_string(order).unwrap())),
+            );
         }
 
         fn order(&mut self, order: Order) {
@@ -204,7 +208,12 @@ mod tests {
         rig.event(2, pacing(Pacing::Done, 50));
         assert_eq!(
             rig.seen(),
-            [pacing(Pacing::Ramping, 0), pacing(Pacing::Parked, 140), pacing(Pacing::Ramping, 140), pacing(Pacing::Done, 250)]
+            [
+                pacing(Pacing::Ramping, 0),
+                pacing(Pacing::Parked, 140),
+                pacing(Pacing::Ramping, 140),
+                pacing(Pacing::Done, 250)
+            ]
         );
         assert!(rig.told().is_empty());
     }
@@ -219,7 +228,10 @@ mod tests {
         rig.event(0, pacing(Pacing::Ramping, 8));
         rig.event(0, pacing(Pacing::Done, 100));
         rig.event(1, pacing(Pacing::Done, 50));
-        assert_eq!(rig.told(), [r#"0 {"connect":{"upto":8}}"#, r#"0 {"connect":{"upto":100}}"#, r#"1 {"connect":{"upto":50}}"#]);
+        assert_eq!(
+            rig.told(),
+            [r#"0 {"connect":{"upto":8}}"#, r#"0 {"connect":{"upto":100}}"#, r#"1 {"connect":{"upto":50}}"#]
+        );
         assert_eq!(rig.seen()[2..], [pacing(Pacing::Ramping, 8), pacing(Pacing::Done, 150)]);
     }
 
@@ -240,7 +252,11 @@ mod tests {
         rig.event(1, What::Released { clients: 50 });
         assert_eq!(
             rig.told(),
-            [r#"0 {"release":{"clients":150}}"#, r#"1 {"release":{"clients":50}}"#, r#"0 {"release":{"clients":4294967295}}"#]
+            [
+                r#"0 {"release":{"clients":150}}"#,
+                r#"1 {"release":{"clients":50}}"#,
+                r#"0 {"release":{"clients":4294967295}}"#
+            ]
         );
         assert_eq!(rig.seen(), [What::Released { clients: 150 }]);
         rig.event(0, What::Released { clients: 0 });
@@ -272,7 +288,11 @@ mod tests {
         rig.order(Order::Refill { clients: 150 });
         assert_eq!(
             rig.told(),
-            [r#"1 {"give-up":{"clients":1,"of":5}}"#, r#"1 {"refill":{"clients":3}}"#, r#"1 {"refill":{"clients":100}}"#],
+            [
+                r#"1 {"give-up":{"clients":1,"of":5}}"#,
+                r#"1 {"refill":{"clients":3}}"#,
+                r#"1 {"refill":{"clients":100}}"#
+            ],
             "one driver holds a hundred"
         );
     }

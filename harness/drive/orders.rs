@@ -42,7 +42,10 @@ pub fn at<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Error {
 /// # Errors
 /// `Line`.
 pub fn parsed<T: serde::de::DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(line).map_err(|source| Error::Line { line: String::from_utf8_lossy(line).chars().take(200).collect(), source })
+    serde_json::from_slice(line).map_err(|source| Error::Line {
+        line: String::from_utf8_lossy(line).chars().take(200).collect(),
+        source,
+    })
 }
 
 /// Lines of standard input, read only when it is readable.

@@ -41,7 +41,8 @@ enum Sight {
 impl Gate {
     /// For one listener. `answers`: clients of this dialogue are answered, so unanswered ones can be counted.
     pub fn new(target: SocketAddr, burst: bool, answers: bool) -> Gate {
-        let sight = if burst { Sight::Burst } else { see(target).unwrap_or(Sight::Blind { answers, next: 0 }) };
+        let sight =
+            if burst { Sight::Burst } else { see(target).unwrap_or(Sight::Blind { answers, next: 0 }) };
         Gate { target, sight }
     }
 
@@ -61,7 +62,9 @@ impl Gate {
                 // Nothing listens any more: connecting shows it as refused, one client after the other.
                 None => u32::from(load.connecting == 0),
             },
-            Sight::Blind { answers: true, .. } => BLIND_OUTSTANDING.saturating_sub(load.connecting + load.unserved),
+            Sight::Blind { answers: true, .. } => {
+                BLIND_OUTSTANDING.saturating_sub(load.connecting + load.unserved)
+            }
             Sight::Blind { next, .. } if now < *next => 0,
             Sight::Blind { next, .. } => {
                 *next = now + MS;
@@ -180,7 +183,10 @@ mod tests {
         assert_eq!(answered.credit(Load { connecting: 4, unserved: 10 }, 0), 50);
         assert_eq!(answered.credit(Load { connecting: 4, unserved: 60 }, 0), 0);
         let mut silent = Gate::new(unseen, false, false);
-        assert_eq!((silent.credit(IDLE, 5 * MS), silent.credit(IDLE, 6 * MS - 1), silent.credit(IDLE, 6 * MS)), (8, 0, 8));
+        assert_eq!(
+            (silent.credit(IDLE, 5 * MS), silent.credit(IDLE, 6 * MS - 1), silent.credit(IDLE, 6 * MS)),
+            (8, 0, 8)
+        );
         assert_eq!(silent.credit(Load { connecting: 64, unserved: 0 }, 8 * MS), 0);
     }
 

@@ -74,7 +74,14 @@ pub fn failed(failure: Failure) -> Option<Outcome> {
 impl Probe {
     /// Just dialled.
     pub fn new(token: u64, label: String, client: Client, started: u64, deadline_ms: u64) -> Probe {
-        Probe { token, deadline: started.saturating_add(deadline_ms.saturating_mul(1_000_000)), client, label, started, connected: None }
+        Probe {
+            token,
+            deadline: started.saturating_add(deadline_ms.saturating_mul(1_000_000)),
+            client,
+            label,
+            started,
+            connected: None,
+        }
     }
 
     /// Whether the connect has succeeded.
@@ -93,7 +100,9 @@ impl Probe {
     /// Its end, with this outcome.
     pub fn seen(&self, outcome: Outcome, detail: String, now: u64) -> Seen {
         let answer_s = match (outcome, self.connected) {
-            (Outcome::Served | Outcome::ErrorReply | Outcome::Closed, Some(connected)) => Some((now - connected) as f64 * NS),
+            (Outcome::Served | Outcome::ErrorReply | Outcome::Closed, Some(connected)) => {
+                Some((now - connected) as f64 * NS)
+            }
             _ => None,
         };
         let connect_s = self.connected.map(|connected| (connected - self.started) as f64 * NS);

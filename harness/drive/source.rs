@@ -35,7 +35,11 @@ impl Sources {
         let network = (started_ms + u64::from(pid) * STRIDE) % NETWORKS;
         let first = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + ((network as u32) << 8);
         let loopback = matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback());
-        Sources { usual: CLIENTS_PER_ADDRESS.saturating_sub(taken), first: loopback.then_some(first), used: 0 }
+        Sources {
+            usual: CLIENTS_PER_ADDRESS.saturating_sub(taken),
+            first: loopback.then_some(first),
+            used: 0,
+        }
     }
 
     /// The address for the next socket; `None`: let the kernel choose, for a loopback target 127.0.0.1.
@@ -77,7 +81,9 @@ mod tests {
         }
         assert_eq!(sockets.values().copied().collect::<Vec<_>>(), [10_000, 10_000, 10_000, 5_000]);
         assert_eq!(sockets.keys().next(), Some(&None));
-        assert!(sockets.keys().flatten().all(|ip| ip.is_loopback() && ip.octets()[1] != 0 && ip.octets()[3] != 0));
+        assert!(
+            sockets.keys().flatten().all(|ip| ip.is_loopback() && ip.octets()[1] != 0 && ip.octets()[3] != 0)
+        );
     }
 
     #[test]

@@ -35,7 +35,11 @@ impl Talk for Tcp {
     }
 
     fn detail(&self) -> String {
-        if self.greeting.is_empty() { String::new() } else { format!("greeted with: {}", words(&self.greeting)) }
+        if self.greeting.is_empty() {
+            String::new()
+        } else {
+            format!("greeted with: {}", words(&self.greeting))
+        }
     }
 }
 

@@ -152,7 +152,11 @@ fn upgrade(stream: &mut TcpStream) {
     let request = head(stream);
     let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
     let accept = super::websocket::accept_of(key);
-    write!(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .unwrap();
 }
 
 /// Accepts this many and upgrades each.
@@ -206,8 +210,11 @@ fn a_parked_ramp_goes_on_when_the_server_accepts_again() {
 #[test]
 fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     let (_server, to) = listening(3); // capacity 4
-    let mut rig =
-        Rig::new(Setup { kind: Kind::Hold { dialogue: Dialogue::Tcp, burst: true }, connect_deadline_ms: 300, ..setup(Dialogue::Tcp, to) });
+    let mut rig = Rig::new(Setup {
+        kind: Kind::Hold { dialogue: Dialogue::Tcp, burst: true },
+        connect_deadline_ms: 300,
+        ..setup(Dialogue::Tcp, to)
+    });
     let seen = rig.ramp(30);
     let (connected, timed_out) = (ids(&seen, &Client::Connected), ids(&seen, &Client::TimedOut));
     assert_eq!(connected.len() + timed_out.len(), 30);
@@ -480,7 +487,9 @@ fn brought(sink: &Receiver<Vec<Event>>, last: impl Fn(&What) -> bool) -> Vec<Wha
     let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
     while !seen.iter().any(&last) {
         let batch = sink.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-        seen.extend(batch.unwrap_or_else(|e| panic!("{e}, after {seen:?}")).into_iter().map(|event| event.is));
+        seen.extend(
+            batch.unwrap_or_else(|e| panic!("{e}, after {seen:?}")).into_iter().map(|event| event.is),
+        );
     }
     seen
 }
@@ -534,12 +543,18 @@ fn a_fleet_is_one_workload_over_several_processes() {
     assert_eq!(ids(&seen, &Client::Connected), (1..=50).collect::<Vec<_>>());
     assert!(seen.iter().any(|what| matches!(what, What::Pacing { state: Pacing::Done, connected: 50, .. })));
     let mut held = accepting.join().unwrap();
-    assert!(held.iter().all(|(_, peer)| peer.ip() == Ipv4Addr::LOCALHOST), "the usual source address, while it has room");
+    assert!(
+        held.iter().all(|(_, peer)| peer.ip() == Ipv4Addr::LOCALHOST),
+        "the usual source address, while it has room"
+    );
     fleet.order(&Order::Release { clients: 25 }).unwrap();
     let seen = brought(&events, |what| matches!(what, What::Released { .. }));
     assert_eq!(ids(&seen, &Client::Released), (1..=25).collect::<Vec<_>>());
     assert_eq!(seen.last(), Some(&What::Released { clients: 25 }));
-    assert!(held[..25].iter_mut().all(|(stream, _)| at_end(stream)) && held[25..].iter_mut().all(|(stream, _)| open(stream)));
+    assert!(
+        held[..25].iter_mut().all(|(stream, _)| at_end(stream))
+            && held[25..].iter_mut().all(|(stream, _)| open(stream))
+    );
     drop(fleet);
     assert!(held[25..].iter_mut().all(|(stream, _)| at_end(stream)));
 }

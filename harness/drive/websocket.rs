@@ -148,7 +148,11 @@ fn needed(frame: &[u8]) -> usize {
         return 2;
     }
     let head = head_length(frame);
-    if frame.len() < head || frame[0] & 0x0f < CLOSE { head } else { head + payload_length(frame).min(125) as usize }
+    if frame.len() < head || frame[0] & 0x0f < CLOSE {
+        head
+    } else {
+        head + payload_length(frame).min(125) as usize
+    }
 }
 
 fn head_length(frame: &[u8]) -> usize {
@@ -213,7 +217,11 @@ mod tests {
     }
 
     fn upgraded() -> Vec<u8> {
-        format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nsec-websocket-accept: {}\r\n\r\n", expected(7)).into_bytes()
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nsec-websocket-accept: {}\r\n\r\n",
+            expected(7)
+        )
+        .into_bytes()
     }
 
     /// The payload of one masked frame, and its opcode.
@@ -270,7 +278,10 @@ mod tests {
     #[test]
     fn another_status_or_a_wrong_key_is_an_error_reply() {
         let error = |reply: &[u8]| however_cut(client, reply).0.error.unwrap();
-        assert_eq!(error(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbye"), "503 Service Unavailable");
+        assert_eq!(
+            error(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbye"),
+            "503 Service Unavailable"
+        );
         assert_eq!(error(b"HTTP/1.1 200 OK\r\n\r\n"), "200 OK");
         let wrong = b"HTTP/1.1 101 X\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         assert_eq!(error(wrong), "101 with a wrong Sec-WebSocket-Accept");

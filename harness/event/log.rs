@@ -45,7 +45,9 @@ pub enum LogError {
         reason: String,
     },
     /// Written by a version with another schema.
-    #[error("{path}: its schema is {found}, this version reads {SCHEMA}: replay it with the lastfd that wrote it")]
+    #[error(
+        "{path}: its schema is {found}, this version reads {SCHEMA}: replay it with the lastfd that wrote it"
+    )]
     Schema {
         /// The file.
         path: String,
@@ -74,7 +76,8 @@ impl Writer {
     /// # Errors
     /// The path is not writable.
     pub fn create(path: &Path) -> Result<Self, LogError> {
-        let file = std::fs::File::create(path).map_err(|source| LogError::Io { path: path.display().to_string(), source })?;
+        let file = std::fs::File::create(path)
+            .map_err(|source| LogError::Io { path: path.display().to_string(), source })?;
         Ok(Writer(BufWriter::new(file)))
     }
 
@@ -111,7 +114,12 @@ pub fn read(path: &Path) -> Result<Log, LogError> {
         match serde_json::from_slice::<Event>(&line) {
             Ok(event) => events.push(event),
             Err(_) if number > 0 && lines.peek().is_none() => break,
-            Err(e) if number == 0 => return Err(LogError::Foreign { path: shown, reason: format!("its first line is no header: {e}") }),
+            Err(e) if number == 0 => {
+                return Err(LogError::Foreign {
+                    path: shown,
+                    reason: format!("its first line is no header: {e}"),
+                });
+            }
             Err(e) => return Err(LogError::Line { path: shown, line: number + 1, reason: e.to_string() }),
         }
     }

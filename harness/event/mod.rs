@@ -71,14 +71,27 @@ pub enum Phase {
 #[allow(missing_docs, reason = "the fields' names are the field's own terms; each variant is documented")]
 pub enum What {
     /// First line of a log: which program wrote it, where, and the plan of the run (a `scenario::Plan`).
-    Header { schema: String, lastfd_version: String, started_at: String, environment: Environment, plan: serde_json::Value },
+    Header {
+        schema: String,
+        lastfd_version: String,
+        started_at: String,
+        environment: Environment,
+        plan: serde_json::Value,
+    },
     /// The run is in a network namespace of its own, where these sysctls were set before anything was started.
     Sysctls { namespace: String, set: Vec<Sysctl> },
     /// A phase begins.
     Phase(Phase),
     /// A process of the scenario was executed (its exec succeeded) under the limits asked for. `isolation`: what keeps
     /// its tree together, `pid-namespace`, `user-namespace` or `keeper`.
-    Launched { process: String, pid: Pid, argv: Vec<String>, launcher: String, requested: Limits, isolation: Option<String> },
+    Launched {
+        process: String,
+        pid: Pid,
+        argv: Vec<String>,
+        launcher: String,
+        requested: Limits,
+        isolation: Option<String>,
+    },
     /// A listener of the process tree: found by itself, or the asked-for port. `capacity` is backlog + 1.
     Listening { process: String, pid: Pid, address: String, capacity: u32 },
     /// Limits read back from live processes, first ancestor first; the last link is the process that accepts.
@@ -86,7 +99,13 @@ pub enum What {
     /// The descriptors of the subject at rest. `settled` is false when it never became quiet.
     Baseline { pid: Pid, descriptors: u64, counted: u64, inventory: Vec<Descriptor>, settled: bool },
     /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0: assumed).
-    Prediction { pid: Pid, ceiling: u64, formula: String, descriptors_per_connection: f64, calibrated_with: u32 },
+    Prediction {
+        pid: Pid,
+        ceiling: u64,
+        formula: String,
+        descriptors_per_connection: f64,
+        calibrated_with: u32,
+    },
     /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on failure.
     Call { pid: Pid, name: Call, ret: i64 },
     /// The subject asked to close this number.
@@ -120,7 +139,14 @@ pub enum What {
     /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
-    Probe { workload: String, label: String, outcome: Outcome, detail: String, connect_s: Option<f64>, answer_s: Option<f64> },
+    Probe {
+        workload: String,
+        label: String,
+        outcome: Outcome,
+        detail: String,
+        connect_s: Option<f64>,
+        answer_s: Option<f64>,
+    },
     /// prlimit(2) gave a live process of the subject these limits in place of those that it had. The time is that of its return: a call
     /// that had begun before may end after it.
     LimitMoved { pid: Pid, soft: u64, hard: u64, was: Limits },
@@ -157,7 +183,13 @@ pub enum What {
     Beside { resident: Option<u64>, drops: Option<u32> },
     /// Another listener of the subject at the wall, before a client that only connects came to it; and what that got: `served` is to be
     /// accepted, for it asks nothing. `None`: none was sent, because it is no loopback address, or could not be.
-    OtherListener { address: String, queue: u32, capacity: u32, drops: Option<u32>, new_client: Option<Outcome> },
+    OtherListener {
+        address: String,
+        queue: u32,
+        capacity: u32,
+        drops: Option<u32>,
+        new_client: Option<Outcome>,
+    },
     /// What a call that failed for want of a descriptor was to open: a bounded sample, by an observer that sees it.
     FailedPath { pid: Pid, name: Call, path: String },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
@@ -409,7 +441,9 @@ impl Outcome {
 }
 
 /// As what a client sees that a descriptor call other than accept failed in the process that serves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeenAs {
     /// A reply that is no success.

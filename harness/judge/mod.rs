@@ -62,7 +62,8 @@ pub struct Verdict {
 impl Verdict {
     /// For a run that was not made because something it requires is missing.
     pub fn skipped(requirement: &str, reason: &str) -> Self {
-        let reason = Reason { expectation: "requires".into(), expected: requirement.into(), observed: reason.into() };
+        let reason =
+            Reason { expectation: "requires".into(), expected: requirement.into(), observed: reason.into() };
         Verdict { outcome: Outcome::Skipped, reasons: vec![reason], judged: 0 }
     }
 }
@@ -77,9 +78,15 @@ struct Judge {
 
 impl Judge {
     /// Compares one expectation with its field: `None` leaves it open for the reason given.
-    fn compare(&mut self, expectation: &str, expected: impl ToString, observed: Result<(bool, String), String>) {
+    fn compare(
+        &mut self,
+        expectation: &str,
+        expected: impl ToString,
+        observed: Result<(bool, String), String>,
+    ) {
         self.judged += 1;
-        let reason = |observed| Reason { expectation: expectation.into(), expected: expected.to_string(), observed };
+        let reason =
+            |observed| Reason { expectation: expectation.into(), expected: expected.to_string(), observed };
         match observed {
             Ok((true, _)) => {}
             Ok((false, observed)) => self.unmet.push(reason(observed)),
@@ -87,7 +94,14 @@ impl Judge {
         }
     }
 
-    fn equal<T: PartialEq + ToString>(&mut self, expectation: &str, expected: Option<T>, m: &Measured, field: &str, observed: Option<T>) {
+    fn equal<T: PartialEq + ToString>(
+        &mut self,
+        expectation: &str,
+        expected: Option<T>,
+        m: &Measured,
+        field: &str,
+        observed: Option<T>,
+    ) {
         let Some(expected) = expected else { return };
         let compared = observed.map(|o| (o == expected, o.to_string())).ok_or_else(|| why(m, field));
         self.compare(expectation, expected, compared);
@@ -103,8 +117,13 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
             Some(found) => {
                 let as_expected = expected.exit_status.is_none_or(|status| found.exit_status == Some(status))
                     && expected.says.as_ref().is_none_or(|text| found.reason.contains(text));
-                let status = found.exit_status.map_or(String::new(), |status| format!("exit status {status}: "));
-                judge.compare("not-started", expected, Ok((as_expected, format!("{status}{}", found.reason))));
+                let status =
+                    found.exit_status.map_or(String::new(), |status| format!("exit status {status}: "));
+                judge.compare(
+                    "not-started",
+                    expected,
+                    Ok((as_expected, format!("{status}{}", found.reason))),
+                );
                 return verdict(judge, plan, m);
             }
             None if expect.of_refusal_only() && m.inconclusive.is_empty() => {
@@ -135,9 +154,13 @@ pub fn judge(plan: &Plan, m: &Measured) -> Verdict {
         judge.compare("policy", expected.name(), observed.ok_or_else(|| why(m, "saturation.policy")));
     }
     if let Some(expected) = &expect.delay {
-        let near = |expected: f64, seen: f64| (seen - expected).abs() <= (expected * DELAY_WITHIN).max(TIMER_LATE_S);
+        let near =
+            |expected: f64, seen: f64| (seen - expected).abs() <= (expected * DELAY_WITHIN).max(TIMER_LATE_S);
         let observed = match (m.saturation.delay_s, m.saturation.policy) {
-            (Some(seen), _) => Ok((near(expected.first_s, seen.first) && near(expected.longest_s, seen.longest), seen.to_string())),
+            (Some(seen), _) => Ok((
+                near(expected.first_s, seen.first) && near(expected.longest_s, seen.longest),
+                seen.to_string(),
+            )),
             (None, None | Some(Policy::Unclear)) => Err(why(m, "saturation.delay_s")),
             (None, Some(other)) => Ok((false, format!("no pause between tries ({})", other.name()))),
         };
@@ -201,7 +224,9 @@ fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
         // Without the calls there is nothing to tell.
         let observed = match m.unsampled.filter(|_| !expected.is_subset(&seen)) {
             Some(reason) => Err(reason.to_owned()),
-            None => m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind")),
+            None => {
+                m.ceiling.kind.map(|_| (seen == expected, words(seen))).ok_or_else(|| why(m, "ceiling.kind"))
+            }
         };
         judge.compare("disguise", words(expected), observed);
     }
@@ -209,10 +234,15 @@ fn at_the_wall(judge: &mut Judge, plan: &Plan, m: &Measured) {
         let others = &m.saturation.other_listeners;
         let untried = others.iter().find(|other| other.new_client.is_none());
         let differs = others.iter().any(|other| other.new_client.is_some_and(|got| got != expected));
-        let one = |other: &OtherListener| format!("port {}: {}", other.port, other.new_client.map_or("not tried", Came::name));
+        let one = |other: &OtherListener| {
+            format!("port {}: {}", other.port, other.new_client.map_or("not tried", Came::name))
+        };
         let observed = match untried {
             _ if others.is_empty() => Err("no other listener of its processes was found".to_owned()),
-            Some(other) if !differs => Err(format!("port {} was not tried, or not to the end: only loopback addresses are", other.port)),
+            Some(other) if !differs => Err(format!(
+                "port {} was not tried, or not to the end: only loopback addresses are",
+                other.port
+            )),
             _ => Ok((!differs, others.iter().map(one).collect::<Vec<_>>().join(", "))),
         };
         judge.compare("other-listeners", expected.name(), observed);
@@ -236,11 +266,13 @@ fn moved(judge: &mut Judge, plan: &Plan, m: &Measured) {
             Some(moved) => {
                 let failed = moved.next_failure.as_ref().map(|f| format!("{} {}", f.call, f.errno));
                 let limits = Ok(Limits { soft: moved.soft, hard: moved.hard });
-                moved.accepted_after.ok_or_else(|| why(m, "moved.accepted_after")).and_then(|held| match (expected, failed) {
-                    (Ceiling::NotReached, None) => Ok((true, format!("not reached ({held} held)"))),
-                    (Ceiling::NotReached, Some(call)) => Ok((false, format!("{held} ({call})"))),
-                    (_, None) => Ok((false, format!("not reached: {held} were held"))),
-                    (_, Some(_)) => counted(expected, held, limits, m),
+                moved.accepted_after.ok_or_else(|| why(m, "moved.accepted_after")).and_then(|held| {
+                    match (expected, failed) {
+                        (Ceiling::NotReached, None) => Ok((true, format!("not reached ({held} held)"))),
+                        (Ceiling::NotReached, Some(call)) => Ok((false, format!("{held} ({call})"))),
+                        (_, None) => Ok((false, format!("not reached: {held} were held"))),
+                        (_, Some(_)) => counted(expected, held, limits, m),
+                    }
                 })
             }
             None => Err(why(m, "moved")),
@@ -253,8 +285,9 @@ fn moved(judge: &mut Judge, plan: &Plan, m: &Measured) {
 fn verdict(judge: Judge, plan: &Plan, m: &Measured) -> Verdict {
     let Judge { unmet, open, judged } = judge;
     // Of a run that is expected not to start, that is no reason.
-    let judged_anyway =
-        |reason: &&String| plan.expect.not_started.is_some() && m.not_started.as_ref().is_some_and(|n| n.reason == **reason);
+    let judged_anyway = |reason: &&String| {
+        plan.expect.not_started.is_some() && m.not_started.as_ref().is_some_and(|n| n.reason == **reason)
+    };
     let whole = m.inconclusive.iter().filter(|reason| !judged_anyway(reason)).map(|reason| Reason {
         expectation: "run".into(),
         expected: "a run that can be judged".into(),
@@ -294,7 +327,9 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
         (None, Some(reached), Some(held)) => {
             return match expected {
                 Ceiling::NotReached => Ok((!reached, format!("{held} held, by its descriptor count"))),
-                _ if !reached => Ok((false, format!("not reached: all {held} are held, by its descriptor count"))),
+                _ if !reached => {
+                    Ok((false, format!("not reached: all {held} are held, by its descriptor count")))
+                }
                 _ => counted(expected, held, limits(), m),
             };
         }
@@ -303,20 +338,22 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
     let number = m.ceiling.accepted.or(m.ceiling.calls);
     let shown = number.map_or_else(|| "an unknown number".to_owned(), |n| n.to_string());
     let unit = if m.ceiling.calls.is_some() { "calls answered" } else { "held" };
-    let early = m
-        .ceiling
-        .before_ramp
-        .as_ref()
-        .map_or(String::new(), |b| format!(", and {} failed with {} before the first client", b.call, b.errno));
+    let early = m.ceiling.before_ramp.as_ref().map_or(String::new(), |b| {
+        format!(", and {} failed with {} before the first client", b.call, b.errno)
+    });
     if *expected == Ceiling::NotReached {
         return Ok(match kind {
-            Kind::NotReached => (m.ceiling.first_failure.is_none(), format!("not reached ({shown} {unit}){early}")),
+            Kind::NotReached => {
+                (m.ceiling.first_failure.is_none(), format!("not reached ({shown} {unit}){early}"))
+            }
             Kind::Generator => return Err("the generator ran out first".into()),
             other => (false, format!("{shown} ({}){early}", other.name())),
         });
     }
     match kind {
-        Kind::NotReached if m.ceiling.calls.is_some() => return Ok((false, format!("not reached: {shown} calls were answered"))),
+        Kind::NotReached if m.ceiling.calls.is_some() => {
+            return Ok((false, format!("not reached: {shown} calls were answered")));
+        }
         Kind::NotReached => return Ok((false, format!("not reached: all {shown} were accepted"))),
         Kind::Generator => return Err("the generator ran out first".into()),
         _ => {}
@@ -327,7 +364,12 @@ fn ceiling(expected: &Ceiling, m: &Measured) -> Result<(bool, String), String> {
 }
 
 /// Whether this many are as many as expected, under these limits.
-fn counted(expected: &Ceiling, number: u64, limits: Result<Limits, String>, m: &Measured) -> Result<(bool, String), String> {
+fn counted(
+    expected: &Ceiling,
+    number: u64,
+    limits: Result<Limits, String>,
+    m: &Measured,
+) -> Result<(bool, String), String> {
     match expected {
         Ceiling::Exactly(n) => Ok((number == *n, number.to_string())),
         Ceiling::Range(from, to) => Ok(((*from..=*to).contains(&number), number.to_string())),
@@ -336,9 +378,12 @@ fn counted(expected: &Ceiling, number: u64, limits: Result<Limits, String>, m: &
             let rest = m.baseline.counted.ok_or_else(|| why(m, "baseline.counted"))?;
             let values = formula::Values { soft: limits.soft, hard: limits.hard, baseline: rest };
             let formula = formula::parse(text).map_err(|e| e.to_string())?;
-            let wanted = formula
-                .count(values)
-                .map_err(|why| format!("`{text}` {why} with soft {}, hard {} and baseline {}", limits.soft, limits.hard, rest))?;
+            let wanted = formula.count(values).map_err(|why| {
+                format!(
+                    "`{text}` {why} with soft {}, hard {} and baseline {}",
+                    limits.soft, limits.hard, rest
+                )
+            })?;
             Ok((number == wanted, format!("{number}, where `{text}` is {wanted}")))
         }
         Ceiling::NotReached => unreachable!("that is no number"),

@@ -7,6 +7,11 @@ use super::{Command, Error, Site};
 use crate::event::Limits;
 use crate::scenario::Process;
 
-pub(super) fn command(process: &Process, ulimit: Option<Limits>, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
+pub(super) fn command(
+    process: &Process,
+    ulimit: Option<Limits>,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Result<Command, Error> {
     Ok(under(process, ("container-like", "--ulimit"), ulimit, argv, site))
 }

@@ -30,13 +30,17 @@ pub enum Error {
         place: String,
     },
     /// It is there, but its interpreter is not.
-    #[error("{program}: it exists, but the interpreter that it names does not (its first line, or its dynamic loader)")]
+    #[error(
+        "{program}: it exists, but the interpreter that it names does not (its first line, or its dynamic loader)"
+    )]
     NoInterpreter {
         /// As asked for.
         program: String,
     },
     /// It is there, but may not be executed.
-    #[error("{program}: not executable: a directory, or without execute permission on it or on its path (`chmod +x`)")]
+    #[error(
+        "{program}: not executable: a directory, or without execute permission on it or on its path (`chmod +x`)"
+    )]
     NotExecutable {
         /// As asked for.
         program: String,
@@ -61,7 +65,9 @@ pub enum Error {
         needed: u64,
     },
     /// More than the kernel allows anybody.
-    #[error("fs.nr_open is {nr_open} and this run needs {needed}: raise it (`sysctl fs.nr_open={needed}`), or lower `limits.hard`")]
+    #[error(
+        "fs.nr_open is {nr_open} and this run needs {needed}: raise it (`sysctl fs.nr_open={needed}`), or lower `limits.hard`"
+    )]
     NrOpen {
         /// The kernel's bound on hard limits.
         nr_open: u64,
@@ -110,7 +116,9 @@ pub enum Error {
         waited: Duration,
     },
     /// An argument that a launcher's configuration cannot hold.
-    #[error("argument {argument:?} cannot be written into a configuration of {launcher}: it holds a line break or a NUL")]
+    #[error(
+        "argument {argument:?} cannot be written into a configuration of {launcher}: it holds a line break or a NUL"
+    )]
     Unquotable {
         /// Which launcher.
         launcher: &'static str,
@@ -152,7 +160,9 @@ impl Error {
         match (step, errno) {
             (Step::Exec, libc::ENOENT | libc::ENOTDIR) => not_found(program, command),
             (Step::Exec, libc::EACCES) => Error::NotExecutable { program },
-            (Step::Directory, _) => Error::Directory { directory: command.directory.clone().unwrap_or_default(), source },
+            (Step::Directory, _) => {
+                Error::Directory { directory: command.directory.clone().unwrap_or_default(), source }
+            }
             (Step::OtherLimits, libc::EPERM) => Error::OtherLimits { program },
             (Step::Limits, _) => limits(command.limits).unwrap_or(Error::Step { program, step, source }),
             _ => Error::Step { program, step, source },
@@ -176,7 +186,8 @@ fn not_found(program: String, command: &super::Command) -> Error {
 /// Why these limits cannot be set, by the rules of setrlimit(2).
 fn limits(Limits { soft, hard }: Limits) -> Option<Error> {
     let (_, own) = own_nofile();
-    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    let nr_open =
+        std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
     match nr_open {
         _ if soft > hard => Some(Error::SoftAboveHard { soft, hard }),
         Some(nr_open) if hard > nr_open => Some(Error::NrOpen { nr_open, needed: hard }),

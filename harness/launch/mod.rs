@@ -157,7 +157,12 @@ pub const LAUNCHERS: &[Registration] = &[
         requires: &[],
         with_defaults: || Launcher::SupervisorLike(Supervisor::default()),
     },
-    Registration { name: "nohup", doc: "the real nohup(1)", requires: &["nohup"], with_defaults: || Launcher::Nohup },
+    Registration {
+        name: "nohup",
+        doc: "the real nohup(1)",
+        requires: &["nohup"],
+        with_defaults: || Launcher::Nohup,
+    },
     Registration {
         name: "supervisord",
         doc: "the real supervisord, with a configuration written for the run",
@@ -201,7 +206,8 @@ pub const LAUNCHERS: &[Registration] = &[
 /// # Panics
 /// When [`LAUNCHERS`] lacks a variant, which a test rules out.
 pub fn registration(launcher: &Launcher) -> &'static Registration {
-    let same_kind = |r: &&Registration| std::mem::discriminant(&(r.with_defaults)()) == std::mem::discriminant(launcher);
+    let same_kind =
+        |r: &&Registration| std::mem::discriminant(&(r.with_defaults)()) == std::mem::discriminant(launcher);
     LAUNCHERS.iter().find(same_kind).expect("every launcher is registered")
 }
 

@@ -57,7 +57,10 @@ pub fn run(options: &Options) -> i32 {
         Err(e) => {
             let (soft, hard) = process::own_nofile();
             let asked = options.limits.map_or_else(String::new, |l| format!(" nofile={}:{}", l.soft, l.hard));
-            eprintln!("{}: cannot start{asked}, the limits here are {soft}:{hard}: {e}", options.rules.name());
+            eprintln!(
+                "{}: cannot start{asked}, the limits here are {soft}:{hard}: {e}",
+                options.rules.name()
+            );
             CONTAINER_REFUSED
         }
     }
@@ -91,7 +94,12 @@ fn become_program(options: &Options) -> ! {
     let _ = rustix::process::setsid();
     process::reset_signals();
     let kept = options.keep_env.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
-    let error = std::process::Command::new(&options.argv[0]).args(&options.argv[1..]).env_clear().env("PATH", PATH).envs(kept).exec();
+    let error = std::process::Command::new(&options.argv[0])
+        .args(&options.argv[1..])
+        .env_clear()
+        .env("PATH", PATH)
+        .envs(kept)
+        .exec();
     eprintln!("{}: cannot execute {:?}: {error}", options.rules.name(), options.argv[0]);
     process::exit_now(match options.rules {
         Rules::Systemd => SYSTEMD_NOT_EXECUTED,
@@ -117,7 +125,8 @@ impl Rules {
 }
 
 fn systemd_default() -> Limits {
-    let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    let nr_open =
+        std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
     Limits { hard: SYSTEMD_DEFAULT.hard.min(nr_open.unwrap_or(u64::MAX)), ..SYSTEMD_DEFAULT }
 }
 

@@ -20,7 +20,8 @@ const LIMITS_D: &str = "/etc/security/limits.d";
 const FIRST_PROCESS: &str = "/proc/1/limits";
 
 /// A service that asks nobody anything; only root comes as far as its session.
-const SERVICE: &str = "auth required pam_rootok.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
+const SERVICE: &str =
+    "auth required pam_rootok.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
 
 /// Its session's limits.
 const LIMITS_LINE: &str = "session required pam_limits.so\n";
@@ -36,16 +37,21 @@ pub(super) fn command(
     let mut mounts: Vec<Mount> = of_first_process(site.scratch)?.into_iter().collect();
     if let Some(lines) = &session.limits_conf {
         let text = if lines.ends_with('\n') { lines.clone() } else { format!("{lines}\n") };
-        mounts.push(Mount { source: written(site.scratch, "limits.conf", &text)?, target: LIMITS_CONF.into() });
+        mounts
+            .push(Mount { source: written(site.scratch, "limits.conf", &text)?, target: LIMITS_CONF.into() });
         if Path::new(LIMITS_D).is_dir() {
             let source = site.scratch.join("limits.d");
-            std::fs::create_dir_all(&source).map_err(|source| Error::Scratch { path: site.scratch.join("limits.d"), source })?;
+            std::fs::create_dir_all(&source)
+                .map_err(|source| Error::Scratch { path: site.scratch.join("limits.d"), source })?;
             mounts.push(Mount { source, target: LIMITS_D.into() });
         }
     }
     if let Some(with_limits) = session.pam_limits {
         let text = if with_limits { format!("{SERVICE}{LIMITS_LINE}") } else { SERVICE.to_owned() };
-        mounts.push(Mount { source: written(site.scratch, service, &text)?, target: Path::new("/etc/pam.d").join(service) });
+        mounts.push(Mount {
+            source: written(site.scratch, service, &text)?,
+            target: Path::new("/etc/pam.d").join(service),
+        });
     }
     // The program's `{scratch}`, whoever it runs as: as /tmp is. What stands in it already stays root's.
     let open = std::fs::set_permissions(site.scratch, Permissions::from_mode(0o1777));
@@ -56,7 +62,9 @@ pub(super) fn command(
 /// Shows the limits of the machine's process 1. `None` where nothing can be mounted: there is no PID namespace then either.
 fn of_first_process(scratch: &Path) -> Result<Option<Mount>, Error> {
     let may_mount = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
-    let Some(text) = std::fs::read_to_string(FIRST_PROCESS).ok().filter(|_| may_mount) else { return Ok(None) };
+    let Some(text) = std::fs::read_to_string(FIRST_PROCESS).ok().filter(|_| may_mount) else {
+        return Ok(None);
+    };
     Ok(Some(Mount { source: written(scratch, "process-1-limits", &text)?, target: FIRST_PROCESS.into() }))
 }
 

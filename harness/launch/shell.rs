@@ -5,7 +5,12 @@ use super::{Command, Error, Site};
 use crate::event::Limits;
 use crate::scenario::{Process, Shell};
 
-pub(super) fn command(process: &Process, options: &Shell, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
+pub(super) fn command(
+    process: &Process,
+    options: &Shell,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Result<Command, Error> {
     let words = ["/bin/sh".to_owned(), "-c".to_owned(), script(options, process.limits), "sh".to_owned()];
     Ok(Command::new(process, words.into_iter().chain(argv).collect(), site))
 }
@@ -32,7 +37,10 @@ mod tests {
         let from = Limits { soft: 256, hard: 4096 };
         let says = |soft, hard| script(&Shell { soft, hard, exec: true, nohup: false }, from);
         assert_eq!(says(Some(64), Some(128)), r#"ulimit -Sn 64 || exit; ulimit -Hn 128 || exit; exec "$@""#);
-        assert_eq!(says(Some(8192), Some(8192)), r#"ulimit -Hn 8192 || exit; ulimit -Sn 8192 || exit; exec "$@""#);
+        assert_eq!(
+            says(Some(8192), Some(8192)),
+            r#"ulimit -Hn 8192 || exit; ulimit -Sn 8192 || exit; exec "$@""#
+        );
         assert_eq!(says(None, None), r#"exec "$@""#);
     }
 }

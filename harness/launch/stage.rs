@@ -121,7 +121,9 @@ fn watch(init: i32, isolation: Isolation) -> io::Result<i32> {
     if fds[0].revents().is_empty() {
         match isolation {
             // The kernel then kills every process of the namespace, and lets the init be reaped only after the last.
-            Isolation::PidNamespace | Isolation::UserNamespace => rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?,
+            Isolation::PidNamespace | Isolation::UserNamespace => {
+                rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?
+            }
             Isolation::Keeper => kill_descendants(init, &pidfd),
         }
     }
@@ -150,11 +152,14 @@ fn init(options: &Options) -> Result<i32, Failed> {
             // Refused in some containers: programs then see the outer /proc, as they would without a namespace.
             let _ = namespace::mount_own_proc();
         }
-        Isolation::Keeper => rustix::process::set_child_subreaper(Some(rustix::process::getpid())).during(Step::Subreaper)?,
+        Isolation::Keeper => {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid())).during(Step::Subreaper)?
+        }
     }
     Report::Init.send(stdio::stdin());
     // Closed by the program's exec: end of file is its success.
-    let (executed, exec_closes) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).during(Step::ForkProgram)?;
+    let (executed, exec_closes) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).during(Step::ForkProgram)?;
     let program = match process::fork().during(Step::ForkProgram)? {
         Side::Child => program(options),
         Side::Parent(pid) => pid,
@@ -166,7 +171,9 @@ fn init(options: &Options) -> Result<i32, Failed> {
     Report::Executed.send(stdio::stdin());
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid.as_raw_pid() == program => Report::Exited(status.as_raw()).send(stdio::stdin()),
+            Ok(Some((pid, status))) if pid.as_raw_pid() == program => {
+                Report::Exited(status.as_raw()).send(stdio::stdin())
+            }
             Ok(_) | Err(rustix::io::Errno::INTR) => (),
             // ECHILD: orphans become children of the init, so without a child there is no process.
             Err(_) => return Ok(0),
@@ -203,18 +210,22 @@ fn program(options: &Options) -> ! {
         // Here it has a process id and nothing of it has run: the observers attach.
         Report::Waiting.send(control.as_fd());
         let mut byte = [0; GO.len()];
-        let (_, told) = rustix::io::retry_on_intr(|| rustix::net::recv(&control, &mut byte, rustix::net::RecvFlags::empty()))
-            .during(Step::ForkProgram)?;
+        let (_, told) = rustix::io::retry_on_intr(|| {
+            rustix::net::recv(&control, &mut byte, rustix::net::RecvFlags::empty())
+        })
+        .during(Step::ForkProgram)?;
         if told == 0 {
             process::exit_now(0);
         }
         process::set_nofile(options.limits.soft, options.limits.hard).during(Step::Limits)?;
-        process::set_rlimits(options.rlimits.nproc, options.rlimits.address_space).during(Step::OtherLimits)?;
+        process::set_rlimits(options.rlimits.nproc, options.rlimits.address_space)
+            .during(Step::OtherLimits)?;
         if options.trap {
             trap().during(Step::Trap)?;
         }
         // Only exec from here on: the trapped calls need a tracer, and the limit may leave no number free.
-        let (command, arguments) = options.argv.split_first().ok_or(io::ErrorKind::InvalidInput).during(Step::Exec)?;
+        let (command, arguments) =
+            options.argv.split_first().ok_or(io::ErrorKind::InvalidInput).during(Step::Exec)?;
         Err::<(), _>(std::process::Command::new(command).args(arguments).exec()).during(Step::Exec)
     });
     process::exit_now(127)
@@ -229,7 +240,8 @@ fn mount(mounts: &[Mount]) -> io::Result<()> {
 
 /// Installs the filter on every descriptor call. NO_NEW_PRIVS, which breaks setuid programs, only where nothing else helps.
 fn trap() -> io::Result<()> {
-    let numbers: Vec<i64> = Call::ALL.iter().map(|call| call.name()).chain(["close"]).filter_map(calls::number).collect();
+    let numbers: Vec<i64> =
+        Call::ALL.iter().map(|call| call.name()).chain(["close"]).filter_map(calls::number).collect();
     match seccomp::trap(&numbers) {
         Err(refused) if refused.raw_os_error() == Some(libc::EACCES) => {
             rustix::thread::set_no_new_privs(true)?;

@@ -4,7 +4,13 @@
 use super::{Command, Error, Site, session};
 use crate::scenario::{Process, Session};
 
-pub(super) fn command(process: &Process, options: &Session, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
-    let words = ["su", "--shell", "/bin/sh", "--command", r#"exec "$@""#, "--", &options.user, "sh"].map(str::to_owned);
+pub(super) fn command(
+    process: &Process,
+    options: &Session,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Result<Command, Error> {
+    let words = ["su", "--shell", "/bin/sh", "--command", r#"exec "$@""#, "--", &options.user, "sh"]
+        .map(str::to_owned);
     session::command("su", process, options, words.into_iter().chain(argv).collect(), site)
 }

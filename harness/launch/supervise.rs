@@ -142,7 +142,10 @@ impl<'a> Supervisor<'a> {
             State::Running(..) | State::Ended => None,
         };
         let timeout = due.map(|d| Timespec { tv_sec: d.as_secs() as i64, tv_nsec: d.subsec_nanos().into() });
-        let mut fds = vec![PollFd::new(&self.child_exited, PollFlags::IN), PollFd::new(&self.told_to_stop, PollFlags::IN)];
+        let mut fds = vec![
+            PollFd::new(&self.child_exited, PollFlags::IN),
+            PollFd::new(&self.told_to_stop, PollFlags::IN),
+        ];
         fds.extend(self.output.as_ref().map(|output| PollFd::new(output, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Err(rustix::io::Errno::INTR) => return Ok(()),
@@ -157,7 +160,9 @@ impl<'a> Supervisor<'a> {
     /// Passes on what one read gives; false at end of file.
     fn forward(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 65536];
-        let Some(read) = self.output.as_mut().map(|output| output.read(&mut buffer)).transpose()? else { return Ok(false) };
+        let Some(read) = self.output.as_mut().map(|output| output.read(&mut buffer)).transpose()? else {
+            return Ok(false);
+        };
         io::stdout().write_all(&buffer[..read])?;
         io::stdout().flush()?;
         Ok(read > 0)
@@ -196,7 +201,9 @@ impl<'a> Supervisor<'a> {
     /// Takes note of the program's exit; true when that ends the supervisor too.
     fn reap(&mut self) -> io::Result<bool> {
         let (State::Running(pid, _) | State::Stopping(pid, _)) = self.state else { return Ok(false) };
-        let Some((_, status)) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)? else { return Ok(false) };
+        let Some((_, status)) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)? else {
+            return Ok(false);
+        };
         // What it wrote last is in the pipe; a descendant that holds the pipe open must not hold us.
         while self.output.as_ref().is_some_and(readable) {
             if !self.forward()? {
@@ -210,7 +217,11 @@ impl<'a> Supervisor<'a> {
             State::Running(_, since) if now.duration_since(since) < START => {
                 self.failed_starts += 1;
                 let retry = self.failed_starts <= self.options.startretries;
-                if retry { State::Backoff(now + Duration::from_secs(self.failed_starts.into())) } else { State::Ended }
+                if retry {
+                    State::Backoff(now + Duration::from_secs(self.failed_starts.into()))
+                } else {
+                    State::Ended
+                }
             }
             _ => {
                 self.failed_starts = 0;

@@ -3,7 +3,12 @@
 use super::{Command, Error, Site};
 use crate::scenario::{Process, Supervisor};
 
-pub(super) fn command(process: &Process, options: &Supervisor, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
+pub(super) fn command(
+    process: &Process,
+    options: &Supervisor,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Result<Command, Error> {
     let mut all = vec![site.exe.to_string_lossy().into_owned()];
     all.extend(["exec".to_owned(), "supervise".to_owned()]);
     all.push(format!("--minfds={}", options.minfds));

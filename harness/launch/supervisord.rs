@@ -6,11 +6,19 @@ use crate::scenario::{Process, Supervisor};
 
 const NAME: &str = "supervisord";
 
-pub(super) fn command(process: &Process, options: &Supervisor, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
+pub(super) fn command(
+    process: &Process,
+    options: &Supervisor,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Result<Command, Error> {
     let text = configuration(options, &argv, site)?;
     let path = site.scratch.join("supervisord.conf");
     std::fs::write(&path, text).map_err(|source| Error::Scratch { path: path.clone(), source })?;
-    let argv = [NAME, "--nodaemon", "--configuration"].map(str::to_owned).into_iter().chain([path.to_string_lossy().into_owned()]);
+    let argv = [NAME, "--nodaemon", "--configuration"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([path.to_string_lossy().into_owned()]);
     Ok(Command::new(process, argv.collect(), site))
 }
 

@@ -6,12 +6,23 @@ use super::{Command, Error, Site};
 use crate::event::Limits;
 use crate::scenario::Process;
 
-pub(super) fn command(process: &Process, limit_nofile: Option<Limits>, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
+pub(super) fn command(
+    process: &Process,
+    limit_nofile: Option<Limits>,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Result<Command, Error> {
     Ok(under(process, ("systemd-like", "--limit-nofile"), limit_nofile, argv, site))
 }
 
 /// The program under the step `name` of `lastfd exec`, with limits as its option.
-pub(super) fn under(process: &Process, name: (&str, &str), limits: Option<Limits>, argv: Vec<String>, site: Site<'_>) -> Command {
+pub(super) fn under(
+    process: &Process,
+    name: (&str, &str),
+    limits: Option<Limits>,
+    argv: Vec<String>,
+    site: Site<'_>,
+) -> Command {
     let (step, option) = name;
     let mut all = vec![site.exe.to_string_lossy().into_owned(), "exec".to_owned(), step.to_owned()];
     all.extend(limits.map(|Limits { soft, hard }| format!("{option}={soft}:{hard}")));

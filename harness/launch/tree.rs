@@ -79,7 +79,9 @@ impl Tree {
     /// The binary cannot be executed again, the working directory cannot be entered, or no isolation works.
     pub fn prepare(command: &Command, strongest: Isolation) -> Result<Tree, Error> {
         let mut refused = Vec::new();
-        let usable = |isolation: Isolation| isolation >= strongest && !(command.switches_user && isolation == Isolation::UserNamespace);
+        let usable = |isolation: Isolation| {
+            isolation >= strongest && !(command.switches_user && isolation == Isolation::UserNamespace)
+        };
         for isolation in Isolation::ALL.into_iter().filter(|&isolation| usable(isolation)) {
             match Tree::spawn(command, isolation) {
                 Err(error @ Error::Step { step, .. }) if step.isolates() => refused.push(error),
@@ -95,15 +97,19 @@ impl Tree {
 
     fn spawn(command: &Command, isolation: Isolation) -> Result<Tree, Error> {
         let channels = |errno: Errno| Error::Channels(errno.into());
-        let (control, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(channels)?;
+        let (control, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(channels)?;
         rustix::net::sockopt::set_socket_passcred(&control, true).map_err(channels)?;
-        let (output, written) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(channels)?;
+        let (output, written) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(channels)?;
         let also_written = written.try_clone().map_err(Error::Channels)?;
 
         let mut stage = std::process::Command::new(&command.exe);
         stage.arg0("lastfd").args(["exec", "stage", "--isolation", &isolation.to_string()]);
         stage.args(["--soft", &command.limits.soft.to_string(), "--hard", &command.limits.hard.to_string()]);
-        let rlimits = [("--nproc", command.rlimits.nproc), ("--address-space", command.rlimits.address_space)];
+        let rlimits =
+            [("--nproc", command.rlimits.nproc), ("--address-space", command.rlimits.address_space)];
         for (name, limit) in rlimits.into_iter().filter_map(|(name, limit)| Some((name, limit?))) {
             stage.args([name, &limit.to_string()]);
         }
@@ -119,7 +125,8 @@ impl Tree {
         }
         stage.arg("--").args(&command.argv).envs(&command.env);
         stage.stdin(Stdio::from(theirs)).stdout(Stdio::from(written)).stderr(Stdio::from(also_written));
-        let mut stage_process = stage.spawn().map_err(|source| Error::Reexec { exe: command.exe.clone(), source })?;
+        let mut stage_process =
+            stage.spawn().map_err(|source| Error::Reexec { exe: command.exe.clone(), source })?;
         // Our copies of the stage's ends: while they are open no end of file can come.
         drop(stage);
 
@@ -260,7 +267,10 @@ impl Tree {
         }
         while Instant::now() < deadline {
             if self.exited().is_some() {
-                self.processes().into_iter().filter(|&pid| told.insert(pid)).for_each(|pid| tell(pid, signal));
+                self.processes()
+                    .into_iter()
+                    .filter(|&pid| told.insert(pid))
+                    .for_each(|pid| tell(pid, signal));
             }
             let mut fds = vec![PollFd::new(&self.stage_pidfd, PollFlags::IN)];
             if self.exited.is_none() && !self.silent {

@@ -1,7 +1,9 @@
 //! What the re-executed steps say to the harness, one packet each, over the control socket (SOCK_SEQPACKET) that is descriptor 0 of
 //! the stage. The kernel adds the sender's process id, translated to the harness's PID namespace.
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
+};
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;

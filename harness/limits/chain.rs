@@ -58,7 +58,9 @@ fn label(command: String) -> String {
 
 /// The last link that has another `limit` than the one before it, or that is the limits asked for; `None` where all have inherited it.
 pub fn last_change<T: PartialEq>(links: &[Link], limit: impl Fn(&Link) -> T) -> Option<usize> {
-    (1..links.len()).rev().find(|&at| links[at].command == REQUESTED || limit(&links[at]) != limit(&links[at - 1]))
+    (1..links.len())
+        .rev()
+        .find(|&at| links[at].command == REQUESTED || limit(&links[at]) != limit(&links[at - 1]))
 }
 
 fn base(path: &str) -> &str {
@@ -93,7 +95,11 @@ mod tests {
     #[test]
     fn the_supervisor_is_the_last_change_when_its_minfds_raised_the_limit() {
         assert_eq!(soft_changed(&under_supervisord(1024)).unwrap().pid, 33);
-        assert_eq!(soft_changed(&under_supervisord(1024)).unwrap().soft, 1024, "and not the limits asked for, of the same process");
+        assert_eq!(
+            soft_changed(&under_supervisord(1024)).unwrap().soft,
+            1024,
+            "and not the limits asked for, of the same process"
+        );
     }
 
     #[test]
@@ -120,7 +126,12 @@ mod tests {
 
     #[test]
     fn the_last_change_is_the_first_of_the_last_equal_links() {
-        let links = [link(1, "", 1024, 4096), link(5, "", 4096, 4096), link(6, "", 1024, 4096), link(7, "", 1024, 4096)];
+        let links = [
+            link(1, "", 1024, 4096),
+            link(5, "", 4096, 4096),
+            link(6, "", 1024, 4096),
+            link(7, "", 1024, 4096),
+        ];
         let of = |links: &[Link]| last_change(links, |link| (link.soft, link.hard));
         assert_eq!(of(&links), Some(2), "not the first, which has the same value by accident");
         assert_eq!(of(&links[..2]), Some(1));

@@ -81,15 +81,22 @@ struct Link {
 
 /// The entries of `/proc/PID/fd`, in the order of their numbers.
 fn links(pid: i32) -> io::Result<Vec<Link>> {
-    let directory = rustix::fs::open(format!("/proc/{pid}/fd"), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let directory = rustix::fs::open(
+        format!("/proc/{pid}/fd"),
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     // Reading oneself would list the descriptor that is used for reading.
     let own = (pid == std::process::id() as i32).then(|| directory.as_raw_fd());
     let mut entries = Dir::read_from(&directory)?;
-    let own_too = (pid == std::process::id() as i32).then(|| entries.fd().map(|fd| fd.as_raw_fd())).transpose()?;
+    let own_too =
+        (pid == std::process::id() as i32).then(|| entries.fd().map(|fd| fd.as_raw_fd())).transpose()?;
     let mut links = Vec::new();
     while let Some(entry) = entries.read() {
         let entry = entry?;
-        let Some(fd) = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(fd) = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         if Some(fd) == own || Some(fd) == own_too {
             continue;
         }
@@ -104,14 +111,23 @@ fn links(pid: i32) -> io::Result<Vec<Link>> {
 }
 
 fn link(directory: &OwnedFd, fd: i32, name: CString) -> Result<Link, Errno> {
-    let target = rustix::fs::readlinkat(directory, &name, Vec::with_capacity(128))?.to_string_lossy().into_owned();
+    let target =
+        rustix::fs::readlinkat(directory, &name, Vec::with_capacity(128))?.to_string_lossy().into_owned();
     let file = target.starts_with('/').then(|| {
         // DONT_SYNC: a file on a dead network mount must not hold up the inventory.
-        let stat = rustix::fs::statx(directory, &name, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE);
-        stat.map_or((FileType::Unknown, 0), |stat| (FileType::from_raw_mode(stat.stx_mode.into()), stat.stx_rdev_major))
+        let stat = rustix::fs::statx(
+            directory,
+            &name,
+            AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT,
+            StatxFlags::TYPE,
+        );
+        stat.map_or((FileType::Unknown, 0), |stat| {
+            (FileType::from_raw_mode(stat.stx_mode.into()), stat.stx_rdev_major)
+        })
     });
     let write_only = target.starts_with("pipe:") && {
-        let mode = Mode::from_raw_mode(rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+        let mode =
+            Mode::from_raw_mode(rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
         mode.contains(Mode::WUSR) && !mode.contains(Mode::RUSR)
     };
     Ok(Link { fd, target, file, write_only })
@@ -159,7 +175,8 @@ fn path_kind(path: &str, file_type: FileType, major: u32) -> &'static str {
 /// A socket that no table lists: never bound or connected, reset by its peer, or of a family without a table.
 fn unlisted_socket(pid: i32, fd: i32) -> (&'static str, String) {
     let mut protocol = [0u8; 32];
-    let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut protocol).unwrap_or(0);
+    let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut protocol)
+        .unwrap_or(0);
     let protocol = String::from_utf8_lossy(&protocol[..length]).trim_end_matches('\0').to_owned();
     match protocol.as_str() {
         "TCP" | "TCPv6" => ("tcp", "not connected: new, or reset by its peer".into()),
@@ -198,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_descriptor_numbered_at_the_soft_limit_takes_no_place() {
-        let inventory: Vec<_> = [0, 63, 64, 500].map(|fd| Descriptor { fd, kind: "file".into(), detail: String::new() }).into();
+        let inventory: Vec<_> =
+            [0, 63, 64, 500].map(|fd| Descriptor { fd, kind: "file".into(), detail: String::new() }).into();
         assert_eq!(counted(&inventory, 64), 2);
         assert_eq!(counted(&inventory, 65), 3);
     }

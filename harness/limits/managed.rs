@@ -26,7 +26,8 @@ pub enum Manager {
 pub fn of(pid: Pid, ancestors: &[Pid]) -> Vec<Manager> {
     let argvs: Vec<(Pid, Vec<String>)> = ancestors.iter().map(|&pid| (pid, argv(pid))).collect();
     // The process itself may be supervisord: then its own file still decides.
-    let mut found: Vec<Manager> = argvs.iter().rev().find_map(|(pid, argv)| supervisord(*pid, argv)).into_iter().collect();
+    let mut found: Vec<Manager> =
+        argvs.iter().rev().find_map(|(pid, argv)| supervisord(*pid, argv)).into_iter().collect();
     let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     found.extend(from_cgroups(&cgroups));
     if !found.iter().any(|manager| matches!(manager, Manager::Container { .. })) {
@@ -48,7 +49,11 @@ pub fn of(pid: Pid, ancestors: &[Pid]) -> Vec<Manager> {
 fn argv(pid: Pid) -> Vec<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = line.strip_suffix(b"\0").unwrap_or(&line);
-    if line.is_empty() { Vec::new() } else { line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect() }
+    if line.is_empty() {
+        Vec::new()
+    } else {
+        line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
 }
 
 /// The name that a program was called by: no directories, no `-` of a login shell, nothing after a colon (`sshd: user`).
@@ -59,7 +64,10 @@ fn program(word: &str) -> &str {
 
 fn supervisord(pid: Pid, argv: &[String]) -> Option<Manager> {
     // Itself, or the second or third word after an interpreter (`python3 -m supervisor.supervisord`).
-    let at = argv.iter().take(4).position(|word| matches!(program(word), "supervisord" | "supervisor.supervisord"))?;
+    let at = argv
+        .iter()
+        .take(4)
+        .position(|word| matches!(program(word), "supervisord" | "supervisor.supervisord"))?;
     let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
     let config = match config_argument(&argv[at + 1..]) {
         Some(file) => Some(cwd.map_or_else(|| PathBuf::from(file), |cwd| cwd.join(file))),
@@ -101,7 +109,10 @@ fn from_cgroups(text: &str) -> Vec<Manager> {
     // systemd's own hierarchy, and that of version 2 (number 0), name units; a container may be named by any controller.
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
-        let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         for (at, part) in parts.iter().enumerate().rev() {
             let manager = container(parts[..at].last().copied().unwrap_or_default(), part).or_else(|| {
@@ -112,8 +123,9 @@ fn from_cgroups(text: &str) -> Vec<Manager> {
         }
     }
     // A session is opened within the user's slice; the user's manager above it adds nothing.
-    if let Some(at) = found.iter().position(|manager| matches!(manager, Manager::SystemdUnit { user: true, .. } | Manager::Session { .. }))
-    {
+    if let Some(at) = found.iter().position(|manager| {
+        matches!(manager, Manager::SystemdUnit { user: true, .. } | Manager::Session { .. })
+    }) {
         found.truncate(at + 1);
     }
     found
@@ -125,7 +137,8 @@ fn unit(above: &[&str], part: &str) -> Option<Manager> {
         let user = above.iter().any(|part| part.starts_with("user@"));
         return (!name.is_empty()).then(|| Manager::SystemdUnit { unit: part.to_owned(), user });
     }
-    (part.starts_with("session-") && part.ends_with(".scope")).then(|| Manager::Session { by: part.to_owned() })
+    (part.starts_with("session-") && part.ends_with(".scope"))
+        .then(|| Manager::Session { by: part.to_owned() })
 }
 
 /// A container by its cgroup: `docker-ID.scope` (systemd driver), or `ID` within `docker` (cgroupfs driver).
@@ -149,7 +162,9 @@ fn container(above: &str, part: &str) -> Option<Manager> {
         "libpod_parent" | "libpod" if is_id(part) => found("podman", part),
         "default" | "moby" if is_id(part) => found("containerd", part),
         _ if above.starts_with("pod") && is_id(part) => found("kubernetes", part),
-        _ if above == "lxc" || part.starts_with("lxc.payload.") => found("lxc", part.trim_start_matches("lxc.payload.")),
+        _ if above == "lxc" || part.starts_with("lxc.payload.") => {
+            found("lxc", part.trim_start_matches("lxc.payload."))
+        }
         _ => None,
     }
 }
@@ -163,7 +178,8 @@ fn inside_container(pid: Pid) -> Option<Manager> {
         return None;
     }
     let marks = [("docker", ".dockerenv"), ("podman", "run/.containerenv")];
-    let (runtime, _) = marks.iter().find(|(_, mark)| Path::new(&format!("/proc/{pid}/root")).join(mark).exists())?;
+    let (runtime, _) =
+        marks.iter().find(|(_, mark)| Path::new(&format!("/proc/{pid}/root")).join(mark).exists())?;
     Some(Manager::Container { runtime: (*runtime).into(), id: String::new() })
 }
 
@@ -185,7 +201,8 @@ const PAM_PROGRAMS: [&str; 13] = [
 ];
 
 /// Units of the daemons that open sessions.
-const LOGIN_UNITS: [&str; 5] = ["ssh.service", "sshd.service", "cron.service", "crond.service", "atd.service"];
+const LOGIN_UNITS: [&str; 5] =
+    ["ssh.service", "sshd.service", "cron.service", "crond.service", "atd.service"];
 
 fn session(argv: &[String]) -> Option<Manager> {
     let by = program(argv.first()?);
@@ -206,7 +223,9 @@ impl Manager {
             Manager::SystemdUnit { unit, user: false } => format!("systemd, unit {unit}"),
             Manager::SystemdUnit { unit, user: true } => format!("the user's systemd, unit {unit}"),
             Manager::Container { runtime, id } if id.is_empty() => format!("a {runtime} container"),
-            Manager::Container { runtime, id } => format!("{runtime}, container {}", id.get(..12).unwrap_or(id)),
+            Manager::Container { runtime, id } => {
+                format!("{runtime}, container {}", id.get(..12).unwrap_or(id))
+            }
             Manager::Session { by } => format!("a login session ({by})"),
             Manager::Shell { pid, command } => format!("a shell (pid {pid}: {command})"),
         }
@@ -216,8 +235,11 @@ impl Manager {
     pub fn advice(&self, nofile: u64) -> String {
         match self {
             Manager::Supervisord { pid, config } => {
-                let file =
-                    config.as_ref().map_or("its configuration file (that of its -c argument)".into(), |file| file.display().to_string());
+                let file = config
+                    .as_ref()
+                    .map_or("its configuration file (that of its -c argument)".into(), |file| {
+                        file.display().to_string()
+                    });
                 format!(
                     "In {file}, section [supervisord]: minfds={nofile}. Then restart supervisord itself (pid {pid}): it sets its limit once, \
                      when it starts; `supervisorctl reload`, `reread` and `update` are not enough. minfds only ever raises, and the \
@@ -236,7 +258,9 @@ impl Manager {
                  (`sudo systemctl edit containerd`, or crio), restart that daemon, then recreate the pod."
             ),
             Manager::Container { runtime, .. } if runtime == "lxc" => {
-                format!("In the container's configuration: lxc.prlimit.nofile = {nofile}. Then restart the container.")
+                format!(
+                    "In the container's configuration: lxc.prlimit.nofile = {nofile}. Then restart the container."
+                )
             }
             Manager::Container { runtime, .. } => {
                 let program = if runtime == "containerd" { "nerdctl" } else { runtime };
@@ -273,14 +297,26 @@ mod tests {
         let session = Manager::Session { by: "session-3.scope".into() };
         for (text, expected) in [
             ("0::/system.slice/nginx.service".to_owned(), vec![unit("nginx.service", false)]),
-            ("0::/system.slice/system-postgresql.slice/postgresql@15-main.service".into(), vec![unit("postgresql@15-main.service", false)]),
-            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app.service".into(), vec![unit("app.service", true)]),
-            ("0::/user.slice/user-1000.slice/user@1000.service/init.scope".into(), vec![unit("user@1000.service", false)]),
+            (
+                "0::/system.slice/system-postgresql.slice/postgresql@15-main.service".into(),
+                vec![unit("postgresql@15-main.service", false)],
+            ),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app.service".into(),
+                vec![unit("app.service", true)],
+            ),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/init.scope".into(),
+                vec![unit("user@1000.service", false)],
+            ),
             ("0::/user.slice/user-1000.slice/session-3.scope".into(), vec![session]),
             (format!("0::/system.slice/docker-{id}.scope"), vec![container("docker")]),
             (format!("12:memory:/docker/{id}\n1:name=systemd:/docker/{id}"), vec![container("docker")]),
             (format!("0::/machine.slice/libpod-{id}.scope/container"), vec![container("podman")]),
-            (format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"), vec![container("kubernetes")]),
+            (
+                format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+                vec![container("kubernetes")],
+            ),
             (format!("4:cpu:/kubepods/besteffort/pod12-34/{id}"), vec![container("kubernetes")]),
             // Only systemd's own hierarchy names units.
             ("4:memory:/system.slice/old.service\n0::/".into(), vec![]),
@@ -304,7 +340,9 @@ mod tests {
         }
         let argv = words("/usr/bin/python3 /usr/bin/supervisord -c /srv/s.conf");
         let found = supervisord(std::process::id() as i32, &argv);
-        assert!(matches!(found, Some(Manager::Supervisord { config: Some(file), .. }) if file == Path::new("/srv/s.conf")));
+        assert!(
+            matches!(found, Some(Manager::Supervisord { config: Some(file), .. }) if file == Path::new("/srv/s.conf"))
+        );
     }
 
     #[test]
@@ -318,8 +356,12 @@ mod tests {
 
     #[test]
     fn advice_names_the_file_and_the_daemon_to_restart() {
-        let supervisord = Manager::Supervisord { pid: 7, config: Some("/etc/supervisor/supervisord.conf".into()) }.advice(65536);
-        assert!(supervisord.contains("/etc/supervisor/supervisord.conf") && supervisord.contains("minfds=65536"));
+        let supervisord =
+            Manager::Supervisord { pid: 7, config: Some("/etc/supervisor/supervisord.conf".into()) }
+                .advice(65536);
+        assert!(
+            supervisord.contains("/etc/supervisor/supervisord.conf") && supervisord.contains("minfds=65536")
+        );
         assert!(supervisord.contains("restart supervisord itself"));
         let systemd = unit("nginx.service", false).advice(65536);
         assert!(systemd.contains("systemctl edit nginx.service") && systemd.contains("LimitNOFILE=65536"));

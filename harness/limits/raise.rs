@@ -33,7 +33,8 @@ impl Caller {
             ids.peek().is_some() && ids.all(|id| id.parse() == Ok(own))
         };
         Caller {
-            same_user: all("Uid:", rustix::process::getuid().as_raw()) && all("Gid:", rustix::process::getgid().as_raw()),
+            same_user: all("Uid:", rustix::process::getuid().as_raw())
+                && all("Gid:", rustix::process::getgid().as_raw()),
             cap_sys_resource: machine_capable(CAP_SYS_RESOURCE),
             root: rustix::process::geteuid().is_root(),
         }
@@ -55,7 +56,8 @@ pub fn capable(number: u32) -> bool {
 pub fn machine_capable(number: u32) -> bool {
     /// `/proc/PID/ns/user` of the machine's first user namespace (Linux, PROC_USER_INIT_INO).
     const FIRST: &str = "user:[4026531837]";
-    capable(number) && std::fs::read_link("/proc/self/ns/user").is_ok_and(|namespace| namespace.as_os_str() == FIRST)
+    capable(number)
+        && std::fs::read_link("/proc/self/ns/user").is_ok_and(|namespace| namespace.as_os_str() == FIRST)
 }
 
 /// A soft limit to raise to: four times the one in force and at least 65536, within `fs.nr_open`.
@@ -73,12 +75,17 @@ pub fn commands(pid: Pid, limits: Limits, nr_open: u64, caller: Caller) -> Vec<R
     if within > limits.soft {
         let (sudo, needs) = match caller {
             Caller { same_user: true, .. } => ("", "within the hard limit: its own user may do that"),
-            Caller { cap_sys_resource: true, .. } => ("", "within the hard limit; another user's process: you have CAP_SYS_RESOURCE"),
+            Caller { cap_sys_resource: true, .. } => {
+                ("", "within the hard limit; another user's process: you have CAP_SYS_RESOURCE")
+            }
             Caller { root: true, .. } => ("", NO_CAPABILITY),
             _ => (sudo, "within the hard limit; as its own user, or with CAP_SYS_RESOURCE"),
         };
         let hard = if limits.hard == u64::MAX { "unlimited".to_owned() } else { limits.hard.to_string() };
-        commands.push(Raise { command: format!("{sudo}prlimit --pid {pid} --nofile={within}:{hard}"), needs: needs.into() });
+        commands.push(Raise {
+            command: format!("{sudo}prlimit --pid {pid} --nofile={within}:{hard}"),
+            needs: needs.into(),
+        });
     }
     if target > limits.hard {
         let needs = match caller {
@@ -86,12 +93,16 @@ pub fn commands(pid: Pid, limits: Limits, nr_open: u64, caller: Caller) -> Vec<R
             Caller { root: true, .. } => NO_CAPABILITY,
             _ => "above the hard limit: needs CAP_SYS_RESOURCE",
         };
-        commands.push(Raise { command: format!("{sudo}prlimit --pid {pid} --nofile={target}:{target}"), needs: needs.into() });
+        commands.push(Raise {
+            command: format!("{sudo}prlimit --pid {pid} --nofile={target}:{target}"),
+            needs: needs.into(),
+        });
     }
     commands
 }
 
-const NO_CAPABILITY: &str = "needs CAP_SYS_RESOURCE, which this root does not have (a container, most likely): run it on the host";
+const NO_CAPABILITY: &str =
+    "needs CAP_SYS_RESOURCE, which this root does not have (a container, most likely): run it on the host";
 
 #[cfg(test)]
 mod tests {

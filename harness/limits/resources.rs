@@ -25,7 +25,9 @@ impl Groups {
     /// From `/proc/PID/cgroup` and `/proc/mounts` (cgroups(7)): version 1 where that has the controller, version 2 otherwise.
     fn from_tables(member: &str, mounts: &str) -> Groups {
         let find = |controller: &str| {
-            let of_v1 = |line: &&str| line.split(':').nth(1).is_some_and(|names| names.split(',').any(|name| name == controller));
+            let of_v1 = |line: &&str| {
+                line.split(':').nth(1).is_some_and(|names| names.split(',').any(|name| name == controller))
+            };
             let (line, kind) = match member.lines().find(of_v1) {
                 Some(line) => (line, "cgroup"),
                 None => (member.lines().find(|line| line.starts_with("0::"))?, "cgroup2"),
@@ -33,7 +35,8 @@ impl Groups {
             let inside = line.splitn(3, ':').nth(2)?.trim_start_matches('/');
             let root = mounts.lines().find_map(|mount| {
                 let words: Vec<&str> = mount.split(' ').collect();
-                let fits = *words.get(2)? == kind && (kind == "cgroup2" || words.get(3)?.split(',').any(|option| option == controller));
+                let fits = *words.get(2)? == kind
+                    && (kind == "cgroup2" || words.get(3)?.split(',').any(|option| option == controller));
                 fits.then(|| PathBuf::from(words[1]))
             })?;
             let own = root.join(inside);
@@ -44,16 +47,28 @@ impl Groups {
 
     /// The tightest bound on tasks, and how often it refused one.
     fn tasks(&self) -> (Option<Bound>, Option<u64>) {
-        let bound = |folder: &PathBuf| Some(Bound { used: number(folder, "pids.current")?, most: number(folder, "pids.max")? });
-        let tightest = self.pids.iter().filter_map(|folder| Some((folder, bound(folder)?))).min_by_key(|(_, bound)| bound.left());
-        (tightest.map(|t| t.1), tightest.and_then(|(folder, _)| word_of(&read(folder, "pids.events")?, "max")))
+        let bound = |folder: &PathBuf| {
+            Some(Bound { used: number(folder, "pids.current")?, most: number(folder, "pids.max")? })
+        };
+        let tightest = self
+            .pids
+            .iter()
+            .filter_map(|folder| Some((folder, bound(folder)?)))
+            .min_by_key(|(_, bound)| bound.left());
+        (
+            tightest.map(|t| t.1),
+            tightest.and_then(|(folder, _)| word_of(&read(folder, "pids.events")?, "max")),
+        )
     }
 
     /// The tightest bound on memory; and how many the out-of-memory killer has killed in the process's own cgroup.
     fn memory(&self) -> (Option<Bound>, Option<u64>) {
         let bound = |folder: &PathBuf| {
             let either = |new: &str, old: &str| number(folder, new).or_else(|| number(folder, old));
-            Some(Bound { used: either("memory.current", "memory.usage_in_bytes")?, most: either("memory.max", "memory.limit_in_bytes")? })
+            Some(Bound {
+                used: either("memory.current", "memory.usage_in_bytes")?,
+                most: either("memory.max", "memory.limit_in_bytes")?,
+            })
         };
         let kills = self.memory.iter().find_map(|folder| {
             let text = read(folder, "memory.events").or_else(|| read(folder, "memory.oom_control"))?;
@@ -76,7 +91,9 @@ fn number(folder: &Path, file: &str) -> Option<u64> {
 
 /// The number after this word at the beginning of a line.
 fn word_of(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '\t', ':'])?.split_ascii_whitespace().next()?.parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix(name)?.strip_prefix([' ', '\t', ':'])?.split_ascii_whitespace().next()?.parse().ok()
+    })
 }
 
 /// What the process that accepts uses now, and its subject: `processes` of them.
@@ -86,7 +103,9 @@ pub fn read_of(pid: Pid, processes: u64, groups: &Groups) -> Resources {
     let (group_tasks, group_refused) = groups.tasks();
     let (group_memory, oom_kills) = groups.memory();
     let host_tasks = host_tasks();
-    let address_space = || Some(Bound { used: word_of(&status, "VmSize")? * 1024, most: soft(&limits, "Max address space")? });
+    let address_space = || {
+        Some(Bound { used: word_of(&status, "VmSize")? * 1024, most: soft(&limits, "Max address space")? })
+    };
     Resources {
         pid,
         threads: word_of(&status, "Threads"),
@@ -98,7 +117,9 @@ pub fn read_of(pid: Pid, processes: u64, groups: &Groups) -> Resources {
         address_space: address_space(),
         group_memory,
         oom_kills,
-        somaxconn: read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok()),
+        somaxconn: read_to_string("/proc/sys/net/core/somaxconn")
+            .ok()
+            .and_then(|text| text.trim().parse().ok()),
         local_ports: local_ports(),
     }
 }
@@ -116,14 +137,18 @@ fn user_tasks(pid: Pid, status: &str, limits: &str, host: Option<Bound>) -> Opti
     let first = read_to_string(format!("/proc/{pid}/uid_map")).ok()?;
     // Capabilities count in the first user namespace only, which maps every number to itself.
     let initial = first.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
-    let capable = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())? & UNBOUND != 0;
+    let capable =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())?
+            & UNBOUND
+            != 0;
     if initial && (user == 0 || capable) || host.is_some_and(|host| host.used < most) {
         return None;
     }
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user")).ok();
     let own = namespace(&pid.to_string());
     let tasks = |entry: std::fs::DirEntry| {
-        let pid = entry.file_name().into_string().ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()))?;
+        let pid =
+            entry.file_name().into_string().ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()))?;
         let status = read_to_string(entry.path().join("status")).ok()?;
         let same = word_of(&status, "Uid")? == user && namespace(&pid) == own;
         same.then(|| word_of(&status, "Threads"))?
@@ -134,7 +159,8 @@ fn user_tasks(pid: Pid, status: &str, limits: &str, host: Option<Bound>) -> Opti
 /// Tasks of the host (/proc/loadavg) against the lesser of the two sysctls that bound them.
 fn host_tasks() -> Option<Bound> {
     let used = read_to_string("/proc/loadavg").ok()?.split(' ').nth(3)?.split_once('/')?.1.parse().ok()?;
-    let sysctl = |name: &str| read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse::<u64>().ok();
+    let sysctl =
+        |name: &str| read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse::<u64>().ok();
     Some(Bound { used, most: ["threads-max", "pid_max"].into_iter().filter_map(sysctl).min()? })
 }
 
@@ -154,8 +180,12 @@ mod tests {
     #[test]
     fn a_controller_is_looked_for_where_it_is_mounted_up_to_its_root() {
         let groups = Groups::from_tables("8:pids:/a/b\n4:cpu,cpuacct:/\n0::/new\n", BOTH);
-        let folders = ["/sys/fs/cgroup/pids/a/b", "/sys/fs/cgroup/pids/a", "/sys/fs/cgroup/pids"].map(PathBuf::from);
-        assert_eq!((groups.pids.as_slice(), groups.memory[0].as_path()), (&folders[..], Path::new("/sys/fs/cgroup/unified/new")));
+        let folders =
+            ["/sys/fs/cgroup/pids/a/b", "/sys/fs/cgroup/pids/a", "/sys/fs/cgroup/pids"].map(PathBuf::from);
+        assert_eq!(
+            (groups.pids.as_slice(), groups.memory[0].as_path()),
+            (&folders[..], Path::new("/sys/fs/cgroup/unified/new"))
+        );
         let unified = Groups::from_tables("0::/user.slice/it\n", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
         assert_eq!(unified.pids, unified.memory);
         assert_eq!(unified.pids.len(), 3);
@@ -167,7 +197,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let own = root.path().join("own");
         std::fs::create_dir(&own).expect("a folder");
-        let write = |folder: &Path, file: &str, text: &str| std::fs::write(folder.join(file), text).expect("written");
+        let write =
+            |folder: &Path, file: &str, text: &str| std::fs::write(folder.join(file), text).expect("written");
         for (folder, used, most) in [(root.path(), "90", "100"), (own.as_path(), "5", "max")] {
             write(folder, "pids.current", used);
             write(folder, "pids.max", most);
@@ -189,9 +220,17 @@ mod tests {
                       Max address space         unlimited            unlimited            bytes     \n";
         assert_eq!((soft(limits, "Max processes"), soft(limits, "Max address space")), (Some(40), None));
         let status = "Uid:\t65534\t65534\t65534\t65534\nVmSize:\t   2048 kB\nThreads:\t7\n";
-        assert_eq!((word_of(status, "Uid"), word_of(status, "VmSize"), word_of(status, "Threads")), (Some(65534), Some(2048), Some(7)));
+        assert_eq!(
+            (word_of(status, "Uid"), word_of(status, "VmSize"), word_of(status, "Threads")),
+            (Some(65534), Some(2048), Some(7))
+        );
         let own = read_of(std::process::id() as Pid, 1, &Groups::default());
         let listed = std::fs::read_dir("/proc/self/task").expect("own threads").count() as u64;
-        assert!(own.threads.is_some_and(|n| n > 0) && listed > 0 && own.host_tasks.is_some_and(|host| host.used >= listed), "{own:?}");
+        assert!(
+            own.threads.is_some_and(|n| n > 0)
+                && listed > 0
+                && own.host_tasks.is_some_and(|host| host.used >= listed),
+            "{own:?}"
+        );
     }
 }

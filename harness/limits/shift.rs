@@ -25,7 +25,9 @@ pub enum Error {
         to: u64,
     },
     /// It belongs to another user.
-    #[error("the limits of process {0} are not ours to move: it runs as another user, so that needs CAP_SYS_RESOURCE")]
+    #[error(
+        "the limits of process {0} are not ours to move: it runs as another user, so that needs CAP_SYS_RESOURCE"
+    )]
     Foreign(Pid),
     /// Anything else.
     #[error("prlimit({pid}): {source}")]
@@ -43,9 +45,13 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]; then nothing has changed.
 pub fn shift(pid: Pid, soft: u64, hard: Option<u64>) -> Result<(Limits, Limits), Error> {
-    let of = |limit: Rlimit| Limits { soft: limit.current.unwrap_or(u64::MAX), hard: limit.maximum.unwrap_or(u64::MAX) };
+    let of = |limit: Rlimit| Limits {
+        soft: limit.current.unwrap_or(u64::MAX),
+        hard: limit.maximum.unwrap_or(u64::MAX),
+    };
     let value = |limit: u64| Some(limit).filter(|&limit| limit != u64::MAX);
-    let failed = |source| if source == Errno::SRCH { Error::Gone(pid) } else { Error::Failed { pid, source } };
+    let failed =
+        |source| if source == Errno::SRCH { Error::Gone(pid) } else { Error::Failed { pid, source } };
     let whom = rustix::process::Pid::from_raw(pid).ok_or(Error::Gone(pid))?;
     // /proc tells the limits of processes of other users too, which prlimit does not.
     let (before, most) = crate::sys::proc::nofile(pid).map_err(|_| Error::Gone(pid))?;
@@ -71,11 +77,17 @@ mod tests {
         let inherited = crate::sys::proc::nofile(pid).expect("its limits");
         let (was, now) = shift(pid, 64, Some(128)).expect("it may be lowered");
         assert_eq!((was.soft, was.hard), inherited);
-        assert_eq!((now, crate::sys::proc::nofile(pid).unwrap()), (Limits { soft: 64, hard: 128 }, (64, 128)));
+        assert_eq!(
+            (now, crate::sys::proc::nofile(pid).unwrap()),
+            (Limits { soft: 64, hard: 128 }, (64, 128))
+        );
         assert_eq!(shift(pid, 128, None).expect("up to the hard limit").1, Limits { soft: 128, hard: 128 });
         // Root may lack the capability, and `nr_open` bounds who has it.
         let (soft, hard) = (128, 128);
-        assert_eq!(shift(pid, u64::MAX - 1, None), Err(Error::AboveHard { pid, was: Limits { soft, hard }, to: u64::MAX - 1 }));
+        assert_eq!(
+            shift(pid, u64::MAX - 1, None),
+            Err(Error::AboveHard { pid, was: Limits { soft, hard }, to: u64::MAX - 1 })
+        );
         assert_eq!(crate::sys::proc::nofile(pid).unwrap(), (128, 128));
         drop(child.stdin.take());
         child.wait().expect("cat ends with its input");

@@ -128,7 +128,8 @@ fn baseline(run: &Run<'_>, m: &mut Measured) {
     m.baseline.counted = Some(*counted);
     m.baseline.inventory = (*inventory).clone();
     m.baseline.settled = Some(*settled);
-    m.baseline.changed_from = all.iter().find(|b| b.0 == *pid).map(|b| b.1).filter(|first| first != descriptors);
+    m.baseline.changed_from =
+        all.iter().find(|b| b.0 == *pid).map(|b| b.1).filter(|first| first != descriptors);
 }
 
 fn prediction(run: &Run<'_>, m: &mut Measured) {
@@ -141,24 +142,31 @@ fn prediction(run: &Run<'_>, m: &mut Measured) {
                 m.missing::<()>(&format!("prediction.{field}"), reason.clone());
             }
             (m.prediction.ceiling, m.prediction.formula) = (None, None);
-            m.prediction.descriptors_per_connection = descriptors_per_connection.is_finite().then_some(*descriptors_per_connection);
+            m.prediction.descriptors_per_connection =
+                descriptors_per_connection.is_finite().then_some(*descriptors_per_connection);
             m.prediction.calibrated_with = Some(*calibrated_with);
         }
         if withdrawn {
             continue;
         }
-        if let What::Prediction { ceiling, formula, descriptors_per_connection, calibrated_with, .. } = &event.is {
+        if let What::Prediction { ceiling, formula, descriptors_per_connection, calibrated_with, .. } =
+            &event.is
+        {
             let first = *first.get_or_insert(*ceiling);
             m.prediction.before_first_client = (first != *ceiling).then_some(first);
             m.prediction.ceiling = Some(*ceiling);
             m.prediction.formula = Some(formula.clone());
-            m.prediction.descriptors_per_connection = descriptors_per_connection.is_finite().then_some(*descriptors_per_connection);
+            m.prediction.descriptors_per_connection =
+                descriptors_per_connection.is_finite().then_some(*descriptors_per_connection);
             m.prediction.calibrated_with = Some(*calibrated_with);
         }
     }
     if first.is_none() && !withdrawn {
         for field in ["ceiling", "formula", "descriptors_per_connection", "calibrated_with"] {
-            m.missing::<()>(&format!("prediction.{field}"), "nothing was predicted: limits or descriptors at rest are unknown");
+            m.missing::<()>(
+                &format!("prediction.{field}"),
+                "nothing was predicted: limits or descriptors at rest are unknown",
+            );
         }
     } else if m.prediction.descriptors_per_connection.is_none() {
         m.missing::<()>("prediction.descriptors_per_connection", "it is not a finite number");
@@ -167,8 +175,16 @@ fn prediction(run: &Run<'_>, m: &mut Measured) {
 
 fn timings(run: &Run<'_>, m: &mut Measured) {
     let of_subject = |name: &str| name == run.plan.subject;
-    let launched = run.timeline.events.iter().find(|e| matches!(&e.is, What::Launched { process, .. } if of_subject(process)));
-    let listening = run.timeline.events.iter().find(|e| matches!(&e.is, What::Listening { process, .. } if of_subject(process)));
+    let launched = run
+        .timeline
+        .events
+        .iter()
+        .find(|e| matches!(&e.is, What::Launched { process, .. } if of_subject(process)));
+    let listening = run
+        .timeline
+        .events
+        .iter()
+        .find(|e| matches!(&e.is, What::Listening { process, .. } if of_subject(process)));
     let since = launched.map_or(0, |e| e.at);
     m.timings.launch_s = match listening {
         Some(ready) => Some(seconds(ready.at.saturating_sub(since))),

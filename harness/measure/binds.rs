@@ -27,7 +27,10 @@ pub(super) fn binds(run: &Run<'_>, m: &mut Measured) {
 }
 
 fn named(run: &Run<'_>, m: &Measured) -> Result<Binds, String> {
-    let soft = m.limits.effective.map_or("its limit".to_owned(), |limits| format!("its soft limit of {}", limits.soft));
+    let soft = m
+        .limits
+        .effective
+        .map_or("its limit".to_owned(), |limits| format!("its soft limit of {}", limits.soft));
     let own_rule = || m.saturation.policy_evidence.clone().unwrap_or_default();
     let binds = |resource, evidence: String| Ok(Binds { resource, evidence });
     let none = |why: &str| match exhausted(run) {
@@ -35,14 +38,21 @@ fn named(run: &Run<'_>, m: &Measured) -> Result<Binds, String> {
         None => Err(why.to_owned()),
     };
     match m.ceiling.kind {
-        Some(Kind::Emfile) => binds(Resource::Descriptors, format!("a descriptor call failed with EMFILE under {soft}")),
-        Some(Kind::Enfile) => binds(Resource::OpenFiles, "a descriptor call failed with ENFILE: fs.file-max, of the whole host".into()),
+        Some(Kind::Emfile) => {
+            binds(Resource::Descriptors, format!("a descriptor call failed with EMFILE under {soft}"))
+        }
+        Some(Kind::Enfile) => binds(
+            Resource::OpenFiles,
+            "a descriptor call failed with ENFILE: fs.file-max, of the whole host".into(),
+        ),
         Some(Kind::Generator) => generator(run).ok_or_else(|| "the generator's own side failed".into()),
         Some(Kind::OtherLimit | Kind::Exited) => exhausted(run).ok_or_else(|| unknown_exit(run, m)),
         Some(Kind::OwnLimit) => binds(Resource::OwnRule, format!("{}{}", own_rule(), not_refused(run))),
         Some(Kind::NotReached) => none("nothing stopped it"),
         // Nobody saw its calls, and its descriptor count tells.
-        None if m.ceiling.reached == Some(true) => binds(Resource::Descriptors, format!("/proc counts as many as {soft} allows")),
+        None if m.ceiling.reached == Some(true) => {
+            binds(Resource::Descriptors, format!("/proc counts as many as {soft} allows"))
+        }
         None if m.ceiling.reached == Some(false) => none("nothing stopped it"),
         None => match accept_queue(run, m) {
             Some(full) => Ok(full),
@@ -53,7 +63,8 @@ fn named(run: &Run<'_>, m: &Measured) -> Result<Binds, String> {
 
 /// That tasks and memory had nothing to do with it, where that was watched.
 fn not_refused(run: &Run<'_>) -> &'static str {
-    let perf = run.timeline.events.iter().any(|e| matches!(&e.is, What::Observer { name, .. } if name == "perf"));
+    let perf =
+        run.timeline.events.iter().any(|e| matches!(&e.is, What::Observer { name, .. } if name == "perf"));
     if perf {
         "; no thread, process or memory was refused it"
     } else {
@@ -75,16 +86,22 @@ fn unknown_exit(run: &Run<'_>, m: &Measured) -> String {
 
 /// The looks at its resources, in order.
 fn looks<'a>(run: &'a Run<'_>) -> impl Iterator<Item = (Nanos, &'a Resources)> {
-    run.timeline.events.iter().filter_map(|e| if let What::Resources(r) = &e.is { Some((e.at, r)) } else { None })
+    run.timeline
+        .events
+        .iter()
+        .filter_map(|e| if let What::Resources(r) = &e.is { Some((e.at, r)) } else { None })
 }
 
 /// What ran out before any client was told to leave, other than descriptors.
 pub(super) fn exhausted(run: &Run<'_>) -> Option<Binds> {
     let (ramp, released) = (run.timeline.from(Phase::Ramp), run.timeline.released_from());
     let rest = looks(run).filter(|(at, _)| *at <= ramp).last().map(|(_, r)| r);
-    let later: Vec<&Resources> = looks(run).filter(|(at, _)| (ramp..released).contains(at)).map(|(_, r)| r).collect();
+    let later: Vec<&Resources> =
+        looks(run).filter(|(at, _)| (ramp..released).contains(at)).map(|(_, r)| r).collect();
     let refused = refusals(run, ramp, released);
-    killed(rest, &later).or_else(|| tasks(run, rest, &later, &refused)).or_else(|| memory(run, rest, &later, &refused))
+    killed(rest, &later)
+        .or_else(|| tasks(run, rest, &later, &refused))
+        .or_else(|| memory(run, rest, &later, &refused))
 }
 
 /// How often each call was refused, and with how many connections the first time.
@@ -116,16 +133,25 @@ fn killed(rest: Option<&Resources>, later: &[&Resources]) -> Option<Binds> {
     let before = rest?.oom_kills?;
     let kills = most(later, |r| r.oom_kills)?.checked_sub(before).filter(|&kills| kills > 0)?;
     let bound = later.iter().chain(&rest).filter_map(|r| r.group_memory).max_by_key(|bound| bound.used);
-    let of = bound.map_or(String::new(), |b| format!(", when {} of its {} MiB were in use", mib(b.used), mib(b.most)));
-    let evidence = format!("the out-of-memory killer of its memory cgroup killed {kills} of its processes{of} (its count `oom_kill`)");
+    let of = bound
+        .map_or(String::new(), |b| format!(", when {} of its {} MiB were in use", mib(b.used), mib(b.most)));
+    let evidence = format!(
+        "the out-of-memory killer of its memory cgroup killed {kills} of its processes{of} (its count `oom_kill`)"
+    );
     Some(Binds { resource: Resource::Memory, evidence })
 }
 
 /// Threads and processes: a refused clone, or a count that is at its limit and came there with the connections.
-fn tasks(run: &Run<'_>, rest: Option<&Resources>, later: &[&Resources], refused: &Refusals<'_>) -> Option<Binds> {
+fn tasks(
+    run: &Run<'_>,
+    rest: Option<&Resources>,
+    later: &[&Resources],
+    refused: &Refusals<'_>,
+) -> Option<Binds> {
     let grown = |of: fn(&Resources) -> Option<u64>| Some(most(later, of)?.saturating_sub(rest.and_then(of)?));
     let (threads, processes) = (grown(|r| r.threads).unwrap_or(0), grown(|r| Some(r.processes)).unwrap_or(0));
-    let makers: Vec<_> = refused.iter().filter(|((call, errno), _)| *errno == EAGAIN && *call != "mmap").collect();
+    let makers: Vec<_> =
+        refused.iter().filter(|((call, errno), _)| *errno == EAGAIN && *call != "mmap").collect();
     let at_limit = |bound: Option<Bound>| bound.filter(|b| b.left() == 0);
     let by_group = later.iter().rev().find_map(|r| {
         let refused = r.group_refused?.checked_sub(rest?.group_refused?)?;
@@ -154,24 +180,45 @@ fn tasks(run: &Run<'_>, rest: Option<&Resources>, later: &[&Resources], refused:
     let seen = match makers.first() {
         Some(((call, _), (times, at))) => {
             let held = run.followed.accepts.iter().filter(|&&accept| accept <= *at).count();
-            format!("{call} was refused with EAGAIN {}, first at {:.3} s, after {held} accepts; ", times_of(*times), seconds(*at))
+            format!(
+                "{call} was refused with EAGAIN {}, first at {:.3} s, after {held} accepts; ",
+                times_of(*times),
+                seconds(*at)
+            )
         }
         None => String::new(),
     };
     let (threads, es) = (counted(threads, "thread"), if processes == 1 { "" } else { "es" });
-    Some(Binds { resource, evidence: format!("{seen}{threads} and {processes} process{es} more than at rest; {limit}") })
+    Some(Binds {
+        resource,
+        evidence: format!("{seen}{threads} and {processes} process{es} more than at rest; {limit}"),
+    })
 }
 
 /// Address space and what else is refused with ENOMEM.
-fn memory(run: &Run<'_>, rest: Option<&Resources>, later: &[&Resources], refused: &Refusals<'_>) -> Option<Binds> {
+fn memory(
+    run: &Run<'_>,
+    rest: Option<&Resources>,
+    later: &[&Resources],
+    refused: &Refusals<'_>,
+) -> Option<Binds> {
     let used = later.iter().filter_map(|r| r.address_space).max_by_key(|bound| bound.used);
     let of = used.map_or(String::new(), |b| {
-        format!("; {} of {} MiB of address space in use when last looked at (RLIMIT_AS)", mib(b.used), mib(b.most))
+        format!(
+            "; {} of {} MiB of address space in use when last looked at (RLIMIT_AS)",
+            mib(b.used),
+            mib(b.most)
+        )
     });
-    let first = refused.iter().filter(|((_, errno), _)| *errno != EAGAIN).max_by_key(|(_, (times, _))| *times);
+    let first =
+        refused.iter().filter(|((_, errno), _)| *errno != EAGAIN).max_by_key(|(_, (times, _))| *times);
     if let Some(((call, errno), (times, at))) = first {
         let name = if *errno == ENOMEM { "ENOMEM" } else { "ENOBUFS" };
-        let evidence = format!("{call} was refused with {name} {}, first at {:.3} s{of}", times_of(*times), seconds(*at));
+        let evidence = format!(
+            "{call} was refused with {name} {}, first at {:.3} s{of}",
+            times_of(*times),
+            seconds(*at)
+        );
         return Some(Binds { resource: Resource::Memory, evidence });
     }
     let used = used?;
@@ -195,7 +242,8 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
     let (ramp, released) = (run.timeline.from(Phase::Ramp), run.timeline.released_from());
     let watched = run.timeline.watched_until();
     let lengths = run.timeline.between(ramp, released).iter();
-    let longest = lengths.filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None }).max()?;
+    let longest =
+        lengths.filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None }).max()?;
     let capacity = super::saturation::capacity(run)?;
     let timed_out = run.clients.timed_out(watched);
     // The last packet of a handshake that finds the queue full is dropped: only its client believes that it is connected.
@@ -211,11 +259,15 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
         return None;
     }
     let whose = match looks(run).find_map(|(_, r)| r.somaxconn) {
-        Some(most) if u64::from(capacity) == most.saturating_add(1) => format!("net.core.somaxconn, {most}, whatever backlog it asks for"),
+        Some(most) if u64::from(capacity) == most.saturating_add(1) => {
+            format!("net.core.somaxconn, {most}, whatever backlog it asks for")
+        }
         _ => format!("the backlog of {} that it gives to listen(2)", capacity.saturating_sub(1)),
     };
     let open = m.limits.effective.zip(m.ceiling.descriptors);
-    let free = open.map_or(String::new(), |(limits, open)| format!(", while {open} of {} descriptors were open", limits.soft));
+    let free = open.map_or(String::new(), |(limits, open)| {
+        format!(", while {open} of {} descriptors were open", limits.soft)
+    });
     let evidence = format!(
         "{} timed out and {} never completed, with the accept queue seen at {longest} of {capacity}{free}; it \
          overflowed {} ({counter}). Its capacity is that of {whose}",
@@ -228,11 +280,9 @@ fn accept_queue(run: &Run<'_>, m: &Measured) -> Option<Binds> {
 
 /// By how much the namespace's counter grew.
 fn overflows(run: &Run<'_>) -> Option<u64> {
-    let counted = run
-        .timeline
-        .events
-        .iter()
-        .filter_map(|e| if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None });
+    let counted = run.timeline.events.iter().filter_map(|e| {
+        if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None }
+    });
     Some(counted.clone().max()? - counted.min()?)
 }
 
@@ -241,7 +291,10 @@ fn generator(run: &Run<'_>) -> Option<Binds> {
     let (at, errno) = super::ceiling::generator(run)?;
     let when = format!("at {:.3} s, on the load generator's side", seconds(at));
     if errno != EADDRNOTAVAIL {
-        return Some(Binds { resource: Resource::Generator, evidence: format!("a call failed with errno {errno} {when}") });
+        return Some(Binds {
+            resource: Resource::Generator,
+            evidence: format!("a call failed with errno {errno} {when}"),
+        });
     }
     let ports = looks(run).find_map(|(_, r)| r.local_ports);
     let ports = ports.map_or(String::new(), |(first, last)| {
@@ -250,7 +303,10 @@ fn generator(run: &Run<'_>) -> Option<Binds> {
             last.saturating_add(1).saturating_sub(first)
         )
     });
-    Some(Binds { resource: Resource::SourcePorts, evidence: format!("connect failed with EADDRNOTAVAIL {when}{ports}") })
+    Some(Binds {
+        resource: Resource::SourcePorts,
+        evidence: format!("connect failed with EADDRNOTAVAIL {when}{ports}"),
+    })
 }
 
 fn times_of(n: u64) -> String {
@@ -290,7 +346,15 @@ mod tests {
                     isolation: None,
                 },
             ),
-            (1, What::Listening { process: "server".into(), pid: SERVER, address: "127.0.0.1:1".into(), capacity: 9 }),
+            (
+                1,
+                What::Listening {
+                    process: "server".into(),
+                    pid: SERVER,
+                    address: "127.0.0.1:1".into(),
+                    capacity: 9,
+                },
+            ),
             (2, What::Baseline { pid: SERVER, descriptors: 4, counted: 4, inventory: vec![], settled: true }),
             (3, What::Resources(Resources { pid: SERVER, ..rest })),
             phase(4, Phase::Ramp),
@@ -305,7 +369,10 @@ mod tests {
             let at = (10 + Nanos::from(id)) * MS;
             let client = |state| What::Client { workload: "flood".into(), id, state };
             all.push((at, client(Client::Connected)));
-            all.push((at, What::Call { pid: SERVER, name: crate::event::Call::Accept4, ret: 4 + i64::from(id.min(20)) }));
+            all.push((
+                at,
+                What::Call { pid: SERVER, name: crate::event::Call::Accept4, ret: 4 + i64::from(id.min(20)) },
+            ));
             if id >= 20 {
                 all.push((at + 1, What::Close { pid: SERVER, fd: 24 }));
                 all.push((at + 2, client(Client::Closed)));
@@ -322,13 +389,15 @@ mod tests {
 
     fn bound_by(m: &Measured) -> (Option<Kind>, Option<Resource>, String) {
         let why = m.unmeasured.get("ceiling.binds").cloned();
-        let (resource, said) = m.ceiling.binds.clone().map_or((None, why), |b| (Some(b.resource), Some(b.evidence)));
+        let (resource, said) =
+            m.ceiling.binds.clone().map_or((None, why), |b| (Some(b.resource), Some(b.evidence)));
         (m.ceiling.kind, resource, said.expect("evidence, or a reason"))
     }
 
     #[test]
     fn a_server_that_turns_clients_away_with_nothing_exhausted_has_a_rule_of_its_own() {
-        let (kind, resource, _) = bound_by(&run(threads(1, None), threads(21, Some(Bound { used: 24, most: 40 })), vec![]));
+        let (kind, resource, _) =
+            bound_by(&run(threads(1, None), threads(21, Some(Bound { used: 24, most: 40 })), vec![]));
         assert_eq!((kind, resource), (Some(Kind::OwnLimit), Some(Resource::OwnRule)));
         // Full before any client came: the limit did not stop what has not grown.
         let full = Some(Bound { used: 40, most: 40 });
@@ -342,13 +411,17 @@ mod tests {
         assert_eq!((kind, resource), (Some(Kind::OtherLimit), Some(Resource::Threads)));
         assert!(said.contains("20 threads") && said.contains("RLIMIT_NPROC: 40 of 40"), "{said}");
         let refused = |errno| vec![(35 * MS, What::Refused { pid: SERVER, call: "clone3".into(), errno })];
-        let group =
-            |refused| Resources { group_refused: Some(refused), group_tasks: Some(Bound { used: 60, most: 60 }), ..threads(21, None) };
+        let group = |refused| Resources {
+            group_refused: Some(refused),
+            group_tasks: Some(Bound { used: 60, most: 60 }),
+            ..threads(21, None)
+        };
         let rest = Resources { group_refused: Some(5), ..threads(1, None) };
         let (_, resource, said) = bound_by(&run(rest.clone(), group(6), refused(EAGAIN)));
         assert_eq!(resource, Some(Resource::Threads));
         assert!(
-            said.contains("clone3 was refused with EAGAIN once") && said.contains("pids.max of 60 of its cgroup, which refused 1"),
+            said.contains("clone3 was refused with EAGAIN once")
+                && said.contains("pids.max of 60 of its cgroup, which refused 1"),
             "{said}"
         );
         // A limit that nobody sees to be full is not named.
@@ -361,13 +434,17 @@ mod tests {
 
     #[test]
     fn processes_are_named_where_they_grow_and_not_threads() {
-        let wall = Resources { processes: 21, user_tasks: Some(Bound { used: 40, most: 40 }), ..threads(1, None) };
+        let wall =
+            Resources { processes: 21, user_tasks: Some(Bound { used: 40, most: 40 }), ..threads(1, None) };
         assert_eq!(bound_by(&run(threads(1, None), wall, vec![])).1, Some(Resource::Processes));
     }
 
     #[test]
     fn memory_is_named_by_a_refused_mmap_by_what_is_left_or_by_the_killer() {
-        let memory = |used: u64| Resources { address_space: Some(Bound { used: used << 20, most: 100 << 20 }), ..threads(1, None) };
+        let memory = |used: u64| Resources {
+            address_space: Some(Bound { used: used << 20, most: 100 << 20 }),
+            ..threads(1, None)
+        };
         let refused = vec![(35 * MS, What::Refused { pid: SERVER, call: "mmap".into(), errno: ENOMEM })];
         let (kind, resource, said) = bound_by(&run(memory(10), memory(60), refused));
         assert_eq!((kind, resource), (Some(Kind::OtherLimit), Some(Resource::Memory)), "{said}");
@@ -375,7 +452,12 @@ mod tests {
         assert_eq!(bound_by(&run(memory(18), memory(98), vec![])).1, Some(Resource::Memory));
         assert_eq!(bound_by(&run(memory(10), memory(90), vec![])).1, Some(Resource::OwnRule));
         let kills = |kills| Resources { oom_kills: Some(kills), ..memory(10) };
-        let died = || vec![(400 * MS, What::Exited { process: "server".into(), pid: SERVER, code: None, signal: Some(SIGKILL) })];
+        let died = || {
+            vec![(
+                400 * MS,
+                What::Exited { process: "server".into(), pid: SERVER, code: None, signal: Some(SIGKILL) },
+            )]
+        };
         let (kind, resource, said) = bound_by(&run(kills(3), kills(4), died()));
         assert_eq!((kind, resource), (Some(Kind::Exited), Some(Resource::Memory)));
         assert!(said.contains("killed 1 of its processes"), "{said}");
@@ -387,12 +469,25 @@ mod tests {
 
     #[test]
     fn an_accept_queue_that_lost_clients_is_named_with_whose_number_it_is() {
-        let sample = |at, queue| (at, What::Sample { pid: SERVER, descriptors: 24, queue: Some(queue), cpu_s: 0.0, log_bytes: 0 });
+        let sample = |at, queue| {
+            (at, What::Sample { pid: SERVER, descriptors: 24, queue: Some(queue), cpu_s: 0.0, log_bytes: 0 })
+        };
         let tcp = |at, listen_overflows| {
             let states = Default::default();
-            (at, What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None, took: 0 })
+            (
+                at,
+                What::Tcp {
+                    states,
+                    listen_overflows,
+                    subject: None,
+                    namespace: None,
+                    descriptors: None,
+                    took: 0,
+                },
+            )
         };
-        let late = (41..45).map(|id| (300 * MS, What::Client { workload: "flood".into(), id, state: Client::TimedOut }));
+        let late = (41..45)
+            .map(|id| (300 * MS, What::Client { workload: "flood".into(), id, state: Client::TimedOut }));
         // Nobody is closed: who is accepted stays.
         let quiet = |m: Vec<(Nanos, What)>, somaxconn| {
             let looks = Resources { somaxconn: Some(somaxconn), ..threads(1, None) };
@@ -400,7 +495,15 @@ mod tests {
             let plan = scenario::parse(text, "x.toml", "x", Path::new(".")).expect("a scenario").remove(0);
             let all = vec![
                 (0, What::Observer { name: "perf".into(), exact: true, io_uring: true }),
-                (1, What::Listening { process: "server".into(), pid: SERVER, address: "127.0.0.1:1".into(), capacity: 9 }),
+                (
+                    1,
+                    What::Listening {
+                        process: "server".into(),
+                        pid: SERVER,
+                        address: "127.0.0.1:1".into(),
+                        capacity: 9,
+                    },
+                ),
                 (2, What::Resources(looks)),
                 (4, What::Phase(Phase::Ramp)),
                 (5, What::Client { workload: "flood".into(), id: 1, state: Client::Connected }),
@@ -413,7 +516,9 @@ mod tests {
             measure(&plan, &Log { events, complete: true })
         };
         let events = |longest| {
-            late.clone().chain([sample(200 * MS, longest), sample(600 * MS, 0), tcp(3, 10), tcp(600 * MS, 17)]).collect::<Vec<_>>()
+            late.clone()
+                .chain([sample(200 * MS, longest), sample(600 * MS, 0), tcp(3, 10), tcp(600 * MS, 17)])
+                .collect::<Vec<_>>()
         };
         let (kind, resource, said) = bound_by(&quiet(events(9), 4096));
         assert_eq!((kind, resource), (None, Some(Resource::AcceptQueue)), "{said}");
@@ -426,14 +531,21 @@ mod tests {
             let beside = (600 * MS + 1, What::Beside { resident: None, drops: Some(n) });
             bound_by(&quiet(events(longest).into_iter().chain([beside]).collect(), 4096))
         };
-        assert!(dropped(4, 3).2.contains("overflowed 3 times (drops of the listener)"), "{:?}", dropped(4, 3));
+        assert!(
+            dropped(4, 3).2.contains("overflowed 3 times (drops of the listener)"),
+            "{:?}",
+            dropped(4, 3)
+        );
         assert_ne!(dropped(9, 0).1, Some(Resource::AcceptQueue));
         assert_eq!(bound_by(&quiet(events(5), 4096)).1, None, "a queue that had room lost nobody");
     }
 
     #[test]
     fn source_ports_are_the_generators() {
-        let failed = vec![(60 * MS, What::Client { workload: "flood".into(), id: 50, state: Client::Local(EADDRNOTAVAIL) })];
+        let failed = vec![(
+            60 * MS,
+            What::Client { workload: "flood".into(), id: 50, state: Client::Local(EADDRNOTAVAIL) },
+        )];
         let looks = Resources { local_ports: Some((40_000, 40_099)), ..threads(1, None) };
         let (kind, resource, said) = bound_by(&run(looks.clone(), looks, failed));
         assert_eq!((kind, resource), (Some(Kind::Generator), Some(Resource::SourcePorts)));

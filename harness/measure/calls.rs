@@ -62,8 +62,9 @@ pub(super) fn counts_calls(workload: &Workload) -> bool {
 
 impl Calls {
     pub fn new(plan: &Plan, timeline: &Timeline<'_>) -> Self {
-        let calling =
-            plan.processes.iter().filter_map(|(process, p)| if let Program::Call(w) = &p.program { Some((w, process)) } else { None });
+        let calling = plan.processes.iter().filter_map(|(process, p)| {
+            if let Program::Call(w) = &p.program { Some((w, process)) } else { None }
+        });
         let callers: BTreeMap<&String, &String> = calling.collect();
         let made = plan.workloads.iter().filter_map(|(name, workload)| {
             let by = callers.get(name);
@@ -91,7 +92,16 @@ impl Calls {
                     let began = event.at.saturating_sub((took_s * 1e9) as Nanos);
                     let (outcome, step, errno) = (*outcome, *step, *errno);
                     let connected = connect_s.is_some();
-                    made.ended.push(Ended { began, at: event.at, outcome, step, errno, took_s, connected, handshakes: *handshakes });
+                    made.ended.push(Ended {
+                        began,
+                        at: event.at,
+                        outcome,
+                        step,
+                        errno,
+                        took_s,
+                        connected,
+                        handshakes: *handshakes,
+                    });
                 }
                 What::Client { workload, state: Client::Released, .. } => {
                     if let Some(made) = made.get_mut(workload.as_str()) {
@@ -119,13 +129,21 @@ impl Calls {
     /// Of the subject's calls: how many were over by then, and how many were to be made where that is known.
     pub fn over(&self, until: Nanos) -> (u64, Option<u64>) {
         let own = || self.0.iter().filter(|made| made.counts);
-        (own().map(|made| made.ended.iter().filter(|e| e.at < until).count() as u64).sum(), own().map(|made| made.asked).sum())
+        (
+            own().map(|made| made.ended.iter().filter(|e| e.at < until).count() as u64).sum(),
+            own().map(|made| made.asked).sum(),
+        )
     }
 
     /// What most of the subject's calls that were not answered by then came to, in words.
     pub fn mostly(&self, until: Nanos) -> Option<String> {
         let mut ways: BTreeMap<String, u64> = BTreeMap::new();
-        let failed = self.0.iter().filter(|made| made.counts).flat_map(|made| &made.ended).filter(|e| e.at < until && !e.answered());
+        let failed = self
+            .0
+            .iter()
+            .filter(|made| made.counts)
+            .flat_map(|made| &made.ended)
+            .filter(|e| e.at < until && !e.answered());
         failed.for_each(|e| *ways.entry(way(e.outcome, e.step, e.errno)).or_default() += 1);
         ways.into_iter().max_by_key(|(_, calls)| *calls).map(|(way, _)| way)
     }
@@ -167,7 +185,9 @@ pub fn way(outcome: Option<Outcome>, step: Option<CallStep>, errno: Option<i32>)
         None => "failed on the caller's own side",
     };
     let step = step.map_or(String::new(), |step| format!(" at `{}`", step.name()));
-    let errno = errno.filter(|_| outcome.is_none()).map_or(String::new(), |errno| format!(" with {}", errno_name(errno)));
+    let errno = errno
+        .filter(|_| outcome.is_none())
+        .map_or(String::new(), |errno| format!(" with {}", errno_name(errno)));
     format!("{what}{step}{errno}")
 }
 
@@ -200,7 +220,10 @@ fn one(run: &Run<'_>, m: &mut Measured, i: usize, made: &Made, cost: &Result<f64
     let field = |name: &str| format!("calls.{i}.{name}");
     let completed_before_first_failure = match run.followed.first {
         Some(first) => Some(answered(&made.ended, first.at)),
-        None => m.missing(&field("completed_before_first_failure"), "no descriptor call of the subject was seen to fail"),
+        None => m.missing(
+            &field("completed_before_first_failure"),
+            "no descriptor call of the subject was seen to fail",
+        ),
     };
     let span = good.iter().map(|e| e.began).min().zip(good.iter().map(|e| e.at).max());
     let busy = span.map(|(from, to)| busy(&made.paced, from, to)).filter(|busy| *busy > 0);
@@ -220,16 +243,29 @@ fn one(run: &Run<'_>, m: &mut Measured, i: usize, made: &Made, cost: &Result<f64
     };
     let descriptors_per_1000_calls = match cost {
         Ok(cost) if made.counts => Some(*cost),
-        Ok(_) => m.missing(&field("descriptors_per_1000_calls"), "these calls are not the subject's own work"),
+        Ok(_) => {
+            m.missing(&field("descriptors_per_1000_calls"), "these calls are not the subject's own work")
+        }
         Err(reason) => m.missing(&field("descriptors_per_1000_calls"), reason.clone()),
     };
     let ends = ends(run, made, &all);
     for (k, end) in ends.iter().enumerate() {
-        let absent = [("outcome", end.outcome.is_none(), "the caller's own side failed"), ("step", end.step.is_none(), "it was answered")];
+        let absent = [
+            ("outcome", end.outcome.is_none(), "the caller's own side failed"),
+            ("step", end.step.is_none(), "it was answered"),
+        ];
         let absent = absent.into_iter().chain([
             ("errno", end.errno.is_none(), "no system call failed"),
-            ("accept_queue", end.accept_queue.is_none(), "the subject is not called, or its accept queue was not sampled"),
-            ("tcp_states", end.tcp_states.is_none(), "the subject is not called, or its sockets were not listed"),
+            (
+                "accept_queue",
+                end.accept_queue.is_none(),
+                "the subject is not called, or its accept queue was not sampled",
+            ),
+            (
+                "tcp_states",
+                end.tcp_states.is_none(),
+                "the subject is not called, or its sockets were not listed",
+            ),
         ]);
         for (name, _, reason) in absent.filter(|(_, absent, _)| *absent) {
             m.missing::<()>(&field(&format!("ends.{k}.{name}")), reason);
@@ -257,25 +293,42 @@ fn ends(run: &Run<'_>, made: &Made, all: &[&Ended]) -> Vec<CallEnds> {
     let mut by_start = all.to_vec();
     by_start.sort_by_key(|e| (e.began, e.at, e.outcome.map(|o| o as u8), e.step, e.errno));
     for e in by_start {
-        let known = ways.iter_mut().find(|(w, _)| (w.outcome, w.step, w.errno) == (e.outcome, e.step, e.errno));
+        let known =
+            ways.iter_mut().find(|(w, _)| (w.outcome, w.step, w.errno) == (e.outcome, e.step, e.errno));
         if let Some((way, took)) = known {
             way.calls += 1;
             took.push(e.took_s);
         } else if ways.len() < ENDS {
-            let (accept_queue, tcp_states) = if made.to_subject { listener_at(run, e.began) } else { (None, None) };
+            let (accept_queue, tcp_states) =
+                if made.to_subject { listener_at(run, e.began) } else { (None, None) };
             let (outcome, step, errno) = (e.outcome, e.step, e.errno);
             let first_at_s = seconds(e.began);
-            ways.push((CallEnds { outcome, step, errno, calls: 1, first_at_s, took_s: 0.0, accept_queue, tcp_states }, vec![e.took_s]));
+            ways.push((
+                CallEnds {
+                    outcome,
+                    step,
+                    errno,
+                    calls: 1,
+                    first_at_s,
+                    took_s: 0.0,
+                    accept_queue,
+                    tcp_states,
+                },
+                vec![e.took_s],
+            ));
         }
     }
-    ways.into_iter().map(|(way, took)| CallEnds { took_s: latency(took).map_or(0.0, |l| l.p50), ..way }).collect()
+    ways.into_iter()
+        .map(|(way, took)| CallEnds { took_s: latency(took).map_or(0.0, |l| l.p50), ..way })
+        .collect()
 }
 
 /// The accept queue's length and the sockets' states as last read before this moment.
 fn listener_at(run: &Run<'_>, at: Nanos) -> (Option<u32>, Option<BTreeMap<String, u64>>) {
     let before = || run.timeline.between(0, at.saturating_add(1)).iter().rev();
     let queue = before().find_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
-    let states = before().find_map(|e| if let What::Tcp { states, .. } = &e.is { Some(states.clone()) } else { None });
+    let states =
+        before().find_map(|e| if let What::Tcp { states, .. } = &e.is { Some(states.clone()) } else { None });
     (queue, states)
 }
 
@@ -305,10 +358,14 @@ fn per_1000(run: &Run<'_>, m: &Measured) -> Result<f64, String> {
         return Err("no workload of calls is the subject's".into());
     }
     let rest = m.baseline.descriptors.ok_or("the descriptors at rest are not known")?;
-    let samples = run.timeline.between(run.timeline.from(Phase::Ramp), run.timeline.released_from()).iter().filter_map(|e| match e.is {
-        What::Sample { pid, descriptors, .. } if Some(pid) == run.tree.main => Some((e.at, descriptors)),
-        _ => None,
-    });
+    let samples = run
+        .timeline
+        .between(run.timeline.from(Phase::Ramp), run.timeline.released_from())
+        .iter()
+        .filter_map(|e| match e.is {
+            What::Sample { pid, descriptors, .. } if Some(pid) == run.tree.main => Some((e.at, descriptors)),
+            _ => None,
+        });
     let samples: Vec<(Nanos, u64)> = samples.collect();
     let first = run.followed.first.map_or(Nanos::MAX, |first| first.at);
     let watched = run.timeline.watched_until();

@@ -38,11 +38,20 @@ pub(super) fn ceiling(run: &Run<'_>, m: &mut Measured) {
         None => m.missing("ceiling.descriptors", "no sample of the descriptor count at the ceiling"),
     };
     m.ceiling.descriptors_per_connection = match (f.at_ceiling, m.baseline.descriptors) {
-        (Some(both), Some(rest)) if both.held > 0 => Some(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64)),
-        _ => m.missing("ceiling.descriptors_per_connection", "no connection was held when the descriptors were counted"),
+        (Some(both), Some(rest)) if both.held > 0 => {
+            Some(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64))
+        }
+        _ => m.missing(
+            "ceiling.descriptors_per_connection",
+            "no connection was held when the descriptors were counted",
+        ),
     };
     // More than there can be: calls that return no number, such as socketpair, are not seen to be undone.
-    let room = m.limits.effective.zip(m.baseline.counted).map_or(u64::MAX, |(limits, rest)| limits.soft.saturating_sub(rest));
+    let room = m
+        .limits
+        .effective
+        .zip(m.baseline.counted)
+        .map_or(u64::MAX, |(limits, rest)| limits.soft.saturating_sub(rest));
     let others = f.first.map(|_| f.others).or(f.at_ceiling.map(|both| both.others));
     m.ceiling.others = others.filter(|others| *others != 0 && (*others < 0 || others.unsigned_abs() <= room));
     m.ceiling.per_process = per_process(run);
@@ -89,7 +98,10 @@ fn by_growth(run: &Run<'_>, m: &mut Measured, reason: &str) {
         _ if m.ceiling.kind.is_some() => Some(true),
         Some(grown) if grown.full => Some(true),
         Some(grown) if connected > 0 && grown.held >= connected => Some(false),
-        _ => m.missing("ceiling.reached", format!("{reason}; /proc shows clients without a descriptor, and room for more")),
+        _ => m.missing(
+            "ceiling.reached",
+            format!("{reason}; /proc shows clients without a descriptor, and room for more"),
+        ),
     };
 }
 
@@ -129,13 +141,19 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
     }
     let unseen = failed_unseen(run, ramp, watched);
     if unseen > 0 {
-        return Err(format!("{unseen} accepts failed for want of a descriptor, as the counters say, and none was seen: when is not known"));
+        return Err(format!(
+            "{unseen} accepts failed for want of a descriptor, as the counters say, and none was seen: when is not known"
+        ));
     }
     let connected = run.clients.connected(watched);
     let turned_away = run.clients.turned_away(run.timeline.from(Phase::Saturate), watched);
     let waiting = run.clients.waiting(watched.saturating_sub(1), f.kept_in_all);
-    let queued =
-        run.timeline.between(ramp, watched).iter().rev().find_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
+    let queued = run
+        .timeline
+        .between(ramp, watched)
+        .iter()
+        .rev()
+        .find_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
     if let Some(queued) = queued.map(u64::from).filter(|&queued| turned_away == 0 && queued < waiting) {
         return Err(format!(
             "{} clients connected, as they see it, but are neither accepted nor in the accept queue: it overflowed, and dropped the last \
@@ -159,10 +177,17 @@ fn decide(run: &Run<'_>, m: &Measured) -> Result<Kind, String> {
             "{timed_out} connects timed out although the subject accepted every client that connected: the accept queue overflowed before the ceiling"
         ));
     }
-    let asked: Option<u64> =
-        run.plan.workloads.values().filter(|w| w.to == run.plan.subject && w.calls.is_none()).map(|w| w.clients.map(u64::from)).sum();
+    let asked: Option<u64> = run
+        .plan
+        .workloads
+        .values()
+        .filter(|w| w.to == run.plan.subject && w.calls.is_none())
+        .map(|w| w.clients.map(u64::from))
+        .sum();
     match asked {
-        Some(asked) if connected < asked => Err(format!("only {connected} of {asked} clients connected before the ramp ended")),
+        Some(asked) if connected < asked => {
+            Err(format!("only {connected} of {asked} clients connected before the ramp ended"))
+        }
         None if connected == 0 => Err("no client connected".into()),
         _ if ramp > run.timeline.end => Err("the run ended before the first client".into()),
         _ => Ok(Kind::NotReached),
@@ -189,7 +214,11 @@ fn failed_unseen(run: &Run<'_>, ramp: Nanos, watched: Nanos) -> u64 {
 /// who dismissed nobody.
 fn elsewhere(run: &Run<'_>, queued: Option<u32>) -> bool {
     let direct = run.plan.workloads.values().any(|w| w.to == run.plan.subject);
-    !direct && !run.plan.workloads.is_empty() && run.followed.calls_seen && queued == Some(0) && run.followed.turned_away == 0
+    !direct
+        && !run.plan.workloads.is_empty()
+        && run.followed.calls_seen
+        && queued == Some(0)
+        && run.followed.turned_away == 0
 }
 
 /// When the harness's own side first failed, and with which errno.
@@ -202,10 +231,14 @@ pub(super) fn generator(run: &Run<'_>) -> Option<(Nanos, i32)> {
 fn all_calls(run: &Run<'_>, watched: Nanos) -> Result<Kind, String> {
     match (run.calls.answered(watched), run.calls.over(watched)) {
         (Some(_), (0, _)) => Err("no call was over before the ramp ended".into()),
-        (Some(_), (over, Some(asked))) if over < asked => Err(format!("only {over} of {asked} calls were over before the ramp ended")),
+        (Some(_), (over, Some(asked))) if over < asked => {
+            Err(format!("only {over} of {asked} calls were over before the ramp ended"))
+        }
         (Some(0), (over, _)) => {
             let mostly = run.calls.mostly(watched).unwrap_or_default();
-            Err(format!("none of {over} calls was answered, and no descriptor call failed: most were {mostly}"))
+            Err(format!(
+                "none of {over} calls was answered, and no descriptor call failed: most were {mostly}"
+            ))
         }
         _ => Ok(Kind::NotReached),
     }
@@ -244,10 +277,13 @@ fn ended_well(run: &Run<'_>) -> bool {
 fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
     let f = &run.followed;
     m.ceiling.kind = Some(kind);
-    m.ceiling.exit = run.timeline.events.iter().rev().filter(|_| kind == Kind::Exited).find_map(|e| match &e.is {
-        What::Exited { process, code, signal, .. } if *process == run.plan.subject => Some(Exit { code: *code, signal: *signal }),
-        _ => None,
-    });
+    m.ceiling.exit =
+        run.timeline.events.iter().rev().filter(|_| kind == Kind::Exited).find_map(|e| match &e.is {
+            What::Exited { process, code, signal, .. } if *process == run.plan.subject => {
+                Some(Exit { code: *code, signal: *signal })
+            }
+            _ => None,
+        });
     match m.ceiling.exit {
         Some(Exit { code: None, .. }) => m.missing::<()>("ceiling.exit.code", "it was killed by a signal"),
         Some(Exit { signal: None, .. }) => m.missing::<()>("ceiling.exit.signal", "no signal killed it"),
@@ -275,9 +311,10 @@ fn stopped(run: &Run<'_>, m: &mut Measured, kind: Kind) {
     } else {
         m.ceiling.accepted = Some(accepted);
         m.ceiling.accepted_max = match lost_after(run) {
-            Some(samples) if f.first.is_some() => {
-                m.missing("ceiling.accepted_max", format!("the observer lost {samples} samples after the first failure"))
-            }
+            Some(samples) if f.first.is_some() => m.missing(
+                "ceiling.accepted_max",
+                format!("the observer lost {samples} samples after the first failure"),
+            ),
             _ => Some(later.max(accepted)),
         };
     }
@@ -298,7 +335,9 @@ fn calls(run: &Run<'_>, m: &mut Measured) -> Option<u64> {
         return Some(answered);
     }
     let own = run.timeline.events.iter().find_map(|e| match e.is {
-        What::OwnCount { before_first_emfile, total, .. } => Some(if run.followed.first.is_some() { before_first_emfile } else { total }),
+        What::OwnCount { before_first_emfile, total, .. } => {
+            Some(if run.followed.first.is_some() { before_first_emfile } else { total })
+        }
         _ => None,
     });
     let answered = run.clients.records.iter().filter(|r| r.served.is_some_and(|s| s < until)).count() as u64;
@@ -324,8 +363,12 @@ fn lost_after(run: &Run<'_>) -> Option<u64> {
 
 fn failures(run: &Run<'_>, m: &mut Measured) {
     let f = &run.followed;
-    m.ceiling.before_ramp =
-        f.early.map(|(first, failures)| BeforeRamp { call: first.call, errno: first.errno.into(), at_s: seconds(first.at), failures });
+    m.ceiling.before_ramp = f.early.map(|(first, failures)| BeforeRamp {
+        call: first.call,
+        errno: first.errno.into(),
+        at_s: seconds(first.at),
+        failures,
+    });
     m.ceiling.first_failure = match (f.first, f.early) {
         (Some(first), _) => Some(FirstFailure {
             pid: first.pid,
@@ -350,7 +393,8 @@ fn failures(run: &Run<'_>, m: &mut Measured) {
 }
 
 fn first_unserved(run: &Run<'_>) -> Option<FirstUnserved> {
-    let rested = run.timeline.events.iter().rfind(|e| matches!(e.is, What::Baseline { .. })).map_or(0, |e| e.at);
+    let rested =
+        run.timeline.events.iter().rfind(|e| matches!(e.is, What::Baseline { .. })).map_or(0, |e| e.at);
     let watched = run.timeline.watched_until();
     let accepts = run.followed.accepts.iter().filter(|at| (rested..watched).contains(*at)).count() as u64;
     let (at, outcome) = run.clients.first_unserved(accepts, run.timeline.from(Phase::Ramp), watched)?;

@@ -25,15 +25,17 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
     let reason = match m.ceiling.kind {
         None => Some("the ceiling is not known"),
         Some(Kind::Generator) => Some("the generator ran out before the subject"),
-        Some(Kind::OtherLimit) => {
-            Some("no descriptor call failed, and it has no rule of its own: something else had run out, as `ceiling.binds` says")
-        }
+        Some(Kind::OtherLimit) => Some(
+            "no descriptor call failed, and it has no rule of its own: something else had run out, as `ceiling.binds` says",
+        ),
         Some(kind) if kind != Kind::NotReached && run.tree.is_client && !accepts(run) => {
             Some("it accepts nobody: there is no accept loop to watch")
         }
         // A relay that accepts on, and answers each call with an error.
         Some(_) if run.tree.is_client && run.followed.first.is_some_and(|first| !first.call.accepts()) => {
-            Some("another call than accept was the first to fail: what its accept loop does is not the question")
+            Some(
+                "another call than accept was the first to fail: what its accept loop does is not the question",
+            )
         }
         Some(_) => None,
     };
@@ -51,12 +53,17 @@ pub(super) fn classify(run: &Run<'_>, m: &mut Measured, watched: Nanos) {
             after_exit(run, exited_at(run, at), at, "with no failed call seen")
         }
         Some(Kind::Emfile | Kind::Enfile) => at_the_wall(run, m, watched),
-        Some(Kind::NotReached | Kind::Generator | Kind::OtherLimit) | None => (Policy::None, "no descriptor call failed".into()),
+        Some(Kind::NotReached | Kind::Generator | Kind::OtherLimit) | None => {
+            (Policy::None, "no descriptor call failed".into())
+        }
     };
     m.saturation.policy = Some(policy);
     m.saturation.policy_evidence = Some(evidence);
     if m.saturation.delay_s.is_none() {
-        m.missing::<()>("saturation.delay_s", format!("it makes no pauses between tries that are known: its policy is {}", policy.name()));
+        m.missing::<()>(
+            "saturation.delay_s",
+            format!("it makes no pauses between tries that are known: its policy is {}", policy.name()),
+        );
     }
 }
 
@@ -74,7 +81,11 @@ fn own_limit(run: &Run<'_>, m: &Measured) -> String {
     let held = m.ceiling.accepted.unwrap_or(0);
     let told = run.clients.ended(Outcome::ErrorReply, watched);
     let told = if told > 0 { format!(" ({told} of them with an error reply)") } else { String::new() };
-    let closed = if answered > 0 { format!(", closed {} after an answer", counted(answered, "client")) } else { String::new() };
+    let closed = if answered > 0 {
+        format!(", closed {} after an answer", counted(answered, "client"))
+    } else {
+        String::new()
+    };
     format!(
         "no descriptor call failed; it holds {held}, turned {} away{told}{closed} and left {waiting} waiting",
         counted(turned_away, "client")
@@ -90,7 +101,11 @@ fn exited_at(run: &Run<'_>, at: Nanos) -> Option<Pid> {
 fn after_exit(run: &Run<'_>, pid: Option<Pid>, exit: Nanos, how: &str) -> (Policy, String) {
     // What whoever started it saw, and of its children what the observer did.
     let status = run.timeline.events.iter().rev().find_map(|e| match &e.is {
-        What::Exited { process, pid: of, code, signal } if *process == run.plan.subject && Some(*of) == pid => Some((*code, *signal)),
+        What::Exited { process, pid: of, code, signal }
+            if *process == run.plan.subject && Some(*of) == pid =>
+        {
+            Some((*code, *signal))
+        }
         What::Status { pid: of, code, signal } if Some(*of) == pid => Some((*code, *signal)),
         _ => None,
     });
@@ -108,7 +123,10 @@ fn after_exit(run: &Run<'_>, pid: Option<Pid>, exit: Nanos, how: &str) -> (Polic
         Some((new, then, others)) => {
             let again = if others > 0 { format!(", and {others} more in turn") } else { String::new() };
             let later = seconds(then - exit);
-            (Policy::WorkerRestarts, format!("it exited{status} {how}; process {new} was started {later:.3} s later{again}{lost}"))
+            (
+                Policy::WorkerRestarts,
+                format!("it exited{status} {how}; process {new} was started {later:.3} s later{again}{lost}"),
+            )
         }
         None => (Policy::Exits, format!("it exited{status} {how}{lost}")),
     }
@@ -122,7 +140,9 @@ fn in_its_place(run: &Run<'_>, pid: Option<Pid>, exit: Nanos) -> Option<(Pid, Na
         run.timeline.events.iter().find_map(|e| match &e.is {
             What::Process { pid, parent, change: Change::Fork } if *pid == of => Some(*parent),
             // Forked before anything was observed: the chain of limits knows its ancestors.
-            What::Chain { links, .. } => links.windows(2).find(|pair| pair[1].pid == of).map(|pair| pair[0].pid),
+            What::Chain { links, .. } => {
+                links.windows(2).find(|pair| pair[1].pid == of).map(|pair| pair[0].pid)
+            }
             _ => None,
         })
     };
@@ -131,7 +151,9 @@ fn in_its_place(run: &Run<'_>, pid: Option<Pid>, exit: Nanos) -> Option<(Pid, Na
         .timeline
         .between(exit, run.timeline.end)
         .iter()
-        .filter_map(|e| if let What::Call { pid, name, .. } = e.is { name.accepts().then_some(pid) } else { None })
+        .filter_map(|e| {
+            if let What::Call { pid, name, .. } = e.is { name.accepts().then_some(pid) } else { None }
+        })
         .collect();
     let mut new = run.timeline.between(exit, released).iter().filter_map(|e| match e.is {
         What::Process { pid: new, parent, change: Change::Fork }
@@ -154,20 +176,35 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     let call = if f.failures.iter().any(|x| x.1.accepts()) { None } else { Some(first.call) };
     let counts = |name: Call| call.map_or(name.accepts(), |c| c == name);
     let times: Vec<Nanos> = f.failures.iter().filter(|x| x.0 < watched && counts(x.1)).map(|x| x.0).collect();
-    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map(|e| e.at).filter(|at| *at < watched);
+    let stopped = run
+        .timeline
+        .events
+        .iter()
+        .find(|e| e.is == What::SamplingStopped)
+        .map(|e| e.at)
+        .filter(|at| *at < watched);
     let lost = run.timeline.between(first.at, watched).iter().any(|e| matches!(e.is, What::Lost { .. }));
     let until = stopped.map_or(watched.min(run.timeline.end), |at| at.min(watched));
     let per_s = failures_per_s(run, m, watched, counts);
     let flooded = stopped.is_some() || lost || f.failures.len() >= super::follow::KEPT_FAILURES;
-    let accepts: Vec<Nanos> = run.timeline.between(first.at, until).iter().filter_map(|e| accepted_by(first.pid, e)).collect();
-    let of = |times: &[Nanos]| rhythm_of_tries(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded }, &accepts);
+    let accepts: Vec<Nanos> =
+        run.timeline.between(first.at, until).iter().filter_map(|e| accepted_by(first.pid, e)).collect();
+    let of = |times: &[Nanos]| {
+        rhythm_of_tries(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded }, &accepts)
+    };
     // A pause that ends in an accept is not told from the wait for a client: where all are no pattern, those after the last count.
-    let last = f.accepts.iter().filter(|at| **at < watched).max().map_or(0, |last| times.partition_point(|at| at < last));
+    let last = f
+        .accepts
+        .iter()
+        .filter(|at| **at < watched)
+        .max()
+        .map_or(0, |last| times.partition_point(|at| at < last));
     let rhythm = match of(&times) {
         Rhythm::Unclear if times.len() - last > PAUSES => of(&times[last..]),
         rhythm => rhythm,
     };
-    let starts: Vec<Nanos> = if rhythm == Rhythm::Spin { times.clone() } else { batches(&times).iter().map(|b| b.0).collect() };
+    let starts: Vec<Nanos> =
+        if rhythm == Rhythm::Spin { times.clone() } else { batches(&times).iter().map(|b| b.0).collect() };
     m.saturation.retry_gaps_s = starts.windows(2).take(GAPS).map(|w| seconds(w[1] - w[0])).collect();
 
     let released = run.timeline.released_from();
@@ -185,11 +222,22 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     if closed_for_lack && call.is_some() {
         return (
             Policy::Unclear,
-            format!("accept never failed: {} accepted and closed at once where {} had failed", clients_were(shed), first.call),
+            format!(
+                "accept never failed: {} accepted and closed at once where {} had failed",
+                clients_were(shed),
+                first.call
+            ),
         );
     }
-    if !closed_for_lack && ((shed >= 3 && waiting / WAIT_FOR_EACH <= shed) || (shed >= 1 && shed >= waiting)) {
-        return (Policy::Sheds, format!("{} accepted and closed at once after the first failure; {waiting} wait", clients_were(shed)));
+    if !closed_for_lack && ((shed >= 3 && waiting / WAIT_FOR_EACH <= shed) || (shed >= 1 && shed >= waiting))
+    {
+        return (
+            Policy::Sheds,
+            format!(
+                "{} accepted and closed at once after the first failure; {waiting} wait",
+                clients_were(shed)
+            ),
+        );
     }
     if let Some(evidence) = listener_closed(run, first, watched) {
         return (Policy::AcceptLoopDead, evidence);
@@ -198,19 +246,33 @@ fn at_the_wall(run: &Run<'_>, m: &mut Measured, watched: Nanos) -> (Policy, Stri
     // Another call may have failed first: those that were counted are accepts.
     let name = f.failures.iter().map(|x| x.1).find(|&name| counts(name)).unwrap_or(first.call);
     let (policy, evidence) = match rhythm {
-        Rhythm::Spin => (Policy::Spin, format!("{} failed {name} calls a second", per_s.map_or(times.len() as f64, |rate| rate).round())),
-        Rhythm::Storm { bursts, size, pause_s } => {
-            (Policy::Storm, format!("{bursts} bursts of {} failures each, with pauses of {pause_s:.3} s between", size.round()))
+        Rhythm::Spin => (
+            Policy::Spin,
+            format!("{} failed {name} calls a second", per_s.map_or(times.len() as f64, |rate| rate).round()),
+        ),
+        Rhythm::Storm { bursts, size, pause_s } => (
+            Policy::Storm,
+            format!(
+                "{bursts} bursts of {} failures each, with pauses of {pause_s:.3} s between",
+                size.round()
+            ),
+        ),
+        Rhythm::Fixed { gap_s, gaps: 1 } => {
+            (Policy::FixedDelay, format!("{gap_s:.3} s, and the next was not awaited"))
         }
-        Rhythm::Fixed { gap_s, gaps: 1 } => (Policy::FixedDelay, format!("{gap_s:.3} s, and the next was not awaited")),
         Rhythm::Fixed { gap_s, gaps } => (Policy::FixedDelay, format!("{gap_s:.3} s, {gaps} times")),
-        Rhythm::Grows { from_s, to_s, factor } => {
-            (Policy::Backoff, format!("{from_s:.3} s at first, then {factor:.1} times as long each time, up to {to_s:.3} s"))
-        }
+        Rhythm::Grows { from_s, to_s, factor } => (
+            Policy::Backoff,
+            format!("{from_s:.3} s at first, then {factor:.1} times as long each time, up to {to_s:.3} s"),
+        ),
         Rhythm::Once { failures } => once(run, waiting, failures, until.saturating_sub(first.at)),
         Rhythm::Unclear => (Policy::Unclear, format!("{} failures whose gaps fit no pattern", times.len())),
     };
-    let wait = if waiting > 0 && !matches!(rhythm, Rhythm::Once { .. }) { format!("; {}", clients_wait(waiting)) } else { String::new() };
+    let wait = if waiting > 0 && !matches!(rhythm, Rhythm::Once { .. }) {
+        format!("; {}", clients_wait(waiting))
+    } else {
+        String::new()
+    };
     let closed = match f.held_closed {
         0 => String::new(),
         closed => format!("; meanwhile it closed {} that it had held", counted(closed, "connection")),
@@ -228,7 +290,8 @@ fn clients_were(n: u64) -> String {
 
 /// When this process accepted a connection, where that is what the event says.
 fn accepted_by(acceptor: Pid, event: &Event) -> Option<Nanos> {
-    matches!(event.is, What::Call { pid, name, ret: 0.. } if pid == acceptor && name.accepts()).then_some(event.at)
+    matches!(event.is, What::Call { pid, name, ret: 0.. } if pid == acceptor && name.accepts())
+        .then_some(event.at)
 }
 
 /// The pauses of a rhythm that has some.
@@ -259,7 +322,9 @@ fn shed(run: &Run<'_>, first: Failed, watched: Nanos) -> u64 {
 /// Whether it let go of its listener: clients that nobody had accepted were reset, and new ones refused.
 fn listener_closed(run: &Run<'_>, first: Failed, watched: Nanos) -> Option<String> {
     let accepted = run.followed.accepts.iter().any(|&at| at > first.at);
-    let refused = super::saturation::probes(run).filter(|(at, p)| *at > first.at && p.outcome == Outcome::Refused).count();
+    let refused = super::saturation::probes(run)
+        .filter(|(at, p)| *at > first.at && p.outcome == Outcome::Refused)
+        .count();
     let closed = run.clients.shed(first.at, watched);
     (!accepted && refused > 0 && run.followed.calls_seen)
         .then(|| format!("it closed its listener: {closed} who waited were reset, new clients are refused, and its process lives"))
@@ -270,21 +335,28 @@ fn once(run: &Run<'_>, waiting: u64, failures: usize, silent: Nanos) -> (Policy,
     let released = run.timeline.start(Phase::ReleaseSome).or(run.timeline.start(Phase::ReleaseAll));
     let stop = run.timeline.from(Phase::Again);
     let again = released.is_some_and(|at| run.followed.accepts.iter().any(|a| (at..stop).contains(a)));
-    let failed = released.is_some_and(|at| run.followed.failed_later.is_some_and(|later| (at..stop).contains(&later)));
+    let failed =
+        released.is_some_and(|at| run.followed.failed_later.is_some_and(|later| (at..stop).contains(&later)));
     let all = run.followed.first.map_or(0, |first| stop.min(run.timeline.end).saturating_sub(first.at));
-    let failures = if failures == 1 { "one failure".to_owned() } else { format!("{failures} failures at once") };
+    let failures =
+        if failures == 1 { "one failure".to_owned() } else { format!("{failures} failures at once") };
     let silence = format!("{failures}, then silence for {:.3} s", seconds(silent));
     let wait = clients_wait(waiting);
     match (waiting, released) {
         (0, _) => (Policy::Unclear, format!("{silence}; nobody was waiting")),
-        (_, Some(_)) if again => (Policy::Unclear, format!("{silence} while {wait}; it accepts again after clients left")),
-        (_, Some(_)) if failed => (Policy::Unclear, format!("{silence} while {wait}; it tried again after clients left")),
+        (_, Some(_)) if again => {
+            (Policy::Unclear, format!("{silence} while {wait}; it accepts again after clients left"))
+        }
+        (_, Some(_)) if failed => {
+            (Policy::Unclear, format!("{silence} while {wait}; it tried again after clients left"))
+        }
         (_, Some(_)) if all < SILENT_AT_LEAST => {
             (Policy::Unclear, format!("{silence} while {wait}: too short to tell a delay from the end"))
         }
-        (_, Some(_)) => {
-            (Policy::AcceptLoopDead, format!("{silence} while {wait}, and no accept after clients left, {:.3} s in all", seconds(all)))
-        }
+        (_, Some(_)) => (
+            Policy::AcceptLoopDead,
+            format!("{silence} while {wait}, and no accept after clients left, {:.3} s in all", seconds(all)),
+        ),
         (_, None) => (Policy::Unclear, format!("{silence} while {wait}; nobody was released")),
     }
 }

@@ -29,7 +29,9 @@ impl Record {
     }
 
     fn open_at(&self, at: Nanos) -> bool {
-        self.connected.is_some_and(|c| c <= at) && self.ended.is_none_or(|e| e.0 > at) && self.released.is_none_or(|r| r > at)
+        self.connected.is_some_and(|c| c <= at)
+            && self.ended.is_none_or(|e| e.0 > at)
+            && self.released.is_none_or(|r| r > at)
     }
 
     fn served_by(&self, at: Nanos) -> bool {
@@ -53,7 +55,9 @@ impl Clients {
         for event in &timeline.events {
             let What::Client { workload, id, state } = &event.is else { continue };
             // Calls come and go: they have measures of their own.
-            if (direct && !to_subject(workload)) || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some()) {
+            if (direct && !to_subject(workload))
+                || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some())
+            {
                 continue;
             }
             let record = all.entry((workload, *id)).or_default();
@@ -76,10 +80,13 @@ impl Clients {
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
         // Where the run chose the dialogue itself, an answer to anybody tells that it was one that has answers.
         let anybody_served = keyed.iter().any(|(_, record)| record.served.is_some());
-        let answers = plan.workloads.values().filter(|w| w.calls.is_none() && (!direct || w.to == plan.subject)).any(|w| match w.kind {
-            Some(kind) => kind != Dialogue::Tcp,
-            None => anybody_served,
-        });
+        let answers =
+            plan.workloads.values().filter(|w| w.calls.is_none() && (!direct || w.to == plan.subject)).any(
+                |w| match w.kind {
+                    Some(kind) => kind != Dialogue::Tcp,
+                    None => anybody_served,
+                },
+            );
         Clients { records: keyed.into_iter().map(|(_, record)| record).collect(), answers }
     }
 
@@ -105,7 +112,8 @@ impl Clients {
 
     /// Of those that were turned away, whom the server had answered: it serves them, and keeps none of these connections.
     pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
-        let answered = |r: &Record| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
+        let answered =
+            |r: &Record| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
         self.count(|r| answered(r) && self.is_turned_away(r, ramp_ends, until))
     }
 
@@ -124,7 +132,9 @@ impl Clients {
 
     /// Connected before this window, and closed by the other side within it.
     pub fn dropped(&self, from: Nanos, until: Nanos) -> u64 {
-        let closed = |r: &Record| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && (from..until).contains(&at));
+        let closed = |r: &Record| {
+            r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && (from..until).contains(&at))
+        };
         self.count(|r| r.connected.is_some_and(|c| c < from) && closed(r))
     }
 
@@ -137,15 +147,20 @@ impl Clients {
     pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
         self.count(|r| {
             let here = |at: Nanos| (from..until).contains(&at);
-            let late =
-                r.connected.is_some_and(|c| self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN));
-            r.served.is_none() && late && r.ended.is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
+            let late = r.connected.is_some_and(|c| {
+                self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN)
+            });
+            r.served.is_none()
+                && late
+                && r.ended
+                    .is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
         })
     }
 
     /// Of the connections held (answered; for `tcp` the first `accepted` to connect), those the server closed in this window.
     pub fn held_closed(&self, accepted: u64, from: Nanos, until: Nanos) -> u64 {
-        let closed = |r: &&Record| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
+        let closed =
+            |r: &&Record| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
         if self.answers {
             return self.records.iter().filter(closed).filter(|r| r.served.is_some()).count() as u64;
         }
@@ -155,7 +170,11 @@ impl Clients {
 
     /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.
     pub fn waiting(&self, at: Nanos, held: u64) -> u64 {
-        if self.answers { self.count(|r| r.open_at(at) && !r.served_by(at)) } else { self.open_at(at).saturating_sub(held) }
+        if self.answers {
+            self.count(|r| r.open_at(at) && !r.served_by(at))
+        } else {
+            self.open_at(at).saturating_sub(held)
+        }
     }
 
     /// Of those waiting at this moment, the ones served before `until`.
@@ -165,7 +184,11 @@ impl Clients {
 
     /// Of those waiting at this moment, the ones closed or told an error before `until`.
     pub fn waiters_turned_away(&self, at: Nanos, until: Nanos) -> u64 {
-        self.count(|r| r.open_at(at) && !r.served_by(at) && r.ended.is_some_and(|(ended, _)| (at..until).contains(&ended)))
+        self.count(|r| {
+            r.open_at(at)
+                && !r.served_by(at)
+                && r.ended.is_some_and(|(ended, _)| (at..until).contains(&ended))
+        })
     }
 
     /// The first served at or after this moment.
@@ -191,7 +214,11 @@ impl Clients {
             rank += u64::from(r.connected.is_some());
             let soon = r.ended.is_some_and(|(at, _)| at.saturating_sub(r.first()) < DISMISSED_WITHIN);
             let turned_away = soon && outcome(r) != Outcome::Waits;
-            let unserved = if self.answers { !r.served_by(until) } else { turned_away || (r.connected.is_some() && rank > accepts) };
+            let unserved = if self.answers {
+                !r.served_by(until)
+            } else {
+                turned_away || (r.connected.is_some() && rank > accepts)
+            };
             if unserved && r.first() >= from {
                 return Some((r.first(), outcome(r)));
             }

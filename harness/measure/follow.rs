@@ -141,7 +141,9 @@ impl Changes {
         let mut changes = Changes { calls: HashMap::new(), exits: HashMap::new() };
         for event in &timeline.events {
             match event.is {
-                What::Call { pid, ret: 0.., .. } => changes.calls.entry(pid).or_default().push((event.at, false)),
+                What::Call { pid, ret: 0.., .. } => {
+                    changes.calls.entry(pid).or_default().push((event.at, false))
+                }
                 What::Close { pid, .. } => changes.calls.entry(pid).or_default().push((event.at, true)),
                 What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } => {
                     changes.exits.entry(pid).or_insert(event.at);
@@ -161,7 +163,9 @@ impl Changes {
     fn still(&self, pid: Pid, at: Nanos) -> bool {
         let Some(times) = self.calls.get(&pid) else { return true };
         let from = times.partition_point(|&(t, _)| t < at.saturating_sub(Self::APART));
-        let closing = from.checked_sub(1).is_some_and(|last| times[last].1 && times[last].0.saturating_add(Self::CLOSING) > at);
+        let closing = from
+            .checked_sub(1)
+            .is_some_and(|last| times[last].1 && times[last].0.saturating_add(Self::CLOSING) > at);
         !closing && times.get(from).is_none_or(|&(next, _)| next > at.saturating_add(Self::APART))
     }
 }
@@ -193,9 +197,14 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
     let dismissed = dismissals(timeline);
     let turned_away = dismissed.len() as u64;
     let (ramp, ramp_ends) = (timeline.from(Phase::Ramp), timeline.from(Phase::Saturate));
-    let (watched, released, stop) = (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Again));
+    let (watched, released, stop) =
+        (timeline.watched_until(), timeline.released_from(), timeline.from(Phase::Again));
     // From then on a client of another port may be let in.
-    let asked = timeline.events.iter().find(|e| matches!(e.is, What::OtherListener { .. })).map_or(Nanos::MAX, |e| e.at);
+    let asked = timeline
+        .events
+        .iter()
+        .find(|e| matches!(e.is, What::OtherListener { .. }))
+        .map_or(Nanos::MAX, |e| e.at);
     let moved = timeline.start(Phase::Moved).unwrap_or(Nanos::MAX);
     let (mut found, mut still_found) = (Followed { turned_away, ..Followed::default() }, false);
     let changes = Changes::of(timeline);
@@ -247,7 +256,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
             What::Process { .. } | What::Exited { .. } => {
                 if event.at < released {
                     // An interpreter that ends closes what it holds one by one.
-                    let emptied = emptied.filter(|(since, _)| event.at.saturating_sub(*since) < Changes::TEARDOWN);
+                    let emptied =
+                        emptied.filter(|(since, _)| event.at.saturating_sub(*since) < Changes::TEARDOWN);
                     table.exited.get_or_insert((event.at, emptied.map_or(held_before, |(_, held)| held)));
                 }
                 table.empty();
@@ -259,7 +269,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                     table.forget(ret);
                     table.accepts += 1;
                     found.accepts.push(event.at);
-                    let after_failure = event.at < asked && found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
+                    let after_failure =
+                        event.at < asked && found.first.is_some_and(|f| f.pid == pid && f.at <= event.at);
                     found.dismissed += u64::from(!stays && after_failure);
                     let at_once = dismissed.get(&place).is_some_and(|&held| held < SHED_WITHIN);
                     found.shed += u64::from(at_once && after_failure);
@@ -289,7 +300,8 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                         found.first = Some(failed);
                         // What it handed over to processes of their own it has accepted, too.
                         let accepted = table.held + numbers.handed_over().0;
-                        (found.accepted, found.held_in_all, found.accepts_before) = (accepted, held, table.accepts);
+                        (found.accepted, found.held_in_all, found.accepts_before) =
+                            (accepted, held, table.accepts);
                         found.others = table.others();
                         found.at_ceiling = None;
                     }
@@ -306,7 +318,10 @@ pub(super) fn follow(timeline: &Timeline<'_>, tree: &Tree) -> Followed {
                 }
                 match found.first {
                     // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
-                    Some(first) if first.pid == pid && (found.at_ceiling.is_none() || (!still_found && event.at < released)) => {
+                    Some(first)
+                        if first.pid == pid
+                            && (found.at_ceiling.is_none() || (!still_found && event.at < released)) =>
+                    {
                         let still = changes.still(pid, event.at);
                         if still || found.at_ceiling.is_none() {
                             (found.at_ceiling, still_found) = (Some(both), still);
@@ -370,8 +385,12 @@ mod tests {
     #[test]
     fn a_close_that_was_begun_may_not_be_done_yet() {
         const MS: Nanos = 1_000_000;
-        let calls = [(10 * MS, What::Call { pid: 7, name: Call::Accept4, ret: 5 }), (20 * MS, What::Close { pid: 7, fd: 5 })];
-        let log = Log { events: calls.into_iter().map(|(at, is)| Event { at, is }).collect(), ..Log::default() };
+        let calls = [
+            (10 * MS, What::Call { pid: 7, name: Call::Accept4, ret: 5 }),
+            (20 * MS, What::Close { pid: 7, fd: 5 }),
+        ];
+        let log =
+            Log { events: calls.into_iter().map(|(at, is)| Event { at, is }).collect(), ..Log::default() };
         let changes = Changes::of(&Timeline::new(&log));
         assert!(changes.still(7, 14 * MS), "nothing happens between the accept and the close");
         assert!(!changes.still(7, 19 * MS) && !changes.still(7, 21 * MS), "too near");

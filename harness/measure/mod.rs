@@ -67,7 +67,8 @@ pub fn measure(plan: &Plan, log: &Log) -> Measured {
             What::Inconclusive { reason } => m.inconclusive.push(reason.clone()),
             What::NotStarted { reason } => {
                 m.inconclusive.push(reason.clone());
-                m.not_started = Some(NotStarted { reason: reason.clone(), exit_status: exit_status(plan, log) });
+                m.not_started =
+                    Some(NotStarted { reason: reason.clone(), exit_status: exit_status(plan, log) });
             }
             _ => {}
         }

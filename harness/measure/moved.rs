@@ -24,7 +24,10 @@ pub(super) fn moved(run: &Run<'_>, m: &mut Measured) {
     let mut moves = moves(run);
     if moves.is_empty() {
         if !run.plan.then.is_empty() {
-            m.missing::<()>("moved", "the run ended, or the subject had exited, before its limits were moved");
+            m.missing::<()>(
+                "moved",
+                "the run ended, or the subject had exited, before its limits were moved",
+            );
         }
         return;
     }
@@ -36,7 +39,8 @@ pub(super) fn moved(run: &Run<'_>, m: &mut Measured) {
             continue;
         };
         if let Some(reason) = passed_by {
-            (moved.held, moved.accepted_after) = (m.ceiling.accepted.unwrap_or(moved.held), m.missing("moved.accepted_after", reason));
+            (moved.held, moved.accepted_after) =
+                (m.ceiling.accepted.unwrap_or(moved.held), m.missing("moved.accepted_after", reason));
         }
         moved.resumed_s = one.resumed.filter(|_| one.raised).map(|at| seconds(at - one.at));
         let waited = run.clients.open_at(one.at) > moved.held;
@@ -96,7 +100,11 @@ fn note(run: &Run<'_>, one: &mut Move, at: Nanos, what: &What, held: &Holders) {
             let Limits { soft: before, .. } = *was;
             one.at = at;
             one.raised |= *soft > before;
-            let moved = one.so_far.get_or_insert_with(|| Moved { at_s: seconds(at), held: held.all, ..Moved::default() });
+            let moved = one.so_far.get_or_insert_with(|| Moved {
+                at_s: seconds(at),
+                held: held.all,
+                ..Moved::default()
+            });
             (moved.soft, moved.hard, moved.was) = (*soft, *hard, Some(*was));
             moved.processes += 1;
         }

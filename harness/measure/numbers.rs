@@ -49,8 +49,12 @@ impl Numbers {
             }
             // The program it runs now has the duplicates that were made for it. Anything else is taken to be closed on exec where others
             // have it too: a server's helper gets none of its connections.
-            What::Process { pid, change: Change::Exec, .. } => self.close_all(pid, |made, shared| shared && !made, &mut steps),
-            What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } | What::Baseline { pid, .. } => {
+            What::Process { pid, change: Change::Exec, .. } => {
+                self.close_all(pid, |made, shared| shared && !made, &mut steps)
+            }
+            What::Process { pid, change: Change::Exit, .. }
+            | What::Exited { pid, .. }
+            | What::Baseline { pid, .. } => {
                 self.close_all(pid, |_, _| true, &mut steps);
             }
             _ => {}
@@ -60,8 +64,10 @@ impl Numbers {
 
     /// Connections that only processes have which accept none themselves; and how many processes have one of these.
     pub fn handed_over(&self) -> (u64, u64) {
-        let of = |accepts: bool| self.of.iter().filter(move |(pid, _)| self.accepting.contains(pid) == accepts);
-        let kept: HashSet<usize> = of(true).flat_map(|(_, of)| of.values().map(|(accept, _)| *accept)).collect();
+        let of =
+            |accepts: bool| self.of.iter().filter(move |(pid, _)| self.accepting.contains(pid) == accepts);
+        let kept: HashSet<usize> =
+            of(true).flat_map(|(_, of)| of.values().map(|(accept, _)| *accept)).collect();
         let (mut connections, mut processes) = (HashSet::new(), 0);
         for (_, of) in of(false) {
             let all = of.values().map(|(accept, _)| *accept).filter(|accept| !kept.contains(accept));
@@ -101,7 +107,8 @@ impl Numbers {
         let mut own: HashMap<usize, u64> = HashMap::new();
         of.values().for_each(|(accept, _)| *own.entry(*accept).or_default() += 1);
         let shared = |accept| own[accept] < self.counts[accept];
-        let fds: Vec<i64> = of.iter().filter(|(_, (accept, made))| which(*made, shared(accept))).map(|(&fd, _)| fd).collect();
+        let fds: Vec<i64> =
+            of.iter().filter(|(_, (accept, made))| which(*made, shared(accept))).map(|(&fd, _)| fd).collect();
         fds.into_iter().for_each(|fd| self.close(pid, fd, steps));
     }
 }
@@ -138,7 +145,11 @@ impl Holders {
     /// Connections of this process, with those that were handed over.
     pub fn of(&self, pid: Pid) -> u64 {
         let others = || self.own.iter().filter(|(of, _)| **of != pid).map(|(_, own)| own).sum();
-        if self.handed_over { self.all.saturating_sub(others()) } else { self.own.get(&pid).copied().unwrap_or(0) }
+        if self.handed_over {
+            self.all.saturating_sub(others())
+        } else {
+            self.own.get(&pid).copied().unwrap_or(0)
+        }
     }
 }
 
@@ -163,7 +174,10 @@ mod tests {
         let mut open = HashSet::new();
         for (place, what) in events.iter().enumerate() {
             for step in numbers.follow(place, what).into_iter().filter(|step| step.edge) {
-                assert!(if step.more { open.insert(step.accept) } else { open.remove(&step.accept) }, "{step:?}");
+                assert!(
+                    if step.more { open.insert(step.accept) } else { open.remove(&step.accept) },
+                    "{step:?}"
+                );
             }
         }
         open.len()

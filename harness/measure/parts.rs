@@ -3,7 +3,9 @@
 //! A field that is `None` has its reason in [`Measured::unmeasured`] under its path (`saturation.cpu_percent`); a number here
 //! is always one that was observed.
 
-use crate::event::{Call, CallStep, Descriptor, Environment, Limits, Link, Outcome, Pid, Queue, States, Sysctl};
+use crate::event::{
+    Call, CallStep, Descriptor, Environment, Limits, Link, Outcome, Pid, Queue, States, Sysctl,
+};
 use crate::scenario::Caller;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -99,7 +99,9 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     }
     let raw = gaps(times, 1);
     let span = seconds(last - first);
-    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }.max(failing.per_s.unwrap_or(0.0)).max(densest(times));
+    let rate = if span > 0.0 { raw.len() as f64 / span } else { 0.0 }
+        .max(failing.per_s.unwrap_or(0.0))
+        .max(densest(times));
     let unpaused = median(&raw) < seconds(NO_PAUSE);
     if times.len() >= BURST && unpaused && fell_silent(failing) {
         return Rhythm::Once { failures: times.len() };
@@ -114,7 +116,11 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
         2 => {
             let gap = seconds(starts[1] - starts[0]);
             let silence = seconds(failing.until.saturating_sub(last));
-            return if silence <= gap * (1.0 + SPREAD) { Rhythm::Fixed { gap_s: gap, gaps: 1 } } else { Rhythm::Unclear };
+            return if silence <= gap * (1.0 + SPREAD) {
+                Rhythm::Fixed { gap_s: gap, gaps: 1 }
+            } else {
+                Rhythm::Unclear
+            };
         }
         _ => {}
     }
@@ -138,7 +144,11 @@ pub(super) fn rhythm_of_tries(failing: &Failing<'_>, accepts: &[Nanos]) -> Rhyth
     }
     let (mut times, mut accepted) = (Vec::with_capacity(failing.times.len()), 0);
     for pair in failing.times.windows(2) {
-        let next = accepts[accepts.partition_point(|&at| at <= pair[0])..].first().copied().unwrap_or(Nanos::MAX).min(pair[1]);
+        let next = accepts[accepts.partition_point(|&at| at <= pair[0])..]
+            .first()
+            .copied()
+            .unwrap_or(Nanos::MAX)
+            .min(pair[1]);
         // The time from there to the failure is taken out.
         times.push(pair[0].saturating_sub(accepted));
         accepted += pair[1] - next;
@@ -169,7 +179,11 @@ fn fell_silent(failing: &Failing<'_>) -> bool {
 fn after_arrivals(failing: &Failing<'_>) -> Option<Rhythm> {
     let bursts: Vec<&[Nanos]> = failing.times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
     let (first, others) = bursts.split_first()?;
-    if failing.flooded || first.len() < 2 || others.len() < 3 || others.iter().any(|burst| burst.len() >= first.len().min(BURST)) {
+    if failing.flooded
+        || first.len() < 2
+        || others.len() < 3
+        || others.iter().any(|burst| burst.len() >= first.len().min(BURST))
+    {
         return None;
     }
     let starts: Vec<Nanos> = others.iter().map(|burst| burst[0]).collect();
@@ -229,7 +243,9 @@ fn fixed_late(starts: &[Nanos]) -> Option<Rhythm> {
     let in_time = |gap: &f64| *gap <= least * (1.0 + SPREAD / 2.0);
     let kept: Vec<f64> = gaps.iter().copied().filter(in_time).collect();
     let most = kept.len() >= 3 && kept.len() * 5 >= gaps.len() * 3;
-    let constant = most && gaps.windows(2).any(|pair| pair.iter().all(in_time)) && gaps.iter().all(|gap| *gap < least * 2.0);
+    let constant = most
+        && gaps.windows(2).any(|pair| pair.iter().all(in_time))
+        && gaps.iter().all(|gap| *gap < least * 2.0);
     constant.then(|| Rhythm::Fixed { gap_s: median(&kept), gaps: kept.len() })
 }
 
@@ -240,7 +256,11 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     let ratios: Vec<f64> = gaps.windows(2).map(|w| if w[0] > 0.0 { w[1] / w[0] } else { 0.0 }).collect();
     let (mut longest, mut run) = (0..0, 0..0);
     for (i, ratio) in ratios.iter().enumerate() {
-        run = if *ratio > GROWTH { if run.end == i { run.start..i + 1 } else { i..i + 1 } } else { i + 1..i + 1 };
+        run = if *ratio > GROWTH {
+            if run.end == i { run.start..i + 1 } else { i..i + 1 }
+        } else {
+            i + 1..i + 1
+        };
         if run.len() > longest.len() {
             longest = run.clone();
         }
@@ -260,7 +280,8 @@ fn grows(starts: &[Nanos], stride: usize) -> Option<Rhythm> {
     let from_s = first_delay(&gaps).unwrap_or(least).min(least);
     let most = gaps.iter().fold(0.0, |m: f64, g| m.max(*g));
     // Once it grows no more it is as long as the shortest of those: the others are late.
-    let to_s = gaps.iter().rev().take_while(|g| **g * (1.0 + SPREAD) >= most).fold(most, |least, g| least.min(*g));
+    let to_s =
+        gaps.iter().rev().take_while(|g| **g * (1.0 + SPREAD) >= most).fold(most, |least, g| least.min(*g));
     fits.then_some(Rhythm::Grows { from_s, to_s, factor })
 }
 
@@ -278,7 +299,10 @@ fn first_delay(gaps: &[f64]) -> Option<f64> {
     let factor = (delays[last] / delays[before]).powf(1.0 / (last - before) as f64);
     let powers = || (0..=last as i32).map(|i| factor.powi(i));
     let first = delays.iter().zip(powers()).map(|(delay, power)| delay / power).fold(f64::MAX, f64::min);
-    let late = delays.iter().zip(powers()).all(|(delay, power)| delay - first * power <= LATE_S.max(first * power * SPREAD));
+    let late = delays
+        .iter()
+        .zip(powers())
+        .all(|(delay, power)| delay - first * power <= LATE_S.max(first * power * SPREAD));
     late.then_some(first)
 }
 
@@ -288,7 +312,10 @@ fn last_rise(gaps: &[f64]) -> &[f64] {
     let Some(top) = gaps.iter().position(|g| g * (1.0 + SPREAD) >= most) else { return gaps };
     let rise = &gaps[..=top];
     let least = rise.iter().fold(f64::MAX, |least, g| least.min(*g));
-    let again = |i: &usize| rise[*i] <= least * (1.0 + SPREAD) && rise[..*i].iter().any(|g| *g > least * (1.0 + SPREAD) && *g < rise[top]);
+    let again = |i: &usize| {
+        rise[*i] <= least * (1.0 + SPREAD)
+            && rise[..*i].iter().any(|g| *g > least * (1.0 + SPREAD) && *g < rise[top])
+    };
     let shortest_before = |i: &usize| rise[..*i].iter().any(|g| *g <= least * (1.0 + SPREAD));
     let begins = (1..rise.len()).rev().find(|i| again(i) && shortest_before(i)).unwrap_or(0);
     &rise[begins..]
@@ -356,29 +383,41 @@ mod tests {
     #[test]
     fn delays_that_double_up_to_a_second_are_a_backoff() {
         let times = after(&[5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        let Rhythm::Grows { factor, .. } = of(&times, 5000 * MS) else { panic!("{:?}", of(&times, 5000 * MS)) };
+        let Rhythm::Grows { factor, .. } = of(&times, 5000 * MS) else {
+            panic!("{:?}", of(&times, 5000 * MS))
+        };
         assert!((factor - 2.0).abs() < 1e-9);
         assert_eq!(watched(&times), Some(Policy::Backoff));
-        assert_eq!(watched(&times[..10]), None, "it may end in an exit: until it grows no more it is watched");
+        assert_eq!(
+            watched(&times[..10]),
+            None,
+            "it may end in an exit: until it grows no more it is watched"
+        );
     }
 
     #[test]
     fn delays_that_double_are_a_backoff_also_on_a_busy_machine() {
         // A server that doubles from 5 ms, recorded beside eight other loads.
         let times = after(&[8, 10, 28, 40, 99, 160]);
-        let Rhythm::Grows { from_s, factor, .. } = of(&times, 560 * MS) else { panic!("{:?}", of(&times, 560 * MS)) };
+        let Rhythm::Grows { from_s, factor, .. } = of(&times, 560 * MS) else {
+            panic!("{:?}", of(&times, 560 * MS))
+        };
         assert!((1.8..2.4).contains(&factor) && from_s < 0.01, "{factor} from {from_s}");
     }
 
     #[test]
     fn the_first_delay_is_told_from_those_that_follow_where_it_is_late_itself() {
         // Go's, which doubles from 5 ms, recorded on a busy machine: the first is late by as much as it is long.
-        for gaps in [[11, 13, 20, 41, 80, 161, 320, 641, 1000, 1001], [5, 14, 22, 40, 88, 160, 322, 640, 1003, 1000]] {
+        for gaps in
+            [[11, 13, 20, 41, 80, 161, 320, 641, 1000, 1001], [5, 14, 22, 40, 88, 160, 322, 640, 1003, 1000]]
+        {
             let Rhythm::Grows { from_s, to_s, .. } = of(&after(&gaps), 5000 * MS) else { panic!("{gaps:?}") };
             assert!((0.0045..0.0055).contains(&from_s) && to_s == 1.0, "{from_s} to {to_s}");
         }
         // A first delay that is longer by more than any scheduler makes it is one of the program's own.
-        let Rhythm::Grows { from_s, .. } = of(&after(&[100, 110, 220, 440, 880]), 2000 * MS) else { panic!("no growth") };
+        let Rhythm::Grows { from_s, .. } = of(&after(&[100, 110, 220, 440, 880]), 2000 * MS) else {
+            panic!("no growth")
+        };
         assert!((from_s - 0.1).abs() < 1e-9, "{from_s}");
     }
 
@@ -388,7 +427,10 @@ mod tests {
         let rise = [11, 21, 42, 81, 193, 321, 641, 1121];
         for gaps in [[rise, rise].concat(), [&rise[..5], &rise, &rise[..3]].concat()] {
             let Rhythm::Grows { from_s, to_s, .. } = of(&after(&gaps), 9000 * MS) else { panic!("{gaps:?}") };
-            assert!((0.009..=0.011).contains(&from_s) && (1.0..1.2).contains(&to_s), "{from_s} to {to_s} of {gaps:?}");
+            assert!(
+                (0.009..=0.011).contains(&from_s) && (1.0..1.2).contains(&to_s),
+                "{from_s} to {to_s} of {gaps:?}"
+            );
         }
     }
 
@@ -396,7 +438,9 @@ mod tests {
     fn one_retry_that_is_late_does_not_hide_that_delays_double() {
         // From 5 ms to 320 ms, recorded beside three other runs.
         let times = after(&[5, 10, 65, 98, 80, 160, 326]);
-        let Rhythm::Grows { factor, .. } = of(&times, 1100 * MS) else { panic!("{:?}", of(&times, 1100 * MS)) };
+        let Rhythm::Grows { factor, .. } = of(&times, 1100 * MS) else {
+            panic!("{:?}", of(&times, 1100 * MS))
+        };
         assert!((1.8..2.2).contains(&factor), "{factor}");
         assert_eq!(watched(&times), None, "98 and 80 ms are not yet the longest delay");
     }
@@ -421,7 +465,11 @@ mod tests {
     fn a_constant_delay_is_one_also_where_two_of_five_retries_are_late() {
         let late = |gaps: &[u64]| of(&after(gaps), 40 * MS + (gaps.iter().sum::<u64>() + 100) * MS);
         assert_eq!(late(&[250, 370, 252, 251, 350]), Rhythm::Fixed { gap_s: 0.251, gaps: 3 });
-        assert_eq!(late(&[200, 300, 200, 300, 200]), Rhythm::Fixed { gap_s: 0.5, gaps: 4 }, "two listeners take turns");
+        assert_eq!(
+            late(&[200, 300, 200, 300, 200]),
+            Rhythm::Fixed { gap_s: 0.5, gaps: 4 },
+            "two listeners take turns"
+        );
     }
 
     #[test]
@@ -430,7 +478,8 @@ mod tests {
         let times = after(&[501, 697, 1072, 649, 767]);
         let failing = Failing { times: &times, until: 4000 * MS, per_s: None, flooded: false };
         assert!(matches!(rhythm(&failing), Rhythm::Grows { .. }));
-        let accepts: Vec<Nanos> = [(1, 517), (2, 599), (3, 505), (4, 501)].iter().map(|&(i, next)| times[i] + next * MS).collect();
+        let accepts: Vec<Nanos> =
+            [(1, 517), (2, 599), (3, 505), (4, 501)].iter().map(|&(i, next)| times[i] + next * MS).collect();
         let Rhythm::Fixed { gap_s, gaps: 5 } = rhythm_of_tries(&failing, &accepts) else {
             panic!("{:?}", rhythm_of_tries(&failing, &accepts))
         };
@@ -438,14 +487,19 @@ mod tests {
         // Another thread of the process accepts when it likes.
         let times = after(&[1000, 1001, 1000]);
         let failing = Failing { times: &times, until: 3500 * MS, per_s: None, flooded: false };
-        assert_eq!(rhythm_of_tries(&failing, &[times[0] + 130 * MS, times[2] + 700 * MS]), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
+        assert_eq!(
+            rhythm_of_tries(&failing, &[times[0] + 130 * MS, times[2] + 700 * MS]),
+            Rhythm::Fixed { gap_s: 1.0, gaps: 3 }
+        );
     }
 
     #[test]
     fn two_listeners_that_fail_just_not_together_back_off() {
         // Recorded of the server with two listeners on a busy machine: the second is two milliseconds late, until it is not.
         let times = after(&[5, 3, 2, 8, 2, 18, 2, 38, 2, 79, 160, 320, 640, 1000, 1001]);
-        let Rhythm::Grows { from_s, to_s, .. } = of(&times, 3500 * MS) else { panic!("{:?}", of(&times, 3500 * MS)) };
+        let Rhythm::Grows { from_s, to_s, .. } = of(&times, 3500 * MS) else {
+            panic!("{:?}", of(&times, 3500 * MS))
+        };
         assert!((0.004..0.006).contains(&from_s) && (0.99..1.01).contains(&to_s), "{from_s} {to_s}");
     }
 
@@ -455,7 +509,9 @@ mod tests {
             let next = move |&(at, delay, n): &(Nanos, Nanos, Nanos)| {
                 Some((at + delay + late * (n * 7 % 5) / 4, (delay * 2).min(1000 * MS), n + 1))
             };
-            std::iter::successors(Some((from, 5 * MS, 0)), next).map(|(at, ..)| at).take_while(|at| *at < 3400 * MS)
+            std::iter::successors(Some((from, 5 * MS, 0)), next)
+                .map(|(at, ..)| at)
+                .take_while(|at| *at < 3400 * MS)
         };
         let mut wrong = Vec::new();
         for tenths in 0..1000 {
@@ -471,7 +527,8 @@ mod tests {
 
     #[test]
     fn threads_that_fail_together_count_once() {
-        let times: Vec<Nanos> = after(&[1000, 1000, 1000]).iter().flat_map(|t| [*t, t + 1000, t + 2000, t + 3000]).collect();
+        let times: Vec<Nanos> =
+            after(&[1000, 1000, 1000]).iter().flat_map(|t| [*t, t + 1000, t + 2000, t + 3000]).collect();
         assert_eq!(of(&times, 3500 * MS), Rhythm::Fixed { gap_s: 1.0, gaps: 3 });
     }
 
@@ -482,16 +539,20 @@ mod tests {
         };
         // Twenty thousand single failures in three time slices, and then totals only: recorded beside eight other loads.
         let slices = bursts(3, 6667, 2500, 60 * MS);
-        let flooded = |times: &[Nanos]| rhythm(&Failing { times, until: 140 * MS, per_s: Some(150_000.0), flooded: true });
+        let flooded = |times: &[Nanos]| {
+            rhythm(&Failing { times, until: 140 * MS, per_s: Some(150_000.0), flooded: true })
+        };
         assert_eq!(flooded(&slices), Rhythm::Spin);
         // Slices further apart than any scheduler's, as of a machine that stood still, are no timer's unless they are regular.
-        let mut still: Vec<Nanos> = slices.iter().map(|t| if *t > 60 * MS { t + 900 * MS } else { *t }).collect();
+        let mut still: Vec<Nanos> =
+            slices.iter().map(|t| if *t > 60 * MS { t + 900 * MS } else { *t }).collect();
         still.iter_mut().filter(|t| **t > 1000 * MS).for_each(|t| *t += 200 * MS);
         assert_eq!(flooded(&still), Rhythm::Spin);
         // A quota of a tenth of a CPU: 10 ms in each 100 ms.
         assert_eq!(of(&bursts(20, 200, 50_000, 100 * MS), 2000 * MS), Rhythm::Spin);
         // Stopped once for longer than it ran, in mid-watch and at its end.
-        let frozen: Vec<Nanos> = (0..3000).map(|i| if i < 1500 { i * MS / 10 } else { i * MS / 10 + 400 * MS }).collect();
+        let frozen: Vec<Nanos> =
+            (0..3000).map(|i| if i < 1500 { i * MS / 10 } else { i * MS / 10 + 400 * MS }).collect();
         assert_eq!(of(&frozen, 720 * MS), Rhythm::Spin);
         assert_eq!(of(&frozen[..1500], 320 * MS), Rhythm::Spin);
     }
@@ -499,10 +560,15 @@ mod tests {
     #[test]
     fn a_slow_loop_without_pauses_spins_also_where_it_is_denied_the_cpu() {
         // Tornado, whose every failure fails to open its sources too, recorded under ptrace on a busy machine.
-        let gaps: Vec<u64> =
-            [156].into_iter().chain((0..100).map(|i| [3, 2, 5, 3, 4][i % 5] + if i % 40 == 20 { 60 } else { 0 })).collect();
+        let gaps: Vec<u64> = [156]
+            .into_iter()
+            .chain((0..100).map(|i| [3, 2, 5, 3, 4][i % 5] + if i % 40 == 20 { 60 } else { 0 }))
+            .collect();
         let times = after(&gaps);
-        assert!((times.len() as f64) < 180.0 * seconds(times[times.len() - 1] - times[0]), "fewer than 180 a second in all");
+        assert!(
+            (times.len() as f64) < 180.0 * seconds(times[times.len() - 1] - times[0]),
+            "fewer than 180 a second in all"
+        );
         assert_eq!(watched(&times), Some(Policy::Spin));
         assert_eq!(of(&times, times[times.len() - 1] + 4 * MS), Rhythm::Spin);
     }
@@ -515,7 +581,11 @@ mod tests {
         assert_eq!(watched(&times), None, "it paused for as long");
         times.extend(burst(41_350, 20, 29));
         assert_eq!(watched(&times), Some(Policy::Storm));
-        assert!(matches!(of(&times, 4200 * MS), Rhythm::Storm { bursts: 3, .. }), "{:?}", of(&times, 4200 * MS));
+        assert!(
+            matches!(of(&times, 4200 * MS), Rhythm::Storm { bursts: 3, .. }),
+            "{:?}",
+            of(&times, 4200 * MS)
+        );
     }
 
     #[test]
@@ -527,7 +597,8 @@ mod tests {
     #[test]
     fn bursts_that_take_as_long_as_under_a_tracer_are_a_storm() {
         // 128 stops of 80 µs, cut by another load for 30 ms, each second.
-        let burst = |start: Nanos| (0..128u64).map(move |i| start + i * 80_000 + if i > 60 { 30 * MS } else { 0 });
+        let burst =
+            |start: Nanos| (0..128u64).map(move |i| start + i * 80_000 + if i > 60 { 30 * MS } else { 0 });
         for count in [2, 3, 5] {
             let times: Vec<Nanos> = (0..count).flat_map(|n| burst(n * 1000 * MS)).collect();
             let Rhythm::Storm { bursts, size, pause_s } = of(&times, count * 1000 * MS) else {
@@ -546,11 +617,17 @@ mod tests {
         // gRPC's C core: edge-triggered, so each client that comes makes it fail; alone it tries once a second.
         let arriving = (0..193).map(|i| i * MS);
         let times: Vec<Nanos> = arriving.chain((1..4).map(|i| i * 1001 * MS)).collect();
-        let Rhythm::Fixed { gap_s, gaps } = of(&times, 3200 * MS) else { panic!("{:?}", of(&times, 3200 * MS)) };
+        let Rhythm::Fixed { gap_s, gaps } = of(&times, 3200 * MS) else {
+            panic!("{:?}", of(&times, 3200 * MS))
+        };
         assert!((gap_s - 1.001).abs() < 1e-9 && gaps == 2, "{gap_s} {gaps} times");
         // The same under a tracer, which keeps clients from arriving together.
         let times = [622, 629, 1623, 2625, 3626, 4629].map(|ms| ms * MS);
-        assert!(matches!(of(&times[..5], 4500 * MS), Rhythm::Fixed { gaps: 2, .. }), "{:?}", of(&times[..5], 4500 * MS));
+        assert!(
+            matches!(of(&times[..5], 4500 * MS), Rhythm::Fixed { gaps: 2, .. }),
+            "{:?}",
+            of(&times[..5], 4500 * MS)
+        );
         // Steps up to a tenth of a second are none of that.
         let steps = after(&[5, 10, 20, 40, 80, 100, 100, 100, 100]);
         assert!(matches!(of(&steps, 700 * MS), Rhythm::Grows { .. }), "{:?}", of(&steps, 700 * MS));
@@ -558,7 +635,8 @@ mod tests {
 
     #[test]
     fn bursts_with_pauses_are_a_storm_not_a_spin() {
-        let times: Vec<Nanos> = (0..5u64).flat_map(|burst| (0..50u64).map(move |i| burst * 300 * MS + i * 10_000)).collect();
+        let times: Vec<Nanos> =
+            (0..5u64).flat_map(|burst| (0..50u64).map(move |i| burst * 300 * MS + i * 10_000)).collect();
         assert!(matches!(of(&times, 1500 * MS), Rhythm::Storm { bursts: 5, .. }));
     }
 

@@ -31,30 +31,53 @@ pub(super) fn windows(run: &Run<'_>) -> Vec<Window> {
     let begin = |e: &&&crate::event::Event| e.is == What::Phase(Phase::ReleaseSome) && e.at < all;
     let starts: Vec<Nanos> = run.timeline.events.iter().filter(begin).map(|e| e.at).collect();
     let ends = starts.iter().skip(1).copied().chain([all]);
-    starts.iter().zip(ends).map(|(&from, until)| Window { from, until, since: began(run, from, until) }).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(&from, until)| Window { from, until, since: began(run, from, until) })
+        .collect()
 }
 
 /// Fills in the rounds, and what came after them.
 pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
     let windows = windows(run);
-    let again = run.timeline.start(Phase::Again).map(|from| Window { from, until: run.timeline.from(Phase::Stop), since: from });
+    let again = run.timeline.start(Phase::Again).map(|from| Window {
+        from,
+        until: run.timeline.from(Phase::Stop),
+        since: from,
+    });
     // Without refilling the server is never brought back to its wall.
     let refilled = windows.len() > 1;
-    let held = if refilled || again.is_some() { held(run, windows.iter().chain(&again)) } else { vec![Held::default(); windows.len()] };
+    let held = if refilled || again.is_some() {
+        held(run, windows.iter().chain(&again))
+    } else {
+        vec![Held::default(); windows.len()]
+    };
     let (passed_by, unseen) = (super::witness::passed_by(run), super::witness::unseen(run));
     let pauses = m.saturation.policy != Some(Policy::Spin);
     m.recovery.rounds = windows
         .iter()
         .zip(&held)
-        .map(|(window, held)| round(run, *window, pauses, passed_by.is_none(), held.in_the_end.filter(|_| refilled)))
+        .map(|(window, held)| {
+            round(run, *window, pauses, passed_by.is_none(), held.in_the_end.filter(|_| refilled))
+        })
         .collect();
-    m.recovery.first_served_quantiles = spread(m.recovery.rounds.iter().filter_map(|round| round.first_served_s).collect());
+    m.recovery.first_served_quantiles =
+        spread(m.recovery.rounds.iter().filter_map(|round| round.first_served_s).collect());
     if m.recovery.first_served_quantiles.is_none() {
-        let reason = if windows.is_empty() { "no clients were released while others waited" } else { "no waiter was served in any round" };
+        let reason = if windows.is_empty() {
+            "no clients were released while others waited"
+        } else {
+            "no waiter was served in any round"
+        };
         m.missing::<()>("recovery.first_served_quantiles", unseen.unwrap_or(reason));
     }
     for (field, reason, absent) in [
-        ("released", "the driver did not say how many left", m.recovery.rounds.iter().any(|r| r.released.is_none())),
+        (
+            "released",
+            "the driver did not say how many left",
+            m.recovery.rounds.iter().any(|r| r.released.is_none()),
+        ),
         ("phase_s", no_phase(pauses), m.recovery.rounds.iter().any(|r| r.phase_s.is_none())),
         (
             "first_accepted_s",
@@ -66,8 +89,16 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
             unseen.unwrap_or("nobody was served in that round"),
             m.recovery.rounds.iter().any(|r| r.first_served_s.is_none()),
         ),
-        ("queue_drained_s", "more waited than left", m.recovery.rounds.iter().any(|r| r.queue_drained_s.is_none())),
-        ("new_client_served_s", no_new_client(run, refilled), m.recovery.rounds.iter().any(|r| r.new_client_served_s.is_none())),
+        (
+            "queue_drained_s",
+            "more waited than left",
+            m.recovery.rounds.iter().any(|r| r.queue_drained_s.is_none()),
+        ),
+        (
+            "new_client_served_s",
+            no_new_client(run, refilled),
+            m.recovery.rounds.iter().any(|r| r.new_client_served_s.is_none()),
+        ),
         ("ceiling", no_ceiling(refilled), m.recovery.rounds.iter().any(|r| r.ceiling.is_none())),
     ] {
         if absent {
@@ -75,7 +106,9 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         }
     }
     m.recovery.gave_up = match run.timeline.start(Phase::ReleaseAll) {
-        Some(_) if run.tree.is_client => m.missing("recovery.gave_up", "nobody waits for a place of it: see `calls`"),
+        Some(_) if run.tree.is_client => {
+            m.missing("recovery.gave_up", "nobody waits for a place of it: see `calls`")
+        }
         Some(_) if unseen.is_some() => m.missing("recovery.gave_up", unseen.unwrap_or_default()),
         Some(all) => Some(gave_up(run, all)),
         None => m.missing("recovery.gave_up", "the clients were never all released"),
@@ -84,20 +117,26 @@ pub(super) fn rounds(run: &Run<'_>, m: &mut Measured) {
         Ok(order) => Some(order),
         Err(reason) => m.missing("recovery.order", reason),
     };
-    m.recovery.before = service(run, m, "before", run.timeline.from(Phase::Ramp), run.timeline.watched_until());
+    m.recovery.before =
+        service(run, m, "before", run.timeline.from(Phase::Ramp), run.timeline.watched_until());
     let second = held.get(windows.len()).filter(|_| again.is_some());
     m.recovery.after = match again {
         Some(window) => service(run, m, "after", window.from, window.until),
         None => m.missing("recovery.after", "there was no second ramp"),
     };
     m.recovery.second_ceiling = match second {
-        Some(Held { most: Some(most), of: Some(pid), .. }) if same_ceiling(m, run.followed.first.map(|first| first.pid), *pid) => {
+        Some(Held { most: Some(most), of: Some(pid), .. })
+            if same_ceiling(m, run.followed.first.map(|first| first.pid), *pid) =>
+        {
             Some(*most)
         }
-        Some(Held { most: Some(_), .. }) => {
-            m.missing("recovery.second_ceiling", "another process was the first to fail, and its ceiling was another before, too")
+        Some(Held { most: Some(_), .. }) => m.missing(
+            "recovery.second_ceiling",
+            "another process was the first to fail, and its ceiling was another before, too",
+        ),
+        Some(Held { lost: true, .. }) => {
+            m.missing("recovery.second_ceiling", "the observer lost samples in the second ramp")
         }
-        Some(Held { lost: true, .. }) => m.missing("recovery.second_ceiling", "the observer lost samples in the second ramp"),
         Some(_) => m.missing("recovery.second_ceiling", "no accept was seen to fail in the second ramp"),
         None => m.missing("recovery.second_ceiling", "there was no second ramp"),
     };
@@ -128,22 +167,38 @@ fn round(run: &Run<'_>, window: Window, pauses: bool, seen: bool, ceiling: Optio
     let events = run.timeline.between(from, until);
     let after = |at: Nanos| seconds(at.saturating_sub(since));
     let within = |at: &Nanos| (since..until).contains(at);
-    let told = events.iter().filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
+    let told = events
+        .iter()
+        .filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
     let accepted = run.followed.accepts.iter().copied().filter(within).min();
     // Who is answered before that had his place already.
     let taken = if run.followed.calls_seen && seen { accepted.unwrap_or(until) } else { since };
-    let served = run.clients.records.iter().filter_map(|r| r.served).filter(|at| within(at) && *at >= taken).min();
+    let served =
+        run.clients.records.iter().filter_map(|r| r.served).filter(|at| within(at) && *at >= taken).min();
     let new = |r: &&Record| r.connected.is_some_and(|at| within(&at));
-    let drained = events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
+    let drained =
+        events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
     Round {
         released: told.fold(None, |sum: Option<u64>, n| Some(sum.unwrap_or(0).saturating_add(n))),
         phase_s: tried_before(run, since).filter(|_| pauses).map(|at| seconds(since - at)),
         first_accepted_s: accepted.map(after),
         first_served_s: if run.clients.answers { served } else { accepted }.map(after),
         queue_drained_s: drained.map(|sample| after(sample.at)),
-        new_client_served_s: run.clients.records.iter().filter(new).filter_map(|r| r.served).filter(within).min().map(after),
-        gave_up: run.clients.records.iter().filter(|r| r.gave_up && r.released.is_some_and(|at| (from..until).contains(&at))).count()
-            as u64,
+        new_client_served_s: run
+            .clients
+            .records
+            .iter()
+            .filter(new)
+            .filter_map(|r| r.served)
+            .filter(within)
+            .min()
+            .map(after),
+        gave_up: run
+            .clients
+            .records
+            .iter()
+            .filter(|r| r.gave_up && r.released.is_some_and(|at| (from..until).contains(&at)))
+            .count() as u64,
         ceiling,
     }
 }
@@ -162,7 +217,9 @@ fn tried_before(run: &Run<'_>, moment: Nanos) -> Option<Nanos> {
 
 /// Whether what these processes held at most is comparable: of workers any may be the first to fail.
 fn same_ceiling(m: &Measured, first: Option<Pid>, second: Pid) -> bool {
-    let of = |pid: Pid| m.ceiling.per_process.iter().find(|process| process.pid == pid).map(|process| process.accepted_max);
+    let of = |pid: Pid| {
+        m.ceiling.per_process.iter().find(|process| process.pid == pid).map(|process| process.accepted_max)
+    };
     first == Some(second) || first.and_then(of).is_some_and(|most| Some(most) == of(second))
 }
 
@@ -200,7 +257,8 @@ fn held<'a>(run: &Run<'_>, windows: impl Iterator<Item = &'a Window>) -> Vec<Hel
         held.follow(place, &event.is, |pid| run.tree.counts(pid));
         if windows.get(current).is_some_and(|window| window.since <= event.at) {
             found[current].note(event.at, &event.is, |pid| run.tree.counts(pid));
-            found[current].most = found[current].most.max(found[current].failed.map(|_| found[current].own(&held)));
+            found[current].most =
+                found[current].most.max(found[current].failed.map(|_| found[current].own(&held)));
         }
     }
     found[current..].iter_mut().for_each(|window| window.end(&held));
@@ -215,8 +273,15 @@ impl Held {
     /// Takes in an event of the window; `counts`: whether a process is one of the subject's that accept.
     fn note(&mut self, at: Nanos, what: &What, counts: impl Fn(Pid) -> bool) {
         match *what {
-            What::Call { pid, name, ret: 0.. } if self.of == Some(pid) && name.accepts() => self.accepted = Some(at),
-            What::Call { pid, name, ret } if name.accepts() && full(ret).is_some() && counts(pid) && *self.of.get_or_insert(pid) == pid => {
+            What::Call { pid, name, ret: 0.. } if self.of == Some(pid) && name.accepts() => {
+                self.accepted = Some(at)
+            }
+            What::Call { pid, name, ret }
+                if name.accepts()
+                    && full(ret).is_some()
+                    && counts(pid)
+                    && *self.of.get_or_insert(pid) == pid =>
+            {
                 self.failed.get_or_insert(at);
                 self.failed_last = Some(at);
             }
@@ -261,9 +326,16 @@ fn order(run: &Run<'_>, windows: &[Window]) -> Result<PlaceOrder, &'static str> 
     for window in windows {
         let waited = |r: &&Record| {
             let gone = r.gave_up || r.ended.is_some_and(|e| e.0 < window.until);
-            r.connected.is_some_and(|at| at < window.from) && r.released.is_none_or(|at| at >= window.until) && !gone
+            r.connected.is_some_and(|at| at < window.from)
+                && r.released.is_none_or(|at| at >= window.until)
+                && !gone
         };
-        let waiting = run.clients.records.iter().filter(waited).filter(|r| r.served.is_none_or(|at| at >= window.since));
+        let waiting = run
+            .clients
+            .records
+            .iter()
+            .filter(waited)
+            .filter(|r| r.served.is_none_or(|at| at >= window.since));
         let served: Vec<Option<Nanos>> = waiting.map(|r| r.served.filter(|at| *at < window.until)).collect();
         let unserved = served.iter().filter(|at| at.is_none()).count() as u64;
         let mut before = 0;
@@ -313,7 +385,8 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     };
     times.sort_unstable();
     times.truncate(most);
-    let mut connects: Vec<Nanos> = run.clients.records.iter().filter_map(|r| r.connected.filter(within)).collect();
+    let mut connects: Vec<Nanos> =
+        run.clients.records.iter().filter_map(|r| r.connected.filter(within)).collect();
     connects.sort_unstable();
     connects.truncate(most);
     let times = &times[times.len() / CALIBRATION..];
@@ -321,7 +394,8 @@ fn service(run: &Run<'_>, m: &mut Measured, which: &str, from: Nanos, until: Nan
     let begin = connects.get(connects.len() / CALIBRATION);
     let span = begin.zip(times.last()).map_or(0.0, |(first, last)| seconds(last.saturating_sub(*first)));
     if times.len() < 2 || span <= 0.0 {
-        return m.missing(&field, super::witness::unseen(run).unwrap_or("too few clients were served to tell"));
+        return m
+            .missing(&field, super::witness::unseen(run).unwrap_or("too few clients were served to tell"));
     }
     let latency_s = latency(answered[answered.len() / CALIBRATION..].iter().map(|one| one.1).collect());
     if latency_s.is_none() {

@@ -30,16 +30,30 @@ pub(super) fn saturation(run: &Run<'_>, m: &mut Measured) {
     m.saturation.failures_per_s = failures_per_s(run, m, window.until, |_| true);
     costs(run, m, &window);
     // A client of another port may be let in, which is no doing of the accept loop's.
-    let asked = run.timeline.events.iter().find(|e| matches!(e.is, What::OtherListener { .. })).map_or(until, |e| e.at);
+    let asked = run
+        .timeline
+        .events
+        .iter()
+        .find(|e| matches!(e.is, What::OtherListener { .. }))
+        .map_or(until, |e| e.at);
     super::classify::classify(run, m, until.min(asked));
     seen_by_clients(run, m, &window);
     sockets(run, m, &window);
-    let mut queues = run.timeline.events.iter().filter_map(|e| if let What::Queues(queues) = &e.is { Some(queues) } else { None });
+    let mut queues = run
+        .timeline
+        .events
+        .iter()
+        .filter_map(|e| if let What::Queues(queues) = &e.is { Some(queues) } else { None });
     m.saturation.listeners = queues.next_back().cloned().unwrap_or_default();
 }
 
 /// Failures a second over the window, from the exact totals where there are any.
-pub(super) fn failures_per_s(run: &Run<'_>, m: &mut Measured, watched: Nanos, counts: impl Fn(Call) -> bool) -> Option<f64> {
+pub(super) fn failures_per_s(
+    run: &Run<'_>,
+    m: &mut Measured,
+    watched: Nanos,
+    counts: impl Fn(Call) -> bool,
+) -> Option<f64> {
     let field = "saturation.failures_per_s";
     if let Some(reason) = super::witness::passed_by(run) {
         return m.missing(field, reason);
@@ -83,8 +97,7 @@ pub(super) fn failures_per_s(run: &Run<'_>, m: &mut Measured, watched: Nanos, co
     if stopped || until <= from {
         return m.missing(field, "the totals of failed calls were not read while the table was full");
     }
-    let failed =
-        |what: &What| matches!(what, What::Call { pid, name, ret } if full(*ret).is_some() && counts(*name) && run.tree.counts(*pid));
+    let failed = |what: &What| matches!(what, What::Call { pid, name, ret } if full(*ret).is_some() && counts(*name) && run.tree.counts(*pid));
     let sampled = run.timeline.between(from, until).iter().filter(|e| failed(&e.is)).count();
     Some(milli(sampled as f64 / seconds(until - from)))
 }
@@ -141,10 +154,13 @@ fn seen_by_clients(run: &Run<'_>, m: &mut Measured, window: &Window) {
     let released = run.timeline.released_from();
     m.saturation.probes = probes(run).map(|p| p.1).take(PROBES).collect();
     let new: Option<Outcome> = probes(run).filter(|p| p.1.label == "saturated").map(|p| p.1.outcome).last();
-    m.saturation.new_client = new.or_else(|| m.missing("saturation.new_client", "no new client was sent while the table was full"));
+    m.saturation.new_client =
+        new.or_else(|| m.missing("saturation.new_client", "no new client was sent while the table was full"));
     let held = m.ceiling.accepted_max.or(m.ceiling.accepted);
     m.saturation.held_closed_by_server = match held {
-        Some(held) if m.ceiling.connected > Some(0) => Some(run.clients.held_closed(held, window.from, released)),
+        Some(held) if m.ceiling.connected > Some(0) => {
+            Some(run.clients.held_closed(held, window.from, released))
+        }
         _ => m.missing("saturation.held_closed_by_server", "no connection is known to have been held"),
     };
 }
@@ -176,8 +192,12 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     };
     let length = longest(run.timeline.from(Phase::Saturate)).or_else(|| longest(window.from));
     m.saturation.accept_queue = match length {
-        Some(length) => Some(AcceptQueue { length, capacity: capacity(run), ..super::wall::queue(run, m, full) }),
-        None => m.missing("saturation.accept_queue", "the accept queue was not sampled while the table was full"),
+        Some(length) => {
+            Some(AcceptQueue { length, capacity: capacity(run), ..super::wall::queue(run, m, full) })
+        }
+        None => {
+            m.missing("saturation.accept_queue", "the accept queue was not sampled while the table was full")
+        }
     };
     if let Some(AcceptQueue { capacity: None, .. }) = m.saturation.accept_queue {
         m.missing::<()>("saturation.accept_queue.capacity", "the listener was not found");
@@ -194,16 +214,17 @@ fn sockets(run: &Run<'_>, m: &mut Measured, window: &Window) {
     let all = last(|what| if let What::Tcp { namespace, .. } = what { namespace.as_ref() } else { None });
     m.saturation.tcp_namespace = all.or_else(|| m.missing("saturation.tcp_namespace", reason));
     let files = run.timeline.events.iter().rev().find_map(|e| match e.is {
-        What::FileNr { allocated, max } if e.at < run.timeline.released_from() => Some(FileNr { allocated, max }),
+        What::FileNr { allocated, max } if e.at < run.timeline.released_from() => {
+            Some(FileNr { allocated, max })
+        }
         _ => None,
     });
-    m.saturation.file_nr =
-        files.or_else(|| m.missing("saturation.file_nr", "the host's open files were not read while the table was full"));
-    let mut overflows = run
-        .timeline
-        .events
-        .iter()
-        .filter_map(|e| if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None });
+    m.saturation.file_nr = files.or_else(|| {
+        m.missing("saturation.file_nr", "the host's open files were not read while the table was full")
+    });
+    let mut overflows = run.timeline.events.iter().filter_map(|e| {
+        if let What::Tcp { listen_overflows, .. } = e.is { Some(listen_overflows) } else { None }
+    });
     let first = overflows.next();
     m.saturation.listen_overflows = match (first, overflows.next_back()) {
         (Some(first), Some(last)) => Some(last.saturating_sub(first)),

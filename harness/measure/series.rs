@@ -22,7 +22,8 @@ struct Raw {
 /// The series of the accepting process (of any process, when its own is unknown).
 pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
     let main = run.tree.main;
-    let known = run.timeline.events.iter().any(|e| matches!(e.is, What::Sample { pid, .. } if Some(pid) == main));
+    let known =
+        run.timeline.events.iter().any(|e| matches!(e.is, What::Sample { pid, .. } if Some(pid) == main));
     let totals_known = run.timeline.events.iter().any(|e| matches!(e.is, What::Failures { .. }));
     let mut totals: HashMap<Call, u64> = HashMap::new();
     let (mut failures, mut raw) = (0u64, Vec::<Raw>::new());
@@ -36,7 +37,16 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
             What::Sample { pid, descriptors, queue, cpu_s, log_bytes } if !known || Some(*pid) == main => {
                 let (resident, drops) = (None, None);
                 let (descriptors, queue, cpu_s, log_bytes) = (*descriptors, *queue, *cpu_s, *log_bytes);
-                raw.push(Raw { at: event.at, descriptors, queue, cpu_s, log_bytes, failures, resident, drops })
+                raw.push(Raw {
+                    at: event.at,
+                    descriptors,
+                    queue,
+                    cpu_s,
+                    log_bytes,
+                    failures,
+                    resident,
+                    drops,
+                })
             }
             What::Beside { resident, drops } => {
                 if let Some(sample) = raw.last_mut().filter(|sample| sample.at == event.at) {
@@ -52,7 +62,9 @@ pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
     for chunk in raw.chunks(each) {
         let Some(last) = chunk.last() else { continue };
         let span = before.map(|b| seconds(last.at - b.at)).filter(|s| *s > 0.0);
-        let rate = |grown: Option<f64>| span.and_then(|s| Some(milli(grown? / s))).filter(|r| r.is_finite() && *r >= 0.0);
+        let rate = |grown: Option<f64>| {
+            span.and_then(|s| Some(milli(grown? / s))).filter(|r| r.is_finite() && *r >= 0.0)
+        };
         points.push(Point {
             at_s: seconds(last.at),
             descriptors: chunk.iter().map(|r| r.descriptors).max().unwrap_or(0),

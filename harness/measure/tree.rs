@@ -58,10 +58,14 @@ impl Tree {
         // Of a master that only holds the listener it is read too, and its worker may be gone when it is read again.
         // Where nobody saw an accept, it is the one whose descriptors grew: that was asked for last.
         let grew = || chained.iter().rfind(|pid| asked == Some(**pid));
-        let acceptor = chained.iter().rfind(|pid| accepting.contains(pid)).or_else(grew).or(chained.last()).copied();
+        let acceptor =
+            chained.iter().rfind(|pid| accepting.contains(pid)).or_else(grew).or(chained.last()).copied();
         let main = acceptor.or(rested).or(listening).or(launched);
-        let (calls, holds): (Vec<_>, Vec<_>) =
-            plan.workloads.values().filter(|w| w.to == plan.subject).partition(|w| super::calls::counts_calls(w));
+        let (calls, holds): (Vec<_>, Vec<_>) = plan
+            .workloads
+            .values()
+            .filter(|w| w.to == plan.subject)
+            .partition(|w| super::calls::counts_calls(w));
         let is_client = holds.is_empty() && (!calls.is_empty() || plan.subject_is_client());
         launchers.retain(|pid| !accepting.contains(pid) && Some(*pid) != main);
         accepting.extend(main);
@@ -70,7 +74,8 @@ impl Tree {
 
     /// Whether a failure of this process is a failure of the subject.
     pub fn counts(&self, pid: Pid) -> bool {
-        let own = if self.is_client || self.accepting.is_empty() { true } else { self.accepting.contains(&pid) };
+        let own =
+            if self.is_client || self.accepting.is_empty() { true } else { self.accepting.contains(&pid) };
         own && !self.launchers.contains(&pid)
     }
 }

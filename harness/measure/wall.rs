@@ -86,7 +86,10 @@ pub(super) fn wall(run: &Run<'_>, m: &mut Measured) {
     memory(run, m);
     m.saturation.other_listeners = run.timeline.events.iter().filter_map(|e| listener(&e.is)).collect();
     if m.saturation.other_listeners.iter().any(|other| other.new_client.is_none()) {
-        m.missing::<()>("saturation.other_listeners.new_client", "not tried, or not to the end: only loopback addresses are");
+        m.missing::<()>(
+            "saturation.other_listeners.new_client",
+            "not tried, or not to the end: only loopback addresses are",
+        );
     }
     m.saturation.failed_calls = failed_calls(run);
     m.saturation.disguise = disguise(run, m);
@@ -103,14 +106,22 @@ pub(super) fn drops(run: &Run<'_>) -> Option<u32> {
 pub(super) fn queue(run: &Run<'_>, m: &mut Measured, full: &[&Event]) -> AcceptQueue {
     let released = run.timeline.released_from();
     let half_done = |e: &&Event| match &e.is {
-        What::Tcp { states, took, .. } if e.at.saturating_add(*took) < released => Some(states.get("SYN_RECV").copied().unwrap_or(0)),
+        What::Tcp { states, took, .. } if e.at.saturating_add(*took) < released => {
+            Some(states.get("SYN_RECV").copied().unwrap_or(0))
+        }
         _ => None,
     };
-    let overflows = drops(run).or_else(|| m.missing("saturation.accept_queue.overflows", "the listener's drops were not read"));
+    let overflows = drops(run)
+        .or_else(|| m.missing("saturation.accept_queue.overflows", "the listener's drops were not read"));
     let syn_recv = full.iter().filter_map(half_done).max();
-    let syn_recv =
-        syn_recv.or_else(|| m.missing("saturation.accept_queue.syn_recv", "the sockets were not listed while the table was full"));
-    let lengths = run.timeline.events.iter().filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
+    let syn_recv = syn_recv.or_else(|| {
+        m.missing("saturation.accept_queue.syn_recv", "the sockets were not listed while the table was full")
+    });
+    let lengths = run
+        .timeline
+        .events
+        .iter()
+        .filter_map(|e| if let What::Sample { queue, .. } = e.is { queue } else { None });
     AcceptQueue { length: 0, capacity: None, most: lengths.max(), overflows, syn_recv }
 }
 
@@ -130,10 +141,19 @@ fn memory(run: &Run<'_>, m: &mut Measured) {
     let why = |when: &str| format!("the memory of its processes was not read {when}");
     m.saturation.memory = Memory {
         rest_bytes: rest.map(|s| s.1).or_else(|| m.missing("saturation.memory.rest_bytes", why("at rest"))),
-        wall_bytes: at_wall.first().map(|s| s.1).or_else(|| m.missing("saturation.memory.wall_bytes", why("while the table was full"))),
-        growth_bytes_per_s: growth
-            .or_else(|| m.missing("saturation.memory.growth_bytes_per_s", "fewer than two readings while the table was full")),
-        after_bytes: after.map(|s| s.1).or_else(|| m.missing("saturation.memory.after_bytes", why("after all clients had left"))),
+        wall_bytes: at_wall
+            .first()
+            .map(|s| s.1)
+            .or_else(|| m.missing("saturation.memory.wall_bytes", why("while the table was full"))),
+        growth_bytes_per_s: growth.or_else(|| {
+            m.missing(
+                "saturation.memory.growth_bytes_per_s",
+                "fewer than two readings while the table was full",
+            )
+        }),
+        after_bytes: after
+            .map(|s| s.1)
+            .or_else(|| m.missing("saturation.memory.after_bytes", why("after all clients had left"))),
     };
 }
 
@@ -164,24 +184,37 @@ fn failed_calls(run: &Run<'_>) -> Vec<FailedCalls> {
     let mut found: BTreeMap<Call, FailedCalls> = BTreeMap::new();
     for event in run.timeline.between(from, until) {
         if let Some((call, errno)) = failed(run, event) {
-            found.entry(call).or_insert_with(|| FailedCalls { call, errno: errno.to_owned(), count: 0, paths: Vec::new() }).count += 1;
+            found
+                .entry(call)
+                .or_insert_with(|| FailedCalls { call, errno: errno.to_owned(), count: 0, paths: Vec::new() })
+                .count += 1;
         }
     }
     // Totals go on where single calls are no longer reported, and are read from time to time.
     let total = |call: Call, until: Nanos| {
         let totals = run.timeline.between(0, until).iter().rev();
         totals
-            .filter_map(|e| if let What::Failures { name, total } = e.is { (name == call).then_some(total) } else { None })
+            .filter_map(|e| {
+                if let What::Failures { name, total } = e.is { (name == call).then_some(total) } else { None }
+            })
             .next()
             .unwrap_or(0)
     };
     // And may be all that is known of a call.
     if let Some(first) = run.followed.first.filter(|_| unsampled(run).is_some()) {
-        let calls =
-            run.timeline.between(from, until).iter().filter_map(|e| if let What::Failures { name, .. } = e.is { Some(name) } else { None });
+        let calls = run
+            .timeline
+            .between(from, until)
+            .iter()
+            .filter_map(|e| if let What::Failures { name, .. } = e.is { Some(name) } else { None });
         let calls: BTreeSet<Call> = calls.filter(|call| !call.accepts()).collect();
         for call in calls.into_iter().filter(|call| total(*call, until) > total(*call, from)) {
-            found.entry(call).or_insert_with(|| FailedCalls { call, errno: first.errno.to_owned(), count: 0, paths: Vec::new() });
+            found.entry(call).or_insert_with(|| FailedCalls {
+                call,
+                errno: first.errno.to_owned(),
+                count: 0,
+                paths: Vec::new(),
+            });
         }
     }
     for one in found.values_mut() {
@@ -259,10 +292,20 @@ impl Matching {
     fn named(mut self) -> impl Iterator<Item = Disguise> {
         let mut replies: HashMap<Call, u64> = HashMap::new();
         self.seen.iter().for_each(|((_, call, ..), count)| *replies.entry(*call).or_default() += count);
-        let all =
-            |call: Call| [&self.single, &self.further].iter().filter_map(|of| of.get(&call)).fold(0u64, |sum, n| sum.saturating_add(*n));
+        let all = |call: Call| {
+            [&self.single, &self.further]
+                .iter()
+                .filter_map(|of| of.get(&call))
+                .fold(0u64, |sum, n| sum.saturating_add(*n))
+        };
         self.seen.retain(|(_, call, ..), _| all(*call) <= TRIES_A_REPLY * replies[call]);
-        self.seen.into_iter().map(|((seen_as, call, errno, reply), count)| Disguise { call, errno: errno.into(), seen_as, reply, count })
+        self.seen.into_iter().map(|((seen_as, call, errno, reply), count)| Disguise {
+            call,
+            errno: errno.into(),
+            seen_as,
+            reply,
+            count,
+        })
     }
 }
 
@@ -275,7 +318,8 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
     // A held client that was asked again, and told an error or closed, ends as a client, too: that is the same end.
     let mut told: VecDeque<Nanos> = VecDeque::new();
     let exits = exits(run);
-    let stopped = run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map_or(Nanos::MAX, |e| e.at);
+    let stopped =
+        run.timeline.events.iter().find(|e| e.is == What::SamplingStopped).map_or(Nanos::MAX, |e| e.at);
     // What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's MaxStartups.
     let (mut failing, mut usual) = (false, HashSet::new());
     // Who had its answer a while ago, and has asked nothing since, is closed for being idle.
@@ -303,13 +347,19 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
                 answered.insert((workload, *id), event.at);
                 continue;
             }
-            What::Client { workload, id, state: Client::ErrorReply(words) } if over.insert((workload, *id)) => {
+            What::Client { workload, id, state: Client::ErrorReply(words) }
+                if over.insert((workload, *id)) =>
+            {
                 (SeenAs::ErrorReply, words.as_str())
             }
-            What::Client { workload, id, state: Client::Closed } if over.insert((workload, *id)) => (SeenAs::Closed, ""),
+            What::Client { workload, id, state: Client::Closed } if over.insert((workload, *id)) => {
+                (SeenAs::Closed, "")
+            }
             What::Probe { label, outcome, detail, .. } if label != "dialogue" => match outcome {
                 Outcome::ErrorReply => (SeenAs::ErrorReply, detail.as_str()),
-                Outcome::Served | Outcome::Closed if is_error(detail) => (SeenAs::ErrorReply, detail.split(',').next().unwrap_or_default()),
+                Outcome::Served | Outcome::Closed if is_error(detail) => {
+                    (SeenAs::ErrorReply, detail.split(',').next().unwrap_or_default())
+                }
                 Outcome::Closed => (SeenAs::Closed, ""),
                 _ => continue,
             },
@@ -319,9 +369,12 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
         told.retain(|&at| at >= past);
         let again = matches!(event.is, What::Client { .. }) && told.pop_front().is_some();
         // Its connections are closed a moment before a process is seen to exit.
-        let with_it = exits.iter().any(|(exit, _)| (past..event.at.saturating_add(CONSEQUENCE)).contains(exit));
+        let with_it =
+            exits.iter().any(|(exit, _)| (past..event.at.saturating_add(CONSEQUENCE)).contains(exit));
         let idle = match &event.is {
-            What::Client { workload, id, .. } => answered.get(&(workload.as_str(), *id)).is_some_and(|&at| at < past),
+            What::Client { workload, id, .. } => {
+                answered.get(&(workload.as_str(), *id)).is_some_and(|&at| at < past)
+            }
             _ => false,
         };
         if seen_as == SeenAs::Closed && (turns_away || again || with_it || idle) {
@@ -331,7 +384,8 @@ fn disguise(run: &Run<'_>, m: &Measured) -> Vec<Disguise> {
             continue;
         }
         matching.replied(event.at, seen_as, reply);
-        if matches!(&event.is, What::Probe { label, outcome, .. } if label == "held" && *outcome != Outcome::Served) {
+        if matches!(&event.is, What::Probe { label, outcome, .. } if label == "held" && *outcome != Outcome::Served)
+        {
             told.push_back(event.at);
         }
     }
@@ -362,8 +416,10 @@ fn exits(run: &Run<'_>) -> Vec<(Nanos, Disguise)> {
     }
     let exit = |(pid, table): (&Pid, &Table)| {
         let (at, held) = exited(table)?;
-        let (_, call, errno) = last.get(pid).copied().filter(|(failed, ..)| *failed >= at.saturating_sub(CONSEQUENCE))?;
-        let exit = Disguise { call, errno: errno.into(), seen_as: SeenAs::Exit, reply: String::new(), count: held };
+        let (_, call, errno) =
+            last.get(pid).copied().filter(|(failed, ..)| *failed >= at.saturating_sub(CONSEQUENCE))?;
+        let exit =
+            Disguise { call, errno: errno.into(), seen_as: SeenAs::Exit, reply: String::new(), count: held };
         (!call.accepts()).then_some((at, exit))
     };
     run.followed.tables.iter().filter_map(exit).collect()

@@ -27,7 +27,9 @@ pub(super) fn blind(run: &Run<'_>, m: &Measured) -> Result<(), String> {
     }
     let served = run.clients.served(run.timeline.watched_until());
     if served > 0 && !run.tree.is_client {
-        return Err(format!("the witnesses disagree: the syscall observer saw no accept, and {served} clients were served"));
+        return Err(format!(
+            "the witnesses disagree: the syscall observer saw no accept, and {served} clients were served"
+        ));
     }
     Ok(())
 }
@@ -42,7 +44,9 @@ pub(super) fn passed_by(run: &Run<'_>) -> Option<&'static str> {
             What::Observer { io_uring, .. } => (observed, seen) = (true, *io_uring),
             // `other`: in logs of before it had a name of its own.
             What::Baseline { inventory, .. } => {
-                ring |= inventory.iter().any(|d| d.kind == "io_uring" || (d.kind == "other" && d.detail == "io_uring"));
+                ring |= inventory
+                    .iter()
+                    .any(|d| d.kind == "io_uring" || (d.kind == "other" && d.detail == "io_uring"));
             }
             _ => {}
         }
@@ -78,7 +82,9 @@ pub(super) fn grown(run: &Run<'_>, m: &Measured) -> Option<Grown> {
 /// Refuses a count that lost samples may have made too small, unless `/proc` says the same.
 pub(super) fn nothing_lost(run: &Run<'_>, m: &Measured, until: Nanos) -> Result<(), String> {
     let lost = run.timeline.events.iter().filter(|e| e.at <= until);
-    let lost: u64 = lost.map(|e| if let What::Lost { samples } = e.is { samples } else { 0 }).fold(0, u64::saturating_add);
+    let lost: u64 = lost
+        .map(|e| if let What::Lost { samples } = e.is { samples } else { 0 })
+        .fold(0, u64::saturating_add);
     let confirmed = || run.followed.at_ceiling.is_some_and(|both| connections(both, m) == Some(both.held));
     if lost == 0 || confirmed() {
         return Ok(());
@@ -93,7 +99,10 @@ fn connections(both: Both, m: &Measured) -> Option<u64> {
     if m.limits.effective.is_some_and(|limits| both.others > i64::try_from(limits.soft).unwrap_or(i64::MAX)) {
         return None;
     }
-    let each = m.prediction.descriptors_per_connection.filter(|d| m.prediction.calibrated_with.unwrap_or(0) > 0 && *d > 0.0);
+    let each = m
+        .prediction
+        .descriptors_per_connection
+        .filter(|d| m.prediction.calibrated_with.unwrap_or(0) > 0 && *d > 0.0);
     Some(match each {
         _ if both.others != 0 => growth.saturating_add_signed(-both.others),
         Some(each) => (growth as f64 / each).floor() as u64,
@@ -145,7 +154,8 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         }
     }
     // It counts accepts, and what it calls its first failure is an EMFILE of those.
-    let failing = f.first.filter(|first| first.call.accepts() && first.errno == "EMFILE").map(|first| first.pid);
+    let failing =
+        f.first.filter(|first| first.call.accepts() && first.errno == "EMFILE").map(|first| first.pid);
     let failing = failing.or(run.tree.main.filter(|_| by_ring && m.ceiling.reached == Some(true)));
     let mut own = run.timeline.events.iter().filter_map(|e| match e.is {
         What::OwnCount { pid, before_first_emfile, .. } => Some((pid, before_first_emfile)),
@@ -159,7 +169,13 @@ pub(super) fn witnesses(run: &Run<'_>, m: &mut Measured) {
         let closed = if by_ring { asked(run) } else { f.accepts_before.saturating_sub(accepted) };
         let counted = count.saturating_sub(closed);
         let (observer, cost) = ("the server's own count".to_owned(), "none".to_owned());
-        m.witnesses.push(Witness { observer, exact: reserved(m) < 2, cost, ceiling: Some(counted), process: of(failing) });
+        m.witnesses.push(Witness {
+            observer,
+            exact: reserved(m) < 2,
+            cost,
+            ceiling: Some(counted),
+            process: of(failing),
+        });
         match counted.abs_diff(accepted) {
             0 => {}
             late if reserved(m) > 1 && late <= reserved(m) => notes.push(format!(
@@ -204,7 +220,9 @@ fn cost(run: &Run<'_>, observer: &str) -> String {
     let (mut measured, mut opened, mut failed) = (None, 0_u64, BTreeMap::new());
     for event in &run.timeline.events {
         match &event.is {
-            What::ObserverCost { name, opened_ns, failed_ns } if name == observer => measured = Some((*opened_ns, *failed_ns)),
+            What::ObserverCost { name, opened_ns, failed_ns } if name == observer => {
+                measured = Some((*opened_ns, *failed_ns))
+            }
             What::Call { ret, .. } if *ret >= 0 => opened += 1,
             What::Failures { name, total } => drop(failed.insert(*name, *total)),
             _ => {}
@@ -271,5 +289,8 @@ fn explain(both: Both, counted: u64, m: &Measured, one_of_several: bool) -> Resu
             both.held
         )));
     }
-    Err(format!("/proc counts {} descriptors, {rest} of them at rest, where the calls leave {} connections", both.descriptors, both.held))
+    Err(format!(
+        "/proc counts {} descriptors, {rest} of them at rest, where the calls leave {} connections",
+        both.descriptors, both.held
+    ))
 }

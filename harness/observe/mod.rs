@@ -133,7 +133,10 @@ impl Chosen {
 pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<Unavailable>> {
     let perf = || match executable {
         Some(path) if blind_for(path) => Err(perf::unavailable(
-            format!("{} may be executed but not read, or changes its user: perf then counts zero without an error", path.display()),
+            format!(
+                "{} may be executed but not read, or changes its user: perf then counts zero without an error",
+                path.display()
+            ),
             "run lastfd as root, or let it use ptrace",
         )),
         _ => perf::Tracepoints::probe().map(Chosen::Perf),
@@ -162,8 +165,10 @@ pub fn sees_io_uring() -> bool {
 pub fn blind_for(path: &Path) -> bool {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     let Ok(file) = std::fs::metadata(path) else { return false };
-    let changes_user = file.permissions().mode() & 0o4000 != 0 && file.uid() != rustix::process::geteuid().as_raw();
-    let changes_group = file.permissions().mode() & 0o2010 == 0o2010 && file.gid() != rustix::process::getegid().as_raw();
+    let changes_user =
+        file.permissions().mode() & 0o4000 != 0 && file.uid() != rustix::process::geteuid().as_raw();
+    let changes_group =
+        file.permissions().mode() & 0o2010 == 0o2010 && file.gid() != rustix::process::getegid().as_raw();
     changes_user || changes_group || accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).is_err()
 }
 

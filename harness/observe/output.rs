@@ -63,7 +63,8 @@ impl Drain {
         // A smaller pipe works as well: it only changes when a subject that logs a storm is made to wait.
         let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE_BYTES);
         let reader = Reader { shared: Arc::clone(&shared), line: Vec::new(), sink };
-        let reading = std::thread::Builder::new().name("output".into()).spawn(move || reader.run(&fd, &ended))?;
+        let reading =
+            std::thread::Builder::new().name("output".into()).spawn(move || reader.run(&fd, &ended))?;
         Ok(Drain { shared, alive: Some(alive), reading: Some(reading) })
     }
 
@@ -85,7 +86,8 @@ impl Drain {
             return Vec::new();
         }
         let read = lines.tail.iter().filter(|(at, _)| *at >= since).take(MARKED_LINES);
-        let read: Vec<_> = read.map(|(at, line)| Event { at: *at, is: What::Output { line: line.clone() } }).collect();
+        let read: Vec<_> =
+            read.map(|(at, line)| Event { at: *at, is: What::Output { line: line.clone() } }).collect();
         lines.reported = Some(read.len());
         read
     }
@@ -165,7 +167,11 @@ impl<S: FnMut(Event)> Reader<S> {
         }
         let at = clock::now();
         let mut lines = self.shared.lines();
-        let reports = lines.reported.as_mut().filter(|reported| **reported < MARKED_LINES).map(|reported| *reported += 1);
+        let reports = lines
+            .reported
+            .as_mut()
+            .filter(|reported| **reported < MARKED_LINES)
+            .map(|reported| *reported += 1);
         if lines.tail.len() == TAIL_LINES {
             lines.tail.pop_front();
         }
@@ -198,7 +204,8 @@ fn own_count(line: &str) -> Option<What> {
     if !line.starts_with("{\"lastfd_server\"") {
         return None;
     }
-    let Counts { pid, before_first_emfile, total } = serde_json::from_str::<Closing>(line).ok()?.lastfd_server;
+    let Counts { pid, before_first_emfile, total } =
+        serde_json::from_str::<Closing>(line).ok()?.lastfd_server;
     Some(What::OwnCount { pid, before_first_emfile: before_first_emfile.unwrap_or(total), total })
 }
 
@@ -232,7 +239,9 @@ mod tests {
             text += &format!("line {n}\n");
         }
         output.write_all(text.as_bytes()).expect("is read");
-        until("all is read", || drain.bytes() == text.len() as u64 && drain.tail().last().is_some_and(|l| l == "line 29"));
+        until("all is read", || {
+            drain.bytes() == text.len() as u64 && drain.tail().last().is_some_and(|l| l == "line 29")
+        });
         assert_eq!(drain.tail().len(), 20);
         assert_eq!(drain.tail()[0], "line 10");
         output.write_all(format!("{}\n", "é".repeat(5_000)).as_bytes()).expect("is read");
@@ -259,8 +268,12 @@ mod tests {
     #[test]
     fn the_closing_line_of_a_bundled_server_is_its_own_count() {
         let (mut output, _drain, events) = drained();
-        output.write_all(b"{\"lastfd_server\":{\"pid\":7,\"before_first_emfile\":25,\"total\":28}}\n").expect("is read");
-        output.write_all(b"{\"lastfd_server\":{\"pid\":7,\"before_first_emfile\":null,\"total\":28}}").expect("is read");
+        output
+            .write_all(b"{\"lastfd_server\":{\"pid\":7,\"before_first_emfile\":25,\"total\":28}}\n")
+            .expect("is read");
+        output
+            .write_all(b"{\"lastfd_server\":{\"pid\":7,\"before_first_emfile\":null,\"total\":28}}")
+            .expect("is read");
         drop(output);
         let count = |before| What::OwnCount { pid: 7, before_first_emfile: before, total: 28 };
         assert_eq!(events.iter().map(|e| e.is).collect::<Vec<_>>(), [count(25), count(28)]);
@@ -270,6 +283,10 @@ mod tests {
     fn dropping_ends_the_thread_while_the_subject_lives() {
         let (_output, drain, events) = drained();
         drop(drain);
-        assert!(events.recv_timeout(Duration::from_secs(10)).is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected));
+        assert!(
+            events
+                .recv_timeout(Duration::from_secs(10))
+                .is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected)
+        );
     }
 }

@@ -9,7 +9,9 @@ use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, exhausted};
 use crate::event::{Call, Event, Pid, What};
-use crate::sys::ptrace::{End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait};
+use crate::sys::ptrace::{
+    End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait,
+};
 use crate::sys::{calls, clock, seccomp};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -38,9 +40,14 @@ pub fn probe() -> Result<(), Unavailable> {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     if scope.trim() == "3" || scope.trim() == "2" && !rustix::process::geteuid().is_root() {
         let reason = format!("kernel.yama.ptrace_scope is {}", scope.trim());
-        return Err(unavailable(reason, "set it to 1 with sysctl (3 stays until the next boot), or run as root"));
+        return Err(unavailable(
+            reason,
+            "set it to 1 with sysctl (3 stays until the next boot), or run as root",
+        ));
     }
-    allowed().map_err(|e| unavailable(format!("ptrace(2): {e}"), "let the container call ptrace (`--cap-add SYS_PTRACE`)"))?;
+    allowed().map_err(|e| {
+        unavailable(format!("ptrace(2): {e}"), "let the container call ptrace (`--cap-add SYS_PTRACE`)")
+    })?;
     if !seccomp::available() {
         return Err(unavailable(
             "no seccomp filters",
@@ -107,8 +114,12 @@ impl Ptrace {
         });
         let (tell, attached) = mpsc::sync_channel(1);
         let tracer = Arc::clone(&shared);
-        let refused =
-            |e: io::Error| unavailable(format!("ptrace of process {pid}: {e}"), "end the debugger that traces it, or run as root");
+        let refused = |e: io::Error| {
+            unavailable(
+                format!("ptrace of process {pid}: {e}"),
+                "end the debugger that traces it, or run as root",
+            )
+        };
         // The thread outlives this value: it ends with the last tracee.
         std::thread::Builder::new()
             .name("tracer".into())
@@ -121,7 +132,10 @@ impl Ptrace {
                 }
             })
             .map_err(refused)?;
-        attached.recv().unwrap_or_else(|_| Err(io::Error::other("the tracer's thread ended"))).map_err(refused)?;
+        attached
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the tracer's thread ended")))
+            .map_err(refused)?;
         Ok(Ptrace { shared, totals: Totals::default() })
     }
 }
@@ -139,7 +153,10 @@ impl Syscalls for Ptrace {
             samples => sink.push(Event { at: now, is: What::Lost { samples } }),
         }
         if self.shared.stopped.load(Ordering::Relaxed) || self.totals.due(now) {
-            let counts = Call::ALL.iter().zip(&self.shared.failed).map(|(&call, count)| (call, count.load(Ordering::Relaxed)));
+            let counts = Call::ALL
+                .iter()
+                .zip(&self.shared.failed)
+                .map(|(&call, count)| (call, count.load(Ordering::Relaxed)));
             self.totals.report(now, counts, sink);
         }
         Ok(())
@@ -331,7 +348,9 @@ impl Tracer {
         {
             match end {
                 Some(End::Code(code)) => self.record(What::Status { pid, code: Some(code), signal: None }),
-                Some(End::Signal(signal)) => self.record(What::Status { pid, code: None, signal: Some(signal) }),
+                Some(End::Signal(signal)) => {
+                    self.record(What::Status { pid, code: None, signal: Some(signal) })
+                }
                 None => {}
             }
             self.record(exit);

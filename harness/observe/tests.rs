@@ -42,7 +42,9 @@ fn observe(chosen: &Chosen, program: &str, clients: usize) -> Seen {
         let mut printed = Vec::new();
         for line in lines.map_while(Result::ok) {
             match line.strip_prefix("port ") {
-                Some(port) => held.extend((0..clients).map(|_| TcpStream::connect(format!("127.0.0.1:{port}")).expect("connects"))),
+                Some(port) => held.extend(
+                    (0..clients).map(|_| TcpStream::connect(format!("127.0.0.1:{port}")).expect("connects")),
+                ),
                 None => printed.push(line),
             }
         }
@@ -99,7 +101,10 @@ impl Seen {
 
     /// What the program printed, as numbers.
     fn numbers(&self) -> Vec<Vec<i64>> {
-        self.printed.iter().map(|l| l.split_whitespace().map(|w| w.parse().expect("a number")).collect()).collect()
+        self.printed
+            .iter()
+            .map(|l| l.split_whitespace().map(|w| w.parse().expect("a number")).collect())
+            .collect()
     }
 }
 
@@ -147,8 +152,15 @@ fn successes_and_failures_of_accept4_and_of_accept_are_those_that_the_program_co
             let results = seen.results(Some(seen.pid), call);
             let [accepted, failed] = seen.numbers()[0][..] else { panic!("{:?}", seen.printed) };
             assert_eq!(failures(&results) as i64, failed, "{chosen:?} at {limit}");
-            assert_eq!(results.iter().filter(|&&ret| ret >= 0).count() as i64, accepted, "{chosen:?} at {limit}");
-            assert!(results[accepted as usize..].iter().all(|&ret| ret == -24), "every success comes before the first failure");
+            assert_eq!(
+                results.iter().filter(|&&ret| ret >= 0).count() as i64,
+                accepted,
+                "{chosen:?} at {limit}"
+            );
+            assert!(
+                results[accepted as usize..].iter().all(|&ret| ret == -24),
+                "every success comes before the first failure"
+            );
             assert_eq!(results[accepted as usize - 1], limit as i64 - 1, "the last number below the limit");
             assert_eq!(seen.totals(), BTreeMap::from([(call, failed as u64)]));
             assert!(seen.status.success(), "its parent gets its exit status");
@@ -178,7 +190,11 @@ for worker in range(2): os.wait()
         for counts in seen.numbers() {
             let [pid, accepted, failed] = counts[..] else { panic!("{counts:?}") };
             let results = seen.results(Some(pid as Pid), Call::Accept4);
-            assert_eq!((results.iter().filter(|&&r| r >= 0).count() as i64, failures(&results) as i64), (accepted, failed), "{chosen:?}");
+            assert_eq!(
+                (results.iter().filter(|&&r| r >= 0).count() as i64, failures(&results) as i64),
+                (accepted, failed),
+                "{chosen:?}"
+            );
             let life: Vec<_> = seen
                 .events
                 .iter()
@@ -187,7 +203,11 @@ for worker in range(2): os.wait()
                     _ => None,
                 })
                 .collect();
-            assert_eq!(life, [(seen.pid, Change::Fork), (seen.pid, Change::Exit)], "{chosen:?}: no thread is a process");
+            assert_eq!(
+                life,
+                [(seen.pid, Change::Fork), (seen.pid, Change::Exit)],
+                "{chosen:?}: no thread is a process"
+            );
         }
         let total = seen.numbers().iter().map(|counts| counts[2] as u64).sum();
         assert_eq!(seen.totals(), BTreeMap::from([(Call::Accept4, total)]));
@@ -198,7 +218,11 @@ for worker in range(2): os.wait()
 fn a_spinning_subject_fills_no_memory_and_its_totals_stay_exact() {
     for (choice, spins) in [(Choice::Perf, 300_000), (Choice::Ptrace, 21_000)] {
         let Ok(chosen) = choose(choice, None) else { continue };
-        let seen = observe(&chosen, &program(&format!("s = listen(); limit(32); print(*serve(s, take, {spins}), flush=True)")), 40);
+        let seen = observe(
+            &chosen,
+            &program(&format!("s = listen(); limit(32); print(*serve(s, take, {spins}), flush=True)")),
+            40,
+        );
         assert_eq!(seen.totals(), BTreeMap::from([(Call::Accept4, spins)]), "{chosen:?}");
         assert_eq!(seen.count(|is| *is == What::SamplingStopped), 1, "{chosen:?}");
         let sampled = failures(&seen.results(None, Call::Accept4)) as u64;
@@ -216,8 +240,12 @@ for _ in range(25_000): libc.mmap(None, 1 << 62, 0, 0x22, -1, 0)
 s = listen(); limit(32); print(*serve(s, take, 3), flush=True)
 "#;
     let seen = observe(&chosen, &program(body), 40);
-    assert_eq!((failures(&seen.results(None, Call::Accept4)), seen.count(|is| *is == What::SamplingStopped)), (3, 0));
-    let refused = seen.count(|is| matches!(is, What::Refused { call, errno: libc::ENOMEM, .. } if call == "mmap"));
+    assert_eq!(
+        (failures(&seen.results(None, Call::Accept4)), seen.count(|is| *is == What::SamplingStopped)),
+        (3, 0)
+    );
+    let refused =
+        seen.count(|is| matches!(is, What::Refused { call, errno: libc::ENOMEM, .. } if call == "mmap"));
     assert!((1..=1_000).contains(&refused), "{refused} reported");
 }
 
@@ -238,7 +266,15 @@ assert libc.dup(0) == -1
 for _ in range(2): fails(lambda: fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
 fcntl.fcntl(0, fcntl.F_GETFL)
 "#;
-    let once = [Call::Openat, Call::Pipe2, Call::Socket, Call::Socketpair, Call::Eventfd2, Call::MemfdCreate, Call::Dup];
+    let once = [
+        Call::Openat,
+        Call::Pipe2,
+        Call::Socket,
+        Call::Socketpair,
+        Call::Eventfd2,
+        Call::MemfdCreate,
+        Call::Dup,
+    ];
     let expected: BTreeMap<_, _> = once.map(|call| (call, 1)).into_iter().chain([(Call::Fcntl, 2)]).collect();
     for chosen in observers() {
         let seen = observe(&chosen, &program(body), 0);
@@ -255,10 +291,19 @@ fn what_is_closed_is_seen_and_what_the_launcher_did_before_exec_is_not() {
     let body = "fd = os.open('/dev/null', os.O_RDONLY); os.dup2(fd, 200, False); os.close(200); print(fd)";
     for chosen in observers() {
         let seen = observe(&chosen, &program(body), 0);
-        let at = |what: &What| seen.events.iter().position(|e| e.is == *what).unwrap_or_else(|| panic!("{chosen:?}: no {what:?}"));
+        let at = |what: &What| {
+            seen.events
+                .iter()
+                .position(|e| e.is == *what)
+                .unwrap_or_else(|| panic!("{chosen:?}: no {what:?}"))
+        };
         let opened = at(&What::Call { pid: seen.pid, name: Call::Dup3, ret: 200 });
         assert!(at(&What::Close { pid: seen.pid, fd: 200 }) > opened);
-        assert!(matches!(seen.events[0].is, What::Process { pid, change: Change::Exec, .. } if pid == seen.pid), "{:?}", seen.events[0]);
+        assert!(
+            matches!(seen.events[0].is, What::Process { pid, change: Change::Exec, .. } if pid == seen.pid),
+            "{:?}",
+            seen.events[0]
+        );
     }
 }
 
@@ -281,9 +326,15 @@ os._exit(0)
         let seen = observe(&chosen, &program(body), 40);
         let [pid, accepted, failed] = seen.numbers()[0][..] else { panic!("{:?}", seen.printed) };
         let results = seen.results(Some(pid as Pid), Call::Accept4);
-        assert_eq!((results.len() as i64, failures(&results) as i64), (accepted + failed, failed), "{chosen:?}");
         assert_eq!(
-            seen.count(|is| matches!(is, What::Process { pid: p, change: Change::Exec, .. } if i64::from(*p) == pid)),
+            (results.len() as i64, failures(&results) as i64),
+            (accepted + failed, failed),
+            "{chosen:?}"
+        );
+        assert_eq!(
+            seen.count(
+                |is| matches!(is, What::Process { pid: p, change: Change::Exec, .. } if i64::from(*p) == pid)
+            ),
             1,
             "{chosen:?}"
         );
@@ -334,8 +385,13 @@ t.join()
         let seen = observe(&chosen, &format!("SERVER = r'''{SERVER}'''\n{SERVER}\n{body}"), 40);
         let [accepted, failed] = seen.numbers()[0][..] else { panic!("{:?}", seen.printed) };
         let results = seen.results(Some(seen.pid), Call::Accept4);
-        assert_eq!((results.len() as i64, failures(&results) as i64), (accepted + failed, failed), "{chosen:?}");
-        let exits = seen.count(|is| matches!(is, What::Process { pid, change: Change::Exit, .. } if *pid == seen.pid));
+        assert_eq!(
+            (results.len() as i64, failures(&results) as i64),
+            (accepted + failed, failed),
+            "{chosen:?}"
+        );
+        let exits = seen
+            .count(|is| matches!(is, What::Process { pid, change: Change::Exit, .. } if *pid == seen.pid));
         assert_eq!(exits, 1, "{chosen:?}");
     }
 }
@@ -346,12 +402,18 @@ fn a_choice_that_cannot_work_says_why_and_a_program_that_may_not_be_read_is_left
     assert!(!blind_for(&std::env::current_exe().expect("our own")));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o111)).expect("ours");
-    assert_eq!(blind_for(file.path()), std::fs::File::open(file.path()).is_err(), "root reads it all the same");
+    assert_eq!(
+        blind_for(file.path()),
+        std::fs::File::open(file.path()).is_err(),
+        "root reads it all the same"
+    );
     match choose(Choice::Perf, Some(file.path())) {
         Ok(chosen) => assert!(!chosen.wants_trap() && host_root()),
         Err(why) => assert!(why.len() == 1 && why[0].observer == "perf" && !why[0].remedy.is_empty()),
     }
-    assert!(choose(Choice::None, None).is_ok_and(|chosen| !chosen.wants_trap() && chosen.trapped().is_empty()));
+    assert!(
+        choose(Choice::None, None).is_ok_and(|chosen| !chosen.wants_trap() && chosen.trapped().is_empty())
+    );
 }
 
 #[test]

@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn a_child_keeps_the_parent_that_forked_it() {
         let mut threads = Threads::of(10);
-        assert_eq!(threads.created(12, 12, 10), Some(What::Process { pid: 12, parent: 10, change: Change::Fork }));
+        assert_eq!(
+            threads.created(12, 12, 10),
+            Some(What::Process { pid: 12, parent: 10, change: Change::Fork })
+        );
         assert_eq!(threads.created(12, 13, 12), None, "a thread is no process");
         assert_eq!(change(threads.exited(10, 10)), Some(Change::Exit));
         assert_eq!(threads.executed(12), What::Process { pid: 12, parent: 10, change: Change::Exec });

@@ -18,7 +18,10 @@ fn pair(limits: Limits) -> String {
 /// What a table of this size is, in numbers.
 fn numbers(soft: u64) -> String {
     match soft.checked_sub(1) {
-        Some(last) => format!("A soft limit of {soft} allows {}, 0 to {last}", super::counted(soft, "descriptor number")),
+        Some(last) => format!(
+            "A soft limit of {soft} allows {}, 0 to {last}",
+            super::counted(soft, "descriptor number")
+        ),
         None => "A soft limit of 0 allows no descriptor at all".into(),
     }
 }
@@ -26,5 +29,4 @@ fn numbers(soft: u64) -> String {
 /// Why an accept fails that nobody waits for.
 const BEFORE_THE_QUEUE: &str = "accept4 takes the descriptor number before it looks at the queue";
 /// Why clients connect to a server that cannot take them.
-const KERNEL_CONNECTS: &str =
-    "the kernel completes the handshake for the program and parks the connection in the accept queue, so connect succeeds";
+const KERNEL_CONNECTS: &str = "the kernel completes the handshake for the program and parks the connection in the accept queue, so connect succeeds";

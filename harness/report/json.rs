@@ -23,16 +23,27 @@ pub struct Document {
 
 /// The reports as one JSON object, with a newline at its end.
 pub fn render(reports: &[Report]) -> String {
-    text(&Document { schema: SCHEMA.into(), runs: reports.to_vec(), remedies: remedies::tables(reports), sweep: None })
+    text(&Document {
+        schema: SCHEMA.into(),
+        runs: reports.to_vec(),
+        remedies: remedies::tables(reports),
+        sweep: None,
+    })
 }
 
 /// The same of one program at several limits: no limit is another's remedy.
 pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
-    text(&Document { schema: SCHEMA.into(), runs: reports.to_vec(), remedies: Vec::new(), sweep: Some(sweep.clone()) })
+    text(&Document {
+        schema: SCHEMA.into(),
+        runs: reports.to_vec(),
+        remedies: Vec::new(),
+        sweep: Some(sweep.clone()),
+    })
 }
 
 fn text(document: &Document) -> String {
-    let text = serde_json::to_string_pretty(document).expect("a report has only string keys and finite numbers");
+    let text =
+        serde_json::to_string_pretty(document).expect("a report has only string keys and finite numbers");
     text + "\n"
 }
 

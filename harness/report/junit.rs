@@ -51,8 +51,11 @@ fn suites(reports: &[Report]) -> Vec<TestSuite> {
 }
 
 fn case(report: &Report) -> TestCase {
-    let why: Vec<String> =
-        report.reasons.iter().map(|r| format!("{}: expected {}, observed {}", r.expectation, r.expected, r.observed)).collect();
+    let why: Vec<String> = report
+        .reasons
+        .iter()
+        .map(|r| format!("{}: expected {}, observed {}", r.expectation, r.expected, r.observed))
+        .collect();
     let mut status = match report.verdict {
         Outcome::Met => TestCaseStatus::success(),
         Outcome::NotMet => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -60,7 +63,10 @@ fn case(report: &Report) -> TestCase {
         Outcome::Skipped => TestCaseStatus::skipped(),
     };
     if report.verdict != Outcome::Met {
-        status.set_message(why.first().cloned().unwrap_or_default()).set_type(report.verdict.name()).set_description(why.join("\n"));
+        status
+            .set_message(why.first().cloned().unwrap_or_default())
+            .set_type(report.verdict.name())
+            .set_description(why.join("\n"));
     }
     let mut case = TestCase::new(report.variant.as_deref().unwrap_or("as written"), status);
     case.set_classname(report.scenario.as_str());

@@ -17,7 +17,11 @@ pub fn render(reports: &[Report]) -> String {
 /// The same of one program at several limits: the line through them first.
 pub fn render_sweep(reports: &[Report], sweep: &Sweep) -> String {
     let (headings, rows) = sweep.table();
-    let mut text = format!("**Sweep of the limit**\n\n| {} |\n|{}\n", headings.join(" | "), "---|".repeat(headings.len()));
+    let mut text = format!(
+        "**Sweep of the limit**\n\n| {} |\n|{}\n",
+        headings.join(" | "),
+        "---|".repeat(headings.len())
+    );
     for row in rows {
         let _ = writeln!(text, "| {} |", row.map(|cell| escape(&cell)).join(" | "));
     }
@@ -88,9 +92,15 @@ fn recovers(v: &Recovery) -> String {
 /// What each remedy of a scenario changed.
 fn remedy_table(text: &mut String, table: &remedies::Table) {
     let believed = table.believed();
-    let headings: Vec<&str> = remedies::HEADINGS.into_iter().filter(|h| believed || *h != remedies::BELIEVED).collect();
-    let _ =
-        writeln!(text, "\n**Remedies: {}**\n\n| {} |\n|{}", escape(&table.scenario), headings.join(" | "), "---|".repeat(headings.len()));
+    let headings: Vec<&str> =
+        remedies::HEADINGS.into_iter().filter(|h| believed || *h != remedies::BELIEVED).collect();
+    let _ = writeln!(
+        text,
+        "\n**Remedies: {}**\n\n| {} |\n|{}",
+        escape(&table.scenario),
+        headings.join(" | "),
+        "---|".repeat(headings.len())
+    );
     for row in &table.rows {
         let cells: Vec<String> = row.cells(believed).iter().map(|cell| escape(cell)).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));

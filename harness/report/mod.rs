@@ -17,8 +17,8 @@ mod wall;
 use crate::event::{Environment, Log, Sysctl};
 use crate::judge::{Outcome, Reason, Verdict};
 use crate::measure::{
-    Baseline, CallsMade, Ceiling, LimitsFound, Measured, Moved, NotStarted, Point, Prediction, Recovery, Saturation, Subject, TcpPoint,
-    Timings, Witness,
+    Baseline, CallsMade, Ceiling, LimitsFound, Measured, Moved, NotStarted, Point, Prediction, Recovery,
+    Saturation, Subject, TcpPoint, Timings, Witness,
 };
 use crate::scenario::Plan;
 use serde::{Deserialize, Serialize};

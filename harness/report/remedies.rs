@@ -88,7 +88,9 @@ pub fn tables(reports: &[Report]) -> Vec<Table> {
     for report in reports {
         match tables.iter_mut().find(|(table, _)| table.scenario == report.scenario) {
             Some((_, of_scenario)) => of_scenario.push(report),
-            None => tables.push((Table { scenario: report.scenario.clone(), rows: Vec::new() }, vec![report])),
+            None => {
+                tables.push((Table { scenario: report.scenario.clone(), rows: Vec::new() }, vec![report]))
+            }
         }
     }
     tables.retain(|(_, reports)| {
@@ -120,7 +122,8 @@ fn row(report: &Report, was: Option<&Report>) -> Row {
     let held = ceiling.accepted.or(ceiling.calls);
     let stopped = ceiling.stopped();
     let (cured, verdict) = compared(report, was);
-    let unexpected = if report.verdict == Outcome::NotMet { " (the scenario expects something else)" } else { "" };
+    let unexpected =
+        if report.verdict == Outcome::NotMet { " (the scenario expects something else)" } else { "" };
     Row {
         variant: report.variant.clone(),
         believed: report.believed.clone(),
@@ -130,11 +133,17 @@ fn row(report: &Report, was: Option<&Report>) -> Row {
         kind: ceiling.kind,
         held,
         calls: ceiling.calls.is_some(),
-        first_failure: ceiling.first_failure.as_ref().map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
+        first_failure: ceiling
+            .first_failure
+            .as_ref()
+            .map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
         moved: report.moved.last().map(|moved| AfterMove {
             limits: Limits { soft: moved.soft, hard: moved.hard },
             held: moved.accepted_after,
-            first_failure: moved.next_failure.as_ref().map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
+            first_failure: moved
+                .next_failure
+                .as_ref()
+                .map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
             resumed: moved.resumed,
         }),
         cured,
@@ -153,7 +162,11 @@ struct State {
 impl State {
     /// Before any move.
     fn first(report: &Report) -> State {
-        State { stopped: report.ceiling.stopped(), held: report.ceiling.accepted.or(report.ceiling.calls), how: how(report) }
+        State {
+            stopped: report.ceiling.stopped(),
+            held: report.ceiling.accepted.or(report.ceiling.calls),
+            how: how(report),
+        }
     }
 
     /// After the last move, where there was one.
@@ -190,16 +203,27 @@ fn compared(report: &Report, was: Option<&Report>) -> (Option<bool>, String) {
     let (first, last) = (State::first(report), State::last(report));
     if report.variant.is_none() {
         let none = if first.stopped == Some(true) { "as it was" } else { "as it was: no ceiling" };
-        return (None, if live.is_empty() { none.into() } else { format!("{none}; then {}{live}", became(&first, &last)) });
+        return (
+            None,
+            if live.is_empty() {
+                none.into()
+            } else {
+                format!("{none}; then {}{live}", became(&first, &last))
+            },
+        );
     }
     let was = was.map(|was| if moves(was) == moves(report) { State::last(was) } else { State::first(was) });
     match (was.as_ref().map(|was| was.stopped), last.stopped) {
-        (_, None) => (None, format!("not known: its limits were moved{live}, and nobody waited to be accepted")),
+        (_, None) => {
+            (None, format!("not known: its limits were moved{live}, and nobody waited to be accepted"))
+        }
         (None, Some(true)) => (Some(false), format!("no{live}; how it was is not known")),
         (None, Some(false)) => (None, format!("no ceiling{live}; how it was is not known")),
         (Some(None), _) => (None, "not known: how it was is not".into()),
         (Some(Some(true)), Some(false)) => (Some(true), format!("yes{live}")),
-        (Some(Some(false)), Some(true)) => (Some(false), format!("worse: no ceiling → {}{live}", last.number())),
+        (Some(Some(false)), Some(true)) => {
+            (Some(false), format!("worse: no ceiling → {}{live}", last.number()))
+        }
         (Some(Some(false)), Some(false)) => (None, format!("no ceiling, as it was{live}")),
         (Some(Some(true)), Some(true)) => {
             let changes = changes(was.as_ref().expect("it stopped"), &last);
@@ -236,7 +260,8 @@ fn unknown(report: &Report) -> String {
     let why = report.reasons.first().map_or("nothing was measured", |reason| reason.observed.as_str());
     match report.verdict {
         Outcome::Skipped => {
-            let missing = report.reasons.first().map_or(String::new(), |reason| format!("`{}`: ", reason.expected));
+            let missing =
+                report.reasons.first().map_or(String::new(), |reason| format!("`{}`: ", reason.expected));
             format!("skipped: {missing}{why}")
         }
         _ => format!("not known: {why}"),
@@ -262,7 +287,9 @@ fn how(report: &Report) -> String {
         (None, Some(Kind::OwnLimit)) => "a rule of its own".into(),
         (None, Some(Kind::Exited)) => "it exits".into(),
         (None, None) if report.ceiling.stopped() == Some(true) => "a full table".into(),
-        (None, Some(Kind::OtherLimit)) => report.ceiling.binds.as_ref().map_or("another limit", |binds| binds.resource.name()).into(),
+        (None, Some(Kind::OtherLimit)) => {
+            report.ceiling.binds.as_ref().map_or("another limit", |binds| binds.resource.name()).into()
+        }
         (None, _) => "no failing call".into(),
     }
 }
@@ -294,10 +321,15 @@ impl Row {
         if let Some(moved) = &self.moved {
             limits = format!("{limits} → {}:{}", moved.limits.soft, moved.limits.hard);
             let none = moved.first_failure.is_none() && moved.resumed != Some(false);
-            let held = moved.held.map_or_else(dash, |n| if none { format!("none up to {n}") } else { n.to_string() });
+            let held = moved
+                .held
+                .map_or_else(dash, |n| if none { format!("none up to {n}") } else { n.to_string() });
             ceiling = format!("{ceiling} → {held}");
             if moved.first_failure != self.first_failure {
-                let next = moved.first_failure.as_ref().map_or("none".to_owned(), |f| format!("{} {}", f.call, f.errno));
+                let next = moved
+                    .first_failure
+                    .as_ref()
+                    .map_or("none".to_owned(), |f| format!("{} {}", f.call, f.errno));
                 first = format!("{first} → {next}");
             }
         }
@@ -313,7 +345,8 @@ pub fn render(tables: &[Table], colour: bool, width: usize) -> String {
     let mut text = String::new();
     for table in tables {
         let title = clean(&format!("Remedies: {}", table.scenario));
-        text += &format!("\n{}\n{}\n", if colour { title.bold().to_string() } else { title }, one(table, width));
+        text +=
+            &format!("\n{}\n{}\n", if colour { title.bold().to_string() } else { title }, one(table, width));
     }
     text
 }
@@ -321,7 +354,10 @@ pub fn render(tables: &[Table], colour: bool, width: usize) -> String {
 fn one(table: &Table, width: usize) -> String {
     let believed = table.believed();
     let mut shown = comfy_table::Table::new();
-    shown.load_style(presets::UTF8_HORIZONTAL_ONLY).force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+    shown
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .force_no_tty()
+        .set_content_arrangement(ContentArrangement::Dynamic);
     shown.set_width(width.try_into().unwrap_or(u16::MAX));
     shown.set_header(HEADINGS.into_iter().filter(|heading| believed || *heading != BELIEVED));
     for row in &table.rows {
@@ -345,7 +381,8 @@ mod tests {
 
     /// A run of a scenario: nothing measured but where it stopped.
     fn run(variant: Option<&str>, kind: Kind, held: u64, call: Option<Call>) -> Report {
-        let text = "claim = \"stops\"\nprocesses.server = { command = [\"s\"], limits = { soft = 64, hard = 64 } }";
+        let text =
+            "claim = \"stops\"\nprocesses.server = { command = [\"s\"], limits = { soft = 64, hard = 64 } }";
         let mut plan = scenario::parse(text, "x.toml", "push", Path::new(".")).expect("a scenario").remove(0);
         plan.variant = variant.map(str::to_owned);
         let mut measured = crate::measure::measure(&plan, &Log::default());
@@ -393,9 +430,22 @@ mod tests {
     }
 
     /// The same run, whose limits were then moved in the live process.
-    fn then(mut report: Report, soft: u64, after: Option<u64>, failing: bool, resumed: Option<bool>) -> Report {
+    fn then(
+        mut report: Report,
+        soft: u64,
+        after: Option<u64>,
+        failing: bool,
+        resumed: Option<bool>,
+    ) -> Report {
         let next_failure = report.ceiling.first_failure.clone().filter(|_| failing);
-        report.moved = vec![crate::measure::Moved { soft, hard: 256, accepted_after: after, next_failure, resumed, ..Default::default() }];
+        report.moved = vec![crate::measure::Moved {
+            soft,
+            hard: 256,
+            accepted_after: after,
+            next_failure,
+            resumed,
+            ..Default::default()
+        }];
         report
     }
 
@@ -425,7 +475,13 @@ mod tests {
         assert_eq!(cells(2)[1..4], ["64:128 → 256:256", "57 → none up to 200", "accept4 EMFILE → none"]);
         // Where the scenario as written moves the limit itself, a variant that moves it alike is compared after both.
         let base = then(stopped(None), 128, Some(121), true, Some(true));
-        let faster = then(run(Some("fewer at rest"), Kind::Emfile, 60, Some(Call::Accept4)), 128, Some(124), true, Some(true));
+        let faster = then(
+            run(Some("fewer at rest"), Kind::Emfile, 60, Some(Call::Accept4)),
+            128,
+            Some(124),
+            true,
+            Some(true),
+        );
         let said = verdicts(&[base, faster, stopped(Some("not moved"))]);
         assert_eq!(said[0], (None, format!("as it was; then 57 → 121{live}")));
         assert_eq!(said[1], (Some(false), format!("no: 121 → 124{live}")));
@@ -436,14 +492,21 @@ mod tests {
     fn without_how_it_was_nothing_is_called_cured() {
         let mut base = run(None, Kind::Emfile, 52, Some(Call::Accept4));
         base.verdict = Outcome::Inconclusive;
-        base.reasons = vec![crate::judge::Reason { expectation: "run".into(), expected: String::new(), observed: "no observer".into() }];
+        base.reasons = vec![crate::judge::Reason {
+            expectation: "run".into(),
+            expected: String::new(),
+            observed: "no observer".into(),
+        }];
         let raised = run(Some("raised"), Kind::NotReached, 96, None);
         let said = verdicts(&[base, raised.clone()]);
         assert_eq!(said[0], (None, "not known: no observer".into()));
         assert_eq!(said[1].0, None, "{said:?}");
         let held = run(None, Kind::NotReached, 96, None);
         assert_eq!(verdicts(&[held.clone(), raised])[1].0, None);
-        assert_eq!(verdicts(&[held, run(Some("proxy"), Kind::Emfile, 25, None)])[1], (Some(false), "worse: no ceiling → 25".into()));
+        assert_eq!(
+            verdicts(&[held, run(Some("proxy"), Kind::Emfile, 25, None)])[1],
+            (Some(false), "worse: no ceiling → 25".into())
+        );
     }
 
     #[test]
@@ -453,21 +516,33 @@ mod tests {
             (report.ceiling.kind, report.ceiling.reached) = (None, reached);
             report
         };
-        let reports = [counted(None, Some(true), 57), counted(Some("raised"), Some(false), 80), counted(Some("lost"), None, 9)];
+        let reports = [
+            counted(None, Some(true), 57),
+            counted(Some("raised"), Some(false), 80),
+            counted(Some("lost"), None, 9),
+        ];
         let said = verdicts(&reports);
         assert_eq!(said[..2], [(None, "as it was".into()), (Some(true), "yes".into())]);
         assert!(said[2].1.starts_with("not known"), "{said:?}");
-        let cells: Vec<String> = tables(&reports)[0].rows.iter().map(|row| row.cells(false)[2].clone()).collect();
+        let cells: Vec<String> =
+            tables(&reports)[0].rows.iter().map(|row| row.cells(false)[2].clone()).collect();
         assert_eq!(cells, ["57 (by descriptor count)", "none up to 80 (by descriptor count)", "–"]);
         let markdown = crate::report::markdown::render(&reports);
-        for cell in ["| 57 (by descriptor count) |", "| 80 (not-reached, by descriptor count) |", "– | – | – | – | – |"] {
+        for cell in [
+            "| 57 (by descriptor count) |",
+            "| 80 (not-reached, by descriptor count) |",
+            "– | – | – | – | – |",
+        ] {
             assert!(markdown.contains(cell), "{cell}: {markdown}");
         }
     }
 
     #[test]
     fn one_variant_alone_makes_no_table_and_repetitions_one_row() {
-        let (base, raised) = (run(None, Kind::Emfile, 52, Some(Call::Accept4)), run(Some("raised"), Kind::NotReached, 96, None));
+        let (base, raised) = (
+            run(None, Kind::Emfile, 52, Some(Call::Accept4)),
+            run(Some("raised"), Kind::NotReached, 96, None),
+        );
         assert_eq!(tables(&[base.clone(), base.clone()]), []);
         let skipped = |report: &Report| Report { verdict: Outcome::Skipped, ..report.clone() };
         assert_eq!(tables(&[skipped(&base), skipped(&raised)]), []);
@@ -475,8 +550,11 @@ mod tests {
         other.scenario = "other".into();
         assert_eq!(tables(&[base.clone(), other]), []);
         let late = run(None, Kind::Emfile, 53, Some(Call::Accept4));
-        let names: Vec<_> =
-            tables(&[raised.clone(), base.clone(), raised, base, late])[0].rows.iter().map(|r| (r.variant.clone(), r.held)).collect();
+        let names: Vec<_> = tables(&[raised.clone(), base.clone(), raised, base, late])[0]
+            .rows
+            .iter()
+            .map(|r| (r.variant.clone(), r.held))
+            .collect();
         assert_eq!(names, [(None, Some(52)), (None, Some(53)), (Some("raised".into()), Some(96))]);
     }
 }

@@ -12,9 +12,18 @@ pub(super) fn rounds(r: &Report) -> Vec<String> {
     }
     let mut spread = vec![match v.first_served_quantiles {
         Some(q) => {
-            let phases = if v.rounds.iter().all(|round| round.phase_s.is_some()) { ", at different phases of its delay" } else { "" };
+            let phases = if v.rounds.iter().all(|round| round.phase_s.is_some()) {
+                ", at different phases of its delay"
+            } else {
+                ""
+            };
             let many = v.rounds.len();
-            format!("In {many} rounds{phases}, the first was served {} to {} later (p50 {}).", time(q.min), time(q.max), time(q.p50))
+            format!(
+                "In {many} rounds{phases}, the first was served {} to {} later (p50 {}).",
+                time(q.min),
+                time(q.max),
+                time(q.p50)
+            )
         }
         None => format!("In {} rounds nobody was served.", v.rounds.len()),
     }];

@@ -119,20 +119,34 @@ impl Point {
             (Some(n), Some(kind)) => format!("{n} ({})", kind.name()),
             (Some(n), None) => format!("{n} ({})", Ceiling::BY_COUNT),
             (_, Some(kind)) => kind.name().to_owned(),
-            (None, None) if self.reached == Some(false) => format!("{} ({})", Kind::NotReached.name(), Ceiling::BY_COUNT),
+            (None, None) if self.reached == Some(false) => {
+                format!("{} ({})", Kind::NotReached.name(), Ceiling::BY_COUNT)
+            }
             (None, None) => "not known".to_owned(),
         };
         let call = self.first_failure.map_or("–".to_owned(), |call| call.to_string());
-        [limit, number(self.at_rest), number(self.predicted), ceiling, call, self.policy.map_or("–", Policy::name).to_owned()]
+        [
+            limit,
+            number(self.at_rest),
+            number(self.predicted),
+            ceiling,
+            call,
+            self.policy.map_or("–", Policy::name).to_owned(),
+        ]
     }
 }
 
 /// One run of a sweep, in a line.
 pub fn line(r: &Report) -> String {
     let [limit, rest, predicted, ceiling, call, policy] = Point::of(r).cells();
-    let why =
-        r.reasons.iter().find(|reason| reason.expectation == "run").map_or(String::new(), |why| format!(": {}", clean(&why.observed)));
-    format!("{limit}: {rest} at rest, {predicted} predicted, ceiling {ceiling}, first failing call {call}, policy {policy}{why}\n")
+    let why = r
+        .reasons
+        .iter()
+        .find(|reason| reason.expectation == "run")
+        .map_or(String::new(), |why| format!(": {}", clean(&why.observed)));
+    format!(
+        "{limit}: {rest} at rest, {predicted} predicted, ceiling {ceiling}, first failing call {call}, policy {policy}{why}\n"
+    )
 }
 
 impl Sweep {
@@ -141,8 +155,11 @@ impl Sweep {
         let mut runs: Vec<(Point, &Report)> = reports.iter().map(|r| (Point::of(r), r)).collect();
         runs.sort_by_key(|(point, _)| (point.asked, point.soft));
         let points: Vec<Point> = runs.iter().map(|(point, _)| point.clone()).collect();
-        let by = [Kind::Emfile, Kind::OwnLimit].into_iter().find(|kind| points.iter().any(|p| p.stopped_by(*kind).is_some()));
-        let fitted = by.ok_or_else(|| "no descriptor limit stopped it".to_owned()).and_then(|kind| fit(&points, kind));
+        let by = [Kind::Emfile, Kind::OwnLimit]
+            .into_iter()
+            .find(|kind| points.iter().any(|p| p.stopped_by(*kind).is_some()));
+        let fitted =
+            by.ok_or_else(|| "no descriptor limit stopped it".to_owned()).and_then(|kind| fit(&points, kind));
         let (fit, no_fit) = match fitted {
             Ok(fit) => (Some(fit), None),
             Err(reason) => (None, Some(reason)),
@@ -165,20 +182,30 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
         return Err("only one limit was in force".to_owned());
     }
     if spread == 0.0 {
-        return Err(format!("it stopped at {ceiling} every time: that does not depend on the limit asked for"));
+        return Err(format!(
+            "it stopped at {ceiling} every time: that does not depend on the limit asked for"
+        ));
     }
     let per_connection = on.iter().map(|p| (p.1 - ceiling) * (p.0 - soft)).sum::<f64>() / spread;
     let at_rest = soft - per_connection * ceiling;
     let off = |p: &(f64, f64)| (p.1 - (p.0 - at_rest) / per_connection).abs();
     let residual = on.iter().map(off).fold(0.0, f64::max);
     let round = |value: f64| (value * 1000.0).round() / 1000.0 + 0.0;
-    Ok(Fit { by, points: on.len() as u32, at_rest: round(at_rest), per_connection: round(per_connection), residual: round(residual) })
+    Ok(Fit {
+        by,
+        points: on.len() as u32,
+        at_rest: round(at_rest),
+        per_connection: round(per_connection),
+        residual: round(residual),
+    })
 }
 
 /// Where the runs from some limit on are stopped by something else than the others, and what that is.
 fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Option<Binds> {
     let capped = |p: &Point| p.soft.zip(p.asked).is_some_and(|(soft, asked)| soft < asked);
-    let usual = |p: &Point| by.is_some() && p.stop() == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none());
+    let usual = |p: &Point| {
+        by.is_some() && p.stop() == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none())
+    };
     let first = runs.len() - runs.iter().rev().take_while(|(point, _)| !usual(point)).count();
     // Where all clients were taken nothing binds, as far as they tell; a larger limit may tell more.
     let stopped = runs.iter().skip(first).find(|(point, _)| capped(point) || point.reached != Some(false));
@@ -191,7 +218,8 @@ fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Opti
 }
 
 fn raised_no_further(point: &Point, r: &Report) -> String {
-    let who = r.limits.set_by.as_ref().map_or(String::new(), |by| format!(", set by `{}`", cut(&by.command, 40)));
+    let who =
+        r.limits.set_by.as_ref().map_or(String::new(), |by| format!(", set by `{}`", cut(&by.command, 40)));
     format!("the limit in force is {} whatever is asked for{who}", point.soft.unwrap_or_default())
 }
 
@@ -199,7 +227,10 @@ fn raised_no_further(point: &Point, r: &Report) -> String {
 fn what(point: &Point, r: &Report) -> String {
     let held = r.ceiling.accepted.map_or("an unknown number".to_owned(), |n| n.to_string());
     let evidence = r.saturation.policy_evidence.as_deref().map_or(String::new(), |said| format!(" ({said})"));
-    let seen = r.ceiling.binds.as_ref().map(|binds| (binds.resource, format!("{}, at {held}: {}", binds.resource.name(), binds.evidence)));
+    let seen =
+        r.ceiling.binds.as_ref().map(|binds| {
+            (binds.resource, format!("{}, at {held}: {}", binds.resource.name(), binds.evidence))
+        });
     let text = match point.kind {
         Some(Kind::OtherLimit) => seen.map_or_else(|| format!("not known, at {held}"), |(_, seen)| seen),
         Some(Kind::OwnLimit) => {
@@ -215,7 +246,9 @@ fn what(point: &Point, r: &Report) -> String {
         }
         Some(Kind::Enfile) => format!("the open files of the whole host, fs.file-max, with {held} held"),
         Some(Kind::Generator) => match seen {
-            Some((Resource::SourcePorts, seen)) => format!("source ports of the load generator's own side: {seen}"),
+            Some((Resource::SourcePorts, seen)) => {
+                format!("source ports of the load generator's own side: {seen}")
+            }
             _ => format!("the load generator's own side, with {held} held: {}", unknown(r)),
         },
         Some(Kind::NotReached) if r.ceiling.handed_over.is_some() => {
@@ -224,25 +257,40 @@ fn what(point: &Point, r: &Report) -> String {
                  does not bound"
             );
         }
-        Some(Kind::NotReached) => return format!("the number of clients: all {held} were accepted, and no descriptor call failed"),
+        Some(Kind::NotReached) => {
+            return format!("the number of clients: all {held} were accepted, and no descriptor call failed");
+        }
         Some(Kind::Emfile) => format!("a descriptor call of another kind, at {held}{evidence}"),
-        None if point.reached == Some(false) => return format!("the number of clients: all {held} are held, by its descriptor count"),
+        None if point.reached == Some(false) => {
+            return format!("the number of clients: all {held} are held, by its descriptor count");
+        }
         None => return seen.map_or_else(|| format!("not known: {}", unknown(r)), |(_, seen)| seen),
     };
     // Descriptors open there; or as many as its connections make.
-    let open = r.ceiling.descriptors.into_iter().chain(r.baseline.counted.zip(r.ceiling.accepted).map(|(rest, held)| rest + held));
-    let at_setsize = open.into_iter().any(|n| (FD_SETSIZE - 1..=FD_SETSIZE + 1).contains(&n)) && point.soft > Some(FD_SETSIZE);
-    let select =
-        if at_setsize { format!(", at {FD_SETSIZE} descriptors: FD_SETSIZE, the most that select() can watch") } else { String::new() };
-    let wrote = r.saturation.log_sample.last().map_or(String::new(), |line| format!("; it wrote: {}", cut(line, WORDS)));
+    let open = r
+        .ceiling
+        .descriptors
+        .into_iter()
+        .chain(r.baseline.counted.zip(r.ceiling.accepted).map(|(rest, held)| rest + held));
+    let at_setsize = open.into_iter().any(|n| (FD_SETSIZE - 1..=FD_SETSIZE + 1).contains(&n))
+        && point.soft > Some(FD_SETSIZE);
+    let select = if at_setsize {
+        format!(", at {FD_SETSIZE} descriptors: FD_SETSIZE, the most that select() can watch")
+    } else {
+        String::new()
+    };
+    let wrote = r
+        .saturation
+        .log_sample
+        .last()
+        .map_or(String::new(), |line| format!("; it wrote: {}", cut(line, WORDS)));
     format!("{text}{select}{wrote}")
 }
 
 fn turned_away(r: &Report) -> u64 {
-    r.ceiling
-        .connected
-        .zip(r.ceiling.served)
-        .map_or(0, |(connected, served)| u64::from(connected > served && r.saturation.accept_queue.is_some_and(|q| q.length == 0)))
+    r.ceiling.connected.zip(r.ceiling.served).map_or(0, |(connected, served)| {
+        u64::from(connected > served && r.saturation.accept_queue.is_some_and(|q| q.length == 0))
+    })
 }
 
 fn status(r: &Report) -> String {
@@ -254,7 +302,8 @@ fn status(r: &Report) -> String {
 }
 
 fn unknown(r: &Report) -> String {
-    let why = r.reasons.iter().find(|reason| reason.expectation == "run").map(|reason| clean(&reason.observed));
+    let why =
+        r.reasons.iter().find(|reason| reason.expectation == "run").map(|reason| clean(&reason.observed));
     why.unwrap_or_else(|| "the run does not say".to_owned())
 }
 
@@ -263,9 +312,17 @@ impl Sweep {
     fn line(&self) -> Option<String> {
         Some(match (&self.fit, &self.no_fit) {
             (Some(f), _) => {
-                let by = if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
-                let off = if f.residual < 0.5 { "every point lies on it".to_owned() } else { format!("off by {} at most", f.residual) };
-                format!("ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.", f.at_rest, f.per_connection, f.points)
+                let by =
+                    if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
+                let off = if f.residual < 0.5 {
+                    "every point lies on it".to_owned()
+                } else {
+                    format!("off by {} at most", f.residual)
+                };
+                format!(
+                    "ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.",
+                    f.at_rest, f.per_connection, f.points
+                )
             }
             (None, Some(reason)) => format!("None: {reason}."),
             (None, None) => return None,
@@ -274,14 +331,18 @@ impl Sweep {
 
     /// The same with their labels, and what binds from where on.
     pub(super) fn said(&self) -> Vec<(&'static str, String)> {
-        let binds = self.binds.as_ref().map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
+        let binds = self
+            .binds
+            .as_ref()
+            .map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
         self.line().map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
     }
 
     /// What binds from some limit on, in a word or two.
     pub(super) fn bound_by(&self) -> Option<&'static str> {
         let binds = self.binds.as_ref()?;
-        let nothing = self.points.iter().all(|p| p.asked.or(p.soft) < Some(binds.from) || p.reached == Some(false));
+        let nothing =
+            self.points.iter().all(|p| p.asked.or(p.soft) < Some(binds.from) || p.reached == Some(false));
         Some(binds.resource.map_or(if nothing { "nothing" } else { "not known" }, Resource::name))
     }
 
@@ -294,7 +355,10 @@ impl Sweep {
 /// The table, the line and what binds, for a terminal of this width.
 pub fn render(sweep: &Sweep, colour: bool, width: usize) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .force_no_tty()
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width.try_into().unwrap_or(u16::MAX)).set_header(HEADINGS);
     for point in &sweep.points {
         table.add_row(point.cells());
@@ -317,7 +381,9 @@ mod tests {
 
     /// A run at this limit that was stopped so, with seven descriptors at rest.
     fn run(soft: u64, kind: Kind, held: u64) -> Report {
-        let text = format!("claim = \"c\"\nprocesses.server = {{ command = [\"s\"], limits = {{ soft = {soft}, hard = {soft} }} }}");
+        let text = format!(
+            "claim = \"c\"\nprocesses.server = {{ command = [\"s\"], limits = {{ soft = {soft}, hard = {soft} }} }}"
+        );
         let plan = scenario::parse(&text, "x.toml", "x", Path::new(".")).expect("a scenario").remove(0);
         let mut m = crate::measure::measure(&plan, &Log::default());
         m.limits.requested = Some(Limits { soft, hard: soft });
@@ -344,34 +410,59 @@ mod tests {
     #[test]
     fn a_descriptor_a_connection_lies_on_a_line_through_what_is_open_at_rest() {
         let s = sweep(&[(1024, Kind::Emfile, 1017), (64, Kind::Emfile, 57), (256, Kind::Emfile, 249)]);
-        assert_eq!(s.points.iter().map(|p| p.asked).collect::<Vec<_>>(), [Some(64), Some(256), Some(1024)], "in their order");
-        assert_eq!(s.fit, Some(Fit { by: Kind::Emfile, points: 3, at_rest: 7.0, per_connection: 1.0, residual: 0.0 }));
+        assert_eq!(
+            s.points.iter().map(|p| p.asked).collect::<Vec<_>>(),
+            [Some(64), Some(256), Some(1024)],
+            "in their order"
+        );
+        assert_eq!(
+            s.fit,
+            Some(Fit { by: Kind::Emfile, points: 3, at_rest: 7.0, per_connection: 1.0, residual: 0.0 })
+        );
         assert_eq!((s.no_fit, s.binds), (None, None));
     }
 
     #[test]
     fn what_a_connection_costs_is_the_slope_and_rounding_is_the_residual() {
         // 57, 250 and 1017 places for two each; the last connection is accepted without its second.
-        let fit = sweep(&[(64, Kind::Emfile, 29), (257, Kind::Emfile, 125), (1024, Kind::Emfile, 509)]).fit.expect("a line");
-        assert!((fit.per_connection - 2.0).abs() < 0.01 && (fit.at_rest - 6.5).abs() < 1.0 && fit.residual < 0.5, "{fit:?}");
+        let fit = sweep(&[(64, Kind::Emfile, 29), (257, Kind::Emfile, 125), (1024, Kind::Emfile, 509)])
+            .fit
+            .expect("a line");
+        assert!(
+            (fit.per_connection - 2.0).abs() < 0.01 && (fit.at_rest - 6.5).abs() < 1.0 && fit.residual < 0.5,
+            "{fit:?}"
+        );
     }
 
     #[test]
     fn a_rule_of_its_own_that_follows_the_limit_is_a_line_too() {
         let s = sweep(&[(64, Kind::OwnLimit, 32), (256, Kind::OwnLimit, 224), (1024, Kind::OwnLimit, 992)]);
-        assert_eq!(s.fit, Some(Fit { by: Kind::OwnLimit, points: 3, at_rest: 32.0, per_connection: 1.0, residual: 0.0 }));
+        assert_eq!(
+            s.fit,
+            Some(Fit { by: Kind::OwnLimit, points: 3, at_rest: 32.0, per_connection: 1.0, residual: 0.0 })
+        );
         assert_eq!(s.binds, None);
     }
 
     #[test]
     fn what_else_binds_is_named_with_its_evidence_and_from_its_first_limit() {
-        let own = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (1024, Kind::OwnLimit, 300), (4096, Kind::OwnLimit, 300)]);
+        let own = sweep(&[
+            (64, Kind::Emfile, 57),
+            (256, Kind::Emfile, 249),
+            (1024, Kind::OwnLimit, 300),
+            (4096, Kind::OwnLimit, 300),
+        ]);
         let binds = own.binds.expect("its own rule");
         assert_eq!((binds.from, own.fit.map(|f| f.points)), (1024, Some(2)));
-        assert!(binds.what.contains("by its own rule at 300") && !binds.what.contains("select"), "{}", binds.what);
+        assert!(
+            binds.what.contains("by its own rule at 300") && !binds.what.contains("select"),
+            "{}",
+            binds.what
+        );
         let all = sweep(&[(64, Kind::Emfile, 57), (256, Kind::NotReached, 100)]);
         assert!(all.binds.expect("the clients").what.contains("all 100 were accepted") && all.fit.is_none());
-        let later = sweep(&[(64, Kind::NotReached, 100), (256, Kind::NotReached, 400), (1024, Kind::Exited, 1000)]);
+        let later =
+            sweep(&[(64, Kind::NotReached, 100), (256, Kind::NotReached, 400), (1024, Kind::Exited, 1000)]);
         assert_eq!(later.binds.map(|binds| binds.from), Some(1024), "what did not stop binds nothing");
         assert_eq!(all.no_fit.as_deref(), Some("one point makes no line"));
     }
@@ -383,39 +474,65 @@ mod tests {
         threads.ceiling.binds = Some(crate::measure::Binds { resource: Resource::Threads, evidence });
         let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads.clone()]);
         let binds = s.binds.clone().expect("threads");
-        assert_eq!((binds.from, binds.resource, s.fit.as_ref().map(|f| f.points)), (1024, Some(Resource::Threads), Some(2)));
+        assert_eq!(
+            (binds.from, binds.resource, s.fit.as_ref().map(|f| f.points)),
+            (1024, Some(Resource::Threads), Some(2))
+        );
         assert_eq!(binds.what, "threads, at 300: clone3 was refused with EAGAIN 12 times");
         // The formats for machines have it too.
         let reports = [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads];
         let markdown = crate::report::markdown::render_sweep(&reports, &s);
         assert!(
-            markdown.contains("| 256 | 7 | – | 249 | accept4 | – |") && markdown.contains("From 1024 on something else binds"),
+            markdown.contains("| 256 | 7 | – | 249 | accept4 | – |")
+                && markdown.contains("From 1024 on something else binds"),
             "{markdown}"
         );
         let junit = crate::report::junit::render_sweep(&reports, &s);
-        assert!(junit.contains("ceiling = (soft − 7) ÷ 1") && junit.contains("name=\"sweep.binds\" value=\"threads\""), "{junit}");
+        assert!(
+            junit.contains("ceiling = (soft − 7) ÷ 1")
+                && junit.contains("name=\"sweep.binds\" value=\"threads\""),
+            "{junit}"
+        );
         let mut lost = run(64, Kind::NotReached, 0);
         (lost.ceiling.kind, lost.ceiling.accepted, lost.ceiling.reached) = (None, None, None);
-        lost.ceiling.binds = Some(crate::measure::Binds { resource: Resource::AcceptQueue, evidence: "4 connects timed out".into() });
+        lost.ceiling.binds = Some(crate::measure::Binds {
+            resource: Resource::AcceptQueue,
+            evidence: "4 connects timed out".into(),
+        });
         let binds = Sweep::of(&[lost]).binds.expect("a queue that lost clients, where nothing else is known");
         assert_eq!(binds.what, "the accept queue, at an unknown number: 4 connects timed out");
-        let unknown = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
-        assert!(unknown.binds.is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known")));
+        let unknown =
+            sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
+        assert!(
+            unknown
+                .binds
+                .is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known"))
+        );
     }
 
     #[test]
     fn ceilings_that_only_the_descriptor_count_tells_are_on_the_line() {
         let counted = |soft, reached, held| {
             let mut report = run(soft, Kind::Emfile, held);
-            (report.ceiling.kind, report.ceiling.reached, report.ceiling.first_failure) = (None, Some(reached), None);
+            (report.ceiling.kind, report.ceiling.reached, report.ceiling.first_failure) =
+                (None, Some(reached), None);
             report
         };
         let s = Sweep::of(&[counted(64, true, 57), counted(256, true, 249), counted(1024, false, 400)]);
-        assert_eq!(s.fit, Some(Fit { by: Kind::Emfile, points: 2, at_rest: 7.0, per_connection: 1.0, residual: 0.0 }));
+        assert_eq!(
+            s.fit,
+            Some(Fit { by: Kind::Emfile, points: 2, at_rest: 7.0, per_connection: 1.0, residual: 0.0 })
+        );
         let binds = s.binds.clone().expect("the clients");
-        assert_eq!((binds.from, binds.what.as_str()), (1024, "the number of clients: all 400 are held, by its descriptor count"));
+        assert_eq!(
+            (binds.from, binds.what.as_str()),
+            (1024, "the number of clients: all 400 are held, by its descriptor count")
+        );
         let cells: Vec<String> = s.points.iter().map(|point| point.cells()[3].clone()).collect();
-        assert_eq!(cells, ["57 (by descriptor count)", "249 (by descriptor count)", "not-reached (by descriptor count)"]);
+        assert_eq!(
+            cells,
+            ["57 (by descriptor count)", "249 (by descriptor count)", "not-reached (by descriptor count)"]
+        );
     }
 
     #[test]
@@ -423,9 +540,16 @@ mod tests {
         let mut died = run(4096, Kind::Exited, 1017);
         died.ceiling.exit = Some(Exit { code: None, signal: Some(6) });
         died.saturation.log_sample = vec!["*** buffer overflow detected ***".into()];
-        let what = |died: Report| Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died]).binds.expect("it exits").what;
+        let what = |died: Report| {
+            Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died])
+                .binds
+                .expect("it exits")
+                .what
+        };
         let said = what(died.clone());
-        for words in ["exited with 1017 connections held, by signal 6", "FD_SETSIZE", "it wrote: *** buffer overflow"] {
+        for words in
+            ["exited with 1017 connections held, by signal 6", "FD_SETSIZE", "it wrote: *** buffer overflow"]
+        {
             assert!(said.contains(words), "{words}: {said}");
         }
         died.ceiling.accepted = Some(900);
@@ -437,7 +561,11 @@ mod tests {
         let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 249)]);
         assert_eq!((s.fit, s.no_fit.as_deref(), s.binds), (None, Some("only one limit was in force"), None));
         let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 248)]);
-        assert_eq!((s.fit, s.no_fit.as_deref()), (None, Some("only one limit was in force")), "and no limit is divided by nothing");
+        assert_eq!(
+            (s.fit, s.no_fit.as_deref()),
+            (None, Some("only one limit was in force")),
+            "and no limit is divided by nothing"
+        );
     }
 
     #[test]
@@ -459,6 +587,9 @@ mod tests {
         kept.limits.effective = Some(Limits { soft: 256, hard: 1024 });
         let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), kept]);
         let binds = s.binds.expect("the limit is not what was asked for");
-        assert_eq!((binds.from, binds.what.as_str()), (1024, "the limit in force is 256 whatever is asked for"));
+        assert_eq!(
+            (binds.from, binds.what.as_str()),
+            (1024, "the limit in force is 256 whatever is asked for")
+        );
     }
 }

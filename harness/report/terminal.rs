@@ -67,7 +67,11 @@ pub(super) fn clean(text: &str) -> String {
 
 pub(super) fn cut(text: &str, width: usize) -> String {
     let text = clean(text);
-    if text.chars().count() <= width { text } else { text.chars().take(width.saturating_sub(1)).chain(['…']).collect() }
+    if text.chars().count() <= width {
+        text
+    } else {
+        text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    }
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -100,7 +104,10 @@ fn one(page: &mut Page, r: &Report) {
     ceiling(page, r);
     super::calls::calls(r).iter().for_each(|(label, text)| page.say(label, text));
     let label = if at_the_wall(page, r) { "" } else { "At the wall" };
-    super::wall::wall(r).iter().enumerate().for_each(|(i, text)| page.say(if i == 0 { label } else { "" }, text));
+    super::wall::wall(r)
+        .iter()
+        .enumerate()
+        .for_each(|(i, text)| page.say(if i == 0 { label } else { "" }, text));
     tcp(page, r);
     super::moved::moved(r).iter().for_each(|(label, text)| page.say(label, text));
     recovery(page, r);
@@ -126,7 +133,9 @@ fn title(page: &mut Page, r: &Report) {
     for reason in r.reasons.iter().filter(|reason| !(whole && reason.observed.starts_with("not measured"))) {
         let text = match (reason.expectation.as_str(), r.verdict) {
             ("run", _) => reason.observed.clone(),
-            _ => format!("{}: expected {}, observed {}", reason.expectation, reason.expected, reason.observed),
+            _ => {
+                format!("{}: expected {}, observed {}", reason.expectation, reason.expected, reason.observed)
+            }
         };
         page.say("Because", &text);
     }
@@ -137,9 +146,13 @@ fn limits(page: &mut Page, r: &Report) {
     let asked = r.limits.requested.filter(|asked| *asked != effective);
     let asked = asked.map_or(String::new(), |a| format!(" (started with {}:{})", a.soft, a.hard));
     let who = if r.ceiling.calls.is_some() { "subject" } else { "process that accepts" };
-    page.say("Limits", &format!("{}:{} soft:hard in force in the {who}{asked}", effective.soft, effective.hard));
+    page.say(
+        "Limits",
+        &format!("{}:{} soft:hard in force in the {who}{asked}", effective.soft, effective.hard),
+    );
     for (depth, link) in r.limits.chain.iter().enumerate() {
-        let step = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
+        let step =
+            if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
         let values = format!("{}:{}", link.soft, link.hard);
         let set = r.limits.set_by.as_ref().filter(|s| s.pid == link.pid && s.command == link.command);
         let note = match set {
@@ -147,13 +160,20 @@ fn limits(page: &mut Page, r: &Report) {
             Some(_) => "  ← set here",
             None => "",
         };
-        let room = page.width.saturating_sub(LABEL + step.chars().count() + values.len() + note.chars().count() + 2);
+        let room =
+            page.width.saturating_sub(LABEL + step.chars().count() + values.len() + note.chars().count() + 2);
         let command = cut(&format!("{} ({})", link.command, link.pid), room.max(8));
         let note = page.styled(note, Style::new().yellow().bold());
         page.line(&format!("{:LABEL$}{step}{values}  {command}{note}", ""));
     }
     if let Some(before) = r.limits.earlier.first() {
-        page.say("", &format!("Read earlier: {}:{}. It changed its own limits while it ran.", before.soft, before.hard));
+        page.say(
+            "",
+            &format!(
+                "Read earlier: {}:{}. It changed its own limits while it ran.",
+                before.soft, before.hard
+            ),
+        );
     }
 }
 
@@ -166,7 +186,11 @@ fn network(page: &mut Page, r: &Report) {
             Some(value) => format!("{value} (asked: {})", s.asked),
             None => s.asked.clone(),
         };
-        let before = s.before.as_ref().filter(|before| *before != &s.asked).map_or(String::new(), |b| format!(", by default {b}"));
+        let before = s
+            .before
+            .as_ref()
+            .filter(|before| *before != &s.asked)
+            .map_or(String::new(), |b| format!(", by default {b}"));
         let note = s.note.as_ref().map_or(String::new(), |note| format!(", {note}"));
         format!("{} = {value}{before}{note}", s.name)
     };
@@ -220,7 +244,9 @@ fn predicted(page: &mut Page, r: &Report) {
         (Some(n), each) => format!("{} descriptors a {one}, measured with {n}", each.unwrap_or(1.0)),
     };
     let arithmetic = match (r.limits.effective, r.baseline.counted, r.prediction.descriptors_per_connection) {
-        (Some(l), Some(rest), Some(1.0)) if l.soft.checked_sub(rest) == Some(ceiling) => format!("{} − {rest} = {ceiling}", l.soft),
+        (Some(l), Some(rest), Some(1.0)) if l.soft.checked_sub(rest) == Some(ceiling) => {
+            format!("{} − {rest} = {ceiling}", l.soft)
+        }
         _ if formula.contains(&ceiling.to_string()) => formula.to_owned(),
         _ => format!("{ceiling} = {formula}"),
     };
@@ -242,25 +268,38 @@ fn ceiling(page: &mut Page, r: &Report) {
             let waiting = if c.calls.is_some() { String::new() } else { format!(", {waiting}") };
             format!("{number}, then {} → {} {}{waiting}{why}", f.call, f.errno, after_start(r, f.at_s))
         }
-        (Some(Kind::OwnLimit), _) => format!("{number}, and no descriptor call failed: it limits itself below the descriptor limit"),
-        (Some(Kind::OtherLimit), _) => format!("{number}, and no descriptor call failed: something else ran out"),
-        (Some(Kind::Exited), _) => format!("{number}, then the process exited; no descriptor call was seen to fail"),
+        (Some(Kind::OwnLimit), _) => {
+            format!("{number}, and no descriptor call failed: it limits itself below the descriptor limit")
+        }
+        (Some(Kind::OtherLimit), _) => {
+            format!("{number}, and no descriptor call failed: something else ran out")
+        }
+        (Some(Kind::Exited), _) => {
+            format!("{number}, then the process exited; no descriptor call was seen to fail")
+        }
         (Some(Kind::Generator), _) => format!("not known: the load generator ran out first, with {number}"),
         (Some(Kind::NotReached), _) => format!("not reached: {number}, and no descriptor call failed"),
         (Some(Kind::Emfile | Kind::Enfile), None) => number,
         (None, _) if c.accepted.is_some() && c.reached.is_some() => {
             let full = if c.reached == Some(true) { "its table is full" } else { "not reached" };
             let why = r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str);
-            format!("{number}, by its descriptor count, and {full}. Which call failed first, or whether one did, is not known: {why}")
+            format!(
+                "{number}, by its descriptor count, and {full}. Which call failed first, or whether one did, is not known: {why}"
+            )
         }
-        (None, _) if r.reasons.iter().any(|reason| reason.expectation == "run") => "not known, because of the above".to_owned(),
-        (None, _) => format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str)),
+        (None, _) if r.reasons.iter().any(|reason| reason.expectation == "run") => {
+            "not known, because of the above".to_owned()
+        }
+        (None, _) => {
+            format!("not known: {}", r.unmeasured.get("ceiling.kind").map_or("not measured", String::as_str))
+        }
     };
     page.say("Ceiling", &text);
     binds(page, r);
     if let Some(others) = c.others {
         let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
-        let beside = if c.calls.is_some() { "Beside connections that it accepted" } else { "Beside the connections" };
+        let beside =
+            if c.calls.is_some() { "Beside connections that it accepted" } else { "Beside the connections" };
         let were = if n == 1 { "descriptor than at rest was" } else { "descriptors than at rest were" };
         page.say("", &format!("{beside} {n} {more} {were} open then."));
     }
@@ -269,7 +308,8 @@ fn ceiling(page: &mut Page, r: &Report) {
     {
         page.say("", &format!("Later it held {max}."));
     }
-    let per_process: Vec<String> = c.per_process.iter().map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
+    let per_process: Vec<String> =
+        c.per_process.iter().map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
     if per_process.len() > 1 {
         let shown = per_process.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = if per_process.len() > 8 { ", …" } else { "" };
@@ -290,15 +330,33 @@ fn ceiling(page: &mut Page, r: &Report) {
         page.say("", &format!("Of the clients, {connected} connected{served}."));
     }
     if let Some(asked) = r.saturation.probes.iter().find(|p| p.label == "dialogue" && c.served.is_none()) {
-        let detail = if asked.detail.is_empty() { String::new() } else { format!(" ({})", cut(&asked.detail, 60)) };
-        page.say("", &format!("Asked with HTTP, a client {}{detail}: so these connect, ask nothing and hold.", got(asked.outcome)));
+        let detail =
+            if asked.detail.is_empty() { String::new() } else { format!(" ({})", cut(&asked.detail, 60)) };
+        page.say(
+            "",
+            &format!(
+                "Asked with HTTP, a client {}{detail}: so these connect, ask nothing and hold.",
+                got(asked.outcome)
+            ),
+        );
     }
     if let (Some(u), Some(_)) = (&c.first_unserved, c.kind) {
         let what = got(u.outcome);
-        page.say("", &format!("The first client without service came {}: it {what}.", after_start(r, u.at_s)));
+        page.say(
+            "",
+            &format!("The first client without service came {}: it {what}.", after_start(r, u.at_s)),
+        );
     }
-    if let Some(b) = c.before_ramp.as_ref().filter(|_| c.first_failure.as_ref().is_some_and(|f| f.reason.is_none())) {
-        page.say("", &format!("Before any client came, {} had failed with {} at {:.3} s already.", b.call, b.errno, b.at_s));
+    if let Some(b) =
+        c.before_ramp.as_ref().filter(|_| c.first_failure.as_ref().is_some_and(|f| f.reason.is_none()))
+    {
+        page.say(
+            "",
+            &format!(
+                "Before any client came, {} had failed with {} at {:.3} s already.",
+                b.call, b.errno, b.at_s
+            ),
+        );
     }
 }
 
@@ -311,12 +369,16 @@ fn binds(page: &mut Page, r: &Report) {
     if let Some(handed) = r.ceiling.handed_over {
         let bound = match r.ceiling.kind {
             Some(Kind::Emfile) => "what it keeps open for each is what its descriptor limit bounds",
-            _ => "the descriptor limit of one process does not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory",
+            _ => {
+                "the descriptor limit of one process does not bound them. Processes do (RLIMIT_NPROC, pids.max of the cgroup), and memory"
+            }
         };
         let holders = counted(handed.processes, "process");
         let held = match handed.connections {
             1 => format!("1 of them is held by {holders} that it handed it to, and it does not keep it"),
-            n => format!("{n} of them are held by {holders} that it handed them to, and it keeps none of these"),
+            n => format!(
+                "{n} of them are held by {holders} that it handed them to, and it keeps none of these"
+            ),
         };
         page.say("", &format!("{held}: {bound}."));
     }
@@ -358,13 +420,18 @@ fn at_the_wall(page: &mut Page, r: &Report) -> bool {
             let evidence = s.policy_evidence.as_ref().map_or(String::new(), |e| format!(": {e}"));
             page.say("At the wall", &format!("{}{evidence}. [{}]", behaviour(policy), policy.name()));
         }
-        None if r.ceiling.kind == Some(Kind::OtherLimit) => page.say("At the wall", "It goes on without what ran out."),
+        None if r.ceiling.kind == Some(Kind::OtherLimit) => {
+            page.say("At the wall", "It goes on without what ran out.")
+        }
         None => return false,
     }
     let mut costs = Vec::new();
     costs.extend(s.cpu_percent.map(|c| format!("{c:.0} % CPU")));
     costs.extend(s.failures_per_s.filter(|n| *n > 0.0).map(|n| format!("{n:.0} failed calls/s")));
-    costs.extend(s.log_bytes_per_s.map(|b| if b > 0.0 { format!("{} of log", rate(b)) } else { "nothing logged".into() }));
+    costs.extend(
+        s.log_bytes_per_s
+            .map(|b| if b > 0.0 { format!("{} of log", rate(b)) } else { "nothing logged".into() }),
+    );
     if !costs.is_empty() {
         page.say("", &format!("{}.", costs.join(", ")));
     }
@@ -394,8 +461,11 @@ fn tcp(page: &mut Page, r: &Report) {
     // These two always, for what they are is the question; the listener is known from above.
     let always = ["ESTABLISHED", "CLOSE_WAIT"];
     let mut counts: Vec<String> = always.iter().map(|state| format!("{} {state}", of(held, state))).collect();
-    counts
-        .extend(held.iter().filter(|(state, _)| !always.contains(&state.as_str()) && *state != "LISTEN").map(|(s, n)| format!("{n} {s}")));
+    counts.extend(
+        held.iter()
+            .filter(|(state, _)| !always.contains(&state.as_str()) && *state != "LISTEN")
+            .map(|(s, n)| format!("{n} {s}")),
+    );
     let waiting = match of(all, "TIME_WAIT") {
         0 => "none in TIME_WAIT in the namespace".to_owned(),
         1 => "1 TIME_WAIT in the namespace holds no descriptor".to_owned(),
@@ -424,7 +494,10 @@ fn recovery(page: &mut Page, r: &Report) {
         let served = v.waiters_served.filter(|n| *n > 0).map_or("none".to_owned(), |n| n.to_string());
         let were = if v.waiters_served == Some(1) { "was" } else { "were" };
         let told = v.waiters_turned_away.map_or(String::new(), |n| format!(", {n} turned away"));
-        text.push(format!("{} left: {served} of {waiters} waiting {were} served{first}{told}.", counted(released, "client")));
+        text.push(format!(
+            "{} left: {served} of {waiters} waiting {were} served{first}{told}.",
+            counted(released, "client")
+        ));
     }
     if let Some(exited) = v.exited_s {
         text.push(match exited {
@@ -434,8 +507,12 @@ fn recovery(page: &mut Page, r: &Report) {
     }
     match (v.recovered, v.new_client_served_s) {
         _ if v.exited_s.is_some() => {}
-        (Some(true), Some(s)) if called => text.push(format!("All calls were over: another was answered {s:.3} s later.")),
-        (Some(false), _) if called => text.push("All calls were over, and another was still not answered.".into()),
+        (Some(true), Some(s)) if called => {
+            text.push(format!("All calls were over: another was answered {s:.3} s later."))
+        }
+        (Some(false), _) if called => {
+            text.push("All calls were over, and another was still not answered.".into())
+        }
         (Some(true), Some(s)) => text.push(format!("All left: a new client was served {s:.3} s later.")),
         (Some(false), _) => {
             let stuck = v.verdict_evidence.as_ref().filter(|_| v.verdict == Some(Verdict::Stuck));
@@ -446,9 +523,8 @@ fn recovery(page: &mut Page, r: &Report) {
     }
     match v.leaked.filter(|_| v.exited_s.is_none()) {
         Some(0) => text.push("Nothing leaked.".into()),
-        Some(n) if n > 0 && v.recovered == Some(false) => {
-            text.push(format!("{} more than at rest were open still.", counted(n.unsigned_abs(), "descriptor")))
-        }
+        Some(n) if n > 0 && v.recovered == Some(false) => text
+            .push(format!("{} more than at rest were open still.", counted(n.unsigned_abs(), "descriptor"))),
         Some(n) if n > 0 => {
             let stays = if n == 1 { "stays" } else { "stay" };
             let why = match v.verdict {
@@ -456,14 +532,22 @@ fn recovery(page: &mut Page, r: &Report) {
                 _ if r.ceiling.opened_once(n) => ": opened once, and not for each client",
                 _ => "",
             };
-            text.push(format!("{} more than at rest {stays} open{why}.", counted(n.unsigned_abs(), "descriptor")));
+            text.push(format!(
+                "{} more than at rest {stays} open{why}.",
+                counted(n.unsigned_abs(), "descriptor")
+            ));
         }
         Some(n) => text.push(format!("{} fewer than at rest.", counted(n.unsigned_abs(), "descriptor"))),
         None => {}
     }
     let nothing_else = text.is_empty();
     if nothing_else {
-        text.extend(v.verdict_evidence.as_ref().filter(|_| v.verdict == Some(Verdict::Gone)).map(|how| format!("None: {how}.")));
+        text.extend(
+            v.verdict_evidence
+                .as_ref()
+                .filter(|_| v.verdict == Some(Verdict::Gone))
+                .map(|how| format!("None: {how}.")),
+        );
     }
     let mut paragraphs = vec![text.join(" ")];
     paragraphs.extend(super::rounds::rounds(r));
@@ -476,7 +560,11 @@ fn recovery(page: &mut Page, r: &Report) {
             // With its exit, or in place of everything else.
             Verdict::Gone => v.exited_s.is_some() || nothing_else,
         };
-        let why = v.verdict_evidence.as_ref().filter(|_| !told).map_or(String::new(), |why| format!(" Because {why}."));
+        let why = v
+            .verdict_evidence
+            .as_ref()
+            .filter(|_| !told)
+            .map_or(String::new(), |why| format!(" Because {why}."));
         *last += &format!("{why} [{}]", verdict.name());
     }
     for (i, text) in paragraphs.iter().enumerate().filter(|_| all) {
@@ -551,12 +639,19 @@ pub(super) fn advice(r: &Report) -> Option<String> {
         (Outcome::Inconclusive, Some(Kind::Generator)) => {
             "Give the harness more room (`lastfd doctor` says which), and run it again.".to_owned()
         }
-        (Outcome::Inconclusive, _) => "Nothing can be concluded from this run: remove the cause above, and run it again.".to_owned(),
+        (Outcome::Inconclusive, _) => {
+            "Nothing can be concluded from this run: remove the cause above, and run it again.".to_owned()
+        }
         (_, Some(Kind::Emfile)) => match set_by {
-            Some(s) if Some(s.pid) == own && r.limits.requested.is_some_and(|asked| asked.soft < soft && asked.hard == soft) => format!(
-                "`{}` raised its own limit as far as it may, to its hard limit of {soft}: raise the hard limit where it is started, and start it again.",
-                cut(&s.command, 40)
-            ),
+            Some(s)
+                if Some(s.pid) == own
+                    && r.limits.requested.is_some_and(|asked| asked.soft < soft && asked.hard == soft) =>
+            {
+                format!(
+                    "`{}` raised its own limit as far as it may, to its hard limit of {soft}: raise the hard limit where it is started, and start it again.",
+                    cut(&s.command, 40)
+                )
+            }
             Some(s) if s.command == Link::REQUESTED => {
                 format!(
                     "The limit of {soft} is the one that this run asked for (`--nofile`, or `limits` in the scenario), and no launcher \
@@ -564,7 +659,10 @@ pub(super) fn advice(r: &Report) -> Option<String> {
                 )
             }
             Some(s) if Some(s.pid) == own && !s.inherited => {
-                format!("The limit of {soft} was set by the program itself (`{}`): raise it in its own settings.", cut(&s.command, 40))
+                format!(
+                    "The limit of {soft} was set by the program itself (`{}`): raise it in its own settings.",
+                    cut(&s.command, 40)
+                )
             }
             Some(s) => {
                 let inherited = if s.inherited { "comes from" } else { "is set by" };
@@ -577,9 +675,12 @@ pub(super) fn advice(r: &Report) -> Option<String> {
             }
             None => "Raise the soft limit where the process is started, and start it again.".to_owned(),
         },
-        (_, Some(Kind::Enfile)) => "The system-wide table is full (`fs.file-max`): a process limit does not help.".to_owned(),
+        (_, Some(Kind::Enfile)) => {
+            "The system-wide table is full (`fs.file-max`): a process limit does not help.".to_owned()
+        }
         (_, Some(Kind::OwnLimit)) => {
-            "Raising the descriptor limit alone may change nothing: look for the program's own setting.".to_owned()
+            "Raising the descriptor limit alone may change nothing: look for the program's own setting."
+                .to_owned()
         }
         (_, Some(Kind::OtherLimit | Kind::Exited)) if r.ceiling.binds.is_some() => {
             match r.ceiling.binds.as_ref().map(|binds| binds.resource) {
@@ -593,7 +694,9 @@ pub(super) fn advice(r: &Report) -> Option<String> {
                     .to_owned(),
             }
         }
-        (_, Some(Kind::Exited)) => "Look at what it wrote before it exited: a restart only hides it.".to_owned(),
+        (_, Some(Kind::Exited)) => {
+            "Look at what it wrote before it exited: a restart only hides it.".to_owned()
+        }
         _ => return None,
     })
 }

@@ -21,9 +21,13 @@ pub(super) fn wall(r: &Report) -> Vec<String> {
     said.extend(queue(r));
     for other in &s.other_listeners {
         let fate = other.new_client.map_or(String::new(), |new| format!(": a new client there {}", got(new)));
-        let overflows = other.overflows.filter(|n| *n > 0).map_or(String::new(), |n| format!(", {n} turned away"));
+        let overflows =
+            other.overflows.filter(|n| *n > 0).map_or(String::new(), |n| format!(", {n} turned away"));
         let queue = format!("accept queue {} of {}{overflows}", other.queue, other.capacity);
-        said.push(format!("It listens on {} too, with the same table of descriptors{fate}; {queue}.", other.address));
+        said.push(format!(
+            "It listens on {} too, with the same table of descriptors{fate}; {queue}.",
+            other.address
+        ));
     }
     said.extend(memory(r));
     said
@@ -45,7 +49,10 @@ fn disguise(d: &Disguise) -> String {
             format!("In disguise: {} {was} closed just after {call}.", d.count)
         }
         SeenAs::Exit => {
-            format!("In disguise: a process exited just after {call}, and {} that it held ended with it.", counted(d.count, "connection"))
+            format!(
+                "In disguise: a process exited just after {call}, and {} that it held ended with it.",
+                counted(d.count, "connection")
+            )
         }
     }
 }
@@ -54,8 +61,10 @@ fn failed(r: &Report) -> Option<String> {
     let all = &r.saturation.failed_calls;
     // Of a subject whose own calls are counted these are told of with those.
     let first = all.first().filter(|_| r.ceiling.calls.is_none())?;
-    let each = all.iter().take(4).map(|one| format!("{} {}×", one.call, one.count)).collect::<Vec<_>>().join(", ");
-    let paths: Vec<String> = all.iter().flat_map(|one| &one.paths).take(2).map(|path| cut(path, SHOWN)).collect();
+    let each =
+        all.iter().take(4).map(|one| format!("{} {}×", one.call, one.count)).collect::<Vec<_>>().join(", ");
+    let paths: Vec<String> =
+        all.iter().flat_map(|one| &one.paths).take(2).map(|path| cut(path, SHOWN)).collect();
     let paths = if paths.is_empty() { String::new() } else { format!(" (such as {})", paths.join(", ")) };
     Some(format!("Beside accept there failed, with {}: {each}{paths}.", first.errno))
 }
@@ -63,7 +72,10 @@ fn failed(r: &Report) -> Option<String> {
 fn queue(r: &Report) -> Option<String> {
     let queue = r.saturation.accept_queue?;
     let dropped = queue.overflows.filter(|n| *n > 0)?;
-    let half = queue.syn_recv.filter(|n| *n > 0).map_or(String::new(), |n| format!("; {} half done", counted(n, "handshake")));
+    let half = queue
+        .syn_recv
+        .filter(|n| *n > 0)
+        .map_or(String::new(), |n| format!("; {} half done", counted(n, "handshake")));
     let what = match dropped {
         1 => "1 SYN or last ACK of a handshake was dropped".to_owned(),
         n => format!("{n} SYNs or last ACKs of handshakes were dropped"),
@@ -74,10 +86,15 @@ fn queue(r: &Report) -> Option<String> {
 fn memory(r: &Report) -> Option<String> {
     let m = &r.saturation.memory;
     let wall = m.wall_bytes?;
-    let grows = m.growth_bytes_per_s.filter(|grows| *grows >= GROWS_BYTES_PER_S.max(GROWS_PER_S * wall as f64))?;
+    let grows =
+        m.growth_bytes_per_s.filter(|grows| *grows >= GROWS_BYTES_PER_S.max(GROWS_PER_S * wall as f64))?;
     let rest = m.rest_bytes.map_or(String::new(), |bytes| format!(", {} at rest", size(bytes)));
     let after = m.after_bytes.map_or(String::new(), |bytes| format!("; {} after all had left", size(bytes)));
-    Some(format!("Its memory grows by {}: {} at the wall{rest}{after}.", super::terminal::rate(grows), size(wall)))
+    Some(format!(
+        "Its memory grows by {}: {} at the wall{rest}{after}.",
+        super::terminal::rate(grows),
+        size(wall)
+    ))
 }
 
 fn size(bytes: u64) -> String {

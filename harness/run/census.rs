@@ -54,8 +54,10 @@ impl Census {
             for order in taken {
                 let at = clock::now();
                 let mut found = HashSet::new();
-                let is = count(&mut diag, &order, &mut found)
-                    .unwrap_or_else(|e| What::Unmeasured { field: "saturation.tcp_states".into(), reason: format!("sock_diag: {e}") });
+                let is = count(&mut diag, &order, &mut found).unwrap_or_else(|e| What::Unmeasured {
+                    field: "saturation.tcp_states".into(),
+                    reason: format!("sock_diag: {e}"),
+                });
                 // The run may be over.
                 let _ = sink.send(vec![Event { at, is }]);
                 *others_too.lock().unwrap_or_else(PoisonError::into_inner) = found;
@@ -103,7 +105,8 @@ fn count(diag: &mut SockDiag, order: &Order, others: &mut HashSet<u64>) -> io::R
     let began = clock::now();
     let mut held = HashSet::new();
     // Of a subject that has exited nothing can be said.
-    let readable = !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
+    let readable =
+        !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();
     let (mut own, mut port, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
     diag.sockets(EVERY_STATE, |socket| {
@@ -140,6 +143,7 @@ impl Counts {
 
     fn named(&self) -> States {
         let all = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
-        all.filter_map(|(number, &count)| Some((State::from_number(number as u8)?.to_string(), count))).collect()
+        all.filter_map(|(number, &count)| Some((State::from_number(number as u8)?.to_string(), count)))
+            .collect()
     }
 }

@@ -28,8 +28,8 @@ pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 /// The bundled caller, which makes the calls of this workload.
 fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error> {
     let path = site.scratch.join(DRIVER_SOCKET);
-    let meeting =
-        UnixListener::bind(&path).map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
+    let meeting = UnixListener::bind(&path)
+        .map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
     // Launchers may change its user.
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
     launch(pump, site)?;
@@ -38,7 +38,8 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error
     let calls = &site.plan.workloads[workload];
     let kind = site.kind(calls).expect("checked: a caller's workload is of calls");
     let wanted = site.wanted(workload, calls, kind, &nowhere(pid), proc::nofile(pid)?.0);
-    let fleet = Fleet::over(stream, pid, &wanted.setup, site.sink.clone()).map_err(|e| Error::NotStarted(e.to_string()))?;
+    let fleet = Fleet::over(stream, pid, &wanted.setup, site.sink.clone())
+        .map_err(|e| Error::NotStarted(e.to_string()))?;
     found(pump, pid);
     let mut clients = vec![wanted.clients];
     pump.loads.push(site.load(workload, calls, &wanted, fleet));
@@ -88,12 +89,15 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<(), Error>
     let started = clock::now();
     let pid = running(pump, site)?;
     found(pump, pid);
-    let rest = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE))?;
+    let rest =
+        at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE))?;
     let clients = beside(pump, site, &rest)?;
     pump.live.arm();
     pump.phase(Phase::Ramp);
-    let signal = supervise::signal_named(begin).ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
-    let pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::Fault("a process without an id".into()))?;
+    let signal = supervise::signal_named(begin)
+        .ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
+    let pid =
+        rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::Fault("a process without an id".into()))?;
     rustix::process::kill_process(pid, signal).map_err(std::io::Error::from)?;
     loaded(pump, site, &clients, &[rest])
 }
@@ -106,8 +110,14 @@ fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
     let pid = running(pump, site)?;
     found(pump, pid);
     let links = chain::read(pid, Some(site.process.limits), pump.tree.program());
-    pump.journal.record(What::Chain { process: site.plan.subject.clone(), pid, when: Phase::Baseline, links });
-    let reason = "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
+    pump.journal.record(What::Chain {
+        process: site.plan.subject.clone(),
+        pid,
+        when: Phase::Baseline,
+        links,
+    });
+    let reason =
+        "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
     pump.journal.record(What::Unmeasured { field: "baseline".into(), reason: reason.into() });
     loaded(pump, site, &[], &[])
 }
@@ -130,7 +140,8 @@ fn running(pump: &mut Pump, site: &Site<'_>) -> Result<Pid, Error> {
 /// Whether a process was executed with these words: as they are, as their end after a program such as env(1) that executes the rest of
 /// its own, or through the interpreter that a script's first line names.
 fn is_program(arguments: &[String], argv: &[String]) -> bool {
-    let interpreted = (1..=2).any(|skip| arguments.len() == argv.len() + skip && arguments[skip + 1..] == argv[1..]);
+    let interpreted =
+        (1..=2).any(|skip| arguments.len() == argv.len() + skip && arguments[skip + 1..] == argv[1..]);
     !arguments.is_empty() && (argv.ends_with(arguments) || interpreted)
 }
 
@@ -161,7 +172,12 @@ fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<Rest, E
 
 /// A client listens nowhere.
 fn nowhere(pid: Pid) -> Ready {
-    Ready { address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), capacity: 0, listeners: 1, holders: vec![pid] }
+    Ready {
+        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        capacity: 0,
+        listeners: 1,
+        holders: vec![pid],
+    }
 }
 
 fn deadline(site: &Site<'_>) -> Duration {
@@ -172,7 +188,11 @@ fn late(pump: &mut Pump, site: &Site<'_>, what: &str) -> Error {
     if pump.tree.gone() {
         return ready::gone(pump, what);
     }
-    Error::NotStarted(format!("{} s passed before {what}; {}", site.process.ready_within_s, ready::last_lines(pump)))
+    Error::NotStarted(format!(
+        "{} s passed before {what}; {}",
+        site.process.ready_within_s,
+        ready::last_lines(pump)
+    ))
 }
 
 #[cfg(test)]

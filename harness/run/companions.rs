@@ -30,7 +30,12 @@ pub struct Companion {
 ///
 /// # Errors
 /// One of them did not come to listen.
-pub fn start(plan: &Plan, options: &Options, places: &Places, diag: &mut SockDiag) -> Result<BTreeMap<String, Companion>, Error> {
+pub fn start(
+    plan: &Plan,
+    options: &Options,
+    places: &Places,
+    diag: &mut SockDiag,
+) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
     for name in plan.processes.keys().filter(|name| **name != plan.subject) {
         let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
@@ -48,7 +53,9 @@ pub fn start(plan: &Plan, options: &Options, places: &Places, diag: &mut SockDia
             // Its end is an event; until then the deadline is.
             if tree.wait_gone(LOOK_EVERY) || Instant::now() > deadline {
                 let said = output.as_ref().map(Drain::tail).unwrap_or_default().join("\n  ");
-                return Err(Error::NotStarted(format!("{name} did not come to listen; its last lines:\n  {said}")));
+                return Err(Error::NotStarted(format!(
+                    "{name} did not come to listen; its last lines:\n  {said}"
+                )));
             }
         };
         let grace = Duration::from_secs_f64(process.grace_s);

@@ -70,7 +70,9 @@ pub fn measure(chosen: &Chosen, options: &Options) -> What {
 }
 
 fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Error> {
-    let not_measured = |e: &dyn std::fmt::Display| Error::Inconclusive(format!("what observing costs could not be measured: {e}"));
+    let not_measured = |e: &dyn std::fmt::Display| {
+        Error::Inconclusive(format!("what observing costs could not be measured: {e}"))
+    };
     let command = Command {
         argv: vec![options.exe.display().to_string(), "exec".into(), "cost".into()],
         env: BTreeMap::new(),
@@ -85,7 +87,8 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         exe: options.exe.clone(),
     };
     let mut tree = Tree::prepare(&command, options.isolation).map_err(|e| not_measured(&e))?;
-    let attached = observer.map(|chosen| chosen.attach(tree.program())).transpose().map_err(|e| not_measured(&e))?;
+    let attached =
+        observer.map(|chosen| chosen.attach(tree.program())).transpose().map_err(|e| not_measured(&e))?;
     let mut output = tree.output().map(|fd| Drain::start(fd, drop)).transpose()?;
     tree.start().map_err(|e| not_measured(&e))?;
     let ended = tree.wait_gone(DEADLINE);
@@ -98,7 +101,10 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         output.tail()
     });
     let said = said.unwrap_or_default();
-    let figures: Vec<u64> = said.first().map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).unwrap_or_default();
+    let figures: Vec<u64> = said
+        .first()
+        .map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect())
+        .unwrap_or_default();
     match figures.as_slice() {
         [opened, failed] => Ok((*opened, *failed)),
         _ => Err(not_measured(&format!("it said {said:?}"))),

@@ -77,18 +77,28 @@ impl From<Why> for Error {
 ///
 /// # Errors
 /// Only the event log's file, as [`super::run`].
-pub(super) fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &mut dyn FnMut(&Step)) -> Result<Run, Error> {
+pub(super) fn run(
+    plan: &Plan,
+    options: &Options,
+    interrupted: &AtomicBool,
+    progress: &mut dyn FnMut(&Step),
+) -> Result<Run, Error> {
     if let Some(path) = &options.events {
         drop(Writer::create(path)?);
     }
     let mut command = step(&options.exe, "inside");
-    command.args(["--observer", &name(options.observer), "--isolation", &name(options.isolation)]).arg("--exe").arg(&options.exe);
+    command
+        .args(["--observer", &name(options.observer), "--isolation", &name(options.isolation)])
+        .arg("--exe")
+        .arg(&options.exe);
     if let Some(path) = &options.events {
         command.arg("--events").arg(path);
     }
     let mut inside = match Inside::start(command, plan) {
         Ok(inside) => inside,
-        Err(error) => return Ok(Run::refused(plan, Error::Fault(format!("the run's process did not start: {error}")))),
+        Err(error) => {
+            return Ok(Run::refused(plan, Error::Fault(format!("the run's process did not start: {error}"))));
+        }
     };
     let mut events = Vec::new();
     loop {
@@ -101,7 +111,10 @@ pub(super) fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, prog
             Ok(Word::Ended(why)) => return Ok(Run { events, error: why.map(Error::from) }),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Run::refused(plan, Error::Fault("the run's process ended without a word; standard error may say why".into())));
+                return Ok(Run::refused(
+                    plan,
+                    Error::Fault("the run's process ended without a word; standard error may say why".into()),
+                ));
             }
         }
     }
@@ -120,7 +133,8 @@ pub fn try_sysctls(exe: &Path, asked: &[(String, String)]) -> Result<Trial, Stri
         Ok(child.wait_with_output()?.stdout)
     };
     let answer = ask().map_err(|e| e.to_string())?;
-    serde_json::from_slice(&answer).unwrap_or_else(|_| Err("the process that tries sysctls gave no answer".into()))
+    serde_json::from_slice(&answer)
+        .unwrap_or_else(|_| Err("the process that tries sysctls gave no answer".into()))
 }
 
 fn step(exe: &Path, name: &str) -> Command {
@@ -145,7 +159,9 @@ impl Inside {
         let stdout = process.stdout.take().expect("piped above");
         let (sender, words) = sync_channel(WAITING);
         let mut inside = Inside { process, words };
-        std::thread::Builder::new().name("inside".into()).spawn(move || listen(stdout, |word| sender.send(word).is_ok()))?;
+        std::thread::Builder::new()
+            .name("inside".into())
+            .spawn(move || listen(stdout, |word| sender.send(word).is_ok()))?;
         let mut line = serde_json::to_vec(plan)?;
         line.push(b'\n');
         inside.process.stdin.as_mut().expect("piped above").write_all(&line)?;
@@ -201,10 +217,18 @@ pub fn inside(options: &Options) -> i32 {
     let mut out = std::io::stdout().lock();
     let mut say = |word: &Word| {
         // A caller that is gone has nothing to be told.
-        let _ = serde_json::to_writer(&mut out, word).map_err(std::io::Error::from).and_then(|()| out.write_all(b"\n"));
+        let _ = serde_json::to_writer(&mut out, word)
+            .map_err(std::io::Error::from)
+            .and_then(|()| out.write_all(b"\n"));
         let _ = out.flush();
     };
-    let made = super::made(&plan, options, &interrupted, &mut |step| say(&Word::Step(step.clone())), first.map(Some));
+    let made = super::made(
+        &plan,
+        options,
+        &interrupted,
+        &mut |step| say(&Word::Step(step.clone())),
+        first.map(Some),
+    );
     let (events, error) = match made {
         Ok(run) => (run.events, run.error),
         Err(error) => (Vec::new(), Some(error)),
@@ -217,7 +241,8 @@ pub fn inside(options: &Options) -> i32 {
 /// `lastfd exec sysctls`: answers with a `Result<Trial, String>`. Must be called while the process has one thread.
 pub fn sysctls() -> i32 {
     let asked: Vec<(String, String)> = serde_json::from_reader(std::io::stdin()).unwrap_or_default();
-    let of_the_host = asked.iter().map(|(name, _)| name.clone()).filter(|name| netns::exists(name)).collect::<Vec<_>>();
+    let of_the_host =
+        asked.iter().map(|(name, _)| name.clone()).filter(|name| netns::exists(name)).collect::<Vec<_>>();
     let answer = OwnNetwork::enter().map_err(|error| refused(&error)).and_then(|network| {
         let known = network.sysctls().map_err(|error| format!("/proc/sys/net: {error}"))?;
         let of_the_host = of_the_host.into_iter().filter(|name| !known.contains_key(name)).collect();
@@ -234,7 +259,9 @@ pub fn sysctls() -> i32 {
 
 /// What makes sysctls impossible here, and the way out.
 fn refused(error: &netns::Error) -> String {
-    format!("its sysctls need a network namespace of its own: {error} (`lastfd doctor` says how to allow one)")
+    format!(
+        "its sysctls need a network namespace of its own: {error} (`lastfd doctor` says how to allow one)"
+    )
 }
 
 /// Sets them, each checked to be of this namespace alone, and reads them back.
@@ -242,16 +269,26 @@ fn set(network: &OwnNetwork, asked: &BTreeMap<String, String>) -> Result<What, E
     let known = network.sysctls()?;
     let mut set = Vec::new();
     for (name, asked) in asked {
-        let removed = REMOVED.iter().find(|(removed, _)| removed == name).filter(|_| !known.contains_key(name));
+        let removed =
+            REMOVED.iter().find(|(removed, _)| removed == name).filter(|_| !known.contains_key(name));
         if let Some((_, note)) = removed {
-            set.push(Sysctl { name: name.clone(), asked: asked.clone(), before: None, in_force: None, note: Some((*note).into()) });
+            set.push(Sysctl {
+                name: name.clone(),
+                asked: asked.clone(),
+                before: None,
+                in_force: None,
+                note: Some((*note).into()),
+            });
             continue;
         }
         if known.get(name) != Some(&true) {
-            return Err(Error::Inconclusive(format!("`{name}` is not per network namespace on this kernel, so it is not set")));
+            return Err(Error::Inconclusive(format!(
+                "`{name}` is not per network namespace on this kernel, so it is not set"
+            )));
         }
         let before = network.get(name).ok();
-        let refused = |error| Error::Inconclusive(format!("the kernel does not take {asked:?} for `{name}`: {error}"));
+        let refused =
+            |error| Error::Inconclusive(format!("the kernel does not take {asked:?} for `{name}`: {error}"));
         network.set(name, asked).map_err(refused)?;
         let in_force = network.get(name).ok();
         let note = match &in_force {

@@ -160,7 +160,9 @@ impl Live {
                     Client::Served => self.served += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),
                     Client::Released | Client::GaveUp => {}
-                    Client::ErrorReply(_) | Client::Closed => (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1),
+                    Client::ErrorReply(_) | Client::Closed => {
+                        (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1)
+                    }
                     Client::Refused | Client::TimedOut => self.ended += 1,
                 }
             }

@@ -53,15 +53,32 @@ pub fn predict(pump: &mut Pump, rest: &Rest) -> u64 {
     let ceiling = soft.saturating_sub(taken);
     let formula = match rest.reserved {
         0 | 1 => format!("{soft} − {taken} = {ceiling}"),
-        n => format!("{soft} − {} at rest − {} reserved by other threads blocked in accept = {ceiling}", rest.counted - n, n - 1),
+        n => format!(
+            "{soft} − {} at rest − {} reserved by other threads blocked in accept = {ceiling}",
+            rest.counted - n,
+            n - 1
+        ),
     };
     announce(pump, rest.pid, ceiling, formula, 1.0, 0);
     ceiling
 }
 
-fn announce(pump: &mut Pump, pid: i32, ceiling: u64, formula: String, descriptors_per_connection: f64, calibrated_with: u32) {
+fn announce(
+    pump: &mut Pump,
+    pid: i32,
+    ceiling: u64,
+    formula: String,
+    descriptors_per_connection: f64,
+    calibrated_with: u32,
+) {
     (pump.progress)(&Step::Predicted { ceiling, formula: formula.clone(), calibrated_with });
-    pump.journal.record(What::Prediction { pid, ceiling, formula, descriptors_per_connection, calibrated_with });
+    pump.journal.record(What::Prediction {
+        pid,
+        ceiling,
+        formula,
+        descriptors_per_connection,
+        calibrated_with,
+    });
 }
 
 /// Connects a few clients to see which process accepts and what a connection costs; predicts again where that differs.
@@ -80,28 +97,40 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
     let processes = pump.tree.processes().len() as u64;
     // The client that asked which protocol it speaks may not be gone yet.
     let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
-    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| rests.iter().all(at_rest) || pump.quiet(SETTLE_WINDOW))?;
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+        rests.iter().all(at_rest) || pump.quiet(SETTLE_WINDOW)
+    })?;
     let before: Vec<u64> = rests.iter().map(|r| proc::descriptors(r.pid).unwrap_or(0)).collect();
-    let first: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { clients as u32 }).collect();
+    let first: Vec<u32> =
+        pump.loads.iter().map(|load| if load.background { 0 } else { clients as u32 }).collect();
     order_clients(pump, &first)?;
     let wanted = first.iter().map(|&c| u64::from(c)).sum();
     let of_subject = clients * pump.loads.iter().filter(|load| load.holds()).count() as u64;
     let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         let live = &pump.live;
-        let arrived = live.connected + live.ended >= wanted && (!pump.counts_accepts() || live.accepted_total() >= of_subject);
+        let arrived = live.connected + live.ended >= wanted
+            && (!pump.counts_accepts() || live.accepted_total() >= of_subject);
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
     let count = |rests: &[Rest]| rests.iter().map(|r| proc::descriptors(r.pid).unwrap_or(0)).sum::<u64>();
     if count(rests) != rest_total + of_subject {
         // More or fewer than one each: wait for rest before believing it.
-        pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some())?;
+        pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
+            pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some()
+        })?;
     }
-    let grown: Vec<u64> = rests.iter().zip(&before).map(|(r, b)| proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b)).collect();
+    let grown: Vec<u64> = rests
+        .iter()
+        .zip(&before)
+        .map(|(r, b)| proc::descriptors(r.pid).unwrap_or(0).saturating_sub(*b))
+        .collect();
     // The process that accepts is the one that was seen to; without an observer, the one that grew most.
     let seen = |r: &Rest| pump.live.accepted.get(&r.pid).copied().unwrap_or(0);
-    let Some((index, rest)) = rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i))) else {
+    let Some((index, rest)) =
+        rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i)))
+    else {
         return Ok(());
     };
     let accepted = if pump.counts_accepts() { seen(rest) } else { of_subject };
@@ -126,7 +155,12 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
         );
         (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
         let calibrated_with = accepted as u32;
-        pump.journal.record(What::NotPredicted { pid: rest.pid, reason, descriptors_per_connection: cost, calibrated_with });
+        pump.journal.record(What::NotPredicted {
+            pid: rest.pid,
+            reason,
+            descriptors_per_connection: cost,
+            calibrated_with,
+        });
         return Ok(());
     }
     if cost < 0.5 {
@@ -134,7 +168,8 @@ pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready) -> Result<(), E
             "{accepted} calibration clients cost {} descriptors: the subject closes connections, or another process holds them",
             grown[index]
         );
-        pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
+        pump.journal
+            .record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
     let free = rest.limits.soft.saturating_sub(rest.counted);
@@ -159,8 +194,11 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
     let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
-        let reason = format!("{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling");
-        pump.journal.record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
+        let reason = format!(
+            "{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling"
+        );
+        pump.journal
+            .record(What::Unmeasured { field: "prediction.descriptors_per_connection".into(), reason });
         return Ok(());
     }
     let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;
@@ -171,7 +209,8 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest) -> Result<(), Error> {
     let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
     let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
     let each = (cost - 1.0).abs() < f64::EPSILON;
-    let formula = if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
+    let formula =
+        if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
     Ok(())
 }
@@ -181,12 +220,17 @@ fn grown_by(pump: &mut Pump, rest: &Rest, calls: RangeInclusive<u64>) -> Result<
     let over = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
     // One after the other, however many the workload makes at a time: those that are under way have descriptors, too.
     for upto in calls {
-        let upto: Vec<u32> = pump.loads.iter().map(|load| if load.background { 0 } else { upto as u32 }).collect();
+        let upto: Vec<u32> =
+            pump.loads.iter().map(|load| if load.background { 0 } else { upto as u32 }).collect();
         order_clients(pump, &upto)?;
-        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| pump.live.drivers_done() || over(pump))?;
+        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+            pump.live.drivers_done() || over(pump)
+        })?;
     }
     // What a call leaves open for a moment only is closed by then.
-    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(SETTLE_WINDOW) || over(pump))?;
+    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
+        pump.quiet(SETTLE_WINDOW) || over(pump)
+    })?;
     Ok((!over(pump)).then(|| pump.descriptors().saturating_sub(rest.counted)))
 }
 
@@ -218,7 +262,12 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
     let stall = if burst { STALL_OF_A_BURST } else { STALL };
     pump.census.ramp_begins();
     order_clients(pump, clients)?;
-    let wanted: u64 = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background).map(|(&c, _)| u64::from(c)).sum();
+    let wanted: u64 = clients
+        .iter()
+        .zip(&pump.loads)
+        .filter(|(_, load)| !load.background)
+        .map(|(&c, _)| u64::from(c))
+        .sum();
     let calls = pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none());
     let mut moved_at = clock::now();
     let mut failing_at = None;
@@ -236,7 +285,10 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
                 return true;
             }
         }
-        if pump.tree.gone() || live.exited.contains(&pump.acceptor) || live.local_failure.is_some() && live.drivers_idle() {
+        if pump.tree.gone()
+            || live.exited.contains(&pump.acceptor)
+            || live.local_failure.is_some() && live.drivers_idle()
+        {
             return true;
         }
         // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
@@ -251,10 +303,16 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<(), Error> 
         // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
         let counted = pump.loads.iter().all(|load| load.holds());
         // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
-        let asks = pump.loads.iter().any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
+        let asks = pump
+            .loads
+            .iter()
+            .any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
         let arrived = (!pump.counts_accepts() || !counted || live.accepted_total() >= live.connected)
             && (!asks || live.served + live.ended >= live.connected);
-        let all = (calls || live.connected + live.ended >= wanted) && live.drivers_done() && arrived && !pump.loads.is_empty();
+        let all = (calls || live.connected + live.ended >= wanted)
+            && live.drivers_done()
+            && arrived
+            && !pump.loads.is_empty();
         // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
         if all && still > SETTLE_WINDOW.as_nanos() as u64 && pump.drained() && pump.quiet(SETTLE_WINDOW) {
             return true;
@@ -280,7 +338,10 @@ fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
 }
 
 pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
-    pump.loads.iter_mut().try_for_each(|load| load.fleet.order(order)).map_err(|e| Error::Fault(e.to_string()))
+    pump.loads
+        .iter_mut()
+        .try_for_each(|load| load.fleet.order(order))
+        .map_err(|e| Error::Fault(e.to_string()))
 }
 
 /// Watches the subject at the wall until its accept policy is decided, at most for `hold`.
@@ -304,14 +365,22 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     pump.note_resources();
     let launched = pump.tree.program();
     let links = chain::read(pump.acceptor, Some(pump.tree.command().limits), launched);
-    pump.journal.record(What::Chain { process: process.into(), pid: pump.acceptor, when: Phase::Saturate, links });
+    pump.journal.record(What::Chain {
+        process: process.into(),
+        pid: pump.acceptor,
+        when: Phase::Saturate,
+        links,
+    });
     let asked = clock::now();
     pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
         if pump.listener.is_none() {
             return Ok(());
         }
-        order(pump, &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+        order(
+            pump,
+            &Order::Probe { label: "saturated".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 },
+        )?;
         pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
         return Ok(());
     }
@@ -327,7 +396,8 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<(), Er
     let asked_held = asks * pump.loads.len() as u64;
     let started = clock::now();
     pump.until(hold, DRAIN_EVERY, |pump| {
-        let heard = pump.live.held >= asked_held || clock::now() - started >= PROBE_DEADLINE.as_nanos() as u64;
+        let heard =
+            pump.live.held >= asked_held || clock::now() - started >= PROBE_DEADLINE.as_nanos() as u64;
         let answered = pump.loads.is_empty() || (pump.live.probed("saturated") && heard);
         // A client has no accept policy: that its calls fail is all there is to see.
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
@@ -350,7 +420,11 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
         return Ok(false);
     }
     // Probes that nobody accepted have left, and are in the queue still.
-    let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) { pump.loads.len() as u64 } else { 0 };
+    let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) {
+        pump.loads.len() as u64
+    } else {
+        0
+    };
     let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
     let mut dead = false;
     let failed = pump.live.first_failure.is_some() && waiting > 0;
@@ -366,12 +440,14 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
         pump.phase(Phase::ReleaseSome);
         let some = some(pump);
         // Freed places go to the oldest waiters: as many as there are places, or waiters.
-        let refilled = taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.holds()).count() as u64);
+        let refilled =
+            taken(pump) + waiting.min(some * pump.loads.iter().filter(|load| load.holds()).count() as u64);
         let tried = pump.live.last_try;
         release(pump, some as u32)?;
         let left = clock::now();
         let mut elsewhere = false;
-        let nobody_tries = NOBODY_WAITS.max(pump.live.retries.delay().unwrap_or_default() * 2).as_nanos() as u64;
+        let nobody_tries =
+            NOBODY_WAITS.max(pump.live.retries.delay().unwrap_or_default() * 2).as_nanos() as u64;
         let over = pump.until(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
             // The places may be another worker's than the one whose queue they wait in.
             let still = clock::now() - pump.live.last_accept.max(left);
@@ -388,7 +464,8 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
     pump.until(recovery * 2, Duration::from_millis(1), |pump| pump.drained() || pump.tree.gone())?;
     if !pump.tree.gone() && !pump.loads.is_empty() {
         // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
-        let silent = pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
+        let silent =
+            pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
         let deadline_ms = if silent { 1 } else { recovery.as_millis() as u64 };
         let end = clock::now() + recovery.as_nanos() as u64;
         let mut pause = Duration::from_millis(10);
@@ -403,7 +480,8 @@ pub fn recover(pump: &mut Pump, rounds: u32) -> Result<bool, Error> {
             })?;
             // A server that sheds turns away whoever comes before it has seen the others leave.
             let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
-            let turned_away = pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
+            let turned_away =
+                pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
             // What it held it still holds, and nobody's leaving gives that back; or it lives on without its listener.
             let stuck = pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
             let for_good = stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64;
@@ -457,7 +535,9 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<(), Error> {
         let rested = rests(pump);
         let asked = clock::now();
         pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
-        pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.census.counted_since(asked) || pump.tree.gone())?;
+        pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
+            pump.census.counted_since(asked) || pump.tree.gone()
+        })?;
         pump.sample();
         // Who gave up at another of its listeners is accepted late, and is no leak.
         let disturbed = rested && !rests(pump);
@@ -477,7 +557,9 @@ pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<b
     asker
         .order(&Order::Probe { label: "dialogue".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
         .map_err(|e| Error::Fault(e.to_string()))?;
-    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key("dialogue"))?;
+    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| {
+        pump.live.probes.contains_key("dialogue")
+    })?;
     let answer = pump.live.probes.get("dialogue").cloned();
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
     // Where this path is refused (403, 503) no client would ever be served: it is asked nothing. So is an echo.

@@ -80,7 +80,12 @@ pub struct Run {
 ///
 /// # Errors
 /// Only the event log's file; everything else is in [`Run::error`], beside the events so far.
-pub fn run(plan: &Plan, options: &Options, interrupted: &AtomicBool, progress: &mut dyn FnMut(&Step)) -> Result<Run, Error> {
+pub fn run(
+    plan: &Plan,
+    options: &Options,
+    interrupted: &AtomicBool,
+    progress: &mut dyn FnMut(&Step),
+) -> Result<Run, Error> {
     // Before anything is opened: the observer alone takes some ninety descriptors a cpu.
     budget::raise_own();
     match plan.sysctls.is_empty() {
@@ -136,7 +141,8 @@ fn header(plan: &Plan) -> What {
         lastfd_version: env!("CARGO_PKG_VERSION").into(),
         started_at: jiff::Timestamp::now().to_string(),
         environment: environment(),
-        plan: serde_json::to_value(plan).expect("a plan is made of strings, numbers and maps with string keys"),
+        plan: serde_json::to_value(plan)
+            .expect("a plan is made of strings, numbers and maps with string keys"),
     }
 }
 
@@ -176,8 +182,17 @@ fn phases(
     let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let (sink, reports) = channel();
     let census = Census::start(sink.clone())?;
-    let mut pump = Pump::new(journal.take().expect("still here"), tree, reports, diag, census, interrupted, progress);
-    let site = Site { plan, process: &process, scratch: scratch.path(), options, places: &places, companions: &companions, sink: &sink };
+    let mut pump =
+        Pump::new(journal.take().expect("still here"), tree, reports, diag, census, interrupted, progress);
+    let site = Site {
+        plan,
+        process: &process,
+        scratch: scratch.path(),
+        options,
+        places: &places,
+        companions: &companions,
+        sink: &sink,
+    };
     let result = attach(&mut pump, chosen.as_ref()).and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);
     if let (Some(chosen), Ok(())) = (&chosen, &result) {
@@ -192,7 +207,11 @@ fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>) -> Result<(), Error
     let Some(chosen) = chosen else { return Ok(()) };
     let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
     let observer = chosen.attach(pump.tree.program()).map_err(refused)?;
-    pump.journal.record(What::Observer { name: observer.name().into(), exact: observer.exact(), io_uring: observer.sees_io_uring() });
+    pump.journal.record(What::Observer {
+        name: observer.name().into(),
+        exact: observer.exact(),
+        io_uring: observer.sees_io_uring(),
+    });
     pump.observer = Some(observer);
     Ok(())
 }
@@ -303,16 +322,29 @@ impl Site<'_> {
 
     /// What the clients of a workload do; `None`: the server is to be asked first.
     fn kind(&self, workload: &Workload) -> Option<Kind> {
-        let call =
-            |calls: &Calls| Kind::Call { calls: calls.clone(), certificate: self.places.certificate(self.scratch).filter(|_| calls.tls) };
+        let call = |calls: &Calls| Kind::Call {
+            calls: calls.clone(),
+            certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
+        };
         let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
         workload.calls.as_ref().map(call).or(workload.kind.map(hold))
     }
 
     /// What the drivers of a workload must know before they start. `subject`: where that listens.
-    fn wanted(&self, name: &str, workload: &Workload, kind: Kind, subject: &ready::Ready, soft: u64) -> Wanted {
+    fn wanted(
+        &self,
+        name: &str,
+        workload: &Workload,
+        kind: Kind,
+        subject: &ready::Ready,
+        soft: u64,
+    ) -> Wanted {
         let ready = self.companions.get(&workload.to).map_or(subject, |companion| &companion.ready);
-        let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) { self.places.tls_port(&workload.to) } else { None };
+        let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) {
+            self.places.tls_port(&workload.to)
+        } else {
+            None
+        };
         let mut target = ready.address;
         target.set_port(tls.or(workload.port).unwrap_or(target.port()));
         // Room for the limits to come, too: they are moved while these clients connect.
@@ -321,7 +353,10 @@ impl Site<'_> {
             Kind::Hold { .. } => enough(soft, ready),
             Kind::Call { .. } => u32::try_from(soft.saturating_mul(2).saturating_add(64)).unwrap_or(u32::MAX),
         };
-        Wanted { setup: setup(name, kind, &workload.path, target), clients: workload.clients.unwrap_or(enough) }
+        Wanted {
+            setup: setup(name, kind, &workload.path, target),
+            clients: workload.clients.unwrap_or(enough),
+        }
     }
 
     fn load(&self, name: &str, workload: &Workload, wanted: &Wanted, fleet: Fleet) -> Load {
@@ -345,7 +380,12 @@ fn enough(soft: u64, ready: &ready::Ready) -> u32 {
 
 /// Where the subject listens.
 fn listening(plan: &Plan, pid: Pid, ready: &ready::Ready) -> What {
-    What::Listening { process: plan.subject.clone(), pid, address: ready.address.to_string(), capacity: ready.capacity }
+    What::Listening {
+        process: plan.subject.clone(),
+        pid,
+        address: ready.address.to_string(),
+        capacity: ready.capacity,
+    }
 }
 
 /// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
@@ -356,7 +396,10 @@ fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<K
             Some(kind) => kind,
             None => {
                 let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
-                let wanted = Wanted { setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address), clients: 1 };
+                let wanted = Wanted {
+                    setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address),
+                    clients: 1,
+                };
                 let mut asker = fleet(&wanted, site.options, site.sink)?;
                 hold(if load::speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp })
             }
@@ -383,11 +426,19 @@ fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Resul
     let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
     // Calls are made by one driver: their order is that of one queue.
     let each = if matches!(wanted.setup.kind, Kind::Call { .. }) { u32::MAX } else { room };
-    Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone()).map_err(|e| Error::Inconclusive(e.to_string()))
+    Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone())
+        .map_err(|e| Error::Inconclusive(e.to_string()))
 }
 
 fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
-    Setup { workload: workload.into(), kind, target, path: path.into(), first_id: 0, connect_deadline_ms: 3000 }
+    Setup {
+        workload: workload.into(),
+        kind,
+        target,
+        path: path.into(),
+        first_id: 0,
+        connect_deadline_ms: 3000,
+    }
 }
 
 /// Ends the subject and takes in its last words.
@@ -395,7 +446,8 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
     pump.phase(Phase::Stop);
     pump.loads.clear();
     let died = result.is_ok() && pump.died();
-    let grace = if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
+    let grace =
+        if matches!(result, Err(Error::Interrupted)) { subject.grace_s.min(1.0) } else { subject.grace_s };
     if !pump.tree.gone()
         && let Err(error) = pump.tree.end(Signal::TERM, Duration::from_secs_f64(grace))
     {
@@ -419,9 +471,16 @@ fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Result<(), Err
 }
 
 /// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
-fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bool) -> Result<(Tree, Process, TempDir), Error> {
+fn prepare(
+    plan: &Plan,
+    name: &str,
+    options: &Options,
+    places: &Places,
+    trap: bool,
+) -> Result<(Tree, Process, TempDir), Error> {
     let process = &plan.processes[name];
-    let no_room = |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
+    let no_room =
+        |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
     let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
     places.deliver(scratch.path())?;
     let fill = |word: String| places.fill(&word, name, scratch.path());
@@ -434,7 +493,8 @@ fn prepare(plan: &Plan, name: &str, options: &Options, places: &Places, trap: bo
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
-    let asks_for_port = matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
+    let asks_for_port =
+        matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
     let several = places.tls_port(name).is_some();
     let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
     Ok((tree, Process { port, ..process }, scratch))
@@ -453,7 +513,12 @@ pub fn argv(program: &Program, exe: &Path) -> Vec<String> {
             words.extend(["--port".into(), "{port}".into()]);
             words
         }
-        Program::Call(_) => vec![exe.display().to_string(), "drive".into(), "--at".into(), format!("{{scratch}}/{DRIVER_SOCKET}")],
+        Program::Call(_) => vec![
+            exe.display().to_string(),
+            "drive".into(),
+            "--at".into(),
+            format!("{{scratch}}/{DRIVER_SOCKET}"),
+        ],
     }
 }
 
@@ -464,7 +529,9 @@ fn executable(program: &Program, exe: &Path) -> Option<PathBuf> {
     if word.components().count() > 1 {
         return Some(word.to_path_buf());
     }
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(word)).find(|path| path.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(word))
+        .find(|path| path.is_file())
 }
 
 /// Where this run is made.
@@ -484,7 +551,12 @@ mod tests {
 
     #[test]
     fn a_limit_without_end_asks_for_as_many_clients_as_can_be_numbered() {
-        let ready = |listeners| ready::Ready { address: ([127, 0, 0, 1], 1).into(), capacity: 129, listeners, holders: vec![1] };
+        let ready = |listeners| ready::Ready {
+            address: ([127, 0, 0, 1], 1).into(),
+            capacity: 129,
+            listeners,
+            holders: vec![1],
+        };
         assert_eq!((enough(64, &ready(1)), enough(64, &ready(4))), (96 + 129, 4 * 96 + 129));
         assert_eq!((enough(1 << 30, &ready(4)), enough(u64::MAX, &ready(1))), (u32::MAX, u32::MAX));
     }

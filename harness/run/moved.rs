@@ -36,11 +36,18 @@ pub fn moved(pump: &mut Pump, then: &[Then], clients: &[u32], rests: &[Rest]) ->
         // The clients that were not let in yet go on connecting by themselves; a full queue parks them again.
         ramp(pump, clients, false)?;
         // Who was let in last may not be answered yet, and is no waiter.
-        let still = |pump: &mut Pump| clock::now() - pump.live.last_client.max(pump.live.last_accept) > SETTLE_WINDOW.as_nanos() as u64;
+        let still = |pump: &mut Pump| {
+            clock::now() - pump.live.last_client.max(pump.live.last_accept) > SETTLE_WINDOW.as_nanos() as u64
+        };
         pump.until(PROBE_DEADLINE, DRAIN_EVERY, still)?;
         if pump.live.first_failure.is_none() {
-            order(pump, &Order::Probe { label: "moved".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
-            pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("moved") || pump.tree.gone())?;
+            order(
+                pump,
+                &Order::Probe { label: "moved".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 },
+            )?;
+            pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| {
+                pump.live.probed("moved") || pump.tree.gone()
+            })?;
             pump.live.probes.remove("moved");
         }
         pump.sample();
@@ -51,7 +58,8 @@ pub fn moved(pump: &mut Pump, then: &[Then], clients: &[u32], rests: &[Rest]) ->
 /// Live processes of the subject that hold the listener, or were seen to accept.
 fn accepting(pump: &Pump, rests: &[Rest]) -> BTreeSet<Pid> {
     let live = pump.tree.processes();
-    let all = rests.iter().map(|rest| rest.pid).chain(pump.live.accepted.keys().copied()).chain([pump.acceptor]);
+    let all =
+        rests.iter().map(|rest| rest.pid).chain(pump.live.accepted.keys().copied()).chain([pump.acceptor]);
     all.filter(|pid| live.contains(pid)).collect()
 }
 
@@ -62,7 +70,10 @@ fn shifted(pump: &mut Pump, to: MovedLimit, pids: &BTreeSet<Pid>) -> Result<bool
         match shift::shift(pid, to.soft, to.hard) {
             Ok((was, now)) => {
                 raised |= now.soft > was.soft;
-                pump.journal.absorb(Event { at: clock::now(), is: What::LimitMoved { pid, soft: now.soft, hard: now.hard, was } });
+                pump.journal.absorb(Event {
+                    at: clock::now(),
+                    is: What::LimitMoved { pid, soft: now.soft, hard: now.hard, was },
+                });
             }
             Err(shift::Error::Gone(_)) => {}
             Err(error) => return Err(error),

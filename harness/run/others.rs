@@ -13,7 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_error;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, connect, getsockname, recv, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, connect, getsockname, recv, socket_with,
+};
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
@@ -88,8 +90,11 @@ fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
     while askers.iter().any(|asker| asker.socket.is_some()) && clock::now() < deadline {
         askers.iter_mut().for_each(|asker| asker.look(diag));
         let waiting = askers.iter().filter_map(|asker| Some((asker.socket.as_ref()?, asker.connected)));
-        let mut wait: Vec<PollFd<'_>> =
-            waiting.map(|(socket, connected)| PollFd::new(socket, if connected { PollFlags::IN } else { PollFlags::OUT })).collect();
+        let mut wait: Vec<PollFd<'_>> = waiting
+            .map(|(socket, connected)| {
+                PollFd::new(socket, if connected { PollFlags::IN } else { PollFlags::OUT })
+            })
+            .collect();
         if !wait.is_empty() {
             // Interrupted or not, the next look tells.
             let _ = poll(&mut wait, Some(&LOOK_EVERY));
@@ -101,7 +106,8 @@ fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
 impl Asker {
     fn new(listener: Listener) -> Self {
         let target = reachable(listener.address);
-        let mut asker = Asker { listener, target, socket: None, connected: false, accepted: false, got: None };
+        let mut asker =
+            Asker { listener, target, socket: None, connected: false, accepted: false, got: None };
         if target.ip().is_loopback() {
             asker.begin();
         }
@@ -111,7 +117,11 @@ impl Asker {
     fn begin(&mut self) {
         let family = if self.target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         // What the harness itself lacks says nothing of the subject.
-        let Ok(socket) = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None) else { return };
+        let Ok(socket) =
+            socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
+        else {
+            return;
+        };
         match connect(&socket, &self.target) {
             Err(Errno::CONNREFUSED) => self.got = Some(Outcome::Refused),
             Ok(()) | Err(Errno::INPROGRESS) => self.socket = Some(socket),
@@ -180,6 +190,9 @@ mod tests {
     fn a_thread_that_cannot_be_made_is_an_error_and_no_panic() {
         // EAGAIN, as at a limit of tasks: no address space has room for such a stack.
         let refused = begun(Builder::new().stack_size(1 << 60), HashSet::new());
-        assert_eq!(refused.err().and_then(|e| e.raw_os_error()), Some(rustix::io::Errno::AGAIN.raw_os_error()));
+        assert_eq!(
+            refused.err().and_then(|e| e.raw_os_error()),
+            Some(rustix::io::Errno::AGAIN.raw_os_error())
+        );
     }
 }

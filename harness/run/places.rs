@@ -83,7 +83,9 @@ impl Places {
         let Some(identity) = &self.identity else { return Ok(()) };
         std::fs::write(scratch.join(CERTIFICATE), &identity.certificate)
             .and_then(|()| std::fs::write(scratch.join(KEY), &identity.key))
-            .map_err(|e| Error::Inconclusive(format!("the certificate cannot be written to a temporary folder: {e}")))
+            .map_err(|e| {
+                Error::Inconclusive(format!("the certificate cannot be written to a temporary folder: {e}"))
+            })
     }
 
     /// A word of a process with its placeholders filled in: `{port}`, `{tls-port}`, `{scratch}`, `{certificate}`, `{key}`, and
@@ -121,7 +123,9 @@ fn words(process: &Process) -> impl Iterator<Item = String> {
 /// Whether a port of a process is mentioned, by itself or by another.
 fn asks_for(plan: &Plan, name: &str, port: &str) -> bool {
     let (own, named) = (format!("{{{port}}}"), format!("{{{name}.{port}}}"));
-    plan.processes.iter().any(|(other, process)| words(process).any(|word| word.contains(&named) || other == name && word.contains(&own)))
+    plan.processes.iter().any(|(other, process)| {
+        words(process).any(|word| word.contains(&named) || other == name && word.contains(&own))
+    })
 }
 
 /// Whether a process reads the certificate's files.
@@ -140,7 +144,8 @@ fn free(taken: &HashSet<u16>) -> Result<u16, Error> {
 
 impl Identity {
     fn make() -> Result<Self, Error> {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()]);
+        let made =
+            rcgen::generate_simple_self_signed(["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()]);
         let made = made.map_err(|e| Error::Fault(format!("no certificate could be made: {e}")))?;
         Ok(Identity { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() })
     }
@@ -166,8 +171,10 @@ mod tests {
 
     #[test]
     fn a_process_may_name_its_own_ports_and_those_of_another() {
-        let (places, filled) =
-            filled(r#"["x", "{tls-port}", "{backend.port}"]"#, "{port} {a.port} {tls-port} {backend.port} {backend.tls-port}");
+        let (places, filled) = filled(
+            r#"["x", "{tls-port}", "{backend.port}"]"#,
+            "{port} {a.port} {tls-port} {backend.port} {backend.tls-port}",
+        );
         let (own, tls, backend) = (places.port("a"), places.tls_port("a").unwrap(), places.port("backend"));
         assert_eq!(filled, format!("{own} {own} {tls} {backend} {{backend.tls-port}}"));
         assert_eq!(HashSet::from([own, tls, backend]).len(), 3);
@@ -178,7 +185,10 @@ mod tests {
         let (none, _) = filled(r#"["x"]"#, "");
         let folder = tempfile::tempdir().unwrap();
         none.deliver(folder.path()).unwrap();
-        assert_eq!((std::fs::read_dir(folder.path()).unwrap().count(), none.certificate(folder.path())), (0, None));
+        assert_eq!(
+            (std::fs::read_dir(folder.path()).unwrap().count(), none.certificate(folder.path())),
+            (0, None)
+        );
         let (places, _) = filled(r#"["x", "{certificate}"]"#, "");
         places.deliver(folder.path()).unwrap();
         let written = places.fill("{certificate}", "a", folder.path());

@@ -184,7 +184,12 @@ impl<'a> Pump<'a> {
     ///
     /// # Errors
     /// As [`Pump::turn`].
-    pub fn until(&mut self, deadline: Duration, tick: Duration, mut reached: impl FnMut(&mut Self) -> bool) -> Result<bool, Error> {
+    pub fn until(
+        &mut self,
+        deadline: Duration,
+        tick: Duration,
+        mut reached: impl FnMut(&mut Self) -> bool,
+    ) -> Result<bool, Error> {
         let end = clock::now() + deadline.as_nanos() as Nanos;
         loop {
             self.turn(Duration::ZERO)?;
@@ -201,7 +206,9 @@ impl<'a> Pump<'a> {
     /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only. Who has a ring and accepts by
     /// system calls is known by the first of them.
     pub fn counts_accepts(&self) -> bool {
-        let passes_by = |observer: &dyn Syscalls| self.ring && !observer.sees_io_uring() && self.live.accepted_total() == 0;
+        let passes_by = |observer: &dyn Syscalls| {
+            self.ring && !observer.sees_io_uring() && self.live.accepted_total() == 0
+        };
         self.observer.as_deref().is_some_and(|observer| !passes_by(observer))
     }
 
@@ -253,7 +260,10 @@ impl<'a> Pump<'a> {
         let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
         // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
-        self.journal.absorb(Event { at: now, is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes } });
+        self.journal.absorb(Event {
+            at: now,
+            is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes },
+        });
         // The ramp is what is timed: nothing is read then that can be read at another time.
         if self.now.is_some_and(|phase| !matches!(phase, Phase::Launch | Phase::Baseline | Phase::Ramp)) {
             self.beside(now, &processes);
@@ -271,10 +281,21 @@ impl<'a> Pump<'a> {
             if let Ok(all) = self.diag.listeners_on(address.port()) {
                 let states = BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]);
                 let listen_overflows = listen_overflows().unwrap_or(0);
-                self.journal.record(What::Tcp { states, listen_overflows, subject: None, namespace: None, descriptors: None, took: 0 });
+                self.journal.record(What::Tcp {
+                    states,
+                    listen_overflows,
+                    subject: None,
+                    namespace: None,
+                    descriptors: None,
+                    took: 0,
+                });
             }
         }
-        let counts = Step::Counts { connected: self.live.connected, accepted: self.live.accepted_total(), descriptors };
+        let counts = Step::Counts {
+            connected: self.live.connected,
+            accepted: self.live.accepted_total(),
+            descriptors,
+        };
         (self.progress)(&counts);
     }
 
@@ -290,7 +311,12 @@ impl<'a> Pump<'a> {
         let resident = (!resident.is_empty()).then(|| resident.iter().sum());
         let drops = self.listener.and_then(|address| match self.listeners {
             // Of all together, as their lengths and capacities are.
-            2.. => self.diag.sharing(address).ok()?.iter().try_fold(0, |all: u32, one| Some(all.saturating_add(one.drops?))),
+            2.. => self
+                .diag
+                .sharing(address)
+                .ok()?
+                .iter()
+                .try_fold(0, |all: u32, one| Some(all.saturating_add(one.drops?))),
             _ => self.diag.drops(address).ok()?,
         });
         self.journal.absorb(Event { at, is: What::Beside { resident, drops } });

@@ -82,7 +82,13 @@ pub fn window(starting: Duration) -> Duration {
 ///
 /// # Errors
 /// As [`wait`].
-pub fn settle(pump: &mut Pump, process: &Process, before: &HashSet<u64>, first: &Ready, window: Duration) -> Result<(Ready, bool), Error> {
+pub fn settle(
+    pump: &mut Pump,
+    process: &Process,
+    before: &HashSet<u64>,
+    first: &Ready,
+    window: Duration,
+) -> Result<(Ready, bool), Error> {
     let mut ready = first.clone();
     let mut failed = None;
     let mut since = clock::now();
@@ -158,7 +164,11 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
     pump.note_resources();
     let processes = pump.tree.processes();
     pump.beside(clock::now(), &processes);
-    if rests.is_empty() { Err(Error::NotStarted("the subject exited while its descriptors were counted".into())) } else { Ok(rests) }
+    if rests.is_empty() {
+        Err(Error::NotStarted("the subject exited while its descriptors were counted".into()))
+    } else {
+        Ok(rests)
+    }
 }
 
 /// One look at the subject's listeners. `None`: none yet.
@@ -170,7 +180,12 @@ fn look(pump: &mut Pump, port: Option<u16>, before: &HashSet<u64>) -> Result<Opt
 ///
 /// # Errors
 /// Several ports and none was chosen.
-pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &HashSet<u64>) -> Result<Option<Ready>, Error> {
+pub fn listeners(
+    tree: &Tree,
+    diag: &mut SockDiag,
+    port: Option<u16>,
+    before: &HashSet<u64>,
+) -> Result<Option<Ready>, Error> {
     let new: Vec<Listener> = diag.listeners()?.into_iter().filter(|l| !before.contains(&l.inode)).collect();
     if new.is_empty() {
         return Ok(None);
@@ -178,9 +193,12 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
     let inodes: HashSet<u64> = new.iter().map(|l| l.inode).collect();
     let mut owned: Vec<(Pid, u64)> = Vec::new();
     for pid in tree.processes() {
-        owned.extend(held_sockets(pid).into_iter().filter(|inode| inodes.contains(inode)).map(|inode| (pid, inode)));
+        owned.extend(
+            held_sockets(pid).into_iter().filter(|inode| inodes.contains(inode)).map(|inode| (pid, inode)),
+        );
     }
-    let mut ours: Vec<&Listener> = new.iter().filter(|l| owned.iter().any(|&(_, inode)| inode == l.inode)).collect();
+    let mut ours: Vec<&Listener> =
+        new.iter().filter(|l| owned.iter().any(|&(_, inode)| inode == l.inode)).collect();
     if let Some(port) = port {
         ours.retain(|l| l.address.port() == port);
     }
@@ -195,11 +213,13 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
     let Some(listener) = ours.iter().min_by_key(|l| l.address.is_ipv6()) else { return Ok(None) };
     let inodes: HashSet<u64> = ours.iter().map(|l| l.inode).collect();
     // The tree lists parents before children: reversed, a worker comes before the master that only holds the listener.
-    let mut holders: Vec<Pid> = owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
+    let mut holders: Vec<Pid> =
+        owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
     holders.reverse();
     holders.dedup();
     let same = ours.iter().filter(|l| l.address == listener.address);
-    let (listeners, capacity) = same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
+    let (listeners, capacity) =
+        same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
     Ok(Some(Ready { address: reachable(listener.address), capacity, listeners, holders }))
 }
 
@@ -208,7 +228,11 @@ pub fn listeners(tree: &Tree, diag: &mut SockDiag, port: Option<u16>, before: &H
 pub fn queues(pump: &mut Pump) {
     let Some(address) = pump.listener else { return };
     let Ok(mut listeners) = pump.diag.sharing(address) else { return };
-    let held = pump.tree.processes().into_iter().map(|pid| Holder { pid, parent: proc::parent(pid), sockets: held_sockets(pid) });
+    let held = pump.tree.processes().into_iter().map(|pid| Holder {
+        pid,
+        parent: proc::parent(pid),
+        sockets: held_sockets(pid),
+    });
     let held: Vec<Holder> = held.collect();
     listeners.retain(|listener| held.iter().any(|holder| holder.sockets.contains(&listener.inode)));
     // As many as there are now: a worker may have come late.
@@ -283,9 +307,13 @@ fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Erro
         return gone(pump, "it listened");
     }
     let tail = last_lines(pump);
-    let open: Vec<_> = pump.tree.processes().iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
+    let open: Vec<_> =
+        pump.tree.processes().iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
     let why = if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
-        format!("it listens on a Unix socket only ({}), and a ceiling of connections needs a TCP listener", unix.detail)
+        format!(
+            "it listens on a Unix socket only ({}), and a ceiling of connections needs a TCP listener",
+            unix.detail
+        )
     } else if open.iter().any(|d| d.kind == "udp") {
         "it has UDP sockets only, and a ceiling of connections needs a TCP listener".to_string()
     } else {
@@ -312,7 +340,11 @@ pub fn last_lines(pump: &mut Pump) -> String {
     });
     let _ = pump.turn(Duration::ZERO);
     let tail = tail.unwrap_or_default();
-    if tail.is_empty() { String::from("it wrote nothing") } else { format!("its last lines:\n  {}", tail.join("\n  ")) }
+    if tail.is_empty() {
+        String::from("it wrote nothing")
+    } else {
+        format!("its last lines:\n  {}", tail.join("\n  "))
+    }
 }
 
 fn ended(status: crate::launch::ExitStatus) -> String {
@@ -329,12 +361,24 @@ mod tests {
 
     #[test]
     fn a_queue_is_a_worker_s_that_alone_took_it_over_from_its_master() {
-        let holder = |pid, parent, sockets: &[u64]| Holder { pid, parent: Some(parent), sockets: sockets.iter().copied().collect() };
+        let holder = |pid, parent, sockets: &[u64]| Holder {
+            pid,
+            parent: Some(parent),
+            sockets: sockets.iter().copied().collect(),
+        };
         let own = [holder(10, 1, &[5]), holder(11, 10, &[5, 6]), holder(12, 10, &[5, 7])];
         assert_eq!((accepts_from(&own, 6), accepts_from(&own, 7)), (Some(11), Some(12)));
         let closed = [holder(10, 1, &[6, 7]), holder(11, 10, &[6]), holder(12, 10, &[7])];
-        assert_eq!((accepts_from(&closed, 6), accepts_from(&closed, 7)), (Some(11), Some(12)), "the master only made them");
+        assert_eq!(
+            (accepts_from(&closed, 6), accepts_from(&closed, 7)),
+            (Some(11), Some(12)),
+            "the master only made them"
+        );
         let inherited = [holder(10, 1, &[6, 7]), holder(11, 10, &[6, 7]), holder(12, 10, &[6, 7])];
-        assert_eq!((accepts_from(&inherited, 6), accepts_from(&inherited, 8)), (None, None), "either may accept from either");
+        assert_eq!(
+            (accepts_from(&inherited, 6), accepts_from(&inherited, 8)),
+            (None, None),
+            "either may accept from either"
+        );
     }
 }

@@ -39,7 +39,9 @@ impl Retries {
             // Delays that grow double at most: the next one is the longest, or the plateau.
             long = gap.saturating_mul(2) >= self.longest;
         }
-        let alike = self.shortest.is_some_and(|shortest| shortest.saturating_mul(4) >= self.longest.saturating_mul(3));
+        let alike = self
+            .shortest
+            .is_some_and(|shortest| shortest.saturating_mul(4) >= self.longest.saturating_mul(3));
         if long || alike {
             self.settled = Some(at);
         }
@@ -88,7 +90,11 @@ mod tests {
         assert_eq!(retries.delay(), Some(Duration::from_millis(501)));
         retries.accepted();
         retries.failed(1900 * MS);
-        assert_eq!(retries.settled_since(1800 * MS), Some(1900 * MS), "the first try after an accept is as good as another");
+        assert_eq!(
+            retries.settled_since(1800 * MS),
+            Some(1900 * MS),
+            "the first try after an accept is as good as another"
+        );
     }
 
     #[test]
@@ -110,7 +116,11 @@ mod tests {
     fn a_loop_that_spins_has_no_delay() {
         let mut retries = Retries::default();
         (0..10_000u64).for_each(|i| retries.failed(i * 3_000 + if i > 5000 { 3 * MS } else { 0 }));
-        assert_eq!((retries.delay(), retries.last()), (None, Some(9_999 * 3_000 + 3 * MS)), "denied the CPU once for 3 ms");
+        assert_eq!(
+            (retries.delay(), retries.last()),
+            (None, Some(9_999 * 3_000 + 3 * MS)),
+            "denied the CPU once for 3 ms"
+        );
         assert_eq!(told(&[]).delay(), None, "one failure has no gap");
     }
 }

@@ -2,7 +2,10 @@
 //! new ones take their place; and the second ramp, which shows whether the ceiling is still the first one's. Measures nothing.
 
 use super::Error;
-use super::load::{HELD_ASKED, PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release, some, taken};
+use super::load::{
+    HELD_ASKED, PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release,
+    some, taken,
+};
 use super::pump::Pump;
 use crate::drive::protocol::Order;
 use crate::event::{Nanos, Pacing, Phase};
@@ -50,7 +53,8 @@ pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64) -> Result<bool, Error> {
         pump.phase(Phase::ReleaseSome);
         let leave = if round % 2 == 0 { tenth } else { 1 };
         // With one place only, nobody would be served in that round.
-        let give_up = if may_give_up && round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > 1 { GIVE_UP } else { 0 };
+        let give_up =
+            if may_give_up && round % GIVE_UP_EVERY == 0 && leave > 1 && waiting > 1 { GIVE_UP } else { 0 };
         if give_up > 0 {
             each(pump, &Order::GiveUp { clients: give_up, of: waiting as u32 })?;
         }
@@ -83,7 +87,12 @@ fn meet(pump: &mut Pump, delay: Duration, share: f64) -> Result<(), Error> {
 }
 
 /// Lets clients leave, and waits until as many others have their places, or until nothing moves any more. False when nobody was taken.
-fn leave_and_watch(pump: &mut Pump, leave: u64, waiting: u64, delay: Option<Duration>) -> Result<bool, Error> {
+fn leave_and_watch(
+    pump: &mut Pump,
+    leave: u64,
+    waiting: u64,
+    delay: Option<Duration>,
+) -> Result<bool, Error> {
     let before = taken(pump);
     let wanted = before + waiting.min(leave * pump.loads.iter().filter(|load| load.holds()).count() as u64);
     let delay = delay.unwrap_or_default();
@@ -112,7 +121,9 @@ fn refill(pump: &mut Pump, clients: u32, delay: Option<Duration>) -> Result<(), 
 
 /// Waits until those that have a place are answered as well: no client event comes any more.
 fn answered(pump: &mut Pump) -> Result<(), Error> {
-    let still = |pump: &mut Pump| clock::now() - pump.live.last_client.max(pump.live.last_accept) > nanos(SETTLE_WINDOW);
+    let still = |pump: &mut Pump| {
+        clock::now() - pump.live.last_client.max(pump.live.last_accept) > nanos(SETTLE_WINDOW)
+    };
     pump.until(PROBE_DEADLINE, TICK, still)?;
     pump.sample();
     Ok(())
@@ -151,8 +162,12 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
 
 /// Asks clients that are held again, as at the first wall.
 fn ask_held(pump: &mut Pump) -> Result<(), Error> {
-    let (before, asks) = (pump.live.held, HELD_ASKED * pump.loads.iter().filter(|load| load.holds()).count() as u64);
-    each(pump, &Order::AskHeld { clients: HELD_ASKED as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let (before, asks) =
+        (pump.live.held, HELD_ASKED * pump.loads.iter().filter(|load| load.holds()).count() as u64);
+    each(
+        pump,
+        &Order::AskHeld { clients: HELD_ASKED as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 },
+    )?;
     // Where fewer are held, fewer answer.
     pump.until(PROBE_DEADLINE, TICK, |pump| pump.live.held >= before + asks || pump.died())?;
     Ok(())

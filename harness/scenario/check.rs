@@ -7,8 +7,8 @@ use super::launcher::{RawContainer, RawSystemd, of_table};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExpect, RawLauncher, RawProcess, RawSysctl, RawVariant,
-    RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExpect, RawLauncher,
+    RawProcess, RawSysctl, RawVariant, RawWorkload,
 };
 use super::{set, shape, sysctl};
 use serde::Deserialize;
@@ -61,7 +61,11 @@ fn read(document: Spanned<DeTable<'_>>, text: &str) -> Result<File, Vec<Problem>
 }
 
 /// The scenario with a variant's `set` laid over it.
-fn varied<'i>(document: &Spanned<DeTable<'i>>, set: Option<&DeTable<'i>>, text: &str) -> Result<File, Vec<Problem>> {
+fn varied<'i>(
+    document: &Spanned<DeTable<'i>>,
+    set: Option<&DeTable<'i>>,
+    text: &str,
+) -> Result<File, Vec<Problem>> {
     let (laid, mut problems) = set::laid(document, set);
     problems.extend(shape::problems(&laid));
     refused(problems)?;
@@ -70,7 +74,11 @@ fn varied<'i>(document: &Spanned<DeTable<'i>>, set: Option<&DeTable<'i>>, text: 
 
 /// Where the variants begin in the text, in bytes: what stands before is the scenario's own.
 fn first_variant(document: &Spanned<DeTable<'_>>) -> usize {
-    document.get_ref().keys().find(|key| key.get_ref() == "variant").map_or(usize::MAX, |key| key.span().start)
+    document
+        .get_ref()
+        .keys()
+        .find(|key| key.get_ref() == "variant")
+        .map_or(usize::MAX, |key| key.span().start)
 }
 
 /// A fault that the TOML parser, or serde, found.
@@ -82,20 +90,40 @@ fn not_toml(error: &toml::de::Error, text: &str) -> Problem {
 /// The `set` of every variant, in their order.
 fn sets<'d, 'i>(document: &'d Spanned<DeTable<'i>>) -> impl Iterator<Item = Option<&'d DeTable<'i>>> {
     let variants = document.get_ref().get("variant").and_then(|variants| variants.get_ref().as_array());
-    let tables = variants.into_iter().flat_map(|variants| variants.iter()).map(|variant| variant.get_ref().as_table());
+    let tables =
+        variants.into_iter().flat_map(|variants| variants.iter()).map(|variant| variant.get_ref().as_table());
     tables.map(|variant| variant?.get("set")?.get_ref().as_table())
 }
 
 /// One run. Where something is wrong the problem is reported and a stand-in used, so that the rest is checked too.
-fn plan(file: &File, variant: Option<&RawVariant>, name: &str, directory: &Path, problems: &mut Vec<Problem>) -> Plan {
+fn plan(
+    file: &File,
+    variant: Option<&RawVariant>,
+    name: &str,
+    directory: &Path,
+    problems: &mut Vec<Problem>,
+) -> Plan {
     let names: Vec<&str> = file.processes.keys().map(|name| name.get_ref().as_str()).collect();
     let subject = subject(file, &names, problems);
-    let mut processes: BTreeMap<String, Process> =
-        file.processes.iter().map(|(name, raw)| (name.get_ref().clone(), process(name, raw, problems))).collect();
+    let mut processes: BTreeMap<String, Process> = file
+        .processes
+        .iter()
+        .map(|(name, raw)| (name.get_ref().clone(), process(name, raw, problems)))
+        .collect();
     if let (Some(variant), Some(process)) = (variant, processes.get_mut(&subject)) {
-        process.requires.extend(variant.requires.iter().filter(|r| !file.processes[subject.as_str()].requires.contains(r)).cloned());
+        process.requires.extend(
+            variant
+                .requires
+                .iter()
+                .filter(|r| !file.processes[subject.as_str()].requires.contains(r))
+                .cloned(),
+        );
     }
-    let workloads = file.workloads.iter().map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems))).collect();
+    let workloads = file
+        .workloads
+        .iter()
+        .map(|(n, raw)| (n.get_ref().clone(), workload(raw, &names, &subject, problems)))
+        .collect();
     check_callers(file, &subject, &workloads, problems);
     check_placeholders(file, &names, problems);
     check_called(file, &names, problems);
@@ -131,9 +159,17 @@ fn check_then(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     for then in &file.then {
         let MovedLimit { soft, hard } = then.get_ref().limit;
         if let Some(hard) = hard.filter(|hard| soft > *hard) {
-            problems.push(Problem::new(then.span(), "the soft limit is moved above the hard limit", format!("{soft} > {hard}")));
+            problems.push(Problem::new(
+                then.span(),
+                "the soft limit is moved above the hard limit",
+                format!("{soft} > {hard}"),
+            ));
         } else if plan.subject_is_client() {
-            let problem = Problem::new(then.span(), "a limit is moved while the subject accepts, and nobody connects to this one", "here");
+            let problem = Problem::new(
+                then.span(),
+                "a limit is moved while the subject accepts, and nobody connects to this one",
+                "here",
+            );
             problems.push(problem.help(format!("a workload with `to = \"{}\"` loads it", plan.subject)));
         }
     }
@@ -141,11 +177,16 @@ fn check_then(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
 
 /// Rounds need clients that hold connections to the subject, and others that wait for those.
 fn check_rounds(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
-    let holds = plan.workloads.values().any(|workload| workload.to == plan.subject && workload.calls.is_none());
-    if let Some(recovery) = file.recovery.as_ref().filter(|recovery| recovery.get_ref().rounds > 1 && !holds) {
-        let message = "recovery is sampled with clients that hold connections to the subject, and no workload has such";
+    let holds =
+        plan.workloads.values().any(|workload| workload.to == plan.subject && workload.calls.is_none());
+    if let Some(recovery) = file.recovery.as_ref().filter(|recovery| recovery.get_ref().rounds > 1 && !holds)
+    {
+        let message =
+            "recovery is sampled with clients that hold connections to the subject, and no workload has such";
         let problem = Problem::new(recovery.span(), message, "here");
-        problems.push(problem.help(format!("add one of `tcp`, `http-idle`, `websocket`, `grpc` to {:?}", plan.subject)));
+        problems.push(
+            problem.help(format!("add one of `tcp`, `http-idle`, `websocket`, `grpc` to {:?}", plan.subject)),
+        );
     }
 }
 
@@ -159,10 +200,15 @@ fn subject(file: &File, names: &[&str], problems: &mut Vec<Problem>) -> String {
         }
         (None, [only]) => return (*only).to_owned(),
         (None, []) => problems.push(
-            Problem::new(0..0, "the scenario has no processes", "nothing to start").help("add `[processes.server]` with a `command`"),
+            Problem::new(0..0, "the scenario has no processes", "nothing to start")
+                .help("add `[processes.server]` with a `command`"),
         ),
         (None, _) => {
-            let problem = Problem::new(file.claim.span(), "which of the processes is the subject?", "`subject` is missing");
+            let problem = Problem::new(
+                file.claim.span(),
+                "which of the processes is the subject?",
+                "`subject` is missing",
+            );
             problems.push(problem.help(format!("add `subject = \"…\"` with one of {}", names.join(", "))));
         }
     }
@@ -170,7 +216,10 @@ fn subject(file: &File, names: &[&str], problems: &mut Vec<Problem>) -> String {
 }
 
 /// By their whole names, and with their values as the kernel writes them.
-fn sysctls(raw: &BTreeMap<Spanned<String>, RawSysctl>, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+fn sysctls(
+    raw: &BTreeMap<Spanned<String>, RawSysctl>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     for (key, value) in raw {
         flatten(key.get_ref(), value, &mut |name, value| {
@@ -188,7 +237,9 @@ fn flatten(name: &str, value: &RawSysctl, each: &mut impl FnMut(&str, String)) {
     match value {
         RawSysctl::Number(number) => each(name, number.to_string()),
         RawSysctl::Words(text) => each(name, sysctl::words(text)),
-        RawSysctl::Below(below) => below.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, each)),
+        RawSysctl::Below(below) => {
+            below.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, each))
+        }
     }
 }
 
@@ -213,12 +264,16 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
             Serve::Websocket(options) | Serve::Tcp(options) if options.tls => {
                 problems.push(speaks_no_tls("this bundled server", "`http` and `grpc` do".into()));
             }
-            Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options) if options.opens.is_some() => {
-                let problem = Problem::new(serve.span(), "this bundled server opens no file for a request", "here");
+            Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options)
+                if options.opens.is_some() =>
+            {
+                let problem =
+                    Problem::new(serve.span(), "this bundled server opens no file for a request", "here");
                 problems.push(problem.help("`http` does, with `opens`"));
             }
             Serve::Relay(options) if options.api.is_none() && options.backend.is_none() => {
-                let problem = Problem::new(serve.span(), "the relay has nobody to call", "neither `api` nor `backend`");
+                let problem =
+                    Problem::new(serve.span(), "the relay has nobody to call", "neither `api` nor `backend`");
                 problems.push(problem.help("name a process of the scenario"));
             }
             Serve::Relay(RelayOptions { backend: Some(name), .. }) => {
@@ -236,37 +291,76 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
 
 /// `{NAME.port}` must name a process.
 fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
-    for word in file.processes.values().filter_map(|raw| raw.command.as_ref()).flat_map(|command| command.get_ref()) {
-        let placeholders = word.get_ref().split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
-        for name in placeholders.filter_map(|inside| inside.strip_suffix(".port").or(inside.strip_suffix(".tls-port"))) {
+    for word in
+        file.processes.values().filter_map(|raw| raw.command.as_ref()).flat_map(|command| command.get_ref())
+    {
+        let placeholders = word
+            .get_ref()
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|(inside, _)| inside);
+        for name in placeholders
+            .filter_map(|inside| inside.strip_suffix(".port").or(inside.strip_suffix(".tls-port")))
+        {
             if !names.contains(&name) {
-                problems.push(unknown(word.span(), format!("no process of this scenario is called {name:?}"), name, names.iter().copied()));
+                problems.push(unknown(
+                    word.span(),
+                    format!("no process of this scenario is called {name:?}"),
+                    name,
+                    names.iter().copied(),
+                ));
             }
         }
     }
 }
 
 /// A caller's workload must be one of calls, and to somebody else.
-fn check_callers(file: &File, subject: &str, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
-    for (name, call) in file.processes.iter().filter_map(|(name, raw)| Some((name.get_ref(), raw.call.as_ref()?))) {
+fn check_callers(
+    file: &File,
+    subject: &str,
+    workloads: &BTreeMap<String, Workload>,
+    problems: &mut Vec<Problem>,
+) {
+    for (name, call) in
+        file.processes.iter().filter_map(|(name, raw)| Some((name.get_ref(), raw.call.as_ref()?)))
+    {
         match workloads.get(call.get_ref()) {
             None => {
                 let message = format!("`call` names no workload of this scenario: {:?}", call.get_ref());
-                problems.push(unknown(call.span(), message, call.get_ref(), workloads.keys().map(String::as_str)));
+                problems.push(unknown(
+                    call.span(),
+                    message,
+                    call.get_ref(),
+                    workloads.keys().map(String::as_str),
+                ));
             }
             Some(workload) if workload.calls.is_none() => {
-                let problem = Problem::new(call.span(), format!("the clients of `{}` hold connections", call.get_ref()), "not calls");
-                problems.push(problem.help("a caller needs one of `http-leak-body`, `grpc-per-call`, `http-per-call`, `caller`"));
+                let problem = Problem::new(
+                    call.span(),
+                    format!("the clients of `{}` hold connections", call.get_ref()),
+                    "not calls",
+                );
+                problems.push(problem.help(
+                    "a caller needs one of `http-leak-body`, `grpc-per-call`, `http-per-call`, `caller`",
+                ));
             }
             Some(_) if subject != name => {
-                let problem =
-                    Problem::new(call.span(), format!("`{name}` calls, and is not the subject"), "only the subject can be the caller");
-                problems.push(
-                    problem.help(format!("add `subject = \"{name}\"`, or leave the process out: a workload has a driver of its own")),
+                let problem = Problem::new(
+                    call.span(),
+                    format!("`{name}` calls, and is not the subject"),
+                    "only the subject can be the caller",
                 );
+                problems.push(problem.help(format!(
+                    "add `subject = \"{name}\"`, or leave the process out: a workload has a driver of its own"
+                )));
             }
             Some(workload) if workload.to == *name => {
-                problems.push(Problem::new(call.span(), format!("`{name}` would call itself"), "needs a `to`"));
+                problems.push(Problem::new(
+                    call.span(),
+                    format!("`{name}` would call itself"),
+                    "needs a `to`",
+                ));
             }
             Some(_) => {}
         }
@@ -275,8 +369,11 @@ fn check_callers(file: &File, subject: &str, workloads: &BTreeMap<String, Worklo
 
 /// Outcomes are those of workloads of calls.
 fn check_outcomes(raw: &RawExpect, workloads: &BTreeMap<String, Workload>, problems: &mut Vec<Problem>) {
-    let calling = || workloads.iter().filter(|(_, workload)| workload.calls.is_some()).map(|(name, _)| name.as_str());
-    for name in raw.outcomes.keys().filter(|name| !calling().any(|calling| calling == name.get_ref().as_str())) {
+    let calling =
+        || workloads.iter().filter(|(_, workload)| workload.calls.is_some()).map(|(name, _)| name.as_str());
+    for name in
+        raw.outcomes.keys().filter(|name| !calling().any(|calling| calling == name.get_ref().as_str()))
+    {
         let message = format!("`outcomes` names no workload of calls: {:?}", name.get_ref());
         problems.push(unknown(name.span(), message, name.get_ref(), calling()));
     }
@@ -288,17 +385,29 @@ fn check_name(variant: &RawVariant, file: &File, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(name.span(), "a variant needs a name", "empty"));
     }
     // The first of two keeps its name, the others are told.
-    if file.variant.iter().any(|other| other.name.get_ref() == name.get_ref() && other.name.span().start < name.span().start) {
-        let problem = Problem::new(name.span(), format!("two variants are called {:?}", name.get_ref()), "already taken");
+    if file
+        .variant
+        .iter()
+        .any(|other| other.name.get_ref() == name.get_ref() && other.name.span().start < name.span().start)
+    {
+        let problem = Problem::new(
+            name.span(),
+            format!("two variants are called {:?}", name.get_ref()),
+            "already taken",
+        );
         problems.push(problem.help("`--variant` and the report tell variants apart by name"));
     }
 }
 
 fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>) -> Process {
-    let nameless = name.get_ref().is_empty() || name.get_ref().contains(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
+    let nameless = name.get_ref().is_empty()
+        || name.get_ref().contains(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
     if nameless {
-        let problem =
-            Problem::new(name.span(), format!("{:?} cannot be the name of a process", name.get_ref()), "letters, digits, - and _");
+        let problem = Problem::new(
+            name.span(),
+            format!("{:?} cannot be the name of a process", name.get_ref()),
+            "letters, digits, - and _",
+        );
         problems.push(problem.help("the paths of `set` are split at dots"));
     }
     let limits = *raw.limits.get_ref();
@@ -341,9 +450,13 @@ fn program(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
             problems.push(Problem::new(name.span(), message, "neither `command` nor `serve`").help(help));
         }
         (_, Some(_), Some(_)) | (Some(_), _, _) => {
-            let spans =
-                [raw.command.as_ref().map(Spanned::span), raw.serve.as_ref().map(Spanned::span), raw.call.as_ref().map(Spanned::span)];
-            let names = ["`command`", "`serve`", "`call`"].into_iter().zip(&spans).filter(|(_, span)| span.is_some());
+            let spans = [
+                raw.command.as_ref().map(Spanned::span),
+                raw.serve.as_ref().map(Spanned::span),
+                raw.call.as_ref().map(Spanned::span),
+            ];
+            let names =
+                ["`command`", "`serve`", "`call`"].into_iter().zip(&spans).filter(|(_, span)| span.is_some());
             let names: Vec<_> = names.map(|(name, _)| name).collect();
             let message = format!("`{}` has both {}", name.get_ref(), names.join(" and "));
             let last = spans.into_iter().flatten().next_back().expect("two of them");
@@ -358,13 +471,17 @@ fn launcher(raw: &Spanned<RawLauncher>, problems: &mut Vec<Problem>) -> Launcher
         RawLauncher::Name(LauncherName::Exec) => return Launcher::Exec,
         RawLauncher::Name(LauncherName::NohupLike) => return Launcher::NohupLike,
         RawLauncher::Name(LauncherName::Nohup) => return Launcher::Nohup,
-        RawLauncher::Name(LauncherName::SupervisorLike) => &LauncherTable::SupervisorLike(Supervisor::default()),
+        RawLauncher::Name(LauncherName::SupervisorLike) => {
+            &LauncherTable::SupervisorLike(Supervisor::default())
+        }
         RawLauncher::Name(LauncherName::Supervisord) => &LauncherTable::Supervisord(Supervisor::default()),
         RawLauncher::Name(LauncherName::Shell) => &LauncherTable::Shell(Shell::default()),
         RawLauncher::Name(LauncherName::Runuser) => &LauncherTable::Runuser(Session::default()),
         RawLauncher::Name(LauncherName::Su) => &LauncherTable::Su(Session::default()),
         RawLauncher::Name(LauncherName::SystemdLike) => &LauncherTable::SystemdLike(RawSystemd::default()),
-        RawLauncher::Name(LauncherName::ContainerLike) => &LauncherTable::ContainerLike(RawContainer::default()),
+        RawLauncher::Name(LauncherName::ContainerLike) => {
+            &LauncherTable::ContainerLike(RawContainer::default())
+        }
         RawLauncher::Table(table) => table,
     };
     of_table(table, raw.span(), problems)
@@ -376,7 +493,9 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         RawWorkload::HttpIdle(load) => (Dialogue::HttpIdle, load),
         RawWorkload::Websocket(load) => (Dialogue::Websocket, load),
         RawWorkload::Grpc(load) => (Dialogue::Grpc, load),
-        RawWorkload::HttpLeakBody(load) => return calls(Caller::HttpLeakBody, load, names, subject, problems),
+        RawWorkload::HttpLeakBody(load) => {
+            return calls(Caller::HttpLeakBody, load, names, subject, problems);
+        }
         RawWorkload::GrpcPerCall(load) => return calls(Caller::GrpcPerCall, load, names, subject, problems),
         RawWorkload::HttpPerCall(load) => return calls(Caller::HttpPerCall, load, names, subject, problems),
         RawWorkload::Caller(load) => return calls(Caller::Caller, load, names, subject, problems),
@@ -392,7 +511,12 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
     }
 }
 
-fn target(to: Option<&Spanned<String>>, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> String {
+fn target(
+    to: Option<&Spanned<String>>,
+    names: &[&str],
+    subject: &str,
+    problems: &mut Vec<Problem>,
+) -> String {
     if let Some(to) = to.filter(|to| !names.contains(&to.get_ref().as_str())) {
         problems.push(no_process(to, "to", names));
     }
@@ -409,7 +533,13 @@ fn path(path: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
 /// A connect or an answer of a call may take this long when a scenario names nothing, seconds.
 const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
 
-fn calls(caller: Caller, load: &CallLoad, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
+fn calls(
+    caller: Caller,
+    load: &CallLoad,
+    names: &[&str],
+    subject: &str,
+    problems: &mut Vec<Problem>,
+) -> Workload {
     let calls = Calls {
         caller,
         concurrency: load.concurrency.unwrap_or(1),
@@ -447,7 +577,8 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let not_reached = matches!(over.ceiling.as_ref().map(Spanned::get_ref), Some(RawCeiling::Text(text)) if text == NOT_REACHED);
     let limits = match (base.limits, over.limits) {
         (Some(base), Some(over)) => {
-            let (soft, hard) = (over.get_ref().soft.or(base.get_ref().soft), over.get_ref().hard.or(base.get_ref().hard));
+            let (soft, hard) =
+                (over.get_ref().soft.or(base.get_ref().soft), over.get_ref().hard.or(base.get_ref().hard));
             Some(Spanned::new(over.span(), ExpectLimits { soft, hard }))
         }
         (base, over) => over.or(base),
@@ -480,7 +611,11 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
     if let (Some(limits), Some(soft), Some(hard)) = (&raw.limits, limits.soft, limits.hard)
         && soft > hard
     {
-        problems.push(Problem::new(limits.span(), "no process has a soft limit above its hard limit", format!("{soft} > {hard}")));
+        problems.push(Problem::new(
+            limits.span(),
+            "no process has a soft limit above its hard limit",
+            format!("{soft} > {hard}"),
+        ));
     }
     Expect {
         limits,
@@ -489,15 +624,25 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
         first_failure: raw.first_failure.clone(),
         policy: raw.policy,
         delay: raw.delay.as_ref().map(|raw| delay(raw, problems)),
-        recovers_within_s: raw.recovers_within.as_ref().map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
+        recovers_within_s: raw
+            .recovers_within
+            .as_ref()
+            .map(|_| seconds(raw.recovers_within.as_ref(), 0.0, problems)),
         recovery: raw.recovery,
-        resumes_within_s: raw.resumes_within.as_ref().map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
+        resumes_within_s: raw
+            .resumes_within
+            .as_ref()
+            .map(|_| seconds(raw.resumes_within.as_ref(), 0.0, problems)),
         ceiling_after: raw.ceiling_after.as_ref().and_then(|raw| ceiling(raw, problems)),
         leaked: raw.leaked,
         file_max_binds: raw.file_max_binds,
         disguise: raw.disguise.clone(),
         other_listeners: raw.other_listeners,
-        outcomes: raw.outcomes.iter().map(|(workload, met)| (workload.get_ref().clone(), met.clone())).collect(),
+        outcomes: raw
+            .outcomes
+            .iter()
+            .map(|(workload, met)| (workload.get_ref().clone(), met.clone()))
+            .collect(),
         not_started: raw.not_started.clone(),
     }
 }
@@ -525,22 +670,28 @@ fn ceiling(raw: &Spanned<RawCeiling>, problems: &mut Vec<Problem>) -> Option<Cei
         RawCeiling::Exactly(count) => return Some(Ceiling::Exactly(*count)),
         RawCeiling::Text(text) if text == NOT_REACHED => return Some(Ceiling::NotReached),
         RawCeiling::Range(range) => (range.from, range.to),
-        RawCeiling::Text(text) => match text.split_once("..=").map(|(from, to)| (from.trim().parse(), to.trim().parse())) {
-            Some((Ok(from), Ok(to))) => (from, to),
-            Some(_) => {
-                problems.push(Problem::new(raw.span(), format!("{text:?} is not a range"), "wanted two numbers, such as \"1010..=1013\""));
-                return None;
+        RawCeiling::Text(text) => {
+            match text.split_once("..=").map(|(from, to)| (from.trim().parse(), to.trim().parse())) {
+                Some((Ok(from), Ok(to))) => (from, to),
+                Some(_) => {
+                    problems.push(Problem::new(
+                        raw.span(),
+                        format!("{text:?} is not a range"),
+                        "wanted two numbers, such as \"1010..=1013\"",
+                    ));
+                    return None;
+                }
+                None => {
+                    return match formula::parse(text) {
+                        Ok(_) => Some(Ceiling::Formula(text.clone())),
+                        Err(error) => {
+                            problems.push(no_formula(raw, text, &error));
+                            None
+                        }
+                    };
+                }
             }
-            None => {
-                return match formula::parse(text) {
-                    Ok(_) => Some(Ceiling::Formula(text.clone())),
-                    Err(error) => {
-                        problems.push(no_formula(raw, text, &error));
-                        None
-                    }
-                };
-            }
-        },
+        }
     };
     if from > to {
         problems.push(Problem::new(raw.span(), "the range is empty", format!("{from} > {to}")));
@@ -551,7 +702,11 @@ fn ceiling(raw: &Spanned<RawCeiling>, problems: &mut Vec<Problem>) -> Option<Cei
 fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Problem {
     // Inside the quotes of a plain one-line string the text stands as written; any other string is pointed at as a whole.
     let span = raw.span();
-    let at = if span.len() == text.len() + 2 { span.start + 1 + error.at().start..span.start + 1 + error.at().end } else { span };
+    let at = if span.len() == text.len() + 2 {
+        span.start + 1 + error.at().start..span.start + 1 + error.at().end
+    } else {
+        span
+    };
     let near = match error {
         FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
         FormulaError::Wanted { .. } | FormulaError::NoCount { .. } | FormulaError::Long { .. } => None,
@@ -565,12 +720,16 @@ fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Pr
 /// A duration in seconds; `default_s` where it is left out or wrong.
 fn seconds(raw: Option<&Spanned<String>>, default_s: f64, problems: &mut Vec<Problem>) -> f64 {
     let Some(raw) = raw else { return default_s };
-    let complain = |label: String| Problem::new(raw.span(), format!("{:?} is not a time to wait", raw.get_ref()), label);
+    let complain =
+        |label: String| Problem::new(raw.span(), format!("{:?} is not a time to wait", raw.get_ref()), label);
     match duration(raw.get_ref()) {
         Some(seconds) if (0.0..=WAIT_MAX_S).contains(&seconds) => return seconds,
         Some(seconds) if seconds < 0.0 => problems.push(complain("it cannot be negative".into())),
         Some(_) => problems.push(complain(format!("at most {WAIT_MAX_S} seconds"))),
-        None => problems.push(complain("wanted a number and `ms`, `s` or `m`".into()).help("such as \"500ms\", \"2.5s\" or \"1m\"")),
+        None => problems.push(
+            complain("wanted a number and `ms`, `s` or `m`".into())
+                .help("such as \"500ms\", \"2.5s\" or \"1m\""),
+        ),
     }
     default_s
 }

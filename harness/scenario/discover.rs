@@ -91,7 +91,11 @@ fn search(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
 /// What stands beside a missing path and is called something like it.
 fn beside(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<String> = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
     let near = nearest(&path.file_name()?.to_string_lossy(), names.iter().map(String::as_str))?;
     Some(path.with_file_name(near).display().to_string())
 }
@@ -111,7 +115,8 @@ pub fn name_of(path: &Path) -> String {
     if file != FILE {
         parts.push(file.strip_suffix(SUFFIX).or(file.strip_suffix(".toml")).unwrap_or(&file).to_owned());
     }
-    let below = parts.iter().rposition(|part| part == "scenarios").map_or(parts.len().saturating_sub(1), |at| at + 1);
+    let below =
+        parts.iter().rposition(|part| part == "scenarios").map_or(parts.len().saturating_sub(1), |at| at + 1);
     match parts[below.min(parts.len())..].join("/") {
         empty if empty.is_empty() => "scenario".into(),
         name => name,
@@ -136,21 +141,32 @@ mod tests {
     #[test]
     fn a_folder_is_searched_and_a_file_named_twice_is_found_once() {
         let root = tempfile::tempdir().unwrap();
-        for file in ["b/scenario.toml", "b/extra.scenario.toml", "a/x.scenario.toml", "a/notes.toml", ".git/scenario.toml"] {
+        for file in [
+            "b/scenario.toml",
+            "b/extra.scenario.toml",
+            "a/x.scenario.toml",
+            "a/notes.toml",
+            ".git/scenario.toml",
+        ] {
             let file = root.path().join(file);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, "").unwrap();
         }
         let below = |path: &str| root.path().join(path);
         let all = discover(&[root.path().to_owned()]).unwrap();
-        assert_eq!(all, [below("a/x.scenario.toml"), below("b/extra.scenario.toml"), below("b/scenario.toml")]);
+        assert_eq!(
+            all,
+            [below("a/x.scenario.toml"), below("b/extra.scenario.toml"), below("b/scenario.toml")]
+        );
         assert_eq!(discover(&[below("b"), below("b/scenario.toml")]).unwrap(), [below("b/scenario.toml")]);
         assert_eq!(discover(&[below("a/notes.toml")]).unwrap(), [below("a/notes.toml")]);
         assert!(matches!(discover(&[below("zzz")]), Err(DiscoverError::Missing { near: None, .. })));
         std::fs::create_dir(below("empty")).unwrap();
         assert!(matches!(discover(&[below("empty")]), Err(DiscoverError::Empty { .. })));
         match discover(&[below("emty")]) {
-            Err(DiscoverError::Missing { near: Some(near), .. }) => assert!(near.ends_with("/empty"), "{near}"),
+            Err(DiscoverError::Missing { near: Some(near), .. }) => {
+                assert!(near.ends_with("/empty"), "{near}")
+            }
             other => panic!("{other:?}"),
         }
     }

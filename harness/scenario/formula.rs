@@ -122,7 +122,9 @@ impl Formula {
     /// # Errors
     /// A division by zero, or more than a float holds.
     pub fn evaluate(&self, values: Values) -> Result<f64, NoCount> {
-        self.0.evaluate(values).and_then(|value| if value.is_finite() { Ok(value) } else { Err(NoCount::TooMany) })
+        self.0
+            .evaluate(values)
+            .and_then(|value| if value.is_finite() { Ok(value) } else { Err(NoCount::TooMany) })
     }
 
     /// The value as a count of connections: rounded down, for no fraction of a connection is accepted.
@@ -144,13 +146,15 @@ impl Node {
             Node::Number(number) => *number,
             Node::Value(index) => [values.soft, values.hard, values.baseline][*index] as f64,
             Node::Negated(inner) => -inner.evaluate(values)?,
-            Node::Operation(operator, left, right) => match (operator, left.evaluate(values)?, right.evaluate(values)?) {
-                ('+', left, right) => left + right,
-                ('-', left, right) => left - right,
-                ('*', left, right) => left * right,
-                (_, _, 0.0) => return Err(NoCount::DividesByZero),
-                (_, left, right) => left / right,
-            },
+            Node::Operation(operator, left, right) => {
+                match (operator, left.evaluate(values)?, right.evaluate(values)?) {
+                    ('+', left, right) => left + right,
+                    ('-', left, right) => left - right,
+                    ('*', left, right) => left * right,
+                    (_, _, 0.0) => return Err(NoCount::DividesByZero),
+                    (_, left, right) => left / right,
+                }
+            }
         })
     }
 
@@ -203,7 +207,8 @@ impl Parser<'_> {
             self.peek();
             let at = self.at;
             let right = self.operand()?;
-            let zero = right.constant() && right.evaluate(Values { soft: 0, hard: 0, baseline: 0 }) == Ok(0.0);
+            let zero =
+                right.constant() && right.evaluate(Values { soft: 0, hard: 0, baseline: 0 }) == Ok(0.0);
             if operator == '/' && zero {
                 return Err(FormulaError::NoCount { why: NoCount::DividesByZero, at: at..self.at });
             }
@@ -236,7 +241,8 @@ impl Parser<'_> {
 
     fn word(&mut self) -> Result<Node, FormulaError> {
         let rest = &self.text[self.at..];
-        let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+        let length =
+            rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
         let (word, at) = (&rest[..length], self.at..self.at + length);
         self.at += length;
         if let Some(index) = IDENTIFIERS.iter().position(|known| *known == word) {
@@ -310,7 +316,9 @@ mod tests {
         assert_eq!(parse("soft -").unwrap_err().at(), 6..6);
         assert_eq!(parse("soft baseline").unwrap_err().at(), 5..6);
         assert_eq!(parse("(soft - 1").unwrap_err().at(), 9..9);
-        assert!(parse("").is_err() && parse("1e3").is_ok() && parse("1.2.3").is_err() && parse("inf").is_err());
+        assert!(
+            parse("").is_err() && parse("1e3").is_ok() && parse("1.2.3").is_err() && parse("inf").is_err()
+        );
         assert!(matches!(parse(&format!("1{}", "+1".repeat(100_000))), Err(FormulaError::Long { .. })));
         assert!(matches!(parse(&"(".repeat(100_000)), Err(FormulaError::Long { .. })));
         assert!(matches!(parse(&"-".repeat(100_000)), Err(FormulaError::Long { .. })));

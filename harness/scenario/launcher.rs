@@ -67,12 +67,17 @@ pub(super) struct RawContainer {
 /// # Errors
 /// What is wrong with it, in words.
 pub fn soft_hard(text: &str) -> Result<Limits, String> {
-    let number = |word: &str| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number of descriptors"));
+    let number =
+        |word: &str| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number of descriptors"));
     let (soft, hard) = match text.split_once(':') {
         Some((soft, hard)) => (number(soft)?, number(hard)?),
         None => (number(text)?, number(text)?),
     };
-    if soft > hard { Err(format!("the soft limit {soft} is above the hard limit {hard}")) } else { Ok(Limits { soft, hard }) }
+    if soft > hard {
+        Err(format!("the soft limit {soft} is above the hard limit {hard}"))
+    } else {
+        Ok(Limits { soft, hard })
+    }
 }
 
 /// A launcher as a command line gives it: as a scenario file would, `NAME = { OPTION = VALUE }`.
@@ -91,13 +96,16 @@ pub(super) fn of_table(table: &LauncherTable, at: Range<usize>, problems: &mut V
     let mut pair = |name: &str, text: &Option<String>| match text.as_deref().map(soft_hard).transpose() {
         Ok(limits) => limits,
         Err(why) => {
-            let problem = Problem::new(at.clone(), format!("`{name}` is not a pair of limits: {why}"), "here");
+            let problem =
+                Problem::new(at.clone(), format!("`{name}` is not a pair of limits: {why}"), "here");
             problems.push(problem.help("write \"SOFT:HARD\", such as \"1024:4096\", or one number for both"));
             None
         }
     };
     match table {
-        LauncherTable::SystemdLike(raw) => Launcher::SystemdLike { limit_nofile: pair("limit-nofile", &raw.limit_nofile) },
+        LauncherTable::SystemdLike(raw) => {
+            Launcher::SystemdLike { limit_nofile: pair("limit-nofile", &raw.limit_nofile) }
+        }
         LauncherTable::ContainerLike(raw) => Launcher::ContainerLike { ulimit: pair("ulimit", &raw.ulimit) },
         LauncherTable::SupervisorLike(options) => Launcher::SupervisorLike(options.clone()),
         LauncherTable::Supervisord(options) => Launcher::Supervisord(options.clone()),
@@ -105,7 +113,11 @@ pub(super) fn of_table(table: &LauncherTable, at: Range<usize>, problems: &mut V
             if let (Some(soft), Some(hard)) = (options.soft, options.hard)
                 && soft > hard
             {
-                let problem = Problem::new(at, "the shell's soft limit is above its hard limit", format!("{soft} > {hard}"));
+                let problem = Problem::new(
+                    at,
+                    "the shell's soft limit is above its hard limit",
+                    format!("{soft} > {hard}"),
+                );
                 problems.push(problem.help("setrlimit(2) refuses that: lower `soft` or raise `hard`"));
             }
             Launcher::Shell(options.clone())
@@ -120,7 +132,11 @@ fn user_checked(session: &Session, at: Range<usize>, problems: &mut Vec<Problem>
     let user = &session.user;
     let odd = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$'));
     if user.is_empty() || user.starts_with('-') || user.contains(odd) {
-        problems.push(Problem::new(at, format!("{user:?} cannot be a user's name"), "letters, digits, _, - and ."));
+        problems.push(Problem::new(
+            at,
+            format!("{user:?} cannot be a user's name"),
+            "letters, digits, _, - and .",
+        ));
     }
     session.clone()
 }
@@ -141,9 +157,19 @@ mod tests {
     #[test]
     fn a_command_line_gives_a_launcher_as_a_file_does() {
         let limits = Some(Limits { soft: 64, hard: 128 });
-        assert_eq!(from_toml("container-like = { ulimit = '64:128' }"), Ok(Launcher::ContainerLike { ulimit: limits }));
-        assert_eq!(from_toml("shell.soft = 64"), Ok(Launcher::Shell(Shell { soft: Some(64), ..Shell::default() })));
-        assert!(from_toml("container-like = { ulimit = '128:64' }").unwrap_err().contains("128 is above the hard limit 64"));
+        assert_eq!(
+            from_toml("container-like = { ulimit = '64:128' }"),
+            Ok(Launcher::ContainerLike { ulimit: limits })
+        );
+        assert_eq!(
+            from_toml("shell.soft = 64"),
+            Ok(Launcher::Shell(Shell { soft: Some(64), ..Shell::default() }))
+        );
+        assert!(
+            from_toml("container-like = { ulimit = '128:64' }")
+                .unwrap_err()
+                .contains("128 is above the hard limit 64")
+        );
         assert!(from_toml("su = { user = '-c' }").unwrap_err().contains("user's name"));
         assert!(from_toml("sh = {}").unwrap_err().contains("shell"));
     }

@@ -398,7 +398,13 @@ pub struct Supervisor {
 impl Default for Supervisor {
     /// supervisord's own defaults (its manual, sections `[supervisord]` and `[program:x]`), but no restart.
     fn default() -> Self {
-        Supervisor { minfds: 1024, autorestart: false, startretries: 3, stopsignal: "TERM".into(), stopwaitsecs: 10.0 }
+        Supervisor {
+            minfds: 1024,
+            autorestart: false,
+            startretries: 3,
+            stopsignal: "TERM".into(),
+            stopwaitsecs: 10.0,
+        }
     }
 }
 
@@ -512,7 +518,9 @@ pub enum Body {
 }
 
 /// What a client does: connects, is answered once, and holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialogue {
     /// Connects and holds; asks nothing.
@@ -539,7 +547,9 @@ impl Serve {
     /// Arguments of `lastfd serve`: the kind, then its options.
     pub fn arguments(&self) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
-        let mut option = |name: &str, value: Option<String>| words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+        let mut option = |name: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]))
+        };
         let at = |process: &String, port: &str| format!("127.0.0.1:{{{process}.{port}}}");
         let (kind, options) = match self {
             Serve::Http(o) => ("http", o),
@@ -556,17 +566,38 @@ impl Serve {
                 option("after-call", Some(word(&o.after_call)));
                 option("folder", Some("{scratch}".into()));
                 words.extend(o.poll_each.then(|| "--poll-each".into()));
-                ("relay", &ServeOptions { accept: o.accept.clone(), baseline: o.baseline, ..ServeOptions::default() })
+                (
+                    "relay",
+                    &ServeOptions {
+                        accept: o.accept.clone(),
+                        baseline: o.baseline,
+                        ..ServeOptions::default()
+                    },
+                )
             }
             Serve::Outbound(o) => {
                 option("api", Some(at(&o.api, "port")));
                 option("after-call", Some(word(&o.after_call)));
-                ("outbound", &ServeOptions { accept: o.accept.clone(), baseline: o.baseline, ..ServeOptions::default() })
+                (
+                    "outbound",
+                    &ServeOptions {
+                        accept: o.accept.clone(),
+                        baseline: o.baseline,
+                        ..ServeOptions::default()
+                    },
+                )
             }
             Serve::Collector(o) => {
                 option("log", Some(word(&o.log)));
                 option("folder", Some("{scratch}".into()));
-                ("collector", &ServeOptions { accept: o.accept.clone(), baseline: o.baseline, ..ServeOptions::default() })
+                (
+                    "collector",
+                    &ServeOptions {
+                        accept: o.accept.clone(),
+                        baseline: o.baseline,
+                        ..ServeOptions::default()
+                    },
+                )
             }
         };
         let numbers = [
@@ -580,17 +611,28 @@ impl Serve {
         words.extend(options.listeners.iter().flat_map(|whose| ["--listeners".to_string(), word(whose)]));
         words.extend(options.io_uring.then(|| "--io-uring".to_owned()));
         if options.tls {
-            words.extend(["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"].map(str::to_owned));
+            words.extend(
+                ["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"]
+                    .map(str::to_owned),
+            );
         }
         words.extend(options.opens.iter().flat_map(|opens| ["--opens".to_string(), word(opens)]));
-        words.extend(numbers.iter().filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()])).flatten());
+        words.extend(
+            numbers
+                .iter()
+                .filter_map(|(name, value)| Some([name.to_string(), value.as_ref()?.to_string()]))
+                .flatten(),
+        );
         words
     }
 }
 
 /// The word that stands for a value in scenario files, which is the bundled servers' word too.
 fn word(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).expect("an enum of words")
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| Some(value.as_str()?.to_owned()))
+        .expect("an enum of words")
 }
 
 impl Plan {
@@ -599,9 +641,11 @@ impl Plan {
         let calls = |process: &Process| matches!(process.program, Program::Call(_));
         // Behind a relay it is loaded too: a process that knows its port is there to connect to it.
         let port = format!("{{{}.port}}", self.subject);
-        let named =
-            |process: &Process| matches!(&process.program, Program::Command(words) if words.iter().any(|word| word.contains(&port)));
-        let loaded = || self.workloads.values().any(|workload| workload.to == self.subject) || self.processes.values().any(named);
+        let named = |process: &Process| matches!(&process.program, Program::Command(words) if words.iter().any(|word| word.contains(&port)));
+        let loaded = || {
+            self.workloads.values().any(|workload| workload.to == self.subject)
+                || self.processes.values().any(named)
+        };
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
     }
 

@@ -38,7 +38,9 @@ pub enum Obstacle {
         why: String,
     },
     /// A limit that this process may not set: the run is inconclusive.
-    #[error("hard limit is {hard} and this run needs {needed}: raise it with `prlimit`, or lower `{lower}` of {process}")]
+    #[error(
+        "hard limit is {hard} and this run needs {needed}: raise it with `prlimit`, or lower `{lower}` of {process}"
+    )]
     HardLimit {
         /// The process that is to be started with it.
         process: String,
@@ -56,13 +58,18 @@ pub enum Obstacle {
 pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
     plan.processes
         .iter()
-        .flat_map(|(name, process)| missing(name, process, &plan.directory).chain(no_session(name, process)).chain(too_high(name, process)))
+        .flat_map(|(name, process)| {
+            missing(name, process, &plan.directory)
+                .chain(no_session(name, process))
+                .chain(too_high(name, process))
+        })
         .collect()
 }
 
 fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Item = Obstacle> {
     // A real launcher is required whether or not the scenario says so.
-    let launcher = launcher_program(&process.launcher).filter(|program| !process.requires.iter().any(|r| r == program));
+    let launcher =
+        launcher_program(&process.launcher).filter(|program| !process.requires.iter().any(|r| r == program));
     process.requires.iter().map(String::as_str).chain(launcher).filter_map(move |requirement| {
         let why = look_for(requirement, directory).err()?;
         Some(Obstacle::Missing { process: name.to_owned(), requirement: requirement.to_owned(), why })
@@ -92,7 +99,10 @@ fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
     let private = session.limits_conf.is_some() || session.pam_limits.is_some();
     let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     let service = format!("/etc/pam.d/{launcher}");
-    let files = [(session.limits_conf.is_some(), "/etc/security/limits.conf"), (session.pam_limits.is_some(), &service)];
+    let files = [
+        (session.limits_conf.is_some(), "/etc/security/limits.conf"),
+        (session.pam_limits.is_some(), &service),
+    ];
     let absent = files.into_iter().find(|(needed, file)| *needed && !Path::new(file).is_file());
     let why = if !rustix::process::geteuid().is_root() {
         "only root opens the session of another user without a password: run lastfd as root".to_owned()
@@ -118,11 +128,19 @@ fn one_user() -> bool {
 /// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above `fs.nr_open`.
 fn too_high(name: &str, process: &Process) -> Option<Obstacle> {
     let own = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let nr_open = || std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|n| n.trim().parse().ok()).unwrap_or(own);
+    let nr_open = || {
+        std::fs::read_to_string("/proc/sys/fs/nr_open")
+            .ok()
+            .and_then(|n| n.trim().parse().ok())
+            .unwrap_or(own)
+    };
     let may_raise = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
     let hard = if may_raise { nr_open() } else { own };
-    let (needed, lower) =
-        if process.limits.soft > hard { (process.limits.soft, "limits.soft") } else { (process.limits.hard, "limits.hard") };
+    let (needed, lower) = if process.limits.soft > hard {
+        (process.limits.soft, "limits.soft")
+    } else {
+        (process.limits.hard, "limits.hard")
+    };
     (needed > hard).then(|| Obstacle::HardLimit { process: name.to_owned(), hard, needed, lower })
 }
 
@@ -143,7 +161,9 @@ fn find(program: &str, directory: &Path) -> Result<(), String> {
         return if file.exists() { Ok(()) } else { Err(format!("no file {}", file.display())) };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let runs = |file: &Path| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0);
+    let runs = |file: &Path| {
+        file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
     match std::env::split_paths(&path).any(|folder| runs(&folder.join(program))) {
         true => Ok(()),
         false => Err("no such program in PATH".into()),
@@ -154,7 +174,9 @@ fn find(program: &str, directory: &Path) -> Result<(), String> {
 fn imports(python: &str, module: &str) -> Result<(), String> {
     static ASKED: LazyLock<Mutex<HashMap<(String, String), bool>>> = LazyLock::new(Mutex::default);
     let mut asked = ASKED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let imported = *asked.entry((python.into(), module.into())).or_insert_with(|| import(python, module).unwrap_or(false));
+    let imported = *asked
+        .entry((python.into(), module.into()))
+        .or_insert_with(|| import(python, module).unwrap_or(false));
     if imported { Ok(()) } else { Err(format!("`{python} -c \"import {module}\"` fails")) }
 }
 
@@ -162,7 +184,12 @@ fn import(python: &str, module: &str) -> std::io::Result<bool> {
     // The name goes as an argument: no text of a scenario is run as a program here.
     let script = "import importlib, sys; importlib.import_module(sys.argv[1])";
     let quiet = || Stdio::null();
-    let mut child = Command::new(python).args(["-c", script, module]).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
+    let mut child = Command::new(python)
+        .args(["-c", script, module])
+        .stdin(quiet())
+        .stdout(quiet())
+        .stderr(quiet())
+        .spawn()?;
     let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
         .and_then(|pidfd| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&IMPORT_DEADLINE)));
     if ended.is_ok_and(|ready| ready == 0) {

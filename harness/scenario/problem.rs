@@ -85,11 +85,21 @@ impl Problem {
 }
 
 /// A word that is not one of those accepted here.
-pub(super) fn unknown<'a>(at: Range<usize>, message: String, word: &str, accepted: impl IntoIterator<Item = &'a str>) -> Problem {
+pub(super) fn unknown<'a>(
+    at: Range<usize>,
+    message: String,
+    word: &str,
+    accepted: impl IntoIterator<Item = &'a str>,
+) -> Problem {
     let accepted: Vec<&str> = accepted.into_iter().collect();
-    let label = nearest(word, accepted.iter().copied()).map_or("not known".into(), |near| format!("did you mean `{near}`?"));
+    let label = nearest(word, accepted.iter().copied())
+        .map_or("not known".into(), |near| format!("did you mean `{near}`?"));
     let list: Vec<String> = accepted.iter().map(|word| format!("`{word}`")).collect();
-    let help = if list.is_empty() { "nothing is accepted here".into() } else { format!("accepted here: {}", list.join(", ")) };
+    let help = if list.is_empty() {
+        "nothing is accepted here".into()
+    } else {
+        format!("accepted here: {}", list.join(", "))
+    };
     Problem::new(at, message, label).help(help)
 }
 

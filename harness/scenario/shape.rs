@@ -55,13 +55,22 @@ fn value(value: &Spanned<DeValue<'_>>, place: &Place, schema: &'static Value, fo
     if all.iter().any(|branch| branch.get("type").is_none()) {
         return;
     }
-    let fitting: Vec<_> = all.iter().copied().filter(|branch| branch["type"].as_str().is_some_and(|t| takes(t, kind))).collect();
+    let fitting: Vec<_> = all
+        .iter()
+        .copied()
+        .filter(|branch| branch["type"].as_str().is_some_and(|t| takes(t, kind)))
+        .collect();
     if fitting.is_empty() {
-        let mut wanted: Vec<_> = all.iter().filter_map(|branch| branch["type"].as_str()).map(in_toml).collect();
+        let mut wanted: Vec<_> =
+            all.iter().filter_map(|branch| branch["type"].as_str()).map(in_toml).collect();
         wanted.dedup();
         let wanted = wanted.join(" or ");
         let at = if kind == "table" { place.at.clone() } else { value.span() };
-        let problem = Problem::new(at, format!("{} wants {wanted}, not {}", place.shown(), in_toml(kind)), format!("wanted {wanted}"));
+        let problem = Problem::new(
+            at,
+            format!("{} wants {wanted}, not {}", place.shown(), in_toml(kind)),
+            format!("wanted {wanted}"),
+        );
         found.push(explained(problem, place, schema));
         return;
     }
@@ -71,7 +80,9 @@ fn value(value: &Spanned<DeValue<'_>>, place: &Place, schema: &'static Value, fo
             found.extend(number(value, place, &fitting).map(|problem| explained(problem, place, schema)))
         }
         DeValue::Array(items) => {
-            for (item, schema) in items.iter().flat_map(|item| fitting[0].get("items").map(|schema| (item, schema))) {
+            for (item, schema) in
+                items.iter().flat_map(|item| fitting[0].get("items").map(|schema| (item, schema)))
+            {
                 self::value(item, &Place { path: place.path.clone(), at: item.span() }, schema, found);
             }
         }
@@ -118,7 +129,9 @@ fn string(text: &str, at: Range<usize>, place: &Place, fitting: &[&'static Value
 
 fn number(value: &Spanned<DeValue<'_>>, place: &Place, fitting: &[&'static Value]) -> Option<Problem> {
     let written = match value.get_ref() {
-        DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix()).map_or(f64::INFINITY, |n| n as f64),
+        DeValue::Integer(integer) => {
+            i128::from_str_radix(integer.as_str(), integer.radix()).map_or(f64::INFINITY, |n| n as f64)
+        }
         DeValue::Float(float) => float.as_str().parse().unwrap_or(f64::NAN),
         _ => return None,
     };
@@ -148,19 +161,30 @@ fn explained(problem: Problem, place: &Place, schema: &Value) -> Problem {
 }
 
 /// Of the keys that stand here, the one inside which a key like this is known, and that key.
-fn inside(key: &str, entries: &DeTable<'_>, known: &BTreeMap<&'static str, &'static Value>) -> Option<(&'static str, &'static str)> {
+fn inside(
+    key: &str,
+    entries: &DeTable<'_>,
+    known: &BTreeMap<&'static str, &'static Value>,
+) -> Option<(&'static str, &'static str)> {
     let chosen = known.iter().filter(|(name, _)| entries.keys().any(|key| key.get_ref() == **name));
     chosen.into_iter().find_map(|(name, schema)| {
         let all = branches(schema);
-        let keys = all.iter().filter_map(|branch| branch["properties"].as_object()).flat_map(|keys| keys.keys());
+        let keys =
+            all.iter().filter_map(|branch| branch["properties"].as_object()).flat_map(|keys| keys.keys());
         Some((*name, nearest(key, keys.map(String::as_str))?))
     })
 }
 
 fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found: &mut Vec<Problem>) {
-    let known: BTreeMap<&'static str, &'static Value> =
-        fitting.iter().filter_map(|b| b["properties"].as_object()).flatten().map(|(key, schema)| (key.as_str(), schema)).collect();
-    let any_key = fitting.iter().find_map(|branch| branch.get("additionalProperties").filter(|schema| **schema != Value::Bool(false)));
+    let known: BTreeMap<&'static str, &'static Value> = fitting
+        .iter()
+        .filter_map(|b| b["properties"].as_object())
+        .flatten()
+        .map(|(key, schema)| (key.as_str(), schema))
+        .collect();
+    let any_key = fitting.iter().find_map(|branch| {
+        branch.get("additionalProperties").filter(|schema| **schema != Value::Bool(false))
+    });
     for (key, entry) in entries {
         let below = place.below(key.get_ref(), key.span());
         match known.get(key.get_ref().as_ref()).copied().or(any_key) {
@@ -183,7 +207,11 @@ fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found
         if chosen > 1 || entries.is_empty() {
             let keys: Vec<_> = known.keys().map(|key| format!("`{key}`")).collect();
             let label = format!("has {chosen} of them, wants one");
-            found.push(Problem::new(place.at.clone(), format!("{} wants exactly one of {}", place.shown(), keys.join(", ")), label));
+            found.push(Problem::new(
+                place.at.clone(),
+                format!("{} wants exactly one of {}", place.shown(), keys.join(", ")),
+                label,
+            ));
         }
         return;
     }

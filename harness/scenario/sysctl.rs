@@ -28,7 +28,8 @@ impl Trial {
         if REMOVED.iter().any(|(removed, _)| *removed == name) && !self.known.contains_key(name) {
             return None;
         }
-        let host_only = || "a sysctl of the whole host is never set: the run would change it for everybody".to_owned();
+        let host_only =
+            || "a sysctl of the whole host is never set: the run would change it for everybody".to_owned();
         match self.known.get(name) {
             Some(true) => {
                 let (_, _, why) = self.refused.iter().find(|(n, v, _)| n == name && v == value)?;
@@ -38,14 +39,23 @@ impl Trial {
                     "see ip-sysctl.rst of the kernel".into(),
                 ))
             }
-            None if self.of_the_host.iter().any(|n| n == name) => {
-                Some((format!("`{name}` is not per network namespace"), "one value for the whole host".into(), host_only()))
-            }
-            Some(false) => Some((format!("`{name}` is not per network namespace"), "can only be read there".into(), host_only())),
+            None if self.of_the_host.iter().any(|n| n == name) => Some((
+                format!("`{name}` is not per network namespace"),
+                "one value for the whole host".into(),
+                host_only(),
+            )),
+            Some(false) => Some((
+                format!("`{name}` is not per network namespace"),
+                "can only be read there".into(),
+                host_only(),
+            )),
             None => {
                 let near = nearest_name(name, self.known.keys().map(String::as_str));
                 let label = near.map_or("not known there".into(), |near| format!("did you mean `{near}`?"));
-                let help = format!("{} sysctls can be set here, `net.ipv4.tcp_*` among them", self.known.values().filter(|w| **w).count());
+                let help = format!(
+                    "{} sysctls can be set here, `net.ipv4.tcp_*` among them",
+                    self.known.values().filter(|w| **w).count()
+                );
                 Some((format!("this kernel has no sysctl `{name}`"), label, help))
             }
         }
@@ -66,13 +76,19 @@ fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<
 /// What is wrong with a name, whatever the machine.
 pub(super) fn misnamed(name: &str, at: Range<usize>) -> Option<Problem> {
     if let Some(rest) = name.strip_prefix("net.") {
-        let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let word =
+            |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         let wrong = !rest.split('.').all(word) || !rest.contains('.');
         return wrong.then(|| {
-            Problem::new(at, format!("{name:?} is no name of a sysctl"), "words with dots").help("such as \"net.ipv4.tcp_tw_reuse\"")
+            Problem::new(at, format!("{name:?} is no name of a sysctl"), "words with dots")
+                .help("such as \"net.ipv4.tcp_tw_reuse\"")
         });
     }
-    let problem = Problem::new(at, format!("`{name}` is not per network namespace, so it is not set"), "does not begin with `net.`");
+    let problem = Problem::new(
+        at,
+        format!("`{name}` is not per network namespace, so it is not set"),
+        "does not begin with `net.`",
+    );
     Some(problem.help(match name {
         "fs.file-max" | "fs.file-nr" => {
             "it is of the whole host; every report compares it (`saturation.file_nr`), and `expect.file-max-binds = false` judges it"
@@ -108,7 +124,8 @@ pub fn tried(text: &str, shown: &str, trial: &Trial) -> Result<(), Invalid> {
 fn each(value: Option<&Spanned<DeValue<'_>>>, name: &str, visit: &mut impl FnMut(&str, Range<usize>, &str)) {
     let Some(DeValue::Table(table)) = value.map(Spanned::get_ref) else { return };
     for (key, below) in table {
-        let name = if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
+        let name =
+            if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
         match below.get_ref() {
             DeValue::Table(_) => each(Some(below), &name, visit),
             DeValue::String(text) => visit(&name, key.span(), &words(text)),
@@ -131,34 +148,52 @@ mod tests {
 
     fn trial(known: &[(&str, bool)], refused: &[(&str, &str)]) -> Trial {
         let known = known.iter().map(|(name, writable)| ((*name).to_owned(), *writable)).collect();
-        let refused = refused.iter().map(|(name, value)| ((*name).into(), (*value).into(), "Invalid argument".into())).collect();
+        let refused = refused
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into(), "Invalid argument".into()))
+            .collect();
         Trial { known, of_the_host: vec!["net.core.netdev_max_backlog".into()], refused }
     }
 
     fn said(trial: &Trial, text: &str) -> Vec<String> {
-        tried(text, "x", trial).err().into_iter().flat_map(|invalid| invalid.problems).map(|problem| format!("{problem:?}")).collect()
+        tried(text, "x", trial)
+            .err()
+            .into_iter()
+            .flat_map(|invalid| invalid.problems)
+            .map(|problem| format!("{problem:?}"))
+            .collect()
     }
 
     #[test]
     fn both_spellings_and_variants_are_tried_and_the_nearest_name_is_of_the_same_folder() {
-        let known = [("net.ipv4.tcp_tw_reuse", true), ("net.core.somaxconn", true), ("net.ipv4.somaxcon", true)];
+        let known =
+            [("net.ipv4.tcp_tw_reuse", true), ("net.core.somaxconn", true), ("net.ipv4.somaxcon", true)];
         let problems = said(&trial(&known, &[("net.ipv4.tcp_tw_reuse", "1")]), TEXT);
         assert!(problems[0].contains("does not take \\\"1\\\" for `net.ipv4.tcp_tw_reuse`"), "{problems:?}");
         assert!(
-            problems[1].contains("no sysctl `net.core.somaxcon`") && problems[1].contains("did you mean `net.core.somaxconn`?"),
+            problems[1].contains("no sysctl `net.core.somaxcon`")
+                && problems[1].contains("did you mean `net.core.somaxconn`?"),
             "{problems:?}"
         );
         assert_eq!(problems.len(), 2);
-        assert_eq!(said(&trial(&[("net.ipv4.tcp_tw_reuse", true), ("net.core.somaxcon", true)], &[]), TEXT), Vec::<String>::new());
+        assert_eq!(
+            said(&trial(&[("net.ipv4.tcp_tw_reuse", true), ("net.core.somaxcon", true)], &[]), TEXT),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn what_is_of_the_whole_host_is_refused_and_what_was_removed_is_not() {
         let text = "[sysctls]\nnet.core.netdev_max_backlog = 1\nnet.core.rmem_max = 1\nnet.ipv4.tcp_tw_recycle = 1\n";
         let problems = said(&trial(&[("net.core.rmem_max", false)], &[]), text);
-        assert!(problems.len() == 2 && problems.iter().all(|problem| problem.contains("is not per network namespace")), "{problems:?}");
+        assert!(
+            problems.len() == 2
+                && problems.iter().all(|problem| problem.contains("is not per network namespace")),
+            "{problems:?}"
+        );
         // An old kernel that still has it takes it, or not, as any other.
-        let problems = said(&trial(&[("net.ipv4.tcp_tw_recycle", false), ("net.core.rmem_max", true)], &[]), text);
+        let problems =
+            said(&trial(&[("net.ipv4.tcp_tw_recycle", false), ("net.core.rmem_max", true)], &[]), text);
         assert!(problems.len() == 2 && problems[1].contains("tcp_tw_recycle"), "{problems:?}");
     }
 

@@ -71,7 +71,13 @@ pub fn private_mounts() -> io::Result<()> {
 /// That of mount(2). `EPERM` without CAP_SYS_ADMIN, or in a user namespace where parts of the outer `/proc` are covered
 /// (containers): the outer one stays in place then.
 pub fn mount_proc() -> io::Result<()> {
-    Ok(mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None::<&CStr>)?)
+    Ok(mount(
+        "proc",
+        "/proc",
+        "proc",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        None::<&CStr>,
+    )?)
 }
 
 /// Mounts it in a mount namespace made for it. Nothing outside changes.

@@ -94,7 +94,9 @@ impl OwnNetwork {
 fn in_words(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM) => "it takes CAP_SYS_ADMIN, or leave to make user namespaces".into(),
-        Some(libc::ENOSPC) => "the bound of `user.max_net_namespaces` or `user.max_user_namespaces` is reached".into(),
+        Some(libc::ENOSPC) => {
+            "the bound of `user.max_net_namespaces` or `user.max_user_namespaces` is reached".into()
+        }
         _ => error.to_string(),
     }
 }
@@ -109,7 +111,10 @@ fn name() -> String {
 }
 
 fn path(sysctl: &str) -> String {
-    assert!(sysctl.starts_with("net.") && !sysctl.contains(['/']) && !sysctl.contains(".."), "{sysctl:?} was checked before");
+    assert!(
+        sysctl.starts_with("net.") && !sysctl.contains(['/']) && !sysctl.contains(".."),
+        "{sysctl:?} was checked before"
+    );
     format!("/proc/sys/{}", sysctl.replace('.', "/"))
 }
 

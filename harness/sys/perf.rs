@@ -39,11 +39,14 @@ impl Counter {
     /// `EACCES` by `kernel.perf_event_paranoid` or a security module, or for a process of another user; `EMFILE` by the
     /// harness's own limit; `ENODEV` for a cpu that is offline; `ESRCH`.
     pub fn open(source: Source, pid: i32, cpu: Option<u32>) -> io::Result<Self> {
-        let mut attr = abi::perf_event_attr { size: size_of::<abi::perf_event_attr>() as u32, ..Default::default() };
+        let mut attr =
+            abi::perf_event_attr { size: size_of::<abi::perf_event_attr>() as u32, ..Default::default() };
         (attr.type_, attr.config) = match source {
-            Source::Samples(id) | Source::Count(id) | Source::KernelSamples(id) | Source::KernelCount(id) | Source::Held(id) => {
-                (abi::PERF_TYPE_TRACEPOINT, id)
-            }
+            Source::Samples(id)
+            | Source::Count(id)
+            | Source::KernelSamples(id)
+            | Source::KernelCount(id)
+            | Source::Held(id) => (abi::PERF_TYPE_TRACEPOINT, id),
             Source::Tasks => (abi::PERF_TYPE_SOFTWARE, u64::from(abi::PERF_COUNT_SW_DUMMY)),
         };
         attr.set_disabled(1);
@@ -51,7 +54,10 @@ impl Counter {
             attr.set_inherit(1);
             attr.set_enable_on_exec(1);
         }
-        attr.set_exclude_kernel(u64::from(!matches!(source, Source::KernelSamples(_) | Source::KernelCount(_))));
+        attr.set_exclude_kernel(u64::from(!matches!(
+            source,
+            Source::KernelSamples(_) | Source::KernelCount(_)
+        )));
         attr.set_use_clockid(1);
         attr.clockid = libc::CLOCK_MONOTONIC;
         // Never wake a reader per event: the kernel clamps this to the ring's size.
@@ -66,7 +72,9 @@ impl Counter {
             attr.set_sample_id_all(1);
         }
         match source {
-            Source::Samples(_) | Source::KernelSamples(_) => attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW),
+            Source::Samples(_) | Source::KernelSamples(_) => {
+                attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW)
+            }
             Source::Tasks => {
                 attr.set_task(1);
                 attr.set_comm(1);
@@ -76,7 +84,15 @@ impl Counter {
         }
         let cpu = cpu.map_or(-1, |cpu| cpu as i32);
         // SAFETY: `attr` is initialised, of the size that it names, and outlives the call.
-        let fd = unsafe { perf_event_open_sys::perf_event_open(&mut attr, pid, cpu, -1, u64::from(abi::PERF_FLAG_FD_CLOEXEC)) };
+        let fd = unsafe {
+            perf_event_open_sys::perf_event_open(
+                &mut attr,
+                pid,
+                cpu,
+                -1,
+                u64::from(abi::PERF_FLAG_FD_CLOEXEC),
+            )
+        };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -127,7 +143,11 @@ impl Counter {
     pub fn count(&self) -> io::Result<u64> {
         let mut value = [0; 8];
         let read = rustix::io::read(&self.0, &mut value)?;
-        if read == value.len() { Ok(u64::from_ne_bytes(value)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if read == value.len() {
+            Ok(u64::from_ne_bytes(value))
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 
@@ -148,8 +168,16 @@ pub fn discard(counters: Vec<Counter>) {
 }
 
 fn bury(counters: Vec<Counter>) -> rustix::io::Result<()> {
-    use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair};
-    let (to, grave) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    use rustix::net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+        sendmsg, socketpair,
+    };
+    let (to, grave) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
     let itself = [grave.as_fd()];
     let descriptors: Vec<_> = counters.iter().map(|counter| counter.0.as_fd()).collect();
     for part in [&itself[..]].into_iter().chain(descriptors.chunks(DESCRIPTORS_A_MESSAGE)) {
@@ -186,8 +214,16 @@ impl Ring {
         let page = rustix::param::page_size();
         let mapped = page * (pages + 1);
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else refers to it.
-        let base =
-            unsafe { mmap(std::ptr::null_mut(), mapped, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, counter.0.as_fd(), 0)? };
+        let base = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                mapped,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                counter.0.as_fd(),
+                0,
+            )?
+        };
         let base = NonNull::new(base.cast()).expect("mmap returns no null");
         Ok(Ring { base, mapped, data: page, size: (page * pages) as u64, wrapped: Vec::new() })
     }
@@ -197,8 +233,12 @@ impl Ring {
         let control = self.base.cast::<abi::perf_event_mmap_page>().as_ptr();
         // SAFETY: the control page is mapped for as long as `self`; head and tail are aligned 64-bit words that the kernel
         // and we share as atomics (the protocol of perf_event_open(2)): we alone write the tail.
-        let (head, tail) =
-            unsafe { (AtomicU64::from_ptr(&raw mut (*control).data_head), AtomicU64::from_ptr(&raw mut (*control).data_tail)) };
+        let (head, tail) = unsafe {
+            (
+                AtomicU64::from_ptr(&raw mut (*control).data_head),
+                AtomicU64::from_ptr(&raw mut (*control).data_tail),
+            )
+        };
         let end = head.load(Ordering::Acquire);
         let mut at = tail.load(Ordering::Relaxed);
         while at < end {
@@ -248,7 +288,8 @@ impl Drop for Ring {
 /// sysfs is not mounted.
 pub fn cpus() -> io::Result<Vec<u32>> {
     let list = std::fs::read_to_string("/sys/devices/system/cpu/online")?;
-    parse_cpus(list.trim()).ok_or_else(|| io::Error::other(format!("/sys/devices/system/cpu/online holds {list:?}")))
+    parse_cpus(list.trim())
+        .ok_or_else(|| io::Error::other(format!("/sys/devices/system/cpu/online holds {list:?}")))
 }
 
 /// Parses `0-3,5`.

@@ -8,7 +8,8 @@ use std::path::Path;
 /// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that has exited while others live on
 /// (a `main` that ended by pthread_exit(3)): then the first's table is empty.
 pub fn shown_by(pid: i32) -> i32 {
-    let holds = |task: i32| rustix::fs::stat(format!("/proc/{task}/fd")).is_ok_and(|folder| folder.st_size > 0);
+    let holds =
+        |task: i32| rustix::fs::stat(format!("/proc/{task}/fd")).is_ok_and(|folder| folder.st_size > 0);
     if holds(pid) {
         return pid;
     }
@@ -43,7 +44,9 @@ pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
     let mut link = [MaybeUninit::uninit(); 64];
     for entry in rustix::fs::Dir::read_from(&folder)?.flatten() {
         // Closed meanwhile, or no descriptor: `.` and `..`.
-        let Ok((target, _)) = rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link) else { continue };
+        let Ok((target, _)) = rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link) else {
+            continue;
+        };
         let inode = target.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
         inodes.extend(inode.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok()));
     }
@@ -56,7 +59,9 @@ pub fn children(pid: i32) -> Vec<i32> {
     tasks
         .flatten()
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .flat_map(|line| {
+            line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
         .collect()
 }
 
@@ -95,7 +100,13 @@ pub fn parent(pid: i32) -> Option<i32> {
 /// The process's id in its own PID namespace: what it would say of itself. `None` when it has exited.
 pub fn own_pid(pid: i32) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().next_back()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?
+        .split_ascii_whitespace()
+        .next_back()?
+        .parse()
+        .ok()
 }
 
 /// Soft and hard `RLIMIT_NOFILE` from `/proc/PID/limits`, readable for processes of other users too.
@@ -118,7 +129,11 @@ pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
 pub fn arguments(pid: i32) -> Vec<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = line.strip_suffix(&[0]).unwrap_or(&line);
-    if line.is_empty() { Vec::new() } else { line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect() }
+    if line.is_empty() {
+        Vec::new()
+    } else {
+        line.split(|&b| b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
 }
 
 /// Open files of the whole host and `fs.file-max`, the most there may be; `None` without /proc.
@@ -131,7 +146,8 @@ pub fn file_nr() -> Option<(u64, u64)> {
 /// Command line, or `[comm]` for a process without one (kernel threads, zombies).
 pub fn command(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = line.split(|&b| b == 0).filter(|w| !w.is_empty()).map(String::from_utf8_lossy).collect();
+    let words: Vec<_> =
+        line.split(|&b| b == 0).filter(|w| !w.is_empty()).map(String::from_utf8_lossy).collect();
     if words.is_empty() {
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         return format!("[{}]", comm.trim_end());
@@ -161,8 +177,12 @@ mod tests {
     fn a_process_that_its_tracer_holds_is_not_asleep() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep is there");
         let pid = child.id() as i32;
-        let signal =
-            |number| std::process::Command::new("kill").args([format!("-{number}"), pid.to_string()]).status().expect("kill is there");
+        let signal = |number| {
+            std::process::Command::new("kill")
+                .args([format!("-{number}"), pid.to_string()])
+                .status()
+                .expect("kill is there")
+        };
         let reaches = |state: &str| {
             let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
             let now = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -189,15 +209,19 @@ mod tests {
     #[test]
     fn the_count_of_descriptors_is_that_of_the_listing() {
         // In a process of its own: other tests open files meanwhile.
-        let mut child =
-            std::process::Command::new("sh").args(["-c", "exec sleep 60 3</dev/null 4</dev/null"]).spawn().expect("sh is there");
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "exec sleep 60 3</dev/null 4</dev/null"])
+            .spawn()
+            .expect("sh is there");
         let pid = child.id() as i32;
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while command(pid) != "sleep 60" && std::time::Instant::now() < deadline {
             std::thread::yield_now();
         }
-        let (counted, listed) =
-            (descriptors(pid).expect("of a child"), std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a child's").count());
+        let (counted, listed) = (
+            descriptors(pid).expect("of a child"),
+            std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a child's").count(),
+        );
         child.kill().expect("ours");
         child.wait().expect("ours");
         assert_eq!(counted, listed as u64);

@@ -65,7 +65,15 @@ pub fn reset_signals() {
     for signal in 1..=64 {
         // Not through the C library, which refuses to touch the two signals that it uses itself (32 and 33) and that some parents leave
         // ignored. SAFETY: the kernel reads at most the four words; SIGKILL and SIGSTOP are refused and stay as they are.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null::<u64>(), size_of::<u64>()) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT.as_ptr(),
+                std::ptr::null::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     // SAFETY: the set is initialised by sigemptyset before it is read.
     unsafe {
@@ -114,6 +122,11 @@ pub fn dead(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     let Some((_, rest)) = stat.rsplit_once(") ") else { return true };
     // Field 20 of proc_pid_stat(5), from the state on, which is the third: threads, with a first one that has exited.
-    let alone = || rest.split(' ').nth(17).and_then(|threads| threads.parse().ok()).is_none_or(|threads: u64| threads <= 1);
+    let alone = || {
+        rest.split(' ')
+            .nth(17)
+            .and_then(|threads| threads.parse().ok())
+            .is_none_or(|threads: u64| threads <= 1)
+    };
     rest.starts_with(['Z', 'X', 'x']) && alone()
 }

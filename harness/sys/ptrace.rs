@@ -107,7 +107,10 @@ fn stop(tid: i32, status: i32) -> Stop {
         0 => Stop::Signal(signal),
         libc::PTRACE_EVENT_SECCOMP => Stop::Seccomp,
         event @ (libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE) => {
-            message(tid).map_or(Stop::Other, |new| Stop::Created { tid: new, clone: event == libc::PTRACE_EVENT_CLONE })
+            message(tid).map_or(Stop::Other, |new| Stop::Created {
+                tid: new,
+                clone: event == libc::PTRACE_EVENT_CLONE,
+            })
         }
         libc::PTRACE_EVENT_EXEC => Stop::Exec { former: message(tid).unwrap_or(tid) },
         libc::PTRACE_EVENT_EXIT => Stop::Exiting(message(tid).map(ended)),
@@ -117,7 +120,11 @@ fn stop(tid: i32, status: i32) -> Stop {
 }
 
 fn ended(status: i32) -> End {
-    if libc::WIFEXITED(status) { End::Code(libc::WEXITSTATUS(status)) } else { End::Signal(libc::WTERMSIG(status)) }
+    if libc::WIFEXITED(status) {
+        End::Code(libc::WEXITSTATUS(status))
+    } else {
+        End::Signal(libc::WTERMSIG(status))
+    }
 }
 
 /// PTRACE_GETEVENTMSG: a thread id in our PID namespace.
@@ -198,7 +205,8 @@ const PATH_AT_MOST: usize = 256;
 pub fn path_argument(tid: i32, argument: usize) -> Option<String> {
     // proc_pid_syscall(5): the call's number, its six arguments, the stack pointer and the program counter.
     let line = std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()?;
-    let address = u64::from_str_radix(line.split(' ').nth(1 + argument)?.trim().trim_start_matches("0x"), 16).ok()?;
+    let address =
+        u64::from_str_radix(line.split(' ').nth(1 + argument)?.trim().trim_start_matches("0x"), 16).ok()?;
     let mut bytes = [0; PATH_AT_MOST];
     let length = std::fs::File::open(format!("/proc/{tid}/mem")).ok()?.read_at(&mut bytes, address).ok()?;
     let path = bytes[..length].split(|&byte| byte == 0).next().filter(|path| !path.is_empty())?;

@@ -102,7 +102,9 @@ fn program(numbers: &[i64], code: &mut [sock_filter; MOST + FRAME]) -> Option<us
 fn install(code: &[sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_ptr().cast_mut() };
     // SAFETY: the kernel copies `len` instructions from `filter` during the call and keeps no pointer to them.
-    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER as libc::c_ulong, &raw const program) };
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER as libc::c_ulong, &raw const program)
+    };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -117,7 +119,13 @@ mod tests {
             let i = code[at];
             at += 1;
             match u32::from(i.code) {
-                0x20 => word = [(4, arch), (0, number), (24, argument)].into_iter().find(|w| w.0 == i.k).expect("a known word").1,
+                0x20 => {
+                    word = [(4, arch), (0, number), (24, argument)]
+                        .into_iter()
+                        .find(|w| w.0 == i.k)
+                        .expect("a known word")
+                        .1
+                }
                 0x15 => at += usize::from(if word == i.k { i.jt } else { i.jf }),
                 0x06 => return i.k,
                 other => panic!("instruction {other:#x}"),
@@ -137,10 +145,16 @@ mod tests {
             for number in 0..500u32 {
                 for command in [0, 1, 2, 3, 4, 1030, 1031] {
                     let stops = run(&code[..length], NATIVE, number, command) == libc::SECCOMP_RET_TRACE;
-                    let duplicates = i64::from(number) == libc::SYS_fcntl && (command == 0 || command == 1030);
-                    let asked = numbers.contains(&i64::from(number)) && (i64::from(number) != libc::SYS_fcntl || duplicates);
+                    let duplicates =
+                        i64::from(number) == libc::SYS_fcntl && (command == 0 || command == 1030);
+                    let asked = numbers.contains(&i64::from(number))
+                        && (i64::from(number) != libc::SYS_fcntl || duplicates);
                     assert_eq!(stops, asked, "number {number}, command {command}, fcntl {fcntl}");
-                    assert_eq!(run(&code[..length], 0x4000_0003, number, command), libc::SECCOMP_RET_ALLOW, "32-bit calls pass");
+                    assert_eq!(
+                        run(&code[..length], 0x4000_0003, number, command),
+                        libc::SECCOMP_RET_ALLOW,
+                        "32-bit calls pass"
+                    );
                 }
             }
         }

@@ -56,8 +56,20 @@ impl State {
     /// By the kernel's number; request sockets (`TCP_NEW_SYN_RECV`) are SYN_RECV, as the kernel itself shows them.
     pub fn from_number(number: u8) -> Option<State> {
         use State::*;
-        let order =
-            [ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, SYN_RECV];
+        let order = [
+            ESTABLISHED,
+            SYN_SENT,
+            SYN_RECV,
+            FIN_WAIT1,
+            FIN_WAIT2,
+            TIME_WAIT,
+            CLOSE,
+            CLOSE_WAIT,
+            LAST_ACK,
+            LISTEN,
+            CLOSING,
+            SYN_RECV,
+        ];
         order.get(usize::from(number).checked_sub(1)?).copied()
     }
 
@@ -127,7 +139,8 @@ impl SockDiag {
     /// # Errors
     /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy refuses it; `EMFILE`.
     pub fn open() -> io::Result<SockDiag> {
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
+        let socket =
+            socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
         set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_WITHIN))?;
         Ok(SockDiag { socket, sequence: 0, buffer: vec![0; 32 * 1024] })
     }
@@ -189,7 +202,8 @@ impl SockDiag {
     /// # Errors
     /// As [`SockDiag::listener`].
     pub fn drops(&mut self, address: SocketAddr) -> io::Result<Option<u32>> {
-        let question = Question { states: State::LISTEN.bit(), attribute: SKMEMINFO, ..Question::of(address) };
+        let question =
+            Question { states: State::LISTEN.bit(), attribute: SKMEMINFO, ..Question::of(address) };
         Ok(self.one(question, |answer| answer.listener()?.drops)?.flatten())
     }
 
@@ -199,7 +213,9 @@ impl SockDiag {
     /// As [`SockDiag::listener`].
     pub fn connection(&mut self, local: SocketAddr, peer: SocketAddr) -> io::Result<Option<Socket>> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let found = self.one(Question { peer: Some(peer), ..Question::of(local) }, |answer| answer.socket())?.flatten();
+        let found = self
+            .one(Question { peer: Some(peer), ..Question::of(local) }, |answer| answer.socket())?
+            .flatten();
         // Where there is none the kernel falls back to whoever listens there.
         Ok(found.filter(|socket| socket.state != State::LISTEN))
     }
@@ -220,7 +236,9 @@ impl SockDiag {
     /// As [`SockDiag::listeners`].
     pub fn states(&mut self, port: u16) -> io::Result<BTreeMap<String, u64>> {
         let mut counts: BTreeMap<State, u64> = BTreeMap::new();
-        self.dump(port, EVERY_STATE, 0, |answer| answer.state().into_iter().for_each(|state| *counts.entry(state).or_default() += 1))?;
+        self.dump(port, EVERY_STATE, 0, |answer| {
+            answer.state().into_iter().for_each(|state| *counts.entry(state).or_default() += 1)
+        })?;
         Ok(counts.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
     }
 
@@ -252,9 +270,18 @@ impl SockDiag {
     }
 
     /// Every socket of both families in one of these states, and of this local port where it is not zero (the kernel filters).
-    fn dump(&mut self, port: u16, states: u32, attribute: u16, mut each: impl FnMut(Answer)) -> io::Result<()> {
+    fn dump(
+        &mut self,
+        port: u16,
+        states: u32,
+        attribute: u16,
+        mut each: impl FnMut(Answer),
+    ) -> io::Result<()> {
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            self.ask(REQUEST | DUMP, Question { states, attribute, ..Question::of(SocketAddr::new(any, port)) })?;
+            self.ask(
+                REQUEST | DUMP,
+                Question { states, attribute, ..Question::of(SocketAddr::new(any, port)) },
+            )?;
             self.answers(false, |answer| {
                 if port == 0 || answer.local().port() == port {
                     each(answer);
@@ -290,7 +317,9 @@ impl SockDiag {
                 }
                 match kind {
                     DONE => return Ok(()),
-                    ERROR if body.len() >= 4 => return Err(io::Error::from_raw_os_error(-(u32_at(body, 0) as i32))),
+                    ERROR if body.len() >= 4 => {
+                        return Err(io::Error::from_raw_os_error(-(u32_at(body, 0) as i32)));
+                    }
                     BY_FAMILY if body.len() >= ANSWER => {
                         each(Answer(body));
                         if single {
@@ -392,7 +421,13 @@ impl Answer<'_> {
 
     fn socket(self) -> Option<Socket> {
         let receive_queue = u32_at(self.0, 56).into();
-        Some(Socket { local: self.local(), peer: self.peer(), state: self.state()?, receive_queue, inode: self.inode() })
+        Some(Socket {
+            local: self.local(),
+            peer: self.peer(),
+            state: self.state()?,
+            receive_queue,
+            inode: self.inode(),
+        })
     }
 
     fn listener(self) -> Option<Listener> {
@@ -402,7 +437,10 @@ impl Answer<'_> {
             uid: u32_at(self.0, 64),
             queue: u32_at(self.0, 56),
             backlog: u32_at(self.0, 60),
-            drops: self.attribute(SKMEMINFO).filter(|words| words.len() > 4 * DROPS + 3).map(|words| u32_at(words, 4 * DROPS)),
+            drops: self
+                .attribute(SKMEMINFO)
+                .filter(|words| words.len() > 4 * DROPS + 3)
+                .map(|words| u32_at(words, 4 * DROPS)),
         })
     }
 
@@ -410,7 +448,8 @@ impl Answer<'_> {
     fn attribute(&self, wanted: u16) -> Option<&[u8]> {
         let mut rest = self.0.get(ANSWER..)?;
         while rest.len() >= 4 {
-            let (size, kind) = (usize::from(u16::from_ne_bytes([rest[0], rest[1]])), u16::from_ne_bytes([rest[2], rest[3]]));
+            let (size, kind) =
+                (usize::from(u16::from_ne_bytes([rest[0], rest[1]])), u16::from_ne_bytes([rest[2], rest[3]]));
             if kind == wanted {
                 return rest.get(4..size);
             }
@@ -429,7 +468,8 @@ mod tests {
 
     fn listening(address: &str, backlog: i32) -> socket2::Socket {
         let address: SocketAddr = address.parse().unwrap();
-        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(backlog).unwrap();
         socket
@@ -490,16 +530,23 @@ mod tests {
 
         let dual = listening("[::]:0", 1);
         let port = address(&dual).port();
-        for through in [SocketAddr::new([127, 0, 0, 1].into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)] {
+        for through in
+            [SocketAddr::new([127, 0, 0, 1].into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)]
+        {
             let found = diag.listener(through).unwrap().unwrap();
-            assert_eq!((found.inode, found.address), (inode(&dual), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)));
+            assert_eq!(
+                (found.inode, found.address),
+                (inode(&dual), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+            );
         }
     }
 
     #[test]
     fn listeners_that_share_an_address_are_told_from_others_of_the_port() {
         let reusing = |address: SocketAddr| {
-            let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+            let socket =
+                socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)
+                    .unwrap();
             socket.set_reuse_port(true).unwrap();
             if address.is_ipv6() {
                 socket.set_only_v6(true).unwrap();
@@ -511,9 +558,12 @@ mod tests {
         let one = reusing("0.0.0.0:0".parse().unwrap());
         let port = address(&one).port();
         let another = reusing(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
-        let _elsewhere =
-            [reusing(SocketAddr::new([127, 0, 0, 2].into(), port)), reusing(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))];
-        let found = SockDiag::open().unwrap().sharing(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).unwrap();
+        let _elsewhere = [
+            reusing(SocketAddr::new([127, 0, 0, 2].into(), port)),
+            reusing(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)),
+        ];
+        let found =
+            SockDiag::open().unwrap().sharing(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).unwrap();
         let inodes: std::collections::BTreeSet<u64> = found.iter().map(|listener| listener.inode).collect();
         assert_eq!(inodes, [inode(&one), inode(&another)].into());
         assert!(found.iter().all(|listener| listener.drops == Some(0)));
@@ -551,7 +601,8 @@ mod tests {
         let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(to).unwrap()).collect();
         let late: Vec<_> = (0..3)
             .map(|_| {
-                let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                let socket =
+                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
                 socket.set_nonblocking(true).unwrap();
                 socket.connect(&to.into()).unwrap_err();
                 socket
@@ -594,7 +645,11 @@ mod tests {
         let of = |socket: &socket2::Socket| all.iter().find(|l| l.inode == inode(socket)).unwrap();
         assert_eq!((of(&idle).drops, of(&idle).queue), (Some(0), 0));
         assert!(of(&full).drops >= Some(dropped) && of(&full).queue == 1);
-        assert_eq!(diag.listeners().unwrap().iter().find(|l| l.inode == inode(&full)).unwrap().drops, None, "it was not asked for");
+        assert_eq!(
+            diag.listeners().unwrap().iter().find(|l| l.inode == inode(&full)).unwrap().drops,
+            None,
+            "it was not asked for"
+        );
     }
 
     #[test]
@@ -640,7 +695,10 @@ mod tests {
         accepted.send(b"abc").unwrap();
         let _waiting = TcpStream::connect(to).unwrap();
         let mut queues = BTreeMap::new();
-        SockDiag::open().unwrap().sockets(EVERY_STATE, |socket| _ = queues.insert(socket.inode, socket.receive_queue)).unwrap();
+        SockDiag::open()
+            .unwrap()
+            .sockets(EVERY_STATE, |socket| _ = queues.insert(socket.inode, socket.receive_queue))
+            .unwrap();
         assert_eq!((queues[&inode(&server)], queues[&inode(&client)]), (1, 3));
     }
 

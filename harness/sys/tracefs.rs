@@ -43,12 +43,14 @@ impl Events {
     /// As [`Events::id`]; also where the record has no such field.
     pub fn offset(&self, tracepoint: &str, field: &str) -> io::Result<usize> {
         let format = self.read(&format!("{tracepoint}/format"))?;
-        offset(&format, field).ok_or_else(|| io::Error::other(format!("{tracepoint}/format has no field {field}")))
+        offset(&format, field)
+            .ok_or_else(|| io::Error::other(format!("{tracepoint}/format has no field {field}")))
     }
 
     fn read(&self, path: &str) -> io::Result<String> {
         let mut text = String::new();
-        std::fs::File::from(openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?).read_to_string(&mut text)?;
+        std::fs::File::from(openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+            .read_to_string(&mut text)?;
         Ok(text)
     }
 }
@@ -91,9 +93,14 @@ mod tests {
 
     #[test]
     fn root_reads_an_id_even_where_tracefs_is_not_mounted() {
-        let Ok(events) = Events::open() else { return assert!(!crate::sys::blocked::host_root(), "root must be able to") };
+        let Ok(events) = Events::open() else {
+            return assert!(!crate::sys::blocked::host_root(), "root must be able to");
+        };
         assert!(events.id("syscalls/sys_exit_accept4").expect("an id") > 0);
         assert_eq!(events.offset("syscalls/sys_exit_accept4", "ret").expect("an offset"), 16);
-        assert_eq!(events.id("syscalls/sys_exit_nonesuch").expect_err("no such call").kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            events.id("syscalls/sys_exit_nonesuch").expect_err("no such call").kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

@@ -4,7 +4,9 @@
 //! None of them ever listens, not for a moment: whoever looks for the server by its LISTEN socket finds only the real one.
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with, socketpair};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with, socketpair,
+};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, getrlimit};
 use std::io;
@@ -100,7 +102,11 @@ pub(crate) fn fill(asked: u32) -> Result<Vec<OwnedFd>, BaselineError> {
 fn open_below(soft: u64) -> io::Result<u32> {
     let mut listed = 0;
     for entry in std::fs::read_dir("/proc/self/fd")? {
-        let below = entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()).is_some_and(|number| number < soft);
+        let below = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u64>().ok())
+            .is_some_and(|number| number < soft);
         listed += u32::from(below);
     }
     Ok(listed - 1)

@@ -77,7 +77,8 @@ async fn collect(collector: Arc<Collector>, stream: TcpStream, path: PathBuf, mu
 impl Collector {
     /// The next log's path.
     fn next_log(&self) -> PathBuf {
-        let name = format!("lastfd-statistics-{}-{}.log", std::process::id(), self.logs.fetch_add(1, Relaxed));
+        let name =
+            format!("lastfd-statistics-{}-{}.log", std::process::id(), self.logs.fetch_add(1, Relaxed));
         self.folder.clone().unwrap_or_else(std::env::temp_dir).join(name)
     }
 

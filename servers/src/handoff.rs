@@ -40,8 +40,12 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, accepted) = channel(HANDED_OVER);
-    std::thread::Builder::new().name("service".to_owned()).spawn(move || runtime.block_on(service(accepted)))?;
-    Ok(move |accepted| sender.blocking_send(accepted).unwrap_or_else(|_| panic!("the service outlives its acceptors")))
+    std::thread::Builder::new()
+        .name("service".to_owned())
+        .spawn(move || runtime.block_on(service(accepted)))?;
+    Ok(move |accepted| {
+        sender.blocking_send(accepted).unwrap_or_else(|_| panic!("the service outlives its acceptors"))
+    })
 }
 
 /// Runs `converse` as a task for each connection.

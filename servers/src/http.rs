@@ -23,11 +23,19 @@ use tokio::net::TcpStream;
 pub(crate) fn start(doorkeeper: Doorkeeper, opens: Option<Opens>, tally: &Arc<Tally>) -> io::Result<Deliver> {
     let tally = tally.clone();
     handoff::start(move |accepted| {
-        handoff::serve_each(accepted, move |stream, door| converse(doorkeeper.clone(), opens, tally.clone(), stream, door))
+        handoff::serve_each(accepted, move |stream, door| {
+            converse(doorkeeper.clone(), opens, tally.clone(), stream, door)
+        })
     })
 }
 
-async fn converse(doorkeeper: Doorkeeper, opens: Option<Opens>, tally: Arc<Tally>, stream: TcpStream, door: Door) {
+async fn converse(
+    doorkeeper: Doorkeeper,
+    opens: Option<Opens>,
+    tally: Arc<Tally>,
+    stream: TcpStream,
+    door: Door,
+) {
     // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its connection is closed either way.
     if let Ok(stream) = doorkeeper.admit(stream, door).await {
         let service = service_fn(|_: Request<_>| std::future::ready(answer(opens, &tally)));
@@ -47,6 +55,8 @@ fn answer(opens: Option<Opens>, tally: &Tally) -> io::Result<Response<Full<Bytes
             Opens::OrExit => tally.end(1),
         }
     }
-    response.headers_mut().insert(CONTENT_TYPE, const { hyper::header::HeaderValue::from_static("text/plain") });
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, const { hyper::header::HeaderValue::from_static("text/plain") });
     Ok(response)
 }

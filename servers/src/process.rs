@@ -30,7 +30,9 @@ pub(crate) const READY: &str = "ready";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// Shedding needs to know whether anyone waits.
-    #[error("--accept reserve-fd needs a listener that does not block: leave out --blocking, --threads and --io-uring")]
+    #[error(
+        "--accept reserve-fd needs a listener that does not block: leave out --blocking, --threads and --io-uring"
+    )]
     ReserveBlocks,
     /// A second listener where none can be.
     #[error("--tls-port goes with http and grpc, and not with --workers")]
@@ -102,7 +104,14 @@ pub(crate) enum StartError {
 impl StartError {
     /// 2 for options that do not go together, else 6: the server did not start.
     pub(crate) fn exit_code(&self) -> u8 {
-        if matches!(self, StartError::ReserveBlocks | StartError::NoTls | StartError::NoFile | StartError::NobodyToCall(_)) { 2 } else { 6 }
+        if matches!(
+            self,
+            StartError::ReserveBlocks | StartError::NoTls | StartError::NoFile | StartError::NobodyToCall(_)
+        ) {
+            2
+        } else {
+            6
+        }
     }
 }
 
@@ -119,7 +128,8 @@ fn hint(errno: Option<i32>) -> String {
 fn forbidden(source: &io::Error) -> String {
     match source.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM | Errno::NOSYS) => {
-            ": the sysctl kernel.io_uring_disabled or a seccomp filter forbids it, or the kernel has none".to_owned()
+            ": the sysctl kernel.io_uring_disabled or a seccomp filter forbids it, or the kernel has none"
+                .to_owned()
         }
         other => hint(other.map(Errno::raw_os_error)),
     }
@@ -137,8 +147,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
         return Err(StartError::NoFile);
     }
     match (args.kind, args.calls.api, args.calls.backend) {
-        (Kind::Outbound, None, _) => return Err(StartError::NobodyToCall("outbound needs somebody to call: --api")),
-        (Kind::Relay, None, None) => return Err(StartError::NobodyToCall("relay needs somebody to call: --api, --backend or both")),
+        (Kind::Outbound, None, _) => {
+            return Err(StartError::NobodyToCall("outbound needs somebody to call: --api"));
+        }
+        (Kind::Relay, None, None) => {
+            return Err(StartError::NobodyToCall("relay needs somebody to call: --api, --backend or both"));
+        }
         _ => {}
     }
     let signals = block_signals()?;
@@ -168,7 +182,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
 fn bind(args: &Args, port: u16) -> Result<Listener, StartError> {
     let address = SocketAddr::from((args.host, port));
     let several = args.listeners == Listeners::Reuseport;
-    Listener::bind(address, args.blocks(), several).map_err(|errno| StartError::Listen { address, source: errno.into() })
+    Listener::bind(address, args.blocks(), several)
+        .map_err(|errno| StartError::Listen { address, source: errno.into() })
 }
 
 /// `listening ADDRESS`, the line that says a server is ready.
@@ -185,7 +200,8 @@ fn block_signals() -> Result<SigSet, StartError> {
 
 /// SIGKILL for this process as soon as the master ends, however it does.
 fn die_with(master: i32) -> Result<(), StartError> {
-    set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(|errno| StartError::Worker { source: errno.into() })?;
+    set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|errno| StartError::Worker { source: errno.into() })?;
     // A master that had ended before the line above sends nothing.
     if getppid().map(Pid::as_raw_pid) == Some(master) { Ok(()) } else { Err(StartError::Orphaned(master)) }
 }
@@ -220,9 +236,14 @@ fn accept_until_signal(
     let mut said = Vec::new();
     // The plain listener last: whoever waits for it finds all of them.
     for Acceptors { door, listener, waiting } in acceptors.into_iter().rev() {
-        let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| StartError::Listen {
-            address: SocketAddr::from((args.host, if door == Door::Plain { args.port } else { args.tls_port.unwrap_or(0) })),
-            source: errno.into(),
+        let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| {
+            StartError::Listen {
+                address: SocketAddr::from((
+                    args.host,
+                    if door == Door::Plain { args.port } else { args.tls_port.unwrap_or(0) },
+                )),
+                source: errno.into(),
+            }
         })?;
         waiting.iter().for_each(|begin| begin.send(()).expect("it waits"));
         said.push(ready(door, address));
@@ -290,7 +311,8 @@ fn start_acceptors(
     for number in 0..args.threads {
         let delay = args.delay_ms.map_or(args.accept.delay(), Duration::from_millis);
         let responder = Responder::new(args.accept, delay, args.backlog, soft_limit());
-        let (listener, tally, deliver, reserve) = (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
+        let (listener, tally, deliver, reserve) =
+            (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
         let ((opened, open), (begin, begins)) = (channel(), channel::<()>());
         let accept = move || {
             let taker = match Taker::open(way) {
@@ -301,7 +323,9 @@ fn start_acceptors(
             if begins.recv().is_err() {
                 return; // The process could not start.
             }
-            match accept::run(&listener, way, taker, responder, reserve, &tally, |connection| deliver(connection, door)) {
+            match accept::run(&listener, way, taker, responder, reserve, &tally, |connection| {
+                deliver(connection, door)
+            }) {
                 Ended::GaveUp(errno) | Ended::Broken(errno) => {
                     complain(format_args!("accept: {errno}"));
                     tally.end(1)
@@ -310,7 +334,10 @@ fn start_acceptors(
                 Ended::FellSilent => std::mem::forget(listener),
             }
         };
-        std::thread::Builder::new().name(format!("{name}-{number}")).spawn(accept).map_err(|source| StartError::Service { source })?;
+        std::thread::Builder::new()
+            .name(format!("{name}-{number}"))
+            .spawn(accept)
+            .map_err(|source| StartError::Service { source })?;
         if let Ok(source) = open.recv() {
             return Err(StartError::Ring { source });
         }

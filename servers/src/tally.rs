@@ -174,7 +174,8 @@ mod tests {
     use super::*;
 
     fn counts(tally: &Tally) -> serde_json::Value {
-        serde_json::from_str::<serde_json::Value>(&tally.line()).expect("one JSON object")["lastfd_server"].take()
+        serde_json::from_str::<serde_json::Value>(&tally.line()).expect("one JSON object")["lastfd_server"]
+            .take()
     }
 
     #[test]

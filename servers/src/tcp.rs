@@ -19,7 +19,10 @@ const EVENTS: usize = 256;
 
 /// Opens the epoll instance and starts the thread that waits on it.
 pub(crate) fn start() -> io::Result<Deliver> {
-    let held = Arc::new(Held { epoll: epoll::create(CreateFlags::CLOEXEC)?, slots: Mutex::new(Vec::with_capacity(1024)) });
+    let held = Arc::new(Held {
+        epoll: epoll::create(CreateFlags::CLOEXEC)?,
+        slots: Mutex::new(Vec::with_capacity(1024)),
+    });
     let closer = held.clone();
     std::thread::Builder::new().name("hang-ups".to_owned()).spawn(move || closer.close_hang_ups())?;
     Ok(Arc::new(move |connection, _| held.hold(connection)))
@@ -34,7 +37,8 @@ impl Held {
             slots.resize_with(slot + 1, || None);
         }
         // In its slot before it is watched: its hang-up may be reported at once. Hang-ups and errors come unasked.
-        let watched = epoll::add(&self.epoll, &connection, EventData::new_u64(slot as u64), EventFlags::RDHUP);
+        let watched =
+            epoll::add(&self.epoll, &connection, EventData::new_u64(slot as u64), EventFlags::RDHUP);
         slots[slot] = watched.is_ok().then_some(connection);
     }
 

@@ -78,9 +78,16 @@ impl Doorkeeper {
     ///
     /// # Errors
     /// See [`TlsError`].
-    pub(crate) fn new(files: Option<(&Path, &Path)>, protocol: &[u8], tally: &Arc<Tally>) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        files: Option<(&Path, &Path)>,
+        protocol: &[u8],
+        tally: &Arc<Tally>,
+    ) -> Result<Self, TlsError> {
         let acceptor = files.map(|(certificate, key)| server(certificate, key, protocol)).transpose()?;
-        Ok(Doorkeeper { acceptor: acceptor.map(|config| TlsAcceptor::from(Arc::new(config))), tally: tally.clone() })
+        Ok(Doorkeeper {
+            acceptor: acceptor.map(|config| TlsAcceptor::from(Arc::new(config))),
+            tally: tally.clone(),
+        })
     }
 
     /// Shakes hands with a client, if it has come to be. No deadline: one that never speaks is held, as by a server without
@@ -105,9 +112,15 @@ impl Doorkeeper {
 fn server(certificate: &Path, key: &Path, protocol: &[u8]) -> Result<ServerConfig, TlsError> {
     let chain = certificates(certificate)?;
     let text = read(key)?;
-    let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|source| TlsError::Pem { path: key.into(), what: "private key", source })?;
+    let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|source| TlsError::Pem {
+        path: key.into(),
+        what: "private key",
+        source,
+    })?;
     let unusable = |source| TlsError::Unusable { path: certificate.into(), source };
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unusable)?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(unusable)?;
     config.alpn_protocols = vec![protocol.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -122,8 +135,13 @@ fn server(certificate: &Path, key: &Path, protocol: &[u8]) -> Result<ServerConfi
 pub(crate) fn client(trusted: &Path, protocol: &[u8]) -> Result<ClientConfig, TlsError> {
     let unusable = |source| TlsError::Unusable { path: trusted.into(), source };
     let mut roots = RootCertStore::empty();
-    certificates(trusted)?.into_iter().try_for_each(|certificate| roots.add(certificate)).map_err(unusable)?;
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unusable)?;
+    certificates(trusted)?
+        .into_iter()
+        .try_for_each(|certificate| roots.add(certificate))
+        .map_err(unusable)?;
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![protocol.to_vec()];
     config.resumption = Resumption::disabled();
@@ -133,11 +151,9 @@ pub(crate) fn client(trusted: &Path, protocol: &[u8]) -> Result<ClientConfig, Tl
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    found.and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) }).map_err(|source| TlsError::Pem {
-        path: path.into(),
-        what: "certificate",
-        source,
-    })
+    found
+        .and_then(|found| if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) })
+        .map_err(|source| TlsError::Pem { path: path.into(), what: "certificate", source })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -185,7 +201,11 @@ impl AsyncWrite for Stream {
         either!(self, inner => Pin::new(inner).poll_shutdown(cx))
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         either!(self, inner => Pin::new(inner).poll_write_vectored(cx, bufs))
     }
 

@@ -47,7 +47,14 @@ pub(crate) fn run(args: &Args, listener: Listener, signals: SigSet) -> Result<Ex
         running.push(worker);
     }
     let restarts = args.accept == Policy::WorkerRestart;
-    let crew = Arc::new(Mutex::new(Crew { running, starting: args.workers(), worst: 0, address, announced: false, restarts }));
+    let crew = Arc::new(Mutex::new(Crew {
+        running,
+        starting: args.workers(),
+        worst: 0,
+        address,
+        announced: false,
+        restarts,
+    }));
     let listener = Arc::new(listener);
     for (id, output) in outputs {
         let (crew, listener) = (crew.clone(), listener.clone());
@@ -86,7 +93,12 @@ fn start(listener: &Listener) -> Result<Child, StartError> {
 
 /// Passes on what a worker prints, and reaps it at the end of its output; returns the one in its place, if there is any. The last
 /// one ends the master.
-fn relay(id: u32, output: ChildStdout, listener: &Listener, crew: &Mutex<Crew>) -> Option<(u32, ChildStdout)> {
+fn relay(
+    id: u32,
+    output: ChildStdout,
+    listener: &Listener,
+    crew: &Mutex<Crew>,
+) -> Option<(u32, ChildStdout)> {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         if line == READY {
             let mut crew = crew.lock().expect("no relay panics");
@@ -104,7 +116,8 @@ fn relay(id: u32, output: ChildStdout, listener: &Listener, crew: &Mutex<Crew>) 
     let index = crew.running.iter().position(|worker| worker.id() == id).expect("reaped once");
     let mut worker = crew.running.swap_remove(index);
     // Its output is closed because it is ending: this wait is short.
-    let code = worker.wait().ok().and_then(|status| status.code()).map_or(1, |code| u8::try_from(code).unwrap_or(1));
+    let code =
+        worker.wait().ok().and_then(|status| status.code()).map_or(1, |code| u8::try_from(code).unwrap_or(1));
     crew.worst = crew.worst.max(code);
     if crew.starting > 0 && code != 0 {
         // Workers that cannot start leave a server that was never ready: it ends.

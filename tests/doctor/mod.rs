@@ -38,12 +38,17 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 
 fn every_line_is_there(report: &Value) {
     assert_eq!(report["schema"], "lastfd/doctor/1");
-    let names: Vec<&str> = report["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        report["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
     assert_eq!(names, NAMES);
     for check in report["checks"].as_array().unwrap() {
         let state = check["state"].as_str().unwrap();
         assert!(["ok", "limited", "no"].contains(&state), "{check}");
-        assert_eq!(state == "ok", check["widen"].as_array().unwrap().is_empty(), "what is not ok can be widened: {check}");
+        assert_eq!(
+            state == "ok",
+            check["widen"].as_array().unwrap().is_empty(),
+            "what is not ok can be widened: {check}"
+        );
     }
 }
 
@@ -71,7 +76,9 @@ fn the_page_is_plain_and_names_every_check() {
 #[test]
 fn what_unshare_can_make_doctor_finds_possible() {
     let report = json(&lastfd(&["doctor", "--json", "-"]).output().unwrap());
-    for (name, options) in [("user-namespaces", "-U"), ("pid-namespaces", "-Urpf"), ("network-namespaces", "-Urn")] {
+    for (name, options) in
+        [("user-namespaces", "-U"), ("pid-namespaces", "-Urpf"), ("network-namespaces", "-Urn")]
+    {
         let Ok(status) = std::process::Command::new("unshare").args([options, "true"]).status() else {
             eprintln!("skipped: no unshare(1)");
             return;
@@ -83,7 +90,12 @@ fn what_unshare_can_make_doctor_finds_possible() {
 #[test]
 fn nothing_of_the_machine_is_changed() {
     let state = || {
-        let files = ["/proc/self/mounts", "/proc/sys/kernel/perf_event_paranoid", "/proc/sys/net/core/somaxconn", "/proc/sys/fs/nr_open"];
+        let files = [
+            "/proc/self/mounts",
+            "/proc/sys/kernel/perf_event_paranoid",
+            "/proc/sys/net/core/somaxconn",
+            "/proc/sys/fs/nr_open",
+        ];
         files.map(|file| std::fs::read_to_string(file).ok())
     };
     let before = state();

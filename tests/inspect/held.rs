@@ -41,7 +41,9 @@ impl Held {
             .unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         let held = Held { stdin: child.stdin.take(), child, lines };
         held.line("ready");
         held
@@ -60,8 +62,10 @@ impl Held {
     pub fn line(&self, word: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let line =
-                self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).expect("the held process says so in time");
+            let line = self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                .expect("the held process says so in time");
             if let Some((_, rest)) = line.split_once(word) {
                 return rest.trim().to_owned();
             }
@@ -98,7 +102,8 @@ fn ready() {
 fn known() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let mut pairs: Vec<_> = (0..5).map(|_| (Some(TcpStream::connect(address).unwrap()), listener.accept().unwrap().0)).collect();
+    let mut pairs: Vec<_> =
+        (0..5).map(|_| (Some(TcpStream::connect(address).unwrap()), listener.accept().unwrap().0)).collect();
     for (client, server) in &mut pairs[..3] {
         drop(client.take());
         // End of file: the FIN has arrived, and the state is CLOSE_WAIT.
@@ -109,8 +114,13 @@ fn known() {
     let files: Vec<_> = (0..4).map(|_| File::open(FILE).unwrap()).collect();
     let unix = UnixStream::pair().unwrap();
     let epoll = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC).unwrap();
-    rustix::event::epoll::add(&epoll, &listener, rustix::event::epoll::EventData::new_u64(0), rustix::event::epoll::EventFlags::IN)
-        .unwrap();
+    rustix::event::epoll::add(
+        &epoll,
+        &listener,
+        rustix::event::epoll::EventData::new_u64(0),
+        rustix::event::epoll::EventFlags::IN,
+    )
+    .unwrap();
     let eventfd = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
     let memfd = rustix::fs::memfd_create("held", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     let directory = File::open("/proc").unwrap();
@@ -123,7 +133,9 @@ fn known() {
     let thread = std::thread::spawn(move || drop(blocked.accept()));
     // The number that accept reserves shows in the size and not in the listing (which itself has one open).
     let deadline = Instant::now() + Duration::from_secs(10);
-    while rustix::fs::stat("/proc/self/fd").unwrap().st_size as usize == std::fs::read_dir("/proc/self/fd").unwrap().count() - 1 {
+    while rustix::fs::stat("/proc/self/fd").unwrap().st_size as usize
+        == std::fs::read_dir("/proc/self/fd").unwrap().count() - 1
+    {
         assert!(Instant::now() < deadline, "the thread blocks in accept in time");
         std::thread::yield_now();
     }

@@ -31,7 +31,14 @@ pub fn as_nobody(arguments: &[&str]) -> Option<(tempfile::TempDir, Command)> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut command = Command::new(copy);
-    command.args(arguments).uid(65534).gid(65534).current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     Some((directory, command))
 }
 
@@ -65,12 +72,23 @@ fn peers(report: &Value, kind: &str) -> BTreeMap<String, u64> {
 fn every_descriptor_is_named_and_counted_by_kind_and_peer() {
     let held = Held::start("known");
     let report = inspect(held.pid(), "0s");
-    let kinds: BTreeMap<&str, u64> =
-        report["kinds"].as_array().unwrap().iter().map(|kind| (kind["kind"].as_str().unwrap(), kind["count"].as_u64().unwrap())).collect();
+    let kinds: BTreeMap<&str, u64> = report["kinds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kind| (kind["kind"].as_str().unwrap(), kind["count"].as_u64().unwrap()))
+        .collect();
     // 5 accepted, 2 clients left, 1 client in the queue.
-    for (kind, count) in
-        [("tcp", 8), ("tcp-listen", 2), ("udp", 2), ("unix", 2), ("epoll", 1), ("eventfd", 1), ("memfd", 1), ("directory", 1)]
-    {
+    for (kind, count) in [
+        ("tcp", 8),
+        ("tcp-listen", 2),
+        ("udp", 2),
+        ("unix", 2),
+        ("epoll", 1),
+        ("eventfd", 1),
+        ("memfd", 1),
+        ("directory", 1),
+    ] {
         assert_eq!(kinds.get(kind), Some(&count), "{kind} in {kinds:?}");
     }
     let tcp = peers(&report, "tcp");
@@ -80,9 +98,16 @@ fn every_descriptor_is_named_and_counted_by_kind_and_peer() {
     assert_eq!(tcp[&format!("to 127.0.0.1:{port}")], 3);
     assert_eq!(peers(&report, "file")[FILE], 5, "four, and the one above the limit");
     assert_eq!(report["close_wait"], 3);
-    let states = report["peers"].as_array().unwrap().iter().find(|peer| peer["what"] == *accepted.0).unwrap()["states"].clone();
+    let states = report["peers"].as_array().unwrap().iter().find(|peer| peer["what"] == *accepted.0).unwrap()
+        ["states"]
+        .clone();
     assert_eq!(states, serde_json::json!({"CLOSE_WAIT": 3, "ESTABLISHED": 2}));
-    let listener = report["listeners"].as_array().unwrap().iter().find(|l| l["address"] == format!("127.0.0.1:{port}")).unwrap();
+    let listener = report["listeners"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|l| l["address"] == format!("127.0.0.1:{port}"))
+        .unwrap();
     assert_eq!(listener["waiting"], 1);
 
     let descriptors = &report["descriptors"];
@@ -116,7 +141,10 @@ fn the_page_says_what_a_leak_of_closed_connections_is_and_what_to_run() {
     let held = Held::start("known");
     let output = lastfd(&["inspect", &held.pid().to_string(), "--for", "50ms"]).output().unwrap();
     let text = plain_text(&output);
-    let chain = format!("The process itself set it, its parent (pid {}) did when it started it, or `prlimit` did", std::process::id());
+    let chain = format!(
+        "The process itself set it, its parent (pid {}) did when it started it, or `prlimit` did",
+        std::process::id()
+    );
     assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&chain), "{text}");
     assert!(text.contains("3 sockets in CLOSE_WAIT: the peer closed and this program did not"), "{text}");
     let hard = rlimit::Resource::NOFILE.get_hard().unwrap();
@@ -124,7 +152,8 @@ fn the_page_says_what_a_leak_of_closed_connections_is_and_what_to_run() {
     assert!(text.contains(&format!("prlimit --pid {} --nofile={within}:{hard}", held.pid())), "{text}");
     assert_eq!(rlimit::Resource::NOFILE.get_hard().unwrap(), hard, "printed, not run");
     let now = std::fs::read_to_string(format!("/proc/{}/limits", held.pid())).unwrap();
-    assert!(now.lines().any(|line| line.starts_with("Max open files") && line.split_whitespace().nth(3) == Some(&SOFT.to_string())));
+    assert!(now.lines().any(|line| line.starts_with("Max open files")
+        && line.split_whitespace().nth(3) == Some(&SOFT.to_string())));
 }
 
 #[test]
@@ -209,16 +238,25 @@ fn another_users_process_still_shows_its_limits_and_says_what_needs_root() {
 
 #[test]
 fn ones_own_process_needs_no_root() {
-    let Some((_directory, mut command)) = as_nobody(&["inspect", "1", "--for", "0s", "--json", "-"]) else { return };
+    let Some((_directory, mut command)) = as_nobody(&["inspect", "1", "--for", "0s", "--json", "-"]) else {
+        return;
+    };
     // The child of nobody: a process that waits for its standard input.
     let mut own = Command::new("cat");
     let mut own = own.uid(65534).gid(65534).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     // Its loader has files open until then.
-    let reads = || std::fs::read_to_string(format!("/proc/{}/syscall", own.id())).is_ok_and(|call| call.starts_with("0 0x0 "));
+    let reads = || {
+        std::fs::read_to_string(format!("/proc/{}/syscall", own.id()))
+            .is_ok_and(|call| call.starts_with("0 0x0 "))
+    };
     assert!(crate::support::eventually(Duration::from_secs(10), reads), "cat reads its standard input");
     command = {
         let mut again = Command::new(command.get_program());
-        again.args(["inspect", &own.id().to_string(), "--for", "0s", "--json", "-"]).uid(65534).gid(65534).current_dir("/");
+        again
+            .args(["inspect", &own.id().to_string(), "--for", "0s", "--json", "-"])
+            .uid(65534)
+            .gid(65534)
+            .current_dir("/");
         again
     };
     let report = json(&command.output().unwrap());
@@ -246,7 +284,11 @@ fn a_process_whose_first_thread_has_exited_still_shows_its_descriptors() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(exited && listed >= 3, "{listed}");
-    assert_eq!((&report["descriptors"]["open"], &report["growth"]["last"]), (&listed.into(), &listed.into()), "{report:#}");
+    assert_eq!(
+        (&report["descriptors"]["open"], &report["growth"]["last"]),
+        (&listed.into(), &listed.into()),
+        "{report:#}"
+    );
     assert_eq!(report["inventory"].as_array().map(Vec::len), Some(listed), "{report:#}");
 }
 

@@ -25,21 +25,36 @@ fn kernel_version() -> Check {
     if version >= (5, 9) {
         Check::new("kernel", State::Ok, format!("Linux {release}"))
     } else {
-        Check::new("kernel", State::Limited, format!("Linux {release}: 5.9 or newer is needed to launch processes")).or("a newer kernel")
+        Check::new(
+            "kernel",
+            State::Limited,
+            format!("Linux {release}: 5.9 or newer is needed to launch processes"),
+        )
+        .or("a newer kernel")
     }
 }
 
 fn own_limit() -> Check {
     let Ok(limits) = budget::own() else { return Check::new("own-limit", State::No, "getrlimit(2) fails") };
     let (soft, hard) = (limits.soft, limits.hard);
-    let found = format!("{soft}:{hard} (soft:hard). lastfd raises its own soft limit, and subjects get limits up to the hard one");
+    let found = format!(
+        "{soft}:{hard} (soft:hard). lastfd raises its own soft limit, and subjects get limits up to the hard one"
+    );
     if hard >= HARD_WANTED || raise::machine_capable(raise::CAP_SYS_RESOURCE) {
         return Check::new("own-limit", State::Ok, found);
     }
-    let found = format!("{found}. A scenario that asks for more is inconclusive here; more clients need several drivers");
+    let found = format!(
+        "{found}. A scenario that asks for more is inconclusive here; more clients need several drivers"
+    );
     Check::new("own-limit", State::Limited, found)
-        .by("for this shell, with CAP_SYS_RESOURCE", format!("sudo prlimit --pid $$ --nofile={HARD_WANTED}:{HARD_WANTED}"))
-        .by("for a container, when it is made", format!("docker run --ulimit nofile={HARD_WANTED}:{HARD_WANTED} …"))
+        .by(
+            "for this shell, with CAP_SYS_RESOURCE",
+            format!("sudo prlimit --pid $$ --nofile={HARD_WANTED}:{HARD_WANTED}"),
+        )
+        .by(
+            "for a container, when it is made",
+            format!("docker run --ulimit nofile={HARD_WANTED}:{HARD_WANTED} …"),
+        )
 }
 
 fn cap_sys_resource() -> Check {
@@ -57,7 +72,9 @@ fn cap_sys_resource() -> Check {
 
 fn nr_open() -> Check {
     match sysctl::<u64>("fs/nr_open") {
-        Some(most) if most >= HARD_WANTED => Check::new("nr-open", State::Ok, format!("{most}: no hard limit can be higher")),
+        Some(most) if most >= HARD_WANTED => {
+            Check::new("nr-open", State::Ok, format!("{most}: no hard limit can be higher"))
+        }
         Some(most) => Check::new("nr-open", State::Limited, format!("{most}: no hard limit can be higher"))
             .by("as root", "sudo sysctl -w fs.nr_open=1048576"),
         None => Check::new("nr-open", State::No, "/proc/sys/fs/nr_open is not readable").or("mount /proc"),
@@ -85,9 +102,11 @@ fn file_max() -> Check {
 
 fn count_by_size() -> Check {
     match rustix::fs::stat("/proc/self/fd") {
-        Ok(stat) if stat.st_size > 0 => {
-            Check::new("descriptor-count", State::Ok, "the size of /proc/PID/fd is the count, with numbers reserved by accept")
-        }
+        Ok(stat) if stat.st_size > 0 => Check::new(
+            "descriptor-count",
+            State::Ok,
+            "the size of /proc/PID/fd is the count, with numbers reserved by accept",
+        ),
         _ => {
             let found = "the kernel does not tell the count by the size of /proc/PID/fd: entries are listed one by one, and numbers \
                          reserved by threads blocked in accept are not seen";
@@ -101,12 +120,23 @@ fn source_ports() -> Check {
         let mut numbers = range.split_ascii_whitespace().map(|number| number.parse::<u32>().ok());
         Some((numbers.next()??, numbers.next()??))
     }) else {
-        return Check::new("source-ports", State::No, "/proc/sys/net/ipv4/ip_local_port_range is not readable").or("mount /proc");
+        return Check::new(
+            "source-ports",
+            State::No,
+            "/proc/sys/net/ipv4/ip_local_port_range is not readable",
+        )
+        .or("mount /proc");
     };
     let ports = (high + 1).saturating_sub(low);
-    let found = format!("{low}–{high}: {ports} connections from one source address to one port, fast up to about half of them");
+    let found = format!(
+        "{low}–{high}: {ports} connections from one source address to one port, fast up to about half of them"
+    );
     if ports >= 8192 {
-        Check::new("source-ports", State::Ok, format!("{found}; lastfd goes on from the next address of 127.0.0.0/8"))
+        Check::new(
+            "source-ports",
+            State::Ok,
+            format!("{found}; lastfd goes on from the next address of 127.0.0.0/8"),
+        )
     } else {
         Check::new("source-ports", State::Limited, format!("{found}: many source addresses are needed"))
             .by("as root", "sudo sysctl -w net.ipv4.ip_local_port_range='32768 60999'")
@@ -114,7 +144,12 @@ fn source_ports() -> Check {
 }
 
 fn accept_queue() -> Check {
-    queue("somaxconn", "net/core/somaxconn", "the largest backlog of listen(2); a larger one that a server asks for is cut to it", 4096)
+    queue(
+        "somaxconn",
+        "net/core/somaxconn",
+        "the largest backlog of listen(2); a larger one that a server asks for is cut to it",
+        4096,
+    )
 }
 
 fn syn_backlog() -> Check {
@@ -135,12 +170,22 @@ fn queue(name: &'static str, path: &str, what: &str, wanted: u64) -> Check {
 
 fn sock_diag() -> Check {
     match listener_by_netlink() {
-        Ok(true) => Check::new("sock-diag", State::Ok, "listeners and their accept queues are found through netlink"),
-        Ok(false) => Check::new("sock-diag", State::No, "netlink answers, but does not show a listener that was just made")
-            .or("report this with the kernel's version: no reason is known"),
-        Err(e) => Check::new("sock-diag", State::No, format!("netlink does not answer ({e}): accept queues cannot be watched"))
-            .by("as root, where the kernel has it as a module", "sudo modprobe -a inet_diag tcp_diag")
-            .or("in a sandbox: allow AF_NETLINK sockets (systemd: RestrictAddressFamilies; a seccomp profile)"),
+        Ok(true) => {
+            Check::new("sock-diag", State::Ok, "listeners and their accept queues are found through netlink")
+        }
+        Ok(false) => Check::new(
+            "sock-diag",
+            State::No,
+            "netlink answers, but does not show a listener that was just made",
+        )
+        .or("report this with the kernel's version: no reason is known"),
+        Err(e) => Check::new(
+            "sock-diag",
+            State::No,
+            format!("netlink does not answer ({e}): accept queues cannot be watched"),
+        )
+        .by("as root, where the kernel has it as a module", "sudo modprobe -a inet_diag tcp_diag")
+        .or("in a sandbox: allow AF_NETLINK sockets (systemd: RestrictAddressFamilies; a seccomp profile)"),
     }
 }
 

@@ -25,8 +25,7 @@ fn io_uring() -> Check {
     if observe::sees_io_uring() {
         return Check::new(name, State::Ok, "accepts by io_uring are seen, by io_uring's own tracepoints");
     }
-    let found =
-        "accepts by io_uring pass by the observers of system calls: they are counted by /proc alone, and no failure of theirs is seen";
+    let found = "accepts by io_uring pass by the observers of system calls: they are counted by /proc alone, and no failure of theirs is seen";
     Check::new(name, State::Limited, found)
         .or("run lastfd as root, or with CAP_PERFMON and a readable tracefs, where the subject has a ring")
 }
@@ -34,22 +33,37 @@ fn io_uring() -> Check {
 /// By what opening a tracepoint's event gave.
 fn perf(here: Result<&str, Unavailable>) -> Check {
     let Some(paranoid) = sysctl::<i64>("kernel/perf_event_paranoid") else {
-        return Check::new("perf", State::No, "the kernel has no perf events (no kernel.perf_event_paranoid)")
-            .or("a kernel with CONFIG_PERF_EVENTS and CONFIG_FTRACE_SYSCALLS");
+        return Check::new(
+            "perf",
+            State::No,
+            "the kernel has no perf events (no kernel.perf_event_paranoid)",
+        )
+        .or("a kernel with CONFIG_PERF_EVENTS and CONFIG_FTRACE_SYSCALLS");
     };
     let privileged = machine_capable(CAP_PERFMON) || machine_capable(CAP_SYS_ADMIN);
     let refused = match here {
-        Ok(_) if privileged => return Check::new("perf", State::Ok, "a tracepoint's event opens, by a capability"),
+        Ok(_) if privileged => {
+            return Check::new("perf", State::Ok, "a tracepoint's event opens, by a capability");
+        }
         Ok(_) => {
-            let found = format!("a tracepoint's event opens for one's own processes (kernel.perf_event_paranoid is {paranoid})");
+            let found = format!(
+                "a tracepoint's event opens for one's own processes (kernel.perf_event_paranoid is {paranoid})"
+            );
             return Check::new("perf", State::Ok, found);
         }
         Err(refused) => refused,
     };
-    let mut check = Check::new("perf", State::No, format!("{}; kernel.perf_event_paranoid is {paranoid}", refused.reason));
+    let mut check = Check::new(
+        "perf",
+        State::No,
+        format!("{}; kernel.perf_event_paranoid is {paranoid}", refused.reason),
+    );
     if !privileged && paranoid > 2 {
         // 2 suffices: user-space-only events (exclude_kernel) on system-call tracepoints of one's own processes.
-        check = check.by("as root; 2 is enough, 1 or lower is not needed", "sudo sysctl -w kernel.perf_event_paranoid=2");
+        check = check.by(
+            "as root; 2 is enough, 1 or lower is not needed",
+            "sudo sysctl -w kernel.perf_event_paranoid=2",
+        );
     }
     if Events::open().and_then(|events| events.id("syscalls/sys_exit_accept4")).is_err() {
         check = widen_tracefs(check);
@@ -81,8 +95,12 @@ fn widen_tracefs(check: Check) -> Check {
 
 fn perf_memory() -> Check {
     let Some(kib) = sysctl::<u64>("kernel/perf_event_mlock_kb") else {
-        return Check::new("perf-memory", State::No, "the kernel has no perf events (no kernel.perf_event_mlock_kb)")
-            .or("a kernel with CONFIG_PERF_EVENTS");
+        return Check::new(
+            "perf-memory",
+            State::No,
+            "the kernel has no perf events (no kernel.perf_event_mlock_kb)",
+        )
+        .or("a kernel with CONFIG_PERF_EVENTS");
     };
     if machine_capable(CAP_IPC_LOCK) || sysctl::<i64>("kernel/perf_event_paranoid") == Some(-1) {
         return Check::new("perf-memory", State::Ok, "ring buffers of any size");
@@ -92,13 +110,18 @@ fn perf_memory() -> Check {
     // kernel.perf_event_mlock_kb is for each processor and user; RLIMIT_MEMLOCK comes on top of it.
     let allowed = (kib * cpus).saturating_add(locked);
     let wanted = RING_KIB * cpus;
-    let found =
-        format!("{allowed} KiB of ring buffers ({kib} KiB × {cpus} processors, and RLIMIT_MEMLOCK); {wanted} KiB hold every failure");
+    let found = format!(
+        "{allowed} KiB of ring buffers ({kib} KiB × {cpus} processors, and RLIMIT_MEMLOCK); {wanted} KiB hold every failure"
+    );
     if allowed >= wanted {
         Check::new("perf-memory", State::Ok, found)
     } else {
-        Check::new("perf-memory", State::Limited, format!("{found}: with smaller ones totals stay exact and single failures may be lost"))
-            .by("as root", format!("sudo sysctl -w kernel.perf_event_mlock_kb={}", RING_KIB * 2))
+        Check::new(
+            "perf-memory",
+            State::Limited,
+            format!("{found}: with smaller ones totals stay exact and single failures may be lost"),
+        )
+        .by("as root", format!("sudo sysctl -w kernel.perf_event_mlock_kb={}", RING_KIB * 2))
     }
 }
 
@@ -125,7 +148,11 @@ fn ptrace(here: Result<&str, Unavailable>) -> Check {
         None | Some(0 | 1) => Check::new("ptrace", State::No, refused.reason).or(refused.remedy),
         Some(2) => Check::new("ptrace", State::No, "kernel.yama.ptrace_scope is 2: only with CAP_SYS_PTRACE")
             .by("as root", "sudo sysctl -w kernel.yama.ptrace_scope=1"),
-        Some(scope) => Check::new("ptrace", State::No, format!("kernel.yama.ptrace_scope is {scope}: for nobody, until the next boot"))
-            .or("boot with kernel.yama.ptrace_scope=1 in /etc/sysctl.d"),
+        Some(scope) => Check::new(
+            "ptrace",
+            State::No,
+            format!("kernel.yama.ptrace_scope is {scope}: for nobody, until the next boot"),
+        )
+        .or("boot with kernel.yama.ptrace_scope=1 in /etc/sysctl.d"),
     }
 }

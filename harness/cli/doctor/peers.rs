@@ -33,12 +33,16 @@ fn on_path(name: &str) -> Vec<PathBuf> {
 fn program(name: &'static str, debian: &str, fedora: &str) -> Check {
     match on_path(name).first() {
         Some(file) => Check::new(name, State::Ok, file.display().to_string()),
-        None => install(Check::new(name, State::No, "not on PATH: its scenarios are skipped"), debian, fedora),
+        None => {
+            install(Check::new(name, State::No, "not on PATH: its scenarios are skipped"), debian, fedora)
+        }
     }
 }
 
 fn install(check: Check, debian: &str, fedora: &str) -> Check {
-    check.by("Debian and Ubuntu", format!("sudo apt-get install {debian}")).by("Fedora", format!("sudo dnf install {fedora}"))
+    check
+        .by("Debian and Ubuntu", format!("sudo apt-get install {debian}"))
+        .by("Fedora", format!("sudo dnf install {fedora}"))
 }
 
 fn tornado() -> Check {
@@ -46,10 +50,13 @@ fn tornado() -> Check {
     const NAME: &str = "python3:tornado";
     let pythons = on_path("python3");
     let version = |python: &PathBuf| {
-        let text = output(Command::new(python).args(["-c", "import tornado; print(tornado.version)"])).ok()?;
+        let text =
+            output(Command::new(python).args(["-c", "import tornado; print(tornado.version)"])).ok()?;
         Some(String::from_utf8(text).ok()?.trim().to_owned()).filter(|version| !version.is_empty())
     };
-    let Some((at, version)) = pythons.iter().enumerate().find_map(|(at, python)| Some((at, version(python)?))) else {
+    let Some((at, version)) =
+        pythons.iter().enumerate().find_map(|(at, python)| Some((at, version(python)?)))
+    else {
         let found = match pythons.first() {
             Some(python) => format!("{} cannot import tornado: its scenarios are skipped", python.display()),
             None => "python3 is not on PATH: its scenarios are skipped".into(),
@@ -61,6 +68,10 @@ fn tornado() -> Check {
         return Check::new(NAME, State::Ok, found);
     }
     let directory = pythons[at].parent().unwrap_or(&pythons[at]).display();
-    Check::new(NAME, State::Limited, format!("{found}; but {} comes first on PATH and cannot import it", pythons[0].display()))
-        .by("for this shell", format!("export PATH={directory}:$PATH"))
+    Check::new(
+        NAME,
+        State::Limited,
+        format!("{found}; but {} comes first on PATH and cannot import it", pythons[0].display()),
+    )
+    .by("for this shell", format!("export PATH={directory}:$PATH"))
 }

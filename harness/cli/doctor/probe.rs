@@ -90,7 +90,9 @@ impl Probe {
         let user = !crate::limits::raise::capable(CAP_SYS_ADMIN);
         let step = |name: &'static str| move |e| (name, e);
         match self {
-            Probe::UserNamespace => unshare(true, UnshareFlags::empty()).map_err(step("unshare(CLONE_NEWUSER)")),
+            Probe::UserNamespace => {
+                unshare(true, UnshareFlags::empty()).map_err(step("unshare(CLONE_NEWUSER)"))
+            }
             Probe::PidNamespace => {
                 unshare(user, UnshareFlags::NEWPID).map_err(step("unshare(CLONE_NEWPID)"))?;
                 relay(Probe::PidOne)
@@ -100,7 +102,8 @@ impl Probe {
                 _ => Err(("the first child is not process 1", io::Error::other(""))),
             },
             Probe::ProcMount => {
-                unshare(user, UnshareFlags::NEWPID | UnshareFlags::NEWNS).map_err(step("unshare(CLONE_NEWPID|CLONE_NEWNS)"))?;
+                unshare(user, UnshareFlags::NEWPID | UnshareFlags::NEWNS)
+                    .map_err(step("unshare(CLONE_NEWPID|CLONE_NEWNS)"))?;
                 namespace::private_mounts().map_err(step("mount(MS_PRIVATE)"))?;
                 relay(Probe::ProcOne)
             }
@@ -124,7 +127,10 @@ impl Probe {
                 // Opened for writing and not written: the check is made at open.
                 for name in ["ipv4/tcp_max_syn_backlog", "core/somaxconn", "ipv4/ip_local_port_range"] {
                     let file = format!("/proc/sys/net/{name}");
-                    std::fs::OpenOptions::new().write(true).open(file).map_err(step("opening /proc/sys/net/… for writing"))?;
+                    std::fs::OpenOptions::new()
+                        .write(true)
+                        .open(file)
+                        .map_err(step("opening /proc/sys/net/… for writing"))?;
                 }
                 Ok(())
             }
@@ -206,7 +212,13 @@ pub(super) fn namespaces() -> Vec<Check> {
     let lost_pid = "processes are ended by a subreaper instead: a SIGKILL of lastfd's own keeper could leave some behind";
     vec![
         user(privileged),
-        made("pid-namespaces", Probe::PidNamespace, "processes of a run end with it, whatever happens", lost_pid, privileged),
+        made(
+            "pid-namespaces",
+            Probe::PidNamespace,
+            "processes of a run end with it, whatever happens",
+            lost_pid,
+            privileged,
+        ),
         proc_mount(privileged),
         made(
             "network-namespaces",
@@ -222,7 +234,11 @@ pub(super) fn namespaces() -> Vec<Check> {
 fn user(privileged: bool) -> Check {
     let answer = Probe::UserNamespace.ask();
     if answer.failed.is_none() {
-        let whom = if privileged { "not needed here: you have CAP_SYS_ADMIN" } else { "the other namespaces need no root" };
+        let whom = if privileged {
+            "not needed here: you have CAP_SYS_ADMIN"
+        } else {
+            "the other namespaces need no root"
+        };
         return Check::new("user-namespaces", State::Ok, format!("can be made; {whom}"));
     }
     let state = if privileged { State::Limited } else { State::No };
@@ -238,10 +254,14 @@ fn widen_user(check: Check) -> Check {
         check = check.by("as root; none are allowed now", "sudo sysctl -w user.max_user_namespaces=15000");
     }
     if sysctl::<u64>("kernel/unprivileged_userns_clone") == Some(0) {
-        check = check.by("as root (Debian's own setting)", "sudo sysctl -w kernel.unprivileged_userns_clone=1");
+        check =
+            check.by("as root (Debian's own setting)", "sudo sysctl -w kernel.unprivileged_userns_clone=1");
     }
     if sysctl::<u64>("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        check = check.by("as root (Ubuntu's AppArmor)", "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
+        check = check.by(
+            "as root (Ubuntu's AppArmor)",
+            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        );
     }
     if check.widen.len() == before {
         check = check.or("no sysctl forbids it: a container's seccomp profile or a service's RestrictNamespaces does. Docker: \
@@ -271,7 +291,11 @@ fn made(name: &'static str, probe: Probe, ok: &str, lost: &str, privileged: bool
 fn proc_mount(privileged: bool) -> Check {
     let answer = Probe::ProcMount.ask();
     match &answer.failed {
-        None => Check::new("proc-mount", State::Ok, "a PID namespace gets a /proc of its own: programs inside see their own ids"),
+        None => Check::new(
+            "proc-mount",
+            State::Ok,
+            "a PID namespace gets a /proc of its own: programs inside see their own ids",
+        ),
         Some((step, _)) if step.starts_with("mount(proc)") => {
             let found = format!("{}: parts of /proc are covered here, as containers do", answer.reason());
             Check::new("proc-mount", State::Limited, found)
@@ -279,7 +303,11 @@ fn proc_mount(privileged: bool) -> Check {
         }
         Some(_) => {
             let check = Check::new("proc-mount", State::No, answer.reason());
-            if privileged { check.or("a seccomp profile or a security module forbids it") } else { widen_user(check) }
+            if privileged {
+                check.or("a seccomp profile or a security module forbids it")
+            } else {
+                widen_user(check)
+            }
         }
     }
 }

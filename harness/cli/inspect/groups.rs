@@ -45,7 +45,12 @@ pub fn of(open: &[Open]) -> Vec<Group> {
         let once = times_open.get(open.descriptor.detail.as_str()) == Some(&1);
         let what = what(open, once);
         let kind = open.descriptor.kind.clone();
-        let group = groups.entry((kind.clone(), what.clone())).or_insert(Group { kind, what, count: 0, states: BTreeMap::new() });
+        let group = groups.entry((kind.clone(), what.clone())).or_insert(Group {
+            kind,
+            what,
+            count: 0,
+            states: BTreeMap::new(),
+        });
         group.count += 1;
         if let Some(tcp) = &open.tcp {
             *group.states.entry(tcp.state.to_string()).or_default() += 1;
@@ -67,7 +72,9 @@ fn what(open: &Open, once: bool) -> String {
             Some((directory, _)) => format!("files in {directory}/, one descriptor each"),
             None => detail.clone(),
         },
-        (None, "pipe") if !detail.starts_with('/') => detail.split(" end").next().map_or_else(String::new, |end| format!("{end} ends")),
+        (None, "pipe") if !detail.starts_with('/') => {
+            detail.split(" end").next().map_or_else(String::new, |end| format!("{end} ends"))
+        }
         (None, "epoll") => String::new(),
         _ => detail.clone(),
     }
@@ -84,13 +91,20 @@ mod tests {
     }
 
     fn accepted(fd: i32, peer: &str, state: State) -> Open {
-        let tcp = Tcp { local: "127.0.0.1:80".parse().unwrap(), peer: peer.parse().unwrap(), state, accepted: true, receive_queue: 0 };
+        let tcp = Tcp {
+            local: "127.0.0.1:80".parse().unwrap(),
+            peer: peer.parse().unwrap(),
+            state,
+            accepted: true,
+            receive_queue: 0,
+        };
         Open { descriptor: Descriptor { fd, kind: "tcp".into(), detail: tcp.to_string() }, tcp: Some(tcp) }
     }
 
     #[test]
     fn a_file_opened_twice_stands_alone_and_many_files_once_stand_together() {
-        let open = [file(3, "/a/x"), file(4, "/a/x"), file(5, "/b/1"), file(6, "/b/2 (deleted)"), file(7, "/b/3")];
+        let open =
+            [file(3, "/a/x"), file(4, "/a/x"), file(5, "/b/1"), file(6, "/b/2 (deleted)"), file(7, "/b/3")];
         let groups: Vec<_> = of(&open).into_iter().map(|group| (group.what, group.count)).collect();
         assert_eq!(groups, [("files in /b/, one descriptor each".into(), 3), ("/a/x".into(), 2)]);
     }

@@ -90,14 +90,21 @@ pub fn sample(pid: i32, pidfd: &OwnedFd, duration: Duration) -> io::Result<Sampl
     samples
 }
 
-fn until_ended(pid: i32, pidfd: &OwnedFd, interrupted: &UnixStream, duration: Duration) -> io::Result<Samples> {
+fn until_ended(
+    pid: i32,
+    pidfd: &OwnedFd,
+    interrupted: &UnixStream,
+    duration: Duration,
+) -> io::Result<Samples> {
     let interval = (duration / SAMPLES_MAX).max(INTERVAL_MIN);
     let start = Instant::now();
     let mut points = Vec::new();
     let mut due = start;
     let ended = loop {
         // A failure is an exit, or an exec of a set-user-id program: nothing more can be counted. A zombie counts as zero.
-        let Some(count) = sys::proc::descriptors(pid).ok().filter(|_| !exited(pidfd)) else { break Ended::Exited };
+        let Some(count) = sys::proc::descriptors(pid).ok().filter(|_| !exited(pidfd)) else {
+            break Ended::Exited;
+        };
         points.push((start.elapsed().as_secs_f64(), count));
         if start.elapsed() >= duration {
             break Ended::TimeUp;
@@ -121,8 +128,10 @@ fn wait_until(due: Instant, pidfd: &OwnedFd, interrupted: &UnixStream) -> io::Re
     loop {
         let left = due.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        let mut fds =
-            [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(interrupted.as_fd(), PollFlags::IN)];
+        let mut fds = [
+            PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(interrupted.as_fd(), PollFlags::IN),
+        ];
         match poll(&mut fds, Some(&timeout)) {
             Ok(0) => return Ok(None),
             Ok(_) if fds[0].revents().contains(PollFlags::IN) => return Ok(Some(Ended::Exited)),
@@ -135,9 +144,16 @@ fn wait_until(due: Instant, pidfd: &OwnedFd, interrupted: &UnixStream) -> io::Re
 
 impl Growth {
     /// What the samples come to. `headroom` is that of the last sample; `before` and `after` are the inventories around them.
-    pub fn new(samples: &Samples, asked: Duration, headroom: u64, before: &[Open], after: &[Open]) -> Option<Growth> {
+    pub fn new(
+        samples: &Samples,
+        asked: Duration,
+        headroom: u64,
+        before: &[Open],
+        after: &[Open],
+    ) -> Option<Growth> {
         let counts = || samples.points.iter().map(|(_, count)| *count);
-        let (first, last, min, max) = (counts().next()?, counts().next_back()?, counts().min()?, counts().max()?);
+        let (first, last, min, max) =
+            (counts().next()?, counts().next_back()?, counts().min()?, counts().max()?);
         let per_second = slope(&samples.points);
         let net = last.saturating_sub(first);
         let steady = net > 0 && net * 2 >= max - min && per_second.is_some_and(|slope| slope > 0.0);
@@ -172,12 +188,15 @@ fn slope(points: &[(f64, u64)]) -> Option<f64> {
 
 /// The groups with more members after than before, most first.
 fn grew(before: &[Open], after: &[Open]) -> Vec<Grew> {
-    let counts = |groups: Vec<Group>| groups.into_iter().map(|group| ((group.kind, group.what), group.count)).collect::<BTreeMap<_, _>>();
+    let counts = |groups: Vec<Group>| {
+        groups.into_iter().map(|group| ((group.kind, group.what), group.count)).collect::<BTreeMap<_, _>>()
+    };
     let before_counts = counts(groups::of(before));
     let mut grew: Vec<Grew> = counts(groups::of(after))
         .into_iter()
         .filter_map(|((kind, what), count)| {
-            let by = count.saturating_sub(before_counts.get(&(kind.clone(), what.clone())).copied().unwrap_or(0));
+            let by =
+                count.saturating_sub(before_counts.get(&(kind.clone(), what.clone())).copied().unwrap_or(0));
             (by > 0).then_some(Grew { kind, what, by })
         })
         .collect();

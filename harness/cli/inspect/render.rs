@@ -48,10 +48,18 @@ fn limits(page: &mut Page, report: &Report) {
                 plain(page, "headroom", &text)
             }
             if !counts.above_soft.is_empty() {
-                let numbers: Vec<String> =
-                    counts.above_soft.iter().take(8).map(|d| format!("{} ({} {})", d.fd, d.kind, d.detail)).collect();
+                let numbers: Vec<String> = counts
+                    .above_soft
+                    .iter()
+                    .take(8)
+                    .map(|d| format!("{} ({} {})", d.fd, d.kind, d.detail))
+                    .collect();
                 let more = if counts.above_soft.len() > 8 { " …" } else { "" };
-                let text = format!("{} take no place under it: {}{more}", counts.above_soft.len(), numbers.join(", "));
+                let text = format!(
+                    "{} take no place under it: {}{more}",
+                    counts.above_soft.len(),
+                    numbers.join(", ")
+                );
                 plain(page, "above it", &text);
             }
         }
@@ -79,10 +87,14 @@ fn number(limit: u64) -> String {
 
 fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
     page.heading("Descriptors");
-    let kinds: Vec<String> = report.kinds.iter().map(|kind| format!("{} {}", kind.count, kind.kind)).collect();
+    let kinds: Vec<String> =
+        report.kinds.iter().map(|kind| format!("{} {}", kind.count, kind.kind)).collect();
     plain(page, "by kind", &kinds.join(", "));
     for listener in report.listeners.iter().filter(|listener| listener.waiting > 0) {
-        let text = format!("{} in the accept queue of {}: clients that are connected and not accepted", listener.waiting, listener.address);
+        let text = format!(
+            "{} in the accept queue of {}: clients that are connected and not accepted",
+            listener.waiting, listener.address
+        );
         warn(page, "queue", &text);
     }
     if report.close_wait > 0 {
@@ -94,7 +106,10 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
         warn(page, "CLOSE_WAIT", &text);
     }
     if report.time_wait > 0 {
-        let text = format!("{} on its ports; they hold no descriptor, the kernel keeps them for 60 s", report.time_wait);
+        let text = format!(
+            "{} on its ports; they hold no descriptor, the kernel keeps them for 60 s",
+            report.time_wait
+        );
         plain(page, "TIME_WAIT", &text);
     }
     let rows: Vec<Vec<String>> = report
@@ -102,7 +117,8 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
         .iter()
         .take(ROWS_MAX)
         .map(|group| {
-            let states: Vec<String> = group.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            let states: Vec<String> =
+                group.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
             vec![group.count.to_string(), group.kind.clone(), group.what.clone(), states.join(", ")]
         })
         .collect();
@@ -111,7 +127,11 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
     }
     let shown: u64 = report.peers.iter().take(ROWS_MAX).map(|group| group.count).sum();
     if shown < counts.listed {
-        page.text(&format!("and {} more of {} kinds (all are in --json)", counts.listed - shown, report.peers.len() - ROWS_MAX));
+        page.text(&format!(
+            "and {} more of {} kinds (all are in --json)",
+            counts.listed - shown,
+            report.peers.len() - ROWS_MAX
+        ));
     }
 }
 
@@ -131,15 +151,25 @@ fn growth(page: &mut Page, report: &Report) {
     plain(page, "count", &format!("{first} → {last} (lowest {min}, highest {max})"));
     match (growth.per_second, growth.left_s) {
         (Some(per_second), Some(left_s)) => {
-            let text = format!("{}; at this pace the limit is reached in {}", rate(per_second), seconds(left_s));
+            let text =
+                format!("{}; at this pace the limit is reached in {}", rate(per_second), seconds(left_s));
             warn(page, "pace", &text);
-            let grew: Vec<String> = growth.grew.iter().take(4).map(|grew| format!("+{} {} {}", grew.by, grew.kind, grew.what)).collect();
+            let grew: Vec<String> = growth
+                .grew
+                .iter()
+                .take(4)
+                .map(|grew| format!("+{} {} {}", grew.by, grew.kind, grew.what))
+                .collect();
             if !grew.is_empty() {
                 plain(page, "what", &shorten(&grew.join(", "), 300));
             }
         }
         _ if min == max => plain(page, "pace", "none. A slow leak shows with a longer --for (5m)."),
-        _ => plain(page, "pace", "no steady growth: it moves up and down. A slow leak shows with a longer --for (5m)."),
+        _ => plain(
+            page,
+            "pace",
+            "no steady growth: it moves up and down. A slow leak shows with a longer --for (5m).",
+        ),
     }
 }
 
@@ -182,7 +212,8 @@ fn chain(page: &mut Page, report: &Report) {
     let text = match at.checked_sub(1).map(|above| &report.chain[above]) {
         None => format!("Inherited unchanged from the first ancestor, pid {}.", set_by.pid),
         Some(above) => {
-            let who = if set_by.pid == report.pid { "The process itself" } else { &format!("Pid {}", set_by.pid) };
+            let who =
+                if set_by.pid == report.pid { "The process itself" } else { &format!("Pid {}", set_by.pid) };
             format!(
                 "{who} set it, its parent (pid {}) did when it started it, or `prlimit` did from outside. Ancestors that have exited \
                  are not seen.",
@@ -218,7 +249,9 @@ fn where_it_was_set(chain: &[Link], set_by: Option<Pid>) -> String {
         ),
         at => {
             let who = at.filter(|at| at + 1 < chain.len()).map(|at| &chain[at]);
-            let who = who.map_or("whatever starts it".into(), |link| format!("pid {} ({})", link.pid, shorten(&link.command, 40)));
+            let who = who.map_or("whatever starts it".into(), |link| {
+                format!("pid {} ({})", link.pid, shorten(&link.command, 40))
+            });
             format!(
                 "raise the limit of {who}, or put `ulimit -n` into the script that starts it. A program's own setting wins over both {own}."
             )
@@ -249,18 +282,31 @@ mod tests {
     fn a_limit_is_to_be_raised_where_it_was_set() {
         let link = |pid, soft| Link { pid, command: format!("program-{pid}"), soft, hard: 4096 };
         let advice = |limits: &[u64], set_by| {
-            where_it_was_set(&limits.iter().zip(1..).map(|(&soft, pid)| link(pid, soft)).collect::<Vec<_>>(), set_by)
+            where_it_was_set(
+                &limits.iter().zip(1..).map(|(&soft, pid)| link(pid, soft)).collect::<Vec<_>>(),
+                set_by,
+            )
         };
-        assert!(advice(&[4096, 1024, 1024, 1024], Some(2)).starts_with("raise the limit of pid 2 (program-2)"));
-        assert!(advice(&[4096, 4096, 32], Some(3)).starts_with("its parent has another limit"), "raising the parent's does nothing");
+        assert!(
+            advice(&[4096, 1024, 1024, 1024], Some(2)).starts_with("raise the limit of pid 2 (program-2)")
+        );
+        assert!(
+            advice(&[4096, 4096, 32], Some(3)).starts_with("its parent has another limit"),
+            "raising the parent's does nothing"
+        );
         assert!(advice(&[1024], Some(1)).starts_with("raise the limit of whatever starts it"));
     }
 
     #[test]
     fn times_are_told_in_units_that_matter() {
-        for (value, text) in
-            [(0.04, "0.0 s"), (9.4, "9.4 s"), (61.0, "61 s"), (150.0, "2 min 30 s"), (7380.0, "2 h 3 min"), (300_000.0, "3 days")]
-        {
+        for (value, text) in [
+            (0.04, "0.0 s"),
+            (9.4, "9.4 s"),
+            (61.0, "61 s"),
+            (150.0, "2 min 30 s"),
+            (7380.0, "2 h 3 min"),
+            (300_000.0, "3 days"),
+        ] {
             assert_eq!(seconds(value), text);
         }
         assert_eq!(rate(3.04), "3.0 descriptors/s");

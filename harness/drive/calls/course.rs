@@ -43,9 +43,10 @@ impl Stop {
             ErrorKind::ConnectionRefused => Some(Outcome::Refused),
             ErrorKind::TimedOut if step == CallStep::Connect => Some(Outcome::TimesOut),
             ErrorKind::TimedOut => Some(Outcome::Waits),
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof | ErrorKind::ConnectionAborted => {
-                Some(Outcome::Closed)
-            }
+            ErrorKind::ConnectionReset
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionAborted => Some(Outcome::Closed),
             // TLS that is none, or a certificate that is not trusted.
             ErrorKind::InvalidData => Some(Outcome::ErrorReply),
             _ => None,

@@ -24,7 +24,13 @@ pub const REGISTERED: Registered = Registered {
     protocols: &[b"h2"],
     make: |site, calls| {
         let text = "x".repeat(calls.upload_bytes as usize);
-        Arc::new(GrpcPerCall { site, text, channel: calls.channel, after_call: calls.after_call, shared: Default::default() })
+        Arc::new(GrpcPerCall {
+            site,
+            text,
+            channel: calls.channel,
+            after_call: calls.after_call,
+            shared: Default::default(),
+        })
     },
 };
 
@@ -143,8 +149,15 @@ impl Call for GrpcPerCall {
     }
 
     fn idle(&self) -> Vec<Left> {
-        let Some(shared) = self.shared.try_lock().ok().and_then(|mut place| place.take()) else { return Vec::new() };
-        shared.dialled.closed().map(|closed| Left { owner: Box::new(shared.channel), closed }).into_iter().collect()
+        let Some(shared) = self.shared.try_lock().ok().and_then(|mut place| place.take()) else {
+            return Vec::new();
+        };
+        shared
+            .dialled
+            .closed()
+            .map(|closed| Left { owner: Box::new(shared.channel), closed })
+            .into_iter()
+            .collect()
     }
 }
 
@@ -152,7 +165,9 @@ impl Call for GrpcPerCall {
 fn stopped(status: &Status) -> Stop {
     match std::error::Error::source(status) {
         Some(source) => Stop::found(source, CallStep::Answer),
-        None if status.code() == Code::Cancelled => Stop::closed(CallStep::Answer, status.message().to_owned()),
+        None if status.code() == Code::Cancelled => {
+            Stop::closed(CallStep::Answer, status.message().to_owned())
+        }
         None => Stop::told(CallStep::Answer, format!("{}: {}", status.code(), status.message())),
     }
 }

@@ -55,12 +55,21 @@ impl Connection {
             self.sender.ready().await?;
             self.sender.send_request(request).await
         };
-        let answered = timeout(site.read_timeout, asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
+        let answered =
+            timeout(site.read_timeout, asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
         let response = answered.map_err(|e| {
-            let step = if e.is_body_write_aborted() || e.is_canceled() { CallStep::Request } else { CallStep::Answer };
+            let step = if e.is_body_write_aborted() || e.is_canceled() {
+                CallStep::Request
+            } else {
+                CallStep::Answer
+            };
             if e.is_parse() { Stop::told(step, e.to_string()) } else { Stop::found(&e, step) }
         })?;
-        if response.status().is_success() { Ok(response) } else { Err(Stop::told(CallStep::Answer, response.status().to_string())) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(Stop::told(CallStep::Answer, response.status().to_string()))
+        }
     }
 
     /// Whether another request can be made on it.
@@ -80,7 +89,9 @@ impl Connection {
 /// # Errors
 /// The connection ended before, or nothing came for too long.
 pub async fn drain(site: &Site, mut body: Incoming) -> Result<(), Stop> {
-    while let Some(frame) = timeout(site.read_timeout, body.frame()).await.map_err(|_| Stop::overdue(CallStep::Answer))? {
+    while let Some(frame) =
+        timeout(site.read_timeout, body.frame()).await.map_err(|_| Stop::overdue(CallStep::Answer))?
+    {
         frame.map_err(|e| Stop::found(&e, CallStep::Answer))?;
     }
     Ok(())

@@ -16,7 +16,14 @@ pub const REGISTERED: Registered = Registered {
     name: "http-leak-body",
     doc: "HTTP calls that keep each answer unread, so that the next needs another connection",
     protocols: &[],
-    make: |site, calls| Arc::new(HttpLeakBody { site, upload: super::upload(calls), body: calls.body, idle: Mutex::default() }),
+    make: |site, calls| {
+        Arc::new(HttpLeakBody {
+            site,
+            upload: super::upload(calls),
+            body: calls.body,
+            idle: Mutex::default(),
+        })
+    },
 };
 
 struct HttpLeakBody {

@@ -69,7 +69,14 @@ pub struct Registered {
 
 /// Every kind of caller, in the order of `lastfd list`.
 pub fn registry() -> &'static [Registered] {
-    const { &[http_leak_body::REGISTERED, grpc_per_call::REGISTERED, http_per_call::REGISTERED, caller::REGISTERED] }
+    const {
+        &[
+            http_leak_body::REGISTERED,
+            grpc_per_call::REGISTERED,
+            http_per_call::REGISTERED,
+            caller::REGISTERED,
+        ]
+    }
 }
 
 /// What is sent with each request.
@@ -82,11 +89,15 @@ fn upload(calls: &Calls) -> Bytes {
 /// # Errors
 /// See [`Error`]. How calls end is never an error.
 pub fn run(setup: Setup, lines: Lines<'_>, out: impl Write) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(at("starting the runtime"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(at("starting the runtime"))?;
     let callers = Callers::new(setup, out)?;
     let (to, orders) = mpsc::channel(ORDERS);
     std::thread::scope(|scope| {
-        let reader = std::thread::Builder::new().name("orders".into()).spawn_scoped(scope, move || read(lines, &to));
+        let reader =
+            std::thread::Builder::new().name("orders".into()).spawn_scoped(scope, move || read(lines, &to));
         let reader = reader.map_err(at("starting the thread that reads orders"))?;
         let obeyed = runtime.block_on(callers.obey(orders));
         // It ends with the orders; where obeying failed, the reader of the events is gone, and so is the writer of the orders.
@@ -157,9 +168,16 @@ struct Callers<W> {
 
 impl<W: Write> Callers<W> {
     fn new(setup: Setup, out: W) -> Result<Callers<W>, Error> {
-        let Kind::Call { calls, certificate } = setup.kind else { unreachable!("clients that hold have a driver of their own") };
-        let kind = registry().iter().find(|entry| entry.kind == calls.caller).expect("every kind of caller is registered");
-        let trust = certificate.filter(|_| calls.tls).map(|file| trust::Trust::new(file, calls.certificate, kind.protocols));
+        let Kind::Call { calls, certificate } = setup.kind else {
+            unreachable!("clients that hold have a driver of their own")
+        };
+        let kind = registry()
+            .iter()
+            .find(|entry| entry.kind == calls.caller)
+            .expect("every kind of caller is registered");
+        let trust = certificate
+            .filter(|_| calls.tls)
+            .map(|file| trust::Trust::new(file, calls.certificate, kind.protocols));
         let site = Arc::new(Site {
             target: std::net::SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port()),
             path: setup.path,
@@ -192,11 +210,15 @@ impl<W: Write> Callers<W> {
     async fn obey(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), Error> {
         loop {
             let more = self.start();
-            if self.started == self.ordered && self.under_way.is_empty() && self.pacing == Some(Pacing::Ramping) {
+            if self.started == self.ordered
+                && self.under_way.is_empty()
+                && self.pacing == Some(Pacing::Ramping)
+            {
                 self.pace(Pacing::Done);
             }
             // As with clients that hold: while calls go on, what was said waits for a moment.
-            let flushed = if self.under_way.is_empty() { self.report.flush() } else { self.report.flush_if_due() };
+            let flushed =
+                if self.under_way.is_empty() { self.report.flush() } else { self.report.flush_if_due() };
             flushed.and_then(|()| self.report.flush_if_large()).map_err(at("reporting"))?;
             let (paced, due) = (self.room(), self.report.due());
             let due_in = Duration::from_nanos(due.saturating_sub(clock::now()));
@@ -276,7 +298,10 @@ impl<W: Write> Callers<W> {
         let passed = course.passed();
         if let Some((connected, _)) = passed.connected {
             self.connected += 1;
-            self.report.say_of(connected, What::Client { workload: self.report.workload(), id, state: Client::Connected });
+            self.report.say_of(
+                connected,
+                What::Client { workload: self.report.workload(), id, state: Client::Connected },
+            );
         }
         let stop = result.as_ref().err();
         let outcome = stop.map_or(Some(Outcome::Served), |stop| stop.outcome);
@@ -286,7 +311,9 @@ impl<W: Write> Callers<W> {
             Some(Outcome::Waits | Outcome::TimesOut) => Client::TimedOut,
             Some(Outcome::Refused) => Client::Refused,
             Some(Outcome::Closed) => Client::Closed,
-            Some(Outcome::ErrorReply) => Client::ErrorReply(stop.map_or(String::new(), |stop| stop.words.clone())),
+            Some(Outcome::ErrorReply) => {
+                Client::ErrorReply(stop.map_or(String::new(), |stop| stop.words.clone()))
+            }
             None => Client::Local(errno.unwrap_or(0)),
         };
         let (began, ended) = (passed.began, passed.ended.expect("a finished call has ended"));

@@ -28,7 +28,14 @@ fn calls(caller: Caller) -> Calls {
 
 fn setup(calls: Calls, target: SocketAddr) -> Setup {
     let kind = Kind::Call { calls, certificate: None };
-    Setup { workload: "calls".into(), kind, target, path: "/stats".into(), first_id: 0, connect_deadline_ms: 5000 }
+    Setup {
+        workload: "calls".into(),
+        kind,
+        target,
+        path: "/stats".into(),
+        first_id: 0,
+        connect_deadline_ms: 5000,
+    }
 }
 
 /// How a call ended, without its times.
@@ -78,7 +85,10 @@ fn serving(answer: &'static str) -> (Arc<Counts>, SocketAddr) {
 
 fn serve(mut stream: TcpStream, answer: &str, counts: &Counts) {
     while let Some((head, body)) = request(&mut stream) {
-        assert!(head.contains("/stats HTTP/1.1\r\n") && head.to_lowercase().contains("\r\nhost: 127.0.0.1:"), "{head}");
+        assert!(
+            head.contains("/stats HTTP/1.1\r\n") && head.to_lowercase().contains("\r\nhost: 127.0.0.1:"),
+            "{head}"
+        );
         counts.requests.fetch_add(1, Ordering::SeqCst);
         counts.body_bytes.fetch_add(body as u32, Ordering::SeqCst);
         if stream.write_all(answer.as_bytes()).is_err() {
@@ -98,7 +108,11 @@ fn request(stream: &mut impl Read) -> Option<(String, usize)> {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    let length = head
+        .to_lowercase()
+        .lines()
+        .find_map(|l| l.strip_prefix("content-length: ")?.parse().ok())
+        .unwrap_or(0);
     stream.read_exact(&mut vec![0; length]).ok()?;
     Some((head, length))
 }
@@ -157,7 +171,10 @@ fn a_call_is_a_connection_that_is_closed_or_left_open_and_may_upload() {
         let calls = Calls { after_call, upload_bytes: 1000, concurrency: 3, ..calls(Caller::HttpPerCall) };
         let mut rig = Rig::new(setup(calls, to));
         assert_eq!(ends(&rig.ramp(6)), [SERVED; 6]);
-        assert_eq!((server.accepted.load(Ordering::SeqCst), server.body_bytes.load(Ordering::SeqCst)), (6, 6000));
+        assert_eq!(
+            (server.accepted.load(Ordering::SeqCst), server.body_bytes.load(Ordering::SeqCst)),
+            (6, 6000)
+        );
         assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: left }));
     }
 }
@@ -183,7 +200,8 @@ fn an_error_reply_an_end_and_a_refusal_are_told_apart() {
 fn silence_after_the_connect_and_a_connect_that_times_out_are_told_apart() {
     // Nobody accepts: two connections fit into the queue, and the SYN of the third is dropped.
     let (_listener, to) = listening(1);
-    let calls = Calls { connect_timeout_s: 0.3, read_timeout_s: 0.3, concurrency: 8, ..calls(Caller::Caller) };
+    let calls =
+        Calls { connect_timeout_s: 0.3, read_timeout_s: 0.3, concurrency: 8, ..calls(Caller::Caller) };
     let mut rig = Rig::new(setup(calls, to));
     let seen = rig.ramp(2);
     assert_eq!(ends(&seen), [(Some(Outcome::Waits), Some(CallStep::Answer), None); 2]);
@@ -209,7 +227,10 @@ fn a_pause_that_ends_while_its_end_is_looked_for_is_not_slept_through() {
     let (_server, to) = serving(HELLO);
     // About as long as a call takes, so that of so many some end just then.
     for tenths in 1..=10 {
-        let mut rig = Rig::new(setup(Calls { every_s: f64::from(tenths) / 10_000.0, ..calls(Caller::HttpPerCall) }, to));
+        let mut rig = Rig::new(setup(
+            Calls { every_s: f64::from(tenths) / 10_000.0, ..calls(Caller::HttpPerCall) },
+            to,
+        ));
         assert_eq!(ends(&rig.ramp(100)), [SERVED; 100]);
     }
 }

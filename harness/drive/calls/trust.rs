@@ -44,7 +44,9 @@ impl Trust {
     }
 
     fn read(&self) -> io::Result<Arc<ClientConfig>> {
-        let unusable = |e: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.file.display()));
+        let unusable = |e: &dyn std::fmt::Display| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.file.display()))
+        };
         let pem = std::fs::read(&self.file)?;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -53,8 +55,10 @@ impl Trust {
         if roots.is_empty() {
             return Err(unusable(&"no certificate in it"));
         }
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions();
-        let mut config = builder.map_err(|e| unusable(&e))?.with_root_certificates(roots).with_no_client_auth();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions();
+        let mut config =
+            builder.map_err(|e| unusable(&e))?.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols.clone_from(&self.protocols);
         // Every handshake is a whole one, as with clients that keep no sessions.
         config.resumption = rustls::client::Resumption::disabled();

@@ -53,15 +53,20 @@ impl Site {
         let socket = socket.map_err(|e| Stop::io(CallStep::Socket, &e))?;
         let began = clock::now();
         let connected = timeout(self.connect_timeout, socket.connect(self.target)).await;
-        let stream = connected.map_err(|_| Stop::overdue(CallStep::Connect))?.map_err(|e| Stop::io(CallStep::Connect, &e))?;
+        let stream = connected
+            .map_err(|_| Stop::overdue(CallStep::Connect))?
+            .map_err(|e| Stop::io(CallStep::Connect, &e))?;
         course.connected(began);
         let _ = stream.set_nodelay(true); // it may be reset already, which the next step finds out
         let io: Box<dyn Stream> = match tls {
             None => Box::new(stream),
             Some(config) => {
                 let name = ServerName::from(self.target.ip());
-                let shaken = timeout(self.read_timeout, TlsConnector::from(config).connect(name, stream)).await;
-                let stream = shaken.map_err(|_| Stop::overdue(CallStep::Tls))?.map_err(|e| Stop::io(CallStep::Tls, &e))?;
+                let shaken =
+                    timeout(self.read_timeout, TlsConnector::from(config).connect(name, stream)).await;
+                let stream = shaken
+                    .map_err(|_| Stop::overdue(CallStep::Tls))?
+                    .map_err(|e| Stop::io(CallStep::Tls, &e))?;
                 course.shaken();
                 Box::new(stream)
             }
@@ -123,7 +128,11 @@ impl Left {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, into)
     }
 }

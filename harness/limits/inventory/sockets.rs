@@ -25,7 +25,9 @@ impl fmt::Display for Tcp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.state {
             State::LISTEN => write!(f, "{} LISTEN", self.local),
-            state => write!(f, "{} {} {} {state}", self.local, if self.accepted { '←' } else { '→' }, self.peer),
+            state => {
+                write!(f, "{} {} {} {state}", self.local, if self.accepted { '←' } else { '→' }, self.peer)
+            }
         }
     }
 }
@@ -48,12 +50,15 @@ impl Sockets {
         if inodes.is_empty() {
             return sockets;
         }
-        let table = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+        let table =
+            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         let mut listening = HashSet::new();
         // Netlink answers for the caller's own network namespace only.
         let mut diag = same_network(pid).then(SockDiag::open).and_then(Result::ok);
         let mut ask = |states, sockets: &mut Sockets, listening: &mut _| {
-            diag.as_mut().is_some_and(|diag| diag.sockets(states, |socket| sockets.add(socket, inodes, listening)).is_ok())
+            diag.as_mut().is_some_and(|diag| {
+                diag.sockets(states, |socket| sockets.add(socket, inodes, listening)).is_ok()
+            })
         };
         let netlink = ask(State::LISTEN.bit(), &mut sockets, &mut listening);
         if sockets.named() < inodes.len() {
@@ -70,7 +75,11 @@ impl Sockets {
         let complete = enough || netlink && ask(states, &mut sockets, &mut listening);
         if !complete {
             for name in ["tcp", "tcp6"] {
-                table(name).lines().skip(1).filter_map(tcp_line).for_each(|socket| sockets.add(socket, inodes, &mut listening));
+                table(name)
+                    .lines()
+                    .skip(1)
+                    .filter_map(tcp_line)
+                    .for_each(|socket| sockets.add(socket, inodes, &mut listening));
             }
         }
         for tcp in sockets.tcp.values_mut() {
@@ -87,7 +96,11 @@ impl Sockets {
     /// Kind, detail and, for TCP, the socket itself; `None` when no table lists the inode.
     pub(super) fn name(&self, inode: u64) -> Option<(&'static str, String, Option<Tcp>)> {
         if let Some(tcp) = self.tcp.get(&inode) {
-            return Some((if tcp.state == State::LISTEN { "tcp-listen" } else { "tcp" }, tcp.to_string(), Some(*tcp)));
+            return Some((
+                if tcp.state == State::LISTEN { "tcp-listen" } else { "tcp" },
+                tcp.to_string(),
+                Some(*tcp),
+            ));
         }
         let udp = self.udp.get(&inode).map(|detail| ("udp", detail.clone(), None));
         udp.or_else(|| self.unix.get(&inode).map(|detail| ("unix", detail.clone(), None)))
@@ -103,14 +116,21 @@ impl Sockets {
         }
         if inodes.contains(&inode) {
             let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-            self.tcp.insert(inode, Tcp { local: plain(local), peer: plain(peer), state, accepted: false, receive_queue });
+            self.tcp.insert(
+                inode,
+                Tcp { local: plain(local), peer: plain(peer), state, accepted: false, receive_queue },
+            );
         }
     }
 
     fn udp(&mut self, table: &str, inodes: &HashSet<u64>) {
         for line in table.lines().skip(1) {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            let Some(inode) = words.get(9).and_then(|inode| inode.parse().ok()).filter(|inode| inodes.contains(inode)) else { continue };
+            let Some(inode) =
+                words.get(9).and_then(|inode| inode.parse().ok()).filter(|inode| inodes.contains(inode))
+            else {
+                continue;
+            };
             let (Some(local), Some(peer)) = (address(words[1]), address(words[2])) else { continue };
             let detail = if peer.port() == 0 { local.to_string() } else { format!("{local} → {peer}") };
             self.udp.insert(inode, detail);
@@ -123,7 +143,9 @@ impl Sockets {
         for line in table.lines().skip(1) {
             // A path may hold spaces: it is the rest of the line.
             let mut words = line.splitn(8, ' ').skip(3);
-            let (Some(flags), Some(kind), Some(state)) = (words.next(), words.next(), words.next()) else { continue };
+            let (Some(flags), Some(kind), Some(state)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
             let Some(rest) = line.splitn(7, ' ').nth(6).map(str::trim_start) else { continue };
             let (inode, path) = rest.split_once(' ').unwrap_or((rest, ""));
             let Some(inode) = inode.parse().ok().filter(|inode| inodes.contains(inode)) else { continue };
@@ -152,8 +174,12 @@ fn same_network(pid: i32) -> bool {
 /// One line of `/proc/net/tcp` or `tcp6`: number, addresses, state, queues, timer, retransmits, user, timeout, inode.
 fn tcp_line(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace().skip(1);
-    let (local, peer, state, queues) =
-        (address(words.next()?)?, address(words.next()?)?, State::from_number(u8::from_str_radix(words.next()?, 16).ok()?)?, words.next()?);
+    let (local, peer, state, queues) = (
+        address(words.next()?)?,
+        address(words.next()?)?,
+        State::from_number(u8::from_str_radix(words.next()?, 16).ok()?)?,
+        words.next()?,
+    );
     let receive_queue = u64::from_str_radix(queues.split_once(':')?.1, 16).ok()?;
     Some(Socket { local, peer, state, receive_queue, inode: words.nth(4)?.parse().ok()? })
 }
@@ -203,12 +229,18 @@ mod tests {
         let mut sockets = Sockets::default();
         let mut listening = HashSet::new();
         let inodes = HashSet::from([11, 12, 13]);
-        table.lines().skip(1).filter_map(tcp_line).for_each(|socket| sockets.add(socket, &inodes, &mut listening));
+        table
+            .lines()
+            .skip(1)
+            .filter_map(tcp_line)
+            .for_each(|socket| sockets.add(socket, &inodes, &mut listening));
         assert_eq!(listening, HashSet::from([80]));
         for tcp in sockets.tcp.values_mut() {
             tcp.accepted = listening.contains(&tcp.local.port());
         }
-        let names: Vec<_> = [11, 12, 13].map(|inode| sockets.name(inode).map(|(kind, detail, _)| (kind, detail)).unwrap()).into();
+        let names: Vec<_> = [11, 12, 13]
+            .map(|inode| sockets.name(inode).map(|(kind, detail, _)| (kind, detail)).unwrap())
+            .into();
         assert_eq!(names[0], ("tcp-listen", "127.0.0.1:80 LISTEN".into()));
         assert_eq!(names[1], ("tcp", "127.0.0.1:80 ← 127.0.0.1:5000 CLOSE_WAIT".into()));
         assert_eq!(names[2], ("tcp", "127.0.0.1:36864 → 127.0.0.1:81 ESTABLISHED".into()));

@@ -98,7 +98,8 @@ impl Tracepoints {
         let mut found = Self::read(&events).map_err(unreadable)?;
         let first = cpus().map_err(|e| refused("the cpus cannot be listed", &e))?[0];
         let accept = found.exits[0].1;
-        let probed = Counter::open(Source::Samples(accept), 0, Some(first)).map_err(|e| refused("perf_event_open", &e))?;
+        let probed = Counter::open(Source::Samples(accept), 0, Some(first))
+            .map_err(|e| refused("perf_event_open", &e))?;
         let mut opened = vec![probed];
         // Without these the rest is as good as ever for who has no ring.
         if let Ok((layout, probed)) = requests::probe(&events, first) {
@@ -150,7 +151,8 @@ impl InUse {
     /// Opens one idle event of each; those that cannot be opened only cost time.
     pub(super) fn keep(tracepoints: &Tracepoints) -> Self {
         let ring = tracepoints.layout.ring.into_iter().flat_map(|ring| [ring.submit, ring.complete]);
-        let ids = tracepoints.exits.iter().map(|&(_, id)| id).chain(tracepoints.makers.iter().map(|&(_, id)| id));
+        let ids =
+            tracepoints.exits.iter().map(|&(_, id)| id).chain(tracepoints.makers.iter().map(|&(_, id)| id));
         let ids = ids.chain([tracepoints.layout.close, tracepoints.layout.exit_group.0]).chain(ring);
         InUse(ids.filter_map(|id| Counter::open(Source::Held(id), 0, None).ok()).collect())
     }
@@ -211,7 +213,8 @@ impl Perf {
     }
 
     fn open(tracepoints: &Tracepoints, pid: Pid) -> io::Result<Self> {
-        let (mut steady, mut sampling, mut refusing, mut rings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut steady, mut sampling, mut refusing, mut rings) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut pages = RING_PAGES;
         for cpu in cpus()? {
             let open = |source, filter: Option<&CStr>| -> io::Result<Counter> {
@@ -224,7 +227,10 @@ impl Perf {
             let mut failures = Vec::new();
             let mut successes = vec![open(Source::Samples(tracepoints.layout.exit_group.0), None)?];
             for &(call, id) in &tracepoints.exits {
-                failures.push(open(Source::Samples(id), Some(if call.accepts() { UNACCEPTED } else { EXHAUSTED }))?);
+                failures.push(open(
+                    Source::Samples(id),
+                    Some(if call.accepts() { UNACCEPTED } else { EXHAUSTED }),
+                )?);
                 if call != Call::Fcntl {
                     successes.push(open(Source::Samples(id), Some(SUCCEEDED))?);
                 }
@@ -296,7 +302,9 @@ impl Perf {
         let (mut lost, mut lost_failures) = (0, 0);
         let layout = self.layout;
         for rings in &mut self.rings {
-            for (ring, failing) in [(&mut rings.successes, false), (&mut rings.failures, true), (&mut rings.tasks, false)] {
+            for (ring, failing) in
+                [(&mut rings.successes, false), (&mut rings.failures, true), (&mut rings.tasks, false)]
+            {
                 ring.read(|bytes| match record::parse(bytes, layout) {
                     Some((_, Record::Lost(samples))) if failing => lost_failures += samples,
                     Some((_, Record::Lost(samples))) => lost += samples,
@@ -316,7 +324,9 @@ impl Perf {
         Some(match record {
             Record::Call { pid, tracepoint, ret } => match (self.makers.get(&tracepoint), ret) {
                 (Some(call), _) => What::Refused { pid, call: (*call).into(), errno: -ret as i32 },
-                (None, -105 | -12) => What::Refused { pid, call: self.calls.get(&tracepoint)?.to_string(), errno: -ret as i32 },
+                (None, -105 | -12) => {
+                    What::Refused { pid, call: self.calls.get(&tracepoint)?.to_string(), errno: -ret as i32 }
+                }
                 (None, _) => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret },
             },
             Record::Close { pid, fd } => What::Close { pid, fd },
@@ -325,7 +335,9 @@ impl Perf {
                 0 => return None,
                 samples => What::Lost { samples },
             },
-            Record::Completed { pid, request, ret, more } => self.requests.completed(pid, request, ret, more)?,
+            Record::Completed { pid, request, ret, more } => {
+                self.requests.completed(pid, request, ret, more)?
+            }
             Record::Fork { pid, tid, parent } => self.threads.created(pid, tid, parent)?,
             Record::Exec { pid } => self.threads.executed(pid),
             Record::Exit { pid, tid } => self.threads.exited(pid, tid)?,
@@ -346,7 +358,13 @@ impl Drop for Perf {
         self.rings.clear();
         let counters = self.counters.drain(..).map(|(_, counter)| counter);
         let counters = counters.chain(self.ring_counter.take());
-        discard(counters.chain(self.steady.drain(..)).chain(self.sampling.drain(..)).chain(self.refusing.drain(..)).collect());
+        discard(
+            counters
+                .chain(self.steady.drain(..))
+                .chain(self.sampling.drain(..))
+                .chain(self.refusing.drain(..))
+                .collect(),
+        );
     }
 }
 
@@ -363,7 +381,8 @@ impl Syscalls for Perf {
         let ready = self.held_back.partition_point(|&(at, _)| at <= horizon);
         let records: Vec<_> = self.held_back.drain(..ready).collect();
         for (at, record) in records {
-            let refused = matches!(record, Record::Call { tracepoint, .. } if self.makers.contains_key(&tracepoint));
+            let refused =
+                matches!(record, Record::Call { tracepoint, .. } if self.makers.contains_key(&tracepoint));
             let Some(is) = self.describe(record) else { continue };
             if refused {
                 self.refused += 1;
@@ -391,8 +410,16 @@ impl Syscalls for Perf {
             self.steady.append(&mut self.refusing);
         }
         if self.stopped || self.totals.due(now) {
-            let counts = self.counters.iter().map(|(call, counter)| Ok((*call, counter.count()?))).collect::<io::Result<Vec<_>>>()?;
-            let of_rings = self.ring_counter.as_ref().map(|all| Ok::<_, io::Error>(self.requests.totals(all.count()?))).transpose()?;
+            let counts = self
+                .counters
+                .iter()
+                .map(|(call, counter)| Ok((*call, counter.count()?)))
+                .collect::<io::Result<Vec<_>>>()?;
+            let of_rings = self
+                .ring_counter
+                .as_ref()
+                .map(|all| Ok::<_, io::Error>(self.requests.totals(all.count()?)))
+                .transpose()?;
             self.totals.report(now, counts.into_iter().chain(of_rings.into_iter().flatten()), sink);
         }
         Ok(())
@@ -415,8 +442,12 @@ impl Syscalls for Perf {
     }
 
     fn stop(&mut self) {
-        let counters =
-            self.steady.iter().chain(&self.sampling).chain(&self.refusing).chain(self.counters.iter().map(|(_, counter)| counter));
+        let counters = self
+            .steady
+            .iter()
+            .chain(&self.sampling)
+            .chain(&self.refusing)
+            .chain(self.counters.iter().map(|(_, counter)| counter));
         let counters = counters.chain(&self.ring_counter);
         for counter in counters {
             // An event that cannot be switched off ends with its descriptor.

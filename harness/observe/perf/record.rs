@@ -82,10 +82,13 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
             (u64_at(body, 8)?, record)
         }
         // pid, ppid, tid, ptid, time.
-        abi::PERF_RECORD_FORK => {
-            (u64_at(body, 16)?, Record::Fork { pid: i32_at(body, 0)?, parent: i32_at(body, 4)?, tid: i32_at(body, 8)? })
+        abi::PERF_RECORD_FORK => (
+            u64_at(body, 16)?,
+            Record::Fork { pid: i32_at(body, 0)?, parent: i32_at(body, 4)?, tid: i32_at(body, 8)? },
+        ),
+        abi::PERF_RECORD_EXIT => {
+            (u64_at(body, 16)?, Record::Exit { pid: i32_at(body, 0)?, tid: i32_at(body, 8)? })
         }
-        abi::PERF_RECORD_EXIT => (u64_at(body, 16)?, Record::Exit { pid: i32_at(body, 0)?, tid: i32_at(body, 8)? }),
         // pid, tid, name, and at the very end (sample_id_all) pid, tid, time.
         abi::PERF_RECORD_COMM if misc & abi::PERF_RECORD_MISC_COMM_EXEC != 0 => {
             (u64_at(body, body.len().checked_sub(8)?)?, Record::Exec { pid: i32_at(body, 0)? })
@@ -100,11 +103,19 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
 fn of_ring(raw: &[u8], pid: Pid, tracepoint: u64, layout: RingLayout) -> Option<Record> {
     if tracepoint == layout.submit {
         let [ring, data, opcode] = layout.submitted;
-        Some(Record::Submitted { request: (u64_at(raw, ring)?, u64_at(raw, data)?), opcode: *raw.get(opcode)? })
+        Some(Record::Submitted {
+            request: (u64_at(raw, ring)?, u64_at(raw, data)?),
+            opcode: *raw.get(opcode)?,
+        })
     } else if tracepoint == layout.complete {
         let [ring, data, res, flags] = layout.completed;
         let request = (u64_at(raw, ring)?, u64_at(raw, data)?);
-        Some(Record::Completed { pid, request, ret: i32_at(raw, res)?, more: u32_at(raw, flags)? & MORE != 0 })
+        Some(Record::Completed {
+            pid,
+            request,
+            ret: i32_at(raw, res)?,
+            more: u32_at(raw, flags)? & MORE != 0,
+        })
     } else {
         None
     }
@@ -138,7 +149,8 @@ fn i64_at(bytes: &[u8], at: usize) -> Option<i64> {
 mod tests {
     use super::*;
 
-    const RING: RingLayout = RingLayout { submit: 800, submitted: [8, 24, 32], complete: 801, completed: [8, 24, 32, 36] };
+    const RING: RingLayout =
+        RingLayout { submit: 800, submitted: [8, 24, 32], complete: 801, completed: [8, 24, 32, 36] };
     const LAYOUT: Layout = Layout { ret: 16, close: 700, fd: 16, exit_group: (701, 16), ring: Some(RING) };
 
     /// A record as the kernel writes it: header, then these words.
@@ -154,18 +166,36 @@ mod tests {
     fn sample(tracepoint: u16, field: i64) -> Vec<u8> {
         let (id, field) = (tracepoint.to_ne_bytes(), field.to_ne_bytes());
         let raw = [&id[..], &[0; 14], &field].concat();
-        record(9, 2, &[&42i32.to_ne_bytes(), &43i32.to_ne_bytes(), &5000u64.to_ne_bytes(), &28u32.to_ne_bytes(), &raw, &[0; 4]])
+        record(
+            9,
+            2,
+            &[
+                &42i32.to_ne_bytes(),
+                &43i32.to_ne_bytes(),
+                &5000u64.to_ne_bytes(),
+                &28u32.to_ne_bytes(),
+                &raw,
+                &[0; 4],
+            ],
+        )
     }
 
     #[test]
     fn a_sample_belongs_to_the_process_and_not_to_the_thread() {
-        assert_eq!(parse(&sample(560, -24), LAYOUT), Some((5000, Record::Call { pid: 42, tracepoint: 560, ret: -24 })));
-        assert_eq!(parse(&sample(700, 0xdead_0000_0007), LAYOUT), Some((5000, Record::Close { pid: 42, fd: 7 })));
+        assert_eq!(
+            parse(&sample(560, -24), LAYOUT),
+            Some((5000, Record::Call { pid: 42, tracepoint: 560, ret: -24 }))
+        );
+        assert_eq!(
+            parse(&sample(700, 0xdead_0000_0007), LAYOUT),
+            Some((5000, Record::Close { pid: 42, fd: 7 }))
+        );
     }
 
     #[test]
     fn a_task_that_renames_itself_has_not_executed() {
-        let body: [&[u8]; 5] = [&42i32.to_ne_bytes(), &42i32.to_ne_bytes(), b"python3\0", &[0; 8], &77u64.to_ne_bytes()];
+        let body: [&[u8]; 5] =
+            [&42i32.to_ne_bytes(), &42i32.to_ne_bytes(), b"python3\0", &[0; 8], &77u64.to_ne_bytes()];
         assert_eq!(parse(&record(3, 0, &body), LAYOUT), None);
         assert_eq!(parse(&record(3, 1 << 13, &body), LAYOUT), Some((77, Record::Exec { pid: 42 })));
     }

@@ -24,12 +24,18 @@ pub(super) fn probe(events: &Events, cpu: u32) -> io::Result<(RingLayout, Counte
     let submit = ["io_uring/io_uring_submit_req", "io_uring/io_uring_submit_sqe"];
     let submit = submit.into_iter().find(|name| events.id(name).is_ok()).ok_or(io::ErrorKind::NotFound)?;
     let complete = "io_uring/io_uring_complete";
-    let (of_submit, of_complete) = (|field| events.offset(submit, field), |field| events.offset(complete, field));
+    let (of_submit, of_complete) =
+        (|field| events.offset(submit, field), |field| events.offset(complete, field));
     let layout = RingLayout {
         submit: events.id(submit)?,
         submitted: [of_submit("ctx")?, of_submit("user_data")?, of_submit("opcode")?],
         complete: events.id(complete)?,
-        completed: [of_complete("ctx")?, of_complete("user_data")?, of_complete("res")?, of_complete("cflags")?],
+        completed: [
+            of_complete("ctx")?,
+            of_complete("user_data")?,
+            of_complete("res")?,
+            of_complete("cflags")?,
+        ],
     };
     let probed = Counter::open(Source::KernelSamples(layout.complete), 0, Some(cpu))?;
     Ok((layout, probed))
@@ -50,7 +56,8 @@ impl Requests {
     /// Takes note of a submission; how many requests had to be forgotten for it.
     pub fn submitted(&mut self, request: (u64, u64), opcode: u8) -> u64 {
         let Some(call) = Call::of_ring(opcode) else { return 0 };
-        let mut forgotten = if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
+        let mut forgotten =
+            if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
         let (name, count) = self.under_way.entry(request).or_insert((call, 0));
         if *name != call {
             // Which of them a completion is of cannot be told.
@@ -104,7 +111,10 @@ mod tests {
         requests.submitted((1, 8), RECV);
         assert_eq!(requests.completed(10, (2, 7), 5, false), None, "another ring's");
         assert_eq!(requests.completed(10, (1, 8), 5, false), None, "five bytes are no descriptor");
-        assert_eq!(requests.completed(10, (1, 7), 5, false), Some(What::Call { pid: 10, name: Call::RingAccept, ret: 5 }));
+        assert_eq!(
+            requests.completed(10, (1, 7), 5, false),
+            Some(What::Call { pid: 10, name: Call::RingAccept, ret: 5 })
+        );
         assert_eq!(requests.completed(10, (1, 7), 6, false), None, "it was done");
     }
 
@@ -125,9 +135,17 @@ mod tests {
         assert_eq!(requests.completed(10, (1, 7), 64, false), None, "three and no more");
         requests.submitted((1, 7), ACCEPT);
         assert_eq!(requests.completed(10, (1, 7), -125, false), None, "it was cancelled");
-        assert_eq!(requests.completed(10, (1, 7), 64, false), None, "the name is given to what creates nothing");
+        assert_eq!(
+            requests.completed(10, (1, 7), 64, false),
+            None,
+            "the name is given to what creates nothing"
+        );
         requests.submitted((1, 7), ACCEPT);
-        assert_eq!(requests.submitted((1, 7), 18), 1, "whether the accept or the file is done would not be known");
+        assert_eq!(
+            requests.submitted((1, 7), 18),
+            1,
+            "whether the accept or the file is done would not be known"
+        );
     }
 
     #[test]
@@ -140,6 +158,9 @@ mod tests {
         }
         requests.submitted((1, 8), 18);
         requests.completed(10, (1, 8), -24, false);
-        assert_eq!(requests.totals(100), [(Call::RingAccept, 99), (Call::RingOpenat, 1), (Call::RingOpenat2, 0), (Call::RingSocket, 0)]);
+        assert_eq!(
+            requests.totals(100),
+            [(Call::RingAccept, 99), (Call::RingOpenat, 1), (Call::RingOpenat2, 0), (Call::RingSocket, 0)]
+        );
     }
 }

@@ -10,24 +10,35 @@ pub(super) fn rule(launcher: &Launcher, name: &str, from: Limits) -> Option<(Str
     let started = format!("`{name}` is started with {} (soft:hard)", pair(from));
     Some(match launcher {
         Launcher::Shell(options) => {
-            let left = Limits { soft: options.soft.unwrap_or(from.soft), hard: options.hard.unwrap_or(from.hard) };
+            let left =
+                Limits { soft: options.soft.unwrap_or(from.soft), hard: options.hard.unwrap_or(from.hard) };
             (format!("{started}{}.", of_shell(options, left)), Some(left))
         }
-        Launcher::Runuser(session) | Launcher::Su(session) => (format!("{started}. {}", of_session(session, name)), None),
+        Launcher::Runuser(session) | Launcher::Su(session) => {
+            (format!("{started}. {}", of_session(session, name)), None)
+        }
         Launcher::SystemdLike { limit_nofile: Some(limits) } => {
-            let rule = "or, where that may not be set, to the closest that may, as systemd does without a word";
-            (format!("{started}. Its LimitNOFILE= sets the limits to {}, {rule}.", pair(*limits)), Some(*limits))
+            let rule =
+                "or, where that may not be set, to the closest that may, as systemd does without a word";
+            (
+                format!("{started}. Its LimitNOFILE= sets the limits to {}, {rule}.", pair(*limits)),
+                Some(*limits),
+            )
         }
-        Launcher::SystemdLike { limit_nofile: None } => {
-            (format!("{started}. Without LimitNOFILE= a service has 1024:524288, or the closest that may be set."), None)
-        }
+        Launcher::SystemdLike { limit_nofile: None } => (
+            format!(
+                "{started}. Without LimitNOFILE= a service has 1024:524288, or the closest that may be set."
+            ),
+            None,
+        ),
         Launcher::ContainerLike { ulimit: Some(limits) } => {
             let rule = "where they may not be set, the container does not start";
             (format!("{started}. Its --ulimit sets the limits to {}; {rule}.", pair(*limits)), Some(*limits))
         }
-        Launcher::ContainerLike { ulimit: None } => {
-            (format!("{started}, as a container's daemon; without --ulimit the container inherits them."), Some(from))
-        }
+        Launcher::ContainerLike { ulimit: None } => (
+            format!("{started}, as a container's daemon; without --ulimit the container inherits them."),
+            Some(from),
+        ),
         _ => return None,
     })
 }
@@ -35,7 +46,10 @@ pub(super) fn rule(launcher: &Launcher, name: &str, from: Limits) -> Option<(Str
 fn of_shell(options: &Shell, left: Limits) -> String {
     let sets = match (options.soft, options.hard) {
         (None, None) => " and changes no limit".to_owned(),
-        _ => format!(", sets its own limits to {} with `ulimit` (where that is refused, nothing is started)", pair(left)),
+        _ => format!(
+            ", sets its own limits to {} with `ulimit` (where that is refused, nothing is started)",
+            pair(left)
+        ),
     };
     let starts = match (options.exec, options.nohup) {
         (true, _) => "and replaces itself by what it starts",
@@ -55,7 +69,9 @@ fn of_session(session: &Session, name: &str) -> String {
     let conf = match limits_conf.as_deref().map(str::trim) {
         None => "limits.conf is this machine's own".to_owned(),
         Some("") => "limits.conf is empty".to_owned(),
-        Some(lines) => format!("limits.conf says `{}`", lines.lines().map(str::trim).collect::<Vec<_>>().join("`, `")),
+        Some(lines) => {
+            format!("limits.conf says `{}`", lines.lines().map(str::trim).collect::<Vec<_>>().join("`, `"))
+        }
     };
     format!(
         "It opens a session of {user}: `{name}` of util-linux resets the soft limit to 1024 where the hard limit allows it; {service}; \
@@ -83,10 +99,17 @@ mod tests {
 
     #[test]
     fn a_session_s_limits_are_not_told_before_it_was_opened() {
-        let session = Session { limits_conf: Some("* - nofile 100\n".into()), pam_limits: Some(false), ..Session::default() };
+        let session = Session {
+            limits_conf: Some("* - nofile 100\n".into()),
+            pam_limits: Some(false),
+            ..Session::default()
+        };
         let (text, left) = told(&Launcher::Su(session));
         assert_eq!(left, None);
-        assert!(text.contains("limits.conf says `* - nofile 100`") && text.contains("limits.conf does nothing"), "{text}");
+        assert!(
+            text.contains("limits.conf says `* - nofile 100`") && text.contains("limits.conf does nothing"),
+            "{text}"
+        );
     }
 
     #[test]

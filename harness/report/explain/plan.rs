@@ -7,8 +7,8 @@ use crate::measure::Policy;
 use crate::report::counted;
 use crate::report::terminal::{Page, behaviour};
 use crate::scenario::{
-    AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Listeners, Plan, Process, Program, Serve,
-    ServeOptions, Supervisor, Then, Workload,
+    AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Launcher, Listeners, Plan,
+    Process, Program, Serve, ServeOptions, Supervisor, Then, Workload,
 };
 use owo_colors::Style;
 use serde::Serialize;
@@ -32,10 +32,21 @@ pub fn scenario(plans: &[Plan], colour: bool, width: usize) -> String {
 
 fn in_full(page: &mut Page, plan: &Plan) {
     for (name, process) in plan.processes.iter().filter(|(name, _)| **name != plan.subject) {
-        page.say("Beside it", &format!("`{name}` runs {}. {}", program(&process.program), launched(process).0));
+        page.say(
+            "Beside it",
+            &format!("`{name}` runs {}. {}", program(&process.program), launched(process).0),
+        );
     }
     let Some(subject) = plan.processes.get(&plan.subject) else { return };
-    page.say("Starts", &format!("`{}`, the subject, is {}. {}", plan.subject, program(&subject.program), launched(subject).0));
+    page.say(
+        "Starts",
+        &format!(
+            "`{}`, the subject, is {}. {}",
+            plan.subject,
+            program(&subject.program),
+            launched(subject).0
+        ),
+    );
     page.say("Limits", &in_force_words(plan, subject));
     if !subject.rlimits.is_empty() {
         page.say("", &format!("It is started with {} as well, which may bind first.", other_limits(subject)));
@@ -48,10 +59,21 @@ fn in_full(page: &mut Page, plan: &Plan) {
         page.say(if i == 0 { "Load" } else { "" }, &load(name, workload, plan));
     }
     if plan.subject_is_client() {
-        page.say("", &format!("`{}` is a client itself: what counts is the calls that it completes before one fails.", plan.subject));
+        page.say(
+            "",
+            &format!(
+                "`{}` is a client itself: what counts is the calls that it completes before one fails.",
+                plan.subject
+            ),
+        );
     }
     if let Some(signal) = &subject.begin {
-        page.say("", &format!("It waits for SIG{signal} before it calls, so that its descriptors at rest can be counted."));
+        page.say(
+            "",
+            &format!(
+                "It waits for SIG{signal} before it calls, so that its descriptors at rest can be counted."
+            ),
+        );
     }
     let fits = reach(plan, subject);
     if !fits.is_empty() {
@@ -73,7 +95,10 @@ fn variant(page: &mut Page, base: &Plan, plan: &Plan) {
         page.say("Believed", believed);
     }
     let changes = changes(base, plan);
-    page.say("Changes", &if changes.is_empty() { "nothing but what is expected".into() } else { changes.join(" ") });
+    page.say(
+        "Changes",
+        &if changes.is_empty() { "nothing but what is expected".into() } else { changes.join(" ") },
+    );
     let Some(subject) = plan.processes.get(&plan.subject) else { return };
     let mut text = sum(plan, subject);
     let fits = reach(plan, subject);
@@ -91,7 +116,11 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
     }
     for (name, process) in &plan.processes {
         let Some(was) = base.processes.get(name) else {
-            changes.push(format!("`{name}` runs as well: {}. {}", program(&process.program), launched(process).0));
+            changes.push(format!(
+                "`{name}` runs as well: {}. {}",
+                program(&process.program),
+                launched(process).0
+            ));
             continue;
         };
         if was.program != process.program {
@@ -108,10 +137,20 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
             changes.push(format!("`{name}` has {} in its environment.", env.join(" ")));
         }
     }
-    changes.extend(base.processes.keys().filter(|name| !plan.processes.contains_key(*name)).map(|name| format!("`{name}` does not run.")));
+    changes.extend(
+        base.processes
+            .keys()
+            .filter(|name| !plan.processes.contains_key(*name))
+            .map(|name| format!("`{name}` does not run.")),
+    );
     let other = plan.workloads.iter().filter(|(name, workload)| base.workloads.get(*name) != Some(workload));
     changes.extend(other.map(|(name, workload)| load(name, workload, plan)));
-    changes.extend(base.workloads.keys().filter(|name| !plan.workloads.contains_key(*name)).map(|name| format!("No `{name}`.")));
+    changes.extend(
+        base.workloads
+            .keys()
+            .filter(|name| !plan.workloads.contains_key(*name))
+            .map(|name| format!("No `{name}`.")),
+    );
     if base.sysctls != plan.sysctls {
         changes.push(sysctls(plan));
     }
@@ -131,7 +170,8 @@ fn changes(base: &Plan, plan: &Plan) -> Vec<String> {
 /// Limits beside that on descriptors.
 fn other_limits(process: &Process) -> String {
     let all = [("RLIMIT_NPROC", process.rlimits.nproc), ("RLIMIT_AS", process.rlimits.address_space)];
-    let set: Vec<String> = all.into_iter().filter_map(|(name, limit)| Some(format!("{name} {}", limit?))).collect();
+    let set: Vec<String> =
+        all.into_iter().filter_map(|(name, limit)| Some(format!("{name} {}", limit?))).collect();
     if set.is_empty() { "no other limit".into() } else { set.join(" and ") }
 }
 
@@ -147,7 +187,9 @@ fn sysctls(plan: &Plan) -> String {
 fn program(program: &Program) -> String {
     match program {
         Program::Command(words) => format!("`{}`", words.join(" ")),
-        Program::Call(workload) => format!("the bundled caller, which makes the calls of `{workload}` itself"),
+        Program::Call(workload) => {
+            format!("the bundled caller, which makes the calls of `{workload}` itself")
+        }
         Program::Serve(serve) => format!("a bundled server, `lastfd serve {}`", serve.arguments().join(" ")),
     }
 }
@@ -187,10 +229,17 @@ fn launched(process: &Process) -> (String, Option<Limits>) {
 /// supervisord's rule: `minfds` raises the soft limit, the hard one only where it is in the way, and lowers neither.
 fn supervised(launcher: &str, options: &Supervisor, from: Limits) -> (String, Option<Limits>) {
     let minfds = options.minfds;
-    let started = format!("`{launcher}` is started with {} (soft:hard). Its minfds is {minfds}, which only ever raises:", pair(from));
+    let started = format!(
+        "`{launcher}` is started with {} (soft:hard). Its minfds is {minfds}, which only ever raises:",
+        pair(from)
+    );
     if from.soft >= minfds {
         return (
-            format!("{started} {} is not below it, so nothing changes, and its child inherits {}.", from.soft, pair(from)),
+            format!(
+                "{started} {} is not below it, so nothing changes, and its child inherits {}.",
+                from.soft,
+                pair(from)
+            ),
             Some(from),
         );
     }
@@ -224,7 +273,11 @@ fn in_force_words(plan: &Plan, subject: &Process) -> String {
     match (in_force(plan, subject), launched(subject).1) {
         (Some(expected), Some(left)) if expected == left => format!("In force: {}. {read_back}.", pair(left)),
         (Some(expected), Some(left)) => {
-            format!("The launcher leaves {}, and the scenario expects {} in force. {read_back}.", pair(left), pair(expected))
+            format!(
+                "The launcher leaves {}, and the scenario expects {} in force. {read_back}.",
+                pair(left),
+                pair(expected)
+            )
         }
         (Some(expected), None) => format!("The scenario expects {} in force. {read_back}.", pair(expected)),
         (None, _) => format!("{read_back}."),
@@ -233,7 +286,9 @@ fn in_force_words(plan: &Plan, subject: &Process) -> String {
 
 /// Descriptors at rest, where the plan tells; and who says so.
 fn at_rest(plan: &Plan, subject: &Process) -> Option<(u64, &'static str)> {
-    let told = options(&subject.program).and_then(|o| o.baseline).map(|n| (u64::from(n), "the server is told to open that many"));
+    let told = options(&subject.program)
+        .and_then(|o| o.baseline)
+        .map(|n| (u64::from(n), "the server is told to open that many"));
     plan.expect.baseline.map(|n| (n, "the scenario expects that, and the report names each")).or(told)
 }
 
@@ -246,16 +301,22 @@ fn arithmetic(plan: &Plan, subject: &Process) -> String {
     match at_rest(plan, subject) {
         Some((rest, why)) => text += &format!(". {rest} are taken at rest ({why}): {}", sum(plan, subject)),
         None => {
-            text += &format!("; those taken at rest are counted once it has settled. What is left is the ceiling: {}", sum(plan, subject))
+            text += &format!(
+                "; those taken at rest are counted once it has settled. What is left is the ceiling: {}",
+                sum(plan, subject)
+            )
         }
     }
     let options = options(&subject.program);
     if let Some(threads) = options.and_then(|o| o.threads).filter(|n| *n > 1) {
-        text +=
-            &format!(". Each of its {threads} threads that block in accept holds one number in advance, which /proc/PID/fd does not list");
+        text += &format!(
+            ". Each of its {threads} threads that block in accept holds one number in advance, which /proc/PID/fd does not list"
+        );
     }
     if let Some(workers) = options.and_then(|o| o.workers).filter(|n| *n > 1) {
-        text += &format!(". Its {workers} workers are processes with a limit each: the first of them to fail gives the ceiling");
+        text += &format!(
+            ". Its {workers} workers are processes with a limit each: the first of them to fail gives the ceiling"
+        );
         if options.is_some_and(|o| o.listeners == Some(Listeners::Reuseport)) {
             text += ". Each has a listener of its own on the port (SO_REUSEPORT): the kernel chooses one for each client by a hash of its \
                      address, so they fill unevenly, and who meets a full one waits though another has room";
@@ -266,7 +327,8 @@ fn arithmetic(plan: &Plan, subject: &Process) -> String {
 
 /// The subtraction, as far as the plan tells.
 fn sum(plan: &Plan, subject: &Process) -> String {
-    let one_each = if plan.subject_is_client() { "one for each connection that stays open" } else { "one a connection" };
+    let one_each =
+        if plan.subject_is_client() { "one for each connection that stays open" } else { "one a connection" };
     match (in_force(plan, subject), at_rest(plan, subject)) {
         (Some(l), Some((rest, _))) => {
             let left = l.soft.saturating_sub(rest);
@@ -290,14 +352,25 @@ fn room(plan: &Plan, subject: &Process) -> Option<u64> {
 
 fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
     if let Some(calls) = &workload.calls {
-        let to = if workload.to == plan.subject || plan.subject_is_client() { "" } else { ", which is not the subject" };
-        return format!("`{name}` makes {} `{}`{to}{}; {}.", how_many(workload), workload.to, at_a_time(calls), each_call(calls));
+        let to = if workload.to == plan.subject || plan.subject_is_client() {
+            ""
+        } else {
+            ", which is not the subject"
+        };
+        return format!(
+            "`{name}` makes {} `{}`{to}{}; {}.",
+            how_many(workload),
+            workload.to,
+            at_a_time(calls),
+            each_call(calls)
+        );
     }
     let clients = workload.clients.map_or_else(
         || "as many clients as half more than the soft limit, and the accept queue besides,".to_owned(),
         |n| counted(n.into(), "client"),
     );
-    let to = if workload.to == plan.subject { String::new() } else { " which is not the subject;".to_owned() };
+    let to =
+        if workload.to == plan.subject { String::new() } else { " which is not the subject;".to_owned() };
     let pace = match workload.burst {
         true => "All at once, so that the accept queue overflows.",
         false => "They pause while the accept queue is more than half full, so that none is lost.",
@@ -306,9 +379,10 @@ fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
 }
 
 fn how_many(workload: &Workload) -> String {
-    workload
-        .clients
-        .map_or_else(|| "as many calls as twice the soft limit and 64 to".into(), |n| format!("{} to", counted(n.into(), "call")))
+    workload.clients.map_or_else(
+        || "as many calls as twice the soft limit and 64 to".into(),
+        |n| format!("{} to", counted(n.into(), "call")),
+    )
 }
 
 fn at_a_time(calls: &Calls) -> String {
@@ -322,7 +396,9 @@ fn at_a_time(calls: &Calls) -> String {
 fn each_call(calls: &Calls) -> String {
     let tls = if calls.tls || calls.caller == Caller::GrpcPerCall { " over TLS" } else { "" };
     let certificate = match calls.certificate {
-        Certificate::PerCall => ". The certificate file is opened for each call anew, which takes a number for a moment",
+        Certificate::PerCall => {
+            ". The certificate file is opened for each call anew, which takes a number for a moment"
+        }
         Certificate::Cached => "",
     };
     let left = match held(calls) {
@@ -332,20 +408,30 @@ fn each_call(calls: &Calls) -> String {
     };
     let (what, then) = match (calls.caller, calls.channel, calls.after_call) {
         (Caller::GrpcPerCall, Channel::Shared, _) => ("a gRPC call", "on one channel for all calls"),
-        (Caller::GrpcPerCall, Channel::PerCall, AfterCall::Closed) => ("a gRPC call", "on a channel of its own, which is closed after it"),
-        (Caller::GrpcPerCall, Channel::PerCall, AfterCall::LeftOpen) => ("a gRPC call", "on a channel of its own, which stays open"),
+        (Caller::GrpcPerCall, Channel::PerCall, AfterCall::Closed) => {
+            ("a gRPC call", "on a channel of its own, which is closed after it")
+        }
+        (Caller::GrpcPerCall, Channel::PerCall, AfterCall::LeftOpen) => {
+            ("a gRPC call", "on a channel of its own, which stays open")
+        }
         (Caller::HttpLeakBody, ..) => (
             "an HTTP call",
             match calls.body {
-                Body::Kept => "whose response is kept with the body unread, so that its connection is neither closed nor free",
-                Body::Drained => "whose body is read to its end, so that the next call uses the connection again",
+                Body::Kept => {
+                    "whose response is kept with the body unread, so that its connection is neither closed nor free"
+                }
+                Body::Drained => {
+                    "whose body is read to its end, so that the next call uses the connection again"
+                }
                 Body::Closed | Body::Dropped => "whose connection is closed with the unread body",
             },
         ),
         (Caller::HttpPerCall | Caller::Caller, _, AfterCall::Closed) => {
             ("an HTTP call", "on a connection of its own, which is closed after it")
         }
-        (Caller::HttpPerCall | Caller::Caller, _, AfterCall::LeftOpen) => ("an HTTP call", "on a connection of its own, which stays open"),
+        (Caller::HttpPerCall | Caller::Caller, _, AfterCall::LeftOpen) => {
+            ("an HTTP call", "on a connection of its own, which stays open")
+        }
     };
     format!("each is {what}{tls} {then}; {left}{certificate}")
 }
@@ -376,7 +462,9 @@ fn doing(kind: Option<Dialogue>) -> String {
         Some("websocket") => "is upgraded to a WebSocket, then holds it and answers pings".into(),
         Some("grpc") => "exchanges HTTP/2 settings, then holds the channel and answers pings".into(),
         Some(other) => format!("does what `{other}` is (`lastfd list`)"),
-        None => "asks with HTTP if the server answers that, and only connects otherwise; then it holds".into(),
+        None => {
+            "asks with HTTP if the server answers that, and only connects otherwise; then it holds".into()
+        }
     }
 }
 
@@ -424,7 +512,11 @@ fn then(plan: &Plan, subject: &Process) -> String {
         return "Every client is taken, nothing fails, and all leave again.".into();
     }
     if plan.subject_is_client() {
-        let call = plan.expect.first_failure.as_ref().map_or("the next call that needs a descriptor", |f| f.call.name());
+        let call = plan
+            .expect
+            .first_failure
+            .as_ref()
+            .map_or("the next call that needs a descriptor", |f| f.call.name());
         let why = match own_calls(plan, subject).map(|(_, calls)| calls.certificate) {
             Some(Certificate::PerCall) => ": the certificate is opened before the socket",
             Some(Certificate::Cached) => ": a new connection begins with its socket",
@@ -439,19 +531,30 @@ fn then(plan: &Plan, subject: &Process) -> String {
         format!("The last connection that fits takes number {last}")
     });
     let call = plan.expect.first_failure.as_ref().map_or("accept4", |f| f.call.name());
-    let why = if call.starts_with("accept") { format!(": {BEFORE_THE_QUEUE}, so it fails also when nobody waits") } else { String::new() };
+    let why = if call.starts_with("accept") {
+        format!(": {BEFORE_THE_QUEUE}, so it fails also when nobody waits")
+    } else {
+        String::new()
+    };
     let policy = plan.expect.policy.filter(|p| *p != Policy::None);
     let later = match policy {
-        Some(Policy::Sheds | Policy::LimitsItself) => "Clients that come later are turned away at once.".to_owned(),
-        Some(Policy::Exits) => "Every connection that it held is gone, and clients that come later are refused.".to_owned(),
-        Some(Policy::WorkerRestarts) => "Every connection of that worker is gone, and the next worker begins anew.".to_owned(),
+        Some(Policy::Sheds | Policy::LimitsItself) => {
+            "Clients that come later are turned away at once.".to_owned()
+        }
+        Some(Policy::Exits) => {
+            "Every connection that it held is gone, and clients that come later are refused.".to_owned()
+        }
+        Some(Policy::WorkerRestarts) => {
+            "Every connection of that worker is gone, and the next worker begins anew.".to_owned()
+        }
         _ => format!(
             "Clients that come later see no error: {KERNEL_CONNECTS}, and no answer comes. Once that queue is full, connects time out."
         ),
     };
     let does = policy.map_or(String::new(), |p| format!(" {} ({}).", behaviour(p), p.name()));
     let recovery = match plan.recovery.rounds {
-        1 => " Then some clients leave, then all: who waited is served, and what stays open is a leak.".to_owned(),
+        1 => " Then some clients leave, then all: who waited is served, and what stays open is a leak."
+            .to_owned(),
         rounds => format!(
             " Then a tenth of the clients and one client leave in turn, {rounds} times, each time at another phase of the server's own \
              delay, and new ones come; then all leave, and a second ramp shows whether the ceiling is the same."
@@ -481,23 +584,37 @@ fn expected(plan: &Plan) -> String {
     }
     all.extend(e.baseline.map(|n| format!("{} at rest", counted(n, "descriptor"))));
     all.extend(e.ceiling.as_ref().map(ceiling));
-    all.extend(e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)));
+    all.extend(
+        e.first_failure.as_ref().map(|f| format!("{} as the first to fail, with {}", f.calls(), f.errno)),
+    );
     all.extend(e.policy.map(|policy| format!("the policy {}", policy.name())));
     all.extend(e.delay.as_ref().map(|delay| format!("pauses of {delay}")));
     all.extend(e.disguise.as_ref().map(|seen| match seen.iter().map(|one| one.name()).collect::<Vec<_>>() {
         none if none.is_empty() => "no failure in disguise".to_owned(),
         names => format!("failures in disguise ({})", names.join(", ")),
     }));
-    all.extend(e.other_listeners.map(|got| format!("`{}` for a new client of each other listener", got.name())));
-    all.extend(e.file_max_binds.map(|binds| format!("fs.file-max {} it", if binds { "stops" } else { "does not stop" })));
-    all.extend(e.resumes_within_s.map(|s| format!("it accepts again within {s} s after its limit was moved")));
-    all.extend(e.ceiling_after.as_ref().map(|after| format!("{} under the limit that was moved", ceiling(after))));
+    all.extend(
+        e.other_listeners.map(|got| format!("`{}` for a new client of each other listener", got.name())),
+    );
+    all.extend(
+        e.file_max_binds
+            .map(|binds| format!("fs.file-max {} it", if binds { "stops" } else { "does not stop" })),
+    );
+    all.extend(
+        e.resumes_within_s.map(|s| format!("it accepts again within {s} s after its limit was moved")),
+    );
+    all.extend(
+        e.ceiling_after.as_ref().map(|after| format!("{} under the limit that was moved", ceiling(after))),
+    );
     all.extend(e.recovery.map(|verdict| format!("in the end it is {}", verdict.name())));
     all.extend(e.recovers_within_s.map(|s| format!("a new client served within {s} s after all left")));
-    all.extend(
-        e.leaked
-            .map(|n| if n == 0 { "nothing leaked".to_owned() } else { format!("{n} descriptor{} leaked", if n == 1 { "" } else { "s" }) }),
-    );
+    all.extend(e.leaked.map(|n| {
+        if n == 0 {
+            "nothing leaked".to_owned()
+        } else {
+            format!("{n} descriptor{} leaked", if n == 1 { "" } else { "s" })
+        }
+    }));
     all.extend(e.outcomes.iter().map(|(workload, met)| {
         let met: Vec<_> = met.iter().map(|o| o.name()).collect();
         format!("the calls of `{workload}` {}", met.join(", then "))
@@ -505,8 +622,13 @@ fn expected(plan: &Plan) -> String {
     if let Some(refusal) = &e.not_started {
         let or = if all.is_empty() { "" } else { "or, where this machine does not permit it, " };
         all.push(
-            format!("{or}that it does not start") + &refusal.says.as_ref().map_or(String::new(), |text| format!(", and says {text:?}")),
+            format!("{or}that it does not start")
+                + &refusal.says.as_ref().map_or(String::new(), |text| format!(", and says {text:?}")),
         );
     }
-    if all.is_empty() { "nothing: the run is measured, not judged".into() } else { format!("{}.", all.join(", ")) }
+    if all.is_empty() {
+        "nothing: the run is measured, not judged".into()
+    } else {
+        format!("{}.", all.join(", "))
+    }
 }

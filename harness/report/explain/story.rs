@@ -24,8 +24,15 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     page.say("Started", &started(report));
     page.say("Limits", &limits(report));
     if let Some(namespace) = report.network_namespace.as_ref().filter(|_| !report.sysctls.is_empty()) {
-        let all: Vec<String> = report.sysctls.iter().map(|s| format!("{} = {}", s.name, s.in_force.as_ref().unwrap_or(&s.asked))).collect();
-        page.say("Sysctls", &format!("{} in {namespace}, made for this run; the host's stayed as they were.", all.join(", ")));
+        let all: Vec<String> = report
+            .sysctls
+            .iter()
+            .map(|s| format!("{} = {}", s.name, s.in_force.as_ref().unwrap_or(&s.asked)))
+            .collect();
+        page.say(
+            "Sysctls",
+            &format!("{} in {namespace}, made for this run; the host's stayed as they were.", all.join(", ")),
+        );
     }
     page.say("At rest", &at_rest(report));
     if let Some(text) = predicted(report) {
@@ -37,7 +44,10 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     }
     page.say("Stopped", &stopped(report));
     if let Some(early) = report.ceiling.before_ramp.as_ref().filter(|_| report.ceiling.kind.is_some()) {
-        page.say("", &format!("Before any client came, {} had failed with {} already.", early.call, early.errno));
+        page.say(
+            "",
+            &format!("Before any client came, {} had failed with {} already.", early.call, early.errno),
+        );
     }
     let wall = [waiting(report), wall(report), crate::report::wall::wall(report), sockets(report)].concat();
     if !wall.is_empty() {
@@ -85,14 +95,18 @@ fn started(r: &Report) -> String {
     let asked = r.limits.requested.map_or(String::new(), |l| format!(" with {} (soft:hard)", pair(l)));
     let launcher = r.subject.launcher.as_deref().unwrap_or("exec");
     let listening = r.timings.launch_s.map_or(String::new(), |s| format!("; it listened {s:.3} s later"));
-    let through = if launcher == "exec" { "nothing between".to_owned() } else { format!("the launcher `{launcher}`") };
+    let through =
+        if launcher == "exec" { "nothing between".to_owned() } else { format!("the launcher `{launcher}`") };
     format!("lastfd started `{}`{asked}, {through}{listening}.", cut(&argv.join(" "), COMMAND + 12))
 }
 
 /// The chain of limits: runs of links with one value, and where it changes.
 fn limits(r: &Report) -> String {
-    let Some(effective) = r.limits.effective else { return "They were never read back from the live process.".into() };
-    let mut stretches: Vec<&[Link]> = r.limits.chain.chunk_by(|a, b| (a.soft, a.hard) == (b.soft, b.hard)).collect();
+    let Some(effective) = r.limits.effective else {
+        return "They were never read back from the live process.".into();
+    };
+    let mut stretches: Vec<&[Link]> =
+        r.limits.chain.chunk_by(|a, b| (a.soft, a.hard) == (b.soft, b.hard)).collect();
     let left_out = stretches.len().saturating_sub(4);
     stretches.drain(..left_out);
     let mut text = String::from(if left_out > 0 { "… " } else { "" });
@@ -108,7 +122,9 @@ fn limits(r: &Report) -> String {
         };
         text += &match above {
             None if left_out == 0 => format!("The chain begins with {} at {value}{inherits}. ", name(first)),
-            _ if first.command == Link::REQUESTED => format!("lastfd sets what the run asks for, {value}{inherits}. "),
+            _ if first.command == Link::REQUESTED => {
+                format!("lastfd sets what the run asks for, {value}{inherits}. ")
+            }
             None => format!("{} has {value}{inherits}. ", name(first)),
             Some(above) => {
                 let same = if above.pid == first.pid { "the same process, executed as " } else { "" };
@@ -127,16 +143,27 @@ fn limits(r: &Report) -> String {
         Some(s) if s.command == Link::REQUESTED => {
             format!("So {} is in force because this run asked for it.", pair(effective))
         }
-        Some(s) if s.inherited => format!("So {} is in force, and was already so where the chain begins.", pair(effective)),
-        Some(s) if Some(s.pid) == r.subject.pid => format!("So {} is in force, and the program set it itself.", pair(effective)),
-        Some(s) => format!("So {} is in force, and `{}` ({}) set it.", pair(effective), cut(&s.command, COMMAND), s.pid),
+        Some(s) if s.inherited => {
+            format!("So {} is in force, and was already so where the chain begins.", pair(effective))
+        }
+        Some(s) if Some(s.pid) == r.subject.pid => {
+            format!("So {} is in force, and the program set it itself.", pair(effective))
+        }
+        Some(s) => format!(
+            "So {} is in force, and `{}` ({}) set it.",
+            pair(effective),
+            cut(&s.command, COMMAND),
+            s.pid
+        ),
         None => format!("So {} is in force.", pair(effective)),
     }
 }
 
 /// What was open before any client came, in groups.
 fn at_rest(r: &Report) -> String {
-    let Some(count) = r.baseline.descriptors else { return "The descriptors at rest were never counted.".into() };
+    let Some(count) = r.baseline.descriptors else {
+        return "The descriptors at rest were never counted.".into();
+    };
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for descriptor in &r.baseline.inventory {
         *kinds.entry(&descriptor.kind).or_default() += 1;
@@ -153,7 +180,9 @@ fn at_rest(r: &Report) -> String {
     }
     let unlisted = count.saturating_sub(r.baseline.inventory.len() as u64);
     if unlisted > 0 && !r.baseline.inventory.is_empty() {
-        text += &format!("; and {unlisted} that threads blocked in accept hold in advance, which /proc/PID/fd does not list");
+        text += &format!(
+            "; and {unlisted} that threads blocked in accept hold in advance, which /proc/PID/fd does not list"
+        );
     }
     let above = count.saturating_sub(r.baseline.counted.unwrap_or(count));
     if above > 0 {
@@ -177,23 +206,36 @@ fn predicted(r: &Report) -> Option<String> {
         _ => ", one a connection".to_owned(),
     };
     let rest = r.baseline.counted.map_or(String::new(), |n| format!("; {n} are taken at rest"));
-    let changed = r.prediction.before_first_client.map_or(String::new(), |n| format!(" (before the first client it had been {n})"));
-    Some(format!("{}{rest}, so {ceiling} connections fit{cost}{changed}.", soft.unwrap_or_else(|| "The limit is not known".into())))
+    let changed = r
+        .prediction
+        .before_first_client
+        .map_or(String::new(), |n| format!(" (before the first client it had been {n})"));
+    Some(format!(
+        "{}{rest}, so {ceiling} connections fit{cost}{changed}.",
+        soft.unwrap_or_else(|| "The limit is not known".into())
+    ))
 }
 
 /// How the clients came, up to the last number that was taken.
 fn ramp(r: &Report, log: &Log) -> String {
     let Some(connected) = r.ceiling.connected.filter(|n| *n > 0) else { return String::new() };
-    let served =
-        r.ceiling.served.map_or(String::new(), |n| format!(", {n} of them were answered and still connected when saturation ended"));
+    let served = r.ceiling.served.map_or(String::new(), |n| {
+        format!(", {n} of them were answered and still connected when saturation ended")
+    });
     let mut text = format!("{} connected{served}.", counted(connected, "client"));
     if let Some(first) = &r.ceiling.first_failure {
-        let highest = log.events.iter().take_while(|e| e.at as f64 / 1e9 <= first.at_s).filter_map(|e| match e.is {
-            What::Call { pid, ret, name } if pid == first.pid && ret >= 0 && name.returns_descriptor() => Some(ret),
-            _ => None,
-        });
+        let highest =
+            log.events.iter().take_while(|e| e.at as f64 / 1e9 <= first.at_s).filter_map(|e| match e.is {
+                What::Call { pid, ret, name }
+                    if pid == first.pid && ret >= 0 && name.returns_descriptor() =>
+                {
+                    Some(ret)
+                }
+                _ => None,
+            });
         if let Some(highest) = highest.max() {
-            text += &format!(" The highest descriptor number given out before the first failure was {highest}");
+            text +=
+                &format!(" The highest descriptor number given out before the first failure was {highest}");
             let full = r.limits.effective.is_some_and(|l| highest as u64 + 1 == l.soft);
             text += if full { ", the last there is." } else { "." };
         }
@@ -202,8 +244,13 @@ fn ramp(r: &Report, log: &Log) -> String {
         text += &format!(" Process {} took {}, under a limit of its own.", process.pid, process.accepted);
     }
     if let Some(handed) = r.ceiling.handed_over {
-        let (connections, processes) = (counted(handed.connections, "connection"), counted(handed.processes, "process"));
-        let (own, none) = if handed.connections == 1 { ("its", "did not keep it") } else { ("their", "kept none of these") };
+        let (connections, processes) =
+            (counted(handed.connections, "connection"), counted(handed.processes, "process"));
+        let (own, none) = if handed.connections == 1 {
+            ("its", "did not keep it")
+        } else {
+            ("their", "kept none of these")
+        };
         text += &format!(" It handed {connections} to {processes} of {own} own, and {none}.");
     }
     text
@@ -216,7 +263,8 @@ fn stopped(r: &Report) -> String {
     let unit = if c.calls.is_some() { "calls completed" } else { "connections held" };
     match (c.kind, &c.first_failure) {
         (Some(Kind::Emfile | Kind::Enfile), Some(f)) if f.reason.is_none() => {
-            let when = r.timings.to_first_failure_s.map_or(String::new(), |s| format!(", {s:.3} s after the start"));
+            let when =
+                r.timings.to_first_failure_s.map_or(String::new(), |s| format!(", {s:.3} s after the start"));
             let by = if c.per_process.len() > 1 { format!(" by process {}", f.pid) } else { String::new() };
             let mut text = format!("With {held} {unit}{by}, {} failed with {}{when}. ", f.call, f.errno);
             text += &failed(f.call, f.waiting_clients);
@@ -224,7 +272,9 @@ fn stopped(r: &Report) -> String {
                 text += " ENFILE is the whole system's table, not this process's limit.";
             }
             if let Some(max) = c.accepted_max.filter(|max| Some(*max) > c.accepted) {
-                text += &format!(" Later it held {max}: a thread that was blocked in accept had its number already.");
+                text += &format!(
+                    " Later it held {max}: a thread that was blocked in accept had its number already."
+                );
             }
             if let (Some(predicted), Some(accepted)) = (r.prediction.ceiling, c.accepted) {
                 text += &match predicted == accepted {
@@ -247,19 +297,29 @@ fn stopped(r: &Report) -> String {
             )
         }
         (Some(Kind::OtherLimit), _) => {
-            let what = c.binds.as_ref().map_or(String::new(), |b| format!(" What ran out was {}: {}.", b.resource.name(), b.evidence));
+            let what = c.binds.as_ref().map_or(String::new(), |b| {
+                format!(" What ran out was {}: {}.", b.resource.name(), b.evidence)
+            });
             format!("It stopped with {held} {unit}, and no descriptor call had failed.{what}")
         }
-        (Some(Kind::Exited), _) => format!("The process exited with {held} {unit}; no descriptor call was seen to fail before."),
-        (Some(Kind::Generator), _) => format!("Not known: the clients' own side ran out first, with {held} {unit}."),
-        (Some(Kind::NotReached), _) => format!("It did not stop: all {held} were taken, and no descriptor call failed."),
+        (Some(Kind::Exited), _) => {
+            format!("The process exited with {held} {unit}; no descriptor call was seen to fail before.")
+        }
+        (Some(Kind::Generator), _) => {
+            format!("Not known: the clients' own side ran out first, with {held} {unit}.")
+        }
+        (Some(Kind::NotReached), _) => {
+            format!("It did not stop: all {held} were taken, and no descriptor call failed.")
+        }
         (None, _) if c.stopped().is_some() && c.accepted.is_some() => {
             let full = match c.stopped() {
                 Some(true) => format!("With {held} {unit} its table was full"),
                 _ => format!("It did not stop: all {held} were taken"),
             };
             let why = r.unmeasured.get("ceiling.kind").map_or("it was not measured", String::as_str);
-            format!("{full}, by its descriptor count. Which call failed first, or whether one did, is not known: {why}.")
+            format!(
+                "{full}, by its descriptor count. Which call failed first, or whether one did, is not known: {why}."
+            )
         }
         (None, _) if concerns_all(r) => "Not known, because of the above.".into(),
         (None, _) => {
@@ -272,7 +332,9 @@ fn stopped(r: &Report) -> String {
 /// Why this call, at this moment.
 fn failed(call: crate::event::Call, waiting: u64) -> String {
     match (call.accepts(), waiting) {
-        (true, 0) => format!("Nobody was waiting then: {BEFORE_THE_QUEUE}, so the try after the last client fails by itself."),
+        (true, 0) => format!(
+            "Nobody was waiting then: {BEFORE_THE_QUEUE}, so the try after the last client fails by itself."
+        ),
         (true, 1) => "By then 1 client had connected and was not accepted yet.".into(),
         (true, n) => format!("By then {n} clients had connected and were not accepted yet."),
         (false, _) => format!(
@@ -283,7 +345,9 @@ fn failed(call: crate::event::Call, waiting: u64) -> String {
 
 /// What a new client got at the wall.
 fn waiting(r: &Report) -> Vec<String> {
-    let Some(new) = r.saturation.new_client.filter(|_| r.ceiling.reached == Some(true)) else { return Vec::new() };
+    let Some(new) = r.saturation.new_client.filter(|_| r.ceiling.reached == Some(true)) else {
+        return Vec::new();
+    };
     let queue = r.saturation.accept_queue.map(|q| match q.capacity {
         Some(capacity) => format!("the accept queue held {} of {capacity}", q.length),
         None => format!("the accept queue held {}", q.length),
@@ -303,7 +367,10 @@ fn wall(r: &Report) -> Vec<String> {
     let mut text = vec![format!("{}{evidence} ({}).", behaviour(policy), policy.name())];
     let mut costs = Vec::new();
     costs.extend(s.cpu_percent.map(|c| format!("{c:.0} % of a CPU")));
-    costs.extend(s.log_bytes_per_s.map(|b| if b > 0.0 { format!("{} of log", rate(b)) } else { "not a line of log".into() }));
+    costs.extend(
+        s.log_bytes_per_s
+            .map(|b| if b > 0.0 { format!("{} of log", rate(b)) } else { "not a line of log".into() }),
+    );
     if !costs.is_empty() {
         text.push(format!("That cost {}.", costs.join(" and ")));
     }
@@ -312,7 +379,9 @@ fn wall(r: &Report) -> Vec<String> {
 
 /// Sockets that are asked about at such a time: those that leak, and those that only look as if they did.
 fn sockets(r: &Report) -> Vec<String> {
-    let of = |states: &Option<States>, state: &str| states.as_ref().and_then(|all| all.get(state)).copied().filter(|n| *n > 0);
+    let of = |states: &Option<States>, state: &str| {
+        states.as_ref().and_then(|all| all.get(state)).copied().filter(|n| *n > 0)
+    };
     let mut text = Vec::new();
     if let Some(n) = of(&r.saturation.tcp_states, "CLOSE_WAIT") {
         text.push(format!(
@@ -321,7 +390,10 @@ fn sockets(r: &Report) -> Vec<String> {
         ));
     }
     if let Some(n) = of(&r.saturation.tcp_namespace, "TIME_WAIT") {
-        text.push(format!("{} in TIME_WAIT hold none: the kernel keeps them for nobody.", counted(n, "socket")));
+        text.push(format!(
+            "{} in TIME_WAIT hold none: the kernel keeps them for nobody.",
+            counted(n, "socket")
+        ));
     }
     text
 }
@@ -338,9 +410,15 @@ fn recovery(r: &Report) -> Vec<String> {
         ));
     }
     match (v.exited_s, v.recovered, v.new_client_served_s) {
-        (Some(_), ..) => text.push("The process exited: what recovers is its successor, if it has one.".into()),
-        (None, Some(true), Some(s)) => text.push(format!("When all had left, a new client was served {s:.3} s later.")),
-        (None, Some(false), _) => text.push("When all had left, a new client was still not served: it did not recover.".into()),
+        (Some(_), ..) => {
+            text.push("The process exited: what recovers is its successor, if it has one.".into())
+        }
+        (None, Some(true), Some(s)) => {
+            text.push(format!("When all had left, a new client was served {s:.3} s later."))
+        }
+        (None, Some(false), _) => {
+            text.push("When all had left, a new client was still not served: it did not recover.".into())
+        }
         _ => {}
     }
     text.extend(crate::report::rounds::rounds(r));
@@ -369,9 +447,15 @@ fn remedy(r: &Report) -> Vec<String> {
     match r.ceiling.kind.filter(|_| conclusive) {
         Some(Kind::Emfile) => {
             text.push("Every descriptor fewer at rest is one connection more.".into());
-            let table = r.saturation.file_nr.as_ref().map_or(String::new(), |f| format!(", with {} of {} in use,", f.allocated, f.max));
+            let table = r
+                .saturation
+                .file_nr
+                .as_ref()
+                .map_or(String::new(), |f| format!(", with {} of {} in use,", f.allocated, f.max));
             let queue = "A longer backlog (somaxconn) only lets more clients wait";
-            text.push(format!("{queue}, and fs.file-max{table} is the whole host's table: neither moves this number."));
+            text.push(format!(
+                "{queue}, and fs.file-max{table} is the whole host's table: neither moves this number."
+            ));
         }
         Some(Kind::NotReached) if r.ceiling.handed_over.is_some() => {
             text.push(
@@ -379,7 +463,8 @@ fn remedy(r: &Report) -> Vec<String> {
             );
         }
         Some(Kind::NotReached) => {
-            let room = r.limits.effective.zip(r.baseline.counted).map(|(l, rest)| l.soft.saturating_sub(rest));
+            let room =
+                r.limits.effective.zip(r.baseline.counted).map(|(l, rest)| l.soft.saturating_sub(rest));
             text.extend(room.map(|room| format!("Nothing need change for this load: {room} would fit.")));
         }
         _ => {}

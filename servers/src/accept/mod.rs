@@ -50,7 +50,11 @@ impl Taker {
     /// # Errors
     /// Those of [`Ring::open`].
     pub fn open(waiting: Waiting) -> io::Result<Self> {
-        if waiting == Waiting::Ring { Ring::open().map(|ring| Taker::Ring(Box::new(ring))) } else { Ok(Taker::Call) }
+        if waiting == Waiting::Ring {
+            Ring::open().map(|ring| Taker::Ring(Box::new(ring)))
+        } else {
+            Ok(Taker::Call)
+        }
     }
 
     /// As it is called in a log.
@@ -91,7 +95,8 @@ pub fn run<L: AsFd + 'static>(
     let listener = asked.as_fd();
     let name = rustix::net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
     let name = taker.name().to_owned() + &name.map_or_else(String::new, |address| format!(" on {address}"));
-    let wait = || if matches!(waiting, Waiting::Blocks | Waiting::Ring) { Ok(()) } else { wait_readable(listener) };
+    let wait =
+        || if matches!(waiting, Waiting::Blocks | Waiting::Ring) { Ok(()) } else { wait_readable(listener) };
     if let Err(errno) = wait() {
         return Ended::Broken(errno);
     }
@@ -137,13 +142,15 @@ pub fn run<L: AsFd + 'static>(
                         std::thread::sleep(delay);
                         Ok(())
                     }
-                    Reaction::Shed => match reserve.as_mut().map_or(Shed::NoSpare, |spare| spare.shed(listener)) {
-                        Shed::Closed => {
-                            tally.count_shed();
-                            Ok(())
+                    Reaction::Shed => {
+                        match reserve.as_mut().map_or(Shed::NoSpare, |spare| spare.shed(listener)) {
+                            Shed::Closed => {
+                                tally.count_shed();
+                                Ok(())
+                            }
+                            Shed::NobodyWaits | Shed::NoSpare => wait(),
                         }
-                        Shed::NobodyWaits | Shed::NoSpare => wait(),
-                    },
+                    }
                     Reaction::TurnAwayFor { delay } => {
                         complain(format_args!("{name}: {errno}; not listened to for {delay:?}"));
                         std::thread::sleep(delay);

@@ -264,9 +264,16 @@ mod tests {
     #[test]
     fn a_storm_fails_once_for_each_slot_that_is_left_of_its_backlog() {
         let mut responder = responder(Policy::Storm, Duration::from_secs(1));
-        let (now, later) = (Reaction::RetryNow { log: true }, Reaction::RetryAfter { delay: Duration::from_secs(1), log: true });
+        let (now, later) = (
+            Reaction::RetryNow { log: true },
+            Reaction::RetryAfter { delay: Duration::from_secs(1), log: true },
+        );
         responder.succeeded(9);
-        assert_eq!([(); 3].map(|()| responder.failed()), [now, now, later], "four slots, one of them with a client");
+        assert_eq!(
+            [(); 3].map(|()| responder.failed()),
+            [now, now, later],
+            "four slots, one of them with a client"
+        );
         assert_eq!([(); 4].map(|()| responder.failed()), [now, now, now, later]);
     }
 

@@ -43,7 +43,9 @@ impl Ring {
                 PushEntry::Ready(done) => break done,
                 PushEntry::Pending(key) => {
                     match self.0.poll(None) {
-                        Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(errno(&error)),
+                        Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                            return Err(errno(&error));
+                        }
                         _ => {}
                     }
                     entry = self.0.pop(key);

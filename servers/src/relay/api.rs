@@ -56,7 +56,8 @@ struct Connection {
 impl Connection {
     async fn open(to: SocketAddr) -> Result<Self, CallError> {
         let stream = dial(to).await?;
-        let (sender, connection) = in_time(to, "HTTP handshake", http1::handshake(TokioIo::new(stream))).await?;
+        let (sender, connection) =
+            in_time(to, "HTTP handshake", http1::handshake(TokioIo::new(stream))).await?;
         // Its error is the sender's too, which reports it.
         Ok(Connection { sender, task: tokio::spawn(async { drop(connection.await) }) })
     }
@@ -81,7 +82,8 @@ impl Api {
             Some(connection) => connection,
             None => Connection::open(self.to).await?,
         };
-        let request = Request::get("/").header(HOST, self.to.to_string()).body(Empty::new()).expect("a request");
+        let request =
+            Request::get("/").header(HOST, self.to.to_string()).body(Empty::new()).expect("a request");
         let mut response = answered(self.to, connection.sender.send_request(request)).await?;
         if matches!(self.fate, Fate::Reused | Fate::LeftOpen | Fate::Closed) {
             answered(self.to, response.body_mut().collect()).await?;

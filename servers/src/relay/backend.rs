@@ -100,7 +100,9 @@ impl Backend {
         let channel = self.open().await?;
         let said = self.say(channel.sender.clone()).await;
         match self.after_call {
-            AfterCall::LeftOpen if said.is_ok() => self.leaked.lock().expect("no caller panics").push(channel),
+            AfterCall::LeftOpen if said.is_ok() => {
+                self.leaked.lock().expect("no caller panics").push(channel)
+            }
             _ => {
                 drop(channel.sender);
                 closed(channel.task).await;

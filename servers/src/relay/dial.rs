@@ -67,7 +67,9 @@ impl CallError {
     /// The errno of the step that failed.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
-            CallError::Open { source, .. } | CallError::Write { source, .. } | CallError::Dial { source, .. } => source.raw_os_error(),
+            CallError::Open { source, .. }
+            | CallError::Write { source, .. }
+            | CallError::Dial { source, .. } => source.raw_os_error(),
             CallError::Certificate(error) => error.errno(),
             CallError::Start(source) => source.raw_os_error(),
             CallError::Call { .. } | CallError::Nobody(_) => None,
@@ -107,7 +109,9 @@ pub(super) async fn in_time<T, E: Into<Box<dyn std::error::Error + Send + Sync>>
 ) -> Result<T, CallError> {
     let failed = |source| CallError::Dial { to, step, source };
     match tokio::time::timeout(WITHIN, doing).await {
-        Ok(done) => done.map_err(|error| failed(error.into().downcast::<io::Error>().map_or_else(io::Error::other, |error| *error))),
+        Ok(done) => done.map_err(|error| {
+            failed(error.into().downcast::<io::Error>().map_or_else(io::Error::other, |error| *error))
+        }),
         Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
     }
 }

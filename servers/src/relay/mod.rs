@@ -94,7 +94,10 @@ async fn answer(relay: Arc<Relay>, request: Request<Incoming>) -> Result<Respons
 }
 
 /// Does it once the request has been read to its end, so that its connection is free for the next request whatever comes of it.
-async fn drain(mut body: Incoming, then: impl Future<Output = Result<(), CallError>>) -> Result<(), CallError> {
+async fn drain(
+    mut body: Incoming,
+    then: impl Future<Output = Result<(), CallError>>,
+) -> Result<(), CallError> {
     while let Some(Ok(_)) = body.frame().await {}
     then.await
 }

@@ -187,7 +187,11 @@ mod tests {
         let fragmented_ping = [0x09, 0x80, 0, 0, 0, 0];
         let long_ping = [0x89, 0xFE, 0, 126, 0, 0];
         for broken in [&unmasked[..], &reserved_bit, &unknown_opcode, &fragmented_ping, &long_ping] {
-            assert_eq!(feed(&mut Frames::default(), broken), (Flow::Close, vec![0x88, 2, 0x03, 0xea]), "{broken:x?}");
+            assert_eq!(
+                feed(&mut Frames::default(), broken),
+                (Flow::Close, vec![0x88, 2, 0x03, 0xea]),
+                "{broken:x?}"
+            );
         }
     }
 }

@@ -22,11 +22,15 @@ impl Refusal {
     /// The whole response; the connection is closed after it.
     pub(super) fn response(self) -> &'static str {
         match self {
-            Refusal::BadRequest => "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            Refusal::BadRequest => {
+                "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
             Refusal::UpgradeRequired => {
                 "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             }
-            Refusal::HeadTooLarge => "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            Refusal::HeadTooLarge => {
+                "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
         }
     }
 }
@@ -64,7 +68,9 @@ pub(super) fn answer(head: &[u8]) -> Result<String, Refusal> {
     if version != Some("13") {
         return Err(Refusal::UpgradeRequired);
     }
-    let key = key.filter(|key| BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)).ok_or(Refusal::BadRequest)?;
+    let key = key
+        .filter(|key| BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16))
+        .ok_or(Refusal::BadRequest)?;
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
         accept_value(key)
@@ -102,7 +108,9 @@ mod tests {
 
     #[test]
     fn tokens_are_found_in_lists_and_in_any_case() {
-        let request = REQUEST.replace("Connection: Upgrade", "CONNECTION: keep-alive, upgrade").replace("websocket\r\n", "WebSocket\r\n");
+        let request = REQUEST
+            .replace("Connection: Upgrade", "CONNECTION: keep-alive, upgrade")
+            .replace("websocket\r\n", "WebSocket\r\n");
         assert!(answer(request.as_bytes()).is_ok());
     }
 

@@ -32,14 +32,23 @@ fn what_a_service_opens_at_rest_never_listens() {
     let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
         .expect("listed")
         .filter_map(|entry| {
-            std::fs::read_link(entry.ok()?.path()).ok()?.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(String::from)
+            std::fs::read_link(entry.ok()?.path())
+                .ok()?
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')
+                .map(String::from)
         })
         .collect();
     let table = std::fs::read_to_string("/proc/net/tcp").expect("readable");
     let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
-    let states: Vec<&str> = rows.iter().filter(|row| sockets.iter().any(|inode| inode == row[9])).map(|row| row[3]).collect();
+    let states: Vec<&str> =
+        rows.iter().filter(|row| sockets.iter().any(|inode| inode == row[9])).map(|row| row[3]).collect();
     assert_eq!(states.iter().filter(|state| **state == "0A").count(), 1, "{states:?}");
-    assert!(states.iter().filter(|state| **state == "01").count() > 1, "it has backend connections: {states:?}");
+    assert!(
+        states.iter().filter(|state| **state == "01").count() > 1,
+        "it has backend connections: {states:?}"
+    );
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::path::Path;
 
 fn collector(limit: u32, folder: &Path, log: &str) -> Server {
     let folder = folder.to_str().expect("text");
-    Server::start(limit, &["collector", "--log", log, "--folder", folder, "--baseline", "12", "--accept", "spin-log"])
+    Server::start(
+        limit,
+        &["collector", "--log", log, "--folder", folder, "--baseline", "12", "--accept", "spin-log"],
+    )
 }
 
 /// All that is in the files of a folder.
@@ -27,7 +30,10 @@ fn a_log_a_connection_costs_two_descriptors_and_a_shared_log_one() {
         let text = logged(folder.path());
         assert_eq!(text.len(), files, "{log}");
         let from = clients[0].local_addr().expect("an address");
-        assert!(text.iter().any(|text| text.contains(&format!("{from} requests 17\n{from} errors 0\n"))), "{text:?}");
+        assert!(
+            text.iter().any(|text| text.contains(&format!("{from} requests 17\n{from} errors 0\n"))),
+            "{text:?}"
+        );
         drop(clients);
         eventually("it is at rest again", || server.listed() == 12);
         assert_eq!(server.terminate().counts[0]["work"]["done"], 8);
@@ -39,7 +45,10 @@ fn the_ceiling_is_half_and_the_first_failing_call_depends_on_which_descriptor_co
     for (limit, call, accepted) in [(40, "accept4", 14), (41, "openat", 15)] {
         let folder = tempfile::tempdir().expect("a folder");
         let folder_name = folder.path().to_str().expect("text");
-        let server = Server::start(limit, &["collector", "--folder", folder_name, "--baseline", "12", "--accept", "backoff"]);
+        let server = Server::start(
+            limit,
+            &["collector", "--folder", folder_name, "--baseline", "12", "--accept", "backoff"],
+        );
         // All at once: however fast they come, each gets its log before the next is accepted.
         let held: Vec<TcpStream> = (0..30).map(|_| server.connect()).collect();
         eventually("accept fails", || server.errors().contains("accept4"));
@@ -48,7 +57,11 @@ fn the_ceiling_is_half_and_the_first_failing_call_depends_on_which_descriptor_co
         drop(held);
         assert!(end.errors.lines().all(|line| line.contains("Too many open files")), "{}", end.errors);
         let counts = &end.counts[0];
-        assert_eq!((&counts["work"]["first_emfile"]["call"], &counts["total"]), (&call.into(), &accepted.into()), "under {limit}");
+        assert_eq!(
+            (&counts["work"]["first_emfile"]["call"], &counts["total"]),
+            (&call.into(), &accepted.into()),
+            "under {limit}"
+        );
         assert_eq!(logged(folder.path()).len(), 14, "logs under {limit}");
     }
 }
@@ -82,5 +95,7 @@ fn without_a_folder_no_log_is_left() {
     let mut client = server.connect();
     client.write_all(b"requests 17\n").expect("sent");
     eventually("it has its log", || server.listed() == rest + 2);
-    eventually("the log has no name any more", || std::fs::read_dir(folder.path()).is_ok_and(|mut files| files.next().is_none()));
+    eventually("the log has no name any more", || {
+        std::fs::read_dir(folder.path()).is_ok_and(|mut files| files.next().is_none())
+    });
 }

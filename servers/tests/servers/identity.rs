@@ -16,18 +16,24 @@ pub struct Identity {
 impl Identity {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("made");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .expect("made");
         let paths = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name).display().to_string());
         std::fs::write(&paths[0], made.cert.pem()).expect("written");
         std::fs::write(&paths[1], made.signing_key.serialize_pem()).expect("written");
         let [certificate, key] = paths;
-        let options = ["--tls-port".into(), "0".into(), "--certificate".into(), certificate, "--key".into(), key];
+        let options =
+            ["--tls-port".into(), "0".into(), "--certificate".into(), certificate, "--key".into(), key];
         Identity { folder, made, options }
     }
 
     /// Arguments of a server with a second listener.
     pub fn serve<'a>(&'a self, kind: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        [kind].into_iter().chain(self.options.iter().map(String::as_str)).chain(more.iter().copied()).collect()
+        [kind]
+            .into_iter()
+            .chain(self.options.iter().map(String::as_str))
+            .chain(more.iter().copied())
+            .collect()
     }
 
     pub fn certificate(&self) -> String {
@@ -43,6 +49,10 @@ impl Identity {
         let mut roots = RootCertStore::empty();
         roots.add(self.made.cert.der().clone()).expect("a certificate");
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        builder.with_safe_default_protocol_versions().expect("versions").with_root_certificates(roots).with_no_client_auth()
+        builder
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
     }
 }

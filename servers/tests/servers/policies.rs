@@ -29,7 +29,11 @@ fn the_first_emfile_comes_after_limit_less_rest_connections_under_every_policy()
             };
             assert_eq!(end.counts.len(), 1, "{policy} under {limit}: {}", end.errors);
             assert_eq!(end.counts[0]["before_first_emfile"], ceiling, "{policy} under {limit}");
-            assert_eq!(end.status.code(), Some(if policy == "exit" { 1 } else { 0 }), "{policy} under {limit}");
+            assert_eq!(
+                end.status.code(),
+                Some(if policy == "exit" { 1 } else { 0 }),
+                "{policy} under {limit}"
+            );
         }
     }
 }
@@ -79,7 +83,13 @@ fn reserve_fd_closes_new_clients_at_once_and_serves_again_after_a_release() {
 
 #[test]
 fn only_spin_log_and_backoff_log_and_spin_log_is_quiet_while_nobody_waits() {
-    for (policy, logs) in [("spin", false), ("fixed-delay", false), ("reserve-fd", false), ("backoff", true), ("spin-log", true)] {
+    for (policy, logs) in [
+        ("spin", false),
+        ("fixed-delay", false),
+        ("reserve-fd", false),
+        ("backoff", true),
+        ("spin-log", true),
+    ] {
         let server = http(32, policy);
         let _held = server.fill();
         if policy == "spin-log" {
@@ -92,7 +102,9 @@ fn only_spin_log_and_backoff_log_and_spin_log_is_quiet_while_nobody_waits() {
         } else if logs {
             eventually("delays double", || {
                 let errors = server.errors();
-                ["5ms", "10ms", "20ms", "40ms", "50ms"].iter().all(|delay| errors.contains(&format!("retrying in {delay}\n")))
+                ["5ms", "10ms", "20ms", "40ms", "50ms"]
+                    .iter()
+                    .all(|delay| errors.contains(&format!("retrying in {delay}\n")))
             });
         } else {
             let _client = await_failure(&server, policy);
@@ -109,7 +121,10 @@ fn a_cap_turns_away_whoever_would_leave_fewer_than_eight_numbers() {
             let mut held = server.fill_to(24);
             for _ in 0..3 {
                 let mut answer = String::new();
-                server.connect().read_to_string(&mut answer).expect("it is closed, not reset: nothing was asked");
+                server
+                    .connect()
+                    .read_to_string(&mut answer)
+                    .expect("it is closed, not reset: nothing was asked");
                 assert_eq!(answer.lines().next().unwrap_or_default(), told.trim_end(), "{kind} {policy}");
             }
             held.pop();
@@ -158,7 +173,10 @@ fn a_worker_that_ends_is_replaced_under_its_policy() {
     // Each child is listed with the thread that made it.
     let children = || -> String {
         let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("it runs");
-        threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect()
+        threads
+            .flatten()
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+            .collect()
     };
     let first = children();
     let _held: Vec<_> = (0..2).map(|_| server.connect()).collect();
@@ -223,7 +241,11 @@ fn cpu_ns(thread: &Path) -> u64 {
 }
 
 fn is_asleep(thread: &Path) -> bool {
-    std::fs::read_to_string(thread.join("stat")).expect("it runs").rsplit(')').next().is_some_and(|fields| fields.starts_with(" S"))
+    std::fs::read_to_string(thread.join("stat"))
+        .expect("it runs")
+        .rsplit(')')
+        .next()
+        .is_some_and(|fields| fields.starts_with(" S"))
 }
 
 /// Clients in the accept queue: `rx_queue` of the LISTEN socket (state 0A) in /proc/net/tcp.

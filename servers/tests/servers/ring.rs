@@ -18,7 +18,11 @@ fn a_ring_counts_into_the_baseline_and_waits_without_a_number() {
     for kind in ["http", "websocket", "tcp", "grpc"] {
         let server = Server::start(32, &[kind, "--io-uring", "--baseline", "12"]);
         let links = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("it runs").flatten();
-        let rings = links.filter(|link| std::fs::read_link(link.path()).is_ok_and(|to| to.ends_with("anon_inode:[io_uring]"))).count();
+        let rings = links
+            .filter(|link| {
+                std::fs::read_link(link.path()).is_ok_and(|to| to.ends_with("anon_inode:[io_uring]"))
+            })
+            .count();
         assert_eq!((rings, server.listed()), (1, 12), "{kind}");
         let held: Vec<_> = (13..=32)
             .map(|descriptors| {
@@ -28,7 +32,11 @@ fn a_ring_counts_into_the_baseline_and_waits_without_a_number() {
             })
             .collect();
         let end = server.terminate();
-        assert_eq!((held.len(), &end.counts[0]["total"]), (20, &20.into()), "{kind}: one descriptor each, and all of them");
+        assert_eq!(
+            (held.len(), &end.counts[0]["total"]),
+            (20, &20.into()),
+            "{kind}: one descriptor each, and all of them"
+        );
     }
 }
 

@@ -18,7 +18,9 @@ fn exchange(client: &mut TcpStream, request: &[u8], end: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
     while !answer.ends_with(end) {
         let mut byte = [0];
-        client.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&answer)));
+        client
+            .read_exact(&mut byte)
+            .unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&answer)));
         answer.push(byte[0]);
     }
     answer
@@ -115,7 +117,12 @@ fn the_count_is_said_on_either_signal_with_a_full_table() {
         server.signal(signal);
         let End { status, counts, .. } = server.end();
         assert_eq!(status.code(), Some(0));
-        assert_eq!(counts, [serde_json::json!({ "pid": pid, "before_first_emfile": held.len(), "total": held.len(), "shed": 0 })]);
+        assert_eq!(
+            counts,
+            [
+                serde_json::json!({ "pid": pid, "before_first_emfile": held.len(), "total": held.len(), "shed": 0 })
+            ]
+        );
     }
 }
 

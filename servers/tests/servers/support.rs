@@ -34,13 +34,15 @@ pub struct End {
 impl Server {
     /// Starts `serve ARGUMENTS…` with both limits at `limit` and waits until it says that it listens.
     pub fn start(limit: u32, arguments: &[&str]) -> Self {
-        Self::try_start(limit, arguments)
-            .unwrap_or_else(|end| panic!("serve {arguments:?} under {limit} ended with {}: {}", end.status, end.errors))
+        Self::try_start(limit, arguments).unwrap_or_else(|end| {
+            panic!("serve {arguments:?} under {limit} ended with {}: {}", end.status, end.errors)
+        })
     }
 
     /// The same with variables in its environment.
     pub fn start_with(limit: u32, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
-        Self::launch(limit, arguments, variables).unwrap_or_else(|end| panic!("ended with {}: {}", end.status, end.errors))
+        Self::launch(limit, arguments, variables)
+            .unwrap_or_else(|end| panic!("ended with {}: {}", end.status, end.errors))
     }
 
     /// The same, or how it ended in place of listening.
@@ -62,16 +64,20 @@ impl Server {
             .expect("sh starts");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, output) = channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         let nowhere = SocketAddr::from(([0; 4], 0));
         let mut server = Server { child, output, errors, limit, address: nowhere, tls_address: nowhere };
         match server.output.recv_timeout(DEADLINE) {
             Ok(line) => {
-                let address = line.strip_prefix("listening ").unwrap_or_else(|| panic!("first line is {line:?}"));
+                let address =
+                    line.strip_prefix("listening ").unwrap_or_else(|| panic!("first line is {line:?}"));
                 server.address = address.parse().expect("an address");
                 if arguments.contains(&"--tls-port") {
                     let line = server.output.recv_timeout(DEADLINE).expect("a second line");
-                    let address = line.strip_prefix("listening ").and_then(|line| line.strip_suffix(" with TLS"));
+                    let address =
+                        line.strip_prefix("listening ").and_then(|line| line.strip_suffix(" with TLS"));
                     server.tls_address = address.expect("the address of TLS").parse().expect("an address");
                 }
                 Ok(server)
@@ -92,7 +98,9 @@ impl Server {
     /// The directory in /proc of its thread of this name.
     pub fn thread(&self, name: &str) -> PathBuf {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs");
-        let is_named = |path: &PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+        let is_named = |path: &PathBuf| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        };
         threads.map(|entry| entry.expect("listed").path()).find(is_named).expect("a thread of this name")
     }
 
@@ -168,7 +176,9 @@ impl Drop for Server {
 /// Descriptors of a process that /proc lists below `limit`.
 pub fn listed(pid: u32, limit: u32) -> u32 {
     let numbers = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let below = numbers.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok_and(|fd| fd < limit)));
+    let below = numbers.filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok_and(|fd| fd < limit))
+    });
     below.count() as u32
 }
 
@@ -206,6 +216,10 @@ pub fn is_answered(client: &mut impl Read) -> bool {
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("this binary");
     let program = test.parent().and_then(Path::parent).expect("target/PROFILE").join("examples/serve");
-    assert!(program.exists(), "{} is missing: `cargo test -p lastfd-servers --examples` builds it", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: `cargo test -p lastfd-servers --examples` builds it",
+        program.display()
+    );
     program
 }

@@ -19,19 +19,34 @@ fn a_blocked_thread_costs_a_place_at_the_first_emfile_but_not_in_the_end() {
     for threads in [1, 4] {
         let server = Server::start(
             64,
-            &["http", "--blocking", "--threads", &threads.to_string(), "--baseline", "12", "--accept", "backoff", "--delay-ms", "20"],
+            &[
+                "http",
+                "--blocking",
+                "--threads",
+                &threads.to_string(),
+                "--baseline",
+                "12",
+                "--accept",
+                "backoff",
+                "--delay-ms",
+                "20",
+            ],
         );
         let held: Vec<_> = (12..64)
             .map(|descriptors| {
                 // A thread that has just accepted must be back in accept, where a number is left for it, or it reserves none.
                 let blocked = threads.min(64 - u64::from(descriptors));
-                eventually("the threads are blocked", || server.listed() == descriptors && reserved(&server) == blocked);
+                eventually("the threads are blocked", || {
+                    server.listed() == descriptors && reserved(&server) == blocked
+                });
                 // Where none is left, only its log says that it is back.
                 eventually("the others have failed", || blocked == threads || !server.errors().is_empty());
                 server.connect()
             })
             .collect();
-        eventually("the table is full, and accept has failed", || server.listed() == 64 && !server.errors().is_empty());
+        eventually("the table is full, and accept has failed", || {
+            server.listed() == 64 && !server.errors().is_empty()
+        });
         let end = server.terminate();
         assert_eq!(held.len(), 52);
         assert_eq!(end.counts[0]["total"], 52, "{threads} threads");
@@ -47,6 +62,7 @@ fn a_single_thread_that_polls_reserves_nothing() {
 
 #[test]
 fn reserve_fd_does_not_go_with_threads_that_block() {
-    let end = Server::try_start(64, &["tcp", "--threads", "2", "--accept", "reserve-fd"]).err().expect("refused");
+    let end =
+        Server::try_start(64, &["tcp", "--threads", "2", "--accept", "reserve-fd"]).err().expect("refused");
     assert_eq!(end.status.code(), Some(2));
 }

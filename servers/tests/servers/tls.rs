@@ -69,7 +69,8 @@ fn the_baseline_counts_both_listeners_and_a_connection_with_tls_costs_one_descri
     for kind in ["http", "grpc"] {
         let server = Server::start(64, &identity.serve(kind, &["--baseline", "14"]));
         assert_eq!(server.listed(), 14, "{kind}");
-        let clients: Vec<Client> = (0..5).map(|_| shaken(&server, &identity, &[]).expect("a handshake")).collect();
+        let clients: Vec<Client> =
+            (0..5).map(|_| shaken(&server, &identity, &[]).expect("a handshake")).collect();
         assert_eq!(server.listed(), 19, "{kind}");
         drop(clients);
         eventually("it is at rest again", || server.listed() == 14);
@@ -79,12 +80,17 @@ fn the_baseline_counts_both_listeners_and_a_connection_with_tls_costs_one_descri
 #[test]
 fn both_listeners_die_together_when_only_one_is_flooded() {
     let identity = Identity::new();
-    let server = Server::start(32, &identity.serve("http", &["--baseline", "12", "--accept", "backoff", "--delay-ms", "50"]));
+    let server = Server::start(
+        32,
+        &identity.serve("http", &["--baseline", "12", "--accept", "backoff", "--delay-ms", "50"]),
+    );
     let held = server.fill();
     assert_eq!(held.len(), 20);
     let mut parked = server.connect_to(server.tls_address);
     for address in [server.address, server.tls_address] {
-        eventually(&format!("{address} fails"), || server.errors().contains(&format!("accept4 on {address}: Too many open files")));
+        eventually(&format!("{address} fails"), || {
+            server.errors().contains(&format!("accept4 on {address}: Too many open files"))
+        });
     }
     parked.set_read_timeout(Some(DEADLINE / 100)).expect("set");
     assert!(parked.read(&mut [0]).is_err(), "connected, and silent");
@@ -98,7 +104,11 @@ fn both_listeners_die_together_when_only_one_is_flooded() {
 #[test]
 fn a_tls_port_is_refused_where_there_can_be_none_and_without_its_certificate() {
     let identity = Identity::new();
-    for arguments in [identity.serve("tcp", &[]), identity.serve("websocket", &[]), identity.serve("http", &["--workers", "2"])] {
+    for arguments in [
+        identity.serve("tcp", &[]),
+        identity.serve("websocket", &[]),
+        identity.serve("http", &["--workers", "2"]),
+    ] {
         let end = Server::try_start(32, &arguments).err().expect("refused");
         assert_eq!(end.status.code(), Some(2), "{arguments:?}");
         assert!(end.errors.contains("--tls-port goes with"), "{}", end.errors);
@@ -117,7 +127,10 @@ fn a_certificate_that_cannot_be_read_is_named_with_the_reason() {
         (key.as_str(), key.as_str(), "holds no certificate in PEM"),
         (certificate.as_str(), certificate.as_str(), "holds no private key in PEM"),
     ] {
-        let end = Server::try_start(32, &["http", "--tls-port", "0", "--certificate", certificate, "--key", key]).err().expect("refused");
+        let end =
+            Server::try_start(32, &["http", "--tls-port", "0", "--certificate", certificate, "--key", key])
+                .err()
+                .expect("refused");
         assert_eq!(end.status.code(), Some(6));
         assert!(end.errors.contains(reason), "{}", end.errors);
     }

@@ -9,7 +9,8 @@ fn children(pid: u32) -> Vec<u32> {
 
 /// Reaped or not, it runs no more.
 fn is_gone(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.rsplit(')').next().expect("a state").starts_with(" Z"))
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .map_or(true, |stat| stat.rsplit(')').next().expect("a state").starts_with(" Z"))
 }
 
 #[test]
@@ -22,18 +23,27 @@ fn each_worker_has_a_limit_and_a_count_of_its_own() {
     let held: Vec<TcpStream> = (1..=40)
         .map(|descriptors| {
             let client = server.connect();
-            eventually("it is accepted", || workers.iter().map(|&worker| listed(worker, 32)).sum::<u32>() == 24 + descriptors);
+            eventually("it is accepted", || {
+                workers.iter().map(|&worker| listed(worker, 32)).sum::<u32>() == 24 + descriptors
+            });
             client
         })
         .collect();
-    eventually("accept has failed in both", || workers.iter().all(|worker| server.errors().contains(&format!("[{worker}]: accept4"))));
+    eventually("accept has failed in both", || {
+        workers.iter().all(|worker| server.errors().contains(&format!("[{worker}]: accept4")))
+    });
     assert_eq!(server.listed(), at_rest, "the master holds no connection");
     let end = server.terminate();
     drop(held);
-    let mut pids: Vec<u64> = end.counts.iter().map(|counts| counts["pid"].as_u64().expect("a process id")).collect();
+    let mut pids: Vec<u64> =
+        end.counts.iter().map(|counts| counts["pid"].as_u64().expect("a process id")).collect();
     pids.sort_unstable();
     assert_eq!(pids, workers.iter().map(|&worker| u64::from(worker)).collect::<Vec<_>>());
-    assert!(end.counts.iter().all(|counts| counts["total"] == 20 && counts["before_first_emfile"] == 20), "{:?}", end.counts);
+    assert!(
+        end.counts.iter().all(|counts| counts["total"] == 20 && counts["before_first_emfile"] == 20),
+        "{:?}",
+        end.counts
+    );
     assert_eq!(end.status.code(), Some(0));
 }
 
@@ -44,8 +54,15 @@ fn workers_have_a_listener_each_where_the_port_is_shared_by_so_reuseport() {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("readable");
         let local = format!(":{:04X}", server.address.port());
         let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(rows.filter(|row| row[1].ends_with(&local) && row[3] == "0A").count(), listeners, "{whose}");
-        assert!(children(server.pid()).iter().all(|&worker| listed(worker, 32) == 12), "{whose}: none costs a descriptor more");
+        assert_eq!(
+            rows.filter(|row| row[1].ends_with(&local) && row[3] == "0A").count(),
+            listeners,
+            "{whose}"
+        );
+        assert!(
+            children(server.pid()).iter().all(|&worker| listed(worker, 32) == 12),
+            "{whose}: none costs a descriptor more"
+        );
         let _client = server.connect();
         assert_eq!(server.terminate().status.code(), Some(0), "{whose}");
     }

@@ -16,7 +16,8 @@ use warp::Filter;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const HELLO: &str = "hello\n";
-const USAGE: &str = "usage: frameworks axum|warp|actix-web|tonic|hyper|hyper-spawned|hyper-continues --port N";
+const USAGE: &str =
+    "usage: frameworks axum|warp|actix-web|tonic|hyper|hyper-spawned|hyper-continues --port N";
 
 fn main() -> Result<(), Error> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -53,7 +54,11 @@ async fn warp(address: SocketAddr) -> Result<(), Error> {
 
 /// With one worker: by default they are as many as processors, and so would be the descriptors at rest.
 async fn actix_web(address: SocketAddr) -> std::io::Result<()> {
-    HttpServer::new(|| App::new().default_service(web::to(|| async { HELLO }))).workers(1).bind(address)?.run().await
+    HttpServer::new(|| App::new().default_service(web::to(|| async { HELLO })))
+        .workers(1)
+        .bind(address)?
+        .run()
+        .await
 }
 
 /// Without a service every call is refused; connections are accepted and HTTP/2 is spoken as with one.
