@@ -1,7 +1,7 @@
 //! The bare servers that floors are measured with: one thread, one epoll instance, nothing else. Each is this binary, executed again
 //! with a variable that says which; it prints its port, then one figure, and ends when its standard input does.
 
-use lastfd::sys::clock;
+use lastfd::internal::sys::clock;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{

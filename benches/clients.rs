@@ -4,11 +4,11 @@
 use crate::LASTFD;
 use crate::ratio::{Bound, Pairs, in_turn, print_share};
 use criterion::Criterion;
-use lastfd::drive::protocol::{Kind, Order, Setup};
-use lastfd::drive::{Driver, MARGIN};
-use lastfd::event::{Client, Event, What};
-use lastfd::scenario::Dialogue;
-use lastfd::sys::clock;
+use lastfd::internal::drive::protocol::{Kind, Order, Setup};
+use lastfd::internal::drive::{Driver, MARGIN};
+use lastfd::internal::event::{Client, Event, What};
+use lastfd::internal::scenario::Dialogue;
+use lastfd::internal::sys::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -3,12 +3,12 @@
 
 use crate::ratio::print_share;
 use criterion::Criterion;
-use lastfd::event::{
+use lastfd::internal::event::{
     self, Call, Client, Descriptor, Environment, Event, Limits, Link, Log, Nanos, Pacing, Phase, SCHEMA,
     What, Writer,
 };
-use lastfd::report::Report;
-use lastfd::scenario::{self, Plan};
+use lastfd::internal::report::Report;
+use lastfd::internal::scenario::{self, Plan};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@
 use crate::bare::{Running, Server};
 use crate::ratio::{Bound, Pairs, in_turn};
 use criterion::Criterion;
-use lastfd::observe::{Choice, choose};
+use lastfd::internal::observe::{Choice, choose};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;

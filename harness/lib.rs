@@ -7,15 +7,22 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("lastfd observes Linux system calls: it builds on Linux only");
 
-pub mod cli;
-pub mod drive;
-pub mod event;
-pub mod judge;
-pub mod launch;
-pub mod limits;
-pub mod measure;
-pub mod observe;
-pub mod report;
-pub mod run;
-pub mod scenario;
-pub mod sys;
+/// The rooms of the house: for this package's own program, tests and benches. Nothing here keeps its shape from one version to the next.
+#[doc(hidden)]
+#[path = "."]
+pub mod internal {
+    pub mod cli;
+    pub mod drive;
+    pub mod event;
+    pub mod judge;
+    pub mod launch;
+    pub mod limits;
+    pub mod measure;
+    pub mod observe;
+    pub mod report;
+    pub mod run;
+    pub mod scenario;
+    pub mod sys;
+}
+
+use internal::{cli, drive, event, judge, launch, limits, measure, observe, report, run, scenario, sys};

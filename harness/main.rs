@@ -1,7 +1,7 @@
 //! Parses the arguments, calls the command, says the exit code; nothing else.
 
 use clap::Parser;
-use lastfd::cli::Cli;
+use lastfd::internal::cli::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
 //! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
 //! rest, under a limit of sixteen.
 
-use lastfd::event::{self, Call, Change, Client, Event, Limits, Link, Log, Phase, What};
-use lastfd::measure::{self, Kind, Measured};
+use lastfd::internal::event::{self, Call, Change, Client, Event, Limits, Link, Log, Phase, What};
+use lastfd::internal::measure::{self, Kind, Measured};
 use std::path::PathBuf;
 
 const MS: u64 = 1_000_000;

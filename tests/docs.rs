@@ -2,7 +2,7 @@
 
 use crate::support::lastfd;
 use clap::{CommandFactory, Parser};
-use lastfd::cli::Cli;
+use lastfd::internal::cli::Cli;
 
 fn readme() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README")
@@ -44,8 +44,9 @@ fn every_command_of_the_documentation_is_one_that_parses() {
 #[test]
 fn the_readmes_scenario_is_one_that_loads() {
     for block in blocks("toml") {
-        let plans = lastfd::scenario::parse(&block, "README.md", "readme", std::path::Path::new("."))
-            .expect("a scenario");
+        let plans =
+            lastfd::internal::scenario::parse(&block, "README.md", "readme", std::path::Path::new("."))
+                .expect("a scenario");
         assert!(plans.len() > 1, "a scenario and its variant");
     }
 }

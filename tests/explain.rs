@@ -1,10 +1,10 @@
 //! What `lastfd explain` says: the sums of the scenarios of this repository, and the stories of the recorded runs of tests/data.
 
 use crate::support::lastfd;
-use lastfd::event::{self, Log, What};
-use lastfd::measure;
-use lastfd::report::{Report, explain};
-use lastfd::scenario::{self, Ceiling, Plan};
+use lastfd::internal::event::{self, Log, What};
+use lastfd::internal::measure;
+use lastfd::internal::report::{Report, explain};
+use lastfd::internal::scenario::{self, Ceiling, Plan};
 use std::path::{Path, PathBuf};
 
 fn recording(name: &str) -> PathBuf {
@@ -269,7 +269,7 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
         if let Some(queue) = &mut report.saturation.accept_queue {
             queue.overflows = Some(n as u32);
         }
-        let page = lastfd::report::terminal::render(std::slice::from_ref(&report), false, 100);
+        let page = lastfd::internal::report::terminal::render(std::slice::from_ref(&report), false, 100);
         unwrapped(&(page + &explain::run(&report, &log, false, 100)))
     };
     let (one, two) = (told(1), told(2));

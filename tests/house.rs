@@ -89,12 +89,12 @@ fn every_launcher_and_workload_is_documented_and_has_a_scenario() {
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
     let plans: Vec<_> =
-        lastfd::scenario::discover(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")])
+        lastfd::internal::scenario::discover(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")])
             .expect("scenarios")
             .iter()
-            .flat_map(|file| lastfd::scenario::load(file).expect("a valid scenario"))
+            .flat_map(|file| lastfd::internal::scenario::load(file).expect("a valid scenario"))
             .collect();
-    for launcher in lastfd::launch::LAUNCHERS {
+    for launcher in lastfd::internal::launch::LAUNCHERS {
         assert!(
             readme.contains(&format!("`{}`", launcher.name)),
             "the README does not name the launcher {}",
@@ -103,10 +103,10 @@ fn every_launcher_and_workload_is_documented_and_has_a_scenario() {
         let used = plans
             .iter()
             .flat_map(|p| p.processes.values())
-            .any(|p| lastfd::launch::registration(&p.launcher).name == launcher.name);
+            .any(|p| lastfd::internal::launch::registration(&p.launcher).name == launcher.name);
         assert!(used, "no scenario uses the launcher {}", launcher.name);
     }
-    for kind in <lastfd::scenario::Dialogue as clap::ValueEnum>::value_variants() {
+    for kind in <lastfd::internal::scenario::Dialogue as clap::ValueEnum>::value_variants() {
         let name = clap::ValueEnum::to_possible_value(kind).expect("a name").get_name().to_string();
         assert!(readme.contains(&format!("`{name}`")), "the README does not name the workload {name}");
         let used = plans.iter().flat_map(|p| p.workloads.values()).any(|w| w.kind == Some(*kind));

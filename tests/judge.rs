@@ -1,11 +1,11 @@
 //! What is judged of a recorded run: sixteen descriptors at most, eight of them at rest, and eight connections when accept4 fails with
 //! EMFILE. One expectation at a time, once as it is and once a little off.
 
-use lastfd::event;
-use lastfd::event::{Call, Outcome as Got, SeenAs};
-use lastfd::judge::{self, Outcome};
-use lastfd::measure::{self, Disguise, FileNr, Kind, Measured, Moved, OtherListener};
-use lastfd::scenario::Plan;
+use lastfd::internal::event;
+use lastfd::internal::event::{Call, Outcome as Got, SeenAs};
+use lastfd::internal::judge::{self, Outcome};
+use lastfd::internal::measure::{self, Disguise, FileNr, Kind, Measured, Moved, OtherListener};
+use lastfd::internal::scenario::Plan;
 use serde_json::{Value, json};
 
 /// The run, and its plan with these expectations and no other.

@@ -1,9 +1,9 @@
 //! The owned process tree and the launchers, with real processes. Witnesses: /proc, the programs' own output, the real supervisord.
 
-use lastfd::event::Limits;
-use lastfd::launch::{self, Command, Ending, Error, Isolation, Site, Tree};
-use lastfd::limits::chain;
-use lastfd::scenario::{Launcher, Process, Program, Supervisor};
+use lastfd::internal::event::Limits;
+use lastfd::internal::launch::{self, Command, Ending, Error, Isolation, Site, Tree};
+use lastfd::internal::limits::chain;
+use lastfd::internal::scenario::{Launcher, Process, Program, Supervisor};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -435,8 +435,9 @@ fn sigkill_of_the_stage_ends_a_namespace() {
         asked.env.insert(MARK.into(), mark.clone());
         let mut tree = started(&asked, isolation);
         assert_eq!(lines(&mut tree).next().as_deref(), Some("daemon"));
-        let init = lastfd::sys::proc::parent(tree.program()).unwrap();
-        let stage = rustix::process::Pid::from_raw(lastfd::sys::proc::parent(init).unwrap()).unwrap();
+        let init = lastfd::internal::sys::proc::parent(tree.program()).unwrap();
+        let stage =
+            rustix::process::Pid::from_raw(lastfd::internal::sys::proc::parent(init).unwrap()).unwrap();
         rustix::process::kill_process(stage, Signal::KILL).unwrap();
         assert_none_left(&mark);
     }

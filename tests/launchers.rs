@@ -3,10 +3,10 @@
 
 use super::launch::{SOON, launched, lines, process};
 use super::support::{LASTFD, find, lastfd, program};
-use lastfd::event::Limits;
-use lastfd::launch::{Ending, Isolation, Mount, Tree};
-use lastfd::limits::chain;
-use lastfd::scenario::{Launcher, Session, Shell};
+use lastfd::internal::event::Limits;
+use lastfd::internal::launch::{Ending, Isolation, Mount, Tree};
+use lastfd::internal::limits::chain;
+use lastfd::internal::scenario::{Launcher, Session, Shell};
 use rustix::process::Signal;
 use std::path::Path;
 
@@ -108,7 +108,7 @@ fn an_asterisk_in_limits_conf_is_not_for_root() {
 
 #[test]
 fn a_limit_that_limits_conf_may_not_set_is_ignored_without_a_word() {
-    let beyond = lastfd::sys::proc::nofile(std::process::id() as i32).unwrap().1.saturating_add(1);
+    let beyond = lastfd::internal::sys::proc::nofile(std::process::id() as i32).unwrap().1.saturating_add(1);
     for launcher in sessions("nobody", &format!("nobody - nofile {beyond}"), true) {
         let now = in_force(&launcher, FROM);
         if now == format!("{beyond}:{beyond}") {
@@ -191,7 +191,7 @@ fn the_chain_names_the_launcher_that_set_the_limit() {
         let tail: Vec<_> = links.iter().rev().take(3).rev().map(|link| (link.pid, link.soft)).collect();
         assert_eq!(tail, [(parent, 256), (parent, 100), (program, 100)], "{launcher:?}");
         let setter = &links[chain::last_change(&links, |link| link.soft).unwrap()];
-        let name = lastfd::launch::registration(&launcher).name;
+        let name = lastfd::internal::launch::registration(&launcher).name;
         let shown = if name == "shell" { "/bin/sh" } else { name };
         assert!(setter.pid == parent && setter.command.contains(shown), "{setter:?} of {launcher:?}");
     }
@@ -244,7 +244,7 @@ fn nothing_of_a_session_outlives_its_tree() {
         said(&mut tree, "limits ");
         let all = tree.processes();
         drop(tree);
-        assert!(all.len() == 2 && all.into_iter().all(lastfd::sys::process::dead), "{launcher:?}");
+        assert!(all.len() == 2 && all.into_iter().all(lastfd::internal::sys::process::dead), "{launcher:?}");
     }
 }
 
@@ -288,12 +288,14 @@ fn a_service_and_a_container_have_a_session_and_an_environment_of_their_own() {
         let mut asked = process(launcher.clone(), FROM.0, FROM.1);
         asked.env.insert("COLOUR".into(), "blue".into());
         let scratch = tempfile::tempdir().unwrap();
-        let site =
-            lastfd::launch::Site { exe: Path::new(env!("CARGO_BIN_EXE_lastfd")), scratch: scratch.path() };
+        let site = lastfd::internal::launch::Site {
+            exe: Path::new(env!("CARGO_BIN_EXE_lastfd")),
+            scratch: scratch.path(),
+        };
         let argv = ["sh", "-c", "echo env $(env | sed 's/=.*//' | sort); exec sleep 1000"]
             .map(str::to_owned)
             .to_vec();
-        let command = lastfd::launch::command(&asked, argv, site).unwrap();
+        let command = lastfd::internal::launch::command(&asked, argv, site).unwrap();
         let mut tree = Tree::prepare(&command, Isolation::default()).unwrap();
         tree.start().unwrap();
         // PWD, and `_` of some shells, are the shell's own.
@@ -382,9 +384,10 @@ fn a_session_without_root_is_inconclusive_with_the_reason() {
 #[test]
 fn a_file_that_cannot_be_mounted_is_laid_to_the_machine() {
     let scratch = tempfile::tempdir().unwrap();
-    let site = lastfd::launch::Site { exe: Path::new(LASTFD), scratch: scratch.path() };
+    let site = lastfd::internal::launch::Site { exe: Path::new(LASTFD), scratch: scratch.path() };
     let mut command =
-        lastfd::launch::command(&process(container(None), 64, 64), vec!["true".into()], site).unwrap();
+        lastfd::internal::launch::command(&process(container(None), 64, 64), vec!["true".into()], site)
+            .unwrap();
     command.mounts.push(Mount { source: scratch.path().join("absent"), target: "/etc/passwd".into() });
     // As root ENOENT, as anybody else EPERM, or an isolation that is refused before.
     let error = Tree::prepare(&command, Isolation::default()).unwrap_err();

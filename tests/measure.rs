@@ -2,11 +2,13 @@
 //! at rest under a limit of 16 leave room for eight connections, numbered 8 to 15.
 
 use crate::support::lastfd;
-use lastfd::event::{self, Call, CallStep, Change, Client, Event, Log, Outcome as Got, Pacing, Phase, What};
-use lastfd::judge::{self, Outcome};
-use lastfd::measure::{self, Kind, Measured, Policy};
-use lastfd::report::{self, Report};
-use lastfd::scenario::Plan;
+use lastfd::internal::event::{
+    self, Call, CallStep, Change, Client, Event, Log, Outcome as Got, Pacing, Phase, What,
+};
+use lastfd::internal::judge::{self, Outcome};
+use lastfd::internal::measure::{self, Kind, Measured, Policy};
+use lastfd::internal::report::{self, Report};
+use lastfd::internal::scenario::Plan;
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -333,7 +335,7 @@ fn every_policy_has_a_recorded_run() {
 
 #[test]
 fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
-    use lastfd::scenario::ExpectDelay;
+    use lastfd::internal::scenario::ExpectDelay;
     let judged = |name: &str, first_s: f64, longest_s: f64| {
         let (mut plan, log) = recorded(name);
         plan.expect.delay = Some(ExpectDelay { first_s, longest_s });
@@ -401,7 +403,7 @@ fn a_delay_lasts_until_the_next_try_and_not_until_the_next_failure() {
 fn a_server_that_closes_idle_connections_sheds_nobody() {
     let (mut plan, log) = recorded("spin");
     // Its clients ask nothing: whether they were looked at is seen by nothing but the server's own calls.
-    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::scenario::Dialogue::Tcp);
+    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::internal::scenario::Dialogue::Tcp);
     let served = |what: &What| matches!(what, What::Client { state: Client::Served, .. });
     let mut events: Vec<Event> =
         log.events.into_iter().filter(|e| e.at > 1_400_000_000 || !served(&e.is)).collect();
@@ -569,8 +571,11 @@ fn a_server_behind_a_saturated_relay_is_not_said_to_limit_itself() {
     // The same clients, but of another process: the subject took five of them, and never saw the others.
     plan.workloads.get_mut("flood").unwrap().to = "relay".into();
     let mut relay = plan.processes["server"].clone();
-    relay.program =
-        lastfd::scenario::Program::Command(vec!["relay".into(), "--to".into(), "{server.port}".into()]);
+    relay.program = lastfd::internal::scenario::Program::Command(vec![
+        "relay".into(),
+        "--to".into(),
+        "{server.port}".into(),
+    ]);
     plan.processes.insert("relay".into(), relay);
     let five = |e: &Event| !matches!(e.is, What::Call { ret: 13, .. } | What::Close { fd: 13, .. });
     let behind = Log::new(log.events.iter().filter(|e| five(e)).cloned().collect());
@@ -769,7 +774,7 @@ fn junit_and_markdown_have_one_entry_a_run() {
 #[test]
 fn a_formula_that_overflows_in_a_run_leaves_the_verdict_open() {
     let (mut plan, log) = recorded("spin");
-    plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Formula("soft * 1e30".into()));
+    plan.expect.ceiling = Some(lastfd::internal::scenario::Ceiling::Formula("soft * 1e30".into()));
     let report = Report::of(&plan, &log);
     assert_eq!(report.verdict, Outcome::Inconclusive);
     let said = &report.reasons[0].observed;
@@ -843,9 +848,12 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     let (mut plan, log) = recorded("spin");
     plan.workloads.clear();
     plan.expect = Default::default();
-    plan.expect.ceiling = Some(lastfd::scenario::Ceiling::Exactly(4));
-    plan.expect.first_failure =
-        Some(lastfd::scenario::FirstFailure { call: Call::Socket, or: Vec::new(), errno: "EMFILE".into() });
+    plan.expect.ceiling = Some(lastfd::internal::scenario::Ceiling::Exactly(4));
+    plan.expect.first_failure = Some(lastfd::internal::scenario::FirstFailure {
+        call: Call::Socket,
+        or: Vec::new(),
+        errno: "EMFILE".into(),
+    });
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= 30_000_000).collect();
     let calls = [9, 10, 11, 12, -24, -24].iter().enumerate();
     events.extend(calls.map(|(i, ret)| Event {
@@ -969,9 +977,9 @@ fn a_relay_that_is_called_is_counted_in_calls_and_a_driver_that_runs_out_is_the_
     // The same calls, made by the harness to the subject: a service that leaks one descriptor for each.
     let fetch = plan.workloads.get_mut("fetch").unwrap();
     fetch.to = plan.subject.clone();
-    fetch.calls.as_mut().unwrap().caller = lastfd::scenario::Caller::HttpPerCall;
+    fetch.calls.as_mut().unwrap().caller = lastfd::internal::scenario::Caller::HttpPerCall;
     plan.processes.get_mut("stats").unwrap().program =
-        lastfd::scenario::Program::Command(vec!["stats".into()]);
+        lastfd::internal::scenario::Program::Command(vec!["stats".into()]);
     let m = measure::measure(&plan, &log);
     assert_eq!((m.ceiling.calls, m.ceiling.kind), (Some(8), Some(Kind::Emfile)));
     let events: Vec<Event> =
@@ -1085,7 +1093,7 @@ fn accepts_unseen() -> (Plan, Vec<Event>) {
 #[test]
 fn where_accepts_pass_by_and_clients_ask_nothing_what_became_of_them_is_null_and_not_zero() {
     let (mut plan, mut events) = accepts_unseen();
-    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::scenario::Dialogue::Tcp);
+    plan.workloads.get_mut("flood").unwrap().kind = Some(lastfd::internal::scenario::Dialogue::Tcp);
     events.retain(|e| !matches!(e.is, What::Client { state: Client::Served, .. }));
     for event in &mut events {
         if let What::Probe { outcome, .. } = &mut event.is {

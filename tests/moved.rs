@@ -1,9 +1,9 @@
 //! Limits that are moved on the live subject: by real runs at small limits, and from a recorded one with a move put into it.
 
 use crate::support::{Called, handed_over, lastfd};
-use lastfd::event::{self, Call, Event, Limits, Log, Phase, What};
-use lastfd::measure;
-use lastfd::scenario::Plan;
+use lastfd::internal::event::{self, Call, Event, Limits, Log, Phase, What};
+use lastfd::internal::measure;
+use lastfd::internal::scenario::Plan;
 use serde_json::Value;
 use std::path::Path;
 
@@ -167,7 +167,7 @@ fn a_server_that_does_not_use_a_raised_limit_is_said_not_to() {
 fn moves_that_the_kernel_would_refuse_are_shown_in_the_file() {
     let text = "claim = \"c\"\n[processes.s]\ncommand = [\"x\"]\nlimits = { soft = 64, hard = 64 }\n[workloads.w]\ntcp = {}\n\
                 [[then]]\nat = \"saturated\"\nlimit = { soft = 64, hard = 32 }\n";
-    let parse = |text: &str| lastfd::scenario::parse(text, "f", "n", Path::new("."));
+    let parse = |text: &str| lastfd::internal::scenario::parse(text, "f", "n", Path::new("."));
     let wrong = |text: &str| parse(text).unwrap_err().problems[0].to_string();
     assert!(wrong(text).contains("the soft limit is moved above the hard limit"), "{}", wrong(text));
     assert!(parse(&text.replace("saturated", "saturatd")).is_err());

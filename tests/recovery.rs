@@ -1,11 +1,11 @@
 //! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
 
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
-use lastfd::event::{self, Call, Client, Event, Limits, Log, Phase, What};
-use lastfd::judge::Outcome;
-use lastfd::measure::{self, Measured, PlaceOrder, Verdict};
-use lastfd::report::{self, Report};
-use lastfd::scenario::Plan;
+use lastfd::internal::event::{self, Call, Client, Event, Limits, Log, Phase, What};
+use lastfd::internal::judge::Outcome;
+use lastfd::internal::measure::{self, Measured, PlaceOrder, Verdict};
+use lastfd::internal::report::{self, Report};
+use lastfd::internal::scenario::Plan;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -283,7 +283,7 @@ fn who_leaves_the_queue_unserved_has_given_up() {
 fn rounds_that_make_no_sense_are_shown_in_the_file() {
     let text = "claim = \"c\"\nrecovery = { rounds = 8 }\n[processes.s]\ncommand = [\"x\"]\nlimits = { soft = 64, hard = 64 }\n\
                 [workloads.w]\ntcp = {}\n[expect]\nrecovery = \"recovered\"\n";
-    let parse = |text: &str| lastfd::scenario::parse(text, "f", "n", Path::new("."));
+    let parse = |text: &str| lastfd::internal::scenario::parse(text, "f", "n", Path::new("."));
     let plan = &parse(text).expect("a scenario")[0];
     assert_eq!((plan.recovery.rounds, plan.expect.recovery), (8, Some(Verdict::Recovered)));
     let wrong = |from: &str, to: &str| format!("{:?}", parse(&text.replace(from, to)).unwrap_err().problems);
@@ -306,11 +306,11 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
 #[test]
 fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to() {
     let page = |report: &Report| {
-        let text = lastfd::report::terminal::render(std::slice::from_ref(report), false, 100);
+        let text = lastfd::internal::report::terminal::render(std::slice::from_ref(report), false, 100);
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let row = |report: &Report| {
-        let text = lastfd::report::markdown::render(std::slice::from_ref(report));
+        let text = lastfd::internal::report::markdown::render(std::slice::from_ref(report));
         text.lines().nth(2).expect("a row").rsplit('|').nth(1).expect("a last cell").trim().to_owned()
     };
     let (plan, log) = recorded("worker-restarts");

@@ -1,8 +1,8 @@
 //! Scenario files: what is wrong with one is shown at its place with the nearest accepted word; what is right expands into the
 //! plans it says; the files of this repository are right.
 
-use lastfd::event::{Call, Limits};
-use lastfd::scenario::{
+use lastfd::internal::event::{Call, Limits};
+use lastfd::internal::scenario::{
     self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Policy, Program,
     Serve, ServeOptions, Supervisor,
 };
@@ -432,7 +432,7 @@ fn sysctls_are_the_same_in_both_spellings_and_a_variant_replaces_them_all() {
 fn the_committed_schema_is_the_one_of_the_code() {
     let committed = std::fs::read_to_string("scenarios/schema.json").unwrap_or_default();
     assert!(
-        committed == lastfd::cli::schema::text(),
+        committed == lastfd::internal::cli::schema::text(),
         "scenarios/schema.json is out of step: lastfd schema > scenarios/schema.json"
     );
 }
@@ -457,7 +457,7 @@ fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
 
 #[test]
 fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
-    use lastfd::cli::{Exit, check};
+    use lastfd::internal::cli::{Exit, check};
     let check = |path: &Path| {
         check::run(&check::Args { paths: vec![path.to_owned()] })
             .map_err(|failure| (failure.exit, failure.message))

@@ -1,6 +1,6 @@
 //! What the tests of the whole command share: running it, reading its report, and small subjects of our own.
 
-use lastfd::event::{Call, Change, Event, What};
+use lastfd::internal::event::{Call, Change, Event, What};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
 //! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept queue that overflows, memory.
 
 use crate::support::{Called, find, lastfd, program};
-use lastfd::event::{self, Call, Client, Event, Log, Outcome, Phase, SeenAs, What};
-use lastfd::judge::{self, Outcome as Verdict};
-use lastfd::measure::{self, Measured, Policy};
-use lastfd::report::{self, Report};
-use lastfd::scenario::{Expect, Plan};
+use lastfd::internal::event::{self, Call, Client, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::internal::judge::{self, Outcome as Verdict};
+use lastfd::internal::measure::{self, Measured, Policy};
+use lastfd::internal::report::{self, Report};
+use lastfd::internal::scenario::{Expect, Plan};
 use serde_json::{Value, json};
 use std::path::Path;
 

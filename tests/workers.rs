@@ -145,7 +145,7 @@ fn accepts_by_io_uring_are_exact_under_perf() {
     if !rings() {
         return;
     }
-    if !lastfd::observe::sees_io_uring() {
+    if !lastfd::internal::observe::sees_io_uring() {
         return eprintln!("skipped: io_uring's tracepoints may not be read");
     }
     for (workload, server, policy) in [
@@ -247,7 +247,7 @@ fn a_server_whose_accepts_nobody_sees_may_be_asked_for_its_protocol_first() {
 
 #[test]
 fn workers_that_accept_by_io_uring_have_a_ring_each() {
-    if !rings() || !lastfd::observe::sees_io_uring() {
+    if !rings() || !lastfd::internal::observe::sees_io_uring() {
         return eprintln!("skipped: io_uring cannot be used, or not be seen");
     }
     let (called, own) = bundled(
