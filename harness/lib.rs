@@ -18,6 +18,7 @@ pub mod internal {
     pub mod launch;
     pub mod limits;
     pub mod measure;
+    pub mod named;
     pub mod observe;
     pub mod report;
     pub mod run;
@@ -25,4 +26,6 @@ pub mod internal {
     pub mod sys;
 }
 
-use internal::{cli, drive, event, judge, launch, limits, measure, observe, report, run, scenario, sys};
+use internal::{
+    cli, drive, event, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
+};

@@ -106,8 +106,8 @@ fn every_launcher_and_workload_is_documented_and_has_a_scenario() {
             .any(|p| lastfd::internal::launch::registration(&p.launcher).name == launcher.name);
         assert!(used, "no scenario uses the launcher {}", launcher.name);
     }
-    for kind in <lastfd::internal::scenario::Dialogue as clap::ValueEnum>::value_variants() {
-        let name = clap::ValueEnum::to_possible_value(kind).expect("a name").get_name().to_string();
+    for kind in lastfd::internal::scenario::Dialogue::ALL {
+        let name = kind.name();
         assert!(readme.contains(&format!("`{name}`")), "the README does not name the workload {name}");
         let used = plans.iter().flat_map(|p| p.workloads.values()).any(|w| w.kind == Some(*kind));
         assert!(used, "no scenario uses the workload {name}");

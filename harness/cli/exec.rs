@@ -21,7 +21,7 @@ pub struct Args {
 enum Step {
     /// The owned process tree: isolation, limits, exec.
     Stage {
-        #[arg(long, value_enum)]
+        #[arg(long)]
         isolation: Isolation,
         #[arg(long)]
         soft: u64,
@@ -49,9 +49,9 @@ enum Step {
     Cost,
     /// A run in a network namespace of its own: its plan on standard input, what it reports on standard output.
     Inside {
-        #[arg(long, value_enum)]
+        #[arg(long)]
         observer: observe::Choice,
-        #[arg(long, value_enum)]
+        #[arg(long)]
         isolation: Isolation,
         #[arg(long)]
         exe: PathBuf,

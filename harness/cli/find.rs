@@ -2,7 +2,7 @@
 
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
 use super::run::{Machine, execute};
-use super::{Exit, Failure, Outcome};
+use super::{Exit, Failure, Outcome, one_of};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, sweep::line};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     minfds: Option<u64>,
     /// What each client does; default: the server is asked with HTTP, and otherwise tcp
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = one_of(Dialogue::ALL, Dialogue::name, Dialogue::doc))]
     workload: Option<Dialogue>,
     /// Request path
     #[arg(long, default_value = "/")]

@@ -19,6 +19,7 @@ mod serve;
 
 pub use exit::{Exit, Failure, Outcome};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -62,6 +63,18 @@ enum Command {
     Drive(drive::Args),
     #[command(hide = true)]
     Exec(exec::Args),
+}
+
+/// Parses one of the words of an enum (`named!`); help, completions and the man page list them and what each means.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+    doc: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let shown = |&value: &T| PossibleValue::new(name(value)).help(doc(value).trim_end_matches('.'));
+    PossibleValuesParser::new(all.iter().map(shown)).map(move |word| {
+        *all.iter().find(|&&value| name(value) == word).expect("the parser lets no other word through")
+    })
 }
 
 impl Cli {

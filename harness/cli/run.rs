@@ -1,14 +1,14 @@
 //! `lastfd run`: runs scenario files, every variant of each, one after the other.
 
 use super::output::{Files, Progress, conclude, has_room, interrupt_flag, interrupted, say};
-use super::{Exit, Failure, Outcome};
+use super::{Exit, Failure, Outcome, one_of};
 use crate::event::Log;
+use crate::judge;
 use crate::launch::Isolation;
+use crate::observe::Choice;
 use crate::report::Report;
 use crate::run::{Error, Options, Run};
-use crate::scenario::{self, Obstacle, Plan};
-use crate::{judge, observe};
-use clap::ValueEnum;
+use crate::scenario::{self, Dialogue, Obstacle, Plan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -50,10 +50,10 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Machine {
     /// How system calls are observed
-    #[arg(long, value_enum, default_value_t = observe::Choice::Auto)]
-    observer: observe::Choice,
+    #[arg(long, value_parser = one_of(Choice::ALL, Choice::name, Choice::doc), default_value_t)]
+    observer: Choice,
     /// How the subject's processes are owned: the strongest way tried, then the weaker ones
-    #[arg(long, value_enum, default_value_t = Isolation::PidNamespace)]
+    #[arg(long, value_parser = one_of(Isolation::ALL, Isolation::name, Isolation::doc), default_value_t)]
     isolation: Isolation,
 }
 
@@ -190,10 +190,7 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     for (name, workload) in &plan.workloads {
         let clients =
             workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
-        let kind = workload
-            .kind
-            .and_then(|kind| kind.to_possible_value())
-            .map_or_else(|| "asks".into(), |kind| kind.get_name().to_string());
+        let kind = workload.kind.map_or("asks", Dialogue::name);
         text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
     }
     say(&text)

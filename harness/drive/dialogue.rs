@@ -79,7 +79,6 @@ pub(super) fn words(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use clap::ValueEnum;
 
     /// A site for the tests of dialogues.
     pub fn site() -> Site {
@@ -107,7 +106,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_kind_is_registered_once_under_the_name_that_scenarios_use() {
-        for kind in Dialogue::value_variants() {
+        for kind in Dialogue::ALL {
             let entries: Vec<_> = registry().iter().filter(|e| e.kind == *kind).collect();
             assert_eq!(entries.len(), 1);
             assert_eq!(serde_json::to_value(kind).unwrap(), entries[0].name);

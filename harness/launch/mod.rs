@@ -32,29 +32,18 @@ use crate::scenario::{Launcher, Process, Rlimits, Session, Shell, Supervisor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What keeps a process tree together, strongest first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Isolation {
-    /// A PID namespace (CAP_SYS_ADMIN): the kernel ends the tree with its init.
-    #[default]
-    PidNamespace,
-    /// A PID namespace inside a user namespace that knows one user: for everybody else.
-    UserNamespace,
-    /// A subreaper that kills all descendants, round after round, until none is left: where namespaces are refused.
-    Keeper,
-}
-
-impl Isolation {
-    const ALL: [Isolation; 3] = [Isolation::PidNamespace, Isolation::UserNamespace, Isolation::Keeper];
-}
-
-impl std::fmt::Display for Isolation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Isolation::PidNamespace => "pid-namespace",
-            Isolation::UserNamespace => "user-namespace",
-            Isolation::Keeper => "keeper",
-        })
+crate::named::named! {
+    /// What keeps a process tree together, strongest first.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+    #[non_exhaustive]
+    pub enum Isolation {
+        /// A PID namespace (CAP_SYS_ADMIN): the kernel ends the tree with its init.
+        #[default]
+        PidNamespace = "pid-namespace",
+        /// A PID namespace inside a user namespace that knows one user: for everybody else.
+        UserNamespace = "user-namespace",
+        /// A subreaper that kills all descendants, round after round, until none is left: where namespaces are refused.
+        Keeper = "keeper",
     }
 }
 

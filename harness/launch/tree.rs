@@ -82,7 +82,7 @@ impl Tree {
         let usable = |isolation: Isolation| {
             isolation >= strongest && !(command.switches_user && isolation == Isolation::UserNamespace)
         };
-        for isolation in Isolation::ALL.into_iter().filter(|&isolation| usable(isolation)) {
+        for isolation in Isolation::ALL.iter().copied().filter(|&isolation| usable(isolation)) {
             match Tree::spawn(command, isolation) {
                 Err(error @ Error::Step { step, .. }) if step.isolates() => refused.push(error),
                 Err(error) => return Err(error),

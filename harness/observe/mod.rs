@@ -50,18 +50,21 @@ pub trait Syscalls: Send {
     fn stop(&mut self);
 }
 
-/// Which syscall observer is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Choice {
-    /// perf, or ptrace where perf is not allowed or would be blind.
-    #[default]
-    Auto,
-    /// perf or nothing.
-    Perf,
-    /// ptrace or nothing.
-    Ptrace,
-    /// No syscall is observed: first failures stay unmeasured.
-    None,
+crate::named::named! {
+    /// Which syscall observer is asked for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
+    pub enum Choice {
+        /// perf, or ptrace where perf is not allowed or would be blind.
+        #[default]
+        Auto = "auto",
+        /// perf or nothing.
+        Perf = "perf",
+        /// ptrace or nothing.
+        Ptrace = "ptrace",
+        /// No syscall is observed: first failures stay unmeasured.
+        None = "none",
+    }
 }
 
 /// Why an observer cannot be used here, and what would change that.

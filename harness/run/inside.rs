@@ -7,7 +7,6 @@ use crate::event::{Event, Sysctl, What, Writer};
 use crate::scenario::Plan;
 use crate::scenario::sysctl::{REMOVED, Trial};
 use crate::sys::netns::{self, OwnNetwork};
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -88,7 +87,7 @@ pub(super) fn run(
     }
     let mut command = step(&options.exe, "inside");
     command
-        .args(["--observer", &name(options.observer), "--isolation", &name(options.isolation)])
+        .args(["--observer", options.observer.name(), "--isolation", options.isolation.name()])
         .arg("--exe")
         .arg(&options.exe);
     if let Some(path) = &options.events {
@@ -141,10 +140,6 @@ fn step(exe: &Path, name: &str) -> Command {
     let mut command = Command::new(exe);
     command.arg0("lastfd").args(["exec", name]);
     command
-}
-
-fn name(value: impl ValueEnum) -> String {
-    value.to_possible_value().expect("no variant is skipped").get_name().to_owned()
 }
 
 /// The process that makes a run. Dropping it ends the run and waits for that.

@@ -517,20 +517,21 @@ pub enum Body {
     Dropped,
 }
 
-/// What a client does: connects, is answered once, and holds.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dialogue {
-    /// Connects and holds; asks nothing.
-    Tcp,
-    /// One answered request, then the keep-alive connection is held.
-    HttpIdle,
-    /// Upgraded, then held; answers pings.
-    Websocket,
-    /// HTTP/2 settings exchanged, then held; answers pings.
-    Grpc,
+crate::named::named! {
+    /// What a client does: connects, is answered once, and holds.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    #[non_exhaustive]
+    pub enum Dialogue {
+        /// Connects and holds; asks nothing.
+        Tcp = "tcp",
+        /// One answered request, then the keep-alive connection is held.
+        HttpIdle = "http-idle",
+        /// Upgraded, then held; answers pings.
+        Websocket = "websocket",
+        /// HTTP/2 settings exchanged, then held; answers pings.
+        Grpc = "grpc",
+    }
 }
 
 impl Serve {
