@@ -1,6 +1,7 @@
 //! Scenario files: what is wrong with one is shown at its place with the nearest accepted word; what is right expands into the
 //! plans it says; the files of this repository are right.
 
+use lastfd::internal::cli::diagnostic;
 use lastfd::internal::event::{Call, Limits};
 use lastfd::internal::scenario::{
     self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Policy, Program,
@@ -65,7 +66,7 @@ fn rendered(error: &Invalid) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
         .with_width(110)
         .with_links(false);
-    handler.render_report(&mut text, error).unwrap();
+    handler.render_report(&mut text, &diagnostic::Faults::from(error)).unwrap();
     text
 }
 
@@ -528,9 +529,9 @@ proptest! {
         if let Err(error) = parse(&text) {
             prop_assert!(!error.problems.is_empty());
             for problem in &error.problems {
-                let (offset, length) = problem.at();
-                prop_assert!(offset + length <= text.len(), "{problem} at {offset}+{length} of {}", text.len());
+                prop_assert!(problem.at.end <= text.len(), "{problem} at {:?} of {}", problem.at, text.len());
             }
+            prop_assert!(error.to_string().lines().count() > error.problems.len());
             rendered(&error);
         }
     }

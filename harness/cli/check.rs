@@ -1,5 +1,6 @@
 //! `lastfd check`: parses scenarios and asks whether this machine can run them. It starts nothing.
 
+use super::diagnostic::Faults;
 use super::output::say;
 use super::{Exit, Failure, Outcome};
 use crate::run::inside;
@@ -93,6 +94,7 @@ fn read(path: &Path) -> Result<(Vec<Plan>, Option<String>), LoadError> {
 
 /// An error as standard error shows it: in colours only to a terminal.
 fn rendered(error: &LoadError) -> String {
+    let LoadError::Invalid(invalid) = error else { return error.to_string() };
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut text = String::new();
@@ -100,6 +102,6 @@ fn rendered(error: &LoadError) -> String {
     let _ = GraphicalReportHandler::new_themed(theme)
         .with_width(120)
         .with_links(false)
-        .render_report(&mut text, error);
+        .render_report(&mut text, &Faults::from(invalid));
     text
 }

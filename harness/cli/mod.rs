@@ -2,6 +2,7 @@
 
 pub mod check;
 mod completions;
+pub mod diagnostic;
 mod doctor;
 mod drive;
 mod exec;

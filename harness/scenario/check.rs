@@ -44,7 +44,7 @@ pub(super) fn plans(text: &str, name: &str, directory: &Path) -> Result<Vec<Plan
             Err(found) => wrong = found,
         }
         wrong.retain(|problem| !problems.contains(problem));
-        problems.extend(wrong.into_iter().map(|problem| match own_text.contains(&problem.at().0) {
+        problems.extend(wrong.into_iter().map(|problem| match own_text.contains(&problem.at.start) {
             true => problem.in_variant(raw.name.get_ref()),
             false => problem,
         }));

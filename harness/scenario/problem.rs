@@ -1,12 +1,12 @@
-//! What is wrong with a scenario file, and where: diagnostics that point at line and column and name the nearest accepted
-//! value. Rendering is left to miette and the commands.
+//! What is wrong with a scenario file, and where: each fault points at line and column and names the nearest
+//! accepted value. The commands draw the place in the text.
 
-use miette::{Diagnostic, NamedSource, SourceSpan};
 use std::ops::Range;
 use std::path::PathBuf;
 
 /// Why a scenario was not loaded.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The file could not be read.
     #[error("{}: {source}", path.display())]
@@ -18,53 +18,70 @@ pub enum LoadError {
     },
     /// It was read and is not a scenario.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Invalid(#[from] Invalid),
 }
 
-/// A scenario file with faults: all that were found.
-#[derive(Debug, thiserror::Error, Diagnostic)]
-#[error("{shown} is not a valid scenario: {}", counted(problems.len()))]
+/// A scenario file with faults: all that were found. Displayed it has a line for each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}", self.heading(), self.lines())]
+#[non_exhaustive]
 pub struct Invalid {
     /// The file's name, as it was given.
     pub shown: String,
-    #[source_code]
-    source_text: NamedSource<String>,
+    /// The file's text.
+    pub text: String,
     /// In the order of the text.
-    #[related]
     pub problems: Vec<Problem>,
-}
-
-fn counted(problems: usize) -> String {
-    if problems == 1 { "1 problem".into() } else { format!("{problems} problems") }
 }
 
 impl Invalid {
     pub(super) fn new(shown: &str, text: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|p| (p.at.offset(), p.at.len()));
+        problems.sort_by_key(|p| (p.at.start, p.at.len()));
         // A variant repeats what is wrong with the scenario it is laid over.
         problems.dedup();
-        Invalid { shown: shown.into(), source_text: NamedSource::new(shown, text.to_owned()), problems }
+        Invalid { shown: shown.into(), text: text.into(), problems }
+    }
+
+    /// Which file it is, and how many problems it has.
+    pub fn heading(&self) -> String {
+        let plural = if self.problems.len() == 1 { "" } else { "s" };
+        format!("{} is not a valid scenario: {} problem{plural}", self.shown, self.problems.len())
+    }
+
+    /// Line and column of a problem, counted from 1; the column in characters.
+    pub fn place(&self, problem: &Problem) -> (usize, usize) {
+        let before = self.text.get(..problem.at.start).unwrap_or(&self.text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+
+    fn lines(&self) -> String {
+        let line = |problem: &Problem| {
+            let (line, column) = self.place(problem);
+            format!("\n{}:{line}:{column}: {problem} ({})", self.shown, problem.label)
+        };
+        self.problems.iter().map(line).collect()
     }
 }
 
 /// One fault in a scenario's text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Diagnostic)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct Problem {
     /// What is wrong: subject, value.
     pub message: String,
-    #[label("{label}")]
-    at: SourceSpan,
-    label: String,
+    /// Bytes of the text.
+    pub at: Range<usize>,
+    /// What to note there, in a few words.
+    pub label: String,
     /// The way out.
-    #[help]
     pub help: Option<String>,
 }
 
 impl Problem {
     pub(super) fn new(at: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Problem { message: message.into(), at: at.into(), label: label.into(), help: None }
+        Problem { message: message.into(), at, label: label.into(), help: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -76,11 +93,6 @@ impl Problem {
     pub(super) fn in_variant(mut self, name: &str) -> Self {
         self.message = format!("variant {name:?}: {}", self.message);
         self
-    }
-
-    /// Byte offset into the text and length.
-    pub fn at(&self) -> (usize, usize) {
-        (self.at.offset(), self.at.len())
     }
 }
 
