@@ -7,11 +7,7 @@ use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, sweep::line};
 use crate::run::Options;
-use crate::scenario::{
-    Dialogue, Expect, Launcher, Plan, Process, Program, Recovery, Rlimits, Workload, launcher_from_toml,
-    soft_hard,
-};
-use std::collections::BTreeMap;
+use crate::scenario::{Dialogue, Find, Launcher, Plan, Recovery, Rlimits, launcher_from_toml, soft_hard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -115,47 +111,25 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut rlimits = Rlimits::default();
     args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
-    let process = Process {
-        program: Program::Command(args.command.clone()),
-        launcher,
-        limits: args.nofile[0],
-        requires: Vec::new(),
-        port: args.port,
-        env: BTreeMap::new(),
-        ready_within_s: args.ready_within,
-        grace_s: 2.0,
-        begin: None,
+    let find = Find {
         rlimits,
-    };
-    let workload = Workload {
-        kind: args.workload,
-        to: "server".into(),
-        clients: args.clients,
-        port: args.port,
+        launcher,
+        workload: args.workload,
         path: args.path.clone(),
+        port: args.port,
+        clients: args.clients,
         burst: args.burst,
-        calls: None,
-    };
-    let plan = Plan {
-        scenario: "find".into(),
-        variant: None,
-        believed: None,
-        claim: format!("the connection ceiling of `{}`", shell_words::join(&args.command)),
-        subject: "server".into(),
-        processes: BTreeMap::from([("server".to_string(), process)]),
-        workloads: BTreeMap::from([("clients".to_string(), workload)]),
-        sysctls: BTreeMap::new(),
-        then: Vec::new(),
-        recovery: Recovery { rounds: args.recoveries },
-        expect: Expect::default(),
         hold_s: args.hold,
-        directory: std::env::current_dir().map_err(|e| {
-            Failure::new(
-                Exit::Usage,
-                format!("the current folder cannot be told ({e}): change to one that is there"),
-            )
-        })?,
+        recoveries: args.recoveries,
+        ready_within_s: args.ready_within,
+        ..Find::new(&args.command, args.nofile[0])
     };
+    let plan = find.plan().map_err(|e| {
+        Failure::new(
+            Exit::Usage,
+            format!("the current folder cannot be told ({e}): change to one that is there"),
+        )
+    })?;
     let flag = interrupt_flag()?;
     let mut progress = Progress::new("find", args.files.quiet());
     if args.nofile.len() > 1 {
@@ -186,7 +160,7 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     for &limits in &args.nofile {
         let mut plan =
             Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
-        plan.processes.get_mut("server").expect("the one of this command").limits = limits;
+        plan.processes.get_mut(Find::SUBJECT).expect("the one of this command").limits = limits;
         let mut progress = Progress::new(&plan.title(), true);
         let events = args.events.as_ref().map(|path| events_of(args, path, limits));
         let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;

@@ -2,7 +2,7 @@
 
 use super::output::Files;
 use super::{Exit, Failure, Outcome};
-use crate::event::{self, Log, LogError, What};
+use crate::event::{self, Log, LogError};
 use crate::judge;
 use crate::report::Report;
 use crate::scenario::Plan;
@@ -44,19 +44,7 @@ pub fn recorded(path: &Path) -> Result<(Plan, Log), Failure> {
         LogError::Io { .. } => Failure::new(Exit::Usage, e),
         _ => Failure::new(Exit::Invalid, e),
     })?;
-    Ok((plan(path, &log)?, log))
-}
-
-/// The plan in the log's header.
-fn plan(path: &Path, log: &Log) -> Result<Plan, Failure> {
-    let header = log
-        .events
-        .iter()
-        .find_map(|e| if let What::Header { plan, .. } = &e.is { Some(plan.clone()) } else { None });
-    serde_json::from_value(header.unwrap_or_default()).map_err(|e| {
-        Failure::new(
-            Exit::Invalid,
-            format!("{}:1: the plan in the header cannot be read: {e}", path.display()),
-        )
-    })
+    let unreadable = |e| format!("{}:1: the plan in the header cannot be read: {e}", path.display());
+    let plan = Plan::recorded(&log).map_err(|e| Failure::new(Exit::Invalid, unreadable(e)))?;
+    Ok((plan, log))
 }

@@ -9,6 +9,7 @@ pub const SCHEMA: &str = "lastfd/events/1";
 
 /// The events of one run, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Log {
     /// Sorted by `at`; simultaneous events keep the order in which they were reported.
     pub events: Vec<Event>,
@@ -23,10 +24,20 @@ impl Log {
         let complete = events.iter().any(|e| e.is == What::End);
         Log { events, complete }
     }
+
+    /// The log in a file, as a run writes it to `Options::events`. A last line that was cut (the writer was
+    /// killed) is left out, and the log is not [`Log::complete`].
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, LogError> {
+        read(path.as_ref())
+    }
 }
 
 /// Why a file is not a log that can be replayed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LogError {
     /// The file could not be read or written.
     #[error("{path}: {source}")]

@@ -4,6 +4,7 @@
 mod check;
 mod discover;
 mod expect;
+mod find;
 pub mod formula;
 mod launcher;
 pub mod model;
@@ -17,12 +18,14 @@ pub mod sysctl;
 pub use check::duration;
 pub use discover::{DiscoverError, discover, name_of};
 pub use expect::*;
+pub use find::Find;
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;
 pub use preflight::{Obstacle, preflight};
 pub use problem::{Invalid, LoadError, Problem};
 pub use raw::schema;
 
+use crate::event::{Log, What};
 use std::path::Path;
 
 /// Reads one scenario file and expands it: the run as written first, then one run a variant.
@@ -33,6 +36,37 @@ pub fn load(path: &Path) -> Result<Vec<Plan>, LoadError> {
     let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(parse(&text, &path.display().to_string(), &name_of(path), directory)?)
+}
+
+impl Plan {
+    /// The plans of a scenario file: the run as written first, then one for each variant.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a scenario: then every fault that was found, each with its place.
+    pub fn load(path: impl AsRef<Path>) -> Result<Vec<Plan>, LoadError> {
+        load(path.as_ref())
+    }
+
+    /// The plans of a scenario's text. `name` is what the scenario is called; `directory` is where relative
+    /// paths of its commands start from.
+    ///
+    /// # Errors
+    /// Every fault that was found, each with its place in the text.
+    pub fn parse(text: &str, name: &str, directory: impl AsRef<Path>) -> Result<Vec<Plan>, LoadError> {
+        Ok(parse(text, name, name, directory.as_ref())?)
+    }
+
+    /// The plan of a recorded run, from the head of its log.
+    ///
+    /// # Errors
+    /// There is none, or another version wrote it and this one does not understand it.
+    pub fn recorded(log: &Log) -> Result<Plan, serde_json::Error> {
+        let header = log.events.iter().find_map(|event| match &event.is {
+            What::Header { plan, .. } => Some(plan.clone()),
+            _ => None,
+        });
+        serde_json::from_value(header.unwrap_or_default())
+    }
 }
 
 /// Fails when the sysctls of a valid scenario file are none that a network namespace of this machine takes.
