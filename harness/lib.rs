@@ -14,6 +14,7 @@ pub mod internal {
     pub mod cli;
     pub mod drive;
     pub mod event;
+    pub mod helper;
     pub mod judge;
     pub mod launch;
     pub mod limits;
@@ -27,5 +28,5 @@ pub mod internal {
 }
 
 use internal::{
-    cli, drive, event, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
+    cli, drive, event, helper, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
 };

@@ -1,6 +1,7 @@
 //! The owned process tree and the launchers, with real processes. Witnesses: /proc, the programs' own output, the real supervisord.
 
 use lastfd::internal::event::Limits;
+use lastfd::internal::helper::Helper;
 use lastfd::internal::launch::{self, Command, Ending, Error, Isolation, Site, Tree};
 use lastfd::internal::limits::chain;
 use lastfd::internal::scenario::{Launcher, Process, Program, Supervisor};
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ fn command(argv: &[&str]) -> Command {
         trap: false,
         mounts: Vec::new(),
         switches_user: false,
-        exe: std::env::var_os("LASTFD_TEST_EXE").map_or_else(|| EXE.into(), PathBuf::from),
+        helper: Helper::lastfd(std::env::var_os("LASTFD_TEST_EXE").unwrap_or_else(|| EXE.into())),
     }
 }
 
@@ -472,7 +473,7 @@ fn supervisors(options: Supervisor) -> Vec<Launcher> {
 
 pub fn launched(launcher: Launcher, limits: (u64, u64), argv: &[&str], scratch: &Path) -> Tree {
     let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    let site = Site { exe: Path::new(EXE), scratch };
+    let site = Site { helper: &Helper::lastfd(EXE), scratch };
     let command = launch::command(&process(launcher, limits.0, limits.1), argv, site).unwrap();
     started(&command, Isolation::default())
 }

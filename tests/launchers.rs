@@ -4,6 +4,7 @@
 use super::launch::{SOON, launched, lines, process};
 use super::support::{LASTFD, find, lastfd, program};
 use lastfd::internal::event::Limits;
+use lastfd::internal::helper::Helper;
 use lastfd::internal::launch::{Ending, Isolation, Mount, Tree};
 use lastfd::internal::limits::chain;
 use lastfd::internal::scenario::{Launcher, Session, Shell};
@@ -288,10 +289,8 @@ fn a_service_and_a_container_have_a_session_and_an_environment_of_their_own() {
         let mut asked = process(launcher.clone(), FROM.0, FROM.1);
         asked.env.insert("COLOUR".into(), "blue".into());
         let scratch = tempfile::tempdir().unwrap();
-        let site = lastfd::internal::launch::Site {
-            exe: Path::new(env!("CARGO_BIN_EXE_lastfd")),
-            scratch: scratch.path(),
-        };
+        let site =
+            lastfd::internal::launch::Site { helper: &Helper::lastfd(LASTFD), scratch: scratch.path() };
         let argv = ["sh", "-c", "echo env $(env | sed 's/=.*//' | sort); exec sleep 1000"]
             .map(str::to_owned)
             .to_vec();
@@ -384,7 +383,7 @@ fn a_session_without_root_is_inconclusive_with_the_reason() {
 #[test]
 fn a_file_that_cannot_be_mounted_is_laid_to_the_machine() {
     let scratch = tempfile::tempdir().unwrap();
-    let site = lastfd::internal::launch::Site { exe: Path::new(LASTFD), scratch: scratch.path() };
+    let site = lastfd::internal::launch::Site { helper: &Helper::lastfd(LASTFD), scratch: scratch.path() };
     let mut command =
         lastfd::internal::launch::command(&process(container(None), 64, 64), vec!["true".into()], site)
             .unwrap();

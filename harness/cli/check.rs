@@ -83,10 +83,7 @@ fn read(path: &Path) -> Result<(Vec<Plan>, Option<String>), LoadError> {
     if asked.is_empty() {
         return Ok((plans, None));
     }
-    let tried = std::env::current_exe()
-        .map_err(|e| format!("own path: {e}"))
-        .and_then(|exe| inside::try_sysctls(&exe, &asked));
-    match tried {
+    match super::run::own_helper().and_then(|helper| inside::try_sysctls(&helper, &asked)) {
         Err(why) => Ok((plans, Some(why))),
         Ok(trial) => scenario::refused_sysctls(path, &trial).map(|()| (plans, None)),
     }

@@ -1,6 +1,7 @@
 //! `lastfd exec` (hidden): the steps of a launch that run in processes of their own. Not for people.
 
 use crate::event::Limits;
+use crate::helper::Helper;
 use crate::launch::{Isolation, Mount, parent, stage, supervise};
 use crate::observe;
 use crate::run::{self, inside};
@@ -55,6 +56,9 @@ enum Step {
         isolation: Isolation,
         #[arg(long)]
         exe: PathBuf,
+        /// It links the library: it is not the `lastfd` program.
+        #[arg(long)]
+        links: bool,
         #[arg(long)]
         events: Option<PathBuf>,
     },
@@ -140,14 +144,10 @@ pub fn main(args: Args) -> i32 {
             })
         }
         Step::Cost => i32::from(crate::run::cost::subject().is_err()),
-        Step::Inside { observer, isolation, exe, events } => inside::inside(&run::Options {
-            observer,
-            isolation,
-            exe,
-            events,
-            costs: Default::default(),
-            in_use: Default::default(),
-        }),
+        Step::Inside { observer, isolation, exe, links, events } => {
+            let helper = if links { Helper::linking(exe) } else { Helper::lastfd(exe) };
+            inside::inside(&run::Options { observer, isolation, events, ..run::Options::with(helper) })
+        }
         Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {
             supervise::supervise(&supervise::Options {

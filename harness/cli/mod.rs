@@ -9,6 +9,7 @@ mod exec;
 pub mod exit;
 mod explain;
 mod find;
+mod helper;
 mod inspect;
 pub mod list;
 mod output;
@@ -19,10 +20,10 @@ pub mod schema;
 mod serve;
 
 pub use exit::{Exit, Failure, Outcome};
+pub use helper::helper;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
 
 /// Finds the last file descriptor: starts any server under an exact limit, predicts how many connections it will hold,
 /// drives it there, and shows the first failing call, what happens at the wall, and how it recovers.
@@ -58,15 +59,17 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
-    #[command(hide = true)]
-    Serve(serve::Args),
-    #[command(hide = true)]
-    Drive(drive::Args),
-    #[command(hide = true)]
-    Exec(exec::Args),
+    #[command(flatten)]
+    Helper(helper::Helper),
 }
 
-/// Parses one of the words of an enum (`named!`); help, completions and the man page list them and what each means.
+/// Does what the command line of the `lastfd` program asks; the exit code.
+pub fn main() -> u8 {
+    helper::ended(Cli::parse().run())
+}
+
+/// Parses one of the words of an enum (`named!`); help, completions and the man page list them and what each
+/// means.
 fn one_of<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
     name: fn(T) -> &'static str,
@@ -83,7 +86,7 @@ impl Cli {
     ///
     /// # Errors
     /// What to print to standard error, and the exit code.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self) -> Result<u8, Failure> {
         let exit = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Find(args) => find::run(&args),
@@ -96,11 +99,8 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),
-            // These end with codes of their own: other programs' exit statuses, not the table's.
-            Command::Serve(args) => return Ok(serve::run(args)),
-            Command::Drive(args) => drive::drive(&args),
-            Command::Exec(args) => return Ok(ExitCode::from(exec::main(args) as u8)),
+            Command::Helper(helper) => return helper.run(),
         };
-        Ok(ExitCode::from(exit? as u8))
+        exit.map(|exit| exit as u8)
     }
 }

@@ -3,6 +3,7 @@
 use super::output::{Files, Progress, conclude, has_room, interrupt_flag, interrupted, say};
 use super::{Exit, Failure, Outcome, one_of};
 use crate::event::Log;
+use crate::helper::Helper;
 use crate::judge;
 use crate::launch::Isolation;
 use crate::observe::Choice;
@@ -10,7 +11,6 @@ use crate::report::Report;
 use crate::run::{Error, Options, Run};
 use crate::scenario::{self, Dialogue, Obstacle, Plan};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Runs scenario files or folders and judges what they expect
@@ -63,16 +63,17 @@ impl Machine {
     /// # Errors
     /// This program's own path is not known.
     pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
-        let exe = std::env::current_exe().map_err(|e| Failure::new(Exit::Fault, format!("own path: {e}")))?;
-        Ok(Options {
-            observer: self.observer,
-            isolation: self.isolation,
-            exe,
-            events,
-            costs: Arc::default(),
-            in_use: Arc::default(),
-        })
+        let options = Options::with(own_helper().map_err(|e| Failure::new(Exit::Fault, e))?);
+        Ok(Options { observer: self.observer, isolation: self.isolation, events, ..options })
     }
+}
+
+/// The `lastfd` program that this is.
+///
+/// # Errors
+/// Its own path is not known.
+pub fn own_helper() -> Result<Helper, String> {
+    std::env::current_exe().map(Helper::lastfd).map_err(|e| format!("own path: {e}"))
 }
 
 fn slice(text: &str) -> Result<(usize, usize), String> {
@@ -168,7 +169,7 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
 fn dry_run(plan: &Plan) -> Result<(), Failure> {
     let mut text = format!("{}: {}\n", plan.title(), plan.claim);
     for (name, process) in &plan.processes {
-        let argv = crate::run::argv(&process.program, Path::new("lastfd"));
+        let argv = crate::run::argv(&process.program, &Helper::lastfd("lastfd"));
         let launcher = crate::launch::registration(&process.launcher).name;
         text += &format!("  {name}: {}\n", shell_words::join(&argv));
         let other = [("RLIMIT_NPROC", process.rlimits.nproc), ("RLIMIT_AS", process.rlimits.address_space)];

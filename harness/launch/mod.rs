@@ -28,6 +28,7 @@ pub use tree::{Ending, ExitStatus, Killer, Tree};
 pub use wire::Step;
 
 use crate::event::Limits;
+use crate::helper::Helper;
 use crate::scenario::{Launcher, Process, Rlimits, Session, Shell, Supervisor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,8 @@ crate::named::named! {
         PidNamespace = "pid-namespace",
         /// A PID namespace inside a user namespace that knows one user: for everybody else.
         UserNamespace = "user-namespace",
-        /// A subreaper that kills all descendants, round after round, until none is left: where namespaces are refused.
+        /// A subreaper that kills all descendants, round after round, until none is left: where namespaces
+        /// are refused.
         Keeper = "keeper",
     }
 }
@@ -72,8 +74,8 @@ pub struct Command {
     /// Whether it becomes another user, which a user namespace that knows only one does not allow; and whether the signal that ends it
     /// goes to its children: su(1) and runuser(1) would wait two seconds after passing it on.
     pub switches_user: bool,
-    /// The lastfd binary whose `exec` command does the launch.
-    pub exe: PathBuf,
+    /// What does the launch, as `exec`.
+    pub helper: Helper,
 }
 
 /// A bind mount.
@@ -88,8 +90,8 @@ pub struct Mount {
 /// What launchers may use: places, not processes.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
-    /// The lastfd binary.
-    pub exe: &'a Path,
+    /// The bundled launchers, as `exec`.
+    pub helper: &'a Helper,
     /// A directory of this process of this run, for configurations and pid files. Absolute.
     pub scratch: &'a Path,
 }
@@ -108,7 +110,7 @@ impl Command {
             trap: false,
             mounts: Vec::new(),
             switches_user: false,
-            exe: site.exe.to_owned(),
+            helper: site.helper.clone(),
         }
     }
 }

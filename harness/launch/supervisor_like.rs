@@ -9,8 +9,7 @@ pub(super) fn command(
     argv: Vec<String>,
     site: Site<'_>,
 ) -> Result<Command, Error> {
-    let mut all = vec![site.exe.to_string_lossy().into_owned()];
-    all.extend(["exec".to_owned(), "supervise".to_owned()]);
+    let mut all = site.helper.argv(&["exec", "supervise"]);
     all.push(format!("--minfds={}", options.minfds));
     all.extend(options.autorestart.then(|| "--autorestart".to_owned()));
     all.push(format!("--startretries={}", options.startretries));

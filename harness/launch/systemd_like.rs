@@ -24,7 +24,7 @@ pub(super) fn under(
     site: Site<'_>,
 ) -> Command {
     let (step, option) = name;
-    let mut all = vec![site.exe.to_string_lossy().into_owned(), "exec".to_owned(), step.to_owned()];
+    let mut all = site.helper.argv(&["exec", step]);
     all.extend(limits.map(|Limits { soft, hard }| format!("{option}={soft}:{hard}")));
     all.extend(process.env.keys().map(|key| format!("--keep-env={key}")));
     all.push("--".to_owned());

@@ -105,8 +105,8 @@ impl Tree {
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(channels)?;
         let also_written = written.try_clone().map_err(Error::Channels)?;
 
-        let mut stage = std::process::Command::new(&command.exe);
-        stage.arg0("lastfd").args(["exec", "stage", "--isolation", &isolation.to_string()]);
+        let mut stage = command.helper.command(&["exec", "stage", "--isolation", isolation.name()]);
+        stage.arg0("lastfd");
         stage.args(["--soft", &command.limits.soft.to_string(), "--hard", &command.limits.hard.to_string()]);
         let rlimits =
             [("--nproc", command.rlimits.nproc), ("--address-space", command.rlimits.address_space)];
@@ -126,7 +126,7 @@ impl Tree {
         stage.arg("--").args(&command.argv).envs(&command.env);
         stage.stdin(Stdio::from(theirs)).stdout(Stdio::from(written)).stderr(Stdio::from(also_written));
         let mut stage_process =
-            stage.spawn().map_err(|source| Error::Reexec { exe: command.exe.clone(), source })?;
+            stage.spawn().map_err(|source| Error::Reexec { exe: command.helper.exe().into(), source })?;
         // Our copies of the stage's ends: while they are open no end of file can come.
         drop(stage);
 

@@ -3,6 +3,7 @@
 //! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or has left is not in it.
 
 use crate::event::{Limits, Link, Pid};
+use crate::helper::WORD;
 use crate::sys::proc;
 use std::path::Path;
 
@@ -42,14 +43,16 @@ fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) 
 }
 
 fn label(command: String) -> String {
-    let mut words = command.split(' ');
-    let first = words.next().unwrap_or_default();
-    let ours = base(first) == "lastfd" && words.next() == Some("exec");
-    if ours && words.next() == Some("stage") {
+    let first = command.split(' ').next().unwrap_or_default();
+    // A helper of a run, in the `lastfd` program or in one that links the library.
+    let rest = command.strip_prefix(first).unwrap_or_default();
+    let marked = rest.strip_prefix(&format!(" {WORD}"));
+    let step = marked.or((base(first) == "lastfd").then_some(rest)).filter(|step| step.starts_with(" exec "));
+    if step.is_some_and(|step| step.starts_with(" exec stage ")) {
         return KEEPER.to_owned();
     }
     // Of a bundled launcher the name tells more than the place of our binary.
-    let shown = if ours { command.replacen(first, "lastfd", 1) } else { command };
+    let shown = step.map(|step| format!("lastfd{step}")).unwrap_or(command);
     match shown.char_indices().nth(COMMAND_CHARS) {
         None => shown,
         Some((end, _)) => format!("{}…", &shown[..end]),
@@ -153,5 +156,8 @@ mod tests {
         assert_eq!(label("lastfd exec stage --isolation keeper -- x".into()), KEEPER);
         assert_eq!(label("/x/lastfd exec supervise -- x".into()), "lastfd exec supervise -- x");
         assert_eq!(label("/x/lastfd serve tcp".into()), "/x/lastfd serve tcp");
+        assert_eq!(label("lastfd lastfd-helper exec stage --soft 64 -- x".into()), KEEPER);
+        assert_eq!(label("/x/own lastfd-helper exec supervise -- x".into()), "lastfd exec supervise -- x");
+        assert_eq!(label("/x/own exec stage -- x".into()), "/x/own exec stage -- x");
     }
 }

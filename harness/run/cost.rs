@@ -74,7 +74,7 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         Error::Inconclusive(format!("what observing costs could not be measured: {e}"))
     };
     let command = Command {
-        argv: vec![options.exe.display().to_string(), "exec".into(), "cost".into()],
+        argv: options.helper.argv(&["exec", "cost"]),
         env: BTreeMap::new(),
         directory: None,
         rlimits: Default::default(),
@@ -84,7 +84,7 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         switches_user: false,
         ignore_hangup: false,
         trap: observer.is_some_and(Chosen::wants_trap),
-        exe: options.exe.clone(),
+        helper: options.helper.clone(),
     };
     let mut tree = Tree::prepare(&command, options.isolation).map_err(|e| not_measured(&e))?;
     let attached =

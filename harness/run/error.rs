@@ -4,6 +4,7 @@ use crate::event::LogError;
 
 /// Why a run ended early. None of these is a failed expectation.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The launcher or the program could not be started, or did not come to listen.
     #[error("{0}")]

@@ -4,6 +4,7 @@
 
 use super::{Error, Options, Run, Step};
 use crate::event::{Event, Sysctl, What, Writer};
+use crate::helper::Helper;
 use crate::scenario::Plan;
 use crate::scenario::sysctl::{REMOVED, Trial};
 use crate::sys::netns::{self, OwnNetwork};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,11 +85,9 @@ pub(super) fn run(
     if let Some(path) = &options.events {
         drop(Writer::create(path)?);
     }
-    let mut command = step(&options.exe, "inside");
-    command
-        .args(["--observer", options.observer.name(), "--isolation", options.isolation.name()])
-        .arg("--exe")
-        .arg(&options.exe);
+    let mut command = step(&options.helper, "inside");
+    command.args(["--observer", options.observer.name(), "--isolation", options.isolation.name()]);
+    command.args(options.helper.links().then_some("--links")).arg("--exe").arg(options.helper.exe());
     if let Some(path) = &options.events {
         command.arg("--events").arg(path);
     }
@@ -123,9 +121,9 @@ pub(super) fn run(
 ///
 /// # Errors
 /// Why there is none.
-pub fn try_sysctls(exe: &Path, asked: &[(String, String)]) -> Result<Trial, String> {
+pub fn try_sysctls(helper: &Helper, asked: &[(String, String)]) -> Result<Trial, String> {
     let ask = || -> std::io::Result<Vec<u8>> {
-        let mut child = step(exe, "sysctls").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = step(helper, "sysctls").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().expect("piped above");
         stdin.write_all(&serde_json::to_vec(asked)?)?;
         drop(stdin);
@@ -136,9 +134,9 @@ pub fn try_sysctls(exe: &Path, asked: &[(String, String)]) -> Result<Trial, Stri
         .unwrap_or_else(|_| Err("the process that tries sysctls gave no answer".into()))
 }
 
-fn step(exe: &Path, name: &str) -> Command {
-    let mut command = Command::new(exe);
-    command.arg0("lastfd").args(["exec", name]);
+fn step(helper: &Helper, name: &str) -> Command {
+    let mut command = helper.command(&["exec", name]);
+    command.arg0("lastfd");
     command
 }
 

@@ -191,6 +191,7 @@ impl Live {
 
 /// What is shown while a run goes on.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub enum Step {
     /// A phase begins.
     Phase(Phase),

@@ -28,6 +28,7 @@ use crate::drive::{
     protocol::{Kind, Setup},
 };
 use crate::event::{Environment, Event, Phase, Pid, SCHEMA, What};
+use crate::helper::Helper;
 use crate::launch::{self, Isolation, Tree};
 use crate::limits::budget;
 use crate::observe;
@@ -48,25 +49,56 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How to run, apart from what the scenario says.
+/// How to run, apart from what the scenario says. Clones share what one run after another need learn only
+/// once.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// Which syscall observer.
     pub observer: observe::Choice,
     /// The strongest way of owning the process tree that is tried.
     pub isolation: Isolation,
-    /// The binary that is re-executed for the exec step, the bundled servers and the drivers: this program's own.
-    pub exe: PathBuf,
     /// Where the event log is written as well.
     pub events: Option<PathBuf>,
+    /// What is executed for the steps of a launch, the bundled servers and the drivers.
+    pub(crate) helper: Helper,
     /// What each observer costs, by its name: measured at the first run that uses it.
-    pub costs: Arc<Mutex<HashMap<&'static str, What>>>,
+    pub(crate) costs: Arc<Mutex<HashMap<&'static str, What>>>,
     /// What keeps observers quick from one run to the next.
-    pub in_use: Arc<OnceLock<observe::perf::InUse>>,
+    pub(crate) in_use: Arc<OnceLock<observe::perf::InUse>>,
+}
+
+impl Options {
+    /// The best observer and the strongest isolation that this machine allows; the run's other processes are
+    /// this program, executed again.
+    ///
+    /// # Errors
+    /// [`Error::Fault`]: `main` has not called `lastfd::helper`, or this program's own path is not known.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Options::with(Helper::this_program()?))
+    }
+
+    /// The same, with an installed `lastfd` program in place of this one: for a program whose `main` is not
+    /// its own, such as a test.
+    pub fn with_lastfd(program: impl Into<PathBuf>) -> Self {
+        Options::with(Helper::lastfd(program))
+    }
+
+    pub(crate) fn with(helper: Helper) -> Self {
+        Options {
+            observer: observe::Choice::default(),
+            isolation: Isolation::default(),
+            events: None,
+            helper,
+            costs: Arc::default(),
+            in_use: Arc::default(),
+        }
+    }
 }
 
 /// What a run came to: its events always, and why it ended early if it did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Run {
     /// The event log, times relative to the run's start.
     pub events: Vec<Event>,
@@ -76,7 +108,8 @@ pub struct Run {
 
 /// Runs a plan. `interrupted` is set by SIGINT and SIGTERM; `progress` is told what goes on.
 ///
-/// Whatever happens, no process, file or namespace stays behind.
+/// Whatever happens, no process, file or namespace stays behind; but the soft `RLIMIT_NOFILE` of this process
+/// is raised to its hard limit, for observers and clients, and stays there.
 ///
 /// # Errors
 /// Only the event log's file; everything else is in [`Run::error`], beside the events so far.
@@ -162,7 +195,7 @@ fn phases(
     }
     let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
     let subject = &plan.processes[&plan.subject];
-    let executable = executable(&subject.program, &options.exe);
+    let executable = executable(&subject.program, options.helper.exe());
     let chosen = match observe::choose(options.observer, executable.as_deref()) {
         Ok(observe::Chosen::None) => Err("none was asked for".to_string()),
         Ok(chosen) => Ok(chosen),
@@ -317,7 +350,7 @@ impl Site<'_> {
     /// The words that the subject is executed with, by whatever launcher.
     fn argv(&self) -> Vec<String> {
         let fill = |word: String| self.places.fill(&word, &self.plan.subject, self.scratch);
-        argv(&self.process.program, &self.options.exe).into_iter().map(fill).collect()
+        argv(&self.process.program, &self.options.helper).into_iter().map(fill).collect()
     }
 
     /// What the clients of a workload do; `None`: the server is to be asked first.
@@ -417,11 +450,7 @@ struct Wanted {
 
 /// The driver processes of a workload, started.
 fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Fleet, Error> {
-    let command = || {
-        let mut command = std::process::Command::new(&options.exe);
-        command.arg("drive");
-        command
-    };
+    let command = || options.helper.command(&["drive"]);
     let own = budget::raise_own();
     let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
     // Calls are made by one driver: their order is that of one queue.
@@ -484,10 +513,10 @@ fn prepare(
     let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
     places.deliver(scratch.path())?;
     let fill = |word: String| places.fill(&word, name, scratch.path());
-    let argv = argv(&process.program, &options.exe).into_iter().map(fill).collect();
+    let argv = argv(&process.program, &options.helper).into_iter().map(fill).collect();
     let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
     let process = Process { env, ..process.clone() };
-    let site = launch::Site { exe: &options.exe, scratch: scratch.path() };
+    let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
     let mut command = launch::command(&process, argv, site)?;
     command.directory = Some(plan.directory.clone());
     command.scratch = Some(scratch.path().to_path_buf());
@@ -503,22 +532,17 @@ fn prepare(
 /// Where the bundled caller meets the run, in the folder of its process.
 const DRIVER_SOCKET: &str = "driver.sock";
 
-/// The program's words; [`Places::fill`] says what their placeholders stand for.
-pub fn argv(program: &Program, exe: &Path) -> Vec<String> {
+/// The program's words; `Places::fill` says what their placeholders stand for.
+pub fn argv(program: &Program, helper: &Helper) -> Vec<String> {
     match program {
         Program::Command(words) => words.clone(),
         Program::Serve(serve) => {
-            let mut words = vec![exe.display().to_string(), "serve".into()];
+            let mut words = helper.argv(&["serve"]);
             words.extend(serve.arguments());
             words.extend(["--port".into(), "{port}".into()]);
             words
         }
-        Program::Call(_) => vec![
-            exe.display().to_string(),
-            "drive".into(),
-            "--at".into(),
-            format!("{{scratch}}/{DRIVER_SOCKET}"),
-        ],
+        Program::Call(_) => helper.argv(&["drive", "--at", &format!("{{scratch}}/{DRIVER_SOCKET}")]),
     }
 }
 

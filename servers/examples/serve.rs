@@ -10,5 +10,5 @@ struct Command {
 }
 
 fn main() -> ExitCode {
-    lastfd_servers::serve(Command::parse().args)
+    ExitCode::from(lastfd_servers::serve(Command::parse().args))
 }

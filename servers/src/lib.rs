@@ -28,7 +28,6 @@ pub use accept::Policy;
 pub use args::{Args, Kind};
 
 use std::os::fd::OwnedFd;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 /// By which listener a connection came in.
@@ -54,12 +53,9 @@ type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
 ///
 /// Exit codes: 0 after a signal, 1 when a policy that takes a failure as fatal met it or accept broke, 2 for options that do not go
 /// together, 6 when the server could not start; the reason goes to standard error.
-pub fn serve(args: Args) -> ExitCode {
-    match process::run(&args) {
-        Ok(code) => code,
-        Err(error) => {
-            lines::complain(format_args!("{error}"));
-            ExitCode::from(error.exit_code())
-        }
-    }
+/// Returns only the last of these; the process ends with the others.
+pub fn serve(args: Args) -> u8 {
+    let Err(error) = process::run(&args);
+    lines::complain(format_args!("{error}"));
+    error.exit_code()
 }

@@ -15,10 +15,10 @@ use crate::{Deliver, Door, collector, grpc, http, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, getppid, getrlimit, set_parent_process_death_signal};
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -136,7 +136,7 @@ fn forbidden(source: &io::Error) -> String {
 }
 
 /// Runs the process that `args` describe to its end.
-pub(crate) fn run(args: &Args) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
     if args.accept == Policy::ReserveFd && args.blocks() {
         return Err(StartError::ReserveBlocks);
     }
@@ -212,7 +212,7 @@ fn accept_until_signal(
     listeners: Vec<(Door, Listener)>,
     signals: SigSet,
     ready: impl Fn(Door, SocketAddr) -> String,
-) -> Result<ExitCode, StartError> {
+) -> Result<Infallible, StartError> {
     let service = |source| StartError::Service { source };
     let mut reserves = Vec::new();
     if args.accept == Policy::ReserveFd {

@@ -13,11 +13,12 @@ use crate::listener::Listener;
 use crate::process::{READY, StartError, announcement, wait_for_signal};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
+use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// What the master knows of its workers.
@@ -36,7 +37,7 @@ struct Crew {
 }
 
 /// Starts the workers and stays until all of them have ended; does not return but for errors.
-pub(crate) fn run(args: &Args, listener: Listener, signals: SigSet) -> Result<ExitCode, StartError> {
+pub(crate) fn run(args: &Args, listener: Listener, signals: SigSet) -> Result<Infallible, StartError> {
     let address = listener.address().map_err(StartError::NotAListener)?;
     let mut running = Vec::new();
     let mut outputs = Vec::new();
