@@ -1,13 +1,51 @@
-//! lastfd finds the last file descriptor: it starts any server under an exact `RLIMIT_NOFILE`, predicts how many
-//! connections it will hold, drives it there, observes the first failing call, and measures how it recovers.
+//! lastfd finds the last file descriptor: it starts any server under an exact `RLIMIT_NOFILE`, predicts how
+//! many connections it will hold, drives it there, observes the first failing call, and measures how it
+//! recovers.
 //!
-//! The flow is one-way: `scenario` → `run` (all the effects) → event log → `measure` → `judge` → `report`.
-//! Everything right of the event log is a pure function of it.
+//! The flow is one-way: a [`Plan`] → [`run`] (all the effects) → [`Log`] → [`measure`] → [`judge`] →
+//! [`Report`] → [`text`], [`json`], [`junit`], [`markdown`]. Everything right of the log is a pure function
+//! of it. [`find`] does it all for one command.
+//!
+//! ```no_run
+//! use lastfd::{Log, Options, Outcome, Plan, Report};
+//! use std::sync::atomic::AtomicBool;
+//!
+//! const SCENARIO: &str = r#"
+//!     claim = "a limit of 1024 stops this server at 1012 connections"
+//!     [processes.server]
+//!     command = ["./server", "--port", "{port}"]
+//!     limits = { soft = 1024, hard = 1024 }
+//!     [workloads.clients]
+//!     http-idle = {}
+//!     [expect]
+//!     ceiling = 1012
+//! "#;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     lastfd::helper(); // first: a run executes this program again for its own processes
+//!     let plans = Plan::parse(SCENARIO, "push", ".")?;
+//!     let run = lastfd::run(&plans[0], &Options::new()?, &AtomicBool::new(false), &mut |_| {})?;
+//!     let log = Log::new(run.events);
+//!
+//!     let findings = lastfd::measure(&plans[0], &log);
+//!     println!("{:?} connections at the first failure", findings.ceiling.accepted);
+//!     println!("then the server's policy is {:?}", findings.saturation.policy.map(|policy| policy.name()));
+//!     println!("after clients leave it has {:?}", findings.recovery.verdict.map(|verdict| verdict.name()));
+//!
+//!     let verdict = lastfd::judge(&plans[0], &findings);
+//!     assert_eq!(verdict.outcome, Outcome::Met, "{:?}", verdict.reasons);
+//!     let report = Report::of(&plans[0], &log);
+//!     print!("{}", lastfd::text(std::slice::from_ref(&report), false, 100));
+//!     std::fs::write("report.json", lastfd::json(&[report]))?;
+//!     Ok(())
+//! }
+//! ```
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("lastfd observes Linux system calls: it builds on Linux only");
 
-/// The rooms of the house: for this package's own program, tests and benches. Nothing here keeps its shape from one version to the next.
+/// The rooms of the house: for this package's own program, tests and benches. Nothing here keeps its shape
+/// from one version to the next.
 #[doc(hidden)]
 #[path = "."]
 pub mod internal {
@@ -30,3 +68,48 @@ pub mod internal {
 use internal::{
     cli, drive, event, helper, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
 };
+
+// The public surface, one list. `tests/public.rs` repeats its names, so that a new one is a decision.
+
+// What is asked.
+pub use internal::event::Limits;
+pub use internal::scenario::{
+    Dialogue, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Plan, Problem, Workload,
+};
+// The run.
+pub use internal::cli::helper;
+pub use internal::event::{Event, Log, LogError, What};
+pub use internal::launch::Isolation;
+pub use internal::named::UnknownName;
+pub use internal::observe::Choice as Observer;
+pub use internal::run::{Error as RunError, Options, Run, Step, run};
+// What was found.
+pub use internal::measure::{
+    Baseline, Binds, Ceiling, FirstFailure, Kind, Measured as Findings, Policy, Prediction, Recovery,
+    Resource, Saturation, Subject, Verdict as RecoveryVerdict, measure,
+};
+// What it comes to.
+pub use internal::judge::{Outcome, Reason, Verdict, judge};
+pub use internal::report::Report;
+pub use internal::report::{
+    json::render as json, junit::render as junit, markdown::render as markdown, terminal::render as text,
+};
+
+/// Finds the connection ceiling of a server command: executes it under these limits, connects clients until
+/// it stops, and measures.
+///
+/// `{port}` in the command stands for a free port; without it lastfd finds the port that the command listens
+/// on. [`Find`] has the other choices. It takes seconds, and as [`run`] does it raises this process's soft
+/// `RLIMIT_NOFILE`.
+///
+/// # Errors
+/// The command did not start or did not listen, this machine cannot make the run, or `main` has not called
+/// [`helper`].
+pub fn find(
+    command: impl IntoIterator<Item = impl Into<String>>,
+    limits: Limits,
+) -> Result<Report, RunError> {
+    let plan = Find::new(command, limits).plan()?;
+    let run = run(&plan, &Options::new()?, &std::sync::atomic::AtomicBool::new(false), &mut |_| {})?;
+    run.error.map_or_else(|| Ok(Report::of(&plan, &Log::new(run.events))), Err)
+}

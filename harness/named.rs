@@ -1,4 +1,5 @@
-//! Enums whose values people choose by a word: on a command line, and where a run passes a choice on to a process of its own.
+//! Enums whose values people choose by a word: on a command line, and where a run passes a choice on to a
+//! process of its own.
 
 /// A word that is none of those accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
@@ -60,6 +60,33 @@ fn imports_point_one_way() {
         let does = imports(module);
         let wrong: Vec<_> = does.iter().filter(|name| !may.contains(&name.as_str())).collect();
         assert!(wrong.is_empty(), "{module} imports {wrong:?}, and may only import {may:?}");
+    }
+}
+
+/// Crates of the command line and of the terminal, and the rooms beside `cli` that use them.
+const OF_THE_TERMINAL: [(&str, &[&str]); 5] = [
+    ("clap", &[]),
+    ("miette", &[]),
+    ("indicatif", &[]),
+    ("comfy_table", &["report"]),
+    ("owo_colors", &["report"]),
+];
+
+#[test]
+fn crates_of_the_terminal_are_used_by_the_commands_only() {
+    for (path, text) in sources("harness") {
+        let path =
+            path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/harness")).expect("of this folder");
+        let room = path.components().next().expect("a file").as_os_str().to_str().expect("UTF-8");
+        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let paths: BTreeSet<&str> = code
+            .split("::")
+            .filter_map(|before| before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next())
+            .collect();
+        for (name, others) in OF_THE_TERMINAL {
+            let may = room == "cli" || others.contains(&room);
+            assert!(may || !paths.contains(name), "{} uses {name}", path.display());
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod measure;
 mod moved;
 mod netns;
 mod output;
+mod public;
 mod recovery;
 mod run;
 mod scenario;

@@ -69,6 +69,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields' names are the field's own terms; each variant is documented")]
+#[non_exhaustive]
 pub enum What {
     /// First line of a log: which program wrote it, where, and the plan of the run (a `scenario::Plan`).
     Header {

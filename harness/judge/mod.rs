@@ -14,6 +14,7 @@ const TIMER_LATE_S: f64 = 0.005;
 /// What a run comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// Everything expected was observed.
     Met,
@@ -39,6 +40,7 @@ impl Outcome {
 
 /// One expectation that was not met or could not be judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Reason {
     /// Its name in the scenario file; `run` for what concerns all of it.
     pub expectation: String,
@@ -50,6 +52,7 @@ pub struct Reason {
 
 /// The verdict on one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// What it comes to.
     pub outcome: Outcome,

@@ -16,6 +16,7 @@ pub use crate::scenario::Verdict;
 
 /// Everything that one event log says about its run.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Measured {
     /// RFC 3339, from the log's header.
     pub started_at: Option<String>,
@@ -86,6 +87,7 @@ pub struct NotStarted {
 
 /// The process under test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Subject {
     /// As the scenario calls it.
     pub name: String,
@@ -128,6 +130,7 @@ pub struct SetBy {
 
 /// The descriptors at rest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Baseline {
     /// Open, from the size of `/proc/PID/fd`; counts numbers reserved by threads blocked in accept.
     pub descriptors: Option<u64>,
@@ -144,6 +147,7 @@ pub struct Baseline {
 
 /// The ceiling as it was predicted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Prediction {
     /// Connections.
     pub ceiling: Option<u64>,
@@ -161,6 +165,7 @@ pub struct Prediction {
 /// Why the subject stopped where it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Kind {
     /// A descriptor call failed with EMFILE: the process's limit.
     Emfile,
@@ -181,6 +186,7 @@ pub enum Kind {
 /// What a subject can run out of, or what else stops it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Resource {
     /// The soft `RLIMIT_NOFILE` of a process.
     Descriptors,
@@ -221,6 +227,7 @@ impl Resource {
 
 /// What stopped it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Binds {
     /// What.
     pub resource: Resource,
@@ -254,6 +261,7 @@ impl Kind {
 
 /// Where the subject stopped.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ceiling {
     /// Whether it stopped at all.
     pub reached: Option<bool>,
@@ -323,6 +331,7 @@ pub struct Exit {
 
 /// The first failed descriptor call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FirstFailure {
     /// The process that made it.
     pub pid: Pid,
@@ -384,6 +393,7 @@ pub struct PerProcess {
 
 /// What it did when the table was full.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Saturation {
     /// What its accept loop does.
     pub policy: Option<Policy>,
@@ -572,6 +582,7 @@ pub struct Moved {
 
 /// What it did when clients left.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Recovery {
     /// Clients that left first, while others waited.
     pub released: Option<u64>,

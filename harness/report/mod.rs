@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 /// One run, as other programs read it (contract.md). A field that was not measured is null, and `unmeasured` has its reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "contract.md's names; the types say what they hold")]
+#[non_exhaustive]
 pub struct Report {
     pub scenario: String,
     pub variant: Option<String>,

@@ -150,6 +150,7 @@ impl FirstFailure {
 /// What an accept loop does with a full table (contract.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Policy {
     /// Tries again at once, without pause.
     Spin,
@@ -197,6 +198,7 @@ impl Policy {
 /// What a server comes to when clients leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Verdict {
     /// It serves as before, and has its ceiling again.
     Recovered,

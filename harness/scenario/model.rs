@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 /// One run: what to start, how to load it, what to expect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The scenario's name: its folder or file stem; `find` for a command line.
     pub scenario: String,
@@ -348,6 +349,7 @@ pub enum CollectorLog {
 /// What starts a process and so sets its limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Launcher {
     /// Nothing between: limits, then exec.
     Exec,
@@ -410,6 +412,7 @@ impl Default for Supervisor {
 
 /// One workload: clients of one kind for one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Workload {
     /// What each client does; `None` (only `find`): the server is asked with HTTP, and otherwise `tcp`.
     pub kind: Option<Dialogue>,
