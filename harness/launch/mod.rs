@@ -43,8 +43,7 @@ crate::named::named! {
         PidNamespace = "pid-namespace",
         /// A PID namespace inside a user namespace that knows one user: for everybody else.
         UserNamespace = "user-namespace",
-        /// A subreaper that kills all descendants, round after round, until none is left: where namespaces
-        /// are refused.
+        /// A subreaper that kills all descendants until none is left: where namespaces are refused.
         Keeper = "keeper",
     }
 }
