@@ -477,8 +477,8 @@ fn as_driver() {
 
 fn driver_process() -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", r#"exec 3>&1 >&2; exec "$0" --exact drive::tests::as_driver --ignored --nocapture"#]);
-    command.arg(std::env::current_exe().unwrap());
+    command.args(["-c", r#"exec 3>&1 >&2; exec "$0" "$@""#]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "internal::drive::tests::as_driver", "--ignored", "--nocapture"]);
     command
 }
 
