@@ -37,7 +37,7 @@ pub fn bench(criterion: &mut Criterion) {
     writer.flush().expect("there is room");
     let log = Log::new(events);
     assert_eq!(
-        Report::of(&plan, &log).ceiling.accepted,
+        Report::of(&plan, &log).found.ceiling.accepted.value(),
         Some(u64::from(CLIENTS)),
         "the log is one of a ceiling"
     );

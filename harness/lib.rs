@@ -28,9 +28,9 @@
 //!     let log = Log::new(run.events);
 //!
 //!     let findings = lastfd::measure(&plans[0], &log);
-//!     println!("{:?} connections at the first failure", findings.ceiling.accepted);
-//!     println!("then the server's policy is {:?}", findings.saturation.policy.map(|policy| policy.name()));
-//!     println!("after clients leave it has {:?}", findings.recovery.verdict.map(|verdict| verdict.name()));
+//!     println!("{:?} connections at the first failure", findings.ceiling.accepted.value());
+//!     println!("then the server's policy is {:?}", findings.policy.policy.value());
+//!     println!("after clients leave it has {:?}", findings.end.get().map(|end| end.verdict));
 //!
 //!     let verdict = lastfd::judge(&plans[0], &findings);
 //!     assert_eq!(verdict.outcome, Outcome::Met, "{:?}", verdict.reasons);
@@ -85,8 +85,8 @@ pub use internal::observe::Choice as Observer;
 pub use internal::run::{Error as RunError, Options, Run, Step, run};
 // What was found.
 pub use internal::measure::{
-    Baseline, Binds, Ceiling, FirstFailure, Kind, Measured as Findings, Policy, Prediction, Recovery,
-    Resource, Saturation, Subject, Verdict as RecoveryVerdict, measure,
+    AcceptPolicy, Baseline, Binds, Ceiling, Findings, FirstFailure, Kind, Known, Policy, Prediction,
+    Recovery, Resource, Subject, Verdict as RecoveryVerdict, Why, measure,
 };
 // What it comes to.
 pub use internal::judge::{Outcome, Reason, Verdict, judge};

@@ -2,13 +2,13 @@
 //! rest, under a limit of sixteen.
 
 use lastfd::internal::event::{self, Call, Change, Client, Event, Limits, Link, Log, Phase, What};
-use lastfd::internal::measure::{self, Kind, Measured};
+use lastfd::internal::measure::{self, Doubt, Findings, Kind, Why};
 use std::path::PathBuf;
 
 const MS: u64 = 1_000_000;
 
 /// The recorded run, changed.
-fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Measured {
+fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Findings {
     let path =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
     let mut events = event::read(&path).expect("a recorded run").events;
@@ -19,7 +19,7 @@ fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Measured {
     measure::measure(&plan, &Log::new(events))
 }
 
-fn with(name: &str, at: u64, is: What) -> Measured {
+fn with(name: &str, at: u64, is: What) -> Findings {
     measured(name, |events| events.push(Event { at, is }))
 }
 
@@ -35,7 +35,7 @@ fn sample(pid: i32, descriptors: u64, queue: u32) -> What {
 #[test]
 fn what_is_accepted_after_the_ramp_counts_for_the_most_held() {
     let m = measured("threads", |events| begins(events, Phase::Saturate, 42_500_000));
-    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(11), Some(14)));
+    assert_eq!((m.ceiling.accepted.value(), m.ceiling.accepted_max.value()), (Some(11), Some(14)));
 }
 
 #[test]
@@ -46,14 +46,17 @@ fn a_new_client_that_finds_room_is_none_of_those_held() {
             events.iter().find(|event| event.is == What::Phase(Phase::Probe)).expect("it has this phase").at;
         events.push(Event { at: probe + 1, is: What::Call { pid: 100, name: Call::Accept4, ret: 60 } });
     });
-    assert_eq!((m.ceiling.kind, m.ceiling.accepted), (Some(Kind::NotReached), before.ceiling.accepted));
+    assert_eq!(
+        (m.ceiling.kind.value(), m.ceiling.accepted.value()),
+        (Some(Kind::NotReached), before.ceiling.accepted.value())
+    );
 }
 
 #[test]
 fn fewer_descriptors_than_at_rest_are_a_negative_leak() {
-    assert_eq!(with("spin", 3_060 * MS, sample(100, 7, 0)).recovery.leaked, Some(-1));
+    assert_eq!(with("spin", 3_060 * MS, sample(100, 7, 0)).recovery.leaked.value(), Some(-1));
     assert_eq!(
-        with("spin", 3_060 * MS, sample(101, 7, 0)).recovery.leaked,
+        with("spin", 3_060 * MS, sample(101, 7, 0)).recovery.leaked.value(),
         Some(0),
         "another process has descriptors of its own"
     );
@@ -61,34 +64,35 @@ fn fewer_descriptors_than_at_rest_are_a_negative_leak() {
 
 #[test]
 fn a_queue_is_drained_when_it_is_seen_empty_and_not_when_it_is_seen() {
-    let drained = with("spin", 1_505 * MS, sample(100, 16, 3)).recovery.queue_drained_s.expect("seen empty");
+    let drained =
+        with("spin", 1_505 * MS, sample(100, 16, 3)).recovery.queue_drained_s.value().expect("seen empty");
     assert!((drained - 0.010).abs() < 1e-9, "{drained}");
 }
 
 #[test]
 fn a_launcher_that_runs_out_is_not_the_subject() {
     let m = with("calls-client", 30_500_000, What::Call { pid: 50, name: Call::Openat, ret: -24 });
-    assert_eq!(m.ceiling.first_failure.expect("its own").pid, 100);
+    assert_eq!(m.ceiling.first_failure.get().expect("its own").pid, 100);
 }
 
 #[test]
 fn a_held_client_that_the_server_closes_at_the_wall_is_counted() {
     let closed = What::Client { workload: "flood".into(), id: 0, state: Client::Closed };
-    assert_eq!(with("spin", 1_300 * MS, closed).saturation.held_closed_by_server, Some(1));
+    assert_eq!(with("spin", 1_300 * MS, closed).held_closed.value(), Some(1));
 }
 
 #[test]
 fn a_rate_counts_nothing_that_failed_before_its_time() {
     // 200 failures until 60 ms, 10,000 until 1.04 s.
     let m = measured("spin", |events| begins(events, Phase::Saturate, 99 * MS));
-    assert_eq!(m.saturation.failures_per_s, Some(10_000.0));
+    assert_eq!(m.costs.failures_per_s.value(), Some(10_000.0));
 }
 
 #[test]
 fn samples_lost_after_the_first_failure_leave_the_most_held_open() {
     let m = with("spin", 1_150 * MS, What::Lost { samples: 5 });
-    assert_eq!((m.ceiling.accepted, m.ceiling.accepted_max), (Some(8), None));
-    assert!(m.unmeasured["ceiling.accepted_max"].contains("lost 5 samples"), "{:?}", m.unmeasured);
+    assert_eq!((m.ceiling.accepted.value(), m.ceiling.accepted_max.value()), (Some(8), None));
+    assert_eq!(m.ceiling.accepted_max.why(), Some(&Why::LostAfterFirst { samples: 5 }));
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn limits_that_the_process_had_before_it_changed_them_are_kept() {
         events.push(earlier);
     });
     assert_eq!(
-        (m.limits.earlier, m.limits.effective),
+        (m.limits.earlier, m.limits.effective.value()),
         (vec![Limits { soft: 12, hard: 64 }], Some(Limits { soft: 16, hard: 64 }))
     );
 }
@@ -119,20 +123,20 @@ fn of_client(event: &Event, id: u32, fd: i64) -> bool {
     }
 }
 
-fn left_open(m: &Measured, because: &str) {
-    assert_eq!((m.ceiling.kind, m.ceiling.reached), (None, None));
-    assert!(m.inconclusive.iter().any(|reason| reason.contains(because)), "{:?}", m.inconclusive);
+fn left_open(m: &Findings, because: Why) {
+    assert_eq!((m.ceiling.kind.value(), m.ceiling.reached.value()), (None, None));
+    assert!(m.doubts.contains(&Doubt::Ceiling(because)), "{:?}", m.doubts);
 }
 
 #[test]
 fn a_ceiling_is_not_said_to_be_unreached_by_fewer_clients_than_were_asked_for() {
     let fewer = measured("not-reached", |events| events.retain(|event| !of_client(event, 11, 19)));
-    left_open(&fewer, "only 11 of 12 clients");
+    left_open(&fewer, Why::OnlySomeConnected { connected: 11, asked: 12 });
     let timed_out = measured("not-reached", |events| {
         let state = Client::TimedOut;
         events.push(Event { at: 43 * MS, is: What::Client { workload: "flood".into(), id: 12, state } });
     });
-    left_open(&timed_out, "1 connects timed out");
+    left_open(&timed_out, Why::ConnectsTimedOut { connects: 1 });
 }
 
 #[test]
@@ -141,7 +145,7 @@ fn clients_that_are_neither_accepted_nor_queued_are_no_rule_of_the_servers_own()
         events.retain(|event| !of_client(event, 99, 19));
         events.retain(|event| !matches!(event.is, What::Client { id: 11, state: Client::Served, .. }));
     });
-    left_open(&lost, "1 clients connected, as they see it, but are neither accepted nor in the accept queue");
+    left_open(&lost, Why::HandshakesUnfinished { clients: 1 });
 }
 
 #[test]
@@ -154,13 +158,16 @@ fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
             _ => true,
         });
     });
-    left_open(&fewer, "only 8 of 12 calls");
+    left_open(&fewer, Why::OnlySomeCalls { over: 8, asked: 12 });
 }
 
 #[test]
 fn a_server_that_exits_when_all_have_left_has_not_recovered_though_it_had_answered() {
     let m = with("spin", 3_040 * MS, What::Process { pid: 100, parent: 1, change: Change::Exit });
-    assert_eq!((m.recovery.new_client_served_s.is_some(), m.recovery.recovered), (true, Some(false)));
+    assert_eq!(
+        (m.recovery.new_client_served_s.value().is_some(), m.recovery.recovered.value()),
+        (true, Some(false))
+    );
 }
 
 #[test]
@@ -173,7 +180,7 @@ fn limits_asked_for_are_set_by_the_run_also_where_all_above_had_the_same() {
             links.extend([Link { command: Link::REQUESTED.into(), ..own.clone() }, own]);
         }
     });
-    let by = m.limits.set_by.expect("the chain was read");
+    let by = m.limits.set_by.get().expect("the chain was read");
     assert_eq!((by.command.as_str(), by.inherited), (Link::REQUESTED, false));
 }
 
@@ -193,8 +200,8 @@ fn what_was_at_rest_and_predicted_at_first_is_kept_beside_what_it_became() {
         }
         events.extend([rest, predicted]);
     });
-    assert_eq!((m.baseline.descriptors, m.baseline.changed_from), (Some(9), Some(8)));
-    assert_eq!((m.prediction.ceiling, m.prediction.before_first_client), (Some(7), Some(8)));
+    assert_eq!((m.baseline.descriptors.value(), m.baseline.changed_from), (Some(9), Some(8)));
+    assert_eq!((m.prediction.ceiling.value(), m.prediction.before_first_client), (Some(7), Some(8)));
 }
 
 #[test]
@@ -208,5 +215,10 @@ fn a_server_that_counts_a_connection_it_closed_again_does_not_disagree() {
         events.push(Event { at: 30_500_000, is: What::Call { pid: 100, name: Call::Accept4, ret: 14 } });
         events.push(Event { at: 30_600_000, is: What::Close { pid: 100, fd: 14 } });
     });
-    assert_eq!((m.ceiling.accepted, m.agreement), (Some(8), Some(true)), "{:?}", m.agreement_note);
+    assert_eq!(
+        (m.ceiling.accepted.value(), m.witnesses.agreement.value()),
+        (Some(8), Some(true)),
+        "{:?}",
+        m.witnesses.notes
+    );
 }

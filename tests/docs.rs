@@ -72,7 +72,7 @@ fn the_readmes_scenario_with_sysctls_is_one_that_is_met() {
 
 #[test]
 fn the_readmes_first_command_shows_what_the_readme_shows() {
-    let called = lastfd(&["run", "scenarios/websocket-1012"]);
+    let called = lastfd(&["run", "@websocket-1012"]);
     assert_eq!(called.code, Some(0), "{called:?}");
     // Numbers that are of the machine differ; these lines are the same everywhere.
     let said = [

@@ -1,8 +1,8 @@
 //! What `lastfd explain` says: the sums of the scenarios of this repository, and the stories of the recorded runs of tests/data.
 
-use crate::support::lastfd;
-use lastfd::internal::event::{self, Log, What};
-use lastfd::internal::measure;
+use crate::support::{handed_over, lastfd};
+use lastfd::internal::event::{self, Limits, Log, Phase, What};
+use lastfd::internal::measure::{self, Known, Why};
 use lastfd::internal::report::{Report, explain};
 use lastfd::internal::scenario::{self, Ceiling, Plan};
 use std::path::{Path, PathBuf};
@@ -242,16 +242,17 @@ fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
 fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
     let (plan, log) = recorded(&recording("spin"));
     let mut report = Report::of(&plan, &log);
-    (report.ceiling.kind, report.ceiling.first_failure) = (None, None);
+    report.found.ceiling.kind = Known::Unknown(Why::AcceptsPassBy);
+    report.found.ceiling.first_failure = Known::Unknown(Why::AcceptsPassBy);
     for (reached, words) in [
         (
-            Some(true),
+            Known::Value(true),
             "With 8 connections held its table was full, by its descriptor count. Which call failed first",
         ),
-        (Some(false), "It did not stop: all 8 were taken, by its descriptor count."),
-        (None, "Stopped Not known"),
+        (Known::Value(false), "It did not stop: all 8 were taken, by its descriptor count."),
+        (Known::Unknown(Why::AcceptsPassByWithRoom), "Stopped Not known"),
     ] {
-        report.ceiling.reached = reached;
+        report.found.ceiling.reached = reached;
         let said = unwrapped(&explain::run(&report, &log, false, 100));
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -261,14 +262,22 @@ fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
 fn one_is_told_in_the_singular_and_two_in_the_plural() {
     let (plan, log) = recorded(&recording("spin"));
     let mut report = Report::of(&plan, &log);
+    // The same run, but each connection is handed to a child, and the limit is moved when clients leave.
+    let left = |event: &event::Event| event.is == What::Phase(Phase::ReleaseSome);
+    let at = log.events.iter().find(|event| left(event)).expect("a release").at - 1;
+    let was = Limits { soft: 16, hard: 64 };
+    let moved = [What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: 64, hard: 64, was }];
+    let events = log.events.iter().cloned().chain(moved.map(|is| event::Event { at, is }));
+    let other = measure::measure(&plan, &Log::new(handed_over(events.collect())));
+    (report.found.handed_over, report.found.moved) = (other.handed_over, other.moved);
     let mut told = |n: u64| {
-        report.ceiling.handed_over = Some(measure::HandedOver { connections: n, processes: n });
-        report.recovery.leaked = Some(n as i64);
-        report.moved =
-            vec![measure::Moved { soft: 64, hard: 64, processes: 1, held: n, ..Default::default() }];
-        if let Some(queue) = &mut report.saturation.accept_queue {
-            queue.overflows = Some(n as u32);
-        }
+        let handed = report.found.handed_over.as_mut().expect("handed over");
+        (handed.connections, handed.processes) = (n, n);
+        report.found.recovery.leaked = Known::Value(n as i64);
+        let Known::Value(moved) = &mut report.found.moved else { panic!("it was moved") };
+        moved[0].held = n;
+        let Known::Value(queue) = &mut report.found.sockets.accept_queue else { panic!("it has a queue") };
+        queue.overflows = Known::Value(n as u32);
         let page = lastfd::internal::report::terminal::render(std::slice::from_ref(&report), false, 100);
         unwrapped(&(page + &explain::run(&report, &log, false, 100)))
     };

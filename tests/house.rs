@@ -1,5 +1,7 @@
 //! The house keeps its shape: imports point one way, `unsafe` stays in one place, what is registered is documented and tried.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -64,12 +66,13 @@ fn imports_point_one_way() {
 }
 
 /// Crates of the command line and of the terminal, and the rooms beside `cli` that use them.
-const OF_THE_TERMINAL: [(&str, &[&str]); 5] = [
+const OF_THE_TERMINAL: [(&str, &[&str]); 6] = [
     ("clap", &[]),
     ("miette", &[]),
     ("indicatif", &[]),
     ("comfy_table", &["report"]),
     ("owo_colors", &["report"]),
+    ("textwrap", &["report"]),
 ];
 
 #[test]
@@ -138,5 +141,44 @@ fn every_launcher_and_workload_is_documented_and_has_a_scenario() {
         assert!(readme.contains(&format!("`{name}`")), "the README does not name the workload {name}");
         let used = plans.iter().flat_map(|p| p.workloads.values()).any(|w| w.kind == Some(*kind));
         assert!(used, "no scenario uses the workload {name}");
+    }
+}
+
+#[test]
+fn no_file_of_a_room_is_in_a_circle_with_another() {
+    let all = sources("harness");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness");
+    let files = circles::Files::new(&root, all.iter().map(|(path, text)| (path.as_path(), text.as_str())));
+    let circles = files.circles();
+    assert!(circles.is_empty(), "files that cannot be understood alone: {circles:#?}");
+}
+
+#[test]
+fn circles_are_found_through_re_exports() {
+    let sources = [
+        ("h/a/mod.rs", "mod x;\nmod y;\npub use x::X;"),
+        ("h/a/x.rs", "use super::y::Y;\npub struct X(Y);"),
+        ("h/a/y.rs", "pub struct Y;\nfn of(x: &super::X) {}"),
+        ("h/a/z.rs", "use super::{X, y::{self, Y}};"),
+    ];
+    let files =
+        circles::Files::new(Path::new("h"), sources.iter().map(|(path, text)| (Path::new(path), *text)));
+    assert_eq!(files.circles(), [BTreeSet::from(["a/x".to_owned(), "a/y".to_owned()])]);
+}
+
+/// A finding is a function from facts and findings to a value: nobody writes into what another one wrote.
+#[test]
+fn no_finding_writes_into_another() {
+    for (path, text) in sources("harness/measure") {
+        let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/measure"));
+        // Facts are collected, and an estimator is told of one try after the other: each changes only itself.
+        if below.is_ok_and(|below| below.starts_with("facts") || below.starts_with("model")) {
+            continue;
+        }
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        let taken = code.split("&mut ").zip(code.split("&mut ").skip(1));
+        let wrong = taken.filter(|(before, after)| before.ends_with(": ") && !after.starts_with("Self"));
+        assert_eq!(wrong.count(), 0, "{} takes `&mut` of something", path.display());
     }
 }

@@ -1,19 +1,19 @@
 //! What is judged of a recorded run: sixteen descriptors at most, eight of them at rest, and eight connections when accept4 fails with
 //! EMFILE. One expectation at a time, once as it is and once a little off.
 
-use lastfd::internal::event;
-use lastfd::internal::event::{Call, Outcome as Got, SeenAs};
+use lastfd::internal::event::{self, Call, Event, Limits, Log, Outcome as Got, Phase, What};
 use lastfd::internal::judge::{self, Outcome};
-use lastfd::internal::measure::{self, Disguise, FileNr, Kind, Measured, Moved, OtherListener};
+use lastfd::internal::measure::{self, Findings, Kind, Known, Why};
 use lastfd::internal::scenario::Plan;
 use serde_json::{Value, json};
 
 /// The run, and its plan with these expectations and no other.
-fn expecting(expect: &Value) -> (Plan, Measured) {
-    recorded("spin", expect)
+fn expecting(expect: &Value) -> (Plan, Findings) {
+    recorded("spin", expect, |_| Vec::new())
 }
 
-fn recorded(name: &str, expect: &Value) -> (Plan, Measured) {
+/// With these events more, which are told when the first clients leave.
+fn recorded(name: &str, expect: &Value, more: impl Fn(u64) -> Vec<Event>) -> (Plan, Findings) {
     let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data"));
     let log = event::read(&folder.join(name).with_extension("jsonl")).expect("a recorded run");
     let event::What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
@@ -23,8 +23,21 @@ fn recorded(name: &str, expect: &Value) -> (Plan, Measured) {
         plan["expect"][key] = value.clone();
     }
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
-    let measured = measure::measure(&plan, &log);
+    let leave = |event: &&Event| matches!(event.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll));
+    let released = log.events.iter().find(leave).expect("a release").at;
+    let events = log.events.iter().cloned().chain(more(released)).collect();
+    let measured = measure::measure(&plan, &Log::new(events));
     (plan, measured)
+}
+
+/// The limit is raised to 24 just before clients leave, and not used.
+fn raised(expect: &Value) -> (Plan, Findings) {
+    recorded("spin", expect, |released| {
+        let (at, was) = (released - 100_000, Limits { soft: 16, hard: 64 });
+        [What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: 24, hard: 64, was }]
+            .map(|is| Event { at, is })
+            .to_vec()
+    })
 }
 
 fn outcome(expect: Value) -> Outcome {
@@ -63,27 +76,27 @@ fn the_baseline_of_a_formula_is_what_takes_a_place_under_the_limit() {
     let (plan, mut measured) = expecting(&json!({ "ceiling": { "formula": "soft - baseline" } }));
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met);
     // One of the eight was inherited under a number above the limit: then there was room for nine.
-    measured.baseline.counted = Some(7);
+    measured.baseline.counted = Known::Value(7);
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::NotMet);
-    measured.ceiling.accepted = Some(9);
+    measured.ceiling.accepted = Known::Value(9);
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met);
 }
 
 #[test]
 fn what_is_surely_not_met_decides_also_where_something_else_was_not_measured() {
     let (plan, mut measured) = expecting(&json!({ "leaked": 0, "limits": { "soft": 16 } }));
-    measured.recovery.leaked = None;
+    measured.recovery.leaked = Known::Unknown(Why::RestOrEndUnknown);
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Inconclusive);
-    measured.limits.effective.as_mut().expect("read back").soft = 15;
+    measured.limits.effective = Known::Value(Limits { soft: 15, hard: 64 });
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::NotMet);
 }
 
 #[test]
 fn a_call_that_fails_with_enfile_met_the_hosts_limit_whatever_was_free_when_it_was_read() {
     for (kind, binds) in [(Kind::Emfile, false), (Kind::Enfile, true)] {
-        let (plan, mut measured) = expecting(&json!({ "file_max_binds": binds }));
-        (measured.ceiling.kind, measured.saturation.file_nr) =
-            (Some(kind), Some(FileNr { allocated: 10, max: 100 }));
+        let files = |released| vec![Event { at: released - 1, is: What::FileNr { allocated: 10, max: 100 } }];
+        let (plan, mut measured) = recorded("spin", &json!({ "file_max_binds": binds }), files);
+        measured.ceiling.kind = Known::Value(kind);
         assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met, "{kind:?}");
     }
 }
@@ -91,8 +104,9 @@ fn a_call_that_fails_with_enfile_met_the_hosts_limit_whatever_was_free_when_it_w
 #[test]
 fn a_raised_limit_that_is_used_too_late_is_not_met() {
     for (resumed_s, outcome) in [(0.5, Outcome::Met), (0.501, Outcome::NotMet)] {
-        let (plan, mut measured) = expecting(&json!({ "resumes_within_s": 0.5 }));
-        measured.moved = vec![Moved { resumed: Some(true), resumed_s: Some(resumed_s), ..Moved::default() }];
+        let (plan, mut measured) = raised(&json!({ "resumes_within_s": 0.5 }));
+        let Known::Value(moved) = &mut measured.moved else { panic!("it was moved") };
+        (moved[0].resumed, moved[0].resumed_s) = (Known::Value(true), Known::Value(resumed_s));
         assert_eq!(judge::judge(&plan, &measured).outcome, outcome, "{resumed_s}");
     }
 }
@@ -103,50 +117,62 @@ fn outcomes_are_expected_in_their_order() {
         (["served", "waits", "times-out"], Outcome::Met),
         (["waits", "served", "times-out"], Outcome::NotMet),
     ] {
-        let (plan, measured) = recorded("three-answers", &json!({ "outcomes": { "service-a": outcomes } }));
+        let (plan, measured) =
+            recorded("three-answers", &json!({ "outcomes": { "service-a": outcomes } }), |_| Vec::new());
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{outcomes:?}");
     }
 }
 
 #[test]
 fn a_number_held_under_a_moved_limit_is_no_ceiling_where_nothing_failed() {
-    let (plan, mut measured) = expecting(&json!({ "ceiling_after": { "exactly": 12 } }));
-    measured.moved = vec![Moved { soft: 24, hard: 64, accepted_after: Some(12), ..Moved::default() }];
+    let (plan, mut measured) = raised(&json!({ "ceiling_after": { "exactly": 12 } }));
+    let first_failure = measured.ceiling.first_failure.clone();
+    let Known::Value(moved) = &mut measured.moved else { panic!("it was moved") };
+    (moved[0].accepted_after, moved[0].next_failure) =
+        (Known::Value(12), Known::Unknown(Why::NoFailureUnderNewLimits));
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::NotMet);
-    measured.moved[0].next_failure = measured.ceiling.first_failure.clone();
+    let Known::Value(moved) = &mut measured.moved else { panic!("it was moved") };
+    moved[0].next_failure = first_failure;
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met);
 }
 
 #[test]
 fn a_disguise_that_nobody_expects_is_not_met() {
+    // Three that were held are asked again, and closed when a file could not be opened.
+    let closed = |released| {
+        let open = What::Call { pid: 100, name: Call::Openat, ret: -24 };
+        let asked = What::Probe {
+            workload: "flood".into(),
+            label: "held".into(),
+            outcome: Got::Closed,
+            detail: String::new(),
+            connect_s: None,
+            answer_s: None,
+        };
+        let all = [(released - 2, open), (released - 1, asked)].map(|(at, is)| Event { at, is });
+        vec![all; 3].concat()
+    };
     for (expected, verdict) in [(json!([]), Outcome::NotMet), (json!(["closed"]), Outcome::Met)] {
-        let (plan, mut measured) = expecting(&json!({ "disguise": expected }));
-        let errno = "EMFILE".to_owned();
+        let (plan, mut measured) = recorded("spin", &json!({ "disguise": expected }), closed);
         measured.unsampled = None;
-        measured.saturation.disguise = vec![Disguise {
-            call: Call::Openat,
-            errno,
-            seen_as: SeenAs::Closed,
-            reply: String::new(),
-            count: 3,
-        }];
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{expected}");
     }
 }
 
 #[test]
 fn one_listener_that_differs_decides_also_where_another_was_not_tried() {
-    let (plan, mut measured) = expecting(&json!({ "other_listeners": "waits" }));
-    let other = |port, new_client| OtherListener {
+    let other = |port: u16, new_client| What::OtherListener {
         address: format!("127.0.0.1:{port}"),
-        port,
         queue: 0,
         capacity: 1,
-        overflows: None,
+        drops: None,
         new_client,
     };
     for (second, verdict) in [(Got::Waits, Outcome::Inconclusive), (Got::Served, Outcome::NotMet)] {
-        measured.saturation.other_listeners = vec![other(1, None), other(2, Some(second))];
+        let both =
+            |released| [other(1, None), other(2, Some(second))].map(|is| Event { at: released - 1, is });
+        let (plan, measured) =
+            recorded("spin", &json!({ "other_listeners": "waits" }), |released| both(released).to_vec());
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{second:?}");
     }
 }

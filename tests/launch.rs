@@ -511,7 +511,8 @@ fn chain_names_the_supervisor_that_raised_the_limit() {
         );
         lines(&mut tree).find(|line| line == "ready").unwrap();
         let [supervisor, program] = tree.processes()[..] else { panic!("{:?}", tree.processes()) };
-        let links = chain::read(program, Some(Limits { soft: 256, hard: 4096 }), tree.program());
+        let links =
+            chain::read(program, Some(Limits { soft: 256, hard: 4096 }), tree.program(), &Default::default());
         let tail: Vec<_> =
             links.iter().rev().take(4).rev().map(|link| (link.pid, link.soft, link.hard)).collect();
         assert_eq!(tail[1..], [(supervisor, 256, 4096), (supervisor, 1024, 4096), (program, 1024, 4096)]);

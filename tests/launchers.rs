@@ -188,7 +188,12 @@ fn the_chain_names_the_launcher_that_set_the_limit() {
         let [parent, program] = tree.processes()[..] else {
             panic!("{:?} of {launcher:?}", tree.processes())
         };
-        let links = chain::read(program, Some(Limits { soft: FROM.0, hard: FROM.1 }), tree.program());
+        let links = chain::read(
+            program,
+            Some(Limits { soft: FROM.0, hard: FROM.1 }),
+            tree.program(),
+            &Default::default(),
+        );
         let tail: Vec<_> = links.iter().rev().take(3).rev().map(|link| (link.pid, link.soft)).collect();
         assert_eq!(tail, [(parent, 256), (parent, 100), (program, 100)], "{launcher:?}");
         let setter = &links[chain::last_change(&links, |link| link.soft).unwrap()];

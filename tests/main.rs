@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
 mod binds;
+mod bundled;
 mod calls;
 mod clients;
 mod counts;
@@ -16,9 +17,14 @@ mod launchers;
 mod measure;
 mod moved;
 mod netns;
+mod origins;
 mod output;
 mod public;
+mod recorded;
+mod recording;
 mod recovery;
+mod redact;
+mod resources;
 mod run;
 mod scenario;
 mod subjects;

@@ -2,7 +2,7 @@
 
 use crate::support::{Called, handed_over, lastfd};
 use lastfd::internal::event::{self, Call, Event, Limits, Log, Phase, What};
-use lastfd::internal::measure;
+use lastfd::internal::measure::{self, Findings, Known, Moved, Why};
 use lastfd::internal::scenario::Plan;
 use serde_json::Value;
 use std::path::Path;
@@ -107,9 +107,14 @@ fn a_limit_that_may_not_be_raised_leaves_the_run_inconclusive_with_the_reason() 
 }
 
 /// The recorded run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls` follow it.
-fn recorded(soft: u64, was: u64, calls: &[(u64, i64)]) -> measure::Measured {
+fn recorded(soft: u64, was: u64, calls: &[(u64, i64)]) -> Findings {
     let (plan, events) = with_move(soft, was, calls);
     measure::measure(&plan, &Log::new(events))
+}
+
+/// What followed the move.
+fn first(m: &Findings) -> &Moved {
+    &m.moved.get().expect("it was moved")[0]
 }
 
 fn with_move(soft: u64, was: u64, calls: &[(u64, i64)]) -> (Plan, Vec<Event>) {
@@ -132,22 +137,25 @@ fn with_move(soft: u64, was: u64, calls: &[(u64, i64)]) -> (Plan, Vec<Event>) {
 fn connections_that_were_handed_over_count_under_the_moved_limit_too() {
     let (plan, events) = with_move(18, 16, &[(1_000, 16), (2_000, 17), (3_000, -24)]);
     let m = measure::measure(&plan, &Log::new(handed_over(events)));
-    assert_eq!((m.ceiling.accepted, m.moved[0].held, m.moved[0].accepted_after), (Some(8), 8, Some(10)));
+    assert_eq!(
+        (m.ceiling.accepted.value(), first(&m).held, first(&m).accepted_after.value()),
+        (Some(8), 8, Some(10))
+    );
 }
 
 #[test]
 fn a_failure_that_began_before_the_limit_was_raised_is_not_the_next_ceiling() {
     let m = recorded(18, 16, &[(5, -24), (1_000, 16), (2_000, 17), (3_000, -24), (3_001, -24)]);
-    let moved = &m.moved[0];
-    assert_eq!((moved.held, moved.resumed, moved.accepted_after), (8, Some(true), Some(10)));
-    assert!(moved.resumed_s.is_some_and(|s| (s - 1e-6).abs() < 1e-9), "{moved:?}");
+    let moved = first(&m);
+    assert_eq!((moved.held, moved.resumed.value(), moved.accepted_after.value()), (8, Some(true), Some(10)));
+    assert!(moved.resumed_s.value().is_some_and(|s| (s - 1e-6).abs() < 1e-9), "{moved:?}");
     assert_eq!(
-        moved.next_failure.as_ref().map(|f| f.waiting_clients),
+        moved.next_failure.get().map(|f| f.waiting_clients),
         Some(2),
         "twelve connected, ten are held"
     );
     assert_eq!(
-        (m.ceiling.accepted, m.ceiling.accepted_max),
+        (m.ceiling.accepted.value(), m.ceiling.accepted_max.value()),
         (Some(8), Some(8)),
         "the ceiling is that before the move"
     );
@@ -156,11 +164,11 @@ fn a_failure_that_began_before_the_limit_was_raised_is_not_the_next_ceiling() {
 #[test]
 fn a_server_that_does_not_use_a_raised_limit_is_said_not_to() {
     let m = recorded(18, 16, &[(5, -24), (50, -24)]);
-    assert_eq!((m.moved[0].resumed, m.moved[0].accepted_after), (Some(false), Some(8)));
-    assert!(m.moved[0].next_failure.is_none() && m.unmeasured.contains_key("moved.next_failure"));
+    assert_eq!((first(&m).resumed.value(), first(&m).accepted_after.value()), (Some(false), Some(8)));
+    assert_eq!(first(&m).next_failure, Known::Unknown(Why::NoFailureUnderNewLimits));
     let lowered = recorded(8, 16, &[(5, -24)]);
-    assert_eq!((lowered.moved[0].resumed, lowered.moved[0].accepted_after), (None, Some(8)));
-    assert!(lowered.moved[0].next_failure.is_some(), "the next call fails");
+    assert_eq!((first(&lowered).resumed.value(), first(&lowered).accepted_after.value()), (None, Some(8)));
+    assert!(first(&lowered).next_failure.get().is_some(), "the next call fails");
 }
 
 #[test]
@@ -174,5 +182,6 @@ fn moves_that_the_kernel_would_refuse_are_shown_in_the_file() {
     let plan = &parse(&text.replace("hard = 32", "hard = 96")).expect("a scenario")[0];
     assert_eq!((plan.then[0].limit.soft, plan.then[0].limit.hard), (64, Some(96)));
     let client = text.replace("hard = 32", "hard = 96").replace("[workloads.w]\ntcp = {}\n", "");
+    let client = client.replace("command = [\"x\"]", "command = [\"x\"]\nbegin = \"USR1\"");
     assert!(wrong(&client).contains("nobody connects"), "a client has no accept loop to watch");
 }

@@ -177,3 +177,91 @@ fn escape_sequences_of_the_subject_do_not_reach_standard_error() {
     let (escapes, lines) = (told.stderr.contains('\u{1b}'), told.stderr.contains("boom\n  last"));
     assert_eq!((told.code, escapes, lines), (Some(6), false, true), "{told:?}");
 }
+
+const SUITE: &str = r#"
+claim = "one of each"
+subject = "server"
+[processes.server]
+serve.tcp = {}
+limits = { soft = 32, hard = 32 }
+[workloads.flood]
+tcp = { clients = 40 }
+[expect]
+ceiling = "soft - baseline"
+[[variant]]
+name = "unmet"
+expect = { ceiling = 1 }
+[[variant]]
+name = "beyond this machine"
+set = { "processes.server.limits" = { soft = 9000000000000000000, hard = 9000000000000000000 } }
+[[variant]]
+name = "does not start"
+set = { "processes.server.limits" = { soft = 3, hard = 3 } }
+"#;
+
+#[test]
+fn an_unmet_expectation_is_not_hidden_by_runs_that_could_not_be_made() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("suite.scenario.toml");
+    let code_without = |variant: &str| {
+        // The others of the suite, in the order of the file.
+        let left = SUITE.split("[[variant]]").filter(|part| !part.contains(variant)).collect::<Vec<_>>();
+        std::fs::write(&file, left.join("[[variant]]")).expect("a scenario");
+        lastfd(&["run", file.to_str().expect("UTF-8")]).code
+    };
+    assert_eq!(code_without("nothing at all"), Some(1));
+    assert_eq!(code_without("unmet"), Some(6), "what did not start is worse than what could not be tried");
+    assert_eq!(code_without("does not start"), Some(1));
+}
+
+/// The order of contract.md.
+#[test]
+fn which_exit_code_wins_is_said_where_the_codes_are() {
+    let readme = include_str!("../README.md");
+    for text in [&lastfd(&["--help"]).stdout, &lastfd(&["run", "--help"]).stdout, readme] {
+        assert!(text.contains("130, 70, 2, 3, 1, 6, 5, 0"), "{text}");
+    }
+}
+
+#[test]
+fn a_suite_ends_with_a_tally_and_repetitions_are_one_row() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("suite.scenario.toml");
+    std::fs::write(&file, SUITE).expect("a scenario");
+    let markdown = folder.path().join("summary.md");
+    let (file, summary) = (file.to_str().expect("UTF-8"), markdown.to_str().expect("UTF-8"));
+    let suite = lastfd(&["run", "--markdown", summary, file]).stdout;
+    let tally: Vec<&str> = suite.lines().skip_while(|line| *line != "4 runs").collect();
+    let begins = [
+        "4 runs",
+        "✗ not met        suite / unmet: ceiling: expected 1, observed ",
+        "? inconclusive   suite / beyond this machine: hard limit is ",
+        "? did not start  suite / does not start: the program exited before it listened",
+        "✓ 1 met",
+    ];
+    assert!(
+        tally.len() == 5 && tally.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)),
+        "{suite}"
+    );
+
+    let repeated = &["run", "--repeat", "2", "--variant", "unmet", file];
+    let twice = lastfd(repeated).stdout;
+    assert!(twice.contains("▶ suite / unmet (2 of 2): one of each"), "{twice}");
+    assert!(twice.ends_with("0 met\n") && twice.contains("suite / unmet (0 of 2 met): "), "{twice}");
+    let row = |text: &str| text.lines().filter(|line| line.starts_with('|')).count();
+    let both = lastfd(&[repeated.as_slice(), &["--markdown", "-"]].concat()).stdout;
+    assert!(
+        row(&both) == 3 && both.contains("| suite / unmet (0 of 2 met) |"),
+        "heading, rule, one row: {both}"
+    );
+    let junit = lastfd(&[repeated.as_slice(), &["--junit", "-"]].concat()).stdout;
+    assert!(
+        junit.contains("name=\"unmet (1 of 2)\"") && junit.contains("name=\"unmet (2 of 2)\""),
+        "{junit}"
+    );
+
+    let alone = lastfd(&["run", "--variant", "unmet", file]).stdout;
+    assert!(!alone.contains(" runs\n") && !alone.contains(" met\n"), "one run has its own report: {alone}");
+    let written = std::fs::read_to_string(markdown).expect("a summary");
+    assert!(written.contains("| suite / unmet |"), "{written}");
+}

@@ -3,7 +3,8 @@
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
 use lastfd::internal::event::{self, Call, Client, Event, Limits, Log, Phase, What};
 use lastfd::internal::judge::Outcome;
-use lastfd::internal::measure::{self, Measured, PlaceOrder, Verdict};
+use lastfd::internal::measure::{self, Findings, Known, PlaceOrder, Verdict, Why};
+use lastfd::internal::report::words::evidence;
 use lastfd::internal::report::{self, Report};
 use lastfd::internal::scenario::Plan;
 use serde_json::Value;
@@ -195,6 +196,11 @@ fn recorded(name: &str) -> (Plan, Log) {
     (serde_json::from_value(plan.clone()).expect("the plan in the header"), log)
 }
 
+/// What becomes of it when clients leave.
+fn verdict(m: &Findings) -> Option<Verdict> {
+    m.end.get().map(|end| end.verdict)
+}
+
 #[test]
 fn every_verdict_has_a_recorded_run() {
     let all = [
@@ -207,16 +213,10 @@ fn every_verdict_has_a_recorded_run() {
         ("worker-restarts", Some(Verdict::Gone)),
         ("not-reached", None),
     ];
-    for (name, verdict) in all {
+    for (name, expected) in all {
         let (plan, log) = recorded(name);
         let m = measure::measure(&plan, &log);
-        assert_eq!(
-            m.recovery.verdict,
-            verdict,
-            "{name}: {:#?} {:?}",
-            m.recovery,
-            m.unmeasured.get("recovery.verdict")
-        );
+        assert_eq!(verdict(&m), expected, "{name}: {:#?} {:?}", m.recovery, m.end);
     }
 }
 
@@ -225,16 +225,16 @@ fn a_verdict_may_be_expected() {
     let (mut plan, log) = recorded("spin");
     for (expected, outcome) in [(Verdict::Recovered, Outcome::Met), (Verdict::Leaking, Outcome::NotMet)] {
         plan.expect.recovery = Some(expected);
-        assert_eq!(Report::of(&plan, &log).verdict, outcome);
+        assert_eq!(Report::of(&plan, &log).verdict.outcome, outcome);
     }
     let (mut plan, log) = recorded("not-reached");
     plan.expect.recovery = Some(Verdict::Recovered);
-    assert_eq!(Report::of(&plan, &log).verdict, Outcome::Inconclusive, "it never was at its ceiling");
+    assert_eq!(Report::of(&plan, &log).verdict.outcome, Outcome::Inconclusive, "it never was at its ceiling");
 }
 
 /// The recorded run of a server that spins at 8 of 16, whose clients 8 to 11 wait when four leave at 2 s, with these served so many
 /// milliseconds later, and others not at all.
-fn served_later(answers: &[(u32, u64)]) -> Measured {
+fn served_later(answers: &[(u32, u64)]) -> Findings {
     let (plan, log) = recorded("spin");
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     let waiter = |what: &What| matches!(what, What::Client { id: 8.., state: Client::Served, .. });
@@ -248,7 +248,7 @@ fn served_later(answers: &[(u32, u64)]) -> Measured {
 
 #[test]
 fn the_order_of_places_is_told_by_who_gets_one_and_then_by_when() {
-    let order = |answers: &[(u32, u64)]| served_later(answers).recovery.order;
+    let order = |answers: &[(u32, u64)]| served_later(answers).rounds.order.value();
     assert_eq!(order(&[(8, 1), (9, 2)]), Some(PlaceOrder::OldestFirst), "two of four, the older ones");
     assert_eq!(
         order(&[(8, 2), (9, 1)]),
@@ -265,18 +265,22 @@ fn the_order_of_places_is_told_by_who_gets_one_and_then_by_when() {
     assert_eq!(order(&[(8, 4), (9, 3), (10, 2), (11, 1)]), Some(PlaceOrder::NewestFirst));
     let nobody = served_later(&[]);
     assert_eq!(
-        (nobody.recovery.order, nobody.recovery.verdict),
+        (nobody.rounds.order.value(), verdict(&nobody)),
         (None, Some(Verdict::Degraded)),
         "places were free, and nobody got one"
     );
-    assert!(nobody.unmeasured.contains_key("recovery.order"));
+    assert_eq!(nobody.rounds.order.why(), Some(&Why::TooFewWaited));
 }
 
 #[test]
 fn who_leaves_the_queue_unserved_has_given_up() {
     // The one who asked at the wall, until its deadline.
-    assert_eq!(served_later(&[(8, 1), (9, 2), (10, 3), (11, 4)]).recovery.gave_up, Some(1));
-    assert_eq!(served_later(&[(8, 1)]).recovery.gave_up, Some(1 + 3), "and three that waited until all left");
+    assert_eq!(served_later(&[(8, 1), (9, 2), (10, 3), (11, 4)]).rounds.gave_up.value(), Some(1));
+    assert_eq!(
+        served_later(&[(8, 1)]).rounds.gave_up.value(),
+        Some(1 + 3),
+        "and three that waited until all left"
+    );
 }
 
 #[test]
@@ -305,6 +309,10 @@ fn rounds_that_make_no_sense_are_shown_in_the_file() {
 
 #[test]
 fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to() {
+    let comes_to = |report: &mut Report, verdict| {
+        let Known::Value(end) = &mut report.found.end else { panic!("it has an end") };
+        end.verdict = verdict;
+    };
     let page = |report: &Report| {
         let text = lastfd::internal::report::terminal::render(std::slice::from_ref(report), false, 100);
         text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -316,9 +324,10 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
     let (plan, log) = recorded("worker-restarts");
     let mut report = Report::of(&plan, &log);
     // Of workers one exited, which is no exit of the server: its successor serves.
-    (report.recovery.exited_s, report.recovery.recovered, report.recovery.new_client_served_s) =
-        (None, Some(true), Some(0.25));
-    let evidence = report.recovery.verdict_evidence.clone().expect("an evidence");
+    report.found.recovery.exited_s = Known::Unknown(Why::DidNotExit);
+    report.found.recovery.recovered = Known::Value(true);
+    report.found.recovery.new_client_served_s = Known::Value(0.25);
+    let evidence = evidence::verdict(&report.found.end.get().expect("an end").evidence);
     let said = page(&report);
     assert!(
         said.contains("a new client was served 0.250 s later")
@@ -326,10 +335,10 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
         "{said}"
     );
     assert_eq!(row(&report), "0.250 s (gone)");
-    report.recovery.verdict = Some(Verdict::Recovered);
+    comes_to(&mut report, Verdict::Recovered);
     assert_eq!(row(&report), "0.250 s");
-    report.recovery.new_client_served_s = None;
-    report.recovery.verdict = Some(Verdict::Stuck);
+    report.found.recovery.new_client_served_s = Known::Unknown(Why::NoneServedAfterAll);
+    comes_to(&mut report, Verdict::Stuck);
     assert_eq!(row(&report), "stuck");
     let (plan, log) = recorded("died");
     let said = page(&Report::of(&plan, &log));
@@ -337,7 +346,7 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
 }
 
 /// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
-fn second_ramp(takes: i64, left_open: u64) -> Measured {
+fn second_ramp(takes: i64, left_open: u64) -> Findings {
     let (plan, events) = with_second_ramp(takes, left_open);
     measure::measure(&plan, &Log::new(events))
 }
@@ -362,7 +371,7 @@ fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
 
 #[test]
 fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
-    for (takes, left_open, verdict) in [
+    for (takes, left_open, expected) in [
         (8, 0, Verdict::Recovered),
         (8, 2, Verdict::Recovered),
         (6, 2, Verdict::Leaking),
@@ -370,14 +379,14 @@ fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
     ] {
         let m = second_ramp(takes, left_open);
         assert_eq!(
-            (m.recovery.second_ceiling, m.recovery.leaked),
+            (m.rounds.second_ceiling.value(), m.recovery.leaked.value()),
             (Some(takes as u64), Some(left_open as i64)),
             "{:#?}",
             m.recovery
         );
-        assert_eq!(m.recovery.verdict, Some(verdict), "{:?}", m.recovery.verdict_evidence);
+        assert_eq!(verdict(&m), Some(expected), "{:?}", m.end);
         assert_eq!(
-            (m.ceiling.accepted, m.ceiling.accepted_max),
+            (m.ceiling.accepted.value(), m.ceiling.accepted_max.value()),
             (Some(8), Some(8)),
             "the first ceiling is what it was"
         );
@@ -411,17 +420,17 @@ fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
     };
     let (once, texts) = told(true);
     assert_eq!(
-        (once.recovery.leaked, once.ceiling.others, once.ceiling.accepted),
+        (once.found.recovery.leaked.value(), once.found.ceiling.others, once.found.ceiling.accepted.value()),
         (Some(1), Some(1), Some(11))
     );
-    assert_eq!(once.recovery.verdict, Some(Verdict::Recovered), "{:?}", once.recovery.verdict_evidence);
+    assert_eq!(verdict(&once.found), Some(Verdict::Recovered), "{:?}", once.found.end);
     assert!(
         texts.iter().all(|text| text.contains("1 more than at rest stays open: opened once")
             || text.contains("1 descriptor more than at rest stays open: opened once")),
         "{texts:?}"
     );
     let (leak, texts) = told(false);
-    assert_eq!((leak.recovery.leaked, leak.recovery.verdict), (Some(1), Some(Verdict::Leaking)));
+    assert_eq!((leak.found.recovery.leaked.value(), verdict(&leak.found)), (Some(1), Some(Verdict::Leaking)));
     assert!(
         texts[0].contains("stays open: a leak") && texts[1].contains("takes 1 from the next ceiling"),
         "{texts:?}"
@@ -433,7 +442,10 @@ fn a_second_ceiling_that_is_the_same_takes_nothing_from_the_next() {
     let (plan, events) = with_second_ramp(8, 2);
     let log = Log::new(events);
     let report = Report::of(&plan, &log);
-    assert_eq!((report.recovery.verdict, report.recovery.leaked), (Some(Verdict::Recovered), Some(2)));
+    assert_eq!(
+        (verdict(&report.found), report.found.recovery.leaked.value()),
+        (Some(Verdict::Recovered), Some(2))
+    );
     let told = report::terminal::render(std::slice::from_ref(&report), false, 100)
         + &report::explain::run(&report, &log, false, 100);
     assert!(!told.contains("a leak") && !told.contains("from the next ceiling"), "{told}");
@@ -455,15 +467,15 @@ fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
         add(begin + 10, call(-24));
     }
     let m = measure::measure(&plan, &Log::new(events));
-    let ceilings: Vec<_> = m.recovery.rounds.iter().map(|round| round.ceiling).collect();
-    assert_eq!((ceilings.as_slice(), m.recovery.leaked), (&[Some(8), Some(8), Some(7)][..], Some(0)));
-    assert_ne!(m.recovery.verdict, Some(Verdict::Leaking), "{:?}", m.recovery.verdict_evidence);
+    let ceilings: Vec<_> = m.rounds.rounds.iter().map(|round| round.ceiling.value()).collect();
+    assert_eq!((ceilings.as_slice(), m.recovery.leaked.value()), (&[Some(8), Some(8), Some(7)][..], Some(0)));
+    assert_ne!(verdict(&m), Some(Verdict::Leaking), "{:?}", m.end);
 }
 
 /// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall again.
 #[test]
 fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
-    for (then, takes, verdict) in [
+    for (then, takes, expected) in [
         (&[16, 17, -24][..], 10, Verdict::Recovered),
         (&[16, 17, -24], 8, Verdict::Degraded),
         (&[16], 8, Verdict::Recovered),
@@ -484,15 +496,18 @@ fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
         let all = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseAll)).expect("a release").at;
         events.extend((16..18).map(|fd| Event { at: all + 1_000_000, is: What::Close { pid: 100, fd } }));
         let m = measure::measure(&plan, &Log::new(events));
-        assert_eq!((m.ceiling.accepted, m.recovery.second_ceiling), (Some(8), Some(takes as u64)));
-        assert_eq!(m.recovery.verdict, Some(verdict), "{then:?}: {:?}", m.recovery.verdict_evidence);
+        assert_eq!(
+            (m.ceiling.accepted.value(), m.rounds.second_ceiling.value()),
+            (Some(8), Some(takes as u64))
+        );
+        assert_eq!(verdict(&m), Some(expected), "{then:?}: {:?}", m.end);
     }
 }
 
 #[test]
 fn a_leak_under_a_moved_limit_is_one_when_it_fails_after_all_had_left() {
     let (plan, mut events) = recorded_leak_that_is_stuck();
-    let verdict = |events: &[Event]| measure::measure(&plan, &Log::new(events.to_vec())).recovery.verdict;
+    let verdict = |events: &[Event]| verdict(&measure::measure(&plan, &Log::new(events.to_vec())));
     assert_eq!(verdict(&events), Some(Verdict::Leaking));
     let at = events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at - 100_000;
     events.push(Event { at, is: What::Phase(Phase::Moved) });
@@ -518,11 +533,11 @@ fn recorded_leak_that_is_stuck() -> (Plan, Vec<Event>) {
 fn connections_that_were_handed_over_count_in_the_second_ramp_as_they_did_in_the_first() {
     let (plan, events) = with_second_ramp(8, 0);
     let m = measure::measure(&plan, &Log::new(handed_over(events)));
-    assert_eq!((m.ceiling.accepted, m.ceiling.handed_over.map(|h| h.connections)), (Some(8), Some(8)));
+    assert_eq!((m.ceiling.accepted.value(), m.handed_over.map(|h| h.connections)), (Some(8), Some(8)));
     assert_eq!(
-        (m.recovery.second_ceiling, m.recovery.verdict),
+        (m.rounds.second_ceiling.value(), verdict(&m)),
         (Some(8), Some(Verdict::Recovered)),
         "{:?}",
-        m.recovery.verdict_evidence
+        m.end
     );
 }

@@ -54,7 +54,7 @@ fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
 }
 
 /// Every policy of the bundled servers, with its class.
-const CLASSES: [(&str, &str); 13] = [
+pub const CLASSES: [(&str, &str); 13] = [
     ("spin", "spin"),
     ("spin-log", "spin"),
     ("fixed-delay", "fixed-delay"),
@@ -345,6 +345,52 @@ fn a_limit_that_is_high_enough_is_not_reached() {
 }
 
 #[test]
+fn as_many_clients_come_as_were_asked_for_and_no_more() {
+    for (workload, clients) in [("tcp", 1), ("http-idle", 5), ("http-idle", 9)] {
+        let wanted = clients.to_string();
+        let (called, log) =
+            bundled(&["--nofile", "64", "--workload", workload, "--clients", &wanted], &["http"]);
+        let ceiling = &called.run()["ceiling"];
+        assert_eq!(
+            [&ceiling["accepted"], &ceiling["connected"]],
+            [&json!(clients), &json!(clients)],
+            "{ceiling:#}"
+        );
+        assert_eq!(ceiling["kind"], "not-reached", "{ceiling:#}");
+        let ids: std::collections::BTreeSet<u64> = log
+            .lines()
+            .filter_map(|line| {
+                serde_json::from_str::<Value>(line).expect("an event")["is"]["client"]["id"].as_u64()
+            })
+            .collect();
+        assert_eq!(ids.len(), clients, "the driver's own numbers of its clients: {ids:?}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("few.scenario.toml");
+    let text = "claim = 'five of one and three of the other'\nsubject = 's'\n[processes.s]\nserve.http = {}\n\
+                limits = { soft = 64, hard = 64 }\n[workloads]\na.http-idle = { clients = 5 }\nb.http-idle = { clients = 3 }\n";
+    std::fs::write(&file, text).expect("written");
+    let run = lastfd(&["run", "--json", "-", file.to_str().expect("UTF-8")]).run();
+    assert_eq!(run["ceiling"]["accepted"], 8, "{run:#}");
+}
+
+#[test]
+fn a_caller_makes_as_many_calls_as_were_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("calls.scenario.toml");
+    for calls in [1, 5] {
+        let text = format!(
+            "claim = 'few calls'\nsubject = 'c'\n[processes.c]\ncall = 'calls'\nlimits = {{ soft = 64, hard = 64 }}\n\
+             [processes.api]\nserve.http = {{}}\nlimits = {{ soft = 64, hard = 64 }}\n\
+             [workloads.calls]\nhttp-leak-body = {{ to = 'api', calls = {calls} }}\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        let run = lastfd(&["run", "--json", "-", file.to_str().expect("UTF-8")]).run();
+        assert_eq!(run["ceiling"]["calls"], calls, "{run:#}");
+    }
+}
+
+#[test]
 fn the_dialogue_is_found_by_asking() {
     let (called, _) = bundled(&["--nofile", "64", "--hold", "1s"], &["http", "--accept", "spin"]);
     assert!(called.run()["ceiling"]["served"].is_u64(), "an HTTP server answers: {called:?}");
@@ -533,6 +579,68 @@ fn a_program_that_cannot_start_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_command_that_is_not_there_is_found_before_anything_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, command: &str| {
+        let path = folder.path().join(format!("{name}.scenario.toml"));
+        let text = format!(
+            "claim = 'x'\nsubject = 's'\n[processes.a]\ncommand = ['touch', 'started']\nlimits = {{ soft = 64, hard = 64 }}\n\
+             [processes.s]\ncommand = {command}\nlimits = {{ soft = 64, hard = 64 }}\n[workloads.f]\ntcp = {{}}\n"
+        );
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    std::fs::write(folder.path().join("server.py"), "").expect("written");
+    for (command, why) in [
+        (
+            "['no-such-program-of-lastfd']",
+            "`no-such-program-of-lastfd` of s cannot be started: no such program in PATH",
+        ),
+        ("['./serve.py']", "did you mean"),
+        ("['./server.py']", "is not executable"),
+    ] {
+        let path = file("missing", command);
+        let check = lastfd(&["check", &path]);
+        refused(&check, 0, &["cannot   missing", why]);
+        refused(&lastfd(&["run", &path]), 6, &[why]);
+        assert!(!folder.path().join("started").exists(), "the other process was started");
+    }
+    let note = lastfd(&["check", &file("note", "['sh', '{host}']")]);
+    refused(&note, 0, &["ready    note", "note: `{host}` of s is not replaced: placeholders are `{port}`, "]);
+}
+
+#[test]
+fn a_slip_of_a_placeholder_in_a_command_is_told_before_the_start() {
+    refused(
+        &find(&[], &[LASTFD, "serve", "tcp", "--port", "{prot}"]),
+        2,
+        &["`{prot}`", "did you mean `{port}`?"],
+    );
+    refused(&find(&["--nofile", "32"], &["sh", "-c", "echo {print}; exit 3"]), 6, &["{print}"]);
+}
+
+#[test]
+fn names_that_select_nothing_are_told_with_those_that_there_are() {
+    let wrong_variant = lastfd(&["run", "scenarios/websocket-1012", "--variant", "limit rased"]);
+    refused(&wrong_variant, 4, &["no variant is called \"limit rased\": there are limit raised, ", "base"]);
+    let told = lastfd(&["explain", "scenarios/websocket-1012", "--variant", "limit rased"]);
+    assert_eq!((told.code, &told.stderr), (Some(4), &wrong_variant.stderr));
+    let filter = lastfd(&["run", "--filter", "policies/spn", "scenarios/policies"]);
+    refused(&filter, 4, &["no scenario has a name with \"policies/spn\": there are policies/spin, "]);
+    let slice = lastfd(&[
+        "run",
+        "--partition",
+        "slice:3/3",
+        "scenarios/workloads",
+        "--filter",
+        "tcp",
+        "--variant",
+        "base",
+    ]);
+    refused(&slice, 4, &["slice 3 of 3 has no run: 1 selected in all"]);
+}
+
+#[test]
 fn limits_that_are_impossible_are_told_before_anything_starts() {
     refused(&find(&["--nofile", "2000000000"], &["true"]), 5, &["hard limit is", "prlimit"]);
     refused(&find(&["--nofile", "2048:1024"], &["true"]), 2, &["2048", "1024"]);
@@ -576,6 +684,49 @@ fn without_an_observer_nothing_is_claimed() {
     let (called, _) = bundled(&["--nofile", "64", "--observer", "none", "--workload", "tcp"], &["tcp"]);
     refused(&called, 5, &["inconclusive"]);
     assert!(called.run()["ceiling"]["accepted"].is_null(), "{called:?}");
+}
+
+#[test]
+fn every_phase_says_why_it_ended() {
+    let (called, log) = at_the_wall("spin", "auto", 32);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event"));
+    let (mut begun, mut ended) = (Vec::new(), Vec::new());
+    for event in events {
+        if let Some(phase) = event["is"]["phase"].as_str() {
+            assert_eq!(begun.len(), ended.len(), "{phase} begins when the phase before it has ended");
+            begun.push(phase.to_owned());
+        }
+        if let Value::Object(over) = &event["is"]["phase-ended"] {
+            ended
+                .push((over["phase"].as_str().unwrap().to_owned(), over["why"].as_str().unwrap().to_owned()));
+        }
+    }
+    let expected = [
+        ("launch", "ready"),
+        ("baseline", "at-rest"),
+        ("ramp", "first-failure"),
+        ("saturate", "decided"),
+        ("release-some", "served"),
+        ("release-all", "answered"),
+        ("settle", "at-rest"),
+        ("stop", "gone"),
+    ];
+    assert_eq!(ended, expected.map(|(phase, why)| (phase.to_owned(), why.to_owned())));
+    assert_eq!(begun, expected.map(|(phase, _)| phase));
+}
+
+#[test]
+fn a_log_of_an_older_schema_is_refused_for_its_schema_and_not_for_an_event_it_has() {
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let older = [
+        r#"{"at":0,"is":{"header":{"schema":"lastfd/events/1"}}}"#,
+        r#"{"at":1,"is":{"unmeasured":{"field":"baseline","reason":"it never paused"}}}"#,
+        r#"{"at":2,"is":"end"}"#,
+    ];
+    std::fs::write(log.path(), older.join("\n")).expect("written");
+    let replay = lastfd(&["replay", log.path().to_str().unwrap()]);
+    refused(&replay, 3, &["lastfd/events/1", "lastfd/events/2", "record the run again"]);
 }
 
 #[test]

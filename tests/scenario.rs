@@ -141,6 +141,9 @@ bad! {
     a_sysctl_of_the_whole_host_is_refused: "[workloads.flood]" => "[sysctls]\n\"fs.file-max\" = 9\n\"kernel.pid_max\" = \"1\"\n\n[workloads.flood]";
     a_sysctl_with_a_fraction_is_refused: "[workloads.flood]" => "[sysctls]\nnet.core.somaxconn = 1.5\n\n[workloads.flood]";
     a_sysctl_that_is_set_twice_is_refused: "[workloads.flood]" => "[sysctls]\nnet.core.somaxconn = 1\n\"net.core\".somaxconn = 2\n\n[workloads.flood]";
+    too_few_clients_for_a_ceiling_are_refused_in_each_variant: "clients = 1500" => "clients = 100";
+    a_slip_of_a_placeholder_names_what_was_meant: "\"{port}\"" => "\"--listen={prot}\"";
+    a_slip_in_the_environment_is_found_too: "MODE = \"push\"" => "MODE = \"{server.prot}\"";
     a_relative_request_path_is_refused: "path = \"/ws\"" => "path = \"ws\"";
 }
 
@@ -297,7 +300,7 @@ fn defaults_are_filled_in() {
 
 #[test]
 fn a_variant_may_add_a_process_and_point_the_workload_at_it() {
-    let proxy = "\"processes.proxy\" = { serve.http = {}, limits = { soft = 64, hard = 64 } }, \"workloads.flood.websocket.to\" = \"proxy\"";
+    let proxy = "\"processes.proxy\" = { command = [\"proxy\", \"{server.port}\"], limits = { soft = 64, hard = 64 } }, \"workloads.flood.websocket.to\" = \"proxy\"";
     let plans = parse(&with("\"processes.server.launcher\" = \"exec\"", proxy)).unwrap();
     assert_eq!((plans[0].processes.len(), plans[2].processes.len()), (1, 2));
     assert_eq!(plans[2].workloads["flood"].to, "proxy");
@@ -308,7 +311,7 @@ fn relay(serve: &str, backend: &str) -> String {
     let limits = "limits = { soft = 64, hard = 64 }";
     format!(
         "claim = 'c'\nsubject = 'relay'\n[processes.relay]\nserve.{serve}\n{limits}\n[processes.api]\nserve.http = {{}}\n{limits}\n\
-         [processes.backend]\nserve.{backend}\n{limits}\n"
+         [processes.backend]\nserve.{backend}\n{limits}\n[workloads.w]\ntcp = {{}}\n"
     )
 }
 
@@ -381,6 +384,77 @@ fn a_port_of_a_process_that_is_not_there_names_the_nearest() {
     );
 }
 
+/// A scenario of these processes, the first of which is its subject, each with limits of 64.
+fn of(processes: &[(&str, &str)], rest: &str) -> Result<Vec<Plan>, String> {
+    let process = |(name, keys): &(&str, &str)| {
+        format!("[processes.{name}]\n{keys}\nlimits = {{ soft = 64, hard = 64 }}\n")
+    };
+    let all: String = processes.iter().map(process).collect();
+    parse(&format!("claim = 'c'\nsubject = '{}'\n{all}{rest}", processes[0].0)).map_err(|e| rendered(&e))
+}
+
+#[test]
+fn a_subject_that_nobody_loads_is_refused_unless_it_may_call() {
+    let back = ("back", "serve.http = {}");
+    for alone in ["serve.http = {}", "serve.outbound = { api = 'back' }", "command = ['./server', '{port}']"]
+    {
+        let error = of(&[("front", alone), back], "").expect_err(alone);
+        assert!(error.contains("nothing loads the subject `front`") && error.contains(":3:"), "{error}");
+    }
+    assert!(of(&[("front", "command = ['./server']\nport = 9001"), back], "").is_err());
+    for calls in [
+        "command = ['./client', '{back.port}']",
+        "command = ['./client']\nenv = { API = '{back.port}' }",
+        "command = ['./client', '{port}']\nbegin = 'USR1'",
+    ] {
+        of(&[("front", calls), back], "").unwrap_or_else(|error| panic!("{calls}: {error}"));
+    }
+    let first = |call: &str| format!("[expect]\nfirst-failure = {{ call = '{call}', errno = 'EMFILE' }}\n");
+    let reader = [("reader", "command = ['./reads-files']")];
+    of(&reader, &first("openat")).expect("it opens files by itself");
+    assert!(of(&reader, &first("accept4")).is_err(), "nobody would be accepted");
+    of(&reader, "[expect]\nnot-started = {}\n").expect("nobody connects to what does not start");
+}
+
+#[test]
+fn a_subject_that_a_bundled_service_calls_is_no_client() {
+    let relay = [("api", "serve.http = {}"), ("front", "serve.outbound = { api = 'api' }")];
+    let plan = of(&relay, "[workloads.flood]\nhttp-idle = { to = 'front' }\n").expect("valid").remove(0);
+    assert!(!plan.subject_is_client());
+}
+
+#[test]
+fn as_few_clients_as_cannot_reach_the_ceiling_are_refused() {
+    let server = ("server", "serve.http = {}");
+    let wrong = |rest: &str| of(&[server], rest).err();
+    let loads =
+        |workloads: &str, expect: &str| wrong(&format!("[workloads]\n{workloads}\n[expect]\n{expect}\n"));
+    let ten = "flood.tcp = { clients = 10 }";
+    for expect in
+        ["ceiling = 59", "ceiling = '59..=60'", "ceiling = { from = 59, to = 60 }", "ceiling = '60 - 1'"]
+    {
+        let error = loads(ten, expect).unwrap_or_else(|| panic!("{expect} is refused"));
+        assert!(error.contains("10 clients cannot reach 59"), "{error}");
+    }
+    let then = "[[then]]\nat = 'saturated'\nlimit = { soft = 128, hard = 128 }\n";
+    let moved =
+        wrong(&format!("{then}[workloads]\nflood.tcp = {{ clients = 60 }}\n[expect]\nceiling-after = 121\n"));
+    assert!(moved.is_some_and(|error| error.contains("60 clients cannot reach 121")));
+    for (workloads, expect) in [
+        (ten, "ceiling = 10"),
+        (ten, "ceiling = 'not reached'"),
+        (ten, "ceiling = 'soft - baseline'"),
+        ("flood.tcp = {}", "ceiling = 59"),
+        ("flood.tcp = { clients = 30 }\nidle.http-idle = { clients = 30 }", "ceiling = 59"),
+    ] {
+        assert_eq!(loads(workloads, expect), None, "{workloads}, {expect}");
+    }
+    let caller = [("caller", "call = 'calls'"), ("back", "serve.http = {}")];
+    let calls = "[workloads]\ncalls.http-per-call = { to = 'back', calls = 100 }\n[expect]\nceiling = 200\n";
+    let error = of(&caller, calls).expect_err("too few calls");
+    assert!(error.contains("100 calls cannot reach 200"), "{error}");
+}
+
 #[test]
 fn every_scenario_of_the_repository_is_valid() {
     let files = scenario::discover(&[PathBuf::from("scenarios")]).unwrap();
@@ -442,7 +516,8 @@ fn the_committed_schema_is_the_one_of_the_code() {
 fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
     let text = with("hard = 4096", "hard = 9000000000")
         .replace("launcher.supervisord = { minfds = 1024 }", "")
-        .replace("[\"./server\", \"supervisord\"]", "[\"sh\", \"no-such-program\"]");
+        .replace("[\"./server\", \"supervisord\"]", "[\"sh\", \"no-such-program\"]")
+        .replace("command = [\"./server\"", "command = [\"sh\"");
     let plans = parse(&text).unwrap();
     let obstacles = scenario::preflight(&plans[0]);
     assert!(

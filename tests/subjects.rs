@@ -51,6 +51,18 @@ fn unix_only() {
     }
 }
 
+/// Gives itself limits of 40 descriptors before it listens.
+#[test]
+fn sets_its_limit() {
+    if is_subject("sets_its_limit") {
+        let limit = rustix::process::Rlimit { current: Some(40), maximum: Some(4096) };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("below its own");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _clients: Vec<_> = listener.incoming().map_while(Result::ok).collect();
+        forever();
+    }
+}
+
 /// Opens what it serves with its first client, and keeps it open.
 #[test]
 fn opens_once() {

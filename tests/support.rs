@@ -1,14 +1,50 @@
 //! What the tests of the whole command share: running it, reading its report, and small subjects of our own.
 
-use lastfd::internal::event::{Call, Change, Event, What};
+use flate2::read::GzDecoder;
+use lastfd::internal::event::{self, Call, Change, Event, Log, What};
+use lastfd::internal::scenario::Plan;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The command under test.
 pub const LASTFD: &str = env!("CARGO_BIN_EXE_lastfd");
+
+/// Where recorded runs are; `tests/recording` makes them.
+pub const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded");
+
+/// Every recorded run, by its name, in the order of the names: read once, however many tests ask.
+pub fn recordings() -> &'static [(String, Plan, Log)] {
+    static ALL: OnceLock<Vec<(String, Plan, Log)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(RECORDED)
+            .expect("the recordings")
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        paths.sort();
+        paths.iter().map(|path| recording(path)).collect()
+    })
+}
+
+fn recording(path: &Path) -> (String, Plan, Log) {
+    let file = path.file_name().expect("a file").to_string_lossy().into_owned();
+    let name = file.strip_suffix(".jsonl.gz").unwrap_or_else(|| panic!("{file} is no recording")).to_owned();
+    let text = BufReader::new(GzDecoder::new(std::fs::File::open(path).expect("it can be read")));
+    let (plan, log) = parsed(&file, text);
+    (name, plan, log)
+}
+
+/// The text of a log, with the plan in its header.
+pub fn parsed(shown: &str, text: impl BufRead) -> (Plan, Log) {
+    let log = event::parse(shown, text).unwrap_or_else(|e| panic!("{e}"));
+    let What::Header { plan, .. } = &log.events[0].is else { panic!("{shown}: no header") };
+    (serde_json::from_value(plan.clone()).unwrap_or_else(|e| panic!("{shown}: {e}")), log)
+}
 
 /// What one call of the command came to.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use crate::support::{Called, find, lastfd, program};
 use lastfd::internal::event::{self, Call, Client, Event, Log, Outcome, Phase, SeenAs, What};
-use lastfd::internal::judge::{self, Outcome as Verdict};
-use lastfd::internal::measure::{self, Measured, Policy};
+use lastfd::internal::judge::{self, NotMeasured, Observed, Outcome as Verdict};
+use lastfd::internal::measure::{self, Findings, Kind, Known, MemoryAt, Policy, Why};
 use lastfd::internal::report::{self, Report};
 use lastfd::internal::scenario::{Expect, Plan};
 use serde_json::{Value, json};
@@ -148,7 +148,7 @@ fn spin() -> (Plan, Log) {
     (serde_json::from_value(plan).expect("a plan"), log)
 }
 
-fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Measured, Report) {
+fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Findings, Report) {
     let (plan, log) = spin();
     let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
     let mut events = log.events;
@@ -179,8 +179,8 @@ fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
         };
         failed.iter().map(fail).chain(told.iter().map(reply)).collect()
     });
-    assert_eq!(m.saturation.policy, Some(Policy::Spin));
-    m.saturation.disguise
+    assert_eq!(m.policy.policy.value(), Some(Policy::Spin));
+    m.disguise
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
         (one.len(), one[0].call, one[0].seen_as, one[0].count),
         (1, Call::Socket, SeenAs::ErrorReply, 1)
     );
-    assert_eq!((one[0].errno.as_str(), one[0].reply.as_str()), ("EMFILE", "HTTP 503 Busy"));
+    assert_eq!((one[0].errno, one[0].reply.as_str()), ("EMFILE", "HTTP 503 Busy"));
     assert_eq!(replies(&[20], &[25]), [], "the reply came first");
     assert_eq!(replies(&[], &[15]), [], "nothing failed but accept");
     assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
@@ -222,7 +222,7 @@ fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_di
                 Event { at, is: told(901, "Exceeded MaxStartups") },
             ]
         });
-        m.saturation.disguise
+        m.disguise
     };
     assert_eq!(of("Exceeded MaxStartups"), []);
     assert_eq!(of("Not allowed")[0].reply, "Exceeded MaxStartups");
@@ -236,7 +236,7 @@ fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_di
                 Event { at: release - 15 * MS, is: client(Client::Closed) },
             ]
         });
-        m.saturation.disguise.len()
+        m.disguise.len()
     };
     assert_eq!((closed(5 * MS), closed(1010 * MS)), (1, 0));
 }
@@ -261,25 +261,25 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     let log = Log::new(log.events);
     plan.expect.disguise = Some(vec![SeenAs::ErrorReply]);
     let report = Report::of(&plan, &log);
-    let (failed, seen) = (&report.saturation.failed_calls[0], &report.saturation.disguise[0]);
-    assert_eq!((failed.call, failed.errno.as_str(), failed.count), (Call::Openat, "EMFILE", 3));
+    let (failed, seen) = (&report.found.failed_calls[0], &report.found.disguise[0]);
+    assert_eq!((failed.call, failed.errno, failed.count), (Call::Openat, "EMFILE", 3));
     assert_eq!(
-        (seen.call, seen.errno.as_str(), seen.seen_as, seen.count),
+        (seen.call, seen.errno, seen.seen_as, seen.count),
         (Call::Openat, "EMFILE", SeenAs::ErrorReply, 1)
     );
-    assert_eq!(report.verdict, Verdict::Met, "{:?}", report.reasons);
+    assert_eq!(report.verdict.outcome, Verdict::Met, "{:?}", report.verdict.reasons);
     plan.expect.disguise = Some(vec![SeenAs::ErrorReply, SeenAs::Closed]);
     assert_eq!(
-        Report::of(&plan, &log).verdict,
+        Report::of(&plan, &log).verdict.outcome,
         Verdict::Inconclusive,
         "a failure that made a close may be among those that nobody saw"
     );
     let whole = Log::new(log.events.into_iter().filter(|e| e.is != What::SamplingStopped).collect());
-    assert_eq!(Report::of(&plan, &whole).verdict, Verdict::NotMet);
+    assert_eq!(Report::of(&plan, &whole).verdict.outcome, Verdict::NotMet);
 }
 
 /// Of the recorded server, where each other listener must let clients wait: what its verdict and reason are with these.
-fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<String>) {
+fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<Observed>) {
     let log =
         event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
     let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
@@ -299,11 +299,11 @@ fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<String>) 
     let report = Report::of(&plan, &Log::new(log.events.into_iter().chain(found.iter().map(one)).collect()));
     let untried = found.iter().any(|(_, got)| got.is_none());
     assert_eq!(
-        report.unmeasured.contains_key("saturation.other_listeners.new_client"),
+        report::json::run(&report)["unmeasured"].get("saturation.other_listeners.new_client").is_some(),
         untried,
         "a null has its reason"
     );
-    (report.verdict, report.reasons.into_iter().map(|reason| reason.observed).collect())
+    (report.verdict.outcome, report.verdict.reasons.into_iter().map(|reason| reason.observed).collect())
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_listener_that_was_not_tried_leaves_the_verdict_open_unless_another_differs(
     assert_eq!(listeners(&[(81, waits), (82, waits)]), (judge::Outcome::Met, vec![]));
     let (verdict, reasons) = listeners(&[(81, waits), (82, None)]);
     assert_eq!(verdict, judge::Outcome::Inconclusive);
-    assert!(reasons[0].contains("port 82 was not tried"), "{reasons:?}");
+    assert_eq!(reasons, [Observed::NotMeasured(NotMeasured::PortNotTried(82))]);
     assert_eq!(
         listeners(&[(81, None), (82, served)]).0,
         judge::Outcome::NotMet,
@@ -340,10 +340,10 @@ fn what_happens_at_the_wall_has_one_label_whatever_stopped_it() {
         report::terminal::render(std::slice::from_ref(report), false, 100).matches("At the wall").count()
     };
     assert_eq!(labels(&report), 1);
-    report.saturation.policy = None;
-    report.ceiling.kind = Some(measure::Kind::OtherLimit);
+    report.found.policy.policy = Known::Unknown(Why::SomethingElseRanOut);
+    report.found.ceiling.kind = Known::Value(Kind::OtherLimit);
     assert_eq!(labels(&report), 1, "something else ran out");
-    report.ceiling.kind = None;
+    report.found.ceiling.kind = Known::Unknown(Why::NoObserver);
     assert_eq!(labels(&report), 1, "nobody knows what");
 }
 
@@ -359,15 +359,12 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
         }
     };
     let (m, report) = recorded(add(1_000_000));
-    let memory = m.saturation.memory;
+    let memory = m.memory;
     assert_eq!(
-        (memory.rest_bytes, memory.wall_bytes, memory.growth_bytes_per_s),
+        (memory.rest_bytes.value(), memory.wall_bytes.value(), memory.growth_bytes_per_s.value()),
         (Some(10_000_000), Some(12_000_000), Some(20_000_000.0))
     );
-    assert!(
-        memory.after_bytes.is_none() && m.unmeasured.contains_key("saturation.memory.after_bytes"),
-        "it was not read then"
-    );
+    assert_eq!(memory.after_bytes.why(), Some(&Why::MemoryNotRead(MemoryAt::End)));
     let text = |report: Report| {
         report::terminal::render(&[report], false, 100).split_whitespace().collect::<Vec<_>>().join(" ")
     };

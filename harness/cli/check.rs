@@ -4,7 +4,7 @@ use super::diagnostic::Faults;
 use super::output::say;
 use super::{Exit, Failure, Outcome};
 use crate::run::inside;
-use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan};
+use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan, placeholder};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Parse scenarios and see what this machine lacks for them; starts nothing.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files or folders [default: scenarios/].
+    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those [default: scenarios/].
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -48,8 +48,20 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
         _ => "cannot",
     };
     let reasons = obstacles.iter().map(ToString::to_string).chain(no_sysctls.map(str::to_owned));
-    let reasons: String = reasons.map(|reason| format!("\n         {reason}")).collect();
+    let reasons: String = reasons.chain(notes(plan)).map(|line| format!("\n         {line}")).collect();
     format!("{state:<8} {}{reasons}", plan.title())
+}
+
+/// Arguments that look like placeholders, and that the run hands over as they are.
+fn notes(plan: &Plan) -> impl Iterator<Item = String> {
+    let names: Vec<&str> = plan.processes.keys().map(String::as_str).collect();
+    plan.processes.iter().flat_map(move |(process, about)| {
+        let unknown: Vec<_> = about.words().flat_map(|word| placeholder::unknown(&word, &names)).collect();
+        unknown.into_iter().filter(|unknown| unknown.alone).map(move |unknown| {
+            let help = placeholder::help();
+            format!("note: `{}` of {process} is not replaced: {help}", unknown.written)
+        })
+    })
 }
 
 /// The files that a command line means.
@@ -59,10 +71,30 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
 pub fn discovered(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     scenario::discover(paths).map_err(|error| match error {
         DiscoverError::Io { .. } => Failure::new(Exit::Invalid, error),
-        DiscoverError::Missing { .. } | DiscoverError::Empty { .. } => {
-            Failure::new(Exit::NothingSelected, error)
-        }
+        DiscoverError::Missing { .. }
+        | DiscoverError::Empty { .. }
+        | DiscoverError::NoFolder
+        | DiscoverError::NotBundled { .. } => Failure::new(Exit::NothingSelected, error),
     })
+}
+
+/// Most names that a message lists.
+const NAMES_MAX: usize = 20;
+
+/// Nothing is called so: what there is, the most like it first.
+pub fn none_called(what: &str, wanted: &str, names: &[&str]) -> Failure {
+    let mut names = scenario::by_likeness(wanted, names.iter().copied());
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(*name));
+    let more = names.len().saturating_sub(NAMES_MAX);
+    names.truncate(NAMES_MAX);
+    let more = if more == 0 { String::new() } else { format!(", and {more} more (`lastfd list` shows all)") };
+    Failure::new(Exit::NothingSelected, format!("{what} {wanted:?}: there are {}{more}", names.join(", ")))
+}
+
+/// What a variant is called on the command line; the scenario as written is `base`.
+pub fn variant(plan: &Plan) -> &str {
+    plan.variant.as_deref().unwrap_or("base")
 }
 
 /// The plans of one file.

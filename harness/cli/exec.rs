@@ -55,10 +55,14 @@ enum Step {
         #[arg(long)]
         isolation: Isolation,
         #[arg(long)]
+        sampled: u64,
+        #[arg(long)]
         exe: PathBuf,
         /// It links the library: it is not the `lastfd` program.
         #[arg(long)]
         links: bool,
+        #[arg(long)]
+        redact: bool,
         #[arg(long)]
         events: Option<PathBuf>,
     },
@@ -144,9 +148,10 @@ pub fn main(args: Args) -> i32 {
             })
         }
         Step::Cost => i32::from(crate::run::cost::subject().is_err()),
-        Step::Inside { observer, isolation, exe, links, events } => {
+        Step::Inside { observer, isolation, sampled, exe, links, redact, events } => {
             let helper = if links { Helper::linking(exe) } else { Helper::lastfd(exe) };
-            inside::inside(&run::Options { observer, isolation, events, ..run::Options::with(helper) })
+            let options = run::Options::with(helper);
+            inside::inside(&run::Options { observer, isolation, redact, events, sampled, ..options })
         }
         Step::Sysctls => inside::sysctls(),
         Step::Supervise { minfds, autorestart, startretries, stopsignal, stopwaitsecs: stopwait, argv } => {

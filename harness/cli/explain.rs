@@ -1,9 +1,9 @@
 //! `lastfd explain`: a scenario's arithmetic, or a recorded run's story, in plain words. It starts nothing.
 
-use super::check::{discovered, loaded};
+use super::check::{discovered, loaded, none_called, variant};
 use super::output::{say, terminal_width};
 use super::replay::recorded;
-use super::{Exit, Failure, Outcome};
+use super::{Exit, Outcome};
 use crate::report::{Report, explain};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Explain a scenario's arithmetic, or a recorded run, in plain words; starts nothing
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files, or folders that hold some
+    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those
     #[arg(value_name = "SCENARIO", required_unless_present = "events")]
     paths: Vec<PathBuf>,
     /// Only this variant, in full (`base`: the scenario as written)
@@ -33,21 +33,20 @@ pub fn run(args: &Args) -> Outcome {
         say(&explain::run(&Report::of(&plan, &log), &log, colour, width))?;
         return Ok(Exit::Met);
     }
-    let (mut texts, mut names) = (Vec::new(), Vec::new());
+    let (mut texts, mut others) = (Vec::new(), Vec::new());
     for path in discovered(&args.paths)? {
-        let mut plans = loaded(&path)?;
-        let name = |variant: &Option<String>| variant.clone().unwrap_or_else(|| "base".into());
-        names.extend(plans.iter().map(|plan| name(&plan.variant)));
-        plans.retain(|plan| args.variant.as_ref().is_none_or(|wanted| *wanted == name(&plan.variant)));
+        let (plans, not): (Vec<_>, Vec<_>) = loaded(&path)?
+            .into_iter()
+            .map(|plan| plan.redacted(&plan.redaction(false)))
+            .partition(|plan| args.variant.as_ref().is_none_or(|wanted| wanted == variant(plan)));
+        others.extend(not);
         if !plans.is_empty() {
             texts.push(explain::scenario(&plans, colour, width));
         }
     }
-    if texts.is_empty() {
-        return Err(Failure::new(
-            Exit::NothingSelected,
-            format!("no variant of that name: there are {}", names.join(", ")),
-        ));
+    if let Some(wanted) = args.variant.as_ref().filter(|_| texts.is_empty()) {
+        let names: Vec<&str> = others.iter().map(variant).collect();
+        return Err(none_called("no variant is called", wanted, &names));
     }
     say(&texts.join("\n"))?;
     Ok(Exit::Met)

@@ -5,14 +5,17 @@ use super::run::{Machine, execute};
 use super::{Exit, Failure, Outcome, one_of};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
-use crate::report::{Report, sweep::line};
+use crate::report::{Report, words};
 use crate::run::Options;
-use crate::scenario::{Dialogue, Find, Launcher, Plan, Recovery, Rlimits, launcher_from_toml, soft_hard};
+use crate::scenario::{
+    Dialogue, Find, Launcher, Plan, Recovery, Rlimits, launcher_from_toml, placeholder, soft_hard,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// Finds the connection ceiling of any server program
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::exit::HELP)]
 pub struct Args {
     /// The limits the launcher is started with, SOFT or SOFT:HARD; several, with commas between, are a sweep: one run each
     #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_delimiter = ',', value_parser = soft_hard)]
@@ -80,6 +83,13 @@ fn launcher(text: &str) -> Result<Launcher, String> {
         .ok_or_else(|| format!("the launchers are {}", names()))
 }
 
+/// What is meant for a placeholder and is none, and the nearest.
+fn slip(word: &str) -> Option<(String, String)> {
+    placeholder::unknown(word, &[Find::SUBJECT])
+        .into_iter()
+        .find_map(|unknown| Some((unknown.written, unknown.near?)))
+}
+
 /// A duration such as `10s`, `500ms` or `2m`, in seconds.
 fn seconds(text: &str) -> Result<f64, String> {
     crate::scenario::duration(text)
@@ -111,6 +121,11 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut rlimits = Rlimits::default();
     args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
+    if let Some((slip, near)) = args.command.iter().find_map(|word| slip(word)) {
+        let message =
+            format!("`{slip}` is not a placeholder: did you mean `{near}`? {}", placeholder::help());
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let find = Find {
         rlimits,
         launcher,
@@ -140,8 +155,9 @@ pub fn run(args: &Args) -> Outcome {
     let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
     drop(progress);
     let said = args.files.print(std::slice::from_ref(&report));
-    let exit = conclude(&args.files, vec![(report, error)], false)?;
-    said.map(|()| exit)
+    let runs = vec![(report, error)];
+    let exit = exit_code(&runs, false, false);
+    conclude(&args.files, runs, exit, said)
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.
@@ -166,16 +182,15 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
         let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;
         drop(progress);
         if !args.files.quiet() {
-            said = said.and(say(&line(&outcome.0)));
+            said = said.and(say(&format!("{}\n", words::sweep::run(&outcome.0))));
         }
         done.push(outcome);
         if interrupted(flag) {
             break;
         }
     }
-    let exit = exit_code(&done, false);
+    let exit = exit_code(&done, false, interrupted(flag));
     tell(&done);
     let reports: Vec<Report> = done.into_iter().map(|(report, _)| report).collect();
-    args.files.conclude_sweep(&reports).and(said)?;
-    Ok(if interrupted(flag) { Exit::Interrupted } else { exit })
+    exit.once(args.files.conclude_sweep(&reports).and(said))
 }

@@ -6,7 +6,7 @@ mod growth;
 mod render;
 
 use super::{Exit, Failure, Outcome, page};
-use crate::event::{Descriptor, Limits, Link, Pid};
+use crate::event::{Descriptor, Limits, Link, Pid, Redaction};
 use crate::limits::chain;
 use crate::limits::inventory::{self, Inventory};
 use crate::limits::managed::{self, Manager};
@@ -38,6 +38,9 @@ pub struct Args {
     /// Also write the report as JSON to this file; `-`: to standard output, instead of the text.
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
+    /// Show no argument of any command; without it, none that looks like a secret.
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// A time such as `500ms`, `10s`, `2m` or `1h`; at most a day.
@@ -139,7 +142,7 @@ pub struct Counts {
 /// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read.
 pub fn run(args: &Args) -> Outcome {
     page::preflight(args.json.as_deref())?;
-    let report = inspect(args.pid, args.watch)?;
+    let report = inspect(args.pid, args.watch, args.redact)?;
     let text_to_stdout = args.json.as_deref() != Some("-");
     if let Some(file) = &args.json {
         page::write_json(file, &report)?;
@@ -155,12 +158,17 @@ pub fn run(args: &Args) -> Outcome {
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn inspect(pid: Pid, watch: Duration) -> Result<Report, Failure> {
+pub fn inspect(pid: Pid, watch: Duration, redact: bool) -> Result<Report, Failure> {
     let process = pidfd(pid)?;
     let limits = limits(pid, &process)?;
-    let chain = chain::read(pid, None, pid);
-    let managers = managed::of(pid, &chain.iter().map(|link| link.pid).collect::<Vec<_>>());
-    let command = sys::proc::command(pid);
+    let mut redaction = Redaction::new(redact);
+    redaction.learn(&sys::proc::arguments(pid));
+    let chain = chain::read(pid, None, pid, &redaction);
+    let managers = managed::of(pid, &chain.iter().map(|link| link.pid).collect::<Vec<_>>(), &redaction);
+    let command = match sys::proc::arguments(pid) {
+        words if words.is_empty() => sys::proc::command(pid),
+        words => redaction.words(&words).join(" "),
+    };
     let caller = raise::Caller::now(pid);
     let nr_open = std::fs::read_to_string("/proc/sys/fs/nr_open")
         .ok()

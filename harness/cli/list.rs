@@ -1,17 +1,17 @@
-//! `lastfd list`: the scenarios that are there, their variants, what they claim and what they need, and the parts that they are
+//! `lastfd list`: the scenarios that are there and those in the binary, their variants, what they claim and what they need, and the parts that they are
 //! made of. It starts nothing.
 
 use super::check::{discovered, loaded};
 use super::output::say;
-use super::{Exit, Outcome};
-use crate::scenario::Plan;
+use super::{Exit, Failure, Outcome};
+use crate::scenario::{self, FOLDER, Plan, bundled};
 use crate::{drive, launch};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show scenarios and their variants: what each claims and requires.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files or folders [default: scenarios/].
+    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those [default: scenarios/].
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -22,11 +22,30 @@ pub struct Args {
 /// No scenario there: `Exit::NothingSelected`. The first that is not valid: `Exit::Invalid`.
 pub fn run(args: &Args) -> Outcome {
     let mut text = String::new();
-    for path in discovered(&args.paths)? {
-        text += &shown(&loaded(&path)?);
+    let here = match args.paths.is_empty() && !Path::new(FOLDER).exists() {
+        true => Vec::new(),
+        false => discovered(&args.paths)?,
+    };
+    for path in here {
+        let sign = if bundled::is_meant(&path) { "@" } else { "" };
+        text += &format!("{sign}{}", shown(&loaded(&path)?));
+    }
+    if args.paths.is_empty() {
+        text += &carried()?;
     }
     say(&(text + &parts()))?;
     Ok(Exit::Met)
+}
+
+/// The bundled scenarios, each with its claim.
+fn carried() -> Result<String, Failure> {
+    let mut text =
+        String::from("\nBundled scenarios: `lastfd run @NAME`, `lastfd list @` for their variants\n");
+    for path in discovered(&[PathBuf::from("@")])? {
+        let plans = scenario::load(&path).map_err(|e| Failure::new(Exit::Fault, e))?;
+        text += &format!("    {}: {}\n", path.display(), plans[0].claim);
+    }
+    Ok(text)
 }
 
 /// The parts that scenarios are made of, each with its one line of documentation.
@@ -89,6 +108,8 @@ mod tests {
             command = ["./server"]
             limits = { soft = 64, hard = 64 }
             requires = ["./server"]
+            [workloads.flood]
+            tcp = {}
             [[variant]]
             name = "same"
             [[variant]]

@@ -10,6 +10,7 @@ pub mod exit;
 mod explain;
 mod find;
 mod helper;
+mod init;
 mod inspect;
 pub mod list;
 mod output;
@@ -28,7 +29,7 @@ use clap::{Parser, Subcommand};
 /// Finds the last file descriptor: starts any server under an exact limit, predicts how many connections it will hold,
 /// drives it there, and shows the first failing call, what happens at the wall, and how it recovers.
 #[derive(Debug, Parser)]
-#[command(name = "lastfd", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "lastfd", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,15 +37,12 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  lastfd run scenarios/websocket-1012          reproduce the 1012-connection ceiling
-  lastfd explain scenarios/websocket-1012      why 1012 and not 1024, in words
+  lastfd run @websocket-1012                   reproduce the 1012-connection ceiling
+  lastfd explain @websocket-1012               why 1012 and not 1024, in words
   lastfd find -- ./server --listen 8080        the ceiling of any server program
   lastfd find --nofile 256 -- python3 -m http.server 8080
   lastfd inspect 4711 --for 10s                a live process: limits, headroom, leaks
-  lastfd doctor                                what this machine allows
-
-Exit codes: 0 all met, 1 an expectation not met, 2 usage, 3 invalid scenario, 4 nothing selected,
-5 inconclusive here, 6 the server did not start, 70 a fault of lastfd, 130 interrupted.";
+  lastfd doctor                                what this machine allows";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,6 +53,7 @@ enum Command {
     List(list::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Init(init::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
     Completions(completions::CompletionsArgs),
@@ -95,6 +94,7 @@ impl Cli {
             Command::List(args) => list::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Init(args) => init::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args),

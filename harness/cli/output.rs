@@ -23,6 +23,9 @@ pub struct Files {
     /// Append the report as Markdown (to $GITHUB_STEP_SUMMARY by itself when that is set)
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Print everything: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of observing
+    #[arg(long)]
+    full: bool,
 }
 
 impl Files {
@@ -88,7 +91,7 @@ impl Files {
         let sweep = report::sweep::Sweep::of(reports);
         let said = match self.quiet() {
             true => Ok(()),
-            false => say(&report::sweep::render(&sweep, std::io::stdout().is_terminal(), terminal_width())),
+            false => say(&report::tables::sweep(&sweep, std::io::stdout().is_terminal(), terminal_width())),
         };
         let json = || report::json::render_sweep(reports, &sweep);
         let (junit, markdown) = (
@@ -106,19 +109,19 @@ impl Files {
         match self.quiet() {
             true => Ok(()),
             false => {
-                say(&report::terminal::render(reports, std::io::stdout().is_terminal(), terminal_width()))
+                let render = if self.full { report::terminal::render_full } else { report::terminal::render };
+                say(&render(reports, std::io::stdout().is_terminal(), terminal_width()))
             }
         }
     }
 
-    /// Prints the remedy tables of several runs, unless standard output is taken.
-    fn print_remedies(&self, reports: &[Report]) -> Result<(), Failure> {
-        let tables = report::remedies::tables(reports);
-        match self.quiet() || tables.is_empty() {
-            true => Ok(()),
-            false => {
-                say(&report::remedies::render(&tables, std::io::stdout().is_terminal(), terminal_width()))
-            }
+    /// Prints the remedy tables of several runs and their tally, unless standard output is taken.
+    fn print_together(&self, reports: &[Report]) -> Result<(), Failure> {
+        let (colour, width) = (std::io::stdout().is_terminal(), terminal_width());
+        let tables = report::tables::remedies(&report::remedies::tables(reports), colour, width);
+        match tables + &report::tally::render(reports, colour, width) {
+            text if self.quiet() || text.is_empty() => Ok(()),
+            text => say(&text),
         }
     }
 }
@@ -266,48 +269,44 @@ impl Drop for Progress {
     }
 }
 
-/// The exit code of several runs: the gravest of them.
-pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool) -> Exit {
-    runs.iter()
-        .map(|(report, error)| match error {
-            Some(Error::Interrupted) => Exit::Interrupted,
-            Some(Error::Fault(_)) => Exit::Fault,
-            // As with a report that cannot be written.
-            Some(Error::Log(_) | Error::Lost(_)) => Exit::Usage,
-            // That it does not start may be what the scenario expects.
-            Some(Error::NotStarted(_)) if report.verdict == Verdict::Met => Exit::Met,
-            Some(Error::NotStarted(_)) => Exit::NotStarted,
-            Some(Error::Inconclusive(_)) => Exit::Inconclusive,
-            None => match report.verdict {
-                Verdict::Met => Exit::Met,
-                Verdict::NotMet => Exit::NotMet,
-                Verdict::Inconclusive => Exit::Inconclusive,
-                Verdict::Skipped if skips_fail => Exit::Inconclusive,
-                Verdict::Skipped => Exit::Met,
-            },
-        })
-        .max()
-        .unwrap_or(Exit::NothingSelected)
+/// The exit code of several runs; `interrupted` also between two of them.
+pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool, interrupted: bool) -> Exit {
+    let each = runs.iter().map(|(report, error)| match error {
+        Some(Error::Interrupted) => Exit::Interrupted,
+        Some(Error::Fault(_)) => Exit::Fault,
+        // As with a report that cannot be written.
+        Some(Error::Log(_) | Error::Lost(_)) => Exit::Usage,
+        // That it does not start may be what the scenario expects.
+        Some(Error::NotStarted(_)) if report.verdict.outcome == Verdict::Met => Exit::Met,
+        Some(Error::NotStarted(_)) => Exit::NotStarted,
+        Some(Error::Inconclusive(_)) => Exit::Inconclusive,
+        None if report.verdict.outcome == Verdict::Skipped && skips_fail => Exit::Inconclusive,
+        None => report.verdict.outcome.into(),
+    });
+    Exit::of_several(each.chain(interrupted.then_some(Exit::Interrupted)))
 }
 
-/// Prints and writes the reports of finished runs, and says the exit code.
+/// Prints and writes the reports of finished runs, and says the exit code. `said`: whether what was printed before was.
 ///
 /// # Errors
 /// A report that cannot be written.
-pub fn conclude(files: &Files, runs: Vec<(Report, Option<Error>)>, skips_fail: bool) -> Outcome {
-    let exit = exit_code(&runs, skips_fail);
+pub fn conclude(
+    files: &Files,
+    runs: Vec<(Report, Option<Error>)>,
+    exit: Exit,
+    said: Result<(), Failure>,
+) -> Outcome {
     tell(&runs);
     let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
-    let said = files.print_remedies(&reports);
-    files.write(&reports).and(said)?;
-    Ok(exit)
+    let said = said.and(files.print_together(&reports));
+    exit.once(files.write(&reports).and(said))
 }
 
 /// Why runs ended early, on standard error: the report has it too, but goes elsewhere, or is long.
 pub fn tell(runs: &[(Report, Option<Error>)]) {
     // That it does not start may be what the scenario expects.
     let expected = |report: &Report, error: &Error| {
-        report.verdict == Verdict::Met && matches!(error, Error::NotStarted(_))
+        report.verdict.outcome == Verdict::Met && matches!(error, Error::NotStarted(_))
     };
     for (report, error) in runs.iter().filter_map(|(report, error)| Some((report, error.as_ref()?))) {
         if !expected(report, error) {

@@ -3,6 +3,8 @@
 
 use super::output::{STDOUT, writable, written};
 use super::{Exit, Failure};
+pub use crate::report::page::cut as shorten;
+use crate::report::page::wrap;
 use owo_colors::{OwoColorize, Style};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -123,42 +125,9 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// At most this many characters, the last one an ellipsis where some were left out.
-pub fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Lines of at most this many characters, broken between words; a longer word is cut. Never empty.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let word = shorten(word, width);
-        let line = lines.last_mut().expect("never empty");
-        let space = usize::from(!line.is_empty());
-        if line.chars().count() + space + word.chars().count() <= width {
-            line.extend(std::iter::repeat_n(' ', space));
-            line.push_str(&word);
-        } else {
-            lines.push(word);
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_line_is_longer_than_the_page_and_no_word_is_lost() {
-        let text = "word ".repeat(60);
-        let lines = wrap(text.trim_end(), 37);
-        assert!(lines.iter().all(|line| line.chars().count() <= 37));
-        assert_eq!(lines.join(" "), text.trim_end());
-    }
 
     #[test]
     fn escape_sequences_of_other_processes_do_not_reach_the_terminal() {

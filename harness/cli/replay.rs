@@ -3,7 +3,6 @@
 use super::output::Files;
 use super::{Exit, Failure, Outcome};
 use crate::event::{self, Log, LogError};
-use crate::judge;
 use crate::report::Report;
 use crate::scenario::Plan;
 use std::path::{Path, PathBuf};
@@ -25,11 +24,7 @@ pub fn run(args: &Args) -> Outcome {
     args.files.preflight()?;
     let (plan, log) = recorded(&args.events)?;
     let report = Report::of(&plan, &log);
-    let exit = match report.verdict {
-        judge::Outcome::Met | judge::Outcome::Skipped => Exit::Met,
-        judge::Outcome::NotMet => Exit::NotMet,
-        judge::Outcome::Inconclusive => Exit::Inconclusive,
-    };
+    let exit = Exit::from(report.verdict.outcome);
     let said = args.files.print(std::slice::from_ref(&report));
     args.files.write(&[report]).and(said)?;
     Ok(exit)

@@ -1,6 +1,7 @@
 //! `lastfd run`: runs scenario files, every variant of each, one after the other.
 
-use super::output::{Files, Progress, conclude, has_room, interrupt_flag, interrupted, say};
+use super::check::{none_called, variant};
+use super::output::{Files, Progress, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::{Exit, Failure, Outcome, one_of};
 use crate::event::Log;
 use crate::helper::Helper;
@@ -15,9 +16,10 @@ use std::sync::atomic::AtomicBool;
 
 /// Runs scenario files or folders and judges what they expect
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::exit::HELP)]
 pub struct Args {
-    /// Scenario files, or folders that hold some
-    #[arg(default_value = "scenarios")]
+    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those [default: scenarios/]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Only scenarios whose name holds this text
     #[arg(long, value_name = "TEXT")]
@@ -55,6 +57,9 @@ pub struct Machine {
     /// How the subject's processes are owned: the strongest way tried, then the weaker ones
     #[arg(long, value_parser = one_of(Isolation::ALL, Isolation::name, Isolation::doc), default_value_t)]
     isolation: Isolation,
+    /// Write no argument of any command and no value of the environment, anywhere; without it, none that looks like a secret
+    #[arg(long)]
+    redact: bool,
 }
 
 impl Machine {
@@ -64,7 +69,8 @@ impl Machine {
     /// This program's own path is not known.
     pub fn options(&self, events: Option<PathBuf>) -> Result<Options, Failure> {
         let options = Options::with(own_helper().map_err(|e| Failure::new(Exit::Fault, e))?);
-        Ok(Options { observer: self.observer, isolation: self.isolation, events, ..options })
+        let (observer, isolation, redact) = (self.observer, self.isolation, self.redact);
+        Ok(Options { observer, isolation, redact, events, ..options })
     }
 }
 
@@ -102,7 +108,7 @@ pub fn run(args: &Args) -> Outcome {
         return Ok(Exit::Interrupted);
     }
     if args.dry_run {
-        plans.iter().try_for_each(dry_run)?;
+        plans.iter().try_for_each(|plan| dry_run(plan, &args.machine))?;
         return Ok(Exit::Met);
     }
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
@@ -113,7 +119,14 @@ pub fn run(args: &Args) -> Outcome {
             args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
         let mut progress = Progress::new(&plan.title(), args.files.quiet());
         if !args.files.quiet() {
-            said = said.and(say(&format!("▶ {}: {}\n", plan.title(), plan.claim)));
+            let which =
+                if args.repeat == 1 { String::new() } else { format!(" ({number} of {})", args.repeat) };
+            let claim = plan.redaction(args.machine.redact).text(&plan.claim);
+            said = said.and(say(&format!(
+                "▶ {}{which}: {claim}
+",
+                plan.title()
+            )));
         }
         let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
         drop(progress);
@@ -123,8 +136,8 @@ pub fn run(args: &Args) -> Outcome {
             break;
         }
     }
-    let exit = conclude(&args.files, done, skips_fail)?;
-    said.map(|()| if interrupted(&flag) { Exit::Interrupted } else { exit })
+    let exit = exit_code(&done, skips_fail, interrupted(&flag));
+    conclude(&args.files, done, exit, said)
 }
 
 /// The runs that the paths and filters select.
@@ -133,18 +146,39 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
     for file in &super::check::discovered(&args.paths)? {
         plans.extend(super::check::loaded(file)?);
     }
-    plans.retain(|plan| args.filter.as_ref().is_none_or(|text| plan.scenario.contains(text)));
-    plans.retain(|plan| {
-        args.variant.as_ref().is_none_or(|name| plan.variant.as_deref().unwrap_or("base") == name)
-    });
+    if let Some(text) = &args.filter {
+        let holds = |plan: &Plan| plan.scenario.contains(text.as_str());
+        plans = narrowed(plans, holds, |plan| &plan.scenario, "no scenario has a name with", text)?;
+    }
+    if let Some(name) = &args.variant {
+        plans = narrowed(plans, |plan| variant(plan) == name, variant, "no variant is called", name)?;
+    }
+    let all = plans.len();
     if let Some((m, n)) = args.partition {
         plans = plans.into_iter().skip(m - 1).step_by(n).collect();
     }
-    if plans.is_empty() {
-        Err(Failure::new(Exit::NothingSelected, "no run is selected: `lastfd list` shows what there is"))
-    } else {
-        Ok(plans)
+    match (plans.is_empty(), args.partition) {
+        (true, Some((m, n))) => {
+            let message = format!("slice {m} of {n} has no run: {all} selected in all");
+            Err(Failure::new(Exit::NothingSelected, message))
+        }
+        _ => Ok(plans),
     }
+}
+
+/// The plans that pass; where none does, what they are called.
+fn narrowed(
+    plans: Vec<Plan>,
+    passes: impl Fn(&Plan) -> bool,
+    name: impl Fn(&Plan) -> &str,
+    none: &str,
+    wanted: &str,
+) -> Result<Vec<Plan>, Failure> {
+    let (passing, others): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(passes);
+    if passing.is_empty() {
+        return Err(none_called(none, wanted, &others.iter().map(name).collect::<Vec<_>>()));
+    }
+    Ok(passing)
 }
 
 fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
@@ -166,7 +200,8 @@ fn writable_folder(directory: &Path) -> Result<(), Failure> {
         })
 }
 
-fn dry_run(plan: &Plan) -> Result<(), Failure> {
+fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
+    let plan = plan.redacted(&plan.redaction(machine.redact));
     let mut text = format!("{}: {}\n", plan.title(), plan.claim);
     for (name, process) in &plan.processes {
         let argv = crate::run::argv(&process.program, &Helper::lastfd("lastfd"));
@@ -208,15 +243,19 @@ pub fn execute(
     progress: &mut Progress,
 ) -> Result<(Report, Option<Error>), Failure> {
     let obstacles = scenario::preflight(plan);
+    let told = plan.redacted(&plan.redaction(options.redact));
     for obstacle in &obstacles {
         if let Obstacle::Missing { requirement, why, .. } = obstacle {
-            return Ok((Report::skipped(plan, judge::Verdict::skipped(requirement, why)), None));
+            return Ok((Report::skipped(&told, judge::Verdict::skipped(requirement, why)), None));
         }
     }
     let run = match obstacles.first() {
-        Some(obstacle) => Run::refused(plan, Error::Inconclusive(obstacle.to_string())),
+        Some(obstacle @ Obstacle::Program { .. }) => {
+            Run::refused(&told, Error::NotStarted(obstacle.to_string()))
+        }
+        Some(obstacle) => Run::refused(&told, Error::Inconclusive(obstacle.to_string())),
         None => crate::run::run(plan, options, flag, &mut |step| progress.step(step))
             .map_err(|e| Failure::new(Exit::Usage, e))?,
     };
-    Ok((Report::of(plan, &Log::new(run.events)), run.error))
+    Ok((Report::of(&told, &Log::new(run.events)), run.error))
 }

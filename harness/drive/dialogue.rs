@@ -1,8 +1,7 @@
 //! What a client says and understands, as pure state machines: bytes in, bytes out, and what they mean. No sockets, no clock.
 //!
-//! One file per workload implements [`Talk`]; the registry below is the only place that names them all.
+//! One file per workload implements [`Talk`]; the registry names them all.
 
-use super::{grpc, http_idle, tcp, websocket};
 use crate::scenario::Dialogue;
 use std::net::SocketAddr;
 
@@ -60,16 +59,6 @@ pub struct Registered {
     pub start: fn(u32) -> Box<dyn Talk>,
 }
 
-/// Every workload, in the order of `lastfd list`.
-pub fn registry() -> &'static [Registered] {
-    const { &[tcp::REGISTERED, http_idle::REGISTERED, websocket::REGISTERED, grpc::REGISTERED] }
-}
-
-/// The registry's entry of one kind.
-pub fn registered(kind: Dialogue) -> &'static Registered {
-    registry().iter().find(|entry| entry.kind == kind).expect("every kind of dialogue is registered")
-}
-
 /// The first line of what a server said, as printable text of at most 80 characters.
 pub(super) fn words(bytes: &[u8]) -> String {
     let line = bytes.split(|&b| b == b'\r' || b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
@@ -102,16 +91,6 @@ pub(super) mod tests {
         }
         assert_eq!(hear(&reply.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
         whole
-    }
-
-    #[test]
-    fn every_kind_is_registered_once_under_the_name_that_scenarios_use() {
-        for kind in Dialogue::ALL {
-            let entries: Vec<_> = registry().iter().filter(|e| e.kind == *kind).collect();
-            assert_eq!(entries.len(), 1);
-            assert_eq!(serde_json::to_value(kind).unwrap(), entries[0].name);
-            assert!(!entries[0].doc.is_empty());
-        }
     }
 
     #[test]

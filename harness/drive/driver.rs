@@ -10,15 +10,16 @@
 
 use super::calls;
 use super::client::{Client, Dial, Failure, Heard, Scratch};
-use super::dialogue::{Registered, Site, registered};
+use super::dialogue::{Registered, Site};
 pub use super::orders::Error;
 use super::orders::{Lines, at, parsed};
 use super::pacing::{Gate, Load};
 use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
 use super::protocol::{Kind, Order, Setup};
+use super::registry::registered;
 use super::report::Reporter;
 use super::source::{self, Sources};
-use crate::event::{Client as State, Outcome, Pacing, What};
+use crate::event::{Client as State, Outcome, Pacing, Unseen, What};
 use crate::scenario::Dialogue;
 use crate::sys::clock;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -518,11 +519,11 @@ impl<W: Write> Driver<W> {
         match (failed(failure), failure) {
             (Some(outcome), _) => self.seen(Seen::at_once(label, outcome, "")),
             (None, Failure::Local(errno)) => {
-                let reason = format!(
+                let why = format!(
                     "the load generator's own client failed: {}",
                     io::Error::from_raw_os_error(errno)
                 );
-                self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
+                self.report.say(What::NotSeen { what: Unseen::Probe { label }, why });
             }
             (None, _) => unreachable!("only local failures have no outcome"),
         }

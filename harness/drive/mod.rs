@@ -15,6 +15,7 @@ mod orders;
 mod pacing;
 mod probe;
 pub mod protocol;
+mod registry;
 mod report;
 pub mod source;
 mod tcp;
@@ -23,5 +24,5 @@ mod tests;
 mod websocket;
 
 pub use calls::registry as callers;
-pub use dialogue::registry;
 pub use handle::{Driver, Error, Fleet, MARGIN, clients_per_driver};
+pub use registry::registry;

@@ -81,7 +81,7 @@ impl Rig {
 
     pub(super) fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
         self.say(&Order::Probe { label: "saturated".into(), deadline_ms });
-        let seen = self.until(|what| matches!(what, What::Probe { .. } | What::Unmeasured { .. }));
+        let seen = self.until(|what| matches!(what, What::Probe { .. } | What::NotSeen { .. }));
         match seen.last().unwrap() {
             What::Probe { label, outcome, detail, connect_s, answer_s, .. } => {
                 assert_eq!(label, "saturated");

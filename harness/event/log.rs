@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 /// What the header of a log that this version reads says.
-pub const SCHEMA: &str = "lastfd/events/1";
+pub const SCHEMA: &str = "lastfd/events/2";
 
 /// The events of one run, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,7 +57,8 @@ pub enum LogError {
     },
     /// Written by a version with another schema.
     #[error(
-        "{path}: its schema is {found}, this version reads {SCHEMA}: replay it with the lastfd that wrote it"
+        "{path}: this event log has the schema {found}, and this lastfd reads {SCHEMA} only: record the run \
+         again, or replay the log with the version that wrote it"
     )]
     Schema {
         /// The file.
@@ -116,12 +117,27 @@ impl Writer {
 /// See [`LogError`].
 pub fn read(path: &Path) -> Result<Log, LogError> {
     let shown = path.display().to_string();
+    match std::fs::File::open(path) {
+        Ok(file) => parse(&shown, BufReader::new(file)),
+        Err(source) => Err(LogError::Io { path: shown, source }),
+    }
+}
+
+/// Reads a log from wherever its text comes; `shown` stands for it in errors. As [`read`] otherwise.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn parse(shown: &str, text: impl BufRead) -> Result<Log, LogError> {
+    let shown = shown.to_owned();
     let io = |source| LogError::Io { path: shown.clone(), source };
-    let file = std::fs::File::open(path).map_err(io)?;
-    let mut lines = BufReader::new(file).split(b'\n').enumerate().peekable();
+    let mut lines = text.split(b'\n').enumerate().peekable();
     let mut events = Vec::new();
     while let Some((number, line)) = lines.next() {
         let line = line.map_err(io)?;
+        // Before anything else is understood: another schema may have other events.
+        if let Some(found) = schema(&line).filter(|found| number == 0 && found != SCHEMA) {
+            return Err(LogError::Schema { path: shown, found });
+        }
         match serde_json::from_slice::<Event>(&line) {
             Ok(event) => events.push(event),
             Err(_) if number > 0 && lines.peek().is_none() => break,
@@ -135,9 +151,14 @@ pub fn read(path: &Path) -> Result<Log, LogError> {
         }
     }
     match events.first().map(|e| &e.is) {
-        Some(What::Header { schema, .. }) if schema == SCHEMA => Ok(Log::new(events)),
-        Some(What::Header { schema, .. }) => Err(LogError::Schema { path: shown, found: schema.clone() }),
+        Some(What::Header { .. }) => Ok(Log::new(events)),
         Some(_) => Err(LogError::Foreign { path: shown, reason: "its first line is no header".into() }),
         None => Err(LogError::Foreign { path: shown, reason: "it is empty".into() }),
     }
+}
+
+/// The schema that a header names, whatever else the line holds.
+fn schema(line: &[u8]) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    Some(line["is"]["header"]["schema"].as_str()?.to_owned())
 }

@@ -6,9 +6,11 @@
 
 mod call;
 mod log;
+mod redact;
 
 pub use call::Call;
-pub use log::{Log, LogError, SCHEMA, Writer, read};
+pub use log::{Log, LogError, SCHEMA, Writer, parse, read};
+pub use redact::{HIDDEN, Redaction};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +67,73 @@ pub enum Phase {
     Stop,
 }
 
+/// Why a phase ended. Where several hold at once, the run's first check decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The subject listens; one that nobody connects to runs.
+    Ready,
+    /// The subject holds no more descriptors than at rest, and (before the ramp) nothing moved for a while.
+    AtRest,
+    /// Every client is in, or was turned away, and nothing moves any more.
+    AllIn,
+    /// A call failed for want of a descriptor, and no driver connects any more.
+    FirstFailure,
+    /// Nothing failed, so there is no wall to watch.
+    NoFailure,
+    /// No accept, no answer and no client event came for longer than such a phase waits.
+    Stalled,
+    /// Clients come and go, and for a while no more of them stay.
+    Full,
+    /// The accept policy is plain; a subject that calls has none.
+    Decided,
+    /// The new client got its answer, whichever that is.
+    Answered,
+    /// As many waiting clients as there were free places are served, or turned away.
+    Served,
+    /// New clients are turned away, and the subject does nothing that could change that.
+    TurnedAway,
+    /// Nobody waits, and the subject does nothing.
+    Quiet,
+    /// The process that accepts (or calls) has exited, or the whole subject.
+    Gone,
+    /// The load generator itself lacks something, such as a source port: this says nothing about the subject.
+    Generator,
+    /// The phase's deadline passed.
+    Time,
+    /// SIGINT or SIGTERM.
+    Interrupted,
+    /// The run could not go on: `NotStarted` or `Inconclusive` says why.
+    Failed,
+}
+
+/// What a run could not see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unseen {
+    /// The subject at rest: it never paused for long enough.
+    Settled,
+    /// The descriptors at rest.
+    Baseline,
+    /// What a connection costs, or a call leaves open.
+    CostPerConnection,
+    /// Who accepts from some of the listeners on the loaded port.
+    Listeners,
+    /// The subject's listeners on other ports.
+    OtherListeners,
+    /// A count of TCP sockets by state.
+    Tcp,
+    /// Recovery in rounds.
+    Rounds,
+    /// What observing costs.
+    ObserverCost,
+    /// What a new client gets: the one with this label could not be made.
+    Probe {
+        /// As in [`What::Probe`].
+        label: String,
+    },
+}
+
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +152,8 @@ pub enum What {
     Sysctls { namespace: String, set: Vec<Sysctl> },
     /// A phase begins.
     Phase(Phase),
+    /// The phase is over, for this reason; the next one begins now.
+    PhaseEnded { phase: Phase, why: Ended },
     /// A process of the scenario was executed (its exec succeeded) under the limits asked for. `isolation`: what keeps
     /// its tree together, `pid-namespace`, `user-namespace` or `keeper`.
     Launched {
@@ -151,6 +222,12 @@ pub enum What {
     /// prlimit(2) gave a live process of the subject these limits in place of those that it had. The time is that of its return: a call
     /// that had begun before may end after it.
     LimitMoved { pid: Pid, soft: u64, hard: u64, was: Limits },
+    /// A process of the tree, `by`, set the `RLIMIT_NOFILE` of `pid`, which is itself but for prlimit(2) of another: the call succeeded.
+    /// `limits`: the new ones; `None` where the observer could not read them.
+    LimitSet { pid: Pid, by: Pid, limits: Option<Limits> },
+    /// A process of the tree has executed this program: the first 15 bytes of its file's name, as the kernel keeps them. Beside the
+    /// `Process` of that exec, by an observer that sees it.
+    Executed { pid: Pid, program: String },
     /// The clients told to leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
@@ -212,8 +289,8 @@ pub enum What {
     Queues(Vec<Queue>),
     /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
     ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
-    /// A field of the report that could not be measured, and why.
-    Unmeasured { field: String, reason: String },
+    /// Something that the run set out to see and could not, and why.
+    NotSeen { what: Unseen, why: String },
     /// The launcher refused, or the program ended or did not come to be ready before the first client, for this reason.
     NotStarted { reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.

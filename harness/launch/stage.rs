@@ -240,8 +240,12 @@ fn mount(mounts: &[Mount]) -> io::Result<()> {
 
 /// Installs the filter on every descriptor call. NO_NEW_PRIVS, which breaks setuid programs, only where nothing else helps.
 fn trap() -> io::Result<()> {
-    let numbers: Vec<i64> =
-        Call::ALL.iter().map(|call| call.name()).chain(["close"]).filter_map(calls::number).collect();
+    let numbers: Vec<i64> = Call::ALL
+        .iter()
+        .map(|call| call.name())
+        .chain(calls::TRACED_BESIDE)
+        .filter_map(calls::number)
+        .collect();
     match seccomp::trap(&numbers) {
         Err(refused) if refused.raw_os_error() == Some(libc::EACCES) => {
             rustix::thread::set_no_new_privs(true)?;

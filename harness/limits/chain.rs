@@ -2,7 +2,7 @@
 //!
 //! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or has left is not in it.
 
-use crate::event::{Limits, Link, Pid};
+use crate::event::{Limits, Link, Pid, Redaction};
 use crate::helper::WORD;
 use crate::sys::proc;
 use std::path::Path;
@@ -13,7 +13,7 @@ const KEEPER: &str = "lastfd (keeper)";
 /// What stands for the limits asked for, which the launched program's process took just before its exec.
 const REQUESTED: &str = Link::REQUESTED;
 
-/// Of an ancestor's command line this much is kept: enough to know it by. The rest may be long, and may hold secrets.
+/// Of a command line this much is kept: enough to know it by. The rest may be long.
 const COMMAND_CHARS: usize = 120;
 
 /// Far more than any real depth; parents read while processes exit must not make a loop.
@@ -21,15 +21,30 @@ const DEPTH_MAX: usize = 256;
 
 /// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of their own, before the
 /// launched program: the process is the same one, a moment earlier. Ancestors that end meanwhile are left out.
-pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
+///
+/// The process itself, and the link that set its limits, have their command lines, as these may be written. All others have the program's
+/// name alone: whatever else stands there is nobody's business.
+pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid, redaction: &Redaction) -> Vec<Link> {
     let ancestors = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0));
     let mut pids: Vec<Pid> = ancestors.take(DEPTH_MAX).collect();
     pids.reverse();
     let links = pids.iter().filter_map(|&pid| {
         let (soft, hard) = proc::nofile(pid).ok()?;
-        Some(Link { pid, command: label(proc::command(pid)), soft, hard })
+        Some(Link { pid, command: name(pid, &proc::arguments(pid)), soft, hard })
     });
-    with_request(links.collect(), requested, launched)
+    let mut links = with_request(links.collect(), requested, launched);
+    let told = [
+        links.len().checked_sub(1),
+        last_change(&links, |link| link.soft),
+        last_change(&links, |link| (link.soft, link.hard)),
+    ];
+    for at in told.into_iter().flatten() {
+        let link = &mut links[at];
+        if ![KEEPER, REQUESTED].contains(&link.command.as_str()) {
+            link.command = command(link.pid, &proc::arguments(link.pid), redaction);
+        }
+    }
+    links
 }
 
 fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
@@ -42,20 +57,43 @@ fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) 
     links
 }
 
-fn label(command: String) -> String {
-    let first = command.split(' ').next().unwrap_or_default();
-    // A helper of a run, in the `lastfd` program or in one that links the library.
-    let rest = command.strip_prefix(first).unwrap_or_default();
-    let marked = rest.strip_prefix(&format!(" {WORD}"));
-    let step = marked.or((base(first) == "lastfd").then_some(rest)).filter(|step| step.starts_with(" exec "));
-    if step.is_some_and(|step| step.starts_with(" exec stage ")) {
-        return KEEPER.to_owned();
+/// The name of a program, or what stands for a step of our own.
+fn name(pid: Pid, words: &[String]) -> String {
+    let Some(first) = words.first() else { return comm(pid) };
+    match ours(words) {
+        Some(("stage", _)) => KEEPER.to_owned(),
+        // Of a bundled launcher the step tells more than the place of our binary.
+        Some((step, _)) => format!("lastfd exec {step}"),
+        // A program that writes its title over its arguments has no path there.
+        None if first.contains(' ') => proc::program(pid).unwrap_or_default(),
+        None => base(first).to_owned(),
     }
-    // Of a bundled launcher the name tells more than the place of our binary.
-    let shown = step.map(|step| format!("lastfd{step}")).unwrap_or(command);
+}
+
+/// The command line of a process as it may be written.
+fn command(pid: Pid, words: &[String], redaction: &Redaction) -> String {
+    let shown = match ours(words) {
+        _ if words.is_empty() => comm(pid),
+        Some((_, rest)) => redaction.words(&[&[name(pid, words)], rest].concat()).join(" "),
+        None => redaction.words(words).join(" "),
+    };
     match shown.char_indices().nth(COMMAND_CHARS) {
         None => shown,
         Some((end, _)) => format!("{}…", &shown[..end]),
+    }
+}
+
+/// The name of a process without a command line: a kernel thread, or a zombie.
+fn comm(pid: Pid) -> String {
+    format!("[{}]", proc::program(pid).unwrap_or_default())
+}
+
+/// Which step of ours this is (`lastfd exec STEP`, or of a program that links the library), and its words.
+fn ours(words: &[String]) -> Option<(&str, &[String])> {
+    match words {
+        [_, word, exec, step, rest @ ..] if word == WORD && exec == "exec" => Some((step, rest)),
+        [first, exec, step, rest @ ..] if base(first) == "lastfd" && exec == "exec" => Some((step, rest)),
+        _ => None,
     }
 }
 
@@ -145,19 +183,61 @@ mod tests {
     #[test]
     fn the_chain_of_a_live_process_ends_with_it_and_its_parent() {
         let own = std::process::id() as Pid;
-        let links = read(own, None, own);
+        let links = read(own, None, own, &Redaction::default());
         let [.., parent, last] = links.as_slice() else { panic!("{links:?}") };
         assert_eq!(parent.pid, std::os::unix::process::parent_id() as Pid);
         assert_eq!((last.pid, (last.soft, last.hard)), (own, crate::sys::process::own_nofile()));
     }
 
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
     #[test]
     fn our_own_steps_are_labelled_and_a_bundled_launcher_keeps_its_name() {
-        assert_eq!(label("lastfd exec stage --isolation keeper -- x".into()), KEEPER);
-        assert_eq!(label("/x/lastfd exec supervise -- x".into()), "lastfd exec supervise -- x");
-        assert_eq!(label("/x/lastfd serve tcp".into()), "/x/lastfd serve tcp");
-        assert_eq!(label("lastfd lastfd-helper exec stage --soft 64 -- x".into()), KEEPER);
-        assert_eq!(label("/x/own lastfd-helper exec supervise -- x".into()), "lastfd exec supervise -- x");
-        assert_eq!(label("/x/own exec stage -- x".into()), "/x/own exec stage -- x");
+        let shown = |line: &str| {
+            let words = words(line);
+            (name(0, &words), command(0, &words, &Redaction::default()))
+        };
+        assert_eq!(shown("lastfd exec stage --isolation keeper -- x").0, KEEPER);
+        let supervise = "lastfd exec supervise";
+        let with_words = (supervise.into(), format!("{supervise} -- x"));
+        assert_eq!(shown("/x/lastfd exec supervise -- x"), with_words);
+        assert_eq!(shown("/x/lastfd serve tcp"), ("lastfd".into(), "/x/lastfd serve tcp".into()));
+        assert_eq!(shown("lastfd lastfd-helper exec stage --soft 64 -- x").0, KEEPER);
+        assert_eq!(shown("/x/own lastfd-helper exec supervise -- x"), with_words);
+        assert_eq!(shown("/x/own exec stage -- x"), ("own".into(), "/x/own exec stage -- x".into()));
+    }
+
+    #[test]
+    fn only_the_process_itself_and_what_set_its_limits_show_their_arguments_and_never_their_secrets() {
+        let mut child = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -Sn 48; sh -c 'sleep 60 & wait' x --token=hunter2 & wait",
+                "y",
+                "--token=hunter2",
+            ])
+            .spawn()
+            .expect("sh is there");
+        let tree = || proc::tree(child.id() as Pid);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while proc::arguments(*tree().last().expect("the shell")).first().is_none_or(|w| w != "sleep")
+            && std::time::Instant::now() < deadline
+        {
+            std::thread::yield_now();
+        }
+        let pids = tree();
+        let links = read(*pids.last().expect("three"), None, 0, &Redaction::default());
+        for pid in pids.iter().rev().filter_map(|&pid| rustix::process::Pid::from_raw(pid)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        child.wait().expect("ours");
+        let told: Vec<&str> = links.iter().rev().take(3).rev().map(|link| link.command.as_str()).collect();
+        assert_eq!(
+            told,
+            ["sh -c ulimit -Sn 48; sh -c 'sleep 60 & wait' x --token=… & wait y --token=…", "sh", "sleep 60"]
+        );
+        assert!(links[..links.len() - 3].iter().all(|link| !link.command.contains(" -")), "{links:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! What keeps a live process and so decides its limits at the next start: a systemd unit, supervisord, a container, a login
 //! session, a shell. And in words: which file to change, which daemon to restart. Reads only; it never changes either.
 
-use crate::{event::Pid, sys};
+use crate::event::{Pid, Redaction};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub enum Manager {
 }
 
 /// What keeps the process, innermost first: the first decides its soft limit, the others how high it may go.
-pub fn of(pid: Pid, ancestors: &[Pid]) -> Vec<Manager> {
+pub fn of(pid: Pid, ancestors: &[Pid], redaction: &Redaction) -> Vec<Manager> {
     let argvs: Vec<(Pid, Vec<String>)> = ancestors.iter().map(|&pid| (pid, argv(pid))).collect();
     // The process itself may be supervisord: then its own file still decides.
     let mut found: Vec<Manager> =
@@ -40,7 +40,7 @@ pub fn of(pid: Pid, ancestors: &[Pid]) -> Vec<Manager> {
         found.splice(0..0, session);
     }
     if found.is_empty() {
-        found.extend(argvs.iter().rev().skip(1).find_map(|(pid, argv)| shell(*pid, argv)));
+        found.extend(argvs.iter().rev().skip(1).find_map(|(pid, argv)| shell(*pid, argv, redaction)));
     }
     found
 }
@@ -209,10 +209,10 @@ fn session(argv: &[String]) -> Option<Manager> {
     PAM_PROGRAMS.contains(&by).then(|| Manager::Session { by: by.to_owned() })
 }
 
-fn shell(pid: Pid, argv: &[String]) -> Option<Manager> {
+fn shell(pid: Pid, argv: &[String], redaction: &Redaction) -> Option<Manager> {
     let shell = program(argv.first()?);
     let known = ["sh", "bash", "dash", "zsh", "ksh", "fish", "tcsh", "csh", "ash"].contains(&shell);
-    known.then(|| Manager::Shell { pid, command: sys::proc::command(pid) })
+    known.then(|| Manager::Shell { pid, command: redaction.words(argv).join(" ") })
 }
 
 impl Manager {

@@ -1,95 +1,195 @@
-//! Ceiling, saturation, recovery, witnesses and series, from the plan and the event log alone.
+//! What a run was: facts from its log, and findings from the facts.
 //!
-//! Takes the log that a run left; the judge and the reports take what comes out. Does no I/O, reads no clock, and knows no
-//! program: the same log always measures the same. What could not be measured is `None` with a reason, never zero.
+//! Takes the log that a run left; the judge and the reports take what comes out. Does no I/O, reads no clock, and knows no program: the
+//! same log always measures the same. A finding is a function of the facts and of the findings that its signature names. What could not be
+//! measured is [`Known::Unknown`] with its reason, never zero; what it is called in words is `report::words`' business.
 
-mod about;
+mod baseline;
 mod binds;
 mod calls;
 mod ceiling;
-mod classify;
-mod clients;
-mod follow;
-mod listed;
+mod clients_account;
+mod clients_seen;
+mod costs;
+mod count;
+mod disguise;
+mod doubts;
+mod facts;
+mod failed_calls;
+mod known;
+mod latency;
+mod limits;
+mod made;
+mod memory;
+mod model;
 mod moved;
-mod numbers;
-mod parts;
+mod origins;
+mod other_listeners;
 mod policy;
+mod prediction;
+mod rates;
 mod recovery;
-mod rhythm;
+mod resources;
 mod rounds;
-mod saturation;
-mod seen;
 mod series;
-mod timeline;
-mod tree;
+mod sockets;
+mod subject;
+mod timings;
+mod units;
 mod verdict;
-mod wall;
 mod witness;
 
-pub use calls::way;
-pub use parts::*;
-pub use policy::PolicyWatch;
+pub use baseline::Baseline;
+pub use binds::{Binds, BindsEvidence, HandedOver, LostToTheQueue, Resource};
+pub use calls::{CallEnds, CallsMade, Way};
+pub use ceiling::{BeforeRamp, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess};
+pub use clients_account::{ClientsAccount, Lost};
+pub use clients_seen::{ClientsSeen, Got, Held, Probe};
+pub use costs::Costs;
+pub use disguise::Disguise;
+pub use doubts::{Doubt, NotSeen};
+pub use failed_calls::FailedCalls;
+pub use known::{Known, MemoryAt, Why};
+pub use latency::Latency;
+pub use limits::LimitsFound;
+pub use made::{Made, Sysctl};
+pub use memory::Memory;
+pub use model::{PolicyWatch, Retries, Rhythm};
+pub use moved::{Moved, before_release};
+pub use origins::{By, SetBy};
+pub use other_listeners::OtherListener;
+pub use policy::{AcceptPolicy, AfterSilence, Delay, Policy, PolicyEvidence, Replaced};
+pub use prediction::Prediction;
+pub use recovery::Recovery;
+pub use resources::{Exhausted, Refusal, TaskLimit};
+pub use rounds::{PlaceOrder, Round, Rounds, Service, Spread};
+pub use series::{Point, TcpPoint};
+pub use sockets::{AcceptQueue, FileNr, SocketsSeen};
+pub use subject::{NotStarted, Subject};
+pub use timings::Timings;
+pub use verdict::{End, Verdict, VerdictEvidence};
+pub use witness::{Cost, Note, OWN, PROC, Witness, Witnesses};
 
-use crate::event::{Log, What};
+use crate::event::{Log, Outcome};
 use crate::scenario::Plan;
 
-/// One run's log, read once in each way that measuring needs.
-struct Run<'a> {
-    plan: &'a Plan,
-    timeline: timeline::Timeline<'a>,
-    tree: tree::Tree,
-    clients: clients::Clients,
-    calls: calls::Calls,
-    followed: follow::Followed,
-}
-
-/// With which exit status the program that was executed for the subject ended; `None`: by a signal, or not at all.
-fn exit_status(plan: &Plan, log: &Log) -> Option<i32> {
-    log.events.iter().find_map(|event| match &event.is {
-        What::Exited { process, code, .. } if *process == plan.subject => *code,
-        _ => None,
-    })
+/// Everything that one event log says about its run: one field a finding.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Findings {
+    /// Who made the run, where and when.
+    pub made: Made,
+    /// Why there was no subject to load; `None` when there was one.
+    pub not_started: Option<NotStarted>,
+    /// The process whose ceiling is asked for.
+    pub subject: Subject,
+    /// Limits asked for, and those found.
+    pub limits: LimitsFound,
+    /// At rest.
+    pub baseline: Baseline,
+    /// As predicted, before it was reached.
+    pub prediction: Prediction,
+    /// Where it stopped.
+    pub ceiling: Ceiling,
+    /// What ran out, or what else stopped it.
+    pub binds: Known<Binds>,
+    /// Of a server that gives each connection to a process of its own: the descriptor limit of one process does not bound these.
+    pub handed_over: Option<HandedOver>,
+    /// What its accept loop does at the wall.
+    pub policy: AcceptPolicy,
+    /// What the wall costs.
+    pub costs: Costs,
+    /// Connections held before that the server closed by itself at the wall.
+    pub held_closed: Known<u64>,
+    /// What a new client gets at the wall.
+    pub new_client: Known<Outcome>,
+    /// Every client, counted once.
+    pub clients_account: Known<ClientsAccount>,
+    /// What clients see before and at the wall.
+    pub clients: ClientsSeen,
+    /// Every probe, in order of time, at most 100.
+    pub probes: Vec<Probe>,
+    /// The accept queue and the TCP sockets at the wall.
+    pub sockets: SocketsSeen,
+    /// Of all its processes.
+    pub memory: Memory,
+    /// Listeners of its processes beside the loaded one, by port.
+    pub other_listeners: Vec<OtherListener>,
+    /// Descriptor calls other than accept that failed, by their number.
+    pub failed_calls: Vec<FailedCalls>,
+    /// Why failed calls may be missing from those before clients left; `None` where all were seen.
+    pub unsampled: Option<Why>,
+    /// Clients that saw something else of such a failure.
+    pub disguise: Vec<Disguise>,
+    /// What it did when its limits were moved, in their order.
+    pub moved: Known<Vec<Moved>>,
+    /// What it did when clients left.
+    pub recovery: Recovery,
+    /// The same over several rounds, and in a second ramp.
+    pub rounds: Rounds,
+    /// What becomes of it when clients leave.
+    pub end: Known<End>,
+    /// Of each workload of calls.
+    pub calls: Vec<CallsMade>,
+    /// Who counted what, and whether they agree.
+    pub witnesses: Witnesses,
+    /// How long it took.
+    pub timings: Timings,
+    /// Over time, at most 200 points.
+    pub series: Vec<Point>,
+    /// TCP sockets by state over time, at most 200 points.
+    pub tcp: Vec<TcpPoint>,
+    /// What the run set out to see and could not.
+    pub not_seen: Vec<NotSeen>,
+    /// Why nothing can be concluded from this run; empty when it can.
+    pub doubts: Vec<Doubt>,
 }
 
 /// Measures a run. Takes time linear in the log's length.
-pub fn measure(plan: &Plan, log: &Log) -> Measured {
-    let timeline = timeline::Timeline::new(log);
-    let tree = tree::Tree::new(plan, &timeline);
-    let clients = clients::Clients::new(plan, &timeline);
-    let calls = calls::Calls::new(plan, &timeline);
-    let followed = follow::follow(&timeline, &tree);
-    let run = Run { plan, timeline, tree, clients, calls, followed };
-    let mut m = Measured::default();
-    for event in &run.timeline.events {
-        match &event.is {
-            What::Unmeasured { field, reason } => drop(m.missing::<()>(field, reason)),
-            What::Inconclusive { reason } => m.inconclusive.push(reason.clone()),
-            What::NotStarted { reason } => {
-                m.inconclusive.push(reason.clone());
-                m.not_started =
-                    Some(NotStarted { reason: reason.clone(), exit_status: exit_status(plan, log) });
-            }
-            _ => {}
-        }
+pub fn measure(plan: &Plan, log: &Log) -> Findings {
+    let facts = facts::Facts::of(plan, log);
+    let limits = limits::limits(&facts);
+    let baseline = baseline::baseline(&facts);
+    let prediction = prediction::prediction(&facts);
+    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction);
+    let policy = policy::policy(&facts, &ceiling);
+    let moved = moved::moved(&facts, &ceiling);
+    let recovery = recovery::recovery(&facts, &baseline);
+    let rounds = rounds::rounds(&facts, &ceiling, &policy);
+    let witnesses = witness::witnesses(&facts, &limits, &baseline, &prediction, &ceiling);
+    Findings {
+        made: made::made(&facts),
+        not_started: subject::not_started(&facts),
+        subject: subject::subject(&facts),
+        binds: binds::binds(&facts, &limits, &ceiling, &policy),
+        handed_over: binds::handed_over(&facts),
+        costs: costs::costs(&facts, &ceiling),
+        held_closed: clients_seen::held_closed(&facts, &ceiling),
+        new_client: clients_seen::new_client(&facts),
+        clients_account: clients_account::clients_account(&facts, &ceiling),
+        clients: clients_seen::clients_seen(&facts, &ceiling),
+        probes: clients_seen::probes(&facts),
+        sockets: sockets::sockets(&facts),
+        memory: memory::memory(&facts),
+        other_listeners: other_listeners::other_listeners(&facts),
+        failed_calls: failed_calls::failed_calls(&facts),
+        unsampled: failed_calls::unsampled(&facts),
+        disguise: disguise::disguise(&facts, &policy),
+        end: verdict::verdict(&facts, &ceiling, &policy, &moved, &recovery, &rounds),
+        calls: calls::calls(&facts, &baseline),
+        doubts: doubts::doubts(&facts, &ceiling, &witnesses),
+        not_seen: doubts::not_seen(&facts),
+        timings: timings::timings(&facts),
+        series: series::series(&facts),
+        tcp: series::tcp(&facts),
+        limits,
+        baseline,
+        prediction,
+        ceiling,
+        policy,
+        moved,
+        recovery,
+        rounds,
+        witnesses,
     }
-    if !log.complete {
-        m.inconclusive.push("log ends in mid-run".into());
-    }
-    about::about(&run, &mut m);
-    ceiling::ceiling(&run, &mut m);
-    saturation::saturation(&run, &mut m);
-    binds::binds(&run, &mut m);
-    moved::moved(&run, &mut m);
-    seen::seen(&run, &mut m);
-    wall::wall(&run, &mut m);
-    recovery::recovery(&run, &mut m);
-    rounds::rounds(&run, &mut m);
-    verdict::verdict(&run, &mut m);
-    calls::calls(&run, &mut m);
-    witness::witnesses(&run, &mut m);
-    m.series = series::series(&run);
-    m.tcp = series::tcp(&run);
-    listed::reasons(&mut m);
-    m
 }

@@ -1,140 +1,116 @@
 //! What followed when the limits of the live subject were moved: whether it accepted again, how soon, and where it stopped next.
 
-use super::numbers::Holders;
-use super::saturation::probes;
-use super::timeline::seconds;
-use super::tree::full;
-use super::{FirstFailure, Measured, Moved, Run};
-use crate::event::{Limits, Nanos, Phase, What};
+use super::ceiling::{Ceiling, FirstFailure};
+use super::facts::{Facts, Failed, Move};
+use super::known::{Known, OrWhy, Why};
+use super::units::seconds;
+use crate::event::{Limits, Outcome};
 
-/// One move and what followed it, while the log is followed.
-struct Move {
-    /// What is watched of it.
-    from: Nanos,
-    until: Nanos,
-    /// Of the last process that was moved.
-    at: Nanos,
-    raised: bool,
-    resumed: Option<Nanos>,
-    so_far: Option<Moved>,
+/// A limit that was moved on the live process, and what followed.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Moved {
+    /// In force from then on.
+    pub soft: u64,
+    /// In force from then on.
+    pub hard: u64,
+    /// In force before.
+    pub was: Limits,
+    /// Processes whose limits were moved.
+    pub processes: u32,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// Connections that all its processes held then.
+    pub held: u64,
+    /// Of a limit that was raised at the wall: whether it accepted again while clients waited.
+    pub resumed: Known<bool>,
+    /// From the move to that accept.
+    pub resumed_s: Known<f64>,
+    /// Connections held just before the next failed call, by the process that made it; without one, those held in the end by all.
+    pub accepted_after: Known<u64>,
+    /// The first descriptor call that failed under the new limits; where they were raised, after it had accepted again.
+    pub next_failure: Known<FirstFailure>,
+    /// What a new client got, where nothing failed first.
+    pub new_client: Known<Outcome>,
 }
 
-/// Fills in every move of a limit.
-pub(super) fn moved(run: &Run<'_>, m: &mut Measured) {
-    let mut moves = moves(run);
-    if moves.is_empty() {
-        if !run.plan.then.is_empty() {
-            m.missing::<()>(
-                "moved",
-                "the run ended, or the subject had exited, before its limits were moved",
-            );
-        }
-        return;
+/// Each move that the scenario asks for, in order; unknown where limits could not be moved.
+pub(super) fn moved(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Vec<Moved>> {
+    let moves = facts.moves();
+    if moves.is_empty() && !facts.plan.then.is_empty() {
+        return Known::Unknown(Why::NotMovedInTime);
     }
-    follow(run, &mut moves);
-    let passed_by = super::witness::passed_by(run);
-    for one in moves {
-        let Some(mut moved) = one.so_far else {
-            m.missing::<()>("moved", "the limits of no process could be moved");
-            continue;
-        };
-        if let Some(reason) = passed_by {
-            (moved.held, moved.accepted_after) =
-                (m.ceiling.accepted.unwrap_or(moved.held), m.missing("moved.accepted_after", reason));
-        }
-        moved.resumed_s = one.resumed.filter(|_| one.raised).map(|at| seconds(at - one.at));
-        let waited = run.clients.open_at(one.at) > moved.held;
-        let (resumed, reason) = match (one.raised, m.ceiling.first_failure.is_some(), one.resumed) {
-            (false, ..) => (None, "the limit was not raised"),
-            _ if passed_by.is_some() => (None, passed_by.unwrap_or_default()),
-            (_, false, _) => (None, "no descriptor call had failed before"),
-            (.., Some(_)) => (Some(true), ""),
-            (.., None) if waited => (Some(false), "it did not accept again"),
-            (.., None) => (None, "nobody waited to be accepted"),
-        };
-        moved.resumed = resumed.or_else(|| m.missing("moved.resumed", reason));
-        if moved.resumed_s.is_none() {
-            m.missing::<()>("moved.resumed_s", reason);
-        }
-        let told = probes(run).filter(|(at, p)| p.label == "moved" && (one.from..one.until).contains(at));
-        moved.new_client = told.map(|(_, p)| p.outcome).last();
-        if moved.new_client.is_none() {
-            m.missing::<()>("moved.new_client", "a call failed before a new client was sent");
-        }
-        if moved.next_failure.is_none() {
-            m.missing::<()>("moved.next_failure", "no descriptor call was seen to fail under the new limits");
-        }
-        m.moved.push(moved);
+    if !moves.is_empty() && moves.iter().all(Option::is_none) {
+        return Known::Unknown(Why::NoProcessToMove);
     }
+    Known::Value(moves.into_iter().flatten().map(|one| follow(facts, ceiling, &one)).collect())
 }
 
-/// The windows: each begins with its phase, and ends with the next.
-fn moves(run: &Run<'_>) -> Vec<Move> {
-    let begin = |e: &&&crate::event::Event| e.is == What::Phase(Phase::Moved);
-    let starts: Vec<Nanos> = run.timeline.events.iter().filter(begin).map(|e| e.at).collect();
-    let ends = starts.iter().skip(1).copied().chain([run.timeline.from(Phase::ReleaseSome)]);
-    let window = |(&from, until)| Move { from, until, at: from, raised: false, resumed: None, so_far: None };
-    starts.iter().zip(ends).map(window).collect()
-}
-
-/// Follows the connections that each process holds through the whole log.
-fn follow(run: &Run<'_>, moves: &mut [Move]) {
-    let mut held = Holders::new(run.followed.handed_over.0 > 0);
-    let mut rest = moves.iter_mut().peekable();
-    for (place, event) in run.timeline.events.iter().enumerate() {
-        while let Some(over) = rest.next_if(|one| one.until <= event.at) {
-            close(run, over, held.all);
-        }
-        if let Some(one) = rest.peek_mut().filter(|one| one.from <= event.at) {
-            note(run, one, event.at, &event.is, &held);
-        }
-        held.follow(place, &event.is, |pid| run.tree.counts(pid));
-    }
-    rest.for_each(|over| close(run, over, held.all));
-}
-
-/// Takes in an event of the window. `held`: before it.
-fn note(run: &Run<'_>, one: &mut Move, at: Nanos, what: &What, held: &Holders) {
-    match what {
-        What::LimitMoved { soft, hard, was, .. } => {
-            let Limits { soft: before, .. } = *was;
-            one.at = at;
-            one.raised |= *soft > before;
-            let moved = one.so_far.get_or_insert_with(|| Moved {
-                at_s: seconds(at),
-                held: held.all,
-                ..Moved::default()
-            });
-            (moved.soft, moved.hard, moved.was) = (*soft, *hard, Some(*was));
-            moved.processes += 1;
-        }
-        What::Call { pid, name, ret } if one.so_far.is_some() && run.tree.counts(*pid) => {
-            if *ret >= 0 && name.accepts() {
-                one.resumed.get_or_insert(at);
-            }
-            let Some((errno, moved)) = full(*ret).zip(one.so_far.as_mut()) else { return };
-            // A call that had begun before the limit was raised may fail after that.
-            if moved.next_failure.is_none() && (!one.raised || one.resumed.is_some()) {
-                moved.next_failure = Some(FirstFailure {
-                    pid: *pid,
-                    call: *name,
-                    errno: errno.into(),
-                    at_s: seconds(at),
-                    accepted_before: held.of(*pid),
-                    waiting_clients: run.clients.open_at(at).saturating_sub(held.all),
-                    reason: None,
-                });
-                moved.accepted_after = Some(held.of(*pid));
-            }
-        }
-        _ => {}
+fn follow(facts: &Facts<'_>, ceiling: &Ceiling, one: &Move) -> Moved {
+    let unseen = facts.accepts_pass_by();
+    let held = if unseen { ceiling.accepted.value().unwrap_or(one.held) } else { one.held };
+    let resumed = resumed(facts, ceiling, one, held);
+    let told = facts.asked("moved").filter(|asked| one.window.contains(asked.at)).last();
+    Moved {
+        soft: one.now.soft,
+        hard: one.now.hard,
+        was: one.was,
+        processes: one.processes,
+        at_s: seconds(one.first_at),
+        held,
+        resumed_s: match one.resumed.filter(|_| one.raised) {
+            Some(at) => Known::Value(seconds(at - one.at)),
+            None => Known::Unknown(resumed.why().cloned().unwrap_or(Why::DidNotResume)),
+        },
+        resumed,
+        accepted_after: match unseen {
+            true => Known::Unknown(Why::AcceptsPassBy),
+            false => Known::Value(held_after(facts, one)),
+        },
+        next_failure: one
+            .failed
+            .map(|failed| next_failure(facts, failed))
+            .or_why(Why::NoFailureUnderNewLimits),
+        new_client: told.map(|asked| asked.outcome).or_why(Why::FailedBeforeNewClient),
     }
 }
 
-/// Ends a window without a failure: what is held then, without a probe that was let in as well.
-fn close(run: &Run<'_>, one: &mut Move, all: u64) {
-    let open = run.clients.open_at(one.until.saturating_sub(1));
-    if let Some(moved) = &mut one.so_far {
-        moved.accepted_after.get_or_insert(all.min(open));
+/// Whether it accepted again, where anybody waited for a raised limit.
+fn resumed(facts: &Facts<'_>, ceiling: &Ceiling, one: &Move, held: u64) -> Known<bool> {
+    let waited = facts.clients.open_at(one.at) > held;
+    match one.resumed {
+        _ if !one.raised => Known::Unknown(Why::NotRaised),
+        _ if facts.accepts_pass_by() => Known::Unknown(Why::AcceptsPassBy),
+        _ if ceiling.first_failure.get().is_none() => Known::Unknown(Why::NothingHadFailed),
+        Some(_) => Known::Value(true),
+        None if waited => Known::Value(false),
+        None => Known::Unknown(Why::NobodyWaited),
+    }
+}
+
+/// Without a failure: what is held when the window ends, without a probe that was let in as well.
+fn held_after(facts: &Facts<'_>, one: &Move) -> u64 {
+    let open = || facts.clients.open_at(one.window.until.saturating_sub(1));
+    one.failed.map_or_else(|| one.held_at_end.min(open()), |(_, held, _)| held)
+}
+
+fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> FirstFailure {
+    FirstFailure {
+        pid: failed.pid,
+        call: failed.call,
+        errno: failed.errno,
+        at_s: seconds(failed.at),
+        accepted_before: own,
+        waiting_clients: facts.clients.open_at(failed.at).saturating_sub(all),
+        reason: None,
+    }
+}
+
+/// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. `None`: no call
+/// failed under those.
+pub fn before_release(ceiling: &Ceiling, moved: &Known<Vec<Moved>>) -> Option<u64> {
+    match moved.get().and_then(|moved| moved.last()) {
+        None => ceiling.accepted_max.value().or(ceiling.accepted.value()),
+        Some(last) => last.accepted_after.value().filter(|_| last.next_failure.get().is_some()),
     }
 }

@@ -1,116 +1,379 @@
-//! The policies of accept loops, and the watch that tells the run, while it looks on, when it has seen enough. The class itself is
-//! measured afterwards, from the whole log (`classify.rs`).
+//! The accept policy of a subject, with its evidence: from the times of its failing calls, what it accepted and closed, which of its
+//! processes ended and began, and what its clients saw. Never from a program's name or its log; *unclear* when that does not decide.
 
-use super::rhythm::{BATCH, BURST, GROWTH, NO_PAUSE, PAUSE, SPIN_IN_A_ROW, SPREAD, gaps, median};
-use super::timeline::seconds;
-use crate::event::Nanos;
+use super::ceiling::{Ceiling, Kind};
+use super::facts::{Facts, Failed, KEPT_FAILURES, ended};
+use super::known::{Known, Why};
+use super::model::{Failing, Rhythm, batches, rhythm_of_tries};
+use super::rates::failures_per_s;
+use super::units::seconds;
+use crate::event::{Call, Nanos, Outcome, Phase, Pid};
 pub use crate::scenario::Policy;
-use std::collections::VecDeque;
+use std::collections::HashSet;
 
-/// Told of what the process that failed first does, as it happens; says as soon as its policy is plain. Its memory is bounded.
-#[derive(Debug, Clone, Default)]
-pub struct PolicyWatch {
-    recent: VecDeque<Nanos>,
-    starts: VecDeque<Nanos>,
-    first: Option<Nanos>,
-    /// Bursts so far, when the present one began, and its failures.
-    bursts: usize,
-    burst_from: Nanos,
-    in_burst: usize,
-    /// Bursts that were none: single failures.
-    small: usize,
-    /// Time between bursts.
-    paused: Nanos,
-    gone: bool,
-    decided: Option<Policy>,
+/// Gaps listed at most.
+const GAPS: usize = 20;
+/// Pauses between the last tries that are a pattern when those before them are none.
+const PAUSES: usize = 3;
+/// Clients in the queue for one that was shed: a server that sheds lets nobody wait for long.
+const WAIT_FOR_EACH: u64 = 10;
+/// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
+const SILENT_AT_LEAST: Nanos = 1_500_000_000;
+/// A request makes several tries for one file. Where far more calls fail than clients are turned away, as where each line of log makes
+/// some, nothing says which of them made a reply.
+pub(super) const TRIES_A_REPLY: u64 = 16;
+
+/// What its accept loop does with a full table.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct AcceptPolicy {
+    /// Its class.
+    pub policy: Known<Policy>,
+    /// What was seen that makes it so.
+    #[serde(rename = "policy_evidence")]
+    pub evidence: Known<PolicyEvidence>,
+    /// The pauses between its tries, where it makes any.
+    pub delay_s: Known<Delay>,
+    /// Between failing calls of the failing process, at most 20; nearly simultaneous ones count as one.
+    pub retry_gaps_s: Vec<f64>,
 }
 
-impl PolicyWatch {
-    /// Failures within half a second that are a spin, unless they stop soon: then it was a burst.
-    const SPIN: usize = SPIN_IN_A_ROW;
-    const SPINS_FOR: Nanos = 300_000_000;
-    const STARTS: usize = 6;
-    /// Two delays that grow may look alike when the first of them is late; on a busy machine by so many seconds.
-    const LATE_S: f64 = 0.5;
+/// Pauses between tries, seconds: as long as they were seen to be, which is a little more than what the program asked for.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Delay {
+    /// After the first failure; of a delay that does not grow, the median of all. Of a storm, between its bursts.
+    pub first: f64,
+    /// The longest of one that grows; otherwise the same.
+    pub longest: f64,
+}
 
-    /// Has seen nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// What was seen of the accept loop.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variants say what the fields are")]
+#[non_exhaustive]
+pub enum PolicyEvidence {
+    /// No descriptor call failed.
+    NoFailure,
+    /// It failed before the first client.
+    BeforeClients,
+    /// No descriptor call failed, and it turned clients away or left them waiting.
+    OwnRule { held: u64, turned_away: u64, error_replies: u64, closed_after_answer: u64, waiting: u64 },
+    /// A process exited: after its failures, if any, and with another in its place, if one was started.
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+        /// The first failed call, so many failures, and seconds from the first to the exit.
+        after: Option<(Call, usize, f64)>,
+        replaced: Option<Replaced>,
+        /// Clients that saw their connection end.
+        clients_lost: u64,
+    },
+    /// Accept never failed: clients were accepted and closed at once where this call had failed.
+    ClosedForLack { clients: u64, call: Call },
+    /// Clients were accepted and closed at once after the first failure.
+    Shed { clients: u64, waiting: u64 },
+    /// It closed its listener: so many that waited were reset.
+    ListenerClosed { reset: u64 },
+    /// The rhythm of its failing calls.
+    Rhythm { rhythm: Rhythm, call: Call, failures: usize, per_s: Option<f64>, waiting: u64, held_closed: u64 },
+    /// So many failures at one time, then silence for so many seconds.
+    Silence { failures: usize, silent_s: f64, waiting: u64, then: AfterSilence },
+}
 
-    /// An accept failed with EMFILE or ENFILE.
-    pub fn failed(&mut self, at: Nanos) {
-        if self.decided.is_some() {
-            return;
-        }
-        let last = self.recent.back().copied();
-        let first = *self.first.get_or_insert(at);
-        self.recent.push_back(at);
-        if self.recent.len() > Self::SPIN {
-            self.recent.pop_front();
-        }
-        let gap = last.map_or(Nanos::MAX, |last| at.saturating_sub(last));
-        if gap >= BATCH {
-            self.starts.push_back(at);
-            if self.starts.len() > Self::STARTS {
-                self.starts.pop_front();
-            }
-        }
-        if gap >= PAUSE {
-            self.small += usize::from(self.bursts > 0 && self.in_burst < BURST);
-            (self.bursts, self.burst_from, self.in_burst) = (self.bursts + 1, at, 0);
-            self.paused += last.map_or(0, |_| gap);
-        }
-        self.in_burst += 1;
-        self.decided = self.plain(first, at);
-    }
+/// The process that took the place of one that exited.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Replaced {
+    /// It.
+    pub pid: Pid,
+    /// From the exit to its fork, seconds.
+    pub later_s: f64,
+    /// How many more came in turn.
+    pub others: usize,
+}
 
-    fn plain(&mut self, first: Nanos, at: Nanos) -> Option<Policy> {
-        let watched = at.saturating_sub(first);
-        let within = self.recent.front().map_or(0, |first| at.saturating_sub(*first));
-        let mostly_paused = self.paused > watched / 2;
-        // Bursts grow where each of their failures sets a timer: one that has paused spins when it goes on for longer than it paused.
-        let goes_on = at.saturating_sub(self.burst_from) >= self.paused;
-        if self.recent.len() == Self::SPIN && within < 500_000_000 && watched >= Self::SPINS_FOR && goes_on {
-            return Some(Policy::Spin);
-        }
-        if self.bursts >= 3 && self.small == 0 && self.in_burst >= BURST && mostly_paused {
-            return Some(Policy::Storm);
-        }
-        let gaps = gaps(self.starts.make_contiguous(), 1);
-        let alike = |some: &[f64]| {
-            let (most, least) = some.iter().fold((0f64, f64::MAX), |(m, l), &g| (m.max(g), l.min(g)));
-            least >= seconds(NO_PAUSE) && most - least <= median(some) * SPREAD
+/// What followed a silence of the accept loop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum AfterSilence {
+    /// Nobody was waiting.
+    NobodyWaited,
+    /// It accepts again after clients left.
+    AcceptsAgain,
+    /// It tried again after clients left.
+    TriedAgain,
+    /// Too short to tell a delay from the end.
+    TooShort,
+    /// No accept after clients left, so many seconds in all.
+    NoAccept(f64),
+    /// Nobody was released.
+    NobodyReleased,
+}
+
+/// The policy, as far as the ceiling leaves a question.
+pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling) -> AcceptPolicy {
+    if let Some(why) = no_question(facts, ceiling) {
+        return AcceptPolicy {
+            policy: Known::Unknown(why.clone()),
+            evidence: Known::Unknown(why.clone()),
+            delay_s: Known::Unknown(why),
+            retry_gaps_s: Vec::new(),
         };
-        let three = &gaps[gaps.len().saturating_sub(3)..];
-        if three.len() == 3 && alike(three) && self.in_burst < BURST {
-            return Some(Policy::FixedDelay);
+    }
+    // A client of another port may be let in, which is no doing of the accept loop's.
+    let watched = facts.phases.watched_until().min(facts.readings.other_port_asked());
+    let none = |policy, evidence| Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() };
+    let seen = match ceiling.kind.value() {
+        Some(Kind::OwnLimit) => none(Policy::LimitsItself, own_rule(facts, ceiling)),
+        Some(Kind::Exited) => {
+            let at = facts.exited().map_or(0, |(at, _)| at);
+            let pid = facts.holdings.tables.iter().find(|(_, t)| t.exited.is_some_and(|exit| exit.0 == at));
+            after_exit(facts, pid.map(|(pid, _)| *pid), at, None)
         }
-        // A delay that grows may end in an exit: it is watched until it grows no more.
-        let (grown, top) = gaps.split_at(gaps.len().saturating_sub(2));
-        let grows = grown.len() == Self::STARTS - 3 && grown.windows(2).all(|w| w[1] > w[0] * GROWTH);
-        (grows && alike(top) && top[0] >= Self::LATE_S).then_some(Policy::Backoff)
+        Some(Kind::Emfile | Kind::Enfile) => at_the_wall(facts, ceiling, watched),
+        _ => none(Policy::None, PolicyEvidence::NoFailure),
+    };
+    let delay = seen.rhythm.as_ref().and_then(delay);
+    AcceptPolicy {
+        policy: Known::Value(seen.policy),
+        evidence: Known::Value(seen.evidence),
+        delay_s: delay.map_or(Known::Unknown(Why::NoPauses(seen.policy)), Known::Value),
+        retry_gaps_s: seen.gaps_s,
+    }
+}
+
+/// A class with what makes it so.
+struct Seen {
+    policy: Policy,
+    evidence: PolicyEvidence,
+    /// Of a loop that tries again.
+    rhythm: Option<Rhythm>,
+    gaps_s: Vec<f64>,
+}
+
+/// Why there is no accept policy to ask for.
+fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
+    let accepts = || !facts.holdings.accepts.is_empty() || facts.holdings.accept_failed();
+    let client = facts.processes.is_client;
+    match ceiling.kind.value() {
+        _ if facts.accepts_pass_by() => Some(Why::AcceptsPassBy),
+        None => Some(Why::CeilingUnknown { though: None }),
+        Some(Kind::Generator) => Some(Why::GeneratorFirst),
+        Some(Kind::OtherLimit) => Some(Why::SomethingElseRanOut),
+        Some(kind) if kind != Kind::NotReached && client && !accepts() => Some(Why::AcceptsNobody),
+        // A relay that accepts on, and answers each call with an error.
+        Some(_) if client && facts.holdings.first.is_some_and(|first| !first.call.accepts()) => {
+            Some(Why::AnotherCallFirst)
+        }
+        Some(_) => None,
+    }
+}
+
+fn own_rule(facts: &Facts<'_>, ceiling: &Ceiling) -> PolicyEvidence {
+    let (ramp_ends, watched) = (facts.phases.from(Phase::Saturate), facts.phases.watched_until());
+    // It did not turn away the ones that it answered first: it does not keep so many connections open.
+    let closed_after_answer = facts.clients.answered_and_closed(ramp_ends, watched);
+    PolicyEvidence::OwnRule {
+        held: ceiling.accepted.value().unwrap_or(0),
+        turned_away: facts.clients.turned_away(ramp_ends, watched).saturating_sub(closed_after_answer),
+        error_replies: facts.clients.ended(Outcome::ErrorReply, watched),
+        closed_after_answer,
+        waiting: facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all),
+    }
+}
+
+/// It exited: how, and whether something took its place.
+fn after_exit(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos, after: Option<(Call, usize, f64)>) -> Seen {
+    let status = pid.and_then(|pid| ended(&facts.readings, pid));
+    let replaced = in_its_place(facts, pid, exit);
+    let policy = if replaced.is_some() { Policy::WorkerRestarts } else { Policy::Exits };
+    let evidence = PolicyEvidence::Exited {
+        code: status.and_then(|ended| ended.code),
+        signal: status.and_then(|ended| ended.signal),
+        after,
+        replaced,
+        clients_lost: facts.clients.lost_at(exit, facts.phases.released_from()),
+    };
+    Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() }
+}
+
+/// The process that was started after `exit` in the place of `pid`: a child of the same parent, or one that accepts; and how many
+/// more of these came until clients left.
+fn in_its_place(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos) -> Option<Replaced> {
+    let master = pid.and_then(|pid| facts.parent_of(pid));
+    let later = facts.tries.between(exit, facts.phases.end).iter();
+    let accepting: HashSet<Pid> = later.filter(|t| t.call.accepts()).map(|t| t.pid).collect();
+    let released = facts.phases.released_from();
+    let mut new = facts.readings.forks.iter().filter(|(at, parent, child)| {
+        (exit..released).contains(at)
+            && Some(*child) != pid
+            && (Some(*parent) == master || accepting.contains(child))
+    });
+    let (at, _, pid) = new.next()?;
+    Some(Replaced { pid: *pid, later_s: seconds(at - exit), others: new.count() })
+}
+
+/// What the failing process did after its first failure.
+fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
+    let Some(first) = facts.holdings.first else {
+        let (policy, evidence) = (Policy::Unclear, PolicyEvidence::BeforeClients);
+        return Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() };
+    };
+    let loop_ = FailingLoop::of(facts, ceiling, first, watched);
+    let seen = |policy, evidence| Seen { policy, evidence, rhythm: None, gaps_s: loop_.gaps_s() };
+    let exit = facts.holdings.exit_of(first.pid);
+    if let Some(exit) = exit.filter(|at| (first.at..facts.phases.released_from()).contains(at)) {
+        let after = (first.call, loop_.times.len().max(1), seconds(exit - first.at));
+        return Seen { gaps_s: loop_.gaps_s(), ..after_exit(facts, Some(first.pid), exit, Some(after)) };
+    }
+    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
+    let clients = shed(facts, first, watched);
+    // A server that accepts clients and then lacks a number for what they ask sheds nobody: that is no policy.
+    let lacked =
+        facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts()).count() as u64;
+    let closed_for_lack = clients > 0 && (clients..=TRIES_A_REPLY * clients).contains(&lacked);
+    if closed_for_lack && !loop_.in_accept {
+        return seen(Policy::Unclear, PolicyEvidence::ClosedForLack { clients, call: first.call });
+    }
+    let lets_few_wait =
+        (clients >= 3 && waiting / WAIT_FOR_EACH <= clients) || (clients >= 1 && clients >= waiting);
+    if !closed_for_lack && lets_few_wait {
+        return seen(Policy::Sheds, PolicyEvidence::Shed { clients, waiting });
+    }
+    if let Some(reset) = listener_closed(facts, first, watched) {
+        return seen(Policy::AcceptLoopDead, PolicyEvidence::ListenerClosed { reset });
+    }
+    loop_.judged(facts, waiting)
+}
+
+/// The failing calls of one process, as far as they were watched.
+struct FailingLoop {
+    first: Failed,
+    /// Whether accept itself was seen to fail; otherwise the first call that did is what is followed.
+    in_accept: bool,
+    /// A call of those that are followed.
+    call: Call,
+    times: Vec<Nanos>,
+    until: Nanos,
+    per_s: Option<f64>,
+    rhythm: Rhythm,
+}
+
+impl FailingLoop {
+    fn of(facts: &Facts<'_>, ceiling: &Ceiling, first: Failed, watched: Nanos) -> Self {
+        let holdings = &facts.holdings;
+        let in_accept = holdings.accept_failed();
+        let counts = |call: Call| if in_accept { call.accepts() } else { call == first.call };
+        let failures = || holdings.failures.iter().filter(|(_, call)| counts(*call));
+        let times: Vec<Nanos> = failures().map(|(at, _)| *at).filter(|at| *at < watched).collect();
+        let stopped = facts.tries.sampling_stopped().filter(|at| *at < watched);
+        let until = stopped.map_or(watched.min(facts.phases.end), |at| at.min(watched));
+        let per_s = failures_per_s(facts, ceiling, watched, counts).value();
+        let lost = facts.tries.lost_in(first.at, watched);
+        let flooded = stopped.is_some() || lost || holdings.failures.len() >= KEPT_FAILURES;
+        let made = facts.tries.between(first.at, until).iter();
+        let accepts: Vec<Nanos> = made.filter(|t| t.accepted() && t.pid == first.pid).map(|t| t.at).collect();
+        let of = |times: &[Nanos]| {
+            rhythm_of_tries(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded }, &accepts)
+        };
+        // A pause that ends in an accept is not told from the wait for a client: where all are no pattern, those after the last count.
+        let last = holdings.accepts_between(0, watched).last();
+        let last = last.map_or(0, |last| times.partition_point(|at| at < last));
+        let rhythm = match of(&times) {
+            Rhythm::Unclear if times.len() - last > PAUSES => of(&times[last..]),
+            rhythm => rhythm,
+        };
+        let call = failures().next().map_or(first.call, |(_, call)| *call);
+        FailingLoop { first, in_accept, call, times, until, per_s, rhythm }
     }
 
-    /// So many calls failed that their times are no longer known.
-    pub fn flooded(&mut self) {
-        self.decided.get_or_insert(Policy::Spin);
+    fn gaps_s(&self) -> Vec<f64> {
+        let starts: Vec<Nanos> = match self.rhythm {
+            Rhythm::Spin => self.times.clone(),
+            _ => batches(&self.times).iter().map(|batch| batch.0).collect(),
+        };
+        starts.windows(2).take(GAPS).map(|pair| seconds(pair[1] - pair[0])).collect()
     }
 
-    /// The process that failed exited.
-    pub fn exited(&mut self) {
-        self.gone = self.first.is_some();
+    /// The class that its rhythm makes.
+    fn judged(&self, facts: &Facts<'_>, waiting: u64) -> Seen {
+        let policy = match self.rhythm {
+            Rhythm::Once { failures } => return self.silent(facts, waiting, failures),
+            Rhythm::Spin => Policy::Spin,
+            Rhythm::Storm { .. } => Policy::Storm,
+            Rhythm::Fixed { .. } => Policy::FixedDelay,
+            Rhythm::Grows { .. } => Policy::Backoff,
+            Rhythm::Unclear => Policy::Unclear,
+        };
+        let evidence = PolicyEvidence::Rhythm {
+            rhythm: self.rhythm,
+            call: self.call,
+            failures: self.times.len(),
+            per_s: self.per_s,
+            waiting,
+            held_closed: facts.holdings.held_closed,
+        };
+        Seen { policy, evidence, rhythm: Some(self.rhythm), gaps_s: self.gaps_s() }
     }
 
-    /// A process was started.
-    pub fn started(&mut self) {
-        if self.gone {
-            self.decided = Some(Policy::WorkerRestarts);
+    /// Failures at one time and then silence.
+    fn silent(&self, facts: &Facts<'_>, waiting: u64, failures: usize) -> Seen {
+        let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
+        let stop = facts.phases.from(Phase::Again);
+        let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
+        let failed_later = facts.holdings.failed_later;
+        let failed = released.is_some_and(|at| failed_later.is_some_and(|later| (at..stop).contains(&later)));
+        let all = stop.min(facts.phases.end).saturating_sub(self.first.at);
+        let then = match (waiting, released) {
+            (0, _) => AfterSilence::NobodyWaited,
+            (_, None) => AfterSilence::NobodyReleased,
+            _ if again => AfterSilence::AcceptsAgain,
+            _ if failed => AfterSilence::TriedAgain,
+            _ if all < SILENT_AT_LEAST => AfterSilence::TooShort,
+            _ => AfterSilence::NoAccept(seconds(all)),
+        };
+        let dead = matches!(then, AfterSilence::NoAccept(_));
+        let silent_s = seconds(self.until.saturating_sub(self.first.at));
+        Seen {
+            policy: if dead { Policy::AcceptLoopDead } else { Policy::Unclear },
+            evidence: PolicyEvidence::Silence { failures, silent_s, waiting, then },
+            rhythm: Some(self.rhythm),
+            gaps_s: self.gaps_s(),
         }
     }
+}
 
-    /// The policy, once it is plain; the measured one may be finer (`sheds`).
-    pub fn decided(&self) -> Option<Policy> {
-        self.decided
-    }
+/// The pauses of a rhythm that has some.
+fn delay(rhythm: &Rhythm) -> Option<Delay> {
+    let (first, longest) = match *rhythm {
+        Rhythm::Fixed { gap_s, .. } => (gap_s, gap_s),
+        Rhythm::Storm { pause_s, .. } => (pause_s, pause_s),
+        Rhythm::Grows { from_s, to_s, .. } => (from_s, to_s),
+        Rhythm::Spin | Rhythm::Once { .. } | Rhythm::Unclear => return None,
+    };
+    Some(Delay { first, longest })
+}
+
+/// Clients that it took after its first failure and closed at once. Not those that it served first or that had left; and a server that
+/// closes connections it has held for longer, such as idle ones, is not one that sheds.
+fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
+    let (holdings, released) = (&facts.holdings, facts.phases.released_from());
+    let left = facts.calls.left_after(first.at, released) + facts.clients.served_between(first.at, released);
+    let closed = holdings.shed.saturating_sub(left);
+    // A client that sees an end was shed only if it had been taken. One that asked may have been heard first; of one that asked nothing
+    // only the time tells that it was not held.
+    let taken = if facts.clients.answers { holdings.dismissed } else { holdings.shed };
+    let taken = if holdings.calls_seen { taken } else { u64::MAX };
+    let shed = facts.clients.shed(first.at, watched).min(taken).max(closed);
+    if holdings.held_closed >= shed { 0 } else { shed }
+}
+
+/// Whether it let go of its listener, and how many clients that nobody had accepted were reset then; new ones are refused.
+fn listener_closed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> Option<u64> {
+    let accepted = facts.holdings.accepts.iter().any(|&at| at > first.at);
+    let refused =
+        facts.readings.asked.iter().any(|asked| asked.at > first.at && asked.outcome == Outcome::Refused);
+    let dead = !accepted && refused && facts.holdings.calls_seen;
+    dead.then(|| facts.clients.shed(first.at, watched))
 }

@@ -1,192 +1,213 @@
 //! What the subject did when clients left: who was served then, how soon, and what it still holds after all left.
 
-use super::saturation::probes;
-use super::timeline::seconds;
-use super::witness::unseen;
-use super::{Measured, Run};
-use crate::event::{Change, Nanos, Outcome, Phase, What};
+use super::baseline::Baseline;
+use super::clients_seen::{Probe, probe};
+use super::facts::{Asked, Facts, Window};
+use super::known::{Known, OrWhy, Why};
+use super::units::seconds;
+use crate::event::{Nanos, Outcome, Phase, States};
 
-/// Fills in the recovery.
-pub(super) fn recovery(run: &Run<'_>, m: &mut Measured) {
-    some_left(run, m);
-    all_left(run, m);
-    descriptors(run, m);
+/// What it did when clients left.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Clients that left first, while others waited.
+    pub released: Known<u64>,
+    /// Whether a new client was served after all had left.
+    pub recovered: Known<bool>,
+    /// From the first leaving to the first waiter served (for `tcp`: accepted).
+    pub first_served_s: Known<f64>,
+    /// From the first leaving until the accept queue was seen empty.
+    pub queue_drained_s: Known<f64>,
+    /// From the release of all clients to the answer to a new one.
+    pub new_client_served_s: Known<f64>,
+    /// Clients connected and not served when the first left.
+    pub waiters: Known<u64>,
+    /// Of those, served (for `tcp`: accepted) later on.
+    pub waiters_served: Known<u64>,
+    /// Of those, closed or told an error before all had left; `None`: nobody was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiters_turned_away: Option<u64>,
+    /// Open after all clients left.
+    pub descriptors_after: Known<u64>,
+    /// TCP sockets that the subject holds then: those in CLOSE_WAIT the other side has closed, and the subject has not.
+    pub tcp_states_after: Known<States>,
+    /// More than at rest; negative when fewer.
+    pub leaked: Known<i64>,
+    /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had exited before.
+    pub exited_s: Known<f64>,
+    /// What the new client after all had left saw.
+    pub probe_after: Known<Probe>,
 }
 
-/// When clients began to leave in the phase that starts at `phase`.
-pub(super) fn began(run: &Run<'_>, phase: Nanos, until: Nanos) -> Nanos {
-    let told = run
-        .timeline
-        .between(phase, until)
-        .iter()
-        .find(|e| matches!(e.is, What::Released { .. }))
-        .map(|e| e.at);
-    let left =
-        run.clients.records.iter().filter_map(|r| r.released).filter(|at| (phase..until).contains(at)).min();
-    told.into_iter().chain(left).min().unwrap_or(phase)
+/// What followed when some clients left, and when all had.
+pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline) -> Recovery {
+    let some = some_left(facts);
+    let all = all_left(facts);
+    let after = descriptors_after(facts);
+    Recovery {
+        released: some.released,
+        first_served_s: some.first_served_s,
+        queue_drained_s: some.queue_drained_s,
+        waiters: some.waiters,
+        waiters_served: some.waiters_served,
+        waiters_turned_away: some.waiters_turned_away,
+        recovered: all.recovered,
+        new_client_served_s: all.new_client_served_s,
+        exited_s: all.exited_s,
+        probe_after: all.probe_after,
+        descriptors_after: after.or_why(Why::NotCountedAfterAll),
+        tcp_states_after: sockets_after(facts).or_why(Why::SocketsNotListedAfterAll),
+        leaked: after
+            .zip(baseline.descriptors.value())
+            .map(|(after, rest)| after as i64 - rest as i64)
+            .or_why(Why::RestOrEndUnknown),
+    }
 }
 
-fn some_left(run: &Run<'_>, m: &mut Measured) {
-    let Some(phase) = run.timeline.start(Phase::ReleaseSome) else {
-        for field in ["released", "first_served_s", "queue_drained_s", "waiters", "waiters_served"] {
-            m.missing::<()>(&format!("recovery.{field}"), "no clients were released while others waited");
+/// What followed when some clients left while others waited.
+struct SomeLeft {
+    released: Known<u64>,
+    first_served_s: Known<f64>,
+    queue_drained_s: Known<f64>,
+    waiters: Known<u64>,
+    waiters_served: Known<u64>,
+    waiters_turned_away: Option<u64>,
+}
+
+impl SomeLeft {
+    fn unknown(released: Known<u64>, why: Why) -> Self {
+        SomeLeft {
+            released,
+            first_served_s: Known::Unknown(why.clone()),
+            queue_drained_s: Known::Unknown(why.clone()),
+            waiters: Known::Unknown(why.clone()),
+            waiters_served: Known::Unknown(why),
+            waiters_turned_away: None,
         }
-        return;
+    }
+}
+
+/// Of several rounds, the first.
+fn some_left(facts: &Facts<'_>) -> SomeLeft {
+    let windows = facts.phases.windows(Phase::ReleaseSome, Phase::ReleaseAll);
+    let Some(window) = windows.first().copied() else {
+        return SomeLeft::unknown(
+            Known::Unknown(Why::NoneLeftWhileOthersWaited),
+            Why::NoneLeftWhileOthersWaited,
+        );
     };
-    // Of several rounds, the first.
-    let until = super::rounds::windows(run).first().map_or(phase, |first| first.until);
-    let since = began(run, phase, until);
-    let events = run.timeline.between(phase, until);
-    let told = events
-        .iter()
-        .filter_map(|e| if let What::Released { clients } = e.is { Some(u64::from(clients)) } else { None });
-    m.recovery.released =
-        match told.fold(None, |sum: Option<u64>, n| Some(sum.unwrap_or(0).saturating_add(n))) {
-            Some(sum) => Some(sum),
-            None => m.missing("recovery.released", "the driver did not say how many left"),
+    let released = facts.told_to_leave(window).or_why(Why::DriverDidNotSay);
+    if facts.places_unseen() {
+        return SomeLeft::unknown(released, Why::AcceptsPassBy);
+    }
+    let (before, until) = (window.from.saturating_sub(1), window.until);
+    let held = facts.holdings.most_ever.max(facts.holdings.held_in_all);
+    let waiters = facts.clients.waiting(before, held);
+    let accepts = facts.holdings.accepts_between(window.from, until);
+    let answers = facts.clients.answers;
+    let served = if answers { facts.clients.waiters_served(before, until) } else { accepts.len() as u64 };
+    let turned_away = if answers { facts.clients.waiters_turned_away(before, until) } else { 0 };
+    let (first_served_s, queue_drained_s) = match waiters {
+        0 => (Known::Unknown(Why::NoClientWaited), Known::Unknown(Why::NoClientWaited)),
+        _ => times(facts, window, accepts.first().copied()),
+    };
+    SomeLeft {
+        released,
+        first_served_s,
+        queue_drained_s,
+        waiters: Known::Value(waiters),
+        waiters_served: Known::Value(served.min(waiters)),
+        waiters_turned_away: Some(turned_away).filter(|n| *n > 0),
+    }
+}
+
+/// How soon the first waiter was served, and the queue empty.
+fn times(facts: &Facts<'_>, window: Window, accepted: Option<Nanos>) -> (Known<f64>, Known<f64>) {
+    let since = facts.began_to_leave(window);
+    let served = match facts.clients.answers {
+        true => facts.clients.first_served(window.from).filter(|at| *at < window.until),
+        false => accepted,
+    };
+    let first_served = served.map(|at| seconds(at.saturating_sub(since)));
+    (
+        first_served.or_why(Why::NoWaiterServed),
+        facts.queue_empty_after(since, window).or_why(Why::QueueNotSeenEmpty),
+    )
+}
+
+/// What followed when all clients had left.
+struct AllLeft {
+    recovered: Known<bool>,
+    new_client_served_s: Known<f64>,
+    exited_s: Known<f64>,
+    probe_after: Known<Probe>,
+}
+
+fn all_left(facts: &Facts<'_>) -> AllLeft {
+    let Some(phase) = facts.phases.start(Phase::ReleaseAll) else {
+        return AllLeft {
+            recovered: Known::Unknown(Why::NeverAllReleased),
+            new_client_served_s: Known::Unknown(Why::NeverAllReleased),
+            exited_s: Known::Unknown(Why::NeverAllReleased),
+            probe_after: Known::Unknown(Why::NeverAllReleased),
         };
-    if let Some(reason) = unseen(run) {
-        for field in ["first_served_s", "queue_drained_s", "waiters", "waiters_served"] {
-            m.missing::<()>(&format!("recovery.{field}"), reason);
-        }
-        return;
-    }
-    let held = run.followed.most_ever.max(run.followed.held_in_all);
-    let waiters = run.clients.waiting(phase.saturating_sub(1), held);
-    m.recovery.waiters = Some(waiters);
-    let accepts = |until: Nanos| run.followed.accepts.iter().filter(move |at| (phase..until).contains(*at));
-    m.recovery.waiters_served = Some(if run.clients.answers {
-        run.clients.waiters_served(phase.saturating_sub(1), until).min(waiters)
-    } else {
-        (accepts(until).count() as u64).min(waiters)
-    });
-    let turned_away =
-        if run.clients.answers { run.clients.waiters_turned_away(phase.saturating_sub(1), until) } else { 0 };
-    m.recovery.waiters_turned_away = Some(turned_away).filter(|n| *n > 0);
-    if waiters == 0 {
-        m.missing::<()>("recovery.first_served_s", "no client was waiting");
-        m.missing::<()>("recovery.queue_drained_s", "no client was waiting");
-        return;
-    }
-    let served = if run.clients.answers {
-        run.clients.first_served(phase).filter(|at| *at < until)
-    } else {
-        accepts(until).min().copied()
     };
-    m.recovery.first_served_s = match served {
-        Some(at) => Some(seconds(at.saturating_sub(since))),
-        None => m.missing("recovery.first_served_s", "no waiter was served before all clients were released"),
-    };
-    let drained =
-        events.iter().find(|e| matches!(e.is, What::Sample { queue: Some(0), .. }) && e.at >= since);
-    m.recovery.queue_drained_s = match drained {
-        Some(sample) => Some(seconds(sample.at - since)),
-        None => m.missing(
-            "recovery.queue_drained_s",
-            "the accept queue was not seen empty before all clients were released",
-        ),
-    };
-}
-
-fn all_left(run: &Run<'_>, m: &mut Measured) {
-    let Some(phase) = run.timeline.start(Phase::ReleaseAll) else {
-        for field in ["recovered", "new_client_served_s", "probe_after", "exited_s"] {
-            m.missing::<()>(&format!("recovery.{field}"), "the clients were never all released");
-        }
-        return;
-    };
-    let unseen = unseen(run);
-    let asked: Vec<_> = probes(run).filter(|(at, p)| p.label == "after-all" && *at >= phase).collect();
-    // A `tcp` client is served when it is accepted, be it after it has gone: that is the last accept, for the queue was empty before.
-    let settle = run.timeline.from(Phase::Settle);
-    let accept = || run.followed.accepts.iter().filter(|at| (phase..settle).contains(*at)).max().copied();
-    let good = asked.iter().find_map(|(at, p)| match p.outcome {
-        Outcome::Served => Some((*at, p)),
-        Outcome::Waits if !run.clients.answers => accept().map(|accepted| (accepted, p)),
-        _ => None,
-    });
-    m.recovery.probe_after = good.map(|g| g.1).or(asked.last().map(|(_, p)| p)).cloned();
-    m.recovery.new_client_served_s = match good {
-        Some((at, _)) => Some(seconds(at.saturating_sub(phase))),
-        None if asked.is_empty() => {
-            m.missing("recovery.new_client_served_s", "no new client was sent after all had left")
-        }
-        None if unseen.is_some() => m.missing("recovery.new_client_served_s", unseen.unwrap_or_default()),
-        None => m.missing("recovery.new_client_served_s", "no new client was served after all had left"),
-    };
+    let asked: Vec<&Asked<'_>> = facts.asked("after-all").filter(|asked| asked.at >= phase).collect();
+    let good = served(facts, &asked, phase);
     // A server that is no more has not recovered, whoever else answers at its port.
-    let released = run.timeline.from(Phase::ReleaseSome);
-    let exited = run
-        .timeline
-        .between(run.timeline.from(Phase::Saturate), run.timeline.from(Phase::Stop))
-        .iter()
-        .find_map(|e| match e.is {
-            What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. }
-                if Some(pid) == run.tree.main =>
-            {
-                Some(e.at)
-            }
-            _ => None,
-        });
-    m.recovery.exited_s = match exited {
-        Some(at) => Some(seconds(at.saturating_sub(released))),
-        None => m.missing("recovery.exited_s", "it did not exit"),
+    let exited = exited(facts);
+    let unseen = facts.places_unseen();
+    let unserved = match asked.is_empty() {
+        true => Why::NoNewClientAfterAll,
+        false if unseen => Why::AcceptsPassBy,
+        false => Why::NoneServedAfterAll,
     };
-    m.recovery.recovered = match (asked.is_empty(), exited) {
-        (_, Some(_)) => Some(false),
-        (false, None) if good.is_none() && unseen.is_some() => {
-            m.missing("recovery.recovered", unseen.unwrap_or_default())
-        }
-        (true, None) => m.missing("recovery.recovered", "no new client was sent after all had left"),
-        (false, None) => Some(good.is_some()),
+    let recovered = match exited {
+        Some(_) => Known::Value(false),
+        None if good.is_none() && (asked.is_empty() || unseen) => Known::Unknown(unserved.clone()),
+        None => Known::Value(good.is_some()),
     };
-    if asked.is_empty() {
-        m.missing::<()>("recovery.probe_after", "no new client was sent after all had left");
-    }
-    for (field, absent) in
-        [("connect_s", no_time(m, |p| p.connect_s)), ("answer_s", no_time(m, |p| p.answer_s))]
-    {
-        if absent {
-            m.missing::<()>(&format!("recovery.probe_after.{field}"), "it did not come to that");
-        }
+    let shown = good.map(|(_, asked)| asked).or(asked.last().copied());
+    let released = facts.phases.from(Phase::ReleaseSome);
+    AllLeft {
+        recovered,
+        new_client_served_s: good.map(|(at, _)| seconds(at.saturating_sub(phase))).or_why(unserved),
+        exited_s: exited.map(|at| seconds(at.saturating_sub(released))).or_why(Why::DidNotExit),
+        probe_after: shown
+            .map(|asked| probe(asked, Why::DidNotComeToThat, Why::DidNotComeToThat))
+            .or_why(Why::NoNewClientAfterAll),
     }
 }
 
-fn no_time(m: &Measured, of: impl Fn(&super::Probe) -> Option<f64>) -> bool {
-    m.recovery.probe_after.as_ref().is_some_and(|p| of(p).is_none())
+/// The first new client that was served, and when. A `tcp` client is served when it is accepted, be it after it has gone: that is the
+/// last accept, for the queue was empty before.
+fn served<'a>(facts: &Facts<'_>, asked: &[&'a Asked<'a>], phase: Nanos) -> Option<(Nanos, &'a Asked<'a>)> {
+    let accepted = facts.holdings.accepts_between(phase, facts.phases.from(Phase::Settle)).last().copied();
+    asked.iter().find_map(|asked| match asked.outcome {
+        Outcome::Served => Some((asked.at, *asked)),
+        Outcome::Waits if !facts.clients.answers => accepted.map(|at| (at, *asked)),
+        _ => None,
+    })
 }
 
-fn descriptors(run: &Run<'_>, m: &mut Measured) {
-    let after = run.timeline.start(Phase::ReleaseAll).and_then(|from| {
-        let until = run.timeline.from(Phase::Again).max(from);
-        let samples = run.timeline.between(from, until).iter();
-        samples.rev().find_map(|e| match e.is {
-            What::Sample { pid, descriptors, .. } if Some(pid) == run.tree.main => Some(descriptors),
-            _ => None,
-        })
-    });
-    m.recovery.descriptors_after = match after {
-        Some(count) => Some(count),
-        None => m.missing(
-            "recovery.descriptors_after",
-            "the descriptors were not counted after all clients had left",
-        ),
-    };
-    // The settle phase ends with a count.
-    let settled = run.timeline.between(run.timeline.from(Phase::Settle), run.timeline.from(Phase::Again));
-    let held = settled
-        .iter()
-        .rev()
-        .find_map(|e| if let What::Tcp { subject, .. } = &e.is { subject.clone() } else { None });
-    m.recovery.tcp_states_after = held.or_else(|| {
-        m.missing("recovery.tcp_states_after", "the sockets were not listed after all clients had left")
-    });
-    let rest = m.baseline.descriptors;
-    m.recovery.leaked = match after.zip(rest) {
-        Some((after, rest)) => Some(after as i64 - rest as i64),
-        None => m.missing(
-            "recovery.leaked",
-            "the descriptors at rest, or those after all clients had left, are not known",
-        ),
-    };
+/// When the accepting process exited though nobody had told it to.
+fn exited(facts: &Facts<'_>) -> Option<Nanos> {
+    let (from, until) = (facts.phases.from(Phase::Saturate), facts.phases.from(Phase::Stop));
+    facts.processes.main.and_then(|main| facts.exit_seen(main, from, until))
+}
+
+/// The last count after all had left.
+fn descriptors_after(facts: &Facts<'_>) -> Option<u64> {
+    let from = facts.phases.start(Phase::ReleaseAll)?;
+    let until = facts.phases.from(Phase::Again).max(from);
+    let samples = facts.readings.samples_between(from, until).iter();
+    samples.rev().find(|sample| Some(sample.pid) == facts.processes.main).map(|sample| sample.descriptors)
+}
+
+/// The settle phase ends with a count.
+fn sockets_after(facts: &Facts<'_>) -> Option<States> {
+    let (from, until) = (facts.phases.from(Phase::Settle), facts.phases.from(Phase::Again));
+    let settled = facts.readings.sockets.iter().filter(|sockets| (from..until).contains(&sockets.at));
+    settled.rev().find_map(|sockets| sockets.subject.cloned())
 }

@@ -1,102 +1,120 @@
 //! The samples over time, thinned to what a diagram can show.
 
-use super::timeline::{milli, seconds};
-use super::{Point, Run, TcpPoint};
-use crate::event::{Call, Nanos, What};
-use std::collections::HashMap;
+use super::facts::{Facts, Sample, Sockets};
+use super::known::{Known, OrWhy, Why};
+use super::units::{milli, seconds};
+use crate::event::{Nanos, States};
 
 /// Points at most.
 const POINTS: usize = 200;
 
-struct Raw {
-    at: Nanos,
-    descriptors: u64,
-    queue: Option<u32>,
-    cpu_s: f64,
-    log_bytes: u64,
-    failures: u64,
-    resident: Option<u64>,
-    drops: Option<u32>,
+/// One point of the series: the most within its interval for counts, the mean for rates.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Point {
+    /// Since the run's start, of the interval's end.
+    pub at_s: f64,
+    /// Open in the accepting process.
+    pub descriptors: u64,
+    /// Accept queue length.
+    pub accept_queue: Known<u32>,
+    /// Failed descriptor calls.
+    pub failures_per_s: Known<f64>,
+    /// Of one processor.
+    pub cpu_percent: Known<f64>,
+    /// Written to its output.
+    pub log_bytes_per_s: Known<f64>,
+    /// Resident in memory, of all its processes; not read while clients connect.
+    pub memory_bytes: Known<u64>,
+    /// What the loaded listener has dropped so far; not read while clients connect.
+    pub queue_overflows: Known<u32>,
+}
+
+/// TCP sockets by state at one moment, beside the descriptors.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct TcpPoint {
+    /// Since the run's start.
+    pub at_s: f64,
+    /// Open in the accepting process at the same time.
+    pub descriptors: Known<u64>,
+    /// Held by a descriptor of the subject.
+    pub subject: Known<States>,
+    /// Of the loaded port on the server's side: SYN_RECV are handshakes that are half done.
+    pub port: States,
+    /// All of the network namespace.
+    pub namespace: States,
 }
 
 /// The series of the accepting process (of any process, when its own is unknown).
-pub(super) fn series(run: &Run<'_>) -> Vec<Point> {
-    let main = run.tree.main;
-    let known =
-        run.timeline.events.iter().any(|e| matches!(e.is, What::Sample { pid, .. } if Some(pid) == main));
-    let totals_known = run.timeline.events.iter().any(|e| matches!(e.is, What::Failures { .. }));
-    let mut totals: HashMap<Call, u64> = HashMap::new();
-    let (mut failures, mut raw) = (0u64, Vec::<Raw>::new());
-    for event in &run.timeline.events {
-        match &event.is {
-            What::Failures { name, total } => {
-                let before = totals.insert(*name, *total).unwrap_or(0);
-                failures = failures.saturating_add(total.saturating_sub(before));
-            }
-            What::Call { ret, .. } if !totals_known && super::tree::full(*ret).is_some() => failures += 1,
-            What::Sample { pid, descriptors, queue, cpu_s, log_bytes } if !known || Some(*pid) == main => {
-                let (resident, drops) = (None, None);
-                let (descriptors, queue, cpu_s, log_bytes) = (*descriptors, *queue, *cpu_s, *log_bytes);
-                raw.push(Raw {
-                    at: event.at,
-                    descriptors,
-                    queue,
-                    cpu_s,
-                    log_bytes,
-                    failures,
-                    resident,
-                    drops,
-                })
-            }
-            What::Beside { resident, drops } => {
-                if let Some(sample) = raw.last_mut().filter(|sample| sample.at == event.at) {
-                    (sample.resident, sample.drops) = (*resident, *drops);
-                }
-            }
-            _ => {}
-        }
-    }
-    let each = raw.len().div_ceil(POINTS).max(1);
+pub(super) fn series(facts: &Facts<'_>) -> Vec<Point> {
+    let main = facts.processes.main;
+    let all = &facts.readings.samples;
+    let known = all.iter().any(|sample| Some(sample.pid) == main);
+    let own: Vec<_> = all.iter().filter(|sample| !known || Some(sample.pid) == main).collect();
+    let failures = failures_by(facts, own.iter().map(|sample| sample.at));
+    let own: Vec<_> = own.into_iter().zip(failures).collect();
+    let each = own.len().div_ceil(POINTS).max(1);
     let mut points = Vec::new();
-    let mut before: Option<&Raw> = None;
-    for chunk in raw.chunks(each) {
-        let Some(last) = chunk.last() else { continue };
-        let span = before.map(|b| seconds(last.at - b.at)).filter(|s| *s > 0.0);
-        let rate = |grown: Option<f64>| {
-            span.and_then(|s| Some(milli(grown? / s))).filter(|r| r.is_finite() && *r >= 0.0)
+    let mut before = None;
+    for chunk in own.chunks(each) {
+        let Some((last, failures)) = chunk.last() else { continue };
+        let rate = |grown: f64, since: Nanos| {
+            let span = seconds(last.at - since);
+            Some(milli(grown / span)).filter(|rate| span > 0.0 && rate.is_finite() && *rate >= 0.0)
         };
+        let rates = before.map(|(b, counted): (&Sample, u64)| {
+            [
+                rate(failures.saturating_sub(counted) as f64, b.at),
+                rate((last.cpu_s - b.cpu_s) * 100.0, b.at),
+                rate(last.log_bytes.saturating_sub(b.log_bytes) as f64, b.at),
+            ]
+        });
+        let [failures_per_s, cpu_percent, log_bytes_per_s] =
+            rates.unwrap_or_default().map(|rate| rate.or_why(Why::RateTakesTwo));
         points.push(Point {
             at_s: seconds(last.at),
-            descriptors: chunk.iter().map(|r| r.descriptors).max().unwrap_or(0),
-            accept_queue: chunk.iter().filter_map(|r| r.queue).max(),
-            failures_per_s: rate(before.map(|b| last.failures.saturating_sub(b.failures) as f64)),
-            cpu_percent: rate(before.map(|b| (last.cpu_s - b.cpu_s) * 100.0)),
-            log_bytes_per_s: rate(before.map(|b| last.log_bytes.saturating_sub(b.log_bytes) as f64)),
-            memory_bytes: chunk.iter().filter_map(|r| r.resident).max(),
-            queue_overflows: chunk.iter().filter_map(|r| r.drops).max(),
+            descriptors: chunk.iter().map(|(s, _)| s.descriptors).max().unwrap_or(0),
+            accept_queue: chunk.iter().filter_map(|(s, _)| s.queue).max().or_why(Why::NoListenerThen),
+            failures_per_s,
+            cpu_percent,
+            log_bytes_per_s,
+            memory_bytes: chunk.iter().filter_map(|(s, _)| s.resident).max().or_why(Why::NotReadWithSample),
+            queue_overflows: chunk.iter().filter_map(|(s, _)| s.drops).max().or_why(Why::NotReadWithSample),
         });
-        before = Some(last);
+        before = Some((*last, *failures));
     }
     points
 }
 
+/// Failed calls in all up to each of these moments: from the totals, or one by one where there are none.
+fn failures_by(facts: &Facts<'_>, moments: impl Iterator<Item = Nanos>) -> Vec<u64> {
+    let tries = &facts.tries;
+    let grown: Vec<(Nanos, u64)> = match tries.totals.is_empty() {
+        true => tries.all.iter().filter(|made| made.failed().is_some()).map(|made| (made.at, 1)).collect(),
+        false => tries.growth().map(|(total, grown)| (total.at, grown)).collect(),
+    };
+    let (mut grown, mut sum) = (grown.into_iter().peekable(), 0u64);
+    let mut by = |moment: Nanos| {
+        while let Some((_, more)) = grown.next_if(|(at, _)| *at <= moment) {
+            sum = sum.saturating_add(more);
+        }
+        sum
+    };
+    moments.map(&mut by).collect()
+}
+
 /// The counts of TCP sockets since the first client.
-pub(super) fn tcp(run: &Run<'_>) -> Vec<TcpPoint> {
-    let points: Vec<TcpPoint> = run
-        .timeline
-        .events
-        .iter()
-        .filter_map(|event| match &event.is {
-            What::Tcp { states, subject, namespace: Some(namespace), descriptors, .. } => Some(TcpPoint {
-                at_s: seconds(event.at),
-                descriptors: *descriptors,
-                subject: subject.clone(),
-                port: states.clone(),
-                namespace: namespace.clone(),
-            }),
-            _ => None,
-        })
-        .collect();
-    let each = points.len().div_ceil(POINTS).max(1);
-    points.into_iter().step_by(each).collect()
+pub(super) fn tcp(facts: &Facts<'_>) -> Vec<TcpPoint> {
+    let counted: Vec<_> =
+        facts.readings.sockets.iter().filter_map(|sockets| Some((sockets, sockets.namespace?))).collect();
+    let each = counted.len().div_ceil(POINTS).max(1);
+    let point = |(sockets, namespace): (&Sockets<'_>, &States)| TcpPoint {
+        at_s: seconds(sockets.at),
+        descriptors: sockets.descriptors.or_why(Why::ProcessNotReadable),
+        subject: sockets.subject.cloned().or_why(Why::DescriptorsNotReadable),
+        port: sockets.port.clone(),
+        namespace: namespace.clone(),
+    };
+    counted.into_iter().step_by(each).map(point).collect()
 }

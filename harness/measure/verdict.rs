@@ -1,166 +1,154 @@
-//! What a server comes to when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
+//! What becomes of a server when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
 
-use super::timeline::{counted, seconds};
-use super::{Ceiling, Measured, Moved, Policy, Run, Verdict};
+use super::ceiling::Ceiling;
+use super::facts::Facts;
+use super::known::{Known, Why};
+use super::moved::{Moved, before_release};
+use super::policy::{AcceptPolicy, Policy};
+use super::recovery::Recovery;
+use super::rounds::Rounds;
+use super::units::seconds;
 use crate::event::Phase;
+pub use crate::scenario::Verdict;
 
 /// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes one slow, too.
 const SLOWER: f64 = 4.0;
 const SLOWER_BY_S: f64 = 0.05;
 
-impl Ceiling {
-    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were open under load, too, and what
-    /// each client leaks is about as many as there were clients.
-    pub fn opened_once(&self, leaked: i64) -> bool {
-        self.others.is_some_and(|others| others >= leaked)
-            && self.accepted.is_some_and(|held| held as i64 >= leaked.saturating_mul(10))
-    }
-
-    /// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. None: no call
-    /// failed under those.
-    pub fn before_release(&self, moved: &[Moved]) -> Option<u64> {
-        match moved.last() {
-            None => self.accepted_max.or(self.accepted),
-            Some(last) => last.accepted_after.filter(|_| last.next_failure.is_some()),
-        }
-    }
+/// The verdict with what makes it so.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct End {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub evidence: VerdictEvidence,
 }
 
-/// Fills in the verdict and what was seen that makes it so.
-pub(super) fn verdict(run: &Run<'_>, m: &mut Measured) {
-    let (verdict, evidence) = match decided(run, m) {
-        Ok((verdict, evidence)) => (Some(verdict), Some(evidence)),
-        Err(reason) => {
-            m.missing::<()>("recovery.verdict", reason.clone());
-            m.missing::<()>("recovery.verdict_evidence", reason);
-            (None, None)
-        }
-    };
-    (m.recovery.verdict, m.recovery.verdict_evidence) = (verdict, evidence);
+/// What was seen when clients left.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variants say what the fields are")]
+#[non_exhaustive]
+pub enum VerdictEvidence {
+    /// It exited before any client left, with so many connections; and whether another process took its place.
+    ExitedBefore { held: u64, replaced: bool },
+    /// It exited so many seconds after the first client left.
+    ExitedAfter { after_s: f64, replaced: bool },
+    /// All had left, and no new client was served: within so many seconds it accepted so many of the queue that had gone.
+    NobodyServed { meanwhile: Option<(u64, f64)> },
+    /// So many descriptors more than at rest stay open; and whether they keep every new client out.
+    StaysOpen { descriptors: u64, nobody_served: bool },
+    /// The ceiling went down over so many rounds.
+    CeilingFell { from: u64, to: u64, rounds: usize },
+    /// The second ceiling is lower than the first; descriptors that stay open.
+    SecondLower { descriptors: Option<u64>, second: u64, first: u64 },
+    /// In this round, counted from 1, it accepted, and answered none of those that waited.
+    AcceptedOnly { round: usize },
+    /// Half of the clients were answered within so many seconds before, and after.
+    Slower { was_s: f64, is_s: f64 },
+    /// A new client was served after all had left; the second ceiling, where there was a second ramp.
+    Served { second: Option<u64> },
 }
 
-fn decided(run: &Run<'_>, m: &Measured) -> Result<(Verdict, String), String> {
-    let r = &m.recovery;
-    let again =
-        if m.saturation.policy == Some(Policy::WorkerRestarts) { ", and another took its place" } else { "" };
-    // Of workers, the one at the wall: its clients are gone with it.
-    let at_the_wall = run
-        .followed
-        .first
-        .and_then(|first| run.followed.tables.get(&first.pid))
-        .and_then(|table| table.exited);
-    if let Some((_, held)) = super::ceiling::exited(run).or(at_the_wall) {
-        return Ok((
-            Verdict::Gone,
-            format!("it exited before any client left, with {}{again}", counted(held, "connection")),
-        ));
+/// The verdict.
+pub(super) fn verdict(
+    facts: &Facts<'_>,
+    ceiling: &Ceiling,
+    policy: &AcceptPolicy,
+    moved: &Known<Vec<Moved>>,
+    recovery: &Recovery,
+    rounds: &Rounds,
+) -> Known<End> {
+    let end = |verdict, evidence| Known::Value(End { verdict, evidence });
+    if let Some(evidence) = gone(facts, policy, recovery) {
+        return end(Verdict::Gone, evidence);
     }
-    if let Some(after) = r.exited_s {
-        return Ok((Verdict::Gone, format!("it exited {after:.3} s after the first left{again}")));
-    }
-    if m.ceiling.kind.is_none() {
-        return Err(m
-            .unmeasured
-            .get("ceiling.kind")
-            .cloned()
-            .unwrap_or_else(|| "its ceiling is not known".into()));
-    }
-    let Some(recovered) = r.recovered else {
-        return Err(m
-            .unmeasured
-            .get("recovery.recovered")
-            .cloned()
-            .unwrap_or_else(|| "it was not measured".into()));
+    let recovered = match (&ceiling.kind, &recovery.recovered) {
+        (Known::Unknown(why), _) | (_, Known::Unknown(why)) => return Known::Unknown(why.clone()),
+        (_, Known::Value(recovered)) => *recovered,
     };
-    let leaked = r.leaked.filter(|leaked| *leaked > 0);
-    let open = leaked.map(|n| match n {
-        1 => "1 descriptor more than at rest stays open".to_owned(),
-        n => format!("{n} descriptors more than at rest stay open"),
-    });
+    let leaked = recovery.leaked.value().filter(|leaked| *leaked > 0);
+    let open = leaked.map(i64::unsigned_abs);
     if !recovered {
-        return Ok(match open.filter(|_| full(run)) {
-            Some(open) => (Verdict::Leaking, format!("{open}, and no new client gets a place")),
-            None => (Verdict::Stuck, format!("all had left, and no new client was served{}", meanwhile(run))),
-        });
+        return match open.filter(|_| full(facts)) {
+            Some(descriptors) => {
+                end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served: true })
+            }
+            None => end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) }),
+        };
     }
-    let once = leaked.is_some_and(|n| m.ceiling.opened_once(n));
-    if m.ceiling.reached != Some(true) {
-        return open
-            .filter(|_| !once)
-            .map(|open| (Verdict::Leaking, open))
-            .ok_or_else(|| "it was not at its ceiling".into());
+    let once = leaked.is_some_and(|n| ceiling.opened_once(n));
+    let stays =
+        |descriptors| end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served: false });
+    if ceiling.reached.value() != Some(true) {
+        return open.filter(|_| !once).map_or(Known::Unknown(Why::NotAtItsCeiling), stays);
     }
-    let first = m.ceiling.before_release(&m.moved);
-    let lower = r.second_ceiling.zip(first).is_some_and(|(second, first)| second < first);
-    let ceilings: Vec<u64> = r.rounds.iter().filter_map(|round| round.ceiling).collect();
-    let (highest, lowest) = (ceilings.first(), ceilings.last());
-    let falls = |(first, last): &(&u64, &u64)| first > last && ceilings.is_sorted_by(|a, b| a >= b);
-    // Where nothing stays open and as many fit in the end, it is chance.
-    if let Some((highest, lowest)) = highest.zip(lowest).filter(falls).filter(|_| open.is_some() || lower) {
-        return Ok((
-            Verdict::Leaking,
-            format!("the ceiling went down from {highest} to {lowest} over {} rounds", ceilings.len()),
-        ));
+    let first = before_release(ceiling, moved);
+    if let Some((verdict, evidence)) = lower(rounds, first, open) {
+        return end(verdict, evidence);
     }
-    match (r.second_ceiling, first, open) {
-        (Some(second), Some(first), Some(open)) if second < first => {
-            return Ok((
-                Verdict::Leaking,
-                format!("{open}, and the second ceiling is {second} where the first was {first}"),
-            ));
-        }
-        (Some(second), Some(first), None) if second < first => {
-            return Ok((
-                Verdict::Degraded,
-                format!("nothing leaked, and the second ceiling is {second} where the first was {first}"),
-            ));
-        }
-        (None, _, Some(open)) if !once => return Ok((Verdict::Leaking, open)),
-        _ => {}
+    let second = rounds.second_ceiling.value();
+    match open.filter(|_| second.is_none() && !once) {
+        Some(descriptors) => stays(descriptors),
+        None => match slowed(rounds) {
+            Some(evidence) => end(Verdict::Degraded, evidence),
+            None => end(Verdict::Recovered, VerdictEvidence::Served { second }),
+        },
     }
-    if let Some(silent) =
-        r.rounds.iter().position(|round| round.first_accepted_s.is_some() && round.first_served_s.is_none())
-    {
-        return Ok((
-            Verdict::Degraded,
-            format!("in round {} it accepted, and answered none of those that waited", silent + 1),
-        ));
-    }
-    if let Some(slower) = slower(m) {
-        return Ok((Verdict::Degraded, slower));
-    }
-    let same =
-        r.second_ceiling.map_or(String::new(), |second| format!(", and the second ceiling is {second}"));
-    Ok((Verdict::Recovered, format!("a new client was served after all had left{same}")))
 }
 
-/// Whom it took when all had left: a queue of those that are gone is worked off before anybody new is.
-fn meanwhile(run: &Run<'_>) -> String {
-    let (from, until) = (run.timeline.from(Phase::ReleaseAll), run.timeline.from(Phase::Settle));
-    match run.followed.accepts.iter().filter(|at| (from..until).contains(*at)).count() {
-        0 => String::new(),
-        taken => {
-            let within = seconds(until.saturating_sub(from));
-            format!(
-                " within {within:.1} s, in which it accepted {} of the queue that had gone",
-                counted(taken as u64, "client")
-            )
-        }
+/// It exited. Of workers, the one at the wall: its clients are gone with it.
+fn gone(facts: &Facts<'_>, policy: &AcceptPolicy, recovery: &Recovery) -> Option<VerdictEvidence> {
+    let replaced = policy.policy.value() == Some(Policy::WorkerRestarts);
+    let first = facts.holdings.first;
+    let at_the_wall =
+        first.and_then(|first| facts.holdings.tables.get(&first.pid)).and_then(|table| table.exited);
+    if let Some((_, held)) = facts.exited().or(at_the_wall) {
+        return Some(VerdictEvidence::ExitedBefore { held, replaced });
     }
+    recovery.exited_s.value().map(|after_s| VerdictEvidence::ExitedAfter { after_s, replaced })
+}
+
+/// Fewer fit than before: from round to round, or from ramp to ramp.
+fn lower(rounds: &Rounds, first: Option<u64>, open: Option<u64>) -> Option<(Verdict, VerdictEvidence)> {
+    let second = rounds.second_ceiling.value().zip(first).filter(|(second, first)| second < first);
+    let ceilings: Vec<u64> = rounds.rounds.iter().filter_map(|round| round.ceiling.value()).collect();
+    let falls = ceilings.first() > ceilings.last() && ceilings.is_sorted_by(|a, b| a >= b);
+    // Where nothing stays open and as many fit in the end, it is chance.
+    if falls && (open.is_some() || second.is_some()) {
+        let (from, to) = (*ceilings.first()?, *ceilings.last()?);
+        return Some((Verdict::Leaking, VerdictEvidence::CeilingFell { from, to, rounds: ceilings.len() }));
+    }
+    let (second, first) = second?;
+    let verdict = if open.is_some() { Verdict::Leaking } else { Verdict::Degraded };
+    Some((verdict, VerdictEvidence::SecondLower { descriptors: open, second, first }))
+}
+
+/// It serves as many as before, but worse.
+fn slowed(rounds: &Rounds) -> Option<VerdictEvidence> {
+    let silent = rounds
+        .rounds
+        .iter()
+        .position(|round| round.first_accepted_s.get().is_some() && round.first_served_s.get().is_none());
+    if let Some(silent) = silent {
+        return Some(VerdictEvidence::AcceptedOnly { round: silent + 1 });
+    }
+    let (before, after) = (rounds.before.get()?, rounds.after.get()?);
+    let (was_s, is_s) = (before.latency_s.value()?.p50, after.latency_s.value()?.p50);
+    let plain = is_s > was_s * SLOWER
+        && is_s > was_s + SLOWER_BY_S
+        && after.served_per_s * SLOWER < before.served_per_s;
+    plain.then_some(VerdictEvidence::Slower { was_s, is_s })
+}
+
+/// Clients that it took when all had left, and in how many seconds: a queue of those that are gone is worked off before a new one.
+fn meanwhile(facts: &Facts<'_>) -> Option<(u64, f64)> {
+    let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
+    let taken = facts.holdings.accepts_between(from, until).len() as u64;
+    (taken > 0).then(|| (taken, seconds(until.saturating_sub(from))))
 }
 
 /// Whether an accept failed for want of a descriptor after all had left.
-fn full(run: &Run<'_>) -> bool {
-    run.followed.failed_later.is_some_and(|at| at >= run.timeline.from(Phase::ReleaseAll))
-}
-
-/// How much more slowly clients are served than before the wall, where that is plain.
-fn slower(m: &Measured) -> Option<String> {
-    let (before, after) = (m.recovery.before.as_ref()?, m.recovery.after.as_ref()?);
-    let (was, is) = (before.latency_s?.p50, after.latency_s?.p50);
-    let plain =
-        is > was * SLOWER && is > was + SLOWER_BY_S && after.served_per_s * SLOWER < before.served_per_s;
-    plain.then(|| {
-        format!("half of the clients were answered within {was:.3} s before, and within {is:.3} s after")
-    })
+fn full(facts: &Facts<'_>) -> bool {
+    facts.holdings.failed_later.is_some_and(|at| at >= facts.phases.from(Phase::ReleaseAll))
 }

@@ -13,12 +13,13 @@ mod tests;
 mod threads;
 
 use crate::event::{Event, Pid};
+use crate::sys::proc;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE, and the life of its
-/// processes, from the exec of the launched program on.
+/// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE; of the life of its processes;
+/// and of who set a limit of descriptors: from the exec of the launched program on.
 pub trait Syscalls: Send {
     /// `perf`, `ptrace` or `none`.
     fn name(&self) -> &'static str;
@@ -197,6 +198,12 @@ impl Syscalls for Nothing {
     }
 
     fn stop(&mut self) {}
+}
+
+/// The process that a caller means by this number, which is that of its own PID namespace; 0 is the caller itself. `None`: none of these.
+fn called(number: Pid, caller: Pid, mut processes: impl Iterator<Item = Pid>) -> Option<Pid> {
+    let means = |&pid: &Pid| proc::own_pid(pid) == Some(number);
+    if number == 0 || means(&caller) { Some(caller) } else { processes.find(means) }
 }
 
 /// Whether a call's result says that the table of the process (EMFILE) or of the system (ENFILE) is full.

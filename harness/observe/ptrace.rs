@@ -7,12 +7,12 @@
 
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
-use super::{Syscalls, Unavailable, exhausted};
-use crate::event::{Call, Event, Pid, What};
+use super::{Syscalls, Unavailable, called, exhausted};
+use crate::event::{Call, Event, Limits, Pid, What};
 use crate::sys::ptrace::{
-    End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait,
+    End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait, words_at,
 };
-use crate::sys::{calls, clock, seccomp};
+use crate::sys::{calls, clock, proc, seccomp};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -59,7 +59,7 @@ pub fn probe() -> Result<(), Unavailable> {
 
 /// The numbers of the calls to trap on this architecture.
 pub fn trapped() -> Vec<i64> {
-    Call::ALL.iter().map(|call| call.name()).chain(["close"]).filter_map(calls::number).collect()
+    Call::ALL.iter().map(|call| call.name()).chain(calls::TRACED_BESIDE).filter_map(calls::number).collect()
 }
 
 /// What the tracer's thread and the run share.
@@ -182,16 +182,27 @@ impl Drop for Ptrace {
     }
 }
 
+/// A trapped call that has still to return.
+#[derive(Debug, Clone, Copy)]
+enum Inside {
+    /// It creates a descriptor.
+    Call(Call),
+    /// It gives these limits to a process, by the number that its caller knows; 0 is the caller's own.
+    Limits(Pid, Option<Limits>),
+}
+
 /// The tracer's side, in its thread.
 struct Tracer {
     shared: Arc<Shared>,
     calls: HashMap<i64, Call>,
     close: Option<i64>,
+    prlimit: Option<i64>,
+    setrlimit: Option<i64>,
     /// The process of each traced thread.
     processes: HashMap<i32, Pid>,
     threads: Threads,
     /// Threads inside a trapped call.
-    inside: HashMap<i32, Call>,
+    inside: HashMap<i32, Inside>,
     /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known before it acts.
     early: HashSet<i32>,
     /// New processes that were let go because whoever created them may have been killed before it could say so.
@@ -209,6 +220,8 @@ impl Tracer {
             shared,
             calls,
             close: calls::number("close"),
+            prlimit: calls::number("prlimit64"),
+            setrlimit: calls::number("setrlimit"),
             processes: HashMap::from([(root, root)]),
             threads: Threads::of(root),
             inside: HashMap::new(),
@@ -261,20 +274,41 @@ impl Tracer {
     }
 
     fn entered(&mut self, tid: i32) -> Resume {
-        let Some(Syscall::Entry { number, argument }) = syscall(tid) else { return Resume::Run(0) };
-        if Some(number) == self.close {
+        let Some(Syscall::Entry { number, arguments }) = syscall(tid) else { return Resume::Run(0) };
+        let limits = |pointer| words_at(tid, pointer).map(|[soft, hard]| Limits { soft, hard });
+        let inside = if Some(number) == self.close {
             let pid = self.process(tid);
-            self.record(What::Close { pid, fd: argument as i32 });
+            self.record(What::Close { pid, fd: arguments[0] as i32 });
+            return Resume::Run(0);
+        } else if Some(number) == self.prlimit {
+            Inside::Limits(arguments[0] as Pid, limits(arguments[2]))
+        } else if Some(number) == self.setrlimit {
+            Inside::Limits(0, limits(arguments[1]))
         } else if let Some(&call) = self.calls.get(&number) {
-            self.inside.insert(tid, call);
-            return Resume::ToSyscallExit;
-        }
-        Resume::Run(0)
+            Inside::Call(call)
+        } else {
+            return Resume::Run(0);
+        };
+        self.inside.insert(tid, inside);
+        Resume::ToSyscallExit
     }
 
     fn left(&mut self, tid: i32) {
-        let Some(name) = self.inside.remove(&tid) else { return };
+        let Some(inside) = self.inside.remove(&tid) else { return };
         let Some(Syscall::Exit(ret)) = syscall(tid) else { return };
+        match inside {
+            Inside::Call(name) => self.returned(tid, name, ret),
+            Inside::Limits(of, limits) if ret == 0 => {
+                let by = self.process(tid);
+                if let Some(pid) = called(of, by, self.processes.values().copied()) {
+                    self.record(What::LimitSet { pid, by, limits });
+                }
+            }
+            Inside::Limits(..) => {}
+        }
+    }
+
+    fn returned(&mut self, tid: i32, name: Call, ret: i64) {
         let pid = self.process(tid);
         if exhausted(ret) {
             if !self.recording {
@@ -338,6 +372,10 @@ impl Tracer {
         self.recording = true;
         let exec = self.threads.executed(pid);
         self.record(exec);
+        // Stopped before its first instruction: it has not named itself yet.
+        if let Some(program) = proc::program(pid) {
+            self.record(What::Executed { pid, program });
+        }
     }
 
     fn exited(&mut self, tid: i32, end: Option<End>) {
@@ -359,7 +397,7 @@ impl Tracer {
         for tid in self.early.clone() {
             if process_of(tid).is_none_or(|pid| pid == tid) {
                 self.orphans.insert(tid);
-                self.join(tid, tid, crate::sys::proc::parent(tid).unwrap_or(0));
+                self.join(tid, tid, proc::parent(tid).unwrap_or(0));
             }
         }
     }

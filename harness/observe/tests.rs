@@ -2,7 +2,7 @@
 //! calls returned, and prints it.
 
 use super::*;
-use crate::event::{Call, Change, What};
+use crate::event::{Call, Change, Limits, What};
 use crate::sys::blocked::{Blocked, host_root};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -393,6 +393,58 @@ t.join()
         let exits = seen
             .count(|is| matches!(is, What::Process { pid, change: Change::Exit, .. } if *pid == seen.pid));
         assert_eq!(exits, 1, "{chosen:?}");
+    }
+}
+
+#[test]
+fn who_set_a_limit_is_seen_with_the_program_that_it_ran_then_and_no_call_that_set_none_is() {
+    let body = r#"
+limit(48)
+resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for refused in [(49, 48), (48, 1 << 40)]:
+    try: resource.setrlimit(resource.RLIMIT_NOFILE, refused)
+    except (ValueError, PermissionError): pass
+    else: raise SystemExit("it may")
+child = os.fork()
+if child == 0:
+    limit(40)
+    os.execvp("sh", ["sh", "-c", "ulimit -n 36; exec sleep 0"])
+os.waitpid(child, 0)
+waits, go = os.pipe()
+other = os.fork()
+if other == 0:
+    os.close(go)
+    os.read(waits, 1)
+    os._exit(0)
+resource.prlimit(other, resource.RLIMIT_NOFILE, (20, 30))
+os.close(go)
+os.waitpid(other, 0)
+print(child, other, flush=True)
+"#;
+    for chosen in observers() {
+        let seen = observe(&chosen, &program(body), 0);
+        let [child, other] = seen.numbers()[0][..] else { panic!("{:?}", seen.printed) };
+        let (own, child, other) = (seen.pid, child as Pid, other as Pid);
+        let set = |pid, by, soft, hard| What::LimitSet { pid, by, limits: Some(Limits { soft, hard }) };
+        let ran = |pid, program: &str| What::Executed { pid, program: program.into() };
+        let told: Vec<_> = seen
+            .events
+            .iter()
+            .filter(|e| matches!(e.is, What::LimitSet { .. } | What::Executed { .. }))
+            .map(|e| e.is.clone())
+            // `python3` may be a script that finds the real one by others.
+            .skip_while(|is| matches!(is, What::Executed { .. }))
+            .collect();
+        let expected = [
+            set(own, own, 48, 48),
+            set(child, child, 40, 40),
+            ran(child, "sh"),
+            set(child, child, 36, 36),
+            ran(child, "sleep"),
+            set(other, own, 20, 30),
+        ];
+        assert_eq!(told, expected, "{chosen:?}");
     }
 }
 

@@ -21,6 +21,11 @@ impl Threads {
         Threads(HashMap::from([(root, Process { parent, threads: HashSet::from([root]) })]))
     }
 
+    /// The living processes.
+    pub fn processes(&self) -> impl Iterator<Item = Pid> {
+        self.0.keys().copied()
+    }
+
     /// A task was created by the process `parent`: a process when it is the first of its thread group, otherwise one thread more.
     pub fn created(&mut self, pid: Pid, tid: i32, parent: Pid) -> Option<What> {
         if let Some(process) = self.0.get_mut(&pid) {

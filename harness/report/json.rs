@@ -1,71 +1,275 @@
-//! The report that other programs read.
+//! The report that other programs read (contract.md): the layout only. A value that is unknown is null, and `unmeasured` has its reason.
 
+use super::words::{self, evidence, judged, why};
 use super::{Report, remedies, sweep};
-use serde::{Deserialize, Serialize};
+use crate::event::{Outcome, Unseen};
+use crate::measure::{self, Findings, Known};
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeStruct, Serializer};
+use serde_json::{Map, Value};
 
 /// What `schema` says; raised when a field changes its meaning.
 pub const SCHEMA: &str = "lastfd/report/1";
+/// The key of an object that stands for an unknown value until [`settle`] has replaced it.
+const UNKNOWN: &str = "\0unknown";
+/// Lists whose elements are things of their own: `unmeasured` names each by its place. Of the others one reason stands for all.
+const BY_PLACE: [&str; 3] = ["calls", "ends", "witnesses"];
 
 /// The outermost object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Document {
-    /// [`SCHEMA`].
-    pub schema: String,
-    /// One object a run.
-    pub runs: Vec<Report>,
-    /// What each remedy changed, where several variants of a scenario were run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remedies: Vec<remedies::Table>,
-    /// The line through the ceilings, where one program was run at several limits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sweep: Option<sweep::Sweep>,
+#[derive(Debug, Clone, Serialize)]
+struct Document {
+    schema: &'static str,
+    runs: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remedies: Vec<remedies::Table>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sweep: Option<sweep::Sweep>,
 }
 
 /// The reports as one JSON object, with a newline at its end.
 pub fn render(reports: &[Report]) -> String {
-    text(&Document {
-        schema: SCHEMA.into(),
-        runs: reports.to_vec(),
-        remedies: remedies::tables(reports),
-        sweep: None,
-    })
+    text(reports, remedies::tables(reports), None)
 }
 
 /// The same of one program at several limits: no limit is another's remedy.
 pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
-    text(&Document {
-        schema: SCHEMA.into(),
-        runs: reports.to_vec(),
-        remedies: Vec::new(),
-        sweep: Some(sweep.clone()),
-    })
+    text(reports, Vec::new(), Some(sweep.clone()))
 }
 
-fn text(document: &Document) -> String {
+fn text(reports: &[Report], remedies: Vec<remedies::Table>, sweep: Option<sweep::Sweep>) -> String {
+    let document = Document { schema: SCHEMA, runs: reports.iter().map(run).collect(), remedies, sweep };
     let text =
-        serde_json::to_string_pretty(document).expect("a report has only string keys and finite numbers");
+        serde_json::to_string_pretty(&document).expect("a report has only string keys and finite numbers");
     text + "\n"
 }
 
-/// Why a text is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum JsonError {
-    /// Not JSON, or not of this shape.
-    #[error("not a report of lastfd: {0}")]
-    Foreign(#[from] serde_json::Error),
-    /// Written by a version with another schema.
-    #[error("its schema is {0}, this version reads {SCHEMA}")]
-    Schema(String),
+/// One run as an object.
+pub fn run(report: &Report) -> Value {
+    let layout = Run::of(report);
+    let mut value = serde_json::to_value(layout).expect("a report has only string keys and finite numbers");
+    let mut reasons = Map::new();
+    for unseen in &report.found.not_seen {
+        reasons.entry(path(&unseen.what)).or_insert(unseen.why.clone().into());
+    }
+    settle(&mut value, "", &mut reasons);
+    if report.variant.is_none() {
+        reasons.insert("variant".into(), "the scenario as written".into());
+    }
+    if report.verdict.outcome == crate::judge::Outcome::Skipped {
+        reasons.values_mut().for_each(|reason| *reason = "the run was skipped".into());
+    }
+    reasons.sort_keys();
+    value["unmeasured"] = Value::Object(reasons);
+    value
 }
 
-/// Reads reports back, for merging.
-///
-/// # Errors
-/// See [`JsonError`].
-pub fn read(text: &str) -> Result<Vec<Report>, JsonError> {
-    let value: serde_json::Value = serde_json::from_str(text)?;
-    match value.get("schema").and_then(|s| s.as_str()) {
-        Some(SCHEMA) | None => Ok(serde_json::from_value::<Document>(value)?.runs),
-        Some(other) => Err(JsonError::Schema(other.into())),
+/// Where the report would have what the run could not see.
+fn path(unseen: &Unseen) -> String {
+    match unseen {
+        Unseen::Settled => "baseline.settled".into(),
+        Unseen::Baseline => "baseline".into(),
+        Unseen::CostPerConnection => "prediction.descriptors_per_connection".into(),
+        Unseen::Listeners => "saturation.listeners".into(),
+        Unseen::OtherListeners => "saturation.other_listeners".into(),
+        Unseen::Tcp => "saturation.tcp_states".into(),
+        Unseen::Rounds => "recovery.rounds".into(),
+        Unseen::ObserverCost => "witnesses.cost".into(),
+        Unseen::Probe { label } => format!("probe {label}"),
+    }
+}
+
+/// Replaces unknown values below `path` by null, and notes their reasons; the first reason of a path stays.
+fn settle(value: &mut Value, path: &str, reasons: &mut Map<String, Value>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(map) => {
+            if let Some(reason) = map.remove(UNKNOWN) {
+                reasons.entry(path).or_insert(reason);
+                *value = Value::Null;
+                return;
+            }
+            map.iter_mut().for_each(|(key, value)| settle(value, &below(key), reasons));
+        }
+        Value::Array(all) => {
+            let by_place = BY_PLACE.contains(&path.rsplit('.').next().unwrap_or_default());
+            for (i, value) in all.iter_mut().enumerate() {
+                let path = if by_place { below(&i.to_string()) } else { path.to_owned() };
+                settle(value, &path, reasons);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl<T: Serialize> Serialize for Known<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.known() {
+            Ok(value) => value.serialize(serializer),
+            Err(reason) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(UNKNOWN, &why::why(reason))?;
+                map.end()
+            }
+        }
+    }
+}
+
+/// What is said in words is a string.
+macro_rules! said {
+    ($($type:ty => $words:path),* $(,)?) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&$words(self))
+            }
+        }
+    )*};
+}
+
+said! {
+    measure::PolicyEvidence => evidence::policy,
+    measure::BindsEvidence => evidence::binds,
+    measure::Cost => evidence::cost,
+    measure::NotTheCeiling => evidence::not_the_ceiling,
+    remedies::Verdict => words::remedies::verdict,
+    sweep::NoFit => words::sweep::no_fit,
+    sweep::What => words::sweep::what,
+}
+
+impl Serialize for crate::judge::Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut reason = serializer.serialize_struct("Reason", 3)?;
+        reason.serialize_field("expectation", &judged::name(self))?;
+        reason.serialize_field("expected", &judged::expected(self))?;
+        reason.serialize_field("observed", &judged::observed(self))?;
+        reason.end()
+    }
+}
+
+/// A run, in contract.md's names and nesting.
+#[derive(Serialize)]
+struct Run<'a> {
+    scenario: &'a str,
+    variant: Option<&'a str>,
+    claim: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    believed: Option<&'a str>,
+    #[serde(flatten)]
+    made: &'a measure::Made,
+    verdict: crate::judge::Outcome,
+    reasons: &'a [crate::judge::Reason],
+    expectations_judged: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_started: Option<&'a measure::NotStarted>,
+    subject: &'a measure::Subject,
+    limits: &'a measure::LimitsFound,
+    baseline: &'a measure::Baseline,
+    prediction: &'a measure::Prediction,
+    ceiling: Ceiling<'a>,
+    saturation: Saturation<'a>,
+    #[serde(skip_serializing_if = "nothing_moved")]
+    moved: &'a Known<Vec<measure::Moved>>,
+    recovery: Recovery<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    calls: &'a [measure::CallsMade],
+    witnesses: &'a [measure::Witness],
+    agreement: &'a Known<bool>,
+    agreement_note: Known<String>,
+    timings: &'a measure::Timings,
+    series: &'a [measure::Point],
+    tcp: &'a [measure::TcpPoint],
+}
+
+fn nothing_moved(moved: &Known<Vec<measure::Moved>>) -> bool {
+    moved.get().is_some_and(Vec::is_empty)
+}
+
+#[derive(Serialize)]
+struct Ceiling<'a> {
+    #[serde(flatten)]
+    ceiling: &'a measure::Ceiling,
+    binds: &'a Known<measure::Binds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handed_over: Option<measure::HandedOver>,
+}
+
+#[derive(Serialize)]
+struct Saturation<'a> {
+    #[serde(flatten)]
+    policy: &'a measure::AcceptPolicy,
+    #[serde(flatten)]
+    costs: &'a measure::Costs,
+    held_closed_by_server: &'a Known<u64>,
+    new_client: &'a Known<Outcome>,
+    #[serde(flatten)]
+    sockets: &'a measure::SocketsSeen,
+    memory: &'a measure::Memory,
+    other_listeners: &'a [measure::OtherListener],
+    failed_calls: &'a [measure::FailedCalls],
+    disguise: &'a [measure::Disguise],
+    clients: &'a measure::ClientsSeen,
+    clients_account: &'a Known<measure::ClientsAccount>,
+    probes: &'a [measure::Probe],
+}
+
+#[derive(Serialize)]
+struct Recovery<'a> {
+    #[serde(flatten)]
+    recovery: &'a measure::Recovery,
+    #[serde(flatten)]
+    rounds: &'a measure::Rounds,
+    verdict: Known<measure::Verdict>,
+    verdict_evidence: Known<String>,
+}
+
+impl<'a> Run<'a> {
+    fn of(report: &'a Report) -> Self {
+        let f: &Findings = &report.found;
+        Run {
+            scenario: &report.scenario,
+            variant: report.variant.as_deref(),
+            claim: &report.claim,
+            believed: report.believed.as_deref(),
+            made: &f.made,
+            verdict: report.verdict.outcome,
+            reasons: &report.verdict.reasons,
+            expectations_judged: report.verdict.judged,
+            not_started: f.not_started.as_ref(),
+            subject: &f.subject,
+            limits: &f.limits,
+            baseline: &f.baseline,
+            prediction: &f.prediction,
+            ceiling: Ceiling { ceiling: &f.ceiling, binds: &f.binds, handed_over: f.handed_over },
+            saturation: Saturation {
+                policy: &f.policy,
+                costs: &f.costs,
+                held_closed_by_server: &f.held_closed,
+                new_client: &f.new_client,
+                sockets: &f.sockets,
+                memory: &f.memory,
+                other_listeners: &f.other_listeners,
+                failed_calls: &f.failed_calls,
+                disguise: &f.disguise,
+                clients: &f.clients,
+                clients_account: &f.clients_account,
+                probes: &f.probes,
+            },
+            moved: &f.moved,
+            recovery: Recovery {
+                recovery: &f.recovery,
+                rounds: &f.rounds,
+                verdict: f.end.clone().map(|end| end.verdict),
+                verdict_evidence: f.end.clone().map(|end| evidence::verdict(&end.evidence)),
+            },
+            calls: &f.calls,
+            witnesses: &f.witnesses.all,
+            agreement: &f.witnesses.agreement,
+            agreement_note: match evidence::notes(&f.witnesses.notes) {
+                Some(notes) => Known::Value(notes),
+                None => Known::Unknown(measure::Why::NothingToExplain),
+            },
+            timings: &f.timings,
+            series: &f.series,
+            tcp: &f.tcp,
+        }
     }
 }

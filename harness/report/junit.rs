@@ -1,6 +1,8 @@
 //! JUnit XML for CI: a scenario is a suite, a run a case. Not met is a failure; inconclusive is an error.
 
-use super::{Report, sweep};
+use super::repeats::repeats;
+use super::words::sweep as words;
+use super::{Report, short, sweep, tables};
 use crate::judge::Outcome;
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
@@ -19,11 +21,11 @@ pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
             add("sweep.at_rest", fit.at_rest.to_string());
             add("sweep.per_connection", fit.per_connection.to_string());
         }
-        if let Some((binds, what)) = sweep.binds.as_ref().zip(sweep.bound_by()) {
+        if let Some((binds, what)) = sweep.binds.as_ref().zip(words::bound_by(sweep)) {
             add("sweep.binds_from", binds.from.to_string());
             add("sweep.binds", what.to_owned());
         }
-        suite.set_system_out(sweep::render(sweep, false, super::terminal::WIDTH));
+        suite.set_system_out(tables::sweep(sweep, false, super::terminal::WIDTH));
     }
     written(suites)
 }
@@ -36,8 +38,10 @@ fn written(suites: Vec<TestSuite>) -> String {
 
 fn suites(reports: &[Report]) -> Vec<TestSuite> {
     let mut suites: Vec<TestSuite> = Vec::new();
-    for report in reports {
-        let case = case(report);
+    let groups = repeats(reports);
+    let runs = groups.iter().flat_map(|group| group.iter().zip(1..).map(|(run, n)| (*run, n, group.len())));
+    for (report, number, of) in runs {
+        let case = case(report, number, of);
         match suites.iter_mut().find(|s| s.name.as_str() == report.scenario) {
             Some(suite) => drop(suite.add_test_case(case)),
             None => {
@@ -50,27 +54,28 @@ fn suites(reports: &[Report]) -> Vec<TestSuite> {
     suites
 }
 
-fn case(report: &Report) -> TestCase {
-    let why: Vec<String> = report
-        .reasons
-        .iter()
-        .map(|r| format!("{}: expected {}, observed {}", r.expectation, r.expected, r.observed))
-        .collect();
-    let mut status = match report.verdict {
+/// `number`, `of`: which of the runs of the same variant it is, for a case needs a name of its own.
+fn case(report: &Report, number: usize, of: usize) -> TestCase {
+    let why = short::reasons(report);
+    let mut status = match report.verdict.outcome {
         Outcome::Met => TestCaseStatus::success(),
         Outcome::NotMet => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Outcome::Inconclusive => TestCaseStatus::non_success(NonSuccessKind::Error),
         Outcome::Skipped => TestCaseStatus::skipped(),
     };
-    if report.verdict != Outcome::Met {
+    if report.verdict.outcome != Outcome::Met {
         status
             .set_message(why.first().cloned().unwrap_or_default())
-            .set_type(report.verdict.name())
-            .set_description(why.join("\n"));
+            .set_type(report.verdict.outcome.name())
+            .set_description([why, vec![short::paragraph(report)]].concat().join("\n").trim_end().to_owned());
     }
-    let mut case = TestCase::new(report.variant.as_deref().unwrap_or("as written"), status);
+    let variant = report.variant.as_deref().unwrap_or("as written");
+    let name = if of == 1 { variant.to_owned() } else { format!("{variant} ({number} of {of})") };
+    let mut case = TestCase::new(name, status);
     case.set_classname(report.scenario.as_str());
-    if let Some(total) = report.timings.total_s.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
+    if let Some(total) =
+        report.found.timings.total_s.value().and_then(|s| Duration::try_from_secs_f64(s).ok())
+    {
         case.set_time(total);
     }
     case.set_system_out(super::terminal::render(std::slice::from_ref(report), false, super::terminal::WIDTH));

@@ -1,8 +1,10 @@
 //! Markdown for a CI summary: one table row a run, then the reasons of those that were not met.
 
-use super::{Report, remedies, sweep::Sweep};
+use super::repeats::{Repeats, repeats};
+use super::words::{self, BY_COUNT, calls, judged};
+use super::{Report, remedies, short, sweep::Sweep};
 use crate::judge::Outcome;
-use crate::measure::{Ceiling, Kind, Recovery, Verdict};
+use crate::measure::{Ceiling, Kind, Verdict};
 use std::fmt::Write;
 
 /// The reports as one table and the reasons below it.
@@ -16,17 +18,18 @@ pub fn render(reports: &[Report]) -> String {
 
 /// The same of one program at several limits: the line through them first.
 pub fn render_sweep(reports: &[Report], sweep: &Sweep) -> String {
-    let (headings, rows) = sweep.table();
+    let headings = words::sweep::HEADINGS;
     let mut text = format!(
-        "**Sweep of the limit**\n\n| {} |\n|{}\n",
+        "**{}**\n\n| {} |\n|{}\n",
+        words::sweep::TITLE,
         headings.join(" | "),
         "---|".repeat(headings.len())
     );
-    for row in rows {
+    for row in sweep.points.iter().map(words::sweep::cells) {
         let _ = writeln!(text, "| {} |", row.map(|cell| escape(&cell)).join(" | "));
     }
     text.push('\n');
-    for (label, said) in sweep.said() {
+    for (label, said) in words::sweep::said(sweep) {
         let _ = writeln!(text, "- {label}: {}", escape(&said));
     }
     format!("{text}\n{}", runs(reports))
@@ -36,53 +39,96 @@ fn runs(reports: &[Report]) -> String {
     let mut text = String::from(
         "| | run | limits in force | at rest | predicted | ceiling | first failure | policy | recovers |\n|---|---|---|---|---|---|---|---|---|\n",
     );
-    for r in reports {
-        let limits = r.limits.effective.map(|l| format!("{}:{}", l.soft, l.hard));
-        let first = r.ceiling.first_failure.as_ref().map(|f| format!("`{}` {}", f.call, f.errno));
-        let cells = [
-            mark(r.verdict).to_owned(),
-            escape(&r.title()),
-            cell(limits),
-            cell(r.baseline.descriptors),
-            cell(r.prediction.ceiling),
-            stopped(&r.ceiling),
-            cell(first),
-            cell(r.saturation.policy.map(|p| p.name())),
-            recovers(&r.recovery),
-        ];
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    let groups = repeats(reports);
+    for group in &groups {
+        let _ = writeln!(text, "| {} |", row(group).join(" | "));
     }
-    for r in reports.iter().filter(|r| !r.calls.is_empty()) {
-        let _ = writeln!(text, "\n**{}** calls\n", escape(&r.title()));
-        for (_, line) in super::calls::calls(r) {
-            let _ = writeln!(text, "- {}", escape(&line));
+    // Of several runs of a variant, each says which it is.
+    let numbered = groups.iter().flat_map(|group| {
+        group.iter().zip(1..).map(|(run, n)| match group.len() {
+            1 => (escape(&run.title()), *run),
+            all => (format!("{} ({n} of {all})", escape(&run.title())), *run),
+        })
+    });
+    let numbered: Vec<(String, &Report)> = numbered.collect();
+    for (title, r) in numbered.iter().filter(|(_, r)| !r.found.calls.is_empty()) {
+        let _ = writeln!(text, "\n**{title}** calls\n");
+        for line in calls::calls(r).iter().flat_map(|said| &said.texts) {
+            let _ = writeln!(text, "- {}", escape(line));
         }
     }
-    for r in reports.iter().filter(|r| !r.reasons.is_empty()) {
-        let _ = writeln!(text, "\n**{}** {}\n", escape(&r.title()), r.verdict.name());
-        for reason in &r.reasons {
-            let (expected, observed) = (escape(&reason.expected), escape(&reason.observed));
-            let _ = writeln!(text, "- `{}`: expected {expected}, observed {observed}", reason.expectation);
+    for (title, r) in numbered.iter().filter(|(_, r)| r.verdict.outcome != Outcome::Met) {
+        let _ = writeln!(text, "\n**{title}** {}\n", r.verdict.outcome.name());
+        for reason in &r.verdict.reasons {
+            let (expected, observed) = (escape(&judged::expected(reason)), escape(&judged::observed(reason)));
+            let _ = writeln!(text, "- `{}`: expected {expected}, observed {observed}", judged::name(reason));
+        }
+        let paragraph = short::paragraph(r);
+        if !paragraph.is_empty() {
+            let _ = writeln!(text, "\n{}", escape(&paragraph));
         }
     }
     text
 }
 
+/// One row of the table of runs: of a variant that was run several times, each different value once.
+fn row(runs: &[&Report]) -> Vec<String> {
+    let each: Vec<[String; 9]> = runs.iter().map(|run| cells(run)).collect();
+    let mut row: Vec<String> = (0..9)
+        .map(|column| {
+            let mut values: Vec<&str> = Vec::new();
+            each.iter().map(|cells| cells[column].as_str()).for_each(|value| {
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            });
+            values.join(", ")
+        })
+        .collect();
+    if let Some(repeated) = Repeats::of(runs) {
+        row[1] += &format!(" ({})", words::repeats(&repeated));
+    }
+    row
+}
+
+/// One text a column.
+fn cells(r: &Report) -> [String; 9] {
+    let limits = r.found.limits.effective.value().map(|l| format!("{}:{}", l.soft, l.hard));
+    let first = r.found.ceiling.first_failure.get().map(|f| format!("`{}` {}", f.call, f.errno));
+    [
+        mark(r.verdict.outcome).to_owned(),
+        escape(&r.title()),
+        cell(limits),
+        cell(r.found.baseline.descriptors.value()),
+        cell(r.found.prediction.ceiling.value()),
+        stopped(&r.found.ceiling),
+        cell(first),
+        cell(r.found.policy.policy.value().map(|p| p.name())),
+        recovers(r),
+    ]
+}
+
 /// Where it stopped, and why; of connections that were counted and not seen, whether it did.
 fn stopped(c: &Ceiling) -> String {
-    match (c.accepted.or(c.calls), c.kind, c.stopped()) {
+    match (c.accepted.value().or(c.calls_answered()), c.kind.value(), c.stopped()) {
         (None, kind, _) => cell(kind.map(|kind| kind.name())),
         (Some(n), Some(kind), _) => format!("{n} ({})", kind.name()),
-        (Some(n), None, Some(true)) => format!("{n} ({})", Ceiling::BY_COUNT),
-        (Some(n), None, Some(false)) => format!("{n} ({}, {})", Kind::NotReached.name(), Ceiling::BY_COUNT),
+        (Some(n), None, Some(true)) => format!("{n} ({})", BY_COUNT),
+        (Some(n), None, Some(false)) => format!("{n} ({}, {})", Kind::NotReached.name(), BY_COUNT),
         (Some(_), None, None) => cell(None::<u64>),
     }
 }
 
 /// When a new client is served after all have left, and what else it came to where it is not simply as before.
-fn recovers(v: &Recovery) -> String {
-    let after = v.new_client_served_s.map(|s| format!("{s:.3} s"));
-    let verdict = v.verdict.filter(|verdict| *verdict != Verdict::Recovered).map(Verdict::name);
+fn recovers(r: &Report) -> String {
+    let after = r.found.recovery.new_client_served_s.value().map(|s| format!("{s:.3} s"));
+    let verdict = r
+        .found
+        .end
+        .get()
+        .map(|end| end.verdict)
+        .filter(|verdict| *verdict != Verdict::Recovered)
+        .map(Verdict::name);
     match (after, verdict) {
         (Some(after), Some(verdict)) => format!("{after} ({verdict})"),
         (after, verdict) => cell(after.or(verdict.map(str::to_owned))),
@@ -92,8 +138,7 @@ fn recovers(v: &Recovery) -> String {
 /// What each remedy of a scenario changed.
 fn remedy_table(text: &mut String, table: &remedies::Table) {
     let believed = table.believed();
-    let headings: Vec<&str> =
-        remedies::HEADINGS.into_iter().filter(|h| believed || *h != remedies::BELIEVED).collect();
+    let headings = words::remedies::headings(believed);
     let _ = writeln!(
         text,
         "\n**Remedies: {}**\n\n| {} |\n|{}",
@@ -102,7 +147,8 @@ fn remedy_table(text: &mut String, table: &remedies::Table) {
         "---|".repeat(headings.len())
     );
     for row in &table.rows {
-        let cells: Vec<String> = row.cells(believed).iter().map(|cell| escape(cell)).collect();
+        let cells: Vec<String> =
+            words::remedies::cells(row, believed).iter().map(|cell| escape(cell)).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
 }

@@ -1,25 +1,15 @@
-//! The remedy table of a scenario: what each variant changed, beside what people believed that it does. Pure: from the reports of
-//! several runs to rows, and from rows to text. It judges no expectation; it compares each run with the scenario as written.
+//! What each variant of a scenario changed, compared with the scenario as written. Pure: from the reports of several runs
+//! to rows; no expectation is judged again. How a row is said is of `words::remedies`.
 
 use super::Report;
-use super::terminal::{clean, cut};
+use super::repeats::{Repeats, repeats};
 use crate::event::{Call, Limits};
-use crate::judge::Outcome;
-use crate::measure::{Ceiling, Kind};
-use comfy_table::{ColumnConstraint, ContentArrangement, presets};
-use owo_colors::OwoColorize;
-use serde::{Deserialize, Serialize};
-
-/// The column that is left out where nobody's belief is written down.
-pub const BELIEVED: &str = "people believed";
-/// Of the columns, in their order.
-pub const HEADINGS: [&str; 6] = ["remedy", BELIEVED, "limits", "ceiling", "first failure", "cured"];
-
-/// Longest verdict in a cell, characters; the report of the run itself has the whole reason.
-const VERDICT: usize = 72;
+use crate::judge::{Outcome, Reason};
+use crate::measure::{self, Kind, Moved, Resource};
+use serde::Serialize;
 
 /// What the remedies of one scenario came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Table {
     /// Its name.
     pub scenario: String,
@@ -28,7 +18,7 @@ pub struct Table {
 }
 
 /// One remedy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// Its name; `None`: the scenario as written.
     pub variant: Option<String>,
@@ -39,28 +29,33 @@ pub struct Row {
     /// Connections accepted (of a client: calls completed) where it stopped; `None` when it did not stop, or nobody knows.
     pub ceiling: Option<u64>,
     /// Whether it stopped; `None`: nobody knows.
-    #[serde(default)]
     pub reached: Option<bool>,
     /// Why it stopped, or that it did not; `None` also where only its descriptor count tells.
     pub kind: Option<Kind>,
     /// Connections held, or calls completed, whether or not it stopped there.
     pub held: Option<u64>,
     /// Whether `held` and `ceiling` are calls of a client.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub calls: bool,
     /// The first descriptor call that failed.
     pub first_failure: Option<FirstFailure>,
     /// What became of it when its limits were moved while it ran (`[[then]]`): after the last move.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub moved: Option<AfterMove>,
     /// Whether the ceiling is gone; `None` for the scenario as written, and where the runs do not tell.
     pub cured: Option<bool>,
-    /// The same in words, with what became of the ceiling, or why nothing can be said.
-    pub verdict: String,
+    /// Why: what became of the ceiling, or why nothing can be said.
+    pub verdict: Verdict,
+    /// How often it was run, where that is more than once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
+    /// What repetitions came to that ended otherwise than the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<Row>,
 }
 
 /// A subject whose limits were moved while it ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AfterMove {
     /// In force from the last move on.
     pub limits: Limits,
@@ -73,16 +68,21 @@ pub struct AfterMove {
 }
 
 /// A failed call, without when and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "contract.md's names")]
 pub struct FirstFailure {
     pub call: Call,
-    pub errno: String,
+    pub errno: &'static str,
+}
+
+impl FirstFailure {
+    fn of(failure: &measure::FirstFailure) -> Self {
+        FirstFailure { call: failure.call, errno: failure.errno }
+    }
 }
 
 /// A table for each scenario of which at least two variants (the scenario as written is one) are among the reports, unless
-/// all were skipped. Repetitions that came
-/// to the same are one row.
+/// all were skipped. Repetitions are one row.
 pub fn tables(reports: &[Report]) -> Vec<Table> {
     let mut tables: Vec<(Table, Vec<&Report>)> = Vec::new();
     for report in reports {
@@ -94,7 +94,7 @@ pub fn tables(reports: &[Report]) -> Vec<Table> {
         }
     }
     tables.retain(|(_, reports)| {
-        let made = reports.iter().any(|report| report.verdict != Outcome::Skipped);
+        let made = reports.iter().any(|report| report.verdict.outcome != Outcome::Skipped);
         made && reports.iter().any(|report| report.variant != reports[0].variant)
     });
     tables
@@ -102,11 +102,7 @@ pub fn tables(reports: &[Report]) -> Vec<Table> {
         .map(|(mut table, mut reports)| {
             reports.sort_by_key(|report| report.variant.is_some());
             let was = reports.iter().find(|report| report.variant.is_none() && known(report)).copied();
-            for row in reports.iter().map(|report| row(report, was)) {
-                if !table.rows.contains(&row) {
-                    table.rows.push(row);
-                }
-            }
+            table.rows = repeats(reports).iter().map(|runs| joined(runs, was)).collect();
             table
         })
         .collect()
@@ -114,183 +110,243 @@ pub fn tables(reports: &[Report]) -> Vec<Table> {
 
 /// Whether a run tells where its subject stopped, or that it did not.
 fn known(report: &Report) -> bool {
-    matches!(report.verdict, Outcome::Met | Outcome::NotMet) && report.ceiling.stopped().is_some()
+    matches!(report.verdict.outcome, Outcome::Met | Outcome::NotMet)
+        && report.found.ceiling.stopped().is_some()
+}
+
+/// The runs of one variant: the first, and what came to something else.
+fn joined(runs: &[&Report], was: Option<&Report>) -> Row {
+    let rows: Vec<Row> = runs.iter().map(|report| row(report, was)).collect();
+    let mut joined = rows[0].clone();
+    for other in &rows[1..] {
+        if *other != rows[0] && !joined.otherwise.contains(other) {
+            joined.otherwise.push(other.clone());
+        }
+    }
+    joined.cured = joined.cured.filter(|_| rows.iter().all(|row| row.cured == rows[0].cured));
+    joined.repeats = Repeats::of(runs);
+    joined
 }
 
 fn row(report: &Report, was: Option<&Report>) -> Row {
-    let ceiling = &report.ceiling;
-    let held = ceiling.accepted.or(ceiling.calls);
+    let ceiling = &report.found.ceiling;
+    let held = held(report);
     let stopped = ceiling.stopped();
-    let (cured, verdict) = compared(report, was);
-    let unexpected =
-        if report.verdict == Outcome::NotMet { " (the scenario expects something else)" } else { "" };
+    let said = said(report, was);
     Row {
         variant: report.variant.clone(),
         believed: report.believed.clone(),
-        limits: report.limits.effective,
+        limits: report.found.limits.effective.value(),
         ceiling: held.filter(|_| stopped == Some(true)),
         reached: stopped,
-        kind: ceiling.kind,
+        kind: ceiling.kind.value(),
         held,
-        calls: ceiling.calls.is_some(),
-        first_failure: ceiling
-            .first_failure
-            .as_ref()
-            .map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
-        moved: report.moved.last().map(|moved| AfterMove {
+        calls: ceiling.in_calls(),
+        first_failure: ceiling.first_failure.get().map(FirstFailure::of),
+        moved: moves(report).last().map(|moved| AfterMove {
             limits: Limits { soft: moved.soft, hard: moved.hard },
-            held: moved.accepted_after,
-            first_failure: moved
-                .next_failure
-                .as_ref()
-                .map(|f| FirstFailure { call: f.call, errno: f.errno.clone() }),
-            resumed: moved.resumed,
+            held: moved.accepted_after.value(),
+            first_failure: moved.next_failure.get().map(FirstFailure::of),
+            resumed: moved.resumed.value(),
         }),
-        cured,
-        verdict: format!("{verdict}{unexpected}"),
+        cured: said.cured(),
+        verdict: Verdict {
+            said,
+            live: !moves(report).is_empty(),
+            unexpected: report.verdict.outcome == Outcome::NotMet,
+        },
+        repeats: None,
+        otherwise: Vec::new(),
     }
+}
+
+/// What became of the ceiling, and what must be said beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// What became of it.
+    pub said: Said,
+    /// Whether limits were moved while it ran.
+    pub live: bool,
+    /// Whether the scenario expects something else.
+    pub unexpected: bool,
+}
+
+/// What one run says of the ceiling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// The scenario as written: whether it stops, and what became of it when its limits were moved.
+    AsWritten { stopped: bool, then: Option<Effect> },
+    /// It does not start, as expected.
+    NotStarted,
+    /// It was skipped, for this reason.
+    Skipped(Reason),
+    /// The run does not tell, for this reason if it gives one.
+    NotKnown(Option<Reason>),
+    /// The scenario as written does not tell; whether it stops with the remedy (`None`: its limits were moved, and nobody waited in the
+    /// scenario as written).
+    NothingToCompare { stopped: Option<bool> },
+    /// The remedy's effect.
+    Remedy(Effect),
+}
+
+impl Said {
+    /// Whether the ceiling is gone; `None` for the scenario as written, and where the runs do not tell.
+    fn cured(&self) -> Option<bool> {
+        match self {
+            Said::NotStarted | Said::NothingToCompare { stopped: Some(true) } => Some(false),
+            Said::Remedy(effect) => effect.cures(),
+            Said::AsWritten { .. }
+            | Said::Skipped(_)
+            | Said::NotKnown(_)
+            | Said::NothingToCompare { stopped: Some(false) | None } => None,
+        }
+    }
+}
+
+/// What a change did to a ceiling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Not known: limits were moved, and nobody waited to be accepted.
+    NobodyWaited,
+    /// It was at so many, and is gone.
+    Gone { was: Option<u64> },
+    /// There was none, and there is none.
+    NeverThere,
+    /// There was none; now it is at so many.
+    New { at: Option<u64> },
+    /// It is still there: where it was, and where it is.
+    Stays { was: At, is: At },
+}
+
+impl Effect {
+    const fn cures(&self) -> Option<bool> {
+        match self {
+            Effect::NobodyWaited | Effect::NeverThere => None,
+            Effect::Gone { .. } => Some(true),
+            Effect::New { .. } | Effect::Stays { .. } => Some(false),
+        }
+    }
+}
+
+/// A ceiling: how many were held, and what ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// Connections held, or calls completed.
+    pub held: Option<u64>,
+    /// What ended it.
+    pub how: How,
+}
+
+/// What ends a load: the call that fails, or what happens in place of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// This call fails.
+    Fails(Call),
+    /// It stops by its own rule.
+    OwnRule,
+    /// It exits.
+    Exits,
+    /// Its table is full, by its descriptor count.
+    FullTable,
+    /// Something else ran out, if it is known what.
+    RanOut(Option<Resource>),
+    /// It does not accept again.
+    NeverAccepts,
+    /// No call fails.
+    NothingFails,
 }
 
 /// A subject at its wall, or not: before its limits were moved, or after.
 struct State {
     /// `None`: a limit was raised that nobody then waited for.
     stopped: Option<bool>,
-    held: Option<u64>,
-    how: String,
+    at: At,
 }
 
 impl State {
     /// Before any move.
     fn first(report: &Report) -> State {
-        State {
-            stopped: report.ceiling.stopped(),
-            held: report.ceiling.accepted.or(report.ceiling.calls),
-            how: how(report),
-        }
+        let at = At { held: held(report), how: how(report) };
+        State { stopped: report.found.ceiling.stopped(), at }
     }
 
     /// After the last move, where there was one.
     fn last(report: &Report) -> State {
         let first = State::first(report);
-        let Some(moved) = report.moved.last() else { return first };
-        let stopped = match (&moved.next_failure, moved.resumed) {
-            (Some(_), _) | (None, Some(false)) => Some(true),
-            (None, Some(true)) => Some(false),
-            (None, None) => first.stopped.filter(|stopped| !stopped),
+        let Some(moved) = moves(report).last() else { return first };
+        let (stopped, how) = match (moved.next_failure.get(), moved.resumed.value()) {
+            (Some(failure), _) => (Some(true), How::Fails(failure.call)),
+            (None, Some(false)) => (Some(true), How::NeverAccepts),
+            (None, Some(true)) => (Some(false), How::NothingFails),
+            (None, None) => (first.stopped.filter(|stopped| !stopped), How::NothingFails),
         };
-        let how = match (&moved.next_failure, moved.resumed) {
-            (Some(failure), _) => failure.call.to_string(),
-            (None, Some(false)) => "it does not accept again".into(),
-            (None, _) => "no failing call".into(),
-        };
-        State { stopped, held: moved.accepted_after, how }
-    }
-
-    fn number(&self) -> String {
-        self.held.map_or_else(|| "?".into(), |n| n.to_string())
+        State { stopped, at: At { held: moved.accepted_after.value(), how } }
     }
 }
 
-/// Whether the remedy cures, and what it does to the ceiling.
-fn compared(report: &Report, was: Option<&Report>) -> (Option<bool>, String) {
-    if report.verdict == Outcome::Met && report.not_started.is_some() {
-        return (Some(false), "no: it does not start".into());
+/// What became of a ceiling from one state to another.
+fn effect(was: &State, is: &State) -> Effect {
+    match (was.stopped, is.stopped) {
+        (_, None) => Effect::NobodyWaited,
+        (Some(true), Some(false)) => Effect::Gone { was: was.at.held },
+        (_, Some(false)) => Effect::NeverThere,
+        (Some(false), Some(true)) => Effect::New { at: is.at.held },
+        (_, Some(true)) => Effect::Stays { was: was.at, is: is.at },
+    }
+}
+
+fn said(report: &Report, was: Option<&Report>) -> Said {
+    if report.verdict.outcome == Outcome::Met && report.found.not_started.is_some() {
+        return Said::NotStarted;
     }
     if !known(report) {
-        return (None, unknown(report));
+        let reason = report.verdict.reasons.first().cloned();
+        return match (report.verdict.outcome, reason) {
+            (Outcome::Skipped, Some(reason)) => Said::Skipped(reason),
+            (_, reason) => Said::NotKnown(reason),
+        };
     }
-    let live = if report.moved.is_empty() { "" } else { ", in the live process" };
     let (first, last) = (State::first(report), State::last(report));
     if report.variant.is_none() {
-        let none = if first.stopped == Some(true) { "as it was" } else { "as it was: no ceiling" };
-        return (
-            None,
-            if live.is_empty() {
-                none.into()
-            } else {
-                format!("{none}; then {}{live}", became(&first, &last))
-            },
-        );
+        let then = (!moves(report).is_empty()).then(|| effect(&first, &last));
+        return Said::AsWritten { stopped: first.stopped == Some(true), then };
     }
-    let was = was.map(|was| if moves(was) == moves(report) { State::last(was) } else { State::first(was) });
-    match (was.as_ref().map(|was| was.stopped), last.stopped) {
-        (_, None) => {
-            (None, format!("not known: its limits were moved{live}, and nobody waited to be accepted"))
-        }
-        (None, Some(true)) => (Some(false), format!("no{live}; how it was is not known")),
-        (None, Some(false)) => (None, format!("no ceiling{live}; how it was is not known")),
-        (Some(None), _) => (None, "not known: how it was is not".into()),
-        (Some(Some(true)), Some(false)) => (Some(true), format!("yes{live}")),
-        (Some(Some(false)), Some(true)) => {
-            (Some(false), format!("worse: no ceiling → {}{live}", last.number()))
-        }
-        (Some(Some(false)), Some(false)) => (None, format!("no ceiling, as it was{live}")),
-        (Some(Some(true)), Some(true)) => {
-            let changes = changes(was.as_ref().expect("it stopped"), &last);
-            let fewer = last.held.zip(was.and_then(|was| was.held)).is_some_and(|(is, was)| is < was);
-            let said = match (changes.is_empty(), fewer) {
-                (true, _) => "no: the same".into(),
-                (false, true) => format!("worse: {changes}"),
-                (false, false) => format!("no: {changes}"),
-            };
-            (Some(false), format!("{said}{live}"))
-        }
+    // One that moves its limits as the scenario as written does is compared after both moves.
+    let was = was.map(|was| match moved_to(was) == moved_to(report) {
+        true => State::last(was),
+        false => State::first(was),
+    });
+    match was {
+        _ if last.stopped.is_none() => Said::Remedy(Effect::NobodyWaited),
+        None => Said::NothingToCompare { stopped: last.stopped },
+        Some(State { stopped: None, .. }) => Said::NothingToCompare { stopped: None },
+        Some(was) => Said::Remedy(effect(&was, &last)),
     }
 }
 
 /// To which limits a run moved, in order.
-fn moves(report: &Report) -> Vec<Limits> {
-    report.moved.iter().map(|moved| Limits { soft: moved.soft, hard: moved.hard }).collect()
+fn moved_to(report: &Report) -> Vec<Limits> {
+    moves(report).iter().map(|moved| Limits { soft: moved.soft, hard: moved.hard }).collect()
 }
 
-/// What a move made of a subject.
-fn became(first: &State, last: &State) -> String {
-    match last.stopped {
-        None => "nobody waited to be accepted".into(),
-        Some(false) if first.stopped == Some(true) => format!("{} → no ceiling", first.number()),
-        Some(false) => "no ceiling either".into(),
-        Some(true) => {
-            let changes = changes(first, last);
-            if changes.is_empty() { "the same".into() } else { changes }
-        }
-    }
+fn moves(report: &Report) -> &[Moved] {
+    report.found.moved.get().map_or(&[], Vec::as_slice)
 }
 
-fn unknown(report: &Report) -> String {
-    let why = report.reasons.first().map_or("nothing was measured", |reason| reason.observed.as_str());
-    match report.verdict {
-        Outcome::Skipped => {
-            let missing =
-                report.reasons.first().map_or(String::new(), |reason| format!("`{}`: ", reason.expected));
-            format!("skipped: {missing}{why}")
-        }
-        _ => format!("not known: {why}"),
-    }
+/// Connections accepted, or of a client calls completed.
+fn held(report: &Report) -> Option<u64> {
+    report.found.ceiling.accepted.value().or(report.found.ceiling.calls_answered())
 }
 
-/// Where a ceiling that is still there went; empty where it is the same.
-fn changes(was: &State, is: &State) -> String {
-    let mut changes = Vec::new();
-    if was.held != is.held {
-        changes.push(format!("{} → {}", was.number(), is.number()));
-    }
-    if was.how != is.how {
-        changes.push(format!("{} → {}", was.how, is.how));
-    }
-    changes.join(", ")
-}
-
-/// What ends it: the call that fails, or what it does in place of one.
-fn how(report: &Report) -> String {
-    match (&report.ceiling.first_failure, report.ceiling.kind) {
-        (Some(first), _) => first.call.to_string(),
-        (None, Some(Kind::OwnLimit)) => "a rule of its own".into(),
-        (None, Some(Kind::Exited)) => "it exits".into(),
-        (None, None) if report.ceiling.stopped() == Some(true) => "a full table".into(),
-        (None, Some(Kind::OtherLimit)) => {
-            report.ceiling.binds.as_ref().map_or("another limit", |binds| binds.resource.name()).into()
-        }
-        (None, _) => "no failing call".into(),
+fn how(report: &Report) -> How {
+    let ceiling = &report.found.ceiling;
+    match (ceiling.first_failure.get(), ceiling.kind.value()) {
+        (Some(first), _) => How::Fails(first.call),
+        (None, Some(Kind::OwnLimit)) => How::OwnRule,
+        (None, Some(Kind::Exited)) => How::Exits,
+        (None, Some(Kind::OtherLimit)) => How::RanOut(report.found.binds.get().map(|binds| binds.resource)),
+        (None, None) if ceiling.stopped() == Some(true) => How::FullTable,
+        (None, _) => How::NothingFails,
     }
 }
 
@@ -301,108 +357,41 @@ impl Table {
     }
 }
 
-impl Row {
-    /// One text a column of [`HEADINGS`]; a dash for what was not measured.
-    pub fn cells(&self, believed: bool) -> Vec<String> {
-        let dash = || "–".to_owned();
-        let unit = if self.calls { " calls" } else { "" };
-        let counted = self.kind.map_or(format!(" ({})", Ceiling::BY_COUNT), |_| String::new());
-        let mut ceiling = match (self.ceiling, self.held, self.reached) {
-            (Some(n), ..) => format!("{n}{unit}{counted}"),
-            (None, Some(n), Some(false)) => format!("none up to {n}{unit}{counted}"),
-            _ => dash(),
-        };
-        let mut first = match (&self.first_failure, self.kind) {
-            (Some(first), _) => format!("{} {}", first.call, first.errno),
-            (None, Some(Kind::Generator) | None) => dash(),
-            (None, Some(_)) => "none".into(),
-        };
-        let mut limits = self.limits.map_or_else(dash, |l| format!("{}:{}", l.soft, l.hard));
-        if let Some(moved) = &self.moved {
-            limits = format!("{limits} → {}:{}", moved.limits.soft, moved.limits.hard);
-            let none = moved.first_failure.is_none() && moved.resumed != Some(false);
-            let held = moved
-                .held
-                .map_or_else(dash, |n| if none { format!("none up to {n}") } else { n.to_string() });
-            ceiling = format!("{ceiling} → {held}");
-            if moved.first_failure != self.first_failure {
-                let next = moved
-                    .first_failure
-                    .as_ref()
-                    .map_or("none".to_owned(), |f| format!("{} {}", f.call, f.errno));
-                first = format!("{first} → {next}");
-            }
-        }
-        let mut cells = vec![self.variant.clone().unwrap_or_else(|| "(as it was)".into())];
-        cells.extend(believed.then(|| self.believed.clone().unwrap_or_else(dash)));
-        cells.extend([limits, ceiling, first, cut(&self.verdict, VERDICT)]);
-        cells
-    }
-}
-
-/// The tables as text of at most `width` columns.
-pub fn render(tables: &[Table], colour: bool, width: usize) -> String {
-    let mut text = String::new();
-    for table in tables {
-        let title = clean(&format!("Remedies: {}", table.scenario));
-        text +=
-            &format!("\n{}\n{}\n", if colour { title.bold().to_string() } else { title }, one(table, width));
-    }
-    text
-}
-
-fn one(table: &Table, width: usize) -> String {
-    let believed = table.believed();
-    let mut shown = comfy_table::Table::new();
-    shown
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .force_no_tty()
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    shown.set_width(width.try_into().unwrap_or(u16::MAX));
-    shown.set_header(HEADINGS.into_iter().filter(|heading| believed || *heading != BELIEVED));
-    for row in &table.rows {
-        shown.add_row(row.cells(believed).iter().map(|cell| clean(cell)));
-    }
-    // A pair of limits is one word, which a reader compares down the column: never broken.
-    if let Some(limits) = shown.column_mut(if believed { 2 } else { 1 }) {
-        limits.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    shown.trim_fmt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::Log;
-    use crate::judge::Verdict;
-    use crate::measure::FirstFailure as Failed;
+    use crate::judge::{Expectation, Expected, Observed, Verdict as Judged};
+    use crate::measure::{Doubt, FirstFailure as Failed, Known, Why};
+    use crate::report::words::remedies as words;
     use crate::scenario;
     use std::path::Path;
 
     /// A run of a scenario: nothing measured but where it stopped.
     fn run(variant: Option<&str>, kind: Kind, held: u64, call: Option<Call>) -> Report {
-        let text =
-            "claim = \"stops\"\nprocesses.server = { command = [\"s\"], limits = { soft = 64, hard = 64 } }";
+        let text = "claim = \"stops\"\nprocesses.server = { command = [\"s\"], limits = { soft = 64, hard = 64 } }\nworkloads.w.tcp = {}";
         let mut plan = scenario::parse(text, "x.toml", "push", Path::new(".")).expect("a scenario").remove(0);
         plan.variant = variant.map(str::to_owned);
         let mut measured = crate::measure::measure(&plan, &Log::default());
-        measured.limits.effective = Some(Limits { soft: 64, hard: 128 });
-        measured.ceiling.kind = Some(kind);
-        measured.ceiling.accepted = Some(held);
-        measured.ceiling.first_failure = call.map(|call| Failed {
-            pid: 7,
-            call,
-            errno: "EMFILE".into(),
-            at_s: 0.1,
-            accepted_before: held,
-            waiting_clients: 0,
-            reason: None,
+        measured.limits.effective = Known::Value(Limits { soft: 64, hard: 128 });
+        measured.ceiling.kind = Known::Value(kind);
+        measured.ceiling.accepted = Known::Value(held);
+        measured.ceiling.first_failure = call.map_or(Known::Unknown(Why::NoFailureSeen), |call| {
+            Known::Value(Failed {
+                pid: 7,
+                call,
+                errno: "EMFILE",
+                at_s: 0.1,
+                accepted_before: held,
+                waiting_clients: 0,
+                reason: None,
+            })
         });
-        Report::new(&plan, measured, Verdict { outcome: Outcome::Met, reasons: Vec::new(), judged: 1 })
+        Report::new(&plan, measured, Judged { outcome: Outcome::Met, reasons: Vec::new(), judged: 1 })
     }
 
     fn verdicts(reports: &[Report]) -> Vec<(Option<bool>, String)> {
-        tables(reports)[0].rows.iter().map(|row| (row.cured, row.verdict.clone())).collect()
+        tables(reports)[0].rows.iter().map(|row| (row.cured, words::verdict(&row.verdict))).collect()
     }
 
     #[test]
@@ -416,16 +405,16 @@ mod tests {
             run(Some("own rule"), Kind::OwnLimit, 40, None),
             run(Some("raised"), Kind::NotReached, 96, None),
         ];
-        let words = [
-            (None, "as it was"),
-            (Some(false), "no: the same"),
+        let wanted = [
+            (None, "as written"),
+            (Some(false), "no: the same ceiling"),
             (Some(false), "no: 52 → 116"),
             (Some(false), "worse: 52 → 25, accept4 → socket"),
             (Some(false), "no: accept4 → openat"),
-            (Some(false), "worse: 52 → 40, accept4 → a rule of its own"),
+            (Some(false), "worse: 52 → 40, accept4 → its own rule"),
             (Some(true), "yes"),
         ];
-        assert_eq!(verdicts(&reports), words.map(|(cured, text)| (cured, text.to_owned())));
+        assert_eq!(verdicts(&reports), wanted.map(|(cured, text)| (cured, text.to_owned())));
         assert_eq!(tables(&reports)[0].rows[6].ceiling, None, "96 were held, and that is no ceiling");
     }
 
@@ -437,15 +426,24 @@ mod tests {
         failing: bool,
         resumed: Option<bool>,
     ) -> Report {
-        let next_failure = report.ceiling.first_failure.clone().filter(|_| failing);
-        report.moved = vec![crate::measure::Moved {
+        let known = |n: Option<u64>| n.map_or(Known::Unknown(Why::NobodyWaited), Known::Value);
+        let next_failure = match failing {
+            true => report.found.ceiling.first_failure.clone(),
+            false => Known::Unknown(Why::NoFailureUnderNewLimits),
+        };
+        report.found.moved = Known::Value(vec![Moved {
             soft,
             hard: 256,
-            accepted_after: after,
+            was: Limits { soft: 64, hard: 128 },
+            processes: 1,
+            at_s: 1.0,
+            held: 57,
+            resumed: resumed.map_or(Known::Unknown(Why::NobodyWaited), Known::Value),
+            resumed_s: Known::Unknown(Why::DidNotResume),
+            accepted_after: known(after),
             next_failure,
-            resumed,
-            ..Default::default()
-        }];
+            new_client: Known::Unknown(Why::FailedBeforeNewClient),
+        }]);
         report
     }
 
@@ -460,17 +458,17 @@ mod tests {
             then(stopped(Some("lowered")), 32, Some(57), true, None),
             then(stopped(Some("nobody waits")), 128, None, false, None),
         ];
-        let live = ", in the live process";
-        let words = [
-            (None, "as it was".to_owned()),
+        let live = ", in the running process";
+        let wanted = [
+            (None, "as written".to_owned()),
             (Some(false), format!("no: 57 → 121{live}")),
             (Some(true), format!("yes{live}")),
-            (Some(false), format!("no: accept4 → it does not accept again{live}")),
-            (Some(false), format!("no: the same{live}")),
-            (None, format!("not known: its limits were moved{live}, and nobody waited to be accepted")),
+            (Some(false), format!("no: accept4 → it never accepts again{live}")),
+            (Some(false), format!("no: the same ceiling{live}")),
+            (None, "not known: its limits were moved, and nobody waited to be accepted".to_owned()),
         ];
-        assert_eq!(verdicts(&reports), words);
-        let cells = |row: usize| tables(&reports)[0].rows[row].cells(false);
+        assert_eq!(verdicts(&reports), wanted);
+        let cells = |row: usize| words::cells(&tables(&reports)[0].rows[row], false);
         assert_eq!(cells(1)[1..4], ["64:128 → 128:256", "57 → 121", "accept4 EMFILE"]);
         assert_eq!(cells(2)[1..4], ["64:128 → 256:256", "57 → none up to 200", "accept4 EMFILE → none"]);
         // Where the scenario as written moves the limit itself, a variant that moves it alike is compared after both.
@@ -483,23 +481,24 @@ mod tests {
             Some(true),
         );
         let said = verdicts(&[base, faster, stopped(Some("not moved"))]);
-        assert_eq!(said[0], (None, format!("as it was; then 57 → 121{live}")));
+        assert_eq!(said[0], (None, format!("as written; then 57 → 121{live}")));
         assert_eq!(said[1], (Some(false), format!("no: 121 → 124{live}")));
-        assert_eq!(said[2], (Some(false), "no: the same".into()));
+        assert_eq!(said[2], (Some(false), "no: the same ceiling".into()));
     }
 
     #[test]
     fn without_how_it_was_nothing_is_called_cured() {
         let mut base = run(None, Kind::Emfile, 52, Some(Call::Accept4));
-        base.verdict = Outcome::Inconclusive;
-        base.reasons = vec![crate::judge::Reason {
-            expectation: "run".into(),
-            expected: String::new(),
-            observed: "no observer".into(),
+        base.verdict.outcome = Outcome::Inconclusive;
+        base.verdict.reasons = vec![Reason {
+            expectation: Expectation::Run,
+            expected: Expected::Judgeable,
+            observed: Observed::Doubt(Doubt::Run("no observer here".into())),
         }];
         let raised = run(Some("raised"), Kind::NotReached, 96, None);
         let said = verdicts(&[base, raised.clone()]);
-        assert_eq!(said[0], (None, "not known: no observer".into()));
+        assert_eq!(said[0].0, None);
+        assert!(said[0].1.starts_with("not known: no observer"), "{said:?}");
         assert_eq!(said[1].0, None, "{said:?}");
         let held = run(None, Kind::NotReached, 96, None);
         assert_eq!(verdicts(&[held.clone(), raised])[1].0, None);
@@ -511,9 +510,11 @@ mod tests {
 
     #[test]
     fn a_ceiling_that_only_the_descriptor_count_tells_is_compared_too() {
-        let counted = |variant, reached, held| {
+        let counted = |variant, reached: Option<bool>, held| {
             let mut report = run(variant, Kind::Emfile, held, None);
-            (report.ceiling.kind, report.ceiling.reached) = (None, reached);
+            let ceiling = &mut report.found.ceiling;
+            ceiling.kind = Known::Unknown(Why::AcceptsPassBy);
+            ceiling.reached = reached.map_or(Known::Unknown(Why::AcceptsPassBy), Known::Value);
             report
         };
         let reports = [
@@ -522,10 +523,10 @@ mod tests {
             counted(Some("lost"), None, 9),
         ];
         let said = verdicts(&reports);
-        assert_eq!(said[..2], [(None, "as it was".into()), (Some(true), "yes".into())]);
+        assert_eq!(said[..2], [(None, "as written".into()), (Some(true), "yes".into())]);
         assert!(said[2].1.starts_with("not known"), "{said:?}");
         let cells: Vec<String> =
-            tables(&reports)[0].rows.iter().map(|row| row.cells(false)[2].clone()).collect();
+            tables(&reports)[0].rows.iter().map(|row| words::cells(row, false)[2].clone()).collect();
         assert_eq!(cells, ["57 (by descriptor count)", "none up to 80 (by descriptor count)", "–"]);
         let markdown = crate::report::markdown::render(&reports);
         for cell in [
@@ -544,17 +545,28 @@ mod tests {
             run(Some("raised"), Kind::NotReached, 96, None),
         );
         assert_eq!(tables(&[base.clone(), base.clone()]), []);
-        let skipped = |report: &Report| Report { verdict: Outcome::Skipped, ..report.clone() };
+        let skipped =
+            |report: &Report| Report { verdict: Judged::skipped("nginx", "not found"), ..report.clone() };
         assert_eq!(tables(&[skipped(&base), skipped(&raised)]), []);
         let mut other = raised.clone();
         other.scenario = "other".into();
         assert_eq!(tables(&[base.clone(), other]), []);
         let late = run(None, Kind::Emfile, 53, Some(Call::Accept4));
-        let names: Vec<_> = tables(&[raised.clone(), base.clone(), raised, base, late])[0]
-            .rows
-            .iter()
-            .map(|r| (r.variant.clone(), r.held))
-            .collect();
-        assert_eq!(names, [(None, Some(52)), (None, Some(53)), (Some("raised".into()), Some(96))]);
+        let mut unmet = run(Some("raised"), Kind::Emfile, 97, None);
+        unmet.verdict.outcome = Outcome::NotMet;
+        let rows = &tables(&[raised.clone(), base.clone(), raised, unmet, base, late])[0].rows;
+        let cells: Vec<Vec<String>> = rows.iter().map(|row| words::cells(row, false)).collect();
+        let wanted = [
+            ["(none) (3 of 3 met)", "64:128", "52 or 53", "accept4 EMFILE", "as written"],
+            [
+                "raised (2 of 3 met)",
+                "64:128",
+                "none up to 96 or 97",
+                "none",
+                "yes or no: 52 → 97, accept4 → no failing call (the scenario expects something …",
+            ],
+        ];
+        assert_eq!(cells, wanted);
+        assert_eq!(rows[1].cured, None, "not each time");
     }
 }

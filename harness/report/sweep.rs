@@ -1,37 +1,32 @@
-//! Ceilings at several limits: the line through them, and where something other than the descriptor limit binds. Pure: from the
-//! reports of several runs of one program to points, and from these to text. What binds is read off the runs, never guessed.
+//! Ceilings at several limits: the line through them, and where something other than the descriptor limit binds. Pure: from
+//! the reports of several runs of one program to points. What binds is read off the runs, never guessed. Its words are
+//! `words::sweep`.
 
 use super::Report;
-use super::terminal::{clean, cut};
 use crate::event::Call;
-use crate::measure::{Ceiling, Kind, Policy, Resource};
-use comfy_table::{ContentArrangement, presets};
-use owo_colors::OwoColorize;
-use serde::{Deserialize, Serialize};
+use crate::judge::Reason;
+use crate::measure::{self, Exit, Kind, Policy, PolicyEvidence, Resource};
+use serde::Serialize;
 
 /// The most descriptors that select(2) can watch with glibc's `fd_set` (FD_SETSIZE, bits/typesizes.h).
-const FD_SETSIZE: u64 = 1024;
-/// Columns of the table.
-const HEADINGS: [&str; 6] = ["limit", "at rest", "predicted", "ceiling", "first failing call", "policy"];
-/// Characters of what the program wrote that are shown.
-const WORDS: usize = 80;
+pub const FD_SETSIZE: u64 = 1024;
 
 /// One program at several limits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sweep {
     /// In the order of the limits.
     pub points: Vec<Point>,
     /// The line, where two points or more lie on one.
     pub fit: Option<Fit>,
     /// Why there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub no_fit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_fit: Option<NoFit>,
     /// Where something else binds; `None` where it is the same at every limit.
     pub binds: Option<Binds>,
 }
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
     /// The soft limit asked for.
     pub asked: Option<u64>,
@@ -44,7 +39,6 @@ pub struct Point {
     /// Connections held where it stopped; `None` where it did not stop, or nobody knows.
     pub ceiling: Option<u64>,
     /// Whether it stopped; `None`: nobody knows.
-    #[serde(default)]
     pub reached: Option<bool>,
     /// Why it stopped, or that it did not; `None` also where only its descriptor count tells.
     pub kind: Option<Kind>,
@@ -55,7 +49,7 @@ pub struct Point {
 }
 
 /// ceiling = (soft − at rest) ÷ descriptors a connection.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fit {
     /// What stops it at all of these points: the descriptor limit (`emfile`), or a rule of its own that follows it (`own-limit`).
     pub by: Kind,
@@ -70,30 +64,31 @@ pub struct Fit {
 }
 
 /// Something other than what the line is made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Binds {
     /// From this soft limit on.
     pub from: u64,
     /// What, with the evidence.
-    pub what: String,
+    pub what: What,
     /// What ran out there, where that was seen; none where it is not known, and where nothing stopped it.
-    #[serde(default)]
     pub resource: Option<Resource>,
 }
 
 impl Point {
-    fn of(r: &Report) -> Point {
-        let reached = r.ceiling.stopped();
+    /// Of one run.
+    pub fn of(r: &Report) -> Point {
+        let found = &r.found;
+        let reached = found.ceiling.stopped();
         Point {
-            asked: r.limits.requested.map(|limits| limits.soft),
-            soft: r.limits.effective.map(|limits| limits.soft),
-            at_rest: r.baseline.counted,
-            predicted: r.prediction.ceiling,
-            ceiling: r.ceiling.accepted.filter(|_| reached == Some(true)),
+            asked: found.limits.requested.value().map(|limits| limits.soft),
+            soft: found.limits.effective.value().map(|limits| limits.soft),
+            at_rest: found.baseline.counted.value(),
+            predicted: found.prediction.ceiling.value(),
+            ceiling: found.ceiling.accepted.value().filter(|_| reached == Some(true)),
             reached,
-            kind: r.ceiling.kind,
-            first_failure: r.ceiling.first_failure.as_ref().map(|failure| failure.call),
-            policy: r.saturation.policy,
+            kind: found.ceiling.kind.value(),
+            first_failure: found.ceiling.first_failure.get().map(|failure| failure.call),
+            policy: found.policy.policy.value(),
         }
     }
 
@@ -106,47 +101,68 @@ impl Point {
     fn stopped_by(&self, kind: Kind) -> Option<(f64, f64)> {
         Some((self.soft? as f64, self.ceiling? as f64)).filter(|_| self.stop() == Some(kind))
     }
+}
 
-    /// What a line of progress says, and the table too.
-    fn cells(&self) -> [String; 6] {
-        let number = |n: Option<u64>| n.map_or("–".to_owned(), |n| n.to_string());
-        let limit = match (self.asked, self.soft) {
-            (Some(asked), Some(soft)) if asked != soft => format!("{soft} (asked: {asked})"),
-            (asked, soft) => number(soft.or(asked)),
-        };
-        let ceiling = match (self.ceiling, self.kind) {
-            (Some(n), Some(Kind::Emfile)) => n.to_string(),
-            (Some(n), Some(kind)) => format!("{n} ({})", kind.name()),
-            (Some(n), None) => format!("{n} ({})", Ceiling::BY_COUNT),
-            (_, Some(kind)) => kind.name().to_owned(),
-            (None, None) if self.reached == Some(false) => {
-                format!("{} ({})", Kind::NotReached.name(), Ceiling::BY_COUNT)
-            }
-            (None, None) => "not known".to_owned(),
-        };
-        let call = self.first_failure.map_or("–".to_owned(), |call| call.to_string());
-        [
-            limit,
-            number(self.at_rest),
-            number(self.predicted),
-            ceiling,
-            call,
-            self.policy.map_or("–", Policy::name).to_owned(),
-        ]
+impl What {
+    /// Whether nothing stopped the run.
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self.stop, Stop::AllAccepted { .. } | Stop::AllHeld)
     }
 }
 
-/// One run of a sweep, in a line.
-pub fn line(r: &Report) -> String {
-    let [limit, rest, predicted, ceiling, call, policy] = Point::of(r).cells();
-    let why = r
-        .reasons
-        .iter()
-        .find(|reason| reason.expectation == "run")
-        .map_or(String::new(), |why| format!(": {}", clean(&why.observed)));
-    format!(
-        "{limit}: {rest} at rest, {predicted} predicted, ceiling {ceiling}, first failing call {call}, policy {policy}{why}\n"
-    )
+/// Why there is no line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NoFit {
+    /// No descriptor limit stopped it.
+    OtherLimits,
+    /// Only one run was stopped by it.
+    OnePoint,
+    /// All runs had the same limit in force.
+    OneLimit,
+    /// It stopped with so many connections at every limit.
+    Constant(u64),
+}
+
+/// What stopped a run, with what was seen there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct What {
+    /// Connections held then.
+    pub held: Option<u64>,
+    /// What.
+    pub stop: Stop,
+    /// Whether it stopped with as many descriptors as select() can watch, and more allowed.
+    pub at_fd_setsize: bool,
+    /// The last line that it wrote there.
+    pub wrote: Option<String>,
+}
+
+/// What stopped a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stop {
+    /// The limit in force is this one, whatever is asked for; who set it.
+    LimitKept { soft: u64, set_by: Option<String> },
+    /// This ran out.
+    RanOut(measure::Binds),
+    /// Its own rule, with what was seen of it; whether it turned clients away, or only took no more.
+    OwnRule { turned_away: bool, seen: Option<PolicyEvidence> },
+    /// It exited; what had run out before.
+    Exited { exit: Option<Exit>, binds: Option<measure::Binds>, seen: Option<PolicyEvidence> },
+    /// The open files of the host.
+    HostFiles,
+    /// The load generator's source ports.
+    SourcePorts(measure::Binds),
+    /// Something else on the load generator's side.
+    Generator(Option<Reason>),
+    /// Nothing: all clients were accepted; whether each has a process of its own.
+    AllAccepted { handed_over: bool },
+    /// Nothing: all clients are held, by its descriptor count.
+    AllHeld,
+    /// A descriptor call, which is not what the line is made of.
+    DescriptorCall(Option<PolicyEvidence>),
+    /// Something that was not seen.
+    Unseen,
+    /// The run does not tell, for this reason.
+    NotKnown(Option<Reason>),
 }
 
 impl Sweep {
@@ -158,8 +174,7 @@ impl Sweep {
         let by = [Kind::Emfile, Kind::OwnLimit]
             .into_iter()
             .find(|kind| points.iter().any(|p| p.stopped_by(*kind).is_some()));
-        let fitted =
-            by.ok_or_else(|| "no descriptor limit stopped it".to_owned()).and_then(|kind| fit(&points, kind));
+        let fitted = by.ok_or(NoFit::OtherLimits).and_then(|kind| fit(&points, kind));
         let (fit, no_fit) = match fitted {
             Ok(fit) => (Some(fit), None),
             Err(reason) => (None, Some(reason)),
@@ -170,21 +185,19 @@ impl Sweep {
 }
 
 /// Least squares of the limit over the ceiling: a limit is chosen, and a ceiling is whole, so the slope is what a connection costs.
-fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
+fn fit(points: &[Point], by: Kind) -> Result<Fit, NoFit> {
     let on: Vec<(f64, f64)> = points.iter().filter_map(|p| p.stopped_by(by)).collect();
     let n = on.len() as f64;
     let (soft, ceiling) = (on.iter().map(|p| p.0).sum::<f64>() / n, on.iter().map(|p| p.1).sum::<f64>() / n);
     let spread: f64 = on.iter().map(|p| (p.1 - ceiling).powi(2)).sum();
     if on.len() < 2 {
-        return Err("one point makes no line".to_owned());
+        return Err(NoFit::OnePoint);
     }
     if on.iter().all(|p| p.0 == on[0].0) {
-        return Err("only one limit was in force".to_owned());
+        return Err(NoFit::OneLimit);
     }
     if spread == 0.0 {
-        return Err(format!(
-            "it stopped at {ceiling} every time: that does not depend on the limit asked for"
-        ));
+        return Err(NoFit::Constant(ceiling as u64));
     }
     let per_connection = on.iter().map(|p| (p.1 - ceiling) * (p.0 - soft)).sum::<f64>() / spread;
     let at_rest = soft - per_connection * ceiling;
@@ -202,205 +215,132 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, String> {
 
 /// Where the runs from some limit on are stopped by something else than the others, and what that is.
 fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Option<Binds> {
-    let capped = |p: &Point| p.soft.zip(p.asked).is_some_and(|(soft, asked)| soft < asked);
+    let capped = |p: &Point| p.soft.filter(|soft| p.asked.is_some_and(|asked| *soft < asked));
     let usual = |p: &Point| {
-        by.is_some() && p.stop() == by && !capped(p) && !(by == Some(Kind::OwnLimit) && fit.is_none())
+        by.is_some()
+            && p.stop() == by
+            && capped(p).is_none()
+            && !(by == Some(Kind::OwnLimit) && fit.is_none())
     };
     let first = runs.len() - runs.iter().rev().take_while(|(point, _)| !usual(point)).count();
     // Where all clients were taken nothing binds, as far as they tell; a larger limit may tell more.
-    let stopped = runs.iter().skip(first).find(|(point, _)| capped(point) || point.reached != Some(false));
+    let stopped =
+        runs.iter().skip(first).find(|(point, _)| capped(point).is_some() || point.reached != Some(false));
     let (point, report) = stopped.or(runs.get(first))?;
     Some(Binds {
         from: point.asked.or(point.soft)?,
-        what: if capped(point) { raised_no_further(point, report) } else { what(point, report) },
-        resource: report.ceiling.binds.as_ref().map(|binds| binds.resource),
+        what: capped(point).map_or_else(|| what(point, report), |soft| limit_kept(soft, report)),
+        resource: report.found.binds.get().map(|binds| binds.resource),
     })
-}
-
-fn raised_no_further(point: &Point, r: &Report) -> String {
-    let who =
-        r.limits.set_by.as_ref().map_or(String::new(), |by| format!(", set by `{}`", cut(&by.command, 40)));
-    format!("the limit in force is {} whatever is asked for{who}", point.soft.unwrap_or_default())
 }
 
 /// What stopped this run, by its own evidence.
-fn what(point: &Point, r: &Report) -> String {
-    let held = r.ceiling.accepted.map_or("an unknown number".to_owned(), |n| n.to_string());
-    let evidence = r.saturation.policy_evidence.as_deref().map_or(String::new(), |said| format!(" ({said})"));
-    let seen =
-        r.ceiling.binds.as_ref().map(|binds| {
-            (binds.resource, format!("{}, at {held}: {}", binds.resource.name(), binds.evidence))
-        });
-    let text = match point.kind {
-        Some(Kind::OtherLimit) => seen.map_or_else(|| format!("not known, at {held}"), |(_, seen)| seen),
-        Some(Kind::OwnLimit) => {
-            let how = match r.saturation.held_closed_by_server.unwrap_or(0) + turned_away(r) {
-                0 => "took no more clients",
-                _ => "turned clients away",
-            };
-            format!("the server {how} by its own rule at {held}{evidence}")
-        }
-        Some(Kind::Exited) => {
-            let seen = seen.map_or(String::new(), |(_, seen)| format!("{seen}; "));
-            format!("{seen}the process exited with {held} connections held{}{evidence}", status(r))
-        }
-        Some(Kind::Enfile) => format!("the open files of the whole host, fs.file-max, with {held} held"),
-        Some(Kind::Generator) => match seen {
-            Some((Resource::SourcePorts, seen)) => {
-                format!("source ports of the load generator's own side: {seen}")
-            }
-            _ => format!("the load generator's own side, with {held} held: {}", unknown(r)),
-        },
-        Some(Kind::NotReached) if r.ceiling.handed_over.is_some() => {
-            return format!(
-                "the number of clients: all {held} were accepted, and each has a process of its own, which the descriptor limit of one process \
-                 does not bound"
-            );
-        }
-        Some(Kind::NotReached) => {
-            return format!("the number of clients: all {held} were accepted, and no descriptor call failed");
-        }
-        Some(Kind::Emfile) => format!("a descriptor call of another kind, at {held}{evidence}"),
-        None if point.reached == Some(false) => {
-            return format!("the number of clients: all {held} are held, by its descriptor count");
-        }
-        None => return seen.map_or_else(|| format!("not known: {}", unknown(r)), |(_, seen)| seen),
+fn what(point: &Point, r: &Report) -> What {
+    let what = What {
+        held: r.found.ceiling.accepted.value(),
+        stop: stop(point, r),
+        at_fd_setsize: false,
+        wrote: None,
     };
-    // Descriptors open there; or as many as its connections make.
-    let open = r
-        .ceiling
-        .descriptors
-        .into_iter()
-        .chain(r.baseline.counted.zip(r.ceiling.accepted).map(|(rest, held)| rest + held));
-    let at_setsize = open.into_iter().any(|n| (FD_SETSIZE - 1..=FD_SETSIZE + 1).contains(&n))
-        && point.soft > Some(FD_SETSIZE);
-    let select = if at_setsize {
-        format!(", at {FD_SETSIZE} descriptors: FD_SETSIZE, the most that select() can watch")
-    } else {
-        String::new()
-    };
-    let wrote = r
-        .saturation
-        .log_sample
-        .last()
-        .map_or(String::new(), |line| format!("; it wrote: {}", cut(line, WORDS)));
-    format!("{text}{select}{wrote}")
+    // Without a call that was seen to fail, what it wrote is no evidence.
+    if what.is_nothing() || point.kind.is_none() {
+        return what;
+    }
+    What { at_fd_setsize: at_fd_setsize(point, r), wrote: r.found.costs.log_sample.last().cloned(), ..what }
 }
 
-fn turned_away(r: &Report) -> u64 {
-    r.ceiling.connected.zip(r.ceiling.served).map_or(0, |(connected, served)| {
-        u64::from(connected > served && r.saturation.accept_queue.is_some_and(|q| q.length == 0))
-    })
+/// The limit in force, which is lower than what was asked for.
+fn limit_kept(soft: u64, r: &Report) -> What {
+    let set_by = r.found.limits.set_by.get().map(|by| by.command.clone());
+    let held = r.found.ceiling.accepted.value();
+    What { held, stop: Stop::LimitKept { soft, set_by }, at_fd_setsize: false, wrote: None }
 }
 
-fn status(r: &Report) -> String {
-    match r.ceiling.exit.map(|exit| (exit.code, exit.signal)) {
-        Some((_, Some(signal))) => format!(", by signal {signal}"),
-        Some((Some(code), _)) => format!(", with status {code}"),
-        _ => String::new(),
-    }
-}
-
-fn unknown(r: &Report) -> String {
-    let why =
-        r.reasons.iter().find(|reason| reason.expectation == "run").map(|reason| clean(&reason.observed));
-    why.unwrap_or_else(|| "the run does not say".to_owned())
-}
-
-impl Sweep {
-    /// The line in words, or why there is none.
-    fn line(&self) -> Option<String> {
-        Some(match (&self.fit, &self.no_fit) {
-            (Some(f), _) => {
-                let by =
-                    if f.by == Kind::OwnLimit { ", by a rule of its own that follows the limit" } else { "" };
-                let off = if f.residual < 0.5 {
-                    "every point lies on it".to_owned()
-                } else {
-                    format!("off by {} at most", f.residual)
-                };
-                format!(
-                    "ceiling = (soft − {}) ÷ {}{by}: {} points, {off}.",
-                    f.at_rest, f.per_connection, f.points
-                )
-            }
-            (None, Some(reason)) => format!("None: {reason}."),
-            (None, None) => return None,
-        })
-    }
-
-    /// The same with their labels, and what binds from where on.
-    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
-        let binds = self
-            .binds
-            .as_ref()
-            .map(|binds| format!("From {} on something else binds: {}.", binds.from, binds.what));
-        self.line().map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
-    }
-
-    /// What binds from some limit on, in a word or two.
-    pub(super) fn bound_by(&self) -> Option<&'static str> {
-        let binds = self.binds.as_ref()?;
-        let nothing =
-            self.points.iter().all(|p| p.asked.or(p.soft) < Some(binds.from) || p.reached == Some(false));
-        Some(binds.resource.map_or(if nothing { "nothing" } else { "not known" }, Resource::name))
-    }
-
-    /// The table: what its columns are called, and its rows.
-    pub(super) fn table(&self) -> ([&'static str; 6], Vec<[String; 6]>) {
-        (HEADINGS, self.points.iter().map(Point::cells).collect())
+fn stop(point: &Point, r: &Report) -> Stop {
+    let found = &r.found;
+    let binds = found.binds.get().cloned();
+    let seen = found.policy.evidence.get().cloned();
+    match (point.kind, binds) {
+        (Some(Kind::OtherLimit), Some(binds)) => Stop::RanOut(binds),
+        (Some(Kind::OtherLimit), None) => Stop::Unseen,
+        (Some(Kind::OwnLimit), _) => Stop::OwnRule { turned_away: turned_away(r), seen },
+        (Some(Kind::Exited), binds) => Stop::Exited { exit: found.ceiling.exit.clone(), binds, seen },
+        (Some(Kind::Enfile), _) => Stop::HostFiles,
+        (Some(Kind::Generator), Some(binds)) if binds.resource == Resource::SourcePorts => {
+            Stop::SourcePorts(binds)
+        }
+        (Some(Kind::Generator), _) => Stop::Generator(doubt(r).cloned()),
+        (Some(Kind::NotReached), _) => Stop::AllAccepted { handed_over: found.handed_over.is_some() },
+        (Some(Kind::Emfile), _) => Stop::DescriptorCall(seen),
+        (None, _) if point.reached == Some(false) => Stop::AllHeld,
+        (None, Some(binds)) => Stop::RanOut(binds),
+        (None, None) => Stop::NotKnown(doubt(r).cloned()),
     }
 }
 
-/// The table, the line and what binds, for a terminal of this width.
-pub fn render(sweep: &Sweep, colour: bool, width: usize) -> String {
-    let mut table = comfy_table::Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .force_no_tty()
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width.try_into().unwrap_or(u16::MAX)).set_header(HEADINGS);
-    for point in &sweep.points {
-        table.add_row(point.cells());
-    }
-    let title = "Sweep of the limit";
-    let title = if colour { title.bold().to_string() } else { title.to_owned() };
-    let mut page = super::terminal::Page::new(colour, width);
-    sweep.said().iter().for_each(|(label, text)| page.say(label, text));
-    format!("\n{title}\n{}\n{}", table.trim_fmt(), page.text)
+/// Whether as many descriptors were open, or as its connections make, as select() can watch, under a limit that allows more.
+fn at_fd_setsize(point: &Point, r: &Report) -> bool {
+    let found = &r.found;
+    let made = found.baseline.counted.value().zip(found.ceiling.accepted.value());
+    let mut open = found.ceiling.descriptors.value().into_iter().chain(made.map(|(rest, held)| rest + held));
+    open.any(|n| (FD_SETSIZE - 1..=FD_SETSIZE + 1).contains(&n)) && point.soft > Some(FD_SETSIZE)
+}
+
+fn turned_away(r: &Report) -> bool {
+    let ceiling = &r.found.ceiling;
+    let unserved =
+        ceiling.connected.value().zip(ceiling.served.value()).is_some_and(|(all, served)| all > served);
+    let queue_empty = r.found.sockets.accept_queue.get().is_some_and(|q| q.length == 0);
+    r.found.held_closed.value().is_some_and(|closed| closed > 0) || unserved && queue_empty
+}
+
+/// Why nothing can be concluded from the run.
+pub fn doubt(r: &Report) -> Option<&Reason> {
+    r.verdict.reasons.iter().find(|reason| reason.of_the_run())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Limits, Log};
+    use crate::event::{Bound, Limits, Log};
     use crate::judge::Verdict;
-    use crate::measure::{Exit, FirstFailure};
+    use crate::measure::{
+        Binds, BindsEvidence, Exhausted, Exit, FirstFailure, Known, LostToTheQueue, Refusal, TaskLimit, Why,
+    };
+    use crate::report::words::sweep as words;
     use crate::scenario;
     use std::path::Path;
 
     /// A run at this limit that was stopped so, with seven descriptors at rest.
     fn run(soft: u64, kind: Kind, held: u64) -> Report {
         let text = format!(
-            "claim = \"c\"\nprocesses.server = {{ command = [\"s\"], limits = {{ soft = {soft}, hard = {soft} }} }}"
+            "claim = \"c\"\nprocesses.server = {{ command = [\"s\"], limits = {{ soft = {soft}, hard = {soft} }} }}\nworkloads.w.tcp = {{}}"
         );
         let plan = scenario::parse(&text, "x.toml", "x", Path::new(".")).expect("a scenario").remove(0);
         let mut m = crate::measure::measure(&plan, &Log::default());
-        m.limits.requested = Some(Limits { soft, hard: soft });
-        m.limits.effective = m.limits.requested;
-        (m.baseline.counted, m.ceiling.kind, m.ceiling.accepted) = (Some(7), Some(kind), Some(held));
-        m.ceiling.reached = Some(kind != Kind::NotReached);
+        m.limits.requested = Known::Value(Limits { soft, hard: soft });
+        m.limits.effective = m.limits.requested.clone();
+        m.baseline.counted = Known::Value(7);
+        (m.ceiling.kind, m.ceiling.accepted) = (Known::Value(kind), Known::Value(held));
+        m.ceiling.reached = Known::Value(kind != Kind::NotReached);
         let failed = FirstFailure {
             pid: 1,
             call: Call::Accept4,
-            errno: "EMFILE".into(),
+            errno: "EMFILE",
             at_s: 1.0,
             accepted_before: held,
             waiting_clients: 0,
             reason: None,
         };
-        m.ceiling.first_failure = (kind == Kind::Emfile).then_some(failed);
+        if kind == Kind::Emfile {
+            m.ceiling.first_failure = Known::Value(failed);
+        }
         Report::new(&plan, m, Verdict { outcome: crate::judge::Outcome::Met, reasons: Vec::new(), judged: 0 })
+    }
+
+    /// What something else is said to be, with its evidence.
+    fn what(sweep: &Sweep) -> String {
+        words::what(&sweep.binds.as_ref().expect("something else binds").what)
     }
 
     fn sweep(points: &[(u64, Kind, u64)]) -> Sweep {
@@ -452,70 +392,87 @@ mod tests {
             (1024, Kind::OwnLimit, 300),
             (4096, Kind::OwnLimit, 300),
         ]);
-        let binds = own.binds.expect("its own rule");
-        assert_eq!((binds.from, own.fit.map(|f| f.points)), (1024, Some(2)));
-        assert!(
-            binds.what.contains("by its own rule at 300") && !binds.what.contains("select"),
-            "{}",
-            binds.what
-        );
+        let said = what(&own);
+        assert!(said.contains("by its own rule at 300") && !said.contains("select"), "{said}");
+        assert_eq!((own.binds.map(|b| b.from), own.fit.map(|f| f.points)), (Some(1024), Some(2)));
         let all = sweep(&[(64, Kind::Emfile, 57), (256, Kind::NotReached, 100)]);
-        assert!(all.binds.expect("the clients").what.contains("all 100 were accepted") && all.fit.is_none());
+        assert!(what(&all).contains("all 100 clients were accepted"), "{}", what(&all));
+        assert_eq!((all.fit, all.no_fit), (None, Some(NoFit::OnePoint)));
         let later =
             sweep(&[(64, Kind::NotReached, 100), (256, Kind::NotReached, 400), (1024, Kind::Exited, 1000)]);
         assert_eq!(later.binds.map(|binds| binds.from), Some(1024), "what did not stop binds nothing");
-        assert_eq!(all.no_fit.as_deref(), Some("one point makes no line"));
     }
 
     #[test]
     fn what_was_seen_to_run_out_is_named_with_its_evidence() {
         let mut threads = run(1024, Kind::OtherLimit, 300);
-        let evidence = "clone3 was refused with EAGAIN 12 times".to_owned();
-        threads.ceiling.binds = Some(crate::measure::Binds { resource: Resource::Threads, evidence });
+        let refused = Refusal {
+            call: "clone3".into(),
+            errno: "EAGAIN",
+            times: 12,
+            first_at_s: 0.5,
+            after_accepts: 300,
+        };
+        let limit = TaskLimit::User(Bound { used: 310, most: 310 });
+        let exhausted = Exhausted::Tasks { refused: Some(refused), threads: 300, processes: 0, limit };
+        threads.found.binds = Known::Value(Binds {
+            resource: Resource::Threads,
+            evidence: BindsEvidence::Exhausted(exhausted),
+        });
         let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads.clone()]);
         let binds = s.binds.clone().expect("threads");
         assert_eq!(
             (binds.from, binds.resource, s.fit.as_ref().map(|f| f.points)),
             (1024, Some(Resource::Threads), Some(2))
         );
-        assert_eq!(binds.what, "threads, at 300: clone3 was refused with EAGAIN 12 times");
+        let said = what(&s);
+        assert!(said.starts_with("threads, at 300: clone3 failed with EAGAIN 12 times"), "{said}");
         // The formats for machines have it too.
         let reports = [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), threads];
         let markdown = crate::report::markdown::render_sweep(&reports, &s);
         assert!(
             markdown.contains("| 256 | 7 | – | 249 | accept4 | – |")
-                && markdown.contains("From 1024 on something else binds"),
+                && markdown.contains("From 1024 on, something else binds"),
             "{markdown}"
         );
         let junit = crate::report::junit::render_sweep(&reports, &s);
         assert!(
-            junit.contains("ceiling = (soft − 7) ÷ 1")
-                && junit.contains("name=\"sweep.binds\" value=\"threads\""),
+            junit.contains("ceiling = soft − 7") && junit.contains("name=\"sweep.binds\" value=\"threads\""),
             "{junit}"
         );
         let mut lost = run(64, Kind::NotReached, 0);
-        (lost.ceiling.kind, lost.ceiling.accepted, lost.ceiling.reached) = (None, None, None);
-        lost.ceiling.binds = Some(crate::measure::Binds {
-            resource: Resource::AcceptQueue,
-            evidence: "4 connects timed out".into(),
-        });
-        let binds = Sweep::of(&[lost]).binds.expect("a queue that lost clients, where nothing else is known");
-        assert_eq!(binds.what, "the accept queue, at an unknown number: 4 connects timed out");
+        let unknown = Why::ConnectsTimedOut { connects: 4 };
+        lost.found.ceiling.kind = Known::Unknown(unknown.clone());
+        lost.found.ceiling.accepted = Known::Unknown(unknown.clone());
+        lost.found.ceiling.reached = Known::Unknown(unknown);
+        let queue = LostToTheQueue {
+            timed_out: 4,
+            half_done: 0,
+            longest: 9,
+            capacity: 9,
+            overflows: 4,
+            by_listener: true,
+            somaxconn: None,
+            descriptors: None,
+        };
+        let evidence = BindsEvidence::AcceptQueue(queue);
+        lost.found.binds = Known::Value(Binds { resource: Resource::AcceptQueue, evidence });
+        let said = what(&Sweep::of(&[lost]));
+        assert!(said.starts_with("the accept queue, at an unknown number: "), "{said}");
         let unknown =
             sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
-        assert!(
-            unknown
-                .binds
-                .is_some_and(|binds| binds.resource.is_none() && binds.what.starts_with("not known"))
-        );
+        assert_eq!(what(&unknown), "not known, at 300");
+        assert_eq!(unknown.binds.and_then(|binds| binds.resource), None);
     }
 
     #[test]
     fn ceilings_that_only_the_descriptor_count_tells_are_on_the_line() {
         let counted = |soft, reached, held| {
             let mut report = run(soft, Kind::Emfile, held);
-            (report.ceiling.kind, report.ceiling.reached, report.ceiling.first_failure) =
-                (None, Some(reached), None);
+            let ceiling = &mut report.found.ceiling;
+            ceiling.kind = Known::Unknown(Why::AcceptsPassBy);
+            ceiling.reached = Known::Value(reached);
+            ceiling.first_failure = Known::Unknown(Why::AcceptsPassBy);
             report
         };
         let s = Sweep::of(&[counted(64, true, 57), counted(256, true, 249), counted(1024, false, 400)]);
@@ -523,12 +480,9 @@ mod tests {
             s.fit,
             Some(Fit { by: Kind::Emfile, points: 2, at_rest: 7.0, per_connection: 1.0, residual: 0.0 })
         );
-        let binds = s.binds.clone().expect("the clients");
-        assert_eq!(
-            (binds.from, binds.what.as_str()),
-            (1024, "the number of clients: all 400 are held, by its descriptor count")
-        );
-        let cells: Vec<String> = s.points.iter().map(|point| point.cells()[3].clone()).collect();
+        assert_eq!(what(&s), "all 400 clients are held, by its descriptor count");
+        assert_eq!(s.binds.as_ref().map(|binds| binds.from), Some(1024));
+        let cells: Vec<String> = s.points.iter().map(|point| words::cells(point)[3].clone()).collect();
         assert_eq!(
             cells,
             ["57 (by descriptor count)", "249 (by descriptor count)", "not-reached (by descriptor count)"]
@@ -538,34 +492,27 @@ mod tests {
     #[test]
     fn fd_setsize_is_named_only_where_it_stopped_at_it_below_its_limit() {
         let mut died = run(4096, Kind::Exited, 1017);
-        died.ceiling.exit = Some(Exit { code: None, signal: Some(6) });
-        died.saturation.log_sample = vec!["*** buffer overflow detected ***".into()];
-        let what = |died: Report| {
-            Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died])
-                .binds
-                .expect("it exits")
-                .what
-        };
+        died.found.ceiling.exit =
+            Some(Exit { code: Known::Unknown(Why::KilledBySignal), signal: Known::Value(6) });
+        died.found.costs.log_sample = vec!["*** buffer overflow detected ***".into()];
+        let what =
+            |died: Report| what(&Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died]));
         let said = what(died.clone());
         for words in
             ["exited with 1017 connections held, by signal 6", "FD_SETSIZE", "it wrote: *** buffer overflow"]
         {
             assert!(said.contains(words), "{words}: {said}");
         }
-        died.ceiling.accepted = Some(900);
+        died.found.ceiling.accepted = Known::Value(900);
         assert!(!what(died).contains("FD_SETSIZE"));
     }
 
     #[test]
     fn one_limit_under_several_hard_ones_makes_no_line() {
         let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 249)]);
-        assert_eq!((s.fit, s.no_fit.as_deref(), s.binds), (None, Some("only one limit was in force"), None));
+        assert_eq!((s.fit, s.no_fit, s.binds), (None, Some(NoFit::OneLimit), None));
         let s = sweep(&[(256, Kind::Emfile, 249), (256, Kind::Emfile, 248)]);
-        assert_eq!(
-            (s.fit, s.no_fit.as_deref()),
-            (None, Some("only one limit was in force")),
-            "and no limit is divided by nothing"
-        );
+        assert_eq!((s.fit, s.no_fit), (None, Some(NoFit::OneLimit)), "and no limit is divided by nothing");
     }
 
     #[test]
@@ -582,14 +529,11 @@ mod tests {
     fn a_ceiling_that_never_moves_is_said_not_to_depend_on_the_limit() {
         let s = sweep(&[(64, Kind::OwnLimit, 30), (256, Kind::OwnLimit, 30)]);
         assert_eq!((s.fit.is_none(), s.binds.map(|b| b.from)), (true, Some(64)));
-        assert!(s.no_fit.expect("a reason").contains("does not depend on the limit"));
+        assert_eq!(s.no_fit, Some(NoFit::Constant(30)));
         let mut kept = run(1024, Kind::Emfile, 249);
-        kept.limits.effective = Some(Limits { soft: 256, hard: 1024 });
+        kept.found.limits.effective = Known::Value(Limits { soft: 256, hard: 1024 });
         let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), kept]);
-        let binds = s.binds.expect("the limit is not what was asked for");
-        assert_eq!(
-            (binds.from, binds.what.as_str()),
-            (1024, "the limit in force is 256 whatever is asked for")
-        );
+        assert_eq!(what(&s), "the limit in force is 256, whatever is asked for");
+        assert_eq!(s.binds.map(|binds| binds.from), Some(1024));
     }
 }

@@ -2,7 +2,7 @@
 //! descriptor, those of the loaded port, and all of the network namespace. A count walks through every connection of the host (1 µs each) and
 //! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
-use crate::event::{Event, Nanos, Pid, States, What};
+use crate::event::{Event, Nanos, Pid, States, Unseen, What};
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use crate::sys::{clock, proc};
 use std::collections::HashSet;
@@ -54,10 +54,8 @@ impl Census {
             for order in taken {
                 let at = clock::now();
                 let mut found = HashSet::new();
-                let is = count(&mut diag, &order, &mut found).unwrap_or_else(|e| What::Unmeasured {
-                    field: "saturation.tcp_states".into(),
-                    reason: format!("sock_diag: {e}"),
-                });
+                let is = count(&mut diag, &order, &mut found)
+                    .unwrap_or_else(|e| What::NotSeen { what: Unseen::Tcp, why: format!("sock_diag: {e}") });
                 // The run may be over.
                 let _ = sink.send(vec![Event { at, is }]);
                 *others_too.lock().unwrap_or_else(PoisonError::into_inner) = found;
@@ -124,7 +122,7 @@ fn count(diag: &mut SockDiag, order: &Order, others: &mut HashSet<u64>) -> io::R
     })?;
     Ok(What::Tcp {
         states: port.named(),
-        listen_overflows: super::pump::listen_overflows().unwrap_or(0),
+        listen_overflows: listen_overflows().unwrap_or(0),
         subject: readable.then(|| own.named()),
         namespace: Some(namespace.named()),
         descriptors,
@@ -146,4 +144,12 @@ impl Counts {
         all.filter_map(|(number, &count)| Some((State::from_number(number as u8)?.to_string(), count)))
             .collect()
     }
+}
+
+/// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue turned away.
+pub(super) fn listen_overflows() -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/netstat").ok()?;
+    let mut lines = table.lines().filter(|l| l.starts_with("TcpExt:"));
+    let column = lines.next()?.split(' ').position(|name| name == "ListenOverflows")?;
+    lines.next()?.split(' ').nth(column)?.parse().ok()
 }

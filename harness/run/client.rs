@@ -1,11 +1,16 @@
 //! A subject that nobody connects to: a client, whose own calls run into its limit. The bundled caller meets the run at a socket and
 //! calls when it is told; any other program begins by itself, or at the signal that the scenario names.
 
-use super::ready::{self, LOOK_EVERY, Ready, Rest, SETTLE_DEADLINE};
-use super::{DRIVER_SOCKET, Error, Pump, Site, fleet, launch, load, loaded};
+use super::calibrate::{calibrate, predict};
+use super::error::Error;
+use super::loaded::loaded;
+use super::prepare::DRIVER_SOCKET;
+use super::pump::Pump;
+use super::ready::{self, LOOK_EVERY, Ready, Rest};
+use super::site::{Site, fleet, launch};
 use crate::drive::Fleet;
 use crate::drive::protocol::Order;
-use crate::event::{Pacing, Phase, Pid, What};
+use crate::event::{Ended, Pacing, Phase, Pid, Unseen, What};
 use crate::launch::supervise;
 use crate::limits::chain;
 use crate::scenario::Program;
@@ -14,8 +19,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-/// From its exec until it is back at rest, or has ended.
-pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+/// From its exec until it is back at rest, or has ended; returns why the last phase ended.
+pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
     match &site.process.program {
         Program::Call(workload) => bundled(pump, site, workload),
         _ => match &site.process.begin {
@@ -26,7 +31,7 @@ pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
 }
 
 /// The bundled caller, which makes the calls of this workload.
-fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error> {
+fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<Ended, Error> {
     let path = site.scratch.join(DRIVER_SOCKET);
     let meeting = UnixListener::bind(&path)
         .map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
@@ -47,11 +52,11 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<(), Error
     pump.live.pacing.insert(workload.to_owned(), Pacing::Ramping);
     pump.loads[0].fleet.order(&Order::Connect { upto: 0 }).map_err(|e| Error::NotStarted(e.to_string()))?;
     pump.until(deadline(site), LOOK_EVERY, |pump| pump.live.drivers_done() || pump.tree.gone())?;
-    let rest = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
+    let (rest, why) = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
     clients.extend(beside(pump, site, &rest)?);
     pump.live.arm();
-    pump.phase(Phase::Ramp);
-    load::calibrate(pump, &[rest], &nowhere(pid))?;
+    pump.next(why, Phase::Ramp);
+    calibrate(pump, &[rest], &nowhere(pid), &clients)?;
     loaded(pump, site, &clients, &[rest])
 }
 
@@ -84,16 +89,16 @@ fn met(pump: &mut Pump, meeting: &UnixListener, site: &Site<'_>) -> Result<(Unix
 }
 
 /// A program that waits for a signal before it calls.
-fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<(), Error> {
+fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<Ended, Error> {
     launch(pump, site)?;
     let started = clock::now();
     let pid = running(pump, site)?;
     found(pump, pid);
-    let rest =
-        at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE))?;
+    let window = ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE);
+    let (rest, why) = at_rest(pump, site, window)?;
     let clients = beside(pump, site, &rest)?;
     pump.live.arm();
-    pump.phase(Phase::Ramp);
+    pump.next(why, Phase::Ramp);
     let signal = supervise::signal_named(begin)
         .ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
     let pid =
@@ -103,22 +108,22 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<(), Error>
 }
 
 /// A program that calls as soon as it runs: its descriptors at rest cannot be counted.
-fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
     pump.live.arm();
     launch(pump, site)?;
-    pump.phase(Phase::Ramp);
+    pump.next(Ended::Ready, Phase::Ramp);
     let pid = running(pump, site)?;
     found(pump, pid);
-    let links = chain::read(pid, Some(site.process.limits), pump.tree.program());
+    let links = chain::read(pid, Some(site.process.limits), pump.tree.program(), pump.journal.redaction());
     pump.journal.record(What::Chain {
         process: site.plan.subject.clone(),
         pid,
         when: Phase::Baseline,
         links,
     });
-    let reason =
+    let why =
         "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
-    pump.journal.record(What::Unmeasured { field: "baseline".into(), reason: reason.into() });
+    pump.journal.record(What::NotSeen { what: Unseen::Baseline, why: why.into() });
     loaded(pump, site, &[], &[])
 }
 
@@ -150,24 +155,17 @@ fn found(pump: &mut Pump, pid: Pid) {
     pump.sampling = true;
 }
 
-/// Waits until it rests, counts, and predicts.
-fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<Rest, Error> {
-    pump.phase(Phase::Baseline);
-    let mut since = clock::now();
-    let mut last = pump.descriptors();
-    let settled = pump.until(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
-        let count = pump.descriptors();
-        if count != last || !pump.quiet(Duration::ZERO) {
-            (since, last) = (clock::now(), count);
-        }
-        pump.tree.gone() || pump.quiet(window) && clock::now() - since >= window.as_nanos() as u64
-    })?;
+/// Waits until it rests, counts, and predicts; returns why that wait ended, too.
+fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<(Rest, Ended), Error> {
+    pump.next(Ended::Ready, Phase::Baseline);
+    let why = ready::come_to_rest(pump, window, |_, rests| rests.then_some(Ended::AtRest))?;
     if pump.tree.gone() {
         return Err(ready::gone(pump, "it called anybody"));
     }
+    let settled = why == Ended::AtRest;
     let rest = ready::rest(pump, &site.plan.subject, &nowhere(pump.acceptor), settled)?[0];
-    load::predict(pump, &rest);
-    Ok(rest)
+    predict(pump, &rest);
+    Ok((rest, why))
 }
 
 /// A client listens nowhere.

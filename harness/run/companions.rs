@@ -1,7 +1,11 @@
 //! The processes of a scenario beside its subject: backends and relays. They are started first and ended last, each under its
 //! own launcher and limits; nothing of them is observed but where they listen.
 
-use super::{Error, Options, Places, prepare, ready};
+use super::error::Error;
+use super::options::Options;
+use super::places::Places;
+use super::prepare::prepare;
+use super::ready;
 use crate::event::{Event, What};
 use crate::launch::Tree;
 use crate::observe::output::Drain;

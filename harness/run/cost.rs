@@ -2,7 +2,7 @@
 //! fast as it can, once unobserved and once under the run's observer. After the subject has ended, so it disturbs nothing.
 
 use super::{Error, Options};
-use crate::event::{Limits, What};
+use crate::event::{Limits, Unseen, What};
 use crate::launch::{Command, Tree};
 use crate::observe::{self, Chosen, output::Drain};
 use crate::sys::clock;
@@ -65,7 +65,7 @@ pub fn measure(chosen: &Chosen, options: &Options) -> What {
             opened_ns: open_observed.saturating_sub(open),
             failed_ns: fail_observed.saturating_sub(fail),
         },
-        Err(error) => What::Unmeasured { field: "witnesses.cost".into(), reason: error.to_string() },
+        Err(error) => What::NotSeen { what: Unseen::ObserverCost, why: error.to_string() },
     }
 }
 

@@ -2,7 +2,10 @@
 //! a second thread, so that whatever it starts, looks up or reads is of that namespace. Here are both sides: the caller's, which passes on
 //! what the run reports and ends it by closing its standard input, and the process's own. The host's sysctls are never written.
 
-use super::{Error, Options, Run, Step};
+use super::error::Error;
+use super::live::Step;
+use super::options::{Options, Run};
+use super::phases::made;
 use crate::event::{Event, Sysctl, What, Writer};
 use crate::helper::Helper;
 use crate::scenario::Plan;
@@ -88,13 +91,19 @@ pub(super) fn run(
     let mut command = step(&options.helper, "inside");
     command.args(["--observer", options.observer.name(), "--isolation", options.isolation.name()]);
     command.args(options.helper.links().then_some("--links")).arg("--exe").arg(options.helper.exe());
+    command.args(options.redact.then_some("--redact"));
+    command.args(["--sampled", &options.sampled.to_string()]);
     if let Some(path) = &options.events {
         command.arg("--events").arg(path);
     }
+    let told = plan.redacted(&plan.redaction(options.redact));
     let mut inside = match Inside::start(command, plan) {
         Ok(inside) => inside,
         Err(error) => {
-            return Ok(Run::refused(plan, Error::Fault(format!("the run's process did not start: {error}"))));
+            return Ok(Run::refused(
+                &told,
+                Error::Fault(format!("the run's process did not start: {error}")),
+            ));
         }
     };
     let mut events = Vec::new();
@@ -109,7 +118,7 @@ pub(super) fn run(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Ok(Run::refused(
-                    plan,
+                    &told,
                     Error::Fault("the run's process ended without a word; standard error may say why".into()),
                 ));
             }
@@ -215,13 +224,8 @@ pub fn inside(options: &Options) -> i32 {
             .and_then(|()| out.write_all(b"\n"));
         let _ = out.flush();
     };
-    let made = super::made(
-        &plan,
-        options,
-        &interrupted,
-        &mut |step| say(&Word::Step(step.clone())),
-        first.map(Some),
-    );
+    let made =
+        made(&plan, options, &interrupted, &mut |step| say(&Word::Step(step.clone())), first.map(Some));
     let (events, error) = match made {
         Ok(run) => (run.events, run.error),
         Err(error) => (Vec::new(), Some(error)),

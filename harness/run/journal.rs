@@ -1,6 +1,6 @@
 //! The run's own copy of the event log: times made relative to the run's start, appended to a file when one is asked for.
 
-use crate::event::{Event, LogError, Nanos, What, Writer};
+use crate::event::{Event, LogError, Nanos, Redaction, What, Writer};
 use crate::sys::clock;
 use std::path::Path;
 
@@ -10,6 +10,8 @@ pub struct Journal {
     started: Nanos,
     events: Vec<Event>,
     file: Option<Writer>,
+    /// What is left out of what is reported.
+    redaction: Redaction,
     lost: Option<std::io::Error>,
 }
 
@@ -18,9 +20,14 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be created.
-    pub fn open(file: Option<&Path>) -> Result<Self, LogError> {
+    pub fn open(file: Option<&Path>, redaction: Redaction) -> Result<Self, LogError> {
         let file = file.map(Writer::create).transpose()?;
-        Ok(Journal { started: clock::now(), events: Vec::new(), file, lost: None })
+        Ok(Journal { started: clock::now(), events: Vec::new(), file, redaction, lost: None })
+    }
+
+    /// What is left out of what is reported.
+    pub fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// Records something that the run itself saw, now.
@@ -30,7 +37,8 @@ impl Journal {
 
     /// Takes an event with an absolute `CLOCK_MONOTONIC` time.
     pub fn absorb(&mut self, event: Event) {
-        let event = Event { at: event.at.saturating_sub(self.started), is: event.is };
+        let mut event = Event { at: event.at.saturating_sub(self.started), is: event.is };
+        redact(&mut event.is, &self.redaction);
         if let Some(writer) = &mut self.file
             && let Err(error) = writer.append(&event)
         {
@@ -46,5 +54,19 @@ impl Journal {
             self.lost.get_or_insert(error);
         }
         (self.events, self.lost)
+    }
+}
+
+/// Leaves out of an event what may not be written. The plan and the chain come without it.
+fn redact(what: &mut What, redaction: &Redaction) {
+    match what {
+        What::Launched { argv, .. } => *argv = redaction.words(argv),
+        What::Output { line: text }
+        | What::Probe { detail: text, .. }
+        | What::FailedPath { path: text, .. }
+        | What::NotSeen { why: text, .. }
+        | What::NotStarted { reason: text }
+        | What::Inconclusive { reason: text } => *text = redaction.text(text),
+        _ => {}
     }
 }

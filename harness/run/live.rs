@@ -2,9 +2,8 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
-use super::retries::Retries;
-use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, What};
-use crate::measure::PolicyWatch;
+use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Unseen, What};
+use crate::measure::{PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 
 /// Running totals. Times are absolute `CLOCK_MONOTONIC`.
@@ -173,8 +172,8 @@ impl Live {
                     }
                 }
             }
-            What::Unmeasured { field, .. } if field.starts_with("probe ") => {
-                self.unanswerable.insert(field["probe ".len()..].to_owned());
+            What::NotSeen { what: Unseen::Probe { label }, .. } => {
+                self.unanswerable.insert(label.clone());
             }
             What::Probe { label, outcome, detail, .. } => {
                 self.held += u64::from(label == "held");

@@ -1,40 +1,46 @@
 //! Limits that move: once the subject was watched at the wall, the limits of its live processes are changed, and what follows is
 //! watched, until the next ceiling or until nothing moves any more. Measures nothing itself.
 
-use super::Error;
-use super::load::{PROBE_DEADLINE, SETTLE_WINDOW, order, ramp};
+use super::error::Error;
+use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, order};
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::Rest;
 use crate::drive::protocol::Order;
-use crate::event::{Event, Phase, Pid, What};
+use crate::event::{Ended, Event, Phase, Pid, What};
 use crate::limits::shift;
-use crate::observe::failures::SAMPLED_AT_MOST;
 use crate::scenario::{MovedLimit, Then};
 use crate::sys::clock;
 use std::collections::BTreeSet;
 
-/// Does what the scenario says is done at the wall, in its order.
+/// Does what the scenario says is done at the wall, in its order, after a phase that ended for the reason `why`; returns why the last
+/// phase ended.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn moved(pump: &mut Pump, then: &[Then], clients: &[u32], rests: &[Rest]) -> Result<(), Error> {
+pub fn moved(
+    pump: &mut Pump,
+    then: &[Then],
+    clients: &[u32],
+    rests: &[Rest],
+    mut why: Ended,
+) -> Result<Ended, Error> {
     for then in then {
         if pump.tree.gone() {
-            return Ok(());
+            return Ok(why);
         }
-        pump.phase(Phase::Moved);
+        pump.next(why, Phase::Moved);
         if let Some(observer) = &mut pump.observer {
-            observer.sample_again(SAMPLED_AT_MOST)?;
+            observer.sample_again(pump.sampled)?;
         }
         match shifted(pump, then.limit, &accepting(pump, rests)) {
             Ok(raised) => pump.live.limits_moved(clock::now(), raised),
             Err(reason) => {
                 pump.journal.record(What::Inconclusive { reason: reason.to_string() });
-                return Ok(());
+                return Ok(Ended::Failed);
             }
         }
         // The clients that were not let in yet go on connecting by themselves; a full queue parks them again.
-        ramp(pump, clients, false)?;
+        why = super::ramp::ramp(pump, clients, false)?;
         // Who was let in last may not be answered yet, and is no waiter.
         let still = |pump: &mut Pump| {
             clock::now() - pump.live.last_client.max(pump.live.last_accept) > SETTLE_WINDOW.as_nanos() as u64
@@ -52,7 +58,7 @@ pub fn moved(pump: &mut Pump, then: &[Then], clients: &[u32], rests: &[Rest]) ->
         }
         pump.sample();
     }
-    Ok(())
+    Ok(why)
 }
 
 /// Live processes of the subject that hold the listener, or were seen to accept.

@@ -2,11 +2,11 @@
 //! one process share its table of descriptors, so an admin or health port dies with the one that is loaded. Only loopback addresses are
 //! connected to, once each.
 
-use super::Error;
-use super::load::PROBE_DEADLINE;
+use super::error::Error;
+use super::orders::PROBE_DEADLINE;
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::reachable;
-use crate::event::{Event, Nanos, Outcome, What};
+use crate::event::{Event, Nanos, Outcome, Unseen, What};
 use crate::sys::clock;
 use crate::sys::sock_diag::{Listener, SockDiag};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -67,8 +67,8 @@ pub fn asked(pump: &mut Pump) -> Result<(), Error> {
 }
 
 fn unasked(pump: &mut Pump, error: &io::Error) {
-    let reason = format!("the subject's other listeners could not be asked: {error}");
-    pump.journal.record(What::Unmeasured { field: "saturation.other_listeners".into(), reason });
+    let why = format!("the subject's other listeners could not be asked: {error}");
+    pump.journal.record(What::NotSeen { what: Unseen::OtherListeners, why });
 }
 
 /// A thread that asks.

@@ -2,7 +2,7 @@
 //! started, so that a process may name one that starts after it. Starts nothing; writes nothing but the certificate's files.
 
 use super::Error;
-use crate::scenario::{Plan, Process, Program};
+use crate::scenario::{Plan, Process};
 use crate::sys::sock_diag::SockDiag;
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, TcpListener};
@@ -109,28 +109,17 @@ impl Places {
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
 
-/// Words in which placeholders may stand.
-fn words(process: &Process) -> impl Iterator<Item = String> {
-    let command = match &process.program {
-        Program::Command(words) => words.clone(),
-        Program::Serve(serve) => serve.arguments(),
-        // Its calls may be over TLS.
-        Program::Call(_) => vec!["{certificate}".into()],
-    };
-    command.into_iter().chain(process.env.values().cloned())
-}
-
 /// Whether a port of a process is mentioned, by itself or by another.
 fn asks_for(plan: &Plan, name: &str, port: &str) -> bool {
     let (own, named) = (format!("{{{port}}}"), format!("{{{name}.{port}}}"));
     plan.processes.iter().any(|(other, process)| {
-        words(process).any(|word| word.contains(&named) || other == name && word.contains(&own))
+        process.words().any(|word| word.contains(&named) || other == name && word.contains(&own))
     })
 }
 
 /// Whether a process reads the certificate's files.
 fn needs_identity(process: &Process) -> bool {
-    words(process).any(|word| word.contains("{certificate}") || word.contains("{key}"))
+    process.words().any(|word| word.contains("{certificate}") || word.contains("{key}"))
 }
 
 fn free(taken: &HashSet<u16>) -> Result<u16, Error> {
@@ -158,7 +147,7 @@ mod tests {
     fn plan(words: &str) -> Plan {
         let text = format!(
             "claim = \"c\"\nsubject = \"a\"\n[processes.a]\ncommand = {words}\nlimits = {{ soft = 64, hard = 64 }}\n\
-             [processes.backend]\ncommand = [\"b\"]\nlimits = {{ soft = 64, hard = 64 }}\n"
+             [processes.backend]\ncommand = [\"b\"]\nlimits = {{ soft = 64, hard = 64 }}\n[workloads]\nw.tcp = {{}}\n"
         );
         crate::scenario::parse(&text, "x.scenario.toml", "x", Path::new(".")).unwrap().remove(0)
     }

@@ -1,13 +1,15 @@
 //! The one loop of a run: takes what observers, drivers and the subject's output report, samples the subject, and waits —
 //! always for an event, always with a deadline, always ready to be interrupted.
 
-use super::census::Census;
+use super::census::{Census, listen_overflows};
+use super::error::Error;
+use super::journal::Journal;
+use super::live::{Live, Step};
 use super::resources::Watch;
-use super::{Error, Journal, Live, Step};
 use crate::drive::Fleet;
-use crate::event::{Event, Nanos, Phase, Pid, What};
+use crate::event::{Ended, Event, Nanos, Phase, Pid, What};
 use crate::launch::Tree;
-use crate::observe::{Syscalls, failures::SAMPLED_AT_MOST, output::Drain};
+use crate::observe::{Syscalls, output::Drain};
 use crate::scenario::Dialogue;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
@@ -56,6 +58,8 @@ pub struct Pump<'a> {
     pub tree: Tree,
     /// The syscall observer; `None` where this machine allows none.
     pub observer: Option<Box<dyn Syscalls>>,
+    /// Failing calls that it reports one by one, at most.
+    pub sampled: u64,
     /// Reads the subject's output.
     pub output: Option<Drain>,
     /// One per workload.
@@ -109,6 +113,7 @@ impl<'a> Pump<'a> {
             acceptor: tree.program(),
             tree,
             observer: None,
+            sampled: 0,
             output: None,
             loads: Vec::new(),
             reports,
@@ -164,7 +169,7 @@ impl<'a> Pump<'a> {
         if self.live.wants_samples()
             && let Some(observer) = &mut self.observer
         {
-            observer.sample_again(SAMPLED_AT_MOST)?;
+            observer.sample_again(self.sampled)?;
         }
         Ok(())
     }
@@ -201,6 +206,24 @@ impl<'a> Pump<'a> {
             }
             self.turn(tick)?;
         }
+    }
+
+    /// Waits until `ended` gives a reason, or until `deadline` has passed ([`Ended::Time`]), looking at least every `tick`.
+    ///
+    /// # Errors
+    /// As [`Pump::turn`].
+    pub fn until_ended(
+        &mut self,
+        deadline: Duration,
+        tick: Duration,
+        mut ended: impl FnMut(&mut Self) -> Option<Ended>,
+    ) -> Result<Ended, Error> {
+        let mut why = None;
+        self.until(deadline, tick, |pump| {
+            why = ended(pump);
+            why.is_some()
+        })?;
+        Ok(why.unwrap_or(Ended::Time))
     }
 
     /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only. Who has a ring and accepts by
@@ -323,10 +346,23 @@ impl<'a> Pump<'a> {
     }
 
     /// Begins a phase.
-    pub fn phase(&mut self, phase: Phase) {
+    pub fn begin(&mut self, phase: Phase) {
         self.now = Some(phase);
         self.journal.record(What::Phase(phase));
         (self.progress)(&Step::Phase(phase));
+    }
+
+    /// Ends the phase that goes on, for this reason.
+    pub fn end(&mut self, why: Ended) {
+        if let Some(phase) = self.now.take() {
+            self.journal.record(What::PhaseEnded { phase, why });
+        }
+    }
+
+    /// Ends the phase that goes on, for this reason, and begins the next one.
+    pub fn next(&mut self, why: Ended, phase: Phase) {
+        self.end(why);
+        self.begin(phase);
     }
 
     /// Whether no descriptor call has come for `window`, as far as an observer sees, and every thread of the subject sleeps.
@@ -334,12 +370,4 @@ impl<'a> Pump<'a> {
         clock::now().saturating_sub(self.live.last_descriptor_call) >= window.as_nanos() as Nanos
             && self.tree.processes().iter().all(|&pid| proc::asleep(pid))
     }
-}
-
-/// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue turned away.
-pub(super) fn listen_overflows() -> Option<u64> {
-    let table = std::fs::read_to_string("/proc/net/netstat").ok()?;
-    let mut lines = table.lines().filter(|l| l.starts_with("TcpExt:"));
-    let column = lines.next()?.split(' ').position(|name| name == "ListenOverflows")?;
-    lines.next()?.split(' ').nth(column)?.parse().ok()
 }

@@ -1,8 +1,9 @@
 //! From exec to rest: finds the listener of the process tree by itself, waits until the tree is steady and quiet, and
 //! names every descriptor. Makes no connection: one would cost a descriptor.
 
-use super::{Error, pump::Pump};
-use crate::event::{Limits, Phase, Pid, Queue, What};
+use super::error::Error;
+use super::pump::Pump;
+use crate::event::{Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
@@ -78,7 +79,37 @@ pub fn window(starting: Duration) -> Duration {
     (starting / 10).clamp(SETTLE_MIN, SETTLE_MAX)
 }
 
-/// Waits until nothing changes for `window`; returns the listener there is then, and whether that came to be (`Baseline.settled`).
+/// Waits until the subject rests: for `window` every thread slept at each look, no descriptor call came, and the count of descriptors
+/// stayed. `ended` hears at each look whether that is so; where it gives no reason to end although the subject rests, the window begins
+/// anew.
+///
+/// # Errors
+/// Interrupted.
+pub fn come_to_rest(
+    pump: &mut Pump,
+    window: Duration,
+    mut ended: impl FnMut(&mut Pump, bool) -> Option<Ended>,
+) -> Result<Ended, Error> {
+    let (mut since, mut last) = (clock::now(), pump.descriptors());
+    pump.until_ended(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
+        if pump.tree.gone() {
+            return Some(Ended::Gone);
+        }
+        let count = pump.descriptors();
+        if count != last || !pump.quiet(Duration::ZERO) {
+            (since, last) = (clock::now(), count);
+        }
+        // Calls have times of their own: theirs is no second window.
+        let rests = clock::now() - since >= window.as_nanos() as u64 && pump.quiet(window);
+        let why = ended(pump, rests);
+        if rests && why.is_none() {
+            since = clock::now();
+        }
+        why
+    })
+}
+
+/// Waits until the subject rests with the same listener; returns the listener there is then, and whether it came to rest.
 ///
 /// # Errors
 /// As [`wait`].
@@ -88,37 +119,26 @@ pub fn settle(
     before: &HashSet<u64>,
     first: &Ready,
     window: Duration,
-) -> Result<(Ready, bool), Error> {
+) -> Result<(Ready, Ended), Error> {
     let mut ready = first.clone();
     let mut failed = None;
-    let mut since = clock::now();
-    let mut last_count = pump.descriptors();
-    let settled = pump.until(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
-        let count = pump.descriptors();
-        // Awake, or with another count: from now on again. Calls have their own times, so theirs is no second window.
-        if !pump.quiet(Duration::ZERO) || count != last_count {
-            (since, last_count) = (clock::now(), count);
-            return false;
-        }
-        if clock::now() - since < window.as_nanos() as u64 || !pump.quiet(window) {
-            return false;
+    let why = come_to_rest(pump, window, |pump, rests| {
+        if !rests {
+            return None;
         }
         // Owners change while daemons fork: only a second look that says the same ends the wait.
         match look(pump, process.port, before) {
-            Ok(Some(now)) if now == ready => true,
+            Ok(Some(now)) if now == ready => Some(Ended::AtRest),
             Ok(Some(now)) => {
                 pump.acceptor = now.holders[0];
                 (pump.listener, pump.listeners) = (Some(now.address), now.listeners);
-                (ready, since) = (now, clock::now());
-                false
+                ready = now;
+                None
             }
-            Ok(None) => {
-                since = clock::now();
-                pump.tree.gone()
-            }
+            Ok(None) => None,
             Err(error) => {
                 failed = Some(error);
-                true
+                Some(Ended::Failed)
             }
         }
     })?;
@@ -128,15 +148,15 @@ pub fn settle(
     if pump.tree.gone() {
         return Err(not_listening(pump, process, SETTLE_DEADLINE));
     }
-    if !settled {
-        let reason = format!(
+    if why == Ended::Time {
+        let why = format!(
             "the subject made descriptor calls or ran without a {} ms pause for {} s",
             window.as_millis(),
             SETTLE_DEADLINE.as_secs()
         );
-        pump.journal.record(What::Unmeasured { field: "baseline.settled".into(), reason });
+        pump.journal.record(What::NotSeen { what: Unseen::Settled, why });
     }
-    Ok((ready, settled))
+    Ok((ready, why))
 }
 
 /// Records the descriptors, and the chain of limits, of each process that may accept.
@@ -153,7 +173,7 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => continue,
             other => other?,
         };
-        let links = chain::read(pid, Some(requested), launched);
+        let links = chain::read(pid, Some(requested), launched, pump.journal.redaction());
         pump.journal.record(What::Chain { process: name.into(), pid, when: Phase::Baseline, links });
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
@@ -248,12 +268,12 @@ pub fn queues(pump: &mut Pump) {
     };
     let mut queues: Vec<Queue> = listeners.iter().filter_map(seen).collect();
     if queues.len() < listeners.len() {
-        let reason = format!(
+        let why = format!(
             "of {} listeners on the port {} are held by one worker alone: which process accepts from the others cannot be told",
             listeners.len(),
             queues.len()
         );
-        pump.journal.record(What::Unmeasured { field: "saturation.listeners".into(), reason });
+        pump.journal.record(What::NotSeen { what: Unseen::Listeners, why });
     }
     queues.sort_unstable_by_key(|queue| queue.pid);
     pump.journal.record(What::Queues(queues));

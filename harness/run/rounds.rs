@@ -1,14 +1,14 @@
 //! Recovery as a distribution: rounds in which some clients leave at different phases of the server's own delay while others wait, and
 //! new ones take their place; and the second ramp, which shows whether the ceiling is still the first one's. Measures nothing.
 
-use super::Error;
-use super::load::{
+use super::error::Error;
+use super::orders::{
     HELD_ASKED, PROBE_DEADLINE, RAMP_DEADLINE, RAMP_TICK, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, release,
     some, taken,
 };
 use super::pump::Pump;
 use crate::drive::protocol::Order;
-use crate::event::{Nanos, Pacing, Phase};
+use crate::event::{Ended, Nanos, Pacing, Phase};
 use crate::measure::Policy;
 use crate::scenario::Dialogue;
 use crate::sys::clock;
@@ -27,11 +27,12 @@ const GIVE_UP: u32 = 1;
 const GIVE_UP_EVERY: u32 = 4;
 
 /// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting. `gone`: of the newest in the
-/// queue, those that have left it already. True when the server did not even try to accept: no more rounds were made then.
+/// queue, those that have left it already. `why`: for which reason the phase before ended. Returns why the last one did; and true when
+/// the server did not even try to accept: no more rounds were made then.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64) -> Result<bool, Error> {
+pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64, mut why: Ended) -> Result<(Ended, bool), Error> {
     let tenth = some(pump);
     let (first, at_first) = (pump.live.accepted_total(), u64::from(pump.queue().unwrap_or(0)));
     let holding: Vec<_> = pump.loads.iter().filter(|load| load.holds()).map(|load| load.dialogue).collect();
@@ -50,7 +51,7 @@ pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64) -> Result<bool, Error> {
         if let Some(delay) = delay {
             meet(pump, delay, f64::from(round) / f64::from(rounds))?;
         }
-        pump.phase(Phase::ReleaseSome);
+        pump.next(why, Phase::ReleaseSome);
         let leave = if round % 2 == 0 { tenth } else { 1 };
         // With one place only, nobody would be served in that round.
         let give_up =
@@ -58,13 +59,14 @@ pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64) -> Result<bool, Error> {
         if give_up > 0 {
             each(pump, &Order::GiveUp { clients: give_up, of: waiting as u32 })?;
         }
-        let tried = pump.live.last_try;
-        if !leave_and_watch(pump, leave, waiting, delay)? {
-            return Ok(pump.counts_accepts() && pump.live.last_try == tried);
+        let (tried, before) = (pump.live.last_try, taken(pump));
+        why = leave_and_watch(pump, leave, waiting, delay)?;
+        if taken(pump) == before {
+            return Ok((why, pump.counts_accepts() && pump.live.last_try == tried));
         }
         refill(pump, leave as u32 + give_up, delay)?;
     }
-    Ok(false)
+    Ok((why, false))
 }
 
 /// How long the server pauses between its tries; `None`: it does not.
@@ -86,26 +88,33 @@ fn meet(pump: &mut Pump, delay: Duration, share: f64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets clients leave, and waits until as many others have their places, or until nothing moves any more. False when nobody was taken.
+/// Lets clients leave, and waits until as many others have their places, or until nothing moves any more.
 fn leave_and_watch(
     pump: &mut Pump,
     leave: u64,
     waiting: u64,
     delay: Option<Duration>,
-) -> Result<bool, Error> {
+) -> Result<Ended, Error> {
     let before = taken(pump);
     let wanted = before + waiting.min(leave * pump.loads.iter().filter(|load| load.holds()).count() as u64);
     let delay = delay.unwrap_or_default();
     let (since, stalls) = (clock::now(), nanos(PROBE_DEADLINE + delay * 2));
     release(pump, leave as u32)?;
-    pump.until(RECOVERY_DEADLINE + delay * 2, TICK, |pump| {
+    let why = pump.until_ended(RECOVERY_DEADLINE + delay * 2, TICK, |pump| {
         let now = taken(pump);
         let still = clock::now() - pump.live.last_accept.max(pump.live.last_client).max(since);
-        let over = now > before && (still > stalls || (still > nanos(SETTLE_WINDOW) && pump.drained()));
-        now >= wanted || over || pump.died()
+        if now >= wanted {
+            Some(Ended::Served)
+        } else if pump.died() {
+            Some(Ended::Gone)
+        } else if now > before && still > stalls {
+            Some(Ended::Stalled)
+        } else {
+            (now > before && still > nanos(SETTLE_WINDOW) && pump.drained()).then_some(Ended::Quiet)
+        }
     })?;
     pump.sample();
-    Ok(taken(pump) > before)
+    Ok(why)
 }
 
 /// New clients come for those who left, until the server fails again with as many waiting as before.
@@ -129,16 +138,16 @@ fn answered(pump: &mut Pump) -> Result<(), Error> {
     Ok(())
 }
 
-/// Connects all clients once more, up to the wall, after all had left.
+/// Connects all clients once more, up to the wall, after all had left; `why` the phase before ended. Returns why the last one did.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
+pub fn again(pump: &mut Pump, clients: &[u32], why: Ended) -> Result<Ended, Error> {
     let died = pump.died();
     if pump.live.first_failure.is_none() || died || pump.tree.gone() {
-        return Ok(());
+        return Ok(why);
     }
-    pump.phase(Phase::Again);
+    pump.next(why, Phase::Again);
     sampled(pump)?;
     pump.live.once_more(clock::now());
     for (load, &clients) in pump.loads.iter_mut().zip(clients).filter(|(load, _)| load.holds()) {
@@ -146,18 +155,26 @@ pub fn again(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
         pump.live.pacing.insert(load.workload.clone(), Pacing::Ramping);
     }
     let (mut last, mut moved_at) = ((0, 0), clock::now());
-    pump.until(RAMP_DEADLINE, RAMP_TICK, |pump| {
+    let why = pump.until_ended(RAMP_DEADLINE, RAMP_TICK, |pump| {
         let now = (pump.live.last_accept, pump.live.last_client);
         if now != last {
             (last, moved_at) = (now, clock::now());
         }
-        let stalled = clock::now() - moved_at > nanos(STALL);
-        let over = pump.live.first_failure.is_some() || pump.live.local_failure.is_some();
-        (over && pump.live.drivers_idle()) || stalled || pump.died()
+        let idle = pump.live.drivers_idle();
+        if pump.live.first_failure.is_some() && idle {
+            Some(Ended::FirstFailure)
+        } else if pump.live.local_failure.is_some() && idle {
+            Some(Ended::Generator)
+        } else if pump.died() {
+            Some(Ended::Gone)
+        } else {
+            (clock::now() - moved_at > nanos(STALL)).then_some(Ended::Stalled)
+        }
     })?;
     // A thread that was blocked in accept has its number already.
     answered(pump)?;
-    ask_held(pump)
+    ask_held(pump)?;
+    Ok(why)
 }
 
 /// Asks clients that are held again, as at the first wall.

@@ -3,16 +3,18 @@
 
 use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
 use super::formula::{self, FormulaError, IDENTIFIERS};
-use super::launcher::{RawContainer, RawSystemd, of_table};
+use super::launcher::of_table;
+use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExpect, RawLauncher,
     RawProcess, RawSysctl, RawVariant, RawWorkload,
 };
-use super::{set, shape, sysctl};
+use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
@@ -133,6 +135,7 @@ fn plan(
     if let Some(variant) = variant {
         check_name(variant, file, problems);
     }
+    let expected = merged(&file.expect, variant.map(|variant| &variant.expect));
     let own_claim = variant.and_then(|variant| variant.claim.clone());
     let plan = Plan {
         scenario: name.to_owned(),
@@ -145,10 +148,12 @@ fn plan(
         sysctls: sysctls(&file.sysctls, problems),
         then: file.then.iter().map(|then| then.get_ref().clone()).collect(),
         recovery: file.recovery.as_ref().map(|recovery| *recovery.get_ref()).unwrap_or_default(),
-        expect: expect(&merged(&file.expect, variant.map(|variant| &variant.expect)), problems),
+        expect: expect(&expected, problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
     };
+    check_loaded(file, &plan, problems);
+    check_reach(&expected, &plan, problems);
     check_then(file, &plan, problems);
     check_rounds(file, &plan, problems);
     plan
@@ -289,11 +294,11 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
     }
 }
 
-/// `{NAME.port}` must name a process.
+/// `{NAME.port}` must name a process, and what is nearly a placeholder is a slip.
 fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
-    for word in
-        file.processes.values().filter_map(|raw| raw.command.as_ref()).flat_map(|command| command.get_ref())
-    {
+    let commands = file.processes.values().filter_map(|raw| raw.command.as_ref());
+    let env = file.processes.values().flat_map(|raw| raw.env.values());
+    for word in commands.flat_map(|command| command.get_ref()).chain(env) {
         let placeholders = word
             .get_ref()
             .split('{')
@@ -312,6 +317,76 @@ fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) 
                 ));
             }
         }
+        for slip in placeholder::unknown(word.get_ref(), names) {
+            if let Some(near) = slip.near {
+                let at = within(word.span(), word.get_ref(), slip.at);
+                let message = format!("`{}` is not a placeholder", slip.written);
+                problems.push(
+                    Problem::new(at, message, format!("did you mean `{near}`?")).help(placeholder::help()),
+                );
+            }
+        }
+    }
+}
+
+/// A subject that nothing loads, and that is not known to call anybody, comes to no ceiling.
+fn check_loaded(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
+    let key = file.processes.keys().find(|name| *name.get_ref() == plan.subject);
+    let (Some(key), None) = (key, &plan.expect.not_started) else { return };
+    // A workload to nobody is told already.
+    let loads_somebody = |workload: &Workload| plan.processes.contains_key(&workload.to);
+    if !plan.workloads.values().all(loads_somebody) {
+        return;
+    }
+    if plan.subject_is_client() && !plan.subject_may_call() {
+        let problem = Problem::new(
+            key.span(),
+            format!("nothing loads the subject `{}`", plan.subject),
+            "no workload connects to it",
+        );
+        problems.push(problem.help(format!(
+            "add `[workloads.flood]` with `http-idle = {{ to = \"{0}\" }}`, or `tcp`, `websocket`, `grpc`; behind another process, name its \
+             port there (`{{{0}.port}}`); a subject that is a client has `call`, waits for a signal (`begin`), or names the port of another \
+             process (`{{NAME.port}}`)",
+            plan.subject
+        )));
+    }
+}
+
+/// Fewer clients than a ceiling cannot reach it: neither all holders together, nor the calls of a subject that calls.
+fn check_reach(raw: &RawExpect, plan: &Plan, problems: &mut Vec<Problem>) {
+    let Some((most, what)) = plan.most_clients() else { return };
+    let baseline = plan.expect.baseline;
+    // Limits that a launcher, or the program itself, may change are known only where the scenario expects them.
+    let ExpectLimits { soft, hard } = plan.expect.limits;
+    if soft.zip(hard).is_some_and(|(soft, hard)| soft > hard) {
+        return;
+    }
+    let wanted = |ceiling: &Option<Ceiling>, then: bool| match ceiling.as_ref()? {
+        Ceiling::Exactly(count) | Ceiling::Range(count, _) => Some(*count),
+        Ceiling::Formula(text) if !then => formula::parse(text).ok()?.count_with([soft, hard, baseline]),
+        Ceiling::Formula(_) | Ceiling::NotReached => None,
+    };
+    let ceilings = [
+        (&raw.ceiling, wanted(&plan.expect.ceiling, false)),
+        (&raw.ceiling_after, wanted(&plan.expect.ceiling_after, true)),
+    ];
+    for (written, count) in ceilings {
+        let (Some(written), Some(count)) = (written, count.filter(|count| *count > most)) else { continue };
+        let message = format!("{most} {what} cannot reach {count}");
+        let problem = Problem::new(written.span(), message, format!("more than all {most} {what}"));
+        let key = if what == "calls" { "calls" } else { "clients" };
+        problems.push(
+            problem.help(format!("raise `{key}` above {count}, or leave it out: then there are enough")),
+        );
+    }
+}
+
+/// A part of a string's text, in the file: where that is a plain one-line string, and else all of it.
+fn within(span: Range<usize>, text: &str, part: Range<usize>) -> Range<usize> {
+    match span.len() == text.len() + 2 {
+        true => span.start + 1 + part.start..span.start + 1 + part.end,
+        false => span,
     }
 }
 
@@ -422,7 +497,7 @@ fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
         limits,
         requires: raw.requires.clone(),
         port: raw.port,
-        env: raw.env.clone(),
+        env: raw.env.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
         ready_within_s: seconds(raw.ready_within.as_ref(), READY_WITHIN_DEFAULT_S, problems),
         grace_s: seconds(raw.grace.as_ref(), GRACE_DEFAULT_S, problems),
         begin: raw.begin.clone(),
@@ -700,13 +775,7 @@ fn ceiling(raw: &Spanned<RawCeiling>, problems: &mut Vec<Problem>) -> Option<Cei
 }
 
 fn no_formula(raw: &Spanned<RawCeiling>, text: &str, error: &FormulaError) -> Problem {
-    // Inside the quotes of a plain one-line string the text stands as written; any other string is pointed at as a whole.
-    let span = raw.span();
-    let at = if span.len() == text.len() + 2 {
-        span.start + 1 + error.at().start..span.start + 1 + error.at().end
-    } else {
-        span
-    };
+    let at = within(raw.span(), text, error.at());
     let near = match error {
         FormulaError::Identifier { word, .. } => nearest(word, IDENTIFIERS),
         FormulaError::Wanted { .. } | FormulaError::NoCount { .. } | FormulaError::Long { .. } => None,

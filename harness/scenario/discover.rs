@@ -1,9 +1,12 @@
 //! Which scenario files a command line means, and what they are called.
 
+use super::bundled;
 use super::problem::nearest;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+/// The folder that is meant where no path is given, and below which names begin.
+pub const FOLDER: &str = "scenarios";
 /// What a scenario's file is called in a folder of its own.
 const FILE: &str = "scenario.toml";
 /// How the name of one that shares its folder ends.
@@ -20,8 +23,26 @@ pub enum DiscoverError {
         /// What is there and is called something like it.
         near: Option<String>,
     },
+    /// No path was given, and the folder that is meant then is not there.
+    #[error(
+        "there is no folder `{FOLDER}` here: name a scenario file or folder, or run the bundled scenarios with `lastfd run @` (one: \
+         `lastfd run @{}`); `lastfd init --example` writes one to start from",
+        bundled::EXAMPLE
+    )]
+    NoFolder,
+    /// No bundled scenario has this name.
+    #[error("{}: no bundled scenario has this name: did you mean {}? (`lastfd list @` shows all)", path.display(), near.join(" or "))]
+    NotBundled {
+        /// As given.
+        path: PathBuf,
+        /// Those that are most like it.
+        near: Vec<String>,
+    },
     /// The folder holds no scenario.
-    #[error("{}: no {FILE} and no *{SUFFIX} in this folder or below: README.md has one to start from", path.display())]
+    #[error(
+        "{}: no {FILE} and no *{SUFFIX} in this folder or below: `lastfd init --example` writes one to start from",
+        path.display()
+    )]
     Empty {
         /// As given.
         path: PathBuf,
@@ -37,15 +58,23 @@ pub enum DiscoverError {
 }
 
 /// The scenario files that these paths mean, `scenarios` where there are none. A path is a file; a folder that holds
-/// `scenario.toml`; or a folder that is searched, with all below it, for `scenario.toml` and `*.scenario.toml`. Sorted within a
-/// folder; none twice.
+/// `scenario.toml`; a folder that is searched, with all below it, for `scenario.toml` and `*.scenario.toml`; or `@NAME` for what
+/// is bundled. Sorted within a folder; none twice.
 ///
 /// # Errors
 /// See [`DiscoverError`].
 pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DiscoverError> {
-    let default = [PathBuf::from("scenarios")];
+    let default = [PathBuf::from(FOLDER)];
+    if paths.is_empty() && !default[0].exists() {
+        return Err(DiscoverError::NoFolder);
+    }
     let mut found = Vec::new();
     for path in if paths.is_empty() { &default } else { paths } {
+        if bundled::is_meant(path) {
+            let near = |near| DiscoverError::NotBundled { path: path.clone(), near };
+            found.extend(bundled::meant(path).map_err(near)?);
+            continue;
+        }
         let files = match path.metadata() {
             Ok(about) if about.is_dir() && path.join(FILE).is_file() => vec![path.join(FILE)],
             Ok(about) if about.is_dir() => search(path)?,
@@ -89,7 +118,7 @@ fn search(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
 }
 
 /// What stands beside a missing path and is called something like it.
-fn beside(path: &Path) -> Option<String> {
+pub(super) fn beside(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names: Vec<String> = std::fs::read_dir(folder)
         .ok()?
@@ -103,6 +132,9 @@ fn beside(path: &Path) -> Option<String> {
 /// The name of the scenario in this file: `websocket-1012` of `scenarios/websocket-1012/scenario.toml`, `policies/spin` of
 /// `scenarios/policies/spin.scenario.toml`. Below a folder called `scenarios` all of the path counts, elsewhere the last part.
 pub fn name_of(path: &Path) -> String {
+    if bundled::is_meant(path) {
+        return path.to_string_lossy().trim_start_matches(bundled::SIGN).to_owned();
+    }
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut parts: Vec<String> = path
         .components()
@@ -116,7 +148,7 @@ pub fn name_of(path: &Path) -> String {
         parts.push(file.strip_suffix(SUFFIX).or(file.strip_suffix(".toml")).unwrap_or(&file).to_owned());
     }
     let below =
-        parts.iter().rposition(|part| part == "scenarios").map_or(parts.len().saturating_sub(1), |at| at + 1);
+        parts.iter().rposition(|part| part == FOLDER).map_or(parts.len().saturating_sub(1), |at| at + 1);
     match parts[below.min(parts.len())..].join("/") {
         empty if empty.is_empty() => "scenario".into(),
         name => name,

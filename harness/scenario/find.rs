@@ -2,6 +2,7 @@
 
 use super::Expect;
 use super::model::*;
+use crate::event::Redaction;
 use std::collections::BTreeMap;
 
 /// A server command whose ceiling is to be found: [`Find::new`] fills in every default, and [`Find::plan`]
@@ -37,6 +38,8 @@ pub struct Find {
 }
 
 impl Find {
+    /// What the scenario of its plan is called.
+    pub const SCENARIO: &'static str = "find";
     /// How its plan calls the command: the subject, and the only process.
     pub const SUBJECT: &'static str = "server";
 
@@ -63,7 +66,8 @@ impl Find {
     /// # Errors
     /// That folder cannot be told, as when it was removed.
     pub fn plan(self) -> std::io::Result<Plan> {
-        let claim = format!("the connection ceiling of `{}`", shell_words::join(&self.command));
+        let command = shell_words::join(Redaction::default().words(&self.command));
+        let claim = format!("the connection ceiling of `{command}`");
         let process = Process {
             program: Program::Command(self.command),
             launcher: self.launcher,
@@ -86,7 +90,7 @@ impl Find {
             calls: None,
         };
         Ok(Plan {
-            scenario: "find".into(),
+            scenario: Self::SCENARIO.into(),
             variant: None,
             believed: None,
             claim,

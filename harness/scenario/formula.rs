@@ -127,6 +127,16 @@ impl Formula {
             .and_then(|value| if value.is_finite() { Ok(value) } else { Err(NoCount::TooMany) })
     }
 
+    /// As [`Formula::count`] with these values of [`IDENTIFIERS`]; `None` where one is used that is not known.
+    pub fn count_with(&self, known: [Option<u64>; 3]) -> Option<u64> {
+        let used = |index| self.0.uses(index);
+        if (0..known.len()).any(|index| known[index].is_none() && used(index)) {
+            return None;
+        }
+        let [soft, hard, baseline] = known.map(Option::unwrap_or_default);
+        self.count(Values { soft, hard, baseline }).ok()
+    }
+
     /// The value as a count of connections: rounded down, for no fraction of a connection is accepted.
     ///
     /// # Errors
@@ -158,14 +168,19 @@ impl Node {
         })
     }
 
+    /// Whether this one of [`IDENTIFIERS`] is in it.
+    fn uses(&self, identifier: usize) -> bool {
+        match self {
+            Node::Number(_) => false,
+            Node::Value(index) => *index == identifier,
+            Node::Negated(inner) => inner.uses(identifier),
+            Node::Operation(_, left, right) => left.uses(identifier) || right.uses(identifier),
+        }
+    }
+
     /// Whether it is the same in every run.
     fn constant(&self) -> bool {
-        match self {
-            Node::Number(_) => true,
-            Node::Value(_) => false,
-            Node::Negated(inner) => inner.constant(),
-            Node::Operation(_, left, right) => left.constant() && right.constant(),
-        }
+        (0..IDENTIFIERS.len()).all(|identifier| !self.uses(identifier))
     }
 }
 
@@ -284,6 +299,15 @@ mod tests {
     fn a_count_is_rounded_down_and_never_negative() {
         assert_eq!(parse("(soft - baseline - 1) / 2").unwrap().count(AT_1024), Ok(505));
         assert_eq!(parse("baseline - soft").unwrap().count(AT_1024), Err(NoCount::Negative));
+    }
+
+    #[test]
+    fn a_count_is_known_where_all_that_it_uses_is() {
+        let count = |text: &str, known| parse(text).unwrap().count_with(known);
+        assert_eq!(count("soft - baseline", [Some(64), None, Some(7)]), Some(57));
+        assert_eq!(count("soft - baseline", [Some(64), None, None]), None);
+        assert_eq!(count("-(1 - soft)", [Some(64), None, None]), Some(63));
+        assert_eq!(count("2 * 3", [None; 3]), Some(6));
     }
 
     #[test]

@@ -1,40 +1,46 @@
 //! Scenario files: TOML text → raw (with spans) → checked → one [`Plan`] per run, the scenario as written first and then its
 //! variants. It reads files and asks what this machine has; it never starts a process of a scenario.
 
+pub mod bundled;
 mod check;
 mod discover;
 mod expect;
 mod find;
 pub mod formula;
 mod launcher;
+mod launcher_options;
 pub mod model;
+pub mod placeholder;
 mod preflight;
 mod problem;
 mod raw;
+mod redacted;
 mod set;
 mod shape;
 pub mod sysctl;
 
 pub use check::duration;
-pub use discover::{DiscoverError, discover, name_of};
+pub use discover::{DiscoverError, FOLDER, discover, name_of};
 pub use expect::*;
 pub use find::Find;
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;
-pub use preflight::{Obstacle, preflight};
-pub use problem::{Invalid, LoadError, Problem};
+pub use preflight::{Obstacle, executable, preflight};
+pub use problem::{Invalid, LoadError, Problem, by_likeness};
 pub use raw::schema;
 
 use crate::event::{Log, What};
+use std::borrow::Cow;
 use std::path::Path;
 
-/// Reads one scenario file and expands it: the run as written first, then one run a variant.
+/// Reads one scenario file, or a bundled one (`@NAME`), and expands it: the run as written first, then one run a variant.
 ///
 /// # Errors
 /// The file cannot be read, or is not a scenario: then every fault that was found, each with its place.
 pub fn load(path: &Path) -> Result<Vec<Plan>, LoadError> {
-    let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let text = source(path)?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty() && !bundled::is_meant(path));
+    let directory = folder.unwrap_or(Path::new("."));
     Ok(parse(&text, &path.display().to_string(), &name_of(path), directory)?)
 }
 
@@ -69,12 +75,22 @@ impl Plan {
     }
 }
 
+/// The text of a file, or of a bundled scenario.
+fn source(path: &Path) -> Result<Cow<'static, str>, LoadError> {
+    if let Some(text) = bundled::text(path) {
+        return Ok(text.into());
+    }
+    std::fs::read_to_string(path)
+        .map(Cow::Owned)
+        .map_err(|source| LoadError::Io { path: path.into(), source })
+}
+
 /// Fails when the sysctls of a valid scenario file are none that a network namespace of this machine takes.
 ///
 /// # Errors
 /// The file cannot be read; otherwise every sysctl that is refused, at its place.
 pub fn refused_sysctls(path: &Path, trial: &sysctl::Trial) -> Result<(), LoadError> {
-    let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    let text = source(path)?;
     Ok(sysctl::tried(&text, &path.display().to_string(), trial)?)
 }
 

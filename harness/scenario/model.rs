@@ -4,7 +4,7 @@
 //! what happened.
 
 use super::expect::Expect;
-pub use super::launcher::{Session, Shell};
+pub use super::launcher_options::{Session, Shell};
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,6 +126,25 @@ pub struct Process {
     /// Other limits that the launcher itself is started with.
     #[serde(default, skip_serializing_if = "Rlimits::is_empty")]
     pub rlimits: Rlimits,
+}
+
+impl Process {
+    /// Words in which placeholders may stand.
+    pub fn words(&self) -> impl Iterator<Item = String> {
+        let command = match &self.program {
+            Program::Command(words) => words.clone(),
+            Program::Serve(serve) => serve.arguments(),
+            // Its calls may be over TLS.
+            Program::Call(_) => vec!["{certificate}".into()],
+        };
+        command.into_iter().chain(self.env.values().cloned())
+    }
+
+    /// Whether it is told where the process of this name listens.
+    fn names(&self, process: &str) -> bool {
+        let ports = super::placeholder::OF_ANOTHER.map(|port| format!("{{{process}.{port}}}"));
+        self.words().any(|word| ports.iter().any(|port| word.contains(port)))
+    }
 }
 
 /// Resource limits beside `RLIMIT_NOFILE`, soft and hard alike (setrlimit(2)). Absent: as inherited.
@@ -644,13 +663,41 @@ impl Plan {
     pub fn subject_is_client(&self) -> bool {
         let calls = |process: &Process| matches!(process.program, Program::Call(_));
         // Behind a relay it is loaded too: a process that knows its port is there to connect to it.
-        let port = format!("{{{}.port}}", self.subject);
-        let named = |process: &Process| matches!(&process.program, Program::Command(words) if words.iter().any(|word| word.contains(&port)));
         let loaded = || {
             self.workloads.values().any(|workload| workload.to == self.subject)
-                || self.processes.values().any(named)
+                || self.processes.values().any(|process| process.names(&self.subject))
         };
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
+    }
+
+    /// Whether the subject may call somebody though nothing is to connect to it: a caller; a program that waits for a signal, or that knows
+    /// where another process listens and listens nowhere itself; one whose first failure is expected in another call than accept.
+    pub fn subject_may_call(&self) -> bool {
+        let Some(subject) = self.processes.get(&self.subject) else { return true };
+        match subject.program {
+            Program::Call(_) => return true,
+            // They call when they are called.
+            Program::Serve(_) => return false,
+            Program::Command(_) => {}
+        }
+        let mut others = self.processes.keys().filter(|name| **name != self.subject);
+        let fails_elsewhere = self.expect.first_failure.as_ref().is_some_and(|first| !first.call.accepts());
+        let listens = subject.port.is_some() || subject.words().any(|word| word.contains("{port}"));
+        subject.begin.is_some() || fails_elsewhere || !listens && others.any(|name| subject.names(name))
+    }
+
+    /// The most connections that the subject can be made to hold, or calls that it makes, and what they are called; `None` where that
+    /// depends on the run.
+    pub fn most_clients(&self) -> Option<(u64, &'static str)> {
+        if let Program::Call(workload) = &self.processes.get(&self.subject)?.program {
+            return Some((self.workloads.get(workload)?.clients?.into(), "calls"));
+        }
+        // Those of a process that knows its port are not counted here.
+        let mut loads = self.workloads.values().filter(|workload| workload.to == self.subject).peekable();
+        if loads.peek().is_none() || self.processes.values().any(|process| process.names(&self.subject)) {
+            return None;
+        }
+        loads.map(|workload| workload.clients.map(u64::from)).sum::<Option<u64>>().map(|all| (all, "clients"))
     }
 
     /// Scenario and variant, as `scenario` or `scenario / variant`.

@@ -1,13 +1,15 @@
-//! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is skipped) and limits
-//! above the harness's own (it is inconclusive).
+//! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is skipped, or does not
+//! start) and limits above the harness's own (it is inconclusive).
 
-use super::model::{Launcher, Plan, Process};
+use super::discover::beside;
+use super::model::{Launcher, Plan, Process, Program};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use rustix::thread::{CapabilitySet, capabilities};
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
@@ -25,6 +27,16 @@ pub enum Obstacle {
         /// As the scenario writes it.
         requirement: String,
         /// Where it was looked for.
+        why: String,
+    },
+    /// A command that no launcher can execute: the run does not start.
+    #[error("`{program}` of {process} cannot be started: {why}")]
+    Program {
+        /// The process whose command it is.
+        process: String,
+        /// As the command writes it.
+        program: String,
+        /// Where it was looked for, or what it is.
         why: String,
     },
     /// A launcher that this user, or this system, does not allow: the run is inconclusive.
@@ -60,6 +72,7 @@ pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
         .iter()
         .flat_map(|(name, process)| {
             missing(name, process, &plan.directory)
+                .chain(no_program(name, process, &plan.directory))
                 .chain(no_session(name, process))
                 .chain(too_high(name, process))
         })
@@ -74,6 +87,58 @@ fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Ite
         let why = look_for(requirement, directory).err()?;
         Some(Obstacle::Missing { process: name.to_owned(), requirement: requirement.to_owned(), why })
     })
+}
+
+/// A command that cannot be executed, unless it is told already that what `requires` names is not there.
+fn no_program(name: &str, process: &Process, directory: &Path) -> Option<Obstacle> {
+    let Program::Command(words) = &process.program else { return None };
+    let told = |word: &String| process.requires.contains(word) && look_for(word, directory).is_err();
+    let program = words.first().filter(|word| !told(word))?;
+    let why = executable(process, directory).err()?;
+    Some(Obstacle::Program { process: name.to_owned(), program: program.clone(), why })
+}
+
+/// Where launchers that make an environment of their own look for programs.
+const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The file that the command of a process executes: a path is meant in `directory`, any other word is looked for in PATH. `None` for a
+/// word with placeholders, and for what is bundled.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn executable(process: &Process, directory: &Path) -> Result<Option<PathBuf>, String> {
+    let Program::Command(words) = &process.program else { return Ok(None) };
+    let Some(word) = words.first().filter(|word| !word.contains('{')) else { return Ok(None) };
+    if word.contains('/') {
+        let file = directory.join(word.strip_prefix("./").unwrap_or(word));
+        let about = file.metadata().map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                let near = beside(&file).map_or(String::new(), |near| format!(": did you mean {near}?"));
+                format!("no file {}{near}", file.display())
+            }
+            _ => format!("{}: {e}", file.display()),
+        })?;
+        return match (about.is_file(), about.permissions().mode() & 0o111) {
+            (false, _) => Err(format!("{} is not a file", file.display())),
+            (true, 0) => Err(format!("{} is not executable (`chmod +x`)", file.display())),
+            _ => Ok(Some(file)),
+        };
+    }
+    // Wherever any launcher may look: what is nowhere of all this is not there.
+    let paths =
+        [process.env.get("PATH").map(OsString::from), std::env::var_os("PATH"), Some(STANDARD_PATH.into())];
+    let found = paths.iter().flatten().find_map(|path| in_path(word, path));
+    found.map(Some).ok_or_else(|| NOT_IN_PATH.to_owned())
+}
+
+const NOT_IN_PATH: &str = "no such program in PATH";
+
+/// The executable of this name in the folders of a PATH.
+fn in_path(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let runs = |file: &PathBuf| {
+        file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(path).map(|folder| folder.join(program)).find(runs)
 }
 
 /// The program of a launcher that is not bundled.
@@ -161,13 +226,7 @@ fn find(program: &str, directory: &Path) -> Result<(), String> {
         return if file.exists() { Ok(()) } else { Err(format!("no file {}", file.display())) };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let runs = |file: &Path| {
-        file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-    };
-    match std::env::split_paths(&path).any(|folder| runs(&folder.join(program))) {
-        true => Ok(()),
-        false => Err("no such program in PATH".into()),
-    }
+    in_path(program, &path).map(|_| ()).ok_or_else(|| NOT_IN_PATH.to_owned())
 }
 
 /// Whether this Python imports the module: asked once, for a start of Python takes tens of milliseconds.
@@ -201,6 +260,36 @@ fn import(python: &str, module: &str) -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_looked_for_where_it_would_be_executed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, mode: u32| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        file("server", 0o755);
+        file("notes.txt", 0o644);
+        let with = |command: &str, env: &str| {
+            let text = format!(
+                "claim = 'c'\n[processes.s]\ncommand = [{command:?}]\n{env}limits = {{ soft = 64, hard = 64 }}\n\
+                 [workloads.w]\ntcp = {{}}\n"
+            );
+            let plan = crate::scenario::parse(&text, "x.toml", "x", folder.path()).unwrap().remove(0);
+            executable(&plan.processes["s"], folder.path())
+        };
+        let look = |command: &str| with(command, "");
+        assert_eq!(look("./server"), Ok(Some(folder.path().join("server"))));
+        assert!(look("./sever").unwrap_err().ends_with("/server?"), "the nearest is named");
+        assert!(look("./notes.txt").unwrap_err().contains("not executable"));
+        assert!(look("./").unwrap_err().contains("is not a file"));
+        assert_eq!(look("{scratch}/made-by-the-run"), Ok(None));
+        assert!(look("sh").unwrap().is_some());
+        assert_eq!(look("server"), Err("no such program in PATH".into()));
+        let env = format!("env = {{ PATH = {:?} }}\n", folder.path());
+        assert_eq!(with("server", &env), Ok(Some(folder.path().join("server"))));
+    }
 
     #[test]
     fn a_requirement_is_looked_for_in_path_in_the_folder_and_in_python() {

@@ -126,3 +126,11 @@ pub(super) fn nearest<'a>(word: &str, accepted: impl IntoIterator<Item = &'a str
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
+
+/// The words, those most like this one first.
+pub fn by_likeness<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut words: Vec<&str> = words.into_iter().collect();
+    let likeness = |other: &str| strsim::jaro_winkler(&word.to_lowercase(), &other.to_lowercase());
+    words.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
+    words
+}

@@ -2,7 +2,7 @@
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
 use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs, Verdict};
-use super::launcher::{RawContainer, RawSystemd, Session, Shell};
+use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{AfterCall, Body, Certificate, Channel, Recovery, Rlimits, Serve, Supervisor, Then};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -98,7 +98,8 @@ pub(super) struct RawProcess {
     pub port: Option<u16>,
     /// Added to the environment.
     #[serde(default)]
-    pub env: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub env: BTreeMap<String, Spanned<String>>,
     /// How long it may take until it listens, such as "10s" (the default).
     #[schemars(with = "Option<String>")]
     pub ready_within: Option<Spanned<String>>,

@@ -16,6 +16,15 @@ pub enum Source {
     Samples(u64),
     /// Hits of the tracepoint with this id; none is written anywhere.
     Count(u64),
+    /// As `Samples`, each with these registers of the caller (bits of `asm/perf_regs.h`) and this much of its stack, bytes.
+    Called {
+        /// The tracepoint's id.
+        id: u64,
+        /// Which registers.
+        registers: u64,
+        /// A multiple of 8.
+        stack: u32,
+    },
     /// As `Samples`, of a tracepoint that is hit inside the kernel: those of system calls are hit at its border.
     KernelSamples(u64),
     /// As `Count`, of such a tracepoint.
@@ -43,6 +52,7 @@ impl Counter {
             abi::perf_event_attr { size: size_of::<abi::perf_event_attr>() as u32, ..Default::default() };
         (attr.type_, attr.config) = match source {
             Source::Samples(id)
+            | Source::Called { id, .. }
             | Source::Count(id)
             | Source::KernelSamples(id)
             | Source::KernelCount(id)
@@ -64,7 +74,7 @@ impl Counter {
         attr.set_watermark(1);
         attr.__bindgen_anon_2.wakeup_watermark = u32::MAX;
         if source != Source::Tasks {
-            let samples = matches!(source, Source::Samples(_) | Source::KernelSamples(_));
+            let samples = !matches!(source, Source::Count(_) | Source::KernelCount(_) | Source::Held(_));
             attr.__bindgen_anon_1.sample_period = u64::from(samples);
         }
         if !matches!(source, Source::Count(_) | Source::KernelCount(_) | Source::Held(_)) {
@@ -74,6 +84,12 @@ impl Counter {
         match source {
             Source::Samples(_) | Source::KernelSamples(_) => {
                 attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW)
+            }
+            Source::Called { registers, stack, .. } => {
+                attr.sample_type |= u64::from(
+                    abi::PERF_SAMPLE_RAW | abi::PERF_SAMPLE_REGS_USER | abi::PERF_SAMPLE_STACK_USER,
+                );
+                (attr.sample_regs_user, attr.sample_stack_user) = (registers, stack);
             }
             Source::Tasks => {
                 attr.set_task(1);

@@ -155,6 +155,12 @@ pub fn command(pid: i32) -> String {
     words.join(" ")
 }
 
+/// The name of the program that a process runs, 15 bytes at most, or what that has named itself; `None` when it has exited.
+pub fn program(pid: i32) -> Option<String> {
+    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into_owned())
+}
+
 /// User and system CPU seconds that the process has used, all its threads, without its children.
 pub fn cpu_s(pid: i32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -154,8 +154,8 @@ pub enum Syscall {
     Entry {
         /// Of this architecture.
         number: i64,
-        /// The call's first argument.
-        argument: u64,
+        /// The call's first three arguments.
+        arguments: [u64; 3],
     },
     /// The call returned: as the kernel gave it, negative errno on failure.
     Exit(i64),
@@ -167,7 +167,9 @@ pub fn syscall(tid: i32) -> Option<Syscall> {
     let mut info = [0u64; 11];
     call(GET_SYSCALL_INFO, tid, size_of_val(&info), info.as_mut_ptr() as usize).ok()?;
     match info[0].to_ne_bytes()[0] {
-        INFO_SECCOMP => Some(Syscall::Entry { number: info[3] as i64, argument: info[4] }),
+        INFO_SECCOMP => {
+            Some(Syscall::Entry { number: info[3] as i64, arguments: [info[4], info[5], info[6]] })
+        }
         INFO_EXIT => Some(Syscall::Exit(info[3] as i64)),
         _ => None,
     }
@@ -195,6 +197,14 @@ fn call(request: u32, tid: i32, address: usize, data: usize) -> io::Result<()> {
 pub fn process_of(tid: i32) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+/// The two 64-bit words at an address of a stopped task; `None` when they cannot be read.
+pub fn words_at(tid: i32, address: u64) -> Option<[u64; 2]> {
+    let mut bytes = [0; 16];
+    std::fs::File::open(format!("/proc/{tid}/mem")).ok()?.read_exact_at(&mut bytes, address).ok()?;
+    let (first, second) = bytes.split_at(8);
+    Some([first, second].map(|word| u64::from_ne_bytes(word.try_into().expect("half of sixteen"))))
 }
 
 /// Longest path read of a call's argument, bytes.

@@ -12,14 +12,17 @@ const NATIVE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
 const NATIVE: u32 = 0xC000_00B7;
 
-/// Instructions beside one for each number: architecture, number, the verdicts, and the argument of fcntl.
-const FRAME: usize = 11;
+/// Instructions beside one for each number: architecture, number, the verdicts, and the arguments of guarded calls.
+const FRAME: usize = 20;
 /// Most call numbers that a filter takes; their jumps are 8 bits wide.
 const MOST: usize = 48;
+/// A jump to the verdict that stops, whose distance is known only when all is written. No real jump is that long.
+const TO_TRACE: u8 = u8::MAX;
 
 /// Installs, in the calling thread and its future children, a filter that stops at these call numbers and lets all others pass.
 /// Without a tracer attached those calls fail with ENOSYS: attach first. Calls of another architecture (32-bit programs) pass
-/// unseen, and of `fcntl` only the two commands that duplicate a descriptor are stopped.
+/// unseen. Of `fcntl` only the two commands that duplicate a descriptor are stopped, of `prlimit64` and `setrlimit` only those that
+/// give new limits of descriptors.
 ///
 /// Tried first as CAP_SYS_ADMIN of the user namespace allows it; without that, NO_NEW_PRIVS is set, and set-user-id programs
 /// below no longer gain anything.
@@ -64,39 +67,53 @@ const fn when(value: u32, yes: u8, no: u8) -> sock_filter {
 
 /// Writes the filter and returns its length; `None` for too many numbers.
 fn program(numbers: &[i64], code: &mut [sock_filter; MOST + FRAME]) -> Option<usize> {
-    let plain = || numbers.iter().filter(|&&n| n != libc::SYS_fcntl);
-    let count = plain().count();
     if numbers.len() > MOST {
         return None;
     }
-    let fcntl = numbers.contains(&libc::SYS_fcntl);
-    // Layout: arch, number, [fcntl], count comparisons, ALLOW, [fcntl's command …], TRACE.
-    let tail = if fcntl { 4 } else { 0 };
-    let mut at = 0;
-    let mut push = |instruction| {
-        code[at] = instruction;
-        at += 1;
-        at
+    let mut length = 0;
+    let mut push = |instructions: &[sock_filter]| {
+        code[length..length + instructions.len()].copy_from_slice(instructions);
+        length += instructions.len();
     };
-    push(load(4));
-    push(when(NATIVE, 1, 0));
-    push(ALLOW);
-    push(load(0));
-    if fcntl {
-        push(when(libc::SYS_fcntl as u32, count as u8 + 1, 0));
+    push(&[load(4), when(NATIVE, 1, 0), ALLOW, load(0)]);
+    for &number in numbers {
+        let is = |no| when(number as u32, 0, no);
+        match number {
+            // Its command.
+            libc::SYS_fcntl => push(&[
+                is(4),
+                load(24),
+                when(libc::F_DUPFD as u32, TO_TRACE, 0),
+                when(libc::F_DUPFD_CLOEXEC as u32, TO_TRACE, 0),
+                ALLOW,
+            ]),
+            // Its resource, and both halves of the pointer to the new limits, which is null where they are only read.
+            libc::SYS_prlimit64 => push(&[
+                is(7),
+                load(24),
+                when(libc::RLIMIT_NOFILE as u32, 0, 4),
+                load(32),
+                when(0, 0, TO_TRACE),
+                load(36),
+                when(0, 0, TO_TRACE),
+                ALLOW,
+            ]),
+            libc::SYS_setrlimit => {
+                push(&[is(3), load(16), when(libc::RLIMIT_NOFILE as u32, TO_TRACE, 0), ALLOW])
+            }
+            _ => push(&[when(number as u32, TO_TRACE, 0)]),
+        }
     }
-    for (index, &number) in plain().enumerate() {
-        let to_trace = (count - index - 1) + 1 + tail;
-        push(when(number as u32, to_trace as u8, 0));
+    push(&[ALLOW, verdict(libc::SECCOMP_RET_TRACE)]);
+    for (at, instruction) in code[..length].iter_mut().enumerate() {
+        let distance = (length - at).saturating_sub(2) as u8;
+        for jump in [&mut instruction.jt, &mut instruction.jf] {
+            if *jump == TO_TRACE {
+                *jump = distance;
+            }
+        }
     }
-    push(ALLOW);
-    if fcntl {
-        push(load(24));
-        push(when(libc::F_DUPFD as u32, 2, 0));
-        push(when(libc::F_DUPFD_CLOEXEC as u32, 1, 0));
-        push(ALLOW);
-    }
-    Some(push(verdict(libc::SECCOMP_RET_TRACE)))
+    Some(length)
 }
 
 fn install(code: &[sock_filter]) -> io::Result<()> {
@@ -113,18 +130,21 @@ mod tests {
     use super::*;
 
     /// A classic-BPF machine of its own, for the four instructions used: what the kernel would answer.
-    fn run(code: &[sock_filter], arch: u32, number: u32, argument: u32) -> u32 {
+    fn run(code: &[sock_filter], arch: u32, number: u32, arguments: [u64; 3]) -> u32 {
         let (mut word, mut at) = (0, 0);
         loop {
             let i = code[at];
             at += 1;
             match u32::from(i.code) {
                 0x20 => {
-                    word = [(4, arch), (0, number), (24, argument)]
-                        .into_iter()
-                        .find(|w| w.0 == i.k)
-                        .expect("a known word")
-                        .1
+                    word = match i.k {
+                        0 => number,
+                        4 => arch,
+                        half => {
+                            let argument = arguments[(half as usize - 16) / 8];
+                            (argument >> (8 * (half % 8))) as u32
+                        }
+                    }
                 }
                 0x15 => at += usize::from(if word == i.k { i.jt } else { i.jf }),
                 0x06 => return i.k,
@@ -133,31 +153,54 @@ mod tests {
         }
     }
 
+    fn filter(numbers: &[i64]) -> Vec<sock_filter> {
+        let mut code = [ALLOW; MOST + FRAME];
+        let length = program(numbers, &mut code).expect("few numbers");
+        code[..length].to_vec()
+    }
+
     #[test]
     fn only_the_numbers_asked_for_are_stopped() {
-        let mut code = [ALLOW; MOST + FRAME];
         for fcntl in [false, true] {
             let mut numbers = vec![libc::SYS_accept4, libc::SYS_openat, libc::SYS_close];
             if fcntl {
                 numbers.insert(1, libc::SYS_fcntl);
             }
-            let length = program(&numbers, &mut code).expect("few numbers");
+            let code = filter(&numbers);
             for number in 0..500u32 {
                 for command in [0, 1, 2, 3, 4, 1030, 1031] {
-                    let stops = run(&code[..length], NATIVE, number, command) == libc::SECCOMP_RET_TRACE;
+                    let arguments = [7, command, 0];
+                    let stops = run(&code, NATIVE, number, arguments) == libc::SECCOMP_RET_TRACE;
                     let duplicates =
                         i64::from(number) == libc::SYS_fcntl && (command == 0 || command == 1030);
                     let asked = numbers.contains(&i64::from(number))
                         && (i64::from(number) != libc::SYS_fcntl || duplicates);
                     assert_eq!(stops, asked, "number {number}, command {command}, fcntl {fcntl}");
                     assert_eq!(
-                        run(&code[..length], 0x4000_0003, number, command),
+                        run(&code, 0x4000_0003, number, arguments),
                         libc::SECCOMP_RET_ALLOW,
                         "32-bit calls pass"
                     );
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_the_calls_for_limits_only_new_limits_of_descriptors_are_stopped() {
+        let code = filter(&[libc::SYS_openat, libc::SYS_prlimit64, libc::SYS_setrlimit, libc::SYS_close]);
+        let stops =
+            |number: i64, arguments| run(&code, NATIVE, number as u32, arguments) == libc::SECCOMP_RET_TRACE;
+        // RLIMIT_NOFILE is 7 and RLIMIT_NPROC 6 (getrlimit(2)).
+        for pointer in [0x1000, 0x7ffc_0000_0000, 0x7ffc_1234_5678] {
+            assert!(stops(libc::SYS_prlimit64, [0, 7, pointer]), "{pointer:#x}");
+            assert!(!stops(libc::SYS_prlimit64, [0, 6, pointer]));
+            assert!(stops(libc::SYS_setrlimit, [7, pointer, 0]));
+            assert!(!stops(libc::SYS_setrlimit, [6, pointer, 0]));
+        }
+        assert!(!stops(libc::SYS_prlimit64, [0, 7, 0]), "they are only read");
+        assert!(stops(libc::SYS_openat, [0; 3]) && stops(libc::SYS_close, [0; 3]));
+        assert!(!stops(libc::SYS_getrlimit, [7, 0x1000, 0]));
     }
 
     #[test]

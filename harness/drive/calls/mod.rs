@@ -20,7 +20,7 @@ use super::orders::{Error, Lines, at, parsed};
 use super::probe::{HELD, Seen};
 use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
-use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, What};
+use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Caller, Calls};
 use crate::sys::clock;
 use course::{Course, Stop};
@@ -367,8 +367,8 @@ impl<W: Write> Callers<W> {
         };
         let Some(outcome) = stop.as_ref().map_or(Some(Outcome::Served), |stop| stop.outcome) else {
             let stop = stop.expect("only what came to nothing has no outcome");
-            let reason = format!("the caller's own side failed at `{}`: {}", stop.step.name(), stop.words);
-            return self.report.say(What::Unmeasured { field: format!("probe {label}"), reason });
+            let why = format!("the caller's own side failed at `{}`: {}", stop.step.name(), stop.words);
+            return self.report.say(What::NotSeen { what: Unseen::Probe { label }, why });
         };
         let answered = matches!(outcome, Outcome::Served | Outcome::ErrorReply | Outcome::Closed);
         let ended = passed.ended.unwrap_or(started);

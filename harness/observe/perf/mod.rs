@@ -13,7 +13,7 @@ mod requests;
 
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
-use super::{Syscalls, Unavailable};
+use super::{Syscalls, Unavailable, called};
 use crate::event::{Call, Event, Nanos, Pid, What};
 use crate::sys::clock;
 use crate::sys::perf::{Counter, Ring, Source, cpus, discard};
@@ -34,6 +34,8 @@ const RING_PAGES: usize = 512;
 const RING_PAGES_AT_LEAST: usize = 8;
 
 const SUCCEEDED: &CStr = c"ret >= 0";
+/// Of a call that returns nothing else: its arguments decide what it did.
+const DONE: &CStr = c"ret == 0";
 /// -EMFILE and -ENFILE, as the kernel's filter language takes them.
 const EXHAUSTED: &CStr = c"ret == -24 || ret == -23";
 
@@ -75,8 +77,9 @@ pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
     // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; what is refused; of each call: its total. And
-    // what keeps each tracepoint in use. The exit, and what io_uring takes, come on top.
-    (cpus * (2 * calls - 1 + 2 + MAKERS.len() + 1 + 3) + calls + calls + 1 + MAKERS.len() + 1 + 3) as u64
+    // what keeps each tracepoint in use. The exit, the limits, and what io_uring takes, come on top.
+    let beside = MAKERS.len() + 1 + record::LIMITS.len() + 3;
+    (cpus * (2 * calls - 1 + 2 + beside) + calls + calls + 1 + beside) as u64
 }
 
 /// The tracepoints of the observed calls on this kernel.
@@ -136,6 +139,8 @@ impl Tracepoints {
             close: events.id(close)?,
             fd: events.offset(close, "fd")?,
             exit_group: (events.id(exit_group)?, events.offset(exit_group, "error_code")?),
+            // Who set a limit is then not known, and all else as ever.
+            limits: record::LIMITS.map(|call| events.id(&format!("syscalls/sys_exit_{call}")).ok()),
             ring: None,
         };
         Ok(Tracepoints { exits, makers, layout })
@@ -153,7 +158,8 @@ impl InUse {
         let ring = tracepoints.layout.ring.into_iter().flat_map(|ring| [ring.submit, ring.complete]);
         let ids =
             tracepoints.exits.iter().map(|&(_, id)| id).chain(tracepoints.makers.iter().map(|&(_, id)| id));
-        let ids = ids.chain([tracepoints.layout.close, tracepoints.layout.exit_group.0]).chain(ring);
+        let ids = ids.chain([tracepoints.layout.close, tracepoints.layout.exit_group.0]);
+        let ids = ids.chain(tracepoints.layout.limits.into_iter().flatten()).chain(ring);
         InUse(ids.filter_map(|id| Counter::open(Source::Held(id), 0, None).ok()).collect())
     }
 }
@@ -226,6 +232,10 @@ impl Perf {
             let close = open(Source::Samples(tracepoints.layout.close), None)?;
             let mut failures = Vec::new();
             let mut successes = vec![open(Source::Samples(tracepoints.layout.exit_group.0), None)?];
+            for id in tracepoints.layout.limits.into_iter().flatten() {
+                let called = Source::Called { id, registers: record::REGISTERS, stack: record::STACK };
+                successes.push(open(called, Some(DONE))?);
+            }
             for &(call, id) in &tracepoints.exits {
                 failures.push(open(
                     Source::Samples(id),
@@ -339,7 +349,10 @@ impl Perf {
                 self.requests.completed(pid, request, ret, more)?
             }
             Record::Fork { pid, tid, parent } => self.threads.created(pid, tid, parent)?,
-            Record::Exec { pid } => self.threads.executed(pid),
+            Record::Exec { pid, .. } => self.threads.executed(pid),
+            Record::LimitSet { pid: by, of, limits } => {
+                What::LimitSet { pid: called(of, by, self.threads.processes())?, by, limits }
+            }
             Record::Exit { pid, tid } => self.threads.exited(pid, tid)?,
             Record::Lost(_) => return None,
         })
@@ -383,6 +396,7 @@ impl Syscalls for Perf {
         for (at, record) in records {
             let refused =
                 matches!(record, Record::Call { tracepoint, .. } if self.makers.contains_key(&tracepoint));
+            let program = if let Record::Exec { pid, name } = record { Some((pid, name)) } else { None };
             let Some(is) = self.describe(record) else { continue };
             if refused {
                 self.refused += 1;
@@ -396,6 +410,10 @@ impl Syscalls for Perf {
                 }
             }
             sink.push(Event { at, is });
+            if let Some((pid, name)) = program {
+                let program = String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned();
+                sink.push(Event { at, is: What::Executed { pid, program } });
+            }
         }
         // Failures that found no room are too many to be sampled, and no more: what is opened and closed has rings of its own.
         if lost > 0 {

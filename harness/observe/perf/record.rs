@@ -1,6 +1,6 @@
 //! The records in perf's rings, as perf_event_open(2) lays them out for the samples that this observer asks for. Pure.
 
-use crate::event::{Nanos, Pid};
+use crate::event::{Limits, Nanos, Pid};
 use perf_event_open_sys::bindings as abi;
 
 /// Where the fields lie in the raw records of the system call tracepoints.
@@ -14,6 +14,8 @@ pub struct Layout {
     pub fd: usize,
     /// The id of `sys_enter_exit_group`, and its `error_code`.
     pub exit_group: (u64, usize),
+    /// The ids of the calls in [`LIMITS`]; `None` where they cannot be read.
+    pub limits: [Option<u64>; LIMITS.len()],
     /// Of io_uring's tracepoints; `None` where the kernel has none, or these may not be read.
     pub ring: Option<RingLayout>,
 }
@@ -31,6 +33,40 @@ pub struct RingLayout {
     pub completed: [usize; 4],
 }
 
+/// The calls that set limits, in the order of their arguments below. C libraries call the first, Go the second.
+pub const LIMITS: [&str; 2] = ["prlimit64", "setrlimit"];
+
+/// What is sampled of who makes them: their arguments are still in their registers when they return (`asm/perf_regs.h`), and the new limits
+/// mostly on the stack. In the record the registers come in the order of their bits.
+#[cfg(target_arch = "x86_64")]
+mod caller {
+    /// rdx, rsi, rdi, rsp.
+    pub const REGISTERS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7;
+
+    /// Of prlimit64, then of setrlimit: the process, the resource, the new limits; and the stack pointer.
+    pub fn arguments([rdx, rsi, rdi, rsp]: [u64; 4]) -> [Option<[u64; 4]>; 2] {
+        [Some([rdi, rsi, rdx, rsp]), Some([0, rdi, rsi, rsp])]
+    }
+}
+#[cfg(target_arch = "aarch64")]
+mod caller {
+    /// x0, x1, x2, sp.
+    pub const REGISTERS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 31;
+
+    /// As on the other architecture, but for what was in x0, which has the result already: so prlimit64 of another process is taken for one
+    /// of the caller's own, whose limits are then found to be others, and the resource of setrlimit is not known.
+    pub fn arguments(registers: [u64; 4]) -> [Option<[u64; 4]>; 2] {
+        [Some(registers), None]
+    }
+}
+pub use caller::REGISTERS;
+
+/// So much of the caller's stack is sampled, bytes: from a thin wrapper of the call to the frame above it.
+pub const STACK: u32 = 512;
+
+/// The longest name of a program, with its end (TASK_COMM_LEN, linux/sched.h).
+const NAME: usize = 16;
+
 /// A completion after which more come of the same request (IORING_CQE_F_MORE, linux/io_uring.h).
 const MORE: u32 = 1 << 1;
 
@@ -43,14 +79,16 @@ pub enum Record {
     Close { pid: Pid, fd: i32 },
     /// A process is about to end with this status.
     Status { pid: Pid, code: i32 },
+    /// A process gave new limits of descriptors to one that it calls by this number (0: itself).
+    LimitSet { pid: Pid, of: Pid, limits: Option<Limits> },
     /// A process asked io_uring for something that creates a descriptor. A request is known by its ring and what its process calls it.
     Submitted { request: (u64, u64), opcode: u8 },
     /// io_uring is done with a request, or did a part of it.
     Completed { pid: Pid, request: (u64, u64), ret: i32, more: bool },
     /// A task was created by a thread of the process `parent`.
     Fork { pid: Pid, tid: i32, parent: Pid },
-    /// A process executed a program.
-    Exec { pid: Pid },
+    /// A process executed the program of this name, NUL at its end.
+    Exec { pid: Pid, name: [u8; NAME] },
     /// A task exited.
     Exit { pid: Pid, tid: i32 },
     /// This many records found no room in the ring.
@@ -74,6 +112,8 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
             } else if tracepoint == layout.exit_group.0 {
                 // As wait(2) tells it: the lowest eight bits.
                 Record::Status { pid, code: i64_at(raw, layout.exit_group.1)? as i32 & 0xff }
+            } else if let Some(call) = layout.limits.iter().position(|&id| id == Some(tracepoint)) {
+                limit_set(pid, call, body)?
             } else if let Some(record) = layout.ring.and_then(|ring| of_ring(raw, pid, tracepoint, ring)) {
                 record
             } else {
@@ -91,12 +131,37 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
         }
         // pid, tid, name, and at the very end (sample_id_all) pid, tid, time.
         abi::PERF_RECORD_COMM if misc & abi::PERF_RECORD_MISC_COMM_EXEC != 0 => {
-            (u64_at(body, body.len().checked_sub(8)?)?, Record::Exec { pid: i32_at(body, 0)? })
+            let end = body.len().checked_sub(16)?;
+            let mut name = [0; NAME];
+            let written = body.get(8..end)?.iter().take(NAME - 1).take_while(|&&byte| byte != 0);
+            name.iter_mut().zip(written).for_each(|(to, from)| *to = *from);
+            (u64_at(body, end + 8)?, Record::Exec { pid: i32_at(body, 0)?, name })
         }
         // id, lost.
         abi::PERF_RECORD_LOST => (0, Record::Lost(u64_at(body, 8)?)),
         _ => return None,
     })
+}
+
+/// What a successful call, by its place in [`LIMITS`], set; `None` where it only read, or was of another resource.
+fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
+    // After the raw record: the ABI, the registers, the stack's size and bytes, and how many of these were there.
+    let registers = 20 + u32_at(body, 16)? as usize + 8;
+    let register = |index: usize| u64_at(body, registers + 8 * index);
+    let [of, resource, new, stack] =
+        caller::arguments([register(0)?, register(1)?, register(2)?, register(3)?])[call]?;
+    if resource as u32 != libc::RLIMIT_NOFILE as u32 || new == 0 {
+        return None;
+    }
+    let size = usize::try_from(register(4)?).ok()?;
+    let dumped = registers + 8 * 5;
+    let there = u64_at(body, dumped.checked_add(size)?).unwrap_or(0);
+    let at = new.checked_sub(stack).filter(|offset| offset.checked_add(16).is_some_and(|end| end <= there));
+    let limits = at.and_then(|offset| {
+        let at = dumped + usize::try_from(offset).ok()?;
+        Some(Limits { soft: u64_at(body, at)?, hard: u64_at(body, at + 8)? })
+    });
+    Some(Record::LimitSet { pid, of: of as Pid, limits })
 }
 
 /// A record of one of io_uring's tracepoints; `None` for any other.
@@ -151,7 +216,14 @@ mod tests {
 
     const RING: RingLayout =
         RingLayout { submit: 800, submitted: [8, 24, 32], complete: 801, completed: [8, 24, 32, 36] };
-    const LAYOUT: Layout = Layout { ret: 16, close: 700, fd: 16, exit_group: (701, 16), ring: Some(RING) };
+    const LAYOUT: Layout = Layout {
+        ret: 16,
+        close: 700,
+        fd: 16,
+        exit_group: (701, 16),
+        limits: [Some(702), Some(703)],
+        ring: Some(RING),
+    };
 
     /// A record as the kernel writes it: header, then these words.
     fn record(kind: u32, misc: u16, body: &[&[u8]]) -> Vec<u8> {
@@ -197,7 +269,38 @@ mod tests {
         let body: [&[u8]; 5] =
             [&42i32.to_ne_bytes(), &42i32.to_ne_bytes(), b"python3\0", &[0; 8], &77u64.to_ne_bytes()];
         assert_eq!(parse(&record(3, 0, &body), LAYOUT), None);
-        assert_eq!(parse(&record(3, 1 << 13, &body), LAYOUT), Some((77, Record::Exec { pid: 42 })));
+        let name = *b"python3\0\0\0\0\0\0\0\0\0";
+        assert_eq!(parse(&record(3, 1 << 13, &body), LAYOUT), Some((77, Record::Exec { pid: 42, name })));
+    }
+
+    /// A successful call with these arguments, the last first, and 64 bytes of the stack from `sp` on, of which `there` were there.
+    #[cfg(target_arch = "x86_64")]
+    fn limit_call(tracepoint: u16, [rdx, rsi, rdi]: [u64; 3], sp: u64, there: u64) -> Vec<u8> {
+        let stack: Vec<u8> = (0..8u64).flat_map(|word| (100 + word).to_ne_bytes()).collect();
+        let registers = [1, rdx, rsi, rdi, sp].map(u64::to_ne_bytes);
+        let mut bytes = sample(tracepoint, 0);
+        bytes.extend(registers.concat());
+        bytes.extend(64u64.to_ne_bytes());
+        bytes.extend(stack);
+        bytes.extend(there.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn new_limits_are_read_from_the_stack_as_far_as_it_was_copied() {
+        let set = |new, there| match parse(&limit_call(702, [new, 7, 0], 0x7000, there), LAYOUT) {
+            Some((5000, Record::LimitSet { pid: 42, of: 0, limits })) => limits.map(|l| (l.soft, l.hard)),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((set(0x7010, 64), set(0x7030, 64)), (Some((102, 103)), Some((106, 107))));
+        assert_eq!((set(0x7038, 64), set(0x7030, 56), set(0x6ff8, 64)), (None, None, None), "not all of it");
+        let other = |tracepoint, arguments| parse(&limit_call(tracepoint, arguments, 0x7000, 64), LAYOUT);
+        assert_eq!(other(702, [0, 7, 0]), None, "it only asked");
+        assert_eq!(other(702, [0x7010, 6, 0]), None, "of processes (RLIMIT_NPROC)");
+        let limits = Some(Limits { soft: 102, hard: 103 });
+        assert_eq!(other(703, [9, 0x7010, 7]), Some((5000, Record::LimitSet { pid: 42, of: 0, limits })));
+        assert_eq!(other(703, [7, 0x7010, 6]), None);
     }
 
     #[test]

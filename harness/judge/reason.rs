@@ -1,0 +1,188 @@
+//! Why a verdict is not *met*: the expectation, what was expected and what was observed, as the values that were compared.
+
+use crate::event::{Call, SeenAs};
+use crate::measure::{
+    BeforeRamp, Delay, Doubt, End, FileNr, FirstFailure, Kind, NotStarted, Policy, PolicyEvidence, Verdict,
+    Why,
+};
+use crate::scenario::formula::{FormulaError, NoCount, Values};
+use crate::scenario::{self, Ceiling, ExpectDelay, Outcome, Refusal};
+use std::collections::BTreeSet;
+
+/// One expectation that was not met or could not be judged.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Reason {
+    /// Which.
+    pub expectation: Expectation,
+    /// What the scenario says.
+    pub expected: Expected,
+    /// What was measured, or why it was not.
+    pub observed: Observed,
+}
+
+impl Reason {
+    /// Whether it concerns the run as a whole: then nothing can be concluded from it.
+    pub fn of_the_run(&self) -> bool {
+        self.expectation == Expectation::Run
+    }
+
+    /// Why it could not be judged; `None` where it was, and was not met.
+    pub const fn not_measured(&self) -> Option<&NotMeasured> {
+        match &self.observed {
+            Observed::NotMeasured(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// What is expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in scenario files, where they are described")]
+#[non_exhaustive]
+pub enum Expectation {
+    /// That the run can be judged at all.
+    Run,
+    /// What the scenario requires of the machine.
+    Requires,
+    NotStarted,
+    SoftLimit,
+    HardLimit,
+    Baseline,
+    Ceiling,
+    FirstFailure,
+    Policy,
+    Delay,
+    RecoversWithin,
+    Recovery,
+    ResumesWithin,
+    CeilingAfter,
+    Leaked,
+    /// Of the workload of this name.
+    Outcomes(String),
+    FileMaxBinds,
+    Disguise,
+    OtherListeners,
+}
+
+/// What the scenario says of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Expected {
+    /// A run that can be judged.
+    Judgeable,
+    /// A program, a right or a file that this machine has.
+    Requirement(String),
+    /// That it does not start.
+    Refusal(Refusal),
+    /// A limit, or descriptors at rest.
+    Number(u64),
+    /// Descriptors more than at rest.
+    Leaked(i64),
+    /// A ceiling.
+    Ceiling(Ceiling),
+    /// The first failing call.
+    Failure(scenario::FirstFailure),
+    /// An accept policy.
+    Policy(Policy),
+    /// The pauses between tries.
+    Delay(ExpectDelay),
+    /// At most so many seconds.
+    Within(f64),
+    /// What becomes of it when clients leave.
+    Recovery(Verdict),
+    /// What calls come to, in their order.
+    Outcomes(Vec<Outcome>),
+    /// Whether the bound of the whole host binds.
+    FileMaxBinds(bool),
+    /// As what clients see a failure.
+    SeenAs(BTreeSet<SeenAs>),
+    /// What a new client gets.
+    NewClient(Outcome),
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variants say what the fields are")]
+#[non_exhaustive]
+pub enum Observed {
+    /// It could not be judged.
+    NotMeasured(NotMeasured),
+    /// Nothing can be concluded from the run.
+    Doubt(Doubt),
+    /// The requirement is not there, in the words of what looked for it.
+    Missing(String),
+    /// It started.
+    Started,
+    /// It did not start.
+    NotStarted(NotStarted),
+    /// A limit, or descriptors at rest.
+    Number(u64),
+    /// Descriptors more than at rest.
+    Leaked(i64),
+    /// So many, where the ceiling is any number; of a formula, what it comes to.
+    Counted { number: u64, formula: Option<u64> },
+    /// It did not stop: so many connections held, or calls answered.
+    NotReached { number: Option<u64>, calls: bool, before_ramp: Option<BeforeRamp> },
+    /// It stopped for this reason.
+    Stopped { number: Option<u64>, kind: Kind, before_ramp: Option<BeforeRamp> },
+    /// So many by its descriptor count, as nobody saw its calls.
+    HeldByCount(u64),
+    /// So many under the limits that were moved, up to the next failure, if any.
+    HeldAfter { held: u64, failed: Option<(Call, &'static str)> },
+    /// The first failing call.
+    Failure(FirstFailure),
+    /// No call failed.
+    NoFailure,
+    /// Its accept policy.
+    Policy(Policy, PolicyEvidence),
+    /// The pauses between its tries.
+    Delay(Delay),
+    /// It makes no pauses, with this policy.
+    NoPauses(Policy),
+    /// After so many seconds.
+    After(f64),
+    /// No new client was served after all had left.
+    NobodyServed,
+    /// It did not accept again.
+    NotResumed,
+    /// What became of it when clients left.
+    Recovery(End),
+    /// What calls came to, in their order.
+    Outcomes(Vec<Outcome>),
+    /// Whether the bound of the whole host binds.
+    FileMaxBinds { binds: bool, files: FileNr },
+    /// As what clients saw a failure.
+    SeenAs(BTreeSet<SeenAs>),
+    /// Of each other listener's port, what a new client got; `None`: it was not tried.
+    OtherListeners(Vec<(u16, Option<Outcome>)>),
+}
+
+/// Why an expectation could not be judged.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variants say what the fields are")]
+#[non_exhaustive]
+pub enum NotMeasured {
+    /// What it asks for is unknown.
+    Unknown(Why),
+    /// The generator ran out before the subject.
+    GeneratorFirst,
+    /// No limit was moved.
+    NothingMoved,
+    /// No workload of this name made calls.
+    NoCalls(String),
+    /// No other listener of its processes was found.
+    NoOtherListener,
+    /// This other port was not tried, or not to the end.
+    PortNotTried(u16),
+    /// The formula cannot be read.
+    Formula(FormulaError),
+    /// The formula comes to no number with these values.
+    NoCount { formula: String, why: NoCount, values: Values },
+}
+
+impl From<&Why> for NotMeasured {
+    fn from(why: &Why) -> Self {
+        NotMeasured::Unknown(why.clone())
+    }
+}

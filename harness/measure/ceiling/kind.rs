@@ -1,0 +1,194 @@
+//! Why the subject stopped, or why that cannot be said.
+
+use crate::event::{Nanos, Phase};
+use crate::measure::baseline::Baseline;
+use crate::measure::count::Scale;
+use crate::measure::facts::Facts;
+use crate::measure::known::Why;
+use crate::measure::resources;
+
+/// An observer reports lost samples only when it next reads its ring.
+const LOSS_REPORTED_WITHIN: Nanos = 50_000_000;
+
+/// Why the subject stopped where it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// A descriptor call failed with EMFILE: the process's limit.
+    Emfile,
+    /// A descriptor call failed with ENFILE: the system's limit.
+    Enfile,
+    /// It stopped below the limit by its own rule.
+    OwnLimit,
+    /// The accepting process exited while clients connected.
+    Exited,
+    /// The harness's own side ran out first.
+    Generator,
+    /// Every client was accepted and nothing failed.
+    NotReached,
+    /// It stopped below the limit, and something else had run out: what binds says which.
+    OtherLimit,
+}
+
+impl Kind {
+    /// As in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Emfile => "emfile",
+            Kind::Enfile => "enfile",
+            Kind::OwnLimit => "own-limit",
+            Kind::Exited => "exited",
+            Kind::Generator => "generator",
+            Kind::NotReached => "not-reached",
+            Kind::OtherLimit => "other-limit",
+        }
+    }
+}
+
+/// Asks in the order in which one answer rules out the next question.
+pub(super) fn kind(facts: &Facts<'_>, baseline: &Baseline, scale: &Scale) -> Result<Kind, Why> {
+    blind(facts, baseline)?;
+    spoken(facts)?;
+    if let Some(first) = facts.holdings.first {
+        nothing_lost(facts, scale, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
+        return Ok(of_errno(first.errno));
+    }
+    if !facts.phases.loaded() {
+        return facts.holdings.early.map(|(first, _)| of_errno(first.errno)).ok_or(Why::EndedBeforeClients);
+    }
+    nothing_lost(facts, scale, facts.phases.watched_until())?;
+    if facts.exited().is_some() {
+        return Ok(Kind::Exited);
+    }
+    if facts.generator_failed().is_some() {
+        return Ok(Kind::Generator);
+    }
+    if facts.processes.is_client {
+        return all_calls(facts);
+    }
+    failed_unseen(facts)?;
+    match somebody_without(facts)? {
+        Some(kind) => Ok(kind),
+        None => all_in(facts),
+    }
+}
+
+fn of_errno(errno: &str) -> Kind {
+    if errno == "ENFILE" { Kind::Enfile } else { Kind::Emfile }
+}
+
+/// An observer that saw no accept while connections were plainly made is blind: its numbers are none.
+fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
+    let holdings = &facts.holdings;
+    let observed = !facts.readings.observers.is_empty();
+    if !observed && !holdings.calls_seen && holdings.first.is_none() && holdings.early.is_none() {
+        return Err(Why::NoObserver);
+    }
+    if !holdings.accepts.is_empty() {
+        return Ok(());
+    }
+    if let (Some(most), Some(rest)) = (holdings.at_most, baseline.descriptors.value()) {
+        let unexplained = most.descriptors.saturating_sub(rest).saturating_add_signed(-most.others.max(0));
+        if unexplained >= 2 {
+            return Err(Why::BlindByCount { descriptors: most.descriptors, rest });
+        }
+    }
+    let served = facts.clients.served(facts.phases.watched_until());
+    if served > 0 && !facts.processes.is_client {
+        return Err(Why::BlindByClients { served });
+    }
+    Ok(())
+}
+
+/// Where nobody was answered as the workload asks, the server may not speak its protocol. What clients were told may also be what became of
+/// another call that failed for want of a descriptor.
+fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
+    let watched = facts.phases.watched_until();
+    let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+    let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
+    let lacked = facts.holdings.failures.iter().any(|(_, call)| !call.accepts());
+    if facts.clients.answers && refused > 0 && !ever_served && !facts.processes.is_client && !lacked {
+        return Err(Why::NobodyAnswered { refused });
+    }
+    Ok(())
+}
+
+/// Refuses a count that lost samples may have made too small, unless `/proc` says the same.
+fn nothing_lost(facts: &Facts<'_>, scale: &Scale, until: Nanos) -> Result<(), Why> {
+    let samples = facts.tries.lost_by(until);
+    let confirmed =
+        || facts.holdings.at_ceiling.is_some_and(|both| scale.connections(both) == Some(both.held));
+    if samples == 0 || confirmed() { Ok(()) } else { Err(Why::LostBefore { samples }) }
+}
+
+/// Failed accepts that only the counters tell of: when they came is not known.
+fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
+    if facts.holdings.first.is_some() || facts.holdings.early.is_some() {
+        return Ok(());
+    }
+    let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
+    let grown =
+        facts.tries.growth().filter(|(total, _)| total.call.accepts() && (ramp..watched).contains(&total.at));
+    let accepts = grown.fold(0u64, |sum, (_, grown)| sum.saturating_add(grown));
+    if accepts > 0 { Err(Why::FailedUnseen { accepts }) } else { Ok(()) }
+}
+
+/// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own, something else that ran out, or
+/// something between them and the subject.
+fn somebody_without(facts: &Facts<'_>) -> Result<Option<Kind>, Why> {
+    let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
+    let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
+    let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|sample| sample.queue);
+    if let Some(queued) = queued.map(u64::from).filter(|&queued| turned_away == 0 && queued < waiting) {
+        return Err(Why::HandshakesUnfinished { clients: waiting - queued });
+    }
+    if turned_away == 0 && waiting == 0 {
+        return Ok(None);
+    }
+    if behind_another(facts, queued) {
+        return Err(Why::BehindAnother { waiting, turned_away });
+    }
+    Ok(Some(if resources::exhausted(facts).is_some() { Kind::OtherLimit } else { Kind::OwnLimit }))
+}
+
+/// Whether those without service are behind something else: no workload connects to the subject itself, whose accept queue is empty and who
+/// dismissed nobody.
+fn behind_another(facts: &Facts<'_>, queued: Option<u32>) -> bool {
+    let plan = facts.plan;
+    let direct = plan.workloads.values().any(|w| w.to == plan.subject);
+    !direct
+        && !plan.workloads.is_empty()
+        && facts.holdings.calls_seen
+        && queued == Some(0)
+        && facts.holdings.turned_away == 0
+}
+
+/// Every client was accepted, if all that were asked for came at all.
+fn all_in(facts: &Facts<'_>) -> Result<Kind, Why> {
+    let watched = facts.phases.watched_until();
+    let (connected, timed_out) = (facts.clients.connected(watched), facts.clients.timed_out(watched));
+    if timed_out > 0 {
+        return Err(Why::ConnectsTimedOut { connects: timed_out });
+    }
+    let plan = facts.plan;
+    let own = plan.workloads.values().filter(|w| w.to == plan.subject && w.calls.is_none());
+    let asked: Option<u64> = own.map(|w| w.clients.map(u64::from)).sum();
+    match asked {
+        Some(asked) if connected < asked => Err(Why::OnlySomeConnected { connected, asked }),
+        None if connected == 0 => Err(Why::NobodyConnected),
+        _ => Ok(Kind::NotReached),
+    }
+}
+
+/// No call failed for want of a descriptor: that says something only when calls were answered.
+fn all_calls(facts: &Facts<'_>) -> Result<Kind, Why> {
+    let watched = facts.phases.watched_until();
+    match (facts.calls.answered(watched), facts.calls.over(watched)) {
+        (Some(_), (0, _)) => Err(Why::NoCallOver),
+        (Some(_), (over, Some(asked))) if over < asked => Err(Why::OnlySomeCalls { over, asked }),
+        (Some(0), (over, _)) => Err(Why::NoCallAnswered { over, mostly: facts.calls.mostly(watched) }),
+        _ => Ok(Kind::NotReached),
+    }
+}

@@ -1,0 +1,363 @@
+//! Where the subject stopped: how many connections it held, what failed first, and what nobody could see.
+
+mod kind;
+mod per_process;
+
+pub use kind::Kind;
+pub use per_process::PerProcess;
+
+use super::baseline::Baseline;
+use super::count::{Grown, Scale, grown};
+use super::facts::{Facts, Failed};
+use super::known::{Known, OrWhy, Why};
+use super::limits::LimitsFound;
+use super::prediction::Prediction;
+use super::units::{milli, seconds};
+use crate::event::{Call, Nanos, Outcome, Phase, Pid};
+
+/// Where the subject stopped.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Ceiling {
+    /// Whether it stopped at all.
+    pub reached: Known<bool>,
+    /// Why it stopped.
+    pub kind: Known<Kind>,
+    /// Connections held just before the first failed descriptor call of that process, or at the end of the ramp.
+    pub accepted: Known<u64>,
+    /// The most that were held later on.
+    pub accepted_max: Known<u64>,
+    /// Clients answered whose connection is still open when saturation ends.
+    pub served: Known<u64>,
+    /// Connects that had succeeded when saturation ends.
+    pub connected: Known<u64>,
+    /// Descriptors open at the ceiling.
+    pub descriptors: Known<u64>,
+    /// Their growth from rest for each connection held at the same moment.
+    pub descriptors_per_connection: Known<f64>,
+    /// Open just before the first failure, or where none came at the ceiling, more than at rest, and no connections: what else the
+    /// connections cost, or what a thread had open for a moment. Negative when some of those at rest were closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<i64>,
+    /// Of a subject that makes calls, or is called: calls answered before the first failure. `None`: it holds connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Known<u64>>,
+    /// Of a subject that exited: how, as the process that started it saw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// The first descriptor-creating call that failed.
+    pub first_failure: Known<FirstFailure>,
+    /// The first client that connected (or tried to) and was not served before saturation ended.
+    pub first_unserved: Known<FirstUnserved>,
+    /// Failures before the first client, which say nothing of the ceiling and must not go unseen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_ramp: Option<BeforeRamp>,
+    /// Each process that accepted or failed.
+    pub per_process: Vec<PerProcess>,
+}
+
+/// How a process ended (wait(2)).
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Exit {
+    /// Its status, where it exited.
+    pub code: Known<i32>,
+    /// The signal that killed it.
+    pub signal: Known<i32>,
+}
+
+/// The first failed descriptor call.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FirstFailure {
+    /// The process that made it.
+    pub pid: Pid,
+    /// Which call.
+    pub call: Call,
+    /// `EMFILE` or `ENFILE`.
+    pub errno: &'static str,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// Connections held by that process just before.
+    pub accepted_before: u64,
+    /// Clients connected by then and held by no process of the subject.
+    pub waiting_clients: u64,
+    /// Why it is not the ceiling, when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<NotTheCeiling>,
+}
+
+/// Why a failure is not the ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotTheCeiling {
+    /// It came before the first client connected.
+    BeforeFirstClient,
+}
+
+/// The first client that got no answer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FirstUnserved {
+    /// Seconds since the run's start, of its connect (or of that connect's failure).
+    pub at_s: f64,
+    /// What it had got when saturation ended.
+    pub outcome: Outcome,
+}
+
+/// Descriptor calls that failed before any client came.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct BeforeRamp {
+    /// The first of them.
+    pub call: Call,
+    /// Its errno.
+    pub errno: &'static str,
+    /// Seconds since the run's start.
+    pub at_s: f64,
+    /// How many were sampled.
+    pub failures: u64,
+}
+
+impl Ceiling {
+    /// Whether the subject stopped: as its kind says or, where nobody saw its calls, as its descriptor count does. `None`: not known.
+    pub fn stopped(&self) -> Option<bool> {
+        match self.kind.value() {
+            Some(Kind::Generator) => None,
+            Some(kind) => Some(kind != Kind::NotReached),
+            None => self.reached.value(),
+        }
+    }
+
+    /// Whether it is counted in calls, not in connections.
+    pub fn in_calls(&self) -> bool {
+        self.calls.is_some()
+    }
+
+    /// Connections held when it stopped, or calls answered; `None` where nobody knows.
+    pub fn held(&self) -> Option<u64> {
+        self.accepted.value().or(self.calls_answered())
+    }
+
+    /// Calls answered before the first failure, where they are counted.
+    pub fn calls_answered(&self) -> Option<u64> {
+        self.calls.as_ref().and_then(Known::value)
+    }
+
+    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were open under load, too, and what
+    /// each client leaks is about as many as there were clients.
+    pub fn opened_once(&self, leaked: i64) -> bool {
+        self.others.is_some_and(|others| others >= leaked)
+            && self.accepted.value().is_some_and(|held| held as i64 >= leaked.saturating_mul(10))
+    }
+}
+
+/// Where it stopped, by the calls that were observed; by the descriptor count where accepts pass by the observer.
+pub(super) fn ceiling(
+    facts: &Facts<'_>,
+    limits: &LimitsFound,
+    baseline: &Baseline,
+    prediction: &Prediction,
+) -> Ceiling {
+    let scale = Scale::new(limits, baseline, prediction);
+    let (holdings, watched) = (&facts.holdings, facts.phases.watched_until());
+    let is_client = facts.processes.is_client;
+    let loaded = facts.phases.loaded() && facts.generator_failed().is_none();
+    let unseen = loaded && facts.accepts_pass_by();
+    let stop = match kind::kind(facts, baseline, &scale) {
+        _ if unseen => by_growth(facts, grown(facts, &scale)),
+        Ok(kind) => stopped(facts, kind),
+        Err(why) => Stop::unknown(why),
+    };
+    let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
+    Ceiling {
+        reached: stop.reached,
+        kind: stop.kind,
+        accepted: stop.accepted,
+        accepted_max: stop.accepted_max,
+        served: match (is_client, facts.clients.answers) {
+            (true, _) => Known::Unknown(Why::CountedInCalls),
+            (_, false) => Known::Unknown(Why::TcpAsksNothing),
+            _ => Known::Value(match facts.gone() {
+                // Nobody is served any longer: those count that were until then.
+                Some(exit) => facts.clients.served_until_exit(exit),
+                None => facts.clients.served(watched),
+            }),
+        },
+        connected: match is_client && facts.clients.all.is_empty() {
+            true => Known::Unknown(Why::NobodyHolds),
+            false => Known::Value(facts.clients.connected(watched)),
+        },
+        descriptors: counted_at.map(|both| both.descriptors).or_why(Why::NotSampledAtCeiling),
+        descriptors_per_connection: each_cost(facts, baseline).or_why(Why::NoneHeldWhenCounted),
+        others: others(facts, &scale).filter(|_| !unseen),
+        calls: stop.calls,
+        exit: stop.exit,
+        first_failure: match unseen {
+            true => Known::Unknown(Why::AcceptsPassBy),
+            false => first_failure(facts).or_why(Why::NoFailureSeen),
+        },
+        first_unserved: first_unserved(facts),
+        before_ramp: holdings.early.map(|(first, failures)| before_ramp(first, failures)),
+        per_process: per_process::per_process(facts),
+    }
+}
+
+/// That it stopped, why, and with how many.
+struct Stop {
+    reached: Known<bool>,
+    kind: Known<Kind>,
+    accepted: Known<u64>,
+    accepted_max: Known<u64>,
+    calls: Option<Known<u64>>,
+    exit: Option<Exit>,
+}
+
+impl Stop {
+    fn unknown(why: Why) -> Self {
+        let unknown = || Known::Unknown(why.clone());
+        Stop {
+            reached: Known::Unknown(why.clone()),
+            kind: Known::Unknown(why.clone()),
+            accepted: unknown(),
+            accepted_max: unknown(),
+            calls: None,
+            exit: None,
+        }
+    }
+}
+
+/// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and whether its table is full.
+fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
+    let exited = facts.exited().is_some();
+    // Of one that exits, the last count may be any.
+    let grown = grown.filter(|_| !exited);
+    let connected = facts.clients.connected(facts.phases.watched_until());
+    Stop {
+        reached: match &grown {
+            _ if exited => Known::Value(true),
+            Some(grown) if grown.full => Known::Value(true),
+            Some(grown) if connected > 0 && grown.held >= connected => Known::Value(false),
+            _ => Known::Unknown(Why::AcceptsPassByWithRoom),
+        },
+        kind: exited.then_some(Kind::Exited).or_why(Why::AcceptsPassBy),
+        accepted: grown.map(|grown| grown.held).or_why(Why::AcceptsPassBy),
+        accepted_max: Known::Unknown(Why::AcceptsPassBy),
+        calls: None,
+        exit: None,
+    }
+}
+
+/// What was held when it stopped for this reason.
+fn stopped(facts: &Facts<'_>, kind: Kind) -> Stop {
+    let (accepted, later) = held(facts, kind);
+    let (accepted, accepted_max) = match lost_after(facts) {
+        _ if facts.processes.is_client => {
+            (Known::Unknown(Why::CountedInCalls), Known::Unknown(Why::CountedInCalls))
+        }
+        Some(samples) if facts.holdings.first.is_some() => {
+            (Known::Value(accepted), Known::Unknown(Why::LostAfterFirst { samples }))
+        }
+        _ => (Known::Value(accepted), Known::Value(later.max(accepted))),
+    };
+    let ended = facts.readings.program_ends.last().filter(|_| kind == Kind::Exited);
+    Stop {
+        kind: Known::Value(kind),
+        reached: Known::Value(!matches!(kind, Kind::Generator | Kind::NotReached)),
+        accepted,
+        accepted_max,
+        calls: facts.processes.is_client.then(|| calls(facts)),
+        exit: ended.map(|ended| Exit {
+            code: ended.code.or_why(Why::KilledBySignal),
+            signal: ended.signal.or_why(Why::NoSignal),
+        }),
+    }
+}
+
+/// Connections held when it stopped, and the most afterwards.
+fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
+    let holdings = &facts.holdings;
+    let failing = holdings.first.and_then(|first| holdings.tables.get(&first.pid));
+    match (failing, kind) {
+        (Some(table), _) => (holdings.accepted, table.most_after),
+        (None, Kind::Emfile | Kind::Enfile) => (0, 0),
+        (None, Kind::Exited) => {
+            // Those that it had handed over may outlive it.
+            let held = facts.exited().map_or(0, |(_, held)| held) + holdings.handed_over.0;
+            (held, held)
+        }
+        // A probe that it took as well is none of the workload's.
+        (None, Kind::NotReached) => (holdings.kept_in_all, holdings.kept_in_all),
+        (None, _) => (holdings.kept_in_all, holdings.most_in_all),
+    }
+}
+
+/// Descriptors for each connection at the ceiling.
+fn each_cost(facts: &Facts<'_>, baseline: &Baseline) -> Option<f64> {
+    let both = facts.holdings.at_ceiling.filter(|both| both.held > 0)?;
+    Some(milli(both.descriptors.saturating_sub(baseline.descriptors.value()?) as f64 / both.held as f64))
+}
+
+/// Descriptors at the ceiling that are no connections.
+fn others(facts: &Facts<'_>, scale: &Scale) -> Option<i64> {
+    let holdings = &facts.holdings;
+    let others = holdings.first.map(|_| holdings.others).or(holdings.at_ceiling.map(|both| both.others))?;
+    // More than there can be: calls that return no number, such as socketpair, are not seen to be undone.
+    let room = scale.room().unwrap_or(u64::MAX);
+    (others < 0 || (1..=room).contains(&others.unsigned_abs())).then_some(others)
+}
+
+/// Calls answered before the first failure, as the workload of calls, the subject's own count or the clients beside it say.
+fn calls(facts: &Facts<'_>) -> Known<u64> {
+    let first = facts.holdings.first.map(|first| first.at);
+    let until = first.unwrap_or(facts.phases.watched_until());
+    let own = facts.readings.own_counts.first();
+    let own = own.map(|(_, before, total)| if first.is_some() { *before } else { *total });
+    let answered = facts.clients.all.iter().filter(|c| c.served.is_some_and(|at| at < until)).count() as u64;
+    let counted = facts.calls.answered(until).or(own).or(Some(answered).filter(|answered| *answered > 0));
+    counted.or_why(Why::CallsNotCounted)
+}
+
+/// Samples lost while nothing was moved: what is lost once limits are moved says nothing of what was held before.
+fn lost_after(facts: &Facts<'_>) -> Option<u64> {
+    let until = facts.phases.start(Phase::Moved).unwrap_or(Nanos::MAX);
+    Some(facts.tries.lost_by(until.saturating_sub(1))).filter(|lost| *lost > 0)
+}
+
+fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
+    let holdings = &facts.holdings;
+    let of = |failed: Failed, accepted_before, waiting_clients, reason| FirstFailure {
+        pid: failed.pid,
+        call: failed.call,
+        errno: failed.errno,
+        at_s: seconds(failed.at),
+        accepted_before,
+        waiting_clients,
+        reason,
+    };
+    match (holdings.first, holdings.early) {
+        (Some(first), _) => {
+            let waiting = facts.clients.open_at(first.at).saturating_sub(holdings.held_in_all);
+            Some(of(first, holdings.accepted, waiting, None))
+        }
+        (None, Some((first, _))) => Some(of(first, 0, 0, Some(NotTheCeiling::BeforeFirstClient))),
+        (None, None) => None,
+    }
+}
+
+fn before_ramp(first: Failed, failures: u64) -> BeforeRamp {
+    BeforeRamp { call: first.call, errno: first.errno, at_s: seconds(first.at), failures }
+}
+
+fn first_unserved(facts: &Facts<'_>) -> Known<FirstUnserved> {
+    if facts.places_unseen() {
+        let why = if facts.processes.is_client { Why::CountedInCalls } else { Why::AcceptsPassBy };
+        return Known::Unknown(why);
+    }
+    let rested = facts.readings.rests.last().map_or(0, |rest| rest.at);
+    let watched = facts.phases.watched_until();
+    let accepts = facts.holdings.accepts_between(rested, watched).len() as u64;
+    let first = facts.clients.first_unserved(accepts, facts.phases.from(Phase::Ramp), watched);
+    let why = if facts.processes.is_client { Why::CountedInCalls } else { Why::AllServed };
+    first.map(|(at, outcome)| FirstUnserved { at_s: seconds(at), outcome }).or_why(why)
+}

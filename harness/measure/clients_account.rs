@@ -1,0 +1,129 @@
+//! One account of all clients of the subject: each is counted once, by what had become of it when saturation ended or, where the subject
+//! exited, through that exit. Every other count of clients is a part of one of these.
+
+use super::ceiling::{Ceiling, Kind};
+use super::facts::{Client, Facts};
+use super::known::{Known, Why};
+use crate::event::{Nanos, Outcome, Phase};
+
+/// What became of the clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct ClientsAccount {
+    /// Connects that succeeded: the sum of `held`, `held_with_error`, `waiting`, `turned_away`, `closed` and `exit.clients`.
+    pub connected: u64,
+    /// Connects that did not complete before their deadline.
+    pub timed_out: u64,
+    /// Connects that were refused.
+    pub refused: u64,
+    /// Connected and answered; of clients that ask nothing, accepted.
+    pub held: u64,
+    /// Told an error on a connection that the server holds.
+    pub held_with_error: u64,
+    /// Connected, and neither answered nor (of clients that ask nothing) accepted.
+    pub waiting: u64,
+    /// Closed, or told an error, without having been held.
+    pub turned_away: u64,
+    /// Of those turned away, told an error.
+    pub error_replies: u64,
+    /// Of those turned away, answered first: the server keeps no such connection open.
+    pub answered_first: u64,
+    /// Held for a while, and then closed by the server, which lived on.
+    pub closed: u64,
+    /// Of a process that exited: what its clients lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Lost>,
+}
+
+/// Connections that ended with a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Lost {
+    /// Connections that the process held.
+    pub held: u64,
+    /// Clients that lost their connection: those that it held, and those in its accept queue.
+    pub clients: u64,
+}
+
+/// The account; unknown of a subject that makes calls, and where nobody connected.
+pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<ClientsAccount> {
+    if facts.processes.is_client && facts.clients.all.is_empty() {
+        return Known::Unknown(Why::NobodyHolds);
+    }
+    let watched = facts.phases.watched_until();
+    let exit = facts.exit_at_the_wall();
+    let mut account = ClientsAccount {
+        connected: 0,
+        timed_out: 0,
+        refused: 0,
+        held: 0,
+        held_with_error: 0,
+        waiting: 0,
+        turned_away: 0,
+        error_replies: 0,
+        answered_first: 0,
+        closed: 0,
+        exit: exit.map(|(_, held)| Lost { held, clients: 0 }),
+    };
+    facts.clients.all.iter().for_each(|client| account.add(facts, client, watched, exit));
+    let by_calls = held(facts, ceiling);
+    if facts.clients.answers && exit.is_none() {
+        // An error reply ends no connection by itself: as many are held as the subject held.
+        let kept = account.error_replies.min(by_calls.saturating_sub(account.held));
+        account.held_with_error = kept;
+        account.turned_away -= kept;
+        account.error_replies -= kept;
+    } else if !facts.clients.answers {
+        // Whoever asks nothing cannot tell whether it was accepted: as many are held as the subject held.
+        let held = account.waiting.min(by_calls);
+        (account.held, account.waiting) = (held, account.waiting - held);
+    }
+    Known::Value(account)
+}
+
+impl ClientsAccount {
+    /// Clients that tried to connect, and of which it is known what came of it.
+    pub fn came(&self) -> u64 {
+        self.connected + self.timed_out + self.refused
+    }
+
+    fn add(&mut self, facts: &Facts<'_>, client: &Client, watched: Nanos, exit: Option<(Nanos, u64)>) {
+        let ended = client.ended.filter(|(at, _)| *at < watched);
+        let Some(_) = client.connected.filter(|at| *at < watched) else {
+            match ended.map(|(_, outcome)| outcome) {
+                Some(Outcome::TimesOut) => self.timed_out += 1,
+                Some(Outcome::Refused) => self.refused += 1,
+                _ => {}
+            }
+            return;
+        };
+        self.connected += 1;
+        let answered = |by: Nanos| facts.clients.answers && client.served.is_some_and(|at| at < by);
+        if let (Some((at, _)), Some(lost)) = (exit, self.exit.as_mut())
+            && client.lost_at(at, facts.phases.released_from())
+        {
+            lost.clients += 1;
+            return;
+        }
+        match ended {
+            Some(_) if facts.clients.is_turned_away(client, facts.phases.from(Phase::Saturate), watched) => {
+                self.turned_away += 1;
+                self.error_replies += u64::from(ended.is_some_and(|end| end.1 == Outcome::ErrorReply));
+                self.answered_first +=
+                    u64::from(ended.is_some_and(|(at, how)| how == Outcome::Closed && answered(at)));
+            }
+            Some(_) => self.closed += 1,
+            None if answered(watched) => self.held += 1,
+            None => self.waiting += 1,
+        }
+    }
+}
+
+/// What the subject held, over all its processes, as `waiting` of the other findings subtracts it.
+fn held(facts: &Facts<'_>, ceiling: &Ceiling) -> u64 {
+    let counted = ceiling.accepted.value().filter(|_| facts.places_unseen());
+    counted.unwrap_or(match ceiling.kind.value() {
+        Some(Kind::Emfile | Kind::Enfile) => facts.holdings.most_in_all,
+        _ => facts.holdings.kept_in_all,
+    })
+}

@@ -1,0 +1,184 @@
+//! What clients see of a full server: those that it holds, those in the queue, and the next ones.
+
+use super::ceiling::Ceiling;
+use super::facts::{Asked, Client, Facts};
+use super::known::{Known, OrWhy, Why};
+use super::latency::{Latency, latency};
+use super::units::seconds;
+use crate::event::{Nanos, Outcome, Phase};
+
+/// Probes listed at most.
+const PROBES: usize = 100;
+const OUTCOMES: [Outcome; 6] = [
+    Outcome::Served,
+    Outcome::Waits,
+    Outcome::TimesOut,
+    Outcome::Refused,
+    Outcome::Closed,
+    Outcome::ErrorReply,
+];
+
+/// What clients see of a server that is full.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct ClientsSeen {
+    /// From the connect to the first answer, of those answered before the first failed call (or the ramp's end).
+    pub before_s: Known<Latency>,
+    /// Those that it holds, asked again at the wall.
+    pub held: Held,
+    /// Connected and not served when saturation ends: in the accept queue, or accepted and left alone.
+    pub queued: u64,
+    /// Those that came after the first failed call (without one: those that were not served), by what they got.
+    pub next: Vec<Got>,
+}
+
+/// Held clients that were asked again on their own connections.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Held {
+    /// Asked.
+    pub probed: u64,
+    /// Answered as before.
+    pub answered: u64,
+    /// Silent until the deadline; nobody was asked after that.
+    pub silent: u64,
+    /// Told an error, and not closed.
+    pub error_replies: u64,
+    /// Closed.
+    pub dropped: u64,
+    /// Of the answers.
+    pub latency_s: Known<Latency>,
+}
+
+/// Clients that got the same.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Got {
+    /// What.
+    pub outcome: Outcome,
+    /// How many.
+    pub clients: u64,
+    /// From the connect to it.
+    pub after_s: Known<Latency>,
+}
+
+/// What one new client saw, or a held one that was asked again.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Probe {
+    /// `dialogue`, `saturated`, `moved`, `after-some`, `after-all`, `held`.
+    pub label: String,
+    /// Which workload asked.
+    pub workload: String,
+    /// What it got.
+    pub outcome: Outcome,
+    /// The answer's first line, or the error.
+    pub detail: String,
+    /// Time of the connect, seconds.
+    pub connect_s: Known<f64>,
+    /// Time until the answer, seconds.
+    pub answer_s: Known<f64>,
+}
+
+/// A probe as it is reported; `connected`: why it may have no time of its connect.
+pub(super) fn probe(asked: &Asked<'_>, connected: Why, answered: Why) -> Probe {
+    Probe {
+        label: asked.label.to_owned(),
+        workload: asked.workload.to_owned(),
+        outcome: asked.outcome,
+        detail: asked.detail.to_owned(),
+        connect_s: asked.connect_s.or_why(connected),
+        answer_s: asked.answer_s.or_why(answered),
+    }
+}
+
+/// Every probe, in order of time, at most 100.
+pub(super) fn probes(facts: &Facts<'_>) -> Vec<Probe> {
+    let all = facts.readings.asked.iter().take(PROBES);
+    all.map(|asked| probe(asked, Why::NoConnectOrHeld, Why::NoAnswer)).collect()
+}
+
+/// What a new client gets at the wall.
+pub(super) fn new_client(facts: &Facts<'_>) -> Known<Outcome> {
+    facts.asked("saturated").last().map(|asked| asked.outcome).or_why(Why::NoNewClientAtWall)
+}
+
+/// Connections held before that the server closed by itself.
+pub(super) fn held_closed(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<u64> {
+    let held = ceiling.accepted_max.value().or(ceiling.accepted.value());
+    let held = held.filter(|_| ceiling.connected.value() > Some(0));
+    let closed = |held| facts.clients.held_closed(held, facts.wall_begins(), facts.phases.released_from());
+    held.map(closed).or_why(Why::NoneKnownHeld)
+}
+
+/// What clients saw.
+pub(super) fn clients_seen(facts: &Facts<'_>, ceiling: &Ceiling) -> ClientsSeen {
+    let watched = facts.phases.watched_until();
+    let failed = facts.holdings.first.map(|first| first.at);
+    let wall = failed.unwrap_or_else(|| facts.phases.from(Phase::Saturate).min(watched));
+    let answered = |c: &Client| Some(seconds(c.served.filter(|at| *at < wall)?.saturating_sub(c.connected?)));
+    // Where nobody saw the accepts of clients that ask nothing, the ceiling was counted otherwise.
+    let counted = ceiling.accepted.value().filter(|_| facts.places_unseen());
+    ClientsSeen {
+        before_s: latency(facts.clients.all.iter().filter_map(answered).collect())
+            .or_why(Why::NoneAnsweredBefore),
+        held: held_asked(facts, 0, facts.phases.released_from()),
+        queued: facts
+            .clients
+            .waiting(watched.saturating_sub(1), counted.unwrap_or(facts.holdings.most_in_all)),
+        next: next(facts, failed),
+    }
+}
+
+/// Clients that came to the full server, by what they got.
+fn next(facts: &Facts<'_>, failed: Option<Nanos>) -> Vec<Got> {
+    let (watched, released) = (facts.phases.watched_until(), facts.phases.released_from());
+    let comes_next = |c: &&Client| match failed {
+        Some(at) => c.connected.or(c.ended.map(|e| e.0)).is_some_and(|first| (at..released).contains(&first)),
+        None => {
+            let unserved = c.served.is_none_or(|at| at >= watched);
+            facts.clients.answers && unserved && (c.connected.is_some() || c.ended.is_some())
+        }
+    };
+    let all: Vec<(Outcome, Option<f64>)> =
+        facts.clients.all.iter().filter(comes_next).map(|client| got(client, released)).collect();
+    let of = |outcome| all.iter().filter(move |one| one.0 == outcome);
+    OUTCOMES
+        .into_iter()
+        .filter(|outcome| of(*outcome).next().is_some())
+        .map(|outcome| Got {
+            outcome,
+            clients: of(outcome).count() as u64,
+            after_s: latency(of(outcome).filter_map(|one| one.1).collect()).or_why(Why::ConnectFailedOrWaits),
+        })
+        .collect()
+}
+
+/// What a client had got by then, and how long after its connect.
+fn got(client: &Client, until: Nanos) -> (Outcome, Option<f64>) {
+    let after = |at: Nanos| client.connected.map(|connected| seconds(at.saturating_sub(connected)));
+    match (client.served.filter(|at| *at < until), client.ended.filter(|e| e.0 < until)) {
+        (_, Some((at, outcome))) => (outcome, after(at)),
+        (Some(at), None) => (Outcome::Served, after(at)),
+        (None, None) => (Outcome::Waits, None),
+    }
+}
+
+/// Held clients that were asked again in `[from, until)`.
+pub(super) fn held_asked(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Held {
+    // Without a question there is an outcome, too, but it takes no time.
+    let ever_served = facts.clients.all.iter().any(|c| c.served.is_some());
+    let asked = facts.asked("held").filter(|asked| (from..until).contains(&asked.at));
+    let asked: Vec<_> =
+        asked.filter(|a| a.answer_s.is_some() || (a.outcome == Outcome::Waits && ever_served)).collect();
+    let of = |wanted: Outcome| asked.iter().filter(|a| a.outcome == wanted).count() as u64;
+    let took = asked.iter().filter(|a| a.outcome == Outcome::Served).filter_map(|a| a.answer_s);
+    Held {
+        probed: asked.len() as u64,
+        answered: of(Outcome::Served),
+        silent: of(Outcome::Waits),
+        error_replies: of(Outcome::ErrorReply),
+        dropped: of(Outcome::Closed),
+        latency_s: latency(took.collect()).or_why(Why::NoHeldAnswered),
+    }
+}

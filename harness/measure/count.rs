@@ -1,0 +1,65 @@
+//! Connections by the growth of `/proc`'s descriptor count: the witness that needs no observer.
+
+use super::baseline::Baseline;
+use super::facts::{Both, Facts};
+use super::limits::LimitsFound;
+use super::prediction::Prediction;
+
+/// What turns a descriptor count into connections.
+#[derive(Clone, Copy)]
+pub(super) struct Scale {
+    rest: Option<u64>,
+    counted: Option<u64>,
+    soft: Option<u64>,
+    each: Option<f64>,
+}
+
+impl Scale {
+    pub fn new(limits: &LimitsFound, baseline: &Baseline, prediction: &Prediction) -> Self {
+        Scale {
+            rest: baseline.descriptors.value(),
+            counted: baseline.counted.value(),
+            soft: limits.effective.value().map(|limits| limits.soft),
+            each: prediction.measured_cost(),
+        }
+    }
+
+    /// Connections that a count stands for; `None` where that cannot be said.
+    pub fn connections(&self, both: Both) -> Option<u64> {
+        let growth = both.descriptors.saturating_sub(self.rest?);
+        // More than can be open: calls that return no number, such as socketpair, are not seen to be undone.
+        if self.soft.is_some_and(|soft| both.others > i64::try_from(soft).unwrap_or(i64::MAX)) {
+            return None;
+        }
+        Some(match self.each {
+            _ if both.others != 0 => growth.saturating_add_signed(-both.others),
+            Some(each) => (growth as f64 / each).floor() as u64,
+            None => growth,
+        })
+    }
+
+    /// Numbers below the limit that are free at rest; `None` where that is not known.
+    pub fn room(&self) -> Option<u64> {
+        Some(self.soft?.saturating_sub(self.counted?))
+    }
+
+    /// Whether a count leaves no number below the limit.
+    fn full(&self, both: Both) -> Option<bool> {
+        let above_the_limit = self.rest?.saturating_sub(self.counted?);
+        Some(both.descriptors.saturating_sub(above_the_limit) >= self.soft?)
+    }
+}
+
+/// What `/proc` says of a subject whose accepts nobody saw, just before the probes.
+pub(super) struct Grown {
+    /// Connections held by the process that was sampled.
+    pub held: u64,
+    /// Whether it had no number left.
+    pub full: bool,
+}
+
+/// Connections by the growth of the descriptor count alone; `None` where it was not sampled.
+pub(super) fn grown(facts: &Facts<'_>, scale: &Scale) -> Option<Grown> {
+    let both = facts.holdings.at_watch?;
+    Some(Grown { full: scale.full(both)?, held: scale.connections(both)? })
+}

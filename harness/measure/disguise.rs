@@ -1,0 +1,277 @@
+//! Clients that were shown something else than they are: an error reply, an end, a process that dies, just after a descriptor call other
+//! than accept had failed in the process that serves them.
+
+use super::facts::{Asked, Facts, Table, Told, Total, Try};
+use super::failed_calls::failed_beside;
+use super::policy::{AcceptPolicy, Policy, TRIES_A_REPLY};
+use crate::event::{Call, Client as State, Nanos, Outcome, Phase, Pid, SeenAs};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+/// A reply is the consequence of a failure that came at most so long before it.
+const CONSEQUENCE: Nanos = 1_000_000_000;
+/// Failures known from totals alone that may still explain a reply, at most.
+const FURTHER: usize = 10_000;
+/// Longest reply kept, characters.
+const REPLY: usize = 80;
+
+/// Clients that were told something else.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Disguise {
+    /// The call that failed.
+    pub call: Call,
+    /// `EMFILE` or `ENFILE`.
+    pub errno: &'static str,
+    /// As what.
+    pub seen_as: SeenAs,
+    /// The reply's first words; empty where there was none.
+    pub reply: String,
+    /// How many saw it; of an exit, the connections that the process held.
+    pub count: u64,
+}
+
+/// Each thing that clients were shown, the most frequent first.
+pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise> {
+    // A server that dismisses clients for want of a number for them does what that policy's name says already.
+    let turns_away = matches!(policy.policy.value(), Some(Policy::Sheds | Policy::LimitsItself));
+    let exits = exits(facts);
+    let exited: Vec<Nanos> = exits.iter().map(|(at, _)| *at).collect();
+    let mut matching = Matching::new(facts, turns_away, &exited);
+    moments(facts).iter().for_each(|moment| matching.take(facts, moment));
+    let mut all: Vec<Disguise> = matching.named().chain(exits.into_iter().map(|(_, exit)| exit)).collect();
+    all.sort_by_key(|one| std::cmp::Reverse(one.count));
+    all
+}
+
+/// What may be a cause, or a consequence.
+enum Moment<'a> {
+    Tried(&'a Try),
+    Counted(&'a Total),
+    Told(&'a Told<'a>),
+    Asked(&'a Asked<'a>),
+}
+
+/// Causes and consequences before clients left, in order of time; of one time, causes first.
+fn moments<'a>(facts: &'a Facts<'_>) -> Vec<Moment<'a>> {
+    let until = facts.phases.released_from();
+    let tried = facts.tries.between(0, until).iter().map(|t| (t.at, 0, Moment::Tried(t)));
+    let counted = facts.tries.totals.iter().map(|t| (t.at, 1, Moment::Counted(t)));
+    let told = facts.clients.told.iter().map(|t| (t.at, 2, Moment::Told(t)));
+    let asked = facts.readings.asked.iter().map(|a| (a.at, 3, Moment::Asked(a)));
+    let mut all: Vec<(Nanos, u8, Moment<'a>)> =
+        tried.chain(counted).chain(told).chain(asked).filter(|(at, ..)| *at < until).collect();
+    all.sort_by_key(|(at, rank, _)| (*at, *rank));
+    all.into_iter().map(|(.., moment)| moment).collect()
+}
+
+/// Failures that have explained no reply yet, and replies that no failure has explained.
+struct Matching<'a> {
+    /// Clients come from then on.
+    from: Nanos,
+    turns_away: bool,
+    exited: &'a [Nanos],
+    failures: VecDeque<(Nanos, Call, &'static str)>,
+    replies: VecDeque<(Nanos, SeenAs, String)>,
+    /// Failures of each call that were recorded one by one; and those beyond that the totals counted.
+    single: HashMap<Call, u64>,
+    further: HashMap<Call, u64>,
+    errno: HashMap<Call, &'static str>,
+    /// Of the first failure of all, for a call of which none was recorded.
+    first: Option<&'static str>,
+    /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's MaxStartups.
+    failing: bool,
+    usual: HashSet<String>,
+    over: HashSet<(&'a str, u32)>,
+    /// When each client had its answer: closed a while later, with nothing asked since, it was idle.
+    answered: HashMap<(&'a str, u32), Nanos>,
+    /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the same end.
+    ended_when_asked: VecDeque<Nanos>,
+    seen: BTreeMap<(SeenAs, Call, &'static str, String), u64>,
+}
+
+impl<'a> Matching<'a> {
+    fn new(facts: &'a Facts<'_>, turns_away: bool, exited: &'a [Nanos]) -> Self {
+        Matching {
+            from: facts.phases.from(Phase::Ramp),
+            turns_away,
+            exited,
+            failures: VecDeque::new(),
+            replies: VecDeque::new(),
+            single: HashMap::new(),
+            further: HashMap::new(),
+            errno: HashMap::new(),
+            first: facts.holdings.first.map(|first| first.errno),
+            failing: false,
+            usual: HashSet::new(),
+            over: HashSet::new(),
+            answered: HashMap::new(),
+            ended_when_asked: VecDeque::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, facts: &Facts<'_>, moment: &Moment<'a>) {
+        match *moment {
+            Moment::Tried(made) => self.tried(facts, made),
+            Moment::Counted(total) => {
+                let stopped = facts.tries.sampling_stopped().is_some_and(|at| total.at >= at);
+                if stopped && total.at >= self.from && !total.call.accepts() {
+                    self.counted(total);
+                }
+            }
+            Moment::Told(told) if told.at >= self.from => self.told(told),
+            Moment::Asked(asked) if asked.at >= self.from && asked.label != "dialogue" => self.asked(asked),
+            Moment::Told(_) | Moment::Asked(_) => {}
+        }
+    }
+
+    fn tried(&mut self, facts: &Facts<'_>, made: &Try) {
+        if made.failed().is_some() {
+            *self.single.entry(made.call).or_default() += 1;
+            self.failing = true;
+        }
+        if let Some(errno) = failed_beside(facts, made).filter(|_| made.at >= self.from) {
+            self.errno.insert(made.call, errno);
+            self.failures.push_back((made.at, made.call, errno));
+        }
+    }
+
+    /// A total that was read when failures were no longer recorded one by one: what it is more than those explains what came just before.
+    fn counted(&mut self, total: &Total) {
+        let Some(errno) = self.errno.get(&total.call).copied().or(self.first) else { return };
+        let single = self.single.get(&total.call).copied().unwrap_or(0);
+        let further = total.total.saturating_sub(single);
+        let known = self.further.insert(total.call, further).unwrap_or(0);
+        while self.replies.front().is_some_and(|reply| reply.0 < total.at.saturating_sub(CONSEQUENCE)) {
+            self.replies.pop_front();
+        }
+        for _ in known..further {
+            match self.replies.pop_front() {
+                Some((_, seen_as, reply)) => self.count(seen_as, total.call, errno, reply),
+                // Its reply may be on its way.
+                None if self.failures.len() < FURTHER => {
+                    self.failures.push_back((total.at, total.call, errno))
+                }
+                None => break,
+            }
+        }
+    }
+
+    fn told(&mut self, told: &Told<'a>) {
+        let client = (told.workload, told.id);
+        let (seen_as, reply) = match told.state {
+            State::ErrorReply(words) => (SeenAs::ErrorReply, words.as_str()),
+            State::Closed => (SeenAs::Closed, ""),
+            _ => {
+                self.answered.insert(client, told.at);
+                return;
+            }
+        };
+        if !self.over.insert(client) {
+            return;
+        }
+        let past = self.forget(told.at);
+        let same_end = self.ended_when_asked.pop_front().is_some();
+        let idle = self.answered.get(&client).is_some_and(|&at| at < past);
+        if seen_as == SeenAs::ErrorReply || !(same_end || idle) {
+            self.replied(told.at, seen_as, reply);
+        }
+    }
+
+    fn asked(&mut self, asked: &Asked<'_>) {
+        let (seen_as, reply) = match asked.outcome {
+            Outcome::ErrorReply => (SeenAs::ErrorReply, asked.detail),
+            Outcome::Served | Outcome::Closed if is_error(asked.detail) => {
+                (SeenAs::ErrorReply, asked.detail.split(',').next().unwrap_or_default())
+            }
+            Outcome::Closed => (SeenAs::Closed, ""),
+            _ => return,
+        };
+        self.forget(asked.at);
+        if self.replied(asked.at, seen_as, reply) && asked.label == "held" && asked.outcome != Outcome::Served
+        {
+            self.ended_when_asked.push_back(asked.at);
+        }
+    }
+
+    /// Drops what is too long ago to have a consequence now; when that was.
+    fn forget(&mut self, now: Nanos) -> Nanos {
+        let past = now.saturating_sub(CONSEQUENCE);
+        self.ended_when_asked.retain(|&at| at >= past);
+        past
+    }
+
+    /// Looks for the failure that made this reply; false where it has another cause.
+    fn replied(&mut self, at: Nanos, seen_as: SeenAs, reply: &str) -> bool {
+        let past = at.saturating_sub(CONSEQUENCE);
+        // Its connections are closed a moment before a process is seen to exit.
+        let with_it = self.exited.iter().any(|exit| (past..at.saturating_add(CONSEQUENCE)).contains(exit));
+        if seen_as == SeenAs::Closed && (self.turns_away || with_it) {
+            return false;
+        }
+        let usual = |m: &mut Self| m.usual.contains(reply) || !m.failing && m.usual.insert(reply.to_owned());
+        if seen_as == SeenAs::ErrorReply && usual(self) {
+            return false;
+        }
+        let reply = reply.trim().chars().take(REPLY).collect();
+        while self.failures.front().is_some_and(|failure| failure.0 < past) {
+            self.failures.pop_front();
+        }
+        match self.failures.pop_front() {
+            Some((_, call, errno)) => self.count(seen_as, call, errno, reply),
+            None => self.replies.push_back((at, seen_as, reply)),
+        }
+        true
+    }
+
+    fn count(&mut self, seen_as: SeenAs, call: Call, errno: &'static str, reply: String) {
+        *self.seen.entry((seen_as, call, errno, reply)).or_default() += 1;
+    }
+
+    /// What is left where failures that made no reply are not too many.
+    fn named(mut self) -> impl Iterator<Item = Disguise> {
+        let mut replies: HashMap<Call, u64> = HashMap::new();
+        self.seen.iter().for_each(|((_, call, ..), count)| *replies.entry(*call).or_default() += count);
+        let all = |call: Call| {
+            let counted = [&self.single, &self.further].into_iter().filter_map(|of| of.get(&call));
+            counted.fold(0u64, |sum, n| sum.saturating_add(*n))
+        };
+        self.seen.retain(|(_, call, ..), _| all(*call) <= TRIES_A_REPLY * replies[call]);
+        self.seen.into_iter().map(|((seen_as, call, errno, reply), count)| Disguise {
+            call,
+            errno,
+            seen_as,
+            reply,
+            count,
+        })
+    }
+}
+
+/// Whether an answer that ended no connection by itself was an error all the same: `status 404`.
+fn is_error(detail: &str) -> bool {
+    let status = detail.strip_prefix("status ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+    status.is_some_and(|status| status >= 400)
+}
+
+/// Processes that exited after such a failure, the last of their failing calls, and held connections; and when.
+fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
+    let exited = |table: &Table| table.exited.filter(|(_, held)| *held > 0);
+    let mut last: HashMap<Pid, &Try> = HashMap::new();
+    for made in facts.tries.all.iter().filter(|t| t.failed().is_some()) {
+        let table = facts.holdings.tables.get(&made.pid);
+        if table.and_then(exited).is_some_and(|(at, _)| made.at <= at) {
+            last.insert(made.pid, made);
+        }
+    }
+    let exit = |(pid, table): (&Pid, &Table)| {
+        let (at, count) = exited(table)?;
+        let made = last.get(pid).filter(|made| made.at >= at.saturating_sub(CONSEQUENCE))?;
+        let (call, errno) = (made.call, made.failed()?);
+        // A policy of accept has a name already.
+        if call.accepts() {
+            return None;
+        }
+        Some((at, Disguise { call, errno, seen_as: SeenAs::Exit, reply: String::new(), count }))
+    };
+    facts.holdings.tables.iter().filter_map(exit).collect()
+}

@@ -1,0 +1,263 @@
+//! One life a client: connected, answered, told, closed and by which side, as its driver saw it.
+
+use crate::event::{Client as State, Event, Nanos, Outcome, What};
+use crate::scenario::{Dialogue, Plan};
+use std::collections::HashMap;
+
+/// A connection that the server closes within this time of taking it was dismissed, never held.
+pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
+/// A dying process closes its connections before it is seen to exit, by so much at most.
+const CLOSES_BEFORE_EXIT: Nanos = 100_000_000;
+
+/// One client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Client {
+    pub connected: Option<Nanos>,
+    pub served: Option<Nanos>,
+    /// When and how it ended other than by leaving.
+    pub ended: Option<(Nanos, Outcome)>,
+    pub released: Option<Nanos>,
+    /// It left while it waited to be accepted, as it was told.
+    pub gave_up: bool,
+    /// Our own side's errno.
+    pub local: Option<(Nanos, i32)>,
+}
+
+impl Client {
+    /// When it was first heard of.
+    fn first(&self) -> Nanos {
+        self.connected.or(self.ended.map(|e| e.0)).unwrap_or(Nanos::MAX)
+    }
+
+    /// Whether its connection was made before a process exited, and ended with that exit, up to `until`.
+    pub fn lost_at(&self, exit: Nanos, until: Nanos) -> bool {
+        let with_it = exit.saturating_sub(CLOSES_BEFORE_EXIT)..until;
+        let ended = self.ended.is_some_and(|(at, how)| how == Outcome::Closed && with_it.contains(&at));
+        ended && self.connected.is_some_and(|at| at < exit)
+    }
+
+    fn open_at(&self, at: Nanos) -> bool {
+        self.connected.is_some_and(|c| c <= at)
+            && self.ended.is_none_or(|e| e.0 > at)
+            && self.released.is_none_or(|r| r > at)
+    }
+
+    fn served_by(&self, at: Nanos) -> bool {
+        self.served.is_some_and(|s| s < at)
+    }
+}
+
+/// All clients of the subject.
+pub(crate) struct Clients<'a> {
+    /// By the time of their connect (or of its failure).
+    pub all: Vec<Client>,
+    /// Whether the dialogue has an answer: false when every workload is `tcp`.
+    pub answers: bool,
+    /// What any client of the run got, the subject's or not, in order of time.
+    pub told: Vec<Told<'a>>,
+}
+
+/// A client was answered, told an error, or closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub at: Nanos,
+    pub workload: &'a str,
+    pub id: u32,
+    pub state: &'a State,
+}
+
+impl<'a> Clients<'a> {
+    pub fn new(plan: &Plan, events: &[&'a Event]) -> Self {
+        let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
+        let direct = plan.workloads.values().any(|w| w.to == plan.subject);
+        let mut all: HashMap<(&str, u32), Client> = HashMap::new();
+        for event in events {
+            let What::Client { workload, id, state } = &event.is else { continue };
+            // Calls come and go: they have measures of their own.
+            if (direct && !to_subject(workload))
+                || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some())
+            {
+                continue;
+            }
+            let record = all.entry((workload, *id)).or_default();
+            record.gave_up |= *state == State::GaveUp;
+            let mut end = |outcome| {
+                record.ended.get_or_insert((event.at, outcome));
+            };
+            match state {
+                State::Closed => end(Outcome::Closed),
+                State::Refused => end(Outcome::Refused),
+                State::TimedOut => end(Outcome::TimesOut),
+                State::ErrorReply(_) => end(Outcome::ErrorReply),
+                State::Connected => record.connected = record.connected.or(Some(event.at)),
+                State::Served => record.served = record.served.or(Some(event.at)),
+                State::Released | State::GaveUp => record.released = record.released.or(Some(event.at)),
+                State::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),
+            }
+        }
+        let mut keyed: Vec<_> = all.into_iter().collect();
+        keyed.sort_by_key(|(key, record)| (record.first(), *key));
+        // Where the run chose the dialogue itself, an answer to anybody tells that it was one that has answers.
+        let anybody_served = keyed.iter().any(|(_, record)| record.served.is_some());
+        let answers =
+            plan.workloads.values().filter(|w| w.calls.is_none() && (!direct || w.to == plan.subject)).any(
+                |w| match w.kind {
+                    Some(kind) => kind != Dialogue::Tcp,
+                    None => anybody_served,
+                },
+            );
+        let told = events.iter().filter_map(|event| match &event.is {
+            What::Client {
+                workload,
+                id,
+                state: state @ (State::Served | State::ErrorReply(_) | State::Closed),
+            } => Some(Told { at: event.at, workload, id: *id, state }),
+            _ => None,
+        });
+        let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
+        Clients { all, answers, told }
+    }
+
+    /// Connects that had succeeded by then.
+    pub fn connected(&self, until: Nanos) -> u64 {
+        self.count(|r| r.connected.is_some_and(|c| c < until))
+    }
+
+    /// Connections open at this moment, as the clients see it.
+    pub fn open_at(&self, at: Nanos) -> u64 {
+        self.count(|r| r.open_at(at))
+    }
+
+    /// Answered, and open still.
+    pub fn served(&self, until: Nanos) -> u64 {
+        self.count(|r| r.served_by(until) && r.open_at(until.saturating_sub(1)))
+    }
+
+    /// Answered, and open until the exit of the process that served them.
+    pub fn served_until_exit(&self, exit: Nanos) -> u64 {
+        self.count(|r| r.served.is_some() && (r.open_at(exit) || r.lost_at(exit, Nanos::MAX)))
+    }
+
+    /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not dropped while held.
+    pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
+        self.count(|r| self.is_turned_away(r, ramp_ends, until))
+    }
+
+    /// Of those that were turned away, whom the server had answered: it serves them, and keeps none of these connections.
+    pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
+        let answered =
+            |r: &Client| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
+        self.count(|r| answered(r) && self.is_turned_away(r, ramp_ends, until))
+    }
+
+    /// Whether it was closed, refused or told an error before the server held it.
+    pub fn is_turned_away(&self, r: &Client, ramp_ends: Nanos, until: Nanos) -> bool {
+        r.ended.is_some_and(|(at, outcome)| {
+            let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
+            let unserved = self.answers && !r.served_by(at);
+            outcome != Outcome::TimesOut && at < until && (at < ramp_ends || soon || unserved)
+        })
+    }
+
+    /// Ended in this way by then.
+    pub fn ended(&self, how: Outcome, until: Nanos) -> u64 {
+        self.count(|r| r.ended.is_some_and(|(at, outcome)| outcome == how && at < until))
+    }
+
+    /// Connections that ended with the exit of a process, up to `until`.
+    pub fn lost_at(&self, exit: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.lost_at(exit, until))
+    }
+
+    /// Answered for the first time in this window.
+    pub fn served_between(&self, from: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.served.is_some_and(|at| (from..until).contains(&at)))
+    }
+
+    /// Connected and never served, closed by the server within this window.
+    pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
+        self.count(|r| {
+            let here = |at: Nanos| (from..until).contains(&at);
+            let late = r.connected.is_some_and(|c| {
+                self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN)
+            });
+            r.served.is_none()
+                && late
+                && r.ended
+                    .is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
+        })
+    }
+
+    /// Of the connections held (answered; for `tcp` the first `accepted` to connect), those the server closed in this window.
+    pub fn held_closed(&self, accepted: u64, from: Nanos, until: Nanos) -> u64 {
+        let closed =
+            |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
+        if self.answers {
+            return self.all.iter().filter(closed).filter(|r| r.served.is_some()).count() as u64;
+        }
+        let connected = self.all.iter().filter(|r| r.connected.is_some());
+        connected.take(usize::try_from(accepted).unwrap_or(usize::MAX)).filter(closed).count() as u64
+    }
+
+    /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.
+    pub fn waiting(&self, at: Nanos, held: u64) -> u64 {
+        if self.answers {
+            self.count(|r| r.open_at(at) && !r.served_by(at))
+        } else {
+            self.open_at(at).saturating_sub(held)
+        }
+    }
+
+    /// Of those waiting at this moment, the ones served before `until`.
+    pub fn waiters_served(&self, at: Nanos, until: Nanos) -> u64 {
+        self.count(|r| r.open_at(at) && r.served.is_some_and(|s| (at..until).contains(&s)))
+    }
+
+    /// Of those waiting at this moment, the ones closed or told an error before `until`.
+    pub fn waiters_turned_away(&self, at: Nanos, until: Nanos) -> u64 {
+        self.count(|r| {
+            r.open_at(at)
+                && !r.served_by(at)
+                && r.ended.is_some_and(|(ended, _)| (at..until).contains(&ended))
+        })
+    }
+
+    /// The first served at or after this moment.
+    pub fn first_served(&self, from: Nanos) -> Option<Nanos> {
+        self.all.iter().filter_map(|r| r.served).filter(|&s| s >= from).min()
+    }
+
+    /// The first failure of our own side.
+    pub fn local(&self, until: Nanos) -> Option<(Nanos, i32)> {
+        self.all.iter().filter_map(|r| r.local).filter(|l| l.0 < until).min()
+    }
+
+    /// How many connects did not complete before their deadline.
+    pub fn timed_out(&self, until: Nanos) -> u64 {
+        self.count(|r| r.ended.is_some_and(|(at, o)| o == Outcome::TimesOut && at < until))
+    }
+
+    /// The first client not served by then, and what it had got; for `tcp` the first turned away, or beyond `accepts`.
+    pub fn first_unserved(&self, accepts: u64, from: Nanos, until: Nanos) -> Option<(Nanos, Outcome)> {
+        let outcome = |r: &Client| r.ended.filter(|e| e.0 < until).map_or(Outcome::Waits, |e| e.1);
+        let mut rank = 0u64;
+        for r in self.all.iter().filter(|r| r.local.is_none() && r.first() < until) {
+            rank += u64::from(r.connected.is_some());
+            let soon = r.ended.is_some_and(|(at, _)| at.saturating_sub(r.first()) < DISMISSED_WITHIN);
+            let turned_away = soon && outcome(r) != Outcome::Waits;
+            let unserved = if self.answers {
+                !r.served_by(until)
+            } else {
+                turned_away || (r.connected.is_some() && rank > accepts)
+            };
+            if unserved && r.first() >= from {
+                return Some((r.first(), outcome(r)));
+            }
+        }
+        None
+    }
+
+    fn count(&self, test: impl Fn(&Client) -> bool) -> u64 {
+        self.all.iter().filter(|r| test(r)).count() as u64
+    }
+}

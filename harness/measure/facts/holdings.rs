@@ -1,0 +1,417 @@
+//! Which connections each process of the subject held, when it failed, and what `/proc` counted beside that: one pass over the log, in
+//! time linear to it.
+
+use super::clients::DISMISSED_WITHIN;
+use super::numbers::{Numbers, Step};
+use super::phases::Phases;
+use super::processes::Processes;
+use super::stillness::Changes;
+use super::table::Table;
+use super::tries::Try;
+use crate::event::{Call, Change, Descriptor, Event, Nanos, Phase, Pid, What};
+use std::collections::{BTreeMap, HashMap};
+
+/// Failing calls whose times are kept; totals come from the counters.
+pub(crate) const KEPT_FAILURES: usize = 20_000;
+/// Closed within this time of its accept, a connection was not even looked at: what sheds does nothing else meanwhile.
+const SHED_WITHIN: Nanos = 250_000_000;
+/// An interpreter takes this long to come to its end on a busy machine.
+const TEARDOWN: Nanos = 2_000_000_000;
+
+/// One failed call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed {
+    pub pid: Pid,
+    pub at: Nanos,
+    pub call: Call,
+    pub errno: &'static str,
+}
+
+/// The descriptor count of `/proc` beside what the calls say, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Both {
+    pub pid: Pid,
+    pub descriptors: u64,
+    pub held: u64,
+    /// Opened since rest by calls that accept nothing and not closed, less those of rest that were closed.
+    pub others: i64,
+}
+
+/// What the pass found.
+#[derive(Default)]
+pub(crate) struct Holdings {
+    pub tables: BTreeMap<Pid, Table>,
+    /// The first failure at or after the ramp.
+    pub first: Option<Failed>,
+    /// Connections held by the failing process just before it.
+    pub accepted: u64,
+    /// Connections held by the whole subject just before it.
+    pub held_in_all: u64,
+    /// Descriptors more than at rest that the failing process had open just before it and that are no connections.
+    pub others: i64,
+    /// Accepts of the failing process that succeeded before it.
+    pub accepts_before: u64,
+    /// The first failure before the ramp, and how many came there.
+    pub early: Option<(Failed, u64)>,
+    /// Over all processes: the most that stayed, from the ramp's end to the release.
+    pub kept_in_all: u64,
+    /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
+    pub most_in_all: u64,
+    pub most_ever: u64,
+    /// At the first sample after the first failure, else at the last before the probes.
+    pub at_ceiling: Option<Both>,
+    /// At the last sample before the probes, whatever failed when.
+    pub at_watch: Option<Both>,
+    /// Where `/proc` saw the most.
+    pub at_most: Option<Both>,
+    /// Failing calls of the failing process up to the release.
+    pub failures: Vec<(Nanos, Call)>,
+    /// Connections taken after the first failure and closed again within a second, or at once.
+    pub dismissed: u64,
+    pub shed: u64,
+    /// Connections that any process closed again within a second, at any time before clients left.
+    pub turned_away: u64,
+    /// Connections held at the first failure that the failing process closed before any client was told to leave.
+    pub held_closed: u64,
+    /// A failing call of the failing process after the release began: the last.
+    pub failed_later: Option<Nanos>,
+    /// Every accept that succeeded.
+    pub accepts: Vec<Nanos>,
+    /// Connections that only processes had which accept none themselves, when the ramp ended, and how many processes those were.
+    pub handed_over: (u64, u64),
+    /// Whether any call of the subject was seen at all since it was at rest.
+    pub calls_seen: bool,
+}
+
+impl Holdings {
+    /// Follows the descriptors of every process of the subject. `asked`: from then on a client of another port may be let in.
+    pub fn new(events: &[&Event], phases: &Phases, processes: &Processes, asked: Nanos) -> Self {
+        let mut follower = Follower::new(events, phases, processes, asked);
+        for (place, event) in events.iter().enumerate() {
+            follower.take(place, event);
+        }
+        if !follower.ramp_over {
+            follower.end_ramp();
+        }
+        follower.found
+    }
+
+    /// Accepts that succeeded in `[from, until)`, in order of time.
+    pub fn accepts_between(&self, from: Nanos, until: Nanos) -> &[Nanos] {
+        let first = self.accepts.partition_point(|at| *at < from);
+        let last = self.accepts.partition_point(|at| *at < until).max(first);
+        &self.accepts[first..last]
+    }
+
+    /// When this process exited.
+    pub fn exit_of(&self, pid: Pid) -> Option<Nanos> {
+        self.tables.get(&pid).and_then(|table| table.exited).map(|(at, _)| at)
+    }
+
+    /// Whether the failing process was seen to fail in accept.
+    pub fn accept_failed(&self) -> bool {
+        self.failures.iter().any(|(_, call)| call.accepts())
+    }
+}
+
+/// Accepts, by their place in the log, whose connections the server closed again soon, and how soon.
+fn dismissals(events: &[&Event], released: Nanos) -> HashMap<usize, Nanos> {
+    let mut numbers = Numbers::default();
+    let mut dismissed = HashMap::new();
+    for (place, event) in events.iter().enumerate().take_while(|(_, event)| event.at < released) {
+        let steps = numbers.follow(place, &event.is);
+        // What exits has dismissed nobody.
+        let closes = matches!(event.is, What::Close { .. });
+        let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
+        let gone = gone.map(|step| (step.accept, event.at - events[step.accept].at));
+        dismissed.extend(gone.filter(|&(_, held)| held < DISMISSED_WITHIN));
+    }
+    dismissed
+}
+
+/// The moments that the pass distinguishes.
+struct Moments {
+    ramp: Nanos,
+    ramp_ends: Nanos,
+    watched: Nanos,
+    asked: Nanos,
+    moved: Nanos,
+    released: Nanos,
+    stop: Nanos,
+}
+
+/// The pass, up to the event that was taken last.
+struct Follower<'a> {
+    events: &'a [&'a Event],
+    processes: &'a Processes,
+    moments: Moments,
+    dismissed: HashMap<usize, Nanos>,
+    changes: Changes,
+    numbers: Numbers,
+    /// Connections of all processes: held, and of these the ones that the server does not close again at once.
+    held: u64,
+    kept: u64,
+    ramp_over: bool,
+    /// Whether the count at the ceiling was taken at a still moment.
+    still: bool,
+    found: Holdings,
+}
+
+impl<'a> Follower<'a> {
+    fn new(events: &'a [&'a Event], phases: &Phases, processes: &'a Processes, asked: Nanos) -> Self {
+        let moments = Moments {
+            ramp: phases.from(Phase::Ramp),
+            ramp_ends: phases.from(Phase::Saturate),
+            watched: phases.watched_until(),
+            asked,
+            moved: phases.start(Phase::Moved).unwrap_or(Nanos::MAX),
+            released: phases.released_from(),
+            stop: phases.from(Phase::Again),
+        };
+        let dismissed = dismissals(events, moments.released);
+        let found = Holdings { turned_away: dismissed.len() as u64, ..Holdings::default() };
+        let (changes, numbers) = (Changes::of(events), Numbers::default());
+        Follower {
+            events,
+            processes,
+            moments,
+            dismissed,
+            changes,
+            numbers,
+            held: 0,
+            kept: 0,
+            ramp_over: false,
+            still: false,
+            found,
+        }
+    }
+
+    fn take(&mut self, place: usize, event: &Event) {
+        if !self.ramp_over && event.at >= self.moments.ramp_ends {
+            self.found.handed_over = self.numbers.handed_over();
+            self.end_ramp();
+        }
+        let forked = matches!(event.is, What::Process { change: Change::Fork, .. });
+        // A process that was forked to serve a connection accepts nothing itself.
+        let known = |pid: &Pid| self.processes.counts(*pid) || self.found.tables.contains_key(pid);
+        let pid = pid_of(&event.is).filter(known);
+        if !forked && pid.is_none() {
+            return;
+        }
+        let before = pid.and_then(|pid| self.found.tables.get(&pid)).map(|table| (table.held, table.emptied));
+        let steps = self.numbers.follow(place, &event.is);
+        steps.iter().for_each(|step| self.step(event, step));
+        if let Some(pid) = pid {
+            self.of_process(place, pid, event, steps.is_empty(), before.unwrap_or_default());
+            self.most(pid, event.at);
+        }
+    }
+
+    /// A process has one number more, or fewer, for a connection.
+    fn step(&mut self, event: &Event, step: &Step) {
+        let stays = u64::from(!self.dismissed.contains_key(&step.accept));
+        let edge = u64::from(step.edge);
+        let table = self.found.tables.entry(step.pid).or_default();
+        if step.more {
+            table.emptied = None;
+            (table.held, table.kept) = (table.held + 1, table.kept + stays);
+            (self.held, self.kept) = (self.held + edge, self.kept + edge * stays);
+            return;
+        }
+        table.emptied.get_or_insert((event.at, table.held));
+        (table.held, table.kept) = (table.held - 1, table.kept - stays);
+        (self.held, self.kept) = (self.held - edge, self.kept - edge * stays);
+        let taken = self.events[step.accept].at;
+        let of_first = self.found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
+        let closes = matches!(event.is, What::Close { .. });
+        let was_held = event.at - taken >= SHED_WITHIN && closes && event.at < self.moments.released;
+        self.found.held_closed += edge * u64::from(of_first && was_held);
+    }
+
+    /// What a process did. `alone`: its numbers for connections stayed as they were; `before`: how many it held, and since when it had only
+    /// closed some.
+    fn of_process(
+        &mut self,
+        place: usize,
+        pid: Pid,
+        event: &Event,
+        alone: bool,
+        before: (u64, Option<(Nanos, u64)>),
+    ) {
+        let at = event.at;
+        match &event.is {
+            What::Baseline { inventory, .. } if at < self.moments.ramp => self.rest(pid, inventory),
+            What::Close { fd, .. } if alone => self.table(pid).close((*fd).into()),
+            What::Process { change: Change::Exec, .. } => {}
+            What::Process { .. } | What::Exited { .. } => self.exit(pid, at, before),
+            &What::Call { name: call, ret, .. } if ret >= 0 => {
+                self.opened(place, &Try { at, pid, call, ret })
+            }
+            &What::Call { name: call, ret, .. } => self.failed(&Try { at, pid, call, ret }),
+            &What::Sample { descriptors, .. } if !self.changes.dying(pid, at) => {
+                self.counted(pid, at, descriptors)
+            }
+            _ => {}
+        }
+    }
+
+    fn table(&mut self, pid: Pid) -> &mut Table {
+        self.found.tables.entry(pid).or_default()
+    }
+
+    fn rest(&mut self, pid: Pid, inventory: &[Descriptor]) {
+        let table = self.table(pid);
+        table.empty();
+        table.rest.extend(inventory.iter().map(|d| i64::from(d.fd)));
+    }
+
+    fn exit(&mut self, pid: Pid, at: Nanos, (held, emptied): (u64, Option<(Nanos, u64)>)) {
+        let released = self.moments.released;
+        let table = self.table(pid);
+        if at < released {
+            // An interpreter that ends closes what it holds one by one.
+            let emptied = emptied.filter(|(since, _)| at.saturating_sub(*since) < TEARDOWN);
+            table.exited.get_or_insert((at, emptied.map_or(held, |(_, held)| held)));
+        }
+        table.empty();
+    }
+
+    /// A call that made a descriptor.
+    fn opened(&mut self, place: usize, made: &Try) {
+        self.found.calls_seen = true;
+        if made.accepted() {
+            return self.accepted(place, made);
+        }
+        let table = self.table(made.pid);
+        if made.call.returns_descriptor() {
+            table.forget(made.ret);
+            table.others.insert(made.ret);
+        } else if made.call != Call::Fcntl {
+            table.unnumbered += 2;
+        }
+    }
+
+    fn accepted(&mut self, place: usize, made: &Try) {
+        let dismissed = self.dismissed.get(&place).copied();
+        let table = self.table(made.pid);
+        table.forget(made.ret);
+        table.accepts += 1;
+        self.found.accepts.push(made.at);
+        let first = self.found.first;
+        let after_failure =
+            made.at < self.moments.asked && first.is_some_and(|f| f.pid == made.pid && f.at <= made.at);
+        self.found.dismissed += u64::from(dismissed.is_some() && after_failure);
+        self.found.shed += u64::from(dismissed.is_some_and(|held| held < SHED_WITHIN) && after_failure);
+    }
+
+    /// A call that failed; those that there was no descriptor for count.
+    fn failed(&mut self, made: &Try) {
+        let Some(errno) = made.failed().filter(|_| self.processes.counts(made.pid)) else { return };
+        let Moments { ramp, moved, released, stop, .. } = self.moments;
+        let failed = Failed { pid: made.pid, at: made.at, call: made.call, errno };
+        self.found.calls_seen = true;
+        // Under whatever limits.
+        if self.found.first.is_some_and(|f| f.pid == made.pid) && (released..stop).contains(&made.at) {
+            self.found.failed_later = Some(made.at);
+        }
+        if made.at < ramp {
+            self.found.early.get_or_insert((failed, 0)).1 += 1;
+        } else if made.at < stop.min(moved) {
+            self.at_the_wall(failed);
+        }
+    }
+
+    /// A failure under the limits that the ramp began with.
+    fn at_the_wall(&mut self, failed: Failed) {
+        let table = self.found.tables.entry(failed.pid).or_default();
+        if table.before_failure.is_none() {
+            table.before_failure = Some((failed.at, table.held));
+            table.most_after = table.held;
+        }
+        if self.found.first.is_none() {
+            self.found.first = Some(failed);
+            // What it handed over to processes of their own it has accepted, too.
+            self.found.accepted = table.held + self.numbers.handed_over().0;
+            (self.found.held_in_all, self.found.accepts_before) = (self.held, table.accepts);
+            self.found.others = table.others();
+            self.found.at_ceiling = None;
+        }
+        let of_first = self.found.first.is_some_and(|f| f.pid == failed.pid);
+        if of_first && failed.at < self.moments.released && self.found.failures.len() < KEPT_FAILURES {
+            self.found.failures.push((failed.at, failed.call));
+        }
+    }
+
+    /// `/proc` was read.
+    fn counted(&mut self, pid: Pid, at: Nanos, descriptors: u64) {
+        let Moments { watched, released, .. } = self.moments;
+        let table = self.table(pid);
+        let both = Both { pid, descriptors, held: table.held, others: table.others() };
+        let main = self.processes.main == Some(pid);
+        if at < watched && main {
+            self.found.at_watch = Some(both);
+        }
+        match self.found.first {
+            // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
+            Some(first)
+                if first.pid == pid
+                    && (self.found.at_ceiling.is_none() || (!self.still && at < released)) =>
+            {
+                let still = self.changes.still(pid, at);
+                if still || self.found.at_ceiling.is_none() {
+                    (self.found.at_ceiling, self.still) = (Some(both), still);
+                }
+            }
+            None if at < watched && main => self.found.at_ceiling = Some(both),
+            _ => {}
+        }
+        if at < released && self.found.at_most.is_none_or(|most| most.descriptors < descriptors) {
+            self.found.at_most = Some(both);
+        }
+    }
+
+    /// The most that was held, by this process and by all.
+    fn most(&mut self, pid: Pid, at: Nanos) {
+        let (ramp_over, kept) = (self.ramp_over, self.kept);
+        let Moments { moved, watched, .. } = self.moments;
+        let table = self.table(pid);
+        if (table.before_failure.is_some() || ramp_over) && at < moved {
+            table.most_after = table.most_after.max(table.kept);
+        }
+        if !ramp_over {
+            return;
+        }
+        let found = &mut self.found;
+        found.most_ever = found.most_ever.max(kept);
+        if at < moved {
+            found.most_in_all = found.most_in_all.max(kept);
+        }
+        if at < watched {
+            found.kept_in_all = found.kept_in_all.max(kept);
+        }
+    }
+
+    fn end_ramp(&mut self) {
+        self.ramp_over = true;
+        let kept = self.kept;
+        self.found.kept_in_all = kept;
+        (self.found.most_in_all, self.found.most_ever) = (kept, kept);
+        for table in self.found.tables.values_mut() {
+            table.at_ramp_end = table.kept;
+            table.most_after = table.most_after.max(table.kept);
+        }
+    }
+}
+
+/// The process that an event changes or counts.
+fn pid_of(what: &What) -> Option<Pid> {
+    match what {
+        What::Call { pid, .. }
+        | What::Close { pid, .. }
+        | What::Sample { pid, .. }
+        | What::Baseline { pid, .. }
+        | What::Exited { pid, .. }
+        | What::Process { pid, change: Change::Exit | Change::Exec, .. } => Some(*pid),
+        _ => None,
+    }
+}

@@ -1,0 +1,28 @@
+//! What the log says, each question asked once: who accepted, held and closed what and when, which calls failed, what clients saw, what was
+//! read. No thresholds of a verdict and no opinions; what nobody saw is a value, too.
+
+mod calls;
+mod clients;
+mod holdings;
+mod numbers;
+mod order;
+mod phases;
+mod processes;
+mod readings;
+mod run;
+mod stillness;
+mod table;
+mod tries;
+mod windows;
+
+pub use calls::Way;
+pub(crate) use calls::{Made, Over, answered_by, busy};
+pub(crate) use clients::{Client, Told};
+pub(crate) use holdings::{Both, Failed, KEPT_FAILURES};
+pub(crate) use phases::Window;
+pub(crate) use processes::ended;
+pub(crate) use readings::{Asked, Observer, Predicted, Sample, Sockets};
+pub(crate) use run::Facts;
+pub(crate) use table::Table;
+pub(crate) use tries::{Total, Try};
+pub(crate) use windows::{AtTheWall, Move};

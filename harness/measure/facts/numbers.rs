@@ -1,0 +1,215 @@
+//! Which process has which accepted connection under which numbers: forked processes share them, and a connection lasts
+//! until its last number is closed. Told of every event in order; remembers nothing but what is open.
+
+use crate::event::{Call, Change, Pid, What};
+use std::collections::{HashMap, HashSet};
+
+/// The numbers of all connections.
+#[derive(Default)]
+pub(super) struct Numbers {
+    /// Process → number → connection, by its accept's place in the timeline; and whether a forked process made this number.
+    of: HashMap<Pid, HashMap<i64, (usize, bool)>>,
+    accepting: HashSet<Pid>,
+    /// Connection → its numbers in all processes.
+    counts: HashMap<usize, u64>,
+}
+
+/// A process has one number more, or fewer, for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    pub pid: Pid,
+    /// The connection.
+    pub accept: usize,
+    pub more: bool,
+    /// It is its first, or was its last.
+    pub edge: bool,
+}
+
+impl Numbers {
+    /// Takes in the event at this place; what it changes.
+    pub fn follow(&mut self, place: usize, what: &What) -> Vec<Step> {
+        let mut steps = Vec::new();
+        match *what {
+            What::Call { pid, name, ret } if ret >= 0 && name.accepts() => {
+                self.accepting.insert(pid);
+                self.close(pid, ret, &mut steps);
+                self.open(pid, ret, (place, false), &mut steps);
+            }
+            What::Call { pid, name, ret } if ret >= 0 && name.returns_descriptor() => {
+                self.close(pid, ret, &mut steps);
+                if let (Call::Dup | Call::Dup2 | Call::Dup3, Some(accept)) = (name, self.only(pid)) {
+                    self.open(pid, ret, (accept, true), &mut steps);
+                }
+            }
+            What::Close { pid, fd } => self.close(pid, fd.into(), &mut steps),
+            What::Process { pid, parent, change: Change::Fork } => {
+                for (fd, (accept, _)) in self.of.get(&parent).cloned().unwrap_or_default() {
+                    self.open(pid, fd, (accept, false), &mut steps);
+                }
+            }
+            // The program it runs now has the duplicates that were made for it. Anything else is taken to be closed on exec where others
+            // have it too: a server's helper gets none of its connections.
+            What::Process { pid, change: Change::Exec, .. } => {
+                self.close_all(pid, |made, shared| shared && !made, &mut steps)
+            }
+            What::Process { pid, change: Change::Exit, .. }
+            | What::Exited { pid, .. }
+            | What::Baseline { pid, .. } => {
+                self.close_all(pid, |_, _| true, &mut steps);
+            }
+            _ => {}
+        }
+        steps
+    }
+
+    /// Connections that only processes have which accept none themselves; and how many processes have one of these.
+    pub fn handed_over(&self) -> (u64, u64) {
+        let of =
+            |accepts: bool| self.of.iter().filter(move |(pid, _)| self.accepting.contains(pid) == accepts);
+        let kept: HashSet<usize> =
+            of(true).flat_map(|(_, of)| of.values().map(|(accept, _)| *accept)).collect();
+        let (mut connections, mut processes) = (HashSet::new(), 0);
+        for (_, of) in of(false) {
+            let all = of.values().map(|(accept, _)| *accept).filter(|accept| !kept.contains(accept));
+            processes += u64::from(all.clone().next().is_some());
+            connections.extend(all);
+        }
+        (connections.len() as u64, processes)
+    }
+
+    /// The connection that a process was forked for: what it duplicates is that one, as no event tells which number it was.
+    fn only(&self, pid: Pid) -> Option<usize> {
+        let mut all = self.of.get(&pid).filter(|_| !self.accepting.contains(&pid))?.values();
+        let first = all.next()?.0;
+        all.all(|other| other.0 == first).then_some(first)
+    }
+
+    fn open(&mut self, pid: Pid, fd: i64, (accept, made): (usize, bool), steps: &mut Vec<Step>) {
+        self.of.entry(pid).or_default().insert(fd, (accept, made));
+        let count = self.counts.entry(accept).or_default();
+        *count += 1;
+        steps.push(Step { pid, accept, more: true, edge: *count == 1 });
+    }
+
+    fn close(&mut self, pid: Pid, fd: i64, steps: &mut Vec<Step>) {
+        let Some((accept, _)) = self.of.get_mut(&pid).and_then(|of| of.remove(&fd)) else { return };
+        let count = self.counts.get_mut(&accept).expect("a connection with a number is counted");
+        *count -= 1;
+        steps.push(Step { pid, accept, more: false, edge: *count == 0 });
+        if *count == 0 {
+            self.counts.remove(&accept);
+        }
+    }
+
+    /// Closes the numbers of a process for which this holds: whether it made the number, and whether others have the connection.
+    fn close_all(&mut self, pid: Pid, which: impl Fn(bool, bool) -> bool, steps: &mut Vec<Step>) {
+        let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return };
+        let mut own: HashMap<usize, u64> = HashMap::new();
+        of.values().for_each(|(accept, _)| *own.entry(*accept).or_default() += 1);
+        let shared = |accept| own[accept] < self.counts[accept];
+        let fds: Vec<i64> =
+            of.iter().filter(|(_, (accept, made))| which(*made, shared(accept))).map(|(&fd, _)| fd).collect();
+        fds.into_iter().for_each(|fd| self.close(pid, fd, steps));
+    }
+}
+
+/// How many connections processes have, event by event.
+#[derive(Default)]
+pub(crate) struct Holders {
+    numbers: Numbers,
+    /// Of each process that accepts: its numbers for connections.
+    own: HashMap<Pid, u64>,
+    /// Connections that any process has.
+    pub all: u64,
+    /// Whether connections are handed over to processes that accept none themselves.
+    handed_over: bool,
+}
+
+impl Holders {
+    pub fn new(handed_over: bool) -> Self {
+        Holders { handed_over, ..Holders::default() }
+    }
+
+    /// Takes in the event at this place; `accepts`: whether a process is one of the subject's that accept.
+    pub fn follow(&mut self, place: usize, what: &What, accepts: impl Fn(Pid) -> bool) {
+        for step in self.numbers.follow(place, what) {
+            let changed = |count: u64, by: u64| if step.more { count + by } else { count.saturating_sub(by) };
+            self.all = changed(self.all, step.edge.into());
+            if accepts(step.pid) {
+                let own = self.own.entry(step.pid).or_default();
+                *own = changed(*own, 1);
+            }
+        }
+    }
+
+    /// Connections of this process, with those that were handed over.
+    pub fn of(&self, pid: Pid) -> u64 {
+        let others = || self.own.iter().filter(|(of, _)| **of != pid).map(|(_, own)| own).sum();
+        if self.handed_over {
+            self.all.saturating_sub(others())
+        } else {
+            self.own.get(&pid).copied().unwrap_or(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: Pid = 10;
+    const CHILD: Pid = 11;
+
+    fn call(pid: Pid, name: Call, ret: i64) -> What {
+        What::Call { pid, name, ret }
+    }
+
+    fn life(pid: Pid, change: Change) -> What {
+        What::Process { pid, parent: SERVER, change }
+    }
+
+    /// Connections open after these events.
+    fn open(events: &[What]) -> usize {
+        let mut numbers = Numbers::default();
+        let mut open = HashSet::new();
+        for (place, what) in events.iter().enumerate() {
+            for step in numbers.follow(place, what).into_iter().filter(|step| step.edge) {
+                assert!(
+                    if step.more { open.insert(step.accept) } else { open.remove(&step.accept) },
+                    "{step:?}"
+                );
+            }
+        }
+        open.len()
+    }
+
+    #[test]
+    fn a_connection_lasts_as_long_as_the_child_that_was_forked_for_it() {
+        let (taken, forked) = (call(SERVER, Call::Accept4, 4), life(CHILD, Change::Fork));
+        let (left, gone) = (What::Close { pid: SERVER, fd: 4 }, life(CHILD, Change::Exit));
+        assert_eq!(open(&[taken.clone(), forked.clone(), left.clone()]), 1);
+        assert_eq!(open(&[taken.clone(), forked.clone(), left.clone(), gone.clone()]), 0);
+        // As an inetd does: moved to standard input, and another program executed, before or after the parent closes its own.
+        let (moved, first) = (call(CHILD, Call::Dup2, 0), What::Close { pid: CHILD, fd: 4 });
+        let executed = life(CHILD, Change::Exec);
+        let early = [taken.clone(), forked.clone(), left.clone(), moved.clone(), first, executed.clone()];
+        let late = [taken, forked, moved, executed, left];
+        for mut events in [early.to_vec(), late.to_vec()] {
+            assert_eq!(open(&events), 1);
+            events.push(gone.clone());
+            assert_eq!(open(&events), 0);
+        }
+    }
+
+    #[test]
+    fn a_helper_that_a_server_starts_holds_none_of_its_connections() {
+        let events = [
+            call(SERVER, Call::Accept4, 4),
+            call(SERVER, Call::Accept4, 5),
+            life(CHILD, Change::Fork),
+            life(CHILD, Change::Exec),
+            What::Close { pid: SERVER, fd: 4 },
+        ];
+        assert_eq!(open(&events), 1);
+    }
+}

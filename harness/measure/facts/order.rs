@@ -1,0 +1,113 @@
+//! The events in an order that does not depend on how simultaneous ones were reported.
+
+use crate::event::{Change, Client, Event, Log, What};
+
+/// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients saw.
+pub(super) fn ordered(log: &Log) -> Vec<&Event> {
+    let mut events: Vec<&Event> = log.events.iter().collect();
+    events.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| key(&a.is).cmp(&key(&b.is))));
+    events
+}
+
+/// Orders simultaneous events: the kind first, then the content, so that no order of reporting shows through.
+fn key(what: &What) -> (u8, i64, i64, &str, i64) {
+    match what {
+        What::Header { .. } => (0, 0, 0, "", 0),
+        What::Launched { pid, process, .. } => (1, (*pid).into(), 0, process, 0),
+        What::Phase(phase) => (2, *phase as i64, 0, "", 0),
+        What::PhaseEnded { phase, why } => (2, *phase as i64, 1, "", *why as i64),
+        What::Process { pid, parent, change } if *change != Change::Exit => {
+            (3, (*pid).into(), (*parent).into(), "", *change as i64)
+        }
+        What::Listening { process, pid, capacity, .. } => (4, (*pid).into(), (*capacity).into(), process, 0),
+        What::Chain { process, pid, when, links } => {
+            (5, *when as i64, (*pid).into(), process, links.last().map_or(0, |l| l.soft as i64))
+        }
+        What::Baseline { pid, descriptors, counted, .. } => {
+            (6, (*pid).into(), *descriptors as i64, "", *counted as i64)
+        }
+        What::Prediction { pid, ceiling, calibrated_with, .. } => {
+            (7, (*calibrated_with).into(), (*pid).into(), "", *ceiling as i64)
+        }
+        What::Close { pid, fd } => (8, (*pid).into(), (*fd).into(), "", 0),
+        What::Call { pid, name, ret } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
+        What::Call { pid, name, ret } => (10, (*pid).into(), *name as i64, "", *ret),
+        What::ObserverCost { name, opened_ns, failed_ns } => {
+            (11, *opened_ns as i64, *failed_ns as i64, name, 0)
+        }
+        What::Failures { name, total } => (11, *name as i64, *total as i64, "", 0),
+        What::SamplingStopped => (12, 0, 0, "", 0),
+        What::Lost { samples } => (13, *samples as i64, 0, "", 0),
+        What::Client { workload, id, state } => (14, (*id).into(), step(state), workload, 0),
+        What::CallEnded { workload, id, handshakes, .. } => {
+            (14, (*id).into(), 8, workload, (*handshakes).into())
+        }
+        What::Pacing { workload, connected, state } => (15, (*connected).into(), *state as i64, workload, 0),
+        What::Sample { pid, descriptors, queue, .. } => {
+            (16, (*pid).into(), *descriptors as i64, "", queue.map_or(-1, i64::from))
+        }
+        What::Tcp { listen_overflows, descriptors, took, .. } => {
+            (17, *listen_overflows as i64, descriptors.map_or(-1, |n| n as i64), "", *took as i64)
+        }
+        // After the sample that it was taken with.
+        What::Beside { resident, drops } => {
+            (16, i64::MAX, resident.map_or(-1, |n| n as i64), "", drops.map_or(-1, i64::from))
+        }
+        What::OtherListener { address, queue, drops, .. } => {
+            (17, i64::from(*queue), -2, address, drops.map_or(-1, i64::from))
+        }
+        What::FailedPath { pid, name, path } => (10, (*pid).into(), *name as i64, path, 0),
+        What::Output { line } => (18, 0, 0, line, 0),
+        What::Probe { workload, label, outcome, .. } => {
+            (19, label.len() as i64, *outcome as i64, workload, 0)
+        }
+        What::Released { clients } => (20, (*clients).into(), 0, "", 0),
+        What::Process { pid, parent, .. } => (21, (*pid).into(), (*parent).into(), "", 0),
+        What::Status { pid, code, .. } => (20, (*pid).into(), code.map_or(-1, i64::from), "", 0),
+        What::Queues(queues) => {
+            (16, queues.len() as i64, queues.iter().map(|q| i64::from(q.length)).sum(), "", 0)
+        }
+        What::Exited { process, pid, .. } => (22, (*pid).into(), 0, process, 0),
+        What::OwnCount { pid, before_first_emfile, .. } => {
+            (23, (*pid).into(), *before_first_emfile as i64, "", 0)
+        }
+        What::Observer { name, .. } => (24, 0, 0, name, 0),
+        What::NotSeen { why, .. } => (25, 0, 0, why, 0),
+        What::Inconclusive { reason } => (26, 0, 0, reason, 0),
+        What::NotStarted { reason } => (26, 1, 0, reason, 0),
+        What::Sysctls { .. } => (0, 1, 0, "", 0),
+        What::FileNr { allocated, .. } => (27, *allocated as i64, 0, "", 0),
+        What::NotPredicted { pid, calibrated_with, .. } => {
+            (7, i64::from(*calibrated_with), (*pid).into(), "", -1)
+        }
+        What::Refused { pid, call, errno } => (10, (*pid).into(), -1, call, (*errno).into()),
+        What::Resources(r) => (
+            16,
+            r.pid.into(),
+            -1,
+            "",
+            r.threads.unwrap_or(0).wrapping_mul(100_000).wrapping_add(r.processes) as i64,
+        ),
+        What::Executed { pid, program } => (3, (*pid).into(), i64::MAX, program, 0),
+        What::LimitSet { pid, by, limits } => {
+            (8, -i64::from(*pid), limits.map_or(-1, |l| l.soft as i64), "", i64::from(*by))
+        }
+        What::LimitMoved { pid, soft, hard, .. } => (8, -i64::from(*pid), *soft as i64, "", *hard as i64),
+        What::End => (28, 0, 0, "", 0),
+    }
+}
+
+/// The order in which one client can come to its states.
+fn step(state: &Client) -> i64 {
+    match state {
+        Client::Connected => 0,
+        Client::Served => 1,
+        Client::ErrorReply(_) => 2,
+        Client::Refused => 3,
+        Client::TimedOut => 4,
+        Client::Local(_) => 5,
+        Client::Closed => 6,
+        Client::Released => 7,
+        Client::GaveUp => 8,
+    }
+}

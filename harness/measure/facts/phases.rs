@@ -1,0 +1,72 @@
+//! When each phase of the run began and ended.
+
+use crate::event::{Event, Nanos, Phase, What};
+
+/// A stretch of the run: `from` belongs to it, `until` does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub from: Nanos,
+    pub until: Nanos,
+}
+
+impl Window {
+    pub fn contains(&self, at: Nanos) -> bool {
+        (self.from..self.until).contains(&at)
+    }
+}
+
+/// The phases of one run.
+pub(crate) struct Phases {
+    /// Each time that a phase began, in order.
+    begun: Vec<(Nanos, Phase)>,
+    /// The last event's time.
+    pub end: Nanos,
+}
+
+impl Phases {
+    pub fn new(events: &[&Event]) -> Self {
+        let begun = events
+            .iter()
+            .filter_map(|e| if let What::Phase(phase) = e.is { Some((e.at, phase)) } else { None });
+        Phases { begun: begun.collect(), end: events.last().map_or(0, |e| e.at) }
+    }
+
+    /// When the phase first began.
+    pub fn start(&self, phase: Phase) -> Option<Nanos> {
+        self.begun.iter().find(|(_, begun)| *begun == phase).map(|(at, _)| *at)
+    }
+
+    /// When the first of this phase and the later ones began; just after the last event when none did.
+    pub fn from(&self, phase: Phase) -> Nanos {
+        let later = self.begun.iter().filter(|(_, begun)| *begun as usize >= phase as usize);
+        later.map(|(at, _)| *at).min().unwrap_or(self.end.saturating_add(1))
+    }
+
+    /// Whether any client was ever told to connect.
+    pub fn loaded(&self) -> bool {
+        self.start(Phase::Ramp).is_some()
+    }
+
+    /// When saturation stops being watched undisturbed: later clients are probes.
+    pub fn watched_until(&self) -> Nanos {
+        self.from(Phase::Probe)
+    }
+
+    /// When the wall is no longer what it was: limits are moved, or the first clients are told to leave.
+    pub fn released_from(&self) -> Nanos {
+        self.from(Phase::Moved)
+    }
+
+    /// The windows that begin with each start of `phase`, up to the next one; the last ends where `closing` begins.
+    pub fn windows(&self, phase: Phase, closing: Phase) -> Vec<Window> {
+        let close = self.from(closing);
+        let starts: Vec<Nanos> = self
+            .begun
+            .iter()
+            .filter(|(at, begun)| *begun == phase && *at < close)
+            .map(|(at, _)| *at)
+            .collect();
+        let ends = starts.iter().skip(1).copied().chain([close]);
+        starts.iter().zip(ends).map(|(&from, until)| Window { from, until }).collect()
+    }
+}

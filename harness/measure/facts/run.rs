@@ -1,0 +1,171 @@
+//! One run's log, read: the facts together, and what is asked of several of them.
+
+use super::calls::Calls;
+use super::clients::Clients;
+use super::holdings::Holdings;
+use super::order::ordered;
+use super::phases::{Phases, Window};
+use super::processes::Processes;
+use super::readings::{Asked, Readings};
+use super::tries::Tries;
+use crate::event::{Change, Event, Link, Log, Nanos, Phase, Pid, What};
+use crate::measure::units::seconds;
+use crate::scenario::Plan;
+
+/// One run's log, read.
+pub(crate) struct Facts<'a> {
+    pub plan: &'a Plan,
+    /// Whether the log ends where the run did.
+    pub complete: bool,
+    pub(super) events: Vec<&'a Event>,
+    pub phases: Phases,
+    pub readings: Readings<'a>,
+    pub tries: Tries,
+    pub processes: Processes,
+    pub holdings: Holdings,
+    pub clients: Clients<'a>,
+    pub calls: Calls<'a>,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads the log; in time linear to its length.
+    pub fn of(plan: &'a Plan, log: &'a Log) -> Self {
+        let events = ordered(log);
+        let phases = Phases::new(&events);
+        let readings = Readings::new(plan, &events);
+        let tries = Tries::new(&events);
+        let processes = Processes::new(plan, &readings, &tries, phases.released_from());
+        let holdings = Holdings::new(&events, &phases, &processes, readings.other_port_asked());
+        let clients = Clients::new(plan, &events);
+        let calls = Calls::new(plan, &events);
+        Facts {
+            plan,
+            complete: log.complete,
+            events,
+            phases,
+            readings,
+            tries,
+            processes,
+            holdings,
+            clients,
+            calls,
+        }
+    }
+
+    /// The events before this moment, in order.
+    pub fn events_before(&self, at: Nanos) -> &[&'a Event] {
+        &self.events[..self.events.partition_point(|event| event.at < at)]
+    }
+
+    /// Whether nothing at all was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// When the wall is reached: at the first failure, or the ramp's end.
+    pub fn wall_begins(&self) -> Nanos {
+        let ramp_ends = self.phases.from(Phase::Saturate).min(self.phases.watched_until());
+        self.holdings.first.map_or(ramp_ends, |first| first.at.min(ramp_ends))
+    }
+
+    /// What new clients saw, or held ones that were asked again.
+    pub fn asked(&self, label: &'static str) -> impl Iterator<Item = &Asked<'a>> {
+        self.readings.asked.iter().filter(move |asked| asked.label == label)
+    }
+
+    /// When the accepting process (or every one of them) exited between the ramp and the release, and what it held.
+    pub fn exited(&self) -> Option<(Nanos, u64)> {
+        let ramp = self.phases.from(Phase::Ramp);
+        let in_time = |exit: &(Nanos, u64)| exit.0 >= ramp;
+        let of = |pid| self.holdings.tables.get(&pid).and_then(|table| table.exited).filter(in_time);
+        if self.processes.is_client && self.ended_well() {
+            return None;
+        }
+        self.processes.main.and_then(of).or_else(|| {
+            let accepting = || self.holdings.tables.values().filter(|table| table.accepts > 0);
+            let all = accepting().all(|table| table.exited.is_some_and(|exit| in_time(&exit)));
+            if all { accepting().filter_map(|table| table.exited).max() } else { None }
+        })
+    }
+
+    /// When the process at the wall (without one, the accepting process) exited before clients were told to leave, and what it held.
+    pub fn exit_at_the_wall(&self) -> Option<(Nanos, u64)> {
+        let Some(first) = self.holdings.first else { return self.exited() };
+        let table = self.holdings.tables.get(&first.pid);
+        table.and_then(|table| table.exited).filter(|(at, _)| *at >= first.at)
+    }
+
+    /// When the subject exited at the wall and nothing accepted in its place.
+    pub fn gone(&self) -> Option<Nanos> {
+        let (exit, _) = self.exit_at_the_wall()?;
+        let accepted_on = !self.holdings.accepts_between(exit, self.phases.watched_until()).is_empty();
+        (!accepted_on).then_some(exit)
+    }
+
+    /// Whether a client that is done exited with 0, which is no ceiling.
+    fn ended_well(&self) -> bool {
+        let last = self.readings.program_ends.last();
+        last.is_none_or(|ended| (ended.code, ended.signal) == (Some(0), None))
+    }
+
+    /// The process that forked this one; of one that was forked before anything was observed, the chain of limits knows it.
+    pub fn parent_of(&self, pid: Pid) -> Option<Pid> {
+        let forked =
+            self.readings.forks.iter().find(|(.., child)| *child == pid).map(|(_, parent, _)| *parent);
+        let above =
+            |links: &&[Link]| links.windows(2).find(|pair| pair[1].pid == pid).map(|pair| pair[0].pid);
+        forked.or_else(|| self.readings.chains.iter().find_map(|chain| above(&chain.links)))
+    }
+
+    /// When a process was first seen to exit in `[from, until)`.
+    pub fn exit_seen(&self, pid: Pid, from: Nanos, until: Nanos) -> Option<Nanos> {
+        let first = self.events.partition_point(|event| event.at < from);
+        let events = self.events[first..].iter().take_while(|event| event.at < until);
+        let exits = |what: &What| match what {
+            What::Process { pid: of, change: Change::Exit, .. } | What::Exited { pid: of, .. } => *of == pid,
+            _ => false,
+        };
+        events.filter(|event| exits(&event.is)).map(|event| event.at).next()
+    }
+
+    /// When the harness's own side first failed, and with which errno.
+    pub fn generator_failed(&self) -> Option<(Nanos, i32)> {
+        let watched = self.phases.watched_until();
+        self.clients.local(watched).into_iter().chain(self.calls.local(watched)).min()
+    }
+
+    /// When clients began to leave in a window.
+    pub fn began_to_leave(&self, window: Window) -> Nanos {
+        let told = self.readings.released.iter().map(|(at, _)| *at).find(|at| window.contains(*at));
+        let left = self.clients.all.iter().filter_map(|c| c.released).filter(|at| window.contains(*at)).min();
+        told.into_iter().chain(left).min().unwrap_or(window.from)
+    }
+
+    /// The clients that drivers said they told to leave in a window; `None` where no driver said.
+    pub fn told_to_leave(&self, window: Window) -> Option<u64> {
+        let told = self.readings.released.iter().filter(|(at, _)| window.contains(*at));
+        told.map(|(_, clients)| *clients).reduce(u64::saturating_add)
+    }
+
+    /// From this moment until the accept queue was seen empty, within the window; seconds.
+    pub fn queue_empty_after(&self, since: Nanos, window: Window) -> Option<f64> {
+        let samples = self.readings.samples_between(window.from, window.until).iter();
+        let empty = samples.filter(|s| s.at >= since).find(|s| s.queue == Some(0));
+        empty.map(|sample| seconds(sample.at - since))
+    }
+
+    /// Why nobody saw what the subject accepted and failed to: it has a ring of io_uring, the observer sees system calls only, and
+    /// among those was no accept. A program may have a ring for its files, and accept by system calls.
+    pub fn accepts_pass_by(&self) -> bool {
+        let last = self.readings.observers.last();
+        let blind_for_rings = last.is_some_and(|observer| !observer.io_uring);
+        let ring = self.readings.rests.iter().flat_map(|rest| rest.inventory).any(|d| d.kind == "io_uring");
+        let saw = !self.holdings.accepts.is_empty() || self.holdings.accept_failed();
+        blind_for_rings && ring && !saw && !self.processes.is_client
+    }
+
+    /// Whether nobody can say who was accepted, and when: a client that asks nothing does not know either.
+    pub fn places_unseen(&self) -> bool {
+        self.accepts_pass_by() && !self.clients.answers
+    }
+}

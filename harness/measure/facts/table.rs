@@ -1,0 +1,57 @@
+//! One process's descriptors since it was at rest: its connections, and what else it opened.
+
+use crate::event::Nanos;
+use std::collections::HashSet;
+
+/// One process's descriptors since it was at rest.
+#[derive(Default)]
+pub(crate) struct Table {
+    /// Numbers of connections; and of those that the server does not close again at once.
+    pub(super) held: u64,
+    pub(super) kept: u64,
+    pub(super) others: HashSet<i64>,
+    /// Numbers open at rest, and how many of them were closed since.
+    pub(super) rest: HashSet<i64>,
+    rest_gone: u64,
+    /// Made by calls that return no number, `pipe` and `socketpair`, and not closed since.
+    pub(super) unnumbered: u64,
+    /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.
+    pub accepts: u64,
+    /// Connections held before its first failure.
+    pub before_failure: Option<(Nanos, u64)>,
+    /// The most held since its first failure, or since the ramp's end.
+    pub most_after: u64,
+    /// Connections that stay, held when the ramp ended.
+    pub at_ramp_end: u64,
+    /// When it exited, and what it held then.
+    pub exited: Option<(Nanos, u64)>,
+    /// Since its last accept it has only closed connections: from when on, and how many it held then.
+    pub(super) emptied: Option<(Nanos, u64)>,
+}
+
+impl Table {
+    /// The number is something else from now on; whether it was known.
+    pub(super) fn forget(&mut self, fd: i64) -> bool {
+        let rest = self.rest.remove(&fd);
+        self.rest_gone += u64::from(rest);
+        self.others.remove(&fd) || rest
+    }
+
+    /// Closes a number that is no connection's. One that no call returned is a pipe's or a socket pair's.
+    pub(super) fn close(&mut self, fd: i64) {
+        if !self.forget(fd) {
+            self.unnumbered = self.unnumbered.saturating_sub(1);
+        }
+    }
+
+    /// Descriptors more than at rest that are no connections.
+    pub(super) fn others(&self) -> i64 {
+        self.others.len() as i64 + self.unnumbered as i64 - self.rest_gone as i64
+    }
+
+    pub(super) fn empty(&mut self) {
+        self.others.clear();
+        self.rest.clear();
+        (self.unnumbered, self.rest_gone) = (0, 0);
+    }
+}

@@ -1,0 +1,114 @@
+//! The descriptor calls of the subject, one by one, and their totals where single ones were not recorded.
+
+use crate::event::{Call, Event, Nanos, Pid, What};
+use std::collections::HashMap;
+
+/// EMFILE (`-24`) or ENFILE (`-23`), as the kernel returns them.
+pub(crate) fn full(ret: i64) -> Option<&'static str> {
+    match ret {
+        -24 => Some("EMFILE"),
+        -23 => Some("ENFILE"),
+        _ => None,
+    }
+}
+
+/// A descriptor call that returned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Try {
+    pub at: Nanos,
+    pub pid: Pid,
+    pub call: Call,
+    /// As the kernel gave it: a number, or a negative errno.
+    pub ret: i64,
+}
+
+impl Try {
+    pub fn accepted(&self) -> bool {
+        self.ret >= 0 && self.call.accepts()
+    }
+
+    /// The errno, where there was no descriptor for it.
+    pub fn failed(&self) -> Option<&'static str> {
+        full(self.ret)
+    }
+}
+
+/// Failures of one call so far, over the whole tree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Total {
+    pub at: Nanos,
+    pub call: Call,
+    pub total: u64,
+}
+
+/// All calls and totals of a log.
+#[derive(Default)]
+pub(crate) struct Tries {
+    /// In order of time.
+    pub all: Vec<Try>,
+    /// In order of time.
+    pub totals: Vec<Total>,
+    /// From each of these on single failures were no longer recorded, until the run asked for more.
+    pub sampling_stops: Vec<Nanos>,
+    /// How many samples the observer had lost, each time that it noticed.
+    pub lost: Vec<(Nanos, u64)>,
+}
+
+impl Tries {
+    pub fn new(events: &[&Event]) -> Self {
+        let mut tries = Tries::default();
+        for event in events {
+            let at = event.at;
+            match event.is {
+                What::Call { pid, name: call, ret } => tries.all.push(Try { at, pid, call, ret }),
+                What::Failures { name: call, total } => tries.totals.push(Total { at, call, total }),
+                What::SamplingStopped => tries.sampling_stops.push(at),
+                What::Lost { samples } => tries.lost.push((at, samples)),
+                _ => {}
+            }
+        }
+        tries
+    }
+
+    /// From then on single failures were no longer recorded, for the first time.
+    pub fn sampling_stopped(&self) -> Option<Nanos> {
+        self.sampling_stops.first().copied()
+    }
+
+    /// Calls of `[from, until)`.
+    pub fn between(&self, from: Nanos, until: Nanos) -> &[Try] {
+        let first = self.all.partition_point(|t| t.at < from);
+        let last = self.all.partition_point(|t| t.at < until).max(first);
+        &self.all[first..last]
+    }
+
+    /// Processes that accepted, or failed to for want of a descriptor.
+    pub fn accepting(&self) -> impl Iterator<Item = Pid> + '_ {
+        self.all.iter().filter(|t| t.call.accepts() && (t.ret >= 0 || t.failed().is_some())).map(|t| t.pid)
+    }
+
+    /// The total of a call as last read before this moment.
+    pub fn total_before(&self, call: Call, until: Nanos) -> u64 {
+        let before = &self.totals[..self.totals.partition_point(|t| t.at < until)];
+        before.iter().rev().find(|t| t.call == call).map_or(0, |t| t.total)
+    }
+
+    /// How much the totals grew with each reading, in order of time.
+    pub fn growth(&self) -> impl Iterator<Item = (Total, u64)> + '_ {
+        let mut known: HashMap<Call, u64> = HashMap::new();
+        self.totals.iter().map(move |total| {
+            let before = known.insert(total.call, total.total).unwrap_or(0);
+            (*total, total.total.saturating_sub(before))
+        })
+    }
+
+    /// Samples that were lost as far as was noticed by then, the moment included.
+    pub fn lost_by(&self, until: Nanos) -> u64 {
+        self.lost.iter().filter(|(at, _)| *at <= until).fold(0, |sum, (_, n)| sum.saturating_add(*n))
+    }
+
+    /// Whether any loss was noticed in `[from, until)`.
+    pub fn lost_in(&self, from: Nanos, until: Nanos) -> bool {
+        self.lost.iter().any(|(at, _)| (from..until).contains(at))
+    }
+}

@@ -1,0 +1,11 @@
+//! The accept loop, estimated from the times of its failing tries: while a run goes on, when clients are released, and afterwards. Arithmetic
+//! on times; no I/O, no clock, no processes and no clients.
+
+mod retries;
+mod rhythm;
+mod watch;
+
+pub use retries::Retries;
+pub use rhythm::Rhythm;
+pub(crate) use rhythm::{Failing, batches, rhythm_of_tries};
+pub use watch::PolicyWatch;

@@ -1,0 +1,88 @@
+//! The first paragraph of a report: where it stopped and why at that number, who set the limit, what it does at the wall, whether it
+//! recovers, and what to do. Decides which sentences a reader needs; makes none.
+
+use super::Report;
+use super::page::{WIDTH, cut, wrap};
+use super::words::{advice, ceiling, doubts, judged, limits, moved, policy, recovery, sentence};
+use crate::judge::Outcome;
+use crate::measure::{Kind, Verdict};
+
+/// Lines of the paragraph at [`WIDTH`] columns, at most.
+pub const LINES: usize = 4;
+/// The words of a run or of a subject are cut to this: the reasons below have the whole.
+const REASON: usize = 220;
+/// The rank of a sentence that stays.
+const MOST: u8 = u8::MAX;
+
+/// The first paragraph; empty where the reasons of the verdict say all there is.
+pub fn paragraph(r: &Report) -> String {
+    if r.verdict.outcome == Outcome::Skipped {
+        return String::new();
+    }
+    let advice = advice::advice(r);
+    let said: Vec<Ranked> = match (&r.found.not_started, r.found.doubts.first()) {
+        (Some(refused), _) => {
+            vec![(MOST, sentence(&format!("the subject did not start: {}", cut(&refused.reason, REASON))))]
+        }
+        (None, Some(doubt)) => {
+            let cause = cut(&doubts::doubt(doubt), REASON);
+            let seen = r.found.ceiling.kind.get().filter(|kind| **kind != Kind::Generator);
+            let seen = seen.map(|_| ceiling::headline(r));
+            let nothing = sentence(&format!("nothing can be concluded from this run: {cause}"));
+            [Some((MOST, nothing)), seen.map(|seen| (1, seen))].into_iter().flatten().collect()
+        }
+        (None, None) => findings(r),
+    };
+    fitted(said, advice)
+}
+
+/// A sentence, and how much it matters: the least goes first where there is no room.
+type Ranked = (u8, String);
+
+/// What was found, in the order in which it is asked.
+fn findings(r: &Report) -> Vec<Ranked> {
+    let stopped = r.found.ceiling.stopped() == Some(true);
+    let descriptors = matches!(r.found.ceiling.kind.value(), Some(Kind::Emfile) | None);
+    let by = limits::set_by(r, "that limit").filter(|_| stopped && descriptors).map(|by| sentence(&by));
+    let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);
+    let ranked = [
+        (MOST, Some(ceiling::headline(r))),
+        (2, by),
+        (4, policy::short(r)),
+        (3, moved::short(r)),
+        (if recovered { 1 } else { 5 }, recovery::short(r)),
+    ];
+    ranked.into_iter().filter_map(|(rank, said)| Some((rank, said?))).collect()
+}
+
+/// Leaves out what matters least until the rest fits; the first sentence and the advice stay.
+fn fitted(mut said: Vec<Ranked>, advice: Option<String>) -> String {
+    loop {
+        let all = said.iter().map(|(_, text)| text).chain(&advice);
+        let text = all.map(String::as_str).collect::<Vec<_>>().join(" ");
+        let least =
+            said.iter().enumerate().min_by_key(|(_, (rank, _))| *rank).map(|(at, (rank, _))| (at, *rank));
+        match least {
+            Some((at, rank)) if rank < MOST && wrap(&text, WIDTH).len() > LINES => drop(said.remove(at)),
+            _ => return text,
+        }
+    }
+}
+
+/// Why the verdict is not *met*, a sentence for each reason that says something of its own.
+pub fn reasons(r: &Report) -> Vec<String> {
+    let whole = r.verdict.reasons.iter().any(|reason| reason.of_the_run());
+    let own = r.verdict.reasons.iter().filter(|reason| !(whole && reason.not_measured().is_some()));
+    own.map(judged::reason).collect()
+}
+
+/// The same without what the paragraph says already: the one cause that keeps a run from being judged.
+pub fn further_reasons(r: &Report) -> Vec<String> {
+    let said = match (&r.found.not_started, r.found.doubts.first()) {
+        (Some(refused), _) => Some(refused.reason.clone()),
+        (None, Some(doubt)) => Some(doubts::doubt(doubt)),
+        (None, None) => None,
+    };
+    let whole = said.filter(|cause| cause.chars().count() <= REASON);
+    reasons(r).into_iter().filter(|reason| Some(reason) != whole.as_ref()).collect()
+}

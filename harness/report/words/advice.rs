@@ -1,0 +1,149 @@
+//! What a reader would do now: what fits the verdict, the program, and whatever set the limit.
+
+use super::super::Report;
+use super::limits::{Setter, name};
+use super::recovery;
+use crate::event::Link;
+use crate::judge::Outcome;
+use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
+
+/// Left open by 1000 calls, so many descriptors are no chance.
+const LEAKS_PER_1000_CALLS: f64 = 100.0;
+
+/// A process above the program is restarted; what became the program, or is none of its ancestors, is started again.
+const RESTART: &str = "restart";
+const START: &str = "start";
+
+/// The advice, one or two sentences; `None` where there is nothing to do.
+pub fn advice(r: &Report) -> Option<String> {
+    let ceiling = &r.found.ceiling;
+    if let Some(refused) = &r.found.not_started {
+        let by_itself = r.verdict.outcome != Outcome::Met && refused.exit_status.is_some();
+        return by_itself
+            .then(|| "Start the same command by hand under the same limit, and read what it writes.".into());
+    }
+    match (r.verdict.outcome, ceiling.kind.value()) {
+        (Outcome::Skipped, _) => return None,
+        (Outcome::Inconclusive, Some(Kind::Generator)) => {
+            return Some(
+                "Give lastfd more descriptors or ports (`lastfd doctor` shows how), and run it again.".into(),
+            );
+        }
+        (Outcome::Inconclusive, _) => return Some("Remove that cause, and run it again.".into()),
+        _ => {}
+    }
+    let leaks = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Leaking);
+    match ceiling.kind.value() {
+        _ if leaks => Some(leak(r)),
+        Some(Kind::Emfile) if leaks_by_calls(r) => Some(leak_by_calls(r)),
+        Some(Kind::Emfile) => Some(more_descriptors(r)),
+        None if ceiling.reached.value() == Some(true) => Some(more_descriptors(r)),
+        Some(Kind::Enfile) => {
+            Some("Raise `fs.file-max` on the host: a limit of the process does not help.".into())
+        }
+        Some(Kind::OwnLimit) => Some(own_rule(r)),
+        Some(Kind::OtherLimit | Kind::Exited) => {
+            Some(match r.found.binds.get().map(|binds| binds.resource) {
+                Some(resource) => other(resource),
+                None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
+            })
+        }
+        Some(Kind::NotReached) if r.verdict.judged == 0 && !ceiling.in_calls() => {
+            Some("To find the ceiling, connect more clients (`--clients`).".into())
+        }
+        _ => None,
+    }
+}
+
+fn leak(r: &Report) -> String {
+    let what = recovery::what_leaks(r);
+    let what = what.trim_start_matches(", ");
+    let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
+    format!("Find and close what leaks{what}: a higher limit only delays the end.")
+}
+
+fn leaks_by_calls(r: &Report) -> bool {
+    r.found.calls.iter().any(|made| made.descriptors_per_1000_calls.value() >= Some(LEAKS_PER_1000_CALLS))
+}
+
+fn leak_by_calls(r: &Report) -> String {
+    let most =
+        r.found.calls.iter().filter_map(|made| made.descriptors_per_1000_calls.value()).fold(0.0, f64::max);
+    format!(
+        "Close what each call opens: 1000 calls leave {most:.0} descriptors open, and a higher limit only delays the end."
+    )
+}
+
+/// The program's own setting makes the number.
+fn own_rule(r: &Report) -> String {
+    if r.found.ceiling.held() == Some(0) {
+        return "Check that the clients speak its protocol (`--workload`, `--path`).".into();
+    }
+    let many = r.found.ceiling.accepted.value().map_or_else(|| "its limit".into(), |n| n.to_string());
+    format!(
+        "A higher descriptor limit changes nothing: its own configuration sets the {many} (such as \
+         worker_connections, maxclients)."
+    )
+}
+
+fn other(resource: Resource) -> String {
+    match resource {
+        Resource::Threads | Resource::Processes => {
+            "Raise its limit of tasks (`ulimit -u`, `LimitNPROC=`, `TasksMax=`, `--pids-limit`), or serve more connections with each.".into()
+        }
+        Resource::AcceptQueue => "Raise its backlog and net.core.somaxconn.".into(),
+        _ => "Give it more memory (`ulimit -v`, `MemoryMax=`, `--memory`), or find what each connection takes.".into(),
+    }
+}
+
+/// Where the limit is raised, by whatever set it.
+fn more_descriptors(r: &Report) -> String {
+    let raise = raise(r);
+    match r.found.policy.policy.value() {
+        Some(Policy::AcceptLoopDead) => format!("Only a restart brings it back; to hold more, {raise}."),
+        Some(Policy::Exits) => format!("Make it survive a failed accept; to hold more, {raise}."),
+        _ => format!("To hold more, {raise}."),
+    }
+}
+
+fn raise(r: &Report) -> String {
+    let Some(by) = r.found.limits.set_by.get() else {
+        return "raise the soft limit where it is started, and start it again".into();
+    };
+    match Setter::of(r, by) {
+        Setter::Run => "raise the limit where the service starts (`lastfd inspect PID` shows where)".into(),
+        Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
+        Setter::Program => "raise the limit in the program's own settings".into(),
+        Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),
+        Setter::BeforeExec | Setter::Another => place(r, by, START),
+        Setter::Unseen => "raise the limit there, and start it again".into(),
+    }
+}
+
+/// The setting to change, and what to restart.
+fn place(r: &Report, by: &SetBy, start: &str) -> String {
+    let program = name(&by.command);
+    let launched =
+        r.found.limits.chain.iter().any(|link| link.command == Link::REQUESTED && link.pid == by.pid);
+    let launcher =
+        r.found.subject.launcher.get().filter(|_| launched).map_or(program.as_str(), String::as_str);
+    let setting = match launcher {
+        name if name.contains("supervis") => "`minfds` in supervisord.conf",
+        "systemd-like" | "systemd" => "`LimitNOFILE=` in its unit file",
+        "container-like" | "containerd-shim" | "conmon" | "dockerd" => "`--ulimit nofile=` of its container",
+        "runuser" | "su" | "sshd" | "login" | "sudo" | "cron" => {
+            return format!(
+                "raise `nofile` in limits.conf (`{launcher}` needs pam_limits.so in its PAM service) and log in again"
+            );
+        }
+        "shell" | "sh" | "bash" | "dash" | "zsh" | "ksh" => "`ulimit -n` in its script",
+        _ if start == RESTART => {
+            return format!("raise the limit in `{program}` and restart that, not only its child");
+        }
+        _ => return format!("raise the limit in `{program}` and start it again"),
+    };
+    match start {
+        RESTART => format!("raise {setting} and restart `{program}`, not only its child"),
+        _ => format!("raise {setting} and start `{program}` again"),
+    }
+}

@@ -1,0 +1,48 @@
+//! What was open before the first client.
+
+use super::super::Report;
+use super::counted;
+use crate::event::Descriptor;
+use std::collections::BTreeMap;
+
+/// The count at rest and what it is made of, by kind, the most frequent first.
+pub fn at_rest(r: &Report) -> Option<String> {
+    let b = &r.found.baseline;
+    let count = b.descriptors.value()?;
+    let mut kinds = grouped(&b.inventory);
+    if b.reserved() > 0 && !b.inventory.is_empty() {
+        kinds.push(format!("{} reserved by threads that block in accept", b.reserved()));
+    }
+    let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+    let mut text = format!("{} open before the first client{kinds}.", counted(count, "descriptor"));
+    let above = count.saturating_sub(b.counted.value().unwrap_or(count));
+    if above > 0 {
+        text += &format!(" {above} of them have numbers above the limit and take no room below it.");
+    }
+    if let Some(before) = b.changed_from {
+        text += &format!(" It had {before} when it began to listen.");
+    }
+    if b.settled.value() == Some(false) {
+        text += " It never became quiet: this is what was open when the clients came.";
+    }
+    Some(text)
+}
+
+/// `3 pipes, 1 epoll`.
+fn grouped(inventory: &[Descriptor]) -> Vec<String> {
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    inventory.iter().for_each(|d| *kinds.entry(&d.kind).or_default() += 1);
+    let mut kinds: Vec<(&str, u64)> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    kinds.into_iter().map(|(kind, count)| of_kind(count, kind)).collect()
+}
+
+fn of_kind(count: u64, kind: &str) -> String {
+    match (kind, count) {
+        ("directory", 2..) => format!("{count} directories"),
+        ("tcp" | "udp" | "unix", _) => counted(count, &format!("{kind} socket")),
+        ("tcp-listen", _) => counted(count, "tcp listener"),
+        ("other", _) => counted(count, "other descriptor"),
+        (kind, _) => counted(count, kind),
+    }
+}

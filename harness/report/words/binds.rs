@@ -1,0 +1,48 @@
+//! What stopped it, where that is no descriptor limit and no rule of its own, and what cannot bound it.
+
+use super::super::Report;
+use super::{counted, evidence, number, sentence};
+use crate::measure::{Kind, Resource};
+
+/// What a resource is called.
+pub const fn resource(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Descriptors => "file descriptors",
+        Resource::OpenFiles => "open files of the host",
+        Resource::Threads => "threads",
+        Resource::Processes => "processes",
+        Resource::Memory => "memory",
+        Resource::AcceptQueue => "room in its accept queue",
+        Resource::SourcePorts => "source ports of the load generator",
+        Resource::Generator => "room in the load generator",
+        Resource::OwnRule => "what its own rule allows",
+    }
+}
+
+/// What ran out and what shows it; nothing where the first failed call or the policy says it already.
+pub fn binds(r: &Report) -> Option<String> {
+    let said = [Resource::Descriptors, Resource::OpenFiles, Resource::OwnRule];
+    let binds = r.found.binds.get().filter(|binds| !said.contains(&binds.resource))?;
+    Some(sentence(&format!(
+        "it ran out of {}: {}",
+        resource(binds.resource),
+        evidence::binds(&binds.evidence)
+    )))
+}
+
+/// What bounds connections that are handed to processes of their own.
+pub fn handed_over(r: &Report) -> Option<String> {
+    let handed = r.found.handed_over?;
+    let bound = match r.found.ceiling.kind.value() {
+        Some(Kind::Emfile) => "its descriptor limit bounds what it keeps open for each of them",
+        _ => {
+            "no descriptor limit of one process bounds them, but the number of processes does (RLIMIT_NPROC, pids.max) and memory"
+        }
+    };
+    let keeps = number(handed.connections, "keeps no copy of it", "keeps no copy of them");
+    Some(format!(
+        "It handed {} over to {} and {keeps}: {bound}.",
+        counted(handed.connections, "connection"),
+        counted(handed.processes, "other process"),
+    ))
+}

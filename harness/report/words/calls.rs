@@ -1,0 +1,80 @@
+//! The calls of a run: how many, how fast, at what cost, and how they ended.
+
+use super::super::Report;
+use super::why::way;
+use super::{after_start, counted, got, time};
+use crate::measure::{CallEnds, CallsMade};
+use crate::scenario::Caller;
+
+/// Ways to fail that are shown.
+const SHOWN: usize = 4;
+
+/// What is said of one workload.
+pub struct Said {
+    /// Its label.
+    pub label: &'static str,
+    /// Sentences.
+    pub texts: Vec<String>,
+}
+
+/// Each workload of calls.
+pub fn calls(r: &Report) -> Vec<Said> {
+    let one = |made: &CallsMade| match made.caller {
+        Caller::Caller => Said { label: "A caller", texts: told_apart(r, made) },
+        _ => Said { label: "Calls", texts: measured(r, made) },
+    };
+    r.found.calls.iter().map(one).collect()
+}
+
+/// How many, how fast, at what cost, and how the others ended.
+fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
+    let rate = made.per_s.value().map_or(String::new(), |per_s| format!(", {per_s:.0} a second"));
+    let mut said = vec![format!("{}: {} of {} answered{rate}.", made.workload, made.completed, made.started)];
+    let mut costs = Vec::new();
+    costs.extend(made.latency_s.value().map(|l| {
+        format!("p50 {}, p90 {}, p99 {}, at most {}", time(l.p50), time(l.p90), time(l.p99), time(l.max))
+    }));
+    costs.push(counted(made.connections, "connection"));
+    if made.handshakes > 0 {
+        // A share of a handshake tells nothing to a reader.
+        let each = made.handshakes_per_call.value().filter(|n| *n >= 1.0);
+        let each = each.map_or(String::new(), |n| format!(" ({n} per call)"));
+        costs.push(format!("{}{each}", counted(made.handshakes, "TLS handshake")));
+    }
+    costs.extend(
+        made.descriptors_per_1000_calls
+            .value()
+            .map(|n| format!("{n:.0} descriptors left open per 1000 calls")),
+    );
+    said.push(format!("{}.", costs.join("; ")));
+    let failed: Vec<&CallEnds> = made.ends.iter().filter(|end| end.step.get().is_some()).collect();
+    said.extend(failed.iter().take(SHOWN).map(|end| {
+        format!("{} {}, the first {}.", end.calls, way(&end.way()), after_start(r, end.first_at_s))
+    }));
+    if failed.len() > SHOWN {
+        said.push(format!(
+            "{} other ways to fail are under `calls` of the JSON report.",
+            failed.len() - SHOWN
+        ));
+    }
+    said
+}
+
+/// What a caller got as the load grew: the first time of each, and the listener at that time.
+fn told_apart(r: &Report, made: &CallsMade) -> Vec<String> {
+    let told = made.ends.iter().take(SHOWN * 2).map(|end| {
+        let what = end.outcome.value().map_or_else(|| way(&end.way()), |outcome| got(outcome).to_owned());
+        let queue = end.accept_queue.value().map_or(String::new(), |queue| format!("; accept queue {queue}"));
+        let states = end.tcp_states.get().map_or(String::new(), |states| {
+            let shown = states.iter().filter(|(state, _)| *state != "LISTEN");
+            shown.map(|(state, n)| format!(", {n} {state}")).collect()
+        });
+        format!(
+            "{what} ({}, median {}), the first {}{queue}{states}.",
+            counted(end.calls, "call"),
+            time(end.took_s),
+            after_start(r, end.first_at_s)
+        )
+    });
+    told.collect()
+}

@@ -1,0 +1,215 @@
+//! Where it stopped and why, and what nobody could see of that.
+
+use super::super::Report;
+use super::why::why;
+use super::{
+    BY_COUNT, after_start, binds, counted, evidence, got, number, prediction, sentence, subject, unit,
+};
+use crate::event::Outcome;
+use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess};
+use crate::report::page::cut;
+
+/// Processes listed one by one.
+const SHOWN: usize = 8;
+/// Of what a server answered.
+const ANSWER: usize = 60;
+
+/// Where it stopped and why at this number: the first words of a report.
+pub fn headline(r: &Report) -> String {
+    let (c, server) = (&r.found.ceiling, subject(r));
+    let stopped = |why: &str, then: &str| {
+        let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+        sentence(&format!("{server} stopped{}{why}{then}", at(r)))
+    };
+    let sum = prediction::sum(r).unwrap_or_default();
+    match (c.kind.value(), c.first_failure.get()) {
+        (Some(Kind::Emfile | Kind::Enfile), Some(f)) if f.reason.is_some() => sentence(&format!(
+            "{} failed with {} before the first client connected: {server} needs more descriptors by itself",
+            f.call, f.errno
+        )),
+        (Some(Kind::Emfile), Some(f)) => stopped(&sum, &format!(": {} failed with {}", f.call, f.errno)),
+        (Some(Kind::Enfile), Some(f)) => stopped(
+            "",
+            &format!(": {} failed with ENFILE, for the host's table of open files is full", f.call),
+        ),
+        (Some(Kind::Emfile | Kind::Enfile), None) => stopped(&sum, ""),
+        (Some(Kind::OwnLimit), _) if c.held() == Some(0) => {
+            sentence(&format!("{server} keeps no connection open, though no descriptor call failed"))
+        }
+        (Some(Kind::OwnLimit), _) => {
+            let open = r.found.limits.effective.value().zip(c.descriptors.value());
+            let open = open.map_or(String::new(), |(limits, open)| {
+                format!(", and {open} of {} descriptors were in use", limits.soft)
+            });
+            stopped("", &format!(" by a rule of its own: no descriptor call failed{open}"))
+        }
+        (Some(Kind::OtherLimit), _) => match r.found.binds.get() {
+            Some(b) => stopped("", &format!(": it ran out of {}", binds::resource(b.resource))),
+            None => stopped("", ": something other than descriptors ran out"),
+        },
+        (Some(Kind::Exited), _) => exited(r),
+        (Some(Kind::Generator), _) => {
+            sentence(&format!("where {server} stops is not known: lastfd itself ran out before it did"))
+        }
+        (Some(Kind::NotReached), _) => not_reached(r),
+        (None, _) => match (c.reached.value(), c.held()) {
+            (Some(true), Some(_)) => stopped(&sum, &format!("; that is {BY_COUNT}, as no call was seen")),
+            (Some(false), Some(held)) => format!(
+                "The ceiling was not reached: {server} holds all {} that came, {BY_COUNT}.",
+                counted(held, unit(r))
+            ),
+            _ => sentence(&format!("where {server} stops is not known: {}", because(c))),
+        },
+    }
+}
+
+/// ` at 8 connections`, ` after 8 answered calls`; nothing where nobody counted.
+fn at(r: &Report) -> String {
+    let (c, several) = (&r.found.ceiling, r.found.ceiling.per_process.len());
+    let process = c.first_failure.get().filter(|_| several > 1);
+    let process = process.map_or(String::new(), |f| format!(" in process {}, one of {several}", f.pid));
+    match (c.held(), c.in_calls()) {
+        (None, _) => String::new(),
+        (Some(n), true) => format!(" after {}", counted(n, "answered call")),
+        (Some(n), false) => format!(" at {}{process}", counted(n, "connection")),
+    }
+}
+
+fn exited(r: &Report) -> String {
+    let how = super::policy::status(r).map_or(String::new(), |how| format!(" {how}"));
+    let held =
+        r.found.ceiling.held().map_or(String::new(), |n| format!(" while it held {}", counted(n, unit(r))));
+    let why = match r.found.binds.get() {
+        Some(b) => format!("it ran out of {}", binds::resource(b.resource)),
+        None => "no descriptor call was seen to fail".into(),
+    };
+    sentence(&format!("{} exited{how}{held}: {why}", subject(r)))
+}
+
+fn not_reached(r: &Report) -> String {
+    let c = &r.found.ceiling;
+    let open = r.found.limits.effective.value().zip(c.descriptors.value());
+    let open = open.map_or(String::new(), |(limits, open)| {
+        format!("; {open} of {} descriptors were in use", limits.soft)
+    });
+    let all = match (c.held(), c.in_calls()) {
+        (None, _) => String::new(),
+        (Some(n), true) => format!("{} {} answered and ", counted(n, "call"), number(n, "was", "were")),
+        (Some(n), false) => format!("{} accepted all {} and ", subject(r), counted(n, "connection")),
+    };
+    format!("The ceiling was not reached: {all}no descriptor call failed{open}.")
+}
+
+fn because(c: &Ceiling) -> String {
+    c.kind.why().map_or_else(|| "it was not measured".into(), why)
+}
+
+/// The moment that it stopped: which call failed when, and who was waiting.
+pub fn stopped(r: &Report) -> Option<String> {
+    let c = &r.found.ceiling;
+    if let Some(f) = c.first_failure.get().filter(|_| c.kind.get().is_some()) {
+        return Some(failure(r, f));
+    }
+    match (c.kind.value(), c.reached.value()) {
+        (None, Some(_)) => {
+            Some(format!("Which call failed first, or whether one did, is not known: {}.", because(c)))
+        }
+        _ => None,
+    }
+}
+
+fn failure(r: &Report, f: &FirstFailure) -> String {
+    let waiting = match f.waiting_clients {
+        _ if r.found.ceiling.in_calls() => String::new(),
+        0 => "; no client was waiting yet".to_owned(),
+        n => format!("; {} {} waiting", counted(n, "client"), number(n, "was", "were")),
+    };
+    let why = f.reason.as_ref().map_or(String::new(), |why| format!(": {}", evidence::not_the_ceiling(why)));
+    format!("{} failed with {} {}{waiting}{why}.", f.call, f.errno, after_start(r, f.at_s))
+}
+
+/// What else is to be known of the ceiling: later numbers, other processes, what the clients were asked.
+pub fn more(r: &Report) -> Vec<String> {
+    let c = &r.found.ceiling;
+    let mut said = Vec::new();
+    said.extend(open_beside(r));
+    said.extend(
+        c.accepted_max
+            .value()
+            .zip(c.accepted.value())
+            .filter(|(max, held)| max > held)
+            .map(|(max, _)| format!("Later it held {max}.")),
+    );
+    said.extend(processes(&c.per_process));
+    said.extend(super::sockets::listeners(r));
+    said.extend(binds::binds(r));
+    said.extend(binds::handed_over(r));
+    said.extend(asked_first(r));
+    said.extend(before_ramp(r));
+    said
+}
+
+/// Descriptors that were no connections.
+fn open_beside(r: &Report) -> Option<String> {
+    let others = r.found.ceiling.others?;
+    let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
+    let were = number(n, "descriptor than at rest was", "descriptors than at rest were");
+    let beside = if r.found.ceiling.in_calls() {
+        "Besides connections that it accepted"
+    } else {
+        "Besides the connections"
+    };
+    Some(format!("{beside}, {n} {more} {were} open at that moment."))
+}
+
+/// Of several processes, what each held.
+fn processes(all: &[PerProcess]) -> Vec<String> {
+    if all.len() < 2 {
+        return Vec::new();
+    }
+    let shown: Vec<String> =
+        all.iter().take(SHOWN).map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
+    let more = if all.len() > SHOWN { ", …" } else { "" };
+    let mut said =
+        vec![format!("Each of {} processes has its own limit: {}{more}.", all.len(), shown.join(", "))];
+    said.extend(all.iter().take(SHOWN).filter_map(|p| match (p.exit_code, p.killed_by) {
+        (Some(code), _) => Some(format!("Process {} exited with code {code}.", p.pid)),
+        (_, Some(signal)) => Some(format!("Process {} was killed by signal {signal}.", p.pid)),
+        _ => None,
+    }));
+    said
+}
+
+/// What the server answered when it was asked which protocol it speaks.
+fn asked_first(r: &Report) -> Option<String> {
+    let asked =
+        r.found.probes.iter().find(|p| p.label == "dialogue" && r.found.ceiling.served.get().is_none())?;
+    let detail = match asked.detail.as_str() {
+        "" => String::new(),
+        detail => format!(" ({})", cut(detail, ANSWER)),
+    };
+    let got = match asked.outcome {
+        Outcome::Waits => "got no answer",
+        Outcome::Closed => "was closed",
+        Outcome::Refused => "was refused",
+        Outcome::TimesOut => "timed out",
+        Outcome::ErrorReply => "got an error",
+        Outcome::Served => "was answered",
+    };
+    Some(format!("An HTTP request {got}{detail}, so these clients ask nothing: they connect and hold."))
+}
+
+fn before_ramp(r: &Report) -> Option<String> {
+    let c = &r.found.ceiling;
+    let early =
+        c.before_ramp.as_ref().filter(|_| c.first_failure.get().is_some_and(|f| f.reason.is_none()))?;
+    let at = after_start(r, early.at_s);
+    Some(format!("{} had failed with {} before any client came, {at}.", early.call, early.errno))
+}
+
+/// The first client that got no service.
+pub fn first_unserved(r: &Report) -> Option<String> {
+    let first = r.found.ceiling.first_unserved.get().filter(|_| r.found.ceiling.kind.get().is_some())?;
+    let at = after_start(r, first.at_s);
+    Some(format!("The first client without service came {at}; such a client {}.", got(first.outcome)))
+}

@@ -1,0 +1,138 @@
+//! The clients: one account of all of them, which every sentence takes its numbers from; and what they see of a full server.
+
+use super::super::Report;
+use super::{counted, got, got_by_many, list, number, time};
+use crate::measure::ClientsAccount;
+
+/// Where each client is: connected and held, waiting, turned away; or not connected.
+pub fn account(r: &Report) -> Option<String> {
+    let a = r.found.clients_account.get().filter(|a| a.came() > 0)?;
+    let mut parts = Vec::new();
+    let mut part = |n: u64, what: &str| parts.extend((n > 0).then(|| format!("{n} {what}")));
+    let answers = r.found.ceiling.served.get().is_some();
+    part(a.held, if answers { "answered and held" } else { "held" });
+    part(a.held_with_error, "held, and given an error reply");
+    part(a.waiting, "waiting");
+    part(a.turned_away - a.answered_first, &turned_away(a));
+    part(a.answered_first, "answered and then closed");
+    part(a.closed, "closed after the server had held them for a while");
+    part(a.exit.map_or(0, |lost| lost.clients), "lost with the exit");
+    let connected = counted(a.connected, "client");
+    let mut text = match parts.as_slice() {
+        _ if a.connected == 0 => "No client connected.".to_owned(),
+        [one] => format!("{connected} connected: {}.", all_of(one, a.connected)),
+        parts => format!("{connected} connected: {}.", parts.join(", ")),
+    };
+    let mut failed = Vec::new();
+    failed.extend((a.timed_out > 0).then(|| format!("{} timed out while connecting", a.timed_out)));
+    failed.extend(
+        (a.refused > 0).then(|| format!("{} {} refused", a.refused, number(a.refused, "was", "were"))),
+    );
+    if !failed.is_empty() {
+        text += &format!(" Of the others, {}.", list(&failed));
+    }
+    Some(text)
+}
+
+/// `all held` rather than `12 held` of 12.
+fn all_of(part: &str, all: u64) -> String {
+    match part.strip_prefix(&format!("{all} ")) {
+        Some(rest) if all > 1 => format!("all {rest}"),
+        _ => part.to_owned(),
+    }
+}
+
+fn turned_away(a: &ClientsAccount) -> String {
+    match a.error_replies {
+        0 => "turned away".into(),
+        told if told == a.turned_away => "turned away with an error reply".into(),
+        told => format!("turned away ({told} with an error reply)"),
+    }
+}
+
+/// Clients that wait at the wall, where any do.
+pub fn waiting(r: &Report) -> Option<u64> {
+    r.found.clients_account.get().map(|a| a.waiting).filter(|n| *n > 0)
+}
+
+/// What an exit took with it, as a clause.
+pub fn lost(r: &Report) -> Option<String> {
+    let lost = r.found.clients_account.get()?.exit?;
+    let held = counted(lost.held, "held connection");
+    let queued = lost.clients.saturating_sub(lost.held);
+    Some(match (lost.held, lost.clients) {
+        (0, 0) => return None,
+        (held, clients) if held == clients => {
+            format!("{} lost {} connection", counted(clients, "client"), number(clients, "its", "their"))
+        }
+        (_, clients) if queued > 0 => {
+            format!("{clients} clients lost their connection, {} held and {queued} waiting", lost.held)
+        }
+        (_, clients) => format!("{held} ended, and {} saw that", counted(clients, "client")),
+    })
+}
+
+/// What a new client gets at the wall, and how full the accept queue is.
+pub fn new_client(r: &Report) -> Option<String> {
+    let new = r.found.new_client.value()?;
+    let queue = r.found.sockets.accept_queue.get().map_or(String::new(), |q| match q.capacity.value() {
+        Some(capacity) => format!("; the accept queue holds {} of {capacity}", q.length),
+        None => format!("; the accept queue holds {}", q.length),
+    });
+    Some(format!("A new client {}{queue}.", got(new)))
+}
+
+/// Whether clients that are held still get answers.
+pub fn held(r: &Report) -> Option<String> {
+    let held = &r.found.clients.held;
+    if held.probed == 0 {
+        return None;
+    }
+    let mut others = Vec::new();
+    let mut other = |n: u64, what: &str| others.extend((n > 0).then(|| format!("{n} {what}")));
+    other(held.error_replies, number(held.error_replies, "gets an error", "get an error"));
+    other(held.silent, number(held.silent, "gets no answer", "get no answer"));
+    other(held.dropped, number(held.dropped, "is closed", "are closed"));
+    let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
+    let gets = number(held.answered, "gets an answer", "get answers");
+    Some(format!(
+        "{} of {} that {} asked again {gets}{others}.",
+        held.answered,
+        counted(held.probed, "held client"),
+        number(held.probed, "was", "were")
+    ))
+}
+
+/// How long answers took, before the wall and at it.
+pub fn latency(r: &Report) -> Option<String> {
+    let c = &r.found.clients;
+    let before =
+        c.before_s.value().map(|l| format!("{} before the wall, from connect to answer", time(l.p50)));
+    let held = c
+        .held
+        .latency_s
+        .value()
+        .map(|l| format!("{} at it for held clients, {} at most", time(l.p50), time(l.max)));
+    let both: Vec<String> = before.into_iter().chain(held).collect();
+    (!both.is_empty()).then(|| format!("The median answer took {}.", both.join("; ")))
+}
+
+/// What those got who came after the wall was reached.
+pub fn next(r: &Report) -> Option<String> {
+    let next = &r.found.clients.next;
+    if next.is_empty() || r.found.ceiling.reached.value() != Some(true) {
+        return None;
+    }
+    let each: Vec<String> = next
+        .iter()
+        .map(|got| {
+            let after = got.after_s.value().map_or(String::new(), |l| format!(" after {}", time(l.p50)));
+            format!("{} {}{after}", got.clients, got_by_many(got.outcome))
+        })
+        .collect();
+    let since = match r.found.ceiling.first_failure.get() {
+        Some(_) => "Clients that came after the first failure",
+        None => "Clients that were not held",
+    };
+    Some(format!("{since}: {}.", each.join(", ")))
+}

@@ -1,0 +1,34 @@
+//! What the wall costs the server.
+
+use super::super::Report;
+use super::rate;
+
+/// CPU time, failed calls and log, each second at the wall.
+pub fn costs(r: &Report) -> Option<String> {
+    let c = &r.found.costs;
+    let mut said = Vec::new();
+    said.extend(c.cpu_percent.value().map(|percent| format!("{percent:.0} % of one CPU")));
+    said.extend(c.failures_per_s.value().filter(|n| *n > 0.0).map(failures));
+    said.extend(c.log_bytes_per_s.value().map(|bytes| match bytes {
+        b if b > 0.0 => format!("{} of log", rate(b)),
+        _ => "no log output".into(),
+    }));
+    (!said.is_empty()).then(|| format!("{}.", said.join(", ")))
+}
+
+/// What it wrote to its log, at most so many lines: those that follow each other and are the same count as one.
+pub fn log(r: &Report, most: usize) -> Vec<String> {
+    let same = r.found.costs.log_sample.chunk_by(|a, b| a == b).take(most);
+    same.map(|lines| match lines.len() {
+        1 => format!("| {}", lines[0]),
+        n => format!("| {} ({n} times)", lines[0]),
+    })
+    .collect()
+}
+
+fn failures(per_s: f64) -> String {
+    match per_s {
+        n if n < 10.0 => format!("{n:.1} failed calls/s"),
+        n => format!("{n:.0} failed calls/s"),
+    }
+}

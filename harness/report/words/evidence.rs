@@ -1,0 +1,397 @@
+//! What was seen that makes a finding so: clauses without a full stop, for the JSON report's evidence and for sentences.
+
+use super::{counted, errno_name, number, times};
+use crate::event::Bound;
+use crate::measure::{
+    AfterSilence, BindsEvidence, Cost, Delay, Exhausted, LostToTheQueue, NotTheCeiling, Note, PolicyEvidence,
+    Refusal, Rhythm, TaskLimit, VerdictEvidence,
+};
+
+const MIB: f64 = 1_048_576.0;
+
+/// Of an accept policy.
+pub fn policy(evidence: &PolicyEvidence) -> String {
+    match evidence {
+        PolicyEvidence::NoFailure => "no descriptor call failed".into(),
+        PolicyEvidence::BeforeClients => "it failed before the first client connected".into(),
+        PolicyEvidence::OwnRule { .. } => own_rule(evidence),
+        PolicyEvidence::Exited { .. } => exited(evidence),
+        PolicyEvidence::ClosedForLack { clients, call } => format!(
+            "accept never failed; it closed {} at once because {call} had failed",
+            counted(*clients, "accepted client")
+        ),
+        PolicyEvidence::Shed { clients, waiting } => format!(
+            "after the first failure it accepted {} and closed {} at once; {}",
+            counted(*clients, "client"),
+            number(*clients, "it", "them"),
+            wait(*waiting)
+        ),
+        PolicyEvidence::ListenerClosed { reset } => format!(
+            "it closed its listener: {} {} reset and new clients are refused, while the process lives on",
+            counted(*reset, "waiting client"),
+            number(*reset, "was", "were"),
+        ),
+        PolicyEvidence::Rhythm { .. } => rhythm(evidence),
+        PolicyEvidence::Silence { failures, silent_s, waiting, then } => {
+            silence(*failures, *silent_s, *waiting, *then)
+        }
+    }
+}
+
+fn own_rule(evidence: &PolicyEvidence) -> String {
+    let PolicyEvidence::OwnRule { held, turned_away, error_replies, closed_after_answer, waiting } = evidence
+    else {
+        return String::new();
+    };
+    let told = match (*error_replies, *turned_away) {
+        (0, _) => String::new(),
+        (told, all) if told == all => " with an error reply".into(),
+        (told, _) => format!(" ({told} with an error reply)"),
+    };
+    let closed = match closed_after_answer {
+        0 => String::new(),
+        n => format!(", closed {} after an answer", counted(*n, "client")),
+    };
+    format!(
+        "no descriptor call failed; it holds {held}, turned {turned_away} away{told}{closed} and left {waiting} waiting"
+    )
+}
+
+/// `with code 1`, `by signal 9`; empty where that is not known.
+pub fn status(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("with code {code}"),
+        (None, Some(signal)) => format!("by signal {signal}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn exited(evidence: &PolicyEvidence) -> String {
+    let PolicyEvidence::Exited { code, signal, after, replaced, clients_lost } = evidence else {
+        return String::new();
+    };
+    let status = match status(*code, *signal) {
+        none if none.is_empty() => none,
+        status => format!(" {status}"),
+    };
+    let how = match after {
+        None => ", and no failed call was seen".to_owned(),
+        Some((call, failures, after_s)) => {
+            let more = if *failures > 1 { format!(" ({failures} in all)") } else { String::new() };
+            format!(", {after_s:.3} s after its first failed {call}{more}")
+        }
+    };
+    let lost = match clients_lost {
+        0 => String::new(),
+        n => format!("; {} lost {} connection", counted(*n, "client"), number(*n, "its", "their")),
+    };
+    let place = replaced.map_or(String::new(), |by| {
+        let again =
+            if by.others > 0 { format!(", and {} more one after another", by.others) } else { String::new() };
+        format!("; process {} replaced it {:.3} s later{again}", by.pid, by.later_s)
+    });
+    format!("it exited{status}{how}{place}{lost}")
+}
+
+fn rhythm(evidence: &PolicyEvidence) -> String {
+    let PolicyEvidence::Rhythm { rhythm, call, failures, per_s, waiting, held_closed } = evidence else {
+        return String::new();
+    };
+    let how = match rhythm {
+        Rhythm::Spin => {
+            format!("{} failed {call} calls a second", per_s.unwrap_or(*failures as f64).round())
+        }
+        Rhythm::Storm { bursts, size, pause_s } => {
+            format!("{bursts} bursts of {} failures each, {pause_s:.3} s apart", size.round())
+        }
+        Rhythm::Fixed { gap_s, gaps: 1 } => {
+            format!("one pause of {gap_s:.3} s; the run did not wait for a second")
+        }
+        Rhythm::Fixed { gap_s, gaps } => format!("{gaps} pauses of {gap_s:.3} s"),
+        Rhythm::Grows { from_s, to_s, factor } => {
+            format!("pauses grow from {from_s:.3} s to {to_s:.3} s, by a factor of {factor:.1} each time")
+        }
+        Rhythm::Once { .. } | Rhythm::Unclear => {
+            format!("the gaps between {failures} failures fit no pattern")
+        }
+    };
+    let waits = if *waiting > 0 { format!("; {}", wait(*waiting)) } else { String::new() };
+    let closed = match held_closed {
+        0 => String::new(),
+        closed => format!("; it closed {} meanwhile", counted(*closed, "held connection")),
+    };
+    how + &waits + &closed
+}
+
+fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> String {
+    let failures = match failures {
+        1 => "one failure".to_owned(),
+        n => format!("{n} failures at once"),
+    };
+    let silence = format!("{failures}, then silence for {silent_s:.3} s");
+    let waits = wait(waiting);
+    match then {
+        AfterSilence::NobodyWaited => format!("{silence}; no client was waiting"),
+        AfterSilence::AcceptsAgain => format!("{silence} while {waits}; it accepted again when clients left"),
+        AfterSilence::TriedAgain => format!("{silence} while {waits}; it tried again when clients left"),
+        AfterSilence::TooShort => {
+            format!("{silence} while {waits}, which is too short to tell a long pause from the end")
+        }
+        AfterSilence::NoAccept(all_s) => {
+            format!("{silence} while {waits}, and no accept after clients left, {all_s:.3} s in all")
+        }
+        AfterSilence::NobodyReleased => format!("{silence} while {waits}; no client was told to leave"),
+    }
+}
+
+/// `4 clients wait`.
+pub fn wait(n: u64) -> String {
+    match n {
+        0 => "no client waits".into(),
+        n => format!("{} {}", counted(n, "client"), number(n, "waits", "wait")),
+    }
+}
+
+/// Pauses between tries.
+pub fn delay(delay: &Delay) -> String {
+    match (delay.first, delay.longest) {
+        (first, longest) if first == longest => format!("{first:.3} s"),
+        (first, longest) => format!("{first:.3} s at first, up to {longest:.3} s"),
+    }
+}
+
+/// Of what binds.
+pub fn binds(evidence: &BindsEvidence) -> String {
+    let under =
+        |soft: &Option<u64>| soft.map_or("its soft limit".into(), |soft| format!("its soft limit of {soft}"));
+    match evidence {
+        BindsEvidence::Emfile { soft } => {
+            format!("a descriptor call failed with EMFILE under {}", under(soft))
+        }
+        BindsEvidence::Enfile => "a descriptor call failed with ENFILE: the whole host has no room for another open file (fs.file-max)".into(),
+        BindsEvidence::CountFull { soft } => format!("/proc counts as many descriptors as {} allows", under(soft)),
+        BindsEvidence::OwnRule { policy: seen, refusals_watched } => {
+            let seen = seen.as_ref().map(policy).unwrap_or_default();
+            let refused = match refusals_watched {
+                true => "no thread, process or memory was refused",
+                false => "its tasks and memory were below their limits when last read",
+            };
+            format!("{seen}; {refused}")
+        }
+        BindsEvidence::Exhausted(seen) => exhausted(seen),
+        BindsEvidence::AcceptQueue(lost) => accept_queue(lost),
+        BindsEvidence::Generator { errno, .. } => {
+            format!("a call of the load generator failed with {}", errno_name(*errno))
+        }
+        BindsEvidence::SourcePorts { range, .. } => {
+            let ports = range.map_or(String::new(), |(first, last)| {
+                let count = last.saturating_add(1).saturating_sub(first);
+                format!("; net.ipv4.ip_local_port_range is {first} to {last}, {count} ports for each source address")
+            });
+            format!("connect of the load generator failed with EADDRNOTAVAIL{ports}")
+        }
+    }
+}
+
+/// Of tasks and memory.
+pub fn exhausted(seen: &Exhausted) -> String {
+    match seen {
+        Exhausted::Tasks { refused, threads, processes, limit } => {
+            let refused = refused.as_ref().map_or(String::new(), |refused| {
+                format!("{}, first after {}; ", refusal(refused), counted(refused.after_accepts, "accept"))
+            });
+            let (threads, processes) = (counted(*threads, "thread"), counted(*processes, "process"));
+            format!("{refused}{threads} and {processes} more than at rest; {}", task_limit(*limit))
+        }
+        Exhausted::Killed { processes, memory } => {
+            let of = memory.map_or(String::new(), |b| {
+                format!(", when {} of its {} MiB were in use", mib(b.used), mib(b.most))
+            });
+            format!(
+                "the out-of-memory killer of its memory cgroup killed {} of it{of} (`oom_kill`)",
+                counted(*processes, "process")
+            )
+        }
+        Exhausted::MemoryRefused { refused, address_space } => {
+            let of = address_space.map_or(String::new(), |b| {
+                format!(
+                    "; {} of {} MiB of address space were in use when last read (RLIMIT_AS)",
+                    mib(b.used),
+                    mib(b.most)
+                )
+            });
+            format!("{}{of}", refusal(refused))
+        }
+        Exhausted::MemoryLeft { address_space: Bound { used, most }, per_connection } => format!(
+            "{} of {} MiB of address space are in use (RLIMIT_AS); the {} KiB left are less than a connection took ({} KiB) or an allocator \
+             asks for",
+            mib(*used),
+            mib(*most),
+            most.saturating_sub(*used) / 1024,
+            per_connection / 1024
+        ),
+    }
+}
+
+fn refusal(refused: &Refusal) -> String {
+    let Refusal { call, errno, times: n, .. } = refused;
+    format!("{call} failed with {errno} {}", times(*n))
+}
+
+fn task_limit(limit: TaskLimit) -> String {
+    match limit {
+        TaskLimit::Group { most, refused } => {
+            let of = most.map_or(String::new(), |most| format!(" of {most}"));
+            format!("pids.max{of} of its cgroup refused {refused} (pids.events)")
+        }
+        TaskLimit::User(b) => format!("its user has {} of {} tasks (RLIMIT_NPROC)", b.used, b.most),
+        TaskLimit::Host(b) => {
+            format!("the host has {} of {} tasks (kernel.threads-max, kernel.pid_max)", b.used, b.most)
+        }
+        TaskLimit::NotKnown(nproc) => {
+            let nproc = nproc.map_or(String::new(), |most| format!("; RLIMIT_NPROC is {most}"));
+            format!("which limit refused it is not known: none was seen to be full{nproc}")
+        }
+    }
+}
+
+fn accept_queue(lost: &LostToTheQueue) -> String {
+    let LostToTheQueue { timed_out, half_done, longest, capacity, overflows, .. } = lost;
+    let whose = match lost.somaxconn {
+        Some(most) => format!("net.core.somaxconn, {most}, caps whatever backlog it asks for"),
+        None => {
+            format!("the backlog of {} that it passes to listen(2) sets that", capacity.saturating_sub(1))
+        }
+    };
+    let free = lost
+        .descriptors
+        .map_or(String::new(), |(open, soft)| format!(" while {open} of {soft} descriptors were in use"));
+    let counter = if lost.by_listener { "drops of the listener" } else { "ListenOverflows" };
+    format!(
+        "{} timed out and {} never completed; the accept queue held {longest} of {capacity}{free} and overflowed {} ({counter}); {whose}",
+        counted(*timed_out, "connect"),
+        counted(*half_done, "handshake"),
+        times(*overflows)
+    )
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / MIB)
+}
+
+/// Of what becomes of a server when clients leave.
+pub fn verdict(evidence: &VerdictEvidence) -> String {
+    let again = |replaced: &bool| if *replaced { ", and another process replaced it" } else { "" };
+    match evidence {
+        VerdictEvidence::ExitedBefore { held, replaced } => {
+            let held = counted(*held, "connection");
+            format!("it exited with {held} held, before any client left{}", again(replaced))
+        }
+        VerdictEvidence::ExitedAfter { after_s, replaced } => {
+            format!("it exited {after_s:.3} s after the first client left{}", again(replaced))
+        }
+        VerdictEvidence::NobodyServed { meanwhile } => {
+            let meanwhile = meanwhile.map_or(String::new(), |(taken, within_s)| {
+                format!(
+                    "; in {within_s:.1} s it accepted {} that had left its queue",
+                    counted(taken, "client")
+                )
+            });
+            format!("all clients left and a new one was not served{meanwhile}")
+        }
+        VerdictEvidence::StaysOpen { descriptors, nobody_served } => {
+            let nobody = if *nobody_served { ", and a new client finds no room" } else { "" };
+            format!("{}{nobody}", stays_open(*descriptors))
+        }
+        VerdictEvidence::CeilingFell { from, to, rounds } => {
+            format!("the ceiling fell from {from} to {to} over {rounds} rounds")
+        }
+        VerdictEvidence::SecondLower { descriptors, second, first } => {
+            let open = descriptors.map_or("nothing leaked".into(), stays_open);
+            format!("{open}, and the second ramp stopped at {second}, the first at {first}")
+        }
+        VerdictEvidence::AcceptedOnly { round } => {
+            format!("in round {round} it accepted waiting clients and answered none of them")
+        }
+        VerdictEvidence::Slower { was_s, is_s } => {
+            format!("half of the clients were answered within {was_s:.3} s before and {is_s:.3} s after")
+        }
+        VerdictEvidence::Served { second } => {
+            let same =
+                second.map_or(String::new(), |second| format!(", and a second ramp stopped at {second}"));
+            format!("it served a new client after all had left{same}")
+        }
+    }
+}
+
+fn stays_open(descriptors: u64) -> String {
+    let stays = number(descriptors, "stays", "stay");
+    format!("{} more than at rest {stays} open", counted(descriptors, "descriptor"))
+}
+
+/// Of a difference between witnesses.
+pub fn note(note: &Note) -> String {
+    match note {
+        Note::Others(others) => {
+            let (n, more) = (others.unsigned_abs(), if *others > 0 { "more" } else { "fewer" });
+            let are = number(n, "descriptor than at rest is", "descriptors than at rest are");
+            format!("besides the connections, {n} {more} {are} open")
+        }
+        Note::OneOfSeveral { pid, held, accepted } => format!(
+            "/proc was read for process {pid}, which holds {held} of the {accepted}, as the calls say too"
+        ),
+        Note::HandedOver { pid, held, handed } => format!(
+            "/proc was read for process {pid}, which handed {} to {} and holds {held}",
+            handed.connections,
+            counted(handed.processes, "other process")
+        ),
+        Note::Later { held } => format!("/proc was read a moment later, when it held {held}"),
+        Note::Reserved { reserved, counted, held } => format!(
+            "/proc counts {} that threads blocked in accept had reserved at rest; they were used for clients, so {counted} by \
+             growth are {held} accepted",
+            super::counted(*reserved, "number")
+        ),
+        Note::Conflict { descriptors, rest, held } => format!(
+            "/proc counts {descriptors} descriptors, {rest} of them at rest, and the calls leave {held} connections"
+        ),
+        Note::CountedLate { counted, threads } => format!(
+            "the server's own count says {counted}: some of its {threads} accepting threads had not counted yet at the first failure"
+        ),
+        Note::NotCompared => "the observer lost samples, so the server's own count is not compared".into(),
+        Note::OwnDiffers { counted, other, by_proc } => {
+            let who = if *by_proc { "/proc" } else { "the observer" };
+            format!("the server counted {counted} accepts before its first EMFILE, and {who} counted {other}")
+        }
+    }
+}
+
+/// All differences; `None` where there is none.
+pub fn notes(all: &[Note]) -> Option<String> {
+    (!all.is_empty()).then(|| all.iter().map(note).collect::<Vec<_>>().join("; "))
+}
+
+/// What being observed costs.
+pub fn cost(cost: &Cost) -> String {
+    match cost {
+        Cost::Nothing => "none".into(),
+        Cost::Sampling => "1.2 µs a sample, none to the subject".into(),
+        Cost::NotMeasured => "not measured".into(),
+        Cost::Calls { opened_ns, failed_ns, opened, failed, .. } => format!(
+            "{} for each of {opened} descriptors opened and closed, {} for each of {failed} failed calls: {:.3} s at most",
+            nanos(*opened_ns),
+            nanos(*failed_ns),
+            cost.total_s().unwrap_or(0.0)
+        ),
+    }
+}
+
+fn nanos(ns: u64) -> String {
+    if ns < 2000 { format!("{ns} ns") } else { format!("{:.1} µs", ns as f64 / 1e3) }
+}
+
+/// Why a failure is not the ceiling.
+pub fn not_the_ceiling(reason: &NotTheCeiling) -> String {
+    match reason {
+        NotTheCeiling::BeforeFirstClient => "it failed before the first client connected".into(),
+    }
+}

@@ -1,0 +1,178 @@
+//! The limit in force, which process set it, and the chain that it came down.
+
+use super::super::Report;
+use crate::event::{Limits, Link};
+use crate::measure::{By, SetBy};
+use crate::report::page::cut;
+
+/// A program's name is cut to this.
+const NAME: usize = 28;
+/// Programs whose script is what a reader knows.
+const INTERPRETERS: [&str; 5] = ["python", "node", "perl", "ruby", "php"];
+
+/// The value in force, what it was before, and which process set it.
+pub fn limit(r: &Report) -> Option<String> {
+    let limits = &r.found.limits;
+    let effective = limits.effective.value()?;
+    let asked = limits.requested.value().filter(|asked| *asked != effective);
+    let asked =
+        asked.map_or(String::new(), |asked| format!("; this run started the launcher with {}", pair(asked)));
+    let before = limits.earlier.first().map_or(String::new(), |before| {
+        format!("; the program had {} at first and changed it while it ran", pair(*before))
+    });
+    let by = set_by(r, "it").map_or(String::new(), |by| format!(": {by}"));
+    Some(format!("{} (soft:hard){by}{asked}{before}.", pair(effective)))
+}
+
+/// Which process set the soft limit, as a clause; `it`: what the limit is called there.
+pub fn set_by(r: &Report, it: &str) -> Option<String> {
+    let by = r.found.limits.set_by.get()?;
+    let name = name(&by.command);
+    Some(match Setter::of(r, by) {
+        Setter::Run if r.is_find() => format!("this run set {it} (`--nofile`)"),
+        Setter::Run => format!("this scenario set {it} (`limits`)"),
+        Setter::ToItsHardLimit => format!("`{name}` itself raised {it} to its hard limit"),
+        Setter::Program => format!("`{name}` itself set {it}"),
+        Setter::Inherited => format!("{it} was there already in `{name}` ({})", by.pid),
+        Setter::Ancestor => format!("`{name}` ({}) set {it}", by.pid),
+        Setter::BeforeExec => {
+            let chain = &r.found.limits.chain;
+            let now = chain.iter().rfind(|link| link.pid == by.pid).map(|link| self::name(&link.command));
+            let then = now.map_or_else(|| "something else".to_owned(), |now| format!("`{now}`"));
+            format!("`{name}` ({}) set {it} before it executed {then}", by.pid)
+        }
+        Setter::Another => format!("`{name}` ({}) set {it} from outside", by.pid),
+        Setter::Unseen => {
+            let before: Vec<String> =
+                by.alternatives.iter().map(|one| format!("`{}`", self::name(one))).collect();
+            let before =
+                if before.is_empty() { String::new() } else { format!(" or {}", before.join(" or ")) };
+            format!("`{name}`{before} set {it} in process {}, unseen", by.pid)
+        }
+    })
+}
+
+/// Whose doing the soft limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setter {
+    /// This run asked for it, and nothing changed it.
+    Run,
+    /// The program raised it as far as its hard limit lets it.
+    ToItsHardLimit,
+    /// The program set it for itself.
+    Program,
+    /// It was so already where the chain begins.
+    Inherited,
+    /// A process above.
+    Ancestor,
+    /// What the same process ran before its last exec.
+    BeforeExec,
+    /// A process that is not in the chain.
+    Another,
+    /// Nobody saw the call.
+    Unseen,
+}
+
+impl Setter {
+    /// Of the link that set it.
+    pub fn of(r: &Report, by: &SetBy) -> Self {
+        let own = Some(by.pid) == r.found.subject.pid.value();
+        let raised = |asked: Limits| {
+            r.found
+                .limits
+                .effective
+                .value()
+                .is_some_and(|now| asked.soft < now.soft && asked.hard == now.soft)
+        };
+        match by.by {
+            By::AskedFor => Setter::Run,
+            By::BeforeExec => Setter::BeforeExec,
+            By::AnotherProcess => Setter::Another,
+            By::Inherited => Setter::Inherited,
+            By::Unseen => Setter::Unseen,
+            _ if own && r.found.limits.requested.value().is_some_and(raised) => Setter::ToItsHardLimit,
+            _ if own => Setter::Program,
+            _ => Setter::Ancestor,
+        }
+    }
+}
+
+/// A line of the chain of limits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step<'a> {
+    /// A link; whether the soft limit was set there.
+    Link(&'a Link, Option<&'static str>),
+    /// So many links that change nothing.
+    Folded(usize),
+}
+
+/// The chain, first ancestor first. Unless `whole`, links that change nothing are folded, except the first and the subject itself.
+pub fn chain(r: &Report, whole: bool) -> Vec<Step<'_>> {
+    let links = &r.found.limits.chain;
+    let mark = |link: &Link| {
+        let by = r.found.limits.set_by.get()?;
+        let here = by.pid == link.pid && by.command == link.command;
+        here.then_some(if by.inherited { "already so here" } else { "set here" })
+    };
+    let changes =
+        |at: usize| at == 0 || (links[at].soft, links[at].hard) != (links[at - 1].soft, links[at - 1].hard);
+    let mut steps = Vec::new();
+    for (at, link) in links.iter().enumerate() {
+        match steps.last_mut() {
+            _ if whole || changes(at) || mark(link).is_some() || at + 1 == links.len() => {
+                steps.push(Step::Link(link, mark(link)))
+            }
+            Some(Step::Folded(n)) => *n += 1,
+            _ => steps.push(Step::Folded(1)),
+        }
+    }
+    steps
+}
+
+/// `1024:4096`, soft before hard.
+pub fn pair(limits: Limits) -> String {
+    format!("{}:{}", limits.soft, limits.hard)
+}
+
+/// The program of a command line, without its arguments: they are long, and may hold secrets.
+pub fn name(command: &str) -> String {
+    if command == Link::REQUESTED {
+        return "lastfd".into();
+    }
+    let base = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+    let mut words = command.split_whitespace();
+    let first = words.next().map(base).unwrap_or_default();
+    let mut plain = words.take_while(|word| !word.starts_with('-') && !word.contains('='));
+    let name = match first.as_str() {
+        "lastfd" => match (plain.next(), plain.next()) {
+            // A bundled launcher.
+            (Some("exec"), Some(launcher)) => launcher.to_owned(),
+            (Some(command), _) => format!("lastfd {command}"),
+            (None, _) => first,
+        },
+        interpreter if INTERPRETERS.iter().any(|name| interpreter.starts_with(name)) => {
+            plain.next().map_or(first.clone(), base)
+        }
+        _ => first,
+    };
+    cut(&name, NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_by_its_name_and_not_by_its_arguments() {
+        let names = [
+            "/usr/sbin/nginx -g daemon off;",
+            "python3 /opt/app/server.py --password=secret",
+            "sh -c ulimit -n 32; exec ./server",
+            "server --port 9000",
+            "lastfd exec systemd-like --soft 64",
+            "python3 -m http.server",
+        ]
+        .map(name);
+        assert_eq!(names, ["nginx", "server.py", "sh", "server", "systemd-like", "python3"]);
+    }
+}

@@ -1,0 +1,136 @@
+//! What its accept loop does with a full table.
+
+use super::super::Report;
+use super::{clients, counted, evidence, sentence};
+use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm};
+
+/// What a policy is, as a sentence without its end.
+pub const fn behaviour(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Spin => "It tries to accept again at once, without a pause",
+        Policy::Storm => "It fails in bursts",
+        Policy::FixedDelay => "It pauses for a constant time and tries again",
+        Policy::Backoff => "It pauses longer and longer between tries",
+        Policy::Sheds => "It accepts waiting clients and closes them at once, so that none waits in vain",
+        Policy::LimitsItself => "It stops by a rule of its own",
+        Policy::Exits => "It exits",
+        Policy::WorkerRestarts => "The worker exits and another one replaces it",
+        Policy::AcceptLoopDead => "Its accept loop is dead: it never accepts again",
+        Policy::Unclear => "It is not clear what its accept loop does",
+        Policy::None => "",
+    }
+}
+
+/// What it does at the wall, with what shows it and the policy's name.
+pub fn at_the_wall(r: &Report) -> Option<String> {
+    let seen = &r.found.policy;
+    let policy = seen.policy.value().filter(|policy| *policy != Policy::None)?;
+    let evidence = seen.evidence.get().map_or(String::new(), |e| format!(": {}", evidence::policy(e)));
+    Some(format!("{}{evidence}. [{}]", behaviour(policy), policy.name()))
+}
+
+/// How the process at the wall ended: `with code 1`.
+pub fn status(r: &Report) -> Option<String> {
+    let how = match (r.found.ceiling.exit.as_ref(), r.found.policy.evidence.get()) {
+        (Some(exit), _) => evidence::status(exit.code.value(), exit.signal.value()),
+        (None, Some(PolicyEvidence::Exited { code, signal, .. })) => evidence::status(*code, *signal),
+        _ => return None,
+    };
+    Some(how).filter(|how| !how.is_empty())
+}
+
+/// The same in one short sentence, for the first paragraph.
+pub fn short(r: &Report) -> Option<String> {
+    let while_waiting =
+        clients::waiting(r).map_or(String::new(), |n| format!(" while {}", evidence::wait(n)));
+    let clause = match r.found.policy.evidence.get()? {
+        PolicyEvidence::NoFailure | PolicyEvidence::BeforeClients => return None,
+        PolicyEvidence::OwnRule { .. } => return own_rule(r),
+        PolicyEvidence::Exited { .. } => return Some(exit(r)),
+        PolicyEvidence::ClosedForLack { clients, call } => {
+            format!("it closes accepted clients when {call} fails, {clients} so far")
+        }
+        PolicyEvidence::Shed { clients, .. } => {
+            format!("it accepts further clients and closes them at once, {clients} so far")
+        }
+        PolicyEvidence::ListenerClosed { .. } => {
+            "it closed its listener: new clients are refused, while the process lives on".into()
+        }
+        PolicyEvidence::Rhythm { rhythm, call, failures, per_s, .. } => match rhythm {
+            Rhythm::Spin => {
+                let per_s = per_s.unwrap_or(*failures as f64).round();
+                format!("it retries {call} without a pause, {per_s} times a second{while_waiting}")
+            }
+            Rhythm::Storm { pause_s, .. } => {
+                format!("it retries {call} in bursts {pause_s:.3} s apart{while_waiting}")
+            }
+            Rhythm::Fixed { gap_s, .. } => format!("it retries {call} every {gap_s:.3} s{while_waiting}"),
+            Rhythm::Grows { from_s, to_s, .. } => {
+                format!("it retries {call} after {from_s:.3} s, later after {to_s:.3} s{while_waiting}")
+            }
+            Rhythm::Once { .. } | Rhythm::Unclear => {
+                format!("how it retries {call} is not clear{while_waiting}")
+            }
+        },
+        PolicyEvidence::Silence { then, silent_s, .. } => match then {
+            AfterSilence::NoAccept(_) => format!("it never accepts again{while_waiting}"),
+            AfterSilence::AcceptsAgain | AfterSilence::TriedAgain => {
+                format!("it stops accepting{while_waiting}, and accepts again when clients leave")
+            }
+            _ => format!("it made no further try for {silent_s:.3} s{while_waiting}"),
+        },
+    };
+    Some(sentence(&clause))
+}
+
+fn own_rule(r: &Report) -> Option<String> {
+    let account = r.found.clients_account.get()?;
+    let told = match (account.error_replies, account.turned_away) {
+        (0, _) => String::new(),
+        (told, all) if told == all => " with an error reply".into(),
+        (told, _) => format!(", {told} with an error reply"),
+    };
+    let clause = match (account.turned_away, account.waiting) {
+        (0, 0) => return None,
+        (0, n) => format!("it leaves {} waiting", counted(n, "further client")),
+        (n, 0) => format!("it turned {} away{told}", counted(n, "further client")),
+        (n, waiting) => {
+            format!("it turned {} away{told} and leaves {waiting} waiting", counted(n, "further client"))
+        }
+    };
+    Some(sentence(&clause))
+}
+
+/// An exit: how, when, what it held, and how many clients lost their connection.
+fn exit(r: &Report) -> String {
+    let how = status(r).map_or(String::new(), |how| format!(" {how}"));
+    let Some(PolicyEvidence::Exited { after, replaced, .. }) = r.found.policy.evidence.get() else {
+        return String::new();
+    };
+    let lost = clients::lost(r).map_or(String::new(), |lost| format!(": {lost}"));
+    match (after, replaced) {
+        (_, Some(by)) => {
+            let again = match by.others {
+                0 => String::new(),
+                n => format!(", and {} more followed", counted(n as u64, "process")),
+            };
+            sentence(&format!("the worker exited{how} and process {} replaced it{again}{lost}", by.pid))
+        }
+        (Some((call, _, after_s)), None) => {
+            sentence(&format!("it exited{how} {} the first failed {call}{lost}", soon(*after_s)))
+        }
+        // The headline says that it exited.
+        (None, None) => clients::lost(r).map_or(String::new(), |lost| sentence(&lost)),
+    }
+}
+
+fn soon(after_s: f64) -> String {
+    if after_s < 0.001 { "right after".into() } else { format!("{after_s:.3} s after") }
+}
+
+/// Connections that it had held and closed at the wall; those that an exit ended are told with the exit.
+pub fn held_closed(r: &Report) -> Option<String> {
+    let exited = matches!(r.found.policy.evidence.get(), Some(PolicyEvidence::Exited { .. }));
+    let closed = r.found.held_closed.value().filter(|n| *n > 0 && !exited)?;
+    Some(format!("It closed {} that it had held.", counted(closed, "connection")))
+}

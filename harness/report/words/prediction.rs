@@ -1,0 +1,73 @@
+//! The ceiling as it was predicted, and the sum that makes the one that was found.
+
+use super::super::Report;
+use super::why::why;
+use super::{counted, unit};
+
+/// The prediction with its arithmetic, or why there is none.
+pub fn predicted(r: &Report) -> Option<String> {
+    let p = &r.found.prediction;
+    let Some(ceiling) = p.ceiling.value() else {
+        let (why, assumed) = (p.ceiling.why().map(why)?, p.before_first_client?);
+        return Some(format!("None ({assumed} before the first client): {why}."));
+    };
+    let one = unit(r);
+    let each = match (p.calibrated_with.value(), p.descriptors_per_connection.value()) {
+        (Some(0) | None, _) => format!("it assumes one descriptor per {one}"),
+        (Some(n), Some(1.0)) => {
+            format!("one descriptor per {one}, measured with {}", counted(n.into(), "client"))
+        }
+        (Some(n), each) => {
+            format!(
+                "{} descriptors per {one}, measured with {}",
+                each.unwrap_or(1.0),
+                counted(n.into(), "client")
+            )
+        }
+    };
+    let sum = match (r.found.limits.effective.value(), r.found.baseline.counted.value()) {
+        (Some(limits), Some(rest)) if limits.soft.checked_sub(rest) == Some(ceiling) => {
+            format!(" = {} − {rest}", limits.soft)
+        }
+        _ => p
+            .formula
+            .get()
+            .map_or(String::new(), |formula| format!(" = {}", without_result(formula, ceiling))),
+    };
+    Some(format!("{}{sum} ({each}).", counted(ceiling, one)))
+}
+
+/// The arithmetic as the run recorded it, without the number that it comes to.
+fn without_result(formula: &str, ceiling: u64) -> &str {
+    formula.strip_suffix(&format!(" = {ceiling}")).unwrap_or(formula)
+}
+
+/// Why it stopped at this number: what remains of the soft limit, as a remark in brackets.
+pub fn sum(r: &Report) -> Option<String> {
+    let f = &r.found;
+    let soft = f.limits.effective.value()?.soft;
+    let Some(rest) = f.baseline.counted.value() else { return Some(format!("soft limit {soft}")) };
+    let open = format!("{} open at rest", counted(rest, "descriptor"));
+    let plain = format!("soft limit {soft}, {open}");
+    let Some(held) = f.ceiling.held() else { return Some(plain) };
+    let left = soft.saturating_sub(rest);
+    let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
+    let beside = f.ceiling.others.filter(|n| *n != 0);
+    Some(match (each, beside) {
+        _ if left == held => format!("soft limit {soft} − {open}"),
+        (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
+            format!("soft limit {soft} − {open} − {n} opened since")
+        }
+        (_, Some(n)) if left.checked_add_signed(-n) == Some(held) => {
+            format!("soft limit {soft} − {open} + {} closed since", n.unsigned_abs())
+        }
+        // The last one may find room for its first descriptor only.
+        (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
+            format!("soft limit {soft} − {open}, {each} descriptors per {}", unit(r))
+        }
+        (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
+            format!("soft limit {soft} = {open} + {n} opened since")
+        }
+        _ => plain,
+    })
+}

@@ -1,0 +1,170 @@
+//! What it does when clients leave: who is served, what stays open, and whether it is as before.
+
+use super::super::Report;
+use super::{counted, evidence, number, rounds, sentence, sockets, subject, unit};
+use crate::measure::{Verdict, VerdictEvidence};
+
+/// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says it already.
+pub fn short(r: &Report) -> Option<String> {
+    let end = r.found.end.get()?;
+    Some(match (end.verdict, &end.evidence) {
+        (Verdict::Recovered, _) => match leaked(r) {
+            Some(n) if n > 0 => format!(
+                "{}; {} opened once {} open.",
+                serves(r),
+                counted(n.unsigned_abs(), "descriptor"),
+                number(n.unsigned_abs(), "stays", "stay")
+            ),
+            Some(_) => format!("{}; nothing leaks.", serves(r)),
+            None => format!("{}.", serves(r)),
+        },
+        (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served }) => {
+            let nobody = if *nobody_served { ", and no new client is served" } else { "" };
+            let stayed = number(
+                *descriptors,
+                "descriptor more than at rest stays",
+                "descriptors more than at rest stay",
+            );
+            format!("It leaks: {}, {descriptors} {stayed} open{nobody}.", afterwards(r))
+        }
+        (Verdict::Leaking, evidence) => format!("It leaks: {}.", evidence::verdict(evidence)),
+        (Verdict::Degraded, evidence) => {
+            format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
+        }
+        (Verdict::Stuck, _) => "It is stuck: after all clients left, it served no new one.".into(),
+        (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
+        _ => return None,
+    })
+}
+
+fn serves(r: &Report) -> &'static str {
+    match r.found.ceiling.in_calls() {
+        true => "Once all calls were over, another one was answered",
+        false => "When clients leave, it serves new ones",
+    }
+}
+
+/// When everything that could be open for a client is over.
+fn afterwards(r: &Report) -> &'static str {
+    if r.found.ceiling.in_calls() { "after all calls were over" } else { "after all clients left" }
+}
+
+fn leaked(r: &Report) -> Option<i64> {
+    r.found.recovery.leaked.value()
+}
+
+/// The paragraphs of what was seen, the verdict's name at their end.
+pub fn recovery(r: &Report) -> Vec<String> {
+    let end = r.found.end.get();
+    let mut first =
+        [some_left(r), exited(r), all_left(r), stays_open(r)].into_iter().flatten().collect::<Vec<_>>();
+    let gone = end.filter(|end| end.verdict == Verdict::Gone && first.is_empty());
+    first.extend(gone.map(|end| sentence(&evidence::verdict(&end.evidence))));
+    let said_all = gone.is_some();
+    let mut paragraphs = vec![first.join(" ")];
+    paragraphs.extend(rounds::rounds(r));
+    paragraphs.retain(|text| !text.is_empty());
+    if let (Some(end), Some(last)) = (end, paragraphs.last_mut()) {
+        let said = match end.verdict {
+            Verdict::Recovered => true,
+            Verdict::Leaking => r.found.rounds.rounds.len() < 2,
+            Verdict::Gone => said_all || r.found.recovery.exited_s.get().is_some(),
+            Verdict::Degraded | Verdict::Stuck => false,
+        };
+        let why =
+            if said { String::new() } else { format!(" {}", sentence(&evidence::verdict(&end.evidence))) };
+        *last += &format!("{why} [{}]", end.verdict.name());
+    }
+    paragraphs
+}
+
+/// Some clients left while others waited.
+fn some_left(r: &Report) -> Option<String> {
+    let v = &r.found.recovery;
+    let (released, waiters) = (v.released.value()?, v.waiters.value().filter(|n| *n > 0)?);
+    let first = v.first_served_s.value().map_or(String::new(), |s| format!(", the first after {s:.3} s"));
+    let served = v.waiters_served.value().filter(|n| *n > 0).map_or("none".to_owned(), |n| n.to_string());
+    let were = number(v.waiters_served.value().unwrap_or(0), "was", "were");
+    let away = v
+        .waiters_turned_away
+        .map_or(String::new(), |n| format!("; {n} {} turned away", number(n, "was", "were")));
+    Some(format!(
+        "{} left: {served} of {waiters} that waited {were} served{first}{away}.",
+        counted(released, "client")
+    ))
+}
+
+fn exited(r: &Report) -> Option<String> {
+    Some(match r.found.recovery.exited_s.value()? {
+        0.0 => format!("{} had exited before any client left.", capital(subject(r))),
+        after => format!("{} exited {after:.3} s after the first client left.", capital(subject(r))),
+    })
+}
+
+fn capital(text: &str) -> String {
+    sentence(text).trim_end_matches('.').to_owned()
+}
+
+/// All clients left, and a new one came.
+fn all_left(r: &Report) -> Option<String> {
+    let v = &r.found.recovery;
+    if v.exited_s.get().is_some() {
+        return None;
+    }
+    let end = r.found.end.get().map(|end| end.verdict);
+    Some(match (v.recovered.value(), v.new_client_served_s.value(), r.found.ceiling.in_calls()) {
+        (Some(true), Some(s), true) => {
+            format!("All calls were over; another one was answered {s:.3} s later.")
+        }
+        (Some(true), Some(s), false) => format!("All clients left; a new one was served {s:.3} s later."),
+        // The verdict's evidence says it.
+        (Some(false), ..) if end == Some(Verdict::Stuck) || end == Some(Verdict::Gone) => return None,
+        (Some(false), _, true) => "All calls were over, and another one was still not answered.".into(),
+        (Some(false), _, false) => "All clients left, and a new one was still not served.".into(),
+        _ => return None,
+    })
+}
+
+/// Descriptors that stay open after all left.
+fn stays_open(r: &Report) -> Option<String> {
+    let v = &r.found.recovery;
+    let n = leaked(r).filter(|_| v.exited_s.get().is_none())?;
+    let many = counted(n.unsigned_abs(), "descriptor");
+    let stays = number(n.unsigned_abs(), "stays", "stay");
+    Some(match n {
+        0 => "Nothing leaked.".into(),
+        n if n < 0 => {
+            format!("{many} fewer than at rest {} open then.", number(n.unsigned_abs(), "was", "were"))
+        }
+        _ if v.recovered.value() == Some(false) => {
+            format!("{many} more than at rest {} still open.", number(n.unsigned_abs(), "was", "were"))
+        }
+        n => match r.found.end.get().map(|end| end.verdict) {
+            Some(Verdict::Leaking) => {
+                format!("{many} more than at rest {stays} open: a leak{}.", what_leaks(r))
+            }
+            _ if r.found.ceiling.opened_once(n) => {
+                format!("{many} more than at rest {stays} open, opened once and not for each {}.", unit(r))
+            }
+            _ => format!("{many} more than at rest {stays} open."),
+        },
+    })
+}
+
+/// What is known of what leaked: how many for each connection, of which kind.
+pub fn what_leaks(r: &Report) -> String {
+    let Some(n) = leaked(r).filter(|n| *n > 0).map(i64::unsigned_abs) else { return String::new() };
+    let came = r.found.clients_account.get().map_or(0, |a| a.connected);
+    let each = match (came, n) {
+        (came, n) if came > 0 && n % came == 0 => {
+            format!(", {} for each of {came} clients that connected", n / came)
+        }
+        _ => String::new(),
+    };
+    let kind = match sockets::close_wait(r) {
+        Some(sockets) if sockets >= n => ", all of them sockets in CLOSE_WAIT".to_owned(),
+        Some(sockets) => format!(", {} of them in CLOSE_WAIT", counted(sockets, "socket")),
+        None => String::new(),
+    };
+    each + &kind
+}

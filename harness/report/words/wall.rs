@@ -1,0 +1,74 @@
+//! Side effects of a full table: what clients saw in disguise, other listeners, failed calls, the accept queue, memory.
+
+use super::super::Report;
+use super::{counted, got, memory, number, sockets, times};
+use crate::event::SeenAs;
+use crate::measure::Disguise;
+use crate::report::page::cut;
+
+/// Of a reply, and of a path.
+const SHOWN: usize = 48;
+/// Calls shown one by one.
+const CALLS: usize = 4;
+
+/// A sentence for each thing that there is to say.
+pub fn wall(r: &Report) -> Vec<String> {
+    let mut said: Vec<String> = r.found.disguise.iter().map(disguise).collect();
+    said.extend(failed(r));
+    said.extend(sockets::queue(r));
+    said.extend(others(r));
+    said.extend(memory::grows(r));
+    said
+}
+
+fn disguise(d: &Disguise) -> String {
+    let call = format!("{} had failed with {}", d.call, d.errno);
+    match d.seen_as {
+        SeenAs::ErrorReply => format!(
+            "{} got the reply \"{}\" just after {call}: the full table causes it, not the request.",
+            counted(d.count, "client"),
+            cut(&d.reply, SHOWN)
+        ),
+        SeenAs::Closed => {
+            let was = number(d.count, "was", "were");
+            format!("{} {was} closed just after {call}.", counted(d.count, "connection"))
+        }
+        SeenAs::Exit => {
+            format!(
+                "A process exited just after {call}; {} ended with it.",
+                counted(d.count, "held connection")
+            )
+        }
+    }
+}
+
+/// Calls other than accept that failed.
+fn failed(r: &Report) -> Option<String> {
+    let all = &r.found.failed_calls;
+    // A subject that makes calls tells of these with its calls.
+    let first = all.first().filter(|_| !r.found.ceiling.in_calls())?;
+    let each: Vec<String> =
+        all.iter().take(CALLS).map(|one| format!("{} {}", one.call, times(one.count))).collect();
+    let paths: Vec<String> =
+        all.iter().flat_map(|one| &one.paths).take(2).map(|path| cut(path, SHOWN)).collect();
+    let paths = if paths.is_empty() { String::new() } else { format!(" (such as {})", paths.join(", ")) };
+    Some(format!("Other calls failed with {}, too: {}{paths}.", first.errno, each.join(", ")))
+}
+
+fn others(r: &Report) -> Vec<String> {
+    let one = |other: &crate::measure::OtherListener| {
+        let fate = other
+            .new_client
+            .value()
+            .map_or(String::new(), |new| format!("; a new client there {}", got(new)));
+        let overflows = other
+            .overflows
+            .filter(|n| *n > 0)
+            .map_or(String::new(), |n| format!(", which has dropped {}", counted(n.into(), "packet")));
+        format!(
+            "It also listens on {}, with the same table of descriptors{fate}; {} of {} wait in that accept queue{overflows}.",
+            other.address, other.queue, other.capacity
+        )
+    };
+    r.found.other_listeners.iter().map(one).collect()
+}

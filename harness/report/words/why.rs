@@ -1,0 +1,261 @@
+//! Why a value is unknown, in words: each reason's sentence, without a full stop.
+
+use super::{counted, errno_name, evidence, number};
+use crate::event::{CallStep, Outcome};
+use crate::measure::{Exhausted, MemoryAt, Way, Why};
+
+/// The reason's sentence.
+pub fn why(why: &Why) -> String {
+    match why {
+        Why::Said(reason) => return reason.clone(),
+        Why::BlindByCount { descriptors, rest } => {
+            return format!(
+                "the witnesses disagree: the system-call observer saw no accept, but /proc counts {descriptors} descriptors, up from {rest} at \
+                 rest (it may accept through io_uring, or the observer cannot see this program)"
+            );
+        }
+        Why::BlindByClients { served } => {
+            return format!(
+                "the witnesses disagree: the system-call observer saw no accept, but {} {} served",
+                counted(*served, "client"),
+                number(*served, "was", "were")
+            );
+        }
+        Why::NobodyAnswered { refused } => {
+            return format!(
+                "no client got the answer that its workload expects, and {refused} were closed or got an error: does the server speak \
+                 this protocol, at this path?"
+            );
+        }
+        Why::LostBefore { samples } => {
+            return format!(
+                "the observer lost {samples} samples before the ceiling, and /proc does not confirm the count"
+            );
+        }
+        Why::LostAfterFirst { samples } => {
+            return format!("the observer lost {samples} samples after the first failure");
+        }
+        Why::FailedUnseen { accepts } => {
+            return format!(
+                "the counters show {accepts} accepts that failed for lack of a descriptor, but none was seen, so their time is not known"
+            );
+        }
+        Why::HandshakesUnfinished { clients } => {
+            return format!(
+                "{clients} clients believe that they are connected, but are neither accepted nor in the accept queue: it overflowed and dropped \
+                 the last packet of their handshake (a larger backlog, a slower ramp, or clients that send a request avoid that)"
+            );
+        }
+        Why::BehindAnother { waiting, turned_away } => {
+            return format!(
+                "{waiting} clients wait and {turned_away} were turned away before they reached the subject, whose accept queue is empty and \
+                 which closed nobody: the process in front of it is the limit"
+            );
+        }
+        Why::ConnectsTimedOut { connects } => {
+            return format!(
+                "{connects} connects timed out, although the subject accepted every client that connected: its accept queue overflowed \
+                 before it reached a ceiling"
+            );
+        }
+        Why::OnlySomeConnected { connected, asked } => {
+            return format!("only {connected} of {asked} clients connected before the ramp ended");
+        }
+        Why::OnlySomeCalls { over, asked } => {
+            return format!("only {over} of {asked} calls were over before the ramp ended");
+        }
+        Why::NoCallAnswered { over, mostly } => {
+            let mostly = mostly.map(|mostly| way(&mostly)).unwrap_or_default();
+            return format!(
+                "none of {over} calls was answered, and no descriptor call failed; most were {mostly}"
+            );
+        }
+        Why::NothingStoppedIt { though } => return with_though("nothing stopped it", though.as_deref()),
+        Why::CeilingUnknown { though } => return with_though("the ceiling is not known", though.as_deref()),
+        Why::NoPauses(policy) => {
+            return format!("no pause between its tries is known: its policy is {}", policy.name());
+        }
+        Why::MemoryNotRead(at) => {
+            let when = match at {
+                MemoryAt::Rest => "at rest",
+                MemoryAt::Wall => "at the wall",
+                MemoryAt::End => "after all clients left",
+            };
+            return format!("the memory of its processes was not read {when}");
+        }
+        _ => {}
+    }
+    plain(why).to_owned()
+}
+
+/// The same, and what had run out all the same.
+fn with_though(why: &str, though: Option<&Exhausted>) -> String {
+    match though {
+        Some(seen) => format!("{why}, though {}", evidence::exhausted(seen)),
+        None => why.to_owned(),
+    }
+}
+
+/// The reasons that are always said in the same words.
+fn plain(why: &Why) -> &'static str {
+    match why {
+        Why::NoHeader => "the log has no header",
+        Why::LogEmpty => "the log is empty",
+        Why::NoSysctls => "the scenario sets no sysctl, so the run has none of its own",
+        Why::NamespaceNotMade => "it was not made",
+        Why::SysctlNotRead => "it could not be read, as its note says",
+        Why::NothingToSay => "there is nothing to say of it",
+        Why::NeverExecuted => "the subject was never executed",
+        Why::NeverListened => "the subject never listened",
+        Why::NoProcess => "no process of the subject was found",
+        Why::NotRecorded => "the log does not say",
+        Why::LimitsNotRead => "the limits of the process that accepts were never read back",
+        Why::ChainNotRead => "the chain of limits was never read",
+        Why::BaselineNotRead => "the descriptors at rest were never read",
+        Why::NothingPredicted => "nothing was predicted: limits or descriptors at rest are unknown",
+        Why::NotFinite => "it is not a finite number",
+        Why::NoObserver => {
+            "no observer of system calls was there, so nothing counted what the subject accepted"
+        }
+        Why::AcceptsPassBy => {
+            "it accepts through io_uring, which the system-call observer cannot see; perf as root can (`lastfd doctor`)"
+        }
+        Why::AcceptsPassByWithRoom => {
+            "it accepts through io_uring, which the system-call observer cannot see; perf as root can (`lastfd doctor`); /proc shows \
+             clients without a descriptor, and room for more"
+        }
+        Why::EndedBeforeClients => "the run ended before the first client",
+        Why::NobodyConnected => "no client connected",
+        Why::NoCallOver => "no call was over before the ramp ended",
+        Why::CallsNotCounted => "neither the subject nor a workload counted its calls",
+        Why::CountedInCalls => "its ceiling is counted in calls: see `calls`",
+        Why::NobodyHolds => "nobody holds connections to the subject: see `calls`",
+        Why::TcpAsksNothing => "clients of a tcp workload ask nothing",
+        Why::AllServed => "every client that connected was served",
+        Why::NotSampledAtCeiling => "the descriptors were not counted at the ceiling",
+        Why::NoneHeldWhenCounted => "no connection was held when the descriptors were counted",
+        Why::NoFailureSeen => "no descriptor call was seen to fail",
+        Why::NoFailureAfterRamp => "no descriptor call failed after the ramp began",
+        Why::ProcessNeverFailed => "no descriptor call of that process was seen to fail",
+        Why::KilledBySignal => "it was killed by a signal",
+        Why::NoSignal => "no signal killed it",
+        Why::GeneratorFailed => "the load generator failed",
+        Why::KilledByAnother => {
+            "signal 9 killed it; its cgroup counts no out-of-memory kill, so the sender is not known"
+        }
+        Why::KilledByAnybody => {
+            "signal 9 killed it; its cgroup cannot be read, so it may have been the out-of-memory killer"
+        }
+        Why::ExitedForNothingSeen => "it exited, and nothing that lastfd watches had run out",
+        Why::GeneratorFirst => "the load generator ran out before the subject did",
+        Why::SomethingElseRanOut => {
+            "no descriptor call failed and it has no rule of its own: something else ran out (see `ceiling.binds`)"
+        }
+        Why::AcceptsNobody => "it accepts no connections, so there is no accept loop to watch",
+        Why::AnotherCallFirst => {
+            "another call than accept failed first, so its accept loop is not the question"
+        }
+        Why::FailureNotKnown => "it is not known whether a call failed",
+        Why::TotalsNotRead => "the totals of failed calls were not read at the wall",
+        Why::SamplingStopped => "too many calls failed to record each of them",
+        Why::SamplesLost => "the observer lost samples",
+        Why::TooFewSamples => "fewer than two samples were taken at the wall",
+        Why::CpuRanBackwards => "another process took its place, so its CPU time cannot be compared",
+        Why::NoNewClientAtWall => "no new client was sent at the wall",
+        Why::NoneKnownHeld => "no connection is known to have been held",
+        Why::NoneAnsweredBefore => "no client was answered before the wall",
+        Why::NoHeldAnswered => "no held client answered",
+        Why::ConnectFailedOrWaits => "the connect failed, or the client still waits",
+        Why::NoConnectOrHeld => {
+            "the probe did not get so far, or it asked on a held connection, which needs no connect"
+        }
+        Why::NoAnswer => "there was no answer",
+        Why::QueueNotSampled => "the accept queue was not sampled at the wall",
+        Why::ListenerNotFound => "the listener was not found",
+        Why::DropsNotRead => "the listener's drops were not read",
+        Why::SocketsNotListed => "the sockets were not listed at the wall",
+        Why::FilesNotRead => "the host's open files were not read at the wall",
+        Why::OverflowsReadOnce => "the host's counter was read only once",
+        Why::TooFewReadings => "fewer than two readings were taken at the wall",
+        Why::PortNotTried => "only loopback addresses are tried, and this one was not tried to the end",
+        Why::NotMovedInTime => "the run ended or the subject exited before its limits were moved",
+        Why::NoProcessToMove => "no process let its limits be moved",
+        Why::NotRaised => "the limit was not raised",
+        Why::NothingHadFailed => "no descriptor call had failed before",
+        Why::NobodyWaited => "no client waited to be accepted",
+        Why::DidNotResume => "it did not accept again",
+        Why::NoFailureUnderNewLimits => "no descriptor call was seen to fail under the new limits",
+        Why::FailedBeforeNewClient => "a call failed before a new client was sent",
+        Why::NoneLeftWhileOthersWaited => "no clients left while others waited",
+        Why::DriverDidNotSay => "the driver did not say how many left",
+        Why::NoClientWaited => "no client was waiting",
+        Why::NoWaiterServed => "no waiting client was served before all clients left",
+        Why::QueueNotSeenEmpty => "the accept queue was not seen empty before all clients left",
+        Why::NeverAllReleased => "the run ended before all clients left",
+        Why::NoNewClientAfterAll => "no new client was sent after all clients left",
+        Why::NoneServedAfterAll => "no new client was served after all clients left",
+        Why::DidNotExit => "it did not exit",
+        Why::DidNotComeToThat => "the run did not get so far",
+        Why::NotCountedAfterAll => "the descriptors were not counted after all clients left",
+        Why::SocketsNotListedAfterAll => "the sockets were not listed after all clients left",
+        Why::RestOrEndUnknown => "the descriptors at rest, or after all clients left, are not known",
+        Why::NotAtItsCeiling => "it did not reach its ceiling",
+        Why::NoWaiterServedInAnyRound => "no waiting client was served in any round",
+        Why::NoPauseToTellAPhase => "it tries again without a pause",
+        Why::FailuresNotSingle => "its failures were not recorded one by one at that time",
+        Why::NobodyAcceptedInRound => "no client was accepted in that round",
+        Why::NobodyServedInRound => "no client was served in that round",
+        Why::MoreWaitedThanLeft => "more clients waited than left",
+        Why::TcpIsNotAnswered => "tcp clients ask nothing, so none is answered",
+        Why::TcpCannotTell => "a tcp client cannot tell when it is accepted",
+        Why::NoNewClientBeforeAll => "no new client came before all clients left",
+        Why::OthersWaitedBefore => "other clients were ahead of the new ones",
+        Why::NotAtWallAgain => "no failure with new clients waiting was seen again, or samples were lost",
+        Why::NotRefilled => "no new clients replaced those that left",
+        Why::NobodyWaitsForCalls => "no client waits for a place: see `calls`",
+        Why::TooFewWaited => "fewer than two clients waited for a place, or none got one",
+        Why::TooFewServed => "too few clients were served to tell",
+        Why::NoHeldAnsweredTwice => "no held client answered a second time",
+        Why::NoSecondRamp => "there was no second ramp",
+        Why::AnotherFailedFirst => "another process failed first, and its first ceiling was different, too",
+        Why::LostInSecondRamp => "the observer lost samples in the second ramp",
+        Why::NoFailureInSecondRamp => "no accept was seen to fail in the second ramp",
+        Why::NoFailureOfSubject => "no descriptor call of the subject was seen to fail",
+        Why::NoCallWasAnswered => "no call was answered",
+        Why::NotTheSubjectsCalls => "these calls are not the subject's own work",
+        Why::NoCallsOfTheSubject => "no workload makes calls of the subject",
+        Why::RestUnknown => "the descriptors at rest are not known",
+        Why::NotSampledWhileCalling => "the descriptors were not sampled while calls were made",
+        Why::NoCallAnsweredBeforeSample => "no call was answered before the descriptors were sampled",
+        Why::CallersOwnSide => "the caller's side failed",
+        Why::ItWasAnswered => "it was answered",
+        Why::NoCallFailed => "no system call failed",
+        Why::NotCalledOrQueueNotSampled => "the subject is not called, or its accept queue was not sampled",
+        Why::NotCalledOrNotListed => "the subject is not called, or its sockets were not listed",
+        Why::CountedNoCeiling => "it counted nothing that is a ceiling",
+        Why::OnlyOneCounted => "only one witness counted connections",
+        Why::NothingToExplain => "there is nothing to explain",
+        Why::RateTakesTwo => "a rate takes two samples of the same process",
+        Why::NoListenerThen => "no listener of it was found at that time",
+        Why::NotReadWithSample => "it is not read while clients connect",
+        Why::ProcessNotReadable => "the process was gone or could not be read",
+        Why::DescriptorsNotReadable => "the descriptors of the subject could not be read",
+        _ => "",
+    }
+}
+
+/// How calls ended, in a few words.
+pub fn way(way: &Way) -> String {
+    let what = match way.outcome {
+        Some(Outcome::Served) => "answered",
+        Some(Outcome::Waits) => "connected without a response",
+        Some(Outcome::TimesOut) => "timed out while connecting",
+        Some(Outcome::Refused) => "refused",
+        Some(Outcome::Closed) => "closed",
+        Some(Outcome::ErrorReply) => "given an error reply",
+        None => "failed on the caller's side",
+    };
+    let step = way.step.map_or(String::new(), |step: CallStep| format!(" at `{}`", step.name()));
+    let errno = way.errno.filter(|_| way.outcome.is_none());
+    format!("{what}{step}{}", errno.map_or(String::new(), |errno| format!(" with {}", errno_name(errno))))
+}

@@ -1,0 +1,47 @@
+//! Who counted what, whether they agree, and what being observed costs.
+
+use super::super::Report;
+use super::evidence;
+use crate::measure::{Cost, Witness};
+
+/// The witness that slows every call down.
+const DISTORTS: &str = "ptrace";
+
+/// Each count, and whether they agree.
+pub fn witnesses(r: &Report) -> Option<String> {
+    let all = &r.found.witnesses;
+    if all.all.is_empty() {
+        return None;
+    }
+    let calls = r.found.ceiling.in_calls();
+    let said: Vec<String> = all.all.iter().map(|witness| one(witness, calls)).collect();
+    let agree = match (all.agreement.value(), evidence::notes(&all.notes)) {
+        (Some(true), None) => " — they agree".to_owned(),
+        (Some(true), Some(note)) => format!(" — they agree: {note}"),
+        (Some(false), note) => format!(" — they disagree: {}", note.unwrap_or_default()),
+        (None, _) => String::new(),
+    };
+    Some(format!("{}{agree}.", said.join(" · ")))
+}
+
+fn one(w: &Witness, calls: bool) -> String {
+    let count = match w.ceiling.value() {
+        Some(n) => format!(" {n}"),
+        // Calls are counted by who makes them; a witness of the system calls saw the failure.
+        None if calls => String::new(),
+        None => " no number".to_owned(),
+    };
+    let exact = if w.exact { "" } else { ", not exact" };
+    let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
+    format!("{}{count}{exact}{process}", w.observer)
+}
+
+/// What observing cost the subject.
+pub fn costs(r: &Report) -> Vec<String> {
+    let measured = r.found.witnesses.all.iter().filter(|w| matches!(w.cost, Cost::Calls { .. }));
+    let one = |w: &Witness| {
+        let distorts = if w.observer == DISTORTS { "; that distorts rates" } else { "" };
+        format!("{} slowed the subject by {}{distorts}.", w.observer, evidence::cost(&w.cost))
+    };
+    measured.map(one).collect()
+}

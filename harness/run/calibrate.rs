@@ -1,0 +1,235 @@
+//! What a connection or a call costs: predicted from the descriptors at rest, and measured with a few clients before the ramp.
+
+use super::error::Error;
+use super::live::Step;
+use super::orders::{SETTLE_WINDOW, order_clients};
+use super::pump::{Load, Pump};
+use super::ready::{Ready, Rest};
+use crate::event::{Unseen, What};
+use crate::sys::proc;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Clients that show what a connection costs before the ramp.
+const CALIBRATION_CLIENTS: u64 = 8;
+
+const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Predicts from the descriptors at rest, one for each connection, before any client connects.
+pub fn predict(pump: &mut Pump, rest: &Rest) -> u64 {
+    let soft = rest.limits.soft;
+    // A thread blocked in accept has its next number already; the others' reserved numbers cannot be used by it.
+    let taken = rest.counted - u64::from(rest.reserved > 0);
+    let ceiling = soft.saturating_sub(taken);
+    let formula = match rest.reserved {
+        0 | 1 => format!("{soft} − {taken} = {ceiling}"),
+        n => format!(
+            "{soft} − {} at rest − {} reserved by other threads blocked in accept = {ceiling}",
+            rest.counted - n,
+            n - 1
+        ),
+    };
+    announce(pump, rest.pid, ceiling, formula, 1.0, 0);
+    ceiling
+}
+
+fn announce(
+    pump: &mut Pump,
+    pid: i32,
+    ceiling: u64,
+    formula: String,
+    descriptors_per_connection: f64,
+    calibrated_with: u32,
+) {
+    (pump.progress)(&Step::Predicted { ceiling, formula: formula.clone(), calibrated_with });
+    pump.journal.record(What::Prediction {
+        pid,
+        ceiling,
+        formula,
+        descriptors_per_connection,
+        calibrated_with,
+    });
+}
+
+/// Connects a few clients to see which process accepts and what a connection costs; predicts again where that differs. `wanted`: how
+/// many each workload is to have in all, the first of which these are.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready, wanted: &[u32]) -> Result<(), Error> {
+    if pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()) {
+        return calibrate_calls(pump, &rests[0], wanted);
+    }
+    let smallest = rests.iter().map(|r| r.limits.soft.saturating_sub(r.counted)).min().unwrap_or(0);
+    let clients = CALIBRATION_CLIENTS.min(smallest / 4);
+    if clients == 0 {
+        return Ok(());
+    }
+    let processes = pump.tree.processes().len() as u64;
+    let first = first(pump, clients, wanted);
+    let held = first.iter().zip(&pump.loads).filter(|(_, load)| load.holds());
+    let of_subject: u64 = held.map(|(&clients, _)| u64::from(clients)).sum();
+    let grown = grown_with(pump, rests, &first, of_subject)?;
+    let Some(mut few) = few(pump, rests, &grown, of_subject) else { return Ok(()) };
+    few.born = (pump.tree.processes().len() as u64).saturating_sub(processes);
+    pump.acceptor = few.rest.pid;
+    debug_assert!(ready.holders.contains(&few.rest.pid));
+    if few.accepted > 0 && pump.live.first_failure.is_none() {
+        predict_again(pump, &few, few.rest.pid != rests[0].pid);
+    }
+    Ok(())
+}
+
+/// What the first few clients showed.
+struct Few {
+    /// The process that accepts.
+    rest: Rest,
+    /// Connections that it accepted.
+    accepted: u64,
+    /// Descriptors by which it grew.
+    grown: u64,
+    /// Processes by which the subject grew.
+    born: u64,
+}
+
+/// Connects so many clients for each workload, some of which the subject holds; by how many descriptors each process grew.
+fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -> Result<Vec<u64>, Error> {
+    // The client that asked which protocol it speaks may not be gone yet.
+    let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+        rests.iter().all(at_rest) || pump.quiet(SETTLE_WINDOW)
+    })?;
+    let count = |r: &Rest| proc::descriptors(r.pid).unwrap_or(0);
+    let before: Vec<u64> = rests.iter().map(count).collect();
+    order_clients(pump, first)?;
+    let wanted = first.iter().map(|&c| u64::from(c)).sum();
+    pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+        let live = &pump.live;
+        let arrived = live.connected + live.ended >= wanted
+            && (!pump.counts_accepts() || live.accepted_total() >= of_subject);
+        let failed = live.first_failure.is_some();
+        (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
+    })?;
+    let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
+    if rests.iter().map(count).sum::<u64>() != rest_total + of_subject {
+        // More or fewer than one each: wait for rest before believing it.
+        pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
+            pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some()
+        })?;
+    }
+    Ok(rests.iter().zip(before).map(|(r, before)| count(r).saturating_sub(before)).collect())
+}
+
+/// The process that accepts: the one that was seen to; without an observer, the one that grew most.
+fn few(pump: &Pump, rests: &[Rest], grown: &[u64], of_subject: u64) -> Option<Few> {
+    let seen = |r: &Rest| pump.live.accepted.get(&r.pid).copied().unwrap_or(0);
+    let (index, rest) =
+        rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i)))?;
+    let accepted = if pump.counts_accepts() { seen(rest) } else { of_subject };
+    Some(Few { rest: *rest, accepted, grown: grown[index], born: 0 })
+}
+
+/// Predicts from what the first few connections cost, where that is not one descriptor each or `another` process accepts than the one
+/// that the first prediction was made for.
+fn predict_again(pump: &mut Pump, few: &Few, another: bool) {
+    let Few { rest, accepted, grown, born } = few;
+    let cost = *grown as f64 / *accepted as f64;
+    if (cost - 1.0).abs() < f64::EPSILON {
+        if another {
+            predict(pump, rest);
+        }
+        return;
+    }
+    if *grown == 0 && born >= accepted {
+        let reason = format!(
+            "each of {accepted} calibration clients was handed to a process of its own, and the one that accepts closed its copy: the \
+             descriptor limit of one process does not bound their number, and will not be reached"
+        );
+        (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
+        let calibrated_with = *accepted as u32;
+        pump.journal.record(What::NotPredicted {
+            pid: rest.pid,
+            reason,
+            descriptors_per_connection: cost,
+            calibrated_with,
+        });
+        return;
+    }
+    if cost < 0.5 {
+        let why = format!(
+            "{accepted} calibration clients cost {grown} descriptors: the subject closes connections, or another process holds them"
+        );
+        pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
+        return;
+    }
+    let free = rest.limits.soft.saturating_sub(rest.counted);
+    // The last connection may be accepted and then lack its other descriptors: it counts as accepted.
+    let ceiling = (free as f64 / cost).ceil() as u64;
+    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
+    announce(pump, rest.pid, ceiling, formula, cost, *accepted as u32);
+}
+
+/// The first clients of each workload, in the order of the loads: as many, unless it is to have fewer in all.
+fn first(pump: &Pump, clients: u64, wanted: &[u32]) -> Vec<u32> {
+    let each = pump.loads.iter().zip(wanted);
+    each.map(|(load, &all)| if load.background { 0 } else { all.min(clients as u32) }).collect()
+}
+
+/// Makes a few calls to see what a call leaves open; predicts again where that is not one descriptor.
+fn calibrate_calls(pump: &mut Pump, rest: &Rest, wanted: &[u32]) -> Result<(), Error> {
+    let free = rest.limits.soft.saturating_sub(rest.counted);
+    let counted = |load: &&Load| load.concerns_subject && !load.background;
+    let workloads = pump.loads.iter().filter(counted).count() as u64;
+    let fewest = pump.loads.iter().zip(wanted).filter(|(load, _)| counted(load)).map(|(_, &all)| all).min();
+    let calls = CALIBRATION_CLIENTS.min(free / 4).min(fewest.unwrap_or(0).into());
+    // Twice, because the first calls may open what all later ones use.
+    if calls < 2 {
+        return Ok(());
+    }
+    let Some(half) = grown_by(pump, rest, 1..=calls / 2, wanted)? else { return Ok(()) };
+    let Some(whole) = grown_by(pump, rest, calls / 2 + 1..=calls, wanted)? else { return Ok(()) };
+    let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
+    let cost = whole.saturating_sub(half) as f64 / between as f64;
+    if cost < 0.5 {
+        let why = format!(
+            "{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling"
+        );
+        pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
+        return Ok(());
+    }
+    let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;
+    if shared == 0 && (cost - 1.0).abs() < f64::EPSILON {
+        return Ok(());
+    }
+    let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
+    let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
+    let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
+    let each = (cost - 1.0).abs() < f64::EPSILON;
+    let formula =
+        if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
+    announce(pump, rest.pid, ceiling, formula, cost, made as u32);
+    Ok(())
+}
+
+/// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something failed or ended.
+fn grown_by(
+    pump: &mut Pump,
+    rest: &Rest,
+    calls: RangeInclusive<u64>,
+    wanted: &[u32],
+) -> Result<Option<u64>, Error> {
+    let over = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
+    // One after the other, however many the workload makes at a time: those that are under way have descriptors, too.
+    for upto in calls {
+        let upto = first(pump, upto, wanted);
+        order_clients(pump, &upto)?;
+        pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
+            pump.live.drivers_done() || over(pump)
+        })?;
+    }
+    // What a call leaves open for a moment only is closed by then.
+    pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
+        pump.quiet(SETTLE_WINDOW) || over(pump)
+    })?;
+    Ok((!over(pump)).then(|| pump.descriptors().saturating_sub(rest.counted)))
+}

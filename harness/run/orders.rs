@@ -1,0 +1,100 @@
+//! What drivers and the subject are told and asked, in any phase of a load, and how long that may take.
+
+use super::error::Error;
+use super::pump::Pump;
+use super::ready::SETTLE_DEADLINE;
+use crate::drive::protocol::Order;
+use crate::event::Outcome;
+use crate::scenario::Dialogue;
+use std::time::Duration;
+
+/// The ramp is looked at this often when no driver reports: seldom enough to leave the CPU to the subject.
+pub(super) const RAMP_TICK: Duration = Duration::from_millis(3);
+
+/// No ramp takes longer.
+pub(super) const RAMP_DEADLINE: Duration = Duration::from_secs(300);
+
+/// Nothing moves any more: no accept, no answer, no client event for this long ends a ramp that has seen no failure.
+pub(super) const STALL: Duration = Duration::from_millis(1500);
+
+/// A new client at the wall is given this long.
+pub(super) const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// Clients of a workload that are held and asked again at the wall, at most.
+pub(super) const HELD_ASKED: u64 = 16;
+
+/// A new client after the release is given this long: longer than any usual retry delay.
+pub(super) const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
+pub(super) const NOBODY_WAITS: Duration = Duration::from_millis(1200);
+
+pub(super) const SETTLE_WINDOW: Duration = Duration::from_millis(50);
+
+/// Raises the number of clients each workload is to have in all.
+pub(super) fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
+    for (load, &upto) in pump.loads.iter_mut().zip(clients) {
+        load.fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
+        // Idle until it says otherwise would end the phase before it began.
+        let of = if load.background { &mut pump.live.background } else { &mut pump.live.pacing };
+        of.insert(load.workload.clone(), crate::event::Pacing::Ramping);
+    }
+    Ok(())
+}
+
+pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
+    pump.loads
+        .iter_mut()
+        .try_for_each(|load| load.fleet.order(order))
+        .map_err(|e| Error::Fault(e.to_string()))
+}
+
+/// Sends a new client of each workload, which reports what it got under this label.
+pub(super) fn probe(pump: &mut Pump, label: &str, deadline: Duration) -> Result<(), Error> {
+    order(pump, &Order::Probe { label: label.into(), deadline_ms: deadline.as_millis() as u64 })
+}
+
+/// How many clients of each workload leave while others wait: a tenth.
+pub(super) fn some(pump: &Pump) -> u64 {
+    (pump.live.accepted_total() / 10).clamp(1, 100)
+}
+
+/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited. Who is turned away waits no
+/// longer either.
+pub(super) fn taken(pump: &Pump) -> u64 {
+    if answers(pump) { pump.live.served + pump.live.turned_away } else { pump.live.accepted_total() }
+}
+
+/// Whether the subject answers any of its clients.
+pub(super) fn answers(pump: &Pump) -> bool {
+    pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp))
+}
+
+pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
+    pump.live.release_answered = pump.loads.is_empty();
+    order(pump, &Order::Release { clients })?;
+    pump.until(RECOVERY_DEADLINE, Duration::from_millis(1), |pump| pump.live.release_answered)?;
+    Ok(())
+}
+
+/// Asks the server with HTTP: true when it answers as an HTTP server does, with no error, and keeps the connection.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<bool, Error> {
+    asker
+        .order(&Order::Probe { label: "dialogue".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
+        .map_err(|e| Error::Fault(e.to_string()))?;
+    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| {
+        pump.live.probes.contains_key("dialogue")
+    })?;
+    let answer = pump.live.probes.get("dialogue").cloned();
+    pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
+    // Where this path is refused (403, 503) no client would ever be served: it is asked nothing. So is an echo.
+    Ok(answer.is_some_and(|(outcome, _)| outcome == Outcome::Served))
+}
+
+/// Connections to the subject, when each workload has so many clients.
+pub(super) fn of_subject(pump: &Pump, clients: u64) -> u64 {
+    clients * pump.loads.iter().filter(|load| load.holds()).count() as u64
+}

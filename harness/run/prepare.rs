@@ -1,0 +1,56 @@
+//! A process of the plan, turned into a tree that is blocked right before its exec.
+
+use super::error::Error;
+use super::options::Options;
+use super::places::Places;
+use crate::helper::Helper;
+use crate::launch::{self, Tree};
+use crate::scenario::{Plan, Process, Program};
+use tempfile::TempDir;
+
+/// Where the bundled caller meets the run, in the folder of its process.
+pub(super) const DRIVER_SOCKET: &str = "driver.sock";
+
+/// The program's words; `Places::fill` says what their placeholders stand for.
+pub fn argv(program: &Program, helper: &Helper) -> Vec<String> {
+    match program {
+        Program::Command(words) => words.clone(),
+        Program::Serve(serve) => {
+            let mut words = helper.argv(&["serve"]);
+            words.extend(serve.arguments());
+            words.extend(["--port".into(), "{port}".into()]);
+            words
+        }
+        Program::Call(_) => helper.argv(&["drive", "--at", &format!("{{scratch}}/{DRIVER_SOCKET}")]),
+    }
+}
+
+/// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
+pub(super) fn prepare(
+    plan: &Plan,
+    name: &str,
+    options: &Options,
+    places: &Places,
+    trap: bool,
+) -> Result<(Tree, Process, TempDir), Error> {
+    let process = &plan.processes[name];
+    let no_room =
+        |e| Error::Inconclusive(format!("no temporary folder can be made: {e}; TMPDIR says where they go"));
+    let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
+    places.deliver(scratch.path())?;
+    let fill = |word: String| places.fill(&word, name, scratch.path());
+    let argv = argv(&process.program, &options.helper).into_iter().map(fill).collect();
+    let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
+    let process = Process { env, ..process.clone() };
+    let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
+    let mut command = launch::command(&process, argv, site)?;
+    command.directory = Some(plan.directory.clone());
+    command.scratch = Some(scratch.path().to_path_buf());
+    command.trap = trap;
+    let tree = Tree::prepare(&command, options.isolation)?;
+    let asks_for_port =
+        matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
+    let several = places.tls_port(name).is_some();
+    let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
+    Ok((tree, Process { port, ..process }, scratch))
+}

@@ -1,0 +1,168 @@
+//! The ramp: clients connect until the ceiling is reached, all are in, or nothing moves any more.
+
+use super::error::Error;
+use super::orders::{RAMP_DEADLINE, RAMP_TICK, SETTLE_WINDOW, STALL, order_clients};
+use super::pump::Pump;
+use crate::event::{Ended, Nanos, What};
+use crate::scenario::Dialogue;
+use crate::sys::clock;
+use std::time::Duration;
+
+/// The same for a burst: what an overflowing accept queue dropped comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
+const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
+
+/// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
+const CALLS_FAIL_FOR: u64 = 500_000_000;
+
+/// A server that lets nobody more in, however many come and go, has been filled: one that closes who idles goes on for ever.
+const FULL: Duration = Duration::from_secs(10);
+
+/// How many clients stay, and since when no more.
+struct Filling {
+    most: u64,
+    since: Nanos,
+}
+
+impl Filling {
+    fn since(since: Nanos) -> Self {
+        Filling { most: 0, since }
+    }
+
+    /// Whether it is full, now that so many stay.
+    fn full(&mut self, stay: u64, now: Nanos) -> bool {
+        if stay > self.most {
+            *self = Filling { most: stay, since: now };
+        }
+        now.saturating_sub(self.since) > FULL.as_nanos() as u64
+    }
+}
+
+/// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more; returns which.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<Ended, Error> {
+    pump.census.ramp_begins();
+    order_clients(pump, clients)?;
+    let mut ramp = Ramp::of(pump, clients, burst);
+    let why = pump.until_ended(RAMP_DEADLINE, RAMP_TICK, |pump| ramp.ended(pump))?;
+    if why == Ended::Time {
+        let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
+        pump.journal.record(What::Inconclusive { reason });
+    }
+    Ok(why)
+}
+
+/// What a ramp must remember from one look to the next.
+struct Ramp {
+    /// Clients asked for, of all workloads that it waits for.
+    wanted: u64,
+    /// Whether its clients are calls, made by the subject or to it.
+    calls: bool,
+    stall: Duration,
+    /// The newest of what counts as motion, and when that was seen to change.
+    newest: (Nanos, Nanos, u64, Nanos),
+    moved_at: Nanos,
+    /// Since when calls fail.
+    failing_at: Option<Nanos>,
+    filling: Filling,
+}
+
+impl Ramp {
+    fn of(pump: &Pump, clients: &[u32], burst: bool) -> Self {
+        let now = clock::now();
+        let awaited = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background);
+        Ramp {
+            wanted: awaited.map(|(&clients, _)| u64::from(clients)).sum(),
+            calls: pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()),
+            stall: if burst { STALL_OF_A_BURST } else { STALL },
+            newest: (0, 0, 0, 0),
+            moved_at: now,
+            failing_at: None,
+            filling: Filling::since(now),
+        }
+    }
+
+    /// Why it is over, now that this is to be seen.
+    fn ended(&mut self, pump: &mut Pump) -> Option<Ended> {
+        let now = clock::now();
+        if self.failed(pump, now) {
+            return Some(Ended::FirstFailure);
+        }
+        if pump.died() {
+            return Some(Ended::Gone);
+        }
+        if pump.live.local_failure.is_some() && pump.live.drivers_idle() {
+            return Some(Ended::Generator);
+        }
+        let still = self.still(pump, now);
+        let full = self.full(pump, now);
+        // All of them are in: once the queue is empty and nothing happens for a moment, nothing will.
+        if self.arrived(pump) && still > SETTLE_WINDOW && pump.drained() && pump.quiet(SETTLE_WINDOW) {
+            return Some(Ended::AllIn);
+        }
+        if still > self.stall {
+            return Some(Ended::Stalled);
+        }
+        full.then_some(Ended::Full)
+    }
+
+    /// Whether the wall is reached: a call failed, and nobody connects any more.
+    fn failed(&mut self, pump: &Pump, now: Nanos) -> bool {
+        if pump.live.first_failure.is_none() {
+            return false;
+        }
+        // Calls that fail may each take as long as their time-outs: the first few show all there is to see.
+        let since = *self.failing_at.get_or_insert(now);
+        pump.live.drivers_idle() || (self.calls && now - since > CALLS_FAIL_FOR)
+    }
+
+    /// For how long nothing has moved.
+    fn still(&mut self, pump: &Pump, now: Nanos) -> Duration {
+        let live = &pump.live;
+        // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
+        let own = if pump.listener.is_none() { live.last_descriptor_call } else { 0 };
+        let newest = (live.last_accept, live.last_client, live.accepted_total(), own);
+        if newest != self.newest {
+            (self.newest, self.moved_at) = (newest, now);
+        }
+        Duration::from_nanos(now - self.moved_at)
+    }
+
+    /// Whether no more clients stay than a while ago, however many come and go. Who called and was answered leaves: calls do not fill.
+    fn full(&mut self, pump: &Pump, now: Nanos) -> bool {
+        self.filling.full(pump.live.connected.saturating_sub(pump.live.ended), now) && !self.calls
+    }
+
+    /// Whether every client that was asked for has connected and was taken in, or has ended.
+    fn arrived(&self, pump: &Pump) -> bool {
+        let live = &pump.live;
+        // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
+        let counted = pump.counts_accepts() && pump.loads.iter().all(|load| load.holds());
+        let accepted = !counted || live.accepted_total() >= live.connected;
+        // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
+        let asks = pump
+            .loads
+            .iter()
+            .any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
+        let answered = !asks || live.served + live.ended >= live.connected;
+        let connected = self.calls || live.connected + live.ended >= self.wanted;
+        connected && live.drivers_done() && accepted && answered && !pump.loads.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Nanos = 1_000_000_000;
+
+    #[test]
+    fn a_server_that_serves_one_after_the_other_is_full_though_clients_come_and_go() {
+        let mut slow = Filling::since(0);
+        assert!((1..120).all(|n| !slow.full(n, n * 9 * S)), "one more in nine seconds is one more");
+        let mut full = Filling::since(0);
+        assert!((0..=10).all(|n| !full.full(514 - n % 3, n * S)));
+        assert!(full.full(513, 11 * S));
+    }
+}

@@ -1,0 +1,165 @@
+//! What follows when clients leave: some, then all; and the subject comes back to rest.
+
+use super::error::Error;
+use super::orders::{
+    NOBODY_WAITS, PROBE_DEADLINE, RECOVERY_DEADLINE, SETTLE_WINDOW, answers, of_subject, probe, release,
+    some, taken,
+};
+use super::pump::{DRAIN_EVERY, Pump};
+use super::ready::{self, Rest, SETTLE_DEADLINE};
+use super::rounds;
+use crate::event::{Ended, Outcome, Phase, Unseen, What};
+use crate::scenario::Dialogue;
+use crate::sys::clock;
+use std::time::Duration;
+
+/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked; one that has no listener
+/// for so long will not have one.
+const STILL_FULL: Duration = Duration::from_secs(1);
+
+/// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the queue drained, a new client
+/// answered. `why`: for which reason the phase before ended. Returns why the last one did, and whether the subject was seen to accept
+/// after all had left.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn recover(pump: &mut Pump, rounds: u32, why: Ended) -> Result<(Ended, bool), Error> {
+    if pump.tree.gone() {
+        return Ok((why, false));
+    }
+    // Probes that nobody accepted have left, and are in the queue still.
+    let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) {
+        pump.loads.len() as u64
+    } else {
+        0
+    };
+    let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
+    let failed = pump.live.first_failure.is_some() && waiting > 0;
+    // Of a client that asks nothing only the accept tells that it was taken.
+    let told = answers(pump) || pump.counts_accepts();
+    if failed && rounds > 1 && !told {
+        let why = "no rounds were made: the clients ask nothing, and accepts by io_uring pass by the system-call observer";
+        pump.journal.record(What::NotSeen { what: Unseen::Rounds, why: why.into() });
+    }
+    let (why, dead) = if failed && rounds > 1 && told {
+        rounds::rounds(pump, rounds, gone, why)?
+    } else if failed {
+        pump.next(why, Phase::ReleaseSome);
+        release_some(pump, waiting)?
+    } else {
+        (why, false)
+    };
+    pump.next(why, Phase::ReleaseAll);
+    let all = clock::now();
+    // Who has not tried to accept for so long, with places free, is given a moment more and no longer.
+    let why = release_all(pump, if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE })?;
+    Ok((why, pump.live.last_accept > all))
+}
+
+/// Lets a tenth leave, and waits until as many of those who wait have their places. Returns why that ended, and whether the server did
+/// not even try to accept.
+fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
+    let some = some(pump);
+    // Freed places go to the oldest waiters: as many as there are places, or waiters.
+    let refilled = taken(pump) + waiting.min(of_subject(pump, some));
+    let tried = pump.live.last_try;
+    release(pump, some as u32)?;
+    let left = clock::now();
+    let nobody_tries = NOBODY_WAITS.max(pump.live.retries.delay().unwrap_or_default() * 2).as_nanos() as u64;
+    let why = pump.until_ended(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
+        let still = clock::now() - pump.live.last_accept.max(left);
+        if taken(pump) >= refilled {
+            Some(Ended::Served)
+        } else if pump.tree.gone() {
+            Some(Ended::Gone)
+        } else {
+            // The places may be another worker's than the one whose queue they wait in.
+            (pump.listeners > 1 && still > nobody_tries).then_some(Ended::Stalled)
+        }
+    })?;
+    let nobody_taken = matches!(why, Ended::Time | Ended::Stalled);
+    Ok((why, nobody_taken && pump.counts_accepts() && pump.live.last_try == tried))
+}
+
+/// Lets all leave, waits until nobody is in the queue, and then until a new client is answered: so long at the most, each.
+fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
+    release(pump, u32::MAX)?;
+    let why = pump.until_ended(within * 2, Duration::from_millis(1), |pump| {
+        if pump.tree.gone() { Some(Ended::Gone) } else { pump.drained().then_some(Ended::Quiet) }
+    })?;
+    if pump.tree.gone() || pump.loads.is_empty() { Ok(why) } else { new_client(pump, within) }
+}
+
+/// Sends one new client after another until one is not turned away; returns why no more are sent.
+fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
+    // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
+    let silent = pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
+    let deadline = if silent { Duration::from_millis(1) } else { within };
+    let mut pause = Duration::from_millis(10);
+    let (full, asked) = (pump.descriptors(), clock::now());
+    loop {
+        let accepted = pump.live.accepted_total();
+        pump.live.probes.remove("after-all");
+        probe(pump, "after-all", deadline)?;
+        let why = pump.until_ended(within + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
+            let taken = !silent || !pump.counts_accepts() || pump.live.accepted_total() > accepted;
+            if pump.live.probed("after-all") && taken {
+                let sent = pump.live.probes.contains_key("after-all");
+                return Some(if sent { Ended::Answered } else { Ended::Generator });
+            }
+            pump.tree.gone().then_some(Ended::Gone)
+        })?;
+        // A server that sheds turns away whoever comes before it has seen the others leave.
+        let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
+        let turned_away =
+            pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
+        if pump.tree.gone() {
+            return Ok(Ended::Gone);
+        }
+        if !turned_away {
+            return Ok(why);
+        }
+        // What it held it still holds, and nobody's leaving gives that back; or it lives on without its listener.
+        let stuck = pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
+        if stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64 {
+            return Ok(Ended::TurnedAway);
+        }
+        if clock::now() >= asked + within.as_nanos() as u64 {
+            return Ok(Ended::Time);
+        }
+        pump.until(pause, Duration::from_millis(1), |pump| pump.tree.gone())?;
+        pause = (pause * 2).min(PROBE_DEADLINE);
+    }
+}
+
+/// Waits until the subject is back at rest, or quiet with more descriptors than that; returns which.
+///
+/// # Errors
+/// Interrupted.
+pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<Ended, Error> {
+    let at_rest = rests.iter().find(|r| r.pid == pump.acceptor).map_or(0, |r| r.counted);
+    // None at all: it is exiting, and has not yet.
+    let back = |pump: &Pump| (1..=at_rest).contains(&pump.descriptors());
+    let end = clock::now() + SETTLE_DEADLINE.as_nanos() as u64;
+    loop {
+        let why = ready::come_to_rest(pump, SETTLE_WINDOW * 4, |pump, rests| {
+            if back(pump) {
+                return Some(Ended::AtRest);
+            }
+            (rests && pump.drained()).then_some(Ended::Quiet)
+        })?;
+        let was_back = back(pump);
+        let asked = clock::now();
+        pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+        pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
+            pump.census.counted_since(asked) || pump.tree.gone()
+        })?;
+        pump.sample();
+        // Who gave up at another of its listeners is accepted late, and is no leak.
+        let disturbed = was_back && !back(pump);
+        if !disturbed || pump.tree.gone() || clock::now() >= end {
+            pump.turn(Duration::ZERO)?;
+            return Ok(why);
+        }
+    }
+}

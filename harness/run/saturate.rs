@@ -1,0 +1,88 @@
+//! The wall: the subject is watched until its accept policy is plain.
+
+use super::error::Error;
+use super::orders::{HELD_ASKED, NOBODY_WAITS, PROBE_DEADLINE, order, probe};
+use super::others;
+use super::pump::{DRAIN_EVERY, Pump};
+use super::ready::{self};
+use crate::drive::protocol::Order;
+use crate::event::{Ended, Phase, What};
+use crate::limits::chain;
+use crate::sys::{clock, proc};
+use std::time::Duration;
+
+/// Rates are measured over at least this: CPU time has a resolution of 10 ms.
+const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the watch ended.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<Ended, Error> {
+    // The last words of what is no more are recorded in the end.
+    let died = pump.died();
+    if let Some(output) = &pump.output
+        && !died
+    {
+        // What it says at its first failure it may say once.
+        let since = pump.live.first_failure.map_or_else(clock::now, |(at, _)| at);
+        output.mark(since).into_iter().for_each(|line| pump.journal.absorb(line));
+    }
+    if let Some((allocated, max)) = proc::file_nr() {
+        pump.journal.record(What::FileNr { allocated, max });
+    }
+    pump.note_resources();
+    let launched = pump.tree.program();
+    let links =
+        chain::read(pump.acceptor, Some(pump.tree.command().limits), launched, pump.journal.redaction());
+    pump.journal.record(What::Chain {
+        process: process.into(),
+        pid: pump.acceptor,
+        when: Phase::Saturate,
+        links,
+    });
+    let asked = clock::now();
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+    if pump.tree.gone() {
+        if pump.listener.is_some() {
+            probe(pump, "saturated", PROBE_DEADLINE)?;
+            pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
+        }
+        return Ok(Ended::Gone);
+    }
+    let failing = pump.live.first_failure.is_some();
+    if !failing {
+        // Nothing keeps a new client out: it would be one connection more than the workload's.
+        let gone = pump.until(WATCH_AT_LEAST, DRAIN_EVERY, |pump| pump.tree.gone())?;
+        pump.next(if gone { Ended::Gone } else { Ended::NoFailure }, Phase::Probe);
+    }
+    probe(pump, "saturated", PROBE_DEADLINE)?;
+    let asks = HELD_ASKED.min(pump.live.served.max(1));
+    order(pump, &Order::AskHeld { clients: asks as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
+    let asked_held = asks * pump.loads.len() as u64;
+    let started = clock::now();
+    let why = pump.until_ended(hold, DRAIN_EVERY, |pump| {
+        if pump.tree.gone() {
+            return Some(Ended::Gone);
+        }
+        let watched_ns = clock::now() - started;
+        let heard = pump.live.held >= asked_held || watched_ns >= PROBE_DEADLINE.as_nanos() as u64;
+        let answered = pump.loads.is_empty() || (pump.live.probed("saturated") && heard);
+        if !(answered && pump.live.callers_done() && pump.census.counted_since(asked)) {
+            return None;
+        }
+        // A client has no accept policy: that its calls fail is all there is to see.
+        let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
+        if !failing {
+            Some(Ended::Answered)
+        } else if decided && watched_ns >= WATCH_AT_LEAST.as_nanos() as u64 {
+            Some(Ended::Decided)
+        } else {
+            (pump.quiet(NOBODY_WAITS) && pump.drained()).then_some(Ended::Quiet)
+        }
+    })?;
+    pump.sample();
+    ready::queues(pump);
+    others::asked(pump)?;
+    Ok(why)
+}

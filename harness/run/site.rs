@@ -1,0 +1,192 @@
+//! What the phases of a subject look at beside the pump: the plan, the places, and the drivers of its workloads.
+
+use super::companions::Companion;
+use super::error::Error;
+use super::options::Options;
+use super::orders::speaks_http;
+use super::places::Places;
+use super::prepare::argv;
+use super::pump::{Load, Pump};
+use super::ready;
+use crate::drive::{
+    Fleet, clients_per_driver,
+    protocol::{Kind, Setup},
+};
+use crate::event::{Event, Phase, Pid, What};
+use crate::launch::{self};
+use crate::limits::budget;
+use crate::scenario::{Caller, Calls, Dialogue, Plan, Process, Program, Workload};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc::Sender;
+
+/// What the phases of a subject look at beside the pump.
+pub(super) struct Site<'a> {
+    pub plan: &'a Plan,
+    /// The subject, with its placeholders filled in.
+    pub process: &'a Process,
+    /// Its folder.
+    pub scratch: &'a Path,
+    pub options: &'a Options,
+    pub places: &'a Places,
+    pub companions: &'a BTreeMap<String, Companion>,
+    /// Where drivers report to.
+    pub sink: &'a Sender<Vec<Event>>,
+}
+
+impl Site<'_> {
+    /// The words that the subject is executed with, by whatever launcher.
+    pub fn argv(&self) -> Vec<String> {
+        let fill = |word: String| self.places.fill(&word, &self.plan.subject, self.scratch);
+        argv(&self.process.program, &self.options.helper).into_iter().map(fill).collect()
+    }
+
+    /// What the clients of a workload do; `None`: the server is to be asked first.
+    pub fn kind(&self, workload: &Workload) -> Option<Kind> {
+        let call = |calls: &Calls| Kind::Call {
+            calls: calls.clone(),
+            certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
+        };
+        let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+        workload.calls.as_ref().map(call).or(workload.kind.map(hold))
+    }
+
+    /// What the drivers of a workload must know before they start. `subject`: where that listens.
+    pub fn wanted(
+        &self,
+        name: &str,
+        workload: &Workload,
+        kind: Kind,
+        subject: &ready::Ready,
+        soft: u64,
+    ) -> Wanted {
+        let ready = self.companions.get(&workload.to).map_or(subject, |companion| &companion.ready);
+        let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) {
+            self.places.tls_port(&workload.to)
+        } else {
+            None
+        };
+        let mut target = ready.address;
+        target.set_port(tls.or(workload.port).unwrap_or(target.port()));
+        // Room for the limits to come, too: they are moved while these clients connect.
+        let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
+        let enough = match kind {
+            Kind::Hold { .. } => enough(soft, ready),
+            Kind::Call { .. } => u32::try_from(soft.saturating_mul(2).saturating_add(64)).unwrap_or(u32::MAX),
+        };
+        Wanted {
+            setup: setup(name, kind, &workload.path, target),
+            clients: workload.clients.unwrap_or(enough),
+        }
+    }
+
+    pub fn load(&self, name: &str, workload: &Workload, wanted: &Wanted, fleet: Fleet) -> Load {
+        let own = matches!(&self.process.program, Program::Call(call) if call == name);
+        Load {
+            workload: name.to_owned(),
+            dialogue: if let Kind::Hold { dialogue, .. } = wanted.setup.kind { Some(dialogue) } else { None },
+            concerns_subject: own || workload.to == self.plan.subject,
+            background: !own && workload.calls.as_ref().is_some_and(|calls| calls.caller == Caller::Caller),
+            fleet,
+        }
+    }
+}
+
+/// Clients that fill a subject with such a soft limit and all its accept queues, and some more.
+fn enough(soft: u64, ready: &ready::Ready) -> u32 {
+    // Of several listeners each may have a process of its own.
+    let places = soft.saturating_add(soft / 2).saturating_mul(ready.listeners.into());
+    u32::try_from(places.saturating_add(ready.capacity.into())).unwrap_or(u32::MAX)
+}
+
+/// What the drivers of a workload must know before they start.
+#[derive(Debug, PartialEq)]
+pub(super) struct Wanted {
+    pub setup: Setup,
+    pub clients: u32,
+}
+
+/// The driver processes of a workload, started.
+pub(super) fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>>) -> Result<Fleet, Error> {
+    let command = || options.helper.command(&["drive"]);
+    let own = budget::raise_own();
+    let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
+    // Calls are made by one driver: their order is that of one queue.
+    let each = if matches!(wanted.setup.kind, Kind::Call { .. }) { u32::MAX } else { room };
+    Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone())
+        .map_err(|e| Error::Inconclusive(e.to_string()))
+}
+
+pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
+    Setup {
+        workload: workload.into(),
+        kind,
+        target,
+        path: path.into(),
+        first_id: 0,
+        connect_deadline_ms: 3000,
+    }
+}
+
+/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
+pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<Kind>, Error> {
+    let mut kinds = Vec::new();
+    for (name, workload) in &site.plan.workloads {
+        kinds.push(match site.kind(workload) {
+            Some(kind) => kind,
+            None => {
+                let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+                let wanted = Wanted {
+                    setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address),
+                    clients: 1,
+                };
+                let mut asker = fleet(&wanted, site.options, site.sink)?;
+                hold(if speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp })
+            }
+        });
+    }
+    Ok(kinds)
+}
+
+/// Where the subject listens.
+pub(super) fn listening(plan: &Plan, pid: Pid, ready: &ready::Ready) -> What {
+    What::Listening {
+        process: plan.subject.clone(),
+        pid,
+        address: ready.address.to_string(),
+        capacity: ready.capacity,
+    }
+}
+
+/// Executes the subject.
+pub(super) fn launch(pump: &mut Pump, site: &Site<'_>) -> Result<(), Error> {
+    pump.begin(Phase::Launch);
+    pump.tree.start()?;
+    pump.journal.record(What::Launched {
+        process: site.plan.subject.clone(),
+        pid: pump.tree.program(),
+        argv: pump.tree.command().argv.clone(),
+        launcher: launch::registration(&site.process.launcher).name.into(),
+        requested: site.process.limits,
+        isolation: Some(pump.tree.isolation().to_string()),
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_without_end_asks_for_as_many_clients_as_can_be_numbered() {
+        let ready = |listeners| ready::Ready {
+            address: ([127, 0, 0, 1], 1).into(),
+            capacity: 129,
+            listeners,
+            holders: vec![1],
+        };
+        assert_eq!((enough(64, &ready(1)), enough(64, &ready(4))), (96 + 129, 4 * 96 + 129));
+        assert_eq!((enough(1 << 30, &ready(4)), enough(u64::MAX, &ready(1))), (u32::MAX, u32::MAX));
+    }
+}

@@ -1,0 +1,58 @@
+//! A plan as it is written: its commands and variables without what looks like a secret, or without any argument.
+
+use super::model::{Plan, Program};
+use crate::event::Redaction;
+
+impl Plan {
+    /// What is left out of everything that is written of this plan and of its run.
+    pub fn redaction(&self, all: bool) -> Redaction {
+        let mut redaction = Redaction::new(all);
+        for process in self.processes.values() {
+            if let Program::Command(words) = &process.program {
+                redaction.learn(words);
+            }
+            process.env.iter().for_each(|(name, value)| redaction.learn_variable(name, value));
+        }
+        redaction
+    }
+
+    /// The plan as it may be written; it can still be measured, judged and told, but not run.
+    pub fn redacted(&self, redaction: &Redaction) -> Plan {
+        let mut plan = self.clone();
+        for process in plan.processes.values_mut() {
+            if let Program::Command(words) = &mut process.program {
+                let shown = redaction.words(words);
+                // Whose port a process knows says who is to connect to what, and is no secret.
+                let lost = placeholders(words).into_iter().filter(|p| !placeholders(&shown).contains(p));
+                // `find` claims something of its command, in which it has hidden what it knows to hide.
+                for told in [&*words, &Redaction::default().words(words)] {
+                    plan.claim = plan.claim.replace(&shell_words::join(told), &shell_words::join(&shown));
+                }
+                *words = shown.iter().cloned().chain(lost).collect();
+            }
+            for (name, value) in &mut process.env {
+                *value = redaction.variable(name, value);
+            }
+        }
+        for workload in plan.workloads.values_mut() {
+            workload.path = redaction.path(&workload.path);
+        }
+        plan.claim = redaction.text(&plan.claim);
+        plan.believed = plan.believed.map(|text| redaction.text(&text));
+        plan
+    }
+}
+
+/// What the words have of `{port}`, `{name.port}` and their kin.
+fn placeholders(words: &[String]) -> Vec<String> {
+    let each = |word: &String| {
+        let parts: Vec<&str> =
+            word.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)).collect();
+        parts
+            .into_iter()
+            .filter(|name| !name.contains(char::is_whitespace))
+            .map(|name| format!("{{{name}}}"))
+            .collect::<Vec<_>>()
+    };
+    words.iter().flat_map(each).collect()
+}

@@ -1,0 +1,76 @@
+//! What holds for every recorded run (`tests/data/recorded`), whatever it is of.
+
+use crate::run::CLASSES;
+use crate::support::{RECORDED, recordings};
+use lastfd::internal::event::{Phase, SCHEMA, What};
+use lastfd::internal::judge::Outcome;
+use lastfd::internal::report::Report;
+use lastfd::internal::scenario::ACCEPT_POLICIES;
+
+/// All of them together: a clone of the project should not be heavy.
+const BYTES_AT_MOST: u64 = 8_000_000;
+
+#[test]
+fn every_accept_policy_is_recorded_under_either_observer_and_the_whole_folder_is_small() {
+    let names: Vec<&str> = recordings().iter().map(|(name, ..)| name.as_str()).collect();
+    for policy in ACCEPT_POLICIES {
+        for kind in ["http-32", "tcp-64"] {
+            assert!(
+                names.contains(&format!("policy-{kind}-{policy}").as_str()),
+                "{kind}, {policy}: {names:?}"
+            );
+        }
+    }
+    let files = std::fs::read_dir(RECORDED).unwrap().flatten();
+    let bytes: u64 = files.map(|file| file.metadata().unwrap().len()).sum();
+    assert!(bytes <= BYTES_AT_MOST, "{bytes}");
+}
+
+#[test]
+fn every_recording_is_whole_and_of_the_current_schema() {
+    for (name, _, log) in recordings() {
+        let What::Header { schema, .. } = &log.events[0].is else { panic!("{name}: no header") };
+        assert_eq!((schema.as_str(), log.complete), (SCHEMA, true), "{name}: record it again");
+    }
+}
+
+#[test]
+fn every_phase_of_a_recording_ended_with_a_reason_when_the_next_began() {
+    for (name, _, log) in recordings() {
+        let mut open: Option<Phase> = None;
+        for event in &log.events {
+            match event.is {
+                What::Phase(phase) => {
+                    assert_eq!(open, None, "{name}: {phase:?} begins at {} within another", event.at);
+                    open = Some(phase);
+                }
+                What::PhaseEnded { phase, .. } => {
+                    assert_eq!(open.take(), Some(phase), "{name}: {}", event.at)
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(open, None, "{name}");
+    }
+}
+
+#[test]
+fn the_witnesses_of_a_recording_agree_or_its_report_is_inconclusive() {
+    for (name, plan, log) in recordings() {
+        let report = Report::of(plan, log);
+        let (witnesses, verdict) = (&report.found.witnesses, &report.verdict);
+        let agree = witnesses.agreement.value() != Some(false) || verdict.outcome == Outcome::Inconclusive;
+        assert!(agree, "{name}: {:?}, {:?}", witnesses.notes, verdict.reasons);
+    }
+}
+
+#[test]
+fn a_recorded_policy_is_classified_as_its_server_was_told_to_behave() {
+    for (name, plan, log) in recordings().iter().filter(|(name, ..)| name.starts_with("policy-")) {
+        let class = CLASSES.iter().find(|(policy, _)| {
+            name.split_once("-32-").or(name.split_once("-64-")).is_some_and(|(_, of)| of == *policy)
+        });
+        let policy = Report::of(plan, log).found.policy.policy.value().expect("each was seen at its wall");
+        assert_eq!(policy.name(), class.expect("listed").1, "{name}");
+    }
+}
