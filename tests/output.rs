@@ -265,3 +265,72 @@ fn a_suite_ends_with_a_tally_and_repetitions_are_one_row() {
     let written = std::fs::read_to_string(markdown).expect("a summary");
     assert!(written.contains("| suite / unmet |"), "{written}");
 }
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fifo = folder.path().join("scenario.toml");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
+    let fifo = fifo.to_str().expect("UTF-8");
+    for (args, code, words) in [
+        (["run", fifo], 3, "it is a FIFO"),
+        (["check", fifo], 3, "it is a FIFO"),
+        (["check", "/dev/zero"], 3, "it is a device"),
+        (["replay", fifo], 2, "it is a FIFO"),
+        (["replay", "/dev/zero"], 2, "it is a device"),
+        (["replay", "/"], 2, "it is a folder"),
+    ] {
+        let told = lastfd(&args);
+        assert!(told.code == Some(code) && told.stderr.contains(words), "{args:?}: {told:?}");
+    }
+    let events = lastfd(&["explain", "--events", fifo]);
+    assert!(events.code == Some(2) && events.stderr.contains("it is a FIFO"), "{events:?}");
+}
+
+#[test]
+fn a_line_of_a_log_that_is_no_event_is_not_echoed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("run.jsonl");
+    let header = include_str!("data/spin.jsonl").lines().next().expect("a header");
+    let long = "a".repeat(1_000_000);
+    for text in [
+        format!("{header}\n{{\"at\":1,\"is\":\"{long}\"}}\n{{}}\n"),
+        format!("{{\"at\":1,\"is\":\"{long}\"}}\n"),
+        format!("{long}\n"),
+    ] {
+        std::fs::write(&log, text).expect("written");
+        let told = lastfd(&["replay", log.to_str().expect("UTF-8")]);
+        assert!(told.code == Some(3) && told.stderr.len() < 1000, "{} bytes", told.stderr.len());
+    }
+}
+
+#[test]
+fn a_bare_number_on_a_command_line_is_seconds() {
+    let pid = std::process::id().to_string();
+    let shown = lastfd(&["inspect", &pid, "--for", "0", "--json", "-"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for (option, value) in [("--hold", "1"), ("--ready-within", "9")] {
+        let found = lastfd(&["find", "--nofile", "32", option, value, "--", LASTFD, "serve", "tcp"]);
+        assert_eq!(found.code, Some(0), "{option} {value}: {found:?}");
+    }
+    let refused = lastfd(&["find", "--hold", "5d", "--", "true"]);
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("`5d` is not a time: write 10 or 10s"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn an_obstacle_of_a_command_line_names_its_options() {
+    let told = lastfd(&["find", "--nofile", "2000000000", "--", "true"]);
+    let own = !told.stderr.contains("limits.") && !told.stderr.contains("of server");
+    assert!(told.code == Some(5) && own && told.stderr.contains("lower `--nofile`"), "{told:?}");
+    let mut without = Command::new(LASTFD);
+    let missing = called(
+        without.args(["find", "--launcher", "supervisord", "--", LASTFD, "serve", "tcp"]).env("PATH", ""),
+    );
+    assert!(
+        missing.code == Some(5) && missing.stderr.contains("`supervisord`, which the launcher needs"),
+        "{missing:?}"
+    );
+}

@@ -550,6 +550,54 @@ fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
 }
 
 #[test]
+fn what_is_no_text_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.toml");
+    std::fs::write(&file, b"claim = \"c\"\nsubject = \"\xc3\xa9 \xff\"\n").unwrap();
+    let told = scenario::load(&file).expect_err("Latin-1").to_string();
+    assert!(
+        told.ends_with("scenario.toml:2:14: the byte 0xff is not UTF-8, which a scenario is written in"),
+        "{told}"
+    );
+}
+
+/// A megabyte, wherever it stands: the message shows its place, and not itself.
+#[test]
+fn a_line_without_end_is_not_echoed() {
+    let long = "a".repeat(1_000_000);
+    for (text, words) in [
+        (format!("# {long}\nclaim = 3\n"), "wants a string"),
+        (format!("claim = \"{long}\"\nclam = 3\n"), "unknown key `clam`"),
+        (format!("claim = \"c\"\n{long} = 3\n"), "unknown key"),
+        (with("\"spin\"", &format!("\"{long}\"")), "cannot be"),
+        (with("\"soft - baseline\"", &format!("\"{long}\"")), "is not a ceiling"),
+        (
+            with("hold = \"3s\"", &format!("x = [\"{long}\"]; hold = \"3s\"")),
+            "push.scenario.toml:3:1000009: ",
+        ),
+        (
+            with("hold = \"3s\"", &format!("hold = \"\"\"\n{}\"\"\"", "a\n".repeat(100_000))),
+            "not a time to wait",
+        ),
+    ] {
+        let shown = rendered(&parse(&text).expect_err(words));
+        assert!(
+            shown.len() < 50_000 && shown.contains(words),
+            "{words}: {} bytes: {}",
+            shown.len(),
+            shown.chars().take(3000).collect::<String>()
+        );
+    }
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let shown =
+        rendered(&parse("claim = \"\u{1b}[2J\u{9b}31m\"\nclam = 1 # \u{1b}[0m\n").expect_err("not valid"));
+    assert!(!shown.contains(['\u{1b}', '\u{9b}']), "{shown:?}");
+}
+
+#[test]
 fn nesting_without_end_is_an_error_and_no_stack_overflow() {
     let deep = 100_000;
     let dotted = format!("{}a = 1", "a.".repeat(deep));

@@ -1,14 +1,14 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
-use super::run::{Machine, execute};
-use super::{Exit, Failure, Outcome, one_of};
+use super::run::{Machine, attempt, refusal};
+use super::{Exit, Failure, Outcome, one_of, time::seconds};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};
-use crate::run::Options;
+use crate::run::{Error, Options};
 use crate::scenario::{
-    Dialogue, Find, Launcher, Plan, Recovery, Rlimits, launcher_from_toml, placeholder, soft_hard,
+    self, Dialogue, Find, Launcher, Plan, Recovery, Rlimits, launcher_from_toml, placeholder, soft_hard,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -41,14 +41,14 @@ pub struct Args {
     /// How many clients; default: soft limit × 1.5 + the accept queue
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
-    /// How long saturation is watched at most, seconds
-    #[arg(long, default_value = "5s", value_parser = seconds)]
+    /// How long saturation is watched at most: 5, 5s or 500ms
+    #[arg(long, default_value = "5s", value_parser = time, value_name = "TIME")]
     hold: f64,
     /// How often recovery is sampled, each time at another phase of the server's own delay; then a second ramp follows
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(Recovery::ROUNDS_MAX)))]
     recoveries: u32,
-    /// How long the program may take until it listens
-    #[arg(long, default_value = "30s", value_parser = seconds)]
+    /// How long the program may take until it listens: 30, 30s or 1m
+    #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
     /// Overflow the accept queue on purpose instead of pacing the clients
     #[arg(long)]
@@ -90,11 +90,9 @@ fn slip(word: &str) -> Option<(String, String)> {
         .find_map(|unknown| Some((unknown.written, unknown.near?)))
 }
 
-/// A duration such as `10s`, `500ms` or `2m`, in seconds.
-fn seconds(text: &str) -> Result<f64, String> {
-    crate::scenario::duration(text)
-        .filter(|s| (0.0..=3600.0).contains(s))
-        .ok_or_else(|| "at most an hour: a number and `ms`, `s` or `m`, such as 500ms or 10s".into())
+/// A time of this command, at most an hour; in seconds.
+fn time(text: &str) -> Result<f64, String> {
+    seconds(text, 3600.0)
 }
 
 /// Runs the command under its limits and reports.
@@ -158,6 +156,18 @@ pub fn run(args: &Args) -> Outcome {
     let runs = vec![(report, error)];
     let exit = exit_code(&runs, false, false);
     conclude(&args.files, runs, exit, said)
+}
+
+/// One run, unless this machine cannot make it: said in the words of this command.
+fn execute(
+    plan: &Plan,
+    options: &Options,
+    flag: &AtomicBool,
+    progress: &mut Progress,
+) -> Result<(Report, Option<Error>), Failure> {
+    let obstacles = scenario::preflight(plan);
+    let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.on_a_command_line()));
+    attempt(plan, refused, options, flag, progress)
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.

@@ -19,6 +19,7 @@ mod replay;
 mod run;
 pub mod schema;
 mod serve;
+mod time;
 
 pub use exit::{Exit, Failure, Outcome};
 pub use helper::helper;

@@ -236,7 +236,7 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The event log cannot be written.
-pub fn execute(
+fn execute(
     plan: &Plan,
     options: &Options,
     flag: &AtomicBool,
@@ -249,11 +249,32 @@ pub fn execute(
             return Ok((Report::skipped(&told, judge::Verdict::skipped(requirement, why)), None));
         }
     }
-    let run = match obstacles.first() {
-        Some(obstacle @ Obstacle::Program { .. }) => {
-            Run::refused(&told, Error::NotStarted(obstacle.to_string()))
-        }
-        Some(obstacle) => Run::refused(&told, Error::Inconclusive(obstacle.to_string())),
+    let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.to_string()));
+    attempt(plan, refused, options, flag, progress)
+}
+
+/// Why a run is not begun, in these words.
+pub fn refusal(obstacle: &Obstacle, words: String) -> Error {
+    match obstacle {
+        Obstacle::Program { .. } => Error::NotStarted(words),
+        _ => Error::Inconclusive(words),
+    }
+}
+
+/// One run, unless it is refused; measured, judged and made into a report.
+///
+/// # Errors
+/// The event log cannot be written.
+pub fn attempt(
+    plan: &Plan,
+    refused: Option<Error>,
+    options: &Options,
+    flag: &AtomicBool,
+    progress: &mut Progress,
+) -> Result<(Report, Option<Error>), Failure> {
+    let told = plan.redacted(&plan.redaction(options.redact));
+    let run = match refused {
+        Some(error) => Run::refused(&told, error),
         None => crate::run::run(plan, options, flag, &mut |step| progress.step(step))
             .map_err(|e| Failure::new(Exit::Usage, e))?,
     };

@@ -1,6 +1,6 @@
 //! Writing and reading a log file: JSON lines, the first a `Header`, the last an `End`.
 
-use super::{Event, What};
+use super::{Event, What, file};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
@@ -117,7 +117,7 @@ impl Writer {
 /// See [`LogError`].
 pub fn read(path: &Path) -> Result<Log, LogError> {
     let shown = path.display().to_string();
-    match std::fs::File::open(path) {
+    match file::open(path) {
         Ok(file) => parse(&shown, BufReader::new(file)),
         Err(source) => Err(LogError::Io { path: shown, source }),
     }
@@ -144,10 +144,10 @@ pub fn parse(shown: &str, text: impl BufRead) -> Result<Log, LogError> {
             Err(e) if number == 0 => {
                 return Err(LogError::Foreign {
                     path: shown,
-                    reason: format!("its first line is no header: {e}"),
+                    reason: format!("its first line is no header: {}", brief(&e)),
                 });
             }
-            Err(e) => return Err(LogError::Line { path: shown, line: number + 1, reason: e.to_string() }),
+            Err(e) => return Err(LogError::Line { path: shown, line: number + 1, reason: brief(&e) }),
         }
     }
     match events.first().map(|e| &e.is) {
@@ -161,4 +161,15 @@ pub fn parse(shown: &str, text: impl BufRead) -> Result<Log, LogError> {
 fn schema(line: &[u8]) -> Option<String> {
     let line: serde_json::Value = serde_json::from_slice(line).ok()?;
     Some(line["is"]["header"]["schema"].as_str()?.to_owned())
+}
+
+/// What is wrong with a line. It may hold the word that is wrong, of any length; the end says where that is.
+fn brief(error: &serde_json::Error) -> String {
+    const SHOWN: usize = 200;
+    let whole = error.to_string();
+    if whole.chars().count() <= SHOWN {
+        return whole;
+    }
+    let begin: String = whole.chars().take(SHOWN).collect();
+    format!("{begin}… at column {}", error.column())
 }

@@ -5,6 +5,7 @@
 //! to the run's start. This module depends on nothing of ours and never does I/O on anything but the log itself.
 
 mod call;
+pub mod file;
 mod log;
 mod redact;
 

@@ -795,15 +795,16 @@ fn seconds(raw: Option<&Spanned<String>>, default_s: f64, problems: &mut Vec<Pro
         Some(seconds) if (0.0..=WAIT_MAX_S).contains(&seconds) => return seconds,
         Some(seconds) if seconds < 0.0 => problems.push(complain("it cannot be negative".into())),
         Some(_) => problems.push(complain(format!("at most {WAIT_MAX_S} seconds"))),
-        None => problems.push(
-            complain("wanted a number and `ms`, `s` or `m`".into())
-                .help("such as \"500ms\", \"2.5s\" or \"1m\""),
-        ),
+        None => {
+            let unit = if raw.get_ref().parse::<f64>().is_ok() { "a unit" } else { "a number and a unit" };
+            let label = format!("wanted {unit}: `ms`, `s`, `m` or `h`");
+            problems.push(complain(label).help("such as \"500ms\", \"2.5s\" or \"1m\""));
+        }
     }
     default_s
 }
 
-/// Seconds of a text such as `500ms`, `2.5s` or `1m`.
+/// Seconds of a text such as `500ms`, `2.5s`, `1m` or `1h`; `None` also without a unit.
 pub fn duration(text: &str) -> Option<f64> {
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-')).unwrap_or(text.len());
     let number: f64 = text[..digits].parse().ok()?;
@@ -811,6 +812,7 @@ pub fn duration(text: &str) -> Option<f64> {
         "ms" => Some(number / 1000.0),
         "s" => Some(number),
         "m" | "min" => Some(number * 60.0),
+        "h" => Some(number * 3600.0),
         _ => None,
     }
 }

@@ -102,10 +102,14 @@ impl FormulaError {
 /// # Errors
 /// See [`FormulaError`].
 pub fn parse(text: &str) -> Result<Formula, FormulaError> {
-    let mut parser = Parser { text, at: 0, operands: 0 };
+    let mut parser = Parser { text, at: 0, operands: 0, by_zero: None };
     let node = parser.sum()?;
     match parser.peek() {
         None => {
+            // Only of what parses: in `(soft - 4 / 0` it is the parenthesis that is missing.
+            if let Some(at) = parser.by_zero {
+                return Err(FormulaError::NoCount { why: NoCount::DividesByZero, at });
+            }
             let formula = Formula(node);
             match formula.0.constant().then(|| formula.count(Values { soft: 0, hard: 0, baseline: 0 })) {
                 Some(Err(why)) => Err(FormulaError::NoCount { why, at: 0..text.len() }),
@@ -188,6 +192,8 @@ struct Parser<'t> {
     text: &'t str,
     at: usize,
     operands: u32,
+    /// The first divisor that is zero in every run.
+    by_zero: Option<Range<usize>>,
 }
 
 impl Parser<'_> {
@@ -225,7 +231,7 @@ impl Parser<'_> {
             let zero =
                 right.constant() && right.evaluate(Values { soft: 0, hard: 0, baseline: 0 }) == Ok(0.0);
             if operator == '/' && zero {
-                return Err(FormulaError::NoCount { why: NoCount::DividesByZero, at: at..self.at });
+                self.by_zero.get_or_insert(at..self.at);
             }
             left = Node::Operation(operator, Box::new(left), Box::new(right));
         }
@@ -329,6 +335,8 @@ mod tests {
         };
         assert_eq!(wrong("soft / 0"), (NoCount::DividesByZero, 7..8));
         assert_eq!(wrong("1 + soft /(2 - 2) * 3"), (NoCount::DividesByZero, 10..17));
+        assert_eq!(parse("(soft - baseline / 0").unwrap_err().at(), 20..20, "the parenthesis is missing");
+        assert_eq!(parse("soft / 0 -").unwrap_err().at(), 10..10, "and here an operand");
         assert_eq!(wrong("2 - 5"), (NoCount::Negative, 0..5));
         assert_eq!(wrong("1e400").0, NoCount::TooMany);
     }

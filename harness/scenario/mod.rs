@@ -29,9 +29,10 @@ pub use preflight::{Obstacle, executable, preflight};
 pub use problem::{Invalid, LoadError, Problem, by_likeness};
 pub use raw::schema;
 
-use crate::event::{Log, What};
+use crate::event::{Log, What, file};
 use std::borrow::Cow;
 use std::path::Path;
+use std::string::FromUtf8Error;
 
 /// Reads one scenario file, or a bundled one (`@NAME`), and expands it: the run as written first, then one run a variant.
 ///
@@ -80,9 +81,17 @@ fn source(path: &Path) -> Result<Cow<'static, str>, LoadError> {
     if let Some(text) = bundled::text(path) {
         return Ok(text.into());
     }
-    std::fs::read_to_string(path)
-        .map(Cow::Owned)
-        .map_err(|source| LoadError::Io { path: path.into(), source })
+    let bytes = file::read_all(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|error| not_text(path, &error))
+}
+
+/// The first byte that is no UTF-8, and its place.
+fn not_text(path: &Path, error: &FromUtf8Error) -> LoadError {
+    let (before, after) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+    let before = String::from_utf8_lossy(before);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+    LoadError::NotText { path: path.into(), line, column, byte: after.first().copied().unwrap_or_default() }
 }
 
 /// Fails when the sysctls of a valid scenario file are none that a network namespace of this machine takes.

@@ -65,6 +65,24 @@ pub enum Obstacle {
     },
 }
 
+impl Obstacle {
+    /// The same of a command line, which names no process and has options in place of keys.
+    pub fn on_a_command_line(&self) -> String {
+        match self {
+            Obstacle::Missing { requirement, why, .. } => {
+                format!("`{requirement}`, which the launcher needs, is missing: {why}")
+            }
+            Obstacle::Program { program, why, .. } => format!("`{program}` cannot be started: {why}"),
+            Obstacle::Launcher { launcher, why, .. } => {
+                format!("the launcher {launcher} cannot be used here: {why}")
+            }
+            Obstacle::HardLimit { hard, needed, .. } => format!(
+                "hard limit is {hard} and this run needs {needed}: raise it with `prlimit`, or lower `--nofile`"
+            ),
+        }
+    }
+}
+
 /// What this machine lacks for the run; empty when nothing does. Starts nothing of the scenario; a Python module is looked for
 /// by importing it, once in the life of this process.
 pub fn preflight(plan: &Plan) -> Vec<Obstacle> {

@@ -16,6 +16,18 @@ pub enum LoadError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// It is not text.
+    #[error("{}:{line}:{column}: the byte 0x{byte:02x} is not UTF-8, which a scenario is written in", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Of the byte, counted from 1.
+        line: usize,
+        /// In characters, counted from 1.
+        column: usize,
+        /// The first byte that is not.
+        byte: u8,
+    },
     /// It was read and is not a scenario.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -81,11 +93,11 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(at: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Problem { message: message.into(), at, label: label.into(), help: None }
+        Problem { message: brief(message.into()), at, label: brief(label.into()), help: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(brief(help.into()));
         self
     }
 
@@ -93,6 +105,17 @@ impl Problem {
     pub(super) fn in_variant(mut self, name: &str) -> Self {
         self.message = format!("variant {name:?}: {}", self.message);
         self
+    }
+}
+
+/// Longest message, label or help, characters: they quote what stands in the file, however long that is.
+const WORDS_MAX: usize = 1000;
+
+/// The beginning of a text that is too long.
+fn brief(text: String) -> String {
+    match text.char_indices().nth(WORDS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
