@@ -222,3 +222,23 @@ fn a_server_that_counts_a_connection_it_closed_again_does_not_disagree() {
         m.witnesses.notes
     );
 }
+
+#[test]
+fn a_subject_is_not_said_to_use_more_processors_than_it_has_threads() {
+    let busy = |threads| {
+        let m = measured("spin", |events| {
+            for event in events.iter_mut() {
+                if let What::Sample { cpu_s, .. } = &mut event.is {
+                    // Twice as fast as one processor can.
+                    *cpu_s = event.at as f64 / 1e9 * 2.0;
+                }
+            }
+            let used = event::Resources { pid: 100, threads, processes: 1, ..event::Resources::default() };
+            events.push(Event { at: 14 * MS, is: What::Resources(used) });
+        });
+        let series = m.series.iter().filter_map(|point| point.cpu_percent.value()).fold(0.0, f64::max);
+        (m.costs.cpu_percent.value(), series)
+    };
+    assert_eq!(busy(Some(1)), (Some(100.0), 100.0));
+    assert_eq!(busy(Some(8)), (Some(200.0), 200.0), "of the two that the machine has");
+}

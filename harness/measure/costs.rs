@@ -3,6 +3,7 @@
 use super::ceiling::{Ceiling, Kind};
 use super::facts::{Facts, Sample};
 use super::known::{Known, OrWhy, Why};
+use super::possible;
 use super::rates::failures_per_s;
 use super::units::{milli, seconds};
 use crate::event::{Nanos, Phase};
@@ -29,10 +30,11 @@ pub(super) fn costs(facts: &Facts<'_>, ceiling: &Ceiling) -> Costs {
     let watched = facts.phases.watched_until();
     let samples = facts.readings.samples_between(facts.phases.from(Phase::Saturate).min(watched), watched);
     let ends = samples.first().zip(samples.last()).filter(|(a, b)| b.at > a.at);
+    let most = possible::cpu_percent(facts);
     Costs {
         failures_per_s: failures_per_s(facts, ceiling, watched, |_| true),
         cpu_percent: match ends {
-            Some((a, b)) => cpu_percent(a, b).or_why(Why::CpuRanBackwards),
+            Some((a, b)) => cpu_percent(a, b).map(|cpu| cpu.min(most)).or_why(Why::CpuRanBackwards),
             None => Known::Unknown(Why::TooFewSamples),
         },
         log_bytes_per_s: ends.map(|(a, b)| log_rate(a, b)).or_why(Why::TooFewSamples),

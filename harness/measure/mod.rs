@@ -26,6 +26,7 @@ mod moved;
 mod origins;
 mod other_listeners;
 mod policy;
+mod possible;
 mod prediction;
 mod rates;
 mod recovery;

@@ -2,6 +2,7 @@
 
 use super::facts::{Facts, Sample, Sockets};
 use super::known::{Known, OrWhy, Why};
+use super::possible;
 use super::units::{milli, seconds};
 use crate::event::{Nanos, States};
 
@@ -55,6 +56,7 @@ pub(super) fn series(facts: &Facts<'_>) -> Vec<Point> {
     let failures = failures_by(facts, own.iter().map(|sample| sample.at));
     let own: Vec<_> = own.into_iter().zip(failures).collect();
     let each = own.len().div_ceil(POINTS).max(1);
+    let most = possible::cpu_percent(facts);
     let mut points = Vec::new();
     let mut before = None;
     for chunk in own.chunks(each) {
@@ -66,7 +68,7 @@ pub(super) fn series(facts: &Facts<'_>) -> Vec<Point> {
         let rates = before.map(|(b, counted): (&Sample, u64)| {
             [
                 rate(failures.saturating_sub(counted) as f64, b.at),
-                rate((last.cpu_s - b.cpu_s) * 100.0, b.at),
+                rate((last.cpu_s - b.cpu_s) * 100.0, b.at).map(|cpu| cpu.min(most)),
                 rate(last.log_bytes.saturating_sub(b.log_bytes) as f64, b.at),
             ]
         });
