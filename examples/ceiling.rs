@@ -7,7 +7,7 @@ fn main() -> Result<(), lastfd::RunError> {
     lastfd::helper();
     let report = lastfd::find(std::env::args().skip(1), Limits { soft: 64, hard: 64 })?;
     print!("{}", lastfd::text(std::slice::from_ref(&report), false, 100));
-    match report.ceiling.accepted {
+    match report.found.ceiling.accepted.value() {
         Some(connections) => println!("\nceiling: {connections}"),
         None => println!("\nceiling: not found, see above"),
     }

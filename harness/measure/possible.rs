@@ -6,7 +6,8 @@ use super::facts::Facts;
 fn processors(facts: &Facts<'_>) -> f64 {
     let cpus = facts.readings.header.as_ref().map(|header| u64::from(header.environment.cpus));
     let all = facts.readings.resources.iter();
-    let tasks = all.filter_map(|(_, used)| Some(used.threads?.saturating_add(used.processes.saturating_sub(1))));
+    let tasks =
+        all.filter_map(|(_, used)| Some(used.threads?.saturating_add(used.processes.saturating_sub(1))));
     let fewest = cpus.into_iter().chain(tasks.max()).min();
     fewest.map_or(f64::INFINITY, |fewest| fewest.max(1) as f64)
 }
