@@ -115,7 +115,7 @@ fn read(path: &Path) -> Result<(Vec<Plan>, Option<String>), LoadError> {
     if asked.is_empty() {
         return Ok((plans, None));
     }
-    match super::run::own_helper().and_then(|helper| inside::try_sysctls(&helper, &asked)) {
+    match super::own::own_helper().and_then(|helper| inside::try_sysctls(&helper, &asked)) {
         Err(why) => Ok((plans, Some(why))),
         Ok(trial) => scenario::refused_sysctls(path, &trial).map(|()| (plans, None)),
     }

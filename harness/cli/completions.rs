@@ -1,8 +1,8 @@
 //! `lastfd completions` and `lastfd man`: what clap generates of the command line.
 
 use super::output::say;
-use super::{Cli, Exit, Failure, Outcome};
-use clap::CommandFactory;
+use super::{Exit, Failure, Outcome};
+use clap::Command;
 use std::path::PathBuf;
 
 /// Prints a completion script for a shell
@@ -15,10 +15,10 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn completions(args: &CompletionsArgs) -> Outcome {
+pub fn completions(args: &CompletionsArgs, mut cli: Command) -> Outcome {
     // Into memory first: clap panics where a reader closed the pipe.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lastfd", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "lastfd", &mut script);
     say(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Met)
 }
@@ -34,9 +34,9 @@ pub struct ManArgs {
 ///
 /// # Errors
 /// The folder cannot be written to.
-pub fn man(args: &ManArgs) -> Outcome {
+pub fn man(args: &ManArgs, cli: Command) -> Outcome {
     std::fs::create_dir_all(&args.directory)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), &args.directory))
+        .and_then(|()| clap_mangen::generate_to(cli, &args.directory))
         .map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.directory.display())))?;
     Ok(Exit::Met)
 }

@@ -2,7 +2,8 @@
 
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
 use super::run::{Machine, attempt, refusal};
-use super::{Exit, Failure, Outcome, one_of, time::seconds};
+use super::values::one_of;
+use super::{Exit, Failure, Outcome, time::seconds};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};

@@ -4,6 +4,9 @@
 mod groups;
 mod growth;
 mod render;
+mod report;
+
+pub use report::{Counts, Kind, Listener, Report};
 
 use super::{Exit, Failure, Outcome, page, time::seconds};
 use crate::event::{Descriptor, Limits, Link, Pid, Redaction};
@@ -46,81 +49,6 @@ pub struct Args {
 /// The time to watch; at most a day.
 fn duration(text: &str) -> Result<Duration, String> {
     seconds(text, 86400.0).map(Duration::from_secs_f64)
-}
-
-/// All that was found out about the process; the JSON document.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// [`SCHEMA`].
-    pub schema: &'static str,
-    /// Process id.
-    pub pid: Pid,
-    /// Command line.
-    pub command: String,
-    /// Limits in force.
-    pub limits: Limits,
-    /// Descriptors that it can still open; null when its descriptors are not readable.
-    pub headroom: Option<u64>,
-    /// How many are open; null when they are not readable.
-    pub descriptors: Option<Counts>,
-    /// By kind, most first.
-    pub kinds: Vec<Kind>,
-    /// By kind and other end, most first.
-    pub peers: Vec<Group>,
-    /// TCP listeners with the connections that wait in their accept queues.
-    pub listeners: Vec<Listener>,
-    /// Its TCP sockets whose peer has closed and that it has not closed itself.
-    pub close_wait: u64,
-    /// Sockets in TIME_WAIT on its listening ports; they hold no descriptor.
-    pub time_wait: u64,
-    /// Null when nothing was sampled.
-    pub growth: Option<Growth>,
-    /// Ancestors and their limits, first ancestor first; the last is the process itself.
-    pub chain: Vec<Link>,
-    /// The first process of the chain from which on the limits are those in force.
-    pub set_by: Option<Pid>,
-    /// What keeps the process, innermost first.
-    pub managed_by: Vec<Manager>,
-    /// What to change so that the next start has a higher limit, one a manager.
-    pub for_good: Vec<String>,
-    /// Commands that would raise the limit now. They were not run.
-    pub raise_now: Vec<Raise>,
-    /// Every descriptor, by number.
-    pub inventory: Vec<Descriptor>,
-    /// What could not be measured, and why.
-    pub unmeasured: BTreeMap<&'static str, String>,
-}
-
-/// Descriptors of one kind.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "as in the inventory")]
-pub struct Kind {
-    pub kind: String,
-    pub count: u64,
-}
-
-/// One TCP listener.
-#[derive(Debug, Serialize)]
-pub struct Listener {
-    /// Where it listens.
-    pub address: String,
-    /// Connections in its accept queue: connected, not yet accepted.
-    pub waiting: u64,
-}
-
-/// Descriptors of the process, counted.
-#[derive(Debug, Serialize)]
-pub struct Counts {
-    /// Taken numbers, by the kernel's count: those listed and those reserved.
-    pub open: u64,
-    /// Listed in `/proc/PID/fd`.
-    pub listed: u64,
-    /// Numbers reserved by threads blocked in `accept`, which the listing does not show.
-    pub reserved: u64,
-    /// Those that take a place under the soft limit: numbered below it, or reserved.
-    pub counted: u64,
-    /// Descriptors numbered at or above the soft limit, inherited or from before it was lowered; they take no place.
-    pub above_soft: Vec<Descriptor>,
 }
 
 /// Runs the command.

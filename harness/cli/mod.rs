@@ -14,18 +14,20 @@ mod init;
 mod inspect;
 pub mod list;
 mod output;
+mod own;
 mod page;
+mod plain;
 mod replay;
 mod run;
 pub mod schema;
 mod serve;
 mod time;
+mod values;
 
 pub use exit::{Exit, Failure, Outcome};
 pub use helper::helper;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Finds the last file descriptor: starts any server under an exact limit, predicts how many connections it will hold,
 /// drives it there, and shows the first failing call, what happens at the wall, and how it recovers.
@@ -68,19 +70,6 @@ pub fn main() -> u8 {
     helper::ended(Cli::parse().run())
 }
 
-/// Parses one of the words of an enum (`named!`); help, completions and the man page list them and what each
-/// means.
-fn one_of<T: Copy + Send + Sync + 'static>(
-    all: &'static [T],
-    name: fn(T) -> &'static str,
-    doc: fn(T) -> &'static str,
-) -> impl TypedValueParser<Value = T> {
-    let shown = |&value: &T| PossibleValue::new(name(value)).help(doc(value).trim_end_matches('.'));
-    PossibleValuesParser::new(all.iter().map(shown)).map(move |word| {
-        *all.iter().find(|&&value| name(value) == word).expect("the parser lets no other word through")
-    })
-}
-
 impl Cli {
     /// Does what the command line asks.
     ///
@@ -98,8 +87,8 @@ impl Cli {
             Command::Init(args) => init::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Doctor(args) => doctor::run(&args),
-            Command::Completions(args) => completions::completions(&args),
-            Command::Man(args) => completions::man(&args),
+            Command::Completions(args) => completions::completions(&args, Cli::command()),
+            Command::Man(args) => completions::man(&args, Cli::command()),
             Command::Helper(helper) => return helper.run(),
         };
         exit.map(|exit| exit as u8)

@@ -1,6 +1,6 @@
 //! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of several runs.
 
-use super::page::clean;
+use super::plain::clean;
 use super::{Exit, Failure, Outcome};
 use crate::judge::Outcome as Verdict;
 use crate::report::{self, Report};

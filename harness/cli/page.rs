@@ -2,6 +2,7 @@
 //! output is a terminal. Text that comes from other processes (command lines, paths) never reaches the terminal raw.
 
 use super::output::{STDOUT, writable, written};
+use super::plain::clean;
 use super::{Exit, Failure};
 pub use crate::report::page::cut as shorten;
 use crate::report::page::wrap;
@@ -118,11 +119,6 @@ pub fn write_json(to: &str, document: &impl Serialize) -> Result<(), Failure> {
 /// As [`writable`].
 pub fn preflight(to: Option<&str>) -> Result<(), Failure> {
     to.filter(|to| *to != "-").map_or(Ok(()), |to| writable(to.as_ref()))
-}
-
-/// Without control characters: a command line may hold escape sequences.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::check::{none_called, variant};
 use super::output::{Files, Progress, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
-use super::{Exit, Failure, Outcome, one_of};
+use super::own::own_helper;
+use super::values::one_of;
+use super::{Exit, Failure, Outcome};
 use crate::event::Log;
 use crate::helper::Helper;
 use crate::judge;
@@ -72,14 +74,6 @@ impl Machine {
         let (observer, isolation, redact) = (self.observer, self.isolation, self.redact);
         Ok(Options { observer, isolation, redact, events, ..options })
     }
-}
-
-/// The `lastfd` program that this is.
-///
-/// # Errors
-/// Its own path is not known.
-pub fn own_helper() -> Result<Helper, String> {
-    std::env::current_exe().map(Helper::lastfd).map_err(|e| format!("own path: {e}"))
 }
 
 fn slice(text: &str) -> Result<(usize, usize), String> {

@@ -1,6 +1,6 @@
 //! The scenarios of this repository that need no other files, in the binary: `@NAME` on a command line. Pure.
 
-use super::discover::name_of;
+use super::name::of_file;
 use super::problem::by_likeness;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,7 @@ pub fn names() -> impl Iterator<Item = String> {
 }
 
 fn name_of_file(path: &str) -> String {
-    name_of(&Path::new("/scenarios").join(path))
+    of_file(&Path::new("/scenarios").join(path))
 }
 
 /// Whether a path on a command line means bundled scenarios.

@@ -1,16 +1,10 @@
 //! Which scenario files a command line means, and what they are called.
 
 use super::bundled;
+use super::name::{FILE, FOLDER, SUFFIX, of_file};
 use super::problem::nearest;
 use std::io;
-use std::path::{Component, Path, PathBuf};
-
-/// The folder that is meant where no path is given, and below which names begin.
-pub const FOLDER: &str = "scenarios";
-/// What a scenario's file is called in a folder of its own.
-const FILE: &str = "scenario.toml";
-/// How the name of one that shares its folder ends.
-const SUFFIX: &str = ".scenario.toml";
+use std::path::{Path, PathBuf};
 
 /// Why no scenario was found.
 #[derive(Debug, thiserror::Error)]
@@ -135,24 +129,7 @@ pub fn name_of(path: &Path) -> String {
     if bundled::is_meant(path) {
         return path.to_string_lossy().trim_start_matches(bundled::SIGN).to_owned();
     }
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut parts: Vec<String> = path
-        .components()
-        .filter_map(|part| match part {
-            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
-            _ => None,
-        })
-        .collect();
-    let Some(file) = parts.pop() else { return "scenario".into() };
-    if file != FILE {
-        parts.push(file.strip_suffix(SUFFIX).or(file.strip_suffix(".toml")).unwrap_or(&file).to_owned());
-    }
-    let below =
-        parts.iter().rposition(|part| part == FOLDER).map_or(parts.len().saturating_sub(1), |at| at + 1);
-    match parts[below.min(parts.len())..].join("/") {
-        empty if empty.is_empty() => "scenario".into(),
-        name => name,
-    }
+    of_file(path)
 }
 
 #[cfg(test)]

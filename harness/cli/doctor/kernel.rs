@@ -1,6 +1,6 @@
 //! Limits, ports and queues: what the kernel's own numbers allow. Reads only.
 
-use super::{Check, State, sysctl, sysctl_text};
+use super::check::{Check, State, sysctl, sysctl_text};
 use crate::limits::{budget, raise};
 use crate::sys::sock_diag::SockDiag;
 use std::io;

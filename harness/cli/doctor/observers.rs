@@ -1,7 +1,7 @@
 //! What is needed to observe system calls: perf events on tracepoints, ptrace with seccomp filters.
 
+use super::check::{Check, State, sysctl, sysctl_text};
 use super::probe::CAP_SYS_ADMIN;
-use super::{Check, State, sysctl, sysctl_text};
 use crate::limits::raise::machine_capable;
 use crate::observe::{self, Unavailable};
 use crate::sys::tracefs::Events;

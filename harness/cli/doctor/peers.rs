@@ -1,7 +1,7 @@
 //! Third-party programs that the peer scenarios start, looked up on PATH. Only Python is run, to ask it for a module.
 
+use super::check::{Check, State};
 use super::probe::output;
-use super::{Check, State};
 use rustix::fs::{Access, access};
 use std::path::PathBuf;
 use std::process::Command;

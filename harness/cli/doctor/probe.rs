@@ -1,7 +1,7 @@
 //! Probes of namespaces, tried in a child process (`lastfd doctor --probe …`, hidden) so that nothing of the caller changes and
 //! what was made goes with the child. Bounded: a probe that hangs is killed.
 
-use super::{Check, State, sysctl};
+use super::check::{Check, State, sysctl};
 use crate::cli::Exit;
 use crate::sys::namespace::{self, OwnIds};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
