@@ -242,3 +242,23 @@ fn a_subject_is_not_said_to_use_more_processors_than_it_has_threads() {
     assert_eq!(busy(Some(1)), (Some(100.0), 100.0));
     assert_eq!(busy(Some(8)), (Some(200.0), 200.0), "of the two that the machine has");
 }
+
+#[test]
+fn a_descriptor_count_leaves_no_more_connections_than_descriptors() {
+    let m = measured("spin", |events| {
+        let predicted = events.iter().find(|event| matches!(event.is, What::Prediction { .. }));
+        let mut calibrated = predicted.expect("a prediction").clone();
+        calibrated.at = 30_900_000;
+        if let What::Prediction { descriptors_per_connection, calibrated_with, .. } = &mut calibrated.is {
+            (*descriptors_per_connection, *calibrated_with) = (0.875, 8);
+        }
+        events.push(calibrated);
+    });
+    let by_count = m.witnesses.all.iter().find(|witness| witness.observer.contains("/proc"));
+    let counted = by_count.expect("it was sampled").ceiling.value();
+    assert_eq!(
+        (counted, m.witnesses.agreement.value()),
+        (Some(8), Some(true)),
+        "of 16 numbers 8 were taken at rest"
+    );
+}

@@ -56,8 +56,8 @@ fn the_sum_that_is_explained_is_the_ceiling_that_a_scenario_expects() {
                 continue;
             };
             let sum = match soft - rest {
-                left if left == ceiling => format!("{soft} − {rest} = {left} are left"),
-                left => format!("{soft} − {rest} = {left} are left, and {ceiling} connections take them all"),
+                left if left == ceiling => format!("{soft} − {rest} = {left} remain"),
+                left => format!("{soft} − {rest} = {left} remain, and {ceiling} connections use them all"),
             };
             assert!(text.contains(&sum), "{sum}: {text}");
             compared += 1;
@@ -117,7 +117,7 @@ fn a_variant_is_told_by_what_it_changes() {
     let text = explain::scenario(&plans(text), false, 100);
     let (base, variant) = text.split_once("Variant fewer clients").expect("a part of its own");
     assert!(
-        unwrapped(base).contains("64 − 10 = 54 are left")
+        unwrapped(base).contains("64 − 10 = 54 remain")
             && unwrapped(base).contains("96 clients are more than 54"),
         "{base}"
     );
@@ -126,8 +126,8 @@ fn a_variant_is_told_by_what_it_changes() {
         variant.contains("there are too many") && variant.contains("`flood` sends 40 clients"),
         "{variant}"
     );
-    assert!(variant.contains("40 clients fit into 54: no ceiling can show"), "{variant}");
-    assert!(variant.contains("nothing but what is expected"), "{variant}");
+    assert!(variant.contains("40 clients fit into 54: it cannot reach a ceiling"), "{variant}");
+    assert!(variant.contains("only what is expected"), "{variant}");
 }
 
 #[test]
@@ -143,12 +143,9 @@ fn every_expectation_is_told_and_other_limits_too() {
     for (expect, words) in [
         ("disguise = [\"error-reply\", \"exit\"]", "failures in disguise (error-reply, exit)"),
         ("disguise = []", "no failure in disguise"),
-        ("other-listeners = \"waits\"", "`waits` for a new client of each other listener"),
+        ("other-listeners = \"waits\"", "new clients of its other listeners get `waits`"),
         ("resumes-within = \"2s\"", "accepts again within 2 s"),
-        (
-            "ceiling-after = \"soft - baseline\"",
-            "a ceiling of soft - baseline under the limit that was moved",
-        ),
+        ("ceiling-after = \"soft - baseline\"", "a ceiling of soft - baseline under the moved limit"),
         ("file-max-binds = false", "fs.file-max does not stop it"),
     ] {
         let text = told(expect);
@@ -159,9 +156,9 @@ fn every_expectation_is_told_and_other_limits_too() {
                 [[variant]]\nname = \"none\"\nset = { \"processes.s.rlimits\" = {} }\n";
     let text = unwrapped(&explain::scenario(&plans(text), false, 100));
     for words in [
-        "started with RLIMIT_NPROC 40 as well",
-        "`s` is started with RLIMIT_AS 4096.",
-        "`s` is started with no other limit.",
+        "It also starts with RLIMIT_NPROC 40",
+        "`s` starts with RLIMIT_AS 4096.",
+        "`s` starts with no other limit.",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
@@ -179,13 +176,14 @@ fn calls_are_told_by_what_each_leaves_open() {
     };
     let kept = caller("http-leak-body = { to = \"backend\", calls = 90 }");
     assert!(
-        kept.contains("each keeps a number") && kept.contains("90 open connections are more than 54"),
+        kept.contains("each call keeps a descriptor")
+            && kept.contains("90 open connections are more than 54"),
         "{kept}"
     );
     let drained = caller("http-leak-body = { to = \"backend\", calls = 90, body = \"drained\" }");
     assert!(
-        drained.contains("one number serves all calls")
-            && drained.contains("fit into 54: no ceiling can show"),
+        drained.contains("one descriptor serves all calls")
+            && drained.contains("fits into 54: it cannot reach a ceiling"),
         "{drained}"
     );
     let at_once = caller("http-per-call = { to = \"backend\", calls = 900, concurrency = 60 }");
@@ -217,11 +215,11 @@ fn every_recorded_run_has_a_story_that_fits_the_page() {
 fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
     let conflict = unwrapped(&story("conflict"));
     assert!(
-        conflict.contains("nothing can be concluded from this run: the witnesses disagree"),
+        conflict.contains("Nothing can be concluded from this run: the witnesses disagree"),
         "{conflict}"
     );
-    assert!(conflict.contains("Stopped Not known") && !conflict.contains("connections held"), "{conflict}");
-    assert!(unwrapped(&story("truncated")).contains("log ends in mid-run"));
+    assert!(!conflict.contains("stopped at"), "{conflict}");
+    assert!(unwrapped(&story("truncated")).contains("the log ends in the middle of the run"));
     // Only a header and the reason: this machine could not make the run.
     let (plan, log) = recorded(&recording("spin"));
     let reason = What::Inconclusive { reason: "hard limit is 512".into() };
@@ -245,12 +243,9 @@ fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
     report.found.ceiling.kind = Known::Unknown(Why::AcceptsPassBy);
     report.found.ceiling.first_failure = Known::Unknown(Why::AcceptsPassBy);
     for (reached, words) in [
-        (
-            Known::Value(true),
-            "With 8 connections held its table was full, by its descriptor count. Which call failed first",
-        ),
-        (Known::Value(false), "It did not stop: all 8 were taken, by its descriptor count."),
-        (Known::Unknown(Why::AcceptsPassByWithRoom), "Stopped Not known"),
+        (Known::Value(true), "Stopped Which call failed first, or whether one did, is not known"),
+        (Known::Value(false), "The ceiling was not reached: the server holds 8 connections"),
+        (Known::Unknown(Why::AcceptsPassByWithRoom), "Where the server stops is not known"),
     ] {
         report.found.ceiling.reached = reached;
         let said = unwrapped(&explain::run(&report, &log, false, 100));
@@ -284,16 +279,12 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
     let (one, two) = (told(1), told(2));
     for (singular, plural) in [
         (
-            "1 of them is held by 1 process that it handed it to, and it does not keep it",
-            "2 of them are held by 2 processes that it handed them to, and it keeps none",
+            "It handed 1 connection over to 1 other process and keeps no copy of it",
+            "It handed 2 connections over to 2 other processes and keeps no copy of them",
         ),
-        (
-            "It handed 1 connection to 1 process of its own",
-            "It handed 2 connections to 2 processes of their own",
-        ),
-        ("1 more than at rest stays open", "2 more than at rest stay open"),
+        ("1 descriptor more than at rest stays open", "2 descriptors more than at rest stay open"),
         ("while 1 connection was held", "while 2 connections were held"),
-        ("1 SYN or last ACK of a handshake was dropped", "2 SYNs or last ACKs of handshakes were dropped"),
+        ("dropped 1 packet of handshakes", "dropped 2 packets of handshakes"),
     ] {
         assert!(one.contains(singular) && !one.contains(plural), "{singular}: {one}");
         assert!(two.contains(plural) && !two.contains(singular), "{plural}: {two}");
@@ -304,14 +295,11 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
 fn explain_starts_nothing_and_needs_no_program_that_a_scenario_requires() {
     let called = lastfd(&["explain", "scenarios/websocket-1012", "--variant", "limit raised"]);
     assert_eq!(called.code, Some(0), "{called:?}");
-    assert!(unwrapped(&called.stdout).contains("4096 − 12 = 4084 are left"), "{called:?}");
+    assert!(unwrapped(&called.stdout).contains("4096 − 12 = 4084 remain"), "{called:?}");
     assert_eq!(lastfd(&["explain", "scenarios/websocket-1012", "--variant", "no such"]).code, Some(4));
     assert_eq!(lastfd(&["explain"]).code, Some(2));
     let told = lastfd(&["explain", "--events", recording("spin").to_str().unwrap()]);
     assert_eq!(told.code, Some(0), "{told:?}");
-    assert!(
-        unwrapped(&told.stdout).contains("With 8 connections held, accept4 failed with EMFILE"),
-        "{told:?}"
-    );
+    assert!(unwrapped(&told.stdout).contains("The server stopped at 8 connections"), "{told:?}");
     assert_eq!(lastfd(&["explain", "--events", "Cargo.toml"]).code, Some(3));
 }

@@ -7,7 +7,7 @@ mod observers;
 mod peers;
 mod probe;
 
-pub use check::{Check, State, Way};
+pub use check::{Check, State};
 
 use super::page::{self, Page};
 use super::{Exit, Outcome};

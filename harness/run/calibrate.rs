@@ -110,9 +110,9 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
-    let rest_total: u64 = rests.iter().map(|r| r.counted).sum();
-    if rests.iter().map(count).sum::<u64>() != rest_total + of_subject {
-        // More or fewer than one each: wait for rest before believing it.
+    // Not of those at rest: the client that asked which protocol it speaks may still be there.
+    if rests.iter().map(count).sum::<u64>() != before.iter().sum::<u64>() + of_subject {
+        // More or fewer than one each: wait for rest before believing it. A thread between two accepts has no number reserved.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
             pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some()
         })?;
@@ -155,9 +155,9 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool) {
         });
         return;
     }
-    if cost < 0.5 {
+    if cost < 1.0 {
         let why = format!(
-            "{accepted} calibration clients cost {grown} descriptors: the subject closes connections, or another process holds them"
+            "{accepted} calibration clients cost {grown} descriptors: the subject closes descriptors, or another process holds them"
         );
         pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
         return;

@@ -111,12 +111,16 @@ impl Problem {
 /// Longest message, label or help, characters: they quote what stands in the file, however long that is.
 const WORDS_MAX: usize = 1000;
 
-/// The beginning of a text that is too long.
+/// The beginning and the end of a text that is too long.
 fn brief(text: String) -> String {
-    match text.char_indices().nth(WORDS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    let count = text.chars().count();
+    if count <= WORDS_MAX {
+        return text;
     }
+    let part = WORDS_MAX / 4;
+    let begin: String = text.chars().take(part).collect();
+    let end: String = text.chars().skip(count - part).collect();
+    format!("{begin}…{end}")
 }
 
 /// A word that is not one of those accepted here.

@@ -2,7 +2,7 @@
 
 use super::limits::pair;
 use super::{BY_COUNT, judged, repeats};
-use crate::measure::{Kind, Resource};
+use crate::measure::Kind;
 use crate::report::page::cut;
 use crate::report::remedies::{At, Effect, FirstFailure, How, Row, Said, Verdict};
 
@@ -152,7 +152,7 @@ fn how(how: How) -> &'static str {
         How::OwnRule => "its own rule",
         How::Exits => "it exits",
         How::FullTable => "a full table",
-        How::RanOut(resource) => resource.map_or("another limit", Resource::name),
+        How::RanOut(resource) => resource.map_or("another limit", super::binds::resource),
         How::NeverAccepts => "it never accepts again",
         How::NothingFails => "no failing call",
     }

@@ -1,7 +1,7 @@
 //! A sweep of the limit in words: the table, the line, and what else binds.
 
 use super::{BY_COUNT, evidence, judged};
-use crate::measure::{self, Exit, Kind, Policy, PolicyEvidence, Resource};
+use crate::measure::{self, Exit, Kind, Policy, PolicyEvidence};
 use crate::report::Report;
 use crate::report::page::{clean, cut};
 use crate::report::sweep::{FD_SETSIZE, Fit, NoFit, Point, Stop, Sweep, What, doubt};
@@ -98,7 +98,7 @@ pub fn no_fit(none: &NoFit) -> String {
 pub fn bound_by(sweep: &Sweep) -> Option<&'static str> {
     let binds = sweep.binds.as_ref()?;
     let unnamed = if binds.what.is_nothing() { "nothing" } else { "not known" };
-    Some(binds.resource.map_or(unnamed, Resource::name))
+    Some(binds.resource.map_or(unnamed, super::binds::resource))
 }
 
 /// What stopped a run, with the evidence.
@@ -150,7 +150,7 @@ fn stop(what: &What) -> String {
 }
 
 fn ran_out(binds: &measure::Binds, held: &str) -> String {
-    format!("{}, at {held}: {}", binds.resource.name(), evidence::binds(&binds.evidence))
+    format!("{}, at {held}: {}", super::binds::resource(binds.resource), evidence::binds(&binds.evidence))
 }
 
 fn in_brackets(seen: &Option<PolicyEvidence>) -> String {
