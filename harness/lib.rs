@@ -74,7 +74,8 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    Dialogue, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Plan, Problem, Workload,
+    Dialogue, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Plan, Problem,
+    Verdict as RecoveryVerdict, Workload,
 };
 // The run.
 pub use internal::cli::helper;
@@ -86,7 +87,7 @@ pub use internal::run::{Error as RunError, Options, Run, Step, run};
 // What was found.
 pub use internal::measure::{
     AcceptPolicy, Baseline, Binds, Ceiling, Findings, FirstFailure, Kind, Known, Policy, Prediction,
-    Recovery, Resource, Subject, Verdict as RecoveryVerdict, Why, measure,
+    Recovery, Resource, Subject, Why, measure,
 };
 // What it comes to.
 pub use internal::judge::{Outcome, Reason, Verdict, judge};

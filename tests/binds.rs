@@ -102,7 +102,7 @@ fn a_sweep_names_the_threads_that_bind_beyond_the_descriptors() {
         "a task each, of {most}: {last:#}"
     );
     let evidence = last["binds"]["evidence"].as_str().expect("evidence");
-    assert!(evidence.contains(&format!("RLIMIT_NPROC: {most} of {most}")), "{evidence}");
+    assert!(evidence.contains(&format!("{most} of {most} tasks (RLIMIT_NPROC)")), "{evidence}");
 }
 
 #[test]

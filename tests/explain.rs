@@ -244,7 +244,7 @@ fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
     report.found.ceiling.first_failure = Known::Unknown(Why::AcceptsPassBy);
     for (reached, words) in [
         (Known::Value(true), "Stopped Which call failed first, or whether one did, is not known"),
-        (Known::Value(false), "The ceiling was not reached: the server holds 8 connections"),
+        (Known::Value(false), "The ceiling was not reached: the server holds all 8 connections"),
         (Known::Unknown(Why::AcceptsPassByWithRoom), "Where the server stops is not known"),
     ] {
         report.found.ceiling.reached = reached;

@@ -4,7 +4,7 @@
 //! Of a page a line "…" stands for lines left out. A line of the chain of limits is compared up to where it is cut, or has a path.
 
 use crate::support::{Called, lastfd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// One after the other: each is a load of its own, and so is the rest of this binary.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -141,20 +141,33 @@ fn outcomes(paragraph: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// Runs an incident, and compares its page with what is printed. `chance`: remedies whose ceiling is chance, as the table calls them.
+/// The incidents, by their folders.
+pub const NAMES: [&str; 5] =
+    ["statistics-logger", "long-connection", "outbound-time-wait", "grpc-leaked-bodies", "websocket-1012"];
+
+/// `lastfd run @NAME`, once for all tests that read what it prints.
+pub fn run(name: &str) -> &'static Called {
+    static RUNS: [OnceLock<Called>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
+    let place = NAMES.iter().position(|known| *known == name).expect("an incident");
+    RUNS[place].get_or_init(|| {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        lastfd(&["run", &format!("@{name}")])
+    })
+}
+
+/// Compares an incident's page with what its run prints. `chance`: remedies whose ceiling is chance, as the table calls them.
 fn replayed(folder: &str, scenarios: &[&str], chance: &[&str]) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = format!("scenarios/{folder}");
-    let called = lastfd(&["run", &path]);
+    let called = run(folder);
     let root = rustix::process::geteuid().is_root();
     if called.code == Some(5) && !root {
         eprintln!("skipped in part: this user may not do all of {folder}");
     } else {
         assert_eq!(called.code, Some(0), "{}", called.stdout);
     }
-    let page = std::fs::read_to_string(format!("{}/{path}/README.md", env!("CARGO_MANIFEST_DIR")))
-        .expect("its page");
-    compare(&page, &called, scenarios, chance);
+    let page =
+        std::fs::read_to_string(format!("{}/scenarios/{folder}/README.md", env!("CARGO_MANIFEST_DIR")))
+            .expect("its page");
+    compare(&page, called, scenarios, chance);
 }
 
 fn compare(page: &str, called: &Called, scenarios: &[&str], chance: &[&str]) {
@@ -177,39 +190,43 @@ fn compare(page: &str, called: &Called, scenarios: &[&str], chance: &[&str]) {
             }
         }
     }
-    let printed = masked(&called.stdout);
-    let lines: Vec<Vec<String>> = called.stdout.lines().map(link).collect();
     let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("text\n"));
     let excerpts = blocks.filter(|block| !block.starts_with("Remedies: "));
-    let mut compared = 0;
-    for paragraph in excerpts.flat_map(paragraphs) {
+    let compared: usize = excerpts.map(|block| shown(block, &called.stdout)).sum();
+    assert!(compared >= 3, "only {compared} paragraphs of the report are on the page");
+}
+
+/// Asserts that each paragraph of an excerpt stands in what was printed; how many there are.
+pub fn shown(block: &str, stdout: &str) -> usize {
+    let printed = masked(stdout);
+    let lines: Vec<Vec<String>> = stdout.lines().map(link).collect();
+    let paragraphs = paragraphs(block);
+    for paragraph in &paragraphs {
         let found = match paragraph.starts_with('└') {
             true => {
                 let here = paragraph.contains("← set here");
-                let words = link(&paragraph);
+                let words = link(paragraph);
                 assert!(words.len() > 1, "nothing to compare in {paragraph:?}");
                 let stands = |(line, found): (&str, &Vec<String>)| {
                     found.starts_with(&words) && (!here || line.contains("← set here"))
                 };
-                called.stdout.lines().zip(&lines).any(stands)
+                stdout.lines().zip(&lines).any(stands)
             }
             // What the program wrote is cut at the end of the line.
-            false if paragraph.starts_with('|') => stands_in(&link(&paragraph), &printed),
+            false if paragraph.starts_with('|') => stands_in(&link(paragraph), &printed),
             // What the listener looked like at each of these is chance.
             false if paragraph.starts_with("A caller") => {
-                outcomes(&paragraph).iter().all(|words| stands_in(words, &printed))
+                outcomes(paragraph).iter().all(|words| stands_in(words, &printed))
             }
-            false => stands_in(&masked(&paragraph), &printed),
+            false => stands_in(&masked(paragraph), &printed),
         };
         assert!(
             found,
-            "the page shows {paragraph:?}, as {:?}, which is not in:\n{}",
-            masked(&paragraph),
-            called.stdout
+            "the page shows {paragraph:?}, as {:?}, which is not in:\n{stdout}",
+            masked(paragraph)
         );
-        compared += 1;
     }
-    assert!(compared >= 3, "only {compared} paragraphs of the report are on the page");
+    paragraphs.len()
 }
 
 #[test]

@@ -1126,13 +1126,13 @@ fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
         report.found.tcp.iter().map(|point| point.descriptors.value()).collect::<Vec<_>>(),
         [Some(16), Some(13), Some(10)]
     );
-    let text = report::terminal::render(std::slice::from_ref(&report), false, 100)
+    let text = report::terminal::render_full(std::slice::from_ref(&report), false, 100)
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
     assert!(
         text.contains(
-            "TCP 8 ESTABLISHED, 0 CLOSE_WAIT held by it; 3400 TIME_WAIT in the namespace hold no descriptor."
+            "It holds 8 ESTABLISHED, 0 CLOSE_WAIT; in the whole namespace 3400 in TIME_WAIT hold no descriptor."
         ),
         "{text}"
     );
@@ -1239,14 +1239,12 @@ fn clients_that_wait_for_a_full_worker_while_another_has_room_are_pointed_out() 
         .at;
     let queue = |pid, length, room| event::Queue { pid, length, capacity: 5, room };
     log.events.push(Event { at: released - 1, is: What::Queues(vec![queue(100, 4, 0), queue(101, 0, 3)]) });
-    let text = report::terminal::render(&[Report::of(&plan, &log)], false, 100)
+    let text = report::terminal::render_full(&[Report::of(&plan, &log)], false, 100)
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
     assert!(
-        text.contains(
-            "4 clients in the queue of process 100, which is full, while process 101 has room for 3."
-        ),
+        text.contains("4 clients wait for process 100, which is full, while process 101 has room for 3."),
         "{text}"
     );
 }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 /// Every name at the root of the crate. A new one is a promise: it stays, and keeps its meaning.
 const NAMES: &[&str] = &[
+    "AcceptPolicy",
     "Baseline",
     "Binds",
     "Ceiling",
@@ -20,6 +21,7 @@ const NAMES: &[&str] = &[
     "InvalidScenario",
     "Isolation",
     "Kind",
+    "Known",
     "Launcher",
     "Limits",
     "Log",
@@ -38,13 +40,13 @@ const NAMES: &[&str] = &[
     "Resource",
     "Run",
     "RunError",
-    "Saturation",
     "ScenarioError",
     "Step",
     "Subject",
     "UnknownName",
     "Verdict",
     "What",
+    "Why",
     "Workload",
     "find",
     "helper",
@@ -57,8 +59,8 @@ const NAMES: &[&str] = &[
     "text",
 ];
 
-/// These have all the fields that there can be: two limits; a time, and what happened then.
-const COMPLETE: [&str; 2] = ["Limits", "Event"];
+/// These have all the parts that there can be: two limits; a time, and what happened then; a value, or why there is none.
+const COMPLETE: [&str; 3] = ["Limits", "Event", "Known"];
 
 /// What `lib.rs` re-exports: the room, the name there, and the name at the root.
 fn exported() -> Vec<(String, String, String)> {

@@ -1,4 +1,5 @@
-//! What binds where descriptors do not: runs that are made up here, of 40 clients and a server with a limit of 256.
+//! What binds where descriptors do not: runs that are made up here, of 40 clients and a server with a limit
+//! of 256.
 
 use lastfd::internal::event::{self, Bound, Call, Client, Event, Limits, Log, Phase, Resources, What};
 use lastfd::internal::measure::{
@@ -133,7 +134,8 @@ fn threads_are_named_by_a_refused_clone_or_by_a_limit_that_is_full() {
     // A limit that nobody sees to be full is not named.
     let m = run(rest, group(5), refused(EAGAIN));
     assert_eq!((resource(&m), task_limit(&m)), (Some(Resource::Threads), TaskLimit::NotKnown(None)));
-    // What is refused to a launcher, or to another process than the one that accepts, is not the subject's wall.
+    // What is refused to a launcher, or to another process than the one that accepts, is not the subject's
+    // wall.
     let other = vec![(35 * MS, What::Refused { pid: 99, call: "clone".into(), errno: EAGAIN })];
     let m = run(threads(1, None), threads(21, None), other);
     assert_eq!(resource(&m), Some(Resource::OwnRule));
@@ -175,7 +177,8 @@ fn a_killed_server_lacked_memory_where_its_group_counts_a_kill_and_not_otherwise
     assert_eq!(killed(threads(1, None), threads(1, None)).binds.why(), Some(&Why::KilledByAnybody));
 }
 
-/// Of 44 clients one is accepted and stays, and four connects time out, with the queue seen at its longest so long.
+/// Of 44 clients one is accepted and stays, and four connects time out, with the queue seen at its longest so
+/// long.
 fn queued(longest: u32, somaxconn: u64, more: Vec<(u64, What)>) -> Findings {
     let sample = |at, queue| {
         (at, What::Sample { pid: SERVER, descriptors: 24, queue: Some(queue), cpu_s: 0.0, log_bytes: 0 })

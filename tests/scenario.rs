@@ -504,15 +504,6 @@ fn sysctls_are_the_same_in_both_spellings_and_a_variant_replaces_them_all() {
 }
 
 #[test]
-fn the_committed_schema_is_the_one_of_the_code() {
-    let committed = std::fs::read_to_string("scenarios/schema.json").unwrap_or_default();
-    assert!(
-        committed == lastfd::internal::cli::schema::text(),
-        "scenarios/schema.json is out of step: lastfd schema > scenarios/schema.json"
-    );
-}
-
-#[test]
 fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
     let text = with("hard = 4096", "hard = 9000000000")
         .replace("launcher.supervisord = { minfds = 1024 }", "")

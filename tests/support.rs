@@ -47,7 +47,7 @@ pub fn parsed(shown: &str, text: impl BufRead) -> (Plan, Log) {
 }
 
 /// What one call of the command came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Called {
     pub code: Option<i32>,
     pub stdout: String,

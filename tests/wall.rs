@@ -369,7 +369,10 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
         report::terminal::render(&[report], false, 100).split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let said = text(report);
-    assert!(said.contains("Its memory grows by 20.0 MB/s: 12.0 MB at the wall, 10.0 MB at rest."), "{said}");
+    assert!(
+        said.contains("Its memory grows by 20.0 MB/s at the wall: 10.0 MB at rest, 12.0 MB at the wall."),
+        "{said}"
+    );
     let quiet = text(recorded(add(10_000)).1);
     assert!(!quiet.contains("memory"), "what does not grow has no line: {quiet}");
 }

@@ -127,7 +127,7 @@ fn what_a_worker_exited_with_is_in_the_report() {
             .expect("listed");
         assert_eq!(worker["exit_code"], 1, "as `lastfd serve --help` has it, under {observer}: {run:#}");
         let evidence = run["saturation"]["policy_evidence"].as_str().expect("a text");
-        assert!(evidence.starts_with("it exited with code 1 "), "{evidence}");
+        assert!(evidence.starts_with("it exited with code 1, "), "{evidence}");
     }
 }
 
@@ -194,7 +194,7 @@ fn accepts_by_io_uring_that_nobody_sees_leave_null_what_is_not_known() {
     for field in ["ceiling.kind", "ceiling.first_failure", "saturation.policy"] {
         let reason =
             run["unmeasured"][field].as_str().unwrap_or_else(|| panic!("{field} has a reason: {run:#}"));
-        assert!(reason.contains("accepts by io_uring pass by the system-call observer"), "{field}: {reason}");
+        assert!(reason.contains("io_uring, which the system-call observer cannot see"), "{field}: {reason}");
         let (part, name) = field.split_once('.').expect("a path");
         assert!(run[part][name].is_null(), "{run:#}");
     }

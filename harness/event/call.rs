@@ -34,6 +34,20 @@ calls! {
     RingAccept = "io_uring:accept", RingOpenat = "io_uring:openat", RingOpenat2 = "io_uring:openat2", RingSocket = "io_uring:socket"
 }
 
+impl schemars::JsonSchema for Call {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Call".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A system call that creates a descriptor, or such a request of io_uring.",
+            "type": "string",
+            "enum": Call::NAMED,
+        })
+    }
+}
+
 impl Call {
     /// Whether it takes a connection off an accept queue.
     pub const fn accepts(self) -> bool {

@@ -36,7 +36,7 @@ pub struct Event {
 pub struct Limits {
     /// The limit in force.
     pub soft: u64,
-    /// The most that the process may raise its soft limit to.
+    /// The highest value to which the process may raise its soft limit.
     pub hard: u64,
 }
 
@@ -492,16 +492,21 @@ pub enum Pacing {
     Done,
 }
 
-/// What a new client sees (contract.md).
+/// What a client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "contract.md defines each")]
 pub enum Outcome {
+    /// An answer. Of a client that asks nothing: the server accepts it.
     Served,
+    /// It is connected, and gets no byte until the deadline.
     Waits,
+    /// The connect does not complete until the deadline.
     TimesOut,
+    /// The connect fails.
     Refused,
+    /// The connection ends (end of file or reset) without an answer.
     Closed,
+    /// An answer that is no success, such as 503 or `-ERR`.
     ErrorReply,
 }
 
@@ -519,17 +524,17 @@ impl Outcome {
     }
 }
 
-/// As what a client sees that a descriptor call other than accept failed in the process that serves it.
+/// What a client sees when a descriptor call other than accept fails in the process that serves it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum SeenAs {
-    /// A reply that is no success.
+    /// It gets a reply that is no success.
     ErrorReply,
     /// Its connection is closed or reset.
     Closed,
-    /// The process exits, and with it all its connections end.
+    /// The process exits, and all its connections end.
     Exit,
 }
 

@@ -1,4 +1,5 @@
-//! Why a verdict is not *met*: the expectation, what was expected and what was observed, as the values that were compared.
+//! Why a verdict is not *met*: the expectation, what was expected and what was observed, as the values that
+//! were compared.
 
 use crate::event::{Call, SeenAs};
 use crate::measure::{

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 /// Share of an expected delay that the measured one may differ by.
 const DELAY_WITHIN: f64 = 0.1;
-/// And by so much, seconds: a timer is late by that on a busy machine, which is as long as the shortest delays in use.
+/// And by so much, seconds: a timer is late by that on a busy machine, which is as long as the shortest
+/// delays in use.
 const TIMER_LATE_S: f64 = 0.005;
 
 impl Judge<'_> {

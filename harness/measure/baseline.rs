@@ -32,7 +32,7 @@ impl Baseline {
 pub(super) fn baseline(facts: &Facts<'_>) -> Baseline {
     let ramp = facts.phases.from(Phase::Ramp);
     let before = || facts.readings.rests.iter().filter(|rest| rest.at <= ramp);
-    let own = before().filter(|rest| Some(rest.pid) == facts.processes.main).last().or(before().last());
+    let own = before().rfind(|rest| Some(rest.pid) == facts.processes.main).or(before().next_back());
     let Some(rest) = own else {
         let unread = || Known::Unknown(Why::BaselineNotRead);
         let inventory = Vec::new();

@@ -29,8 +29,8 @@ pub(super) fn memory(facts: &Facts<'_>) -> Memory {
     let at_wall: Vec<(Nanos, u64)> = read(facts.wall_begins(), phases.released_from()).collect();
     let ends = at_wall.first().zip(at_wall.last()).filter(|(a, b)| b.0 > a.0);
     let growth = ends.map(|(a, b)| milli((b.1 as f64 - a.1 as f64) / seconds(b.0 - a.0)));
-    let rest = read(0, phases.from(Phase::Ramp)).last();
-    let after = read(phases.from(Phase::Settle), phases.from(Phase::Stop)).last();
+    let rest = read(0, phases.from(Phase::Ramp)).next_back();
+    let after = read(phases.from(Phase::Settle), phases.from(Phase::Stop)).next_back();
     let bytes = |read: Option<(Nanos, u64)>, when| read.map(|read| read.1).or_why(Why::MemoryNotRead(when));
     Memory {
         rest_bytes: bytes(rest, MemoryAt::Rest),

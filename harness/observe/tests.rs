@@ -418,6 +418,7 @@ if other == 0:
     os.read(waits, 1)
     os._exit(0)
 resource.prlimit(other, resource.RLIMIT_NOFILE, (20, 30))
+time.sleep(0.5) # its limits are read while it lives
 os.close(go)
 os.waitpid(other, 0)
 print(child, other, flush=True)

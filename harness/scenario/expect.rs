@@ -12,7 +12,7 @@ pub struct Expect {
     pub limits: ExpectLimits,
     /// Accepted at the ceiling.
     pub ceiling: Option<Ceiling>,
-    /// Descriptors at rest.
+    /// Descriptors open at rest.
     pub baseline: Option<u64>,
     /// The first failing call.
     pub first_failure: Option<FirstFailure>,
@@ -32,7 +32,7 @@ pub struct Expect {
     /// Accepted at the ceiling under the limit that was moved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling_after: Option<Ceiling>,
-    /// Descriptors more than at rest after all clients left.
+    /// Descriptors above those at rest that are open after all clients left.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
     #[serde(default)]
@@ -62,9 +62,9 @@ impl Expect {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Refusal {
-    /// Text among its last lines.
+    /// Text that its last lines contain.
     pub says: Option<String>,
-    /// Exit status of the program that is executed, which is the launcher where there is one.
+    /// Exit status of the launcher, or of the program if there is no launcher.
     pub exit_status: Option<i32>,
 }
 
@@ -76,7 +76,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Expected limits; either may be left open.
+/// Expected limits. Either may be left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpectLimits {
@@ -110,7 +110,7 @@ impl std::fmt::Display for ExpectDelay {
 pub enum Ceiling {
     /// Exactly this many accepted.
     Exactly(u64),
-    /// From the first to the last, both included.
+    /// A range; both ends are included.
     Range(u64, u64),
     /// A formula over `soft`, `hard` and `baseline`, with `+ - * /` and parentheses.
     Formula(String),
@@ -118,16 +118,15 @@ pub enum Ceiling {
     NotReached,
 }
 
-/// The expected first failing call.
+/// The call that fails first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirstFailure {
-    /// Its name, as in section 2 of the manual.
-    #[schemars(with = "String", extend("enum" = Call::NAMED))]
+    /// The call.
     pub call: Call,
-    /// Other calls that may come first in its place: which of two threads is the first to want a descriptor is chance.
+    /// Other calls that may fail first instead: with several threads, chance decides which one needs a
+    /// descriptor first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>", extend("items" = serde_json::json!({ "enum": Call::NAMED })))]
     pub or: Vec<Call>,
     /// `EMFILE` or `ENFILE`.
     #[schemars(extend("enum" = ["EMFILE", "ENFILE"]))]
@@ -147,30 +146,30 @@ impl FirstFailure {
     }
 }
 
-/// What an accept loop does with a full table (contract.md).
+/// What an accept loop does when no descriptor is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Policy {
     /// Tries again at once, without pause.
     Spin,
-    /// Many failures in bursts, with pauses between.
+    /// Fails many times in bursts, with pauses between.
     Storm,
     /// Tries again after a constant time.
     FixedDelay,
     /// Tries again after a time that grows.
     Backoff,
-    /// Takes waiting clients and closes them.
+    /// Accepts waiting clients and closes them.
     Sheds,
-    /// Stops, or turns clients away, by a rule of its own below the limit.
+    /// Stops below the limit, or turns clients away, by a rule of its own.
     LimitsItself,
     /// Exits.
     Exits,
     /// A worker exits and another takes its place.
     WorkerRestarts,
-    /// Fails once and never accepts again, also when descriptors are free.
+    /// Fails once and never accepts again, even when descriptors are free.
     AcceptLoopDead,
-    /// None of these fits what was seen.
+    /// What was seen does not decide.
     Unclear,
     /// Nothing failed.
     None,
@@ -195,18 +194,18 @@ impl Policy {
     }
 }
 
-/// What a server comes to when clients leave.
+/// How a server recovers when clients leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It serves as before, and has its ceiling again.
+    /// It serves as before, and its ceiling is the same.
     Recovered,
-    /// It serves, but fewer, or much more slowly, or not all of those that waited.
+    /// It serves, but fewer clients, or much more slowly, or not all of those that waited.
     Degraded,
-    /// Descriptors stay open, and with each round or ramp fewer clients fit.
+    /// Descriptors stay open, and fewer clients fit with each round or ramp.
     Leaking,
-    /// It lives and serves no new client.
+    /// It is alive and serves no new client.
     Stuck,
     /// Its process has exited.
     Gone,

@@ -3,32 +3,32 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a shell does before it starts the program.
+/// Options of a shell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Shell {
-    /// `ulimit -Sn` with this number. Left out: the soft limit stays.
+    /// The shell runs `ulimit -Sn` with this number. Default: the soft limit stays.
     pub soft: Option<u64>,
-    /// `ulimit -Hn` with this number. Left out: the hard limit stays.
+    /// The shell runs `ulimit -Hn` with this number. Default: the hard limit stays.
     pub hard: Option<u64>,
-    /// Whether the shell replaces itself by the program, as the last line of a start script does (`exec "$@"`). Otherwise it
-    /// stays as the program's parent, as a login shell does.
+    /// Replace the shell with the program, as a start script that ends with `exec "$@"`. Otherwise the shell
+    /// stays as the parent, as a login shell does.
     pub exec: bool,
-    /// Whether it starts the program with the real nohup(1), which replaces itself by the program and changes no limit.
+    /// Start the program with the real nohup(1), which changes no limit.
     pub nohup: bool,
 }
 
-/// A session that runuser(1) or su(1) opens, and the PAM configuration it sees.
+/// A session that runuser(1) or su(1) opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Session {
-    /// Whose session.
+    /// The user.
     pub user: String,
-    /// The lines of `/etc/security/limits.conf` (with nothing in `limits.d`), for the launched program's tree alone. Left out: this
-    /// machine's own files.
+    /// The lines of `/etc/security/limits.conf` that the session sees, with nothing in `limits.d`. Default:
+    /// the files of this machine.
     pub limits_conf: Option<String>,
-    /// A PAM service with (true) or without (false) its line for `pam_limits.so`, for the launched program's tree alone. Without it
-    /// `limits.conf` does nothing. Left out: this machine's own service.
+    /// Whether the PAM service of the session has a line for `pam_limits.so`. Without that line `limits.conf`
+    /// does nothing. Default: the service of this machine.
     pub pam_limits: Option<bool>,
 }
 
@@ -39,19 +39,21 @@ impl Default for Session {
     }
 }
 
-/// A service of systemd.
+/// A systemd service.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Systemd")]
 pub(super) struct RawSystemd {
-    /// `LimitNOFILE=`: "SOFT:HARD", or one number for both. Left out: systemd's own default, 1024:524288. What may not be set is
-    /// replaced by the closest that may.
+    /// `LimitNOFILE=`: "SOFT:HARD", or one number for both. A value that may not be set becomes the nearest
+    /// that may. Default: systemd's own, 1024:524288.
     pub limit_nofile: Option<String>,
 }
 
 /// A container.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Container")]
 pub(super) struct RawContainer {
-    /// `--ulimit nofile=`: "SOFT:HARD", or one number for both. Left out: the limits that the container daemon has.
+    /// `--ulimit nofile=`: "SOFT:HARD", or one number for both. Default: the limits of the container daemon.
     pub ulimit: Option<String>,
 }

@@ -16,6 +16,7 @@ mod preflight;
 mod problem;
 mod raw;
 mod redacted;
+mod reference;
 mod set;
 mod shape;
 pub mod sysctl;
@@ -30,6 +31,7 @@ pub use name::FOLDER;
 pub use preflight::{Obstacle, executable, preflight};
 pub use problem::{Invalid, LoadError, Problem, by_likeness};
 pub use raw::schema;
+pub use reference::page as reference;
 
 use crate::event::{Log, What, file};
 use std::borrow::Cow;

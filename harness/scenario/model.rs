@@ -45,14 +45,14 @@ pub struct Plan {
     pub directory: std::path::PathBuf,
 }
 
-/// How recovery is sampled: what follows when clients leave depends on where in its delay the server is.
+/// How recovery is measured. It depends on where in its own delay the server is when clients leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "SampledRecovery")]
 pub struct Recovery {
-    /// How often some clients leave, a tenth and one in turn, each time at another phase of the server's own delay, and new ones come in
-    /// their place; then all leave, and a second ramp shows whether the ceiling is the first one's. 1, when left out: some leave
-    /// once, and then all.
+    /// How many times some clients leave, each time at another phase of the server's delay, and new ones take
+    /// their place. Then all leave, and a second ramp shows whether the ceiling is the same. Default: 1,
+    /// without a second ramp.
     #[schemars(range(min = 1, max = 64))]
     pub rounds: u32,
 }
@@ -72,31 +72,32 @@ impl Default for Recovery {
     }
 }
 
-/// Something that is done to the live subject.
+/// A change to the live subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Then {
-    /// When.
+    /// When it happens.
     pub at: Moment,
-    /// Moves `RLIMIT_NOFILE` of every process of it that accepts, by prlimit(2).
+    /// The new `RLIMIT_NOFILE` of each of its processes that accepts, set with prlimit(2).
     pub limit: MovedLimit,
 }
 
-/// When something is done to the live subject.
+/// When a change to the live subject happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {
-    /// After saturation was watched (or the ramp is over), and before any client leaves.
+    /// After the server was watched at its limit (or all clients are in), and before any client leaves.
     Saturated,
 }
 
-/// The limits that a live process is given.
+/// The new limits of a live process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MovedLimit {
     /// The new soft limit.
     pub soft: u64,
-    /// The new hard limit. Left out: as it is, or as high as the soft limit where that is higher, which needs CAP_SYS_RESOURCE.
+    /// The new hard limit. Default: unchanged, or the soft limit if that is higher, which needs
+    /// CAP_SYS_RESOURCE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hard: Option<u64>,
 }
@@ -114,7 +115,7 @@ pub struct Process {
     pub requires: Vec<String>,
     /// The port that `{port}` stands for; `None`: a free one is chosen, or found by itself.
     pub port: Option<u16>,
-    /// Added to the environment.
+    /// Variables that are added to its environment.
     pub env: BTreeMap<String, String>,
     /// Longest time until it listens, seconds.
     pub ready_within_s: f64,
@@ -147,14 +148,14 @@ impl Process {
     }
 }
 
-/// Resource limits beside `RLIMIT_NOFILE`, soft and hard alike (setrlimit(2)). Absent: as inherited.
+/// Other resource limits, soft and hard alike (setrlimit(2)). Default: as inherited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rlimits {
-    /// `RLIMIT_NPROC`: tasks (processes and threads) of the user, all together. It does not bind root.
+    /// `RLIMIT_NPROC`: all processes and threads of the user together. It does not limit root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nproc: Option<u64>,
-    /// `RLIMIT_AS`: address space of a process, bytes.
+    /// `RLIMIT_AS`: address space of a process, in bytes.
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     pub address_space: Option<u64>,
 }
@@ -194,21 +195,21 @@ pub enum Program {
     Call(String),
 }
 
-/// A bundled server and its options; the key is its kind.
+/// A bundled server and its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Serve {
     /// HTTP/1.1 (hyper): answers every request with 200.
     Http(ServeOptions),
-    /// RFC 6455: upgrades and holds.
+    /// WebSocket (RFC 6455): upgrades the connection and holds it.
     Websocket(ServeOptions),
-    /// Accepts and holds, with a bare epoll loop.
+    /// Accepts and holds connections, with a bare epoll loop.
     Tcp(ServeOptions),
-    /// gRPC (tonic).
+    /// gRPC (tonic): answers calls.
     Grpc(ServeOptions),
     /// HTTP: `POST /upload` writes a file and calls an HTTP API; any other path calls a gRPC backend over TLS.
     Relay(RelayOptions),
-    /// HTTP: each request makes one HTTP call by a new connection.
+    /// HTTP: each request makes one HTTP call on a new connection.
     Outbound(OutboundOptions),
     /// Takes lines of text from its clients and writes them to log files; never answers.
     Collector(CollectorOptions),
@@ -231,38 +232,39 @@ pub const ACCEPT_POLICIES: [&str; 13] = [
     "dead",
 ];
 
-/// Options of a bundled server. Absent: the server's own default.
+/// Options of a bundled server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServeOptions {
-    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
+    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Of `listen(2)`.
+    /// The backlog for listen(2).
     pub backlog: Option<u32>,
-    /// Threads blocked in accept.
+    /// How many threads block in accept.
     #[schemars(range(min = 1))]
     pub threads: Option<u32>,
-    /// Forked workers, each with a limit of its own.
+    /// How many forked workers accept, each with a limit of its own.
     #[schemars(range(min = 1))]
     pub workers: Option<u32>,
-    /// Whose the listening sockets of workers are.
+    /// Whether workers share one listening socket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listeners: Option<Listeners>,
-    /// Accepts by io_uring, in place of accept4. Only perf as root sees that; where the kernel forbids rings, the server does not start.
+    /// Accept with io_uring instead of accept4. Only perf as root sees it. Where the kernel forbids io_uring,
+    /// the server does not start.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub io_uring: bool,
-    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    /// Hold exactly this many descriptors at rest, as a real service would.
     pub baseline: Option<u32>,
-    /// Listens on a second port too, `{tls-port}`, and speaks TLS there, with a certificate made for the run.
+    /// Also listen on `{tls-port}` and speak TLS there, with a certificate made for the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
-    /// Of `http`: each request opens a file for a moment, and what becomes of it when that fails.
+    /// `http` only: each request opens a file for a moment. This says what happens if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,
 }
 
-/// What becomes of a request whose file cannot be opened.
+/// What happens to a request if its file cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opens {
@@ -275,52 +277,53 @@ pub enum Opens {
     OrExit,
 }
 
-/// Whose the listening sockets of workers are.
+/// Whether workers share one listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Listeners {
-    /// One for all, with one accept queue: whoever has room takes the next client.
+    /// One socket and one accept queue: a worker with room takes the next client.
     Shared,
-    /// One each on the same port (SO_REUSEPORT): the kernel chooses by a hash, and does not ask whether there is room.
+    /// One socket each on the same port (SO_REUSEPORT): the kernel chooses by a hash, even a worker without
+    /// room.
     Reuseport,
 }
 
-/// Options of the bundled relay, which calls others for each request.
+/// Options of the bundled relay, which calls other services for each request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RelayOptions {
     /// The process that `POST /upload` calls with HTTP, at its `{port}`.
     pub api: Option<String>,
-    /// What becomes of the answer's body: `kept`, `drained` or `closed`.
+    /// What happens to the body of the API's answer.
     pub body: RelayBody,
     /// The process that other requests call with gRPC, at its `{tls-port}`.
     pub backend: Option<String>,
-    /// How many channels there are to the backend.
+    /// How many channels it makes to the backend.
     pub channel: Channel,
-    /// How often the backend's certificate is read from its file.
+    /// How often it reads the backend's certificate.
     pub certificate: Certificate,
-    /// What becomes of a channel made for one call.
+    /// What happens to a channel after its call.
     pub after_call: AfterCall,
-    /// Polls before each accept, in place of accepting until nobody waits.
+    /// Poll before each accept, instead of accepting until nobody waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub poll_each: bool,
-    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
+    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    /// Hold exactly this many descriptors at rest, as a real service would.
     pub baseline: Option<u32>,
 }
 
-/// What becomes of an answer's body in the relay.
+/// What the relay does with the body of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RelayBody {
-    /// The answer is kept and never read: the leak.
+    /// It is kept and never read: a leak.
     #[default]
     Kept,
-    /// Read to its end: the connection is used again.
+    /// It is read to its end, and the connection is used again.
     Drained,
-    /// Closed without being read, which closes the connection.
+    /// It is closed unread, which closes the connection.
     Closed,
 }
 
@@ -330,14 +333,14 @@ pub enum RelayBody {
 pub struct OutboundOptions {
     /// The process that each request calls, at its `{port}`.
     pub api: String,
-    /// What becomes of the connection of a call.
+    /// What happens to the connection after a call.
     #[serde(default)]
     pub after_call: AfterCall,
-    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
+    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[serde(default)]
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    /// Hold exactly this many descriptors at rest, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -345,12 +348,12 @@ pub struct OutboundOptions {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CollectorOptions {
-    /// How many log files there are.
+    /// How many log files it writes.
     pub log: CollectorLog,
-    /// What it does when accept fails, or lest it does: `lastfd serve --help` tells of each.
+    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Opens what a real service holds when idle until exactly this many descriptors are open.
+    /// Hold exactly this many descriptors at rest, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -358,7 +361,7 @@ pub struct CollectorOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CollectorLog {
-    /// One for each connection, open as long as that: two descriptors a connection.
+    /// One for each connection, open as long as the connection: two descriptors a connection.
     #[default]
     PerConnection,
     /// One for all.
@@ -370,7 +373,7 @@ pub enum CollectorLog {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Launcher {
-    /// Nothing between: limits, then exec.
+    /// Sets the limits and executes the program, with nothing between.
     Exec,
     /// SIGHUP ignored, output to nohup.out where it would go to a terminal, limits inherited.
     NohupLike,
@@ -398,20 +401,20 @@ pub enum Launcher {
     },
 }
 
-/// Options of a supervisor, real or bundled, in supervisord's names.
+/// Options of a supervisor, real or bundled, with supervisord's names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Supervisor {
-    /// Descriptors that must be available: only ever raises the limits.
+    /// Descriptors that must be available. It only raises limits, never lowers them.
     pub minfds: u64,
     /// Start it again when it exits.
     pub autorestart: bool,
-    /// How often a start may fail in a row.
+    /// How many times in a row a start may fail.
     pub startretries: u32,
-    /// `TERM`, `INT`, `QUIT` …
+    /// The signal that ends the program.
     #[schemars(extend("enum" = ["TERM", "HUP", "INT", "QUIT", "KILL", "USR1", "USR2"]))]
     pub stopsignal: String,
-    /// Time from the stop signal to KILL, seconds.
+    /// Seconds from the stop signal to SIGKILL.
     #[schemars(range(min = 0))]
     pub stopwaitsecs: f64,
 }
@@ -461,7 +464,7 @@ pub struct Calls {
     pub every_s: f64,
     /// Over TLS, at the process's `{tls-port}`.
     pub tls: bool,
-    /// How often the certificate to trust is read from its file.
+    /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
     /// gRPC: how many channels there are.
     pub channel: Channel,
@@ -498,7 +501,7 @@ pub enum Certificate {
     /// Once, before the first call.
     #[default]
     Cached,
-    /// For each call anew: that takes a descriptor, for a moment.
+    /// Again for each call, which takes a descriptor for a moment.
     PerCall,
 }
 
@@ -513,29 +516,29 @@ pub enum Channel {
     Shared,
 }
 
-/// What becomes of a connection after its call.
+/// What happens to a connection after its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterCall {
     /// It is closed.
     #[default]
     Closed,
-    /// It stays open: the leak.
+    /// It stays open: a leak.
     LeftOpen,
 }
 
-/// What becomes of a response's body.
+/// What happens to the body of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Body {
-    /// The response is kept and never read: its connection is neither free for the next request nor closed.
+    /// It is kept and never read: the connection is neither free for the next request nor closed.
     #[default]
     Kept,
-    /// Read to its end: the connection is used again.
+    /// It is read to its end, and the connection is used again.
     Drained,
-    /// Closed without being read: the connection is closed.
+    /// It is closed unread, and the connection is closed.
     Closed,
-    /// Forgotten, response and all, which closes the connection too.
+    /// The whole response is dropped, which closes the connection.
     Dropped,
 }
 
@@ -545,13 +548,13 @@ crate::named::named! {
     #[serde(rename_all = "kebab-case")]
     #[non_exhaustive]
     pub enum Dialogue {
-        /// Connects and holds; asks nothing.
+        /// Connects and holds the connection; asks nothing.
         Tcp = "tcp",
-        /// One answered request, then the keep-alive connection is held.
+        /// Sends one request, reads the answer, and holds the keep-alive connection.
         HttpIdle = "http-idle",
-        /// Upgraded, then held; answers pings.
+        /// Upgrades the connection and holds it; answers pings.
         Websocket = "websocket",
-        /// HTTP/2 settings exchanged, then held; answers pings.
+        /// Exchanges HTTP/2 settings and holds the connection; answers pings.
         Grpc = "grpc",
     }
 }

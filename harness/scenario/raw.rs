@@ -16,45 +16,46 @@ use toml::Spanned;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "lastfd scenario")]
 pub(super) struct File {
-    /// What the run is to show, in a sentence.
+    /// What the run shows, in one sentence.
     #[schemars(with = "String")]
     pub claim: Spanned<String>,
-    /// What people thought when it happened, in their words: a column of the remedy table.
+    /// What people believed when it happened, in their words. A column of the remedy table.
     pub believed: Option<String>,
-    /// The process whose ceiling is asked for; may be left out where there is one.
+    /// The process whose ceiling is measured. Needed if there are several processes.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
-    /// How long saturation is watched at most, such as "5s" (the default).
+    /// How long the server is watched at its limit, at most. Default: "5s".
     #[schemars(with = "Option<String>")]
     pub hold: Option<Spanned<String>>,
     /// The processes, by name.
     #[schemars(with = "BTreeMap<String, RawProcess>")]
     pub processes: BTreeMap<Spanned<String>, RawProcess>,
-    /// The workloads, by name; they run at the same time.
+    /// The workloads, by name. They run at the same time.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawWorkload>")]
     pub workloads: BTreeMap<Spanned<String>, RawWorkload>,
-    /// Sysctls for the whole run, which then happens in a network namespace of its own, such as `"net.core.somaxconn" = 128`. Most of
-    /// those left out have the kernel's defaults there. Never set on the host.
+    /// Sysctls for the run, such as `"net.core.somaxconn" = 128`. The run then happens in a network namespace
+    /// of its own, where most other sysctls have the kernel's defaults. Never set on the host.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawSysctl>")]
     pub sysctls: BTreeMap<Spanned<String>, RawSysctl>,
-    /// What is done to the live subject at the wall, in this order: `[[then]]`, with `at = "saturated"` and `limit = { soft = 2048 }`.
+    /// Changes to the live subject, in this order, such as `{ at = "saturated", limit = { soft = 2048 } }`.
     #[serde(default)]
     #[schemars(with = "Vec<Then>")]
     pub then: Vec<Spanned<Then>>,
-    /// How recovery is sampled, such as `{ rounds = 8 }`.
+    /// How often recovery is measured, such as `{ rounds = 8 }`.
     #[schemars(with = "Option<Recovery>")]
     pub recovery: Option<Spanned<Recovery>>,
-    /// What must be observed; what is left out is not judged.
+    /// What must be observed. What is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
-    /// The same scenario with something changed, each a run of its own.
+    /// The same scenario with something changed. Each is a run of its own.
     #[serde(default)]
     pub variant: Vec<RawVariant>,
 }
 
-/// A sysctl's value: a number, or words such as "10000 20000". `net.core.somaxconn = 128` without quotes is a table of tables.
+/// The value of a sysctl: a number, or text such as "10000 20000". The name needs quotes; without them TOML
+/// reads a table of tables.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Sysctl")]
@@ -64,55 +65,57 @@ pub(super) enum RawSysctl {
     Below(BTreeMap<String, RawSysctl>),
 }
 
-/// A process: one of `command`, `serve` and `call`.
+/// A process. It has exactly one of `command`, `serve` and `call`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Process")]
 pub(super) struct RawProcess {
-    /// Program and arguments, run in the scenario's folder. `{port}` and `{tls-port}` stand for ports of its own, `{NAME.port}` for that
-    /// of another process, `{scratch}` for a directory that is removed after the run, `{certificate}` and `{key}` for files with the
-    /// run's certificate.
+    /// Program and arguments, executed in the folder of the scenario file. `{port}` and `{tls-port}` are its
+    /// own ports, `{NAME.port}` and `{NAME.tls-port}` those of another process, `{scratch}` is a folder that
+    /// is removed after the run, `{certificate}` and `{key}` are files with a certificate made for the run.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Vec<Spanned<String>>>>,
-    /// A bundled server in place of a command, such as `serve.websocket = { accept = "spin" }`.
+    /// A bundled server instead of a command, such as `serve.websocket = { accept = "spin" }`.
     #[schemars(with = "Option<Serve>")]
     pub serve: Option<Spanned<Serve>>,
-    /// The bundled caller in place of a command: it makes the calls of the workload of this name itself, so it can be the subject.
+    /// The bundled caller instead of a command. It makes the calls of the workload with this name, so a
+    /// client can be the subject.
     #[schemars(with = "Option<String>")]
     pub call: Option<Spanned<String>>,
     /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
     #[schemars(with = "Option<RawLauncher>")]
     pub launcher: Option<Spanned<RawLauncher>>,
-    /// `RLIMIT_NOFILE` that the launcher itself is started with.
+    /// `RLIMIT_NOFILE` of the launcher when it starts.
     #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
-    /// Other limits that it is started with, such as `{ nproc = 40 }` or `{ as = 268435456 }`: to see what else can bind.
+    /// Other limits of the launcher when it starts, such as `{ nproc = 40 }` or `{ as = 268435456 }`, to see
+    /// what else can run out.
     #[serde(default)]
     pub rlimits: Rlimits,
-    /// Programs (`nginx`), files of the scenario's folder (`./server`) or Python modules (`python3:tornado`) that must be there;
-    /// without them the run is skipped.
+    /// Programs (`nginx`), files in the scenario's folder (`./server`) or Python modules (`python3:tornado`)
+    /// that the run needs. If one is missing, the run is skipped.
     #[serde(default)]
     pub requires: Vec<String>,
-    /// What `{port}` stands for. Left out: a free one.
+    /// The value of `{port}`. Default: a free port.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// Added to the environment.
+    /// Variables that are added to its environment.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub env: BTreeMap<String, Spanned<String>>,
-    /// How long it may take until it listens, such as "10s" (the default).
+    /// How long it may take until it listens. Default: "10s".
     #[schemars(with = "Option<String>")]
     pub ready_within: Option<Spanned<String>>,
-    /// From TERM to KILL, such as "2s" (the default).
+    /// Time from SIGTERM to SIGKILL when it is ended. Default: "2s".
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
-    /// A client that nobody connects to: the signal that it waits for before it calls. Left out: it calls as soon as it runs, and its
-    /// descriptors at rest cannot be counted.
+    /// For a client that nobody connects to: the signal that it waits for before it makes calls. Without it,
+    /// the client calls as soon as it runs, and its descriptors at rest cannot be counted.
     #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
     pub begin: Option<String>,
 }
 
-/// A launcher: its name, or a table of its options.
+/// What starts a process: a name, or a table with options.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Launcher")]
@@ -121,11 +124,11 @@ pub(super) enum RawLauncher {
     Table(LauncherTable),
 }
 
-/// A launcher with its defaults.
+/// A launcher without options.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum LauncherName {
-    /// Nothing between: limits, then exec.
+    /// Sets the limits and executes the program, with nothing between.
     Exec,
     /// The rules of nohup(1), bundled.
     NohupLike,
@@ -141,9 +144,9 @@ pub(super) enum LauncherName {
     Runuser,
     /// The real su(1): a PAM session of `nobody`. Root only.
     Su,
-    /// A service of systemd with its default limits, bundled.
+    /// The rules of a systemd service with default limits, bundled.
     SystemdLike,
-    /// A container with its daemon's limits, bundled.
+    /// The rules of a container with the limits of its daemon, bundled.
     ContainerLike,
 }
 
@@ -167,104 +170,105 @@ pub(super) enum LauncherTable {
     ContainerLike(RawContainer),
 }
 
-/// A workload: what each client does, and to whom.
+/// What each client does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Workload")]
 pub(super) enum RawWorkload {
-    /// Connects and holds; asks nothing.
+    /// Connects and holds the connection; asks nothing.
     Tcp(Load),
-    /// One answered request, then the keep-alive connection is held.
+    /// Sends one request, reads the answer, and holds the keep-alive connection.
     HttpIdle(Load),
-    /// Upgraded, then held; answers pings.
+    /// Upgrades the connection and holds it; answers pings.
     Websocket(Load),
-    /// HTTP/2 settings exchanged, then held; answers pings.
+    /// Exchanges HTTP/2 settings and holds the connection; answers pings.
     Grpc(Load),
-    /// HTTP calls that keep each response with its body unread: the next needs another connection.
+    /// HTTP calls that keep each response with its body unread, so that the next call needs another
+    /// connection.
     HttpLeakBody(CallLoad),
-    /// gRPC calls over TLS, with a channel for each call or one for all.
+    /// gRPC calls over TLS, with one channel for each call or one for all.
     GrpcPerCall(CallLoad),
-    /// HTTP calls on a connection each.
+    /// HTTP calls, each on a connection of its own.
     HttpPerCall(CallLoad),
-    /// A plain caller beside the other workloads: one HTTP call after the other, told apart by how they end.
+    /// HTTP calls one after the other, beside other workloads. They show what a bystander sees.
     Caller(CallLoad),
 }
 
-/// Who is called, and how.
+/// Options of a workload of calls.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct CallLoad {
-    /// The process that is called. Left out: the subject.
+    /// The process that is called. Default: the subject.
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
-    /// How many calls in all. Left out: twice the soft limit and 64 more.
+    /// How many calls in all. Default: twice the soft limit and 64 more.
     #[schemars(range(min = 1))]
     pub calls: Option<u32>,
-    /// Calls at a time; 1 when left out.
+    /// Calls at a time. Default: 1.
     #[schemars(range(min = 1))]
     pub concurrency: Option<u32>,
-    /// Shortest time from the start of a call to that of the next, such as "50ms". Left out: none.
+    /// Shortest time from the start of one call to the start of the next, such as "50ms". Default: none.
     #[schemars(with = "Option<String>")]
     pub every: Option<Spanned<String>>,
-    /// Speak TLS, at the process's `{tls-port}`. gRPC calls always do.
+    /// Speak TLS, at the `{tls-port}` of the process. gRPC calls always do.
     pub tls: bool,
-    /// Request path of HTTP; "/" when left out.
+    /// Path of the HTTP request. Default: "/".
     #[schemars(with = "Option<String>")]
     pub path: Option<Spanned<String>>,
-    /// Bytes sent with each call, by POST. Left out: none, by GET.
+    /// Bytes that each call sends with POST. Default: none; calls use GET.
     pub upload_bytes: u32,
-    /// How often the certificate to trust is read from its file.
+    /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
-    /// gRPC: a channel for each call, or one for all.
+    /// `grpc-per-call`: how many channels there are.
     pub channel: Channel,
-    /// Whether a call's connection is closed.
+    /// What happens to the connection after a call.
     pub after_call: AfterCall,
-    /// `http-leak-body`: what becomes of the response's body.
+    /// `http-leak-body`: what happens to the body of a response.
     pub body: Body,
-    /// A TCP connect that takes longer has timed out; "3s" when left out.
+    /// A connect that takes longer has timed out. Default: "3s".
     #[schemars(with = "Option<String>")]
     pub connect_timeout: Option<Spanned<String>>,
-    /// A TLS handshake or an answer that takes longer: the server is connected and silent; "3s" when left out.
+    /// After this time without an answer (or a TLS handshake), the call counts as connected and silent.
+    /// Default: "3s".
     #[schemars(with = "Option<String>")]
     pub read_timeout: Option<Spanned<String>>,
 }
 
-/// Who is loaded, and how.
+/// Options of a workload that holds connections.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Load {
-    /// The process that is loaded. Left out: the subject.
+    /// The process that clients connect to. Default: the subject.
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
-    /// How many clients. Left out: soft limit × 1.5 + the accept queue's capacity.
+    /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds.
     #[schemars(range(min = 1))]
     pub clients: Option<u32>,
-    /// Request path; "/" when left out.
+    /// Path of the request. Default: "/".
     #[schemars(with = "Option<String>")]
     pub path: Option<Spanned<String>>,
-    /// Which of several listeners. Left out: the only one.
+    /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// Overflow the accept queue on purpose, in place of waiting for the server to accept.
+    /// Overflow the accept queue on purpose, instead of waiting for the server to accept.
     #[serde(default)]
     pub burst: bool,
 }
 
-/// What must be observed; what is left out is not judged.
+/// What must be observed. What is left out is not judged.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Expect")]
 pub(super) struct RawExpect {
-    /// Limits in force in the process that accepts, read back from it.
+    /// Limits in force in the process that accepts.
     #[schemars(with = "Option<ExpectLimits>")]
     pub limits: Option<Spanned<ExpectLimits>>,
-    /// Descriptors at rest.
+    /// Descriptors open at rest.
     pub baseline: Option<u64>,
-    /// Connections accepted at the ceiling: a number, a range (`{ from, to }` or "1010..=1013"), a formula over `soft`, `hard`
-    /// and `baseline` ("soft - baseline"), or "not reached".
+    /// Connections held at the ceiling (of calls: calls answered before it).
     #[schemars(with = "Option<RawCeiling>")]
     pub ceiling: Option<Spanned<RawCeiling>>,
-    /// The first failing descriptor call.
+    /// The first descriptor call that failed.
     pub first_failure: Option<FirstFailure>,
     /// What the server does at its ceiling.
     pub policy: Option<Policy>,
@@ -272,38 +276,40 @@ pub(super) struct RawExpect {
     /// `{ first = "5ms", longest = "1s" }`.
     #[schemars(with = "Option<RawDelay>")]
     pub delay: Option<Spanned<RawDelay>>,
-    /// From the moment all clients leave until a new one is served, such as "1s".
+    /// Longest time from the moment all clients leave until a new one is served, such as "1s".
     #[schemars(with = "Option<String>")]
     pub recovers_within: Option<Spanned<String>>,
-    /// What it comes to when clients leave. `recovered` means: it serves again as before, and nothing leaks.
+    /// How the server recovers when clients leave.
     pub recovery: Option<Verdict>,
-    /// From the last move of the limit (`[[then]]`) until it accepts again, such as "2s".
+    /// Longest time from the last change of the limit (`[[then]]`) until it accepts again, such as "2s".
     #[schemars(with = "Option<String>")]
     pub resumes_within: Option<Spanned<String>>,
-    /// As `ceiling`, under the limit that was moved last: `soft` and `hard` are its values.
+    /// The ceiling after the last change of the limit (`[[then]]`). In a formula, `soft` and `hard` are the
+    /// new limits.
     #[schemars(with = "Option<RawCeiling>")]
     pub ceiling_after: Option<Spanned<RawCeiling>>,
-    /// Descriptors more than at rest after all clients left.
+    /// Descriptors above those at rest that are open after all clients left.
     pub leaked: Option<i64>,
-    /// Whether `fs.file-max`, the bound of the whole host, is what stops it. It is compared, and never set.
+    /// Whether `fs.file-max`, the limit of the whole system, stopped it. lastfd reads it and never sets it.
     pub file_max_binds: Option<bool>,
-    /// As what clients see, in disguise, that descriptor calls other than accept fail, in any order: `["error-reply"]` where they are told an
-    /// error, such as 500; `[]`: nobody sees such a thing.
+    /// What clients see when descriptor calls other than accept fail, in any order. `["error-reply"]`: they
+    /// get an error, such as 500. `[]`: they see nothing of it.
     pub disguise: Option<Vec<SeenAs>>,
-    /// What a client that only connects gets at the ceiling on each listener of its processes beside the one that is loaded: `served` is to
-    /// be accepted.
+    /// What a client that only connects gets, at the ceiling, on the other listeners of the same processes.
+    /// `served` means accepted.
     pub other_listeners: Option<Outcome>,
-    /// Of workloads of calls, by their names: what the calls came to, each once, in the order in which they were first met, such as
-    /// `a = ["served", "waits", "times-out"]` for answered, connected but silent, and a connect that times out.
+    /// How the calls of each workload ended, by its name: every way once, in the order in which it first
+    /// occurred, such as `a = ["served", "waits", "times-out"]`.
     #[schemars(with = "BTreeMap<String, Vec<Outcome>>")]
     pub outcomes: BTreeMap<Spanned<String>, Vec<Outcome>>,
-    /// That the launcher refuses, or the program ends before it is ready, such as `{ exit-status = 2, says = "minfds" }`. The scenario's own
-    /// expectations do not apply to a variant that has this. Beside other expectations of the same variant: either this, or all of them, as
-    /// with a number that only some machines permit.
+    /// The launcher refuses to start the program, or the program ends before it is ready, such as `{
+    /// exit-status = 2, says = "minfds" }`. The scenario's expectations then do not apply to the variant.
+    /// Beside other expectations of the same variant: either this, or all of those, for a number that only
+    /// some machines permit.
     pub not_started: Option<Refusal>,
 }
 
-/// Expected pauses as written.
+/// An expected pause: a constant one, or one that grows.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Delay")]
@@ -312,18 +318,19 @@ pub(super) enum RawDelay {
     Grows(RawGrowth),
 }
 
-/// A pause that grows, as written.
+/// A pause that grows.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Growth")]
 pub(super) struct RawGrowth {
-    /// After the first failure, such as "5ms".
+    /// The pause after the first failure, such as "5ms".
     pub first: String,
-    /// However often it fails, such as "1s".
+    /// The longest pause, however often it fails, such as "1s".
     pub longest: String,
 }
 
-/// An expected ceiling as written.
+/// An expected ceiling: a number, a range (`{ from = 1010, to = 1013 }` or "1010..=1013"), a formula such as
+/// "soft - baseline", or "not reached".
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Ceiling")]
@@ -333,14 +340,14 @@ pub(super) enum RawCeiling {
     Text(String),
 }
 
-/// From the first to the last, both included.
+/// A range; both ends are included.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Range")]
 pub(super) struct RawRange {
-    /// The least.
+    /// The smallest number.
     pub from: u64,
-    /// The most.
+    /// The largest number.
     pub to: u64,
 }
 
@@ -349,23 +356,24 @@ pub(super) struct RawRange {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Variant")]
 pub(super) struct RawVariant {
-    /// Its name, one of its own.
+    /// Its name.
     #[schemars(with = "String")]
     pub name: Spanned<String>,
-    /// What this variant shows, where that is something else.
+    /// What this variant shows, if not the claim of the scenario.
     pub claim: Option<String>,
-    /// What people thought that this remedy does, in their words: a column of the remedy table.
+    /// What people believed about this remedy, in their words. A column of the remedy table.
     pub believed: Option<String>,
-    /// Dotted paths, quoted (`"processes.server.launcher"`), and what replaces the whole value there.
-    /// It is laid over the document before that is read: `set` looks at keys and spans, not at this.
+    /// What to change: dotted paths in quotes, such as `"processes.server.launcher"`, each with the value
+    /// that replaces the whole value there.
     #[serde(default, rename = "set")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub _set: BTreeMap<String, IgnoredAny>,
-    /// Laid over the scenario's own expectations, key by key. With `ceiling = "not reached"` the scenario's `first-failure`, `policy`,
-    /// `delay`, `recovery`, `resumes-within` and `disguise` no longer apply, unless they are named here; with a `policy` of its own the scenario's `delay` does not.
+    /// Replaces the scenario's expectations key by key. With `ceiling = "not reached"` the scenario's
+    /// `first-failure`, `policy`, `delay`, `recovery`, `resumes-within` and `disguise` apply only if they are
+    /// repeated here; with another `policy`, so does its `delay`.
     #[serde(default)]
     pub expect: RawExpect,
-    /// Needed by this variant, beyond what the scenario needs.
+    /// What this variant needs besides. As `requires` of a process.
     #[serde(default)]
     pub requires: Vec<String>,
 }

@@ -91,16 +91,14 @@ fn program(numbers: &[i64], code: &mut [sock_filter; MOST + FRAME]) -> Option<us
             libc::SYS_prlimit64 => push(&[
                 is(7),
                 load(24),
-                when(libc::RLIMIT_NOFILE as u32, 0, 4),
+                when(libc::RLIMIT_NOFILE, 0, 4),
                 load(32),
                 when(0, 0, TO_TRACE),
                 load(36),
                 when(0, 0, TO_TRACE),
                 ALLOW,
             ]),
-            libc::SYS_setrlimit => {
-                push(&[is(3), load(16), when(libc::RLIMIT_NOFILE as u32, TO_TRACE, 0), ALLOW])
-            }
+            libc::SYS_setrlimit => push(&[is(3), load(16), when(libc::RLIMIT_NOFILE, TO_TRACE, 0), ALLOW]),
             _ => push(&[when(number as u32, TO_TRACE, 0)]),
         }
     }

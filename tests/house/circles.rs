@@ -88,7 +88,7 @@ fn code(text: &str) -> String {
 }
 
 /// Every statement that begins with this word, up to its semicolon.
-fn statements<'a>(text: &'a str, public: bool) -> impl Iterator<Item = &'a str> {
+fn statements(text: &str, public: bool) -> impl Iterator<Item = &str> {
     text.split("use ").zip(text.split("use ").skip(1)).filter_map(move |(before, after)| {
         let line = before.rsplit('\n').next().unwrap_or_default().trim_end();
         let statement = line.is_empty() || line == "pub" || (line.starts_with("pub(") && line.ends_with(')'));

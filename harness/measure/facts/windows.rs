@@ -34,11 +34,14 @@ impl AtTheWall {
             What::Call { pid, name, ret: 0.. } if self.of == Some(pid) && name.accepts() => {
                 self.accepted = Some(event.at);
             }
-            What::Call { pid, name, ret } if name.accepts() && full(ret).is_some() && counts(pid) => {
-                if *self.of.get_or_insert(pid) == pid {
-                    self.failed = true;
-                    self.failed_last = Some(event.at);
-                }
+            What::Call { pid, name, ret }
+                if name.accepts()
+                    && full(ret).is_some()
+                    && counts(pid)
+                    && *self.of.get_or_insert(pid) == pid =>
+            {
+                self.failed = true;
+                self.failed_last = Some(event.at);
             }
             What::Lost { .. } => self.lost = true,
             _ => {}

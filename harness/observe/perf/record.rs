@@ -150,7 +150,7 @@ fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
     let register = |index: usize| u64_at(body, registers + 8 * index);
     let [of, resource, new, stack] =
         caller::arguments([register(0)?, register(1)?, register(2)?, register(3)?])[call]?;
-    if resource as u32 != libc::RLIMIT_NOFILE as u32 || new == 0 {
+    if resource as u32 != libc::RLIMIT_NOFILE || new == 0 {
         return None;
     }
     let size = usize::try_from(register(4)?).ok()?;

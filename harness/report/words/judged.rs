@@ -1,4 +1,5 @@
-//! Why a run's verdict is not *met*: the name of the expectation as in scenario files, what it says, and what was observed.
+//! Why a run's verdict is not *met*: the name of the expectation as in scenario files, what it says, and what
+//! was observed.
 
 use super::{doubts, evidence, why};
 use crate::event::SeenAs;

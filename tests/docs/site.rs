@@ -1,0 +1,108 @@
+//! The folder in which the commands of one page run, as a reader would run them, line by line.
+
+use crate::incidents::{self, NAMES};
+use crate::support::{Called, LASTFD, called, program};
+use std::io::BufRead as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Programs that a page calls by a name of the reader's, and what stands for each: a line of shell, with the arguments in `"$@"`.
+const STAND_INS: [(&str, &str); 3] = [
+    ("server", r#"exec lastfd serve http --accept backoff "$@""#),
+    ("push-server", r#"exec lastfd serve websocket --accept spin-log "$@""#),
+    // As Go's runtime does, it raises its own soft limit.
+    ("go-server", r#"ulimit -Sn "$(ulimit -Hn)"; exec lastfd serve http --accept backoff "$@""#),
+];
+/// The process id of the reader's server in every page: the one that the test starts.
+const PID: &str = "4711";
+/// What a page writes, and what is run in its place.
+const WRITTEN: [(&str, &str); 1] = [
+    // The program of the clone, which is built already.
+    ("cargo run --release -- ", "lastfd "),
+];
+/// Programs that not every system has: without them a line is skipped.
+const NEEDED: [&str; 1] = ["python3"];
+/// Lines that are not run here, and why.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("cargo test --workspace", "this test is part of it"),
+    ("cargo install", "it would build everything once more, and install it"),
+    ("cargo bench", "a bench asserts nothing, and takes minutes"),
+    ("ci/", "it needs root and the network, or takes minutes"),
+    (".ci/run", "it runs this test"),
+];
+
+pub struct Site {
+    folder: tempfile::TempDir,
+    /// The reader's server; started when a line names it.
+    server: Option<Child>,
+}
+
+impl Site {
+    pub fn new() -> Site {
+        let site = Site { folder: tempfile::tempdir().expect("a folder"), server: None };
+        // Programs of a run may be another user's.
+        std::fs::set_permissions(site.path(), PermissionsExt::from_mode(0o755)).expect("our own");
+        std::fs::create_dir(site.path().join("bin")).expect("a new folder");
+        std::os::unix::fs::symlink(LASTFD, site.path().join("bin/lastfd")).expect("a link");
+        for (name, script) in STAND_INS {
+            let path = site.path().join(name);
+            // Some launchers give their program an environment of their own.
+            let script = script.replace("exec lastfd", &format!("exec '{LASTFD}'"));
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("our own");
+        }
+        site
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a line; `None` where that is for others to do, or needs a program that is not here.
+    pub fn run(&mut self, line: &str) -> Option<Called> {
+        if let Some((_, who)) = ELSEWHERE.iter().find(|(start, _)| line.starts_with(start)) {
+            eprintln!("not run here: `{line}`: {who}");
+            return None;
+        }
+        let line = WRITTEN.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+        if NEEDED.iter().any(|name| line.split(' ').any(|word| word == *name) && program(name).is_none()) {
+            return None;
+        }
+        if let Some(name) = line.strip_prefix("lastfd run @").filter(|name| NAMES.contains(name)) {
+            return Some(incidents::run(name).clone());
+        }
+        let line = match line.contains(PID) {
+            true => line.replace(PID, &self.server().to_string()),
+            false => line,
+        };
+        let mut command = Command::new("sh");
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.args(["-c", &line]).current_dir(self.path()).env_remove("GITHUB_STEP_SUMMARY");
+        command.env("PATH", format!("{}:{path}", self.path().join("bin").display()));
+        Some(called(&mut command))
+    }
+
+    /// The process id of the reader's server, which listens.
+    fn server(&mut self) -> u32 {
+        let server = self.server.get_or_insert_with(|| {
+            let mut command = Command::new(LASTFD);
+            command.args(["serve", "http", "--accept", "backoff"]).stdin(Stdio::null());
+            let mut child = command.stdout(Stdio::piped()).spawn().expect("the bundled server starts");
+            let mut listens = String::new();
+            let stdout = child.stdout.as_mut().expect("a pipe");
+            std::io::BufReader::new(stdout).read_line(&mut listens).expect("its first line");
+            assert!(listens.starts_with("listening "), "{listens:?}");
+            child
+        });
+        server.id()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            let _ = server.kill().and_then(|()| server.wait());
+        }
+    }
+}
