@@ -819,24 +819,50 @@ fn sigkill_of_the_harness_leaves_nothing_behind() {
     }
 }
 
-#[test]
-fn an_interrupt_ends_everything_and_says_so() {
-    let mark = format!("LASTFD_TEST_MARK=int-{}", std::process::id());
-    let harness = harness(&["--hold", "30s"], &mark)
+/// A signal to the harness once its subject and driver are up; how it ended.
+fn signalled(signal: rustix::process::Signal, mut harness: Command, mark: &str) -> std::process::Output {
+    let harness = harness
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the harness starts");
     assert!(
-        eventually(Duration::from_secs(10), || marked(&mark).len() >= 5),
+        eventually(Duration::from_secs(10), || marked(mark).len() >= 5),
         "the subject and its driver came up"
     );
     let pid = rustix::process::Pid::from_child(&harness);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("SIGINT");
+    rustix::process::kill_process(pid, signal).expect("it is alive");
     let out = harness.wait_with_output().expect("its end");
-    assert_eq!(out.status.code(), Some(130), "{out:?}");
-    assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
+    assert!(eventually(Duration::from_secs(10), || marked(mark).is_empty()), "left: {:?}", marked(mark));
+    out
+}
+
+#[test]
+fn a_signal_that_ends_programs_ends_everything_and_says_so() {
+    use rustix::process::Signal;
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2] {
+        let mark = format!("LASTFD_TEST_MARK={signal:?}-{}", std::process::id());
+        let out = signalled(signal, harness(&["--hold", "30s"], &mark), &mark);
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert_eq!(
+            (out.status.code(), said.contains("interrupted")),
+            (Some(130), true),
+            "{signal:?}: {out:?}"
+        );
+    }
+}
+
+/// nohup(1) starts programs so: the terminal may go.
+#[test]
+fn a_hang_up_that_is_ignored_interrupts_nothing() {
+    let mark = format!("LASTFD_TEST_MARK=nohup-{}", std::process::id());
+    let bare = harness(&["--hold", "500ms"], &mark);
+    let mut ignoring = Command::new("sh");
+    ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(bare.get_program()).args(bare.get_args());
+    bare.get_envs().for_each(|(key, value)| _ = ignoring.env(key, value.expect("set")));
+    let out = signalled(rustix::process::Signal::HUP, ignoring, &mark);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
 }
 
 #[test]

@@ -5,7 +5,9 @@ use super::{Exit, Failure, Outcome};
 use crate::judge::Outcome as Verdict;
 use crate::report::{self, Report};
 use crate::run::{Error, Step};
+use crate::sys;
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -196,13 +198,21 @@ pub fn terminal_width() -> usize {
         .map_or(100, |size| usize::from(size.ws_col).clamp(60, 100))
 }
 
-/// Set by the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once, and with it everything it started.
+/// Signals that end a command with the report so far: those that ask a program to end, and those whose default is to end it. SIGHUP
+/// not where nohup(1) ignores it.
+pub fn ending_signals() -> impl Iterator<Item = i32> {
+    [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]
+        .into_iter()
+        .filter(|signal| *signal != SIGHUP || !sys::process::ignores(SIGHUP))
+}
+
+/// Set by the first of [`ending_signals`]; a second one ends the process at once, and with it everything it started.
 ///
 /// # Errors
 /// The handlers cannot be installed.
 pub fn interrupt_flag() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for signal in ending_signals() {
         // In this order: the second signal finds the flag set and ends the process.
         signal_hook::flag::register_conditional_shutdown(
             signal,

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -70,7 +71,9 @@ impl Driver {
         setup: &Setup,
         deliver: impl FnMut(Vec<Event>) + Send + 'static,
     ) -> Result<Driver, Error> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(Error::Start)?;
+        // A group of its own: the keys that interrupt the run on a terminal are not for its drivers.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().map_err(Error::Start)?;
         let stdout = OwnedFd::from(child.stdout.take().expect("piped"));
         let stdin = OwnedFd::from(child.stdin.take().expect("piped"));
         Driver::attend(child.id() as Pid, Some(child), stdin.into(), stdout.into(), setup, deliver)

@@ -83,6 +83,13 @@ pub fn reset_signals() {
     }
 }
 
+/// Whether this process ignores a signal: nohup(1) starts programs so.
+pub fn ignores(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & (1 << (signal - 1)) != 0)
+}
+
 /// Ignores a signal; stays so across exec.
 pub fn ignore(signal: Signal) {
     // SAFETY: SIG_IGN is a valid disposition and no handler of ours is replaced.

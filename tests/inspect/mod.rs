@@ -200,27 +200,30 @@ fn an_exit_of_the_process_ends_the_measure_at_once() {
 }
 
 #[test]
-fn ctrl_c_ends_the_measure_and_still_prints() {
+fn ctrl_c_and_its_like_end_the_measure_and_it_still_prints() {
+    use rustix::process::Signal;
     let held = Held::start("grow");
-    let child = lastfd(&["inspect", &held.pid().to_string(), "--for", "60s"]).spawn().unwrap();
-    // Its handler is in place when /proc says that SIGINT (bit 1) is caught.
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let caught = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
-        u64::from_str_radix(&mask, 16).unwrap() & 0b10 != 0
-    };
-    while !caught() {
-        assert!(Instant::now() < deadline);
-        std::thread::yield_now();
+    for signal in [Signal::INT, Signal::TERM, Signal::QUIT, Signal::USR1] {
+        let child = lastfd(&["inspect", &held.pid().to_string(), "--for", "60s"]).spawn().unwrap();
+        // Its handlers are in place when /proc says that the last of them, of SIGUSR2 (bit 11), is caught.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let caught = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            let mask =
+                status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+            u64::from_str_radix(&mask, 16).unwrap() & (1 << 11) != 0
+        };
+        while !caught() {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal:?}");
+        let text = plain_text(&output);
+        assert!(text.contains("interrupted"), "{text}");
+        assert!(text.contains("To raise it for good"), "{text}");
     }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    let text = plain_text(&output);
-    assert!(text.contains("interrupted"), "{text}");
-    assert!(text.contains("To raise it for good"), "{text}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! How fast a process's descriptors grow: sampled on a timer, until the time is up, the process exits, or Ctrl-C.
+//! How fast a process's descriptors grow: sampled on a timer, until the time is up, the process exits, or a signal such as that
+//! of Ctrl-C.
 
 use super::groups::{self, Group};
+use crate::cli::output::ending_signals;
 use crate::{limits::inventory::Open, sys};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::Serialize;
-use signal_hook::{consts::SIGINT, low_level};
+use signal_hook::low_level;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,7 +28,7 @@ pub enum Ended {
     TimeUp,
     /// The process exited.
     Exited,
-    /// Ctrl-C.
+    /// Ctrl-C, or another signal that ends a command.
     Interrupted,
 }
 
@@ -84,9 +86,13 @@ pub struct Grew {
 /// The signal handler or poll(2) failed; an exit of the process is none.
 pub fn sample(pid: i32, pidfd: &OwnedFd, duration: Duration) -> io::Result<Samples> {
     let (interrupted, sender) = UnixStream::pair()?;
-    let handler = low_level::pipe::register(SIGINT, sender)?;
+    let handlers: Vec<_> = ending_signals()
+        .map(|signal| low_level::pipe::register(signal, sender.try_clone()?))
+        .collect::<io::Result<_>>()?;
     let samples = until_ended(pid, pidfd, &interrupted, duration);
-    low_level::unregister(handler);
+    for handler in handlers {
+        low_level::unregister(handler);
+    }
     samples
 }
 
