@@ -122,10 +122,10 @@ pub fn inspect(pid: Pid, watch: Duration, redact: bool) -> Result<Report, Failur
 /// A handle of the process that no other process can take over.
 fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
     let no_such = || {
-        let hidden = if hides_processes() {
-            ", or it belongs to another user and /proc hides it (hidepid): try with sudo"
+        let hidden = if hides_processes() && !raise::may_read_all() {
+            format!(", or /proc hides it (hidepid): {}", raise::may_not_read(&again(pid)))
         } else {
-            ""
+            String::new()
         };
         Failure::new(Exit::Inconclusive, format!("there is no process {pid}{hidden}"))
     };
@@ -140,6 +140,11 @@ fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
             Failure::new(Exit::Inconclusive, format!("process {pid} cannot be watched: pidfd_open: {errno}"))
         }
     })
+}
+
+/// This command, for whoever may.
+fn again(pid: Pid) -> String {
+    format!("lastfd inspect {pid}")
 }
 
 /// Whether /proc is mounted so that other users' processes do not show (proc(5), hidepid).
@@ -157,11 +162,17 @@ fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
     if growth::exited(process) {
         return Err(nothing("it has exited, and waits for its parent to collect it (a zombie)"));
     }
+    if sys::proc::is_kernel_thread(pid) {
+        return Err(nothing("it is a thread of the kernel, which has no descriptors"));
+    }
+    if sys::proc::is_exiting(pid) {
+        return Err(nothing("it is exiting just now"));
+    }
     match sys::proc::nofile(pid) {
         Ok((soft, hard)) => Ok(Limits { soft, hard }),
         Err(e) => Err(match e.kind() {
             io::ErrorKind::NotFound => nothing("it has exited just now"),
-            io::ErrorKind::PermissionDenied => nothing("it belongs to another user: try with sudo"),
+            io::ErrorKind::PermissionDenied => nothing(&raise::may_not_read(&again(pid))),
             _ => nothing(&e.to_string()),
         }),
     }
@@ -189,9 +200,10 @@ impl Report {
             .filter(|_| !growth::exited(process))
             .unwrap_or_else(|| before.clone());
         self.count(&after);
-        if samples.ended != Ended::Exited
-            && let Some((soft, hard)) =
-                sys::proc::nofile(self.pid).ok().filter(|now| *now != (self.limits.soft, self.limits.hard))
+        if samples.ended == Ended::Exited {
+            self.has_gone();
+        } else if let Some((soft, hard)) =
+            sys::proc::nofile(self.pid).ok().filter(|now| *now != (self.limits.soft, self.limits.hard))
         {
             let Limits { soft: old_soft, hard: old_hard } = self.limits;
             self.unmeasured.insert(
@@ -239,15 +251,22 @@ impl Report {
         self.inventory = descriptors;
     }
 
+    /// Nothing can be raised any more.
+    fn has_gone(&mut self) {
+        self.raise_now.clear();
+        self.unmeasured.insert("raise_now", "the process has exited: there is nothing to raise now".into());
+    }
+
     /// Says what is missing and how to get it.
     fn unreadable(&mut self, error: &io::Error) {
         let why = match error.kind() {
-            io::ErrorKind::PermissionDenied => format!(
-                "/proc/{pid}/fd is not readable: another user's process, or one that changed its user. \
-                 `sudo lastfd inspect {pid}` shows its descriptors, headroom and growth",
-                pid = self.pid
-            ),
-            _ => "the process exited while it was read".into(),
+            io::ErrorKind::PermissionDenied => {
+                format!("/proc/{}/fd is not readable: {}", self.pid, raise::may_not_read(&again(self.pid)))
+            }
+            _ => {
+                self.has_gone();
+                "the process exited while it was read".into()
+            }
         };
         for field in ["headroom", "descriptors", "growth"] {
             self.unmeasured.insert(field, why.clone());

@@ -60,6 +60,29 @@ pub fn machine_capable(number: u32) -> bool {
         && std::fs::read_link("/proc/self/ns/user").is_ok_and(|namespace| namespace.as_os_str() == FIRST)
 }
 
+/// capabilities(7): may look into processes of others.
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// Whether this process may look into any other.
+pub fn may_read_all() -> bool {
+    rustix::process::geteuid().is_root() && machine_capable(CAP_SYS_PTRACE)
+}
+
+/// Why this process may not look into another (proc(5): what ptrace(2) may read), and the way out. `again`: the command to run there.
+pub fn may_not_read(again: &str) -> String {
+    if !rustix::process::geteuid().is_root() {
+        return format!("another user's process, or one that changed its user: `sudo {again}` may read it");
+    }
+    let why = if !capable(CAP_SYS_PTRACE) {
+        "this root lacks CAP_SYS_PTRACE (a container, most likely): run it on the host, or give the container `--cap-add SYS_PTRACE`"
+    } else if !machine_capable(CAP_SYS_PTRACE) {
+        "this root is one of a user namespace only (a rootless container), and the process is outside of it: run it on the host"
+    } else {
+        "this root has CAP_SYS_PTRACE, so a security module (SELinux, AppArmor, Yama) forbids it: see the kernel's log"
+    };
+    why.to_owned()
+}
+
 /// A soft limit to raise to: four times the one in force and at least 65536, within `fs.nr_open`.
 pub fn target(limits: Limits, nr_open: u64) -> u64 {
     limits.soft.saturating_mul(4).max(65536).min(nr_open)

@@ -92,6 +92,47 @@ fn field(stat: &str, index: usize) -> Option<&str> {
     stat.rsplit_once(") ")?.1.split(' ').nth(index)
 }
 
+/// Whether the process is in another network namespace than this one; false where that is not readable.
+pub fn in_other_network(pid: i32) -> bool {
+    let namespace = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net")).ok();
+    namespace(&pid.to_string()).is_some_and(|its| Some(its) != namespace("self"))
+}
+
+/// TCP ports that anybody listens on in the network namespace of the process.
+pub fn listening_ports(pid: i32) -> Vec<u16> {
+    /// `TCP_LISTEN` of include/net/tcp_states.h, as the table writes states.
+    const LISTEN: &str = "0A";
+    let tables = ["tcp", "tcp6"]
+        .map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default());
+    let port = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let (local, state) = (words.next()?, words.nth(1)?);
+        let (_, port) = local.rsplit_once(':').filter(|_| state == LISTEN)?;
+        u16::from_str_radix(port, 16).ok()
+    };
+    tables.iter().flat_map(|table| table.lines().filter_map(port)).collect()
+}
+
+/// Flags of tasks in a stat line (`PF_…` of the kernel's include/linux/sched.h): it is exiting; it is a thread of the kernel.
+const EXITING: u64 = 0x4;
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+fn flags(task: impl AsRef<Path>) -> Option<u64> {
+    field(&std::fs::read_to_string(task.as_ref().join("stat")).ok()?, 6)?.parse().ok()
+}
+
+/// Whether this is a thread of the kernel: it has a limit, and no descriptors.
+pub fn is_kernel_thread(pid: i32) -> bool {
+    flags(format!("/proc/{pid}")).is_some_and(|flags| flags & KERNEL_THREAD != 0)
+}
+
+/// Whether every thread of the process is on its way out.
+pub fn is_exiting(pid: i32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let flags: Vec<u64> = tasks.filter_map(|task| flags(task.path())).collect();
+    !flags.is_empty() && flags.iter().all(|flags| flags & EXITING != 0)
+}
+
 /// Parent process id; `None` when the process has exited.
 pub fn parent(pid: i32) -> Option<i32> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()

@@ -88,6 +88,7 @@ fn held() {
         Ok("known") => known(),
         Ok("grow") => grow(usize::MAX),
         Ok("grow-and-exit") => grow(15),
+        Ok("shrink") => shrink(),
         _ => (),
     }
 }
@@ -95,6 +96,16 @@ fn held() {
 fn ready() {
     println!("ready");
     std::io::stdout().flush().unwrap();
+}
+
+/// Closes one of many files at a time, and then waits.
+fn shrink() {
+    let mut files: Vec<_> = (0..400).map(|_| File::open(FILE).unwrap()).collect();
+    ready();
+    while files.pop().is_some() {
+        std::thread::sleep(PACE);
+    }
+    let _ = std::io::stdin().read(&mut [0; 1]);
 }
 
 /// 5 accepted connections, 3 of them closed by their client; 1 connection in the accept queue; a thread blocked in accept; and

@@ -2,7 +2,7 @@
 
 mod held;
 
-use crate::support::{eventually, program};
+use crate::support::{LASTFD, eventually, program};
 use held::{ABOVE, FILE, Held, SOFT};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -197,6 +197,8 @@ fn an_exit_of_the_process_ends_the_measure_at_once() {
     assert_eq!(report["growth"]["ended"], "exited");
     assert!(report["growth"]["watched_s"].as_f64().unwrap() < 20.0);
     assert!(report["descriptors"]["listed"].as_u64().unwrap() > 0, "what was read before it exited");
+    assert_eq!(report["raise_now"], serde_json::json!([]), "nothing is left to raise");
+    assert!(report["unmeasured"]["raise_now"].as_str().is_some_and(|why| why.contains("has exited")));
 }
 
 #[test]
@@ -349,4 +351,41 @@ fn the_json_document_has_every_field_of_the_contract() {
     for entry in report["inventory"].as_array().unwrap() {
         assert!(entry["fd"].is_i64() && entry["kind"].is_string() && entry["detail"].is_string(), "{entry}");
     }
+}
+
+#[test]
+fn a_count_that_falls_is_told_to_fall() {
+    let held = Held::start("shrink");
+    let output = lastfd(&["inspect", &held.pid().to_string(), "--for", "500ms"]).output().unwrap();
+    let text = plain_text(&output);
+    assert!(text.contains("it falls by ") && !text.contains("up and down"), "{text}");
+}
+
+#[test]
+fn a_thread_of_the_kernel_gets_no_advice() {
+    let kthreadd = std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd");
+    if !kthreadd {
+        return eprintln!("skipped: a PID namespace of its own shows no threads of the kernel");
+    }
+    let output = lastfd(&["inspect", "2"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(5), 0), "{said}");
+    assert!(said.contains("process 2: it is a thread of the kernel"), "{said}");
+}
+
+#[test]
+fn a_root_that_lacks_a_capability_is_told_which_and_not_to_use_sudo() {
+    let root =
+        std::fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0);
+    // capabilities(7): CAP_SYS_PTRACE is 19.
+    if !root || !lastfd::internal::limits::raise::capable(19) || program("setpriv").is_none() {
+        return eprintln!("skipped: only root can give up a capability");
+    }
+    let held = Held::start("known");
+    let pid = held.pid().to_string();
+    let mut weak = Command::new("setpriv");
+    weak.args(["--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "--"]);
+    let report = json(&weak.arg(LASTFD).args(["inspect", &pid, "--json", "-"]).output().unwrap());
+    let why = report["unmeasured"]["headroom"].as_str().unwrap();
+    assert!(why.contains("lacks CAP_SYS_PTRACE") && !why.contains("sudo"), "{why}");
 }

@@ -180,6 +180,14 @@ impl Growth {
     }
 }
 
+impl Growth {
+    /// Whether it fell, and not merely moved up and down: as [`Growth::steady`], downwards.
+    pub fn falls(&self) -> bool {
+        let net = self.first.saturating_sub(self.last);
+        net > 0 && net * 2 >= self.max - self.min && self.per_second.is_some_and(|slope| slope < 0.0)
+    }
+}
+
 /// Slope of the line of least squares; `None` with fewer than two moments.
 fn slope(points: &[(f64, u64)]) -> Option<f64> {
     let n = points.len() as f64;
@@ -241,6 +249,10 @@ mod tests {
     #[test]
     fn neither_a_shrinking_nor_a_constant_count_has_time_left() {
         assert_eq!(growth(&[10, 9, 8]).left_s, None);
+        assert!(
+            growth(&[10, 9, 8]).falls() && !growth(&[10, 10, 10]).falls() && !growth(&[8, 9, 10]).falls()
+        );
+        assert!(!growth(&[20, 40, 2, 38, 11, 19]).falls(), "that one goes up and down");
         assert_eq!(growth(&[10, 10, 10]).left_s, None);
         assert_eq!(growth(&[10]).per_second, None);
     }

@@ -165,6 +165,10 @@ fn growth(page: &mut Page, report: &Report) {
             }
         }
         _ if min == max => plain(page, "pace", "none. A slow leak shows with a longer --for (5m)."),
+        (Some(per_second), None) if growth.falls() => {
+            let text = format!("it falls by {}: more is closed than opened", rate(per_second.abs()));
+            plain(page, "pace", &text);
+        }
         _ => plain(
             page,
             "pace",
@@ -261,6 +265,9 @@ fn where_it_was_set(chain: &[Link], set_by: Option<Pid>) -> String {
 
 fn raise_now(page: &mut Page, report: &Report) {
     page.heading("To raise it now (not run)");
+    if let Some(gone) = report.unmeasured.get("raise_now") {
+        return page.text(gone);
+    }
     for raise in &report.raise_now {
         page.command(4, &raise.command);
         page.item("", 2, Style::new(), &raise.needs);
