@@ -579,6 +579,30 @@ fn a_program_that_cannot_start_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_long_wait_says_what_there_is_instead_of_a_listener() {
+    let waits = ["--ready-within", "2.5s"];
+    let taken = |name: &str, words: &str| {
+        let told = find_subject(name, &waits);
+        refused(&told, 6, &[words]);
+        let waiting = format!("lastfd: find: waiting for it to listen: {words}");
+        assert!(told.stderr.contains(&waiting), "{waiting:?} is not in {}", told.stderr);
+    };
+    taken("unix_only", "it listens on a Unix socket only (");
+    taken("udp_only", "it has UDP sockets only (127.0.0.1:");
+    let silent = find_subject("never_listens", &waits);
+    refused(&silent, 6, &["waiting for it to listen: nothing listens yet", "no TCP listener appeared"]);
+    let other = find(&[&waits[..], &["--port", "9"]].concat(), &[LASTFD, "serve", "tcp"]);
+    refused(&other, 6, &["it listens on port ", ", not on 9"]);
+    let (Some(_), Some(python)) = (program("unshare"), program("python3")) else { return };
+    let python = python.to_str().expect("UTF-8");
+    let inside = find(&waits, &["unshare", "-rn", python, "-m", "http.server", "{port}"]);
+    if inside.stderr.contains("unshare") {
+        return eprintln!("skipped: no network namespace can be made here");
+    }
+    refused(&inside, 6, &["it listens on port ", " of a network namespace of its own"]);
+}
+
+#[test]
 fn a_command_that_is_not_there_is_found_before_anything_starts() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, command: &str| {

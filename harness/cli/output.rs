@@ -252,6 +252,12 @@ impl Progress {
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
+            // Not only to a terminal: half a minute is long for whoever reads the log of a machine, too.
+            Step::Waiting { seen } => {
+                let text =
+                    format!("lastfd: {}: waiting for it to listen: {}", self.bar.prefix(), clean(seen));
+                self.bar.suspend(|| anstream::eprintln!("{text}"));
+            }
             Step::Predicted { formula, calibrated_with, .. } if !self.quiet => {
                 let when = match calibrated_with {
                     0 => "before the first client".to_string(),

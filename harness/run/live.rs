@@ -194,6 +194,11 @@ impl Live {
 pub enum Step {
     /// A phase begins.
     Phase(Phase),
+    /// The subject was waited for for two seconds, and clients have nothing to connect to.
+    Waiting {
+        /// What there is instead.
+        seen: String,
+    },
     /// The prediction is known; no client has connected yet when `calibrated_with` is 0.
     Predicted {
         /// Connections.

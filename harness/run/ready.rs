@@ -2,6 +2,7 @@
 //! names every descriptor. Makes no connection: one would cost a descriptor.
 
 use super::error::Error;
+use super::live::Step;
 use super::pump::Pump;
 use crate::event::{Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
@@ -21,6 +22,9 @@ const SETTLE_MIN: Duration = Duration::from_millis(5);
 const SETTLE_MAX: Duration = Duration::from_millis(250);
 /// A program that never rests is measured anyway after this, and the report says so.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead. Nanoseconds.
+const SAY_EVERY: u64 = 2_000_000_000;
 
 /// A listener of the subject and who holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,17 +61,25 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
     let mut found = None;
     let started = clock::now();
     let mut failed = None;
+    let (mut said, mut say_at) = (None, started + SAY_EVERY);
     pump.until(deadline, LOOK_EVERY, |pump| {
         match look(pump, process.port, before) {
             Ok(ready) => found = ready,
             Err(error) => failed = Some(error),
+        }
+        if found.is_none() && failed.is_none() && clock::now() >= say_at {
+            let seen = instead(pump, process, before).unwrap_or_else(|| "nothing listens yet".into());
+            if said.as_ref() != Some(&seen) {
+                (pump.progress)(&Step::Waiting { seen: seen.clone() });
+            }
+            (said, say_at) = (Some(seen), clock::now() + SAY_EVERY);
         }
         found.is_some() || failed.is_some() || pump.tree.gone()
     })?;
     if let Some(error) = failed {
         return Err(error);
     }
-    let Some(ready) = found else { return Err(not_listening(pump, process, deadline)) };
+    let Some(ready) = found else { return Err(not_listening(pump, process, before, deadline)) };
     (pump.listener, pump.listeners) = (Some(ready.address), ready.listeners);
     pump.acceptor = ready.holders[0];
     pump.sampling = true;
@@ -146,7 +158,7 @@ pub fn settle(
         return Err(error);
     }
     if pump.tree.gone() {
-        return Err(not_listening(pump, process, SETTLE_DEADLINE));
+        return Err(not_listening(pump, process, before, SETTLE_DEADLINE));
     }
     if why == Ended::Time {
         let why = format!(
@@ -322,27 +334,44 @@ fn v6_only() -> bool {
 }
 
 /// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
-fn not_listening(pump: &mut Pump, process: &Process, deadline: Duration) -> Error {
+fn not_listening(pump: &mut Pump, process: &Process, before: &HashSet<u64>, deadline: Duration) -> Error {
     if pump.tree.gone() {
         return gone(pump, "it listened");
     }
+    let why = instead(pump, process, before).unwrap_or_else(|| match process.port {
+        Some(port) => format!("nothing listened on port {port} within {} s", deadline.as_secs_f64()),
+        None => format!("no TCP listener appeared within {} s", deadline.as_secs_f64()),
+    });
     let tail = last_lines(pump);
-    let open: Vec<_> =
-        pump.tree.processes().iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
-    let why = if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
-        format!(
-            "it listens on a Unix socket only ({}), and a ceiling of connections needs a TCP listener",
-            unix.detail
-        )
-    } else if open.iter().any(|d| d.kind == "udp") {
-        "it has UDP sockets only, and a ceiling of connections needs a TCP listener".to_string()
-    } else {
-        match process.port {
-            Some(port) => format!("nothing listened on port {port} within {} s", deadline.as_secs_f64()),
-            None => format!("no TCP listener appeared within {} s", deadline.as_secs_f64()),
-        }
-    };
     Error::NotStarted(format!("{why}; {tail}"))
+}
+
+/// What the subject has in place of a TCP listener that clients reach; `None`: nothing that anybody could connect to.
+fn instead(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Option<String> {
+    let needs = "and a ceiling of connections needs a TCP listener";
+    if let Some(asked) = process.port {
+        match listeners(&pump.tree, &mut pump.diag, None, before) {
+            Ok(None) => {}
+            Ok(Some(ready)) => {
+                return Some(format!("it listens on port {}, not on {asked}", ready.address.port()));
+            }
+            Err(several) => return Some(several.to_string()),
+        }
+    }
+    let pids = pump.tree.processes();
+    let elsewhere = pids.iter().filter(|&&pid| proc::in_other_network(pid)).find_map(|&pid| {
+        let port = proc::listening_ports(pid).into_iter().min()?;
+        Some(format!("it listens on port {port} of a network namespace of its own, which clients from here do not reach"))
+    });
+    if elsewhere.is_some() {
+        return elsewhere;
+    }
+    let open: Vec<_> = pids.iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
+    if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
+        return Some(format!("it listens on a Unix socket only ({}), {needs}", unix.detail));
+    }
+    let udp = open.iter().find(|d| d.kind == "udp")?;
+    Some(format!("it has UDP sockets only ({}), {needs}", udp.detail))
 }
 
 /// The program exited before something came to be: how, and what it wrote last.
