@@ -334,3 +334,13 @@ fn an_obstacle_of_a_command_line_names_its_options() {
         "{missing:?}"
     );
 }
+
+#[test]
+fn rows_of_commands_are_told_apart_in_markdown() {
+    for command in [&[LASTFD, "serve", "tcp"][..], &["./no-such-server", "--listen", "8080"]] {
+        let found = lastfd(&[&["find", "--nofile", "32", "--markdown", "-", "--"], command].concat());
+        let row = found.stdout.lines().find(|line| line.contains("| find |")).map(str::to_owned);
+        let named = found.stdout.lines().any(|line| line.starts_with('|') && line.contains(command[1]));
+        assert!(row.is_none() && named, "{found:?}");
+    }
+}

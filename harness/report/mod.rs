@@ -68,8 +68,11 @@ impl Report {
 
     /// `scenario`, or `scenario / variant`; of a command whose ceiling is asked for, that command.
     pub fn title(&self) -> String {
-        let command = self.found.subject.argv.get().filter(|_| self.is_find());
-        let name = command.map_or_else(|| self.scenario.clone(), |argv| page::cut(&argv.join(" "), COMMAND));
+        let executed = || self.found.subject.argv.get().map(|argv| argv.join(" "));
+        // What was never executed is named as it was asked for.
+        let command = || executed().or_else(|| Find::command_in(&self.claim).map(str::to_owned));
+        let name = self.is_find().then(command).flatten();
+        let name = name.map_or_else(|| self.scenario.clone(), |command| page::cut(&command, COMMAND));
         match &self.variant {
             Some(variant) => format!("{name} / {variant}"),
             None => name,

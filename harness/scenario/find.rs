@@ -37,7 +37,15 @@ pub struct Find {
     pub ready_within_s: f64,
 }
 
+/// How the claim of its plan begins; the command follows.
+const CLAIM: &str = "the connection ceiling of `";
+
 impl Find {
+    /// The command in the claim of its plan.
+    pub fn command_in(claim: &str) -> Option<&str> {
+        claim.strip_prefix(CLAIM)?.strip_suffix('`')
+    }
+
     /// What the scenario of its plan is called.
     pub const SCENARIO: &'static str = "find";
     /// How its plan calls the command: the subject, and the only process.
@@ -67,7 +75,7 @@ impl Find {
     /// That folder cannot be told, as when it was removed.
     pub fn plan(self) -> std::io::Result<Plan> {
         let command = shell_words::join(Redaction::default().words(&self.command));
-        let claim = format!("the connection ceiling of `{command}`");
+        let claim = format!("{CLAIM}{command}`");
         let process = Process {
             program: Program::Command(self.command),
             launcher: self.launcher,
