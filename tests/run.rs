@@ -961,7 +961,29 @@ fn a_burst_overflows_the_accept_queue() {
 #[test]
 fn a_server_that_answers_nobody_is_inconclusive() {
     let (called, _) = bundled(&["--nofile", "64", "--workload", "websocket", "--hold", "1s"], &["http"]);
-    refused(&called, 5, &["no client was answered"]);
+    refused(&called, 5, &["were answered 200 OK where 101 was expected"]);
+    let (called, _) = bundled(&["--nofile", "64", "--workload", "grpc", "--hold", "1s"], &["http"]);
+    refused(&called, 5, &["no client got the answer that its workload expects"]);
+}
+
+#[test]
+fn the_first_error_reply_is_named_with_how_many_got_it() {
+    let options = ["--nofile", "64", "--workload", "http-idle", "--clients", "30", "--hold", "500ms"];
+    let missing = find_subject("finds_nothing", &options).run();
+    let wanted = json!({ "first": "HTTP 404 Not Found", "clients": 30, "others": 0 });
+    assert_eq!(missing["ceiling"]["error_replies"], wanted, "{missing:#}");
+    assert_eq!(
+        (&missing["ceiling"]["served"], &missing["verdict"]),
+        (&json!(30), &json!("met")),
+        "{missing:#}"
+    );
+    let unavailable = find_subject("is_unavailable", &options);
+    refused(&unavailable, 5, &["30 clients were answered HTTP 503 Service Unavailable"]);
+    let words = subject("finds_nothing");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let told = lastfd(&[&["find"], &options[..], &["--full", "--"], &words[..]].concat());
+    let said = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("30 clients were answered HTTP 404 Not Found."), "{}", told.stdout);
 }
 
 #[test]

@@ -293,21 +293,40 @@ fn megabytes_each() {
 }
 
 /// An HTTP server that forbids every path, and keeps the connection.
+/// Answers each request so, whatever is asked.
+fn answers_all_with(status: &'static str) -> ! {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => drop(std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).is_ok_and(|n| n > 0) {
+                    let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                }
+            })),
+            // Its policy at the wall: a fixed delay.
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+        }
+    }
+}
+
 #[test]
 fn forbids() {
     if is_subject("forbids") {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        loop {
-            match listener.accept() {
-                Ok((mut stream, _)) => drop(std::thread::spawn(move || {
-                    let mut request = [0; 4096];
-                    while stream.read(&mut request).is_ok_and(|n| n > 0) {
-                        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
-                    }
-                })),
-                // Its policy at the wall: a fixed delay.
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
-            }
-        }
+        answers_all_with("403 Forbidden");
+    }
+}
+
+#[test]
+fn finds_nothing() {
+    if is_subject("finds_nothing") {
+        answers_all_with("404 Not Found");
+    }
+}
+
+#[test]
+fn is_unavailable() {
+    if is_subject("is_unavailable") {
+        answers_all_with("503 Service Unavailable");
     }
 }

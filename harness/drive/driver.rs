@@ -421,6 +421,9 @@ impl<W: Write> Driver<W> {
         self.places[index] = match std::mem::replace(&mut self.places[index], Place::Gone) {
             Place::Connected(client) => {
                 let ending = heard.ended || heard.news.goodbye;
+                if let Some(words) = heard.news.trouble {
+                    self.report.client(id, State::ErrorAnswer(words));
+                }
                 let error = heard.news.error.or_else(|| if ending { client.last_words() } else { None });
                 if let Some(words) = error {
                     self.load.unserved -= 1;

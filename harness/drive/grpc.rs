@@ -73,7 +73,10 @@ impl Grpc {
         let (length, kind, flags) = (length(frame), frame[3], frame[4]);
         if !self.settings && (kind != SETTINGS || flags & ACK != 0) {
             self.over = true;
-            news.error = Some(words(&[frame, after].concat()));
+            let said = words(&[frame, after].concat());
+            let http1 = said.starts_with("HTTP/1");
+            news.error =
+                Some(if http1 { format!("{} where HTTP/2 was expected", said.trim_end()) } else { said });
             return;
         }
         if kind != PING || length != 8 {
@@ -157,13 +160,19 @@ mod tests {
     fn what_is_not_http2_is_an_error_reply_in_its_own_words() {
         let mut news = News::default();
         client().receive(b"HTTP/1.1 400 Bad Request\r\n\r\n", &mut Vec::new(), &mut news);
-        assert_eq!(news.error.unwrap(), "HTTP/1.1 400 Bad Request");
+        assert_eq!(news.error.unwrap(), "HTTP/1.1 400 Bad Request where HTTP/2 was expected");
+        let mut news = News::default();
+        client().receive(b"-ERR unknown command\r\n", &mut Vec::new(), &mut news);
+        assert_eq!(news.error.unwrap(), "-ERR unknown command");
         // However it is cut, it is an error; how many words of it were there by then may differ.
         let (mut talk, mut news) = (client(), News::default());
         for byte in b"HTTP/1.1 400 Bad Request\r\n\r\n" {
             talk.receive(&[*byte], &mut Vec::new(), &mut news);
         }
-        assert_eq!(news, News { error: Some("HTTP/1.1 ".into()), ..News::default() });
+        assert_eq!(
+            news,
+            News { error: Some("HTTP/1.1 where HTTP/2 was expected".into()), ..News::default() }
+        );
     }
 
     #[test]

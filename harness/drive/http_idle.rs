@@ -10,7 +10,15 @@ pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::HttpIdle,
     name: "http-idle",
     doc: "one answered GET over HTTP/1.1, then holds the keep-alive connection",
-    start: |_| Box::new(HttpIdle { pending: Vec::new(), state: State::Head, status: 0, closes: false }),
+    start: |_| {
+        Box::new(HttpIdle {
+            pending: Vec::new(),
+            state: State::Head,
+            status: 0,
+            closes: false,
+            trouble: None,
+        })
+    },
 };
 
 /// Longest response head, and longest chunk-size or trailer line, that is taken. Bytes.
@@ -27,6 +35,8 @@ struct HttpIdle {
     status: u16,
     /// The server closes after this response.
     closes: bool,
+    /// The last response's first line, where its body is still to come and it is an error of the application.
+    trouble: Option<String>,
 }
 
 enum State {
@@ -136,8 +146,11 @@ impl HttpIdle {
         }
         self.status = status;
         self.closes = closes || matches!(body, State::UntilClose);
-        if status >= 500 || status == 403 || status == 429 {
-            news.error = Some(format!("{HTTP}{status} {reason}").trim_end().to_owned());
+        let words = || Some(format!("{HTTP}{status} {reason}").trim_end().to_owned());
+        if turns_away(status) {
+            news.error = words();
+        } else if status >= 400 {
+            self.trouble = words();
         }
         self.state = body;
         if matches!(self.state, State::Body(0)) {
@@ -147,8 +160,8 @@ impl HttpIdle {
 
     fn complete(&mut self, news: &mut News) {
         self.state = State::Idle;
-        let error = self.status >= 500 || self.status == 403 || self.status == 429;
-        news.answered |= !self.closes && !error;
+        news.answered |= !self.closes && !turns_away(self.status);
+        news.trouble = self.trouble.take().or(news.trouble.take());
     }
 
     /// The next line with its end, when it is complete.
@@ -169,6 +182,11 @@ impl HttpIdle {
         self.state = State::Foreign;
         news.error = Some(words(bytes));
     }
+}
+
+/// What servers and proxies say when they turn clients away.
+fn turns_away(status: u16) -> bool {
+    status >= 500 || status == 403 || status == 429
 }
 
 /// Drops up to `left` bytes of the input; what is left then.
@@ -236,13 +254,22 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
             "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 204 No Content\r\n\r\n",
-            "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
             "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\n",
         ] {
             assert_eq!(however_cut(client, reply.as_bytes()), (served(), Vec::new()), "{reply}");
         }
+    }
+
+    #[test]
+    fn an_error_of_the_application_is_served_and_told() {
+        let told = |reply: &str| however_cut(client, reply.as_bytes()).0;
+        let trouble = Some("HTTP 404 Not Found".to_owned());
+        let kept = told("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno");
+        assert_eq!(kept, News { trouble: trouble.clone(), ..served() });
+        let closed = told("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+        assert_eq!(closed, News { trouble, ..News::default() });
     }
 
     #[test]

@@ -19,6 +19,7 @@ const HEAD_BYTES: usize = 64 * 1024;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
+const WRONG_KEY: &str = "101 with a wrong Sec-WebSocket-Accept";
 /// What our pings carry, to know their pongs by.
 const OURS: &[u8] = b"lastfd";
 
@@ -85,10 +86,10 @@ impl Websocket {
                 let status = response.code.unwrap_or(0);
                 let error = match (status, header(&response, "sec-websocket-accept")) {
                     (101, Some(accept)) if accept.trim() == expected(self.id) => None,
-                    (101, _) => Some("101 with a wrong Sec-WebSocket-Accept".to_owned()),
+                    (101, _) => Some(WRONG_KEY.to_owned()),
                     _ => {
                         let reason: String = response.reason.unwrap_or_default().chars().take(60).collect();
-                        Some(format!("{status} {reason}").trim_end().to_owned())
+                        Some(format!("{} where 101 was expected", format!("{status} {reason}").trim_end()))
                     }
                 };
                 *input = &input[length - before..];
@@ -280,11 +281,12 @@ mod tests {
         let error = |reply: &[u8]| however_cut(client, reply).0.error.unwrap();
         assert_eq!(
             error(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nbye"),
-            "503 Service Unavailable"
+            "503 Service Unavailable where 101 was expected"
         );
-        assert_eq!(error(b"HTTP/1.1 200 OK\r\n\r\n"), "200 OK");
+        assert_eq!(error(b"HTTP/1.1 200 OK\r\n\r\n"), "200 OK where 101 was expected");
+        assert_eq!(error(b"HTTP/1.1 404\r\n\r\n"), "404 where 101 was expected");
         let wrong = b"HTTP/1.1 101 X\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-        assert_eq!(error(wrong), "101 with a wrong Sec-WebSocket-Accept");
+        assert_eq!(error(wrong), WRONG_KEY);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A value, or why there is none. Nothing here is said in words: `report::words` does that.
 
+use super::error_replies::ErrorReplies;
 use super::facts::Way;
 use super::resources::Exhausted;
 use crate::scenario::Policy;
@@ -129,6 +130,7 @@ pub enum Why {
     AcceptsPassByWithRoom,
     NobodyAnswered {
         refused: u64,
+        replies: Option<ErrorReplies>,
     },
     EndedBeforeClients,
     LostBefore {

@@ -14,6 +14,7 @@ mod costs;
 mod count;
 mod disguise;
 mod doubts;
+mod error_replies;
 mod facts;
 mod failed_calls;
 mod known;
@@ -49,6 +50,7 @@ pub use clients_seen::{ClientsSeen, Got, Held, Probe};
 pub use costs::Costs;
 pub use disguise::Disguise;
 pub use doubts::{Doubt, NotSeen};
+pub use error_replies::ErrorReplies;
 pub use failed_calls::FailedCalls;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
@@ -104,6 +106,8 @@ pub struct Findings {
     pub held_closed: Known<u64>,
     /// What a new client gets at the wall.
     pub new_client: Known<Outcome>,
+    /// What clients were told in place of what they asked for; `None` where none was.
+    pub error_replies: Option<ErrorReplies>,
     /// Every client, counted once.
     pub clients_account: Known<ClientsAccount>,
     /// What clients see before and at the wall.
@@ -167,6 +171,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         costs: costs::costs(&facts, &ceiling),
         held_closed: clients_seen::held_closed(&facts, &ceiling),
         new_client: clients_seen::new_client(&facts),
+        error_replies: error_replies::error_replies(&facts),
         clients_account: clients_account::clients_account(&facts, &ceiling),
         clients: clients_seen::clients_seen(&facts, &ceiling),
         probes: clients_seen::probes(&facts),

@@ -190,6 +190,8 @@ struct Ceiling<'a> {
     binds: &'a Known<measure::Binds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_over: Option<measure::HandedOver>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_replies: Option<&'a measure::ErrorReplies>,
 }
 
 #[derive(Serialize)]
@@ -238,7 +240,12 @@ impl<'a> Run<'a> {
             limits: &f.limits,
             baseline: &f.baseline,
             prediction: &f.prediction,
-            ceiling: Ceiling { ceiling: &f.ceiling, binds: &f.binds, handed_over: f.handed_over },
+            ceiling: Ceiling {
+                ceiling: &f.ceiling,
+                binds: &f.binds,
+                handed_over: f.handed_over,
+                error_replies: f.error_replies.as_ref(),
+            },
             saturation: Saturation {
                 policy: &f.policy,
                 costs: &f.costs,

@@ -158,7 +158,7 @@ impl Live {
                     Client::Connected => self.connected += 1,
                     Client::Served => self.served += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),
-                    Client::Released | Client::GaveUp => {}
+                    Client::Released | Client::GaveUp | Client::ErrorAnswer(_) => {}
                     Client::ErrorReply(_) | Client::Closed => {
                         (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1)
                     }

@@ -3,6 +3,7 @@
 use crate::event::{Nanos, Phase};
 use crate::measure::baseline::Baseline;
 use crate::measure::count::Scale;
+use crate::measure::error_replies::error_replies;
 use crate::measure::facts::Facts;
 use crate::measure::known::Why;
 use crate::measure::resources;
@@ -109,7 +110,7 @@ fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     let lacked = facts.holdings.failures.iter().any(|(_, call)| !call.accepts());
     if facts.clients.answers && refused > 0 && !ever_served && !facts.processes.is_client && !lacked {
-        return Err(Why::NobodyAnswered { refused });
+        return Err(Why::NobodyAnswered { refused, replies: error_replies(facts) });
     }
     Ok(())
 }

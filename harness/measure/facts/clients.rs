@@ -55,6 +55,8 @@ pub(crate) struct Clients<'a> {
     pub answers: bool,
     /// What any client of the run got, the subject's or not, in order of time.
     pub told: Vec<Told<'a>>,
+    /// Error replies that clients of the subject got, in order of time: when, and in the server's words.
+    pub error_replies: Vec<(Nanos, &'a str)>,
 }
 
 /// A client was answered, told an error, or closed.
@@ -71,6 +73,7 @@ impl<'a> Clients<'a> {
         let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
         let direct = plan.workloads.values().any(|w| w.to == plan.subject);
         let mut all: HashMap<(&str, u32), Client> = HashMap::new();
+        let mut error_replies = Vec::new();
         for event in events {
             let What::Client { workload, id, state } = &event.is else { continue };
             // Calls come and go: they have measures of their own.
@@ -78,6 +81,9 @@ impl<'a> Clients<'a> {
                 || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some())
             {
                 continue;
+            }
+            if let State::ErrorReply(words) | State::ErrorAnswer(words) = state {
+                error_replies.push((event.at, words.as_str()));
             }
             let record = all.entry((workload, *id)).or_default();
             record.gave_up |= *state == State::GaveUp;
@@ -89,6 +95,7 @@ impl<'a> Clients<'a> {
                 State::Refused => end(Outcome::Refused),
                 State::TimedOut => end(Outcome::TimesOut),
                 State::ErrorReply(_) => end(Outcome::ErrorReply),
+                State::ErrorAnswer(_) => {}
                 State::Connected => record.connected = record.connected.or(Some(event.at)),
                 State::Served => record.served = record.served.or(Some(event.at)),
                 State::Released | State::GaveUp => record.released = record.released.or(Some(event.at)),
@@ -115,7 +122,7 @@ impl<'a> Clients<'a> {
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told }
+        Clients { all, answers, told, error_replies }
     }
 
     /// Connects that had succeeded by then.

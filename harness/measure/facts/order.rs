@@ -101,13 +101,14 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
 fn step(state: &Client) -> i64 {
     match state {
         Client::Connected => 0,
-        Client::Served => 1,
-        Client::ErrorReply(_) => 2,
-        Client::Refused => 3,
-        Client::TimedOut => 4,
-        Client::Local(_) => 5,
-        Client::Closed => 6,
-        Client::Released => 7,
-        Client::GaveUp => 8,
+        Client::ErrorAnswer(_) => 1,
+        Client::Served => 2,
+        Client::ErrorReply(_) => 3,
+        Client::Refused => 4,
+        Client::TimedOut => 5,
+        Client::Local(_) => 6,
+        Client::Closed => 7,
+        Client::Released => 8,
+        Client::GaveUp => 9,
     }
 }

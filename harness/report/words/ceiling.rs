@@ -6,7 +6,7 @@ use super::{
     BY_COUNT, after_start, binds, counted, evidence, got, number, prediction, sentence, subject, unit,
 };
 use crate::event::Outcome;
-use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess};
+use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess, Why};
 use crate::report::page::cut;
 
 /// Processes listed one by one.
@@ -132,6 +132,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
 pub fn more(r: &Report) -> Vec<String> {
     let c = &r.found.ceiling;
     let mut said = Vec::new();
+    said.extend(error_replies(r));
     said.extend(open_beside(r));
     said.extend(
         c.accepted_max
@@ -147,6 +148,14 @@ pub fn more(r: &Report) -> Vec<String> {
     said.extend(asked_first(r));
     said.extend(before_ramp(r));
     said
+}
+
+/// What clients were told, unless that is said to be a failure in disguise, or the reason that there is no ceiling.
+fn error_replies(r: &Report) -> Option<String> {
+    let replies = r.found.error_replies.as_ref()?;
+    let told = r.found.disguise.iter().any(|disguise| disguise.reply == replies.first);
+    let told = told || matches!(r.found.ceiling.kind.why(), Some(Why::NobodyAnswered { .. }));
+    (!told).then(|| super::sentence(&super::why::error_replies(replies)))
 }
 
 /// Descriptors that were no connections.

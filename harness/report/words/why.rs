@@ -2,7 +2,17 @@
 
 use super::{counted, errno_name, evidence, number};
 use crate::event::{CallStep, Outcome};
-use crate::measure::{Exhausted, MemoryAt, Way, Why};
+use crate::measure::{ErrorReplies, Exhausted, MemoryAt, Way, Why};
+
+/// What clients were told in place of what they asked for, and how many; a clause.
+pub fn error_replies(replies: &ErrorReplies) -> String {
+    let ErrorReplies { first, clients, others, .. } = replies;
+    let others = match others {
+        0 => String::new(),
+        n => format!(", and {n} got another error reply"),
+    };
+    format!("{} {} answered {first}{others}", counted(*clients, "client"), number(*clients, "was", "were"))
+}
 
 /// The reason's sentence.
 pub fn why(why: &Why) -> String {
@@ -21,10 +31,13 @@ pub fn why(why: &Why) -> String {
                 number(*served, "was", "were")
             );
         }
-        Why::NobodyAnswered { refused } => {
+        Why::NobodyAnswered { refused, replies } => {
+            let got = match replies {
+                None => format!(", and {refused} were closed or got an error"),
+                Some(replies) => format!(": {}", error_replies(replies)),
+            };
             return format!(
-                "no client got the answer that its workload expects, and {refused} were closed or got an error: does the server speak \
-                 this protocol, at this path?"
+                "no client got the answer that its workload expects{got}: does the server speak this protocol, at this path?"
             );
         }
         Why::LostBefore { samples } => {
