@@ -126,7 +126,7 @@ fn a_variant_is_told_by_what_it_changes() {
         variant.contains("there are too many") && variant.contains("`flood` sends 40 clients"),
         "{variant}"
     );
-    assert!(variant.contains("40 clients fit into 54: it cannot reach a ceiling"), "{variant}");
+    assert!(variant.contains("40 clients fit into 54, so the server cannot reach a ceiling"), "{variant}");
     assert!(variant.contains("only what is expected"), "{variant}");
 }
 
@@ -183,7 +183,7 @@ fn calls_are_told_by_what_each_leaves_open() {
     let drained = caller("http-leak-body = { to = \"backend\", calls = 90, body = \"drained\" }");
     assert!(
         drained.contains("one descriptor serves all calls")
-            && drained.contains("fits into 54: it cannot reach a ceiling"),
+            && drained.contains("fits into 54, so the program cannot reach a ceiling"),
         "{drained}"
     );
     let at_once = caller("http-per-call = { to = \"backend\", calls = 900, concurrency = 60 }");

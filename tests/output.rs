@@ -217,8 +217,8 @@ fn an_unmet_expectation_is_not_hidden_by_runs_that_could_not_be_made() {
 /// The order of contract.md.
 #[test]
 fn which_exit_code_wins_is_said_where_the_codes_are() {
-    let readme = include_str!("../README.md");
-    for text in [&lastfd(&["--help"]).stdout, &lastfd(&["run", "--help"]).stdout, readme] {
+    let reference = include_str!("../docs/reference/exit-codes.md");
+    for text in [&lastfd(&["--help"]).stdout, &lastfd(&["run", "--help"]).stdout, reference] {
         assert!(text.contains("130, 70, 2, 3, 1, 6, 5, 0"), "{text}");
     }
 }

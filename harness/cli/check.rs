@@ -9,10 +9,10 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// Parse scenarios and see what this machine lacks for them; starts nothing.
+/// Check scenarios, and whether this machine can run them; starts nothing
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those [default: scenarios/].
+    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

@@ -5,7 +5,7 @@ use super::{Exit, Failure, Outcome};
 use clap::Command;
 use std::path::PathBuf;
 
-/// Prints a completion script for a shell
+/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
     shell: clap_complete::Shell,
@@ -23,10 +23,10 @@ pub fn completions(args: &CompletionsArgs, mut cli: Command) -> Outcome {
     Ok(Exit::Met)
 }
 
-/// Writes the manual pages, one for each command
+/// Write the manual pages, one for each command
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// The folder to write to; made when it is not there
+    /// Folder to write to; created if it does not exist
     directory: PathBuf,
 }
 

@@ -18,12 +18,12 @@ use serde::Serialize;
 /// Version of the JSON document.
 pub const SCHEMA: &str = "lastfd/doctor/1";
 
-/// Shows what this machine allows (limits, observers, namespaces, ports, programs) and how to widen it.
+/// Show what this machine allows (limits, observers, namespaces, ports, programs) and how to allow more
 ///
-/// Needs no root and changes nothing. Exit code 0 whatever it finds: a run says by itself what it misses.
+/// Needs no root and changes nothing. The exit code is 0 whatever it finds: each run says what it lacks.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Also write the findings as JSON to this file; `-`: to standard output, instead of the text.
+    /// Also write the findings as JSON to this file; with `-`, write JSON to standard output instead of text
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
     /// The part of a probe that runs in a child process.

@@ -4,9 +4,10 @@ use crate::judge;
 
 /// The table as `--help` shows it.
 pub const HELP: &str = "\
-Exit codes: 0 all met, 1 an expectation not met, 2 usage, 3 invalid scenario, 4 nothing selected,
-5 inconclusive here, 6 the server did not start, 70 a fault of lastfd, 130 interrupted.
-Of several runs, the first of 130, 70, 2, 3, 1, 6, 5, 0 that occurred; 4 when nothing ran.";
+Exit codes: 0 all expectations met, 1 an expectation not met, 2 wrong usage, 3 invalid scenario,
+4 nothing selected, 5 inconclusive on this machine, 6 the server did not start, 70 an error in
+lastfd, 130 interrupted.
+Several runs end with the first of 130, 70, 2, 3, 1, 6, 5, 0 that occurred.";
 
 /// How a command, or one run of it, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,16 +8,16 @@ use crate::report::{Report, explain};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// Explain a scenario's arithmetic, or a recorded run, in plain words; starts nothing
+/// Explain in plain words why a scenario has its ceiling, or what happened in a recorded run; starts nothing
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those
+    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them
     #[arg(value_name = "SCENARIO", required_unless_present = "events")]
     paths: Vec<PathBuf>,
-    /// Only this variant, in full (`base`: the scenario as written)
+    /// Explain only this variant, in full (`base` is the scenario as written)
     #[arg(long, value_name = "NAME", conflicts_with = "events")]
     variant: Option<String>,
-    /// The event log of a run, as `run --events` and `find --events` write it: what happened, and why
+    /// Explain the run in this event log (written by `run --events` or `find --events`)
     #[arg(long, value_name = "FILE", conflicts_with = "paths")]
     events: Option<PathBuf>,
 }

@@ -14,54 +14,54 @@ use crate::scenario::{
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-/// Finds the connection ceiling of any server program
+/// Find how many connections any server program can hold, and what it does at that limit
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub struct Args {
-    /// The limits the launcher is started with, SOFT or SOFT:HARD; several, with commas between, are a sweep: one run each
+    /// RLIMIT_NOFILE that the launcher starts with; several, separated by commas, make a sweep of one run each
     #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_delimiter = ',', value_parser = soft_hard)]
     nofile: Vec<Limits>,
-    /// Another limit that the launcher is started with: nproc=TASKS or as=BYTES; again for the other
+    /// Another limit that the launcher starts with: nproc=TASKS or as=BYTES; can be repeated
     #[arg(long, value_name = "NAME=N", value_parser = rlimit)]
     rlimit: Vec<String>,
-    /// What starts the command: a name, or with options as in a scenario file, such as 'container-like = { ulimit = "64:128" }'
+    /// What starts the command: a name, or a name with options as in a scenario file, such as 'container-like = { ulimit = "64:128" }'
     #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
     launcher: Launcher,
-    /// Descriptors that a supervisor makes sure of (its `minfds`)
+    /// `minfds` of the supervisor: the soft limit that it raises to
     #[arg(long, value_name = "N")]
     minfds: Option<u64>,
-    /// What each client does; default: the server is asked with HTTP, and otherwise tcp
+    /// What each client does [default: http-idle if the server answers HTTP, otherwise tcp]
     #[arg(long, value_parser = one_of(Dialogue::ALL, Dialogue::name, Dialogue::doc))]
     workload: Option<Dialogue>,
-    /// Request path
+    /// Path of HTTP requests
     #[arg(long, default_value = "/")]
     path: String,
-    /// The port to load; default: the one the program listens on
+    /// Port to connect to [default: the port on which the program listens]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// How many clients; default: soft limit × 1.5 + the accept queue
+    /// Number of clients [default: 1.5 × soft limit + accept queue]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
-    /// How long saturation is watched at most: 5, 5s or 500ms
+    /// Watch the server at its limit for at most this long: 5, 5s or 500ms
     #[arg(long, default_value = "5s", value_parser = time, value_name = "TIME")]
     hold: f64,
-    /// How often recovery is sampled, each time at another phase of the server's own delay; then a second ramp follows
+    /// Rounds of recovery, each at another phase of the server's own delay; with more than one, a second ramp follows
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(Recovery::ROUNDS_MAX)))]
     recoveries: u32,
-    /// How long the program may take until it listens: 30, 30s or 1m
+    /// Wait at most this long until the program listens: 30, 30s or 1m
     #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
-    /// Overflow the accept queue on purpose instead of pacing the clients
+    /// Connect all clients at once, so that the accept queue overflows
     #[arg(long)]
     burst: bool,
-    /// Write the event log to this file (read it again with `lastfd replay`)
+    /// Write the event log to this file, for `lastfd replay` and `lastfd explain`
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
     files: Files,
-    /// The server program and its arguments; `{port}` is replaced by a free port, `{scratch}` by a temporary folder
+    /// The server program and its arguments; `{port}` stands for a free port, `{scratch}` for a temporary folder
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -7,13 +7,13 @@ use crate::scenario::bundled;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a scenario to start from
+/// Write a scenario to start from
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A bundled scenario, as `lastfd list @` names them, with or without the `@`
+    /// The bundled scenario to write (`lastfd list @` shows them) [default: websocket-1012]
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = bundled::EXAMPLE)]
     example: Option<String>,
-    /// Where to; `-` is standard output [default: NAME.scenario.toml here]
+    /// File to write; `-` is standard output [default: NAME.scenario.toml]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }

@@ -25,21 +25,21 @@ use std::time::Duration;
 /// Version of the JSON document.
 pub const SCHEMA: &str = "lastfd/inspect/1";
 
-/// Shows a live process's descriptor limit, who set it, what its descriptors are, and how soon they run out.
+/// Show the descriptor limit of a live process, who set it, what is open, and how soon descriptors run out
 ///
-/// Read-only: nothing is changed, and the commands that it prints are not run. Needs no root for processes of one's own.
+/// It changes nothing and runs none of the commands that it prints. It needs no root for your own processes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Process id.
+    /// Process id
     #[arg(value_parser = clap::value_parser!(i32).range(1..))]
     pub pid: i32,
-    /// How long its growth is watched: 10, 10s, 500ms, 5m or 1h. 0: not at all. Ctrl-C ends it early and still prints.
+    /// How long to watch its descriptors grow: 10, 10s, 500ms, 5m or 1h; 0: not at all. Ctrl-C stops early and still reports
     #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub watch: Duration,
-    /// Also write the report as JSON to this file; `-`: to standard output, instead of the text.
+    /// Also write the report as JSON to this file; with `-`, write JSON to standard output instead of text
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
-    /// Show no argument of any command; without it, none that looks like a secret.
+    /// Hide all arguments of commands, not only those that look like secrets
     #[arg(long)]
     pub redact: bool,
 }

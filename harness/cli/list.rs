@@ -8,10 +8,10 @@ use crate::scenario::{self, FOLDER, Plan, bundled};
 use crate::{drive, launch};
 use std::path::{Path, PathBuf};
 
-/// Show scenarios and their variants: what each claims and requires.
+/// List scenarios and their variants: what each claims and requires
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those [default: scenarios/].
+    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

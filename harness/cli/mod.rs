@@ -29,8 +29,8 @@ pub use helper::helper;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Finds the last file descriptor: starts any server under an exact limit, predicts how many connections it will hold,
-/// drives it there, and shows the first failing call, what happens at the wall, and how it recovers.
+/// Find the last file descriptor: start any server under an exact limit, predict how many connections it can hold, drive
+/// it there, and show which call fails first, what the server does then, and whether it recovers.
 #[derive(Debug, Parser)]
 #[command(name = "lastfd", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct Cli {

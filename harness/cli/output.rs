@@ -16,16 +16,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Where reports go besides the terminal
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Files {
-    /// Write the report as JSON; `-` is standard output, and then nothing else is written there
+    /// Write the report as JSON; `-` writes it to standard output, and nothing else
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Append the report as Markdown (to $GITHUB_STEP_SUMMARY by itself when that is set)
+    /// Append the report as Markdown [default: $GITHUB_STEP_SUMMARY if it is set]
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Print everything: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of observing
+    /// Print all details: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of observing
     #[arg(long)]
     full: bool,
 }

@@ -7,10 +7,10 @@ use crate::report::Report;
 use crate::scenario::Plan;
 use std::path::{Path, PathBuf};
 
-/// Measures and reports a recorded run again
+/// Measure and report a recorded run again; starts nothing
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The event log of a run, as `lastfd run --events` writes it
+    /// The event log of a run (written by `run --events` or `find --events`)
     pub events: PathBuf,
     #[command(flatten)]
     files: Files,

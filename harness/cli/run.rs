@@ -16,32 +16,32 @@ use crate::scenario::{self, Dialogue, Obstacle, Plan};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-/// Runs scenario files or folders and judges what they expect
+/// Run scenarios and check what they expect
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub struct Args {
-    /// Scenario files, or folders that hold some; `@NAME` is a bundled one, `@` all of those [default: scenarios/]
+    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Only scenarios whose name holds this text
+    /// Run only scenarios whose name contains this text
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Only this variant (`base`: the scenario as written)
+    /// Run only this variant (`base` is the scenario as written)
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// Run each this often
+    /// Run each variant this many times
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
-    /// Only every N-th run, beginning with the M-th: one machine's share, `slice:M/N`
+    /// Run only every N-th variant, starting with the M-th: one machine's share of the work
     #[arg(long, value_name = "slice:M/N", value_parser = slice)]
     partition: Option<(usize, usize)>,
-    /// Print argv, limits and inherited descriptors; start nothing
+    /// Print what would run, with its limits and inherited descriptors; start nothing
     #[arg(long)]
     dry_run: bool,
-    /// A run whose `requires` is missing is a failure (exit 5), not a skip; also by LASTFD_REQUIRE_PEERS=1
+    /// Fail (exit 5) instead of skipping when something that a run requires is missing; LASTFD_REQUIRE_PEERS=1 does the same
     #[arg(long)]
     require_all: bool,
-    /// Write each run's event log into this folder
+    /// Write the event log of each run to this folder
     #[arg(long, value_name = "DIR")]
     events: Option<PathBuf>,
     #[command(flatten)]
@@ -50,16 +50,16 @@ pub struct Args {
     files: Files,
 }
 
-/// Choices about this machine
+/// How to run on this machine
 #[derive(Debug, Clone, clap::Args)]
 pub struct Machine {
-    /// How system calls are observed
+    /// How to observe system calls
     #[arg(long, value_parser = one_of(Choice::ALL, Choice::name, Choice::doc), default_value_t)]
     observer: Choice,
-    /// How the subject's processes are owned: the strongest way tried, then the weaker ones
+    /// How to make sure that no process of the server is left behind; where it is refused, the next one is tried
     #[arg(long, value_parser = one_of(Isolation::ALL, Isolation::name, Isolation::doc), default_value_t)]
     isolation: Isolation,
-    /// Write no argument of any command and no value of the environment, anywhere; without it, none that looks like a secret
+    /// Hide all arguments of commands and values of the environment in reports and logs, not only those that look like secrets
     #[arg(long)]
     redact: bool,
 }

@@ -4,7 +4,7 @@ use super::output::say;
 use super::{Exit, Outcome};
 use crate::scenario;
 
-/// Print the JSON Schema of scenario files.
+/// Print the JSON Schema of scenario files
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print the reference of every key as Markdown instead

@@ -14,9 +14,9 @@ crate::named::named! {
         /// A PID namespace (CAP_SYS_ADMIN): the kernel ends the tree with its init.
         #[default]
         PidNamespace = "pid-namespace",
-        /// A PID namespace inside a user namespace that knows one user: for everybody else.
+        /// A PID namespace inside a user namespace with one user: needs no privilege.
         UserNamespace = "user-namespace",
-        /// A subreaper that kills all descendants until none is left: where namespaces are refused.
+        /// A subreaper that kills all descendants until none is left: needs no namespace.
         Keeper = "keeper",
     }
 }

@@ -56,14 +56,14 @@ crate::named::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     #[non_exhaustive]
     pub enum Choice {
-        /// perf, or ptrace where perf is not allowed or would be blind.
+        /// perf; ptrace where perf is not allowed or would see nothing.
         #[default]
         Auto = "auto",
-        /// perf or nothing.
+        /// Only perf.
         Perf = "perf",
-        /// ptrace or nothing.
+        /// Only ptrace.
         Ptrace = "ptrace",
-        /// No syscall is observed: first failures stay unmeasured.
+        /// Observes no system call: which call fails first stays unknown.
         None = "none",
     }
 }

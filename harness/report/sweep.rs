@@ -485,7 +485,7 @@ mod tests {
         let cells: Vec<String> = s.points.iter().map(|point| words::cells(point)[3].clone()).collect();
         assert_eq!(
             cells,
-            ["57 (by descriptor count)", "249 (by descriptor count)", "not-reached (by descriptor count)"]
+            ["57 (by descriptor count)", "249 (by descriptor count)", "not reached (by descriptor count)"]
         );
     }
 

@@ -3,7 +3,7 @@
 
 use crate::event::{Log, What};
 use crate::judge::Outcome;
-use crate::measure::Kind;
+use crate::measure::{Kind, Verdict};
 use crate::report::page::Page;
 use crate::report::words::{
     baseline, calls, ceiling, clients, costs, moved, network, policy, prediction, recovery, story, wall,
@@ -28,9 +28,9 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     page.say("Limits", &story::limits(r));
     page.facts("At rest", baseline::at_rest(r));
     page.facts("Predicted", [story::numbers(r), prediction::predicted(r)].into_iter().flatten());
-    page.facts("Clients", clients::account(r).into_iter().chain(highest(r, log)));
+    page.facts("Clients", clients::account(r));
     calls::calls(r).into_iter().for_each(|said| page.facts(said.label, said.texts));
-    let why = story::why_now(r).into_iter().chain(story::as_predicted(r));
+    let why = story::why_now(r).into_iter().chain(highest(r, log)).chain(story::as_predicted(r));
     page.facts("Stopped", ceiling::stopped(r).into_iter().chain(why).chain(ceiling::more(r)));
     let loop_does = policy::at_the_wall(r).into_iter().chain(costs::costs(r));
     let others = wall::wall(r).into_iter().chain(policy::held_closed(r)).chain(story::sockets(r));
@@ -66,7 +66,10 @@ fn at_the_wall(r: &Report) -> Vec<String> {
 
 /// What would move the number, and what would not.
 fn changes(r: &Report) -> Vec<String> {
+    let leaks = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Leaking);
     match r.found.ceiling.kind.value() {
+        Some(Kind::Emfile) if r.found.ceiling.in_calls() => Vec::new(),
+        Some(Kind::Emfile) if leaks => vec![story::no_remedy(r)],
         Some(Kind::Emfile) => vec![story::fewer_at_rest().to_owned(), story::no_remedy(r)],
         Some(Kind::NotReached) => story::nothing_to_change(r).into_iter().collect(),
         _ => Vec::new(),

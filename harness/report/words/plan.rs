@@ -218,10 +218,11 @@ pub fn reach(reach: Reach) -> String {
         (false, 1) => "client",
         (false, _) => "clients",
     };
+    let subject = if client { "the program" } else { "the server" };
     let (are, fit) = if wanted == 1 { ("is", "fits") } else { ("are", "fit") };
     match wanted > room {
-        true => format!("{wanted} {what} {are} more than {room}: it must reach its ceiling."),
-        false => format!("{wanted} {what} {fit} into {room}: it cannot reach a ceiling."),
+        true => format!("{wanted} {what} {are} more than {room}, so {subject} reaches its ceiling."),
+        false => format!("{wanted} {what} {fit} into {room}, so {subject} cannot reach a ceiling."),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::Report;
 use super::kernel::{self, BEFORE_THE_QUEUE, KERNEL_CONNECTS};
-use super::limits::{Step, chain, name, pair, set_by};
+use super::limits::{Setter, Step, chain, name, pair, set_by};
 use super::{counted, number, unit};
 use crate::event::{Limits, Link, Outcome};
 use crate::report::page::cut;
@@ -32,6 +32,7 @@ pub fn limits(r: &Report) -> String {
     let Some(effective) = r.found.limits.effective.value() else {
         return "They were never read back from the running process.".into();
     };
+    let set_by_run = r.found.limits.set_by.get().filter(|by| Setter::of(r, by) == Setter::Run);
     let mut said = Vec::new();
     let mut above: Option<&Link> = None;
     for step in chain(r, false) {
@@ -41,7 +42,8 @@ pub fn limits(r: &Report) -> String {
                 format!("{} after it {} that.", counted(n, "process"), number(n, "inherits", "inherit"))
             }
             Step::Link(link, _) => {
-                let text = changes(link, above);
+                let by_run = set_by_run.is_some_and(|by| by.pid == link.pid && by.command == link.command);
+                let text = changes(link, above, by_run);
                 above = Some(link);
                 text
             }
@@ -52,24 +54,28 @@ pub fn limits(r: &Report) -> String {
     said.join(" ")
 }
 
-/// What a link makes of the limits of the one above it.
-fn changes(link: &Link, above: Option<&Link>) -> String {
+/// What a link makes of the limits of the one above it. `by_run`: it is this run that set them there.
+fn changes(link: &Link, above: Option<&Link>, by_run: bool) -> String {
     let value = format!("{}:{}", link.soft, link.hard);
     let who = format!("`{}` ({})", name(&link.command), link.pid);
     let Some(above) = above else { return format!("The chain begins with {who} at {value}.") };
     if link.command == Link::REQUESTED {
         return format!("lastfd sets the limits of this run, {value}.");
     }
-    let same = if above.pid == link.pid { "the same process, now " } else { "" };
+    if by_run {
+        return format!("lastfd sets the limits of this run, {value}, and executes {who}.");
+    }
+    let same = above.pid == link.pid;
+    let who = if same { format!("the same process, now {who},") } else { who };
     if (link.soft, link.hard) == (above.soft, above.hard) {
-        return format!("Then {same}{who} keeps that.");
+        return format!("Then {who} {} that.", if same { "keeps" } else { "inherits" });
     }
     let does = match link.soft.cmp(&above.soft) {
         Ordering::Greater => "raises it to",
         Ordering::Less => "lowers it to",
         Ordering::Equal => "changes it to",
     };
-    format!("Then {same}{who} {does} {value}.")
+    format!("Then {who} {does} {value}.")
 }
 
 /// The descriptor numbers that the limit allows.
@@ -92,7 +98,7 @@ pub fn why_now(r: &Report) -> Option<String> {
         (true, 0) => format!("It fails although no client waits, because {BEFORE_THE_QUEUE}."),
         (true, _) => String::new(),
         (false, _) => {
-            "Whatever call needs a descriptor fails then; what is open tells which one took the others."
+            "Any call that needs a descriptor fails then; what is open shows which one took the others."
                 .into()
         }
     };
@@ -117,7 +123,7 @@ pub fn as_predicted(r: &Report) -> Option<String> {
 /// Why a client that gets no response could connect.
 pub fn connects(r: &Report) -> Option<String> {
     let waits = r.found.new_client.value() == Some(Outcome::Waits);
-    waits.then(|| format!("It needs no help of the program to connect: {KERNEL_CONNECTS}."))
+    waits.then(|| format!("It can connect without the program: {KERNEL_CONNECTS}."))
 }
 
 /// Sockets that hold a descriptor each, and those that only look as if they did.

@@ -10,6 +10,7 @@ use crate::report::sweep::{FD_SETSIZE, Fit, NoFit, Point, Stop, Sweep, What, dou
 pub const TITLE: &str = "Sweep of the limit";
 /// The columns of the table.
 pub const HEADINGS: [&str; 6] = ["limit", "at rest", "predicted", "ceiling", "first failing call", "policy"];
+const NOT_REACHED: &str = "not reached";
 /// Characters of what the program wrote that are shown.
 const WROTE: usize = 80;
 /// Characters of a command line that are shown.
@@ -28,10 +29,9 @@ pub fn cells(point: &Point) -> [String; 6] {
         (Some(n), Some(Kind::Emfile)) => n.to_string(),
         (Some(n), Some(kind)) => format!("{n} ({})", kind.name()),
         (Some(n), None) => format!("{n} ({BY_COUNT})"),
+        (None, Some(Kind::NotReached)) => NOT_REACHED.to_owned(),
         (None, Some(kind)) => kind.name().to_owned(),
-        (None, None) if point.reached == Some(false) => {
-            format!("{} ({BY_COUNT})", Kind::NotReached.name())
-        }
+        (None, None) if point.reached == Some(false) => format!("{NOT_REACHED} ({BY_COUNT})"),
         (None, None) => "not known".to_owned(),
     };
     let call = point.first_failure.map_or("–".to_owned(), |call| call.to_string());
@@ -53,7 +53,7 @@ pub fn run(report: &Report) -> String {
 pub fn said(sweep: &Sweep) -> Vec<(&'static str, String)> {
     let line = match (&sweep.fit, &sweep.no_fit) {
         (Some(fit), _) => Some(line(fit)),
-        (None, Some(none)) => Some(format!("None: {}.", no_fit(none))),
+        (None, Some(none)) => Some(format!("There is none: {}.", no_fit(none))),
         (None, None) => None,
     };
     let binds = sweep.binds.as_ref().map(|binds| {
