@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a subject. Real processes, at small limits.
 
+mod agree;
 mod binds;
 mod bundled;
 mod calls;

@@ -21,15 +21,12 @@ pub fn paragraph(r: &Report) -> String {
     }
     let advice = advice::advice(r);
     let said: Vec<Ranked> = match (&r.found.not_started, r.found.doubts.first()) {
-        (Some(refused), _) => {
-            vec![(MOST, sentence(&format!("the subject did not start: {}", cut(&refused.reason, REASON))))]
-        }
+        (Some(refused), _) => vec![(MOST, doubts::not_started(&cut(&refused.reason, REASON)))],
         (None, Some(doubt)) => {
-            let cause = cut(&doubts::doubt(doubt), REASON);
             let seen = r.found.ceiling.kind.get().filter(|kind| **kind != Kind::Generator);
-            let seen = seen.map(|_| ceiling::headline(r));
-            let nothing = sentence(&format!("nothing can be concluded from this run: {cause}"));
-            [Some((MOST, nothing)), seen.map(|seen| (1, seen))].into_iter().flatten().collect()
+            let seen = seen.map(|_| (1, ceiling::headline(r)));
+            let nothing = (MOST, doubts::nothing(&cut(&doubts::doubt(doubt), REASON)));
+            [Some(nothing), seen].into_iter().flatten().collect()
         }
         (None, None) => findings(r),
     };
@@ -59,7 +56,8 @@ fn findings(r: &Report) -> Vec<Ranked> {
 fn fitted(mut said: Vec<Ranked>, advice: Option<String>) -> String {
     loop {
         let all = said.iter().map(|(_, text)| text).chain(&advice);
-        let text = all.map(String::as_str).collect::<Vec<_>>().join(" ");
+        // A subject's last words are several lines.
+        let text = all.flat_map(|text| text.split_whitespace()).collect::<Vec<_>>().join(" ");
         let least =
             said.iter().enumerate().min_by_key(|(_, (rank, _))| *rank).map(|(at, (rank, _))| (at, *rank));
         match least {

@@ -2,10 +2,8 @@
 
 use super::super::Report;
 use super::why::why;
-use super::{
-    BY_COUNT, after_start, binds, counted, evidence, got, number, prediction, sentence, subject, unit,
-};
-use crate::event::Outcome;
+use super::{BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit};
+use crate::event::{Call, Outcome};
 use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess, Why};
 use crate::report::page::cut;
 
@@ -119,13 +117,20 @@ pub fn stopped(r: &Report) -> Option<String> {
 }
 
 fn failure(r: &Report, f: &FirstFailure) -> String {
+    if f.reason.is_some() {
+        return early(r, f.call, f.errno, f.at_s);
+    }
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
         0 => "; no client was waiting yet".to_owned(),
         n => format!("; {} {} waiting", counted(n, "client"), number(n, "was", "were")),
     };
-    let why = f.reason.as_ref().map_or(String::new(), |why| format!(": {}", evidence::not_the_ceiling(why)));
-    format!("{} failed with {} {}{waiting}{why}.", f.call, f.errno, after_start(r, f.at_s))
+    format!("{} failed with {} {}{waiting}.", f.call, f.errno, after_start(r, f.at_s))
+}
+
+/// A failure that says nothing of the ceiling.
+fn early(r: &Report, call: Call, errno: &str, at_s: f64) -> String {
+    format!("{call} had failed with {errno} before any client came, {}.", after_start(r, at_s))
 }
 
 /// What else is to be known of the ceiling: later numbers, other processes, what the clients were asked.
@@ -210,10 +215,9 @@ fn asked_first(r: &Report) -> Option<String> {
 
 fn before_ramp(r: &Report) -> Option<String> {
     let c = &r.found.ceiling;
-    let early =
+    let first =
         c.before_ramp.as_ref().filter(|_| c.first_failure.get().is_some_and(|f| f.reason.is_none()))?;
-    let at = after_start(r, early.at_s);
-    Some(format!("{} had failed with {} before any client came, {at}.", early.call, early.errno))
+    Some(early(r, first.call, first.errno, first.at_s))
 }
 
 /// The first client that got no service.

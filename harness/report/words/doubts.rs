@@ -1,8 +1,8 @@
 //! Why nothing can be concluded from a run.
 
-use super::errno_name;
 use super::evidence::notes;
 use super::why::why;
+use super::{errno_name, sentence};
 use crate::measure::Doubt;
 
 /// The doubt as a clause.
@@ -11,10 +11,19 @@ pub fn doubt(doubt: &Doubt) -> String {
         Doubt::Run(reason) | Doubt::NotStarted(reason) => reason.clone(),
         Doubt::LogCut => "the log ends in the middle of the run".into(),
         Doubt::Ceiling(reason) => why(reason),
-        Doubt::Generator { errno, .. } => format!(
-            "lastfd's own side failed with {} before the subject did: give it more descriptors, ports or source addresses",
-            errno_name(*errno)
-        ),
+        Doubt::Generator { errno, .. } => {
+            format!("lastfd's own side failed with {} before the subject did", errno_name(*errno))
+        }
         Doubt::Witnesses(all) => format!("the witnesses disagree: {}", notes(all).unwrap_or_default()),
     }
+}
+
+/// That a run says nothing, and for what cause.
+pub fn nothing(cause: &str) -> String {
+    sentence(&format!("nothing can be concluded from this run: {cause}"))
+}
+
+/// That there was no subject to load, and why.
+pub fn not_started(why: &str) -> String {
+    sentence(&format!("the subject did not start: {why}"))
 }

@@ -1,0 +1,290 @@
+//! Every log of `tests/data` in every format: one quantity has one number, and no count exceeds what is possible.
+
+use crate::support::{parsed, recordings};
+use lastfd::internal::event::Log;
+use lastfd::internal::report::{self, Report, explain, short};
+use lastfd::internal::scenario::Plan;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// One run in every format.
+struct Rendered {
+    name: String,
+    report: Report,
+    json: Value,
+    /// Each with its format's name, as one line.
+    texts: Vec<(&'static str, String)>,
+}
+
+fn rendered(name: &str, plan: &Plan, log: &Log) -> Rendered {
+    let report = Report::of(plan, log);
+    let one = std::slice::from_ref(&report);
+    let whole: Value = serde_json::from_str(&report::json::render(one)).expect("a JSON report");
+    let texts = [
+        ("terminal", report::terminal::render(one, false, 100)),
+        ("full", report::terminal::render_full(one, false, 100)),
+        ("markdown", decoded(report::markdown::render(one))),
+        ("junit", decoded(report::junit::render(one))),
+        ("explain", explain::run(&report, log, false, 100)),
+    ];
+    let texts = texts.map(|(format, text)| (format, unwrapped(&text))).into();
+    Rendered { name: name.to_owned(), json: whole["runs"][0].clone(), report, texts }
+}
+
+fn all() -> &'static [Rendered] {
+    static ALL: OnceLock<Vec<Rendered>> = OnceLock::new();
+    ALL.get_or_init(every_log)
+}
+
+fn every_log() -> Vec<Rendered> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut small: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect();
+    small.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    small.sort();
+    assert!(!small.is_empty() && !recordings().is_empty(), "no logs to compare");
+    let small = small.iter().map(|path| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read(path).unwrap();
+        let (plan, log) = parsed(&name, text.as_slice());
+        rendered(&name, &plan, &log)
+    });
+    small.chain(recordings().iter().map(|(name, plan, log)| rendered(name, plan, log))).collect()
+}
+
+/// Without the escapes of XML and of Markdown.
+fn decoded(text: String) -> String {
+    let escapes =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&"), ("\\|", "|")];
+    escapes.iter().fold(text, |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The numbers that stand for `{}` in this pattern, wherever the text has the words around it.
+fn numbers(text: &str, pattern: &str) -> Vec<f64> {
+    let (before, after) = pattern.split_once("{}").expect("a place for the number");
+    let digit = |c: char| c.is_ascii_digit() || c == '.';
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(before) {
+        let rest = &text[at + before.len()..];
+        // What ends in a full stop is a sentence, not a fraction.
+        let number = &rest[..rest.find(|c| !digit(c)).unwrap_or(rest.len())];
+        let number = number.trim_end_matches('.');
+        let alone = before.is_empty() && text[..at].ends_with(digit);
+        if !alone && rest[number.len()..].starts_with(after) {
+            found.extend(number.parse::<f64>());
+        }
+    }
+    found
+}
+
+/// The numbers before these words.
+fn before(text: &str, words: &str) -> Vec<f64> {
+    text.match_indices(words)
+        .filter_map(|(at, _)| {
+            let head = text[..at].trim_end();
+            let start = head
+                .rfind(|c: char| !c.is_ascii_digit())
+                .map_or(0, |last| last + head[last..].chars().next().map_or(1, char::len_utf8));
+            head[start..].parse().ok()
+        })
+        .collect()
+}
+
+/// A quantity: its place in the JSON report, and how texts say it.
+struct Quantity {
+    place: &'static str,
+    said: &'static [&'static str],
+}
+
+const fn quantity(place: &'static str, said: &'static [&'static str]) -> Quantity {
+    Quantity { place, said }
+}
+
+/// `{}` first: the number before these words.
+const QUANTITIES: &[Quantity] = &[
+    quantity(
+        "ceiling.accepted",
+        &["stopped at {} connection", "while it held {} connection", "accepted all {} connection"],
+    ),
+    quantity("ceiling.calls", &["stopped after {} answered call"]),
+    quantity("limits.effective.soft", &["connections (soft limit {} ", "answered calls (soft limit {} "]),
+    quantity("baseline.descriptors", &["At rest {} descriptor", "It was then {} descriptor"]),
+    quantity("baseline.counted", &["{} descriptors open at rest", "{} descriptor open at rest"]),
+    quantity("prediction.ceiling", &["Predicted {} connection", "Predicted {} call"]),
+    quantity("ceiling.connected", &["Clients {} clients connected:", "Clients {} client connected:"]),
+    quantity("ceiling.served", &["connected: {} answered and held", "connected: all {} answered and held"]),
+    quantity(
+        "saturation.clients_account.waiting",
+        &[
+            "while {} clients wait.",
+            "while {} clients wait,",
+            "; {} clients wait.",
+            "; {} clients wait;",
+            "while {} client waits.",
+        ],
+    ),
+    quantity(
+        "saturation.clients_account.exit.clients",
+        &["; {} clients lost their connection", ": {} clients lost their connection"],
+    ),
+    quantity(
+        "recovery.leaked",
+        &["over, {} descriptors more than at rest stay", "left, {} descriptors more than at rest stay"],
+    ),
+    quantity("recovery.waiters", &[" of {} that waited"]),
+    quantity(
+        "recovery.new_client_served_s",
+        &["a new one was served {} s later", "another one was answered {} s later"],
+    ),
+    quantity(
+        "timings.to_first_failure_s",
+        &[
+            "failed with EMFILE {} s after the server started;",
+            "failed with EMFILE {} s after the program started.",
+        ],
+    ),
+];
+
+fn at<'a>(json: &'a Value, place: &str) -> &'a Value {
+    place.split('.').fold(json, |value, key| &value[key])
+}
+
+#[test]
+fn every_text_says_the_numbers_of_the_json_report() {
+    let mut compared: BTreeMap<&str, usize> = BTreeMap::new();
+    for run in all() {
+        for quantity in QUANTITIES {
+            let value = at(&run.json, quantity.place).as_f64();
+            for (format, text) in &run.texts {
+                for said in quantity.said.iter().flat_map(|pattern| match pattern.strip_prefix("{} ") {
+                    Some(words) => before(text, words),
+                    None => numbers(text, pattern),
+                }) {
+                    let agrees = value.is_some_and(|value| (value - said).abs() < 0.000_501);
+                    assert!(
+                        agrees,
+                        "{}: {} is {value:?}, and {format} says {said}\n{text}",
+                        run.name, quantity.place
+                    );
+                    *compared.entry(quantity.place).or_default() += 1;
+                }
+            }
+        }
+    }
+    // A sentence that is worded anew takes its pattern here with it.
+    for quantity in QUANTITIES {
+        assert!(compared.get(quantity.place).is_some_and(|n| *n >= 4), "{}: {compared:?}", quantity.place);
+    }
+}
+
+#[test]
+fn every_client_is_counted_once_and_no_count_exceeds_what_is_possible() {
+    for run in all() {
+        let number = |place: &str| at(&run.json, place).as_u64();
+        let account = |key: &str| number(&format!("saturation.clients_account.{key}"));
+        let name = &run.name;
+        if let Some(connected) = account("connected") {
+            let parts = ["held", "held_with_error", "waiting", "turned_away", "closed"]
+                .map(|key| account(key).unwrap());
+            let lost = account("exit.clients").unwrap_or(0);
+            assert_eq!(
+                parts.iter().sum::<u64>() + lost,
+                connected,
+                "{name}: {}",
+                run.json["saturation"]["clients_account"]
+            );
+            assert_eq!(number("ceiling.connected"), Some(connected), "{name}");
+            let next = run.json["saturation"]["clients"]["next"].as_array().unwrap();
+            let next: u64 = next.iter().map(|got| got["clients"].as_u64().unwrap()).sum();
+            let came = connected + account("timed_out").unwrap() + account("refused").unwrap();
+            assert!(next <= came, "{name}: {next} of {came} came next");
+        }
+        let (served, connected) = (number("ceiling.served"), number("ceiling.connected"));
+        assert!(served.is_none() || served <= connected, "{name}: {served:?} served of {connected:?}");
+        possible_under_the_limit(run);
+        let total = at(&run.json, "timings.total_s").as_f64().unwrap_or(f64::MAX);
+        for (format, text) in &run.texts {
+            for cost in numbers(text, "failed calls: {} s at most") {
+                assert!(cost <= total + 0.000_5, "{name}: {format} says {cost} s of {total} s");
+            }
+        }
+    }
+}
+
+/// Of one process that hands nothing over: its connections and what is listed at rest have numbers below its limit.
+fn possible_under_the_limit(run: &Rendered) {
+    let number = |place: &str| at(&run.json, place).as_u64();
+    let several = run.json["ceiling"]["per_process"].as_array().is_some_and(|all| all.len() > 1);
+    let handed = !run.json["ceiling"]["handed_over"].is_null();
+    let (Some(soft), Some(accepted), false) =
+        (number("limits.effective.soft"), number("ceiling.accepted"), several || handed)
+    else {
+        return;
+    };
+    let listed = run.json["baseline"]["inventory"].as_array().unwrap();
+    let below = listed.iter().filter(|d| d["fd"].as_u64().is_some_and(|fd| fd < soft)).count() as u64;
+    let closed = run.json["ceiling"]["others"].as_i64().filter(|n| *n < 0).map_or(0, i64::unsigned_abs);
+    assert!(accepted + below <= soft + closed, "{}: {accepted} and {below} under {soft}", run.name);
+}
+
+#[test]
+fn the_first_paragraph_is_at_most_four_lines_and_the_same_in_every_format() {
+    for run in all() {
+        let paragraph = short::paragraph(&run.report);
+        let lines = lines_of(&paragraph, 100);
+        assert!(lines <= short::LINES, "{}: {lines} lines\n{paragraph}", run.name);
+        assert!(paragraph.starts_with(char::is_uppercase), "{}: {paragraph}", run.name);
+        let met = run.report.verdict.outcome == lastfd::Outcome::Met;
+        for (format, text) in run.texts.iter().filter(|(format, _)| *format != "explain") {
+            let shown = *format != "markdown" || !met;
+            assert_eq!(text.contains(&paragraph), shown, "{}: {format}\n{paragraph}\n{text}", run.name);
+        }
+    }
+}
+
+/// Lines that words take, none broken.
+fn lines_of(text: &str, width: usize) -> usize {
+    let mut lines = vec![0];
+    for word in text.split_whitespace().map(|word| word.chars().count()) {
+        let last = lines.last_mut().expect("one at least");
+        match *last {
+            0 => *last = word,
+            used if used + 1 + word <= width => *last += 1 + word,
+            _ => lines.push(word),
+        }
+    }
+    lines.len()
+}
+
+#[test]
+fn where_descriptors_ran_out_the_first_paragraph_names_who_set_the_limit_and_what_to_do() {
+    let (mut all_said, mut of) = (0, 0);
+    for run in all().iter().filter(|run| {
+        let stopped = run.json["ceiling"]["kind"] == "emfile"
+            && run.json["ceiling"]["first_failure"]["reason"].is_null();
+        stopped && run.json["verdict"] != "inconclusive"
+    }) {
+        let paragraph = short::paragraph(&run.report);
+        assert!(paragraph.contains("failed with EMFILE"), "{}: {paragraph}", run.name);
+        assert!(
+            ["raise ", "Close ", "close "].iter().any(|verb| paragraph.contains(verb)),
+            "{}: {paragraph}",
+            run.name
+        );
+        of += 1;
+        let setter = ["that limit", "already in"].iter().any(|words| paragraph.contains(words));
+        let after =
+            ["When clients leave", "Once all calls", "It leaks", "It is stuck", "exited", "When its limit"];
+        let recovery =
+            run.json["recovery"]["verdict"].is_null() || after.iter().any(|words| paragraph.contains(words));
+        all_said += u32::from(setter && recovery);
+    }
+    // A long sentence of what it does may leave no room for all five answers.
+    assert!(of >= 60 && all_said * 10 >= of * 9, "{all_said} of {of}");
+}
