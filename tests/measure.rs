@@ -1518,3 +1518,20 @@ fn what_clients_see_is_counted_apart_for_those_held_queued_and_next() {
     assert_eq!(held.error_replies, 1, "it keeps the connection, and can do nothing for it: {held:?}");
     assert!(held.latency_s.value().is_some_and(|l| near(Some(l.p50), 0.001) && near(Some(l.max), 0.003)));
 }
+
+/// The log's server executed by lastfd itself exits with 8 of 12 connections held: the kernel closes them, and the accept queue with them.
+#[test]
+fn clients_of_a_process_that_exited_are_lost_whether_they_noticed_it_or_not() {
+    let (plan, log) = recorded("exits");
+    let closed = |event: &Event| matches!(&event.is, What::Client { state: Client::Closed, .. });
+    let noticed = Log::new(log.events.clone());
+    let unnoticed = Log::new(log.events.into_iter().filter(|event| !closed(event)).collect());
+    for log in [noticed, unnoticed] {
+        let found = measure::measure(&plan, &log);
+        let account = found.clients_account.value().expect("clients");
+        let exit = account.exit.expect("it exited");
+        assert_eq!((account.connected, account.held, account.waiting), (12, 0, 0), "{account:?}");
+        assert_eq!((exit.held, exit.clients), (8, 12), "{account:?}");
+        assert_eq!(found.ceiling.served.value(), Some(8), "those that were answered until then");
+    }
+}

@@ -2,7 +2,7 @@
 //! exited, through that exit. Every other count of clients is a part of one of these.
 
 use super::ceiling::{Ceiling, Kind};
-use super::facts::{Client, Facts};
+use super::facts::{Client, Facts, Losses};
 use super::known::{Known, Why};
 use crate::event::{Nanos, Outcome, Phase};
 
@@ -51,7 +51,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         return Known::Unknown(Why::NobodyHolds);
     }
     let watched = facts.phases.watched_until();
-    let exit = facts.exit_at_the_wall();
+    let losses = Losses::at_the_wall(facts);
     let mut account = ClientsAccount {
         connected: 0,
         timed_out: 0,
@@ -63,11 +63,16 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         error_replies: 0,
         answered_first: 0,
         closed: 0,
-        exit: exit.map(|(_, held)| Lost { held, clients: 0 }),
+        exit: losses.as_ref().map(|losses| Lost { held: losses.held, clients: 0 }),
     };
-    facts.clients.all.iter().for_each(|client| account.add(facts, client, watched, exit));
-    let by_calls = held(facts, ceiling);
-    if facts.clients.answers && exit.is_none() {
+    facts.clients.all.iter().for_each(|client| account.add(facts, client, watched, losses.as_ref()));
+    if let (Some(lost), Some(losses)) = (account.exit.as_mut(), &losses) {
+        let unseen = (losses.clients(&facts.clients.all) - lost.clients).min(account.waiting);
+        (lost.clients, account.waiting) = (lost.clients + unseen, account.waiting - unseen);
+    }
+    let gone = losses.as_ref().is_some_and(|losses| losses.gone);
+    let by_calls = if gone { 0 } else { held(facts, ceiling) };
+    if facts.clients.answers && losses.is_none() {
         // An error reply ends no connection by itself: as many are held as the subject held.
         let kept = account.error_replies.min(by_calls.saturating_sub(account.held));
         account.held_with_error = kept;
@@ -87,7 +92,7 @@ impl ClientsAccount {
         self.connected + self.timed_out + self.refused
     }
 
-    fn add(&mut self, facts: &Facts<'_>, client: &Client, watched: Nanos, exit: Option<(Nanos, u64)>) {
+    fn add(&mut self, facts: &Facts<'_>, client: &Client, watched: Nanos, losses: Option<&Losses>) {
         let ended = client.ended.filter(|(at, _)| *at < watched);
         let Some(_) = client.connected.filter(|at| *at < watched) else {
             match ended.map(|(_, outcome)| outcome) {
@@ -99,9 +104,7 @@ impl ClientsAccount {
         };
         self.connected += 1;
         let answered = |by: Nanos| facts.clients.answers && client.served.is_some_and(|at| at < by);
-        if let (Some((at, _)), Some(lost)) = (exit, self.exit.as_mut())
-            && client.lost_at(at, facts.phases.released_from())
-        {
+        if let (true, Some(lost)) = (losses.is_some_and(|losses| losses.took(client)), self.exit.as_mut()) {
             lost.clients += 1;
             return;
         }

@@ -2,7 +2,7 @@
 //! processes ended and began, and what its clients saw. Never from a program's name or its log; *unclear* when that does not decide.
 
 use super::ceiling::{Ceiling, Kind};
-use super::facts::{Facts, Failed, KEPT_FAILURES, ended};
+use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, ended};
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, rhythm_of_tries};
 use super::rates::failures_per_s;
@@ -66,7 +66,7 @@ pub enum PolicyEvidence {
         /// The first failed call, so many failures, and seconds from the first to the exit.
         after: Option<(Call, usize, f64)>,
         replaced: Option<Replaced>,
-        /// Clients that saw their connection end.
+        /// Clients that lost their connection.
         clients_lost: u64,
     },
     /// Accept never failed: clients were accepted and closed at once where this call had failed.
@@ -193,7 +193,7 @@ fn after_exit(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos, after: Option<(C
         signal: status.and_then(|ended| ended.signal),
         after,
         replaced,
-        clients_lost: facts.clients.lost_at(exit, facts.phases.released_from()),
+        clients_lost: Losses::at_the_wall(facts).map_or(0, |losses| losses.clients(&facts.clients.all)),
     };
     Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() }
 }

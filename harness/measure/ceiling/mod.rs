@@ -8,7 +8,7 @@ pub use per_process::PerProcess;
 
 use super::baseline::Baseline;
 use super::count::{Grown, Scale, grown};
-use super::facts::{Facts, Failed};
+use super::facts::{Facts, Failed, Losses};
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
@@ -178,9 +178,9 @@ pub(super) fn ceiling(
         served: match (is_client, facts.clients.answers) {
             (true, _) => Known::Unknown(Why::CountedInCalls),
             (_, false) => Known::Unknown(Why::TcpAsksNothing),
-            _ => Known::Value(match facts.gone() {
+            _ => Known::Value(match Losses::at_the_wall(facts).filter(|losses| losses.gone) {
                 // Nobody is served any longer: those count that were until then.
-                Some(exit) => facts.clients.served_until_exit(exit),
+                Some(losses) => losses.answered(&facts.clients.all),
                 None => facts.clients.served(watched),
             }),
         },

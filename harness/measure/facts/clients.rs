@@ -6,8 +6,6 @@ use std::collections::HashMap;
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
-/// A dying process closes its connections before it is seen to exit, by so much at most.
-const CLOSES_BEFORE_EXIT: Nanos = 100_000_000;
 
 /// One client.
 #[derive(Debug, Clone, Default)]
@@ -27,13 +25,6 @@ impl Client {
     /// When it was first heard of.
     fn first(&self) -> Nanos {
         self.connected.or(self.ended.map(|e| e.0)).unwrap_or(Nanos::MAX)
-    }
-
-    /// Whether its connection was made before a process exited, and ended with that exit, up to `until`.
-    pub fn lost_at(&self, exit: Nanos, until: Nanos) -> bool {
-        let with_it = exit.saturating_sub(CLOSES_BEFORE_EXIT)..until;
-        let ended = self.ended.is_some_and(|(at, how)| how == Outcome::Closed && with_it.contains(&at));
-        ended && self.connected.is_some_and(|at| at < exit)
     }
 
     fn open_at(&self, at: Nanos) -> bool {
@@ -140,11 +131,6 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served_by(until) && r.open_at(until.saturating_sub(1)))
     }
 
-    /// Answered, and open until the exit of the process that served them.
-    pub fn served_until_exit(&self, exit: Nanos) -> u64 {
-        self.count(|r| r.served.is_some() && (r.open_at(exit) || r.lost_at(exit, Nanos::MAX)))
-    }
-
     /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not dropped while held.
     pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
         self.count(|r| self.is_turned_away(r, ramp_ends, until))
@@ -169,11 +155,6 @@ impl<'a> Clients<'a> {
     /// Ended in this way by then.
     pub fn ended(&self, how: Outcome, until: Nanos) -> u64 {
         self.count(|r| r.ended.is_some_and(|(at, outcome)| outcome == how && at < until))
-    }
-
-    /// Connections that ended with the exit of a process, up to `until`.
-    pub fn lost_at(&self, exit: Nanos, until: Nanos) -> u64 {
-        self.count(|r| r.lost_at(exit, until))
     }
 
     /// Answered for the first time in this window.

@@ -4,6 +4,7 @@
 mod calls;
 mod clients;
 mod holdings;
+mod losses;
 mod numbers;
 mod order;
 mod phases;
@@ -19,6 +20,7 @@ pub use calls::Way;
 pub(crate) use calls::{Made, Over, answered_by, busy};
 pub(crate) use clients::{Client, Told};
 pub(crate) use holdings::{Both, Failed, KEPT_FAILURES};
+pub(crate) use losses::Losses;
 pub(crate) use phases::Window;
 pub(crate) use processes::ended;
 pub(crate) use readings::{Asked, Observer, Predicted, Sample, Sockets};

@@ -95,11 +95,13 @@ impl<'a> Facts<'a> {
         table.and_then(|table| table.exited).filter(|(at, _)| *at >= first.at)
     }
 
-    /// When the subject exited at the wall and nothing accepted in its place.
+    /// When the subject exited at the wall: every process that accepted, with nothing in its place.
     pub fn gone(&self) -> Option<Nanos> {
         let (exit, _) = self.exit_at_the_wall()?;
+        let mut accepting = self.holdings.tables.values().filter(|table| table.accepts > 0);
+        let all = accepting.all(|table| table.exited.is_some());
         let accepted_on = !self.holdings.accepts_between(exit, self.phases.watched_until()).is_empty();
-        (!accepted_on).then_some(exit)
+        (all && !accepted_on).then_some(exit)
     }
 
     /// Whether a client that is done exited with 0, which is no ceiling.

@@ -117,7 +117,7 @@ fn exit(r: &Report) -> String {
             sentence(&format!("the worker exited{how} and process {} replaced it{again}{lost}", by.pid))
         }
         (Some((call, _, after_s)), None) => {
-            sentence(&format!("it exited{how} {} the first failed {call}{lost}", soon(*after_s)))
+            sentence(&format!("it exited{how}, {} the first failed {call}{lost}", soon(*after_s)))
         }
         // The headline says that it exited.
         (None, None) => clients::lost(r).map_or(String::new(), |lost| sentence(&lost)),
