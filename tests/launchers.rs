@@ -338,17 +338,26 @@ fn a_launcher_with_options_is_found_by_name_in_the_report() {
 #[test]
 fn the_report_names_the_setting_of_the_launcher_that_set_the_limit() {
     let settings = [
-        ("shell = { soft = 48 }", "`ulimit -n`"),
-        ("systemd-like = { limit-nofile = '48:96' }", "`LimitNOFILE=` of the unit"),
-        ("container-like = { ulimit = '48:96' }", "`--ulimit nofile=` of the container"),
-        ("exec", "the one that this run asked for"),
+        ("shell = { soft = 48 }", "set it (`ulimit -n`)", "raise `ulimit -n` in its script"),
+        (
+            "systemd-like = { limit-nofile = '48:96' }",
+            "set it (`LimitNOFILE=`)",
+            "raise `LimitNOFILE=` in its unit file",
+        ),
+        (
+            "container-like = { ulimit = '48:96' }",
+            "set it (`--ulimit nofile=`)",
+            "raise `--ulimit nofile=` of its container",
+        ),
+        ("exec", "this run set it (`--nofile`)", "raise the limit where the service starts"),
     ];
-    for (launcher, setting) in settings {
+    for (launcher, setting, advice) in settings {
         let options = ["find", "--nofile", "64:128", "--hold", "0.1s", "--launcher", launcher, "--"];
         let called = lastfd(&[&options[..], &[LASTFD, "serve", "tcp", "--port", "{port}"]].concat());
-        let next = called.stdout.split("\nNext ").nth(1).unwrap_or_else(|| panic!("{called:?}"));
-        let words: Vec<&str> = next.split_whitespace().collect();
-        assert!(words.join(" ").contains(setting), "{launcher}: {next}");
+        let (answer, facts) = called.stdout.split_once("\n\n").unwrap_or_else(|| panic!("{called:?}"));
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line(answer).contains(advice), "{launcher}: {answer}");
+        assert!(one_line(facts).contains(setting), "{launcher}: {facts}");
     }
 }
 

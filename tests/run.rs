@@ -761,7 +761,7 @@ fn a_log_that_is_foreign_or_cut_is_told() {
     refused(&lastfd(&["replay", path]), 3, &["not an event log"]);
     let (_, log) = bundled(&["--nofile", "32", "--workload", "tcp", "--hold", "1s"], &["tcp"]);
     std::fs::write(path, &log[..log.len() / 2]).unwrap();
-    refused(&lastfd(&["replay", path]), 5, &["mid-run"]);
+    refused(&lastfd(&["replay", path]), 5, &["in the middle of the run"]);
 }
 
 /// As an unprivileged user, with nothing but a copy of the binary.

@@ -561,7 +561,7 @@ fn a_line_without_end_is_not_echoed() {
         (format!("claim = \"{long}\"\nclam = 3\n"), "unknown key `clam`"),
         (format!("claim = \"c\"\n{long} = 3\n"), "unknown key"),
         (with("\"spin\"", &format!("\"{long}\"")), "cannot be"),
-        (with("\"soft - baseline\"", &format!("\"{long}\"")), "is not a ceiling"),
+        (with("\"soft - baseline\"", &format!("\"{long}\"")), "is not known in a formula"),
         (
             with("hold = \"3s\"", &format!("x = [\"{long}\"]; hold = \"3s\"")),
             "push.scenario.toml:3:1000009: ",

@@ -485,8 +485,20 @@ impl<W: Write> Driver<W> {
                 }
             }
         }
+        if clients == u32::MAX {
+            self.dismiss_probes();
+        }
         self.report.say(What::Released { clients: released });
         Ok(())
+    }
+
+    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the subject leaks.
+    fn dismiss_probes(&mut self) {
+        for probe in std::mem::take(&mut self.probes) {
+            let label = probe.seen(Outcome::Waits, String::new(), clock::now()).label;
+            let why = "all clients left before it was answered or its time was over".to_owned();
+            self.report.say(What::NotSeen { what: Unseen::Probe { label }, why });
+        }
     }
 
     /// Lets clients leave that wait to be accepted: the oldest of the newest `of` without an answer.

@@ -372,6 +372,19 @@ fn a_probe_waits_in_the_queue_and_times_out_beyond_it() {
 }
 
 #[test]
+fn where_all_leave_a_probe_leaves_with_them() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
+    rig.say(&Order::Probe { label: "saturated".into(), deadline_ms: DEADLINE.as_millis() as u64 });
+    let (mut probe, _) = server.accept().unwrap();
+    head(&mut probe);
+    rig.release(1);
+    let said = rig.release(u32::MAX);
+    assert!(said.iter().any(|what| matches!(what, What::NotSeen { .. })), "{said:?}");
+    assert!(at_end(&mut probe));
+}
+
+#[test]
 fn a_tcp_client_cannot_tell_so_it_waits() {
     let (server, to) = listening(5);
     let mut rig = Rig::new(setup(Dialogue::Tcp, to));

@@ -458,7 +458,7 @@ mod tests {
         let evidence = BindsEvidence::AcceptQueue(queue);
         lost.found.binds = Known::Value(Binds { resource: Resource::AcceptQueue, evidence });
         let said = what(&Sweep::of(&[lost]));
-        assert!(said.starts_with("accept-queue, at an unknown number: "), "{said}");
+        assert!(said.starts_with("room in its accept queue, at an unknown number: "), "{said}");
         let unknown =
             sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249), (512, Kind::OtherLimit, 300)]);
         assert_eq!(what(&unknown), "not known, at 300");

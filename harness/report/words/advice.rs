@@ -1,9 +1,8 @@
 //! What a reader would do now: what fits the verdict, the program, and whatever set the limit.
 
 use super::super::Report;
-use super::limits::{Setter, name};
+use super::limits::{self, Setter, name};
 use super::recovery;
-use crate::event::Link;
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
 
@@ -13,6 +12,9 @@ const LEAKS_PER_1000_CALLS: f64 = 100.0;
 /// A process above the program is restarted; what became the program, or is none of its ancestors, is started again.
 const RESTART: &str = "restart";
 const START: &str = "start";
+
+/// Programs that begin a session, whose limits are those of limits.conf.
+const SESSIONS: [&str; 6] = ["runuser", "su", "sshd", "login", "sudo", "cron"];
 
 /// The advice, one or two sentences; `None` where there is nothing to do.
 pub fn advice(r: &Report) -> Option<String> {
@@ -62,7 +64,8 @@ fn leak(r: &Report) -> String {
     format!("Find and close what leaks{what}: a higher limit only delays the end.")
 }
 
-fn leaks_by_calls(r: &Report) -> bool {
+/// Whether what calls open stays open until all of them are over.
+pub fn leaks_by_calls(r: &Report) -> bool {
     r.found.calls.iter().any(|made| made.descriptors_per_1000_calls.value() >= Some(LEAKS_PER_1000_CALLS))
 }
 
@@ -115,32 +118,26 @@ fn raise(r: &Report) -> String {
         Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),
-        Setter::BeforeExec | Setter::Another => place(r, by, START),
-        Setter::Unseen => "raise the limit there, and start it again".into(),
+        Setter::BeforeExec | Setter::Another | Setter::Unseen => place(r, by, START),
     }
 }
 
 /// The setting to change, and what to restart.
 fn place(r: &Report, by: &SetBy, start: &str) -> String {
     let program = name(&by.command);
-    let launched =
-        r.found.limits.chain.iter().any(|link| link.command == Link::REQUESTED && link.pid == by.pid);
-    let launcher =
-        r.found.subject.launcher.get().filter(|_| launched).map_or(program.as_str(), String::as_str);
-    let setting = match launcher {
-        name if name.contains("supervis") => "`minfds` in supervisord.conf",
-        "systemd-like" | "systemd" => "`LimitNOFILE=` in its unit file",
-        "container-like" | "containerd-shim" | "conmon" | "dockerd" => "`--ulimit nofile=` of its container",
-        "runuser" | "su" | "sshd" | "login" | "sudo" | "cron" => {
-            return format!(
-                "raise `nofile` in limits.conf (`{launcher}` needs pam_limits.so in its PAM service) and log in again"
-            );
-        }
-        "shell" | "sh" | "bash" | "dash" | "zsh" | "ksh" => "`ulimit -n` in its script",
-        _ if start == RESTART => {
+    let launcher = limits::launcher(r, by);
+    let session = name(launcher);
+    if SESSIONS.contains(&session.as_str()) {
+        return format!(
+            "raise `nofile` in limits.conf (`{session}` needs pam_limits.so in its PAM service) and log in again"
+        );
+    }
+    let setting = match (limits::setting(launcher), start) {
+        (Some(setting), _) => format!("`{}` {}", setting.name, setting.place),
+        (None, RESTART) => {
             return format!("raise the limit in `{program}` and restart that, not only its child");
         }
-        _ => return format!("raise the limit in `{program}` and start it again"),
+        (None, _) => return format!("raise the limit in `{program}` and start it again"),
     };
     match start {
         RESTART => format!("raise {setting} and restart `{program}`, not only its child"),

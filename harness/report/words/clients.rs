@@ -2,7 +2,8 @@
 
 use super::super::Report;
 use super::{counted, got, got_by_many, list, number, time};
-use crate::measure::ClientsAccount;
+use crate::event::Outcome;
+use crate::measure::{ClientsAccount, Why};
 
 /// Where each client is: connected and held, waiting, turned away; or not connected.
 pub fn account(r: &Report) -> Option<String> {
@@ -75,11 +76,21 @@ pub fn lost(r: &Report) -> Option<String> {
 /// What a new client gets at the wall, and how full the accept queue is.
 pub fn new_client(r: &Report) -> Option<String> {
     let new = r.found.new_client.value()?;
-    let queue = r.found.sockets.accept_queue.get().map_or(String::new(), |q| match q.capacity.value() {
-        Some(capacity) => format!("; the accept queue holds {} of {capacity}", q.length),
-        None => format!("; the accept queue holds {}", q.length),
+    let ceiling = &r.found.ceiling;
+    let queue = r.found.sockets.accept_queue.get().map_or(String::new(), |q| {
+        let with = if q.length > 0 && new == Outcome::Waits { "with it, " } else { "" };
+        let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));
+        format!("; {with}the accept queue holds {}{of}", q.length)
     });
-    Some(format!("A new client {}{queue}.", got(new)))
+    let asks_nothing = ceiling.served.why() == Some(&Why::TcpAsksNothing);
+    let got = match new {
+        // Nobody expects a response where there was room for it.
+        Outcome::Waits if asks_nothing && ceiling.reached.value() == Some(false) => {
+            "connects and asks nothing"
+        }
+        new => got(new),
+    };
+    Some(format!("A new client {got}{queue}."))
 }
 
 /// Whether clients that are held still get answers.

@@ -34,22 +34,55 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
         Setter::ToItsHardLimit => format!("`{name}` itself raised {it} to its hard limit"),
         Setter::Program => format!("`{name}` itself set {it}"),
         Setter::Inherited => format!("{it} was there already in `{name}` ({})", by.pid),
-        Setter::Ancestor => format!("`{name}` ({}) set {it}", by.pid),
+        Setter::Ancestor => format!("`{name}` ({}) set {it}{}", by.pid, with(r, by)),
         Setter::BeforeExec => {
             let chain = &r.found.limits.chain;
             let now = chain.iter().rfind(|link| link.pid == by.pid).map(|link| self::name(&link.command));
             let then = now.map_or_else(|| "something else".to_owned(), |now| format!("`{now}`"));
-            format!("`{name}` ({}) set {it} before it executed {then}", by.pid)
+            format!("`{name}` ({}) set {it}{} before it executed {then}", by.pid, with(r, by))
         }
         Setter::Another => format!("`{name}` ({}) set {it} from outside", by.pid),
         Setter::Unseen => {
-            let before: Vec<String> =
-                by.alternatives.iter().map(|one| format!("`{}`", self::name(one))).collect();
-            let before =
-                if before.is_empty() { String::new() } else { format!(" or {}", before.join(" or ")) };
-            format!("`{name}`{before} set {it} in process {}, unseen", by.pid)
+            let mut names = vec![name.clone()];
+            names.extend(by.alternatives.iter().map(|one| self::name(one)));
+            names.dedup();
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let (names, with) = (names.join(" or "), with(r, by));
+            format!("{names} probably set {it}{with} in process {} (the call was not seen)", by.pid)
         }
     })
+}
+
+fn with(r: &Report, by: &SetBy) -> String {
+    setting(launcher(r, by)).map_or(String::new(), |setting| format!(" (`{}`)", setting.name))
+}
+
+/// What launched the program, where that set the limit; otherwise the program that did.
+pub fn launcher<'a>(r: &'a Report, by: &'a SetBy) -> &'a str {
+    let launched =
+        r.found.limits.chain.iter().any(|link| link.command == Link::REQUESTED && link.pid == by.pid);
+    r.found.subject.launcher.get().filter(|_| launched).map_or(by.command.as_str(), String::as_str)
+}
+
+/// Where a launcher takes the limit from.
+pub struct Setting {
+    pub name: &'static str,
+    /// Where it is written.
+    pub place: &'static str,
+}
+
+/// The setting of a launcher, or of a program that launches others.
+pub fn setting(launcher: &str) -> Option<Setting> {
+    let (name, place) = match name(launcher).as_str() {
+        name if name.contains("supervis") => ("minfds", "in supervisord.conf"),
+        "systemd-like" | "systemd" => ("LimitNOFILE=", "in its unit file"),
+        "container-like" | "containerd-shim" | "conmon" | "dockerd" => {
+            ("--ulimit nofile=", "of its container")
+        }
+        "shell" | "sh" | "bash" | "dash" | "zsh" | "ksh" => ("ulimit -n", "in its script"),
+        _ => return None,
+    };
+    Some(Setting { name, place })
 }
 
 /// Whose doing the soft limit is.
