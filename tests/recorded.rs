@@ -74,3 +74,20 @@ fn a_recorded_policy_is_classified_as_its_server_was_told_to_behave() {
         assert_eq!(policy.name(), class.expect("listed").1, "{name}");
     }
 }
+
+/// Listeners of one port each: the kernel fills them unevenly.
+#[test]
+fn the_first_full_worker_is_seen_beside_what_all_of_them_hold() {
+    let (_, plan, log) =
+        recordings().iter().find(|(name, ..)| name == "scenario-workers-reuseport").expect("recorded");
+    let found = Report::of(plan, log).found;
+    let full = found.first_full.value().expect("one failed");
+    let clients = found.clients_account.value().expect("clients");
+    assert_eq!(full.most, clients.held, "as the clients count them");
+    assert!(full.held < full.most, "{full:?}");
+    for (name, plan, log) in recordings() {
+        let found = Report::of(plan, log).found;
+        let Some(full) = found.first_full.value() else { continue };
+        assert!(Some(full.held) >= found.ceiling.accepted.value(), "{name}: one process is a part of all");
+    }
+}

@@ -17,6 +17,7 @@ mod doubts;
 mod error_replies;
 mod facts;
 mod failed_calls;
+mod first_full;
 mod known;
 mod latency;
 mod limits;
@@ -52,6 +53,7 @@ pub use disguise::Disguise;
 pub use doubts::{Doubt, NotSeen};
 pub use error_replies::ErrorReplies;
 pub use failed_calls::FailedCalls;
+pub use first_full::FirstFull;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
 pub use limits::LimitsFound;
@@ -98,6 +100,8 @@ pub struct Findings {
     pub binds: Known<Binds>,
     /// Of a server that gives each connection to a process of its own: the descriptor limit of one process does not bound these.
     pub handed_over: Option<HandedOver>,
+    /// How full all its processes were when the first of them was.
+    pub first_full: Known<FirstFull>,
     /// What its accept loop does at the wall.
     pub policy: AcceptPolicy,
     /// What the wall costs.
@@ -168,6 +172,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         subject: subject::subject(&facts),
         binds: binds::binds(&facts, &limits, &ceiling, &policy),
         handed_over: binds::handed_over(&facts),
+        first_full: first_full::first_full(&facts, &ceiling),
         costs: costs::costs(&facts, &ceiling),
         held_closed: clients_seen::held_closed(&facts, &ceiling),
         new_client: clients_seen::new_client(&facts),

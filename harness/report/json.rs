@@ -190,6 +190,7 @@ struct Ceiling<'a> {
     binds: &'a Known<measure::Binds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_over: Option<measure::HandedOver>,
+    first_full: &'a Known<measure::FirstFull>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_replies: Option<&'a measure::ErrorReplies>,
 }
@@ -244,6 +245,7 @@ impl<'a> Run<'a> {
                 ceiling: &f.ceiling,
                 binds: &f.binds,
                 handed_over: f.handed_over,
+                first_full: &f.first_full,
                 error_replies: f.error_replies.as_ref(),
             },
             saturation: Saturation {

@@ -2,12 +2,9 @@
 
 use super::super::Report;
 use super::limits::{self, Setter, name};
-use super::recovery;
+use super::{calls, recovery};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
-
-/// Left open by 1000 calls, so many descriptors are no chance.
-const LEAKS_PER_1000_CALLS: f64 = 100.0;
 
 /// A process above the program is restarted; what became the program, or is none of its ancestors, is started again.
 const RESTART: &str = "restart";
@@ -37,7 +34,7 @@ pub fn advice(r: &Report) -> Option<String> {
     let leaks = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Leaking);
     match ceiling.kind.value() {
         _ if leaks => Some(leak(r)),
-        Some(Kind::Emfile) if leaks_by_calls(r) => Some(leak_by_calls(r)),
+        Some(Kind::Emfile) if calls::leaks(r) => Some(leak_by_calls(r)),
         Some(Kind::Emfile) => Some(more_descriptors(r)),
         None if ceiling.reached.value() == Some(true) => Some(more_descriptors(r)),
         Some(Kind::Enfile) => {
@@ -62,11 +59,6 @@ fn leak(r: &Report) -> String {
     let what = what.trim_start_matches(", ");
     let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
     format!("Find and close what leaks{what}: a higher limit only delays the end.")
-}
-
-/// Whether what calls open stays open until all of them are over.
-pub fn leaks_by_calls(r: &Report) -> bool {
-    r.found.calls.iter().any(|made| made.descriptors_per_1000_calls.value() >= Some(LEAKS_PER_1000_CALLS))
 }
 
 fn leak_by_calls(r: &Report) -> String {

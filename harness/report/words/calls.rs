@@ -9,6 +9,9 @@ use crate::scenario::Caller;
 /// Ways to fail that are shown.
 const SHOWN: usize = 4;
 
+/// Left open by 1000 calls, so many descriptors are no chance.
+const LEAKS_PER_1000_CALLS: f64 = 100.0;
+
 /// What is said of one workload.
 pub struct Said {
     /// Its label.
@@ -77,4 +80,9 @@ fn told_apart(r: &Report, made: &CallsMade) -> Vec<String> {
         )
     });
     told.collect()
+}
+
+/// Whether what calls open stays open until all of them are over.
+pub fn leaks(r: &Report) -> bool {
+    r.found.calls.iter().any(|made| made.descriptors_per_1000_calls.value() >= Some(LEAKS_PER_1000_CALLS))
 }

@@ -147,6 +147,7 @@ pub fn more(r: &Report) -> Vec<String> {
             .map(|(max, _)| format!("Later it held {max}.")),
     );
     said.extend(processes(&c.per_process));
+    said.extend(first_full(r));
     said.extend(super::sockets::listeners(r));
     said.extend(binds::binds(r));
     said.extend(binds::handed_over(r));
@@ -192,6 +193,16 @@ fn processes(all: &[PerProcess]) -> Vec<String> {
         _ => None,
     }));
     said
+}
+
+/// Where one process was full and others had room: how many all of them held.
+fn first_full(r: &Report) -> Option<String> {
+    let several = r.found.ceiling.per_process.len() > 1;
+    let full = r.found.first_full.value().filter(|full| several && full.held < full.most)?;
+    Some(format!(
+        "When the first of them was full, all together held {} of the {} connections that they held at most.",
+        full.held, full.most
+    ))
 }
 
 /// What the server answered when it was asked which protocol it speaks.

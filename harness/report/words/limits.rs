@@ -21,7 +21,10 @@ pub fn limit(r: &Report) -> Option<String> {
         format!("; the program had {} at first and changed it while it ran", pair(*before))
     });
     let by = set_by(r, "it").map_or(String::new(), |by| format!(": {by}"));
-    Some(format!("{} (soft:hard){by}{asked}{before}.", pair(effective)))
+    let unseen = limits.set_by.get().filter(|by| Setter::of(r, by) == Setter::Unseen);
+    let unseen =
+        unseen.map_or(String::new(), |by| format!(", in process {}; that call was not seen", by.pid));
+    Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.", pair(effective)))
 }
 
 /// Which process set the soft limit, as a clause; `it`: what the limit is called there.
@@ -48,7 +51,7 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
             names.dedup();
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
             let (names, with) = (names.join(" or "), with(r, by));
-            format!("{names} probably set {it}{with} in process {} (the call was not seen)", by.pid)
+            format!("{names} probably set {it}{with}")
         }
     })
 }

@@ -1,7 +1,7 @@
 //! What it does when clients leave: who is served, what stays open, and whether it is as before.
 
 use super::super::Report;
-use super::{advice, counted, evidence, number, rounds, sentence, sockets, subject, unit};
+use super::{calls, counted, evidence, number, rounds, sentence, sockets, subject, unit};
 use crate::measure::{Verdict, VerdictEvidence};
 
 /// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says it already.
@@ -15,7 +15,7 @@ pub fn short(r: &Report) -> Option<String> {
                 counted(n.unsigned_abs(), "descriptor"),
                 number(n.unsigned_abs(), "stays", "stay")
             ),
-            Some(_) if advice::leaks_by_calls(r) => {
+            Some(_) if calls::leaks(r) => {
                 format!("{}: what the calls had left open was closed by then.", serves(r))
             }
             Some(_) => format!("{}; nothing leaks.", serves(r)),
@@ -135,7 +135,7 @@ fn stays_open(r: &Report) -> Option<String> {
     let many = counted(n.unsigned_abs(), "descriptor");
     let stays = number(n.unsigned_abs(), "stays", "stay");
     Some(match n {
-        0 if advice::leaks_by_calls(r) => "What the calls had left open was closed by then.".into(),
+        0 if calls::leaks(r) => "What the calls had left open was closed by then.".into(),
         0 => "Nothing leaked.".into(),
         n if n < 0 => {
             format!("{many} fewer than at rest {} open then.", number(n.unsigned_abs(), "was", "were"))
