@@ -1,7 +1,7 @@
 //! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
 //! rest, under a limit of sixteen.
 
-use lastfd::internal::event::{self, Call, Change, Client, Event, Limits, Link, Log, Phase, What};
+use lastfd::internal::event::{self, Call, Change, Client, Ended, Event, Limits, Link, Log, Phase, What};
 use lastfd::internal::measure::{self, Doubt, Findings, Kind, Why};
 use std::path::PathBuf;
 
@@ -130,8 +130,13 @@ fn left_open(m: &Findings, because: Why) {
 
 #[test]
 fn a_ceiling_is_not_said_to_be_unreached_by_fewer_clients_than_were_asked_for() {
-    let fewer = measured("not-reached", |events| events.retain(|event| !of_client(event, 11, 19)));
-    left_open(&fewer, Why::OnlySomeConnected { connected: 11, asked: 12 });
+    let fewer = measured("not-reached", |events| {
+        events.retain(|event| !of_client(event, 11, 19));
+        let why = Ended::Stalled;
+        events.push(Event { at: 43 * MS, is: What::PhaseEnded { phase: Phase::Ramp, why } });
+    });
+    let ended = Some(Ended::Stalled);
+    left_open(&fewer, Why::OnlySomeConnected { connected: 11, asked: 12, ended });
     let timed_out = measured("not-reached", |events| {
         let state = Client::TimedOut;
         events.push(Event { at: 43 * MS, is: What::Client { workload: "flood".into(), id: 12, state } });
@@ -158,7 +163,7 @@ fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
             _ => true,
         });
     });
-    left_open(&fewer, Why::OnlySomeCalls { over: 8, asked: 12 });
+    left_open(&fewer, Why::OnlySomeCalls { over: 8, asked: 12, ended: None });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::error_replies::ErrorReplies;
 use super::facts::Way;
 use super::resources::Exhausted;
+use crate::event::Ended;
 use crate::scenario::Policy;
 
 /// A value that may be unknown: then with the reason, and never as zero.
@@ -155,12 +156,15 @@ pub enum Why {
     OnlySomeConnected {
         connected: u64,
         asked: u64,
+        /// Why no more were waited for; `None` where the log does not say.
+        ended: Option<Ended>,
     },
     NobodyConnected,
     NoCallOver,
     OnlySomeCalls {
         over: u64,
         asked: u64,
+        ended: Option<Ended>,
     },
     NoCallAnswered {
         over: u64,

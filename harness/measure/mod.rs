@@ -71,7 +71,7 @@ pub use rounds::{PlaceOrder, Round, Rounds, Service, Spread};
 pub use series::{Point, TcpPoint};
 pub use sockets::{AcceptQueue, FileNr, SocketsSeen};
 pub use subject::{NotStarted, Subject};
-pub use timings::Timings;
+pub use timings::{Timings, Took};
 pub use verdict::{End, Verdict, VerdictEvidence};
 pub use witness::{Cost, Note, OWN, PROC, Witness, Witnesses};
 

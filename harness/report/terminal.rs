@@ -7,8 +7,8 @@ use super::page::{LABEL, Page, cut};
 use super::short;
 use super::words::limits::Step;
 use super::words::{
-    self, baseline, calls, ceiling, clients, costs, limits, memory, moved, network, policy, prediction,
-    recovery, sockets, wall, witnesses,
+    self, baseline, calls, ceiling, clients, costs, limits, memory, moved, network, phases, policy,
+    prediction, recovery, sockets, wall, witnesses,
 };
 use crate::judge::Outcome;
 use owo_colors::Style;
@@ -94,6 +94,7 @@ fn facts(page: &mut Page, r: &Report, full: bool) {
     page.facts("Recovery", recovery::recovery(r));
     page.facts("Witnesses", witnesses::witnesses(r));
     if full {
+        page.facts("Steps", phases::phases(r));
         page.facts("Observing", witnesses::costs(r));
     }
 }

@@ -177,7 +177,9 @@ fn all_in(facts: &Facts<'_>) -> Result<Kind, Why> {
     let own = plan.workloads.values().filter(|w| w.to == plan.subject && w.calls.is_none());
     let asked: Option<u64> = own.map(|w| w.clients.map(u64::from)).sum();
     match asked {
-        Some(asked) if connected < asked => Err(Why::OnlySomeConnected { connected, asked }),
+        Some(asked) if connected < asked => {
+            Err(Why::OnlySomeConnected { connected, asked, ended: facts.phases.why_ended(Phase::Ramp) })
+        }
         None if connected == 0 => Err(Why::NobodyConnected),
         _ => Ok(Kind::NotReached),
     }
@@ -188,7 +190,9 @@ fn all_calls(facts: &Facts<'_>) -> Result<Kind, Why> {
     let watched = facts.phases.watched_until();
     match (facts.calls.answered(watched), facts.calls.over(watched)) {
         (Some(_), (0, _)) => Err(Why::NoCallOver),
-        (Some(_), (over, Some(asked))) if over < asked => Err(Why::OnlySomeCalls { over, asked }),
+        (Some(_), (over, Some(asked))) if over < asked => {
+            Err(Why::OnlySomeCalls { over, asked, ended: facts.phases.why_ended(Phase::Ramp) })
+        }
         (Some(0), (over, _)) => Err(Why::NoCallAnswered { over, mostly: facts.calls.mostly(watched) }),
         _ => Ok(Kind::NotReached),
     }

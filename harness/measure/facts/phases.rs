@@ -1,6 +1,6 @@
 //! When each phase of the run began and ended.
 
-use crate::event::{Event, Nanos, Phase, What};
+use crate::event::{Ended, Event, Nanos, Phase, What};
 
 /// A stretch of the run: `from` belongs to it, `until` does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ impl Window {
 pub(crate) struct Phases {
     /// Each time that a phase began, in order.
     begun: Vec<(Nanos, Phase)>,
+    /// Each time that one ended, and why, in order.
+    pub ended: Vec<(Nanos, Phase, Ended)>,
     /// The last event's time.
     pub end: Nanos,
 }
@@ -28,7 +30,25 @@ impl Phases {
         let begun = events
             .iter()
             .filter_map(|e| if let What::Phase(phase) = e.is { Some((e.at, phase)) } else { None });
-        Phases { begun: begun.collect(), end: events.last().map_or(0, |e| e.at) }
+        let ended = events.iter().filter_map(|e| match e.is {
+            What::PhaseEnded { phase, why } => Some((e.at, phase, why)),
+            _ => None,
+        });
+        Phases { begun: begun.collect(), ended: ended.collect(), end: events.last().map_or(0, |e| e.at) }
+    }
+
+    /// Why the phase ended, the first time; `None` where the log ends before.
+    pub fn why_ended(&self, phase: Phase) -> Option<Ended> {
+        self.ended.iter().find(|(_, ended, _)| *ended == phase).map(|(.., why)| *why)
+    }
+
+    /// Each phase that ended: when it began, when it ended, and why.
+    pub fn spans(&self) -> Vec<(Phase, Window, Ended)> {
+        let span = |&(until, phase, why): &(Nanos, Phase, Ended)| {
+            let begun = self.begun.iter().rfind(|(at, begun)| *begun == phase && *at <= until);
+            begun.map(|&(from, _)| (phase, Window { from, until }, why))
+        };
+        self.ended.iter().filter_map(span).collect()
     }
 
     /// When the phase first began.

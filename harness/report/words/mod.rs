@@ -17,6 +17,7 @@ pub mod limits;
 pub mod memory;
 pub mod moved;
 pub mod network;
+pub mod phases;
 pub mod plan;
 pub mod policy;
 pub mod prediction;

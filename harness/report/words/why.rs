@@ -1,7 +1,7 @@
 //! Why a value is unknown, in words: each reason's sentence, without a full stop.
 
-use super::{counted, errno_name, evidence, number};
-use crate::event::{CallStep, Outcome};
+use super::{counted, errno_name, evidence, number, phases};
+use crate::event::{CallStep, Ended, Outcome};
 use crate::measure::{ErrorReplies, Exhausted, MemoryAt, Way, Why};
 
 /// What clients were told in place of what they asked for, and how many; a clause.
@@ -12,6 +12,10 @@ pub fn error_replies(replies: &ErrorReplies) -> String {
         n => format!(", and {n} got another error reply"),
     };
     format!("{} {} answered {first}{others}", counted(*clients, "client"), number(*clients, "was", "were"))
+}
+
+fn because(ended: Option<Ended>) -> String {
+    ended.map_or(String::new(), |why| format!(", because {}", phases::ended(why)))
 }
 
 /// The reason's sentence.
@@ -71,11 +75,17 @@ pub fn why(why: &Why) -> String {
                  before it reached a ceiling"
             );
         }
-        Why::OnlySomeConnected { connected, asked } => {
-            return format!("only {connected} of {asked} clients connected before the ramp ended");
+        Why::OnlySomeConnected { connected, asked, ended } => {
+            return format!(
+                "only {connected} of {asked} clients connected before the ramp ended{}",
+                because(*ended)
+            );
         }
-        Why::OnlySomeCalls { over, asked } => {
-            return format!("only {over} of {asked} calls were over before the ramp ended");
+        Why::OnlySomeCalls { over, asked, ended } => {
+            return format!(
+                "only {over} of {asked} calls were over before the ramp ended{}",
+                because(*ended)
+            );
         }
         Why::NoCallAnswered { over, mostly } => {
             let mostly = mostly.map(|mostly| way(&mostly)).unwrap_or_default();
