@@ -218,7 +218,7 @@ fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
         conflict.contains("Nothing can be concluded from this run: the witnesses disagree"),
         "{conflict}"
     );
-    assert!(!conflict.contains("stopped at"), "{conflict}");
+    assert!(!conflict.contains("was full at"), "{conflict}");
     assert!(unwrapped(&story("truncated")).contains("the log ends in the middle of the run"));
     // Only a header and the reason: this machine could not make the run.
     let (plan, log) = recorded(&recording("spin"));
@@ -300,6 +300,6 @@ fn explain_starts_nothing_and_needs_no_program_that_a_scenario_requires() {
     assert_eq!(lastfd(&["explain"]).code, Some(2));
     let told = lastfd(&["explain", "--events", recording("spin").to_str().unwrap()]);
     assert_eq!(told.code, Some(0), "{told:?}");
-    assert!(unwrapped(&told.stdout).contains("The server stopped at 8 connections"), "{told:?}");
+    assert!(unwrapped(&told.stdout).contains("The server was full at 8 connections"), "{told:?}");
     assert_eq!(lastfd(&["explain", "--events", "Cargo.toml"]).code, Some(3));
 }

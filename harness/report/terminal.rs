@@ -49,16 +49,15 @@ fn pages(reports: &[Report], colour: bool, width: usize, full: bool) -> String {
 
 fn title(page: &mut Page, r: &Report) {
     let (mark, words, style) = match r.verdict.outcome {
+        Outcome::Met if r.verdict.judged == 0 => ("●", "measured", Style::new().bold()),
         Outcome::Met => ("✓", "met", Style::new().green().bold()),
         Outcome::NotMet => ("✗", "not met", Style::new().red().bold()),
         Outcome::Inconclusive => ("?", "inconclusive", Style::new().yellow().bold()),
         Outcome::Skipped => ("–", "skipped", Style::new().dimmed()),
     };
-    let nothing = r.verdict.outcome == Outcome::Met && r.verdict.judged == 0;
-    let nothing = if nothing { " (nothing was expected)" } else { "" };
     let verdict = page.styled(&format!("{mark} {words}"), style);
     let name = cut(&r.title(), (page.room() + LABEL).saturating_sub(VERDICT));
-    page.line(&format!("{verdict}  {name}{nothing}"));
+    page.line(&format!("{verdict}  {name}"));
 }
 
 /// One line a fact, in the order in which a run comes to them.

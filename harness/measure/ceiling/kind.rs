@@ -109,7 +109,15 @@ fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
     let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     let lacked = facts.holdings.failures.iter().any(|(_, call)| !call.accepts());
-    if facts.clients.answers && refused > 0 && !ever_served && !facts.processes.is_client && !lacked {
+    // An exit closes all that was not answered yet.
+    let exited = facts.exit_at_the_wall().is_some();
+    if facts.clients.answers
+        && refused > 0
+        && !ever_served
+        && !facts.processes.is_client
+        && !lacked
+        && !exited
+    {
         return Err(Why::NobodyAnswered { refused, replies: error_replies(facts) });
     }
     Ok(())

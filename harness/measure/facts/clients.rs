@@ -95,15 +95,21 @@ impl<'a> Clients<'a> {
         }
         let mut keyed: Vec<_> = all.into_iter().collect();
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
-        // Where the run chose the dialogue itself, an answer to anybody tells that it was one that has answers.
-        let anybody_served = keyed.iter().any(|(_, record)| record.served.is_some());
-        let answers =
-            plan.workloads.values().filter(|w| w.calls.is_none() && (!direct || w.to == plan.subject)).any(
-                |w| match w.kind {
-                    Some(kind) => kind != Dialogue::Tcp,
-                    None => anybody_served,
-                },
-            );
+        // Where the scenario leaves the dialogue open, the run asks with HTTP, and keeps to it where that is answered.
+        let speaks_http = |name: &str| {
+            events.iter().any(|event| match &event.is {
+                What::Probe { workload, label, outcome, .. } => {
+                    label == "dialogue" && workload == name && *outcome == Outcome::Served
+                }
+                _ => false,
+            })
+        };
+        let mut loads =
+            plan.workloads.iter().filter(|(_, w)| w.calls.is_none() && (!direct || w.to == plan.subject));
+        let answers = loads.any(|(name, w)| match w.kind {
+            Some(kind) => kind != Dialogue::Tcp,
+            None => speaks_http(name),
+        });
         let told = events.iter().filter_map(|event| match &event.is {
             What::Client {
                 workload,

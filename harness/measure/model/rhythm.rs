@@ -206,7 +206,9 @@ fn storm(failing: &Failing<'_>) -> Option<Rhythm> {
     }
     let (first, last) = (bursts.first()?.0, bursts.last()?.1);
     let size = times.len() as f64 / bursts.len() as f64;
-    if bursts.len() < 2 || size < BURST as f64 {
+    // One great burst, as of clients that arrive, makes no storm of the single tries after it.
+    let usual = median(&bursts.iter().map(|burst| burst.2 as f64).collect::<Vec<_>>());
+    if bursts.len() < 2 || size < BURST as f64 || usual < BURST as f64 {
         return None;
     }
     let pauses: Vec<f64> = bursts.windows(2).map(|pair| seconds(pair[1].0 - pair[0].1)).collect();

@@ -74,11 +74,9 @@ fn own_rule(r: &Report) -> String {
     if r.found.ceiling.held() == Some(0) {
         return "Check that the clients speak its protocol (`--workload`, `--path`).".into();
     }
-    let many = r.found.ceiling.accepted.value().map_or_else(|| "its limit".into(), |n| n.to_string());
-    format!(
-        "A higher descriptor limit changes nothing: its own configuration sets the {many} (such as \
-         worker_connections, maxclients)."
-    )
+    "Look for a limit of clients in its own settings (such as maxclients, worker_connections). Some programs derive \
+     it from the descriptor limit: run it at another one (`--nofile`) to see."
+        .into()
 }
 
 fn other(resource: Resource) -> String {
@@ -94,9 +92,20 @@ fn other(resource: Resource) -> String {
 /// Where the limit is raised, by whatever set it.
 fn more_descriptors(r: &Report) -> String {
     let raise = raise(r);
-    match r.found.policy.policy.value() {
-        Some(Policy::AcceptLoopDead) => format!("Only a restart brings it back; to hold more, {raise}."),
-        Some(Policy::Exits) => format!("Make it survive a failed accept; to hold more, {raise}."),
+    let stays_open = r.found.recovery.leaked.value().filter(|n| *n > 0);
+    match (r.found.policy.policy.value(), stays_open) {
+        (Some(Policy::AcceptLoopDead), Some(_)) => {
+            "Only a restart brings it back. Find what it leaves open: a higher limit only delays the end."
+                .into()
+        }
+        (_, Some(_)) if r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck) => leak(r),
+        (Some(Policy::AcceptLoopDead), None) => {
+            format!(
+                "Only a restart brings it back: make it accept again after a failure. To hold more, {raise}."
+            )
+        }
+        (Some(Policy::Exits), _) => format!("Make it survive a failed accept; to hold more, {raise}."),
+        (Some(Policy::Spin), _) => format!("Make it pause after a failure; to hold more, {raise}."),
         _ => format!("To hold more, {raise}."),
     }
 }
@@ -106,7 +115,7 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise the limit where the service starts (`lastfd inspect PID` shows where)".into(),
+        Setter::Run => "raise the real service's limit (`lastfd inspect PID`)".into(),
         Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),
@@ -124,15 +133,9 @@ fn place(r: &Report, by: &SetBy, start: &str) -> String {
             "raise `nofile` in limits.conf (`{session}` needs pam_limits.so in its PAM service) and log in again"
         );
     }
-    let setting = match (limits::setting(launcher), start) {
-        (Some(setting), _) => format!("`{}` {}", setting.name, setting.place),
-        (None, RESTART) => {
-            return format!("raise the limit in `{program}` and restart that, not only its child");
-        }
-        (None, _) => return format!("raise the limit in `{program}` and start it again"),
-    };
-    match start {
-        RESTART => format!("raise {setting} and restart `{program}`, not only its child"),
-        _ => format!("raise {setting} and start `{program}` again"),
+    match (limits::setting(launcher), start) {
+        (Some(setting), _) => format!("raise `{}` {} and {}", setting.name, setting.place, setting.then),
+        (None, RESTART) => format!("raise the limit in `{program}` and restart that, not only its child"),
+        (None, _) => format!("raise the limit in `{program}` and start it again"),
     }
 }

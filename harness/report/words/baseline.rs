@@ -1,7 +1,7 @@
 //! What was open before the first client.
 
 use super::super::Report;
-use super::counted;
+use super::{counted, number};
 use crate::event::Descriptor;
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ pub fn at_rest(r: &Report) -> Option<String> {
     let count = b.descriptors.value()?;
     let mut kinds = grouped(&b.inventory);
     if b.reserved() > 0 && !b.inventory.is_empty() {
-        kinds.push(format!("{} reserved by threads that block in accept", b.reserved()));
+        let threads = number(b.reserved(), "a thread that blocks", "threads that block");
+        kinds.push(format!("{} reserved by {threads} in accept", b.reserved()));
     }
     let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
     let mut text = format!("{} open before the first client{kinds}.", counted(count, "descriptor"));

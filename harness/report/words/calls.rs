@@ -86,3 +86,16 @@ fn told_apart(r: &Report, made: &CallsMade) -> Vec<String> {
 pub fn leaks(r: &Report) -> bool {
     r.found.calls.iter().any(|made| made.descriptors_per_1000_calls.value() >= Some(LEAKS_PER_1000_CALLS))
 }
+
+/// How many calls failed, in one short sentence; nothing where the subject only is called.
+pub fn failed(r: &Report) -> Option<String> {
+    let made: Vec<&CallsMade> = r
+        .found
+        .calls
+        .iter()
+        .filter(|made| r.found.ceiling.in_calls() && made.started > made.completed)
+        .collect();
+    let (failed, all) =
+        made.iter().fold((0, 0), |(f, a), made| (f + made.started - made.completed, a + made.started));
+    (failed > 0).then(|| format!("{failed} of {all} calls failed."))
+}

@@ -17,7 +17,8 @@ pub fn headline(r: &Report) -> String {
     let (c, server) = (&r.found.ceiling, subject(r));
     let stopped = |why: &str, then: &str| {
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-        sentence(&format!("{server} stopped{}{why}{then}", at(r)))
+        let full = if c.in_calls() { "ran out of descriptors" } else { "was full" };
+        sentence(&format!("{server} {full}{}{why}{then}", at(r)))
     };
     let sum = prediction::sum(r).unwrap_or_default();
     match (c.kind.value(), c.first_failure.get()) {
@@ -71,6 +72,13 @@ fn at(r: &Report) -> String {
         (Some(n), true) => format!(" after {}", counted(n, "answered call")),
         (Some(n), false) => format!(" at {}{process}", counted(n, "connection")),
     }
+}
+
+/// Of several processes, what all of them hold.
+pub fn in_all(r: &Report) -> Option<String> {
+    let several = r.found.ceiling.per_process.len();
+    let full = r.found.first_full.value().filter(|_| several > 1)?;
+    Some(format!("All {several} processes together hold {}.", full.most))
 }
 
 fn exited(r: &Report) -> String {
@@ -167,6 +175,10 @@ fn error_replies(r: &Report) -> Option<String> {
 /// Descriptors that were no connections.
 fn open_beside(r: &Report) -> Option<String> {
     let others = r.found.ceiling.others?;
+    // The sum says it.
+    if r.found.ceiling.in_calls() && r.found.ceiling.held() == Some(others.unsigned_abs()) {
+        return None;
+    }
     let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
     let were = number(n, "descriptor than at rest was", "descriptors than at rest were");
     let beside = if r.found.ceiling.in_calls() {
@@ -186,7 +198,7 @@ fn processes(all: &[PerProcess]) -> Vec<String> {
         all.iter().take(SHOWN).map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
     let more = if all.len() > SHOWN { ", …" } else { "" };
     let mut said =
-        vec![format!("Each of {} processes has its own limit: {}{more}.", all.len(), shown.join(", "))];
+        vec![format!("Each of {} processes has its own table. Held: {}{more}.", all.len(), shown.join(", "))];
     said.extend(all.iter().take(SHOWN).filter_map(|p| match (p.exit_code, p.killed_by) {
         (Some(code), _) => Some(format!("Process {} exited with code {code}.", p.pid)),
         (_, Some(signal)) => Some(format!("Process {} was killed by signal {signal}.", p.pid)),
@@ -207,8 +219,7 @@ fn first_full(r: &Report) -> Option<String> {
 
 /// What the server answered when it was asked which protocol it speaks.
 fn asked_first(r: &Report) -> Option<String> {
-    let asked =
-        r.found.probes.iter().find(|p| p.label == "dialogue" && r.found.ceiling.served.get().is_none())?;
+    let asked = r.found.probes.iter().find(|p| p.label == "dialogue" && p.outcome != Outcome::Served)?;
     let detail = match asked.detail.as_str() {
         "" => String::new(),
         detail => format!(" ({})", cut(detail, ANSWER)),
@@ -221,7 +232,7 @@ fn asked_first(r: &Report) -> Option<String> {
         Outcome::ErrorReply => "got an error",
         Outcome::Served => "was answered",
     };
-    Some(format!("An HTTP request {got}{detail}, so these clients ask nothing: they connect and hold."))
+    Some(format!("An HTTP request {got}{detail}, so the clients send nothing: they connect and hold."))
 }
 
 fn before_ramp(r: &Report) -> Option<String> {

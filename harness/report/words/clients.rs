@@ -30,7 +30,7 @@ pub fn account(r: &Report) -> Option<String> {
         (a.refused > 0).then(|| format!("{} {} refused", a.refused, number(a.refused, "was", "were"))),
     );
     if !failed.is_empty() {
-        text += &format!(" Of the others, {}.", list(&failed));
+        text += &format!(" Of those that did not connect, {}.", list(&failed));
     }
     Some(text)
 }
@@ -78,7 +78,8 @@ pub fn new_client(r: &Report) -> Option<String> {
     let new = r.found.new_client.value()?;
     let ceiling = &r.found.ceiling;
     let queue = r.found.sockets.accept_queue.get().map_or(String::new(), |q| {
-        let with = if q.length > 0 && new == Outcome::Waits { "with it, " } else { "" };
+        let own = new == Outcome::Waits && u64::from(q.length) > waiting(r).unwrap_or(0);
+        let with = if own { "with it, " } else { "" };
         let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));
         format!("; {with}the accept queue holds {}{of}", q.length)
     });

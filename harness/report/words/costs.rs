@@ -2,13 +2,16 @@
 
 use super::super::Report;
 use super::rate;
+use crate::measure::Policy;
 
 /// CPU time, failed calls and log, each second at the wall.
 pub fn costs(r: &Report) -> Option<String> {
     let c = &r.found.costs;
     let mut said = Vec::new();
     said.extend(c.cpu_percent.value().map(|percent| format!("{percent:.0} % of one CPU")));
-    said.extend(c.failures_per_s.value().filter(|n| *n > 0.0).map(failures));
+    // A single failure is no rate.
+    let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
+    said.extend(c.failures_per_s.value().filter(|n| *n > 0.0 && !dead).map(failures));
     said.extend(c.log_bytes_per_s.value().map(|bytes| match bytes {
         b if b > 0.0 => format!("{} of log", rate(b)),
         _ => "no log output".into(),

@@ -52,8 +52,9 @@ fn own_rule(evidence: &PolicyEvidence) -> String {
         0 => String::new(),
         n => format!(", closed {} after an answer", counted(*n, "client")),
     };
+    let left = if *waiting == 0 { "none".to_owned() } else { waiting.to_string() };
     format!(
-        "no descriptor call failed; it holds {held}, turned {turned_away} away{told}{closed} and left {waiting} waiting"
+        "no descriptor call failed; it holds {held}, turned {turned_away} away{told}{closed} and left {left} waiting"
     )
 }
 
@@ -308,7 +309,7 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
         }
         VerdictEvidence::SecondLower { descriptors, second, first } => {
             let open = descriptors.map_or("nothing leaked".into(), stays_open);
-            format!("{open}, and the second ramp stopped at {second}, the first at {first}")
+            format!("{open}, and the second ramp was full at {second}, the first at {first}")
         }
         VerdictEvidence::AcceptedOnly { round } => {
             format!("in round {round} it accepted waiting clients and answered none of them")
@@ -318,7 +319,7 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
         }
         VerdictEvidence::Served { second } => {
             let same =
-                second.map_or(String::new(), |second| format!(", and a second ramp stopped at {second}"));
+                second.map_or(String::new(), |second| format!(", and a second ramp was full at {second}"));
             format!("it served a new client after all had left{same}")
         }
     }
@@ -347,7 +348,7 @@ pub fn note(note: &Note) -> String {
         ),
         Note::Later { held } => format!("/proc was read a moment later, when it held {held}"),
         Note::Reserved { reserved, counted, held } => format!(
-            "/proc counts {} that threads blocked in accept had reserved at rest; they were used for clients, so {counted} by \
+            "/proc counts {} at rest that threads blocked in accept had reserved and that clients then used, so {counted} by \
              growth are {held} accepted",
             super::counted(*reserved, "number")
         ),

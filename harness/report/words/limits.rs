@@ -72,20 +72,24 @@ pub struct Setting {
     pub name: &'static str,
     /// Where it is written.
     pub place: &'static str,
+    /// What makes a change take effect.
+    pub then: &'static str,
 }
 
 /// The setting of a launcher, or of a program that launches others.
 pub fn setting(launcher: &str) -> Option<Setting> {
-    let (name, place) = match name(launcher).as_str() {
-        name if name.contains("supervis") => ("minfds", "in supervisord.conf"),
-        "systemd-like" | "systemd" => ("LimitNOFILE=", "in its unit file"),
-        "container-like" | "containerd-shim" | "conmon" | "dockerd" => {
-            ("--ulimit nofile=", "of its container")
+    let (name, place, then) = match name(launcher).as_str() {
+        name if name.contains("supervis") => {
+            ("minfds", "in supervisord.conf", "restart supervisord, not only its child")
         }
-        "shell" | "sh" | "bash" | "dash" | "zsh" | "ksh" => ("ulimit -n", "in its script"),
+        "systemd-like" | "systemd" => ("LimitNOFILE=", "in its unit file", "restart the service"),
+        "container-like" | "containerd-shim" | "conmon" | "dockerd" => {
+            ("--ulimit nofile=", "of its container", "create the container again")
+        }
+        "shell" | "sh" | "bash" | "dash" | "zsh" | "ksh" => ("ulimit -n", "in its script", "run that again"),
         _ => return None,
     };
-    Some(Setting { name, place })
+    Some(Setting { name, place, then })
 }
 
 /// Whose doing the soft limit is.
@@ -148,7 +152,11 @@ pub fn chain(r: &Report, whole: bool) -> Vec<Step<'_>> {
     let mark = |link: &Link| {
         let by = r.found.limits.set_by.get()?;
         let here = by.pid == link.pid && by.command == link.command;
-        here.then_some(if by.inherited { "already so here" } else { "set here" })
+        here.then_some(match by.by {
+            By::Unseen => "probably set here",
+            _ if by.inherited => "already so here",
+            _ => "set here",
+        })
     };
     let changes =
         |at: usize| at == 0 || (links[at].soft, links[at].hard) != (links[at - 1].soft, links[at - 1].hard);

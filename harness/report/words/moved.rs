@@ -46,7 +46,7 @@ fn one(m: &Moved) -> String {
     }
     match (m.next_failure.get(), m.accepted_after.value()) {
         (Some(f), Some(held)) => text.push(format!(
-            "Then it stopped at {held}: {} failed with {} while {} waited.",
+            "Then it was full at {held}: {} failed with {} while {} waited.",
             f.call,
             f.errno,
             counted(f.waiting_clients, "client")

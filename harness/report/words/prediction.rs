@@ -13,7 +13,7 @@ pub fn predicted(r: &Report) -> Option<String> {
     };
     let one = unit(r);
     let each = match (p.calibrated_with.value(), p.descriptors_per_connection.value()) {
-        (Some(0) | None, _) => format!("it assumes one descriptor per {one}"),
+        (Some(0) | None, _) => format!("assuming one descriptor per {one}"),
         (Some(n), Some(1.0)) => {
             format!("one descriptor per {one}, measured with {}", counted(n.into(), "client"))
         }
@@ -47,7 +47,7 @@ pub fn sum(r: &Report) -> Option<String> {
     let f = &r.found;
     let soft = f.limits.effective.value()?.soft;
     let Some(rest) = f.baseline.counted.value() else { return Some(format!("soft limit {soft}")) };
-    let open = format!("{} open at rest", counted(rest, "descriptor"));
+    let open = format!("{rest} open at rest");
     let plain = format!("soft limit {soft}, {open}");
     let Some(held) = f.ceiling.held() else { return Some(plain) };
     let left = soft.saturating_sub(rest);

@@ -34,17 +34,20 @@ pub fn short(r: &Report) -> Option<String> {
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
         }
-        (Verdict::Stuck, _) => "It is stuck: after all clients left, it served no new one.".into(),
+        (Verdict::Stuck, _) => match leaked(r) {
+            Some(n) if n > 0 => format!(
+                "It is stuck: after all clients left, it served no new one, and {} more than at rest stayed open.",
+                counted(n.unsigned_abs(), "descriptor")
+            ),
+            _ => "It is stuck: after all clients left, it served no new one.".into(),
+        },
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
     })
 }
 
 fn serves(r: &Report) -> &'static str {
-    match r.found.ceiling.in_calls() {
-        true => "Once all calls were over, another one was answered",
-        false => "When clients leave, it serves new ones",
-    }
+    if r.found.ceiling.in_calls() { "It recovers once all calls are over" } else { "It recovers" }
 }
 
 /// When everything that could be open for a client is over.
@@ -72,7 +75,10 @@ pub fn recovery(r: &Report) -> Vec<String> {
             Verdict::Recovered => true,
             Verdict::Leaking => r.found.rounds.rounds.len() < 2,
             Verdict::Gone => said_all || r.found.recovery.exited_s.get().is_some(),
-            Verdict::Degraded | Verdict::Stuck => false,
+            Verdict::Stuck => {
+                r.found.recovery.recovered.value() == Some(false) && r.found.rounds.rounds.len() < 2
+            }
+            Verdict::Degraded => false,
         };
         let why =
             if said { String::new() } else { format!(" {}", sentence(&evidence::verdict(&end.evidence))) };
@@ -121,7 +127,7 @@ fn all_left(r: &Report) -> Option<String> {
         }
         (Some(true), Some(s), false) => format!("All clients left; a new one was served {s:.3} s later."),
         // The verdict's evidence says it.
-        (Some(false), ..) if end == Some(Verdict::Stuck) || end == Some(Verdict::Gone) => return None,
+        (Some(false), ..) if end == Some(Verdict::Gone) => return None,
         (Some(false), _, true) => "All calls were over, and another one was still not answered.".into(),
         (Some(false), _, false) => "All clients left, and a new one was still not served.".into(),
         _ => return None,

@@ -36,9 +36,9 @@ pub fn rounds(r: &Report) -> Vec<String> {
     let first = before_release(&r.found.ceiling, &r.found.moved);
     let mut after = Vec::new();
     after.extend(v.second_ceiling.value().map(|second| match first {
-        Some(first) if first == second => format!("A second ramp stopped at {second} as well."),
-        Some(first) => format!("A second ramp stopped at {second}; the first stopped at {first}."),
-        None => format!("A second ramp stopped at {second}."),
+        Some(first) if first == second => format!("A second ramp was full at {second} as well."),
+        Some(first) => format!("A second ramp was full at {second}, the first at {first}."),
+        None => format!("A second ramp was full at {second}."),
     }));
     if let (Some(before), Some(now)) = (v.before.get(), v.after.get()) {
         after.push(format!("New clients served before: {}; after: {}.", service(before), service(now)));

@@ -21,11 +21,23 @@ pub fn wall(r: &Report) -> Vec<String> {
     said
 }
 
+/// What clients saw that hid the full table, in one short sentence.
+pub fn short(r: &Report) -> Option<String> {
+    let told = r.found.disguise.iter().find(|d| d.seen_as == SeenAs::ErrorReply)?;
+    let clients = counted(told.count, "client");
+    Some(format!(
+        "{clients} got \"{}\", because {} failed with {}.",
+        cut(&told.reply, SHOWN),
+        told.call,
+        told.errno
+    ))
+}
+
 fn disguise(d: &Disguise) -> String {
     let call = format!("{} had failed with {}", d.call, d.errno);
     match d.seen_as {
         SeenAs::ErrorReply => format!(
-            "{} got the reply \"{}\" just after {call}: the full table causes it, not the request.",
+            "{} got the reply \"{}\" just after {call}: the cause is the full table, not the request.",
             counted(d.count, "client"),
             cut(&d.reply, SHOWN)
         ),
@@ -47,12 +59,17 @@ fn failed(r: &Report) -> Option<String> {
     let all = &r.found.failed_calls;
     // A subject that makes calls tells of these with its calls.
     let first = all.first().filter(|_| !r.found.ceiling.in_calls())?;
+    // One failure of the call that failed first is the ceiling itself.
+    let ceiling = r.found.ceiling.first_failure.get().map(|f| f.call.to_string());
+    if all.iter().all(|one| one.count == 1 && Some(one.call.to_string()) == ceiling) {
+        return None;
+    }
     let each: Vec<String> =
         all.iter().take(CALLS).map(|one| format!("{} {}", one.call, times(one.count))).collect();
     let paths: Vec<String> =
         all.iter().flat_map(|one| &one.paths).take(2).map(|path| cut(path, SHOWN)).collect();
     let paths = if paths.is_empty() { String::new() } else { format!(" (such as {})", paths.join(", ")) };
-    Some(format!("Other calls failed with {}, too: {}{paths}.", first.errno, each.join(", ")))
+    Some(format!("Calls other than accept failed with {}: {}{paths}.", first.errno, each.join(", ")))
 }
 
 fn others(r: &Report) -> Vec<String> {
@@ -66,7 +83,7 @@ fn others(r: &Report) -> Vec<String> {
             .filter(|n| *n > 0)
             .map_or(String::new(), |n| format!(", which has dropped {}", counted(n.into(), "packet")));
         format!(
-            "It also listens on {}, with the same table of descriptors{fate}; {} of {} wait in that accept queue{overflows}.",
+            "It also listens on {} and shares its table of descriptors{fate}; {} of {} wait in that accept queue{overflows}.",
             other.address, other.queue, other.capacity
         )
     };
