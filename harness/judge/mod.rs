@@ -110,7 +110,7 @@ impl Judge<'_> {
         reasons.push(Reason { expectation, expected, observed });
     }
 
-    /// One of which nothing is said beside its number.
+    /// Any, with nothing more to say than its number.
     fn number(&mut self, expectation: Expectation, expected: Option<u64>, observed: Known<u64>) {
         let Some(expected) = expected else { return };
         let compared = observed.known().map(|seen| (*seen == expected, Observed::Number(*seen)));

@@ -87,7 +87,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
 }
 
 impl ClientsAccount {
-    /// Clients that tried to connect, and of which it is known what came of it.
+    /// Clients whose attempt to connect has a known end.
     pub fn came(&self) -> u64 {
         self.connected + self.timed_out + self.refused
     }

@@ -76,7 +76,7 @@ struct Matching<'a> {
     single: HashMap<Call, u64>,
     further: HashMap<Call, u64>,
     errno: HashMap<Call, &'static str>,
-    /// Of the first failure of all, for a call of which none was recorded.
+    /// The very first failure stands for a call whose own failures were not recorded.
     first: Option<&'static str>,
     /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's MaxStartups.
     failing: bool,

@@ -5,7 +5,6 @@ use super::facts::Facts;
 use super::known::{Known, Why};
 use super::units::{milli, seconds};
 use crate::event::{Call, Nanos, Phase};
-use std::collections::BTreeSet;
 
 /// A total that has changed is reported about this often.
 const TOTALS_EVERY: Nanos = 100_000_000;
@@ -28,14 +27,8 @@ pub(super) fn failures_per_s(
     };
     let from = facts.phases.from(Phase::Saturate).max(first.at).min(watched);
     let until = facts.exited().map_or(watched, |exit| exit.0.max(from).min(watched));
-    // Each call has a total of its own, read at times of its own: the time is that of the call that failed most.
-    let calls: BTreeSet<Call> =
-        facts.tries.growth().map(|(total, _)| total.call).filter(|call| counts(*call)).collect();
-    let grown = calls.iter().filter_map(|call| by_totals(facts, first.at, from, until, *call));
-    let grown: Vec<(u64, Nanos)> = grown.collect();
-    if let Some((_, time)) = grown.iter().max() {
-        let failed: u64 = grown.iter().map(|(failed, _)| failed).sum();
-        return Known::Value(milli(failed as f64 / seconds(*time)));
+    if let Some(rate) = by_totals(facts, first.at, from, until, &counts) {
+        return Known::Value(rate);
     }
     let stopped = facts.tries.sampling_stopped().is_some_and(|at| at < until);
     if stopped || until <= from {
@@ -46,14 +39,20 @@ pub(super) fn failures_per_s(
     Known::Value(milli(single.count() as f64 / seconds(until - from)))
 }
 
-/// The growth of a call's total over `[from, until)`, and in which time; `None` where it was not read often enough.
-fn by_totals(facts: &Facts<'_>, first: Nanos, from: Nanos, until: Nanos, call: Call) -> Option<(u64, Nanos)> {
+/// The growth of the totals over `[from, until)`, a second; `None` where they were not read often enough.
+fn by_totals(
+    facts: &Facts<'_>,
+    first: Nanos,
+    from: Nanos,
+    until: Nanos,
+    counts: impl Fn(Call) -> bool,
+) -> Option<f64> {
     let (mut sum, mut base, mut last) = (0u64, None, None);
     let read = facts
         .tries
         .growth()
         .take_while(|(total, _)| total.at < until)
-        .filter(|(total, _)| total.call == call);
+        .filter(|(total, _)| counts(total.call));
     for (total, grown) in read {
         if total.at > from && base.is_none() {
             base = Some((first, sum));
@@ -67,5 +66,5 @@ fn by_totals(facts: &Facts<'_>, first: Nanos, from: Nanos, until: Nanos, call: C
     let ((from, before), (at, after)) = base.zip(last)?;
     // A total is reported when it has changed: after the last one nothing failed, as far as those that were due tell.
     let to = if until.saturating_sub(at) > 3 * TOTALS_EVERY { until - TOTALS_EVERY } else { at };
-    (to > from).then(|| (after.saturating_sub(before), to - from))
+    (to > from).then(|| milli(after.saturating_sub(before) as f64 / seconds(to - from)))
 }

@@ -632,6 +632,15 @@ mod tests {
     }
 
     #[test]
+    fn one_great_burst_makes_no_storm_of_the_tries_after_it() {
+        // Two listeners that back off: both fail for each client that arrives, then alone, with growing pauses.
+        let arriving = (0..50).map(|i| i * 10 * MS);
+        let alone = [628, 630, 884, 886, 1396, 1398, 2396, 2398].map(|ms| ms * MS);
+        let times: Vec<Nanos> = arriving.chain(alone).collect();
+        assert!(!matches!(of(&times, 3300 * MS), Rhythm::Storm { .. }), "{:?}", of(&times, 3300 * MS));
+    }
+
+    #[test]
     fn bursts_with_pauses_are_a_storm_not_a_spin() {
         let times: Vec<Nanos> =
             (0..5u64).flat_map(|burst| (0..50u64).map(move |i| burst * 300 * MS + i * 10_000)).collect();
