@@ -496,8 +496,7 @@ impl<W: Write> Driver<W> {
     fn dismiss_probes(&mut self) {
         for probe in std::mem::take(&mut self.probes) {
             let label = probe.seen(Outcome::Waits, String::new(), clock::now()).label;
-            let why = "all clients left before it was answered or its time was over".to_owned();
-            self.report.say(What::NotSeen { what: Unseen::Probe { label }, why });
+            self.report.say(super::probe::dismissed(label));
         }
     }
 

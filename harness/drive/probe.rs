@@ -3,7 +3,7 @@
 
 use super::client::{Client, Dial, Failure, Heard};
 use super::dialogue::Site;
-use crate::event::{Outcome, What};
+use crate::event::{Outcome, Unseen, What};
 
 const NS: f64 = 1e-9;
 
@@ -114,6 +114,12 @@ impl Probe {
         let outcome = if self.is_connected() { Outcome::Waits } else { Outcome::TimesOut };
         self.seen(outcome, self.client.detail(), now)
     }
+}
+
+/// The event of a probe that left with all other clients, before its end.
+pub fn dismissed(label: String) -> What {
+    let why = "all clients left before it was answered or its time was over".to_owned();
+    What::NotSeen { what: Unseen::Probe { label }, why }
 }
 
 /// The label of a question on a held connection.

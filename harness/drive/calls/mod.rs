@@ -31,7 +31,7 @@ use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::{Left, Site};
@@ -136,8 +136,16 @@ struct Probed {
     /// Of the probe.
     started: Nanos,
     course: Course,
-    /// `None`: by its deadline.
-    result: Option<Result<(), Stop>>,
+    over: Over,
+}
+
+/// How a probe ended.
+enum Over {
+    Answered,
+    Stopped(Stop),
+    Overdue,
+    /// All left before.
+    Dismissed,
 }
 
 /// All calls of the workload.
@@ -156,6 +164,8 @@ struct Callers<W> {
     under_way: BTreeSet<u32>,
     calls: JoinSet<Finished>,
     probes: JoinSet<Probed>,
+    /// Tells the probes that all leave.
+    dismissal: Arc<Notify>,
     /// What finished calls left open, oldest first.
     left: VecDeque<Left>,
     /// Connections made.
@@ -199,6 +209,7 @@ impl<W: Write> Callers<W> {
             under_way: BTreeSet::new(),
             calls: JoinSet::new(),
             probes: JoinSet::new(),
+            dismissal: Arc::default(),
             left: VecDeque::new(),
             connected: 0,
             quiet: false,
@@ -335,20 +346,26 @@ impl<W: Write> Callers<W> {
     }
 
     fn probe(&mut self, label: String, deadline: Duration) {
-        let call = Arc::clone(&self.call);
+        let (call, dismissed) = (Arc::clone(&self.call), Arc::clone(&self.dismissal).notified_owned());
         self.probes.spawn(async move {
             let (started, course) = (clock::now(), Course::default());
-            let result = timeout(deadline, call.call(&course)).await;
-            course.ended();
-            let result = match result {
-                Ok(Ok(Some(left))) => {
-                    left.let_go().await;
-                    Some(Ok(()))
-                }
-                Ok(result) => Some(result.map(drop)),
-                Err(_) => None,
+            let result = tokio::select! {
+                result = timeout(deadline, call.call(&course)) => Some(result),
+                () = dismissed => None,
             };
-            Probed { label, started, course, result }
+            course.ended();
+            let over = match result {
+                Some(Ok(Ok(left))) => {
+                    if let Some(left) = left {
+                        left.let_go().await;
+                    }
+                    Over::Answered
+                }
+                Some(Ok(Err(stop))) => Over::Stopped(stop),
+                Some(Err(_)) => Over::Overdue,
+                None => Over::Dismissed,
+            };
+            Probed { label, started, course, over }
         });
     }
 
@@ -357,13 +374,14 @@ impl<W: Write> Callers<W> {
             // No call comes that would use again what the probe did not close.
             self.let_go_of_idle().await;
         }
-        let Probed { label, started, course, result } = probed;
+        let Probed { label, started, course, over } = probed;
         let passed = course.passed();
-        let stop = match result {
-            Some(Ok(())) => None,
-            Some(Err(stop)) => Some(stop),
-            None if passed.connected.is_some() => Some(Stop::overdue(CallStep::Answer)),
-            None => Some(Stop::overdue(CallStep::Connect)),
+        let stop = match over {
+            Over::Answered => None,
+            Over::Stopped(stop) => Some(stop),
+            Over::Overdue if passed.connected.is_some() => Some(Stop::overdue(CallStep::Answer)),
+            Over::Overdue => Some(Stop::overdue(CallStep::Connect)),
+            Over::Dismissed => return self.report.say(super::probe::dismissed(label)),
         };
         let Some(outcome) = stop.as_ref().map_or(Some(Outcome::Served), |stop| stop.outcome) else {
             let stop = stop.expect("only what came to nothing has no outcome");
@@ -413,11 +431,18 @@ impl<W: Write> Callers<W> {
             }
             released += self.let_go_of_idle().await;
             self.quiet = true;
-            if self.probes.is_empty() {
-                self.site.all_closed().await;
-            }
+            self.dismiss_probes().await;
+            self.site.all_closed().await;
         }
         self.report.say(What::Released { clients: released });
+    }
+
+    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the subject leaks.
+    async fn dismiss_probes(&mut self) {
+        self.dismissal.notify_waiters();
+        while let Some(probed) = self.probes.join_next().await {
+            self.probed(probed.expect("no probe panics")).await;
+        }
     }
 
     async fn let_go_of_idle(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
-use crate::event::{CallStep, Client, Outcome, What};
+use crate::event::{CallStep, Client, Outcome, Unseen, What};
 use crate::scenario::{AfterCall, Body, Caller, Calls, Certificate, Channel};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -269,4 +269,21 @@ fn a_probe_after_all_was_let_go_of_keeps_no_connection_for_a_next_call() {
     assert_eq!(rig.probe(3000).0, Outcome::Served);
     assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 0 }), "it is closed already");
     assert_eq!((ends(&rig.ramp(4)), server.accepted.load(Ordering::SeqCst)), (vec![SERVED; 2], 3));
+}
+
+#[test]
+fn a_probe_under_way_leaves_with_the_calls() {
+    let (_listener, to) = listening(64);
+    let mut rig = Rig::new(setup(Calls { concurrency: 2, ..calls(Caller::HttpPerCall) }, to));
+    rig.say(&Order::Connect { upto: 2 });
+    assert_eq!(rig.probe(200).0, Outcome::Waits, "it waits in the queue of a listener that accepts nobody");
+    rig.say(&Order::Probe { label: "late".into(), deadline_ms: 60_000 });
+    let seen = rig.release(u32::MAX);
+    let late = |event: &What| matches!(event, What::NotSeen { what: Unseen::Probe { label }, .. } if label == "late");
+    assert_eq!(seen.iter().filter(|event| late(event)).count(), 1);
+    assert_eq!(
+        seen.last(),
+        Some(&What::Released { clients: 2 }),
+        "a probe is none of the workload's clients"
+    );
 }
