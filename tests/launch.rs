@@ -22,7 +22,7 @@ const MARK: &str = "LASTFD_TEST_MARK";
 /// What a child of this test binary is to do instead of testing.
 const ROLE: &str = "LASTFD_TEST_ROLE";
 
-fn command(argv: &[&str]) -> Command {
+pub fn command(argv: &[&str]) -> Command {
     Command {
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
         env: BTreeMap::new(),
@@ -54,7 +54,7 @@ fn granted(asked: Isolation, launcher: &[&str]) -> Isolation {
     }
 }
 
-fn started(command: &Command, isolation: Isolation) -> Tree {
+pub fn started(command: &Command, isolation: Isolation) -> Tree {
     let mut tree = Tree::prepare(command, isolation).unwrap();
     tree.start().unwrap();
     tree

@@ -1,11 +1,15 @@
 //! The folder in which the commands of one page run, as a reader would run them, line by line.
 
 use crate::incidents::{self, NAMES};
+use crate::launch;
 use crate::support::{Called, LASTFD, called, program};
-use std::io::BufRead as _;
+use lastfd::internal::event::Limits;
+use lastfd::internal::launch::{Isolation, Tree};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 /// Programs that a page calls by a name of the reader's, and what stands for each: a line of shell, with the arguments in `"$@"`.
 const STAND_INS: [(&str, &str); 3] = [
@@ -35,7 +39,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
 pub struct Site {
     folder: tempfile::TempDir,
     /// The reader's server; started when a line names it.
-    server: Option<Child>,
+    server: Option<(Tree, BufReader<File>)>,
 }
 
 impl Site {
@@ -83,26 +87,18 @@ impl Site {
         Some(called(&mut command))
     }
 
-    /// The process id of the reader's server, which listens.
-    fn server(&mut self) -> u32 {
-        let server = self.server.get_or_insert_with(|| {
-            let mut command = Command::new(LASTFD);
-            command.args(["serve", "http", "--accept", "backoff"]).stdin(Stdio::null());
-            let mut child = command.stdout(Stdio::piped()).spawn().expect("the bundled server starts");
+    /// The process id of the reader's server, which listens. Its limits and descriptors are the same wherever this test runs.
+    fn server(&mut self) -> i32 {
+        let (server, _) = self.server.get_or_insert_with(|| {
+            let mut command = launch::command(&[LASTFD, "serve", "http", "--accept", "backoff"]);
+            command.limits = Limits { soft: 1024, hard: 4096 };
+            let mut tree = launch::started(&command, Isolation::Keeper);
+            let mut output = BufReader::new(File::from(tree.output().expect("a pipe")));
             let mut listens = String::new();
-            let stdout = child.stdout.as_mut().expect("a pipe");
-            std::io::BufReader::new(stdout).read_line(&mut listens).expect("its first line");
+            output.read_line(&mut listens).expect("its first line");
             assert!(listens.starts_with("listening "), "{listens:?}");
-            child
+            (tree, output)
         });
-        server.id()
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            let _ = server.kill().and_then(|()| server.wait());
-        }
+        server.program()
     }
 }
