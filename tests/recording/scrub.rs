@@ -7,6 +7,9 @@ use std::path::Path;
 /// What a folder of a run is called in a recording.
 const SCRATCH: &str = "/tmp/lastfd-scratch";
 
+/// Of what is left, so many characters are shown.
+const LEFT: usize = 60;
+
 /// What is replaced by what, in this order.
 pub struct Scrub {
     paths: Vec<(String, &'static str)>,
@@ -73,20 +76,24 @@ impl Scrub {
 
     /// What of this machine is still in the text.
     pub fn left(&self, text: &str) -> Option<String> {
-        let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.display().to_string();
-        let all = self.paths.iter().map(|(from, _)| from).filter(|from| telling(from)).chain([&parent]);
-        all.filter(|from| from.len() > 1).find(|from| text.contains(from.as_str())).cloned()
+        let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+        // Every machine has a folder for temporary files.
+        let parent = (parent != std::env::temp_dir()).then(|| parent.display().to_string());
+        let all = self.paths.iter().map(|(from, _)| from).filter(|from| telling(from)).chain(&parent);
+        let mut found = all.filter(|from| from.len() > 1).filter_map(|from| text.find(from.as_str()));
+        found.next().map(|at| text[at..].chars().take(LEFT).collect())
     }
 
-    /// Folders of runs end in six random characters.
+    /// Folders of runs end in six random characters; of a command line that is cut there, in fewer.
     fn without_temporary(&self, text: &str) -> String {
         let mut parts = text.split(&self.temporary);
         let mut whole = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let random =
                 part.char_indices().take_while(|(at, c)| *at < 6 && c.is_ascii_alphanumeric()).count();
-            whole += if random == 6 { SCRATCH } else { &self.temporary };
-            whole += &part[if random == 6 { 6 } else { 0 }..];
+            let folder = random == 6 || part[random..].starts_with('…');
+            whole += if folder { SCRATCH } else { &self.temporary };
+            whole += &part[if folder { random } else { 0 }..];
         }
         whole
     }
@@ -114,6 +121,6 @@ fn with_words(text: &str, from: &str, to: &str) -> String {
 fn names_are_replaced_as_whole_words_and_folders_of_runs_without_their_random_ends() {
     assert_eq!(with_words("anna@anna-2 annabel", "anna", "user"), "user@user-2 annabel");
     let scrub = Scrub { paths: Vec::new(), names: Vec::new(), temporary: "/var/tmp/lastfd-".into() };
-    let text = r#"["/var/tmp/lastfd-a1B2c3/x","/var/tmp/lastfd-no"]"#;
-    assert_eq!(scrub.text(text), r#"["/tmp/lastfd-scratch/x","/var/tmp/lastfd-no"]"#);
+    let text = r#"["/var/tmp/lastfd-a1B2c3/x","/var/tmp/lastfd-a1…","/var/tmp/lastfd-no"]"#;
+    assert_eq!(scrub.text(text), r#"["/tmp/lastfd-scratch/x","/tmp/lastfd-scratch…","/var/tmp/lastfd-no"]"#);
 }
