@@ -30,7 +30,7 @@ const UNITS: [&str; 17] = [
     "CLOSE_WAIT,",
 ];
 /// What stands before such a number.
-const LABELS: [&str; 4] = ["queue", "Recovery", "(all", "of"];
+const LABELS: [&str; 6] = ["queue", "Recovery", "(all", "of", "pid", "(pid"];
 
 /// Words, with what is of the machine or of chance replaced.
 fn masked(text: &str) -> Vec<String> {
@@ -123,8 +123,9 @@ fn paragraphs(block: &str) -> Vec<String> {
 fn link(line: &str) -> Vec<String> {
     let words: Vec<String> = masked(line)
         .into_iter()
-        .take_while(|word| !word.contains(['…', '/']) && word != "#")
-        .take(5)
+        .filter(|word| word != "#")
+        .take_while(|word| !word.contains(['…', '/']))
+        .take(6)
         .collect();
     if words.ends_with(&["exec".into(), "supervise".into()]) || !words.iter().any(|word| word == "serve") {
         words

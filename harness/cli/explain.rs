@@ -6,12 +6,13 @@ use super::replay::recorded;
 use super::{Exit, Outcome};
 use crate::report::{Report, explain};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 /// Explain in plain words why a scenario has its ceiling, or what happened in a recorded run; starts nothing
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them
+    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them. Or one event log, as with `--events`
     #[arg(value_name = "SCENARIO", required_unless_present = "events")]
     paths: Vec<PathBuf>,
     /// Explain only this variant, in full (`base` is the scenario as written)
@@ -28,7 +29,8 @@ pub struct Args {
 /// No such scenario or variant (4); an invalid scenario or log (3); a log that cannot be read (2).
 pub fn run(args: &Args) -> Outcome {
     let (colour, width) = (std::io::stdout().is_terminal(), terminal_width());
-    if let Some(events) = &args.events {
+    let log = args.paths.first().filter(|path| args.paths.len() == 1 && is_log(path));
+    if let Some(events) = args.events.as_ref().or(log) {
         let (plan, log) = recorded(events)?;
         say(&explain::run(&Report::of(&plan, &log), &log, colour, width))?;
         return Ok(Exit::Met);
@@ -50,4 +52,13 @@ pub fn run(args: &Args) -> Outcome {
     }
     say(&texts.join("\n"))?;
     Ok(Exit::Met)
+}
+
+/// Whether a file is an event log, whose lines are JSON: no scenario begins with a brace.
+fn is_log(path: &Path) -> bool {
+    let first = || {
+        let mut byte = [0];
+        std::fs::File::open(path)?.read_exact(&mut byte).map(|()| byte[0])
+    };
+    path.is_file() && first().is_ok_and(|byte| byte == b'{')
 }

@@ -269,7 +269,8 @@ impl FailingLoop {
         let times: Vec<Nanos> = failures().map(|(at, _)| *at).filter(|at| *at < watched).collect();
         let stopped = facts.tries.sampling_stopped().filter(|at| *at < watched);
         let until = stopped.map_or(watched.min(facts.phases.end), |at| at.min(watched));
-        let per_s = failures_per_s(facts, ceiling, watched, counts).value();
+        // Over the same time as among the costs, so that a report has one rate.
+        let per_s = failures_per_s(facts, ceiling, facts.phases.watched_until(), counts).value();
         let lost = facts.tries.lost_in(first.at, watched);
         let flooded = stopped.is_some() || lost || holdings.failures.len() >= KEPT_FAILURES;
         let made = facts.tries.between(first.at, until).iter();

@@ -3,7 +3,9 @@
 
 use super::Report;
 use super::page::{WIDTH, cut, wrap};
-use super::words::{advice, calls, ceiling, doubts, judged, limits, moved, policy, recovery, sentence, wall};
+use super::words::{
+    advice, calls, ceiling, doubts, judged, limits, moved, policy, recovery, sentence, sockets, wall,
+};
 use crate::judge::Outcome;
 use crate::measure::{Kind, Verdict};
 
@@ -44,12 +46,14 @@ fn findings(r: &Report) -> Vec<Ranked> {
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);
     let ranked = [
         (MOST, Some(ceiling::headline(r))),
-        (3, ceiling::in_all(r).filter(|_| stopped)),
-        (2, by),
+        (3, by),
+        (2, ceiling::in_all(r).filter(|_| stopped)),
+        (3, sockets::unbalanced(r)),
         (4, policy::short(r)),
         (3, wall::short(r).or_else(|| calls::failed(r))),
         (3, moved::short(r)),
-        (if recovered { 1 } else { 5 }, recovery::short(r)),
+        (if recovered { 2 } else { 5 }, recovery::short(r)),
+        (1, recovery::nothing_leaks(r)),
     ];
     ranked.into_iter().filter_map(|(rank, said)| Some((rank, said?))).collect()
 }

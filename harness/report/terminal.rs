@@ -86,7 +86,7 @@ fn facts(page: &mut Page, r: &Report, full: bool) {
         clients::held(r).into_iter().chain(policy::held_closed(r)).chain(only_full(clients::latency(r))),
     );
     let log = costs::log(r, if full { usize::MAX } else { LOG });
-    log.iter().enumerate().for_each(|(i, line)| page.value(if i == 0 { "Log" } else { "" }, line));
+    log.iter().enumerate().for_each(|(i, line)| page.value(if i == 0 { "Log begins" } else { "" }, line));
     page.facts("TCP", only_full(sockets::tcp(r)).into_iter().chain(sockets::left_open(r)));
     page.facts("Memory", only_full(memory::moments(r)).map(|text| words::sentence(&text)));
     page.facts("Limit moved", moved::moved(r));
@@ -103,17 +103,14 @@ fn chain(page: &mut Page, r: &Report, full: bool) {
         let tree =
             if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
         let text = match step {
-            Step::Folded(n) => format!(
-                "{tree}… {} that {} nothing",
-                words::counted(n as u64, "link"),
-                words::number(n as u64, "changes", "change")
-            ),
+            Step::Folded(n) => {
+                format!("{tree}… {} with the same limits", words::counted(n as u64, "process"),)
+            }
             Step::Link(link, mark) => {
-                let values = format!("{}:{}", link.soft, link.hard);
+                let values = format!("{}:{}  pid {}", link.soft, link.hard, link.pid);
                 let mark = mark.map_or(String::new(), |mark| format!("  ← {mark}"));
                 let used = tree.chars().count() + values.len() + mark.chars().count() + 2;
-                let command =
-                    cut(&format!("{} ({})", link.command, link.pid), page.room().saturating_sub(used).max(8));
+                let command = cut(&link.command, page.room().saturating_sub(used).max(8));
                 format!("{tree}{values}  {command}{}", page.styled(&mark, Style::new().yellow().bold()))
             }
         };

@@ -13,7 +13,7 @@ pub enum Error {
     #[error("{0}")]
     Inconclusive(String),
     /// SIGINT or SIGTERM.
-    #[error("interrupted")]
+    #[error("it was interrupted")]
     Interrupted,
     /// The event log's path.
     #[error(transparent)]

@@ -2,7 +2,8 @@
 
 use super::super::Report;
 use super::limits::{self, Setter, name};
-use super::{calls, recovery};
+use super::{calls, counted, recovery};
+use crate::event::Ended;
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
 
@@ -28,6 +29,7 @@ pub fn advice(r: &Report) -> Option<String> {
                 "Give lastfd more descriptors or ports (`lastfd doctor` shows how), and run it again.".into(),
             );
         }
+        (Outcome::Inconclusive, _) if interrupted(r) => return Some("Run it again to its end.".into()),
         (Outcome::Inconclusive, _) => return Some("Remove that cause, and run it again.".into()),
         _ => {}
     }
@@ -54,19 +56,26 @@ pub fn advice(r: &Report) -> Option<String> {
     }
 }
 
+/// Whether a signal ended the run early.
+fn interrupted(r: &Report) -> bool {
+    r.found.timings.phases.iter().any(|step| step.ended == Ended::Interrupted)
+}
+
 fn leak(r: &Report) -> String {
     let what = recovery::what_leaks(r);
     let what = what.trim_start_matches(", ");
     let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
-    format!("Find and close what leaks{what}: a higher limit only delays the end.")
+    format!("Find and close what leaks{what}: a higher limit only delays the failure.")
 }
 
 fn leak_by_calls(r: &Report) -> String {
     let most =
         r.found.calls.iter().filter_map(|made| made.descriptors_per_1000_calls.value()).fold(0.0, f64::max);
-    format!(
-        "Close what each call opens: 1000 calls leave {most:.0} descriptors open, and a higher limit only delays the end."
-    )
+    let opens = match most {
+        n if n < 1000.0 => format!("1000 calls leave {n:.0} descriptors open"),
+        n => format!("each call leaves {} open", counted((n / 1000.0).round() as u64, "descriptor")),
+    };
+    format!("Close what each call opens: {opens}, and a higher limit only delays the failure.")
 }
 
 /// The program's own setting makes the number.
@@ -74,8 +83,8 @@ fn own_rule(r: &Report) -> String {
     if r.found.ceiling.held() == Some(0) {
         return "Check that the clients speak its protocol (`--workload`, `--path`).".into();
     }
-    "Look for a limit of clients in its own settings (such as maxclients, worker_connections). Some programs derive \
-     it from the descriptor limit: run it at another one (`--nofile`) to see."
+    "Look for a limit of clients in its own settings (such as maxclients). A program may compute that from its descriptor \
+     limit: run lastfd again with another `--nofile` to see."
         .into()
 }
 
@@ -95,16 +104,17 @@ fn more_descriptors(r: &Report) -> String {
     let stays_open = r.found.recovery.leaked.value().filter(|n| *n > 0);
     match (r.found.policy.policy.value(), stays_open) {
         (Some(Policy::AcceptLoopDead), Some(_)) => {
-            "Only a restart brings it back. Find what it leaves open: a higher limit only delays the end."
+            "Restart it. Then find what it leaves open (a higher limit only delays the failure), and make it accept again \
+             after a failure."
                 .into()
         }
         (_, Some(_)) if r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck) => leak(r),
         (Some(Policy::AcceptLoopDead), None) => {
             format!(
-                "Only a restart brings it back: make it accept again after a failure. To hold more, {raise}."
+                "Restart it; then mend it, so that it accepts again after a failure. To hold more, {raise}."
             )
         }
-        (Some(Policy::Exits), _) => format!("Make it survive a failed accept; to hold more, {raise}."),
+        (Some(Policy::Exits), _) => format!("Restart it, and make it survive a failed accept; to hold more, {raise}."),
         (Some(Policy::Spin), _) => format!("Make it pause after a failure; to hold more, {raise}."),
         _ => format!("To hold more, {raise}."),
     }
@@ -115,7 +125,7 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise the real service's limit (`lastfd inspect PID`)".into(),
+        Setter::Run => "raise your service's limit".into(),
         Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),

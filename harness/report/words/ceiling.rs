@@ -18,6 +18,7 @@ pub fn headline(r: &Report) -> String {
     let stopped = |why: &str, then: &str| {
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
         let full = if c.in_calls() { "ran out of descriptors" } else { "was full" };
+        let server = one_of_several(r).unwrap_or_else(|| server.to_owned());
         sentence(&format!("{server} {full}{}{why}{then}", at(r)))
     };
     let sum = prediction::sum(r).unwrap_or_default();
@@ -62,15 +63,20 @@ pub fn headline(r: &Report) -> String {
     }
 }
 
+/// `process 7 (one of 4)`, where each has a table of its own.
+fn one_of_several(r: &Report) -> Option<String> {
+    let several = Some(r.found.ceiling.per_process.len()).filter(|n| *n > 1)?;
+    let full = r.found.ceiling.first_failure.get()?;
+    Some(format!("process {} (one of {several})", full.pid))
+}
+
 /// ` at 8 connections`, ` after 8 answered calls`; nothing where nobody counted.
 fn at(r: &Report) -> String {
-    let (c, several) = (&r.found.ceiling, r.found.ceiling.per_process.len());
-    let process = c.first_failure.get().filter(|_| several > 1);
-    let process = process.map_or(String::new(), |f| format!(" in process {}, one of {several}", f.pid));
+    let c = &r.found.ceiling;
     match (c.held(), c.in_calls()) {
         (None, _) => String::new(),
         (Some(n), true) => format!(" after {}", counted(n, "answered call")),
-        (Some(n), false) => format!(" at {}{process}", counted(n, "connection")),
+        (Some(n), false) => format!(" at {}", counted(n, "connection")),
     }
 }
 
@@ -130,6 +136,9 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
     }
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
+        0 if f.call.accepts() => {
+            "; no client was waiting yet, for it takes a number before it looks for a client".into()
+        }
         0 => "; no client was waiting yet".to_owned(),
         n => format!("; {} {} waiting", counted(n, "client"), number(n, "was", "were")),
     };

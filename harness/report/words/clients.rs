@@ -77,7 +77,9 @@ pub fn lost(r: &Report) -> Option<String> {
 pub fn new_client(r: &Report) -> Option<String> {
     let new = r.found.new_client.value()?;
     let ceiling = &r.found.ceiling;
-    let queue = r.found.sockets.accept_queue.get().map_or(String::new(), |q| {
+    // Nobody waits in the queue of a listener that is gone, or beside one that takes its clients.
+    let queues = matches!(new, Outcome::Waits | Outcome::TimesOut) && ceiling.reached.value() != Some(false);
+    let queue = r.found.sockets.accept_queue.get().filter(|_| queues).map_or(String::new(), |q| {
         let own = new == Outcome::Waits && u64::from(q.length) > waiting(r).unwrap_or(0);
         let with = if own { "with it, " } else { "" };
         let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));

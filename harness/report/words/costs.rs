@@ -11,7 +11,7 @@ pub fn costs(r: &Report) -> Option<String> {
     said.extend(c.cpu_percent.value().map(|percent| format!("{percent:.0} % of one CPU")));
     // A single failure is no rate.
     let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
-    said.extend(c.failures_per_s.value().filter(|n| *n > 0.0 && !dead).map(failures));
+    said.extend(c.failures_per_s.value().filter(|n| *n > 0.0 && !dead).map(|n| failures(r, n)));
     said.extend(c.log_bytes_per_s.value().map(|bytes| match bytes {
         b if b > 0.0 => format!("{} of log", rate(b)),
         _ => "no log output".into(),
@@ -29,9 +29,14 @@ pub fn log(r: &Report, most: usize) -> Vec<String> {
     .collect()
 }
 
-fn failures(per_s: f64) -> String {
+fn failures(r: &Report, per_s: f64) -> String {
+    let of = match r.found.policy.policy.value() {
+        Some(Policy::Spin) if r.found.failed_calls.is_empty() => "",
+        Some(Policy::Spin) => " of all kinds",
+        _ => " on average",
+    };
     match per_s {
-        n if n < 10.0 => format!("{n:.1} failed calls/s"),
-        n => format!("{n:.0} failed calls/s"),
+        n if n < 10.0 => format!("{n:.1} failed calls/s{of}"),
+        n => format!("{n:.0} failed calls/s{of}"),
     }
 }

@@ -99,9 +99,10 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
         return String::new();
     };
     let how = match rhythm {
-        Rhythm::Spin => {
-            format!("{} failed {call} calls a second", per_s.unwrap_or(*failures as f64).round())
-        }
+        Rhythm::Spin => match per_s {
+            Some(per_s) => format!("{per_s:.0} failed {call} calls a second"),
+            None => format!("{failures} failed {call} calls without a pause"),
+        },
         Rhythm::Storm { bursts, size, pause_s } => {
             format!("{bursts} bursts of {} failures each, {pause_s:.3} s apart", size.round())
         }

@@ -7,6 +7,8 @@ use crate::report::page::cut;
 
 /// A program's name is cut to this.
 const NAME: usize = 28;
+/// What the limit is called in the line that begins with it.
+const IN_ITS_LINE: &str = "it";
 /// Programs whose script is what a reader knows.
 const INTERPRETERS: [&str; 5] = ["python", "node", "perl", "ruby", "php"];
 
@@ -20,31 +22,35 @@ pub fn limit(r: &Report) -> Option<String> {
     let before = limits.earlier.first().map_or(String::new(), |before| {
         format!("; the program had {} at first and changed it while it ran", pair(*before))
     });
-    let by = set_by(r, "it").map_or(String::new(), |by| format!(": {by}"));
+    let by = set_by(r, IN_ITS_LINE).map_or(String::new(), |by| format!(": {by}"));
     let unseen = limits.set_by.get().filter(|by| Setter::of(r, by) == Setter::Unseen);
     let unseen =
         unseen.map_or(String::new(), |by| format!(", in process {}; that call was not seen", by.pid));
-    Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.", pair(effective)))
+    let mine = r.found.limits.set_by.get().is_some_and(|by| Setter::of(r, by) == Setter::Run);
+    let yours = if mine { " `lastfd inspect PID` shows what sets that of your running service." } else { "" };
+    Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.{yours}", pair(effective)))
 }
 
 /// Which process set the soft limit, as a clause; `it`: what the limit is called there.
 pub fn set_by(r: &Report, it: &str) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     let name = name(&by.command);
+    // The line of the limit says which process; the first paragraph is short.
+    let pid = if it == IN_ITS_LINE { format!(" (pid {})", by.pid) } else { String::new() };
     Some(match Setter::of(r, by) {
         Setter::Run if r.is_find() => format!("this run set {it} (`--nofile`)"),
         Setter::Run => format!("this scenario set {it} (`limits`)"),
         Setter::ToItsHardLimit => format!("`{name}` itself raised {it} to its hard limit"),
         Setter::Program => format!("`{name}` itself set {it}"),
-        Setter::Inherited => format!("{it} was there already in `{name}` ({})", by.pid),
-        Setter::Ancestor => format!("`{name}` ({}) set {it}{}", by.pid, with(r, by)),
+        Setter::Inherited => format!("{it} was there already in `{name}`{pid}"),
+        Setter::Ancestor => format!("`{name}`{pid} set {it}{}", with(r, by)),
         Setter::BeforeExec => {
             let chain = &r.found.limits.chain;
             let now = chain.iter().rfind(|link| link.pid == by.pid).map(|link| self::name(&link.command));
             let then = now.map_or_else(|| "something else".to_owned(), |now| format!("`{now}`"));
-            format!("`{name}` ({}) set {it}{} before it executed {then}", by.pid, with(r, by))
+            format!("`{name}`{pid} set {it}{} before it executed {then}", with(r, by))
         }
-        Setter::Another => format!("`{name}` ({}) set {it} from outside", by.pid),
+        Setter::Another => format!("`{name}`{pid} set {it} from outside"),
         Setter::Unseen => {
             let mut names = vec![name.clone()];
             names.extend(by.alternatives.iter().map(|one| self::name(one)));

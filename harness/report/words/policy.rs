@@ -1,8 +1,12 @@
 //! What its accept loop does with a full table.
 
 use super::super::Report;
-use super::{clients, counted, evidence, sentence};
+use super::{clients, counted, evidence, sentence, subject};
 use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm};
+use crate::report::page::cut;
+
+/// Of an error reply.
+const REPLY: usize = 48;
 
 /// What a policy is, as a sentence without its end.
 pub const fn behaviour(policy: Policy) -> &'static str {
@@ -12,7 +16,7 @@ pub const fn behaviour(policy: Policy) -> &'static str {
         Policy::FixedDelay => "It pauses for a constant time and tries again",
         Policy::Backoff => "It pauses longer and longer between tries",
         Policy::Sheds => "It accepts waiting clients and closes them at once, so that none waits in vain",
-        Policy::LimitsItself => "It stops by a rule of its own",
+        Policy::LimitsItself => "It limits itself",
         Policy::Exits => "It exits",
         Policy::WorkerRestarts => "The worker exits and another one replaces it",
         Policy::AcceptLoopDead => "Its accept loop is dead: it never accepts again",
@@ -41,43 +45,42 @@ pub fn status(r: &Report) -> Option<String> {
 
 /// The same in one short sentence, for the first paragraph.
 pub fn short(r: &Report) -> Option<String> {
-    let while_waiting =
-        clients::waiting(r).map_or(String::new(), |n| format!(" while {}", evidence::wait(n)));
+    let waits = clients::waiting(r).map_or(String::new(), |n| format!("; {}", evidence::wait(n)));
+    let server = subject(r);
     let clause = match r.found.policy.evidence.get()? {
         PolicyEvidence::NoFailure | PolicyEvidence::BeforeClients => return None,
         PolicyEvidence::OwnRule { .. } => return own_rule(r),
         PolicyEvidence::Exited { .. } => return Some(exit(r)),
         PolicyEvidence::ClosedForLack { clients, call } => {
-            format!("it closes accepted clients when {call} fails, {clients} so far")
+            format!("{server} closes accepted clients when {call} fails, {clients} so far")
         }
         PolicyEvidence::Shed { clients, .. } => {
-            format!("it accepts further clients and closes them at once, {clients} so far")
+            format!("{server} accepts further clients and closes them at once, {clients} so far")
         }
         PolicyEvidence::ListenerClosed { .. } => {
-            "it closed its listener: new clients are refused, while the process lives on".into()
+            format!("{server} closed its listener: new clients are refused, though the process lives on")
         }
-        PolicyEvidence::Rhythm { rhythm, call, failures, per_s, .. } => match rhythm {
-            Rhythm::Spin => {
-                let per_s = per_s.unwrap_or(*failures as f64).round();
-                format!("it retries {call} without a pause, {per_s} times a second{while_waiting}")
-            }
+        PolicyEvidence::Rhythm { rhythm, call, .. } => match rhythm {
+            Rhythm::Spin => format!("{server} retries {call} without a pause{waits}"),
             Rhythm::Storm { pause_s, .. } => {
-                format!("it retries {call} in bursts {pause_s:.3} s apart{while_waiting}")
+                format!("{server} retries {call} in bursts {pause_s:.3} s apart{waits}")
             }
-            Rhythm::Fixed { gap_s, .. } => format!("it retries {call} every {gap_s:.3} s{while_waiting}"),
+            Rhythm::Fixed { gap_s, .. } => format!("{server} retries {call} every {gap_s:.3} s{waits}"),
             Rhythm::Grows { from_s, to_s, .. } => {
-                format!("it retries {call} after {from_s:.3} s, later after {to_s:.3} s{while_waiting}")
+                format!(
+                    "{server} retries {call} after pauses that grow from {from_s:.3} s to {to_s:.3} s{waits}"
+                )
             }
             Rhythm::Once { .. } | Rhythm::Unclear => {
-                format!("how it retries {call} is not clear{while_waiting}")
+                format!("how it retries {call} is not clear{waits}")
             }
         },
         PolicyEvidence::Silence { then, silent_s, .. } => match then {
-            AfterSilence::NoAccept(_) => format!("it never accepts again{while_waiting}"),
+            AfterSilence::NoAccept(_) => format!("{server} never accepts again{waits}"),
             AfterSilence::AcceptsAgain | AfterSilence::TriedAgain => {
-                format!("it stops accepting{while_waiting}, and accepts again when clients leave")
+                format!("{server} stops accepting, and accepts again when clients leave{waits}")
             }
-            _ => format!("it made no further try for {silent_s:.3} s{while_waiting}"),
+            _ => format!("{server} made no further try for {silent_s:.3} s{waits}"),
         },
     };
     Some(sentence(&clause))
@@ -85,14 +88,17 @@ pub fn short(r: &Report) -> Option<String> {
 
 fn own_rule(r: &Report) -> Option<String> {
     let account = r.found.clients_account.get()?;
+    let words = r.found.error_replies.as_ref().filter(|replies| replies.others == 0);
+    let words =
+        words.map_or("an error reply".into(), |replies| format!("\"{}\"", cut(&replies.first, REPLY)));
     let told = match (account.error_replies, account.turned_away) {
         (0, _) => String::new(),
-        (told, all) if told == all => " with an error reply".into(),
-        (told, _) => format!(", {told} with an error reply"),
+        (told, all) if told == all => format!(" with {words}"),
+        (told, _) => format!(", {told} with {words}"),
     };
     let clause = match (account.turned_away, account.waiting) {
         (0, 0) => return None,
-        (0, n) => format!("it leaves {} waiting", counted(n, "further client")),
+        (0, n) => format!("the server leaves {} waiting", counted(n, "further client")),
         (n, 0) => format!("it turned {} away{told}", counted(n, "further client")),
         (n, waiting) => {
             format!("it turned {} away{told} and leaves {waiting} waiting", counted(n, "further client"))
@@ -117,7 +123,7 @@ fn exit(r: &Report) -> String {
             sentence(&format!("the worker exited{how} and process {} replaced it{again}{lost}", by.pid))
         }
         (Some((call, _, after_s)), None) => {
-            sentence(&format!("it exited{how}, {} the first failed {call}{lost}", soon(*after_s)))
+            sentence(&format!("{} exited{how}, {} the first failed {call}{lost}", subject(r), soon(*after_s)))
         }
         // The headline says that it exited.
         (None, None) => clients::lost(r).map_or(String::new(), |lost| sentence(&lost)),

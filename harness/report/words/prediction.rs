@@ -3,6 +3,7 @@
 use super::super::Report;
 use super::why::why;
 use super::{counted, unit};
+use crate::measure::Kind;
 
 /// The prediction with its arithmetic, or why there is none.
 pub fn predicted(r: &Report) -> Option<String> {
@@ -34,7 +35,17 @@ pub fn predicted(r: &Report) -> Option<String> {
             .get()
             .map_or(String::new(), |formula| format!(" = {}", without_result(formula, ceiling))),
     };
-    Some(format!("{}{sum} ({each}).", counted(ceiling, one)))
+    Some(format!("{}{sum} ({each}){}.", counted(ceiling, one), first(r, ceiling)))
+}
+
+/// What came before the predicted number, where that was no descriptor limit.
+fn first(r: &Report, predicted: u64) -> &'static str {
+    let fewer = r.found.ceiling.held().is_some_and(|held| held < predicted);
+    match r.found.ceiling.kind.value() {
+        Some(Kind::OwnLimit) if fewer => "; a rule of its own stopped it before that",
+        Some(Kind::OtherLimit) if fewer => "; another resource ran out before that",
+        _ => "",
+    }
 }
 
 /// The arithmetic as the run recorded it, without the number that it comes to.
@@ -46,27 +57,30 @@ fn without_result(formula: &str, ceiling: u64) -> &str {
 pub fn sum(r: &Report) -> Option<String> {
     let f = &r.found;
     let soft = f.limits.effective.value()?.soft;
-    let Some(rest) = f.baseline.counted.value() else { return Some(format!("soft limit {soft}")) };
+    let Some(rest) = f.baseline.counted.value() else {
+        return Some(format!("soft limit of {soft} descriptors"));
+    };
     let open = format!("{rest} open at rest");
-    let plain = format!("soft limit {soft}, {open}");
+    let plain = format!("soft limit of {soft} descriptors, {open}");
     let Some(held) = f.ceiling.held() else { return Some(plain) };
     let left = soft.saturating_sub(rest);
     let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
     let beside = f.ceiling.others.filter(|n| *n != 0);
     Some(match (each, beside) {
-        _ if left == held => format!("soft limit {soft} − {open}"),
+        _ if left == held => format!("soft limit of {soft} descriptors − {open}"),
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
-            format!("soft limit {soft} − {open} − {n} opened since")
+            format!("soft limit of {soft} descriptors − {open} − {n} opened since")
         }
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) => {
-            format!("soft limit {soft} − {open} + {} closed since", n.unsigned_abs())
+            format!("soft limit of {soft} descriptors − {open} + {} closed since", n.unsigned_abs())
         }
         // The last one may find room for its first descriptor only.
         (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
-            format!("soft limit {soft} − {open}, {each} descriptors per {}", unit(r))
+            let part = if left as f64 % each > 0.0 { ", fewer for the last" } else { "" };
+            format!("soft limit of {soft} descriptors − {open}, {each} per {}{part}", unit(r))
         }
         (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
-            format!("soft limit {soft} = {open} + {n} opened since")
+            format!("soft limit of {soft} descriptors = {open} + {n} opened since")
         }
         _ => plain,
     })

@@ -16,10 +16,9 @@ pub fn short(r: &Report) -> Option<String> {
                 number(n.unsigned_abs(), "stays", "stay")
             ),
             Some(_) if calls::leaks(r) => {
-                format!("{}: what the calls had left open was closed by then.", serves(r))
+                "What the calls leave open is closed only when all calls are over.".into()
             }
-            Some(_) => format!("{}; nothing leaks.", serves(r)),
-            None => format!("{}.", serves(r)),
+            _ => format!("{}.", serves(r)),
         },
         (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served }) => {
             let nobody = if *nobody_served { ", and no new client is served" } else { "" };
@@ -46,8 +45,19 @@ pub fn short(r: &Report) -> Option<String> {
     })
 }
 
+/// That nothing stays open, for the first paragraph.
+pub fn nothing_leaks(r: &Report) -> Option<String> {
+    let end = r.found.end.get()?;
+    let none = end.verdict == Verdict::Recovered && leaked(r).is_some_and(|n| n <= 0) && !calls::leaks(r);
+    none.then(|| "Nothing leaks.".into())
+}
+
 fn serves(r: &Report) -> &'static str {
-    if r.found.ceiling.in_calls() { "It recovers once all calls are over" } else { "It recovers" }
+    if r.found.ceiling.in_calls() {
+        "It recovers when all calls are over"
+    } else {
+        "It recovers when clients leave"
+    }
 }
 
 /// When everything that could be open for a client is over.

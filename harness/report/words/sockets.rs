@@ -57,6 +57,16 @@ pub fn listeners(r: &Report) -> Option<String> {
     Some(format!("{intro}, full or not: {}, while {}.", waiting.join(", "), others.join(", ")))
 }
 
+/// The same in one short sentence: where clients wait though other processes have room.
+pub fn unbalanced(r: &Report) -> Option<String> {
+    let all = &r.found.sockets.listeners;
+    let waits = all.iter().any(|q| q.room == 0 && q.length > 0);
+    let room: u64 = all.iter().map(|q| q.room).sum();
+    (waits && room > 0).then(|| {
+        format!("Other processes have room for {room} more, but the kernel spreads clients by a hash (SO_REUSEPORT).")
+    })
+}
+
 /// Sockets by state: those that hold a descriptor of the subject, and those in TIME_WAIT, which hold none.
 pub fn tcp(r: &Report) -> Option<String> {
     let s = &r.found.sockets;

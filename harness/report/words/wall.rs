@@ -13,7 +13,7 @@ const CALLS: usize = 4;
 
 /// A sentence for each thing that there is to say.
 pub fn wall(r: &Report) -> Vec<String> {
-    let mut said: Vec<String> = r.found.disguise.iter().map(disguise).collect();
+    let mut said: Vec<String> = r.found.disguise.iter().map(|seen| disguise(r, seen)).collect();
     said.extend(failed(r));
     said.extend(sockets::queue(r));
     said.extend(others(r));
@@ -33,12 +33,13 @@ pub fn short(r: &Report) -> Option<String> {
     ))
 }
 
-fn disguise(d: &Disguise) -> String {
+fn disguise(r: &Report, d: &Disguise) -> String {
     let call = format!("{} had failed with {}", d.call, d.errno);
     match d.seen_as {
         SeenAs::ErrorReply => format!(
-            "{} got the reply \"{}\" just after {call}: the cause is the full table, not the request.",
+            "{}{} got the reply \"{}\" just after {call}: the cause is the full table, not the request.",
             counted(d.count, "client"),
+            asked_again(r, d),
             cut(&d.reply, SHOWN)
         ),
         SeenAs::Closed => {
@@ -51,6 +52,15 @@ fn disguise(d: &Disguise) -> String {
                 counted(d.count, "held connection")
             )
         }
+    }
+}
+
+/// Of clients that got an error, those that had been answered before.
+fn asked_again(r: &Report, d: &Disguise) -> String {
+    let first = r.found.clients_account.get().map_or(0, |account| account.held_with_error);
+    match d.count.saturating_sub(first) {
+        n if n > 0 && n == r.found.clients.held.error_replies => format!(" ({n} of them when asked again)"),
+        _ => String::new(),
     }
 }
 
@@ -83,7 +93,7 @@ fn others(r: &Report) -> Vec<String> {
             .filter(|n| *n > 0)
             .map_or(String::new(), |n| format!(", which has dropped {}", counted(n.into(), "packet")));
         format!(
-            "It also listens on {} and shares its table of descriptors{fate}; {} of {} wait in that accept queue{overflows}.",
+            "It also listens on {} and shares its table of descriptors{fate}; {} of {} waited in its accept queue before that{overflows}.",
             other.address, other.queue, other.capacity
         )
     };

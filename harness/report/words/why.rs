@@ -11,7 +11,11 @@ pub fn error_replies(replies: &ErrorReplies) -> String {
         0 => String::new(),
         n => format!(", and {n} got another error reply"),
     };
-    format!("{} {} answered {first}{others}", counted(*clients, "client"), number(*clients, "was", "were"))
+    format!(
+        "{} {} answered \"{first}\"{others}",
+        counted(*clients, "client"),
+        number(*clients, "was", "were")
+    )
 }
 
 fn because(ended: Option<Ended>) -> String {

@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::evidence;
-use crate::measure::{Cost, Witness};
+use crate::measure::{Cost, PROC, Witness};
 
 /// The witness that slows every call down.
 const DISTORTS: &str = "ptrace";
@@ -33,7 +33,9 @@ fn one(w: &Witness, calls: bool) -> String {
     };
     let exact = if w.exact { "" } else { ", not exact" };
     let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
-    format!("{}{count}{exact}{process}", w.observer)
+    // Its count is of connections, by how much the descriptors grew.
+    let who = if w.observer == PROC { "descriptor growth in /proc" } else { &w.observer };
+    format!("{who}{count}{exact}{process}")
 }
 
 /// What observing cost the subject.
