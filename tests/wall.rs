@@ -1,7 +1,7 @@
 //! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept queue that overflows, memory.
 
-use crate::support::{Called, find, lastfd, program};
-use lastfd::internal::event::{self, Call, Client, Event, Log, Outcome, Phase, SeenAs, What};
+use crate::support::{Called, find, lastfd, program, recordings};
+use lastfd::internal::event::{self, Call, Change, Client, Event, Log, Outcome, Phase, SeenAs, What};
 use lastfd::internal::judge::{self, NotMeasured, Observed, Outcome as Verdict};
 use lastfd::internal::measure::{self, Findings, Kind, Known, MemoryAt, Policy, Why};
 use lastfd::internal::report::{self, Report};
@@ -64,6 +64,23 @@ fn a_process_that_dies_of_a_failed_open_is_named_with_the_connections_that_it_he
     // All that there is room for: nobody had left.
     let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
     assert_eq!(disguise[0]["count"].as_u64(), Some(64 - rest), "{run:#}");
+}
+
+/// Recorded; in the moment between the failed open and the exit another thread fails to accept.
+#[test]
+fn a_failed_accept_just_before_the_exit_does_not_hide_the_open_that_it_died_of() {
+    let (_, plan, log) =
+        recordings().iter().find(|(name, ..)| name == "scenario-wall-dies").expect("recorded");
+    let exits = |e: &&Event| matches!(e.is, What::Process { change: Change::Exit, .. });
+    let exit = log.events.iter().rfind(exits).expect("it dies");
+    let What::Process { pid, .. } = exit.is else { unreachable!("it was found as one") };
+    let failed = Event { at: exit.at - 1, is: What::Call { pid, name: Call::Accept4, ret: -24 } };
+    let seen = |log: &Log| {
+        measure::measure(plan, log).disguise.iter().map(|d| (d.seen_as, d.call)).collect::<Vec<_>>()
+    };
+    let wanted = [(SeenAs::Exit, Call::Openat)];
+    assert_eq!(seen(log), wanted);
+    assert_eq!(seen(&Log::new(log.events.iter().cloned().chain([failed]).collect())), wanted);
 }
 
 #[test]

@@ -253,6 +253,16 @@ fn is_error(detail: &str) -> bool {
     status.is_some_and(|status| status >= 400)
 }
 
+/// The failure of another call than accept, shortly before the exit, that nothing shows to have been survived: it is the only one, and
+/// nobody was told an error since.
+fn not_survived<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Option<&'a Try> {
+    let tried = facts.tries.between(exit.saturating_sub(CONSEQUENCE), exit).iter();
+    let mut failed = tried.filter(|t| t.pid == pid && t.failed().is_some() && !t.call.accepts());
+    let only = failed.next().filter(|_| failed.next().is_none())?;
+    let told = facts.clients.error_replies.iter().any(|(at, _)| (only.at..exit).contains(at));
+    (!told).then_some(only)
+}
+
 /// Processes that exited after such a failure, the last of their failing calls, and held connections; and when.
 fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
     let exited = |table: &Table| table.exited.filter(|(_, held)| *held > 0);
@@ -266,6 +276,8 @@ fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
     let exit = |(pid, table): (&Pid, &Table)| {
         let (at, count) = exited(table)?;
         let made = last.get(pid).filter(|made| made.at >= at.saturating_sub(CONSEQUENCE))?;
+        // Another thread may have failed to accept in the moment between the failure and the exit.
+        let made = not_survived(facts, *pid, at).filter(|_| made.call.accepts()).unwrap_or(made);
         let (call, errno) = (made.call, made.failed()?);
         // A policy of accept has a name already.
         if call.accepts() {
