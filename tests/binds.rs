@@ -1,6 +1,6 @@
 //! What binds when descriptors do not: real subjects under a limit of tasks or memory, and a generator without source ports.
 
-use crate::support::{Called, LASTFD, called, find, lastfd, subject};
+use crate::support::{Called, LASTFD, called, find, lastfd, program, subject};
 use serde_json::Value;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -187,4 +187,142 @@ fn source_ports_are_the_generators_own_and_are_named() {
         (Some(100), Some("inconclusive")),
         "{run:#}"
     );
+}
+
+/// How many inotify instances one user may have.
+fn inotify_instances() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").expect("a sysctl");
+    text.trim().parse().expect("a number")
+}
+
+#[test]
+fn inotify_instances_bind_a_server_that_makes_one_for_each_client_and_no_descriptor_limit_does() {
+    let most = inotify_instances();
+    let soft = (most * 4).max(512).to_string();
+    for observer in ["perf", "ptrace"] {
+        let options = ["--nofile", &soft, "--workload", "tcp", "--hold", "1s", "--observer", observer];
+        let run = found_by_a_user("an_inotify_instance_each", &options).run();
+        if run["witnesses"]
+            .as_array()
+            .is_none_or(|all| all.iter().all(|witness| witness["observer"] != observer))
+        {
+            eprintln!("skipped: no {observer} for this user");
+            continue;
+        }
+        let ceiling = &run["ceiling"];
+        assert_eq!(
+            (ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str()),
+            (Some("other-limit"), Some("inotify-instances")),
+            "{observer}: {ceiling:#}"
+        );
+        assert_eq!(ceiling["first_failure"]["call"], "inotify_init1", "{ceiling:#}");
+        let held = ceiling["accepted"].as_u64().expect("a number");
+        let own = format!("instances for {held} clients");
+        let log = &run["saturation"]["log_sample"];
+        assert!(
+            log.as_array()
+                .expect("lines")
+                .iter()
+                .any(|line| line.as_str().is_some_and(|line| line.ends_with(&own))),
+            "its own count: {log}, {ceiling:#}"
+        );
+        let evidence = ceiling["binds"]["evidence"].as_str().expect("evidence");
+        assert!(evidence.contains(&format!("{most} of {most} inotify instances")), "{evidence}");
+        assert!(evidence.contains("it is not RLIMIT_NOFILE"), "{evidence}");
+        assert_eq!(run["recovery"]["recovered"], true, "{run:#}");
+    }
+}
+
+/// A run of the select() loop under a limit of 2048, by this observer; `None`, visibly, where that or Python is missing.
+fn select_loop(mode: &str, observer: &str) -> Option<Value> {
+    program("python3")?;
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects/select_loop.py");
+    let command = ["python3", server.to_str().expect("UTF-8"), "{port}", mode];
+    let run = find(&["--nofile", "2048", "--clients", "1200", "--observer", observer], &command).run();
+    if run["verdict"] == "inconclusive" {
+        eprintln!("skipped: {}", run["reasons"]);
+        return None;
+    }
+    Some(run)
+}
+
+/// Connections that select() can watch beside what the server has at rest: of 1024 numbers.
+fn watchable(run: &Value) -> u64 {
+    1024 - run["baseline"]["descriptors"].as_u64().expect("a number")
+}
+
+#[test]
+fn a_select_loop_that_exits_with_number_1024_has_fd_setsize_for_its_limit() {
+    for observer in ["perf", "ptrace"] {
+        let Some(run) = select_loop("exit", observer) else { continue };
+        let ceiling = &run["ceiling"];
+        assert_eq!(
+            (
+                ceiling["kind"].as_str(),
+                ceiling["binds"]["resource"].as_str(),
+                ceiling["exit"]["code"].as_i64()
+            ),
+            (Some("exited"), Some("fd-setsize"), Some(1)),
+            "{observer}: {ceiling:#}"
+        );
+        assert_eq!(ceiling["accepted"].as_u64(), Some(watchable(&run)), "{ceiling:#}");
+    }
+}
+
+#[test]
+fn a_select_loop_that_swallows_the_error_is_dead_and_busy_and_limits_nothing() {
+    for observer in ["perf", "ptrace"] {
+        let Some(run) = select_loop("stuck", observer) else { continue };
+        let (ceiling, saturation) = (&run["ceiling"], &run["saturation"]);
+        assert_eq!(
+            (ceiling["kind"].as_str(), ceiling["binds"]["resource"].as_str(), saturation["policy"].as_str()),
+            (Some("other-limit"), Some("fd-setsize"), Some("accept-loop-dead")),
+            "{observer}: {ceiling:#}"
+        );
+        let evidence = saturation["policy_evidence"].as_str().expect("evidence");
+        assert!(evidence.contains("% of a processor"), "{evidence}");
+        assert_eq!(ceiling["accepted"].as_u64(), Some(watchable(&run)), "{ceiling:#}");
+        assert_eq!(run["recovery"]["verdict"], "stuck", "{:#}", run["recovery"]);
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_with_number_1024_has_fd_setsize_for_its_limit() {
+    let words = subject("aborts_at_fd_setsize");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for observer in ["perf", "ptrace"] {
+        let options = ["--nofile", "2048", "--workload", "tcp", "--clients", "1200", "--observer", observer];
+        let run = find(&options, &words).run();
+        if run["verdict"] == "inconclusive" {
+            eprintln!("skipped: {}", run["reasons"]);
+            continue;
+        }
+        let ceiling = &run["ceiling"];
+        assert_eq!(
+            (ceiling["binds"]["resource"].as_str(), ceiling["exit"]["signal"].as_i64()),
+            (Some("fd-setsize"), Some(6)),
+            "{observer}: {ceiling:#}"
+        );
+        let own = format!("it watched {} connections", ceiling["accepted"]);
+        let log = &run["saturation"]["log_sample"];
+        assert!(
+            log.as_array()
+                .expect("lines")
+                .iter()
+                .any(|line| line.as_str().is_some_and(|line| line.ends_with(&own))),
+            "its own count: {log}, {ceiling:#}"
+        );
+    }
+}
+
+#[test]
+fn who_is_busy_and_neither_accepts_nor_answers_has_a_dead_accept_loop() {
+    let words = subject("busy_with_nothing");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for observer in ["perf", "ptrace"] {
+        let options = ["--nofile", "64", "--workload", "tcp", "--clients", "60", "--observer", observer];
+        let run = find(&options, &words).run();
+        assert_eq!(run["saturation"]["policy"], "accept-loop-dead", "{observer}: {run:#}");
+        assert!(run["ceiling"]["binds"].is_null(), "{observer}: {:#}", run["ceiling"]);
+    }
 }

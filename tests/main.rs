@@ -28,6 +28,7 @@ mod redact;
 mod resources;
 mod run;
 mod scenario;
+mod silence;
 mod subjects;
 mod support;
 mod sweep;

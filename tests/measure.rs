@@ -120,6 +120,25 @@ fn a_spinning_server_fails_once_with_nobody_waiting_and_then_without_pause() {
 }
 
 #[test]
+fn emfile_while_numbers_are_free_is_not_the_descriptor_limit() {
+    let (plan, mut log) = recorded("spin");
+    for event in &mut log.events {
+        if let What::Chain { links, .. } = &mut event.is {
+            links.last_mut().expect("the server").soft = 64;
+        }
+    }
+    let m = measure::measure(&plan, &log);
+    assert_eq!(m.ceiling.kind.value(), Some(Kind::OtherLimit), "16 of 64 numbers are taken");
+    let binds = m.binds.get().expect("what binds");
+    assert_eq!(binds.resource.name(), "other-kernel-limit");
+    let said = report::json::render(&[Report::of(&plan, &log)]);
+    assert!(
+        said.contains("though 48 of 64 descriptor numbers were free, so it is not RLIMIT_NOFILE"),
+        "{said}"
+    );
+}
+
+#[test]
 fn recovery_is_timed_from_the_first_client_that_leaves() {
     let r = measured("spin").recovery;
     assert_eq!(

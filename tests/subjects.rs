@@ -2,9 +2,10 @@
 //! that no other language need be installed.
 
 use crate::support::{LASTFD, is_subject};
+use rustix::event::{PollFd, PollFlags, epoll, poll};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
@@ -88,6 +89,35 @@ fn dies_in_the_ramp() {
     }
 }
 
+/// Aborts, as a fortified select() does, with the first connection numbered 1024 or above.
+#[test]
+fn aborts_at_fd_setsize() {
+    use std::os::fd::AsRawFd as _;
+    if is_subject("aborts_at_fd_setsize") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        for stream in listener.incoming().flatten() {
+            if stream.as_raw_fd() >= 1024 {
+                println!("it watched {} connections", held.len());
+                std::process::abort();
+            }
+            held.push(stream);
+        }
+    }
+}
+
+/// Accepts thirty connections, and is then busy with nothing for ever.
+#[test]
+fn busy_with_nothing() {
+    if is_subject("busy_with_nothing") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _held: Vec<_> = listener.incoming().take(30).collect();
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 /// Stops accepting at thirty connections, by its own rule.
 #[test]
 fn limits_itself() {
@@ -95,6 +125,32 @@ fn limits_itself() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let _held: Vec<_> = listener.incoming().take(30).collect();
         forever();
+    }
+}
+
+/// Makes an inotify instance for each client, and says at the first one that it has none for how many it has made.
+#[test]
+fn an_inotify_instance_each() {
+    use rustix::fs::inotify::{CreateFlags, init};
+    if is_subject("an_inotify_instance_each") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (mut made, mut lacked) = (0, false);
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            let Ok(instance) = init(CreateFlags::CLOEXEC) else {
+                if !std::mem::replace(&mut lacked, true) {
+                    println!("instances for {made} clients");
+                }
+                let _ = stream.write_all(b"ERR no instance\n");
+                continue;
+            };
+            made += 1;
+            let _ = stream.write_all(b"OK\n");
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                drop(instance);
+            });
+        }
     }
 }
 
@@ -329,5 +385,83 @@ fn finds_nothing() {
 fn is_unavailable() {
     if is_subject("is_unavailable") {
         answers_all_with("503 Service Unavailable");
+    }
+}
+
+/// Stops listening to its listener after a failed accept, until one of its clients leaves; it has no timer.
+#[test]
+fn mutes() {
+    if is_subject("mutes") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (mut clients, mut muted): (Vec<TcpStream>, bool) = (Vec::new(), false);
+        loop {
+            let gone = readable(&listener, &clients, !muted);
+            match gone {
+                Some(client) => {
+                    clients.swap_remove(client);
+                    muted = false;
+                }
+                None => match listener.accept() {
+                    Ok((stream, _)) => clients.push(stream),
+                    Err(_) => muted = true,
+                },
+            }
+        }
+    }
+}
+
+/// Waits for a client that left, its place; `None`: for one that comes, where the listener counts.
+fn readable(listener: &TcpListener, clients: &[TcpStream], listens: bool) -> Option<usize> {
+    let mut all: Vec<PollFd<'_>> =
+        clients.iter().map(|client| PollFd::new(client, PollFlags::IN | PollFlags::HUP)).collect();
+    all.extend(listens.then(|| PollFd::new(listener, PollFlags::IN)));
+    poll(&mut all, None).expect("it waits");
+    all.iter().take(clients.len()).position(|fd| !fd.revents().is_empty())
+}
+
+/// Does nothing for three seconds after a failed accept.
+#[test]
+fn pauses() {
+    if is_subject("pauses") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            match listener.accept() {
+                Ok((mut stream, _)) => {
+                    _ = std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()))
+                }
+                Err(_) => std::thread::sleep(std::time::Duration::from_secs(3)),
+            }
+        }
+    }
+}
+
+/// Is told of each client once, when it comes, and accepts until a call fails: those that it could not accept wait for the next to come.
+#[test]
+fn edge_triggered() {
+    if is_subject("edge_triggered") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        listener.set_nonblocking(true).expect("ours");
+        let poller = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
+        let add = |source: &dyn AsFd, number: u64, flags| {
+            epoll::add(&poller, source.as_fd(), epoll::EventData::new_u64(number), flags)
+        };
+        add(&listener, 0, epoll::EventFlags::IN | epoll::EventFlags::ET).expect("added");
+        let mut clients: std::collections::HashMap<u64, TcpStream> = std::collections::HashMap::new();
+        let mut numbers = 1..;
+        loop {
+            let mut events =
+                [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+            epoll::wait(&poller, &mut events, None).expect("it waits");
+            match events[0].data.u64() {
+                0 => {
+                    while let Ok((stream, _)) = listener.accept() {
+                        let number = numbers.next().expect("more");
+                        add(&stream, number, epoll::EventFlags::IN).expect("added");
+                        clients.insert(number, stream);
+                    }
+                }
+                left => drop(clients.remove(&left)),
+            }
+        }
     }
 }

@@ -51,12 +51,12 @@ fn a_sweep_finds_the_line_that_each_run_predicts() {
 }
 
 #[test]
-fn a_server_that_uses_select_stops_at_fd_setsize_whatever_the_limit_and_that_is_named() {
+fn a_select_loop_stops_at_fd_setsize_and_raising_the_limit_made_it_worse() {
     if program("python3").is_none() {
         return;
     }
-    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects/select_server.py");
-    let command = ["python3", server.to_str().expect("UTF-8"), "{port}"];
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects/select_loop.py");
+    let command = ["python3", server.to_str().expect("UTF-8"), "{port}", "exit"];
     let whole = swept(&["--nofile", "64,256,2048", "--workload", "tcp", "--clients", "1200"], &command);
     let binds = &whole["sweep"]["binds"];
     assert_eq!(
@@ -64,6 +64,7 @@ fn a_server_that_uses_select_stops_at_fd_setsize_whatever_the_limit_and_that_is_
         (Some(2048), Some(2)),
         "{binds:#}"
     );
+    assert_eq!((&binds["resource"], &binds["worse"]), (&"fd-setsize".into(), &true.into()), "{binds:#}");
     let what = binds["what"].as_str().expect("a text");
     // Python's own words for it, as it wrote them.
     for words in

@@ -523,6 +523,7 @@ impl<W: Write> Driver<W> {
             Ok((client, dial)) => {
                 let mut probe = Probe::new(token, label, client, started, deadline_ms);
                 probe.connected(dial, clock::now(), &self.site, &mut self.scratch);
+                self.report.say_of(started, What::Arrived { workload: self.report.workload() });
                 self.probes.push(probe);
             }
             Err(failure) => self.probe_failed(label, failure),

@@ -54,6 +54,11 @@ impl Call {
         matches!(self, Call::Accept4 | Call::Accept | Call::RingAccept)
     }
 
+    /// Whether it makes an inotify instance, which the kernel counts for each user, too.
+    pub const fn makes_inotify(self) -> bool {
+        matches!(self, Call::InotifyInit1 | Call::InotifyInit)
+    }
+
     /// The request of io_uring with this operation code (`enum io_uring_op`, linux/io_uring.h), where it creates a descriptor.
     pub const fn of_ring(opcode: u8) -> Option<Call> {
         match opcode {

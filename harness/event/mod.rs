@@ -211,6 +211,8 @@ pub enum What {
     },
     /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
+    /// A new client, of which `Probe` tells in the end, began to connect.
+    Arrived { workload: String },
     /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
     Probe {
         workload: String,
@@ -257,6 +259,12 @@ pub enum What {
     Refused { pid: Pid, call: String, errno: i32 },
     /// What the subject uses beside descriptors, and what bounds it.
     Resources(Resources),
+    /// At the end of the watch, where the process that fails had fallen silent: whether it waits for a time of its own, or holds a timer that
+    /// is set. `None`: that could not be read, or it ran.
+    Waits { pid: Pid, timer: Option<bool> },
+    /// At the wall, where a call that makes an inotify instance failed with EMFILE: `fs.inotify.max_user_instances`, and the instances of
+    /// the subject's user in the processes that can be seen, those with the most first.
+    InotifyInstances { most: Option<u64>, holders: Vec<Holder> },
     /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the subject's processes, bytes (what they
     /// share counts in each), and the `drops` of the loaded listener since it was made: SYNs and last ACKs that found its queue full.
     Beside { resident: Option<u64>, drops: Option<u32> },
@@ -344,6 +352,17 @@ pub struct Resources {
     pub somaxconn: Option<u64>,
     /// `net.ipv4.ip_local_port_range`, first and last: the generator's source ports.
     pub local_ports: Option<(u64, u64)>,
+}
+
+/// A process that has some of what its user shares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// It.
+    pub pid: Pid,
+    /// Its name, 15 bytes at most.
+    pub program: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// How much of something is in use, and the most there may be.

@@ -4,6 +4,7 @@
 
 pub mod budget;
 pub mod chain;
+pub mod inotify;
 pub mod inventory;
 pub mod managed;
 pub mod raise;

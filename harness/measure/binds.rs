@@ -3,12 +3,13 @@
 
 use super::ceiling::{Ceiling, Kind};
 use super::facts::Facts;
+use super::fd_setsize::FdSetsize;
 use super::known::{Known, Why};
 use super::limits::LimitsFound;
-use super::policy::{AcceptPolicy, PolicyEvidence};
+use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
 use super::resources::{Exhausted, exhausted};
 use super::units::seconds;
-use crate::event::Phase;
+use crate::event::{Call, Holder, Phase};
 
 const EADDRNOTAVAIL: i32 = 99;
 const SIGKILL: i32 = 9;
@@ -30,6 +31,12 @@ pub enum Resource {
     Memory,
     /// The backlog, or `net.core.somaxconn`.
     AcceptQueue,
+    /// `fs.inotify.max_user_instances`, of all processes of a user.
+    InotifyInstances,
+    /// The descriptor numbers that select(2) can watch.
+    FdSetsize,
+    /// A limit of the kernel's that is not the descriptor limit, though the errno is the same: which one was not seen.
+    OtherKernelLimit,
     /// The generator's, not the subject's.
     SourcePorts,
     /// Something else of the generator's.
@@ -48,6 +55,9 @@ impl Resource {
             Resource::Processes => "processes",
             Resource::Memory => "memory",
             Resource::AcceptQueue => "accept-queue",
+            Resource::InotifyInstances => "inotify-instances",
+            Resource::FdSetsize => "fd-setsize",
+            Resource::OtherKernelLimit => "other-kernel-limit",
             Resource::SourcePorts => "source-ports",
             Resource::Generator => "generator",
             Resource::OwnRule => "own-rule",
@@ -78,14 +88,30 @@ pub enum BindsEvidence {
     CountFull { soft: Option<u64> },
     /// Nothing ran out; whether refusals of tasks and memory were watched, too.
     OwnRule { policy: Option<PolicyEvidence>, refusals_watched: bool },
+    /// Its numbers ended where select(2) does.
+    FdSetsize(FdSetsize),
     /// Tasks or memory.
     Exhausted(Exhausted),
+    /// This call failed with EMFILE while so many numbers below the soft limit were free. Of inotify: what was read of its limit.
+    NumbersFree { call: Call, free: u64, soft: u64, inotify: Option<InotifyInstances> },
     /// Clients that the full accept queue lost.
     AcceptQueue(LostToTheQueue),
     /// A call of the generator failed with this errno, at so many seconds since the run's start.
     Generator { errno: i32, at_s: f64 },
     /// A connect of the generator found no free source port; the range, first and last.
     SourcePorts { at_s: f64, range: Option<(u64, u64)> },
+}
+
+/// The inotify instances of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InotifyInstances {
+    /// `fs.inotify.max_user_instances`.
+    pub most: Option<u64>,
+    /// Those that were seen, in all of its processes that could be looked into.
+    pub seen: u64,
+    /// Who has some, those with the most first.
+    pub holders: Vec<Holder>,
 }
 
 /// Clients that were lost with the accept queue full and descriptors free.
@@ -131,6 +157,7 @@ pub(super) fn binds(
     facts: &Facts<'_>,
     limits: &LimitsFound,
     ceiling: &Ceiling,
+    fd_setsize: Option<FdSetsize>,
     policy: &AcceptPolicy,
 ) -> Known<Binds> {
     let soft = limits.effective.value().map(|limits| limits.soft);
@@ -140,8 +167,15 @@ pub(super) fn binds(
         Some(Kind::Emfile) => found(Resource::Descriptors, BindsEvidence::Emfile { soft }),
         Some(Kind::Enfile) => found(Resource::OpenFiles, BindsEvidence::Enfile),
         Some(Kind::Generator) => generator(facts).ok_or(Why::GeneratorFailed),
-        Some(Kind::OtherLimit | Kind::Exited) => {
-            exhausted(facts).map(of_exhausted).ok_or_else(|| unexplained_exit(facts, ceiling))
+        Some(Kind::OtherLimit | Kind::Exited) => match (numbers_free(facts), fd_setsize) {
+            (Some(binds), _) => Ok(binds),
+            (None, Some(end)) => found(Resource::FdSetsize, BindsEvidence::FdSetsize(end)),
+            (None, None) => {
+                exhausted(facts).map(of_exhausted).ok_or_else(|| unexplained_exit(facts, ceiling))
+            }
+        },
+        Some(Kind::OwnLimit) if policy.policy.value() == Some(Policy::AcceptLoopDead) => {
+            Err(Why::DeadForNothingSeen)
         }
         Some(Kind::OwnLimit) => {
             let policy = policy.evidence.get().cloned();
@@ -162,6 +196,24 @@ pub(super) fn binds(
         },
     };
     result.into()
+}
+
+/// A call that failed with EMFILE, and not for want of a number.
+fn numbers_free(facts: &Facts<'_>) -> Option<Binds> {
+    let (first, room) = facts.holdings.first.zip(facts.holdings.room)?;
+    let inotify = facts.readings.inotify.filter(|_| first.call.makes_inotify());
+    let inotify = inotify.map(|(most, holders)| InotifyInstances {
+        most,
+        seen: holders.iter().map(|holder| holder.count).sum(),
+        holders: holders.to_vec(),
+    });
+    let resource = match first.call.makes_inotify() {
+        true => Resource::InotifyInstances,
+        false => Resource::OtherKernelLimit,
+    };
+    let evidence =
+        BindsEvidence::NumbersFree { call: first.call, free: room.free(), soft: room.soft, inotify };
+    Some(Binds { resource, evidence })
 }
 
 fn of_exhausted(exhausted: Exhausted) -> Binds {

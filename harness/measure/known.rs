@@ -193,6 +193,7 @@ pub enum Why {
     KilledByAnother,
     KilledByAnybody,
     ExitedForNothingSeen,
+    DeadForNothingSeen,
     // The accept policy.
     GeneratorFirst,
     SomethingElseRanOut,

@@ -17,6 +17,7 @@ mod doubts;
 mod error_replies;
 mod facts;
 mod failed_calls;
+mod fd_setsize;
 mod first_full;
 mod known;
 mod latency;
@@ -43,7 +44,7 @@ mod verdict;
 mod witness;
 
 pub use baseline::Baseline;
-pub use binds::{Binds, BindsEvidence, HandedOver, LostToTheQueue, Resource};
+pub use binds::{Binds, BindsEvidence, HandedOver, InotifyInstances, LostToTheQueue, Resource};
 pub use calls::{CallEnds, CallsMade, Way};
 pub use ceiling::{BeforeRamp, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess};
 pub use clients_account::{ClientsAccount, Lost};
@@ -53,6 +54,7 @@ pub use disguise::Disguise;
 pub use doubts::{Doubt, NotSeen};
 pub use error_replies::ErrorReplies;
 pub use failed_calls::FailedCalls;
+pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
@@ -63,7 +65,7 @@ pub use model::{PolicyWatch, Retries, Rhythm};
 pub use moved::{Moved, before_release};
 pub use origins::{By, SetBy};
 pub use other_listeners::OtherListener;
-pub use policy::{AcceptPolicy, AfterSilence, Delay, Policy, PolicyEvidence, Replaced};
+pub use policy::{AcceptPolicy, AfterSilence, Delay, Policy, PolicyEvidence, Replaced, Waker};
 pub use prediction::Prediction;
 pub use recovery::Recovery;
 pub use resources::{Exhausted, Refusal, TaskLimit};
@@ -160,8 +162,10 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let limits = limits::limits(&facts);
     let baseline = baseline::baseline(&facts);
     let prediction = prediction::prediction(&facts);
-    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction);
-    let policy = policy::policy(&facts, &ceiling);
+    let fd_setsize = fd_setsize::fd_setsize(&facts, &limits);
+    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, fd_setsize);
+    let costs = costs::costs(&facts, &ceiling);
+    let policy = policy::policy(&facts, &ceiling, &costs);
     let moved = moved::moved(&facts, &ceiling);
     let recovery = recovery::recovery(&facts, &baseline);
     let rounds = rounds::rounds(&facts, &ceiling, &policy);
@@ -170,10 +174,10 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         made: made::made(&facts),
         not_started: subject::not_started(&facts),
         subject: subject::subject(&facts),
-        binds: binds::binds(&facts, &limits, &ceiling, &policy),
+        binds: binds::binds(&facts, &limits, &ceiling, fd_setsize, &policy),
         handed_over: binds::handed_over(&facts),
         first_full: first_full::first_full(&facts, &ceiling),
-        costs: costs::costs(&facts, &ceiling),
+        costs,
         held_closed: clients_seen::held_closed(&facts, &ceiling),
         new_client: clients_seen::new_client(&facts),
         error_replies: error_replies::error_replies(&facts),

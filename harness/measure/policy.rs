@@ -2,21 +2,31 @@
 //! processes ended and began, and what its clients saw. Never from a program's name or its log; *unclear* when that does not decide.
 
 use super::ceiling::{Ceiling, Kind};
+use super::clients_seen::held_asked;
+use super::costs::Costs;
 use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, ended};
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, rhythm_of_tries};
 use super::rates::failures_per_s;
+use super::resources::exhausted;
 use super::units::seconds;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
 pub use crate::scenario::Policy;
 use std::collections::HashSet;
+use std::ops::Range;
 
+/// Of one processor: a loop without a pause takes a fifth of it beside several others, and who waits for clients takes none.
+const BUSY_PERCENT: f64 = 15.0;
 /// Gaps listed at most.
 const GAPS: usize = 20;
 /// Pauses between the last tries that are a pattern when those before them are none.
 const PAUSES: usize = 3;
 /// Clients in the queue for one that was shed: a server that sheds lets nobody wait for long.
 const WAIT_FOR_EACH: u64 = 10;
+/// Whoever waits for something tries again within this time of it, also on a busy machine.
+const WOKEN_WITHIN: Nanos = 200_000_000;
+/// A client may see so much later that it is connected than the server does.
+const SEEN_LATE: Nanos = 2_000_000;
 /// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
 const SILENT_AT_LEAST: Nanos = 1_500_000_000;
 /// A request makes several tries for one file. Where far more calls fail than clients are turned away, as where each line of log makes
@@ -71,8 +81,13 @@ pub enum PolicyEvidence {
     },
     /// Accept never failed: clients were accepted and closed at once where this call had failed.
     ClosedForLack { clients: u64, call: Call },
+    /// So many clients were accepted and turned away because this call fails, for want of something else than a number.
+    TurnedAway { clients: u64, call: Call },
     /// Clients were accepted and closed at once after the first failure.
     Shed { clients: u64, waiting: u64 },
+    /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and answered none, also when the others
+    /// had left.
+    Deaf { cpu_percent: f64, waiting: u64 },
     /// It closed its listener: so many that waited were reset.
     ListenerClosed { reset: u64 },
     /// The rhythm of its failing calls.
@@ -93,10 +108,22 @@ pub struct Replaced {
     pub others: usize,
 }
 
+/// What makes a silent accept loop try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Waker {
+    /// It closed one of its connections.
+    Close,
+    /// A client connected.
+    Arrival,
+}
+
 /// What followed a silence of the accept loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum AfterSilence {
+    /// No timer of its own was set, and this made it try again.
+    Woken(Waker),
     /// Nobody was waiting.
     NobodyWaited,
     /// It accepts again after clients left.
@@ -112,7 +139,7 @@ pub enum AfterSilence {
 }
 
 /// The policy, as far as the ceiling leaves a question.
-pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling) -> AcceptPolicy {
+pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> AcceptPolicy {
     if let Some(why) = no_question(facts, ceiling) {
         return AcceptPolicy {
             policy: Known::Unknown(why.clone()),
@@ -125,13 +152,18 @@ pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling) -> AcceptPolicy {
     let watched = facts.phases.watched_until().min(facts.readings.other_port_asked());
     let none = |policy, evidence| Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() };
     let seen = match ceiling.kind.value() {
-        Some(Kind::OwnLimit) => none(Policy::LimitsItself, own_rule(facts, ceiling)),
+        Some(Kind::OwnLimit | Kind::OtherLimit) if facts.holdings.first.is_none() => {
+            match deaf(facts, ceiling, costs) {
+                Some(deaf) => none(Policy::AcceptLoopDead, deaf),
+                None => none(Policy::LimitsItself, own_rule(facts, ceiling)),
+            }
+        }
         Some(Kind::Exited) => {
             let at = facts.exited().map_or(0, |(at, _)| at);
             let pid = facts.holdings.tables.iter().find(|(_, t)| t.exited.is_some_and(|exit| exit.0 == at));
             after_exit(facts, pid.map(|(pid, _)| *pid), at, None)
         }
-        Some(Kind::Emfile | Kind::Enfile) => at_the_wall(facts, ceiling, watched),
+        Some(Kind::Emfile | Kind::Enfile | Kind::OtherLimit) => at_the_wall(facts, ceiling, watched),
         _ => none(Policy::None, PolicyEvidence::NoFailure),
     };
     let delay = seen.rhythm.as_ref().and_then(delay);
@@ -160,7 +192,9 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
         _ if facts.accepts_pass_by() => Some(Why::AcceptsPassBy),
         None => Some(Why::CeilingUnknown { though: None }),
         Some(Kind::Generator) => Some(Why::GeneratorFirst),
-        Some(Kind::OtherLimit) => Some(Why::SomethingElseRanOut),
+        Some(Kind::OtherLimit) if facts.holdings.first.is_none() && exhausted(facts).is_some() => {
+            Some(Why::SomethingElseRanOut)
+        }
         Some(kind) if kind != Kind::NotReached && client && !accepts() => Some(Why::AcceptsNobody),
         // A relay that accepts on, and answers each call with an error.
         Some(_) if client && facts.holdings.first.is_some_and(|first| !first.call.accepts()) => {
@@ -168,6 +202,19 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
         }
         Some(_) => None,
     }
+}
+
+/// Whether clients wait for nothing: it accepts none, and answers none of those that it holds, also when the others have left; and is busy
+/// meanwhile, or stopped where no rule of its own is known to.
+fn deaf(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Option<PolicyEvidence> {
+    let (watched, stop) = (facts.phases.watched_until(), facts.phases.from(Phase::Again));
+    let own_rule = ceiling.kind.value() == Some(Kind::OwnLimit);
+    let cpu_percent = costs.cpu_percent.value().filter(|percent| !own_rule || *percent >= BUSY_PERCENT)?;
+    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
+    let released = facts.phases.start(Phase::ReleaseAll)?;
+    let idle = facts.holdings.accepts_between(facts.phases.from(Phase::Saturate), stop).is_empty();
+    let silent = held_asked(facts, 0, released).answered == 0;
+    (waiting > 0 && idle && silent).then_some(PolicyEvidence::Deaf { cpu_percent, waiting })
 }
 
 fn own_rule(facts: &Facts<'_>, ceiling: &Ceiling) -> PolicyEvidence {
@@ -226,6 +273,10 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     if let Some(exit) = exit.filter(|at| (first.at..facts.phases.released_from()).contains(at)) {
         let after = (first.call, loop_.times.len().max(1), seconds(exit - first.at));
         return Seen { gaps_s: loop_.gaps_s(), ..after_exit(facts, Some(first.pid), exit, Some(after)) };
+    }
+    let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+    if facts.holdings.room.is_some() && !first.call.accepts() && turned_away > 0 {
+        return seen(Policy::Sheds, PolicyEvidence::TurnedAway { clients: turned_away, call: first.call });
     }
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
     let clients = shed(facts, first, watched);
@@ -301,6 +352,10 @@ impl FailingLoop {
     fn judged(&self, facts: &Facts<'_>, waiting: u64) -> Seen {
         let policy = match self.rhythm {
             Rhythm::Once { failures } => return self.silent(facts, waiting, failures),
+            // Who fails for each client that arrives has the rhythm of the clients.
+            Rhythm::Unclear if self.woken(facts).is_some() => {
+                return self.silent(facts, waiting, self.times.len());
+            }
             Rhythm::Spin => Policy::Spin,
             Rhythm::Storm { .. } => Policy::Storm,
             Rhythm::Fixed { .. } => Policy::FixedDelay,
@@ -318,6 +373,27 @@ impl FailingLoop {
         Seen { policy, evidence, rhythm: Some(self.rhythm), gaps_s: self.gaps_s() }
     }
 
+    /// What ended its silence, where nothing of its own did: no timer was set. The other of the two had happened before, to no effect.
+    fn woken(&self, facts: &Facts<'_>) -> Option<Waker> {
+        let last = *self.times.last()?;
+        let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
+        let again = tries.filter(|t| t.pid == self.first.pid && t.call.accepts()).map(|t| t.at).next()?;
+        if facts.readings.timer != Some(false) {
+            return None;
+        }
+        let just_before = again.saturating_sub(WOKEN_WITHIN)..again;
+        let meanwhile = last + SEEN_LATE..again.saturating_sub(WOKEN_WITHIN);
+        let closes = |when: &Range<Nanos>| {
+            facts.tries.closes.iter().any(|(at, pid)| *pid == self.first.pid && when.contains(at))
+        };
+        let arrivals = |when: &Range<Nanos>| facts.arrivals().any(|at| when.contains(&at));
+        match (closes(&just_before), arrivals(&just_before)) {
+            (true, false) if arrivals(&meanwhile) => Some(Waker::Close),
+            (false, true) if closes(&meanwhile) => Some(Waker::Arrival),
+            _ => None,
+        }
+    }
+
     /// Failures at one time and then silence.
     fn silent(&self, facts: &Facts<'_>, waiting: u64, failures: usize) -> Seen {
         let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
@@ -327,6 +403,7 @@ impl FailingLoop {
         let failed = released.is_some_and(|at| failed_later.is_some_and(|later| (at..stop).contains(&later)));
         let all = stop.min(facts.phases.end).saturating_sub(self.first.at);
         let then = match (waiting, released) {
+            (1.., _) if let Some(waker) = self.woken(facts) => AfterSilence::Woken(waker),
             (0, _) => AfterSilence::NobodyWaited,
             (_, None) => AfterSilence::NobodyReleased,
             _ if again => AfterSilence::AcceptsAgain,
@@ -334,10 +411,15 @@ impl FailingLoop {
             _ if all < SILENT_AT_LEAST => AfterSilence::TooShort,
             _ => AfterSilence::NoAccept(seconds(all)),
         };
-        let dead = matches!(then, AfterSilence::NoAccept(_));
+        let policy = match then {
+            AfterSilence::NoAccept(_) => Policy::AcceptLoopDead,
+            AfterSilence::Woken(Waker::Close) => Policy::WaitsForClose,
+            AfterSilence::Woken(Waker::Arrival) => Policy::WaitsForArrival,
+            _ => Policy::Unclear,
+        };
         let silent_s = seconds(self.until.saturating_sub(self.first.at));
         Seen {
-            policy: if dead { Policy::AcceptLoopDead } else { Policy::Unclear },
+            policy,
             evidence: PolicyEvidence::Silence { failures, silent_s, waiting, then },
             rhythm: Some(self.rhythm),
             gaps_s: self.gaps_s(),

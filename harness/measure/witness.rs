@@ -114,8 +114,13 @@ pub(super) fn witnesses(
     let scale = Scale::new(limits, baseline, prediction);
     let (mut all, mut notes, mut compared) = (observers(facts, ceiling), Vec::new(), false);
     if let Some((witness, both)) = by_proc(facts, ceiling, &scale) {
-        if let Some(counted) =
-            witness.ceiling.value().filter(|_| ceiling.accepted.get().is_some() && !by_ring(facts))
+        // Of one that exits in the ramp there may be no count of a still moment.
+        let comparable =
+            |counted: &u64| both.still || *counted == both.held || facts.holdings.first.is_some();
+        if let Some(counted) = witness
+            .ceiling
+            .value()
+            .filter(|counted| ceiling.accepted.get().is_some() && !by_ring(facts) && comparable(counted))
         {
             compared = true;
             notes.extend(explain(facts, baseline, ceiling, both, counted));
@@ -219,7 +224,7 @@ fn explain(
 ) -> Option<Note> {
     let accepted = ceiling.accepted.value().unwrap_or(0);
     let one_of_several = ceiling.per_process.len() > 1 && facts.holdings.first.is_none();
-    let Both { pid, descriptors, held, others } = both;
+    let Both { pid, descriptors, held, others, .. } = both;
     if counted == held {
         return match super::binds::handed_over(facts) {
             _ if others != 0 => Some(Note::Others(others)),

@@ -340,11 +340,13 @@ fn held(report: &Report) -> Option<u64> {
 
 fn how(report: &Report) -> How {
     let ceiling = &report.found.ceiling;
+    let resource = report.found.binds.get().map(|binds| binds.resource);
     match (ceiling.first_failure.get(), ceiling.kind.value()) {
+        (_, Some(Kind::OtherLimit)) => How::RanOut(resource),
+        (None, Some(Kind::Exited)) if resource == Some(Resource::FdSetsize) => How::RanOut(resource),
         (Some(first), _) => How::Fails(first.call),
         (None, Some(Kind::OwnLimit)) => How::OwnRule,
         (None, Some(Kind::Exited)) => How::Exits,
-        (None, Some(Kind::OtherLimit)) => How::RanOut(report.found.binds.get().map(|binds| binds.resource)),
         (None, None) if ceiling.stopped() == Some(true) => How::FullTable,
         (None, _) => How::NothingFails,
     }
@@ -362,7 +364,7 @@ mod tests {
     use super::*;
     use crate::event::Log;
     use crate::judge::{Expectation, Expected, Observed, Verdict as Judged};
-    use crate::measure::{Doubt, FirstFailure as Failed, Known, Why};
+    use crate::measure::{Binds, BindsEvidence, Doubt, FdSetsize, FirstFailure as Failed, Known, Why};
     use crate::report::words::remedies as words;
     use crate::scenario;
     use std::path::Path;
@@ -392,6 +394,16 @@ mod tests {
 
     fn verdicts(reports: &[Report]) -> Vec<(Option<bool>, String)> {
         tables(reports)[0].rows.iter().map(|row| (row.cured, words::verdict(&row.verdict))).collect()
+    }
+
+    #[test]
+    fn a_limit_beyond_fd_setsize_makes_it_worse_though_more_are_held() {
+        let mut raised = run(Some("raised"), Kind::Exited, 1020, None);
+        let end = FdSetsize { highest: 1024, soft: 2048, unwatched: true };
+        let binds = Binds { resource: Resource::FdSetsize, evidence: BindsEvidence::FdSetsize(end) };
+        raised.found.binds = Known::Value(binds);
+        let said = verdicts(&[run(None, Kind::Emfile, 57, Some(Call::Accept4)), raised]);
+        assert!(said[1].1.starts_with("worse: 57 → 1020, accept4 → descriptor numbers"), "{said:?}");
     }
 
     #[test]

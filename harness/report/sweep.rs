@@ -8,9 +8,6 @@ use crate::judge::Reason;
 use crate::measure::{self, Exit, Kind, Policy, PolicyEvidence, Resource};
 use serde::Serialize;
 
-/// The most descriptors that select(2) can watch with glibc's `fd_set` (FD_SETSIZE, bits/typesizes.h).
-pub const FD_SETSIZE: u64 = 1024;
-
 /// One program at several limits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sweep {
@@ -72,6 +69,9 @@ pub struct Binds {
     pub what: What,
     /// What ran out there, where that was seen; none where it is not known, and where nothing stopped it.
     pub resource: Option<Resource>,
+    /// Whether it is worse than under a lower limit: there it only stopped, and here it exits or never accepts again, at FD_SETSIZE.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub worse: bool,
 }
 
 impl Point {
@@ -130,8 +130,6 @@ pub struct What {
     pub held: Option<u64>,
     /// What.
     pub stop: Stop,
-    /// Whether it stopped with as many descriptors as select() can watch, and more allowed.
-    pub at_fd_setsize: bool,
     /// The last line that it wrote there.
     pub wrote: Option<String>,
 }
@@ -231,29 +229,27 @@ fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Opti
         from: point.asked.or(point.soft)?,
         what: capped(point).map_or_else(|| what(point, report), |soft| limit_kept(soft, report)),
         resource: report.found.binds.get().map(|binds| binds.resource),
+        worse: at_fd_setsize(report)
+            && ends(point)
+            && runs.iter().any(|(below, _)| below.soft < point.soft && !ends(below)),
     })
 }
 
 /// What stopped this run, by its own evidence.
 fn what(point: &Point, r: &Report) -> What {
-    let what = What {
-        held: r.found.ceiling.accepted.value(),
-        stop: stop(point, r),
-        at_fd_setsize: false,
-        wrote: None,
-    };
+    let what = What { held: r.found.ceiling.accepted.value(), stop: stop(point, r), wrote: None };
     // Without a call that was seen to fail, what it wrote is no evidence.
     if what.is_nothing() || point.kind.is_none() {
         return what;
     }
-    What { at_fd_setsize: at_fd_setsize(point, r), wrote: r.found.costs.log_sample.last().cloned(), ..what }
+    What { wrote: r.found.costs.log_sample.last().cloned(), ..what }
 }
 
 /// The limit in force, which is lower than what was asked for.
 fn limit_kept(soft: u64, r: &Report) -> What {
     let set_by = r.found.limits.set_by.get().map(|by| by.command.clone());
     let held = r.found.ceiling.accepted.value();
-    What { held, stop: Stop::LimitKept { soft, set_by }, at_fd_setsize: false, wrote: None }
+    What { held, stop: Stop::LimitKept { soft, set_by }, wrote: None }
 }
 
 fn stop(point: &Point, r: &Report) -> Stop {
@@ -278,12 +274,13 @@ fn stop(point: &Point, r: &Report) -> Stop {
     }
 }
 
-/// Whether as many descriptors were open, or as its connections make, as select() can watch, under a limit that allows more.
-fn at_fd_setsize(point: &Point, r: &Report) -> bool {
-    let found = &r.found;
-    let made = found.baseline.counted.value().zip(found.ceiling.accepted.value());
-    let mut open = found.ceiling.descriptors.value().into_iter().chain(made.map(|(rest, held)| rest + held));
-    open.any(|n| (FD_SETSIZE - 1..=FD_SETSIZE + 1).contains(&n)) && point.soft > Some(FD_SETSIZE)
+fn at_fd_setsize(r: &Report) -> bool {
+    r.found.binds.get().is_some_and(|binds| binds.resource == Resource::FdSetsize)
+}
+
+/// Whether it does not come back from its wall by itself.
+fn ends(point: &Point) -> bool {
+    matches!(point.policy, Some(Policy::Exits | Policy::AcceptLoopDead))
 }
 
 fn turned_away(r: &Report) -> bool {
@@ -305,7 +302,8 @@ mod tests {
     use crate::event::{Bound, Limits, Log};
     use crate::judge::Verdict;
     use crate::measure::{
-        Binds, BindsEvidence, Exhausted, Exit, FirstFailure, Known, LostToTheQueue, Refusal, TaskLimit, Why,
+        Binds, BindsEvidence, Exhausted, Exit, FdSetsize, FirstFailure, Known, LostToTheQueue, Refusal,
+        TaskLimit, Why,
     };
     use crate::report::words::sweep as words;
     use crate::scenario;
@@ -490,21 +488,26 @@ mod tests {
     }
 
     #[test]
-    fn fd_setsize_is_named_only_where_it_stopped_at_it_below_its_limit() {
-        let mut died = run(4096, Kind::Exited, 1017);
+    fn where_fd_setsize_ends_it_raising_the_limit_made_it_worse() {
+        let mut died = run(4096, Kind::Exited, 1016);
+        let end = FdSetsize { highest: 1024, soft: 4096, unwatched: true };
+        let binds = measure::Binds { resource: Resource::FdSetsize, evidence: BindsEvidence::FdSetsize(end) };
+        (died.found.binds, died.found.policy.policy) = (Known::Value(binds), Known::Value(Policy::Exits));
         died.found.ceiling.exit =
             Some(Exit { code: Known::Unknown(Why::KilledBySignal), signal: Known::Value(6) });
         died.found.costs.log_sample = vec!["*** buffer overflow detected ***".into()];
-        let what =
-            |died: Report| what(&Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died]));
-        let said = what(died.clone());
-        for words in
-            ["exited with 1017 connections held, by signal 6", "FD_SETSIZE", "it wrote: *** buffer overflow"]
-        {
+        let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died.clone()]);
+        let said = words::said(&s).pop().expect("what binds").1;
+        for words in [
+            "exited with 1016 connections held, by signal 6",
+            "FD_SETSIZE",
+            "it wrote: *** buffer overflow",
+            "Raising the limit made it worse",
+        ] {
             assert!(said.contains(words), "{words}: {said}");
         }
-        died.found.ceiling.accepted = Known::Value(900);
-        assert!(!what(died).contains("FD_SETSIZE"));
+        let alone = Sweep::of(&[died]).binds.expect("FD_SETSIZE");
+        assert!(!alone.worse, "nothing to compare with");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Un
 use crate::measure::{PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 
+/// As the kernel returns it.
+const EMFILE: i64 = -24;
+
 /// Running totals. Times are absolute `CLOCK_MONOTONIC`.
 #[derive(Debug, Default)]
 pub struct Live {
@@ -30,6 +33,8 @@ pub struct Live {
     pub turned_away: u64,
     /// Clients whose connection or connect ended without being told to, or that got an error reply.
     pub ended: u64,
+    /// A call that makes an inotify instance failed with EMFILE.
+    pub lacks_inotify: bool,
     /// The last change of any client.
     pub last_client: Nanos,
     /// The last accept that succeeded.
@@ -128,6 +133,7 @@ impl Live {
                     self.stuck &= event.at < self.moved;
                 }
                 if *ret < 0 && self.armed {
+                    self.lacks_inotify |= name.makes_inotify() && *ret == EMFILE;
                     if event.at >= self.moved && !self.stuck {
                         self.first_failure.get_or_insert((event.at, *pid));
                     }

@@ -52,8 +52,13 @@ pub fn recover(pump: &mut Pump, rounds: u32, why: Ended) -> Result<(Ended, bool)
     pump.next(why, Phase::ReleaseAll);
     let all = clock::now();
     // Who has not tried to accept for so long, with places free, is given a moment more and no longer.
-    let why = release_all(pump, if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE })?;
+    let why = release_all(pump, if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE + pause(pump) })?;
     Ok((why, pump.live.last_accept > all))
+}
+
+/// How long the server pauses between its tries.
+fn pause(pump: &Pump) -> Duration {
+    pump.live.retries.delay().unwrap_or_default()
 }
 
 /// Lets a tenth leave, and waits until as many of those who wait have their places. Returns why that ended, and whether the server did
@@ -65,8 +70,9 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
     let tried = pump.live.last_try;
     release(pump, some as u32)?;
     let left = clock::now();
-    let nobody_tries = NOBODY_WAITS.max(pump.live.retries.delay().unwrap_or_default() * 2).as_nanos() as u64;
-    let why = pump.until_ended(RECOVERY_DEADLINE, DRAIN_EVERY, |pump| {
+    let nobody_tries = NOBODY_WAITS.max(pause(pump) * 2).as_nanos() as u64;
+    let within = RECOVERY_DEADLINE + pause(pump);
+    let why = pump.until_ended(within, DRAIN_EVERY, |pump| {
         let still = clock::now() - pump.live.last_accept.max(left);
         if taken(pump) >= refilled {
             Some(Ended::Served)

@@ -7,12 +7,18 @@ use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{self};
 use crate::drive::protocol::Order;
 use crate::event::{Ended, Phase, What};
-use crate::limits::chain;
+use crate::limits::{chain, inotify};
 use crate::sys::{clock, proc};
 use std::time::Duration;
 
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
 const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// What is silent sleeps in a call within this time, if it sleeps at all.
+const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
+
+/// A silence while clients wait is watched for this long at most, beyond `hold`: no server is known to pause for longer.
+const SILENT_AT_MOST: Duration = Duration::from_secs(35);
 
 /// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the watch ended.
 ///
@@ -81,8 +87,46 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<Ended,
             (pump.quiet(NOBODY_WAITS) && pump.drained()).then_some(Ended::Quiet)
         }
     })?;
+    let why = silence(pump, why)?;
+    if pump.live.lacks_inotify {
+        let holders = inotify::holders(pump.acceptor);
+        pump.journal.record(What::InotifyInstances { most: inotify::most(), holders });
+    }
     pump.sample();
     ready::queues(pump);
     others::asked(pump)?;
     Ok(why)
+}
+
+/// A server that failed at one time, and has been silent since while clients wait, may be in a long pause: where it waits for a time of its
+/// own, or that cannot be read, it is watched until its next try. Returns why the watch ended.
+fn silence(pump: &mut Pump, why: Ended) -> Result<Ended, Error> {
+    let silent = |pump: &mut Pump| {
+        let policy = &pump.live.policy;
+        policy.decided().is_none() && policy.silent() && !pump.died() && !pump.drained()
+    };
+    if why != Ended::Time || pump.live.first_failure.is_none() || !silent(pump) {
+        return Ok(why);
+    }
+    let pid = pump.acceptor;
+    let read = |pump: &mut Pump| -> Result<Option<bool>, Error> {
+        // A thread may run for a moment.
+        pump.until(ASLEEP_WITHIN, DRAIN_EVERY, |_| proc::timer_pending(pid).is_some())?;
+        let timer = proc::timer_pending(pid);
+        pump.journal.record(What::Waits { pid, timer });
+        Ok(timer)
+    };
+    if read(pump)? == Some(false) {
+        return Ok(why);
+    }
+    let watched = pump.live.first_failure.map_or(0, |(at, _)| clock::now().saturating_sub(at));
+    let left = SILENT_AT_MOST.saturating_sub(Duration::from_nanos(watched));
+    let ended = pump.until_ended(left, DRAIN_EVERY, |pump| {
+        if pump.tree.gone() {
+            return Some(Ended::Gone);
+        }
+        (!silent(pump)).then_some(Ended::Decided)
+    })?;
+    read(pump)?;
+    Ok(ended)
 }

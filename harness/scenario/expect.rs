@@ -167,8 +167,12 @@ pub enum Policy {
     Exits,
     /// A worker exits and another takes its place.
     WorkerRestarts,
-    /// Fails once and never accepts again, even when descriptors are free.
+    /// Never accepts again, even when descriptors are free: after one failure, or busy with something else.
     AcceptLoopDead,
+    /// Tries again when one of its connections is closed, and not before.
+    WaitsForClose,
+    /// Tries again when a further client arrives, and not before.
+    WaitsForArrival,
     /// What was seen does not decide.
     Unclear,
     /// Nothing failed.
@@ -188,6 +192,8 @@ impl Policy {
             Policy::Exits => "exits",
             Policy::WorkerRestarts => "worker-restarts",
             Policy::AcceptLoopDead => "accept-loop-dead",
+            Policy::WaitsForClose => "waits-for-close",
+            Policy::WaitsForArrival => "waits-for-arrival",
             Policy::Unclear => "unclear",
             Policy::None => "none",
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::mem::MaybeUninit;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that has exited while others live on
 /// (a `main` that ended by pthread_exit(3)): then the first's table is empty.
@@ -53,6 +53,18 @@ pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
     Ok(())
 }
 
+/// This process, as `/proc` shows it: by another number than its own where `/proc` is that of an outer PID namespace.
+pub fn own() -> i32 {
+    let shown = std::fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
+    shown.unwrap_or(std::process::id() as i32)
+}
+
+/// Every process that `/proc` shows.
+pub fn all() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Live children of every thread of the process, in no particular order; empty when it has exited.
 pub fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
@@ -87,6 +99,61 @@ pub fn asleep(pid: i32) -> bool {
     })
 }
 
+/// Whether a thread of the process sleeps for a limited time, or holds a timerfd that is set: then it does something by itself before long.
+/// `Some(false)`: only something that happens to it wakes it. By `/proc/PID/task/TID/syscall`; `None` where that cannot be read, or a
+/// thread runs, or waits in a call whose time this does not know.
+pub fn timer_pending(pid: i32) -> Option<bool> {
+    let mut pending = armed_timerfd(pid)?;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let line = std::fs::read_to_string(task.path().join("syscall")).ok()?;
+        pending |= sleeps_for_a_time(&line)?;
+    }
+    Some(pending)
+}
+
+/// Whether the call of such a line ends by itself.
+fn sleeps_for_a_time(line: &str) -> Option<bool> {
+    let mut words = line.split_ascii_whitespace();
+    let call: i64 = words.next()?.parse().ok()?;
+    let argument = |words: &mut dyn Iterator<Item = &str>, at: usize| {
+        let word = words.nth(at)?.trim_start_matches("0x").to_owned();
+        u64::from_str_radix(&word, 16).ok()
+    };
+    // A number of milliseconds, an int, negative for ever; a pointer to a time, null for ever.
+    let number = |value: u64| value as u32 as i32 >= 0;
+    let pointer = |value: u64| value != 0;
+    Some(match call {
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_poll => number(argument(&mut words, 2)?),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_epoll_wait => number(argument(&mut words, 3)?),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_select => pointer(argument(&mut words, 4)?),
+        libc::SYS_epoll_pwait => number(argument(&mut words, 3)?),
+        libc::SYS_epoll_pwait2 | libc::SYS_futex => pointer(argument(&mut words, 3)?),
+        libc::SYS_ppoll | libc::SYS_rt_sigtimedwait => pointer(argument(&mut words, 2)?),
+        libc::SYS_pselect6 => pointer(argument(&mut words, 4)?),
+        libc::SYS_nanosleep | libc::SYS_clock_nanosleep => true,
+        libc::SYS_accept | libc::SYS_accept4 | libc::SYS_read | libc::SYS_wait4 | libc::SYS_waitid => false,
+        libc::SYS_rt_sigsuspend => false,
+        _ => return None,
+    })
+}
+
+/// Whether it holds a timerfd that is set (proc(5), fdinfo).
+fn armed_timerfd(pid: i32) -> Option<bool> {
+    let own = shown_by(pid);
+    let timers = std::fs::read_dir(format!("/proc/{own}/fd")).ok()?.flatten().filter(|entry| {
+        std::fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == "anon_inode:[timerfd]")
+    });
+    let set = |name: std::ffi::OsString| {
+        let info = std::fs::read_to_string(format!("/proc/{own}/fdinfo/{}", name.to_string_lossy()));
+        let value = info.unwrap_or_default();
+        value.lines().any(|line| line.starts_with("it_value:") && !line.contains("(0, 0)"))
+    };
+    Some(timers.map(|entry| entry.file_name()).any(set))
+}
+
 /// Field of a stat line counted from the one after the command name (which may hold spaces and parentheses): 0 is the state.
 fn field(stat: &str, index: usize) -> Option<&str> {
     stat.rsplit_once(") ")?.1.split(' ').nth(index)
@@ -94,23 +161,32 @@ fn field(stat: &str, index: usize) -> Option<&str> {
 
 /// Whether the process is in another network namespace than this one; false where that is not readable.
 pub fn in_other_network(pid: i32) -> bool {
-    let namespace = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net")).ok();
-    namespace(&pid.to_string()).is_some_and(|its| Some(its) != namespace("self"))
+    network(&pid.to_string()).is_some_and(|its| Some(its) != network("self"))
+}
+
+/// The network namespace of a process, or of `self`, as its link in /proc names it; `None` where that is not readable.
+pub fn network(pid: &str) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
 
 /// TCP ports that anybody listens on in the network namespace of the process.
 pub fn listening_ports(pid: i32) -> Vec<u16> {
+    listeners(&pid.to_string()).into_iter().map(|(port, _)| port).collect()
+}
+
+/// Port and inode of every TCP listener in the network namespace of a process, or of `self`. Reads the whole table.
+pub fn listeners(pid: &str) -> Vec<(u16, u64)> {
     /// `TCP_LISTEN` of include/net/tcp_states.h, as the table writes states.
     const LISTEN: &str = "0A";
     let tables = ["tcp", "tcp6"]
         .map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default());
-    let port = |line: &str| {
+    let listener = |line: &str| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (local, state) = (words.next()?, words.nth(1)?);
         let (_, port) = local.rsplit_once(':').filter(|_| state == LISTEN)?;
-        u16::from_str_radix(port, 16).ok()
+        Some((u16::from_str_radix(port, 16).ok()?, words.nth(5)?.parse().ok()?))
     };
-    tables.iter().flat_map(|table| table.lines().filter_map(port)).collect()
+    tables.iter().flat_map(|table| table.lines().filter_map(listener)).collect()
 }
 
 /// Flags of tasks in a stat line (`PF_…` of the kernel's include/linux/sched.h): it is exiting; it is a thread of the kernel.
@@ -133,6 +209,11 @@ pub fn is_exiting(pid: i32) -> bool {
     !flags.is_empty() && flags.iter().all(|flags| flags & EXITING != 0)
 }
 
+/// Whether it has descriptors of its own: no thread of the kernel, and not on its way out.
+pub fn holds_descriptors(pid: i32) -> bool {
+    !is_kernel_thread(pid) && !is_exiting(pid)
+}
+
 /// Parent process id; `None` when the process has exited.
 pub fn parent(pid: i32) -> Option<i32> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()
@@ -140,14 +221,30 @@ pub fn parent(pid: i32) -> Option<i32> {
 
 /// The process's id in its own PID namespace: what it would say of itself. `None` when it has exited.
 pub fn own_pid(pid: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("NSpid:"))?
-        .split_ascii_whitespace()
-        .next_back()?
-        .parse()
-        .ok()
+    ids(&pid.to_string()).pop()
+}
+
+/// The ids of a process, or of `self`, in one PID namespace after the other: first that of `/proc`, last its own. Empty when it has exited.
+pub fn ids(pid: &str) -> Vec<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    ids.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
+
+/// The id by which this process can signal the one that `/proc` shows under `pid`. Another number where `/proc` is that of an outer PID
+/// namespace; `None` where the process is outside of this one's namespace, or has exited.
+pub fn reachable_as(pid: i32) -> Option<i32> {
+    match ids("self").len() {
+        0 | 1 => Some(pid),
+        depth => ids(&pid.to_string()).get(depth - 1).copied(),
+    }
+}
+
+/// Whether this process is in the machine's first PID namespace: then its ids are those of the whole machine.
+pub fn in_first_pid_namespace() -> bool {
+    /// `/proc/PID/ns/pid` of that namespace (Linux, PROC_PID_INIT_INO).
+    const FIRST: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() == FIRST)
 }
 
 /// Soft and hard `RLIMIT_NOFILE` from `/proc/PID/limits`, readable for processes of other users too.

@@ -5,6 +5,7 @@ use crate::measure::baseline::Baseline;
 use crate::measure::count::Scale;
 use crate::measure::error_replies::error_replies;
 use crate::measure::facts::Facts;
+use crate::measure::fd_setsize::FdSetsize;
 use crate::measure::known::Why;
 use crate::measure::resources;
 
@@ -16,7 +17,7 @@ const LOSS_REPORTED_WITHIN: Nanos = 50_000_000;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// A descriptor call failed with EMFILE: the process's limit.
+    /// A descriptor call failed with EMFILE, and no number was free: the process's limit.
     Emfile,
     /// A descriptor call failed with ENFILE: the system's limit.
     Enfile,
@@ -28,7 +29,7 @@ pub enum Kind {
     Generator,
     /// Every client was accepted and nothing failed.
     NotReached,
-    /// It stopped below the limit, and something else had run out: what binds says which.
+    /// It stopped below the limit, and something else had run out, or a call failed with EMFILE all the same: what binds says which.
     OtherLimit,
 }
 
@@ -48,12 +49,17 @@ impl Kind {
 }
 
 /// Asks in the order in which one answer rules out the next question.
-pub(super) fn kind(facts: &Facts<'_>, baseline: &Baseline, scale: &Scale) -> Result<Kind, Why> {
+pub(super) fn kind(
+    facts: &Facts<'_>,
+    baseline: &Baseline,
+    scale: &Scale,
+    fd_setsize: Option<FdSetsize>,
+) -> Result<Kind, Why> {
     blind(facts, baseline)?;
     spoken(facts)?;
     if let Some(first) = facts.holdings.first {
         nothing_lost(facts, scale, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
-        return Ok(of_errno(first.errno));
+        return Ok(if facts.holdings.room.is_some() { Kind::OtherLimit } else { of_errno(first.errno) });
     }
     if !facts.phases.loaded() {
         return facts.holdings.early.map(|(first, _)| of_errno(first.errno)).ok_or(Why::EndedBeforeClients);
@@ -69,7 +75,7 @@ pub(super) fn kind(facts: &Facts<'_>, baseline: &Baseline, scale: &Scale) -> Res
         return all_calls(facts);
     }
     failed_unseen(facts)?;
-    match somebody_without(facts)? {
+    match somebody_without(facts, fd_setsize)? {
         Some(kind) => Ok(kind),
         None => all_in(facts),
     }
@@ -145,7 +151,7 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
 
 /// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own, something else that ran out, or
 /// something between them and the subject.
-fn somebody_without(facts: &Facts<'_>) -> Result<Option<Kind>, Why> {
+fn somebody_without(facts: &Facts<'_>, fd_setsize: Option<FdSetsize>) -> Result<Option<Kind>, Why> {
     let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
     let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
@@ -159,7 +165,8 @@ fn somebody_without(facts: &Facts<'_>) -> Result<Option<Kind>, Why> {
     if behind_another(facts, queued) {
         return Err(Why::BehindAnother { waiting, turned_away });
     }
-    Ok(Some(if resources::exhausted(facts).is_some() { Kind::OtherLimit } else { Kind::OwnLimit }))
+    let other = fd_setsize.is_some() || resources::exhausted(facts).is_some();
+    Ok(Some(if other { Kind::OtherLimit } else { Kind::OwnLimit }))
 }
 
 /// Whether those without service are behind something else: no workload connects to the subject itself, whose accept queue is empty and who

@@ -9,6 +9,7 @@ pub use per_process::PerProcess;
 use super::baseline::Baseline;
 use super::count::{Grown, Scale, grown};
 use super::facts::{Facts, Failed, Losses};
+use super::fd_setsize::FdSetsize;
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
@@ -158,15 +159,16 @@ pub(super) fn ceiling(
     limits: &LimitsFound,
     baseline: &Baseline,
     prediction: &Prediction,
+    fd_setsize: Option<FdSetsize>,
 ) -> Ceiling {
     let scale = Scale::new(limits, baseline, prediction);
     let (holdings, watched) = (&facts.holdings, facts.phases.watched_until());
     let is_client = facts.processes.is_client;
     let loaded = facts.phases.loaded() && facts.generator_failed().is_none();
     let unseen = loaded && facts.accepts_pass_by();
-    let stop = match kind::kind(facts, baseline, &scale) {
+    let stop = match kind::kind(facts, baseline, &scale, fd_setsize) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
-        Ok(kind) => stopped(facts, kind),
+        Ok(kind) => stopped(facts, kind, fd_setsize),
         Err(why) => Stop::unknown(why),
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
@@ -249,8 +251,12 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
 }
 
 /// What was held when it stopped for this reason.
-fn stopped(facts: &Facts<'_>, kind: Kind) -> Stop {
+fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop {
     let (accepted, later) = held(facts, kind);
+    // The connection that cannot be watched is accepted, and never served.
+    let unwatched =
+        matches!(kind, Kind::Exited | Kind::OtherLimit) && fd_setsize.is_some_and(|end| end.unwatched);
+    let accepted = accepted.saturating_sub(unwatched.into());
     let (accepted, accepted_max) = match lost_after(facts) {
         _ if facts.processes.is_client => {
             (Known::Unknown(Why::CountedInCalls), Known::Unknown(Why::CountedInCalls))
@@ -279,6 +285,11 @@ fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
     let holdings = &facts.holdings;
     let failing = holdings.first.and_then(|first| holdings.tables.get(&first.pid));
     match (failing, kind) {
+        // Clients may be accepted before a call fails that each of them needs: they do not stay.
+        (Some(_), Kind::OtherLimit) => {
+            let held = holdings.kept_in_all.min(holdings.held_in_the_end);
+            (held, held)
+        }
         (Some(table), _) => (holdings.accepted, table.most_after),
         (None, Kind::Emfile | Kind::Enfile) => (0, 0),
         (None, Kind::Exited) => {

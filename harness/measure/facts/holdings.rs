@@ -5,6 +5,7 @@ use super::clients::DISMISSED_WITHIN;
 use super::numbers::{Numbers, Step};
 use super::phases::Phases;
 use super::processes::Processes;
+use super::room::Room;
 use super::stillness::Changes;
 use super::table::Table;
 use super::tries::Try;
@@ -35,6 +36,8 @@ pub(crate) struct Both {
     pub held: u64,
     /// Opened since rest by calls that accept nothing and not closed, less those of rest that were closed.
     pub others: i64,
+    /// Whether nothing changed around that moment: otherwise the count may be of a moment before or after.
+    pub still: bool,
 }
 
 /// What the pass found.
@@ -43,6 +46,10 @@ pub(crate) struct Holdings {
     pub tables: BTreeMap<Pid, Table>,
     /// The first failure at or after the ramp.
     pub first: Option<Failed>,
+    /// It came with numbers free: how many descriptors its process had, under which limit.
+    pub room: Option<Room>,
+    /// The first EMFILE that came with numbers free, whatever failed before.
+    with_room: Option<(Failed, Room)>,
     /// Connections held by the failing process just before it.
     pub accepted: u64,
     /// Connections held by the whole subject just before it.
@@ -55,6 +62,8 @@ pub(crate) struct Holdings {
     pub early: Option<(Failed, u64)>,
     /// Over all processes: the most that stayed, from the ramp's end to the release.
     pub kept_in_all: u64,
+    /// Over all processes: held when saturation ended.
+    pub held_in_the_end: u64,
     /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
     pub most_in_all: u64,
     pub most_ever: u64,
@@ -84,16 +93,33 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    /// Follows the descriptors of every process of the subject. `asked`: from then on a client of another port may be let in.
-    pub fn new(events: &[&Event], phases: &Phases, processes: &Processes, asked: Nanos) -> Self {
-        let mut follower = Follower::new(events, phases, processes, asked);
-        for (place, event) in events.iter().enumerate() {
-            follower.take(place, event);
-        }
-        if !follower.ramp_over {
-            follower.end_ramp();
-        }
-        follower.found
+    /// Follows the descriptors of every process of the subject, under these soft limits. `asked`: from then on a client of another port may
+    /// be let in.
+    ///
+    /// A flood may fill a table for a moment with connections that are closed again, because a call fails for want of something else. That
+    /// call is then the first failure.
+    pub fn new(
+        events: &[&Event],
+        phases: &Phases,
+        processes: &Processes,
+        softs: &BTreeMap<Pid, u64>,
+        asked: Nanos,
+    ) -> Self {
+        let follow = |wall| Follower::new(events, phases, processes, softs, asked, wall).followed();
+        let found = follow(0);
+        let Some((failed, room)) = found.with_room.filter(|(failed, room)| found.lacks_else(*failed, *room))
+        else {
+            return found;
+        };
+        let found = follow(failed.at);
+        Holdings { room: Some(room), at_ceiling: found.at_watch.or(found.at_ceiling), ..found }
+    }
+
+    /// Whether this failure, with numbers free, is what keeps clients out: nothing failed before it, or numbers are free in the end.
+    fn lacks_else(&self, failed: Failed, room: Room) -> bool {
+        let in_the_end = self.at_watch.filter(|both| both.pid == failed.pid);
+        let free = in_the_end.is_some_and(|both| Room { open: both.descriptors, ..room }.plain());
+        free || self.first.is_some_and(|first| first.at == failed.at)
     }
 
     /// Accepts that succeeded in `[from, until)`, in order of time.
@@ -152,13 +178,27 @@ struct Follower<'a> {
     held: u64,
     kept: u64,
     ramp_over: bool,
+    softs: &'a BTreeMap<Pid, u64>,
+    /// What fails before this moment is not the wall.
+    wall: Nanos,
+    /// Descriptors of each process when `/proc` was last read.
+    counts: HashMap<Pid, u64>,
+    /// A failure that seems to come with numbers free, until `/proc` is read again.
+    with_room: Option<(Failed, Room)>,
     /// Whether the count at the ceiling was taken at a still moment.
     still: bool,
     found: Holdings,
 }
 
 impl<'a> Follower<'a> {
-    fn new(events: &'a [&'a Event], phases: &Phases, processes: &'a Processes, asked: Nanos) -> Self {
+    fn new(
+        events: &'a [&'a Event],
+        phases: &Phases,
+        processes: &'a Processes,
+        softs: &'a BTreeMap<Pid, u64>,
+        asked: Nanos,
+        wall: Nanos,
+    ) -> Self {
         let moments = Moments {
             ramp: phases.from(Phase::Ramp),
             ramp_ends: phases.from(Phase::Saturate),
@@ -181,9 +221,25 @@ impl<'a> Follower<'a> {
             held: 0,
             kept: 0,
             ramp_over: false,
+            softs,
+            wall,
+            counts: HashMap::new(),
+            with_room: None,
             still: false,
             found,
         }
+    }
+
+    fn followed(mut self) -> Holdings {
+        for (place, event) in self.events.iter().enumerate() {
+            self.take(place, event);
+        }
+        if !self.ramp_over {
+            self.end_ramp();
+        }
+        // Of one that exits at once `/proc` is not read again.
+        self.found.with_room = self.found.with_room.or(self.with_room);
+        self.found
     }
 
     fn take(&mut self, place: usize, event: &Event) {
@@ -201,6 +257,9 @@ impl<'a> Follower<'a> {
         let before = pid.and_then(|pid| self.found.tables.get(&pid)).map(|table| (table.held, table.emptied));
         let steps = self.numbers.follow(place, &event.is);
         steps.iter().for_each(|step| self.step(event, step));
+        if event.at < self.moments.watched {
+            self.found.held_in_the_end = self.held;
+        }
         if let Some(pid) = pid {
             self.of_process(place, pid, event, steps.is_empty(), before.unwrap_or_default());
             self.most(pid, event.at);
@@ -241,7 +300,14 @@ impl<'a> Follower<'a> {
         let at = event.at;
         match &event.is {
             What::Baseline { inventory, .. } if at < self.moments.ramp => self.rest(pid, inventory),
-            What::Close { fd, .. } if alone => self.table(pid).close((*fd).into()),
+            What::Close { fd, .. } => {
+                let early = at < self.moments.released;
+                let table = self.table(pid);
+                table.closed_highest |= early && i64::from(*fd) == table.accepted_highest.0;
+                if alone {
+                    table.close((*fd).into());
+                }
+            }
             What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => self.exit(pid, at, before),
             &What::Call { name: call, ret, .. } if ret >= 0 => {
@@ -282,9 +348,15 @@ impl<'a> Follower<'a> {
         if made.accepted() {
             return self.accepted(place, made);
         }
+        // Whoever duplicates chooses the number.
+        let chosen = matches!(made.call, Call::Dup2 | Call::Dup3);
+        let early = made.at < self.moments.released;
         let table = self.table(made.pid);
         if made.call.returns_descriptor() {
             table.forget(made.ret);
+            if early && !chosen {
+                table.highest = table.highest.max(made.ret);
+            }
             table.others.insert(made.ret);
         } else if made.call != Call::Fcntl {
             table.unnumbered += 2;
@@ -293,9 +365,13 @@ impl<'a> Follower<'a> {
 
     fn accepted(&mut self, place: usize, made: &Try) {
         let dismissed = self.dismissed.get(&place).copied();
+        let early = made.at < self.moments.released;
         let table = self.table(made.pid);
         table.forget(made.ret);
         table.accepts += 1;
+        if early {
+            table.accepted_as(made.ret);
+        }
         self.found.accepts.push(made.at);
         let first = self.found.first;
         let after_failure =
@@ -317,8 +393,27 @@ impl<'a> Follower<'a> {
         if made.at < ramp {
             self.found.early.get_or_insert((failed, 0)).1 += 1;
         } else if made.at < stop.min(moved) {
-            self.at_the_wall(failed);
+            if made.at < released {
+                self.with_room(failed);
+            }
+            if made.at >= self.wall {
+                self.at_the_wall(failed);
+            }
         }
+    }
+
+    /// Notes a failure with EMFILE though the process has numbers free, as far as calls and `/proc` tell. fcntl(2) may ask for a number above
+    /// some other.
+    fn with_room(&mut self, failed: Failed) {
+        let known = self.found.with_room.or(self.with_room).is_some();
+        let Some(&soft) = self.softs.get(&failed.pid) else { return };
+        if known || failed.errno != "EMFILE" || failed.call == Call::Fcntl {
+            return;
+        }
+        let counted = self.counts.get(&failed.pid).copied().unwrap_or(0);
+        let Some(open) = self.table(failed.pid).open() else { return };
+        let room = Room { open: open.max(counted), soft };
+        self.with_room = Some((failed, room)).filter(|_| room.plain());
     }
 
     /// A failure under the limits that the ramp began with.
@@ -345,8 +440,14 @@ impl<'a> Follower<'a> {
     /// `/proc` was read.
     fn counted(&mut self, pid: Pid, at: Nanos, descriptors: u64) {
         let Moments { watched, released, .. } = self.moments;
+        self.counts.insert(pid, descriptors);
+        if let Some((failed, room)) = self.with_room.take_if(|(failed, _)| failed.pid == pid) {
+            let room = Room { open: room.open.max(descriptors), ..room };
+            self.found.with_room = Some((failed, room)).filter(|_| room.plain());
+        }
+        let still = self.changes.still(pid, at);
         let table = self.table(pid);
-        let both = Both { pid, descriptors, held: table.held, others: table.others() };
+        let both = Both { pid, descriptors, held: table.held, others: table.others(), still };
         let main = self.processes.main == Some(pid);
         if at < watched && main {
             self.found.at_watch = Some(both);
@@ -355,12 +456,9 @@ impl<'a> Follower<'a> {
             // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
             Some(first)
                 if first.pid == pid
-                    && (self.found.at_ceiling.is_none() || (!self.still && at < released)) =>
+                    && (self.found.at_ceiling.is_none() || still && !self.still && at < released) =>
             {
-                let still = self.changes.still(pid, at);
-                if still || self.found.at_ceiling.is_none() {
-                    (self.found.at_ceiling, self.still) = (Some(both), still);
-                }
+                (self.found.at_ceiling, self.still) = (Some(both), still);
             }
             None if at < watched && main => self.found.at_ceiling = Some(both),
             _ => {}

@@ -10,6 +10,7 @@ mod order;
 mod phases;
 mod processes;
 mod readings;
+mod room;
 mod run;
 mod stillness;
 mod table;

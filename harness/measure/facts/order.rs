@@ -56,8 +56,10 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::OtherListener { address, queue, drops, .. } => {
             (17, i64::from(*queue), -2, address, drops.map_or(-1, i64::from))
         }
+        What::Waits { pid, timer } => (16, (*pid).into(), -1, "", timer.map_or(-1, i64::from)),
         What::FailedPath { pid, name, path } => (10, (*pid).into(), *name as i64, path, 0),
         What::Output { line } => (18, 0, 0, line, 0),
+        What::Arrived { workload } => (14, i64::MAX, 0, workload, 0),
         What::Probe { workload, label, outcome, .. } => {
             (19, label.len() as i64, *outcome as i64, workload, 0)
         }
@@ -88,6 +90,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
             "",
             r.threads.unwrap_or(0).wrapping_mul(100_000).wrapping_add(r.processes) as i64,
         ),
+        What::InotifyInstances { most, holders } => {
+            (16, holders.len() as i64, -2, "", most.map_or(-1, |n| n as i64))
+        }
         What::Executed { pid, program } => (3, (*pid).into(), i64::MAX, program, 0),
         What::LimitSet { pid, by, limits } => {
             (8, -i64::from(*pid), limits.map_or(-1, |l| l.soft as i64), "", i64::from(*by))

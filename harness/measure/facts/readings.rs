@@ -1,8 +1,8 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
 use crate::event::{
-    Call, Descriptor, Environment, Event, Limits, Link, Nanos, Outcome, Pid, Queue, Resources, States,
-    Sysctl, Unseen, What,
+    Call, Descriptor, Environment, Event, Holder, Limits, Link, Nanos, Outcome, Pid, Queue, Resources,
+    States, Sysctl, Unseen, What,
 };
 use crate::scenario::Plan;
 use std::collections::BTreeMap;
@@ -142,6 +142,12 @@ pub(crate) struct Readings<'a> {
     pub beside: Vec<(Nanos, Option<u64>, Option<u32>)>,
     pub sockets: Vec<Sockets<'a>>,
     pub resources: Vec<(Nanos, &'a Resources)>,
+    /// When new clients of which a probe tells began to connect.
+    pub arrived: Vec<Nanos>,
+    /// Whether the silent process waits for a time of its own, as last read.
+    pub timer: Option<bool>,
+    /// `fs.inotify.max_user_instances`, and who has some; read where a call lacked one.
+    pub inotify: Option<(Option<u64>, &'a [Holder])>,
     /// Open files of the host, and the most there may be.
     pub files: Vec<(Nanos, u64, u64)>,
     /// Of several listeners on the loaded port, as last read.
@@ -294,6 +300,9 @@ impl<'a> Readings<'a> {
                 });
             }
             What::Resources(resources) => self.resources.push((at, resources)),
+            What::Arrived { .. } => self.arrived.push(at),
+            What::Waits { timer, .. } => self.timer = *timer,
+            What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
             What::Queues(queues) => self.queues = queues,
             What::OtherListener { address, queue, capacity, drops, new_client } => {

@@ -7,6 +7,7 @@ use super::order::ordered;
 use super::phases::{Phases, Window};
 use super::processes::Processes;
 use super::readings::{Asked, Readings};
+use super::room::softs;
 use super::tries::Tries;
 use crate::event::{Change, Event, Link, Log, Nanos, Phase, Pid, What};
 use crate::measure::units::seconds;
@@ -35,7 +36,8 @@ impl<'a> Facts<'a> {
         let readings = Readings::new(plan, &events);
         let tries = Tries::new(&events);
         let processes = Processes::new(plan, &readings, &tries, phases.released_from());
-        let holdings = Holdings::new(&events, &phases, &processes, readings.other_port_asked());
+        let softs = softs(&events, &readings, &phases);
+        let holdings = Holdings::new(&events, &phases, &processes, &softs, readings.other_port_asked());
         let clients = Clients::new(plan, &events);
         let calls = Calls::new(plan, &events);
         Facts {
@@ -66,6 +68,15 @@ impl<'a> Facts<'a> {
     pub fn wall_begins(&self) -> Nanos {
         let ramp_ends = self.phases.from(Phase::Saturate).min(self.phases.watched_until());
         self.holdings.first.map_or(ramp_ends, |first| first.at.min(ramp_ends))
+    }
+
+    /// When clients arrived: those of the load, as they saw it; and those that see what a new one gets, which began to connect then.
+    pub fn arrivals(&self) -> impl Iterator<Item = Nanos> {
+        self.clients
+            .all
+            .iter()
+            .filter_map(|client| client.connected)
+            .chain(self.readings.arrived.iter().copied())
     }
 
     /// What new clients saw, or held ones that were asked again.

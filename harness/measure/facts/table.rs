@@ -17,6 +17,12 @@ pub(crate) struct Table {
     pub(super) unnumbered: u64,
     /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.
     pub accepts: u64,
+    /// The highest number that a call which returns the lowest free one gave it before clients left.
+    pub highest: i64,
+    /// The highest number of an accepted connection, and the next lower one.
+    pub accepted_highest: (i64, i64),
+    /// Whether it has closed the highest of them again.
+    pub closed_highest: bool,
     /// Connections held before its first failure.
     pub before_failure: Option<(Nanos, u64)>,
     /// The most held since its first failure, or since the ramp's end.
@@ -42,6 +48,24 @@ impl Table {
         if !self.forget(fd) {
             self.unnumbered = self.unnumbered.saturating_sub(1);
         }
+    }
+
+    /// A connection was accepted under this number.
+    pub(super) fn accepted_as(&mut self, fd: i64) {
+        self.highest = self.highest.max(fd);
+        self.closed_highest &= fd < self.accepted_highest.0;
+        let (first, second) = self.accepted_highest;
+        if fd > first {
+            self.accepted_highest = (fd, first);
+        } else if fd < first {
+            self.accepted_highest.1 = second.max(fd);
+        }
+    }
+
+    /// All its descriptors, as far as calls tell; `None` where those at rest are not known.
+    pub(super) fn open(&self) -> Option<u64> {
+        let known = !self.rest.is_empty() || self.rest_gone > 0;
+        known.then(|| (self.rest.len() + self.others.len()) as u64 + self.held + self.unnumbered)
     }
 
     /// Descriptors more than at rest that are no connections.

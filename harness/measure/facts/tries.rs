@@ -46,6 +46,8 @@ pub(crate) struct Total {
 pub(crate) struct Tries {
     /// In order of time.
     pub all: Vec<Try>,
+    /// Descriptors that a process closed, in order of time.
+    pub closes: Vec<(Nanos, Pid)>,
     /// In order of time.
     pub totals: Vec<Total>,
     /// From each of these on single failures were no longer recorded, until the run asked for more.
@@ -61,6 +63,7 @@ impl Tries {
             let at = event.at;
             match event.is {
                 What::Call { pid, name: call, ret } => tries.all.push(Try { at, pid, call, ret }),
+                What::Close { pid, .. } => tries.closes.push((at, pid)),
                 What::Failures { name: call, total } => tries.totals.push(Total { at, call, total }),
                 What::SamplingStopped => tries.sampling_stops.push(at),
                 What::Lost { samples } => tries.lost.push((at, samples)),

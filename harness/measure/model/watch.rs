@@ -109,6 +109,11 @@ impl PolicyWatch {
         }
     }
 
+    /// Whether all failures so far came at one time.
+    pub fn silent(&self) -> bool {
+        self.bursts == 1
+    }
+
     /// The policy, once it is plain; the measured one may be finer (`sheds`).
     pub fn decided(&self) -> Option<Policy> {
         self.decided

@@ -83,6 +83,9 @@ fn own_rule(r: &Report) -> String {
     if r.found.ceiling.held() == Some(0) {
         return "Check that the clients speak its protocol (`--workload`, `--path`).".into();
     }
+    if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
+        return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into();
+    }
     "Look for a limit of clients in its own settings (such as maxclients). A program may compute that from its descriptor \
      limit: run lastfd again with another `--nofile` to see."
         .into()
@@ -92,6 +95,15 @@ fn other(resource: Resource) -> String {
     match resource {
         Resource::Threads | Resource::Processes => {
             "Raise its limit of tasks (`ulimit -u`, `LimitNPROC=`, `TasksMax=`, `--pids-limit`), or serve more connections with each.".into()
+        }
+        Resource::InotifyInstances => {
+            "Raise `fs.inotify.max_user_instances` (`sysctl`), or make it hold fewer inotify instances: no descriptor limit changes this number.".into()
+        }
+        Resource::FdSetsize => {
+            "Use poll() or epoll in place of select(), or keep its soft limit at 1024 or less: a higher one makes it worse.".into()
+        }
+        Resource::OtherKernelLimit => {
+            "Look up in its manual page what else the call that failed is limited by: no descriptor limit changes this number.".into()
         }
         Resource::AcceptQueue => "Raise its backlog and net.core.somaxconn.".into(),
         _ => "Give it more memory (`ulimit -v`, `MemoryMax=`, `--memory`), or find what each connection takes.".into(),

@@ -4,7 +4,7 @@ use super::super::Report;
 use super::why::why;
 use super::{BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit};
 use crate::event::{Call, Outcome};
-use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess, Why};
+use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess, Policy, Why};
 use crate::report::page::cut;
 
 /// Processes listed one by one.
@@ -35,6 +35,12 @@ pub fn headline(r: &Report) -> String {
         (Some(Kind::Emfile | Kind::Enfile), None) => stopped(&sum, ""),
         (Some(Kind::OwnLimit), _) if c.held() == Some(0) => {
             sentence(&format!("{server} keeps no connection open, though no descriptor call failed"))
+        }
+        (Some(Kind::OwnLimit), _) if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) => {
+            sentence(&format!(
+                "{server} stopped accepting{}, though no descriptor call failed and nothing was seen to run out",
+                at(r)
+            ))
         }
         (Some(Kind::OwnLimit), _) => {
             let open = r.found.limits.effective.value().zip(c.descriptors.value());

@@ -1,12 +1,14 @@
 //! What was seen that makes a finding so: clauses without a full stop, for the JSON report's evidence and for sentences.
 
 use super::{counted, errno_name, number, times};
-use crate::event::Bound;
+use crate::event::{Bound, Holder};
 use crate::measure::{
-    AfterSilence, BindsEvidence, Cost, Delay, Exhausted, LostToTheQueue, NotTheCeiling, Note, PolicyEvidence,
-    Refusal, Rhythm, TaskLimit, VerdictEvidence,
+    AfterSilence, BindsEvidence, Cost, Delay, Exhausted, FD_SETSIZE, FdSetsize, InotifyInstances,
+    LostToTheQueue, NotTheCeiling, Note, PolicyEvidence, Refusal, Rhythm, TaskLimit, VerdictEvidence, Waker,
 };
 
+/// Processes named that share what a user may have.
+const HOLDERS: usize = 3;
 const MIB: f64 = 1_048_576.0;
 
 /// Of an accept policy.
@@ -20,10 +22,22 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
             "accept never failed; it closed {} at once because {call} had failed",
             counted(*clients, "accepted client")
         ),
+        PolicyEvidence::TurnedAway { clients, call } => {
+            format!(
+                "it accepted {} and turned {} away because {call} failed",
+                counted(*clients, "further client"),
+                number(*clients, "it", "them")
+            )
+        }
         PolicyEvidence::Shed { clients, waiting } => format!(
             "after the first failure it accepted {} and closed {} at once; {}",
             counted(*clients, "client"),
             number(*clients, "it", "them"),
+            wait(*waiting)
+        ),
+        PolicyEvidence::Deaf { cpu_percent, waiting } => format!(
+            "no descriptor call failed; it used {cpu_percent:.0} % of a processor while {}, accepted none and answered none, also when the \
+             others had left",
             wait(*waiting)
         ),
         PolicyEvidence::ListenerClosed { reset } => format!(
@@ -133,6 +147,12 @@ fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> 
     let silence = format!("{failures}, then silence for {silent_s:.3} s");
     let waits = wait(waiting);
     match then {
+        AfterSilence::Woken(Waker::Close) => format!(
+            "{silence} while {waits}; no timer was set, and it tried again when one of its connections was closed"
+        ),
+        AfterSilence::Woken(Waker::Arrival) => format!(
+            "{silence} while {waits}; no timer was set, and it tried again when a further client arrived, not when connections were closed"
+        ),
         AfterSilence::NobodyWaited => format!("{silence}; no client was waiting"),
         AfterSilence::AcceptsAgain => format!("{silence} while {waits}; it accepted again when clients left"),
         AfterSilence::TriedAgain => format!("{silence} while {waits}; it tried again when clients left"),
@@ -180,7 +200,20 @@ pub fn binds(evidence: &BindsEvidence) -> String {
             };
             format!("{seen}; {refused}")
         }
+        BindsEvidence::FdSetsize(FdSetsize { highest, soft, .. }) => format!(
+            "the highest number that it was given was {highest} of the 0 to {} that its soft limit allows, and no descriptor call failed; \
+             select() can watch the numbers 0 to {}",
+            soft.saturating_sub(1),
+            FD_SETSIZE - 1
+        ),
         BindsEvidence::Exhausted(seen) => exhausted(seen),
+        BindsEvidence::NumbersFree { call, free, soft, inotify } => {
+            let inotify = inotify.as_ref().map_or(String::new(), |found| format!("; {}", instances(found)));
+            format!(
+                "{call} failed with EMFILE though {free} of {soft} descriptor numbers were free, so it is not \
+                 RLIMIT_NOFILE{inotify}"
+            )
+        }
         BindsEvidence::AcceptQueue(lost) => accept_queue(lost),
         BindsEvidence::Generator { errno, .. } => {
             format!("a call of the load generator failed with {}", errno_name(*errno))
@@ -193,6 +226,23 @@ pub fn binds(evidence: &BindsEvidence) -> String {
             format!("connect of the load generator failed with EADDRNOTAVAIL{ports}")
         }
     }
+}
+
+/// `its user has 128 of 128 inotify instances (fs.inotify.max_user_instances): 127 in `a` (4711), 1 in `b` (77)`.
+fn instances(found: &InotifyInstances) -> String {
+    let of = found.most.map_or(String::new(), |most| format!(" of {most}"));
+    let one = |holder: &Holder| format!("{} in `{}` ({})", holder.count, holder.program, holder.pid);
+    let shown: Vec<String> = found.holders.iter().take(HOLDERS).map(one).collect();
+    let (colon, more) = match found.holders.len() {
+        0 => ("", ""),
+        1..=HOLDERS => (": ", ""),
+        _ => (": ", ", …"),
+    };
+    format!(
+        "{}{of} inotify instances of its user were seen (fs.inotify.max_user_instances){colon}{}{more}",
+        found.seen,
+        shown.join(", ")
+    )
 }
 
 /// Of tasks and memory.

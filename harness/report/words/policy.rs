@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::{clients, counted, evidence, sentence, subject};
-use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm};
+use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
 /// Of an error reply.
@@ -20,6 +20,8 @@ pub const fn behaviour(policy: Policy) -> &'static str {
         Policy::Exits => "It exits",
         Policy::WorkerRestarts => "The worker exits and another one replaces it",
         Policy::AcceptLoopDead => "Its accept loop is dead: it never accepts again",
+        Policy::WaitsForClose => "It tries again only when one of its connections is closed",
+        Policy::WaitsForArrival => "It tries again only when a further client arrives",
         Policy::Unclear => "It is not clear what its accept loop does",
         Policy::None => "",
     }
@@ -54,8 +56,16 @@ pub fn short(r: &Report) -> Option<String> {
         PolicyEvidence::ClosedForLack { clients, call } => {
             format!("{server} closes accepted clients when {call} fails, {clients} so far")
         }
+        PolicyEvidence::TurnedAway { clients, call } => {
+            format!("{server} turns further clients away because {call} fails, {clients} so far")
+        }
         PolicyEvidence::Shed { clients, .. } => {
             format!("{server} accepts further clients and closes them at once, {clients} so far")
+        }
+        PolicyEvidence::Deaf { cpu_percent, .. } => {
+            format!(
+                "{server} accepts nobody and answers nobody, and uses {cpu_percent:.0} % of a processor{waits}"
+            )
         }
         PolicyEvidence::ListenerClosed { .. } => {
             format!("{server} closed its listener: new clients are refused, though the process lives on")
@@ -76,6 +86,12 @@ pub fn short(r: &Report) -> Option<String> {
             }
         },
         PolicyEvidence::Silence { then, silent_s, .. } => match then {
+            AfterSilence::Woken(Waker::Close) => {
+                format!("{server} stops accepting until one of its connections is closed{waits}")
+            }
+            AfterSilence::Woken(Waker::Arrival) => {
+                format!("{server} stops accepting until a further client arrives{waits}")
+            }
             AfterSilence::NoAccept(_) => format!("{server} never accepts again{waits}"),
             AfterSilence::AcceptsAgain | AfterSilence::TriedAgain => {
                 format!("{server} stops accepting, and accepts again when clients leave{waits}")

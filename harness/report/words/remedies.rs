@@ -2,7 +2,7 @@
 
 use super::limits::pair;
 use super::{BY_COUNT, judged, repeats};
-use crate::measure::Kind;
+use crate::measure::{Kind, Resource};
 use crate::report::page::cut;
 use crate::report::remedies::{At, Effect, FirstFailure, How, Row, Said, Verdict};
 
@@ -113,7 +113,9 @@ fn remedied(effect: &Effect, live: &str) -> String {
         Effect::Stays { was, is } if was == is => format!("no: the same ceiling{live}"),
         Effect::Stays { was, is } => {
             let fewer = was.held.zip(is.held).is_some_and(|(was, is)| is < was);
-            format!("{}: {}{live}", if fewer { "worse" } else { "no" }, changes(*was, *is))
+            // What cannot be watched ends the program, or its accept loop.
+            let ends = is.how == How::RanOut(Some(Resource::FdSetsize)) && is.how != was.how;
+            format!("{}: {}{live}", if fewer || ends { "worse" } else { "no" }, changes(*was, *is))
         }
     }
 }

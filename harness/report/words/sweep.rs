@@ -4,7 +4,7 @@ use super::{BY_COUNT, evidence, judged};
 use crate::measure::{self, Exit, Kind, Policy, PolicyEvidence};
 use crate::report::Report;
 use crate::report::page::{clean, cut};
-use crate::report::sweep::{FD_SETSIZE, Fit, NoFit, Point, Stop, Sweep, What, doubt};
+use crate::report::sweep::{Fit, NoFit, Point, Stop, Sweep, What, doubt};
 
 /// What the table is called.
 pub const TITLE: &str = "Sweep of the limit";
@@ -58,7 +58,8 @@ pub fn said(sweep: &Sweep) -> Vec<(&'static str, String)> {
     };
     let binds = sweep.binds.as_ref().map(|binds| {
         let which = if binds.what.is_nothing() { "nothing" } else { "something else" };
-        format!("From {} on, {which} binds: {}.", binds.from, what(&binds.what))
+        let worse = if binds.worse { " Raising the limit made it worse." } else { "" };
+        format!("From {} on, {which} binds: {}.{worse}", binds.from, what(&binds.what))
     });
     line.map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
 }
@@ -103,12 +104,8 @@ pub fn bound_by(sweep: &Sweep) -> Option<&'static str> {
 
 /// What stopped a run, with the evidence.
 pub fn what(what: &What) -> String {
-    let select = match what.at_fd_setsize {
-        true => format!(", at {FD_SETSIZE} descriptors: FD_SETSIZE, the most that select() can watch"),
-        false => String::new(),
-    };
     let wrote = what.wrote.as_ref().map_or(String::new(), |line| format!("; it wrote: {}", cut(line, WROTE)));
-    format!("{}{select}{wrote}", stop(what))
+    format!("{}{wrote}", stop(what))
 }
 
 fn stop(what: &What) -> String {

@@ -3,7 +3,7 @@
 use super::super::Report;
 use super::{counted, got, memory, number, sockets, times};
 use crate::event::SeenAs;
-use crate::measure::Disguise;
+use crate::measure::{Disguise, Kind};
 use crate::report::page::cut;
 
 /// Of a reply, and of a path.
@@ -13,7 +13,7 @@ const CALLS: usize = 4;
 
 /// A sentence for each thing that there is to say.
 pub fn wall(r: &Report) -> Vec<String> {
-    let mut said: Vec<String> = r.found.disguise.iter().map(|seen| disguise(r, seen)).collect();
+    let mut said: Vec<String> = r.found.disguise.iter().map(|d| disguise(r, d)).collect();
     said.extend(failed(r));
     said.extend(sockets::queue(r));
     said.extend(others(r));
@@ -34,10 +34,12 @@ pub fn short(r: &Report) -> Option<String> {
 }
 
 fn disguise(r: &Report, d: &Disguise) -> String {
+    let other = r.found.ceiling.kind.value() == Some(Kind::OtherLimit);
+    let cause = if other { "another limit of the kernel's" } else { "the full table" };
     let call = format!("{} had failed with {}", d.call, d.errno);
     match d.seen_as {
         SeenAs::ErrorReply => format!(
-            "{}{} got the reply \"{}\" just after {call}: the cause is the full table, not the request.",
+            "{}{} got the reply \"{}\" just after {call}: the cause is {cause}, not the request.",
             counted(d.count, "client"),
             asked_again(r, d),
             cut(&d.reply, SHOWN)

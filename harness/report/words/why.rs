@@ -173,6 +173,7 @@ fn plain(why: &Why) -> &'static str {
         Why::KilledByAnybody => {
             "signal 9 killed it; its cgroup cannot be read, so it may have been the out-of-memory killer"
         }
+        Why::DeadForNothingSeen => "it never accepts again, and nothing was seen to run out",
         Why::ExitedForNothingSeen => "it exited, and nothing that lastfd watches had run out",
         Why::GeneratorFirst => "the load generator ran out before the subject did",
         Why::SomethingElseRanOut => {
