@@ -1,12 +1,16 @@
-//! `lastfd inspect PID`: the limits, the descriptors and the growth of a live process, and what to do about them. Read-only: it
-//! never signals, traces or changes the process, and the commands it prints it never runs.
+//! `lastfd inspect PID|:PORT|NAME`: the limits, the descriptors and the growth of a live process, and what to do about them. Read-only:
+//! it never signals, traces or changes the process, and the commands it prints it never runs.
 
 mod groups;
 mod growth;
 mod render;
 mod report;
+mod target;
+mod tree;
+mod unread;
 
-pub use report::{Counts, Kind, Listener, Report};
+pub use report::{Counts, Ids, Kind, Listener, Report};
+pub use target::Target;
 
 use super::{Exit, Failure, Outcome, page, time::seconds};
 use crate::event::{Descriptor, Limits, Pid, Redaction};
@@ -19,7 +23,8 @@ use growth::{Ended, Growth};
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 /// Version of the JSON document.
@@ -27,12 +32,15 @@ pub const SCHEMA: &str = "lastfd/inspect/1";
 
 /// Show the descriptor limit of a live process, who set it, what is open, and how soon descriptors run out
 ///
+/// Several processes, and the descendants of each, are compared: the report is about the one with the least room left, unless its process
+/// id was given.
+///
 /// It changes nothing and runs none of the commands that it prints. It needs no root for your own processes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Process id
-    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
-    pub pid: i32,
+    /// A process id; or :8080, the TCP port that it listens on; or nginx, the name of its program
+    #[arg(value_name = "PID|:PORT|NAME")]
+    pub process: Target,
     /// How long to watch its descriptors grow: 10, 10s, 500ms, 5m or 1h; 0: not at all. Ctrl-C stops early and still reports
     #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub watch: Duration,
@@ -52,10 +60,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read.
+/// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read; [`Exit::NothingSelected`] when none has that port or
+/// name.
 pub fn run(args: &Args) -> Outcome {
     page::preflight(args.json.as_deref())?;
-    let report = inspect(args.pid, args.watch, args.redact)?;
+    let report = inspect(&args.process, args.watch, args.redact)?;
     let text_to_stdout = args.json.as_deref() != Some("-");
     if let Some(file) = &args.json {
         page::write_json(file, &report)?;
@@ -71,8 +80,13 @@ pub fn run(args: &Args) -> Outcome {
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn inspect(pid: Pid, watch: Duration, redact: bool) -> Result<Report, Failure> {
-    let process = pidfd(pid)?;
+pub fn inspect(target: &Target, watch: Duration, redact: bool) -> Result<Report, Failure> {
+    let asked = target.processes()?;
+    let pid = match target {
+        Target::Pid(pid) => *pid,
+        _ => tree::read(&asked).first().map_or(asked[0], |worst| worst.pid),
+    };
+    let (process, here) = pidfd(pid)?;
     let limits = limits(pid, &process)?;
     let mut redaction = Redaction::new(redact);
     redaction.learn(&sys::proc::arguments(pid));
@@ -87,27 +101,36 @@ pub fn inspect(pid: Pid, watch: Duration, redact: bool) -> Result<Report, Failur
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(1 << 20);
-    let target = raise::target(limits, nr_open);
+    let enough = raise::target(limits, nr_open);
     let mut report = Report {
         schema: SCHEMA,
+        asked: target.to_string(),
         pid,
+        ids: Ids {
+            here,
+            namespaces: sys::proc::ids(&pid.to_string()),
+            whole_machine: sys::proc::in_first_pid_namespace(),
+        },
         command,
         limits,
         headroom: None,
+        tree: Vec::new(),
         descriptors: None,
         kinds: Vec::new(),
         peers: Vec::new(),
         listeners: Vec::new(),
         close_wait: 0,
+        deleted: 0,
+        unread: None,
         time_wait: 0,
         growth: None,
         set_by: chain
             .get(chain::last_change(&chain, |link| (link.soft, link.hard)).unwrap_or(0))
             .map(|link| link.pid),
         chain,
-        for_good: managers.iter().map(|manager| manager.advice(target)).collect(),
+        for_good: managers.iter().map(|manager| manager.advice(enough)).collect(),
         managed_by: managers,
-        raise_now: raise::commands(pid, limits, nr_open, caller),
+        raise_now: raise::commands(here, limits, nr_open, caller),
         inventory: Vec::new(),
         unmeasured: BTreeMap::new(),
     };
@@ -116,11 +139,12 @@ pub fn inspect(pid: Pid, watch: Duration, redact: bool) -> Result<Report, Failur
         Ok(before) => report.watch(&process, before, watch)?,
         Err(e) => report.unreadable(&e),
     }
+    report.tree = tree::read(&asked);
     Ok(report)
 }
 
-/// A handle of the process that no other process can take over.
-fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
+/// A handle of the process that no other process can take over, and the id that the process has in this PID namespace.
+fn pidfd(pid: Pid) -> Result<(OwnedFd, Pid), Failure> {
     let no_such = || {
         let hidden = if hides_processes() && !raise::may_read_all() {
             format!(", or /proc hides it (hidepid): {}", raise::may_not_read(&again(pid)))
@@ -129,8 +153,17 @@ fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
         };
         Failure::new(Exit::Inconclusive, format!("there is no process {pid}{hidden}"))
     };
-    let id = rustix::process::Pid::from_raw(pid).ok_or_else(no_such)?;
-    pidfd_open(id, PidfdFlags::empty()).map_err(|errno| match errno {
+    let outside = || {
+        let why = "/proc shows it, but it is outside of the PID namespace that lastfd runs in: run lastfd where it runs";
+        Failure::new(Exit::Inconclusive, format!("process {pid} cannot be watched: {why}"))
+    };
+    let here = match sys::proc::reachable_as(pid) {
+        Some(here) => here,
+        None if Path::new(&format!("/proc/{pid}")).exists() => return Err(outside()),
+        None => return Err(no_such()),
+    };
+    let id = rustix::process::Pid::from_raw(here).ok_or_else(no_such)?;
+    let process = pidfd_open(id, PidfdFlags::empty()).map_err(|errno| match errno {
         rustix::io::Errno::SRCH => no_such(),
         rustix::io::Errno::INVAL | rustix::io::Errno::NOENT => Failure::new(
             Exit::Inconclusive,
@@ -139,7 +172,18 @@ fn pidfd(pid: Pid) -> Result<OwnedFd, Failure> {
         errno => {
             Failure::new(Exit::Inconclusive, format!("process {pid} cannot be watched: pidfd_open: {errno}"))
         }
-    })
+    })?;
+    // Another namespace as deep as this one may use the same number for another process.
+    if here != pid && shown_as(&process) != Some(pid) {
+        return Err(outside());
+    }
+    Ok((process, here))
+}
+
+/// The id by which /proc shows the process of a pidfd.
+fn shown_as(process: &OwnedFd) -> Option<Pid> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
 /// This command, for whoever may.
@@ -183,7 +227,7 @@ impl Report {
     fn watch(&mut self, process: &OwnedFd, before: Inventory, duration: Duration) -> Result<(), Failure> {
         if duration.is_zero() {
             self.unmeasured.insert("growth", "not asked for (--for 0s)".into());
-            self.count(&before);
+            self.count(None, &before);
             return Ok(());
         }
         if io::stderr().is_terminal() {
@@ -195,11 +239,12 @@ impl Report {
         }
         let samples = growth::sample(self.pid, process, duration)
             .map_err(|e| Failure::new(Exit::Fault, format!("cannot watch: {e}")))?;
-        let after = inventory::open(self.pid)
-            .ok()
-            .filter(|_| !growth::exited(process))
-            .unwrap_or_else(|| before.clone());
-        self.count(&after);
+        let after = inventory::open(self.pid).ok().filter(|_| !growth::exited(process));
+        match &after {
+            Some(after) => self.count(Some(&before), after),
+            None => self.count(None, &before),
+        }
+        let after = after.as_ref().unwrap_or(&before);
         if samples.ended == Ended::Exited {
             self.has_gone();
         } else if let Some((soft, hard)) =
@@ -220,15 +265,12 @@ impl Report {
         Ok(())
     }
 
-    /// Counts what is open.
-    fn count(&mut self, inventory: &Inventory) {
-        let Inventory { open, sockets } = inventory;
+    /// Counts what is open after a watch that began with `before`, or at one moment.
+    fn count(&mut self, before: Option<&Inventory>, after: &Inventory) {
+        let Inventory { open, sockets } = after;
         let descriptors: Vec<Descriptor> = open.iter().map(|open| open.descriptor.clone()).collect();
         let listed = descriptors.len() as u64;
-        // The two counts are taken at two moments: fewer than listed means that some were closed between them, or all by exit.
-        let total = sys::proc::descriptors(self.pid).unwrap_or(listed).max(listed);
-        // More may also be opened between them: only a thread that waits in accept reserves a number.
-        let reserved = (total - listed).min(accepting_threads(self.pid));
+        let reserved = tree::reserved(self.pid, listed);
         let counted = inventory::counted(&descriptors, self.limits.soft) + reserved;
         let above_soft = descriptors
             .iter()
@@ -247,6 +289,8 @@ impl Report {
         ports.sort_unstable();
         ports.dedup();
         self.time_wait = ports.iter().filter_map(|port| sockets.time_wait.get(port)).sum();
+        self.deleted = groups::deleted(open);
+        self.unread = Some(unread::count(before.map(|before| before.open.as_slice()), open));
         self.close_wait = groups::in_state(open, State::CLOSE_WAIT);
         self.inventory = descriptors;
     }
@@ -272,17 +316,4 @@ impl Report {
             self.unmeasured.insert(field, why.clone());
         }
     }
-}
-
-/// Threads of the process that wait in accept(2) or accept4(2), by `/proc/PID/task/TID/syscall`, or, where that is not readable,
-/// all of its threads.
-fn accepting_threads(pid: Pid) -> u64 {
-    let accepts = [sys::calls::number("accept"), sys::calls::number("accept4")];
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let waits_in_accept =
-        |task: &std::fs::DirEntry| match std::fs::read_to_string(task.path().join("syscall")) {
-            Ok(line) => accepts.contains(&line.split(' ').next().and_then(|number| number.parse().ok())),
-            Err(_) => true,
-        };
-    tasks.flatten().filter(waits_in_accept).count() as u64
 }

@@ -28,6 +28,13 @@ impl Page {
         let _ = writeln!(self.0, "{}", text.bold());
     }
 
+    /// What cannot wait: text wrapped at [`COLUMNS`], red and bold.
+    pub fn alarm(&mut self, text: &str) {
+        for line in wrap(&clean(text), COLUMNS) {
+            let _ = writeln!(self.0, "{}", line.red().bold());
+        }
+    }
+
     /// Text wrapped at [`COLUMNS`], after a label of the given width; further lines are indented alike.
     pub fn item(&mut self, label: &str, width: usize, style: Style, text: &str) {
         self.labelled(&[(label, width, style)], text);

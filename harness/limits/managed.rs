@@ -172,9 +172,7 @@ fn container(above: &str, part: &str) -> Option<Manager> {
 /// The marks that docker and podman leave in a container's file system, for a process whose cgroup does not show it. A machine
 /// whose disk was made from an image has them too: they count only outside of the machine's first PID namespace.
 fn inside_container(pid: Pid) -> Option<Manager> {
-    /// `/proc/PID/ns/pid` of that namespace (Linux, PROC_PID_INIT_INO).
-    const FIRST: &str = "pid:[4026531836]";
-    if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() == FIRST) {
+    if crate::sys::proc::in_first_pid_namespace() {
         return None;
     }
     let marks = [("docker", ".dockerenv"), ("podman", "run/.containerenv")];

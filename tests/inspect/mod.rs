@@ -1,6 +1,9 @@
 //! `lastfd inspect` on live processes whose descriptors are known because the test made them.
 
+mod diagnosis;
 mod held;
+mod namespace;
+mod tree;
 
 use crate::support::{LASTFD, eventually, program};
 use held::{ABOVE, FILE, Held, SOFT};
@@ -58,8 +61,15 @@ pub fn plain_text(output: &Output) -> String {
     text
 }
 
-fn inspect(pid: i32, duration: &str) -> Value {
-    json(&lastfd(&["inspect", &pid.to_string(), "--for", duration, "--json", "-"]).output().unwrap())
+fn inspect(process: impl ToString, duration: &str) -> Value {
+    json(&lastfd(&["inspect", &process.to_string(), "--for", duration, "--json", "-"]).output().unwrap())
+}
+
+/// The page, with its line breaks and on one line.
+fn page(process: impl ToString, duration: &str) -> (String, String) {
+    let text = plain_text(&lastfd(&["inspect", &process.to_string(), "--for", duration]).output().unwrap());
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    (text, line)
 }
 
 /// Groups of one kind with their counts.
@@ -142,7 +152,7 @@ fn the_page_says_what_a_leak_of_closed_connections_is_and_what_to_run() {
     let output = lastfd(&["inspect", &held.pid().to_string(), "--for", "50ms"]).output().unwrap();
     let text = plain_text(&output);
     let chain = format!(
-        "The process itself set it, its parent (pid {}) did when it started it, or `prlimit` did",
+        "It was set by this process itself, or by what it ran before its exec (a script with `ulimit -n`); or by its parent (pid {})",
         std::process::id()
     );
     assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&chain), "{text}");
@@ -201,24 +211,22 @@ fn an_exit_of_the_process_ends_the_measure_at_once() {
     assert!(report["unmeasured"]["raise_now"].as_str().is_some_and(|why| why.contains("has exited")));
 }
 
+/// Waits until this lastfd watches: its handlers are in place when /proc says that the last of them, of SIGUSR2 (bit 11), is caught.
+fn watches(lastfd: u32) -> bool {
+    eventually(Duration::from_secs(10), || {
+        let status = std::fs::read_to_string(format!("/proc/{lastfd}/status")).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() & (1 << 11) != 0
+    })
+}
+
 #[test]
 fn ctrl_c_and_its_like_end_the_measure_and_it_still_prints() {
     use rustix::process::Signal;
     let held = Held::start("grow");
     for signal in [Signal::INT, Signal::TERM, Signal::QUIT, Signal::USR1] {
         let child = lastfd(&["inspect", &held.pid().to_string(), "--for", "60s"]).spawn().unwrap();
-        // Its handlers are in place when /proc says that the last of them, of SIGUSR2 (bit 11), is caught.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let caught = || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-            let mask =
-                status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
-            u64::from_str_radix(&mask, 16).unwrap() & (1 << 11) != 0
-        };
-        while !caught() {
-            assert!(Instant::now() < deadline);
-            std::thread::yield_now();
-        }
+        assert!(watches(child.id()));
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{signal:?}");
@@ -307,8 +315,9 @@ fn what_cannot_be_measured_is_an_exit_code_and_a_sentence() {
     let (none, message) = code("8388608");
     assert_eq!(none, Some(5));
     assert!(message.contains("there is no process 8388608"), "{message}");
-    assert_eq!(code("abc").0, Some(2));
-    assert_eq!(code("0").0, Some(2));
+    for no_process in ["0", ":0", ":http", ""] {
+        assert_eq!(code(no_process).0, Some(2), "{no_process}");
+    }
 
     let mut exited = Command::new("true").spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&exited);
@@ -327,15 +336,20 @@ fn the_json_document_has_every_field_of_the_contract() {
     assert_eq!(report["schema"], "lastfd/inspect/1");
     let fields: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
     for field in [
+        "asked",
         "pid",
+        "ids",
         "command",
         "limits",
         "headroom",
+        "tree",
         "descriptors",
         "kinds",
         "peers",
         "listeners",
         "close_wait",
+        "deleted",
+        "unread",
         "time_wait",
         "growth",
         "chain",

@@ -29,6 +29,15 @@ pub fn kinds(open: &[Open]) -> Vec<(String, u64)> {
     kinds
 }
 
+/// The kernel appends this to the path of a file that has been deleted (proc(5)).
+const DELETED: &str = " (deleted)";
+
+/// Open files that have been deleted.
+pub fn deleted(open: &[Open]) -> u64 {
+    let deleted = |open: &&Open| open.descriptor.kind == "file" && open.descriptor.detail.ends_with(DELETED);
+    open.iter().filter(deleted).count() as u64
+}
+
 /// TCP sockets in this state.
 pub fn in_state(open: &[Open], state: State) -> u64 {
     open.iter().filter(|open| open.tcp.is_some_and(|tcp| tcp.state == state)).count() as u64
@@ -68,7 +77,10 @@ fn what(open: &Open, once: bool) -> String {
         (Some(tcp), _) if tcp.state == State::LISTEN => tcp.local.to_string(),
         (Some(tcp), _) if tcp.accepted => format!("from {} to port {}", tcp.peer.ip(), tcp.local.port()),
         (Some(tcp), _) => format!("to {}", tcp.peer),
-        (None, "file") if once => match detail.trim_end_matches(" (deleted)").rsplit_once('/') {
+        (None, "file") if once => match detail.rsplit_once('/') {
+            Some((directory, name)) if name.ends_with(DELETED) => {
+                format!("deleted files in {directory}/, one descriptor each")
+            }
             Some((directory, _)) => format!("files in {directory}/, one descriptor each"),
             None => detail.clone(),
         },
@@ -106,7 +118,15 @@ mod tests {
         let open =
             [file(3, "/a/x"), file(4, "/a/x"), file(5, "/b/1"), file(6, "/b/2 (deleted)"), file(7, "/b/3")];
         let groups: Vec<_> = of(&open).into_iter().map(|group| (group.what, group.count)).collect();
-        assert_eq!(groups, [("files in /b/, one descriptor each".into(), 3), ("/a/x".into(), 2)]);
+        assert_eq!(
+            groups,
+            [
+                ("/a/x".into(), 2),
+                ("files in /b/, one descriptor each".into(), 2),
+                ("deleted files in /b/, one descriptor each".into(), 1),
+            ]
+        );
+        assert_eq!(deleted(&open), 1);
     }
 
     #[test]

@@ -66,8 +66,19 @@ pub struct Growth {
     pub steady: bool,
     /// Seconds until the headroom is used up at this pace; absent without steady growth.
     pub left_s: Option<f64>,
-    /// What there is more of than at the first sample, most first.
+    /// The kinds there are more of than at the first sample, most first.
+    pub kinds: Vec<Grown>,
+    /// The same by kind and other end.
     pub grew: Vec<Grew>,
+}
+
+/// One kind of descriptor that grew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Grown {
+    /// As in the inventory.
+    pub kind: String,
+    /// How many more.
+    pub by: u64,
 }
 
 /// One group of descriptors that grew.
@@ -175,6 +186,7 @@ impl Growth {
             per_second,
             steady,
             left_s,
+            kinds: grown(before, after),
             grew: grew(before, after),
         })
     }
@@ -198,6 +210,18 @@ fn slope(points: &[(f64, u64)]) -> Option<f64> {
         (ty + t * (*y as f64 - mean_y), tt + t * t)
     });
     (tt > 0.0).then(|| ty / tt)
+}
+
+/// The kinds with more members after than before, most first.
+fn grown(before: &[Open], after: &[Open]) -> Vec<Grown> {
+    let before: BTreeMap<String, u64> = groups::kinds(before).into_iter().collect();
+    let more = |(kind, count): (String, u64)| {
+        let by = count.saturating_sub(before.get(&kind).copied().unwrap_or(0));
+        (by > 0).then_some(Grown { kind, by })
+    };
+    let mut grown: Vec<Grown> = groups::kinds(after).into_iter().filter_map(more).collect();
+    grown.sort_by_key(|grown| std::cmp::Reverse(grown.by));
+    grown
 }
 
 /// The groups with more members after than before, most first.

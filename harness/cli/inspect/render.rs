@@ -1,9 +1,12 @@
 //! The report of `lastfd inspect` as text. Pure.
 
-use super::growth::{Ended, Growth};
-use super::{Counts, Report};
+use super::growth::{Ended, Grown, Growth};
+use super::tree::Member;
+use super::unread::Unread;
+use super::{Counts, Ids, Report};
 use crate::cli::page::{Page, shorten};
 use crate::event::{Limits, Link, Pid};
+use crate::report::words::size;
 use owo_colors::Style;
 
 /// Rows shown of a table; the JSON document has all.
@@ -15,8 +18,10 @@ const LABEL: usize = 10;
 /// The whole page.
 pub fn page(report: &Report) -> Page {
     let mut page = Page::default();
+    alarm(&mut page, report);
     page.heading(&format!("Process {}: {}", report.pid, report.command));
     limits(&mut page, report);
+    tree(&mut page, report);
     if let Some(counts) = &report.descriptors {
         descriptors(&mut page, report, counts);
     }
@@ -25,6 +30,50 @@ pub fn page(report: &Report) -> Page {
     for_good(&mut page, report);
     raise_now(&mut page, report);
     page
+}
+
+/// Says before all else that calls fail now, or are about to.
+fn alarm(page: &mut Page, report: &Report) {
+    if let Some(worse) = report.worse() {
+        let who = format!("Process {} ({}), in the tree of process {},", worse.pid, worse.name, report.pid);
+        let headroom = worse.headroom.unwrap_or(worse.soft);
+        at_limit(&who, worse.soft, headroom, worse.reserved.unwrap_or(0))
+            .iter()
+            .for_each(|text| page.alarm(text));
+    }
+    let Limits { soft, .. } = report.limits;
+    let Some((counts, headroom)) = report.descriptors.as_ref().zip(report.headroom) else { return };
+    // A process that has exited has no limit any more, and a limit that moved meanwhile has its own note.
+    if report.has_exited() || report.unmeasured.contains_key("limits") {
+        return;
+    }
+    let who = format!("Process {}", report.pid);
+    if let Some(text) = at_limit(&who, soft, headroom, counts.reserved) {
+        page.alarm(&text);
+    } else if report.growth.as_ref().is_some_and(|growth| growth.max >= soft) && counts.above_soft.is_empty()
+    {
+        page.alarm(&format!(
+            "{who} reached its limit while it was watched: all {soft} descriptors were open. {headroom} are free now."
+        ));
+    }
+}
+
+/// A sentence for a process that is at its limit, or has a twentieth of it left; `None` with more room.
+fn at_limit(who: &str, soft: u64, headroom: u64, reserved: u64) -> Option<String> {
+    let taken = soft - headroom;
+    match headroom {
+        0 if reserved > 0 => Some(format!(
+            "{who} is at its limit now: {taken} of {soft} descriptors are taken, {reserved} of them by threads that wait in accept. The \
+             next open or socket fails with EMFILE."
+        )),
+        0 => Some(format!(
+            "{who} is at its limit now: {taken} of {soft} descriptors are open, so the next open, accept or socket fails with EMFILE."
+        )),
+        left if left <= soft / 20 => Some(format!(
+            "{who} is almost at its limit: {taken} of {soft} descriptors are open, {left} more until EMFILE."
+        )),
+        _ => None,
+    }
 }
 
 fn plain(page: &mut Page, label: &str, text: &str) {
@@ -68,6 +117,58 @@ fn limits(page: &mut Page, report: &Report) {
     if let Some(changed) = report.unmeasured.get("limits") {
         warn(page, "note", changed);
     }
+    ids(page, report.pid, &report.ids);
+}
+
+/// Which ids the page uses, where the process has several.
+fn ids(page: &mut Page, pid: Pid, Ids { here, namespaces, whole_machine }: &Ids) {
+    if *here != pid {
+        let text = format!(
+            "/proc shows the ids of an outer PID namespace. Here, where the commands are to be run, process {pid} is {here}."
+        );
+        warn(page, "pids", &text);
+    } else if !whole_machine {
+        let text = "process ids are those of this PID namespace (a container); on the host they are others.";
+        plain(page, "pids", text);
+    }
+    if let Some(own) = namespaces.last().filter(|own| *own != here) {
+        plain(page, "pids", &format!("in a PID namespace of its own (a container) it is process {own}."));
+    }
+}
+
+/// The processes found, worst first, where there are several.
+fn tree(page: &mut Page, report: &Report) {
+    if report.tree.len() < 2 {
+        return;
+    }
+    page.heading("Processes, the one with the least room first");
+    let known = |count: Option<u64>| count.map_or("?".into(), |count| count.to_string());
+    let rows: Vec<Vec<String>> = report
+        .tree
+        .iter()
+        .enumerate()
+        .filter(|(at, member)| *at < ROWS_MAX || member.pid == report.pid)
+        .map(|(_, member)| {
+            let here = if member.pid == report.pid { "← this report" } else { "" };
+            let Member { pid, name, open, soft, headroom, .. } = member;
+            vec![pid.to_string(), name.clone(), known(*open), number(*soft), known(*headroom), here.into()]
+        })
+        .collect();
+    page.table(&["PID", "NAME", "OPEN", "SOFT LIMIT", "HEADROOM", ""], &rows);
+    if report.tree.len() > rows.len() {
+        page.text(&format!("and {} more (all are in --json)", report.tree.len() - rows.len()));
+    }
+    let own = report.tree.iter().find(|member| member.pid == report.pid).and_then(Member::share);
+    // Between workers that are alike there is always one with a little less.
+    let much_less = |worse: &&Member| own.zip(worse.share()).is_none_or(|(own, its)| own - its >= 0.05);
+    if let Some(Member { pid, name, soft, headroom, .. }) = report.worse().filter(much_less) {
+        let left = known(*headroom);
+        let text = format!(
+            "`lastfd inspect {pid}` is about process {pid} ({name}), which has less room: {left} of {} are left.",
+            number(*soft)
+        );
+        warn(page, "worse", &text);
+    }
 }
 
 fn open(counts: &Counts, soft: u64) -> String {
@@ -105,6 +206,17 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
         );
         warn(page, "CLOSE_WAIT", &text);
     }
+    if report.deleted > 0 {
+        let text = format!(
+            "{} open files are deleted: logs that were rotated away, or temporary files that were not closed. Each keeps its \
+             descriptor and its disk space until this program closes it.",
+            report.deleted
+        );
+        warn(page, "deleted", &text);
+    }
+    if let Some(unread) = report.unread.as_ref().filter(|unread| unread.sockets > 0) {
+        page.item("unread", LABEL, unread_style(unread), &unread_text(unread));
+    }
     if report.time_wait > 0 {
         let text = format!(
             "{} on its ports; they hold no descriptor, the kernel keeps them for 60 s",
@@ -135,6 +247,30 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
     }
 }
 
+/// Loud, unless all of it was read while the process was watched.
+fn unread_style(unread: &Unread) -> Style {
+    if unread.stayed == Some(0) { Style::new() } else { Style::new().yellow().bold() }
+}
+
+fn unread_text(unread: &Unread) -> String {
+    let Unread { sockets, of, bytes, outbound, stayed } = unread;
+    let data = format!("unread data in {sockets} of {of} sockets");
+    // What a client does not read is responses, what a server does not read is requests.
+    let what = if outbound * 2 >= *sockets { "bodies nobody reads" } else { "requests nobody reads" };
+    let in_all =
+        if *bytes < 1000 { format!("{bytes} bytes in all") } else { format!("{} in all", size(*bytes)) };
+    match stayed {
+        None => format!("{data}: {what}, if it stays there ({in_all}; a --for of some seconds shows that)"),
+        Some(0) => format!("{data} ({in_all}), none of it for as long as it was watched"),
+        Some(stayed) => {
+            let now = if stayed < sockets { format!(" in {sockets} sockets") } else { String::new() };
+            format!(
+                "unread data in {stayed} of {of} sockets: {what}. It stayed there for as long as it was watched ({in_all}{now})."
+            )
+        }
+    }
+}
+
 fn growth(page: &mut Page, report: &Report) {
     let Some(growth) = &report.growth else {
         // What is not readable was said above; what was not asked for needs no word.
@@ -149,21 +285,18 @@ fn growth(page: &mut Page, report: &Report) {
     plain(page, "watched", &format!("{}{ended}", seconds(growth.watched_s)));
     let Growth { first, last, min, max, .. } = growth;
     plain(page, "count", &format!("{first} → {last} (lowest {min}, highest {max})"));
+    let full = report.headroom == Some(0) && !report.has_exited();
     match (growth.per_second, growth.left_s) {
+        (Some(per_second), Some(_)) if full => {
+            warn(page, "pace", &format!("{}, up to its limit", rate(per_second)));
+        }
         (Some(per_second), Some(left_s)) => {
             let text =
                 format!("{}; at this pace the limit is reached in {}", rate(per_second), seconds(left_s));
             warn(page, "pace", &text);
-            let grew: Vec<String> = growth
-                .grew
-                .iter()
-                .take(4)
-                .map(|grew| format!("+{} {} {}", grew.by, grew.kind, grew.what))
-                .collect();
-            if !grew.is_empty() {
-                plain(page, "what", &shorten(&grew.join(", "), 300));
-            }
         }
+        _ if full && min == max => plain(page, "pace", "none: it is at its limit, and cannot grow."),
+        _ if full => plain(page, "pace", "it moves up and down at its limit: what it closes is taken again."),
         _ if min == max => plain(page, "pace", "none. A slow leak shows with a longer --for (5m)."),
         (Some(per_second), None) if growth.falls() => {
             let text = format!("it falls by {}: more is closed than opened", rate(per_second.abs()));
@@ -175,6 +308,29 @@ fn growth(page: &mut Page, report: &Report) {
             "no steady growth: it moves up and down. A slow leak shows with a longer --for (5m).",
         ),
     }
+    if last > first {
+        let labels = std::iter::once("what").chain(std::iter::repeat(""));
+        for (label, kind) in labels.zip(&growth.kinds) {
+            plain(page, label, &grown(growth, kind));
+        }
+    }
+}
+
+/// One kind that grew, with the groups of it that grew most.
+fn grown(growth: &Growth, kind: &Grown) -> String {
+    let Grown { kind, by } = kind;
+    let groups: Vec<_> = growth.grew.iter().filter(|grew| grew.kind == *kind).collect();
+    let text = match groups.as_slice() {
+        [] => format!("+{by} {kind}"),
+        [one] => format!("+{by} {kind} {}", one.what),
+        several => {
+            let parts: Vec<String> =
+                several.iter().take(4).map(|grew| format!("+{} {}", grew.by, grew.what)).collect();
+            let more = if several.len() > 4 { ", …" } else { "" };
+            format!("+{by} {kind}: {}{more}", parts.join(", "))
+        }
+    };
+    shorten(text.trim_end(), 300)
 }
 
 fn rate(per_second: f64) -> String {
@@ -217,10 +373,10 @@ fn chain(page: &mut Page, report: &Report) {
         None => format!("Inherited unchanged from the first ancestor, pid {}.", set_by.pid),
         Some(above) => {
             let who =
-                if set_by.pid == report.pid { "The process itself" } else { &format!("Pid {}", set_by.pid) };
+                if set_by.pid == report.pid { "this process".into() } else { format!("pid {}", set_by.pid) };
             format!(
-                "{who} set it, its parent (pid {}) did when it started it, or `prlimit` did from outside. Ancestors that have exited \
-                 are not seen.",
+                "It was set by {who} itself, or by what it ran before its exec (a script with `ulimit -n`); or by its parent (pid {}), \
+                 when it started it; or by `prlimit` from outside. /proc does not tell which, nor of ancestors that have exited.",
                 above.pid
             )
         }
@@ -274,6 +430,9 @@ fn raise_now(page: &mut Page, report: &Report) {
     }
     if report.raise_now.is_empty() {
         page.text("The soft limit is already the most that fs.nr_open allows: raise that first (`sudo sysctl -w fs.nr_open=…`).");
+    }
+    if !report.ids.whole_machine && !report.raise_now.is_empty() {
+        page.text("The process id in the command is right in this PID namespace only. On the host, `lastfd inspect` prints it with the host's id.");
     }
     page.text(
         "A program that sized itself when it started (select() with FD_SETSIZE, a table of connections, a configured maximum) may \

@@ -2,6 +2,8 @@
 
 use super::groups::Group;
 use super::growth::Growth;
+use super::tree::Member;
+use super::unread::Unread;
 use crate::event::{Descriptor, Limits, Link, Pid};
 use crate::limits::managed::Manager;
 use crate::limits::raise::Raise;
@@ -13,14 +15,20 @@ use std::collections::BTreeMap;
 pub struct Report {
     /// [`super::SCHEMA`].
     pub schema: &'static str,
-    /// Process id.
+    /// The process as the command line named it: its id, `:PORT` or a name.
+    pub asked: String,
+    /// Process id, as /proc shows it.
     pub pid: Pid,
+    /// Its ids in the PID namespaces that matter.
+    pub ids: Ids,
     /// Command line.
     pub command: String,
     /// Limits in force.
     pub limits: Limits,
     /// Descriptors that it can still open; null when its descriptors are not readable.
     pub headroom: Option<u64>,
+    /// All processes that were asked for and their descendants, this one too, the one with the smallest share of its limit left first.
+    pub tree: Vec<Member>,
     /// How many are open; null when they are not readable.
     pub descriptors: Option<Counts>,
     /// By kind, most first.
@@ -31,6 +39,10 @@ pub struct Report {
     pub listeners: Vec<Listener>,
     /// Its TCP sockets whose peer has closed and that it has not closed itself.
     pub close_wait: u64,
+    /// Open files that have been deleted.
+    pub deleted: u64,
+    /// TCP sockets with data that it has not read; null when its descriptors are not readable.
+    pub unread: Option<Unread>,
     /// Sockets in TIME_WAIT on its listening ports; they hold no descriptor.
     pub time_wait: u64,
     /// Null when nothing was sampled.
@@ -49,6 +61,32 @@ pub struct Report {
     pub inventory: Vec<Descriptor>,
     /// What could not be measured, and why.
     pub unmeasured: BTreeMap<&'static str, String>,
+}
+
+impl Report {
+    /// Whether the process has exited since it was found: nothing can be raised any more.
+    pub fn has_exited(&self) -> bool {
+        self.unmeasured.contains_key("raise_now")
+    }
+
+    /// The process with the smallest share of its limit left, where that is another one than this.
+    pub fn worse(&self) -> Option<&Member> {
+        let share = self.tree.iter().find(|member| member.pid == self.pid)?.share();
+        self.tree
+            .first()
+            .filter(|worst| worst.share().is_some_and(|its| share.is_none_or(|share| its < share)))
+    }
+}
+
+/// The ids of one process.
+#[derive(Debug, Serialize)]
+pub struct Ids {
+    /// In the PID namespace of lastfd: the one that commands take. Not that of /proc where /proc is of an outer namespace.
+    pub here: Pid,
+    /// From the namespace of /proc inwards; the last is what the process calls itself. Empty when they are not readable.
+    pub namespaces: Vec<Pid>,
+    /// Whether lastfd is in the machine's first PID namespace. Otherwise the host knows all processes by other ids.
+    pub whole_machine: bool,
 }
 
 /// Descriptors of one kind.
