@@ -114,9 +114,12 @@ pub(super) fn witnesses(
     let scale = Scale::new(limits, baseline, prediction);
     let (mut all, mut notes, mut compared) = (observers(facts, ceiling), Vec::new(), false);
     if let Some((witness, both)) = by_proc(facts, ceiling, &scale) {
-        // Of one that exits in the ramp there may be no count of a still moment.
-        let comparable =
-            |counted: &u64| both.still || *counted == both.held || facts.holdings.first.is_some();
+        // Of one that exits in the ramp, or is full only from time to time, there may be no count of a still moment.
+        let comparable = |counted: &u64| {
+            both.still
+                || *counted == both.held
+                || facts.holdings.first.is_some() && facts.holdings.room.is_none()
+        };
         if let Some(counted) = witness
             .ceiling
             .value()

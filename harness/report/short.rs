@@ -42,7 +42,11 @@ type Ranked = (u8, String);
 fn findings(r: &Report) -> Vec<Ranked> {
     let stopped = r.found.ceiling.stopped() == Some(true);
     let descriptors = matches!(r.found.ceiling.kind.value(), Some(Kind::Emfile) | None);
-    let by = limits::set_by(r, "that limit").filter(|_| stopped && descriptors).map(|by| sentence(&by));
+    // How much room there is, and whose doing that is.
+    let room =
+        r.found.ceiling.kind.value() == Some(Kind::NotReached) && r.found.limits.set_by.get().is_some();
+    let by =
+        limits::set_by(r, "that limit").filter(|_| room || stopped && descriptors).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);
     let ranked = [
         (MOST, Some(ceiling::headline(r))),

@@ -287,7 +287,8 @@ fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
     match (failing, kind) {
         // Clients may be accepted before a call fails that each of them needs: they do not stay.
         (Some(_), Kind::OtherLimit) => {
-            let held = holdings.kept_in_all.min(holdings.held_in_the_end);
+            let held =
+                holdings.least_in_all.map_or(holdings.kept_in_all, |least| least.min(holdings.kept_in_all));
             (held, held)
         }
         (Some(table), _) => (holdings.accepted, table.most_after),

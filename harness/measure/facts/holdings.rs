@@ -62,13 +62,15 @@ pub(crate) struct Holdings {
     pub early: Option<(Failed, u64)>,
     /// Over all processes: the most that stayed, from the ramp's end to the release.
     pub kept_in_all: u64,
-    /// Over all processes: held when saturation ended.
-    pub held_in_the_end: u64,
+    /// Over all processes: the fewest held from the first failure until saturation ended.
+    pub least_in_all: Option<u64>,
     /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
     pub most_in_all: u64,
     pub most_ever: u64,
     /// At the first sample after the first failure, else at the last before the probes.
     pub at_ceiling: Option<Both>,
+    /// Where `/proc` saw the fewest descriptors of the failing process, from its first failure until saturation ended.
+    at_least: Option<Both>,
     /// At the last sample before the probes, whatever failed when.
     pub at_watch: Option<Both>,
     /// Where `/proc` saw the most.
@@ -112,14 +114,16 @@ impl Holdings {
             return found;
         };
         let found = follow(failed.at);
-        Holdings { room: Some(room), at_ceiling: found.at_watch.or(found.at_ceiling), ..found }
+        Holdings { room: Some(room), at_ceiling: found.at_least.or(found.at_ceiling), ..found }
     }
 
-    /// Whether this failure, with numbers free, is what keeps clients out: nothing failed before it, or numbers are free in the end.
+    /// Whether this failure, with numbers free, is what keeps clients out: since the first failure of all numbers were free at some time.
     fn lacks_else(&self, failed: Failed, room: Room) -> bool {
-        let in_the_end = self.at_watch.filter(|both| both.pid == failed.pid);
-        let free = in_the_end.is_some_and(|both| Room { open: both.descriptors, ..room }.plain());
-        free || self.first.is_some_and(|first| first.at == failed.at)
+        let free = self
+            .at_least
+            .map(|both| both.pid == failed.pid && Room { open: both.descriptors, ..room }.plain());
+        // Who exits at once is not counted again.
+        free.unwrap_or(self.first.is_some_and(|first| first.at == failed.at))
     }
 
     /// Accepts that succeeded in `[from, until)`, in order of time.
@@ -257,8 +261,8 @@ impl<'a> Follower<'a> {
         let before = pid.and_then(|pid| self.found.tables.get(&pid)).map(|table| (table.held, table.emptied));
         let steps = self.numbers.follow(place, &event.is);
         steps.iter().for_each(|step| self.step(event, step));
-        if event.at < self.moments.watched {
-            self.found.held_in_the_end = self.held;
+        if self.found.first.is_some() && event.at < self.moments.watched {
+            self.found.least_in_all = Some(self.found.least_in_all.map_or(self.held, |n| n.min(self.held)));
         }
         if let Some(pid) = pid {
             self.of_process(place, pid, event, steps.is_empty(), before.unwrap_or_default());
@@ -451,6 +455,10 @@ impl<'a> Follower<'a> {
         let main = self.processes.main == Some(pid);
         if at < watched && main {
             self.found.at_watch = Some(both);
+        }
+        let at_wall = at < watched && self.found.first.is_some_and(|first| first.pid == pid);
+        if at_wall && self.found.at_least.is_none_or(|least| descriptors < least.descriptors) {
+            self.found.at_least = Some(both);
         }
         match self.found.first {
             // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.

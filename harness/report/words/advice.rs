@@ -86,8 +86,8 @@ fn own_rule(r: &Report) -> String {
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
         return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into();
     }
-    "Look for a limit of clients in its own settings (such as maxclients). A program may compute that from its descriptor \
-     limit: run lastfd again with another `--nofile` to see."
+    "Look for a limit of clients in its own settings (such as maxclients). It may follow from the descriptor limit: another \
+     `--nofile` shows whether it moves."
         .into()
 }
 
@@ -123,7 +123,7 @@ fn more_descriptors(r: &Report) -> String {
         (_, Some(_)) if r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck) => leak(r),
         (Some(Policy::AcceptLoopDead), None) => {
             format!(
-                "Restart it; then mend it, so that it accepts again after a failure. To hold more, {raise}."
+                "Restart it; then fix it, so that it accepts again after a failure. To hold more, {raise}."
             )
         }
         (Some(Policy::Exits), _) => format!("Restart it, and make it survive a failed accept; to hold more, {raise}."),

@@ -16,7 +16,7 @@ pub fn short(r: &Report) -> Option<String> {
                 number(n.unsigned_abs(), "stays", "stay")
             ),
             Some(_) if calls::leaks(r) => {
-                "What the calls leave open is closed only when all calls are over.".into()
+                "It recovers when all calls are over: only then is closed what they opened.".into()
             }
             _ => format!("{}.", serves(r)),
         },

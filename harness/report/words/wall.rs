@@ -25,12 +25,7 @@ pub fn wall(r: &Report) -> Vec<String> {
 pub fn short(r: &Report) -> Option<String> {
     let told = r.found.disguise.iter().find(|d| d.seen_as == SeenAs::ErrorReply)?;
     let clients = counted(told.count, "client");
-    Some(format!(
-        "{clients} got \"{}\", because {} failed with {}.",
-        cut(&told.reply, SHOWN),
-        told.call,
-        told.errno
-    ))
+    Some(format!("{clients} got \"{}\", because {} failed too.", cut(&told.reply, SHOWN), told.call,))
 }
 
 fn disguise(r: &Report, d: &Disguise) -> String {
