@@ -1,4 +1,4 @@
-use crate::support::{Server, eventually, listed};
+use crate::support::{Server, ask, eventually, is_answered, listed};
 
 /// Numbers that threads blocked in accept reserve: the size of /proc/PID/fd counts them (Linux 6.2 or newer), its listing
 /// does not. Both count what was inherited above the limit.
@@ -32,7 +32,7 @@ fn a_blocked_thread_costs_a_place_at_the_first_emfile_but_not_in_the_end() {
                 "20",
             ],
         );
-        let held: Vec<_> = (12..64)
+        let mut held: Vec<_> = (12..64)
             .map(|descriptors| {
                 // A thread that has just accepted must be back in accept, where a number is left for it, or it reserves none.
                 let blocked = threads.min(64 - u64::from(descriptors));
@@ -47,6 +47,10 @@ fn a_blocked_thread_costs_a_place_at_the_first_emfile_but_not_in_the_end() {
         eventually("the table is full, and accept has failed", || {
             server.listed() == 64 && !server.errors().is_empty()
         });
+        // Its number is listed a moment before the server has counted it; its answer comes afterwards.
+        let last = held.last_mut().expect("52 of them");
+        ask(last);
+        assert!(is_answered(last));
         let end = server.terminate();
         assert_eq!(held.len(), 52);
         assert_eq!(end.counts[0]["total"], 52, "{threads} threads");
