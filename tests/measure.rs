@@ -1290,6 +1290,24 @@ fn file_max_binds_when_the_host_has_no_file_left() {
     }
 }
 
+#[test]
+fn a_run_that_never_started_gives_its_cause_as_the_reason_for_everything() {
+    let reports = super::support::recordings().iter().map(|(_, plan, log)| Report::of(plan, log));
+    let refused: Vec<Report> = reports.filter(|report| report.found.not_started.is_some()).collect();
+    assert!(!refused.is_empty());
+    for report in refused {
+        let cause = format!(
+            "the subject did not start: {}",
+            report.found.not_started.as_ref().expect("it says").reason
+        );
+        let value = report::json::run(&report);
+        let reasons = value["unmeasured"].as_object().expect("reasons");
+        for (field, reason) in reasons.iter().filter(|(field, _)| *field != "variant") {
+            assert_eq!(reason.as_str(), Some(cause.as_str()), "{field}");
+        }
+    }
+}
+
 /// Every null of an object has its own or its parent's reason; in a list, that of the element (`calls.0.per_s`) or of the field in all of
 /// them (`series.cpu_percent`).
 fn nulls_without_reason(value: &Value, path: &str, known: &Value, missing: &mut Vec<String>) {

@@ -186,7 +186,7 @@ fn shown_as(process: &OwnedFd) -> Option<Pid> {
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
-/// This command, for whoever may.
+/// This command, for a user who may run it.
 fn again(pid: Pid) -> String {
     format!("lastfd inspect {pid}")
 }

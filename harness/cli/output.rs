@@ -252,7 +252,7 @@ impl Progress {
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
-            // Not only to a terminal: half a minute is long for whoever reads the log of a machine, too.
+            // Not only to a terminal: half a minute is long for a reader of a CI log, too.
             Step::Waiting { seen } => {
                 let text =
                     format!("lastfd: {}: waiting for it to listen: {}", self.bar.prefix(), clean(seen));

@@ -477,7 +477,7 @@ impl<W: Write> Driver<W> {
                     if self.question.as_ref().is_some_and(|q| q.client == index) {
                         self.answer(Outcome::Closed, "released before it was answered".to_owned());
                     }
-                    // Said before it is done: whoever takes the place does so later.
+                    // Recorded before it is done, so that the client that takes the place comes later.
                     self.report.client(self.id(index), State::Released);
                     self.places[index] = Place::Gone;
                     released += 1;

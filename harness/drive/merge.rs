@@ -1,4 +1,4 @@
-//! Several drivers of one workload seen as one: which order goes to whom, and which events the run is to see. Pure.
+//! Several drivers of one workload seen as one: which driver gets an order, and which events the run sees. Pure.
 
 use super::protocol::Order;
 use crate::event::{Event, Pacing, What};
@@ -57,7 +57,7 @@ impl Merge {
                 vec![(shard, self.connect(shard))]
             }
             Order::Release { clients } => {
-                // It ends the ramp everywhere; the driver that ramps is told, unless it is the one that is asked to release.
+                // It ends the ramp everywhere; the driver that ramps gets the order, unless it is the one that releases.
                 let mut orders = Vec::new();
                 self.upto = 0;
                 if let Some(shard) = self.ramping.filter(|&shard| shard != 0 || !self.releases.is_empty()) {

@@ -48,7 +48,7 @@ impl Seen {
     }
 }
 
-/// What a client's news mean for whoever asked: an outcome with its detail, or nothing yet.
+/// What a client's news mean for its probe: an outcome with its detail, or nothing yet.
 pub fn outcome(heard: &Heard, client: &Client) -> Option<(Outcome, String)> {
     if let Some(error) = &heard.news.error {
         return Some((Outcome::ErrorReply, error.clone()));

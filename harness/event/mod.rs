@@ -211,7 +211,7 @@ pub enum What {
     },
     /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
-    /// A new client, of which `Probe` tells in the end, began to connect.
+    /// A new client began to connect; `Probe` has its outcome.
     Arrived { workload: String },
     /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
     Probe {

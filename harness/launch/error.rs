@@ -101,7 +101,7 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
-    /// The launch step ended without a word.
+    /// The launch step ended and gave no reason.
     #[error("{program}: the launch step ended before the program was executed; its output may say why")]
     Lost {
         /// As asked for.

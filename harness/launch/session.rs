@@ -3,7 +3,7 @@
 //!
 //! Three set the limits of such a session, one after the other: su and runuser of util-linux, before PAM, set the soft limit to 1024
 //! (FD_SETSIZE) and leave the hard one; Debian's pam_limits begins with those of process 1; limits.conf changes these. The result is
-//! set at once or, where it may not be, without a word not at all.
+//! set at once or, where it may not be, silently not at all.
 
 use super::{Command, Error, Mount, Site};
 use crate::scenario::{Process, Session};

@@ -250,7 +250,7 @@ fn accept_queue(facts: &Facts<'_>, limits: &LimitsFound, ceiling: &Ceiling) -> O
     // The last packet of a handshake that finds the queue full is dropped: only its client believes that it is connected.
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
     let half_done = waiting.saturating_sub(longest.into());
-    // The listener's own count, where it was read: the other is that of the whole namespace, where somebody else's queue may overflow.
+    // The listener's own count, where it was read: the other counts the whole namespace, where another program's queue may overflow.
     let drops = facts.readings.drops_before(released);
     let overflows = match drops {
         Some(drops) => u64::from(drops),

@@ -79,7 +79,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         account.turned_away -= kept;
         account.error_replies -= kept;
     } else if !facts.clients.answers {
-        // Whoever asks nothing cannot tell whether it was accepted: as many are held as the subject held.
+        // A client that asks nothing cannot tell whether it was accepted: as many are held as the subject held.
         let held = account.waiting.min(by_calls);
         (account.held, account.waiting) = (held, account.waiting - held);
     }

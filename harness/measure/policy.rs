@@ -23,7 +23,7 @@ const GAPS: usize = 20;
 const PAUSES: usize = 3;
 /// Clients in the queue for one that was shed: a server that sheds lets nobody wait for long.
 const WAIT_FOR_EACH: u64 = 10;
-/// Whoever waits for something tries again within this time of it, also on a busy machine.
+/// A loop that waits for something tries again within this time of it, also on a busy machine.
 const WOKEN_WITHIN: Nanos = 200_000_000;
 /// A client may see so much later that it is connected than the server does.
 const SEEN_LATE: Nanos = 2_000_000;

@@ -155,7 +155,7 @@ fn all_left(facts: &Facts<'_>) -> AllLeft {
     };
     let asked: Vec<&Asked<'_>> = facts.asked("after-all").filter(|asked| asked.at >= phase).collect();
     let good = served(facts, &asked, phase);
-    // A server that is no more has not recovered, whoever else answers at its port.
+    // A server that is gone has not recovered, even where another one answers at its port.
     let exited = exited(facts);
     let unseen = facts.places_unseen();
     let unserved = match asked.is_empty() {

@@ -25,7 +25,7 @@ pub struct Rounds {
     pub first_served_quantiles: Known<Spread>,
     /// Clients that left the accept queue before they were served; each of them still costs an accept.
     pub gave_up: Known<u64>,
-    /// To whom freed places are given.
+    /// Who gets the freed places.
     pub order: Known<PlaceOrder>,
     /// How new clients were served up to the first failed call.
     pub before: Known<Service>,
@@ -68,7 +68,7 @@ pub struct Spread {
     pub max: f64,
 }
 
-/// To whom a freed place is given.
+/// Who gets a freed place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

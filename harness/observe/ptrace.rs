@@ -24,7 +24,7 @@ pub const NAME: &str = "ptrace";
 /// Events between two drains; more are counted as lost. At 10 µs a call this takes half a second.
 const QUEUE_AT_MOST: usize = 65_536;
 
-/// Paths of failed calls that are told, of one subject.
+/// Paths of failed calls that are recorded for one subject.
 const PATHS_AT_MOST: u32 = 64;
 
 fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {

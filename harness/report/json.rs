@@ -52,11 +52,19 @@ pub fn run(report: &Report) -> Value {
         reasons.entry(path(&unseen.what)).or_insert(unseen.why.clone().into());
     }
     settle(&mut value, "", &mut reasons);
+    // Nothing else was looked at: the cause is the one reason.
+    let whole = match &report.found.not_started {
+        _ if report.verdict.outcome == crate::judge::Outcome::Skipped => {
+            Some("the run was skipped".to_owned())
+        }
+        Some(refused) => Some(format!("the subject did not start: {}", refused.reason)),
+        None => None,
+    };
+    if let Some(whole) = whole {
+        reasons.values_mut().for_each(|reason| *reason = whole.clone().into());
+    }
     if report.variant.is_none() {
         reasons.insert("variant".into(), "the scenario as written".into());
-    }
-    if report.verdict.outcome == crate::judge::Outcome::Skipped {
-        reasons.values_mut().for_each(|reason| *reason = "the run was skipped".into());
     }
     reasons.sort_keys();
     value["unmeasured"] = Value::Object(reasons);

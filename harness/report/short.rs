@@ -32,7 +32,8 @@ pub fn paragraph(r: &Report) -> String {
         }
         (None, None) => findings(r),
     };
-    fitted(said, advice)
+    let advice = advice.map(|advice| (MOST, advice));
+    fitted(said.into_iter().chain(advice).collect())
 }
 
 /// A sentence, and how much it matters: the least goes first where there is no room.
@@ -48,26 +49,28 @@ fn findings(r: &Report) -> Vec<Ranked> {
     let by =
         limits::set_by(r, "that limit").filter(|_| room || stopped && descriptors).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);
+    // Where something stays open for good, that and the limit matter more than the pauses between tries.
+    let stays = !recovered && r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
     let ranked = [
         (MOST, Some(ceiling::headline(r))),
-        (3, by),
+        (5, by),
         (2, ceiling::in_all(r).filter(|_| stopped)),
         (3, sockets::unbalanced(r)),
-        (4, policy::short(r)),
+        (if stays { 2 } else { 4 }, policy::short(r)),
         (3, wall::short(r).or_else(|| calls::failed(r))),
         (3, moved::short(r)),
-        (if recovered { 2 } else { 5 }, recovery::short(r)),
+        (if recovered { 2 } else { 6 }, recovery::short(r)),
         (1, recovery::nothing_leaks(r)),
     ];
     ranked.into_iter().filter_map(|(rank, said)| Some((rank, said?))).collect()
 }
 
 /// Leaves out what matters least until the rest fits; the first sentence and the advice stay.
-fn fitted(mut said: Vec<Ranked>, advice: Option<String>) -> String {
+fn fitted(mut said: Vec<Ranked>) -> String {
     loop {
-        let all = said.iter().map(|(_, text)| text).chain(&advice);
         // A subject's last words are several lines.
-        let text = all.flat_map(|text| text.split_whitespace()).collect::<Vec<_>>().join(" ");
+        let words = said.iter().flat_map(|(_, text)| text.split_whitespace());
+        let text = words.collect::<Vec<_>>().join(" ");
         let least =
             said.iter().enumerate().min_by_key(|(_, (rank, _))| *rank).map(|(at, (rank, _))| (at, *rank));
         match least {

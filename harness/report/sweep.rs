@@ -92,7 +92,7 @@ impl Point {
         }
     }
 
-    /// What stopped it, or that nothing did: a table that is full by its count is full, whoever saw the call that failed.
+    /// What stopped it, or that nothing did: a table that is full by its count is full, though no call was seen to fail.
     fn stop(&self) -> Option<Kind> {
         self.kind.or(self.ceiling.map(|_| Kind::Emfile))
     }

@@ -50,8 +50,8 @@ fn pages(reports: &[Report], colour: bool, width: usize, full: bool) -> String {
 fn title(page: &mut Page, r: &Report) {
     let (mark, words, style) = match r.verdict.outcome {
         Outcome::Met if r.verdict.judged == 0 => ("●", "measured", Style::new().bold()),
-        Outcome::Met => ("✓", "met", Style::new().green().bold()),
-        Outcome::NotMet => ("✗", "not met", Style::new().red().bold()),
+        Outcome::Met => ("✓", "expectations met", Style::new().green().bold()),
+        Outcome::NotMet => ("✗", "expectation not met", Style::new().red().bold()),
         Outcome::Inconclusive => ("?", "inconclusive", Style::new().yellow().bold()),
         Outcome::Skipped => ("–", "skipped", Style::new().dimmed()),
     };

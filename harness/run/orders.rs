@@ -1,4 +1,4 @@
-//! What drivers and the subject are told and asked, in any phase of a load, and how long that may take.
+//! Orders to the drivers and questions to the subject, in any phase of a load, and how long each may take.
 
 use super::error::Error;
 use super::pump::Pump;

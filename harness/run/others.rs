@@ -147,7 +147,7 @@ impl Asker {
         }
         if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
             return match recv(socket, &mut [0u8; 64], RecvFlags::empty()) {
-                // A greeting: whoever sends one has accepted.
+                // A greeting: a server that sends one has accepted.
                 Ok((1.., _)) => self.over(Some(Outcome::Served)),
                 Ok(_) | Err(Errno::CONNRESET | Errno::PIPE) => self.over(Some(Outcome::Closed)),
                 Err(_) => {}

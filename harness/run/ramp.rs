@@ -140,7 +140,7 @@ impl Ramp {
         // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
         let counted = pump.counts_accepts() && pump.loads.iter().all(|load| load.holds());
         let accepted = !counted || live.accepted_total() >= live.connected;
-        // Whoever asks has arrived when he is answered: a relay, the subject or one before it, may still wait for its own backend.
+        // A client that asks has arrived when it is answered: a relay may still wait for its own backend.
         let asks = pump
             .loads
             .iter()

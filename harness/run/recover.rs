@@ -115,7 +115,7 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
             }
             pump.tree.gone().then_some(Ended::Gone)
         })?;
-        // A server that sheds turns away whoever comes before it has seen the others leave.
+        // A server that sheds turns clients away until it has seen the others leave.
         let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
         let turned_away =
             pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));

@@ -64,7 +64,7 @@ pub enum AfterCall {
 /// Whose the listening sockets of workers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Listeners {
-    /// One for all of them, with one accept queue: whoever has room takes the next client.
+    /// One for all of them, with one accept queue: any worker that has room takes the next client.
     Shared,
     /// One each on the same port (SO_REUSEPORT), with a queue each: the kernel chooses a worker for each client, by a hash of the
     /// addresses, and does not ask whether it has room.

@@ -1,7 +1,7 @@
 //! The descriptors a real service holds when idle: a log file, a connection to its backend, a random device, sockets and
 //! pipes to itself. They fill a process up to an exact count before it listens, and stay open until it ends.
 //!
-//! None of them ever listens, not for a moment: whoever looks for the server by its LISTEN socket finds only the real one.
+//! None of them ever listens, not for a moment: a search for the server by its LISTEN socket finds only the real one.
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{

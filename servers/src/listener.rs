@@ -1,4 +1,4 @@
-//! The listening socket: bound first, made to listen last, so that whoever sees it listen sees a server that is at rest.
+//! The listening socket: bound first, made to listen last, so that a server that is seen to listen is at rest.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt};

@@ -234,7 +234,7 @@ fn accept_until_signal(
     // Last of all descriptors, and open until the process ends.
     let _held = args.baseline.map(baseline::fill).transpose()?;
     let mut said = Vec::new();
-    // The plain listener last: whoever waits for it finds all of them.
+    // The plain listener last: a client that waits for it finds all of them.
     for Acceptors { door, listener, waiting } in acceptors.into_iter().rev() {
         let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| {
             StartError::Listen {

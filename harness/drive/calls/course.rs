@@ -20,7 +20,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// By a deadline: a connect has timed out, and what is connected waits without a word.
+    /// By a deadline: a connect has timed out; a connected client got no response.
     pub fn overdue(step: CallStep) -> Stop {
         let outcome = if step <= CallStep::Connect { Outcome::TimesOut } else { Outcome::Waits };
         Stop { step, outcome: Some(outcome), errno: None, words: "no word before the deadline".into() }
@@ -82,7 +82,7 @@ pub struct Passed {
     pub ended: Option<Nanos>,
 }
 
-/// One call's notes, for the call itself and for whoever watches it.
+/// One call's notes, for the call itself and for its observer.
 #[derive(Debug, Clone, Default)]
 pub struct Course(Arc<Mutex<Passed>>);
 

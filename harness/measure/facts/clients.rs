@@ -142,7 +142,7 @@ impl<'a> Clients<'a> {
         self.count(|r| self.is_turned_away(r, ramp_ends, until))
     }
 
-    /// Of those that were turned away, whom the server had answered: it serves them, and keeps none of these connections.
+    /// Of those that were turned away, the ones that the server had answered: it serves them, and keeps none of these connections.
     pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
         let answered =
             |r: &Client| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));

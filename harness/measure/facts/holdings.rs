@@ -352,7 +352,7 @@ impl<'a> Follower<'a> {
         if made.accepted() {
             return self.accepted(place, made);
         }
-        // Whoever duplicates chooses the number.
+        // The caller of dup2 chooses the number.
         let chosen = matches!(made.call, Call::Dup2 | Call::Dup3);
         let early = made.at < self.moments.released;
         let table = self.table(made.pid);

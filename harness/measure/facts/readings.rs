@@ -142,7 +142,7 @@ pub(crate) struct Readings<'a> {
     pub beside: Vec<(Nanos, Option<u64>, Option<u32>)>,
     pub sockets: Vec<Sockets<'a>>,
     pub resources: Vec<(Nanos, &'a Resources)>,
-    /// When new clients of which a probe tells began to connect.
+    /// When the new clients of probes began to connect.
     pub arrived: Vec<Nanos>,
     /// Whether the silent process waits for a time of its own, as last read.
     pub timer: Option<bool>,
@@ -157,7 +157,7 @@ pub(crate) struct Readings<'a> {
     pub asked: Vec<Asked<'a>>,
     /// How many clients were told to leave.
     pub released: Vec<(Nanos, u64)>,
-    /// Calls refused for want of something other than descriptors: of whom, which, with which errno.
+    /// Calls refused for want of something other than descriptors: process, call and errno.
     pub refused: Vec<(Nanos, Pid, &'a str, i32)>,
     pub failed_paths: Vec<(Nanos, Call, &'a str)>,
     /// Of each process that counted its accepts: up to its first EMFILE, and in all.

@@ -33,12 +33,10 @@ pub fn advice(r: &Report) -> Option<String> {
         (Outcome::Inconclusive, _) => return Some("Remove that cause, and run it again.".into()),
         _ => {}
     }
-    let leaks = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Leaking);
     match ceiling.kind.value() {
-        _ if leaks => Some(leak(r)),
+        _ if leaks(r) => Some(leak(r)),
         Some(Kind::Emfile) if calls::leaks(r) => Some(leak_by_calls(r)),
-        Some(Kind::Emfile) => Some(more_descriptors(r)),
-        None if ceiling.reached.value() == Some(true) => Some(more_descriptors(r)),
+        _ if full(r) => Some(more_descriptors(r)),
         Some(Kind::Enfile) => {
             Some("Raise `fs.file-max` on the host: a limit of the process does not help.".into())
         }
@@ -56,6 +54,25 @@ pub fn advice(r: &Report) -> Option<String> {
     }
 }
 
+/// What stays open keeps it from recovering.
+fn leaks(r: &Report) -> bool {
+    let stays_open = r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
+    match r.found.end.get().map(|end| end.verdict) {
+        Some(Verdict::Leaking) => true,
+        Some(Verdict::Stuck) => stays_open && full(r),
+        _ => false,
+    }
+}
+
+/// It ran out of its own descriptors.
+fn full(r: &Report) -> bool {
+    let ceiling = &r.found.ceiling;
+    match ceiling.kind.value() {
+        Some(kind) => kind == Kind::Emfile,
+        None => ceiling.reached.value() == Some(true),
+    }
+}
+
 /// Whether a signal ended the run early.
 fn interrupted(r: &Report) -> bool {
     r.found.timings.phases.iter().any(|step| step.ended == Ended::Interrupted)
@@ -65,7 +82,7 @@ fn leak(r: &Report) -> String {
     let what = recovery::what_leaks(r);
     let what = what.trim_start_matches(", ");
     let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
-    format!("Find and close what leaks{what}: a higher limit only delays the failure.")
+    format!("Restart it, then fix the leak{what}: a higher limit only delays the failure.")
 }
 
 fn leak_by_calls(r: &Report) -> String {
@@ -86,8 +103,8 @@ fn own_rule(r: &Report) -> String {
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
         return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into();
     }
-    "Look for a limit of clients in its own settings (such as maxclients). It may follow from the descriptor limit: another \
-     `--nofile` shows whether it moves."
+    "Look for a limit of clients in its own settings (such as maxclients); another `--nofile` shows whether it follows the \
+     descriptor limit."
         .into()
 }
 
@@ -113,21 +130,16 @@ fn other(resource: Resource) -> String {
 /// Where the limit is raised, by whatever set it.
 fn more_descriptors(r: &Report) -> String {
     let raise = raise(r);
-    let stays_open = r.found.recovery.leaked.value().filter(|n| *n > 0);
-    match (r.found.policy.policy.value(), stays_open) {
-        (Some(Policy::AcceptLoopDead), Some(_)) => {
-            "Restart it. Then find what it leaves open (a higher limit only delays the failure), and make it accept again \
-             after a failure."
-                .into()
-        }
-        (_, Some(_)) if r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck) => leak(r),
-        (Some(Policy::AcceptLoopDead), None) => {
+    match r.found.policy.policy.value() {
+        Some(Policy::AcceptLoopDead) => {
             format!(
                 "Restart it; then fix it, so that it accepts again after a failure. To hold more, {raise}."
             )
         }
-        (Some(Policy::Exits), _) => format!("Restart it, and make it survive a failed accept; to hold more, {raise}."),
-        (Some(Policy::Spin), _) => format!("Make it pause after a failure; to hold more, {raise}."),
+        Some(Policy::Exits) => {
+            format!("Restart it, and make it survive a failed accept; to hold more, {raise}.")
+        }
+        Some(Policy::Spin) => format!("Make it pause after failures; to hold more, {raise}."),
         _ => format!("To hold more, {raise}."),
     }
 }

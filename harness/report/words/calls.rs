@@ -32,7 +32,9 @@ pub fn calls(r: &Report) -> Vec<Said> {
 /// How many, how fast, at what cost, and how the others ended.
 fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
     let rate = made.per_s.value().map_or(String::new(), |per_s| format!(", {per_s:.0} a second"));
-    let mut said = vec![format!("{}: {} of {} answered{rate}.", made.workload, made.completed, made.started)];
+    // The label is "Calls": a workload of the same name needs no second one.
+    let name = if made.workload == "calls" { String::new() } else { format!("{}: ", made.workload) };
+    let mut said = vec![format!("{name}{} of {} answered{rate}.", made.completed, made.started)];
     let mut costs = Vec::new();
     costs.extend(made.latency_s.value().map(|l| {
         format!("p50 {}, p90 {}, p99 {}, at most {}", time(l.p50), time(l.p90), time(l.p99), time(l.max))

@@ -115,7 +115,7 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
     let how = match rhythm {
         Rhythm::Spin => match per_s {
             Some(per_s) => format!("{per_s:.0} failed {call} calls a second"),
-            None => format!("{failures} failed {call} calls without a pause"),
+            None => format!("at least {failures} failed {call} calls without a pause"),
         },
         Rhythm::Storm { bursts, size, pause_s } => {
             format!("{bursts} bursts of {} failures each, {pause_s:.3} s apart", size.round())

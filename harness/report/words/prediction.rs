@@ -82,6 +82,14 @@ pub fn sum(r: &Report) -> Option<String> {
         (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
             format!("soft limit of {soft} descriptors = {open} + {n} opened since")
         }
+        // The number that a thread blocked in accept has reserved is its next client's.
+        _ if f.baseline.reserved() > 0 && left + 1 == held => {
+            format!("soft limit of {soft} descriptors − {open}, 1 of these for a client")
+        }
+        _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
+            Some(formula) => format!("soft limit of {soft} descriptors: {}", without_result(formula, held)),
+            None => plain,
+        },
         _ => plain,
     })
 }

@@ -35,10 +35,10 @@ pub fn short(r: &Report) -> Option<String> {
         }
         (Verdict::Stuck, _) => match leaked(r) {
             Some(n) if n > 0 => format!(
-                "It is stuck: after all clients left, it served no new one, and {} more than at rest stayed open.",
+                "It is stuck: after all clients left, it serves no new one, and {} more than at rest stay open.",
                 counted(n.unsigned_abs(), "descriptor")
             ),
-            _ => "It is stuck: after all clients left, it served no new one.".into(),
+            _ => "It is stuck: after all clients left, it serves no new one.".into(),
         },
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
@@ -54,7 +54,7 @@ pub fn nothing_leaks(r: &Report) -> Option<String> {
 
 fn serves(r: &Report) -> &'static str {
     if r.found.ceiling.in_calls() {
-        "It recovers when all calls are over"
+        "It recovers by itself when all calls are over"
     } else {
         "It recovers when clients leave"
     }

@@ -8,6 +8,8 @@ use crate::report::page::cut;
 
 /// Of a reply, and of a path.
 const SHOWN: usize = 48;
+/// Of a reply, in the first paragraph.
+const SHORT: usize = 24;
 /// Calls shown one by one.
 const CALLS: usize = 4;
 
@@ -25,7 +27,7 @@ pub fn wall(r: &Report) -> Vec<String> {
 pub fn short(r: &Report) -> Option<String> {
     let told = r.found.disguise.iter().find(|d| d.seen_as == SeenAs::ErrorReply)?;
     let clients = counted(told.count, "client");
-    Some(format!("{clients} got \"{}\", because {} failed too.", cut(&told.reply, SHOWN), told.call,))
+    Some(format!("{clients} got \"{}\": no descriptor for {}.", cut(&told.reply, SHORT), told.call))
 }
 
 fn disguise(r: &Report, d: &Disguise) -> String {

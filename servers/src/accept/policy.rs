@@ -182,7 +182,7 @@ impl Responder {
     pub fn failed(&mut self) -> Reaction {
         self.count += 1;
         match self.policy {
-            // Whoever takes more descriptors than this process knows of makes even a cap fail.
+            // Descriptors that this process does not know of make even a cap fail.
             Policy::Spin | Policy::CapClose | Policy::Cap503 => Reaction::RetryNow { log: false },
             Policy::SpinLog => Reaction::LogAndWaitForClient,
             Policy::FixedDelay => Reaction::RetryAfter { delay: self.longest, log: false },

@@ -1,4 +1,4 @@
-//! Calls of an HTTP API: GET, HTTP/1.1, by connections of which the fate after the answer can be chosen.
+//! Calls of an HTTP API: GET, HTTP/1.1, by connections whose fate after the answer can be chosen.
 
 use super::dial::{CallError, answered, closed, dial, in_time};
 use crate::args::{AfterCall, Args, Body, Kind};

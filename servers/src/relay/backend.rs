@@ -111,7 +111,7 @@ impl Backend {
         said
     }
 
-    /// Of the channel that calls share; whoever finds it closed makes another, and the rest wait for that.
+    /// The channel that calls share; the first call that finds it closed makes another, and the rest wait for that.
     async fn sender(&self) -> Result<Sender, CallError> {
         let mut shared = self.shared.lock().await;
         match shared.as_ref().filter(|channel| !channel.sender.0.is_closed()) {
