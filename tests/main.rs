@@ -29,6 +29,7 @@ mod resources;
 mod run;
 mod scenario;
 mod silence;
+mod soak;
 mod subjects;
 mod support;
 mod sweep;

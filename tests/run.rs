@@ -71,7 +71,7 @@ pub const CLASSES: [(&str, &str); 13] = [
 ];
 
 /// A run of the bundled `tcp` at the wall. Constant delays are shorter than their models', and long enough for a busy machine.
-fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
+pub fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
     let nofile = soft.to_string();
     let options = ["--nofile", &nofile, "--observer", observer, "--workload", "tcp", "--hold", "2s"];
     let delay: &[&str] =
