@@ -128,6 +128,21 @@ fn limits_itself() {
     }
 }
 
+/// Keeps half of what its limit leaves beside eighteen descriptors, and closes every client beyond that.
+#[test]
+fn keeps_half_of_its_limit() {
+    if is_subject("keeps_half_of_its_limit") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let half = (rlimit::Resource::NOFILE.get_soft().expect("its limit") - 18) / 2;
+        let mut held = Vec::new();
+        for stream in listener.incoming().flatten() {
+            if (held.len() as u64) < half {
+                held.push(stream);
+            }
+        }
+    }
+}
+
 /// Makes an inotify instance for each client, and says at the first one that it has none for how many it has made.
 #[test]
 fn an_inotify_instance_each() {

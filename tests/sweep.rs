@@ -1,6 +1,6 @@
 //! `lastfd find` at several limits: real servers, at small limits, and the line through their ceilings.
 
-use crate::support::{LASTFD, find, program};
+use crate::support::{LASTFD, find, program, subject};
 use serde_json::Value;
 use std::path::Path;
 
@@ -48,6 +48,24 @@ fn a_sweep_finds_the_line_that_each_run_predicts() {
     for limits in ["32-32", "64-128", "128-128"] {
         assert!(folder.path().join(format!("log.{limits}.jsonl")).is_file(), "each run has its log");
     }
+}
+
+#[test]
+fn a_limit_that_the_program_halves_is_a_formula_and_says_what_clients_need() {
+    let command = subject("keeps_half_of_its_limit");
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let options = ["--nofile", "48,96,192", "--workload", "tcp", "--hold", "1s", "--for-clients", "5000"];
+    let whole = swept(&options, &command);
+    let fit = &whole["sweep"]["fit"];
+    assert_eq!(fit["by"], "own-limit", "{whole:#}");
+    let formula = &fit["formula"];
+    assert_eq!(
+        (&formula["numerator"], &formula["denominator"], &formula["less"]),
+        (&1.into(), &2.into(), &18.into()),
+        "{fit:#}"
+    );
+    let needs = &whole["sweep"]["needs"];
+    assert_eq!((&needs["soft"], &needs["bound_before"]), (&10018.into(), &false.into()), "{needs:#}");
 }
 
 #[test]

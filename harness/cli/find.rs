@@ -42,6 +42,9 @@ pub struct Args {
     /// Number of clients [default: 1.5 × soft limit + accept queue]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
+    /// Say which soft limit so many clients need: from a sweep over --nofile, or over 64, 256 and 1024 where that is one limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    for_clients: Option<u64>,
     /// Watch the server at its limit for at most this long: 5, 5s or 500ms
     #[arg(long, default_value = "5s", value_parser = time, value_name = "TIME")]
     hold: f64,
@@ -64,6 +67,19 @@ pub struct Args {
     /// The server program and its arguments; `{port}` stands for a free port, `{scratch}` for a temporary folder
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+/// Limits that a sweep makes by itself: apart enough to tell a third from nine tenths, and quick.
+const SWEPT: [u64; 3] = [64, 256, 1024];
+
+impl Args {
+    /// The limits of the runs, one each.
+    fn limits(&self) -> Vec<Limits> {
+        match (self.for_clients, &self.nofile[..]) {
+            (Some(_), [_]) => SWEPT.map(|soft| Limits { soft, hard: soft }).to_vec(),
+            _ => self.nofile.clone(),
+        }
+    }
 }
 
 /// Only looked at: several are laid over each other.
@@ -102,8 +118,9 @@ fn time(text: &str) -> Result<f64, String> {
 /// A report path that cannot be written, or a fault.
 pub fn run(args: &Args) -> Outcome {
     args.files.preflight()?;
-    let each =
-        |path: &PathBuf| args.nofile.iter().try_for_each(|limits| writable(&events_of(args, path, *limits)));
+    let each = |path: &PathBuf| {
+        args.limits().iter().try_for_each(|limits| writable(&events_of(args, path, *limits)))
+    };
     args.events.as_ref().map_or(Ok(()), each)?;
     let mut launcher = args.launcher.clone();
     match (&mut launcher, args.minfds) {
@@ -136,7 +153,7 @@ pub fn run(args: &Args) -> Outcome {
         hold_s: args.hold,
         recoveries: args.recoveries,
         ready_within_s: args.ready_within,
-        ..Find::new(&args.command, args.nofile[0])
+        ..Find::new(&args.command, args.limits()[0])
     };
     let plan = find.plan().map_err(|e| {
         Failure::new(
@@ -146,7 +163,7 @@ pub fn run(args: &Args) -> Outcome {
     })?;
     let flag = interrupt_flag()?;
     let mut progress = Progress::new("find", args.files.quiet());
-    if args.nofile.len() > 1 {
+    if args.limits().len() > 1 {
         drop(progress);
         return sweep(args, &plan, &flag);
     }
@@ -173,7 +190,7 @@ fn execute(
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.
 fn events_of(args: &Args, path: &Path, limits: Limits) -> PathBuf {
-    if args.nofile.len() == 1 {
+    if args.limits().len() == 1 {
         return path.to_owned();
     }
     let ending = path.extension().map_or(String::new(), |ending| format!(".{}", ending.to_string_lossy()));
@@ -184,7 +201,7 @@ fn events_of(args: &Args, path: &Path, limits: Limits) -> PathBuf {
 fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     let machine = args.machine.options(None)?;
     let (mut done, mut said) = (Vec::new(), Ok(()));
-    for &limits in &args.nofile {
+    for limits in args.limits() {
         let mut plan =
             Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
         plan.processes.get_mut(Find::SUBJECT).expect("the one of this command").limits = limits;
@@ -203,5 +220,5 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     let exit = exit_code(&done, false, interrupted(flag));
     tell(&done);
     let reports: Vec<Report> = done.into_iter().map(|(report, _)| report).collect();
-    exit.once(args.files.conclude_sweep(&reports).and(said))
+    exit.once(args.files.conclude_sweep(&reports, args.for_clients).and(said))
 }

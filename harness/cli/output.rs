@@ -85,12 +85,17 @@ impl Files {
         Ok(())
     }
 
-    /// Prints and writes what several runs of one program at different limits came to.
+    /// Prints and writes the result of several runs of one program at different limits; with what so many clients need, where that is
+    /// asked for.
     ///
     /// # Errors
     /// Which path, and why.
-    pub fn conclude_sweep(&self, reports: &[Report]) -> Result<(), Failure> {
+    pub fn conclude_sweep(&self, reports: &[Report], clients: Option<u64>) -> Result<(), Failure> {
         let sweep = report::sweep::Sweep::of(reports);
+        let sweep = match clients {
+            Some(clients) => sweep.for_clients(clients),
+            None => sweep,
+        };
         let said = match self.quiet() {
             true => Ok(()),
             false => say(&report::tables::sweep(&sweep, std::io::stdout().is_terminal(), terminal_width())),

@@ -20,6 +20,9 @@ pub struct Sweep {
     pub no_fit: Option<NoFit>,
     /// Where something else binds; `None` where it is the same at every limit.
     pub binds: Option<Binds>,
+    /// What the clients that were asked for need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
 }
 
 /// One run.
@@ -58,6 +61,67 @@ pub struct Fit {
     pub per_connection: f64,
     /// Connections that the point farthest off is away from it.
     pub residual: f64,
+    /// The formula in whole numbers that gives every ceiling exactly; `None` where there is none, or more than one.
+    pub formula: Option<Formula>,
+}
+
+/// ceiling = ⌊(numerator × soft − less) ÷ denominator⌋: what programs compute from their limit, such as half of what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Formula {
+    /// Of the share of the limit; 1 where a connection takes whole descriptors.
+    pub numerator: i64,
+    /// Of the share of the limit: descriptors a connection.
+    pub denominator: i64,
+    /// Taken off before the division.
+    pub less: i64,
+}
+
+/// Shares that people write: halves to twentieths.
+const DENOMINATOR_AT_MOST: i64 = 20;
+
+impl Formula {
+    /// The only one that gives each of these ceilings at its limit.
+    fn through(points: &[(i64, i64)]) -> Option<Formula> {
+        let coprime = |n: i64, d: i64| (2..=n).all(|divisor| n % divisor > 0 || d % divisor > 0);
+        let shares = (1..=DENOMINATOR_AT_MOST).flat_map(|d| (1..=d).map(move |n| (n, d)));
+        let mut fitting =
+            shares.filter(|&(n, d)| coprime(n, d)).filter_map(|(n, d)| Formula::of(n, d, points));
+        let first = fitting.next()?;
+        fitting.next().is_none().then_some(first)
+    }
+
+    /// The one with this share that gives each of these ceilings at its limit, rounding as little as it can.
+    fn of(numerator: i64, denominator: i64, points: &[(i64, i64)]) -> Option<Formula> {
+        let most = points.iter().map(|(soft, ceiling)| numerator * soft - denominator * ceiling).min()?;
+        let least =
+            points.iter().map(|(soft, ceiling)| numerator * soft - denominator * (ceiling + 1) + 1).max()?;
+        // A program would take off nothing, or a whole number.
+        let whole = most - most.rem_euclid(denominator);
+        let less = match least..=most {
+            range if range.contains(&0) => 0,
+            range if numerator > 1 && range.contains(&whole) => whole,
+            _ => most,
+        };
+        (least <= most).then_some(Formula { numerator, denominator, less })
+    }
+
+    /// The lowest soft limit with which it holds so many.
+    pub const fn soft_for(self, clients: u64) -> u64 {
+        let wanted = self.denominator * clients as i64 + self.less;
+        let up = wanted + self.numerator - 1;
+        up.div_euclid(self.numerator).unsigned_abs()
+    }
+}
+
+/// What a number of clients needs, by the formula or the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// Clients that are to be held.
+    pub clients: u64,
+    /// The lowest soft limit with which they are; `None` where no line was found.
+    pub soft: Option<u64>,
+    /// Whether something else stopped it at that limit or a lower one.
+    pub bound_before: bool,
 }
 
 /// Something other than what the line is made of.
@@ -178,7 +242,18 @@ impl Sweep {
             Err(reason) => (None, Some(reason)),
         };
         let binds = binds(&runs, by, fit.as_ref());
-        Sweep { points, fit, no_fit, binds }
+        Sweep { points, fit, no_fit, binds, needs: None }
+    }
+
+    /// The same, with what so many clients need.
+    pub fn for_clients(self, clients: u64) -> Sweep {
+        let soft = self.fit.as_ref().map(|fit| match fit.formula {
+            Some(formula) => formula.soft_for(clients),
+            None => (fit.at_rest + fit.per_connection * clients as f64).ceil().max(0.0) as u64,
+        });
+        let stopped = self.binds.as_ref().filter(|binds| !binds.what.is_nothing());
+        let bound_before = stopped.zip(soft).is_some_and(|(binds, soft)| binds.from <= soft);
+        Sweep { needs: Some(Needs { clients, soft, bound_before }), ..self }
     }
 }
 
@@ -208,6 +283,7 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, NoFit> {
         at_rest: round(at_rest),
         per_connection: round(per_connection),
         residual: round(residual),
+        formula: Formula::through(&on.iter().map(|p| (p.0 as i64, p.1 as i64)).collect::<Vec<_>>()),
     })
 }
 
@@ -341,6 +417,47 @@ mod tests {
         words::what(&sweep.binds.as_ref().expect("something else binds").what)
     }
 
+    /// Subtraction alone.
+    fn less(less: i64) -> Option<Formula> {
+        Some(Formula { numerator: 1, denominator: 1, less })
+    }
+
+    #[test]
+    fn a_formula_of_the_programs_own_is_found_and_inverted() {
+        let at = |of: fn(i64) -> i64| [64, 256, 1024].map(|soft| (soft, of(soft)));
+        let found = |numerator, denominator, less| Some(Formula { numerator, denominator, less });
+        assert_eq!(Formula::through(&at(|soft| soft - 32)), found(1, 1, 32));
+        assert_eq!(Formula::through(&at(|soft| (soft - 18) / 2)), found(1, 2, 18));
+        assert_eq!(Formula::through(&at(|soft| soft / 3)), found(1, 3, 0));
+        // 0.9 × (soft − 100) − 2 is 0.9 × soft − 92.
+        let [few, more, most] = [200, 500, 2000].map(|soft| (soft, (soft - 100) * 9 / 10 - 2));
+        assert_eq!(Formula::through(&[few, more, most]), found(9, 10, 920));
+        assert_eq!(found(1, 2, 18).map(|half| half.soft_for(5000)), Some(10018));
+        for soft_for in [found(9, 10, 920), found(1, 3, 0), found(2, 3, 7)].into_iter().flatten() {
+            let Formula { numerator, denominator, less } = soft_for;
+            let holds = |soft: u64| (numerator * soft as i64 - less).div_euclid(denominator);
+            let soft = soft_for.soft_for(5000);
+            assert!(holds(soft) >= 5000 && holds(soft - 1) < 5000, "{soft_for:?}: {soft}");
+        }
+        assert_eq!(Formula::through(&[(64, 20), (256, 90), (1024, 900)]), None, "no share of the limit");
+        assert_eq!(Formula::through(&[(20, 10), (21, 10)]), None, "many");
+    }
+
+    #[test]
+    fn what_clients_need_is_said_with_what_binds_before() {
+        let s = sweep(&[(64, Kind::Emfile, 57), (256, Kind::Emfile, 249)]);
+        let needs = |s: Sweep, clients| s.for_clients(clients).needs.expect("asked");
+        assert_eq!(needs(s, 5000), Needs { clients: 5000, soft: Some(5007), bound_before: false });
+        let threads =
+            [run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), run(1024, Kind::OtherLimit, 300)];
+        assert_eq!(
+            needs(Sweep::of(&threads), 5000),
+            Needs { clients: 5000, soft: Some(5007), bound_before: true }
+        );
+        assert!(!needs(Sweep::of(&threads), 200).bound_before);
+        assert_eq!(needs(sweep(&[(64, Kind::Emfile, 57)]), 5000).soft, None);
+    }
+
     fn sweep(points: &[(u64, Kind, u64)]) -> Sweep {
         Sweep::of(&points.iter().map(|&(soft, kind, held)| run(soft, kind, held)).collect::<Vec<_>>())
     }
@@ -355,7 +472,14 @@ mod tests {
         );
         assert_eq!(
             s.fit,
-            Some(Fit { by: Kind::Emfile, points: 3, at_rest: 7.0, per_connection: 1.0, residual: 0.0 })
+            Some(Fit {
+                by: Kind::Emfile,
+                points: 3,
+                at_rest: 7.0,
+                per_connection: 1.0,
+                residual: 0.0,
+                formula: less(7)
+            })
         );
         assert_eq!((s.no_fit, s.binds), (None, None));
     }
@@ -377,7 +501,14 @@ mod tests {
         let s = sweep(&[(64, Kind::OwnLimit, 32), (256, Kind::OwnLimit, 224), (1024, Kind::OwnLimit, 992)]);
         assert_eq!(
             s.fit,
-            Some(Fit { by: Kind::OwnLimit, points: 3, at_rest: 32.0, per_connection: 1.0, residual: 0.0 })
+            Some(Fit {
+                by: Kind::OwnLimit,
+                points: 3,
+                at_rest: 32.0,
+                per_connection: 1.0,
+                residual: 0.0,
+                formula: less(32)
+            })
         );
         assert_eq!(s.binds, None);
     }
@@ -476,7 +607,14 @@ mod tests {
         let s = Sweep::of(&[counted(64, true, 57), counted(256, true, 249), counted(1024, false, 400)]);
         assert_eq!(
             s.fit,
-            Some(Fit { by: Kind::Emfile, points: 2, at_rest: 7.0, per_connection: 1.0, residual: 0.0 })
+            Some(Fit {
+                by: Kind::Emfile,
+                points: 2,
+                at_rest: 7.0,
+                per_connection: 1.0,
+                residual: 0.0,
+                formula: less(7)
+            })
         );
         assert_eq!(what(&s), "all 400 clients are held, by its descriptor count");
         assert_eq!(s.binds.as_ref().map(|binds| binds.from), Some(1024));

@@ -1,10 +1,10 @@
 //! A sweep of the limit in words: the table, the line, and what else binds.
 
-use super::{BY_COUNT, evidence, judged};
+use super::{BY_COUNT, counted, evidence, judged};
 use crate::measure::{self, Exit, Kind, Policy, PolicyEvidence};
 use crate::report::Report;
 use crate::report::page::{clean, cut};
-use crate::report::sweep::{Fit, NoFit, Point, Stop, Sweep, What, doubt};
+use crate::report::sweep::{Fit, Formula, Needs, NoFit, Point, Stop, Sweep, What, doubt};
 
 /// What the table is called.
 pub const TITLE: &str = "Sweep of the limit";
@@ -61,10 +61,50 @@ pub fn said(sweep: &Sweep) -> Vec<(&'static str, String)> {
         let worse = if binds.worse { " Raising the limit made it worse." } else { "" };
         format!("From {} on, {which} binds: {}.{worse}", binds.from, what(&binds.what))
     });
-    line.map(|line| ("Line", line)).into_iter().chain(binds.map(|text| ("Binds", text))).collect()
+    let needs = sweep.needs.map(|needs| ("Needs", self::needs(&needs)));
+    let labelled = [line.map(|line| ("Line", line)), binds.map(|text| ("Binds", text)), needs];
+    labelled.into_iter().flatten().collect()
+}
+
+/// The limit that so many clients need.
+fn needs(needs: &Needs) -> String {
+    let clients = counted(needs.clients, "client");
+    match needs.soft {
+        Some(soft) if needs.bound_before => format!(
+            "By the line, {clients} would need a soft limit of {soft}, but something else binds before that: a higher limit alone \
+             does not do it."
+        ),
+        Some(soft) => format!("For {clients} it needs a soft limit of {soft}."),
+        None => format!("Which limit {clients} would need is not known: there is no line."),
+    }
+}
+
+/// `(soft − 18) ÷ 2`, `0.9 × soft − 92`.
+fn formula(formula: &Formula) -> String {
+    let less = |n: i64| match n {
+        0 => String::new(),
+        n if n < 0 => format!(" + {}", -n),
+        n => format!(" − {n}"),
+    };
+    let Formula { numerator, denominator, less: taken } = *formula;
+    match (numerator, denominator) {
+        (1, 1) => format!("soft{}", less(taken)),
+        (1, by) if taken == 0 => format!("soft ÷ {by}"),
+        (1, by) => format!("(soft{}) ÷ {by}", less(taken)),
+        // A share with finite decimals is written with them.
+        (n, by) if taken % by == 0 && 100 % by == 0 => {
+            format!("{} × soft{}", n as f64 / by as f64, less(taken / by))
+        }
+        (n, by) => format!("({n} × soft{}) ÷ {by}", less(taken)),
+    }
 }
 
 fn line(fit: &Fit) -> String {
+    let by = if fit.by == Kind::OwnLimit { " (its own rule, which follows the limit)" } else { "" };
+    if let Some(exact) = fit.formula.filter(|_| fit.by == Kind::OwnLimit) {
+        let down = if exact.denominator > 1 { ", rounded down" } else { "" };
+        return format!("ceiling = {}{down}{by}: {} points, all exact.", formula(&exact), fit.points);
+    }
     let open = match fit.at_rest {
         0.0 => "soft".to_owned(),
         rest if rest < 0.0 => format!("soft + {}", -rest),
@@ -75,7 +115,6 @@ fn line(fit: &Fit) -> String {
         each if fit.at_rest == 0.0 => format!("{open} ÷ {each}"),
         each => format!("({open}) ÷ {each}"),
     };
-    let by = if fit.by == Kind::OwnLimit { " (its own rule, which follows the limit)" } else { "" };
     let off = match fit.residual < ON_THE_LINE {
         true => "all on the line".to_owned(),
         false => format!("off by at most {}", fit.residual),
@@ -178,10 +217,21 @@ mod tests {
             at_rest,
             per_connection,
             residual,
+            formula: None,
         };
         assert_eq!(line(&fit(5.0, 1.0, 0.0)), "ceiling = soft − 5: 3 points, all on the line.");
         assert_eq!(line(&fit(6.5, 2.0, 0.75)), "ceiling = (soft − 6.5) ÷ 2: 3 points, off by at most 0.75.");
         assert!(line(&fit(0.0, 2.0, 0.0)).starts_with("ceiling = soft ÷ 2:"));
         assert!(line(&fit(-3.0, 1.0, 0.0)).starts_with("ceiling = soft + 3:"));
+    }
+
+    #[test]
+    fn a_formula_reads_as_its_programmer_would_write_it() {
+        let said = |numerator, denominator, less| formula(&Formula { numerator, denominator, less });
+        assert_eq!(said(1, 1, 32), "soft − 32");
+        assert_eq!(said(1, 3, 0), "soft ÷ 3");
+        assert_eq!(said(1, 2, 18), "(soft − 18) ÷ 2");
+        assert_eq!(said(9, 10, 920), "0.9 × soft − 92");
+        assert_eq!(said(2, 3, 7), "(2 × soft − 7) ÷ 3");
     }
 }
