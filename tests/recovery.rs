@@ -5,7 +5,7 @@ use lastfd::internal::event::{self, Call, Client, Event, Limits, Log, Phase, Wha
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Findings, Known, PlaceOrder, Verdict, Why};
 use lastfd::internal::report::{self, Report};
-use lastfd::internal::scenario::Plan;
+use lastfd::internal::scenario::{Expect, Plan};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -120,6 +120,91 @@ fn a_ceiling_that_goes_down_with_each_round_is_a_leak() {
     assert!(run["recovery"]["leaked"].as_i64() > Some(0), "{run:#}");
     let ceilings = ceilings(&run);
     assert!(ceilings.is_sorted_by(|a, b| a >= b), "{run:#}");
+}
+
+/// A run of a server of the tests, by an observer, with so many clients that nothing is full.
+fn below(observer: &str, server: &str) -> Value {
+    let words = subject(server);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let options = ["--nofile", "256", "--workload", "tcp", "--clients", "40", "--observer", observer];
+    find(&options, &words).run()
+}
+
+#[test]
+fn what_grows_with_further_clients_leaks_and_what_does_not_was_opened_once() {
+    for observer in ["perf", "ptrace"] {
+        let run = below(observer, "keeps_a_file_for_each_client");
+        let recovery = &run["recovery"];
+        assert_eq!(
+            (&recovery["verdict"], &recovery["opened_once"]),
+            (&"leaking".into(), &1.into()),
+            "{run:#}"
+        );
+        let leak = &run["leaks"][0];
+        assert_eq!(
+            (&leak["per"], &leak["kind"], &leak["detail"]),
+            (&"connection".into(), &"device".into(), &"/dev/null".into()),
+            "{run:#}"
+        );
+        assert_eq!((&leak["slope"], &leak["interval"]), (&1.0.into(), &vec![1.0, 1.0].into()), "{run:#}");
+        assert_eq!(run["leaks"].as_array().map(Vec::len), Some(1), "{run:#}");
+        assert!(recovery["leaked"].as_u64() >= Some(40) && recovery["leaked"] == leak["open"], "{run:#}");
+        assert!(recovery["second_round"]["clients"].as_u64() >= Some(24), "{run:#}");
+    }
+}
+
+#[test]
+fn what_stays_open_in_another_process_than_the_one_that_accepts_leaks_too() {
+    for observer in ["perf", "ptrace"] {
+        let run = below(observer, "its_child_keeps_a_file_for_each_client");
+        assert_eq!(run["recovery"]["verdict"], "leaking", "{run:#}");
+        assert!(run["recovery"]["leaked"].as_u64() >= Some(40), "{run:#}");
+        let leak = &run["leaks"][0];
+        assert_eq!((&leak["slope"], &leak["detail"]), (&1.0.into(), &"/dev/null".into()), "{run:#}");
+        let pid = run["subject"]["pid"].as_i64();
+        assert!(leak["processes"][0].as_i64() != pid && leak["processes"][0].is_i64(), "{run:#}");
+    }
+}
+
+#[test]
+fn what_a_server_opens_by_itself_is_no_leak_of_its_clients() {
+    for observer in ["perf", "ptrace"] {
+        let run = below(observer, "opens_a_file_every_50_ms");
+        let growth = &run["baseline"]["growth"];
+        // A sleep is late, never early.
+        assert!((10.0..20.5).contains(&growth["per_s"].as_f64().expect("a rate")), "{run:#}");
+        assert!(growth["full_after_s"].as_f64() > Some(10.0), "{run:#}");
+        let recovery = &run["recovery"];
+        assert_eq!((&recovery["leaked"], &run["leaks"]), (&0.into(), &Value::Null), "{run:#}");
+        assert_ne!(recovery["verdict"], "leaking", "{run:#}");
+    }
+}
+
+#[test]
+fn a_server_that_is_slow_to_close_is_waited_for_and_leaks_nothing() {
+    for observer in ["perf", "ptrace"] {
+        let run = below(observer, "closes_one_every_100_ms");
+        let recovery = &run["recovery"];
+        assert_eq!((&recovery["leaked"], &run["leaks"]), (&0.into(), &Value::Null), "{run:#}");
+        assert_ne!(recovery["verdict"], "leaking", "{run:#}");
+    }
+}
+
+/// The recorded run of a server that spins, had it still closed when its time was over.
+#[test]
+fn what_still_closes_when_its_time_is_over_is_draining_and_not_stuck() {
+    for name in ["spin", "dead", "leak"] {
+        let (mut plan, mut log) = recorded(name);
+        let settle = log.events.iter().position(|e| e.is == What::Phase(Phase::Settle)).expect("it settled");
+        let at = log.events[settle].at;
+        let why = event::Ended::Draining;
+        log.events.insert(settle, Event { at, is: What::PhaseEnded { phase: Phase::ReleaseAll, why } });
+        plan.expect = Expect { recovery: Some(Verdict::Draining), ..Expect::default() };
+        let report = Report::of(&plan, &log);
+        assert_eq!(verdict(&report.found), Some(Verdict::Draining), "{name}");
+        assert_eq!(report.verdict.outcome, Outcome::Met, "{name}");
+        assert!(report::terminal::render(&[report], false, 100).contains("draining"), "{name}");
+    }
 }
 
 #[test]

@@ -65,6 +65,89 @@ fn sets_its_limit() {
     }
 }
 
+/// Takes what a client sends, until it leaves.
+fn hold(mut stream: TcpStream) {
+    std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+}
+
+fn a_file() -> std::io::Result<std::fs::File> {
+    std::fs::File::open("/dev/null")
+}
+
+/// Opens two files with its first client, and one more with each, and keeps them.
+#[test]
+fn keeps_a_file_for_each_client() {
+    if is_subject("keeps_a_file_for_each_client") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _log = std::fs::File::open("/dev/zero").expect("a file");
+        let mut kept = Vec::new();
+        let mut once = None;
+        loop {
+            let Ok((stream, _)) = listener.accept() else { continue };
+            once.get_or_insert_with(|| std::fs::File::open("/dev/full"));
+            kept.extend(a_file());
+            hold(stream);
+        }
+    }
+}
+
+/// Tells a child of each client; the child keeps a file for it.
+#[test]
+fn its_child_keeps_a_file_for_each_client() {
+    if is_subject("its_child_keeps_a_file_for_each_client") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let words = crate::support::subject("keeps_a_file_for_each_byte");
+        let mut command = std::process::Command::new(&words[0]);
+        let child = command.args(&words[1..]).stdin(std::process::Stdio::piped()).spawn();
+        let mut child = child.expect("a child").stdin.expect("a pipe");
+        loop {
+            let Ok((stream, _)) = listener.accept() else { continue };
+            child.write_all(b".").expect("a child that reads");
+            hold(stream);
+        }
+    }
+}
+
+#[test]
+fn keeps_a_file_for_each_byte() {
+    if is_subject("keeps_a_file_for_each_byte") {
+        let _kept: Vec<_> = std::io::stdin().lock().bytes().map(|_| a_file()).collect();
+    }
+}
+
+/// Opens a file every 50 ms, for ever.
+#[test]
+fn opens_a_file_every_50_ms() {
+    if is_subject("opens_a_file_every_50_ms") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        std::thread::spawn(move || listener.incoming().flatten().for_each(hold));
+        let mut kept = Vec::new();
+        loop {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            kept.extend(a_file());
+        }
+    }
+}
+
+/// Closes one client that has left every 100 ms.
+#[test]
+fn closes_one_every_100_ms() {
+    if is_subject("closes_one_every_100_ms") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let turn = std::sync::Arc::new(std::sync::Mutex::new(()));
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            let turn = std::sync::Arc::clone(&turn);
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                let _turn = turn.lock().expect("nobody panics");
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                drop(stream);
+            });
+        }
+    }
+}
+
 /// Opens what it serves with its first client, and keeps it open.
 #[test]
 fn opens_once() {

@@ -62,6 +62,8 @@ pub enum Phase {
     ReleaseAll,
     /// Until the subject is quiet again.
     Settle,
+    /// A few clients come and leave again, where something stayed open: whether that grows.
+    SecondRound,
     /// Clients connect once more, up to the wall.
     Again,
     /// TERM, grace, KILL.
@@ -96,6 +98,10 @@ pub enum Ended {
     TurnedAway,
     /// Nobody waits, and the subject does nothing.
     Quiet,
+    /// All have left, and the subject still closes descriptors or works off its accept queue: it is waited for no longer.
+    Draining,
+    /// Nobody is connected, and the subject opens one descriptor after another by itself.
+    Growing,
     /// The process that accepts (or calls) has exited, or the whole subject.
     Gone,
     /// The load generator itself lacks something, such as a source port: this says nothing about the subject.
@@ -171,6 +177,9 @@ pub enum What {
     Chain { process: String, pid: Pid, when: Phase, links: Vec<Link> },
     /// The descriptors of the subject at rest. `settled` is false when it never became quiet.
     Baseline { pid: Pid, descriptors: u64, counted: u64, inventory: Vec<Descriptor>, settled: bool },
+    /// The descriptors of several processes of the subject at one moment: before the ramp, of those that do not hold the listener; after all
+    /// have left, of all that are alive.
+    Open(Vec<Open>),
     /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0: assumed).
     Prediction {
         pid: Pid,
@@ -431,6 +440,15 @@ pub struct Descriptor {
     pub kind: String,
     /// Path, or addresses and TCP state.
     pub detail: String,
+}
+
+/// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much to name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "as in `What::Baseline`")]
+pub struct Open {
+    pub pid: Pid,
+    pub descriptors: u64,
+    pub inventory: Vec<Descriptor>,
 }
 
 /// What happened to a process of the tree.

@@ -244,6 +244,7 @@ pub enum Why {
     DidNotExit,
     DidNotComeToThat,
     NotCountedAfterAll,
+    NoSecondRound,
     SocketsNotListedAfterAll,
     RestOrEndUnknown,
     NotAtItsCeiling,

@@ -21,6 +21,7 @@ mod fd_setsize;
 mod first_full;
 mod known;
 mod latency;
+mod leaks;
 mod limits;
 mod made;
 mod memory;
@@ -43,7 +44,7 @@ mod units;
 mod verdict;
 mod witness;
 
-pub use baseline::Baseline;
+pub use baseline::{Baseline, Growth};
 pub use binds::{Binds, BindsEvidence, HandedOver, InotifyInstances, LostToTheQueue, Resource};
 pub use calls::{CallEnds, CallsMade, Way};
 pub use ceiling::{BeforeRamp, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess};
@@ -58,6 +59,7 @@ pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
+pub use leaks::{Leak, SecondRound};
 pub use limits::LimitsFound;
 pub use made::{Made, Sysctl};
 pub use memory::Memory;
@@ -136,6 +138,8 @@ pub struct Findings {
     pub moved: Known<Vec<Moved>>,
     /// What it did when clients left.
     pub recovery: Recovery,
+    /// What clients leave open, the most for each client first; empty where nothing grows with them, or none came again to show it.
+    pub leaks: Vec<Leak>,
     /// The same over several rounds, and in a second ramp.
     pub rounds: Rounds,
     /// What becomes of it when clients leave.
@@ -160,14 +164,15 @@ pub struct Findings {
 pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let facts = facts::Facts::of(plan, log);
     let limits = limits::limits(&facts);
-    let baseline = baseline::baseline(&facts);
+    let baseline = baseline::baseline(&facts, &limits);
     let prediction = prediction::prediction(&facts);
     let fd_setsize = fd_setsize::fd_setsize(&facts, &limits);
     let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, fd_setsize);
     let costs = costs::costs(&facts, &ceiling);
     let policy = policy::policy(&facts, &ceiling, &costs);
     let moved = moved::moved(&facts, &ceiling);
-    let recovery = recovery::recovery(&facts, &baseline);
+    let stays = leaks::stays_open(&facts, &baseline);
+    let recovery = recovery::recovery(&facts, &baseline, &stays);
     let rounds = rounds::rounds(&facts, &ceiling, &policy);
     let witnesses = witness::witnesses(&facts, &limits, &baseline, &prediction, &ceiling);
     Findings {
@@ -191,6 +196,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         unsampled: failed_calls::unsampled(&facts),
         disguise: disguise::disguise(&facts, &policy),
         end: verdict::verdict(&facts, &ceiling, &policy, &moved, &recovery, &rounds),
+        leaks: stays.leaks,
         calls: calls::calls(&facts, &baseline),
         doubts: doubts::doubts(&facts, &ceiling, &witnesses),
         not_seen: doubts::not_seen(&facts),

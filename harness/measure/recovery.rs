@@ -4,8 +4,9 @@ use super::baseline::Baseline;
 use super::clients_seen::{Probe, probe};
 use super::facts::{Asked, Facts, Window};
 use super::known::{Known, OrWhy, Why};
+use super::leaks::{SecondRound, StaysOpen};
 use super::units::seconds;
-use crate::event::{Nanos, Outcome, Phase, States};
+use crate::event::{Ended, Nanos, Outcome, Phase, States};
 
 /// What it did when clients left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -32,8 +33,13 @@ pub struct Recovery {
     pub descriptors_after: Known<u64>,
     /// TCP sockets that the subject holds then: those in CLOSE_WAIT the other side has closed, and the subject has not.
     pub tcp_states_after: Known<States>,
-    /// More than at rest; negative when fewer.
+    /// More than at rest, over all processes; negative when fewer. Where clients came again, only what they added to.
     pub leaked: Known<i64>,
+    /// More than at rest, and no more when further clients had come and left.
+    pub opened_once: Known<u64>,
+    /// The clients that came again; `None`: nothing stayed open, or they would have shown nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_round: Option<SecondRound>,
     /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had exited before.
     pub exited_s: Known<f64>,
     /// What the new client after all had left saw.
@@ -41,10 +47,11 @@ pub struct Recovery {
 }
 
 /// What followed when some clients left, and when all had.
-pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline) -> Recovery {
+pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Recovery {
     let some = some_left(facts);
     let all = all_left(facts);
     let after = descriptors_after(facts);
+    let at_rest = facts.phases.why_ended_last(Phase::Settle) == Some(Ended::AtRest);
     Recovery {
         released: some.released,
         first_served_s: some.first_served_s,
@@ -58,10 +65,16 @@ pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline) -> Recovery {
         probe_after: all.probe_after,
         descriptors_after: after.or_why(Why::NotCountedAfterAll),
         tcp_states_after: sockets_after(facts).or_why(Why::SocketsNotListedAfterAll),
-        leaked: after
-            .zip(baseline.descriptors.value())
-            .map(|(after, rest)| after as i64 - rest as i64)
-            .or_why(Why::RestOrEndUnknown),
+        leaked: match (stays.leaked, stays.more) {
+            (Some(leaked), _) => Known::Value(leaked as i64),
+            (None, Some(more)) => Known::Value(more),
+            (None, None) => after
+                .zip(baseline.descriptors.value())
+                .map(|(after, rest)| after as i64 - rest as i64)
+                .or_why(Why::RestOrEndUnknown),
+        },
+        opened_once: stays.once.or(at_rest.then_some(0)).or_why(Why::NoSecondRound),
+        second_round: stays.second_round,
     }
 }
 
@@ -200,14 +213,21 @@ fn exited(facts: &Facts<'_>) -> Option<Nanos> {
 /// The last count after all had left.
 fn descriptors_after(facts: &Facts<'_>) -> Option<u64> {
     let from = facts.phases.start(Phase::ReleaseAll)?;
-    let until = facts.phases.from(Phase::Again).max(from);
+    let until = settled(facts).1.max(from);
     let samples = facts.readings.samples_between(from, until).iter();
     samples.rev().find(|sample| Some(sample.pid) == facts.processes.main).map(|sample| sample.descriptors)
 }
 
 /// The settle phase ends with a count.
 fn sockets_after(facts: &Facts<'_>) -> Option<States> {
-    let (from, until) = (facts.phases.from(Phase::Settle), facts.phases.from(Phase::Again));
+    let (from, until) = settled(facts);
     let settled = facts.readings.sockets.iter().filter(|sockets| (from..until).contains(&sockets.at));
     settled.rev().find_map(|sockets| sockets.subject.cloned())
+}
+
+/// From when it settles until clients come again, the last time.
+fn settled(facts: &Facts<'_>) -> (Nanos, Nanos) {
+    let from = facts.phases.from(Phase::Settle);
+    let again = facts.phases.from(Phase::Again);
+    (from, facts.phases.last(Phase::SecondRound).map_or(again, |round| round.min(again)))
 }

@@ -1,4 +1,4 @@
-//! What becomes of a server when clients leave: recovered, degraded, leaking, stuck or gone, from what was measured of its recovery.
+//! What becomes of a server when clients leave: recovered, degraded, leaking, draining, stuck or gone, from what was measured of its recovery.
 
 use super::ceiling::Ceiling;
 use super::facts::Facts;
@@ -8,7 +8,7 @@ use super::policy::{AcceptPolicy, Policy};
 use super::recovery::Recovery;
 use super::rounds::Rounds;
 use super::units::seconds;
-use crate::event::Phase;
+use crate::event::{Ended, Phase};
 pub use crate::scenario::Verdict;
 
 /// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes one slow, too.
@@ -38,6 +38,9 @@ pub enum VerdictEvidence {
     NobodyServed { meanwhile: Option<(u64, f64)> },
     /// So many descriptors more than at rest stay open; and whether they keep every new client out.
     StaysOpen { descriptors: u64, nobody_served: bool },
+    /// So many seconds after all had left it still closed descriptors, or took clients that had gone from its queue: so many until then; and
+    /// whether it served a new client.
+    StillDrains { after_s: f64, accepted: u64, served: bool },
     /// The ceiling went down over so many rounds.
     CeilingFell { from: u64, to: u64, rounds: usize },
     /// The second ceiling is lower than the first; descriptors that stay open.
@@ -67,6 +70,9 @@ pub(super) fn verdict(
         (Known::Unknown(why), _) | (_, Known::Unknown(why)) => return Known::Unknown(why.clone()),
         (_, Known::Value(recovered)) => *recovered,
     };
+    if let Some(evidence) = draining(facts, recovered) {
+        return end(Verdict::Draining, evidence);
+    }
     let leaked = recovery.leaked.value().filter(|leaked| *leaked > 0);
     let open = leaked.map(i64::unsigned_abs);
     if !recovered {
@@ -77,7 +83,9 @@ pub(super) fn verdict(
             None => end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) }),
         };
     }
-    let once = leaked.is_some_and(|n| ceiling.opened_once(n));
+    // Seen to grow with further clients, or, where none came, as many as clients.
+    let grows = recovery.second_round.is_some();
+    let once = !grows && leaked.is_some_and(|n| ceiling.opened_once(n));
     let stays =
         |descriptors| end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served: false });
     if ceiling.reached.value() != Some(true) {
@@ -88,7 +96,7 @@ pub(super) fn verdict(
         return end(verdict, evidence);
     }
     let second = rounds.second_ceiling.value();
-    match open.filter(|_| second.is_none() && !once) {
+    match open.filter(|_| grows || (second.is_none() && !once)) {
         Some(descriptors) => stays(descriptors),
         None => match slowed(rounds) {
             Some(evidence) => end(Verdict::Degraded, evidence),
@@ -107,6 +115,20 @@ fn gone(facts: &Facts<'_>, policy: &AcceptPolicy, recovery: &Recovery) -> Option
         return Some(VerdictEvidence::ExitedBefore { held, replaced });
     }
     recovery.exited_s.value().map(|after_s| VerdictEvidence::ExitedAfter { after_s, replaced })
+}
+
+/// All had left, and it still closed descriptors or worked off its queue when it was waited for no longer.
+fn draining(facts: &Facts<'_>, served: bool) -> Option<VerdictEvidence> {
+    let late = |phase| facts.phases.why_ended_last(phase) == Some(Ended::Draining);
+    let goes_on = [Phase::ReleaseAll, Phase::Settle, Phase::SecondRound].into_iter().any(late);
+    let from = facts.phases.from(Phase::ReleaseAll);
+    let until = facts.phases.from(Phase::Again);
+    let accepted = facts.holdings.accepts_between(from, until).len() as u64;
+    goes_on.then(|| VerdictEvidence::StillDrains {
+        after_s: seconds(until.saturating_sub(from)),
+        accepted,
+        served,
+    })
 }
 
 /// Fewer fit than before: from round to round, or from ramp to ramp.

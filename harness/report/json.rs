@@ -178,6 +178,8 @@ struct Run<'a> {
     moved: &'a Known<Vec<measure::Moved>>,
     recovery: Recovery<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    leaks: &'a [measure::Leak],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     calls: &'a [measure::CallsMade],
     witnesses: &'a [measure::Witness],
     agreement: &'a Known<bool>,
@@ -277,6 +279,7 @@ impl<'a> Run<'a> {
                 verdict: f.end.clone().map(|end| end.verdict),
                 verdict_evidence: f.end.clone().map(|end| evidence::verdict(&end.evidence)),
             },
+            leaks: &f.leaks,
             calls: &f.calls,
             witnesses: &f.witnesses.all,
             agreement: &f.witnesses.agreement,

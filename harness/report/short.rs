@@ -4,7 +4,8 @@
 use super::Report;
 use super::page::{WIDTH, cut, wrap};
 use super::words::{
-    advice, calls, ceiling, doubts, judged, limits, moved, policy, recovery, sentence, sockets, wall,
+    advice, baseline, calls, ceiling, doubts, judged, limits, moved, policy, recovery, sentence, sockets,
+    wall,
 };
 use crate::judge::Outcome;
 use crate::measure::{Kind, Verdict};
@@ -60,6 +61,7 @@ fn findings(r: &Report) -> Vec<Ranked> {
         (3, wall::short(r).or_else(|| calls::failed(r))),
         (3, moved::short(r)),
         (if recovered { 2 } else { 6 }, recovery::short(r)),
+        (2, baseline::grows(r)),
         (1, recovery::nothing_leaks(r)),
     ];
     ranked.into_iter().filter_map(|(rank, said)| Some((rank, said?))).collect()

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::pump::Pump;
 use super::site::Site;
-use super::{moved, ready, rounds};
+use super::{moved, ready, rounds, second_round};
 use super::{ramp, recover, saturate};
 use crate::event::{Ended, Phase, What};
 use crate::scenario::{Plan, Process};
@@ -33,7 +33,7 @@ pub(super) fn loaded(
     let rounds = site.plan.recovery.rounds;
     let (why, accepts) = recover::recover(pump, rounds, why)?;
     pump.next(why, Phase::Settle);
-    let why = recover::settle(pump, rests)?;
+    let why = second_round::settled(pump, why == Ended::Draining)?;
     if rounds > 1 && accepts { rounds::again(pump, clients, why) } else { Ok(why) }
 }
 

@@ -18,6 +18,7 @@ mod others;
 mod phases;
 mod places;
 mod prepare;
+mod progress;
 mod pump;
 mod ramp;
 mod ready;
@@ -25,6 +26,7 @@ mod recover;
 mod resources;
 mod rounds;
 mod saturate;
+mod second_round;
 mod site;
 
 pub use error::Error;

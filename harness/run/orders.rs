@@ -29,6 +29,10 @@ pub(super) const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
 pub(super) const NOBODY_WAITS: Duration = Duration::from_millis(1200);
 
+/// A subject that still closes descriptors, or works off its accept queue, when all have left is waited for this long: one that does it in
+/// steps of a second needs half a minute for a queue of 2048.
+pub(super) const DRAINING_AT_MOST: Duration = Duration::from_secs(120);
+
 pub(super) const SETTLE_WINDOW: Duration = Duration::from_millis(50);
 
 /// Raises the number of clients each workload is to have in all.

@@ -80,6 +80,8 @@ pub struct Pump<'a> {
     pub acceptor: Pid,
     /// Whether it is known and sampled.
     pub sampling: bool,
+    /// Descriptors of each process of the subject at rest, before the ramp.
+    pub rest: HashMap<Pid, u64>,
     /// Whether it has a ring of io_uring, by which it may accept.
     pub ring: bool,
     /// Set by SIGINT and SIGTERM.
@@ -123,6 +125,7 @@ impl<'a> Pump<'a> {
             listener: None,
             listeners: 1,
             sampling: false,
+            rest: HashMap::new(),
             ring: false,
             interrupted,
             progress,
@@ -259,6 +262,19 @@ impl<'a> Pump<'a> {
     /// Descriptors of the process that accepts, now; 0 when it has exited.
     pub fn descriptors(&self) -> u64 {
         proc::descriptors(self.acceptor).unwrap_or(0)
+    }
+
+    /// Descriptors of each live process of the subject, now. A process that exits meanwhile has none.
+    pub fn open(&self) -> Vec<(Pid, u64)> {
+        let count = |pid| (pid, proc::descriptors(pid).unwrap_or(0));
+        self.tree.processes().into_iter().map(count).filter(|(_, open)| *open > 0).collect()
+    }
+
+    /// Whether no process of the subject holds more than at rest, and the one that accepts lives.
+    pub fn back(&self) -> bool {
+        let more = |&(pid, open): &(Pid, u64)| open > self.rest.get(&pid).copied().unwrap_or(0);
+        // None at all: it is exiting, and has not yet.
+        self.descriptors() > 0 && !self.open().iter().any(more)
     }
 
     /// Whether the process that accepts is no more, or nothing of the subject is.

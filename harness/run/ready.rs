@@ -190,11 +190,18 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
         pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
+        pump.rest.insert(pid, descriptors);
         pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
         rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
     }
     pump.note_resources();
     let processes = pump.tree.processes();
+    let others: Vec<Pid> = processes.iter().copied().filter(|pid| !pump.rest.contains_key(pid)).collect();
+    let open = inventory::of_all(&others);
+    pump.rest.extend(open.iter().map(|one| (one.pid, one.descriptors)));
+    if !open.is_empty() {
+        pump.journal.record(What::Open(open));
+    }
     pump.beside(clock::now(), &processes);
     if rests.is_empty() {
         Err(Error::NotStarted("the subject exited while its descriptors were counted".into()))

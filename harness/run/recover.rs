@@ -2,13 +2,14 @@
 
 use super::error::Error;
 use super::orders::{
-    NOBODY_WAITS, PROBE_DEADLINE, RECOVERY_DEADLINE, SETTLE_WINDOW, answers, of_subject, probe, release,
-    some, taken,
+    DRAINING_AT_MOST, NOBODY_WAITS, PROBE_DEADLINE, RECOVERY_DEADLINE, SETTLE_WINDOW, STALL, answers,
+    of_subject, probe, release, some, taken,
 };
+use super::progress::Progress;
 use super::pump::{DRAIN_EVERY, Pump};
-use super::ready::{self, Rest, SETTLE_DEADLINE};
+use super::ready::{self, SETTLE_DEADLINE};
 use super::rounds;
-use crate::event::{Ended, Outcome, Phase, Unseen, What};
+use crate::event::{Ended, Nanos, Outcome, Phase, Unseen, What};
 use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
@@ -87,13 +88,26 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
     Ok((why, nobody_taken && pump.counts_accepts() && pump.live.last_try == tried))
 }
 
-/// Lets all leave, waits until nobody is in the queue, and then until a new client is answered: so long at the most, each.
+/// Lets all leave, waits until nobody is in the queue, as long as that goes on, and then until a new client is answered: so long at the
+/// most.
 fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     release(pump, u32::MAX)?;
-    let why = pump.until_ended(within * 2, Duration::from_millis(1), |pump| {
-        if pump.tree.gone() { Some(Ended::Gone) } else { pump.drained().then_some(Ended::Quiet) }
+    let mut progress = Progress::of(pump);
+    let why = pump.until_ended(DRAINING_AT_MOST, Duration::from_millis(1), |pump| {
+        if pump.tree.gone() {
+            Some(Ended::Gone)
+        } else if pump.drained() {
+            Some(Ended::Quiet)
+        } else {
+            (progress.still(pump) > within * 2).then_some(Ended::Time)
+        }
     })?;
-    if pump.tree.gone() || pump.loads.is_empty() { Ok(why) } else { new_client(pump, within) }
+    let late = why == Ended::Time && progress.still(pump) <= within * 2;
+    if pump.tree.gone() || pump.loads.is_empty() {
+        return Ok(why);
+    }
+    let why = new_client(pump, if late { PROBE_DEADLINE } else { within })?;
+    Ok(if late { Ended::Draining } else { why })
 }
 
 /// Sends one new client after another until one is not turned away; returns why no more are sent.
@@ -138,23 +152,29 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     }
 }
 
-/// Waits until the subject is back at rest, or quiet with more descriptors than that; returns which.
+/// Waits until the subject is back at rest, or quiet with more descriptors than that, until `end` as long as these become fewer; returns
+/// which.
 ///
 /// # Errors
 /// Interrupted.
-pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<Ended, Error> {
-    let at_rest = rests.iter().find(|r| r.pid == pump.acceptor).map_or(0, |r| r.counted);
-    // None at all: it is exiting, and has not yet.
-    let back = |pump: &Pump| (1..=at_rest).contains(&pump.descriptors());
-    let end = clock::now() + SETTLE_DEADLINE.as_nanos() as u64;
+pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
+    let patience = STALL + pause(pump) * 2;
+    let mut progress = Progress::of(pump);
+    let disturbed_until = clock::now() + SETTLE_DEADLINE.as_nanos() as u64;
     loop {
         let why = ready::come_to_rest(pump, SETTLE_WINDOW * 4, |pump, rests| {
-            if back(pump) {
+            if pump.back() {
                 return Some(Ended::AtRest);
             }
-            (rests && pump.drained()).then_some(Ended::Quiet)
+            progress.still(pump);
+            let why = if progress.grows() { Ended::Growing } else { Ended::Quiet };
+            ((rests || why == Ended::Growing) && pump.drained()).then_some(why)
         })?;
-        let was_back = back(pump);
+        let goes_on = why == Ended::Time && !pump.tree.gone() && progress.still(pump) < patience;
+        if goes_on && clock::now() < end {
+            continue;
+        }
+        let was_back = pump.back();
         let asked = clock::now();
         pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
         pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
@@ -162,10 +182,10 @@ pub fn settle(pump: &mut Pump, rests: &[Rest]) -> Result<Ended, Error> {
         })?;
         pump.sample();
         // Who gave up at another of its listeners is accepted late, and is no leak.
-        let disturbed = was_back && !back(pump);
-        if !disturbed || pump.tree.gone() || clock::now() >= end {
+        let disturbed = was_back && !pump.back();
+        if !disturbed || pump.tree.gone() || clock::now() >= disturbed_until {
             pump.turn(Duration::ZERO)?;
-            return Ok(why);
+            return Ok(if goes_on { Ended::Draining } else { why });
         }
     }
 }

@@ -209,8 +209,10 @@ pub enum Verdict {
     Recovered,
     /// It serves, but fewer clients, or much more slowly, or not all of those that waited.
     Degraded,
-    /// Descriptors stay open, and fewer clients fit with each round or ramp.
+    /// Descriptors stay open, and more with each client, or fewer clients fit with each round or ramp.
     Leaking,
+    /// All clients have left, and it still closes descriptors or works off its accept queue, for longer than it is waited for.
+    Draining,
     /// It is alive and serves no new client.
     Stuck,
     /// Its process has exited.
@@ -224,6 +226,7 @@ impl Verdict {
             Verdict::Recovered => "recovered",
             Verdict::Degraded => "degraded",
             Verdict::Leaking => "leaking",
+            Verdict::Draining => "draining",
             Verdict::Stuck => "stuck",
             Verdict::Gone => "gone",
         }

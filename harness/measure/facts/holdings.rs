@@ -210,7 +210,7 @@ impl<'a> Follower<'a> {
             asked,
             moved: phases.start(Phase::Moved).unwrap_or(Nanos::MAX),
             released: phases.released_from(),
-            stop: phases.from(Phase::Again),
+            stop: phases.from(Phase::SecondRound),
         };
         let dismissed = dismissals(events, moments.released);
         let found = Holdings { turned_away: dismissed.len() as u64, ..Holdings::default() };

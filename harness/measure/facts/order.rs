@@ -23,6 +23,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Chain { process, pid, when, links } => {
             (5, *when as i64, (*pid).into(), process, links.last().map_or(0, |l| l.soft as i64))
         }
+        What::Open(open) => (6, open.first().map_or(0, |open| open.pid.into()), open.len() as i64, "open", 0),
         What::Baseline { pid, descriptors, counted, .. } => {
             (6, (*pid).into(), *descriptors as i64, "", *counted as i64)
         }

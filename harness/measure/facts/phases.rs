@@ -42,6 +42,11 @@ impl Phases {
         self.ended.iter().find(|(_, ended, _)| *ended == phase).map(|(.., why)| *why)
     }
 
+    /// The same, the last time.
+    pub fn why_ended_last(&self, phase: Phase) -> Option<Ended> {
+        self.ended.iter().rfind(|(_, ended, _)| *ended == phase).map(|(.., why)| *why)
+    }
+
     /// Each phase that ended: when it began, when it ended, and why.
     pub fn spans(&self) -> Vec<(Phase, Window, Ended)> {
         let span = |&(until, phase, why): &(Nanos, Phase, Ended)| {
@@ -54,6 +59,11 @@ impl Phases {
     /// When the phase first began.
     pub fn start(&self, phase: Phase) -> Option<Nanos> {
         self.begun.iter().find(|(_, begun)| *begun == phase).map(|(at, _)| *at)
+    }
+
+    /// When the phase last began.
+    pub fn last(&self, phase: Phase) -> Option<Nanos> {
+        self.begun.iter().rfind(|(_, begun)| *begun == phase).map(|(at, _)| *at)
     }
 
     /// When the first of this phase and the later ones began; just after the last event when none did.

@@ -1,7 +1,7 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
 use crate::event::{
-    Call, Descriptor, Environment, Event, Holder, Limits, Link, Nanos, Outcome, Pid, Queue, Resources,
+    Call, Descriptor, Environment, Event, Holder, Limits, Link, Nanos, Open, Outcome, Pid, Queue, Resources,
     States, Sysctl, Unseen, What,
 };
 use crate::scenario::Plan;
@@ -133,6 +133,8 @@ pub(crate) struct Readings<'a> {
     pub listening: Vec<Listening<'a>>,
     pub chains: Vec<Chain<'a>>,
     pub rests: Vec<Rest<'a>>,
+    /// Descriptors of several processes at one moment.
+    pub open: Vec<(Nanos, &'a [Open])>,
     pub predicted: Vec<Predicted<'a>>,
     pub observers: Vec<Observer<'a>>,
     /// Of each observer: nanoseconds for a descriptor opened and closed, and for a failed call.
@@ -299,6 +301,7 @@ impl<'a> Readings<'a> {
                     took: *took,
                 });
             }
+            What::Open(open) => self.open.push((at, open)),
             What::Resources(resources) => self.resources.push((at, resources)),
             What::Arrived { .. } => self.arrived.push(at),
             What::Waits { timer, .. } => self.timer = *timer,

@@ -81,7 +81,9 @@ fn interrupted(r: &Report) -> bool {
 fn leak(r: &Report) -> String {
     let what = recovery::what_leaks(r);
     let what = what.trim_start_matches(", ");
-    let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
+    // Sorts that are known by name stand in the sentence before.
+    let what =
+        if what.is_empty() || !r.found.leaks.is_empty() { String::new() } else { format!(" ({what})") };
     format!("Restart it, then fix the leak{what}: a higher limit only delays the failure.")
 }
 

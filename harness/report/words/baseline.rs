@@ -23,10 +23,32 @@ pub fn at_rest(r: &Report) -> Option<String> {
     if let Some(before) = b.changed_from {
         text += &format!(" It had {before} when it began to listen.");
     }
+    if let Some(grows) = grows(r) {
+        text += &format!(" {grows}");
+    }
     if b.settled.value() == Some(false) {
         text += " It never became quiet: this is what was open when the clients came.";
     }
     Some(text)
+}
+
+/// What it opens by itself, and when that is too much.
+pub fn grows(r: &Report) -> Option<String> {
+    let growth = r.found.baseline.growth.as_ref()?;
+    let when = if growth.before_clients { "At rest" } else { "With no client connected" };
+    let full = growth.full_after_s.value().map_or(String::new(), |s| {
+        format!(": without any client it would reach its limit {} after its start", duration(s))
+    });
+    Some(format!("{when} it opens {:.1} descriptors a second by itself{full}.", growth.per_s))
+}
+
+/// A time that need not be exact.
+fn duration(s: f64) -> String {
+    match s {
+        ..120.0 => format!("{s:.0} s"),
+        ..7200.0 => format!("{:.0} min", s / 60.0),
+        _ => format!("{:.0} h", s / 3600.0),
+    }
 }
 
 /// `3 pipes, 1 epoll`.

@@ -355,6 +355,16 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
             let nobody = if *nobody_served { ", and a new client finds no room" } else { "" };
             format!("{}{nobody}", stays_open(*descriptors))
         }
+        VerdictEvidence::StillDrains { after_s, accepted, served } => {
+            let taken = match accepted {
+                0 => String::new(),
+                n => format!("; it accepted {} meanwhile", counted(*n, "client")),
+            };
+            let served = if *served { "" } else { ", and served no new client so far" };
+            format!(
+                "{after_s:.1} s after all clients left it still closed descriptors or worked off its accept queue{taken}{served}"
+            )
+        }
         VerdictEvidence::CeilingFell { from, to, rounds } => {
             format!("the ceiling fell from {from} to {to} over {rounds} rounds")
         }

@@ -24,6 +24,7 @@ fn name(phase: Phase) -> &'static str {
         Phase::ReleaseSome => "some leave",
         Phase::ReleaseAll => "all leave",
         Phase::Settle => "settling",
+        Phase::SecondRound => "a few clients again",
         Phase::Again => "clients connect again",
         Phase::Stop => "stop",
     }
@@ -44,6 +45,8 @@ pub fn ended(ended: Ended) -> &'static str {
         Ended::Served => "as many were served as there was room for",
         Ended::TurnedAway => "new clients were turned away",
         Ended::Quiet => "it was quiet",
+        Ended::Draining => "it still closed or accepted, and its time was over",
+        Ended::Growing => "it opened descriptors by itself",
         Ended::Gone => "it had exited",
         Ended::Generator => "lastfd's own side lacked something",
         Ended::Time => "its time was over",

@@ -2,13 +2,16 @@
 
 use super::super::Report;
 use super::{calls, counted, evidence, number, rounds, sentence, sockets, subject, unit};
-use crate::measure::{Verdict, VerdictEvidence};
+use crate::measure::{Leak, Verdict, VerdictEvidence};
+
+/// Sorts of what leaks that are named.
+const SHOWN: usize = 3;
 
 /// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says it already.
 pub fn short(r: &Report) -> Option<String> {
     let end = r.found.end.get()?;
     Some(match (end.verdict, &end.evidence) {
-        (Verdict::Recovered, _) => match leaked(r) {
+        (Verdict::Recovered, _) => match once(r).map(|n| n as i64).or(leaked(r)) {
             Some(n) if n > 0 => format!(
                 "{}; {} opened once {} open.",
                 serves(r),
@@ -27,9 +30,12 @@ pub fn short(r: &Report) -> Option<String> {
                 "descriptor more than at rest stays",
                 "descriptors more than at rest stay",
             );
-            format!("It leaks: {}, {descriptors} {stayed} open{nobody}.", afterwards(r))
+            format!("It leaks: {}, {descriptors} {stayed} open{nobody}{}.", afterwards(r), each_leaves(r))
         }
-        (Verdict::Leaking, evidence) => format!("It leaks: {}.", evidence::verdict(evidence)),
+        (Verdict::Leaking, evidence) => {
+            format!("It leaks: {}{}.", evidence::verdict(evidence), each_leaves(r))
+        }
+        (Verdict::Draining, evidence) => format!("It is draining: {}.", evidence::verdict(evidence)),
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
         }
@@ -88,7 +94,7 @@ pub fn recovery(r: &Report) -> Vec<String> {
             Verdict::Stuck => {
                 r.found.recovery.recovered.value() == Some(false) && r.found.rounds.rounds.len() < 2
             }
-            Verdict::Degraded => false,
+            Verdict::Degraded | Verdict::Draining => false,
         };
         let why =
             if said { String::new() } else { format!(" {}", sentence(&evidence::verdict(&end.evidence))) };
@@ -148,6 +154,19 @@ fn all_left(r: &Report) -> Option<String> {
 fn stays_open(r: &Report) -> Option<String> {
     let v = &r.found.recovery;
     let n = leaked(r).filter(|_| v.exited_s.get().is_none())?;
+    let (once, clients) = (once(r).unwrap_or(0), v.second_round.map_or(0, |round| round.clients));
+    if once > 0 {
+        let once = format!(
+            "{} {} open, opened once: {} more came and left, and added none.",
+            counted(once, "descriptor"),
+            number(once, "stays", "stay"),
+            counted(clients, "client")
+        );
+        let leak = (n > 0).then(|| {
+            format!(" {} more {} a leak{}.", n, number(n.unsigned_abs(), "is", "are"), what_leaks(r))
+        });
+        return Some(once + &leak.unwrap_or_default());
+    }
     let many = counted(n.unsigned_abs(), "descriptor");
     let stays = number(n.unsigned_abs(), "stays", "stay");
     Some(match n {
@@ -171,8 +190,41 @@ fn stays_open(r: &Report) -> Option<String> {
     })
 }
 
+/// Descriptors that stay open and do not grow, where clients came again to show it.
+fn once(r: &Report) -> Option<u64> {
+    r.found.recovery.opened_once.value()
+}
+
+/// What each client leaves open, after a colon.
+fn each_leaves(r: &Report) -> String {
+    let leaves: Vec<String> = r.found.leaks.iter().take(SHOWN).map(|leak| leaves(r, leak)).collect();
+    if leaves.is_empty() { String::new() } else { format!(": {}", leaves.join(", ")) }
+}
+
+/// `1 file a connection (/var/log/x)`.
+fn leaves(r: &Report, leak: &Leak) -> String {
+    let slope = match leak.slope {
+        whole if whole.fract() == 0.0 => format!("{whole:.0}"),
+        part => format!("{part:.2}"),
+    };
+    let kind = match leak.kind.as_str() {
+        "unknown" => "descriptor",
+        "tcp" | "udp" | "unix" => &format!("{} socket", leak.kind),
+        kind => kind,
+    };
+    let kind = if leak.slope > 1.0 { format!("{kind}s") } else { kind.to_owned() };
+    let detail = if leak.detail.is_empty() { String::new() } else { format!(" ({})", leak.detail) };
+    let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
+    let elsewhere = leak.processes.first().filter(|_| !own);
+    let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
+    format!("{slope} {kind} a {}{detail}{process}", leak.per)
+}
+
 /// What is known of what leaked: how many for each connection, of which kind.
 pub fn what_leaks(r: &Report) -> String {
+    if !r.found.leaks.is_empty() {
+        return each_leaves(r);
+    }
     let Some(n) = leaked(r).filter(|n| *n > 0).map(i64::unsigned_abs) else { return String::new() };
     let came = r.found.clients_account.get().map_or(0, |a| a.connected);
     let each = match (came, n) {

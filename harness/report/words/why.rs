@@ -224,6 +224,7 @@ fn plain(why: &Why) -> &'static str {
         Why::NoneServedAfterAll => "no new client was served after all clients left",
         Why::DidNotExit => "it did not exit",
         Why::DidNotComeToThat => "the run did not get so far",
+        Why::NoSecondRound => "no clients came again after all had left",
         Why::NotCountedAfterAll => "the descriptors were not counted after all clients left",
         Why::SocketsNotListedAfterAll => "the sockets were not listed after all clients left",
         Why::RestOrEndUnknown => "the descriptors at rest, or after all clients left, are not known",

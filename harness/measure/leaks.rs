@@ -1,0 +1,225 @@
+//! What stays open when all clients have left, and whether it grows when a few more come and leave: then it leaks, by kind and detail;
+//! what does not grow was opened once. What the subject opens by itself is neither.
+
+use super::baseline::{Baseline, Growth};
+use super::facts::Facts;
+use super::units::{milli, seconds};
+use crate::event::{Descriptor, Nanos, Open, Phase, Pid};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What it opens by itself is known to within this share, and so many descriptors.
+const BY_ITSELF_WITHIN: f64 = 0.25;
+const BY_ITSELF_WITHIN_N: f64 = 2.0;
+
+/// One sort of descriptors that clients leave open.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Leak {
+    /// What leaves them: `connection`.
+    pub per: &'static str,
+    /// As in an inventory: `file`, `tcp`, `pipe` …; `unknown` where there were too many to name.
+    pub kind: String,
+    /// Without what differs from one to the next: a path, the folder of many, or the state of a socket.
+    pub detail: String,
+    /// Processes in which they stay, the one with the most first.
+    pub processes: Vec<Pid>,
+    /// Open after all clients of the load had left, more than at rest.
+    pub open: u64,
+    /// Descriptors that each further client left open.
+    pub slope: f64,
+    /// The least and the most of that, in either half of the second round.
+    pub interval: [f64; 2],
+}
+
+/// Clients that came again after all had left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct SecondRound {
+    /// They connected, were let in and left.
+    pub clients: u64,
+}
+
+/// What stays open.
+pub(super) struct StaysOpen {
+    /// More than at rest, over all processes that are alive and were there at rest; in the end also those that are new.
+    pub more: Option<i64>,
+    /// Of these, what further clients added to; `None` where none came.
+    pub leaked: Option<u64>,
+    /// And what did not grow.
+    pub once: Option<u64>,
+    pub leaks: Vec<Leak>,
+    pub second_round: Option<SecondRound>,
+}
+
+/// A sort: kind and detail.
+type Sort = (String, String);
+/// How many of each sort, and in which processes.
+type Counts = BTreeMap<Sort, (i64, BTreeMap<Pid, i64>)>;
+
+pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
+    let (left, ramp) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Ramp));
+    let read: Vec<_> = facts.readings.open.iter().filter(|(at, _)| *at >= left).copied().collect();
+    let again = facts.phases.last(Phase::SecondRound);
+    let begun = again.map_or(read.len(), |again| read.partition_point(|(at, _)| *at < again));
+    let Some(&(at, first)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
+        return StaysOpen { more: None, leaked: None, once: None, leaks: Vec::new(), second_round: None };
+    };
+    let rests = at_rest(facts, ramp);
+    let known = |open: &&Open| rests.contains_key(&open.pid);
+    let more = |open: &Open| open.descriptors as i64 - rests.get(&open.pid).map_or(0, |rest| rest.0 as i64);
+    let growth = baseline.growth.as_ref();
+    let by_itself = growth.map_or(0.0, |growth| growth.per_s * seconds(at.saturating_sub(ramp)));
+    let [second, third] = read[begun..] else {
+        let all = first.iter().filter(known).map(more).sum();
+        let more = Some(rest_of(all, by_itself));
+        return StaysOpen { more, leaked: None, once: None, leaks: Vec::new(), second_round: None };
+    };
+    let came = |from: Nanos, until: Nanos| {
+        let connected = facts.clients.all.iter().filter_map(|client| client.connected);
+        connected.filter(|at| (from..until).contains(at)).count() as u64
+    };
+    let halves = Halves {
+        rests: &rests,
+        read: [(at, first), second, third],
+        clients: [came(at, second.0), came(second.0, third.0)],
+        growth,
+    };
+    let leaks = halves.leaks();
+    let more = rest_of(first.iter().map(more).sum(), by_itself);
+    let leaked = leaks.iter().map(|leak| leak.open).sum();
+    let once = u64::try_from(more).unwrap_or(0).saturating_sub(leaked);
+    let second_round = Some(SecondRound { clients: halves.clients.iter().sum() });
+    StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, second_round }
+}
+
+/// What remains of so many without those that it opened by itself.
+fn rest_of(more: i64, by_itself: f64) -> i64 {
+    let remains = more as f64 - by_itself;
+    let explained = by_itself > 0.0 && remains.abs() <= by_itself * BY_ITSELF_WITHIN + BY_ITSELF_WITHIN_N;
+    // A full table stops what goes on by itself.
+    if explained || (by_itself > 0.0 && remains < 0.0) { 0 } else { remains.round() as i64 }
+}
+
+/// The descriptors of each process at rest, counted and named.
+fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> BTreeMap<Pid, (u64, &'a [Descriptor])> {
+    let others = facts.readings.open.iter().filter(|(at, _)| *at < ramp).flat_map(|(_, open)| open.iter());
+    let others = others.map(|open| (open.pid, (open.descriptors, open.inventory.as_slice())));
+    let own = facts.readings.rests.iter().filter(|rest| rest.at <= ramp);
+    others.chain(own.map(|rest| (rest.pid, (rest.descriptors, rest.inventory)))).collect()
+}
+
+/// The second round: what was open before it and after each half, and the clients of each.
+struct Halves<'a> {
+    rests: &'a BTreeMap<Pid, (u64, &'a [Descriptor])>,
+    read: [(Nanos, &'a [Open]); 3],
+    clients: [u64; 2],
+    growth: Option<&'a Growth>,
+}
+
+impl Halves<'_> {
+    /// Sorts that grew in both halves: first as they are named, then those of which each has a name of its own, by their folder.
+    fn leaks(&self) -> Vec<Leak> {
+        if self.clients.contains(&0) {
+            return Vec::new();
+        }
+        let mut leaks = self.grown(&|descriptor| Some(sort(descriptor)));
+        let named: BTreeSet<Sort> =
+            leaks.iter().map(|leak| (leak.kind.clone(), leak.detail.clone())).collect();
+        leaks.extend(self.grown(&|descriptor| {
+            let sort = sort(descriptor);
+            (!named.contains(&sort)).then(|| wider(sort))
+        }));
+        leaks.sort_by(|a, b| b.slope.total_cmp(&a.slope));
+        leaks
+    }
+
+    fn grown(&self, of: &dyn Fn(&Descriptor) -> Option<Sort>) -> Vec<Leak> {
+        let alive: BTreeSet<Pid> = self.read[2].1.iter().map(|open| open.pid).collect();
+        let counts = self.read.map(|(_, open)| {
+            let tables = open.iter().filter(|open| alive.contains(&open.pid));
+            counted(tables.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), of)
+        });
+        let rest = counted(self.rests.iter().map(|(pid, (count, inventory))| (*pid, *count, *inventory)), of);
+        let of_sort = |counts: &Counts, sort: &Sort| counts.get(sort).map_or(0, |(count, _)| *count);
+        let grew: Vec<(&Sort, [f64; 2])> = counts[2]
+            .keys()
+            .map(|sort| {
+                let [first, second, third] = [0, 1, 2].map(|i| of_sort(&counts[i], sort) as f64);
+                (sort, [second - first, third - second])
+            })
+            .collect();
+        let leak = |(sort, grew): (&Sort, [f64; 2])| {
+            let open = u64::try_from(of_sort(&counts[0], sort) - of_sort(&rest, sort)).unwrap_or(0);
+            if grew.iter().any(|grew| *grew <= 0.0) || open == 0 {
+                return None;
+            }
+            let slopes = [0, 1].map(|half| milli(grew[half] / self.clients[half] as f64));
+            let mut processes: Vec<(Pid, i64)> =
+                counts[2][sort].1.iter().map(|(pid, n)| (*pid, *n)).collect();
+            processes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            Some(Leak {
+                per: "connection",
+                kind: sort.0.clone(),
+                detail: sort.1.clone(),
+                processes: processes.into_iter().map(|(pid, _)| pid).collect(),
+                open,
+                slope: milli(grew.iter().sum::<f64>() / self.clients.iter().sum::<u64>() as f64),
+                interval: [slopes[0].min(slopes[1]), slopes[0].max(slopes[1])],
+            })
+        };
+        self.without_its_own(grew).into_iter().filter_map(leak).collect()
+    }
+
+    /// What is left without that which the subject opens by itself: it is of the sort whose growth is most like it.
+    fn without_its_own<'s>(&self, mut grew: Vec<(&'s Sort, [f64; 2])>) -> Vec<(&'s Sort, [f64; 2])> {
+        let Some(growth) = self.growth else { return grew };
+        let own = [0, 1].map(|i| growth.per_s * seconds(self.read[i + 1].0.saturating_sub(self.read[i].0)));
+        let off = |grew: &[f64; 2]| (grew.iter().sum::<f64>() - own.iter().sum::<f64>()).abs();
+        if let Some((_, like)) = grew.iter_mut().min_by(|a, b| off(&a.1).total_cmp(&off(&b.1))) {
+            *like = [0, 1].map(|i| {
+                let remains = like[i] - own[i];
+                if remains > own[i] * BY_ITSELF_WITHIN + BY_ITSELF_WITHIN_N { remains } else { 0.0 }
+            });
+        }
+        grew
+    }
+}
+
+/// How many of each sort there are.
+fn counted<'a>(
+    tables: impl Iterator<Item = (Pid, u64, &'a [Descriptor])>,
+    of: &dyn Fn(&Descriptor) -> Option<Sort>,
+) -> Counts {
+    let mut counts = Counts::new();
+    let mut add = |pid: Pid, sort: Sort, count: i64| {
+        let (all, processes) = counts.entry(sort).or_default();
+        *all += count;
+        *processes.entry(pid).or_default() += count;
+    };
+    for (pid, count, inventory) in tables {
+        if inventory.is_empty() && count > 0 {
+            add(pid, ("unknown".into(), String::new()), count as i64);
+        }
+        inventory.iter().filter_map(of).for_each(|sort| add(pid, sort, 1));
+    }
+    counts
+}
+
+/// Kind and detail without what differs from one to the next: addresses, inodes and counts.
+fn sort(descriptor: &Descriptor) -> Sort {
+    let detail = descriptor.detail.as_str();
+    let detail = match descriptor.kind.as_str() {
+        "tcp" if detail.contains(['→', '←']) => detail.rsplit(' ').next().unwrap_or_default(),
+        "pipe" if detail.contains(" of pipe:") => detail.split(" of ").next().unwrap_or_default(),
+        "udp" | "epoll" | "inotify" => "",
+        "other" => detail.split(" of ").next().unwrap_or_default(),
+        _ => detail,
+    };
+    (descriptor.kind.clone(), detail.to_owned())
+}
+
+/// The same of all in the same folder.
+fn wider((kind, detail): Sort) -> Sort {
+    let folder = detail.rfind('/').map_or(String::new(), |end| format!("{}/…", &detail[..end]));
+    (kind, folder)
+}

@@ -1,0 +1,121 @@
+//! The end of a load: the subject comes back to rest or, where something stays open, a few clients come and leave once more, which shows
+//! whether that grows with them. Measures nothing.
+
+use super::error::Error;
+use super::orders::{DRAINING_AT_MOST, PROBE_DEADLINE, SETTLE_WINDOW, answers, release, taken};
+use super::pump::Pump;
+use super::ready::LOOK_EVERY;
+use super::recover::settle;
+use crate::drive::protocol::Order;
+use crate::event::{Ended, Outcome, Pacing, Phase, Pid, What};
+use crate::limits::inventory;
+use crate::sys::{clock, proc};
+use std::time::Duration;
+
+/// The round has two halves, each of so many groups: what grows in both grows with the clients.
+const HALVES: u32 = 2;
+const GROUPS: u32 = 3;
+/// Clients of a group, which are there at the same time: fewer where there is little room.
+const GROUP: u64 = 8;
+/// What closes late is waited for this long after each half.
+const QUIET_WITHIN: Duration = Duration::from_millis(500);
+
+/// Waits until the subject is back at rest, or keeps open what it has; in the second case also makes the round. `late`: its queue was not
+/// worked off in time, so no more time is given. Returns why the last phase ended.
+///
+/// # Errors
+/// Interrupted; a driver that cannot be ordered.
+pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
+    let end = clock::now() + if late { 0 } else { DRAINING_AT_MOST.as_nanos() as u64 };
+    loop {
+        let why = settle(pump, end)?;
+        if matches!(why, Ended::AtRest | Ended::Gone | Ended::Draining) || pump.tree.gone() {
+            return Ok(why);
+        }
+        let before = note_open(pump);
+        let group = group(pump);
+        if group == 0 || !can_tell(pump) {
+            return Ok(why);
+        }
+        pump.next(why, Phase::SecondRound);
+        let why = halves(pump, group as u32, before)?;
+        // It closed meanwhile what it had kept for long, and may go on.
+        if why != Ended::Draining || clock::now() >= end {
+            return Ok(why);
+        }
+        pump.next(why, Phase::Settle);
+    }
+}
+
+/// Records what each process has open; how much that is together.
+fn note_open(pump: &mut Pump) -> u64 {
+    let open = inventory::of_all(&pump.tree.processes());
+    let all = open.iter().map(|one| one.descriptors).sum();
+    pump.journal.record(What::Open(open));
+    all
+}
+
+/// Clients of a group, so that whatever stays open after all groups finds room: in the process that accepts, and where something stays
+/// open now. What is full cannot grow.
+fn group(pump: &Pump) -> u64 {
+    let more = |pid, open: u64| open.saturating_sub(pump.rest.get(&pid).copied().unwrap_or(0));
+    let came = pump.live.accepted_total().max(pump.live.connected).max(1);
+    let left = |(pid, open): (Pid, u64)| {
+        let room = proc::nofile(pid).map_or(0, |(soft, _)| soft.saturating_sub(open));
+        let each = more(pid, open).div_ceil(came).max(1);
+        room / each / u64::from(HALVES * GROUPS + 2)
+    };
+    let concerned = |&(pid, open): &(Pid, u64)| pid == pump.acceptor || more(pid, open) > 0;
+    pump.open().into_iter().filter(concerned).map(left).min().unwrap_or(0).min(GROUP)
+}
+
+/// Whether clients that come now are let in, and leave with all that was theirs: not those that call.
+fn can_tell(pump: &mut Pump) -> bool {
+    let silent = !answers(pump);
+    let in_again =
+        pump.live.probes.get("after-all").is_some_and(|(outcome, _)| {
+            *outcome == Outcome::Served || (silent && *outcome == Outcome::Waits)
+        });
+    let holds = pump.loads.iter().any(|load| load.holds());
+    let calls = pump.loads.iter().any(|load| load.dialogue.is_none());
+    in_again && holds && !calls && !pump.died() && pump.drained() && !pump.closed_its_listener()
+}
+
+/// Makes the round. [`Ended::Draining`]: less was open after a half than before it.
+fn halves(pump: &mut Pump, group: u32, mut before: u64) -> Result<Ended, Error> {
+    for _ in 0..HALVES {
+        for _ in 0..GROUPS {
+            let why = come_and_leave(pump, group)?;
+            if why != Ended::AllIn {
+                return Ok(why);
+            }
+        }
+        pump.until(QUIET_WITHIN, LOOK_EVERY, |pump| pump.quiet(SETTLE_WINDOW) && pump.drained())?;
+        let after = note_open(pump);
+        if after < before {
+            return Ok(Ended::Draining);
+        }
+        before = after;
+    }
+    Ok(Ended::Quiet)
+}
+
+/// So many clients of each workload come, are let in, and leave.
+fn come_and_leave(pump: &mut Pump, clients: u32) -> Result<Ended, Error> {
+    let seen = answers(pump) || pump.counts_accepts();
+    let count = |pump: &Pump| if seen { taken(pump) } else { pump.live.connected };
+    let mut wanted = count(pump);
+    for load in pump.loads.iter_mut().filter(|load| load.holds()) {
+        load.fleet.order(&Order::Refill { clients }).map_err(|e| Error::Fault(e.to_string()))?;
+        pump.live.pacing.insert(load.workload.clone(), Pacing::Ramping);
+        wanted += u64::from(clients);
+    }
+    let why = pump.until_ended(PROBE_DEADLINE * 2, LOOK_EVERY, |pump| {
+        if pump.died() {
+            return Some(Ended::Gone);
+        }
+        (count(pump) >= wanted && pump.live.drivers_idle()).then_some(Ended::AllIn)
+    })?;
+    release(pump, u32::MAX)?;
+    Ok(why)
+}
