@@ -190,6 +190,22 @@ fn a_server_that_is_slow_to_close_is_waited_for_and_leaks_nothing() {
     }
 }
 
+/// There is no room for further clients.
+#[test]
+fn what_a_server_that_is_full_left_open_is_named() {
+    for observer in ["perf", "ptrace"] {
+        let words = subject("keeps_a_file_for_each_client");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let run = find(&["--nofile", "32", "--workload", "tcp", "--observer", observer], &words).run();
+        let leak = &run["leaks"][0];
+        assert_eq!(
+            (&run["recovery"]["verdict"], &leak["detail"]),
+            (&"leaking".into(), &"/dev/null".into()),
+            "{run:#}"
+        );
+    }
+}
+
 /// The recorded run of a server that spins, had it still closed when its time was over.
 #[test]
 fn what_still_closes_when_its_time_is_over_is_draining_and_not_stuck() {

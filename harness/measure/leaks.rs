@@ -3,6 +3,7 @@
 
 use super::baseline::{Baseline, Growth};
 use super::facts::Facts;
+use super::known::{Known, Why};
 use super::units::{milli, seconds};
 use crate::event::{Descriptor, Nanos, Open, Phase, Pid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What it opens by itself is known to within this share, and so many descriptors.
 const BY_ITSELF_WITHIN: f64 = 0.25;
 const BY_ITSELF_WITHIN_N: f64 = 2.0;
+
+/// Sorts that are told where no client came again: each file may be of its own.
+const LEFT: usize = 16;
 
 /// One sort of descriptors that clients leave open.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -26,9 +30,9 @@ pub struct Leak {
     /// Open after all clients of the load had left, more than at rest.
     pub open: u64,
     /// Descriptors that each further client left open.
-    pub slope: f64,
+    pub slope: Known<f64>,
     /// The least and the most of that, in either half of the second round.
-    pub interval: [f64; 2],
+    pub interval: Known<[f64; 2]>,
 }
 
 /// Clients that came again after all had left.
@@ -40,6 +44,7 @@ pub struct SecondRound {
 }
 
 /// What stays open.
+#[derive(Default)]
 pub(super) struct StaysOpen {
     /// More than at rest, over all processes that are alive and were there at rest; in the end also those that are new.
     pub more: Option<i64>,
@@ -48,6 +53,8 @@ pub(super) struct StaysOpen {
     /// And what did not grow.
     pub once: Option<u64>,
     pub leaks: Vec<Leak>,
+    /// The sorts of what is open more than at rest, where no client came again; no leaks yet.
+    pub left: Vec<Leak>,
     pub second_round: Option<SecondRound>,
 }
 
@@ -62,7 +69,7 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let again = facts.phases.last(Phase::SecondRound);
     let begun = again.map_or(read.len(), |again| read.partition_point(|(at, _)| *at < again));
     let Some(&(at, first)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
-        return StaysOpen { more: None, leaked: None, once: None, leaks: Vec::new(), second_round: None };
+        return StaysOpen::default();
     };
     let rests = at_rest(facts, ramp);
     let known = |open: &&Open| rests.contains_key(&open.pid);
@@ -72,7 +79,7 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let [second, third] = read[begun..] else {
         let all = first.iter().filter(known).map(more).sum();
         let more = Some(rest_of(all, by_itself));
-        return StaysOpen { more, leaked: None, once: None, leaks: Vec::new(), second_round: None };
+        return StaysOpen { more, left: sorts_left(&rests, first), ..StaysOpen::default() };
     };
     let came = |from: Nanos, until: Nanos| {
         let connected = facts.clients.all.iter().filter_map(|client| client.connected);
@@ -89,7 +96,8 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let leaked = leaks.iter().map(|leak| leak.open).sum();
     let once = u64::try_from(more).unwrap_or(0).saturating_sub(leaked);
     let second_round = Some(SecondRound { clients: halves.clients.iter().sum() });
-    StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, second_round }
+    let left = Vec::new();
+    StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, left, second_round }
 }
 
 /// What remains of so many without those that it opened by itself.
@@ -129,7 +137,7 @@ impl Halves<'_> {
             let sort = sort(descriptor);
             (!named.contains(&sort)).then(|| wider(sort))
         }));
-        leaks.sort_by(|a, b| b.slope.total_cmp(&a.slope));
+        leaks.sort_by_key(|leak| std::cmp::Reverse(leak.open));
         leaks
     }
 
@@ -161,10 +169,12 @@ impl Halves<'_> {
                 per: "connection",
                 kind: sort.0.clone(),
                 detail: sort.1.clone(),
-                processes: processes.into_iter().map(|(pid, _)| pid).collect(),
+                processes: most_first(&counts[2][sort].1),
                 open,
-                slope: milli(grew.iter().sum::<f64>() / self.clients.iter().sum::<u64>() as f64),
-                interval: [slopes[0].min(slopes[1]), slopes[0].max(slopes[1])],
+                slope: Known::Value(milli(
+                    grew.iter().sum::<f64>() / self.clients.iter().sum::<u64>() as f64,
+                )),
+                interval: Known::Value([slopes[0].min(slopes[1]), slopes[0].max(slopes[1])]),
             })
         };
         self.without_its_own(grew).into_iter().filter_map(leak).collect()
@@ -183,6 +193,36 @@ impl Halves<'_> {
         }
         grew
     }
+}
+
+/// The sorts of which more are open than at rest in processes that were there then, the most first.
+fn sorts_left(rests: &BTreeMap<Pid, (u64, &[Descriptor])>, open: &[Open]) -> Vec<Leak> {
+    let of = |descriptor: &Descriptor| Some(sort(descriptor));
+    let rest = counted(rests.iter().map(|(pid, (count, inventory))| (*pid, *count, *inventory)), &of);
+    let known = open.iter().filter(|open| rests.contains_key(&open.pid));
+    let now = counted(known.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of);
+    let more = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
+        let open = count - rest.get(sort).map_or(0, |(count, _)| *count);
+        Some(Leak {
+            per: "connection",
+            kind: sort.0.clone(),
+            detail: sort.1.clone(),
+            processes: most_first(processes),
+            open: u64::try_from(open).ok().filter(|open| *open > 0)?,
+            slope: Known::Unknown(Why::NoSecondRound),
+            interval: Known::Unknown(Why::NoSecondRound),
+        })
+    };
+    let mut left: Vec<Leak> = now.iter().filter_map(more).collect();
+    left.sort_by_key(|leak| std::cmp::Reverse(leak.open));
+    left.truncate(LEFT);
+    left
+}
+
+fn most_first(processes: &BTreeMap<Pid, i64>) -> Vec<Pid> {
+    let mut processes: Vec<(Pid, i64)> = processes.iter().map(|(pid, count)| (*pid, *count)).collect();
+    processes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    processes.into_iter().map(|(pid, _)| pid).collect()
 }
 
 /// How many of each sort there are.

@@ -138,7 +138,8 @@ pub struct Findings {
     pub moved: Known<Vec<Moved>>,
     /// What it did when clients left.
     pub recovery: Recovery,
-    /// What clients leave open, the most for each client first; empty where nothing grows with them, or none came again to show it.
+    /// What clients leave open, the most first: what grew when some came again or, where none could, all that a server which leaks or is
+    /// stuck has open more than at rest.
     pub leaks: Vec<Leak>,
     /// The same over several rounds, and in a second ramp.
     pub rounds: Rounds,
@@ -174,6 +175,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let stays = leaks::stays_open(&facts, &baseline);
     let recovery = recovery::recovery(&facts, &baseline, &stays);
     let rounds = rounds::rounds(&facts, &ceiling, &policy);
+    let end = verdict::verdict(&facts, &ceiling, &policy, &moved, &recovery, &rounds);
     let witnesses = witness::witnesses(&facts, &limits, &baseline, &prediction, &ceiling);
     Findings {
         made: made::made(&facts),
@@ -195,8 +197,11 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         failed_calls: failed_calls::failed_calls(&facts),
         unsampled: failed_calls::unsampled(&facts),
         disguise: disguise::disguise(&facts, &policy),
-        end: verdict::verdict(&facts, &ceiling, &policy, &moved, &recovery, &rounds),
-        leaks: stays.leaks,
+        leaks: match end.get().map(|end| end.verdict) {
+            Some(Verdict::Leaking | Verdict::Stuck) if stays.leaks.is_empty() => stays.left,
+            _ => stays.leaks,
+        },
+        end,
         calls: calls::calls(&facts, &baseline),
         doubts: doubts::doubts(&facts, &ceiling, &witnesses),
         not_seen: doubts::not_seen(&facts),

@@ -203,26 +203,25 @@ fn each_leaves(r: &Report) -> String {
 
 /// `1 file a connection (/var/log/x)`.
 fn leaves(r: &Report, leak: &Leak) -> String {
-    let slope = match leak.slope {
-        whole if whole.fract() == 0.0 => format!("{whole:.0}"),
-        part => format!("{part:.2}"),
-    };
+    let many = leak.slope.value().unwrap_or(leak.open as f64);
+    let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
+    let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
     let kind = match leak.kind.as_str() {
         "unknown" => "descriptor",
         "tcp" | "udp" | "unix" => &format!("{} socket", leak.kind),
         kind => kind,
     };
-    let kind = if leak.slope > 1.0 { format!("{kind}s") } else { kind.to_owned() };
+    let kind = if many > 1.0 { format!("{kind}s") } else { kind.to_owned() };
     let detail = if leak.detail.is_empty() { String::new() } else { format!(" ({})", leak.detail) };
     let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
     let elsewhere = leak.processes.first().filter(|_| !own);
     let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
-    format!("{slope} {kind} a {}{detail}{process}", leak.per)
+    format!("{count} {kind}{each}{detail}{process}")
 }
 
 /// What is known of what leaked: how many for each connection, of which kind.
 pub fn what_leaks(r: &Report) -> String {
-    if !r.found.leaks.is_empty() {
+    if r.found.leaks.iter().any(|leak| leak.slope.get().is_some()) {
         return each_leaves(r);
     }
     let Some(n) = leaked(r).filter(|n| *n > 0).map(i64::unsigned_abs) else { return String::new() };
