@@ -5,7 +5,7 @@ use super::baseline::{Baseline, Growth};
 use super::facts::Facts;
 use super::known::{Known, Why};
 use super::units::{milli, seconds};
-use crate::event::{Descriptor, Nanos, Open, Phase, Pid};
+use crate::event::{Descriptor, Ended, Nanos, Open, Phase, Pid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What it opens by itself is known to within this share, and so many descriptors.
@@ -90,6 +90,7 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
         read: [(at, first), second, third],
         clients: [came(at, second.0), came(second.0, third.0)],
         growth,
+        by_itself: facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing),
     };
     let leaks = halves.leaks();
     let more = rest_of(first.iter().map(more).sum(), by_itself);
@@ -122,12 +123,15 @@ struct Halves<'a> {
     read: [(Nanos, &'a [Open]); 3],
     clients: [u64; 2],
     growth: Option<&'a Growth>,
+    /// Whether the run saw it grow with nobody connected.
+    by_itself: bool,
 }
 
 impl Halves<'_> {
     /// Sorts that grew in both halves: first as they are named, then those of which each has a name of its own, by their folder.
     fn leaks(&self) -> Vec<Leak> {
-        if self.clients.contains(&0) {
+        // How fast it grows by itself is not known where that was not steady: then nothing is the clients'.
+        if self.clients.contains(&0) || (self.by_itself && self.growth.is_none()) {
             return Vec::new();
         }
         let mut leaks = self.grown(&|descriptor| Some(sort(descriptor)));
