@@ -54,7 +54,7 @@ fn assert_exact(called: &Called, log: &str, soft: u64, call: &str) {
 }
 
 /// Every policy of the bundled servers, with its class.
-pub const CLASSES: [(&str, &str); 13] = [
+pub const CLASSES: [(&str, &str); 15] = [
     ("spin", "spin"),
     ("spin-log", "spin"),
     ("fixed-delay", "fixed-delay"),
@@ -68,6 +68,8 @@ pub const CLASSES: [(&str, &str); 13] = [
     ("exit", "exits"),
     ("worker-restart", "worker-restarts"),
     ("dead", "accept-loop-dead"),
+    ("waits-for-close", "waits-for-close"),
+    ("waits-for-arrival", "waits-for-arrival"),
 ];
 
 /// A run of the bundled `tcp` at the wall. Constant delays are shorter than their models', and long enough for a busy machine.
@@ -253,6 +255,10 @@ exact! {
     storm_is_exact_under_ptrace: "storm", "ptrace";
     exit_is_exact_under_perf: "exit", "perf";
     exit_is_exact_under_ptrace: "exit", "ptrace";
+    waits_for_close_is_exact_under_perf: "waits-for-close", "perf";
+    waits_for_close_is_exact_under_ptrace: "waits-for-close", "ptrace";
+    waits_for_arrival_is_exact_under_perf: "waits-for-arrival", "perf";
+    waits_for_arrival_is_exact_under_ptrace: "waits-for-arrival", "ptrace";
 }
 
 #[test]

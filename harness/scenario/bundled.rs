@@ -37,6 +37,8 @@ files! {
     "policies/spin-log.scenario.toml",
     "policies/spin.scenario.toml",
     "policies/storm.scenario.toml",
+    "policies/waits-for-arrival.scenario.toml",
+    "policies/waits-for-close.scenario.toml",
     "policies/worker-restart.scenario.toml",
     "recovery/rounds.scenario.toml",
     "services/collector.scenario.toml",

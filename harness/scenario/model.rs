@@ -216,7 +216,7 @@ pub enum Serve {
 }
 
 /// What a bundled server can be told to do when accept fails.
-pub const ACCEPT_POLICIES: [&str; 13] = [
+pub const ACCEPT_POLICIES: [&str; 15] = [
     "spin",
     "spin-log",
     "fixed-delay",
@@ -230,6 +230,8 @@ pub const ACCEPT_POLICIES: [&str; 13] = [
     "exit",
     "worker-restart",
     "dead",
+    "waits-for-close",
+    "waits-for-arrival",
 ];
 
 /// Options of a bundled server.

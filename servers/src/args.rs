@@ -228,6 +228,7 @@ impl Args {
     pub(crate) fn waiting(&self) -> Waiting {
         match (self.blocks(), self.poll_each || self.kind == Kind::Outbound) {
             _ if self.io_uring => Waiting::Ring,
+            _ if self.accept == Policy::WaitsForArrival => Waiting::Edges,
             (true, _) => Waiting::Blocks,
             (false, true) => Waiting::PollsEach,
             (false, false) => Waiting::Polls,

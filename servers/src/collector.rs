@@ -72,6 +72,8 @@ async fn collect(collector: Arc<Collector>, stream: TcpStream, path: PathBuf, mu
         }
         line.clear();
     }
+    drop((reader, own));
+    collector.tally.count_closed(1);
 }
 
 impl Collector {

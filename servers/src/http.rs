@@ -41,6 +41,7 @@ async fn converse(
         let service = service_fn(|_: Request<_>| std::future::ready(answer(opens, &tally)));
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
+    tally.count_closed(1);
 }
 
 fn answer(opens: Option<Opens>, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {

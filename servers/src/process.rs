@@ -3,7 +3,7 @@
 //! The calling thread becomes the one that waits for signals, through sigwait and so without a descriptor. A process that
 //! has workers goes to [`crate::workers`] instead and accepts nothing itself.
 
-use crate::accept::{self, Ended, Policy, Reserve, Responder, Taker};
+use crate::accept::{self, Ended, Policy, Reserve, Responder, Taker, Waiting};
 use crate::args::{Args, Kind, Listeners};
 use crate::baseline::{self, BaselineError};
 use crate::lines::{complain, say};
@@ -29,11 +29,14 @@ pub(crate) const READY: &str = "ready";
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// Shedding needs to know whether anyone waits.
+    /// Shedding needs to know whether anyone waits, and an edge is told of only where accept does not block.
     #[error(
-        "--accept reserve-fd needs a listener that does not block: leave out --blocking, --threads and --io-uring"
+        "--accept {0} needs a listener that does not block: leave out --blocking, --threads and --io-uring"
     )]
-    ReserveBlocks,
+    PolicyBlocks(&'static str),
+    /// tonic closes its connections itself.
+    #[error("--accept waits-for-close does not go with grpc, which does not say when it closes a connection")]
+    ClosesUnheard,
     /// A second listener where none can be.
     #[error("--tls-port goes with http and grpc, and not with --workers")]
     NoTls,
@@ -106,7 +109,11 @@ impl StartError {
     pub(crate) fn exit_code(&self) -> u8 {
         if matches!(
             self,
-            StartError::ReserveBlocks | StartError::NoTls | StartError::NoFile | StartError::NobodyToCall(_)
+            StartError::PolicyBlocks(_)
+                | StartError::ClosesUnheard
+                | StartError::NoTls
+                | StartError::NoFile
+                | StartError::NobodyToCall(_)
         ) {
             2
         } else {
@@ -137,8 +144,13 @@ fn forbidden(source: &io::Error) -> String {
 
 /// Runs the process that `args` describe to its end.
 pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
-    if args.accept == Policy::ReserveFd && args.blocks() {
-        return Err(StartError::ReserveBlocks);
+    match args.accept {
+        Policy::ReserveFd if args.blocks() => return Err(StartError::PolicyBlocks("reserve-fd")),
+        Policy::WaitsForArrival if args.blocks() => {
+            return Err(StartError::PolicyBlocks("waits-for-arrival"));
+        }
+        Policy::WaitsForClose if args.kind == Kind::Grpc => return Err(StartError::ClosesUnheard),
+        _ => {}
     }
     if args.tls_port.is_some() && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
         return Err(StartError::NoTls);
@@ -279,8 +291,8 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
     let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, tally);
     match args.kind {
         Kind::Http => http::start(doorkeeper(tls::HTTP_1)?, args.opens, tally),
-        Kind::Websocket => websocket::start(),
-        Kind::Tcp => tcp::start(),
+        Kind::Websocket => websocket::start(tally),
+        Kind::Tcp => tcp::start(tally),
         Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),
         Kind::Relay | Kind::Outbound => return Ok(relay::start(args, tally)?),
         Kind::Collector => collector::start(args, tally),
@@ -315,7 +327,7 @@ fn start_acceptors(
             (listener.clone(), tally.clone(), deliver.clone(), reserve.take());
         let ((opened, open), (begin, begins)) = (channel(), channel::<()>());
         let accept = move || {
-            let taker = match Taker::open(way) {
+            let taker = match Taker::open(way, listener.as_fd()) {
                 Ok(taker) => taker,
                 Err(source) => return opened.send(source).expect("it is waited for"),
             };
@@ -339,7 +351,8 @@ fn start_acceptors(
             .spawn(accept)
             .map_err(|source| StartError::Service { source })?;
         if let Ok(source) = open.recv() {
-            return Err(StartError::Ring { source });
+            let ring = way == Waiting::Ring;
+            return Err(if ring { StartError::Ring { source } } else { StartError::Service { source } });
         }
         acceptors.push(begin);
     }

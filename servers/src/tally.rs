@@ -4,8 +4,8 @@
 use crate::lines::say;
 use rustix::io::Errno;
 use serde::Serialize;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Condvar, Mutex, OnceLock};
 
 /// Stands for "no EMFILE yet" in [`Tally::before_first_emfile`]: more accepts than can ever be made.
 const NEVER: u64 = u64::MAX;
@@ -19,6 +19,9 @@ pub struct Tally {
     total: AtomicU64,
     shed: AtomicU64,
     before_first_emfile: AtomicU64,
+    /// Connections that were served and are closed; a lock and no descriptor tells whoever waits for one.
+    closed: Mutex<u64>,
+    closes: Condvar,
     /// TLS handshakes completed; `None` where TLS is not spoken.
     handshakes: Option<AtomicU64>,
     /// What is done for clients beside accepting them; `None` where that is nothing to count.
@@ -87,6 +90,8 @@ impl Tally {
             work: counted.work.then(Work::default),
             total: AtomicU64::new(0),
             shed: AtomicU64::new(0),
+            closed: Mutex::new(0),
+            closes: Condvar::new(),
             before_first_emfile: AtomicU64::new(NEVER),
             reported: AtomicBool::new(false),
         }
@@ -101,6 +106,23 @@ impl Tally {
     pub(crate) fn count_shed(&self) {
         self.shed.fetch_add(1, SeqCst);
         self.count_accepted();
+    }
+
+    /// So many connections that were served are closed.
+    pub(crate) fn count_closed(&self, connections: u64) {
+        *self.closed.lock().expect("no counter panics") += connections;
+        self.closes.notify_all();
+    }
+
+    /// How many were.
+    pub(crate) fn closed(&self) -> u64 {
+        *self.closed.lock().expect("no counter panics")
+    }
+
+    /// Sleeps until more than `before` were. No deadline: who waits for this waits for ever where nobody leaves.
+    pub(crate) fn wait_for_close_after(&self, before: u64) {
+        let closed = self.closed.lock().expect("no counter panics");
+        drop(self.closes.wait_while(closed, |closed| *closed <= before).expect("no counter panics"));
     }
 
     /// A TLS handshake was completed, on either side.

@@ -2,6 +2,7 @@
 //! what a client sends stays in its socket.
 
 use crate::Deliver;
+use crate::tally::Tally;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use std::io;
@@ -18,13 +19,13 @@ struct Held {
 const EVENTS: usize = 256;
 
 /// Opens the epoll instance and starts the thread that waits on it.
-pub(crate) fn start() -> io::Result<Deliver> {
+pub(crate) fn start(tally: &Arc<Tally>) -> io::Result<Deliver> {
     let held = Arc::new(Held {
         epoll: epoll::create(CreateFlags::CLOEXEC)?,
         slots: Mutex::new(Vec::with_capacity(1024)),
     });
-    let closer = held.clone();
-    std::thread::Builder::new().name("hang-ups".to_owned()).spawn(move || closer.close_hang_ups())?;
+    let (closer, tally) = (held.clone(), tally.clone());
+    std::thread::Builder::new().name("hang-ups".to_owned()).spawn(move || closer.close_hang_ups(&tally))?;
     Ok(Arc::new(move |connection, _| held.hold(connection)))
 }
 
@@ -43,7 +44,7 @@ impl Held {
     }
 
     /// Closes what hangs up, for ever.
-    fn close_hang_ups(&self) {
+    fn close_hang_ups(&self, tally: &Tally) {
         let mut events = Vec::<Event>::with_capacity(EVENTS);
         loop {
             events.clear();
@@ -55,6 +56,8 @@ impl Held {
             for event in &events {
                 slots[usize::try_from(event.data.u64()).expect("a slot")] = None;
             }
+            drop(slots);
+            tally.count_closed(events.len() as u64);
         }
     }
 }

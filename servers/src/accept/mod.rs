@@ -2,7 +2,7 @@
 //!
 //! An acceptor is a thread. It waits in one of several ways ([`Waiting`]), hands each connection to the service, and leaves
 //! every failure for want of a descriptor to its [`Policy`]. It knows no runtime, opens nothing but connections (and the
-//! spare of `reserve-fd`, and its ring), and never touches a connection it has handed over.
+//! spare of `reserve-fd`, its ring, and the epoll instance of `waits-for-arrival`), and never touches a connection it has handed over.
 
 mod policy;
 mod reserve;
@@ -15,6 +15,7 @@ pub use ring::Ring;
 use crate::lines::complain;
 use crate::tally::Tally;
 use reserve::Shed;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags, accept_with};
@@ -30,6 +31,8 @@ pub enum Waiting {
     Polls,
     /// The listener does not block: poll, then accept once, as event loops do that take one client an event.
     PollsEach,
+    /// The listener does not block: an edge-triggered epoll instance, one descriptor more, tells of each arrival once.
+    Edges,
     /// The listener blocks: the thread sleeps in accept4 and holds one descriptor number meanwhile.
     Blocks,
     /// The listener blocks: the kernel waits, asked by io_uring, and holds no descriptor number meanwhile.
@@ -40,6 +43,8 @@ pub enum Waiting {
 pub enum Taker {
     /// accept4.
     Call,
+    /// accept4, after this epoll instance told of a client.
+    Edges(OwnedFd),
     /// A request of io_uring.
     Ring(Box<Ring>),
 }
@@ -48,23 +53,27 @@ impl Taker {
     /// Opens what this way of waiting needs.
     ///
     /// # Errors
-    /// Those of [`Ring::open`].
-    pub fn open(waiting: Waiting) -> io::Result<Self> {
-        if waiting == Waiting::Ring {
-            Ring::open().map(|ring| Taker::Ring(Box::new(ring)))
-        } else {
-            Ok(Taker::Call)
+    /// Those of [`Ring::open`]; `EMFILE` where no epoll instance can be opened.
+    pub fn open(waiting: Waiting, listener: BorrowedFd<'_>) -> io::Result<Self> {
+        match waiting {
+            Waiting::Ring => Ring::open().map(|ring| Taker::Ring(Box::new(ring))),
+            Waiting::Edges => {
+                let edges = epoll::create(CreateFlags::CLOEXEC)?;
+                epoll::add(&edges, listener, EventData::new_u64(0), EventFlags::IN | EventFlags::ET)?;
+                Ok(Taker::Edges(edges))
+            }
+            Waiting::Polls | Waiting::PollsEach | Waiting::Blocks => Ok(Taker::Call),
         }
     }
 
     /// As it is called in a log.
     fn name(&self) -> &'static str {
-        if matches!(self, Taker::Call) { "accept4" } else { "accept by io_uring" }
+        if matches!(self, Taker::Ring(_)) { "accept by io_uring" } else { "accept4" }
     }
 
     fn take<L: AsFd + 'static>(&mut self, listener: &Arc<L>) -> Result<OwnedFd, Errno> {
         match self {
-            Taker::Call => accept_one(listener.as_fd()),
+            Taker::Call | Taker::Edges(_) => accept_one(listener.as_fd()),
             Taker::Ring(ring) => ring.accept(listener),
         }
     }
@@ -95,12 +104,17 @@ pub fn run<L: AsFd + 'static>(
     let listener = asked.as_fd();
     let name = rustix::net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
     let name = taker.name().to_owned() + &name.map_or_else(String::new, |address| format!(" on {address}"));
-    let wait =
-        || if matches!(waiting, Waiting::Blocks | Waiting::Ring) { Ok(()) } else { wait_readable(listener) };
-    if let Err(errno) = wait() {
+    let wait = |taker: &Taker| match (taker, waiting) {
+        (_, Waiting::Blocks | Waiting::Ring) => Ok(()),
+        (Taker::Edges(edges), _) => wait_for_edge(edges),
+        _ => wait_readable(listener),
+    };
+    if let Err(errno) = wait(&taker) {
         return Ended::Broken(errno);
     }
     loop {
+        // One that is closed after this may have come too late for the try.
+        let closed = tally.closed();
         let waited = match taker.take(asked) {
             Ok(connection) => {
                 match responder.succeeded(u64::try_from(connection.as_raw_fd()).unwrap_or(0)) {
@@ -115,11 +129,11 @@ pub fn run<L: AsFd + 'static>(
                         let _ = rustix::net::send(&connection, BUSY, SendFlags::NOSIGNAL);
                     }
                 }
-                if waiting == Waiting::PollsEach { wait() } else { Ok(()) }
+                if waiting == Waiting::PollsEach { wait(&taker) } else { Ok(()) }
             }
             Err(Errno::AGAIN) => {
                 responder.drained();
-                wait()
+                wait(&taker)
             }
             Err(errno) if is_of_the_client(errno) => Ok(()),
             Err(errno) if is_shortage(errno) => {
@@ -131,9 +145,15 @@ pub fn run<L: AsFd + 'static>(
                         }
                         Ok(())
                     }
-                    Reaction::LogAndWaitForClient => {
-                        complain(format_args!("{name}: {errno}"));
-                        wait()
+                    Reaction::WaitForClient { log } => {
+                        if log {
+                            complain(format_args!("{name}: {errno}"));
+                        }
+                        wait(&taker)
+                    }
+                    Reaction::WaitForClose => {
+                        tally.wait_for_close_after(closed);
+                        wait(&taker)
                     }
                     Reaction::RetryAfter { delay, log } => {
                         if log {
@@ -148,13 +168,13 @@ pub fn run<L: AsFd + 'static>(
                                 tally.count_shed();
                                 Ok(())
                             }
-                            Shed::NobodyWaits | Shed::NoSpare => wait(),
+                            Shed::NobodyWaits | Shed::NoSpare => wait(&taker),
                         }
                     }
                     Reaction::TurnAwayFor { delay } => {
                         complain(format_args!("{name}: {errno}; not listened to for {delay:?}"));
                         std::thread::sleep(delay);
-                        wait()
+                        wait(&taker)
                     }
                     Reaction::GiveUp => return Ended::GaveUp(errno),
                     Reaction::FallSilent => return Ended::FellSilent,
@@ -177,6 +197,18 @@ fn accept_one(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 fn wait_readable(listener: BorrowedFd<'_>) -> Result<(), Errno> {
     loop {
         match poll(&mut [PollFd::from_borrowed_fd(listener, PollFlags::IN)], None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Sleeps until a client arrives after the last time that it was told of one. No deadline, as above.
+fn wait_for_edge(edges: &OwnedFd) -> Result<(), Errno> {
+    let mut event = Vec::<Event>::with_capacity(1);
+    loop {
+        match epoll::wait(edges, rustix::buffer::spare_capacity(&mut event), None) {
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),

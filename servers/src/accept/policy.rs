@@ -63,6 +63,14 @@ pub enum Policy {
     /// Origin: a task or thread of its own for the loop whose result nobody looks at: `tokio::spawn` with `accept().await?` in it,
     /// or Java's `ServerSocket.accept` in a thread that an `IOException` ends.
     Dead,
+    /// Stops listening to its listener until one of its own connections is closed, however long that is; sets no timer.
+    ///
+    /// Origin: squid, which defers accepting until a descriptor is free, and OpenLDAP's slapd.
+    WaitsForClose,
+    /// Hears of new clients only: fails, and tries again when a further client arrives, though others wait.
+    ///
+    /// Origin: event loops that are edge-triggered and leave their loop of accepts at its first error.
+    WaitsForArrival,
 }
 
 impl Policy {
@@ -83,8 +91,13 @@ pub enum Reaction {
         /// Whether the failure is logged first.
         log: bool,
     },
-    /// Logs, then waits until a client is in the queue.
-    LogAndWaitForClient,
+    /// Waits until it hears of a client: of one in the queue, or of one that arrives, by how it waits.
+    WaitForClient {
+        /// Whether the failure is logged first.
+        log: bool,
+    },
+    /// Waits until one of its own connections is closed, and then for a client.
+    WaitForClose,
     /// Sleeps, then calls accept4 again without asking whether anyone waits.
     RetryAfter {
         /// How long.
@@ -184,7 +197,9 @@ impl Responder {
         match self.policy {
             // Descriptors that this process does not know of make even a cap fail.
             Policy::Spin | Policy::CapClose | Policy::Cap503 => Reaction::RetryNow { log: false },
-            Policy::SpinLog => Reaction::LogAndWaitForClient,
+            Policy::SpinLog => Reaction::WaitForClient { log: true },
+            Policy::WaitsForArrival => Reaction::WaitForClient { log: false },
+            Policy::WaitsForClose => Reaction::WaitForClose,
             Policy::FixedDelay => Reaction::RetryAfter { delay: self.longest, log: false },
             Policy::ListenerOff => Reaction::TurnAwayFor { delay: self.longest },
             Policy::Backoff => Reaction::RetryAfter { delay: self.double(), log: true },

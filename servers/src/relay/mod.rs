@@ -68,9 +68,10 @@ pub(crate) fn start(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, CallErro
 }
 
 async fn converse(relay: Arc<Relay>, stream: TcpStream) {
-    let answer = service_fn(move |request| answer(relay.clone(), request));
+    let answer = service_fn(|request| answer(relay.clone(), request));
     // An error is the client's: it broke the protocol or left in mid-request. Its connection is closed either way.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    relay.tally.count_closed(1);
 }
 
 async fn answer(relay: Arc<Relay>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

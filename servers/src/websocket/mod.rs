@@ -5,9 +5,11 @@
 mod frame;
 mod handshake;
 
+use crate::tally::Tally;
 use crate::{Deliver, handoff};
 use frame::{Flow, Frames};
 use std::io;
+use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -18,8 +20,17 @@ const HEAD_BYTES: usize = 4096;
 const CHUNK_BYTES: usize = 512;
 
 /// Opens the runtime and starts its thread.
-pub(crate) fn start() -> io::Result<Deliver> {
-    handoff::start(|accepted| handoff::serve_each(accepted, |stream, _| converse(stream)))
+pub(crate) fn start(tally: &Arc<Tally>) -> io::Result<Deliver> {
+    let tally = tally.clone();
+    handoff::start(move |accepted| {
+        handoff::serve_each(accepted, move |stream, _| {
+            let tally = tally.clone();
+            async move {
+                converse(stream).await;
+                tally.count_closed(1);
+            }
+        })
+    })
 }
 
 async fn converse(mut stream: TcpStream) {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Those under which clients wait in the accept queue until a descriptor is free.
-const PATIENT: [&str; 6] = ["spin", "spin-log", "fixed-delay", "listener-off", "backoff", "storm"];
+const PATIENT: [&str; 7] =
+    ["spin", "spin-log", "fixed-delay", "listener-off", "backoff", "storm", "waits-for-close"];
 
 fn http(limit: u32, policy: &str) -> Server {
     Server::start(limit, &["http", "--accept", policy, "--delay-ms", "50"])
@@ -13,7 +14,7 @@ fn http(limit: u32, policy: &str) -> Server {
 
 #[test]
 fn the_first_emfile_comes_after_limit_less_rest_connections_under_every_policy() {
-    for policy in PATIENT.into_iter().chain(["reserve-fd", "exit"]) {
+    for policy in PATIENT.into_iter().chain(["reserve-fd", "exit", "waits-for-arrival"]) {
         for limit in [32, 64] {
             let server = http(limit, policy);
             let ceiling = limit - server.listed();
@@ -157,6 +158,39 @@ fn a_dead_accept_loop_serves_those_it_has_and_nobody_else() {
 }
 
 #[test]
+fn one_that_waits_for_an_arrival_leaves_those_who_wait_until_the_next_comes() {
+    let server = http(32, "waits-for-arrival");
+    let mut held = server.fill();
+    let mut waiter = await_failure(&server, "waits-for-arrival");
+    ask(&mut waiter);
+    held.truncate(held.len() - 2);
+    eventually("two places are free", || server.listed() == 30);
+    waiter.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
+    assert!(waiter.read(&mut [0]).is_err(), "nobody has come since");
+    waiter.set_read_timeout(Some(DEADLINE)).expect("set");
+    let mut next = server.connect();
+    ask(&mut next);
+    assert!(is_answered(&mut waiter) && is_answered(&mut next));
+}
+
+#[test]
+fn one_that_waits_for_a_close_serves_as_many_as_leave_and_makes_no_try_meanwhile() {
+    for kind in ["http", "websocket", "tcp", "collector"] {
+        let server = Server::start(32, &[kind, "--accept", "waits-for-close", "--log", "shared"]);
+        let mut held = server.fill();
+        let _waiters = [await_failure(&server, "waits-for-close"), server.connect()];
+        let acceptor = server.thread("accept-0");
+        let used_ns = cpu_ns(&acceptor);
+        eventually("both wait", || waiting(&server) == 2);
+        assert!(is_asleep(&acceptor) && cpu_ns(&acceptor) == used_ns, "{kind}: nothing wakes it");
+        held.pop();
+        eventually("one is taken", || waiting(&server) == 1);
+        held.pop();
+        eventually("so is the other", || waiting(&server) == 0);
+    }
+}
+
+#[test]
 fn a_backoff_that_exits_ends_with_its_eighth_failure() {
     let server = Server::start(32, &["tcp", "--accept", "backoff-exit", "--delay-ms", "5"]);
     let _held = server.fill_to(31);
@@ -228,7 +262,9 @@ fn await_failure(server: &Server, policy: &str) -> TcpStream {
         // Time for very many calls: it does nothing else.
         "spin" => eventually("the acceptor runs", || cpu_ns(&acceptor) > used_ns + 2_000_000),
         // While a client waits it would not sleep in poll.
-        "fixed-delay" => eventually("the acceptor sleeps", || waiting(server) == 1 && is_asleep(&acceptor)),
+        "fixed-delay" | "waits-for-close" | "waits-for-arrival" => {
+            eventually("the acceptor sleeps", || waiting(server) == 1 && is_asleep(&acceptor))
+        }
         _ => eventually("the failure is logged", || !server.errors().is_empty()),
     }
     client
