@@ -46,6 +46,24 @@ fn a_file_that_cannot_be_opened_is_told_as_500_and_named_under_either_observer()
 }
 
 #[test]
+fn clients_that_are_closed_because_another_call_fails_are_shed_and_the_call_is_the_cause() {
+    for (recorded, cause) in
+        [("subject-a-process-and-a-file-each", Call::Openat), ("policy-tcp-64-reserve-fd", Call::Accept4)]
+    {
+        let (_, plan, log) = recordings().iter().find(|(name, ..)| name == recorded).expect("recorded");
+        let found = Report::of(plan, log).found;
+        assert_eq!(
+            (found.policy.policy.value(), found.policy.cause),
+            (Some(Policy::Sheds), Some(cause)),
+            "{recorded}"
+        );
+        // Where accept itself fails, a client that is closed is no disguise.
+        let disguised = found.disguise.iter().filter(|d| d.seen_as == SeenAs::Closed).count();
+        assert_eq!(disguised, usize::from(!cause.accepts()), "{recorded}: {:?}", found.disguise);
+    }
+}
+
+#[test]
 fn a_process_that_dies_of_a_failed_open_is_named_with_the_connections_that_it_held() {
     let called = flooded(
         "http = { opens = \"or-exit\", accept = \"fixed-delay\" }",

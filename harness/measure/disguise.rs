@@ -32,8 +32,11 @@ pub struct Disguise {
 
 /// Each thing that clients were shown, the most frequent first.
 pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise> {
-    // A server that dismisses clients for want of a number for them does what that policy's name says already.
-    let turns_away = matches!(policy.policy.value(), Some(Policy::Sheds | Policy::LimitsItself));
+    // A server that dismisses clients for want of a number for them does what that policy's name says already; not so one to which another
+    // call's failure looks like the client's.
+    let by_its_name = policy.cause.is_none_or(Call::accepts);
+    let turns_away =
+        by_its_name && matches!(policy.policy.value(), Some(Policy::Sheds | Policy::LimitsItself));
     let exits = exits(facts);
     let exited: Vec<Nanos> = exits.iter().map(|(at, _)| *at).collect();
     let mut matching = Matching::new(facts, turns_away, &exited);

@@ -42,6 +42,9 @@ pub struct AcceptPolicy {
     /// What was seen that makes it so.
     #[serde(rename = "policy_evidence")]
     pub evidence: Known<PolicyEvidence>,
+    /// Of one that sheds, the call whose failure makes it do so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Call>,
     /// The pauses between its tries, where it makes any.
     pub delay_s: Known<Delay>,
     /// Between failing calls of the failing process, at most 20; nearly simultaneous ones count as one.
@@ -79,11 +82,11 @@ pub enum PolicyEvidence {
         /// Clients that lost their connection.
         clients_lost: u64,
     },
-    /// Accept never failed: clients were accepted and closed at once where this call had failed.
+    /// Clients were accepted and closed at once where this call had failed, and no number was free.
     ClosedForLack { clients: u64, call: Call },
     /// So many clients were accepted and turned away because this call fails, for want of something else than a number.
     TurnedAway { clients: u64, call: Call },
-    /// Clients were accepted and closed at once after the first failure.
+    /// Clients were accepted and closed at once after accept had failed.
     Shed { clients: u64, waiting: u64 },
     /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and answered none, also when the others
     /// had left.
@@ -144,6 +147,7 @@ pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Acc
         return AcceptPolicy {
             policy: Known::Unknown(why.clone()),
             evidence: Known::Unknown(why.clone()),
+            cause: None,
             delay_s: Known::Unknown(why),
             retry_gaps_s: Vec::new(),
         };
@@ -167,7 +171,13 @@ pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Acc
         _ => none(Policy::None, PolicyEvidence::NoFailure),
     };
     let delay = seen.rhythm.as_ref().and_then(delay);
+    let cause = match seen.evidence {
+        PolicyEvidence::ClosedForLack { call, .. } | PolicyEvidence::TurnedAway { call, .. } => Some(call),
+        PolicyEvidence::Shed { .. } => facts.holdings.first.map(|first| first.call),
+        _ => None,
+    };
     AcceptPolicy {
+        cause,
         policy: Known::Value(seen.policy),
         evidence: Known::Value(seen.evidence),
         delay_s: delay.map_or(Known::Unknown(Why::NoPauses(seen.policy)), Known::Value),
@@ -280,17 +290,20 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     }
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
     let clients = shed(facts, first, watched);
-    // A server that accepts clients and then lacks a number for what they ask sheds nobody: that is no policy.
-    let lacked =
-        facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts()).count() as u64;
-    let closed_for_lack = clients > 0 && (clients..=TRIES_A_REPLY * clients).contains(&lacked);
-    if closed_for_lack && !loop_.in_accept {
-        return seen(Policy::Unclear, PolicyEvidence::ClosedForLack { clients, call: first.call });
-    }
+    // Where about as many of another call failed, that is why they were closed.
+    let others = facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts());
+    let lacked = others.clone().count() as u64;
+    let lack = others.map(|(_, call)| *call).next();
+    let lack = lack.filter(|_| (clients.div_ceil(2).max(1)..=TRIES_A_REPLY * clients).contains(&lacked));
     let lets_few_wait =
         (clients >= 3 && waiting / WAIT_FOR_EACH <= clients) || (clients >= 1 && clients >= waiting);
-    if !closed_for_lack && lets_few_wait {
-        return seen(Policy::Sheds, PolicyEvidence::Shed { clients, waiting });
+    match lack {
+        // Of a server whose accept fails too, that is looked at.
+        Some(call) if !loop_.in_accept => {
+            return seen(Policy::Sheds, PolicyEvidence::ClosedForLack { clients, call });
+        }
+        None if lets_few_wait => return seen(Policy::Sheds, PolicyEvidence::Shed { clients, waiting }),
+        _ => {}
     }
     if let Some(reset) = listener_closed(facts, first, watched) {
         return seen(Policy::AcceptLoopDead, PolicyEvidence::ListenerClosed { reset });

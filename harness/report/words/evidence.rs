@@ -18,10 +18,9 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
         PolicyEvidence::BeforeClients => "it failed before the first client connected".into(),
         PolicyEvidence::OwnRule { .. } => own_rule(evidence),
         PolicyEvidence::Exited { .. } => exited(evidence),
-        PolicyEvidence::ClosedForLack { clients, call } => format!(
-            "accept never failed; it closed {} at once because {call} had failed",
-            counted(*clients, "accepted client")
-        ),
+        PolicyEvidence::ClosedForLack { clients, call } => {
+            format!("it closed {} at once because {call} had failed", counted(*clients, "accepted client"))
+        }
         PolicyEvidence::TurnedAway { clients, call } => {
             format!(
                 "it accepted {} and turned {} away because {call} failed",
