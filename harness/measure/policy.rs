@@ -340,13 +340,16 @@ impl FailingLoop {
         let made = facts.tries.between(first.at, until).iter();
         let accepts: Vec<Nanos> = made.filter(|t| t.accepted() && t.pid == first.pid).map(|t| t.at).collect();
         let of = |times: &[Nanos]| {
-            rhythm_of_tries(&Failing { times, until, per_s: per_s.filter(|_| flooded), flooded }, &accepts)
+            let per_s = per_s.filter(|_| flooded);
+            rhythm_of_tries(&Failing { times, accepts: &accepts, until, per_s, flooded })
         };
         // A pause that ends in an accept is not told from the wait for a client: where all are no pattern, those after the last count.
         let last = holdings.accepts_between(0, watched).last();
         let last = last.map_or(0, |last| times.partition_point(|at| at < last));
         let rhythm = match of(&times) {
-            Rhythm::Unclear if times.len() - last > PAUSES => of(&times[last..]),
+            Rhythm::Unclear | Rhythm::FixedOrGrows { .. } if times.len() - last > PAUSES => {
+                of(&times[last..])
+            }
             rhythm => rhythm,
         };
         let call = failures().next().map_or(first.call, |(_, call)| *call);
@@ -373,7 +376,7 @@ impl FailingLoop {
             Rhythm::Storm { .. } => Policy::Storm,
             Rhythm::Fixed { .. } => Policy::FixedDelay,
             Rhythm::Grows { .. } => Policy::Backoff,
-            Rhythm::Unclear => Policy::Unclear,
+            Rhythm::FixedOrGrows { .. } | Rhythm::Unclear => Policy::Unclear,
         };
         let evidence = PolicyEvidence::Rhythm {
             rhythm: self.rhythm,
@@ -446,7 +449,7 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
         Rhythm::Fixed { gap_s, .. } => (gap_s, gap_s),
         Rhythm::Storm { pause_s, .. } => (pause_s, pause_s),
         Rhythm::Grows { from_s, to_s, .. } => (from_s, to_s),
-        Rhythm::Spin | Rhythm::Once { .. } | Rhythm::Unclear => return None,
+        Rhythm::Spin | Rhythm::Once { .. } | Rhythm::FixedOrGrows { .. } | Rhythm::Unclear => return None,
     };
     Some(Delay { first, longest })
 }

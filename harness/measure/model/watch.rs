@@ -1,8 +1,8 @@
 //! The watch that tells the run, while it looks on, when it has seen enough of an accept loop. The class itself is measured afterwards,
-//! from the whole log.
+//! from the whole log, by the same model.
 
-use super::super::units::seconds;
-use super::rhythm::{BATCH, BURST, GROWTH, NO_PAUSE, PAUSE, SPIN_IN_A_ROW, SPREAD, gaps, median};
+use super::rhythm::{BATCH, BURST, PAUSE, SPIN_IN_A_ROW, timers};
+use super::timer::{Fit, LANES, TRIES, Timer};
 use crate::event::Nanos;
 use crate::scenario::Policy;
 use std::collections::VecDeque;
@@ -11,7 +11,10 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Default)]
 pub struct PolicyWatch {
     recent: VecDeque<Nanos>,
-    starts: VecDeque<Nanos>,
+    /// The first tries, of each batch no more than there may be lanes; and those of this batch.
+    tries: Vec<Nanos>,
+    in_batch: usize,
+    longest: Nanos,
     first: Option<Nanos>,
     /// Bursts so far, when the present one began, and its failures.
     bursts: usize,
@@ -29,9 +32,11 @@ impl PolicyWatch {
     /// Failures within half a second that are a spin, unless they stop soon: then it was a burst.
     const SPIN: usize = SPIN_IN_A_ROW;
     const SPINS_FOR: Nanos = 300_000_000;
-    const STARTS: usize = 6;
-    /// Two delays that grow may look alike when the first of them is late; on a busy machine by so many seconds.
-    const LATE_S: f64 = 0.5;
+    /// Equal pauses of each lane that are a constant delay, and that are the longest of one that grows.
+    const EQUAL: usize = 3;
+    const LONGEST: usize = 2;
+    /// A pause that is shorter decides nothing yet.
+    const SHORTEST: Nanos = 20_000_000;
 
     /// Has seen nothing.
     pub fn new() -> Self {
@@ -50,11 +55,10 @@ impl PolicyWatch {
             self.recent.pop_front();
         }
         let gap = last.map_or(Nanos::MAX, |last| at.saturating_sub(last));
-        if gap >= BATCH {
-            self.starts.push_back(at);
-            if self.starts.len() > Self::STARTS {
-                self.starts.pop_front();
-            }
+        let begins = gap >= BATCH;
+        self.in_batch = if begins { 1 } else { self.in_batch + 1 };
+        if self.in_batch <= LANES && self.tries.len() < TRIES + LANES {
+            self.tries.push(at);
         }
         if gap >= PAUSE {
             self.small += usize::from(self.bursts > 0 && self.in_burst < BURST);
@@ -62,34 +66,45 @@ impl PolicyWatch {
             self.paused += last.map_or(0, |_| gap);
         }
         self.in_burst += 1;
-        self.decided = self.plain(first, at);
+        self.decided = self.spins(first, at).or_else(|| self.storms(first, at));
+        // A delay is plain when a pause ends that is as long as any.
+        if begins && last.is_some() && self.tries.len() <= TRIES && self.decided.is_none() {
+            self.longest = self.longest.max(gap);
+            if self.in_burst < BURST && gap >= Self::SHORTEST.max(self.longest / 4 * 3) {
+                self.decided = self.pauses(at);
+            }
+        }
     }
 
-    fn plain(&mut self, first: Nanos, at: Nanos) -> Option<Policy> {
-        let watched = at.saturating_sub(first);
+    fn spins(&self, first: Nanos, at: Nanos) -> Option<Policy> {
         let within = self.recent.front().map_or(0, |first| at.saturating_sub(*first));
-        let mostly_paused = self.paused > watched / 2;
         // Bursts grow where each of their failures sets a timer: one that has paused spins when it goes on for longer than it paused.
         let goes_on = at.saturating_sub(self.burst_from) >= self.paused;
-        if self.recent.len() == Self::SPIN && within < 500_000_000 && watched >= Self::SPINS_FOR && goes_on {
-            return Some(Policy::Spin);
+        let spins = self.recent.len() == Self::SPIN
+            && within < 500_000_000
+            && at.saturating_sub(first) >= Self::SPINS_FOR;
+        (spins && goes_on).then_some(Policy::Spin)
+    }
+
+    fn storms(&self, first: Nanos, at: Nanos) -> Option<Policy> {
+        let mostly_paused = self.paused > at.saturating_sub(first) / 2;
+        (self.bursts >= 3 && self.small == 0 && self.in_burst >= BURST && mostly_paused)
+            .then_some(Policy::Storm)
+    }
+
+    fn pauses(&self, at: Nanos) -> Option<Policy> {
+        match timers(&self.tries, &[], at) {
+            Fit { best: Some(Timer::Constant { each, .. }), rival: None } if each >= Self::EQUAL => {
+                Some(Policy::FixedDelay)
+            }
+            // It may end in an exit: it is watched until it grows no more.
+            Fit { best: Some(Timer::Grows { at_longest, .. }), rival: None }
+                if at_longest >= Self::LONGEST =>
+            {
+                Some(Policy::Backoff)
+            }
+            _ => None,
         }
-        if self.bursts >= 3 && self.small == 0 && self.in_burst >= BURST && mostly_paused {
-            return Some(Policy::Storm);
-        }
-        let gaps = gaps(self.starts.make_contiguous(), 1);
-        let alike = |some: &[f64]| {
-            let (most, least) = some.iter().fold((0f64, f64::MAX), |(m, l), &g| (m.max(g), l.min(g)));
-            least >= seconds(NO_PAUSE) && most - least <= median(some) * SPREAD
-        };
-        let three = &gaps[gaps.len().saturating_sub(3)..];
-        if three.len() == 3 && alike(three) && self.in_burst < BURST {
-            return Some(Policy::FixedDelay);
-        }
-        // A delay that grows may end in an exit: it is watched until it grows no more.
-        let (grown, top) = gaps.split_at(gaps.len().saturating_sub(2));
-        let grows = grown.len() == Self::STARTS - 3 && grown.windows(2).all(|w| w[1] > w[0] * GROWTH);
-        (grows && alike(top) && top[0] >= Self::LATE_S).then_some(Policy::Backoff)
     }
 
     /// So many calls failed that their times are no longer known.

@@ -126,6 +126,9 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
         Rhythm::Grows { from_s, to_s, factor } => {
             format!("pauses grow from {from_s:.3} s to {to_s:.3} s, by a factor of {factor:.1} each time")
         }
+        Rhythm::FixedOrGrows { gap_s, from_s, to_s } => format!(
+            "{failures} failures: pauses of {gap_s:.3} s by several threads or listeners, or pauses that grow from {from_s:.3} s to {to_s:.3} s"
+        ),
         Rhythm::Once { .. } | Rhythm::Unclear => {
             format!("the gaps between {failures} failures fit no pattern")
         }

@@ -81,7 +81,7 @@ pub fn short(r: &Report) -> Option<String> {
                     "{server} retries {call} after pauses that grow from {from_s:.3} s to {to_s:.3} s{waits}"
                 )
             }
-            Rhythm::Once { .. } | Rhythm::Unclear => {
+            Rhythm::Once { .. } | Rhythm::FixedOrGrows { .. } | Rhythm::Unclear => {
                 format!("how it retries {call} is not clear{waits}")
             }
         },
