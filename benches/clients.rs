@@ -7,7 +7,7 @@ use criterion::Criterion;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
 use lastfd::internal::drive::{Driver, MARGIN};
 use lastfd::internal::event::{Client, Event, What};
-use lastfd::internal::scenario::Dialogue;
+use lastfd::internal::scenario::{Dialogue, Pace};
 use lastfd::internal::sys::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -53,7 +53,7 @@ fn upgrade_driven() -> (Duration, f64) {
     let server = Server::start();
     let setup = Setup {
         workload: "clients".into(),
-        kind: Kind::Hold { dialogue: Dialogue::Websocket, burst: false },
+        kind: Kind::Hold { dialogue: Dialogue::Websocket, pace: Pace::Auto },
         target: server.address,
         path: "/".into(),
         first_id: 0,

@@ -74,7 +74,7 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    Dialogue, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Plan, Problem,
+    Dialogue, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Pace, Plan, Problem,
     Verdict as RecoveryVerdict, Workload,
 };
 // The run.

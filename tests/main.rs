@@ -20,6 +20,7 @@ mod moved;
 mod netns;
 mod origins;
 mod output;
+mod pace;
 mod public;
 mod recorded;
 mod recording;

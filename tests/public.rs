@@ -29,6 +29,7 @@ const NAMES: &[&str] = &[
     "Observer",
     "Options",
     "Outcome",
+    "Pace",
     "Plan",
     "Policy",
     "Prediction",

@@ -4,8 +4,8 @@
 use lastfd::internal::cli::diagnostic;
 use lastfd::internal::event::{Call, Limits};
 use lastfd::internal::scenario::{
-    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Plan, Policy, Program,
-    Serve, ServeOptions, Supervisor,
+    self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Pace, Plan, Policy,
+    Program, Serve, ServeOptions, Supervisor,
 };
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -190,7 +190,7 @@ fn a_scenario_expands_into_itself_and_its_variants() {
         (flood.kind, flood.to.as_str(), flood.clients, flood.port),
         (Some(Dialogue::Websocket), "server", Some(1500), Some(9002))
     );
-    assert_eq!((flood.path.as_str(), flood.burst), ("/ws", true));
+    assert_eq!((flood.path.as_str(), flood.pace), ("/ws", Pace::Burst));
     assert_eq!(base.expect.limits, ExpectLimits { soft: Some(1024), hard: Some(4096) });
     assert_eq!(
         (base.expect.baseline, base.expect.leaked, base.expect.recovers_within_s),

@@ -9,7 +9,7 @@ use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};
 use crate::run::{Error, Options};
 use crate::scenario::{
-    self, Dialogue, Find, Launcher, Plan, Recovery, Rlimits, launcher_from_toml, placeholder, soft_hard,
+    self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, launcher_from_toml, placeholder, soft_hard,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -54,8 +54,11 @@ pub struct Args {
     /// Wait at most this long until the program listens: 30, 30s or 1m
     #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
-    /// Connect all clients at once, so that the accept queue overflows
-    #[arg(long)]
+    /// How fast clients come: auto, burst (all at once), steady (when the work for the earlier ones is done), or at most so many a second, such as 50/s
+    #[arg(long, default_value_t, value_name = "PACE")]
+    pace: Pace,
+    /// Another name of --pace burst
+    #[arg(long, conflicts_with = "pace")]
     burst: bool,
     /// Write the event log to this file, for `lastfd replay` and `lastfd explain`
     #[arg(long, value_name = "FILE")]
@@ -149,7 +152,7 @@ pub fn run(args: &Args) -> Outcome {
         path: args.path.clone(),
         port: args.port,
         clients: args.clients,
-        burst: args.burst,
+        pace: if args.burst { Pace::Burst } else { args.pace },
         hold_s: args.hold,
         recoveries: args.recoveries,
         ready_within_s: args.ready_within,

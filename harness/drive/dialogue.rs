@@ -19,6 +19,8 @@ pub struct Site {
 pub struct News {
     /// The answer to what was asked last is complete, and the connection stays open.
     pub answered: bool,
+    /// The server spoke, though nothing was asked.
+    pub greeted: bool,
     /// An answer that is not the one asked for, in the server's words: the first of them, as far as they had come.
     pub error: Option<String>,
     /// A complete answer of the application that is an error, such as `HTTP 404 Not Found`.

@@ -20,7 +20,7 @@ use super::registry::registered;
 use super::report::Reporter;
 use super::source::{self, Sources};
 use crate::event::{Client as State, Outcome, Pacing, Unseen, What};
-use crate::scenario::Dialogue;
+use crate::scenario::{Dialogue, Pace};
 use crate::sys::clock;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -74,7 +74,7 @@ pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
         lines.read()?;
     };
     match setup.kind {
-        Kind::Hold { dialogue, burst } => Driver::new(setup, dialogue, burst, stdout)?.obey(&mut lines),
+        Kind::Hold { dialogue, pace } => Driver::new(setup, dialogue, pace, stdout)?.obey(&mut lines),
         Kind::Call { .. } => calls::run(setup, lines, stdout),
     }
 }
@@ -151,7 +151,7 @@ struct Driver<W> {
 }
 
 impl<W: Write> Driver<W> {
-    fn new(setup: Setup, dialogue: Dialogue, burst: bool, stdout: W) -> Result<Driver<W>, Error> {
+    fn new(setup: Setup, dialogue: Dialogue, pace: Pace, stdout: W) -> Result<Driver<W>, Error> {
         let target = SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(at("making an epoll instance"))?;
         Ok(Driver {
@@ -163,7 +163,7 @@ impl<W: Write> Driver<W> {
             report: Reporter::new(setup.workload, stdout),
             scratch: Scratch::new(),
             sources: None,
-            gate: Gate::new(target, burst, dialogue != Dialogue::Tcp),
+            gate: Gate::new(target, pace, dialogue != Dialogue::Tcp),
             places: Vec::new(),
             deadlines: VecDeque::new(),
             ordered: 0,
@@ -293,7 +293,8 @@ impl<W: Write> Driver<W> {
         self.watch();
         let now = clock::now();
         let since = *self.starved.get_or_insert(now);
-        if now - since >= PARKED_AFTER && self.pacing != Some(Pacing::Parked) {
+        // Who is not due yet does not wait for the subject.
+        if now - since >= PARKED_AFTER && self.pacing != Some(Pacing::Parked) && self.gate.due() <= now {
             self.say_pacing(Pacing::Parked);
         }
     }
@@ -361,8 +362,8 @@ impl<W: Write> Driver<W> {
             return Some(0);
         }
         let ramp = (self.places.len() < self.ordered).then_some(match self.starved {
-            Some(since) if now - since >= PARKED_AFTER => now + MS,
-            Some(_) => now + ASK_EVERY,
+            Some(since) if now - since >= PARKED_AFTER => (now + MS).max(self.gate.due()),
+            Some(_) => (now + ASK_EVERY).max(self.gate.due()),
             None => now,
         });
         let said = Some(self.report.due()).filter(|&due| due < u64::MAX);
@@ -421,6 +422,9 @@ impl<W: Write> Driver<W> {
         self.places[index] = match std::mem::replace(&mut self.places[index], Place::Gone) {
             Place::Connected(client) => {
                 let ending = heard.ended || heard.news.goodbye;
+                if heard.news.greeted {
+                    self.report.client(id, State::Greeted);
+                }
                 if let Some(words) = heard.news.trouble {
                     self.report.client(id, State::ErrorAnswer(words));
                 }

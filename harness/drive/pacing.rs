@@ -3,6 +3,7 @@
 //! Below half of its capacity the queue never overflows by our own doing, so no SYN is dropped and no second is lost in a retry. Where the
 //! kernel does not tell the queue's length, connections that were not answered yet stand for it.
 
+use crate::scenario::Pace;
 use crate::sys::sock_diag::SockDiag;
 use std::net::SocketAddr;
 
@@ -27,6 +28,9 @@ pub struct Load {
 pub struct Gate {
     target: SocketAddr,
     sight: Sight,
+    /// Nanoseconds between two clients, where they are to come at so many a second; none is due before `due`.
+    between: Option<u64>,
+    due: u64,
 }
 
 enum Sight {
@@ -40,10 +44,18 @@ enum Sight {
 
 impl Gate {
     /// For one listener. `answers`: clients of this dialogue are answered, so unanswered ones can be counted.
-    pub fn new(target: SocketAddr, burst: bool, answers: bool) -> Gate {
-        let sight =
-            if burst { Sight::Burst } else { see(target).unwrap_or(Sight::Blind { answers, next: 0 }) };
-        Gate { target, sight }
+    pub fn new(target: SocketAddr, pace: Pace, answers: bool) -> Gate {
+        let sight = match pace {
+            Pace::Burst => Sight::Burst,
+            _ => see(target).unwrap_or(Sight::Blind { answers, next: 0 }),
+        };
+        let between = if let Pace::PerSecond(n) = pace { Some((1e9 / n) as u64) } else { None };
+        Gate { target, sight, between, due: 0 }
+    }
+
+    /// No client is to come before this, monotonic nanoseconds; 0 where they come as fast as they are accepted.
+    pub fn due(&self) -> u64 {
+        self.due
     }
 
     /// Looks again whether several share the port: workers may have come to listen since.
@@ -55,6 +67,19 @@ impl Gate {
 
     /// How many clients may connect now, without waiting for the subject to accept any.
     pub fn credit(&mut self, load: Load, now: u64) -> u32 {
+        let Some(between) = self.between else { return self.room(load, now) };
+        if now < self.due {
+            return 0;
+        }
+        let one = self.room(load, now).min(1);
+        if one > 0 {
+            self.due = now + between;
+        }
+        one
+    }
+
+    /// How many may connect whatever the pace is.
+    fn room(&mut self, load: Load, now: u64) -> u32 {
         match &mut self.sight {
             Sight::Burst => BURST_OUTSTANDING.saturating_sub(load.connecting),
             Sight::Queue { diag, several } => match fullest(diag, self.target, *several) {
@@ -127,7 +152,7 @@ mod tests {
     #[test]
     fn credit_is_what_is_free_up_to_half_of_the_capacity() {
         let (_server, to) = listening(false, anywhere(), 9);
-        let mut gate = Gate::new(to, false, false);
+        let mut gate = Gate::new(to, Pace::Auto, false);
         assert_eq!(gate.credit(IDLE, 0), 5);
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(to).unwrap()).collect();
         assert_eq!(gate.credit(IDLE, 0), 2);
@@ -139,7 +164,7 @@ mod tests {
     #[test]
     fn the_shortest_queue_lets_one_client_in() {
         let (_server, to) = listening(false, anywhere(), 0);
-        let mut gate = Gate::new(to, false, false);
+        let mut gate = Gate::new(to, Pace::Auto, false);
         assert_eq!(gate.credit(IDLE, 0), 1);
         let _client = TcpStream::connect(to).unwrap();
         assert_eq!(gate.credit(IDLE, 0), 0);
@@ -149,7 +174,7 @@ mod tests {
     fn of_listeners_that_share_a_port_the_fullest_counts() {
         let (_one, to) = listening(true, anywhere(), 9);
         let (_two, _) = listening(true, to, 9);
-        let mut gate = Gate::new(to, false, false);
+        let mut gate = Gate::new(to, Pace::Auto, false);
         let mut clients = Vec::new();
         // Ten clients over two queues: one of them holds five or more, half of its capacity.
         for _ in 0..10 {
@@ -161,7 +186,7 @@ mod tests {
     #[test]
     fn a_worker_that_listens_after_the_gate_was_made_counts_from_the_next_look_on() {
         let (_one, to) = listening(true, anywhere(), 9);
-        let mut gate = Gate::new(to, false, false);
+        let mut gate = Gate::new(to, Pace::Auto, false);
         let (_two, _) = listening(true, to, 9);
         assert!(matches!(gate.sight, Sight::Queue { several: false, .. }));
         gate.look_again();
@@ -171,7 +196,7 @@ mod tests {
     #[test]
     fn a_listener_that_is_gone_lets_one_at_a_time_find_out() {
         let (server, to) = listening(false, anywhere(), 9);
-        let mut gate = Gate::new(to, false, false);
+        let mut gate = Gate::new(to, Pace::Auto, false);
         drop(server);
         assert_eq!((gate.credit(IDLE, 0), gate.credit(Load { connecting: 1, unserved: 0 }, 0)), (1, 0));
     }
@@ -179,10 +204,10 @@ mod tests {
     #[test]
     fn unseen_queues_are_paced_by_answers_or_by_time() {
         let unseen = "192.0.2.1:9".parse().unwrap();
-        let mut answered = Gate::new(unseen, false, true);
+        let mut answered = Gate::new(unseen, Pace::Auto, true);
         assert_eq!(answered.credit(Load { connecting: 4, unserved: 10 }, 0), 50);
         assert_eq!(answered.credit(Load { connecting: 4, unserved: 60 }, 0), 0);
-        let mut silent = Gate::new(unseen, false, false);
+        let mut silent = Gate::new(unseen, Pace::Auto, false);
         assert_eq!(
             (silent.credit(IDLE, 5 * MS), silent.credit(IDLE, 6 * MS - 1), silent.credit(IDLE, 6 * MS)),
             (8, 0, 8)
@@ -191,8 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn so_many_a_second_come_one_at_a_time_and_are_not_made_up_for() {
+        let mut gate = Gate::new("192.0.2.1:9".parse().unwrap(), Pace::PerSecond(100.0), true);
+        let credits = [0, 9, 10, 19, 20, 1000, 1001].map(|ms| gate.credit(IDLE, (1000 + ms) * MS));
+        assert_eq!(credits, [1, 0, 1, 0, 1, 1, 0]);
+        assert_eq!(gate.due(), 2010 * MS);
+    }
+
+    #[test]
     fn a_burst_is_bounded_only_by_what_is_in_flight() {
-        let mut gate = Gate::new("127.0.0.1:9".parse().unwrap(), true, true);
+        let mut gate = Gate::new("127.0.0.1:9".parse().unwrap(), Pace::Burst, true);
         assert_eq!(gate.credit(Load { connecting: 96, unserved: 9999 }, 0), 4000);
     }
 }

@@ -1,7 +1,7 @@
 //! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input, events
 //! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
-use crate::scenario::{Calls, Dialogue};
+use crate::scenario::{Calls, Dialogue, Pace};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,8 +31,8 @@ pub enum Kind {
     Hold {
         /// The conversation.
         dialogue: Dialogue,
-        /// Overflow the accept queue on purpose instead of closed-loop pacing.
-        burst: bool,
+        /// How fast they come. The run orders those of a steady pace one after the other.
+        pace: Pace,
     },
     /// Each is a call. `Connect` orders calls, `Release` lets go of what finished calls left open, oldest first.
     Call {

@@ -20,7 +20,8 @@ struct Tcp {
 impl Talk for Tcp {
     fn open(&mut self, _: &Site, _: &mut Vec<u8>) {}
 
-    fn receive(&mut self, input: &[u8], _: &mut Vec<u8>, _: &mut News) {
+    fn receive(&mut self, input: &[u8], _: &mut Vec<u8>, news: &mut News) {
+        news.greeted |= self.greeting.is_empty();
         let room = GREETING_BYTES - self.greeting.len();
         self.greeting.extend_from_slice(&input[..input.len().min(room)]);
     }
@@ -57,7 +58,10 @@ mod tests {
         let mut out = Vec::new();
         client().open(&site(), &mut out);
         assert_eq!((client().ask_again(&site(), &mut out), out.len()), (false, 0));
-        assert_eq!(however_cut(client, b"220 mail.example ESMTP\r\n"), (News::default(), Vec::new()));
+        assert_eq!(
+            however_cut(client, b"220 mail.example ESMTP\r\n"),
+            (News { greeted: true, ..News::default() }, Vec::new())
+        );
     }
 
     #[test]

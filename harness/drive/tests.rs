@@ -4,7 +4,7 @@ use super::driver::run;
 use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
-use crate::scenario::Dialogue;
+use crate::scenario::{Dialogue, Pace};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const MS: u64 = 1_000_000;
 
 fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
-    let kind = Kind::Hold { dialogue: kind, burst: false };
+    let kind = Kind::Hold { dialogue: kind, pace: Pace::Auto };
     Setup { workload: "flood".into(), kind, target, path: "/".into(), first_id: 1, connect_deadline_ms: 5000 }
 }
 
@@ -211,7 +211,7 @@ fn a_parked_ramp_goes_on_when_the_server_accepts_again() {
 fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     let (_server, to) = listening(3); // capacity 4
     let mut rig = Rig::new(Setup {
-        kind: Kind::Hold { dialogue: Dialogue::Tcp, burst: true },
+        kind: Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst },
         connect_deadline_ms: 300,
         ..setup(Dialogue::Tcp, to)
     });

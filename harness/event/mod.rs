@@ -124,6 +124,8 @@ pub enum Unseen {
     Baseline,
     /// What a connection costs, or a call leaves open.
     CostPerConnection,
+    /// What is held and served when clients come no faster than the subject settles.
+    Capacity,
     /// Who accepts from some of the listeners on the loaded port.
     Listeners,
     /// The subject's listeners on other ports.
@@ -240,6 +242,9 @@ pub enum What {
     /// A process of the tree has executed this program: the first 15 bytes of its file's name, as the kernel keeps them. Beside the
     /// `Process` of that exec, by an observer that sees it.
     Executed { pid: Pid, program: String },
+    /// What the calibration clients cost after their accepts: calls that made a descriptor, descriptors closed while their clients were
+    /// still there, and processes born. `steady`: further clients come only when such work for the earlier ones is done.
+    AfterAccept { clients: u32, opened: u64, closed: u64, born: u64, steady: bool },
     /// The clients told to leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
@@ -467,6 +472,8 @@ pub enum Change {
 pub enum Client {
     /// connect(2) succeeded: accepted, or parked in the accept queue; a client cannot tell.
     Connected,
+    /// The server spoke first, to a client that asks nothing.
+    Greeted,
     /// An application answer came and the connection stays open.
     Served,
     /// The server closed it (end of file or reset) after it connected.

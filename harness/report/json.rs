@@ -77,6 +77,7 @@ fn path(unseen: &Unseen) -> String {
         Unseen::Settled => "baseline.settled".into(),
         Unseen::Baseline => "baseline".into(),
         Unseen::CostPerConnection => "prediction.descriptors_per_connection".into(),
+        Unseen::Capacity => "ceiling.capacity".into(),
         Unseen::Listeners => "saturation.listeners".into(),
         Unseen::OtherListeners => "saturation.other_listeners".into(),
         Unseen::Tcp => "saturation.tcp_states".into(),

@@ -1,12 +1,14 @@
 //! What a connection or a call costs: predicted from the descriptors at rest, and measured with a few clients before the ramp.
 
 use super::error::Error;
-use super::live::Step;
+use super::live::{Step, Work};
 use super::orders::{SETTLE_WINDOW, order_clients};
 use super::pump::{Load, Pump};
 use super::ready::{Ready, Rest};
+use super::steady::{self, First, Steady};
 use crate::event::{Unseen, What};
-use crate::sys::proc;
+use crate::scenario::Pace;
+use crate::sys::{clock, proc};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -14,6 +16,9 @@ use std::time::Duration;
 const CALIBRATION_CLIENTS: u64 = 8;
 
 const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
+
+/// A program that never sleeps is waited for no longer.
+const STILL_WITHIN: Duration = Duration::from_millis(500);
 
 /// Predicts from the descriptors at rest, one for each connection, before any client connects.
 pub fn predict(pump: &mut Pump, rest: &Rest) -> u64 {
@@ -52,32 +57,42 @@ fn announce(
 }
 
 /// Connects a few clients to see which process accepts and what a connection costs; predicts again where that differs. `wanted`: how
-/// many each workload is to have in all, the first of which these are.
+/// many each workload is to have in all, the first of which these are. Returns what the others are to wait for, where they are to come
+/// steadily.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn calibrate(pump: &mut Pump, rests: &[Rest], ready: &Ready, wanted: &[u32]) -> Result<(), Error> {
+pub fn calibrate(
+    pump: &mut Pump,
+    rests: &[Rest],
+    ready: &Ready,
+    wanted: &[u32],
+    pace: Pace,
+) -> Result<Option<Steady>, Error> {
     if pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()) {
-        return calibrate_calls(pump, &rests[0], wanted);
+        calibrate_calls(pump, &rests[0], wanted)?;
+        return Ok(None);
     }
     let smallest = rests.iter().map(|r| r.limits.soft.saturating_sub(r.counted)).min().unwrap_or(0);
     let clients = CALIBRATION_CLIENTS.min(smallest / 4);
     if clients == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let processes = pump.tree.processes().len() as u64;
+    let standing = pump.tree.processes();
     let first = first(pump, clients, wanted);
     let held = first.iter().zip(&pump.loads).filter(|(_, load)| load.holds());
     let of_subject: u64 = held.map(|(&clients, _)| u64::from(clients)).sum();
-    let grown = grown_with(pump, rests, &first, of_subject)?;
-    let Some(mut few) = few(pump, rests, &grown, of_subject) else { return Ok(()) };
-    few.born = (pump.tree.processes().len() as u64).saturating_sub(processes);
+    let Grown { by: grown, work, ended, took } = grown_with(pump, rests, &first, of_subject)?;
+    let Some(mut few) = few(pump, rests, &grown, of_subject) else { return Ok(None) };
+    few.born = (pump.tree.processes().len() as u64).saturating_sub(standing.len() as u64);
     pump.acceptor = few.rest.pid;
     debug_assert!(ready.holders.contains(&few.rest.pid));
     if few.accepted > 0 && pump.live.first_failure.is_none() {
         predict_again(pump, &few, few.rest.pid != rests[0].pid);
     }
-    Ok(())
+    let accepted = pump.live.accepted_total().max(few.accepted);
+    let (grown, born) = (few.grown, few.born);
+    Ok(Steady::of(pump, pace, First { sent: first, accepted, grown, standing, born, work, ended, took }))
 }
 
 /// What the first few clients showed.
@@ -92,8 +107,19 @@ struct Few {
     born: u64,
 }
 
+/// What connecting them came to.
+struct Grown {
+    /// Descriptors more, of each process.
+    by: Vec<u64>,
+    work: Work,
+    /// Clients that were turned away.
+    ended: u64,
+    /// Until nothing went on any more.
+    took: Duration,
+}
+
 /// Connects so many clients for each workload, some of which the subject holds; by how many descriptors each process grew.
-fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -> Result<Vec<u64>, Error> {
+fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -> Result<Grown, Error> {
     // The client that asked which protocol it speaks may not be gone yet.
     let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
@@ -101,6 +127,7 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     })?;
     let count = |r: &Rest| proc::descriptors(r.pid).unwrap_or(0);
     let before: Vec<u64> = rests.iter().map(count).collect();
+    let (work, ended, began) = (pump.live.work, pump.live.ended, clock::now());
     order_clients(pump, first)?;
     let wanted = first.iter().map(|&c| u64::from(c)).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
@@ -110,6 +137,9 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
+    // What a connection costs may follow its accept.
+    steady::still(pump, STILL_WITHIN)?;
+    let took = Duration::from_nanos(clock::now() - began);
     // Not of those at rest: the client that asked which protocol it speaks may still be there.
     if rests.iter().map(count).sum::<u64>() != before.iter().sum::<u64>() + of_subject {
         // More or fewer than one each: wait for rest before believing it. A thread between two accepts has no number reserved.
@@ -117,7 +147,8 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
             pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some()
         })?;
     }
-    Ok(rests.iter().zip(before).map(|(r, before)| count(r).saturating_sub(before)).collect())
+    let by = rests.iter().zip(before).map(|(r, before)| count(r).saturating_sub(before)).collect();
+    Ok(Grown { by, work: pump.live.work.since(work), ended: pump.live.ended - ended, took })
 }
 
 /// The process that accepts: the one that was seen to; without an observer, the one that grew most.

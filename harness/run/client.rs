@@ -56,8 +56,8 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<Ended, Er
     clients.extend(beside(pump, site, &rest)?);
     pump.live.arm();
     pump.next(why, Phase::Ramp);
-    calibrate(pump, &[rest], &nowhere(pid), &clients)?;
-    loaded(pump, site, &clients, &[rest])
+    calibrate(pump, &[rest], &nowhere(pid), &clients, site.pace())?;
+    loaded(pump, site, &clients, &[rest], None)
 }
 
 /// The drivers of what is loaded beside the subject; how many clients each has.
@@ -104,7 +104,7 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<Ended, Err
     let pid =
         rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::Fault("a process without an id".into()))?;
     rustix::process::kill_process(pid, signal).map_err(std::io::Error::from)?;
-    loaded(pump, site, &clients, &[rest])
+    loaded(pump, site, &clients, &[rest], None)
 }
 
 /// A program that calls as soon as it runs: its descriptors at rest cannot be counted.
@@ -124,7 +124,7 @@ fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
     let why =
         "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
     pump.journal.record(What::NotSeen { what: Unseen::Baseline, why: why.into() });
-    loaded(pump, site, &[], &[])
+    loaded(pump, site, &[], &[], None)
 }
 
 /// A program that starts slowly may pause for this long before it is at rest.

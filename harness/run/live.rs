@@ -2,12 +2,36 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
-use crate::event::{Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Unseen, What};
+use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Unseen, What};
 use crate::measure::{PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 
 /// As the kernel returns it.
 const EMFILE: i64 = -24;
+
+/// What the subject did beside its accepts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Calls that made a descriptor.
+    pub opened: u64,
+    /// Descriptors closed.
+    pub closed: u64,
+    /// Processes forked.
+    pub born: u64,
+}
+
+impl Work {
+    /// What was done since then.
+    pub fn since(self, before: Work) -> Work {
+        let Work { opened, closed, born } = before;
+        Work { opened: self.opened - opened, closed: self.closed - closed, born: self.born - born }
+    }
+
+    /// All of it.
+    pub fn all(self) -> u64 {
+        self.opened + self.closed + self.born
+    }
+}
 
 /// Running totals. Times are absolute `CLOCK_MONOTONIC`.
 #[derive(Debug, Default)]
@@ -29,6 +53,10 @@ pub struct Live {
     pub connected: u64,
     /// Clients that were answered.
     pub served: u64,
+    /// Clients that asked nothing, and heard something.
+    pub greeted: u64,
+    /// Calls other than accept that made a descriptor, descriptors closed, and processes forked, since [`Live::arm`].
+    pub work: Work,
     /// Of those that `ended`: connections closed by the server, or with an error reply.
     pub turned_away: u64,
     /// Clients whose connection or connect ended without being told to, or that got an error reply.
@@ -132,6 +160,9 @@ impl Live {
                     self.retries.accepted();
                     self.stuck &= event.at < self.moved;
                 }
+                if *ret >= 0 && self.armed && !name.accepts() && *name != Call::Fcntl {
+                    self.work.opened += 1;
+                }
                 if *ret < 0 && self.armed {
                     self.lacks_inotify |= name.makes_inotify() && *ret == EMFILE;
                     if event.at >= self.moved && !self.stuck {
@@ -147,8 +178,12 @@ impl Live {
                 self.policy.flooded();
                 self.unsampled = true;
             }
-            What::Close { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
+            What::Close { .. } => {
+                self.last_descriptor_call = self.last_descriptor_call.max(event.at);
+                self.work.closed += u64::from(self.armed);
+            }
             What::Process { pid, change, .. } if self.armed => {
+                self.work.born += u64::from(*change == Change::Fork);
                 if *change != Change::Exit {
                     self.policy.started();
                     return;
@@ -163,6 +198,7 @@ impl Live {
                 match state {
                     Client::Connected => self.connected += 1,
                     Client::Served => self.served += 1,
+                    Client::Greeted => self.greeted += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),
                     Client::Released | Client::GaveUp | Client::ErrorAnswer(_) => {}
                     Client::ErrorReply(_) | Client::Closed => {

@@ -3,10 +3,11 @@
 use super::error::Error;
 use super::pump::Pump;
 use super::site::Site;
+use super::steady::{self, Steady};
 use super::{moved, ready, rounds, second_round};
 use super::{ramp, recover, saturate};
 use crate::event::{Ended, Phase, What};
-use crate::scenario::{Plan, Process};
+use crate::scenario::{Pace, Plan, Process};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ pub(super) fn loaded(
     site: &Site<'_>,
     clients: &[u32],
     rests: &[ready::Rest],
+    steady: Option<Steady>,
 ) -> Result<Ended, Error> {
-    let why = ramp::ramp(pump, clients, site.plan.workloads.values().any(|w| w.burst))?;
+    let why = match steady {
+        Some(steady) => steady::ramp(pump, clients, steady)?,
+        None => ramp::ramp(pump, clients, site.pace() == Pace::Burst)?,
+    };
     // Of several workers, the one whose limit it is: it is counted and looked at from now on.
     if let Some((_, pid)) = pump.live.first_failure
         && rests.iter().any(|rest| rest.pid == pid)

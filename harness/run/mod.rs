@@ -28,6 +28,7 @@ mod rounds;
 mod saturate;
 mod second_round;
 mod site;
+mod steady;
 
 pub use error::Error;
 pub use journal::Journal;

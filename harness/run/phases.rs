@@ -172,6 +172,6 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
         pump.loads.push(site.load(name, workload, &wanted, fleet));
     }
     drop(early);
-    calibrate(pump, &rests, &ready, &clients)?;
-    loaded(pump, site, &clients, &rests)
+    let steady = calibrate(pump, &rests, &ready, &clients, site.pace())?;
+    loaded(pump, site, &clients, &rests, steady)
 }

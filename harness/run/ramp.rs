@@ -43,18 +43,13 @@ impl Filling {
 /// Interrupted; a driver that cannot be ordered.
 pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<Ended, Error> {
     pump.census.ramp_begins();
-    order_clients(pump, clients)?;
     let mut ramp = Ramp::of(pump, clients, burst);
-    let why = pump.until_ended(RAMP_DEADLINE, RAMP_TICK, |pump| ramp.ended(pump))?;
-    if why == Ended::Time {
-        let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
-        pump.journal.record(What::Inconclusive { reason });
-    }
-    Ok(why)
+    order_clients(pump, clients)?;
+    ramp.wait(pump)
 }
 
 /// What a ramp must remember from one look to the next.
-struct Ramp {
+pub(super) struct Ramp {
     /// Clients asked for, of all workloads that it waits for.
     wanted: u64,
     /// Whether its clients are calls, made by the subject or to it.
@@ -69,7 +64,7 @@ struct Ramp {
 }
 
 impl Ramp {
-    fn of(pump: &Pump, clients: &[u32], burst: bool) -> Self {
+    pub fn of(pump: &Pump, clients: &[u32], burst: bool) -> Self {
         let now = clock::now();
         let awaited = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background);
         Ramp {
@@ -81,6 +76,16 @@ impl Ramp {
             failing_at: None,
             filling: Filling::since(now),
         }
+    }
+
+    /// Waits until it is over; returns why.
+    pub fn wait(&mut self, pump: &mut Pump) -> Result<Ended, Error> {
+        let why = pump.until_ended(RAMP_DEADLINE, RAMP_TICK, |pump| self.ended(pump))?;
+        if why == Ended::Time {
+            let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
+            pump.journal.record(What::Inconclusive { reason });
+        }
+        Ok(why)
     }
 
     /// Why it is over, now that this is to be seen.
@@ -130,7 +135,7 @@ impl Ramp {
     }
 
     /// Whether no more clients stay than a while ago, however many come and go. Who called and was answered leaves: calls do not fill.
-    fn full(&mut self, pump: &Pump, now: Nanos) -> bool {
+    pub fn full(&mut self, pump: &Pump, now: Nanos) -> bool {
         self.filling.full(pump.live.connected.saturating_sub(pump.live.ended), now) && !self.calls
     }
 

@@ -15,7 +15,7 @@ use crate::drive::{
 use crate::event::{Event, Phase, Pid, What};
 use crate::launch::{self};
 use crate::limits::budget;
-use crate::scenario::{Caller, Calls, Dialogue, Plan, Process, Program, Workload};
+use crate::scenario::{Caller, Calls, Dialogue, Pace, Plan, Process, Program, Workload};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -42,13 +42,20 @@ impl Site<'_> {
         argv(&self.process.program, &self.options.helper).into_iter().map(fill).collect()
     }
 
+    /// How fast the clients come that the subject holds: of several workloads, as the one that is least `Auto`.
+    pub fn pace(&self) -> Pace {
+        let own = self.plan.workloads.values().filter(|w| w.to == self.plan.subject && w.calls.is_none());
+        let paces: Vec<Pace> = own.map(|w| w.pace).filter(|pace| *pace != Pace::Auto).collect();
+        paces.iter().find(|pace| **pace != Pace::Steady).or(paces.first()).copied().unwrap_or_default()
+    }
+
     /// What the clients of a workload do; `None`: the server is to be asked first.
     pub fn kind(&self, workload: &Workload) -> Option<Kind> {
         let call = |calls: &Calls| Kind::Call {
             calls: calls.clone(),
             certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
         };
-        let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+        let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace };
         workload.calls.as_ref().map(call).or(workload.kind.map(hold))
     }
 
@@ -136,7 +143,7 @@ pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> R
         kinds.push(match site.kind(workload) {
             Some(kind) => kind,
             None => {
-                let hold = |dialogue| Kind::Hold { dialogue, burst: workload.burst };
+                let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace };
                 let wanted = Wanted {
                     setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address),
                     clients: 1,

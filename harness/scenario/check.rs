@@ -6,6 +6,7 @@ use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
+use super::pace::{NoPace, Pace};
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExpect, RawLauncher,
@@ -581,7 +582,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         clients: load.clients,
         port: load.port,
         path: path(load.path.as_ref(), problems),
-        burst: load.burst,
+        pace: pace(load, problems),
         calls: None,
     }
 }
@@ -603,6 +604,24 @@ fn path(path: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
         problems.push(Problem::new(path.span(), "a request path begins with `/`", "does not"));
     }
     path.map_or("/", |path| path.get_ref()).to_owned()
+}
+
+fn pace(load: &Load, problems: &mut Vec<Problem>) -> Pace {
+    let named = match &load.pace {
+        Some(text) => text.get_ref().parse().unwrap_or_else(|error: NoPace| {
+            problems.push(Problem::new(text.span(), error.to_string(), "here"));
+            Pace::Auto
+        }),
+        None => return if load.burst { Pace::Burst } else { Pace::Auto },
+    };
+    if let Some(text) = load.pace.as_ref().filter(|_| load.burst && named != Pace::Burst) {
+        problems.push(Problem::new(
+            text.span(),
+            "`burst` is another name of `pace = \"burst\"`",
+            "another pace",
+        ));
+    }
+    named
 }
 
 /// A connect or an answer of a call may take this long when a scenario names nothing, seconds.
@@ -634,7 +653,7 @@ fn calls(
         clients: load.calls,
         port: None,
         path: path(load.path.as_ref(), problems),
-        burst: false,
+        pace: Pace::Auto,
         calls: Some(calls),
     }
 }

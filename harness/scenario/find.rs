@@ -1,6 +1,7 @@
 //! The plan of a question without a file: what is the ceiling of this command?
 
 use super::Expect;
+use super::Pace;
 use super::model::*;
 use crate::event::Redaction;
 use std::collections::BTreeMap;
@@ -26,8 +27,8 @@ pub struct Find {
     pub port: Option<u16>,
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
     pub clients: Option<u32>,
-    /// Overflow the accept queue on purpose instead of pacing the clients.
-    pub burst: bool,
+    /// How fast clients come.
+    pub pace: Pace,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// How often recovery is sampled, at most [`Recovery::ROUNDS_MAX`]; with more than one a second ramp
@@ -62,7 +63,7 @@ impl Find {
             path: "/".into(),
             port: None,
             clients: None,
-            burst: false,
+            pace: Pace::Auto,
             hold_s: 5.0,
             recoveries: 1,
             ready_within_s: 30.0,
@@ -94,7 +95,7 @@ impl Find {
             clients: self.clients,
             port: self.port,
             path: self.path,
-            burst: self.burst,
+            pace: self.pace,
             calls: None,
         };
         Ok(Plan {

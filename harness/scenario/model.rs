@@ -5,6 +5,7 @@
 
 use super::expect::Expect;
 pub use super::launcher_options::{Session, Shell};
+use super::pace::Pace;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -448,8 +449,9 @@ pub struct Workload {
     pub port: Option<u16>,
     /// Request path.
     pub path: String,
-    /// Closed-loop, or overflow the accept queue on purpose.
-    pub burst: bool,
+    /// How fast they come.
+    #[serde(default)]
+    pub pace: Pace,
     /// Calls, in place of connections that are held; `kind` is `None` then, and `clients` their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Calls>,

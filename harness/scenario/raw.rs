@@ -250,7 +250,11 @@ pub(super) struct Load {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// Overflow the accept queue on purpose, instead of waiting for the server to accept.
+    /// How fast clients come: "auto", "burst" (all at once), "steady" (only when the work for the earlier ones is done) or at most
+    /// so many a second, such as "50/s". Default: "auto", which is steady where a connection costs work after its accept.
+    #[schemars(with = "Option<String>")]
+    pub pace: Option<Spanned<String>>,
+    /// Another name of `pace = "burst"`.
     #[serde(default)]
     pub burst: bool,
 }

@@ -12,6 +12,8 @@ pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 pub(crate) struct Client {
     pub connected: Option<Nanos>,
     pub served: Option<Nanos>,
+    /// When the server first spoke to it, though it asks nothing.
+    pub greeted: Option<Nanos>,
     /// When and how it ended other than by leaving.
     pub ended: Option<(Nanos, Outcome)>,
     pub released: Option<Nanos>,
@@ -88,6 +90,7 @@ impl<'a> Clients<'a> {
                 State::ErrorReply(_) => end(Outcome::ErrorReply),
                 State::ErrorAnswer(_) => {}
                 State::Connected => record.connected = record.connected.or(Some(event.at)),
+                State::Greeted => record.greeted = record.greeted.or(Some(event.at)),
                 State::Served => record.served = record.served.or(Some(event.at)),
                 State::Released | State::GaveUp => record.released = record.released.or(Some(event.at)),
                 State::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),

@@ -64,6 +64,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Probe { workload, label, outcome, .. } => {
             (19, label.len() as i64, *outcome as i64, workload, 0)
         }
+        What::AfterAccept { clients, opened, closed, .. } => {
+            (20, (*clients).into(), *opened as i64, "", *closed as i64)
+        }
         What::Released { clients } => (20, (*clients).into(), 0, "", 0),
         What::Process { pid, parent, .. } => (21, (*pid).into(), (*parent).into(), "", 0),
         What::Status { pid, code, .. } => (20, (*pid).into(), code.map_or(-1, i64::from), "", 0),
@@ -107,7 +110,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
 fn step(state: &Client) -> i64 {
     match state {
         Client::Connected => 0,
-        Client::ErrorAnswer(_) => 1,
+        Client::ErrorAnswer(_) | Client::Greeted => 1,
         Client::Served => 2,
         Client::ErrorReply(_) => 3,
         Client::Refused => 4,

@@ -8,7 +8,7 @@ use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits, Listeners,
-    Plan, Process, Program, Then, Workload,
+    Pace, Plan, Process, Program, Then, Workload,
 };
 
 /// A process beside the subject.
@@ -139,11 +139,20 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
         || "1.5 × soft limit clients, and as many more as its accept queue holds,".to_owned(),
         |n| counted(n.into(), "client"),
     );
-    let pace = match workload.burst {
-        true => "All connect at once, so the accept queue overflows.",
-        false => "New clients pause while the accept queue is more than half full, so that none is lost.",
-    };
-    format!("`{name}` sends {wanted} to {to}. Each {}. {pace}", doing(workload.kind))
+    format!("`{name}` sends {wanted} to {to}. Each {}. {}", doing(workload.kind), pace(workload.pace))
+}
+
+fn pace(pace: Pace) -> String {
+    match pace {
+        Pace::Burst => "All connect at once, so the accept queue overflows.".into(),
+        Pace::Steady => {
+            "They come one by one or a few at a time, when the work for the earlier ones is done.".into()
+        }
+        Pace::PerSecond(n) => {
+            format!("At most {n} come in a second, and none while the accept queue is more than half full.")
+        }
+        _ => "New clients pause while the accept queue is more than half full, so that none is lost.".into(),
+    }
 }
 
 /// What each call takes, and what it leaves open.

@@ -1,0 +1,80 @@
+//! How fast the clients of a workload come.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// How fast clients come.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Pace {
+    /// As `Steady` where the first clients show that a connection costs work after its accept; otherwise as fast as they are accepted.
+    #[default]
+    Auto,
+    /// All at once, so that the accept queue overflows.
+    Burst,
+    /// No faster than the subject settles: the next ones come when the work for the earlier ones is done.
+    Steady,
+    /// At most so many a second, and no faster than they are accepted.
+    PerSecond(f64),
+}
+
+/// What is no pace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a pace: `auto`, `burst`, `steady`, or clients a second such as `50/s`")]
+pub struct NoPace(String);
+
+/// Clients a second, at most and at least.
+const PER_SECOND: std::ops::RangeInclusive<f64> = 0.1..=1e6;
+
+impl FromStr for Pace {
+    type Err = NoPace;
+
+    fn from_str(text: &str) -> Result<Self, NoPace> {
+        let per_second = || text.strip_suffix("/s")?.trim().parse().ok().filter(|n| PER_SECOND.contains(n));
+        match text {
+            "auto" => Ok(Pace::Auto),
+            "burst" => Ok(Pace::Burst),
+            "steady" => Ok(Pace::Steady),
+            _ => per_second().map(Pace::PerSecond).ok_or_else(|| NoPace(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pace::Auto => f.write_str("auto"),
+            Pace::Burst => f.write_str("burst"),
+            Pace::Steady => f.write_str("steady"),
+            Pace::PerSecond(n) => write!(f, "{n}/s"),
+        }
+    }
+}
+
+impl Serialize for Pace {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pace {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_read_as_it_is_written() {
+        for text in ["auto", "burst", "steady", "50/s", "0.5/s"] {
+            assert_eq!(text.parse::<Pace>().map(|pace| pace.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "fast", "0/s", "-1/s", "NaN/s", "inf/s", "50"] {
+            assert!(text.parse::<Pace>().is_err(), "{text}");
+        }
+    }
+}
