@@ -176,6 +176,22 @@ fn nginx_sheds_nobody_whose_file_it_cannot_open_and_its_pause_is_found_beside() 
     assert_eq!(s["policy"], "fixed-delay", "{run:#}");
 }
 
+#[test]
+fn nobody_connects_to_another_port_before_recovery_was_measured_unless_that_is_asked_for() {
+    let called =
+        flooded("http = { accept = \"spin\", tls = true, backlog = 20 }", "http-idle", "leaked = 0", &[]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    let run = called.run();
+    let other = &run["saturation"]["other_listeners"][0];
+    assert_eq!(
+        (&other["queue"], &other["capacity"], &other["new_client"], &other["new_client_last"]),
+        (&json!(0), &json!(21), &json!(null), &json!("served")),
+        "{other}"
+    );
+    let why = run["unmeasured"]["saturation.other_listeners.new_client"].as_str().expect("a reason");
+    assert!(why.contains("before recovery was measured"), "{why}");
+}
+
 fn spin() -> (Plan, Log) {
     let log =
         event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");

@@ -223,6 +223,7 @@ pub enum Why {
     MemoryNotRead(MemoryAt),
     TooFewReadings,
     PortNotTried,
+    NotAskedAtTheWall,
     // Limits that were moved.
     NotMovedInTime,
     NoProcessToMove,

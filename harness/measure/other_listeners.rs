@@ -20,20 +20,38 @@ pub struct OtherListener {
     pub overflows: Option<u32>,
     /// What a client gets that connects there at saturation: `served` is to be accepted, for it asks nothing.
     pub new_client: Known<Outcome>,
+    /// The same last of all, after recovery was measured; `None`: none was sent then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_client_last: Option<Outcome>,
+}
+
+/// Whether the run connected to none of them at the wall, because the scenario does not ask for that.
+fn last_only(facts: &Facts<'_>) -> bool {
+    let released = facts.phases.released_from();
+    let mut all = facts.readings.other_listeners.iter();
+    facts.plan.expect.other_listeners.is_none() && all.any(|other| other.at >= released)
 }
 
 /// Each of them, as they were found at the wall.
 pub(super) fn other_listeners(facts: &Facts<'_>) -> Vec<OtherListener> {
-    let all = facts.readings.other_listeners.iter();
-    all.filter_map(|other| {
-        Some(OtherListener {
-            address: other.address.to_owned(),
-            port: other.address.rsplit(':').next()?.parse().ok()?,
-            queue: other.queue,
-            capacity: other.capacity,
-            overflows: other.drops,
-            new_client: other.new_client.or_why(Why::PortNotTried),
+    let released = facts.phases.released_from();
+    let (wall, last): (Vec<_>, Vec<_>) = facts.readings.other_listeners.iter().partition(|o| o.at < released);
+    let last = |address: &str| last.iter().find(|other| other.address == address)?.new_client;
+    let untried = match last_only(facts) {
+        true => Why::NotAskedAtTheWall,
+        false => Why::PortNotTried,
+    };
+    wall.into_iter()
+        .filter_map(|other| {
+            Some(OtherListener {
+                address: other.address.to_owned(),
+                port: other.address.rsplit(':').next()?.parse().ok()?,
+                queue: other.queue,
+                capacity: other.capacity,
+                overflows: other.drops,
+                new_client: other.new_client.or_why(untried.clone()),
+                new_client_last: last(other.address),
+            })
         })
-    })
-    .collect()
+        .collect()
 }

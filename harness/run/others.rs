@@ -1,4 +1,4 @@
-//! The subject's other listeners at the wall: what each has queued, and what a client that only connects gets there. Several listeners of
+//! The subject's other listeners: what each has queued at the wall, and what a client that only connects gets there. Several listeners of
 //! one process share its table of descriptors, so an admin or health port dies with the one that is loaded. Only loopback addresses are
 //! connected to, once each.
 
@@ -37,18 +37,19 @@ struct Asker {
     got: Option<Outcome>,
 }
 
-/// Sends a client to each other listener that was counted, and records what there is to tell. Last of what is done at the wall: a client
-/// that is accepted takes a place and gives it back, which the accept loop sees.
+/// Records what each other listener that was counted has queued and, where `connects`, what a client gets that is sent there: at the wall
+/// only where the scenario asks for that, and last of what is done there. A client may wedge a server that has no descriptor for it, and
+/// one that is accepted takes a place and gives it back, which the accept loop sees.
 ///
 /// # Errors
 /// Interrupted.
-pub fn asked(pump: &mut Pump) -> Result<(), Error> {
+pub fn told(pump: &mut Pump, connects: bool) -> Result<(), Error> {
     let others = pump.census.others();
     if others.is_empty() || pump.tree.gone() {
         return Ok(());
     }
     // In a thread of its own, because the observer must be drained meanwhile. A subject at a limit of tasks may leave no room for one.
-    let asking = match begun(Builder::new(), others) {
+    let asking = match begun(Builder::new(), others, connects) {
         Ok(asking) => asking,
         Err(error) => {
             unasked(pump, &error);
@@ -72,12 +73,16 @@ fn unasked(pump: &mut Pump, error: &io::Error) {
 }
 
 /// A thread that asks.
-fn begun(thread: Builder, inodes: HashSet<u64>) -> io::Result<JoinHandle<io::Result<Vec<Event>>>> {
-    thread.name("other-listeners".into()).spawn(move || Ok(ask(&mut SockDiag::open()?, &inodes)))
+fn begun(
+    thread: Builder,
+    inodes: HashSet<u64>,
+    connects: bool,
+) -> io::Result<JoinHandle<io::Result<Vec<Event>>>> {
+    thread.name("other-listeners".into()).spawn(move || Ok(ask(&mut SockDiag::open()?, &inodes, connects)))
 }
 
-/// Tells of the listeners with these inodes, after each has been sent a client; takes [`PROBE_DEADLINE`] where one is not accepted.
-fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
+/// Tells of the listeners with these inodes, after each has been sent a client where `connects`; takes [`PROBE_DEADLINE`] where one is not accepted.
+fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>, connects: bool) -> Vec<Event> {
     let at = clock::now();
     let deadline = at + PROBE_DEADLINE.as_nanos() as Nanos;
     let mut listeners = diag.listeners_with_drops().unwrap_or_default();
@@ -86,7 +91,8 @@ fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
     // Several with one address share its clients: the first stands for them.
     listeners.dedup_by_key(|listener| listener.address);
     listeners.truncate(AT_MOST);
-    let mut askers: Vec<Asker> = listeners.into_iter().map(Asker::new).collect();
+    let mut askers: Vec<Asker> =
+        listeners.into_iter().map(|listener| Asker::new(listener, connects)).collect();
     while askers.iter().any(|asker| asker.socket.is_some()) && clock::now() < deadline {
         askers.iter_mut().for_each(|asker| asker.look(diag));
         let waiting = askers.iter().filter_map(|asker| Some((asker.socket.as_ref()?, asker.connected)));
@@ -104,11 +110,11 @@ fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>) -> Vec<Event> {
 }
 
 impl Asker {
-    fn new(listener: Listener) -> Self {
+    fn new(listener: Listener, connects: bool) -> Self {
         let target = reachable(listener.address);
         let mut asker =
             Asker { listener, target, socket: None, connected: false, accepted: false, got: None };
-        if target.ip().is_loopback() {
+        if connects && target.ip().is_loopback() {
             asker.begin();
         }
         asker
@@ -189,7 +195,7 @@ mod tests {
     #[test]
     fn a_thread_that_cannot_be_made_is_an_error_and_no_panic() {
         // EAGAIN, as at a limit of tasks: no address space has room for such a stack.
-        let refused = begun(Builder::new().stack_size(1 << 60), HashSet::new());
+        let refused = begun(Builder::new().stack_size(1 << 60), HashSet::new(), true);
         assert_eq!(
             refused.err().and_then(|e| e.raw_os_error()),
             Some(rustix::io::Errno::AGAIN.raw_os_error())

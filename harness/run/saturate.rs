@@ -20,11 +20,12 @@ const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
 /// A silence while clients wait is watched for this long at most, beyond `hold`: no server is known to pause for longer.
 const SILENT_AT_MOST: Duration = Duration::from_secs(35);
 
-/// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the watch ended.
+/// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the watch ended. `asks_others`:
+/// clients are sent to its other listeners.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<Ended, Error> {
+pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: bool) -> Result<Ended, Error> {
     // The last words of what is no more are recorded in the end.
     let died = pump.died();
     if let Some(output) = &pump.output
@@ -94,7 +95,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration) -> Result<Ended,
     }
     pump.sample();
     ready::queues(pump);
-    others::asked(pump)?;
+    others::told(pump, asks_others)?;
     Ok(why)
 }
 

@@ -353,6 +353,9 @@ impl<'a> Readings<'a> {
 
     /// When a client of another port was first asked: one that is let in there is no doing of the loaded listener's.
     pub fn other_port_asked(&self) -> Nanos {
-        self.other_listeners.first().map_or(Nanos::MAX, |other| other.at)
+        self.other_listeners
+            .iter()
+            .find(|other| other.new_client.is_some())
+            .map_or(Nanos::MAX, |other| other.at)
     }
 }

@@ -205,6 +205,10 @@ fn plain(why: &Why) -> &'static str {
         Why::FilesNotRead => "the host's open files were not read at the wall",
         Why::OverflowsReadOnce => "the host's counter was read only once",
         Why::TooFewReadings => "fewer than two readings were taken at the wall",
+        Why::NotAskedAtTheWall => {
+            "a client there could change what the program does, so none was sent before recovery was measured (`expect.other-listeners` sends \
+             one at the limit)"
+        }
         Why::PortNotTried => "only loopback addresses are tried, and this one was not tried to the end",
         Why::NotMovedInTime => "the run ended or the subject exited before its limits were moved",
         Why::NoProcessToMove => "no process let its limits be moved",
