@@ -78,7 +78,7 @@ fn the_baseline_of_a_formula_is_what_takes_a_place_under_the_limit() {
     // One of the eight was inherited under a number above the limit: then there was room for nine.
     measured.baseline.counted = Known::Value(7);
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::NotMet);
-    measured.ceiling.accepted = Known::Value(9);
+    measured.ceiling.capacity = Known::Value(9);
     assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met);
 }
 

@@ -1,7 +1,7 @@
 //! How fast clients come: as fast as the server settles, where a connection costs work after its accept.
 
-use crate::support::{find, lastfd, program};
-use serde_json::Value;
+use crate::support::{LASTFD, find, lastfd, program};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// A run with a Python server of `tests/subjects`; `None`, visibly, where Python or what the run needs is missing.
@@ -36,9 +36,62 @@ fn clients_come_no_faster_than_a_server_can_do_the_work_that_follows_an_accept()
             let options = ["--nofile", nofile, "--observer", observer, "--events", log];
             let Some(run) = python("pipes_each.py", &options) else { continue };
             assert_eq!(greeted(&events), most, "{nofile}, {observer}: {run:#}");
-            assert_eq!(run["ceiling"]["first_failure"]["call"], "pipe2", "{run:#}");
+            let ceiling = &run["ceiling"];
+            assert_eq!(
+                (&ceiling["capacity"], &ceiling["burst"]),
+                (&json!(most), &Value::Null),
+                "{ceiling:#}"
+            );
+            assert_eq!(ceiling["first_failure"]["call"], "pipe2", "{ceiling:#}");
             assert_eq!(run["recovery"]["recovered"], true, "{run:#}");
         }
+    }
+}
+
+#[test]
+fn a_burst_says_what_it_came_to_and_is_no_capacity() {
+    let options = ["--nofile", "64", "--burst", "--hold", "1s"];
+    let Some(run) = python("pipes_each.py", &options) else { return };
+    let ceiling = &run["ceiling"];
+    assert_eq!((&ceiling["capacity"], &ceiling["burst"]["accepted"]), (&Value::Null, &ceiling["accepted"]));
+    let (accepted, served) = (&ceiling["burst"]["accepted"], &ceiling["burst"]["served"]);
+    assert!(served.as_u64() < accepted.as_u64(), "a flood is accepted before it is served: {ceiling:#}");
+    assert!(run["unmeasured"]["ceiling.capacity"].as_str().is_some_and(|why| why.contains("--pace steady")));
+}
+
+#[test]
+fn a_server_without_work_after_an_accept_has_one_number_and_no_wait() {
+    let own = [LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"];
+    let Some(run) = decided(find(&["--nofile", "64", "--hold", "1s"], &own).run()) else { return };
+    let ceiling = &run["ceiling"];
+    assert_eq!(
+        (&ceiling["capacity"], &ceiling["burst"]),
+        (&ceiling["accepted"], &Value::Null),
+        "{ceiling:#}"
+    );
+    let called = lastfd(&[&["find", "--nofile", "64", "--hold", "1s", "--full", "--"], &own[..]].concat());
+    assert!(!called.stdout.contains("no faster than it settles"), "{}", called.stdout);
+}
+
+/// Two workers behind a master that accepts and passes each connection on; idle connections are kept for a minute.
+const CLUSTER: &str = "const cluster = require('cluster'); \
+    if (cluster.isPrimary) { cluster.fork(); cluster.fork(); } else { \
+      const server = require('http').createServer((_, answer) => answer.end('hello')); \
+      server.keepAliveTimeout = 60000; server.listen(process.argv[1], '127.0.0.1'); }";
+
+#[test]
+fn the_capacity_of_a_master_that_passes_connections_on_is_that_of_its_workers() {
+    if program("node").is_none() {
+        return;
+    }
+    for observer in ["perf", "ptrace"] {
+        let options = ["--nofile", "64", "--observer", observer, "--hold", "2s"];
+        let Some(run) = decided(find(&options, &["node", "-e", CLUSTER, "{port}"]).run()) else { continue };
+        let ceiling = &run["ceiling"];
+        assert_eq!(ceiling["capacity"], ceiling["served"], "{observer}: {ceiling:#}");
+        let (capacity, accepted) = (ceiling["capacity"].as_u64(), ceiling["accepted"].as_u64());
+        assert!(capacity > accepted, "the master alone holds {accepted:?}: {ceiling:#}");
+        assert_eq!(run["recovery"]["recovered"], false, "what it could not pass on stays: {run:#}");
     }
 }
 

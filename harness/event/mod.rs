@@ -242,8 +242,9 @@ pub enum What {
     /// A process of the tree has executed this program: the first 15 bytes of its file's name, as the kernel keeps them. Beside the
     /// `Process` of that exec, by an observer that sees it.
     Executed { pid: Pid, program: String },
-    /// What the calibration clients cost after their accepts: calls that made a descriptor, descriptors closed while their clients were
-    /// still there, and processes born. `steady`: further clients come only when such work for the earlier ones is done.
+    /// What the calibration clients cost after their accepts: descriptors `opened` that were not closed again, connections that were
+    /// `closed` while their clients were there, for another process has them, and processes `born`. `steady`: further clients come only
+    /// when such work for the earlier ones is done.
     AfterAccept { clients: u32, opened: u64, closed: u64, born: u64, steady: bool },
     /// The clients told to leave.
     Released { clients: u32 },

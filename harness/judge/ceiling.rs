@@ -39,13 +39,13 @@ pub(super) fn last_moved(found: &Findings) -> Result<&Moved, NotMeasured> {
 /// Whether the ceiling is as expected, and what it is.
 fn stopped(expected: &Ceiling, found: &Findings) -> Compared {
     let ceiling = &found.ceiling;
-    let kind = match (ceiling.kind.known(), ceiling.reached.value(), ceiling.accepted.value()) {
+    let kind = match (ceiling.kind.known(), ceiling.reached.value(), ceiling.connections().value()) {
         (Ok(kind), ..) => *kind,
         (Err(_), Some(reached), Some(held)) => return by_count(expected, found, reached, held),
         (Err(why), ..) => return Err(why.into()),
     };
     let calls = ceiling.calls_answered();
-    let number = ceiling.accepted.known().copied().or_else(|why| calls.ok_or(why));
+    let number = ceiling.connections().known().copied().or_else(|why| calls.ok_or(why));
     let before_ramp = ceiling.before_ramp.clone();
     match kind {
         Kind::Generator => Err(NotMeasured::GeneratorFirst),

@@ -174,6 +174,7 @@ pub enum Why {
     CountedInCalls,
     NobodyHolds,
     TcpAsksNothing,
+    CameFaster,
     AllServed,
     NotSampledAtCeiling,
     NoneHeldWhenCounted,

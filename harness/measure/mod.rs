@@ -47,7 +47,9 @@ mod witness;
 pub use baseline::{Baseline, Growth};
 pub use binds::{Binds, BindsEvidence, HandedOver, InotifyInstances, LostToTheQueue, Resource};
 pub use calls::{CallEnds, CallsMade, Way};
-pub use ceiling::{BeforeRamp, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess};
+pub use ceiling::{
+    BeforeRamp, Burst, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess,
+};
 pub use clients_account::{ClientsAccount, Lost};
 pub use clients_seen::{ClientsSeen, Got, Held, Probe};
 pub use costs::Costs;

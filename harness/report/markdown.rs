@@ -110,7 +110,7 @@ fn cells(r: &Report) -> [String; 9] {
 
 /// Where it stopped, and why; of connections that were counted and not seen, whether it did.
 fn stopped(c: &Ceiling) -> String {
-    match (c.accepted.value().or(c.calls_answered()), c.kind.value(), c.stopped()) {
+    match (c.held(), c.kind.value(), c.stopped()) {
         (None, kind, _) => cell(kind.map(|kind| kind.name())),
         (Some(n), Some(kind), _) => format!("{n} ({})", kind.name()),
         (Some(n), None, Some(true)) => format!("{n} ({})", BY_COUNT),

@@ -335,7 +335,7 @@ fn moves(report: &Report) -> &[Moved] {
 
 /// Connections accepted, or of a client calls completed.
 fn held(report: &Report) -> Option<u64> {
-    report.found.ceiling.accepted.value().or(report.found.ceiling.calls_answered())
+    report.found.ceiling.held()
 }
 
 fn how(report: &Report) -> How {

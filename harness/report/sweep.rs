@@ -148,7 +148,7 @@ impl Point {
             soft: found.limits.effective.value().map(|limits| limits.soft),
             at_rest: found.baseline.counted.value(),
             predicted: found.prediction.ceiling.value(),
-            ceiling: found.ceiling.accepted.value().filter(|_| reached == Some(true)),
+            ceiling: found.ceiling.connections().value().filter(|_| reached == Some(true)),
             reached,
             kind: found.ceiling.kind.value(),
             first_failure: found.ceiling.first_failure.get().map(|failure| failure.call),

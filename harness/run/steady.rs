@@ -106,11 +106,19 @@ struct Before {
 impl Steady {
     /// Whether, and how, the others are to wait for the work that the first clients show. Records what they show.
     pub fn of(pump: &mut Pump, pace: Pace, first: First) -> Option<Steady> {
-        // What was closed with its client, or opened just before, is no connection that was handed on.
-        let closed = first.work.closed.saturating_sub(first.ended);
+        // A file that was opened and closed again for a request costs nothing that lasts. What was closed beyond that, and not with its
+        // client, is a connection that was handed on.
+        let Work { opened, closed, born } = first.work;
         let seen = pump.observer.is_some();
-        let opened = if seen { first.work.opened } else { first.grown.saturating_sub(first.accepted) };
-        let work = Work { opened, closed, born: first.work.born.max(first.born) };
+        let work = Work {
+            opened: if seen {
+                opened.saturating_sub(closed)
+            } else {
+                first.grown.saturating_sub(first.accepted)
+            },
+            closed: closed.saturating_sub(opened + first.ended),
+            born: born.max(first.born),
+        };
         let steady = match pace {
             Pace::Steady => true,
             Pace::Auto => work.all() >= first.accepted.max(1),

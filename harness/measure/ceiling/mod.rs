@@ -1,8 +1,10 @@
 //! Where the subject stopped: how many connections it held, what failed first, and what nobody could see.
 
+mod capacity;
 mod kind;
 mod per_process;
 
+pub use capacity::Burst;
 pub use kind::Kind;
 pub use per_process::PerProcess;
 
@@ -24,6 +26,11 @@ pub struct Ceiling {
     pub reached: Known<bool>,
     /// Why it stopped.
     pub kind: Known<Kind>,
+    /// Connections that it holds and serves, over all its processes, when clients come no faster than it settles: the headline.
+    pub capacity: Known<u64>,
+    /// What clients came to that all connected at once, where that may differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<Burst>,
     /// Connections held just before the first failed descriptor call of that process, or at the end of the ramp.
     pub accepted: Known<u64>,
     /// The most that were held later on.
@@ -135,9 +142,15 @@ impl Ceiling {
         self.calls.is_some()
     }
 
-    /// Connections held when it stopped, or calls answered; `None` where nobody knows.
+    /// Connections that it holds and serves, or calls answered before it stopped; where only a burst came, connections held then. `None`
+    /// where nobody knows.
     pub fn held(&self) -> Option<u64> {
-        self.accepted.value().or(self.calls_answered())
+        self.connections().value().or(self.calls_answered())
+    }
+
+    /// The capacity; where clients came too fast for that, those accepted.
+    pub fn connections(&self) -> &Known<u64> {
+        if self.capacity.get().is_some() { &self.capacity } else { &self.accepted }
     }
 
     /// Calls answered before the first failure, where they are counted.
@@ -172,9 +185,12 @@ pub(super) fn ceiling(
         Err(why) => Stop::unknown(why),
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
+    let kind_known = stop.kind.value();
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
+        capacity: capacity::capacity(facts, &stop.accepted, unwatched(kind_known, fd_setsize)),
+        burst: capacity::burst(facts, &stop.accepted),
         accepted: stop.accepted,
         accepted_max: stop.accepted_max,
         served: match (is_client, facts.clients.answers) {
@@ -253,10 +269,7 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
 /// What was held when it stopped for this reason.
 fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop {
     let (accepted, later) = held(facts, kind);
-    // The connection that cannot be watched is accepted, and never served.
-    let unwatched =
-        matches!(kind, Kind::Exited | Kind::OtherLimit) && fd_setsize.is_some_and(|end| end.unwatched);
-    let accepted = accepted.saturating_sub(unwatched.into());
+    let accepted = accepted.saturating_sub(unwatched(Some(kind), fd_setsize));
     let (accepted, accepted_max) = match lost_after(facts) {
         _ if facts.processes.is_client => {
             (Known::Unknown(Why::CountedInCalls), Known::Unknown(Why::CountedInCalls))
@@ -278,6 +291,12 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
             signal: ended.signal.or_why(Why::NoSignal),
         }),
     }
+}
+
+/// The connection that cannot be watched is accepted, and never served.
+fn unwatched(kind: Option<Kind>, fd_setsize: Option<FdSetsize>) -> u64 {
+    let stops = matches!(kind, Some(Kind::Exited | Kind::OtherLimit));
+    (stops && fd_setsize.is_some_and(|end| end.unwatched)).into()
 }
 
 /// Connections held when it stopped, and the most afterwards.

@@ -19,7 +19,7 @@ mod windows;
 
 pub use calls::Way;
 pub(crate) use calls::{Made, Over, answered_by, busy};
-pub(crate) use clients::{Client, Told};
+pub(crate) use clients::{Client, DISMISSED_WITHIN, Told};
 pub(crate) use holdings::{Both, Failed, KEPT_FAILURES};
 pub(crate) use losses::Losses;
 pub(crate) use phases::Window;

@@ -173,6 +173,8 @@ pub(crate) struct Readings<'a> {
     /// Why the run says nothing, in the words of its error.
     pub inconclusive: Vec<&'a str>,
     pub not_started: Option<&'a str>,
+    /// Where connections cost work after their accept: whether clients came no faster than it was done.
+    pub after_accept: Option<bool>,
     /// What the run could not see.
     pub not_seen: Vec<(&'a Unseen, &'a str)>,
 }
@@ -206,6 +208,7 @@ impl<'a> Readings<'a> {
             }
             What::Inconclusive { reason } => self.inconclusive.push(reason),
             What::NotStarted { reason } => self.not_started = Some(reason),
+            What::AfterAccept { steady, .. } => self.after_accept = Some(*steady),
             What::NotSeen { what, why } => self.not_seen.push((what, why)),
             _ => {}
         }

@@ -160,6 +160,7 @@ fn early(r: &Report, call: Call, errno: &str, at_s: f64) -> String {
 pub fn more(r: &Report) -> Vec<String> {
     let c = &r.found.ceiling;
     let mut said = Vec::new();
+    said.extend(capacity(r));
     said.extend(error_replies(r));
     said.extend(open_beside(r));
     said.extend(
@@ -177,6 +178,27 @@ pub fn more(r: &Report) -> Vec<String> {
     said.extend(asked_first(r));
     said.extend(before_ramp(r));
     said
+}
+
+/// What was accepted, where that is not what it can serve.
+fn capacity(r: &Report) -> Option<String> {
+    let c = &r.found.ceiling;
+    let accepted = c.accepted.value()?;
+    if let Some(served) = c.capacity.value() {
+        return (served != accepted).then(|| {
+            format!(
+                "It serves {}, over all its processes, of clients that come no faster than it settles; the process at its limit held \
+                 {accepted} then.",
+                counted(served, "connection")
+            )
+        });
+    }
+    let burst = c.burst.as_ref()?;
+    let served = burst.served.value().map_or(String::new(), |n| format!(", and served {n} at most"));
+    Some(format!(
+        "That is the size of a burst: it accepted {accepted}{served}. What it can serve is not known: {}.",
+        why(c.capacity.why()?)
+    ))
 }
 
 /// What clients were told, unless that is said to be a failure in disguise, or the reason that there is no ceiling.

@@ -79,6 +79,16 @@ pub fn sum(r: &Report) -> Option<String> {
             let part = if left as f64 % each > 0.0 { ", fewer for the last" } else { "" };
             format!("soft limit of {soft} descriptors − {open}, {each} per {}{part}", unit(r))
         }
+        // The next one did not find room for all that it takes while it is made.
+        (Some(each), _)
+            if f.ceiling.capacity.value() != f.ceiling.accepted.value()
+                && held as f64 * each <= left as f64 =>
+        {
+            format!(
+                "soft limit of {soft} descriptors − {open}, {each} per {} and more while it is made",
+                unit(r)
+            )
+        }
         (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
             format!("soft limit of {soft} descriptors = {open} + {n} opened since")
         }

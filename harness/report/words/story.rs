@@ -113,7 +113,7 @@ pub fn why_now(r: &Report) -> Option<String> {
 pub fn as_predicted(r: &Report) -> Option<String> {
     let ceiling = &r.found.ceiling;
     ceiling.first_failure.get().filter(|first| first.reason.is_none())?;
-    let (predicted, held) = (r.found.prediction.ceiling.value()?, ceiling.accepted.value()?);
+    let (predicted, held) = (r.found.prediction.ceiling.value()?, ceiling.held()?);
     Some(match predicted == held {
         true => "It stopped at the predicted number.".to_owned(),
         false => format!("It stopped at {held}; {predicted} had been predicted."),

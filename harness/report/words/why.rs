@@ -157,6 +157,9 @@ fn plain(why: &Why) -> &'static str {
         Why::CallsNotCounted => "neither the subject nor a workload counted its calls",
         Why::CountedInCalls => "its ceiling is counted in calls: see `calls`",
         Why::NobodyHolds => "nobody holds connections to the subject: see `calls`",
+        Why::CameFaster => {
+            "each connection costs work after its accept, and clients came faster than that was done: `--pace steady` waits for it"
+        }
         Why::TcpAsksNothing => "clients of a tcp workload ask nothing",
         Why::AllServed => "every client that connected was served",
         Why::NotSampledAtCeiling => "the descriptors were not counted at the ceiling",

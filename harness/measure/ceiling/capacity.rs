@@ -1,0 +1,87 @@
+//! What the subject holds and serves when clients come no faster than it settles, and what a burst came to.
+
+use crate::event::{Nanos, Outcome, Unseen};
+use crate::measure::facts::{Client, DISMISSED_WITHIN, Facts, Losses};
+use crate::measure::known::{Known, Why};
+use crate::scenario::Pace;
+
+/// What came of clients that all connected at once, where each connection costs work after its accept.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Burst {
+    /// Connections held just before the first failure.
+    pub accepted: Known<u64>,
+    /// Clients answered, or greeted, at the same time at most.
+    pub served: Known<u64>,
+}
+
+/// Connections that it holds and serves. Where they cost no work after their accept, those that it accepted. `unwatched`: connections that
+/// it holds and cannot serve.
+pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64) -> Known<u64> {
+    let Some(steady) = facts.readings.after_accept else { return accepted.clone() };
+    if !steady {
+        return Known::Unknown(Why::CameFaster);
+    }
+    let unseen = facts.readings.not_seen.iter().find(|(what, _)| **what == Unseen::Capacity);
+    if let Some((_, why)) = unseen {
+        return Known::Unknown(Why::Said((*why).to_owned()));
+    }
+    let Some(held) = accepted.value() else { return accepted.clone() };
+    Known::Value(match served(facts) {
+        Some(served) => served,
+        // Who asks nothing and is told nothing is held, unless it waits in the queue; of one that exited, as calls tell.
+        None if facts.exited().is_some() => held,
+        None => accepted_by_clients(facts).saturating_sub(unwatched),
+    })
+}
+
+/// What a flood came to; `None` where none was made, or where that is the capacity.
+pub(super) fn burst(facts: &Facts<'_>, accepted: &Known<u64>) -> Option<Burst> {
+    facts.readings.after_accept.filter(|steady| !steady)?;
+    let plan = facts.plan;
+    let flooded = plan.workloads.values().any(|w| w.to == plan.subject && w.pace == Pace::Burst);
+    let served = || served(facts).map_or(Known::Unknown(Why::TcpAsksNothing), Known::Value);
+    flooded.then(|| Burst { accepted: accepted.clone(), served: served() })
+}
+
+/// The most clients that were answered, or greeted where the first was, and held at the same time before any was told to leave. `None`:
+/// nobody was.
+fn served(facts: &Facts<'_>) -> Option<u64> {
+    let (clients, until) = (&facts.clients, facts.phases.watched_until());
+    let told = |client: &Client| if clients.answers { client.served } else { client.greeted };
+    if !clients.answers && clients.all.iter().find(|c| c.connected.is_some())?.greeted.is_none() {
+        return None;
+    }
+    let losses = Losses::at_the_wall(facts);
+    let mut changes: Vec<(Nanos, i64)> = Vec::new();
+    for client in &clients.all {
+        let Some(from) = told(client).filter(|at| *at < until) else { continue };
+        let ended = client.ended.map(|(at, _)| at);
+        let lost = losses.as_ref().is_some_and(|losses| losses.took(client));
+        let soon =
+            ended.zip(client.connected).is_some_and(|(at, since)| at - since.min(at) < DISMISSED_WITHIN);
+        if soon && !lost {
+            continue;
+        }
+        changes.push((from, 1));
+        changes.extend(ended.or(client.released).map(|at| (at, -1)));
+    }
+    changes.sort_unstable();
+    let mut held = 0;
+    let most = changes.iter().filter(|(at, _)| *at < until).map(|(_, change)| {
+        held += change;
+        held
+    });
+    Some(most.max().unwrap_or(0).unsigned_abs())
+}
+
+/// Clients connected at the end of the watch, less those in the accept queue.
+fn accepted_by_clients(facts: &Facts<'_>) -> u64 {
+    let until = facts.phases.watched_until();
+    let samples = facts.readings.samples_between(0, until);
+    let queued = samples.iter().rev().find_map(|sample| sample.queue).unwrap_or(0);
+    let asked =
+        facts.asked("saturated").filter(|asked| asked.at < until && asked.outcome == Outcome::Waits).count();
+    let queued = u64::from(queued).saturating_sub(asked as u64);
+    facts.clients.open_at(until.saturating_sub(1)).saturating_sub(queued)
+}
