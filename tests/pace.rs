@@ -91,6 +91,16 @@ fn the_capacity_of_a_master_that_passes_connections_on_is_that_of_its_workers() 
         assert_eq!(ceiling["capacity"], ceiling["served"], "{observer}: {ceiling:#}");
         let (capacity, accepted) = (ceiling["capacity"].as_u64(), ceiling["accepted"].as_u64());
         assert!(capacity > accepted, "the master alone holds {accepted:?}: {ceiling:#}");
+        let holders = ceiling["holders"].as_array().expect("those that hold them");
+        let workers = holders.iter().filter(|holder| holder["accepts"] == false);
+        let held: u64 = workers.map(|holder| holder["connections"].as_u64().expect("a number")).sum();
+        assert_eq!(Some(held), capacity, "{holders:#?}");
+        let left = &run["recovery"]["left_full"];
+        let accepting = holders.iter().find(|holder| holder["accepts"] == true).expect("the master");
+        assert_eq!(
+            (left[0]["pid"].as_i64(), left.as_array().map(Vec::len)),
+            (accepting["pid"].as_i64(), Some(1))
+        );
         assert_eq!(run["recovery"]["recovered"], false, "what it could not pass on stays: {run:#}");
     }
 }

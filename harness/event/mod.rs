@@ -246,6 +246,9 @@ pub enum What {
     /// `closed` while their clients were there, for another process has them, and processes `born`. `steady`: further clients come only
     /// when such work for the earlier ones is done.
     AfterAccept { clients: u32, opened: u64, closed: u64, born: u64, steady: bool },
+    /// Who holds connections of the loaded port, by `/proc`, where the subject has several processes: those with the most first, and how
+    /// many there are in all. At the wall, and when all clients have left.
+    Holders { processes: u64, holders: Vec<Holding> },
     /// The clients told to leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
@@ -367,6 +370,19 @@ pub struct Resources {
     pub somaxconn: Option<u64>,
     /// `net.ipv4.ip_local_port_range`, first and last: the generator's source ports.
     pub local_ports: Option<(u64, u64)>,
+}
+
+/// A process of the subject that holds connections of the loaded port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// It.
+    pub pid: Pid,
+    /// Connections that it has a descriptor for.
+    pub connections: u64,
+    /// All its descriptors.
+    pub descriptors: u64,
+    /// Its soft limit.
+    pub soft: u64,
 }
 
 /// A process that has some of what its user shares.

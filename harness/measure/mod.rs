@@ -19,6 +19,7 @@ mod facts;
 mod failed_calls;
 mod fd_setsize;
 mod first_full;
+mod holders;
 mod known;
 mod latency;
 mod leaks;
@@ -59,6 +60,7 @@ pub use error_replies::ErrorReplies;
 pub use failed_calls::FailedCalls;
 pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
+pub use holders::{Holder, Holders};
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
 pub use leaks::{Leak, SecondRound};
@@ -106,6 +108,8 @@ pub struct Findings {
     pub binds: Known<Binds>,
     /// Of a server that gives each connection to a process of its own: the descriptor limit of one process does not bound these.
     pub handed_over: Option<HandedOver>,
+    /// Who holds the connections, and who is left full.
+    pub holders: Holders,
     /// How full all its processes were when the first of them was.
     pub first_full: Known<FirstFull>,
     /// What its accept loop does at the wall.
@@ -185,6 +189,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         subject: subject::subject(&facts),
         binds: binds::binds(&facts, &limits, &ceiling, fd_setsize, &policy),
         handed_over: binds::handed_over(&facts),
+        holders: holders::holders(&facts),
         first_full: first_full::first_full(&facts, &ceiling),
         costs,
         held_closed: clients_seen::held_closed(&facts, &ceiling),

@@ -202,6 +202,8 @@ struct Ceiling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_over: Option<measure::HandedOver>,
     first_full: &'a Known<measure::FirstFull>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    holders: &'a [measure::Holder],
     #[serde(skip_serializing_if = "Option::is_none")]
     error_replies: Option<&'a measure::ErrorReplies>,
 }
@@ -233,6 +235,8 @@ struct Recovery<'a> {
     rounds: &'a measure::Rounds,
     verdict: Known<measure::Verdict>,
     verdict_evidence: Known<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    left_full: &'a [measure::Holder],
 }
 
 impl<'a> Run<'a> {
@@ -257,6 +261,7 @@ impl<'a> Run<'a> {
                 binds: &f.binds,
                 handed_over: f.handed_over,
                 first_full: &f.first_full,
+                holders: &f.holders.at_the_wall,
                 error_replies: f.error_replies.as_ref(),
             },
             saturation: Saturation {
@@ -279,6 +284,7 @@ impl<'a> Run<'a> {
                 rounds: &f.rounds,
                 verdict: f.end.clone().map(|end| end.verdict),
                 verdict_evidence: f.end.clone().map(|end| evidence::verdict(&end.evidence)),
+                left_full: &f.holders.left_full,
             },
             leaks: &f.leaks,
             calls: &f.calls,

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::pump::Pump;
 use super::site::Site;
 use super::steady::{self, Steady};
-use super::{moved, others, ready, rounds, second_round};
+use super::{holders, moved, others, ready, rounds, second_round};
 use super::{ramp, recover, saturate};
 use crate::event::{Ended, Phase, What};
 use crate::scenario::{Pace, Plan, Process};
@@ -36,11 +36,13 @@ pub(super) fn loaded(
     let (hold, asks) =
         (Duration::from_secs_f64(site.plan.hold_s), site.plan.expect.other_listeners.is_some());
     let why = saturate::saturate(pump, &site.plan.subject, hold, asks)?;
+    holders::told(pump);
     let why = moved::moved(pump, &site.plan.then, clients, rests, why)?;
     let rounds = site.plan.recovery.rounds;
     let (why, accepts) = recover::recover(pump, rounds, why)?;
     pump.next(why, Phase::Settle);
     let why = second_round::settled(pump, why == Ended::Draining)?;
+    holders::told(pump);
     let why = if rounds > 1 && accepts { rounds::again(pump, clients, why)? } else { why };
     if !asks {
         // Nothing is counted any more: what a client does there is none of the load's doing.

@@ -7,6 +7,7 @@ mod client;
 mod companions;
 pub mod cost;
 mod error;
+mod holders;
 pub mod inside;
 mod journal;
 mod live;

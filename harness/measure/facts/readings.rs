@@ -1,8 +1,8 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
 use crate::event::{
-    Call, Descriptor, Environment, Event, Holder, Limits, Link, Nanos, Open, Outcome, Pid, Queue, Resources,
-    States, Sysctl, Unseen, What,
+    Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, Open, Outcome, Pid, Queue,
+    Resources, States, Sysctl, Unseen, What,
 };
 use crate::scenario::Plan;
 use std::collections::BTreeMap;
@@ -175,6 +175,8 @@ pub(crate) struct Readings<'a> {
     pub not_started: Option<&'a str>,
     /// Where connections cost work after their accept: whether clients came no faster than it was done.
     pub after_accept: Option<bool>,
+    /// Who holds connections of the loaded port, and how many processes do.
+    pub holders: Vec<(Nanos, u64, &'a [Holding])>,
     /// What the run could not see.
     pub not_seen: Vec<(&'a Unseen, &'a str)>,
 }
@@ -311,6 +313,7 @@ impl<'a> Readings<'a> {
             What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
             What::Queues(queues) => self.queues = queues,
+            What::Holders { processes, holders } => self.holders.push((at, *processes, holders)),
             What::OtherListener { address, queue, capacity, drops, new_client } => {
                 let (queue, capacity, drops, new_client) = (*queue, *capacity, *drops, *new_client);
                 self.other_listeners.push(Beside { at, address, queue, capacity, drops, new_client });

@@ -4,7 +4,7 @@ use super::super::Report;
 use super::why::why;
 use super::{BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit};
 use crate::event::{Call, Outcome};
-use crate::measure::{Ceiling, FirstFailure, Kind, PerProcess, Policy, Why};
+use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, Why};
 use crate::report::page::cut;
 
 /// Processes listed one by one.
@@ -171,6 +171,7 @@ pub fn more(r: &Report) -> Vec<String> {
             .map(|(max, _)| format!("Later it held {max}.")),
     );
     said.extend(processes(&c.per_process));
+    said.extend(holders(r));
     said.extend(first_full(r));
     said.extend(super::sockets::listeners(r));
     said.extend(binds::binds(r));
@@ -224,6 +225,25 @@ fn open_beside(r: &Report) -> Option<String> {
         "Besides the connections"
     };
     Some(format!("{beside}, {n} {more} {were} open at that moment."))
+}
+
+/// Where others hold the connections than accept them: each of them, and which are full.
+fn holders(r: &Report) -> Option<String> {
+    let h = &r.found.holders;
+    let one = |holder: &Holder| {
+        let full = if holder.full { ", is full" } else { "" };
+        let accepts = if holder.accepts { ", accepts" } else { "" };
+        format!("process {} has {}{accepts}{full}", holder.pid, counted(holder.connections, "connection"))
+    };
+    let shown: Vec<String> = h.at_the_wall.iter().take(SHOWN).map(one).collect();
+    let more = if h.processes > shown.len() as u64 { "; …" } else { "" };
+    (!shown.is_empty()).then(|| {
+        let all = counted(h.processes, "process");
+        format!(
+            "Who holds the connections is not only who accepts them, but {all}: {}{more}.",
+            shown.join("; ")
+        )
+    })
 }
 
 /// Of several processes, what each held.

@@ -2,10 +2,10 @@
 
 use super::super::Report;
 use super::{calls, counted, evidence, number, rounds, sentence, sockets, subject, unit};
-use crate::measure::{Leak, Verdict, VerdictEvidence};
+use crate::measure::{Holder, Leak, Verdict, VerdictEvidence};
 
-/// Sorts of what leaks that are named.
-const SHOWN: usize = 3;
+/// Processes, and sorts of what leaks, that are named.
+const SHOWN: usize = 4;
 
 /// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says it already.
 pub fn short(r: &Report) -> Option<String> {
@@ -78,8 +78,10 @@ fn leaked(r: &Report) -> Option<i64> {
 /// The paragraphs of what was seen, the verdict's name at their end.
 pub fn recovery(r: &Report) -> Vec<String> {
     let end = r.found.end.get();
-    let mut first =
-        [some_left(r), exited(r), all_left(r), stays_open(r)].into_iter().flatten().collect::<Vec<_>>();
+    let mut first = [some_left(r), exited(r), all_left(r), stays_open(r), left_full(r)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
     let gone = end.filter(|end| end.verdict == Verdict::Gone && first.is_empty());
     first.extend(gone.map(|end| sentence(&evidence::verdict(&end.evidence))));
     let said_all = gone.is_some();
@@ -128,6 +130,23 @@ fn exited(r: &Report) -> Option<String> {
 
 fn capital(text: &str) -> String {
     sentence(text).trim_end_matches('.').to_owned()
+}
+
+/// Which of several processes has no number left, though all clients have left.
+fn left_full(r: &Report) -> Option<String> {
+    let one = |h: &Holder| {
+        format!(
+            "process {} is left full: {} of {} descriptors, {} of which {} to clients that have left",
+            h.pid,
+            h.descriptors,
+            h.soft,
+            h.connections,
+            number(h.connections, "is a connection", "are connections")
+        )
+    };
+    let full = &r.found.holders.left_full;
+    let said: Vec<String> = full.iter().take(SHOWN).map(one).collect();
+    (!said.is_empty()).then(|| sentence(&said.join("; ")))
 }
 
 /// All clients left, and a new one came.
