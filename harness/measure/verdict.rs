@@ -36,8 +36,8 @@ pub enum VerdictEvidence {
     ExitedAfter { after_s: f64, replaced: bool },
     /// All had left, and no new client was served: within so many seconds it accepted so many of the queue that had gone.
     NobodyServed { meanwhile: Option<(u64, f64)> },
-    /// So many descriptors more than at rest stay open; and whether they keep every new client out.
-    StaysOpen { descriptors: u64, nobody_served: bool },
+    /// So many descriptors more than at rest stay open.
+    StaysOpen { descriptors: u64 },
     /// So many seconds after all had left it still closed descriptors, or took clients that had gone from its queue: so many until then; and
     /// whether it served a new client.
     StillDrains { after_s: f64, accepted: u64, served: bool },
@@ -76,18 +76,13 @@ pub(super) fn verdict(
     let leaked = recovery.leaked.value().filter(|leaked| *leaked > 0);
     let open = leaked.map(i64::unsigned_abs);
     if !recovered {
-        return match open.filter(|_| full(facts)) {
-            Some(descriptors) => {
-                end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served: true })
-            }
-            None => end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) }),
-        };
+        // Also where a leak keeps every new client out: nobody is served until it is restarted.
+        return end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) });
     }
     // Seen to grow with further clients, or, where none came, as many as clients.
     let grows = recovery.second_round.is_some();
     let once = !grows && leaked.is_some_and(|n| ceiling.opened_once(n));
-    let stays =
-        |descriptors| end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served: false });
+    let stays = |descriptors| end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors });
     if ceiling.reached.value() != Some(true) {
         return open.filter(|_| !once).map_or(Known::Unknown(Why::NotAtItsCeiling), stays);
     }
@@ -168,9 +163,4 @@ fn meanwhile(facts: &Facts<'_>) -> Option<(u64, f64)> {
     let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
     let taken = facts.holdings.accepts_between(from, until).len() as u64;
     (taken > 0).then(|| (taken, seconds(until.saturating_sub(from))))
-}
-
-/// Whether an accept failed for want of a descriptor after all had left.
-fn full(facts: &Facts<'_>) -> bool {
-    facts.holdings.failed_later.is_some_and(|at| at >= facts.phases.from(Phase::ReleaseAll))
 }

@@ -51,11 +51,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     let asked = clock::now();
     pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
     if pump.tree.gone() {
-        if pump.listener.is_some() {
-            probe(pump, "saturated", PROBE_DEADLINE)?;
-            pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
-        }
-        return Ok(Ended::Gone);
+        return gone(pump);
     }
     let failing = pump.live.first_failure.is_some();
     if !failing {
@@ -88,6 +84,11 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
             (pump.quiet(NOBODY_WAITS) && pump.drained()).then_some(Ended::Quiet)
         }
     })?;
+    if why == Ended::Gone && !pump.loads.is_empty() {
+        // What its clients got until then is told before this.
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
+        return gone(pump);
+    }
     let why = silence(pump, why)?;
     if pump.live.lacks_inotify {
         let holders = inotify::holders(pump.acceptor);
@@ -97,6 +98,16 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     ready::queues(pump);
     others::told(pump, asks_others)?;
     Ok(why)
+}
+
+/// What a new client gets where the subject is no more.
+fn gone(pump: &mut Pump) -> Result<Ended, Error> {
+    if pump.listener.is_some() {
+        pump.live.probes.remove("saturated");
+        probe(pump, "saturated", PROBE_DEADLINE)?;
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
+    }
+    Ok(Ended::Gone)
 }
 
 /// A server that failed at one time, and has been silent since while clients wait, may be in a long pause: where it waits for a time of its

@@ -353,10 +353,7 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
             });
             format!("all clients left and a new one was not served{meanwhile}")
         }
-        VerdictEvidence::StaysOpen { descriptors, nobody_served } => {
-            let nobody = if *nobody_served { ", and a new client finds no room" } else { "" };
-            format!("{}{nobody}", stays_open(*descriptors))
-        }
+        VerdictEvidence::StaysOpen { descriptors } => stays_open(*descriptors),
         VerdictEvidence::StillDrains { after_s, accepted, served } => {
             let taken = match accepted {
                 0 => String::new(),

@@ -23,14 +23,13 @@ pub fn short(r: &Report) -> Option<String> {
             }
             _ => format!("{}.", serves(r)),
         },
-        (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors, nobody_served }) => {
-            let nobody = if *nobody_served { ", and no new client is served" } else { "" };
+        (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors }) => {
             let stayed = number(
                 *descriptors,
                 "descriptor more than at rest stays",
                 "descriptors more than at rest stay",
             );
-            format!("It leaks: {}, {descriptors} {stayed} open{nobody}{}.", afterwards(r), each_leaves(r))
+            format!("It leaks: {}, {descriptors} {stayed} open{}.", afterwards(r), each_leaves(r))
         }
         (Verdict::Leaking, evidence) => {
             format!("It leaks: {}{}.", evidence::verdict(evidence), each_leaves(r))
@@ -41,8 +40,9 @@ pub fn short(r: &Report) -> Option<String> {
         }
         (Verdict::Stuck, _) => match leaked(r) {
             Some(n) if n > 0 => format!(
-                "It is stuck: after all clients left, it serves no new one, and {} more than at rest stay open.",
-                counted(n.unsigned_abs(), "descriptor")
+                "It is stuck: after all clients left, it serves no new one, and {} more than at rest stay open{}.",
+                counted(n.unsigned_abs(), "descriptor"),
+                each_leaves(r)
             ),
             _ => "It is stuck: after all clients left, it serves no new one.".into(),
         },
