@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const BY_ITSELF_WITHIN: f64 = 0.25;
 const BY_ITSELF_WITHIN_N: f64 = 2.0;
 
-/// Sorts that are told where no client came again: each file may be of its own.
+/// Sorts that are listed where no client came again: each file may be a sort of its own.
 const LEFT: usize = 16;
 
 /// One sort of descriptors that clients leave open.
@@ -128,7 +128,7 @@ struct Halves<'a> {
 }
 
 impl Halves<'_> {
-    /// Sorts that grew in both halves: first as they are named, then those of which each has a name of its own, by their folder.
+    /// Sorts that grew in both halves: first by name, then those with different names by their folder.
     fn leaks(&self) -> Vec<Leak> {
         // How fast it grows by itself is not known where that was not steady: then nothing is the clients'.
         if self.clients.contains(&0) || (self.by_itself && self.growth.is_none()) {
@@ -199,7 +199,7 @@ impl Halves<'_> {
     }
 }
 
-/// The sorts of which more are open than at rest in processes that were there then, the most first.
+/// Sorts with more open than at rest, in processes that were there then, the most first.
 fn sorts_left(rests: &BTreeMap<Pid, (u64, &[Descriptor])>, open: &[Open]) -> Vec<Leak> {
     let of = |descriptor: &Descriptor| Some(sort(descriptor));
     let rest = counted(rests.iter().map(|(pid, (count, inventory))| (*pid, *count, *inventory)), &of);

@@ -107,7 +107,7 @@ struct Few {
     born: u64,
 }
 
-/// What connecting them came to.
+/// The effects of connecting them.
 struct Grown {
     /// Descriptors more, of each process.
     by: Vec<u64>,

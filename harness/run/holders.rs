@@ -7,7 +7,7 @@ use crate::sys::proc;
 use crate::sys::sock_diag::{EVERY_STATE, State};
 use std::collections::HashSet;
 
-/// Processes that are told of, those with the most connections first.
+/// Processes that are recorded, those with the most connections first.
 const TOLD: usize = 64;
 
 /// Records who holds connections of the loaded port, where the subject has several processes.

@@ -8,7 +8,8 @@ use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
 
-/// The same for a burst: what an overflowing accept queue dropped comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
+/// The same for a burst, and for clients of a relay, whose connections to the subject nobody paces: what an overflowing accept queue dropped
+/// comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 
 /// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
@@ -66,11 +67,12 @@ pub(super) struct Ramp {
 impl Ramp {
     pub fn of(pump: &Pump, clients: &[u32], burst: bool) -> Self {
         let now = clock::now();
+        let relayed = pump.loads.iter().any(|load| !load.concerns_subject && !load.background);
         let awaited = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background);
         Ramp {
             wanted: awaited.map(|(&clients, _)| u64::from(clients)).sum(),
             calls: pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()),
-            stall: if burst { STALL_OF_A_BURST } else { STALL },
+            stall: if burst || relayed { STALL_OF_A_BURST } else { STALL },
             newest: (0, 0, 0, 0),
             moved_at: now,
             failing_at: None,

@@ -85,7 +85,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         }
     })?;
     if why == Ended::Gone && !pump.loads.is_empty() {
-        // What its clients got until then is told before this.
+        // News of its clients until then come before this answer.
         pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
         return gone(pump);
     }

@@ -198,7 +198,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], mut steady: Steady) -> Result<Ende
             }
             let still = still.look(pump);
             let in_order = pump.live.drivers_done() || pump.live.drivers_idle();
-            // Whom it leaves in the queue it may leave there for good.
+            // A client that it leaves in the queue may stay there for good.
             waits = still >= SETTLE_WINDOW && !pump.drained();
             let settled = pump.live.drivers_done()
                 && still >= steady.window(&pump.live, answers, before, sent)
@@ -213,7 +213,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], mut steady: Steady) -> Result<Ende
         if beyond >= BEYOND && !waits {
             return Ok(Ended::FirstFailure);
         }
-        // Whoever comes now only waits: that costs the subject nothing.
+        // A client that comes now only waits: that costs the subject nothing.
         if waits || (why == Ended::Time && !pump.drained()) {
             break;
         }

@@ -1,4 +1,4 @@
-//! What the subject holds and serves when clients come no faster than it settles, and what a burst came to.
+//! How many clients the subject holds and serves when they come no faster than it settles, and how many of a burst.
 
 use crate::event::{Nanos, Outcome, Unseen};
 use crate::measure::facts::{Client, DISMISSED_WITHIN, Facts, Losses};
@@ -29,13 +29,13 @@ pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64)
     let Some(held) = accepted.value() else { return accepted.clone() };
     Known::Value(match served(facts) {
         Some(served) => served,
-        // Who asks nothing and is told nothing is held, unless it waits in the queue; of one that exited, as calls tell.
+        // A client that asks nothing and gets nothing is held, unless it waits in the queue. Where the server exited, its calls tell.
         None if facts.exited().is_some() => held,
         None => accepted_by_clients(facts).saturating_sub(unwatched),
     })
 }
 
-/// What a flood came to; `None` where none was made, or where that is the capacity.
+/// How many clients of a flood were accepted and served; `None` where none was made, or where that is the capacity.
 pub(super) fn burst(facts: &Facts<'_>, accepted: &Known<u64>) -> Option<Burst> {
     facts.readings.after_accept.filter(|steady| !steady)?;
     let plan = facts.plan;

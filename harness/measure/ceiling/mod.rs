@@ -28,7 +28,7 @@ pub struct Ceiling {
     pub kind: Known<Kind>,
     /// Connections that it holds and serves, over all its processes, when clients come no faster than it settles: the headline.
     pub capacity: Known<u64>,
-    /// What clients came to that all connected at once, where that may differ.
+    /// How many were accepted and served of clients that all connected at once, where that may differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<Burst>,
     /// Connections held just before the first failed descriptor call of that process, or at the end of the ramp.

@@ -5,7 +5,7 @@
 use crate::event::Nanos;
 use std::collections::HashSet;
 
-/// Tries that are looked at, and lanes that are told apart.
+/// The most tries that are looked at, and the most lanes.
 pub(super) const TRIES: usize = 64;
 pub(super) const LANES: usize = 4;
 /// Half of the tries are late by less than so much and such a share of the delay; a hundredth by ten times as much.

@@ -84,10 +84,9 @@ pub fn sum(r: &Report) -> Option<String> {
             if f.ceiling.capacity.value() != f.ceiling.accepted.value()
                 && held as f64 * each <= left as f64 =>
         {
-            format!(
-                "soft limit of {soft} descriptors − {open}, {each} per {} and more while it is made",
-                unit(r)
-            )
+            let more =
+                if left as f64 - held as f64 * each < each { "" } else { " and more while it is made" };
+            format!("soft limit of {soft} descriptors − {open}, {each} per {}{more}", unit(r))
         }
         (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
             format!("soft limit of {soft} descriptors = {open} + {n} opened since")
