@@ -57,8 +57,7 @@ fn announce(
 }
 
 /// Connects a few clients to see which process accepts and what a connection costs; predicts again where that differs. `wanted`: how
-/// many each workload is to have in all, the first of which these are. Returns what the others are to wait for, where they are to come
-/// steadily.
+/// many clients each workload gets in all, these included. Returns what the later clients wait for, where the ramp is steady.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.

@@ -29,7 +29,7 @@ pub(crate) const READY: &str = "ready";
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// Shedding needs to know whether anyone waits, and an edge is told of only where accept does not block.
+    /// A blocking accept shows neither whether a client waits, which shedding needs, nor an edge.
     #[error(
         "--accept {0} needs a listener that does not block: leave out --blocking, --threads and --io-uring"
     )]

@@ -1,5 +1,5 @@
 //! Noisy automata of the kinds that `servers/src/accept` bundles, watched as a run watches: until [`PolicyWatch`] has decided, otherwise for
-//! as long as `--hold` says. What they are is told by their class and delay, or is unclear; and is never something else.
+//! as long as `--hold` says. The right answer is their class and delay; `unclear` is no fault; the tests bound how many are wrong.
 
 use super::rhythm::{Failing, Rhythm, rhythm};
 use super::watch::PolicyWatch;
@@ -161,7 +161,7 @@ fn automaton(seed: u64, machine: Machine) -> (Truth, Vec<f64>) {
         }
         5 => {
             let (size, pause) = (chance.between(16.0, 216.0), chance.of_any_size(200.0, 2000.0));
-            // One timer a burst; or one for each of its failures, of which each makes as many again, up to the backlog.
+            // One timer a burst; or one for each of its failures, so that the next burst is larger, up to the backlog.
             let (grows, mut size, most) = (chance.next() < 0.3, size as usize, 256);
             let mut at = 0.0;
             while at < SILENT_AT_MOST && tries.len() < 20_000 {
@@ -251,7 +251,7 @@ fn tell(machine: Machine, seeds: u64) -> [usize; 4] {
         let told = told(truth, &found);
         counts[told as usize] += 1;
         if told != Told::Right && (told != Told::Unclear || machine == Machine::Quiet) {
-            eprintln!("{machine:?} {seed}: {told:?}: {truth:?} is told to be {found:?}");
+            eprintln!("{machine:?} {seed}: {told:?}: the answer for {truth:?} is {found:?}");
         }
     }
     eprintln!("{machine:?}: of {seeds}, {counts:?} are right, unclear, off, wrong");
