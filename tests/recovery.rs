@@ -190,6 +190,17 @@ fn a_server_that_is_slow_to_close_is_waited_for_and_leaks_nothing() {
     }
 }
 
+/// While its timers run, each client seems to leave a connection behind.
+#[test]
+fn a_server_that_closes_by_a_timer_is_waited_for_and_leaks_nothing() {
+    for observer in ["perf", "ptrace"] {
+        let run = below(observer, "closes_each_after_3_s");
+        let recovery = &run["recovery"];
+        assert_eq!((&recovery["leaked"], &run["leaks"]), (&0.into(), &Value::Null), "{run:#}");
+        assert!(!["leaking", "draining"].contains(&recovery["verdict"].as_str().unwrap_or("")), "{run:#}");
+    }
+}
+
 /// There is no room for further clients.
 #[test]
 fn what_a_server_that_is_full_left_open_is_named() {

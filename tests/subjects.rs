@@ -148,6 +148,22 @@ fn closes_one_every_100_ms() {
     }
 }
 
+/// Closes each client by a timer, three seconds after it has left.
+#[test]
+fn closes_each_after_3_s() {
+    if is_subject("closes_each_after_3_s") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                std::thread::sleep(std::time::Duration::from_secs(3));
+                drop(stream);
+            });
+        }
+    }
+}
+
 /// Opens what it serves with its first client, and keeps it open.
 #[test]
 fn opens_once() {

@@ -65,8 +65,9 @@ type Counts = BTreeMap<Sort, (i64, BTreeMap<Pid, i64>)>;
 
 pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let (left, ramp) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Ramp));
+    let left = facts.phases.last(Phase::Settle).unwrap_or(left);
     let read: Vec<_> = facts.readings.open.iter().filter(|(at, _)| *at >= left).copied().collect();
-    let again = facts.phases.last(Phase::SecondRound);
+    let again = facts.phases.second_round();
     let begun = again.map_or(read.len(), |again| read.partition_point(|(at, _)| *at < again));
     let Some(&(at, first)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
         return StaysOpen::default();

@@ -229,5 +229,5 @@ fn sockets_after(facts: &Facts<'_>) -> Option<States> {
 fn settled(facts: &Facts<'_>) -> (Nanos, Nanos) {
     let from = facts.phases.from(Phase::Settle);
     let again = facts.phases.from(Phase::Again);
-    (from, facts.phases.last(Phase::SecondRound).map_or(again, |round| round.min(again)))
+    (from, facts.phases.second_round().map_or(again, |round| round.min(again)))
 }

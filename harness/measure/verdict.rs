@@ -115,7 +115,8 @@ fn gone(facts: &Facts<'_>, policy: &AcceptPolicy, recovery: &Recovery) -> Option
 /// All had left, and it still closed descriptors or worked off its queue when it was waited for no longer.
 fn draining(facts: &Facts<'_>, served: bool) -> Option<VerdictEvidence> {
     let late = |phase| facts.phases.why_ended_last(phase) == Some(Ended::Draining);
-    let goes_on = [Phase::ReleaseAll, Phase::Settle, Phase::SecondRound].into_iter().any(late);
+    let round = facts.phases.second_round().map(|_| Phase::SecondRound);
+    let goes_on = [Phase::ReleaseAll, Phase::Settle].into_iter().chain(round).any(late);
     let from = facts.phases.from(Phase::ReleaseAll);
     let until = facts.phases.from(Phase::Again);
     let accepted = facts.holdings.accepts_between(from, until).len() as u64;

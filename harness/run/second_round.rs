@@ -3,11 +3,12 @@
 
 use super::error::Error;
 use super::orders::{DRAINING_AT_MOST, PROBE_DEADLINE, SETTLE_WINDOW, answers, release, taken};
+use super::progress::Progress;
 use super::pump::Pump;
 use super::ready::LOOK_EVERY;
 use super::recover::settle;
 use crate::drive::protocol::Order;
-use crate::event::{Ended, Outcome, Pacing, Phase, Pid, What};
+use crate::event::{Descriptor, Ended, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::limits::inventory;
 use crate::sys::{clock, proc};
 use std::time::Duration;
@@ -19,6 +20,8 @@ const GROUPS: u32 = 3;
 const GROUP: u64 = 8;
 /// What closes late is waited for this long after each half.
 const QUIET_WITHIN: Duration = Duration::from_millis(500);
+/// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is the usual for those that are idle.
+const IDLE_TIMER: Duration = Duration::from_secs(6);
 
 /// Waits until the subject is back at rest, or keeps open what it has; in the second case also makes the round. `late`: its queue was not
 /// worked off in time, so no more time is given. Returns why the last phase ended.
@@ -38,7 +41,7 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
             return Ok(why);
         }
         pump.next(why, Phase::SecondRound);
-        let why = halves(pump, group as u32, before)?;
+        let why = halves(pump, group as u32, before, end)?;
         // It closed meanwhile what it had kept for long, and may go on.
         if why != Ended::Draining || clock::now() >= end {
             return Ok(why);
@@ -47,12 +50,24 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
     }
 }
 
+/// What all processes have open.
+#[derive(Clone, Copy)]
+struct Left {
+    descriptors: u64,
+    /// Connections that the other side has closed.
+    close_wait: usize,
+}
+
 /// Records what each process has open; how much that is together.
-fn note_open(pump: &mut Pump) -> u64 {
+fn note_open(pump: &mut Pump) -> Left {
     let open = inventory::of_all(&pump.tree.processes());
-    let all = open.iter().map(|one| one.descriptors).sum();
+    let waits = |one: &&Descriptor| one.kind == "tcp" && one.detail.ends_with("CLOSE_WAIT");
+    let left = Left {
+        descriptors: open.iter().map(|one| one.descriptors).sum(),
+        close_wait: open.iter().flat_map(|one| &one.inventory).filter(waits).count(),
+    };
     pump.journal.record(What::Open(open));
-    all
+    left
 }
 
 /// Clients of a group, so that whatever stays open after all groups finds room: in the process that accepts, and where something stays
@@ -81,8 +96,9 @@ fn can_tell(pump: &mut Pump) -> bool {
     in_again && holds && !calls && !pump.died() && pump.drained() && !pump.closed_its_listener()
 }
 
-/// Makes the round. [`Ended::Draining`]: less was open after a half than before it.
-fn halves(pump: &mut Pump, group: u32, mut before: u64) -> Result<Ended, Error> {
+/// Makes the round. [`Ended::Draining`]: less was open after a half than before it, or some time after both.
+fn halves(pump: &mut Pump, group: u32, first: Left, end: Nanos) -> Result<Ended, Error> {
+    let mut before = first;
     for _ in 0..HALVES {
         for _ in 0..GROUPS {
             let why = come_and_leave(pump, group)?;
@@ -92,12 +108,23 @@ fn halves(pump: &mut Pump, group: u32, mut before: u64) -> Result<Ended, Error> 
         }
         pump.until(QUIET_WITHIN, LOOK_EVERY, |pump| pump.quiet(SETTLE_WINDOW) && pump.drained())?;
         let after = note_open(pump);
-        if after < before {
+        if after.descriptors < before.descriptors {
             return Ok(Ended::Draining);
         }
         before = after;
     }
-    Ok(Ended::Quiet)
+    let grew = before.close_wait > first.close_wait;
+    Ok(if grew && closes_late(pump, before.descriptors, end)? { Ended::Draining } else { Ended::Quiet })
+}
+
+/// Whether fewer descriptors than so many are open when nothing has been closed for longer than an idle timer, or the subject is at rest.
+fn closes_late(pump: &mut Pump, open: u64, end: Nanos) -> Result<bool, Error> {
+    let within = Duration::from_nanos(end.saturating_sub(clock::now()));
+    let mut progress = Progress::of(pump);
+    pump.until(within, LOOK_EVERY, |pump| {
+        pump.back() || pump.tree.gone() || progress.still(pump) > IDLE_TIMER
+    })?;
+    Ok(pump.open().iter().map(|(_, open)| open).sum::<u64>() < open)
 }
 
 /// So many clients of each workload come, are let in, and leave.

@@ -66,6 +66,11 @@ impl Phases {
         self.begun.iter().rfind(|(_, begun)| *begun == phase).map(|(at, _)| *at)
     }
 
+    /// When the last second round began; `None` where the subject closed some during it, and settled once more.
+    pub fn second_round(&self) -> Option<Nanos> {
+        self.last(Phase::SecondRound).filter(|round| self.last(Phase::Settle).is_none_or(|at| at < *round))
+    }
+
     /// When the first of this phase and the later ones began; just after the last event when none did.
     pub fn from(&self, phase: Phase) -> Nanos {
         let later = self.begun.iter().filter(|(_, begun)| *begun as usize >= phase as usize);
