@@ -388,6 +388,18 @@ mod tests {
     }
 
     #[test]
+    fn a_delay_that_grows_does_so_also_where_the_first_try_came_far_too_late() {
+        // gevent's, which loads sources to print its first failure, recorded on a busy machine.
+        let times = after(&[138, 23, 42, 81, 162, 322, 648, 1006, 1005, 1010]);
+        let Rhythm::Grows { from_s, to_s, factor } = of(&times, 4700 * MS) else {
+            panic!("{:?}", of(&times, 4700 * MS))
+        };
+        assert!((0.009..0.012).contains(&from_s) && (1.0..1.01).contains(&to_s), "{from_s} to {to_s}");
+        assert!((1.9..2.1).contains(&factor), "{factor}");
+        assert_eq!(watched(&times), Some(Policy::Backoff));
+    }
+
+    #[test]
     fn what_is_accepted_between_two_failures_is_no_part_of_the_delay() {
         // actix-web, which closes idle connections after 5 s, recorded under ptrace on a busy machine: hundreds of accepts after each delay.
         let times = after(&[501, 697, 1072, 649, 767]);

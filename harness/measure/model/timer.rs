@@ -184,8 +184,14 @@ struct Explained {
 }
 
 impl Explained {
+    /// By several lanes, or by one that was late: whichever costs less.
     fn of(law: Law, tries: &[Try], until: f64) -> Explained {
-        let mut lanes: Vec<Lane> = Vec::with_capacity(LANES);
+        let [one, several] = [1, LANES].map(|lanes| Explained::by(law, lanes, tries, until));
+        if several.cost < one.cost { several } else { one }
+    }
+
+    fn by(law: Law, most: usize, tries: &[Try], until: f64) -> Explained {
+        let mut lanes: Vec<Lane> = Vec::with_capacity(most);
         let mut pauses = Vec::with_capacity(tries.len());
         let (mut cost, mut unexplained) = (0.0, 0);
         let mut before = f64::NEG_INFINITY;
@@ -197,7 +203,7 @@ impl Explained {
             let best =
                 best.min_by(|a, b| a.1.0.total_cmp(&b.1.0)).filter(|(_, (cost, ..))| *cost < UNEXPLAINED);
             match best {
-                Some((_, (as_late, ..))) if as_late > lane_more && lanes.len() < LANES => {
+                Some((_, (as_late, ..))) if as_late > lane_more && lanes.len() < most => {
                     cost += lane_more;
                     lanes.push(Lane { last: *one, failures: 0, pauses: 0 });
                 }
@@ -213,7 +219,7 @@ impl Explained {
                     let failures = if one.anew { 0 } else { failures + 1 };
                     *lane = Lane { last: *one, failures, pauses: lane.pauses + 1 };
                 }
-                None if lanes.len() < LANES => {
+                None if lanes.len() < most => {
                     cost += if lanes.is_empty() { 0.0 } else { lane_more };
                     lanes.push(Lane { last: *one, failures: 0, pauses: 0 });
                 }
@@ -397,15 +403,15 @@ fn growing(tries: &[Try], until: f64, delays: &[(usize, f64)]) -> Option<Explain
 fn suggested(tries: &[Try]) -> Vec<Law> {
     let batches: Vec<&Try> =
         tries.chunk_by(|a, b| b.at - a.at < TOGETHER).map(|batch| &batch[0]).take(BEGIN).collect();
-    let (mut laws, mut known, mut begun) = (Vec::new(), HashSet::new(), 0.0);
+    let (mut laws, mut known, mut begun) = (Vec::new(), HashSet::new(), (0, 0.0));
     for (i, from) in batches.iter().enumerate() {
-        begun = if from.anew { from.at } else { begun };
+        begun = if from.anew { (i, from.at) } else { begun };
         let next = |i: usize| (i + 1..batches.len()).take(NEAR).map(|n| (n, batches[n].at));
         for (j, middle) in next(i) {
             for (_, to) in next(j) {
                 let law = |growth| Law::through(growth, (0, middle - from.at), (1, to - middle));
                 let pair = [Growth::Factor(1.0), Growth::Step(1.0)].into_iter().filter_map(law);
-                let new = pair.flat_map(|law| begins(law, from.at - begun));
+                let new = pair.flat_map(|law| begins(law, i - begun.0, from.at - begun.1));
                 laws.extend(new.filter(|law| known.insert(law.about())));
             }
         }
@@ -413,11 +419,14 @@ fn suggested(tries: &[Try]) -> Vec<Law> {
     laws
 }
 
-/// The law as it may have begun so long before its first delay here: some of the tries since were late.
-fn begins(law: Law, after: f64) -> Vec<Law> {
+/// The law as it may have begun so many tries, or so long, before its first delay here: some of these were late, or were not its own.
+fn begins(law: Law, failures: usize, after: f64) -> Vec<Law> {
     let (mut law, mut left, mut all) = (law, after, Vec::new());
-    while law.first >= SHORTEST && left >= -EARLY_MS {
-        if left <= LATE_MS + after * LATE_SHARE {
+    for earlier in 0.. {
+        if law.first < SHORTEST || left < -EARLY_MS {
+            break;
+        }
+        if earlier == failures || left <= LATE_MS + after * LATE_SHARE {
             all.push(law);
         }
         law.first = match law.growth {
