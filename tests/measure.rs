@@ -1572,3 +1572,30 @@ fn clients_of_a_process_that_exited_are_lost_whether_they_noticed_it_or_not() {
         assert_eq!(found.ceiling.served.value(), Some(8), "those that were answered until then");
     }
 }
+
+/// Each client that arrives wakes an edge-triggered loop.
+#[test]
+fn a_loop_that_also_fails_for_each_arrival_has_the_delay_that_it_has_alone() {
+    let (plan, log) = recorded("backoff");
+    let first = log.events.iter().find(|e| matches!(e.is, What::Call { ret: -24, .. })).expect("a failure");
+    let (first, begun) = (first.clone(), first.at);
+    let ramp_ends = log.events.iter().find(|e| e.is == What::Phase(Phase::Saturate)).expect("a wall").at;
+    let Some(What::Client { workload, .. }) =
+        log.events.iter().map(|e| &e.is).find(|is| matches!(is, What::Client { .. })).cloned()
+    else {
+        panic!("a client")
+    };
+    const EACH: u64 = 1_000_000;
+    let mut events = log.events.clone();
+    events.iter_mut().filter(|e| e.at >= begun.min(ramp_ends)).for_each(|e| e.at += 200 * EACH);
+    for i in 0..200u64 {
+        let at = begun.min(ramp_ends) + i * EACH;
+        let client =
+            What::Client { workload: workload.clone(), id: 1000 + i as u32, state: Client::Connected };
+        events.push(Event { at, is: client });
+        events.push(Event { at: at + EACH / 10, is: first.is.clone() });
+    }
+    events.sort_by_key(|e| e.at);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!(m.policy.policy.value(), Some(Policy::Backoff), "{:?}", m.policy);
+}

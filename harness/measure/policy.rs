@@ -6,7 +6,7 @@ use super::clients_seen::held_asked;
 use super::costs::Costs;
 use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, ended};
 use super::known::{Known, Why};
-use super::model::{Failing, Rhythm, batches, rhythm_of_tries};
+use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
 use super::rates::failures_per_s;
 use super::resources::exhausted;
 use super::units::seconds;
@@ -311,6 +311,16 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     loop_.judged(facts, waiting)
 }
 
+/// The tries after the last arrival, where clients arrived about as often as the loop failed.
+fn alone<'t>(facts: &Facts<'_>, times: &'t [Nanos]) -> Option<&'t [Nanos]> {
+    let (first, last) = (*times.first()?, *times.last()?);
+    let connects = facts.clients.all.iter().filter_map(|client| client.connected);
+    let arrivals: Vec<Nanos> = connects.filter(|at| (first..=last).contains(at)).collect();
+    let newest = *arrivals.iter().max()?;
+    let alone = &times[times.partition_point(|at| *at <= newest.saturating_add(SEEN_LATE))..];
+    by_arrivals(times.len(), arrivals.len()).then_some(alone)
+}
+
 /// The failing calls of one process, as far as they were watched.
 struct FailingLoop {
     first: Failed,
@@ -350,6 +360,8 @@ impl FailingLoop {
             Rhythm::Unclear | Rhythm::FixedOrGrows { .. } if times.len() - last > PAUSES => {
                 of(&times[last..])
             }
+            // Each client that arrives may wake it: what it does when left alone counts.
+            Rhythm::Spin => alone(facts, &times).map_or(Rhythm::Spin, of),
             rhythm => rhythm,
         };
         let call = failures().next().map_or(first.call, |(_, call)| *call);

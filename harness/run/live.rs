@@ -196,7 +196,10 @@ impl Live {
             What::Client { state, .. } => {
                 self.last_client = self.last_client.max(event.at);
                 match state {
-                    Client::Connected => self.connected += 1,
+                    Client::Connected => {
+                        self.connected += 1;
+                        self.policy.arrived(event.at);
+                    }
                     Client::Served => self.served += 1,
                     Client::Greeted => self.greeted += 1,
                     Client::Local(errno) => self.local_failure = Some(*errno),

@@ -10,5 +10,5 @@ mod watch;
 
 pub use retries::Retries;
 pub use rhythm::Rhythm;
-pub(crate) use rhythm::{Failing, batches, rhythm_of_tries};
+pub(crate) use rhythm::{Failing, batches, by_arrivals, rhythm_of_tries};
 pub use watch::PolicyWatch;

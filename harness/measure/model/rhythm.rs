@@ -91,6 +91,11 @@ pub(crate) fn batches(times: &[Nanos]) -> Vec<(Nanos, usize)> {
     times.chunk_by(|a, b| b.saturating_sub(*a) < BATCH).map(|batch| (batch[0], batch.len())).collect()
 }
 
+/// Whether so many tries may each be due to a client that arrived meanwhile.
+pub(crate) fn by_arrivals(tries: usize, arrivals: usize) -> bool {
+    arrivals * 2 >= tries
+}
+
 fn gaps(times: &[Nanos], stride: usize) -> Vec<f64> {
     times.iter().zip(times.iter().skip(stride)).map(|(a, b)| seconds(b.saturating_sub(*a))).collect()
 }
@@ -560,6 +565,22 @@ mod tests {
         // Steps up to a tenth of a second are none of that.
         let steps = after(&[5, 10, 20, 40, 80, 100, 100, 100, 100]);
         assert!(matches!(of(&steps, 700 * MS), Rhythm::Grows { .. }), "{:?}", of(&steps, 700 * MS));
+    }
+
+    #[test]
+    fn a_loop_that_fails_for_each_arrival_and_no_more_does_not_spin() {
+        let clients = |every: usize| {
+            let mut watch = PolicyWatch::new();
+            for i in 0..600u64 {
+                watch.failed(i * 4 * MS);
+                if (i as usize).is_multiple_of(every) {
+                    watch.arrived(i * 4 * MS);
+                }
+            }
+            watch.decided()
+        };
+        assert_eq!(clients(1), None);
+        assert_eq!(clients(10), Some(Policy::Spin), "it fails whether anybody comes or not");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The watch that tells the run, while it looks on, when it has seen enough of an accept loop. The class itself is measured afterwards,
 //! from the whole log, by the same model.
 
-use super::rhythm::{BATCH, BURST, PAUSE, SPIN_IN_A_ROW, timers};
+use super::rhythm::{BATCH, BURST, PAUSE, SPIN_IN_A_ROW, by_arrivals, timers};
 use super::timer::{Fit, LANES, TRIES, Timer};
 use crate::event::Nanos;
 use crate::scenario::Policy;
@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Default)]
 pub struct PolicyWatch {
     recent: VecDeque<Nanos>,
+    /// When clients arrived, as many.
+    arrived: VecDeque<Nanos>,
     /// The first tries, of each batch no more than there may be lanes; and those of this batch.
     tries: Vec<Nanos>,
     in_batch: usize,
@@ -76,11 +78,21 @@ impl PolicyWatch {
         }
     }
 
+    /// A client connected: a loop that each arrival wakes fails as often as clients come.
+    pub fn arrived(&mut self, at: Nanos) {
+        if self.arrived.len() >= Self::SPIN {
+            self.arrived.pop_front();
+        }
+        self.arrived.push_back(at);
+    }
+
     fn spins(&self, first: Nanos, at: Nanos) -> Option<Policy> {
         let within = self.recent.front().map_or(0, |first| at.saturating_sub(*first));
         // Bursts grow where each of their failures sets a timer: one that has paused spins when it goes on for longer than it paused.
         let goes_on = at.saturating_sub(self.burst_from) >= self.paused;
+        let woken = self.arrived.iter().filter(|at| self.recent.front() <= Some(*at)).count();
         let spins = self.recent.len() == Self::SPIN
+            && !by_arrivals(Self::SPIN, woken)
             && within < 500_000_000
             && at.saturating_sub(first) >= Self::SPINS_FOR;
         (spins && goes_on).then_some(Policy::Spin)
