@@ -23,15 +23,14 @@ const STILL_WITHIN: Duration = Duration::from_millis(500);
 /// Predicts from the descriptors at rest, one for each connection, before any client connects.
 pub fn predict(pump: &mut Pump, rest: &Rest) -> u64 {
     let soft = rest.limits.soft;
-    // A thread blocked in accept has its next number already; the others' reserved numbers cannot be used by it.
-    let taken = rest.counted - u64::from(rest.reserved > 0);
+    // A thread blocked in accept has the number for its next client already.
+    let taken = rest.counted - rest.for_clients;
     let ceiling = soft.saturating_sub(taken);
-    let formula = match rest.reserved {
-        0 | 1 => format!("{soft} − {taken} = {ceiling}"),
+    let formula = match rest.reserved - rest.for_clients {
+        0 => format!("{soft} − {taken} = {ceiling}"),
         n => format!(
-            "{soft} − {} at rest − {} reserved by other threads blocked in accept = {ceiling}",
-            rest.counted - n,
-            n - 1
+            "{soft} − {} at rest − {n} reserved by threads blocked in accept for others = {ceiling}",
+            taken - n
         ),
     };
     announce(pump, rest.pid, ceiling, formula, 1.0, 0);

@@ -48,8 +48,9 @@ pub struct Rest {
     pub limits: Limits,
     /// Numbers taken below the soft limit, with those reserved by blocked accepts.
     pub counted: u64,
-    /// Of these, numbers reserved by threads blocked in accept.
+    /// Of these, numbers reserved by threads blocked in accept, and those of them that wait for a client of the loaded listener.
     pub reserved: u64,
+    pub for_clients: u64,
 }
 
 /// Waits until the tree listens; returns the listener, and for how long nothing may happen until the tree is at rest.
@@ -189,10 +190,15 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         pump.journal.record(What::Chain { process: name.into(), pid, when: Phase::Baseline, links });
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
+        let port = format!(":{} LISTEN", ready.address.port());
+        let ours = |fd: &i32| inventory.iter().any(|d| d.fd == *fd && d.detail.ends_with(&port));
+        let blocked = proc::accepting_on(pid).iter().filter(|fd| ours(fd)).count() as u64;
+        // Where that cannot be read, one of them does.
+        let for_clients = blocked.max(1).min(reserved);
         pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
         pump.rest.insert(pid, descriptors);
         pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
-        rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved });
+        rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved, for_clients });
     }
     pump.note_resources();
     let processes = pump.tree.processes();

@@ -111,6 +111,20 @@ pub fn timer_pending(pid: i32) -> Option<bool> {
     Some(pending)
 }
 
+/// The descriptors that threads of the process wait in accept on, one for each thread; none where that cannot be read.
+pub fn accepting_on(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lines = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
+    lines.filter_map(|line| accepts_on(&line)).collect()
+}
+
+fn accepts_on(line: &str) -> Option<i32> {
+    let mut words = line.split_ascii_whitespace();
+    let call: i64 = words.next()?.parse().ok()?;
+    let fd = u64::from_str_radix(words.next()?.trim_start_matches("0x"), 16).ok()?;
+    [libc::SYS_accept, libc::SYS_accept4].contains(&call).then_some(fd as u32 as i32)
+}
+
 /// Whether the call of such a line ends by itself.
 fn sleeps_for_a_time(line: &str) -> Option<bool> {
     let mut words = line.split_ascii_whitespace();
@@ -316,6 +330,13 @@ pub fn resident(pid: i32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_accepts_is_told_with_its_listener() {
+        let accept = |call: i64| accepts_on(&format!("{call} 0x3 0x7f0 0x7fc 0x80000 0x0 0x0 0x7f1 0x7f2"));
+        assert_eq!((accept(libc::SYS_accept), accept(libc::SYS_accept4)), (Some(3), Some(3)));
+        assert_eq!((accept(libc::SYS_read), accepts_on("running")), (None, None));
+    }
 
     #[test]
     fn a_process_that_its_tracer_holds_is_not_asleep() {

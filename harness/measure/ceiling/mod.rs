@@ -186,10 +186,11 @@ pub(super) fn ceiling(
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
     let kind_known = stop.kind.value();
+    let by_all_threads = with_threads(&stop, baseline.reserved());
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: capacity::capacity(facts, &stop.accepted, unwatched(kind_known, fd_setsize)),
+        capacity: capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
         burst: capacity::burst(facts, &stop.accepted),
         accepted: stop.accepted,
         accepted_max: stop.accepted_max,
@@ -290,6 +291,18 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
             code: ended.code.or_why(Why::KilledBySignal),
             signal: ended.signal.or_why(Why::NoSignal),
         }),
+    }
+}
+
+/// Those accepted, with those that other threads took after the first failure: each of the threads that block in accept has the number for
+/// its next client already.
+fn with_threads(stop: &Stop, reserved: u64) -> Known<u64> {
+    let wall = matches!(stop.kind.value(), Some(Kind::Emfile));
+    match (stop.accepted.value(), stop.accepted_max.value()) {
+        (Some(accepted), Some(most)) if wall && reserved > 1 => {
+            Known::Value(most.min(accepted + reserved - 1).max(accepted))
+        }
+        _ => stop.accepted.clone(),
     }
 }
 

@@ -186,7 +186,9 @@ fn capacity(r: &Report) -> Option<String> {
     let c = &r.found.ceiling;
     let accepted = c.accepted.value()?;
     if let Some(served) = c.capacity.value() {
-        return (served != accepted).then(|| {
+        // Those that other threads take after the first failure are told as such.
+        let later = c.accepted_max.value() == Some(served) && r.found.baseline.reserved() > 1;
+        return (served != accepted && !later).then(|| {
             format!(
                 "It serves {}, over all its processes, of clients that come no faster than it settles; the process at its limit held \
                  {accepted} then.",

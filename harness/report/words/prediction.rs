@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::why::why;
-use super::{counted, unit};
+use super::{counted, number, unit};
 use crate::measure::Kind;
 
 /// The prediction with its arithmetic, or why there is none.
@@ -92,8 +92,10 @@ pub fn sum(r: &Report) -> Option<String> {
             format!("soft limit of {soft} descriptors = {open} + {n} opened since")
         }
         // The number that a thread blocked in accept has reserved is its next client's.
-        _ if f.baseline.reserved() > 0 && left + 1 == held => {
-            format!("soft limit of {soft} descriptors − {open}, 1 of these for a client")
+        _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
+            let next = held - left;
+            let clients = number(next, "a client", "clients");
+            format!("soft limit of {soft} descriptors − {open}, {next} of these for {clients}")
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => format!("soft limit of {soft} descriptors: {}", without_result(formula, held)),
