@@ -331,6 +331,21 @@ fn every_verdict_has_a_recorded_run() {
     }
 }
 
+/// As servers do that keep few idle workers.
+#[test]
+fn a_worker_that_ends_when_it_is_idle_is_not_the_end_of_its_server() {
+    for (name, expected) in [("workers", Verdict::Recovered), ("spin", Verdict::Gone)] {
+        let (plan, mut log) = recorded(name);
+        let settles = log.events.iter().position(|e| e.is == What::Phase(Phase::Settle)).expect("it settles");
+        let at = log.events[settles].at;
+        let pid = measure::measure(&plan, &log).subject.pid.value().expect("a process");
+        let exit = What::Process { pid, parent: 1, change: event::Change::Exit };
+        log.events.insert(settles, Event { at, is: exit });
+        let m = measure::measure(&plan, &log);
+        assert_eq!(verdict(&m), Some(expected), "{name}: {:?}", m.recovery);
+    }
+}
+
 #[test]
 fn a_verdict_may_be_expected() {
     let (mut plan, log) = recorded("spin");

@@ -6,7 +6,7 @@ use super::facts::{Asked, Facts, Window};
 use super::known::{Known, OrWhy, Why};
 use super::leaks::{SecondRound, StaysOpen};
 use super::units::seconds;
-use crate::event::{Ended, Nanos, Outcome, Phase, States};
+use crate::event::{Ended, Nanos, Outcome, Phase, Pid, States};
 
 /// What it did when clients left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -204,10 +204,16 @@ fn served<'a>(facts: &Facts<'_>, asked: &[&'a Asked<'a>], phase: Nanos) -> Optio
     })
 }
 
-/// When the accepting process exited though nobody had told it to.
+/// When the accepting process exited though nobody had told it to. A server that ends idle workers, when all clients have left and others
+/// that accept live on, is still there.
 fn exited(facts: &Facts<'_>) -> Option<Nanos> {
     let (from, until) = (facts.phases.from(Phase::Saturate), facts.phases.from(Phase::Stop));
-    facts.processes.main.and_then(|main| facts.exit_seen(main, from, until))
+    let main = facts.processes.main?;
+    let at = facts.exit_seen(main, from, until)?;
+    let lives = |pid: Pid| pid != main && facts.exit_seen(pid, 0, until).is_none();
+    let accepting = || facts.holdings.tables.iter().filter(|(_, table)| table.accepts > 0);
+    let idle = at >= facts.phases.from(Phase::ReleaseAll);
+    (!idle || !accepting().any(|(pid, _)| lives(*pid))).then_some(at)
 }
 
 /// The last count after all had left.

@@ -2,7 +2,8 @@
 
 use super::super::Report;
 use super::{calls, counted, evidence, number, rounds, sentence, sockets, subject, unit};
-use crate::measure::{Holder, Leak, Verdict, VerdictEvidence};
+use crate::event::Outcome;
+use crate::measure::{Holder, Leak, Policy, Probe, Verdict, VerdictEvidence};
 
 /// Processes, and sorts of what leaks, that are named.
 const SHOWN: usize = 4;
@@ -122,9 +123,16 @@ fn some_left(r: &Report) -> Option<String> {
 }
 
 fn exited(r: &Report) -> Option<String> {
+    let replaced = r.found.policy.policy.value() == Some(Policy::WorkerRestarts);
+    let who = if replaced { "The worker".to_owned() } else { capital(subject(r)) };
+    let served = |probe: &Probe| replaced && probe.outcome == Outcome::Served;
+    let by_another = match r.found.recovery.probe_after.get().filter(|probe| served(probe)) {
+        Some(_) => " Another one served a new client after all had left.",
+        None => "",
+    };
     Some(match r.found.recovery.exited_s.value()? {
-        0.0 => format!("{} had exited before any client left.", capital(subject(r))),
-        after => format!("{} exited {after:.3} s after the first client left.", capital(subject(r))),
+        0.0 => format!("{who} had exited before any client left.{by_another}"),
+        after => format!("{who} exited {after:.3} s after the first client left.{by_another}"),
     })
 }
 
