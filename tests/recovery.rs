@@ -1,7 +1,7 @@
 //! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
 
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
-use lastfd::internal::event::{self, Call, Client, Event, Limits, Log, Phase, What};
+use lastfd::internal::event::{self, Call, Client, Descriptor, Event, Limits, Log, Phase, What};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Findings, Known, PlaceOrder, Verdict, Why};
 use lastfd::internal::report::{self, Report};
@@ -344,6 +344,33 @@ fn a_worker_that_ends_when_it_is_idle_is_not_the_end_of_its_server() {
         let m = measure::measure(&plan, &log);
         assert_eq!(verdict(&m), Some(expected), "{name}: {:?}", m.recovery);
     }
+}
+
+/// Its sockets are of several sorts, whose names are long.
+#[test]
+fn the_first_paragraph_of_a_stuck_server_says_so_whatever_stays_open() {
+    let (plan, mut log) = recorded("dead");
+    let pid = measure::measure(&plan, &log).subject.pid.value().expect("a process");
+    let stop = log.events.iter().position(|e| e.is == What::Phase(Phase::Stop)).expect("an end");
+    let sorts = [
+        ("tcp", "not connected: new, or reset by its peer"),
+        ("tcp", "10.0.0.1:80 ← 10.0.0.1:50000 CLOSE_WAIT"),
+        ("unix", "unnamed stream connected"),
+        ("file", "/var/lib/a-service/of-some-name/with-a-file-for-each.log"),
+    ];
+    let open = |(fd, (kind, detail)): (i32, &(&str, &str))| Descriptor {
+        fd,
+        kind: (*kind).into(),
+        detail: (*detail).into(),
+    };
+    let inventory: Vec<Descriptor> = (100..).zip(sorts.iter().cycle().take(40)).map(open).collect();
+    let at = log.events[stop].at;
+    let all = event::Open { pid, descriptors: 40, inventory };
+    log.events.insert(stop, Event { at, is: What::Open(vec![all]) });
+    let report = Report::of(&plan, &log);
+    assert!(report.found.leaks.len() >= 4, "{:?}", report.found.leaks);
+    let paragraph = report::short::paragraph(&report);
+    assert!(paragraph.contains("It is stuck"), "{paragraph}");
 }
 
 #[test]

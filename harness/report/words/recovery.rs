@@ -7,6 +7,8 @@ use crate::measure::{Holder, Leak, Policy, Probe, Verdict, VerdictEvidence};
 
 /// Processes, and sorts of what leaks, that are named.
 const SHOWN: usize = 4;
+/// Characters of the sorts that the first paragraph has room for.
+const SHORT: usize = 100;
 
 /// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says it already.
 pub fn short(r: &Report) -> Option<String> {
@@ -30,10 +32,10 @@ pub fn short(r: &Report) -> Option<String> {
                 "descriptor more than at rest stays",
                 "descriptors more than at rest stay",
             );
-            format!("It leaks: {}, {descriptors} {stayed} open{}.", afterwards(r), each_leaves(r))
+            format!("It leaks: {}, {descriptors} {stayed} open{}.", afterwards(r), mostly_leaves(r))
         }
         (Verdict::Leaking, evidence) => {
-            format!("It leaks: {}{}.", evidence::verdict(evidence), each_leaves(r))
+            format!("It leaks: {}{}.", evidence::verdict(evidence), mostly_leaves(r))
         }
         (Verdict::Draining, evidence) => format!("It is draining: {}.", evidence::verdict(evidence)),
         (Verdict::Degraded, evidence) => {
@@ -43,7 +45,7 @@ pub fn short(r: &Report) -> Option<String> {
             Some(n) if n > 0 => format!(
                 "It is stuck: after all clients left, it serves no new one, and {} more than at rest stay open{}.",
                 counted(n.unsigned_abs(), "descriptor"),
-                each_leaves(r)
+                mostly_leaves(r)
             ),
             _ => "It is stuck: after all clients left, it serves no new one.".into(),
         },
@@ -224,7 +226,17 @@ fn once(r: &Report) -> Option<u64> {
 
 /// What each client leaves open, after a colon.
 fn each_leaves(r: &Report) -> String {
-    let leaves: Vec<String> = r.found.leaks.iter().take(SHOWN).map(|leak| leaves(r, leak)).collect();
+    sorts(r, SHOWN)
+}
+
+/// The same for the first paragraph, which has room for the most frequent of several.
+fn mostly_leaves(r: &Report) -> String {
+    let all = each_leaves(r);
+    if all.chars().count() > SHORT { sorts(r, 1) } else { all }
+}
+
+fn sorts(r: &Report, shown: usize) -> String {
+    let leaves: Vec<String> = r.found.leaks.iter().take(shown).map(|leak| leaves(r, leak)).collect();
     if leaves.is_empty() { String::new() } else { format!(": {}", leaves.join(", ")) }
 }
 
