@@ -1574,6 +1574,50 @@ fn clients_of_a_process_that_exited_are_lost_whether_they_noticed_it_or_not() {
     }
 }
 
+/// Handshakes end as places in the queue become free, and nobody frees one.
+#[test]
+fn a_server_that_takes_nobody_from_a_full_queue_limits_itself_whoever_waits_before_it() {
+    let (plan, log) = recorded("own-limit");
+    let waits = |e: &Event| match &e.is {
+        What::Client { id: 5.., state, .. } => *state == Client::Connected,
+        What::Call { .. } | What::Close { .. } => !(36_050_000..42_300_000).contains(&e.at),
+        _ => true,
+    };
+    let mut events: Vec<Event> = log.events.into_iter().filter(waits).collect();
+    for event in &mut events {
+        if event.at > 42_150_000 {
+            event.at += 2_000_000_000;
+        }
+        if let What::Sample { queue, .. } = &mut event.is {
+            *queue = Some(3);
+        }
+    }
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!((m.ceiling.kind.value(), m.ceiling.capacity.value()), (Some(Kind::OwnLimit), Some(5)));
+    assert_eq!(m.policy.policy.value(), Some(Policy::LimitsItself));
+}
+
+/// One that gives way to the next client is held until that comes.
+#[test]
+fn a_server_holds_each_client_that_it_answered_and_that_is_still_connected() {
+    let (plan, log) = recorded("own-limit");
+    let mut events = log.events;
+    // The last one is answered; it is closed when the next one comes, which is the probe.
+    events.retain(|e| !matches!(&e.is, What::Client { id: 11, state: Client::ErrorReply(_), .. }));
+    for event in &mut events {
+        match &mut event.is {
+            What::Client { id: 11, state, .. } if *state == Client::Closed => {
+                (event.at, *state) = (42_120_000, Client::Served);
+            }
+            What::Close { .. } if event.at == 42_200_000 => event.at = 300_500_000,
+            _ => {}
+        }
+    }
+    events.sort_by_key(|e| e.at);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!((m.ceiling.served.value(), m.ceiling.capacity.value()), (Some(6), Some(6)));
+}
+
 /// Each client that arrives wakes an edge-triggered loop.
 #[test]
 fn a_loop_that_also_fails_for_each_arrival_has_the_delay_that_it_has_alone() {

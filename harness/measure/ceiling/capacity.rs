@@ -1,6 +1,6 @@
 //! How many clients the subject holds and serves when they come no faster than it settles, and how many of a burst.
 
-use crate::event::{Nanos, Outcome, Unseen};
+use crate::event::{Nanos, Outcome, Phase, Unseen};
 use crate::measure::facts::{Client, DISMISSED_WITHIN, Facts, Losses};
 use crate::measure::known::{Known, Why};
 use crate::scenario::Pace;
@@ -75,7 +75,8 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
     Some(most.max().unwrap_or(0).unsigned_abs())
 }
 
-/// Clients connected at the end of the watch, less those in the accept queue.
+/// Clients connected at the end of the watch, less those in the accept queue; no more than were accepted: before a full queue handshakes
+/// wait.
 fn accepted_by_clients(facts: &Facts<'_>) -> u64 {
     let until = facts.phases.watched_until();
     let samples = facts.readings.samples_between(0, until);
@@ -83,5 +84,6 @@ fn accepted_by_clients(facts: &Facts<'_>) -> u64 {
     let asked =
         facts.asked("saturated").filter(|asked| asked.at < until && asked.outcome == Outcome::Waits).count();
     let queued = u64::from(queued).saturating_sub(asked as u64);
-    facts.clients.open_at(until.saturating_sub(1)).saturating_sub(queued)
+    let accepts = facts.holdings.accepts_between(facts.phases.from(Phase::Ramp), until).len() as u64;
+    facts.clients.open_at(until.saturating_sub(1)).saturating_sub(queued).min(accepts)
 }

@@ -12,6 +12,9 @@ use crate::measure::resources;
 /// An observer reports lost samples only when it next reads its ring.
 const LOSS_REPORTED_WITHIN: Nanos = 50_000_000;
 
+/// A server that is merely slow takes a client from its queue within this time.
+const NOBODY_FOR: Nanos = 1_500_000_000;
+
 /// Why the subject stopped where it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -156,7 +159,11 @@ fn somebody_without(facts: &Facts<'_>, fd_setsize: Option<FdSetsize>) -> Result<
     let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
     let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|sample| sample.queue);
-    if let Some(queued) = queued.map(u64::from).filter(|&queued| turned_away == 0 && queued < waiting) {
+    let idle = facts.holdings.accepts_between(watched.saturating_sub(NOBODY_FOR), watched).is_empty();
+    // Handshakes end as places in the queue become free: where nobody takes a client from it, that none does is the subject's rule.
+    let left_alone = |queued: u64| queued > 0 && idle && facts.holdings.calls_seen;
+    let unfinished = |queued: &u64| turned_away == 0 && *queued < waiting && !left_alone(*queued);
+    if let Some(queued) = queued.map(u64::from).filter(unfinished) {
         return Err(Why::HandshakesUnfinished { clients: waiting - queued });
     }
     if turned_away == 0 && waiting == 0 {

@@ -332,8 +332,19 @@ fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
         }
         // A probe that it took as well is none of the workload's.
         (None, Kind::NotReached) => (holdings.kept_in_all, holdings.kept_in_all),
+        // One that gives way to the next client is held, and answered, until that comes.
+        (None, Kind::OwnLimit) if answered_by_itself(facts) => {
+            let served = facts.clients.served(facts.phases.watched_until());
+            (holdings.kept_in_all.max(served), holdings.most_in_all.max(served))
+        }
         (None, _) => (holdings.kept_in_all, holdings.most_in_all),
     }
+}
+
+/// Whether each client that is answered is connected to the subject itself.
+fn answered_by_itself(facts: &Facts<'_>) -> bool {
+    let plan = facts.plan;
+    facts.clients.answers && plan.workloads.values().all(|workload| workload.to == plan.subject)
 }
 
 /// Descriptors for each connection at the ceiling.
