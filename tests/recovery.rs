@@ -331,6 +331,26 @@ fn every_verdict_has_a_recorded_run() {
     }
 }
 
+/// As an event loop that closes all it has before it exits.
+#[test]
+fn clients_are_lost_with_an_exit_also_where_the_process_takes_long_to_end() {
+    let (plan, log) = recorded("exits");
+    let lost = |events: Vec<Event>| {
+        let m = measure::measure(&plan, &Log::new(events));
+        let account = m.clients_account.value().expect("an account");
+        account.exit.expect("an exit").clients
+    };
+    let exits =
+        |what: &What| matches!(what, What::Process { change: event::Change::Exit, .. } | What::Exited { .. });
+    let exit = log.events.iter().find(|e| exits(&e.is)).expect("it exits").at;
+    let closed = |what: &What| matches!(what, What::Client { state: Client::Closed, .. });
+    let mut later = log.events.clone();
+    later.iter_mut().filter(|e| e.at >= exit && !closed(&e.is)).for_each(|e| e.at += 500_000_000);
+    later.sort_by_key(|e| e.at);
+    assert!(lost(log.events.clone()) > 0);
+    assert_eq!(lost(later), lost(log.events.clone()));
+}
+
 /// As servers do that keep few idle workers.
 #[test]
 fn a_worker_that_ends_when_it_is_idle_is_not_the_end_of_its_server() {

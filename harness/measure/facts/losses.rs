@@ -5,12 +5,15 @@ use super::clients::Client;
 use super::run::Facts;
 use crate::event::{Nanos, Outcome};
 
-/// A dying process closes its connections before it is seen to exit, by so much at most.
+/// A dying process closes its connections before it is seen to exit, by so much at most; or from its first failed call on, where it accepts
+/// nobody any more: it may take its time to end.
 const CLOSES_BEFORE_EXIT: Nanos = 100_000_000;
 
 /// What the exit of a process took with it.
 pub(crate) struct Losses {
     exit: Nanos,
+    /// From when on it was dying.
+    dying: Nanos,
     /// Connections that the process held.
     pub held: u64,
     /// Until when a close counts as its consequence.
@@ -35,8 +38,14 @@ impl Losses {
         let at_the_wall = facts.holdings.first.map(|first| first.pid).or(facts.processes.main);
         let executed = facts.readings.program_ends.iter().any(|ended| Some(ended.pid) == at_the_wall);
         let refuses = executed || ends.any(|(at, how)| refused(at, how));
+        let ends_it = facts.holdings.first.filter(|first| {
+            let mut tries = facts.tries.between(first.at, exit).iter();
+            !tries.any(|made| made.pid == first.pid && made.accepted())
+        });
+        let shortly = exit.saturating_sub(CLOSES_BEFORE_EXIT);
         Some(Losses {
             exit,
+            dying: ends_it.map_or(shortly, |first| first.at.min(shortly)),
             held,
             until: facts.phases.released_from(),
             watched: facts.phases.watched_until(),
@@ -49,11 +58,10 @@ impl Losses {
     /// Whether this client's connection ended with it.
     pub fn took(&self, client: &Client) -> bool {
         let Some(connected) = client.connected.filter(|at| *at < self.watched) else { return false };
-        let with_it = self.exit.saturating_sub(CLOSES_BEFORE_EXIT);
         let nothing_holds_it = self.gone && (client.served.is_some() || self.refuses);
         match client.ended {
             Some((at, how)) if at < self.until => {
-                let consequence = how == Outcome::Closed && at >= with_it;
+                let consequence = how == Outcome::Closed && at >= self.dying;
                 consequence && (connected < self.exit || nothing_holds_it)
             }
             _ => nothing_holds_it,
