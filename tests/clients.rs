@@ -1,6 +1,6 @@
 //! Subjects that nobody connects to: clients, whose own calls run into their limit.
 
-use crate::support::{Called, lastfd, subject};
+use crate::support::{Called, find, lastfd, subject};
 
 /// Runs a scenario whose subject is a client of a bundled server, `api`.
 fn client(caller: &str, more: &str) -> Called {
@@ -62,4 +62,14 @@ fn beside_the_bundled_caller_other_workloads_are_driven_too() {
     assert_eq!(run["ceiling"]["connected"], 40, "{run:#}");
     let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
     assert_eq!(run["ceiling"]["calls"].as_u64(), Some(64 - rest), "{run:#}");
+}
+
+/// It is still at work when the first probe's time is over: asked again, it is an HTTP server.
+#[test]
+fn a_server_whose_first_request_is_slow_speaks_http_all_the_same() {
+    let words = subject("loads_for_its_first_request");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let run = find(&["--nofile", "32"], &words).run();
+    assert_eq!(run["ceiling"]["served"], run["ceiling"]["capacity"], "{run:#}");
+    assert!(run["ceiling"]["served"].as_u64() > Some(20), "{run:#}");
 }

@@ -164,6 +164,27 @@ fn closes_each_after_3_s() {
     }
 }
 
+/// Speaks HTTP, and works on its first request for longer than a probe waits.
+#[test]
+fn loads_for_its_first_request() {
+    if is_subject("loads_for_its_first_request") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let loaded = std::sync::Arc::new(std::sync::Once::new());
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            let loaded = std::sync::Arc::clone(&loaded);
+            std::thread::spawn(move || {
+                let mut request = [0; 1024];
+                while stream.read(&mut request).is_ok_and(|n| n > 0) {
+                    let begun = std::time::Instant::now();
+                    loaded.call_once(|| while begun.elapsed().as_millis() < 700 {});
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                }
+            });
+        }
+    }
+}
+
 /// Opens what it serves with its first client, and keeps it open.
 #[test]
 fn opens_once() {

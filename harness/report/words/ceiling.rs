@@ -278,7 +278,8 @@ fn first_full(r: &Report) -> Option<String> {
 
 /// What the server answered when it was asked which protocol it speaks.
 fn asked_first(r: &Report) -> Option<String> {
-    let asked = r.found.probes.iter().find(|p| p.label == "dialogue" && p.outcome != Outcome::Served)?;
+    let asked = r.found.probes.iter().rfind(|p| p.label == "dialogue");
+    let asked = asked.filter(|p| p.outcome != Outcome::Served)?;
     let detail = match asked.detail.as_str() {
         "" => String::new(),
         detail => format!(" ({})", cut(detail, ANSWER)),
