@@ -20,7 +20,14 @@ const MS: u64 = 1_000_000;
 
 fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
     let kind = Kind::Hold { dialogue: kind, pace: Pace::Auto };
-    Setup { workload: "flood".into(), kind, target, path: "/".into(), first_id: 1, connect_deadline_ms: 5000 }
+    Setup {
+        workload: "flood".into(),
+        kind,
+        target: target.into(),
+        path: "/".into(),
+        first_id: 1,
+        connect_deadline_ms: 5000,
+    }
 }
 
 pub(super) fn listening(backlog: i32) -> (TcpListener, SocketAddr) {

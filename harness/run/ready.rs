@@ -8,6 +8,7 @@ use crate::event::{Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
+use crate::sys::address::Address;
 use crate::sys::sock_diag::{Listener, SockDiag};
 use crate::sys::{clock, proc};
 use std::collections::HashSet;
@@ -30,7 +31,7 @@ const SAY_EVERY: u64 = 2_000_000_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready {
     /// Where clients connect.
-    pub address: SocketAddr,
+    pub address: Address,
     /// `backlog + 1`, of all listeners there together.
     pub capacity: u32,
     /// Sockets that listen there: several with SO_REUSEPORT, each with a queue of its own.
@@ -80,7 +81,7 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
         return Err(error);
     }
     let Some(ready) = found else { return Err(not_listening(pump, process, before, deadline)) };
-    (pump.listener, pump.listeners) = (Some(ready.address), ready.listeners);
+    (pump.listener, pump.listeners) = (Some(ready.address.clone()), ready.listeners);
     pump.acceptor = ready.holders[0];
     pump.sampling = true;
     Ok((ready, window(Duration::from_nanos(clock::now() - started))))
@@ -143,7 +144,7 @@ pub fn settle(
             Ok(Some(now)) if now == ready => Some(Ended::AtRest),
             Ok(Some(now)) => {
                 pump.acceptor = now.holders[0];
-                (pump.listener, pump.listeners) = (Some(now.address), now.listeners);
+                (pump.listener, pump.listeners) = (Some(now.address.clone()), now.listeners);
                 ready = now;
                 None
             }
@@ -239,9 +240,9 @@ pub fn listeners(
     let mut ours: Vec<&Listener> =
         new.iter().filter(|l| owned.iter().any(|&(_, inode)| inode == l.inode)).collect();
     if let Some(port) = port {
-        ours.retain(|l| l.address.port() == port);
+        ours.retain(|l| l.address.port() == Some(port));
     }
-    let ports: std::collections::BTreeSet<u16> = ours.iter().map(|l| l.address.port()).collect();
+    let ports: std::collections::BTreeSet<u16> = ours.iter().filter_map(|l| l.address.port()).collect();
     if ports.len() > 1 {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         return Err(Error::NotStarted(format!(
@@ -249,7 +250,7 @@ pub fn listeners(
             ports.join(", ")
         )));
     }
-    let Some(listener) = ours.iter().min_by_key(|l| l.address.is_ipv6()) else { return Ok(None) };
+    let Some(listener) = ours.iter().min_by_key(|l| !l.address.is_ipv4()) else { return Ok(None) };
     let inodes: HashSet<u64> = ours.iter().map(|l| l.inode).collect();
     // The tree lists parents before children: reversed, a worker comes before the master that only holds the listener.
     let mut holders: Vec<Pid> =
@@ -259,13 +260,13 @@ pub fn listeners(
     let same = ours.iter().filter(|l| l.address == listener.address);
     let (listeners, capacity) =
         same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
-    Ok(Some(Ready { address: reachable(listener.address), capacity, listeners, holders }))
+    Ok(Some(Ready { address: reachable(&listener.address), capacity, listeners, holders }))
 }
 
 /// Records the accept queue of each listener where the clients connect and the room in the process that accepts from it, where there are
 /// several.
 pub fn queues(pump: &mut Pump) {
-    let Some(address) = pump.listener else { return };
+    let Some(address) = &pump.listener else { return };
     let Ok(mut listeners) = pump.diag.sharing(address) else { return };
     let held = pump.tree.processes().into_iter().map(|pid| Holder {
         pid,
@@ -320,8 +321,15 @@ fn held_sockets(pid: Pid) -> HashSet<u64> {
     inodes
 }
 
-/// The loopback address that reaches a listener bound to every address.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+/// The address that reaches a listener from here: of one bound to every address a loopback address.
+pub(super) fn reachable(address: &Address) -> Address {
+    match address {
+        Address::Inet(address) => Address::Inet(loopback(*address)),
+        unix @ Address::Unix(_) => unix.clone(),
+    }
+}
+
+fn loopback(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V6(ip) if !ip.is_unspecified() => ip.into(),
         IpAddr::V4(ip) if !ip.is_unspecified() => ip.into(),
@@ -360,7 +368,7 @@ fn instead(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Option<
         match listeners(&pump.tree, &mut pump.diag, None, before) {
             Ok(None) => {}
             Ok(Some(ready)) => {
-                return Some(format!("it listens on port {}, not on {asked}", ready.address.port()));
+                return Some(format!("it listens at {}, not on port {asked}", ready.address));
             }
             Err(several) => return Some(several.to_string()),
         }
