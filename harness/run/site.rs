@@ -1,5 +1,6 @@
 //! What the phases of a subject look at beside the pump: the plan, the places, and the drivers of its workloads.
 
+use super::choice::{self, Choice};
 use super::companions::Companion;
 use super::error::Error;
 use super::options::Options;
@@ -26,6 +27,8 @@ pub(super) struct Site<'a> {
     pub plan: &'a Plan,
     /// The subject, with its placeholders filled in.
     pub process: &'a Process,
+    /// Which of its listeners is loaded.
+    pub choice: &'a Choice,
     /// Its folder.
     pub scratch: &'a Path,
     pub options: &'a Options,
@@ -68,7 +71,8 @@ impl Site<'_> {
         subject: &ready::Ready,
         soft: u64,
     ) -> Wanted {
-        let ready = self.companions.get(&workload.to).map_or(subject, |companion| &companion.ready);
+        let beside = self.companions.get(&workload.to);
+        let ready = beside.map_or(subject, |companion| &companion.ready);
         let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) {
             self.places.tls_port(&workload.to)
         } else {
@@ -77,6 +81,12 @@ impl Site<'_> {
         let mut target = ready.address.clone();
         if let (Address::Inet(target), Some(port)) = (&mut target, tls.or(workload.port)) {
             target.set_port(port);
+        }
+        if let Some(unix) = &workload.unix {
+            let scratch = beside.map_or(self.scratch, |companion| companion.scratch.path());
+            let named = choice::address(&self.places.fill(unix, &workload.to, scratch), &self.plan.directory);
+            // Looked at before anything was started.
+            target = named.unwrap_or(target);
         }
         // Room for the limits to come, too: they are moved while these clients connect.
         let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
