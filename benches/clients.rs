@@ -54,7 +54,7 @@ fn upgrade_driven() -> (Duration, f64) {
     let setup = Setup {
         workload: "clients".into(),
         kind: Kind::Hold { dialogue: Dialogue::Websocket, pace: Pace::Auto },
-        target: server.address,
+        target: server.address.into(),
         path: "/".into(),
         first_id: 0,
         connect_deadline_ms: 3000,

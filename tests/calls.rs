@@ -118,7 +118,7 @@ impl Rig {
         let setup = Setup {
             workload: "calls".into(),
             kind: Kind::Call { calls, certificate },
-            target: server.address,
+            target: server.address.into(),
             path: "/".into(),
             first_id: 0,
             connect_deadline_ms: 5000,

@@ -34,5 +34,6 @@ mod soak;
 mod subjects;
 mod support;
 mod sweep;
+mod unix;
 mod wall;
 mod workers;

@@ -571,9 +571,9 @@ fn a_program_that_cannot_start_is_told_with_its_reason() {
     );
     refused(&find_subject("udp_only", &["--ready-within", "300ms"]), 6, &["UDP"]);
     refused(
-        &find_subject("unix_only", &["--ready-within", "300ms"]),
+        &find_subject("unix_only", &["--ready-within", "300ms", "--port", "9"]),
         6,
-        &["Unix socket only", "lastfd-test-"],
+        &["it listens at unix:@lastfd-test-", "--unix"],
     );
     refused(&find_subject("two_ports", &[]), 6, &["several ports", "--port"]);
 }
@@ -581,18 +581,18 @@ fn a_program_that_cannot_start_is_told_with_its_reason() {
 #[test]
 fn a_long_wait_says_what_there_is_instead_of_a_listener() {
     let waits = ["--ready-within", "2.5s"];
-    let taken = |name: &str, words: &str| {
-        let told = find_subject(name, &waits);
+    let taken = |name: &str, options: &[&str], words: &str| {
+        let told = find_subject(name, &[&waits[..], options].concat());
         refused(&told, 6, &[words]);
         let waiting = format!("lastfd: find: waiting for it to listen: {words}");
         assert!(told.stderr.contains(&waiting), "{waiting:?} is not in {}", told.stderr);
     };
-    taken("unix_only", "it listens on a Unix socket only (");
-    taken("udp_only", "it has UDP sockets only (127.0.0.1:");
+    taken("unix_only", &["--port", "9"], "it listens at unix:@lastfd-test-");
+    taken("udp_only", &[], "it has UDP sockets only (127.0.0.1:");
     let silent = find_subject("never_listens", &waits);
     refused(&silent, 6, &["waiting for it to listen: nothing listens yet", "no TCP listener appeared"]);
     let other = find(&[&waits[..], &["--port", "9"]].concat(), &[LASTFD, "serve", "tcp"]);
-    refused(&other, 6, &["it listens on port ", ", not on 9"]);
+    refused(&other, 6, &["it listens on port ", ", not on port 9"]);
     let (Some(_), Some(python)) = (program("unshare"), program("python3")) else { return };
     let python = python.to_str().expect("UTF-8");
     let inside = find(&waits, &["unshare", "-rn", python, "-m", "http.server", "{port}"]);

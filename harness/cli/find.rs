@@ -39,6 +39,9 @@ pub struct Args {
     /// Port to connect to [default: the port on which the program listens]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+    /// Unix socket to connect to: its path, or @NAME if it is abstract [default: if the program listens on no port, the one on which it listens]
+    #[arg(long, value_name = "PATH", conflicts_with = "port", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    unix: Option<String>,
     /// Number of clients [default: 1.5 × soft limit + accept queue]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
@@ -140,7 +143,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut rlimits = Rlimits::default();
     args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
-    if let Some((slip, near)) = args.command.iter().find_map(|word| slip(word)) {
+    if let Some((slip, near)) = args.command.iter().chain(&args.unix).find_map(|word| slip(word)) {
         let message =
             format!("`{slip}` is not a placeholder: did you mean `{near}`? {}", placeholder::help());
         return Err(Failure::new(Exit::Usage, message));
@@ -151,6 +154,7 @@ pub fn run(args: &Args) -> Outcome {
         workload: args.workload,
         path: args.path.clone(),
         port: args.port,
+        unix: args.unix.clone(),
         clients: args.clients,
         pace: if args.burst { Pace::Burst } else { args.pace },
         hold_s: args.hold,

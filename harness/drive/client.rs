@@ -1,6 +1,7 @@
 //! One client's socket: dialled without blocking, read and written as its dialogue wants. Decides nothing about pacing or reporting.
 
 use super::dialogue::{News, Site, Talk};
+use crate::sys::address::Address;
 use crate::sys::sockopt::bind_address_no_port;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -19,7 +20,7 @@ const READS_IN_A_ROW: usize = 16;
 /// Why a connect came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// ECONNREFUSED: nothing listens.
+    /// ECONNREFUSED, or of a Unix socket ENOENT: nothing listens.
     Refused,
     /// ETIMEDOUT: the kernel gave up.
     TimedOut,
@@ -34,6 +35,9 @@ pub enum Dial {
     Open,
     /// Still waiting for the peer.
     Pending,
+    /// The accept queue of a Unix socket is full (EAGAIN): such a connect has no handshake to wait in, and nothing tells when there is
+    /// room (unix(7)), so it is to be dialled again.
+    Full,
 }
 
 /// A socket and the conversation on it.
@@ -74,11 +78,15 @@ impl Client {
     /// # Errors
     /// The connect failed at once.
     pub fn dial(
-        target: SocketAddr,
+        target: &Address,
         source: Option<Ipv4Addr>,
         talk: Box<dyn Talk>,
     ) -> Result<(Client, Dial), Failure> {
-        let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let family = match target {
+            Address::Inet(address) if address.is_ipv4() => AddressFamily::INET,
+            Address::Inet(_) => AddressFamily::INET6,
+            Address::Unix(_) => AddressFamily::UNIX,
+        };
         let socket =
             socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
                 .map_err(own)?;
@@ -86,12 +94,20 @@ impl Client {
             bind_address_no_port(&socket).map_err(|e| Failure::Local(e.raw_os_error().unwrap_or(0)))?;
             bind(&socket, &SocketAddr::from((source, 0))).map_err(own)?;
         }
-        let mut dial = dialled(connect(&socket, &target))?;
+        let mut dial = knock(&socket, target)?;
         if dial == Dial::Pending {
             // Over loopback the handshake is complete when connect returns: asking again costs less than a turn through epoll.
-            dial = dialled(connect(&socket, &target))?;
+            dial = knock(&socket, target)?;
         }
         Ok((Client { socket, talk, unsent: Vec::new() }, dial))
+    }
+
+    /// Dials again, after [`Dial::Full`].
+    ///
+    /// # Errors
+    /// The connect failed at once.
+    pub fn dial_again(&self, target: &Address) -> Result<Dial, Failure> {
+        knock(&self.socket, target)
     }
 
     /// Registers it with the epoll instance under this token; what came before is told too.
@@ -212,6 +228,17 @@ fn failure(e: Errno) -> Failure {
         Errno::CONNREFUSED => Failure::Refused,
         Errno::TIMEDOUT => Failure::TimedOut,
         other => own(other),
+    }
+}
+
+fn knock(socket: &OwnedFd, target: &Address) -> Result<Dial, Failure> {
+    match target {
+        Address::Inet(address) => dialled(connect(socket, address)),
+        Address::Unix(name) => match connect(socket, name) {
+            Err(Errno::AGAIN) => Ok(Dial::Full),
+            Err(Errno::NOENT) => Err(Failure::Refused),
+            other => dialled(other),
+        },
     }
 }
 

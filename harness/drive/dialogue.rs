@@ -3,13 +3,13 @@
 //! One file per workload implements [`Talk`]; the registry names them all.
 
 use crate::scenario::Dialogue;
-use std::net::SocketAddr;
+use crate::sys::address::Address;
 
 /// Where the clients of one workload connect and what they ask for.
 #[derive(Debug, Clone)]
 pub struct Site {
     /// The listener, for `Host`.
-    pub target: SocketAddr,
+    pub target: Address,
     /// Request path, for those that ask.
     pub path: String,
 }

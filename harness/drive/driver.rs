@@ -21,13 +21,14 @@ use super::report::Reporter;
 use super::source::{self, Sources};
 use crate::event::{Client as State, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Dialogue, Pace};
+use crate::sys::address::Address;
 use crate::sys::clock;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 /// Tokens: a client's index; from here on probes; and standard input.
 const PROBES: u64 = 1 << 32;
@@ -45,6 +46,8 @@ const PARKED_AFTER: u64 = 5 * MS;
 /// Without credit the queue is asked again after this, and once parked every millisecond. Long enough for the subject to take all that
 /// waits: it may be on the same CPU, so asking without a pause would keep it from that.
 const ASK_EVERY: u64 = MS / 10;
+/// A full accept queue of a Unix socket is tried again after this; that there is room in it is no event.
+const KNOCK_EVERY: u64 = 5 * MS;
 
 /// Makes this process a driver: its soft `RLIMIT_NOFILE` becomes its hard limit, and the kernel kills it when the thread that
 /// started it ends.
@@ -139,6 +142,8 @@ struct Driver<W> {
     pacing: Option<Pacing>,
     /// Since when there is no credit.
     starved: Option<u64>,
+    /// Those that wait for room in a Unix socket's accept queue are not dialled again before this.
+    knock_at: u64,
     probes: Vec<Probe>,
     probes_made: u64,
     question: Option<Question>,
@@ -152,9 +157,10 @@ struct Driver<W> {
 
 impl<W: Write> Driver<W> {
     fn new(setup: Setup, dialogue: Dialogue, pace: Pace, stdout: W) -> Result<Driver<W>, Error> {
-        let target = SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port());
+        let target = setup.target.canonical();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(at("making an epoll instance"))?;
         Ok(Driver {
+            gate: Gate::new(target.clone(), pace, dialogue != Dialogue::Tcp),
             site: Site { target, path: setup.path },
             workload: registered(dialogue),
             first_id: setup.first_id,
@@ -163,7 +169,6 @@ impl<W: Write> Driver<W> {
             report: Reporter::new(setup.workload, stdout),
             scratch: Scratch::new(),
             sources: None,
-            gate: Gate::new(target, pace, dialogue != Dialogue::Tcp),
             places: Vec::new(),
             deadlines: VecDeque::new(),
             ordered: 0,
@@ -172,6 +177,7 @@ impl<W: Write> Driver<W> {
             connected: 0,
             pacing: None,
             starved: None,
+            knock_at: 0,
             probes: Vec::new(),
             probes_made: 0,
             question: None,
@@ -227,6 +233,7 @@ impl<W: Write> Driver<W> {
                     token => self.hear(token, event.flags),
                 }
             }
+            self.knock();
             self.overdue();
         }
     }
@@ -303,23 +310,66 @@ impl<W: Write> Driver<W> {
         let index = self.places.len();
         let (talk, source) = ((self.workload.start)(self.id(index)), self.source());
         self.places.push(Place::Gone);
-        let dialled = Client::dial(self.site.target, source, talk).and_then(|(client, dial)| {
-            // Who is asked nothing has nothing to say but goodbye: the ramp goes first.
-            if dial == Dial::Open && self.workload.kind == Dialogue::Tcp {
-                self.unwatched.push(index);
-            } else {
-                client.watch(&self.epoll, index as u64, dial)?;
+        let dialled = Client::dial(&self.site.target, source, talk).and_then(|(client, dial)| {
+            match dial {
+                // Who is asked nothing has nothing to say but goodbye: the ramp goes first.
+                Dial::Open if self.workload.kind == Dialogue::Tcp => self.unwatched.push(index),
+                Dial::Open | Dial::Pending => client.watch(&self.epoll, index as u64, dial)?,
+                Dial::Full => {}
             }
             Ok((client, dial))
         });
         match dialled {
             Ok((client, Dial::Open)) => self.opened(index, client),
-            Ok((client, Dial::Pending)) => {
+            Ok((client, Dial::Pending | Dial::Full)) => {
                 self.places[index] = Place::Connecting(client);
                 self.load.connecting += 1;
                 self.deadlines.push_back((clock::now().saturating_add(self.connect_deadline), index));
             }
             Err(failure) => self.report.client(self.id(index), state(failure)),
+        }
+    }
+
+    /// Whether clients wait for room in the accept queue of a Unix socket. To such a socket a connect is complete or finds no room.
+    fn waits_for_room(&self) -> bool {
+        matches!(self.site.target, Address::Unix(_))
+            && (self.load.connecting > 0 || self.probes.iter().any(|probe| !probe.is_connected()))
+    }
+
+    /// Dials for those again, the oldest first, until one finds no room.
+    fn knock(&mut self) {
+        let now = clock::now();
+        if !self.waits_for_room() || now < self.knock_at {
+            return;
+        }
+        self.knock_at = now + KNOCK_EVERY;
+        for at in 0..self.deadlines.len() {
+            let index = self.deadlines[at].1;
+            let Place::Connecting(client) = &self.places[index] else { continue };
+            let dialled = client.dial_again(&self.site.target);
+            if dialled == Ok(Dial::Full) {
+                return;
+            }
+            let watched = dialled.and_then(|dial| client.watch(&self.epoll, index as u64, dial));
+            self.load.connecting -= 1;
+            match (watched, std::mem::replace(&mut self.places[index], Place::Gone)) {
+                (Ok(()), Place::Connecting(client)) => self.opened(index, client),
+                (Ok(()), _) => unreachable!("it was connecting just now"),
+                (Err(failure), _) => self.report.client(self.id(index), state(failure)),
+            }
+        }
+        for at in
+            (0..self.probes.len()).rev().filter(|&at| !self.probes[at].is_connected()).collect::<Vec<_>>()
+        {
+            let probe = &mut self.probes[at];
+            match probe.client.dial_again(&self.site.target) {
+                Ok(Dial::Full) => return,
+                Ok(dial) => match probe.client.watch(&self.epoll, probe.token, dial) {
+                    Ok(()) => probe.connected(dial, clock::now(), &self.site, &mut self.scratch),
+                    Err(failure) => self.probe_lost(at, failure),
+                },
+                Err(failure) => self.probe_lost(at, failure),
+            }
         }
     }
 
@@ -334,7 +384,7 @@ impl<W: Write> Driver<W> {
     }
 
     fn source(&mut self) -> Option<Ipv4Addr> {
-        let target = self.site.target;
+        let target = &self.site.target;
         // A workload's first clients need not know who else uses that address: looking takes milliseconds.
         if self.sources.is_none() && self.first_id == 0 && self.places.len() < UNASKED {
             return None;
@@ -372,6 +422,7 @@ impl<W: Write> Driver<W> {
             said,
             self.deadlines.front().map(|(at, _)| *at),
             self.question.as_ref().map(|q| q.deadline),
+            self.waits_for_room().then_some(self.knock_at),
         ];
         let first = due.into_iter().flatten().chain(self.probes.iter().map(|p| p.deadline)).min()?;
         Some(first.saturating_sub(now))
@@ -384,7 +435,7 @@ impl<W: Write> Driver<W> {
         let index = token as usize;
         match std::mem::replace(&mut self.places[index], Place::Gone) {
             Place::Connecting(client) => match client.dialled(flags) {
-                Ok(Dial::Pending) => {
+                Ok(Dial::Pending | Dial::Full) => {
                     self.places[index] = Place::Connecting(client);
                     return;
                 }
@@ -521,8 +572,12 @@ impl<W: Write> Driver<W> {
         self.probes_made += 1;
         let (talk, source) = ((self.workload.start)(u32::MAX - self.probes_made as u32), self.source());
         let started = clock::now();
-        let dialled = Client::dial(self.site.target, source, talk)
-            .and_then(|(client, dial)| client.watch(&self.epoll, token, dial).map(|()| (client, dial)));
+        let dialled = Client::dial(&self.site.target, source, talk).and_then(|(client, dial)| {
+            if dial != Dial::Full {
+                client.watch(&self.epoll, token, dial)?;
+            }
+            Ok((client, dial))
+        });
         match dialled {
             Ok((client, dial)) => {
                 let mut probe = Probe::new(token, label, client, started, deadline_ms);
@@ -532,6 +587,12 @@ impl<W: Write> Driver<W> {
             }
             Err(failure) => self.probe_failed(label, failure),
         }
+    }
+
+    /// The connect of this probe came to nothing.
+    fn probe_lost(&mut self, at: usize, failure: Failure) {
+        let label = self.probes.swap_remove(at).seen(Outcome::Closed, String::new(), clock::now()).label;
+        self.probe_failed(label, failure);
     }
 
     fn probe_failed(&mut self, label: String, failure: Failure) {
@@ -559,11 +620,7 @@ impl<W: Write> Driver<W> {
         if !probe.is_connected() {
             match probe.client.dialled(flags) {
                 Ok(dial) => probe.connected(dial, clock::now(), &self.site, &mut self.scratch),
-                Err(failure) => {
-                    let label =
-                        self.probes.swap_remove(at).seen(Outcome::Closed, String::new(), clock::now()).label;
-                    return self.probe_failed(label, failure);
-                }
+                Err(failure) => return self.probe_lost(at, failure),
             }
             if !probe.is_connected() {
                 return;

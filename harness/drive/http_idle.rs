@@ -61,7 +61,9 @@ enum State {
 impl Talk for HttpIdle {
     fn open(&mut self, site: &Site, out: &mut Vec<u8>) {
         self.state = State::Head;
-        out.extend_from_slice(format!("GET {} HTTP/1.1\r\nHost: {}\r\n", site.path, site.target).as_bytes());
+        out.extend_from_slice(
+            format!("GET {} HTTP/1.1\r\nHost: {}\r\n", site.path, site.target.host()).as_bytes(),
+        );
         out.extend_from_slice(b"User-Agent: lastfd\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n");
     }
 

@@ -4,8 +4,8 @@
 //! kernel does not tell the queue's length, connections that were not answered yet stand for it.
 
 use crate::scenario::Pace;
+use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
-use std::net::SocketAddr;
 
 /// Connections without an answer (or still in the handshake) at a time, where the queue cannot be seen.
 const BLIND_OUTSTANDING: u32 = 64;
@@ -26,7 +26,7 @@ pub struct Load {
 
 /// Says how many clients may connect.
 pub struct Gate {
-    target: SocketAddr,
+    target: Address,
     sight: Sight,
     /// Nanoseconds between two clients, where they are to come at so many a second; none is due before `due`.
     between: Option<u64>,
@@ -44,10 +44,10 @@ enum Sight {
 
 impl Gate {
     /// For one listener. `answers`: clients of this dialogue are answered, so unanswered ones can be counted.
-    pub fn new(target: SocketAddr, pace: Pace, answers: bool) -> Gate {
+    pub fn new(target: Address, pace: Pace, answers: bool) -> Gate {
         let sight = match pace {
             Pace::Burst => Sight::Burst,
-            _ => see(target).unwrap_or(Sight::Blind { answers, next: 0 }),
+            _ => see(&target).unwrap_or(Sight::Blind { answers, next: 0 }),
         };
         let between = if let Pace::PerSecond(n) = pace { Some((1e9 / n) as u64) } else { None };
         Gate { target, sight, between, due: 0 }
@@ -61,7 +61,7 @@ impl Gate {
     /// Looks again whether several share the port: workers may have come to listen since.
     pub fn look_again(&mut self) {
         if let Sight::Queue { diag, several: known } = &mut self.sight {
-            *known = several(diag, self.target).unwrap_or(*known);
+            *known = several(diag, &self.target).unwrap_or(*known);
         }
     }
 
@@ -82,7 +82,7 @@ impl Gate {
     fn room(&mut self, load: Load, now: u64) -> u32 {
         match &mut self.sight {
             Sight::Burst => BURST_OUTSTANDING.saturating_sub(load.connecting),
-            Sight::Queue { diag, several } => match fullest(diag, self.target, *several) {
+            Sight::Queue { diag, several } => match fullest(diag, &self.target, *several) {
                 Some((length, capacity)) => half_free(length, capacity).saturating_sub(load.connecting),
                 // Nothing listens any more: connecting shows it as refused, one client after the other.
                 None => u32::from(load.connecting == 0),
@@ -104,22 +104,22 @@ fn half_free(length: u32, capacity: u32) -> u32 {
     (capacity / 2).max(1).saturating_sub(length)
 }
 
-fn see(target: SocketAddr) -> Option<Sight> {
+fn see(target: &Address) -> Option<Sight> {
     let mut diag = SockDiag::open().ok()?;
     if diag.listener(target).ok()?.is_none() {
         // Another host's queue is never seen; on this one nothing listens (yet).
-        return target.ip().is_loopback().then_some(Sight::Queue { diag, several: false });
+        return target.is_local().then_some(Sight::Queue { diag, several: false });
     }
     let several = several(&mut diag, target)?;
     Some(Sight::Queue { diag, several })
 }
 
-fn several(diag: &mut SockDiag, target: SocketAddr) -> Option<bool> {
+fn several(diag: &mut SockDiag, target: &Address) -> Option<bool> {
     Some(diag.sharing(target).ok()?.len() > 1)
 }
 
 /// Length and capacity of the accept queue; of several listeners at the address, of the one with the fewest places up to its half.
-fn fullest(diag: &mut SockDiag, target: SocketAddr, several: bool) -> Option<(u32, u32)> {
+fn fullest(diag: &mut SockDiag, target: &Address, several: bool) -> Option<(u32, u32)> {
     if !several {
         let one = diag.listener(target).ok()??;
         return Some((one.queue, one.capacity()));
@@ -132,7 +132,7 @@ fn fullest(diag: &mut SockDiag, target: SocketAddr, several: bool) -> Option<(u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpStream;
+    use std::net::{SocketAddr, TcpStream};
 
     const IDLE: Load = Load { connecting: 0, unserved: 0 };
 
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn credit_is_what_is_free_up_to_half_of_the_capacity() {
         let (_server, to) = listening(false, anywhere(), 9);
-        let mut gate = Gate::new(to, Pace::Auto, false);
+        let mut gate = Gate::new(to.into(), Pace::Auto, false);
         assert_eq!(gate.credit(IDLE, 0), 5);
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(to).unwrap()).collect();
         assert_eq!(gate.credit(IDLE, 0), 2);
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn the_shortest_queue_lets_one_client_in() {
         let (_server, to) = listening(false, anywhere(), 0);
-        let mut gate = Gate::new(to, Pace::Auto, false);
+        let mut gate = Gate::new(to.into(), Pace::Auto, false);
         assert_eq!(gate.credit(IDLE, 0), 1);
         let _client = TcpStream::connect(to).unwrap();
         assert_eq!(gate.credit(IDLE, 0), 0);
@@ -174,7 +174,7 @@ mod tests {
     fn of_listeners_that_share_a_port_the_fullest_counts() {
         let (_one, to) = listening(true, anywhere(), 9);
         let (_two, _) = listening(true, to, 9);
-        let mut gate = Gate::new(to, Pace::Auto, false);
+        let mut gate = Gate::new(to.into(), Pace::Auto, false);
         let mut clients = Vec::new();
         // Ten clients over two queues: one of them holds five or more, half of its capacity.
         for _ in 0..10 {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_worker_that_listens_after_the_gate_was_made_counts_from_the_next_look_on() {
         let (_one, to) = listening(true, anywhere(), 9);
-        let mut gate = Gate::new(to, Pace::Auto, false);
+        let mut gate = Gate::new(to.into(), Pace::Auto, false);
         let (_two, _) = listening(true, to, 9);
         assert!(matches!(gate.sight, Sight::Queue { several: false, .. }));
         gate.look_again();
@@ -196,18 +196,18 @@ mod tests {
     #[test]
     fn a_listener_that_is_gone_lets_one_at_a_time_find_out() {
         let (server, to) = listening(false, anywhere(), 9);
-        let mut gate = Gate::new(to, Pace::Auto, false);
+        let mut gate = Gate::new(to.into(), Pace::Auto, false);
         drop(server);
         assert_eq!((gate.credit(IDLE, 0), gate.credit(Load { connecting: 1, unserved: 0 }, 0)), (1, 0));
     }
 
     #[test]
     fn unseen_queues_are_paced_by_answers_or_by_time() {
-        let unseen = "192.0.2.1:9".parse().unwrap();
-        let mut answered = Gate::new(unseen, Pace::Auto, true);
+        let unseen: Address = "192.0.2.1:9".parse().unwrap();
+        let mut answered = Gate::new(Address::clone(&unseen), Pace::Auto, true);
         assert_eq!(answered.credit(Load { connecting: 4, unserved: 10 }, 0), 50);
         assert_eq!(answered.credit(Load { connecting: 4, unserved: 60 }, 0), 0);
-        let mut silent = Gate::new(unseen, Pace::Auto, false);
+        let mut silent = Gate::new(Address::clone(&unseen), Pace::Auto, false);
         assert_eq!(
             (silent.credit(IDLE, 5 * MS), silent.credit(IDLE, 6 * MS - 1), silent.credit(IDLE, 6 * MS)),
             (8, 0, 8)

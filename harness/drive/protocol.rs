@@ -2,8 +2,8 @@
 //! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
 use crate::scenario::{Calls, Dialogue, Pace};
+use crate::sys::address::Address;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// First line to a driver: what its clients are.
@@ -14,7 +14,7 @@ pub struct Setup {
     /// What each client does.
     pub kind: Kind,
     /// The listener.
-    pub target: SocketAddr,
+    pub target: Address,
     /// Request path, for those that ask.
     pub path: String,
     /// Number of this driver's first client, when several processes share a workload.

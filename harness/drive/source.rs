@@ -7,8 +7,9 @@
 //! out again over loopback once they are a second old (`net.ipv4.tcp_tw_reuse` = 2). A ramp to the same port within that second, after
 //! 10,000 clients have left, was measured four times slower; after 1,500, or 2.5 s later, as fast as the first.
 
+use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Sockets that one source address is used for: well below half of the default ephemeral range (32768–60999), where connect slows.
 pub const CLIENTS_PER_ADDRESS: u64 = 10_000;
@@ -30,11 +31,11 @@ pub struct Sources {
 impl Sources {
     /// For a driver started at `started_ms` (milliseconds of a monotonic clock), when `taken` sockets of the usual address lead to the
     /// target already. Each millisecond has another network for 65 s: longer than TIME_WAIT lasts. Targets that are not IPv4 loopback
-    /// have no choice of addresses.
-    pub fn new(target: SocketAddr, taken: u64, pid: u32, started_ms: u64) -> Sources {
+    /// have no choice of addresses; clients of a Unix socket have none.
+    pub fn new(target: &Address, taken: u64, pid: u32, started_ms: u64) -> Sources {
         let network = (started_ms + u64::from(pid) * STRIDE) % NETWORKS;
         let first = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + ((network as u32) << 8);
-        let loopback = matches!(target.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        let loopback = matches!(target, Address::Inet(to) if to.is_ipv4() && to.ip().is_loopback());
         Sources {
             usual: CLIENTS_PER_ADDRESS.saturating_sub(taken),
             first: loopback.then_some(first),
@@ -56,9 +57,10 @@ impl Sources {
 }
 
 /// Sockets that lead from the usual address to the target now, TIME_WAIT left out; 0 where the kernel does not tell.
-pub fn taken(target: SocketAddr) -> u64 {
-    let peers = SockDiag::open().and_then(|mut diag| diag.connected_to(target));
-    let usual = |local: &&SocketAddr| local.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub fn taken(target: &Address) -> u64 {
+    let Address::Inet(target) = target else { return 0 };
+    let peers = SockDiag::open().and_then(|mut diag| diag.connected_to(*target));
+    let usual = |local: &&std::net::SocketAddr| local.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);
     peers.map_or(0, |peers| peers.iter().filter(usual).count() as u64)
 }
 
@@ -68,13 +70,13 @@ mod tests {
     use std::collections::BTreeMap;
     use std::net::{TcpListener, TcpStream};
 
-    fn target() -> SocketAddr {
+    fn target() -> Address {
         "127.0.0.1:80".parse().unwrap()
     }
 
     #[test]
     fn no_address_serves_more_than_ten_thousand_sockets_and_the_usual_one_comes_first() {
-        let mut sources = Sources::new(target(), 0, 4_194_304, u64::from(u32::MAX));
+        let mut sources = Sources::new(&target(), 0, 4_194_304, u64::from(u32::MAX));
         let mut sockets = BTreeMap::<Option<Ipv4Addr>, u32>::new();
         for _ in 0..35_000 {
             *sockets.entry(sources.take()).or_default() += 1;
@@ -88,24 +90,25 @@ mod tests {
 
     #[test]
     fn what_others_took_of_the_usual_address_is_left_to_them() {
-        let mut sources = Sources::new(target(), 9_999, 1, 1);
+        let mut sources = Sources::new(&target(), 9_999, 1, 1);
         assert!(sources.take().is_none() && sources.take().is_some());
-        assert!(Sources::new(target(), 12_000, 1, 1).take().is_some());
+        assert!(Sources::new(&target(), 12_000, 1, 1).take().is_some());
 
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = server.local_addr().unwrap();
-        assert_eq!(taken(to), 0);
+        let target = Address::Inet(to);
+        assert_eq!(taken(&target), 0);
         let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(to).unwrap()).collect();
-        assert_eq!(taken(to), 3);
+        assert_eq!(taken(&target), 3);
         let accepted: Vec<_> = (0..3).map(|_| server.accept().unwrap()).collect();
         drop(clients);
         drop(accepted);
-        assert_eq!(taken(to), 0, "TIME_WAIT is not counted");
+        assert_eq!(taken(&target), 0, "TIME_WAIT is not counted");
     }
 
     #[test]
     fn drivers_started_one_after_another_or_together_have_networks_of_their_own() {
-        let first = |pid, ms| Sources::new(target(), CLIENTS_PER_ADDRESS, pid, ms).take().unwrap();
+        let first = |pid, ms| Sources::new(&target(), CLIENTS_PER_ADDRESS, pid, ms).take().unwrap();
         assert_ne!(first(2, 1000), first(2, 1001), "the same pid in another PID namespace");
         assert_ne!(first(2, 1000), first(3, 1000));
         assert_ne!(first(2, 1000), first(3, 1002));
@@ -114,8 +117,8 @@ mod tests {
 
     #[test]
     fn other_targets_are_left_to_the_kernel() {
-        for target in ["[::1]:80", "192.0.2.1:80"] {
-            assert_eq!(Sources::new(target.parse().unwrap(), CLIENTS_PER_ADDRESS, 1, 1).take(), None);
+        for target in ["[::1]:80", "192.0.2.1:80", "unix:@x"] {
+            assert_eq!(Sources::new(&target.parse().unwrap(), CLIENTS_PER_ADDRESS, 1, 1).take(), None);
         }
     }
 }

@@ -5,11 +5,14 @@ use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
 use crate::scenario::{Dialogue, Pace};
+use crate::sys::address::Address;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +23,14 @@ const MS: u64 = 1_000_000;
 
 fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
     let kind = Kind::Hold { dialogue: kind, pace: Pace::Auto };
-    Setup { workload: "flood".into(), kind, target, path: "/".into(), first_id: 1, connect_deadline_ms: 5000 }
+    Setup {
+        workload: "flood".into(),
+        kind,
+        target: target.into(),
+        path: "/".into(),
+        first_id: 1,
+        connect_deadline_ms: 5000,
+    }
 }
 
 pub(super) fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
@@ -466,6 +476,48 @@ fn an_ipv6_listener_is_loaded_and_paced_too() {
     let mut rig = Rig::new(setup(Dialogue::Tcp, socket.local_addr().unwrap().as_socket().unwrap()));
     rig.say(&Order::Connect { upto: 10 });
     assert_eq!(ids(&rig.until(paced(Pacing::Parked)), &Client::Connected), [1, 2, 3, 4]);
+}
+
+fn unix(backlog: i32) -> (UnixListener, Setup) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("@lastfd-drive-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(name.replace('@', "\0")).unwrap()).unwrap();
+    socket.listen(backlog).unwrap();
+    let target = Address::unix(name.as_bytes()).unwrap();
+    (
+        UnixListener::from(std::os::fd::OwnedFd::from(socket)),
+        Setup { target, ..setup(Dialogue::Tcp, SocketAddr::from(([127, 0, 0, 1], 1))) },
+    )
+}
+
+#[test]
+fn a_full_unix_socket_is_dialled_again_until_it_has_room_or_the_time_is_over() {
+    let (server, setup) = unix(3); // capacity 4
+    let burst = Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst };
+    let mut rig = Rig::new(Setup { kind: burst, connect_deadline_ms: 2000, ..setup });
+    rig.say(&Order::Connect { upto: 10 });
+    rig.until(|what| matches!(what, What::Client { id: 4, state: Client::Connected, .. }));
+    // Two places: the oldest that wait take them.
+    let _accepted = [server.accept().unwrap(), server.accept().unwrap()];
+    let seen = rig.until(done);
+    assert_eq!(ids(&seen, &Client::Connected), [5, 6]);
+    assert_eq!(ids(&seen, &Client::TimedOut), [7, 8, 9, 10]);
+    assert_eq!(rig.probe(100).0, Outcome::TimesOut);
+}
+
+#[test]
+fn a_unix_socket_is_paced_to_half_of_its_queue_and_refuses_when_nobody_listens() {
+    let (server, setup) = unix(9); // capacity 10
+    let mut rig = Rig::new(setup);
+    rig.say(&Order::Connect { upto: 20 });
+    let parked = rig.until(paced(Pacing::Parked));
+    assert_eq!(ids(&parked, &Client::Connected), [1, 2, 3, 4, 5]);
+    assert_eq!(rig.probe(100).0, Outcome::Waits);
+    drop(server);
+    let seen = rig.until(done);
+    assert_eq!(ids(&seen, &Client::Refused).len(), 15);
+    assert_eq!(rig.probe(100).0, Outcome::Refused);
 }
 
 #[test]

@@ -47,9 +47,9 @@ impl Talk for Websocket {
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {}\r\n\
              Sec-WebSocket-Version: 13\r\nOrigin: http://{}\r\nUser-Agent: lastfd\r\n\r\n",
             site.path,
-            site.target,
+            site.target.host(),
             key(self.id),
-            site.target
+            site.target.host()
         );
         out.extend_from_slice(lines.as_bytes());
     }

@@ -3,6 +3,7 @@
 //! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
 use crate::event::{Event, Nanos, Pid, States, Unseen, What};
+use crate::sys::address::Address;
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use crate::sys::{clock, proc};
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ const PAUSE: Nanos = 20;
 struct Order {
     acceptor: Pid,
     subject: Vec<Pid>,
-    port: Option<u16>,
+    address: Option<Address>,
 }
 
 /// The thread that counts. It ends when this is dropped.
@@ -82,9 +83,9 @@ impl Census {
         now >= self.next.load(Ordering::Relaxed)
     }
 
-    /// Orders a count of these processes' sockets, of this local port's, and of the descriptors of the process that accepts. One that waits already, and begins later than now, will do.
-    pub fn order(&self, acceptor: Pid, subject: Vec<Pid>, port: Option<u16>) {
-        let _ = self.orders.try_send(Order { acceptor, subject, port });
+    /// Orders a count of these processes' sockets, of those at this address (its port, or its path), and of the descriptors of the process that accepts. One that waits already, and begins later than now, will do.
+    pub fn order(&self, acceptor: Pid, subject: Vec<Pid>, address: Option<Address>) {
+        let _ = self.orders.try_send(Order { acceptor, subject, address });
     }
 
     /// Inodes of the subject's listeners beside those of the loaded port, as last counted.
@@ -106,22 +107,26 @@ fn count(diag: &mut SockDiag, order: &Order, others: &mut HashSet<u64>) -> io::R
     let readable =
         !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();
-    let (mut own, mut port, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
+    let port = order.address.as_ref().and_then(Address::port);
+    let (mut own, mut there, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
     diag.sockets(EVERY_STATE, |socket| {
         namespace.add(socket.state);
-        if order.port == Some(socket.local.port()) {
-            port.add(socket.state);
+        if port == Some(socket.local.port()) {
+            there.add(socket.state);
         }
         // Without a descriptor a socket has no inode: in the accept queue, in TIME_WAIT.
         if socket.inode != 0 && held.contains(&socket.inode) {
             own.add(socket.state);
-            if socket.state == State::LISTEN && order.port.is_some_and(|port| socket.local.port() != port) {
+            if socket.state == State::LISTEN && order.address.is_some() && port != Some(socket.local.port()) {
                 others.insert(socket.inode);
             }
         }
     })?;
+    if let Some(address @ Address::Unix(_)) = &order.address {
+        diag.at(address, |state, _| there.add(state))?;
+    }
     Ok(What::Tcp {
-        states: port.named(),
+        states: there.named(),
         listen_overflows: listen_overflows().unwrap_or(0),
         subject: readable.then(|| own.named()),
         namespace: Some(namespace.named()),

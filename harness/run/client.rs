@@ -14,8 +14,8 @@ use crate::event::{Ended, Pacing, Phase, Pid, Unseen, What};
 use crate::launch::supervise;
 use crate::limits::chain;
 use crate::scenario::Program;
-use crate::sys::{clock, proc};
-use std::net::{Ipv4Addr, SocketAddr};
+use crate::sys::{address::Address, clock, proc};
+use std::net::Ipv4Addr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<(Rest, 
 /// A client listens nowhere.
 fn nowhere(pid: Pid) -> Ready {
     Ready {
-        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        address: Address::Inet((Ipv4Addr::UNSPECIFIED, 0).into()),
         capacity: 0,
         listeners: 1,
         holders: vec![pid],

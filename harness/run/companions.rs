@@ -1,6 +1,7 @@
 //! The processes of a scenario beside its subject: backends and relays. They are started first and ended last, each under its
 //! own launcher and limits; nothing of them is observed but where they listen.
 
+use super::choice::Choice;
 use super::error::Error;
 use super::options::Options;
 use super::places::Places;
@@ -12,7 +13,7 @@ use crate::observe::output::Drain;
 use crate::scenario::Plan;
 use crate::sys::sock_diag::SockDiag;
 use rustix::process::Signal;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -27,7 +28,8 @@ pub struct Companion {
     grace: Duration,
     /// Where it listens; clients of a workload may be sent there.
     pub ready: ready::Ready,
-    _scratch: TempDir,
+    /// Its folder.
+    pub scratch: TempDir,
 }
 
 /// Starts every process but the subject, one after the other by name, and waits until each listens.
@@ -42,8 +44,9 @@ pub fn start(
 ) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
     for name in plan.processes.keys().filter(|name| **name != plan.subject) {
-        let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
+        let before = ready::already(diag)?;
         let (mut tree, process, scratch) = prepare(plan, name, options, places, false)?;
+        let choice = Choice::of(plan, name, &process, |word| places.fill(word, name, scratch.path()))?;
         let output = tree.output().map(|fd| Drain::start(fd, drop::<Event>)).transpose()?;
         tree.start().map_err(|e| match e.is_of_machine() {
             true => Error::Inconclusive(format!("{name}: {e}")),
@@ -51,7 +54,7 @@ pub fn start(
         })?;
         let deadline = Instant::now() + Duration::from_secs_f64(process.ready_within_s);
         let ready = loop {
-            if let Some(ready) = ready::listeners(&tree, diag, process.port, &before)? {
+            if let Some(ready) = ready::listeners(&tree, diag, &choice, false, &before)? {
                 break ready;
             }
             // Its end is an event; until then the deadline is.
@@ -63,7 +66,7 @@ pub fn start(
             }
         };
         let grace = Duration::from_secs_f64(process.grace_s);
-        running.insert(name.clone(), Companion { tree, output, grace, ready, _scratch: scratch });
+        running.insert(name.clone(), Companion { tree, output, grace, ready, scratch });
     }
     Ok(running)
 }

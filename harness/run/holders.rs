@@ -4,22 +4,20 @@
 use super::pump::Pump;
 use crate::event::{Holding, What};
 use crate::sys::proc;
-use crate::sys::sock_diag::{EVERY_STATE, State};
+use crate::sys::sock_diag::State;
 use std::collections::HashSet;
 
 /// Processes that are recorded, those with the most connections first.
 const TOLD: usize = 64;
 
-/// Records who holds connections of the loaded port, where the subject has several processes.
+/// Records who holds connections of the loaded listener, where the subject has several processes.
 pub fn told(pump: &mut Pump) {
     let processes = pump.tree.processes();
-    let Some(port) = pump.listener.map(|address| address.port()).filter(|_| processes.len() > 1) else {
-        return;
-    };
+    let Some(address) = pump.listener.as_ref().filter(|_| processes.len() > 1) else { return };
     let mut connections = HashSet::new();
-    let counted = pump.diag.sockets(EVERY_STATE, |socket| {
-        if socket.local.port() == port && socket.state != State::LISTEN && socket.inode != 0 {
-            connections.insert(socket.inode);
+    let counted = pump.diag.at(address, |state, inode| {
+        if state != State::LISTEN && inode != 0 {
+            connections.insert(inode);
         }
     });
     if counted.is_err() {

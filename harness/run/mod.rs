@@ -3,6 +3,7 @@
 
 mod calibrate;
 mod census;
+mod choice;
 mod client;
 mod companions;
 pub mod cost;

@@ -7,6 +7,7 @@ use super::orders::PROBE_DEADLINE;
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::reachable;
 use crate::event::{Event, Nanos, Outcome, Unseen, What};
+use crate::sys::address::Address;
 use crate::sys::clock;
 use crate::sys::sock_diag::{Listener, SockDiag};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,7 +30,7 @@ const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// A client on its way.
 struct Asker {
     listener: Listener,
-    target: SocketAddr,
+    target: Address,
     /// `None`: it is over, or never began.
     socket: Option<OwnedFd>,
     connected: bool,
@@ -89,7 +90,7 @@ fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>, connects: bool) -> Vec<Event>
     listeners.retain(|listener| inodes.contains(&listener.inode));
     listeners.sort_by_key(|listener| listener.address.port());
     // Several with one address share its clients: the first stands for them.
-    listeners.dedup_by_key(|listener| listener.address);
+    listeners.dedup_by(|a, b| a.address == b.address);
     listeners.truncate(AT_MOST);
     let mut askers: Vec<Asker> =
         listeners.into_iter().map(|listener| Asker::new(listener, connects)).collect();
@@ -111,24 +112,26 @@ fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>, connects: bool) -> Vec<Event>
 
 impl Asker {
     fn new(listener: Listener, connects: bool) -> Self {
-        let target = reachable(listener.address);
+        let target = reachable(&listener.address);
         let mut asker =
             Asker { listener, target, socket: None, connected: false, accepted: false, got: None };
-        if connects && target.ip().is_loopback() {
+        if connects && asker.target.is_local() {
             asker.begin();
         }
         asker
     }
 
     fn begin(&mut self) {
-        let family = if self.target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        // Only ports are listed.
+        let Address::Inet(target) = self.target else { return };
+        let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         // What the harness itself lacks says nothing of the subject.
         let Ok(socket) =
             socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
         else {
             return;
         };
-        match connect(&socket, &self.target) {
+        match connect(&socket, &target) {
             Err(Errno::CONNREFUSED) => self.got = Some(Outcome::Refused),
             Ok(()) | Err(Errno::INPROGRESS) => self.socket = Some(socket),
             Err(_) => {}
@@ -163,7 +166,8 @@ impl Asker {
             return self.over(Some(Outcome::Served));
         }
         let own = getsockname(socket).ok().and_then(|own| SocketAddr::try_from(own).ok());
-        let seen = own.and_then(|own| diag.connection(self.target, own).ok()?);
+        let Address::Inet(target) = self.target else { return };
+        let seen = own.and_then(|own| diag.connection(target, own).ok()?);
         // A descriptor refers to it: it is no longer in the accept queue.
         self.accepted = seen.is_some_and(|socket| socket.inode != 0);
     }

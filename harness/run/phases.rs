@@ -2,6 +2,7 @@
 
 use super::calibrate::{calibrate, predict};
 use super::census::Census;
+use super::choice::Choice;
 use super::error::Error;
 use super::loaded::{loaded, stop};
 use super::options::{Options, Run, early, header};
@@ -65,7 +66,7 @@ fn phases(
     for what in companions::introduce(&companions) {
         journal.as_mut().expect("still here").record(what);
     }
-    let before: HashSet<u64> = diag.listeners()?.iter().map(|l| l.inode).collect();
+    let before = ready::already(&mut diag)?;
     let subject = &plan.processes[&plan.subject];
     // A command that is not there says so when it is executed.
     let executable = match subject.program {
@@ -89,6 +90,8 @@ fn phases(
     }
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
     let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
+    let choice =
+        Choice::of(plan, &plan.subject, &process, |word| places.fill(word, &plan.subject, scratch.path()))?;
     let (sink, reports) = channel();
     let census = Census::start(sink.clone())?;
     let mut pump =
@@ -96,6 +99,7 @@ fn phases(
     let site = Site {
         plan,
         process: &process,
+        choice: &choice,
         scratch: scratch.path(),
         options,
         places: &places,
@@ -139,7 +143,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
         return client::attended(pump, site);
     }
     execute(pump, site)?;
-    let (found, window) = ready::wait(pump, process, before)?;
+    let (found, window) = ready::wait(pump, process, site.choice, before)?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
     pump.next(Ended::Ready, Phase::Baseline);
     // The drivers start while the subject comes to rest: they connect only when they are told.
@@ -151,7 +155,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
             early.push((fleet(&wanted, site.options, sink)?, wanted));
         }
     }
-    let (ready, why) = ready::settle(pump, process, before, &found, window)?;
+    let (ready, why) = ready::settle(pump, site.choice, before, &found, window)?;
     if ready != found {
         pump.journal.record(listening(plan, pump.acceptor, &ready));
     }

@@ -39,7 +39,7 @@ impl Places {
     /// # Errors
     /// A port that the scenario names is taken; no port is free.
     pub fn choose(plan: &Plan, diag: &mut SockDiag) -> Result<Self, Error> {
-        let mut taken: HashSet<u16> = diag.listeners()?.iter().map(|l| l.address.port()).collect();
+        let mut taken: HashSet<u16> = diag.listeners()?.iter().filter_map(|l| l.address.port()).collect();
         let mut ports = BTreeMap::new();
         for (name, process) in &plan.processes {
             let plain = match process.port {

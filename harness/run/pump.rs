@@ -11,10 +11,10 @@ use crate::event::{Ended, Event, Nanos, Phase, Pid, What};
 use crate::launch::Tree;
 use crate::observe::{Syscalls, output::Drain};
 use crate::scenario::Dialogue;
+use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub struct Pump<'a> {
     /// What else the subject uses.
     pub resources: Watch,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
-    pub listener: Option<SocketAddr>,
+    pub listener: Option<Address>,
     /// How many sockets listen there: several with SO_REUSEPORT.
     pub listeners: u32,
     /// The process that is sampled: the one that accepts, or calls.
@@ -241,7 +241,7 @@ impl<'a> Pump<'a> {
     /// Length of the loaded accept queue now, of all together where several listen; `None` when the listener is gone or cannot be looked
     /// up.
     pub fn queue(&mut self) -> Option<u32> {
-        let address = self.listener?;
+        let address = self.listener.as_ref()?;
         if self.listeners > 1 {
             let all = self.diag.sharing(address).ok().filter(|all| !all.is_empty())?;
             return Some(all.iter().map(|listener| listener.queue).sum());
@@ -256,7 +256,7 @@ impl<'a> Pump<'a> {
 
     /// Whether nothing listens any more where the clients connect to.
     pub fn closed_its_listener(&mut self) -> bool {
-        self.listener.is_some_and(|address| matches!(self.diag.listener(address), Ok(None)))
+        self.listener.as_ref().is_some_and(|address| matches!(self.diag.listener(address), Ok(None)))
     }
 
     /// Descriptors of the process that accepts, now; 0 when it has exited.
@@ -312,13 +312,14 @@ impl<'a> Pump<'a> {
                 self.note_resources();
             }
             if self.census.due(now) {
-                self.census.order(self.acceptor, processes, self.listener.map(|address| address.port()));
+                self.census.order(self.acceptor, processes, self.listener.clone());
             }
-        } else if let Some(address) = self.listener.filter(|_| now - self.states_at >= STATES_EVERY) {
+        } else if let Some(address) = self.listener.as_ref().filter(|_| now - self.states_at >= STATES_EVERY)
+        {
             self.states_at = now;
-            // Before the first client the port has listeners only; to count the others is to walk through every connection of the host.
-            if let Ok(all) = self.diag.listeners_on(address.port()) {
-                let states = BTreeMap::from([("LISTEN".to_owned(), all.len() as u64)]);
+            // Before the first client the address has listeners only; to count the others is to walk through every connection of the host.
+            if let Ok(listening) = self.diag.listening_at(address) {
+                let states = BTreeMap::from([("LISTEN".to_owned(), listening)]);
                 let listen_overflows = listen_overflows().unwrap_or(0);
                 self.journal.record(What::Tcp {
                     states,
@@ -348,7 +349,7 @@ impl<'a> Pump<'a> {
     pub fn beside(&mut self, at: Nanos, processes: &[Pid]) {
         let resident: Vec<u64> = processes.iter().filter_map(|&pid| proc::resident(pid)).collect();
         let resident = (!resident.is_empty()).then(|| resident.iter().sum());
-        let drops = self.listener.and_then(|address| match self.listeners {
+        let drops = self.listener.as_ref().and_then(|address| match self.listeners {
             // Of all together, as their lengths and capacities are.
             2.. => self
                 .diag

@@ -1,6 +1,7 @@
 //! From exec to rest: finds the listener of the process tree by itself, waits until the tree is steady and quiet, and
 //! names every descriptor. Makes no connection: one would cost a descriptor.
 
+use super::choice::Choice;
 use super::error::Error;
 use super::live::Step;
 use super::pump::Pump;
@@ -8,10 +9,12 @@ use crate::event::{Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
+use crate::sys::address::Address;
 use crate::sys::sock_diag::{Listener, SockDiag};
 use crate::sys::{clock, proc};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// How often the tree is looked at until it listens and rests: a look costs 40 µs, and 0.3 ms once there is a new listener.
@@ -23,6 +26,9 @@ const SETTLE_MAX: Duration = Duration::from_millis(250);
 /// A program that never rests is measured anyway after this, and the report says so.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 
+/// A program without a port that rests for this long has no other listener than its Unix socket.
+const UNIX_AFTER: Duration = Duration::from_millis(300);
+
 /// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead. Nanoseconds.
 const SAY_EVERY: u64 = 2_000_000_000;
 
@@ -30,7 +36,7 @@ const SAY_EVERY: u64 = 2_000_000_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready {
     /// Where clients connect.
-    pub address: SocketAddr,
+    pub address: Address,
     /// `backlog + 1`, of all listeners there together.
     pub capacity: u32,
     /// Sockets that listen there: several with SO_REUSEPORT, each with a queue of its own.
@@ -53,23 +59,58 @@ pub struct Rest {
     pub for_clients: u64,
 }
 
+/// Inodes of the listeners that are there already, whoever holds them.
+///
+/// # Errors
+/// The kernel does not list them.
+pub fn already(diag: &mut SockDiag) -> std::io::Result<HashSet<u64>> {
+    let all = [diag.listeners()?, diag.unix_listeners()?];
+    Ok(all.iter().flatten().map(|listener| listener.inode).collect())
+}
+
 /// Waits until the tree listens; returns the listener, and for how long nothing may happen until the tree is at rest.
+///
+/// Many programs listen on a Unix socket for their own ends before they open their port, so one that was not chosen counts only where
+/// there is no port once the program has rested for a while, or has not opened one for as long as [`SETTLE_DEADLINE`].
 ///
 /// # Errors
 /// It exited, never listened, or listens on several ports and none was chosen; interrupted.
-pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result<(Ready, Duration), Error> {
+pub fn wait(
+    pump: &mut Pump,
+    process: &Process,
+    choice: &Choice,
+    before: &HashSet<u64>,
+) -> Result<(Ready, Duration), Error> {
     let deadline = Duration::from_secs_f64(process.ready_within_s);
     let mut found = None;
     let started = clock::now();
     let mut failed = None;
     let (mut said, mut say_at) = (None, started + SAY_EVERY);
+    // When it stirred last, and since when it has a Unix socket and no port.
+    let (mut stirred, mut unix_since) = (started, None);
     pump.until(deadline, LOOK_EVERY, |pump| {
-        match look(pump, process.port, before) {
+        let now = clock::now();
+        if !pump.quiet(Duration::ZERO) {
+            stirred = now;
+        }
+        let mut seen = listeners(&pump.tree, &mut pump.diag, choice, false, before);
+        if matches!((&seen, choice), (Ok(None), Choice::Any)) {
+            let unix = listeners(&pump.tree, &mut pump.diag, choice, true, before);
+            if !matches!(unix, Ok(None)) {
+                let past = |since: u64, time: Duration| now - since >= time.as_nanos() as u64;
+                let since = *unix_since.get_or_insert(now);
+                let rests = past(stirred.max(since), UNIX_AFTER) && pump.quiet(UNIX_AFTER);
+                if rests || past(since, SETTLE_DEADLINE.min(deadline / 2)) {
+                    seen = unix;
+                }
+            }
+        }
+        match seen {
             Ok(ready) => found = ready,
             Err(error) => failed = Some(error),
         }
-        if found.is_none() && failed.is_none() && clock::now() >= say_at {
-            let seen = instead(pump, process, before).unwrap_or_else(|| "nothing listens yet".into());
+        if found.is_none() && failed.is_none() && now >= say_at {
+            let seen = instead(pump, choice, before).unwrap_or_else(|| "nothing listens yet".into());
             if said.as_ref() != Some(&seen) {
                 (pump.progress)(&Step::Waiting { seen: seen.clone() });
             }
@@ -80,8 +121,8 @@ pub fn wait(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Result
     if let Some(error) = failed {
         return Err(error);
     }
-    let Some(ready) = found else { return Err(not_listening(pump, process, before, deadline)) };
-    (pump.listener, pump.listeners) = (Some(ready.address), ready.listeners);
+    let Some(ready) = found else { return Err(not_listening(pump, choice, before, deadline)) };
+    (pump.listener, pump.listeners) = (Some(ready.address.clone()), ready.listeners);
     pump.acceptor = ready.holders[0];
     pump.sampling = true;
     Ok((ready, window(Duration::from_nanos(clock::now() - started))))
@@ -128,23 +169,24 @@ pub fn come_to_rest(
 /// As [`wait`].
 pub fn settle(
     pump: &mut Pump,
-    process: &Process,
+    choice: &Choice,
     before: &HashSet<u64>,
     first: &Ready,
     window: Duration,
 ) -> Result<(Ready, Ended), Error> {
     let mut ready = first.clone();
+    let unix = matches!(first.address, Address::Unix(_));
     let mut failed = None;
     let why = come_to_rest(pump, window, |pump, rests| {
         if !rests {
             return None;
         }
         // Owners change while daemons fork: only a second look that says the same ends the wait.
-        match look(pump, process.port, before) {
+        match listeners(&pump.tree, &mut pump.diag, choice, unix, before) {
             Ok(Some(now)) if now == ready => Some(Ended::AtRest),
             Ok(Some(now)) => {
                 pump.acceptor = now.holders[0];
-                (pump.listener, pump.listeners) = (Some(now.address), now.listeners);
+                (pump.listener, pump.listeners) = (Some(now.address.clone()), now.listeners);
                 ready = now;
                 None
             }
@@ -159,7 +201,7 @@ pub fn settle(
         return Err(error);
     }
     if pump.tree.gone() {
-        return Err(not_listening(pump, process, before, SETTLE_DEADLINE));
+        return Err(not_listening(pump, choice, before, SETTLE_DEADLINE));
     }
     if why == Ended::Time {
         let why = format!(
@@ -216,62 +258,98 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
     }
 }
 
-/// One look at the subject's listeners. `None`: none yet.
-fn look(pump: &mut Pump, port: Option<u16>, before: &HashSet<u64>) -> Result<Option<Ready>, Error> {
-    listeners(&pump.tree, &mut pump.diag, port, before)
-}
-
-/// The listeners of a process tree, as far as they were not there before. `None`: none yet.
+/// The listeners of a process tree, as far as they were not there before. `None`: none yet. `unix`: without a port a Unix socket counts
+/// that was not chosen.
 ///
 /// # Errors
-/// Several ports and none was chosen.
+/// Several ports, or without any several Unix sockets, and none was chosen.
 pub fn listeners(
     tree: &Tree,
     diag: &mut SockDiag,
-    port: Option<u16>,
+    choice: &Choice,
+    unix: bool,
     before: &HashSet<u64>,
 ) -> Result<Option<Ready>, Error> {
-    let new: Vec<Listener> = diag.listeners()?.into_iter().filter(|l| !before.contains(&l.inode)).collect();
-    if new.is_empty() {
-        return Ok(None);
-    }
-    let inodes: HashSet<u64> = new.iter().map(|l| l.inode).collect();
-    let mut owned: Vec<(Pid, u64)> = Vec::new();
-    for pid in tree.processes() {
-        owned.extend(
-            held_sockets(pid).into_iter().filter(|inode| inodes.contains(inode)).map(|inode| (pid, inode)),
-        );
-    }
-    let mut ours: Vec<&Listener> =
-        new.iter().filter(|l| owned.iter().any(|&(_, inode)| inode == l.inode)).collect();
-    if let Some(port) = port {
-        ours.retain(|l| l.address.port() == port);
-    }
-    let ports: std::collections::BTreeSet<u16> = ours.iter().map(|l| l.address.port()).collect();
-    if ports.len() > 1 {
-        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let found = match choice {
+        Choice::Unix(address) => Held::of(tree, diag.listener(address)?.into_iter().collect(), before),
+        Choice::Port(port) => Held::of(tree, diag.listeners_on(*port)?, before),
+        Choice::Any => match Held::of(tree, diag.listeners()?, before) {
+            Held { ours, .. } if ours.is_empty() && unix => Held::of(tree, diag.unix_listeners()?, before),
+            tcp => tcp,
+        },
+    };
+    let ports: BTreeSet<u16> = found.ours.iter().filter_map(|l| l.address.port()).collect();
+    let sockets: BTreeSet<&Address> = found.ours.iter().map(|l| &l.address).collect();
+    let (kind, option, names): (_, _, Vec<String>) = match ports.is_empty() {
+        true => ("Unix sockets", "unix", sockets.iter().map(ToString::to_string).collect()),
+        false => ("ports", "port", ports.iter().map(ToString::to_string).collect()),
+    };
+    if names.len() > 1 {
         return Err(Error::NotStarted(format!(
-            "it listens on several ports ({}): choose one with --port, or `port` in the scenario",
-            ports.join(", ")
+            "it listens on several {kind} ({}): choose one with --{option}, or `{option}` in the scenario",
+            names.join(", ")
         )));
     }
-    let Some(listener) = ours.iter().min_by_key(|l| l.address.is_ipv6()) else { return Ok(None) };
-    let inodes: HashSet<u64> = ours.iter().map(|l| l.inode).collect();
-    // The tree lists parents before children: reversed, a worker comes before the master that only holds the listener.
-    let mut holders: Vec<Pid> =
-        owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
-    holders.reverse();
-    holders.dedup();
-    let same = ours.iter().filter(|l| l.address == listener.address);
-    let (listeners, capacity) =
-        same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
-    Ok(Some(Ready { address: reachable(listener.address), capacity, listeners, holders }))
+    Ok(found.ready())
+}
+
+/// Listeners that processes of a tree hold.
+struct Held {
+    ours: Vec<Listener>,
+    /// Who holds which, by inode, parents first.
+    owned: Vec<(Pid, u64)>,
+}
+
+impl Held {
+    /// Those of the tree among `all`, but for those that were there before.
+    fn of(tree: &Tree, mut all: Vec<Listener>, before: &HashSet<u64>) -> Held {
+        all.retain(|listener| !before.contains(&listener.inode));
+        let inodes: HashSet<u64> = all.iter().map(|l| l.inode).collect();
+        let mut owned: Vec<(Pid, u64)> = Vec::new();
+        for pid in if all.is_empty() { Vec::new() } else { tree.processes() } {
+            let held = held_sockets(pid).into_iter().filter(|inode| inodes.contains(inode));
+            owned.extend(held.map(|inode| (pid, inode)));
+        }
+        all.retain_mut(|listener| {
+            let holder = owned.iter().find(|(_, inode)| *inode == listener.inode);
+            holder.is_some_and(|(pid, _)| {
+                listener.address = absolute(&listener.address, *pid);
+                true
+            })
+        });
+        Held { ours: all, owned }
+    }
+
+    /// The one that clients connect to: of one port's, that over IPv4.
+    fn ready(self) -> Option<Ready> {
+        let listener = self.ours.iter().min_by_key(|l| !l.address.is_ipv4())?;
+        let inodes: HashSet<u64> = self.ours.iter().map(|l| l.inode).collect();
+        // The tree lists parents before children: reversed, a worker comes before the master that only holds the listener.
+        let mut holders: Vec<Pid> =
+            self.owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
+        holders.reverse();
+        holders.dedup();
+        let same = self.ours.iter().filter(|l| l.address == listener.address);
+        let (listeners, capacity) =
+            same.fold((0, 0_u32), |(n, all), l| (n + 1, all.saturating_add(l.capacity())));
+        Some(Ready { address: reachable(&listener.address), capacity, listeners, holders })
+    }
+}
+
+/// The address of a Unix socket that was bound by a path from the folder of its process.
+fn absolute(address: &Address, holder: Pid) -> Address {
+    let from_here = || {
+        let path = address.path().filter(|path| path.is_relative())?;
+        let path = std::fs::read_link(format!("/proc/{holder}/cwd")).ok()?.join(path);
+        Address::unix(path.as_os_str().as_bytes()).ok()
+    };
+    from_here().unwrap_or_else(|| address.clone())
 }
 
 /// Records the accept queue of each listener where the clients connect and the room in the process that accepts from it, where there are
 /// several.
 pub fn queues(pump: &mut Pump) {
-    let Some(address) = pump.listener else { return };
+    let Some(address) = &pump.listener else { return };
     let Ok(mut listeners) = pump.diag.sharing(address) else { return };
     let held = pump.tree.processes().into_iter().map(|pid| Holder {
         pid,
@@ -326,8 +404,15 @@ fn held_sockets(pid: Pid) -> HashSet<u64> {
     inodes
 }
 
-/// The loopback address that reaches a listener bound to every address.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+/// The address that reaches a listener from here: of one bound to every address a loopback address.
+pub(super) fn reachable(address: &Address) -> Address {
+    match address {
+        Address::Inet(address) => Address::Inet(loopback(*address)),
+        unix @ Address::Unix(_) => unix.clone(),
+    }
+}
+
+fn loopback(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V6(ip) if !ip.is_unspecified() => ip.into(),
         IpAddr::V4(ip) if !ip.is_unspecified() => ip.into(),
@@ -347,29 +432,38 @@ fn v6_only() -> bool {
 }
 
 /// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
-fn not_listening(pump: &mut Pump, process: &Process, before: &HashSet<u64>, deadline: Duration) -> Error {
+fn not_listening(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>, deadline: Duration) -> Error {
     if pump.tree.gone() {
         return gone(pump, "it listened");
     }
-    let why = instead(pump, process, before).unwrap_or_else(|| match process.port {
-        Some(port) => format!("nothing listened on port {port} within {} s", deadline.as_secs_f64()),
-        None => format!("no TCP listener appeared within {} s", deadline.as_secs_f64()),
+    let within = format!("within {} s", deadline.as_secs_f64());
+    let why = instead(pump, choice, before).unwrap_or_else(|| match choice {
+        Choice::Port(port) => format!("nothing listened on port {port} {within}"),
+        Choice::Unix(address) => format!("nothing listened at {address} {within}"),
+        Choice::Any => format!("no TCP listener appeared {within}, and no Unix socket that listens"),
     });
     let tail = last_lines(pump);
     Error::NotStarted(format!("{why}; {tail}"))
 }
 
-/// What the subject has in place of a TCP listener that clients reach; `None`: nothing that anybody could connect to.
-fn instead(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Option<String> {
-    let needs = "and a ceiling of connections needs a TCP listener";
-    if let Some(asked) = process.port {
-        match listeners(&pump.tree, &mut pump.diag, None, before) {
-            Ok(None) => {}
-            Ok(Some(ready)) => {
-                return Some(format!("it listens on port {}, not on {asked}", ready.address.port()));
-            }
-            Err(several) => return Some(several.to_string()),
+/// What the subject has in place of the listener that is waited for; `None`: nothing that anybody could connect to.
+fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<String> {
+    let asked = match choice {
+        Choice::Port(port) => format!(", not on port {port}"),
+        Choice::Unix(address) => format!(", not at {address}"),
+        Choice::Any => " so far, and does not rest".to_owned(),
+    };
+    match listeners(&pump.tree, &mut pump.diag, &Choice::Any, true, before) {
+        Ok(None) => {}
+        Ok(Some(Ready { address: Address::Inet(address), .. })) => {
+            return Some(format!("it listens on port {}{asked}", address.port()));
         }
+        Ok(Some(Ready { address, .. })) => {
+            return Some(format!(
+                "it listens at {address}{asked}: choose that with --unix, or `unix` in the scenario"
+            ));
+        }
+        Err(several) => return Some(several.to_string()),
     }
     let pids = pump.tree.processes();
     let elsewhere = pids.iter().filter(|&&pid| proc::in_other_network(pid)).find_map(|&pid| {
@@ -381,9 +475,10 @@ fn instead(pump: &mut Pump, process: &Process, before: &HashSet<u64>) -> Option<
     }
     let open: Vec<_> = pids.iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
     if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
-        return Some(format!("it listens on a Unix socket only ({}), {needs}", unix.detail));
+        return Some(format!("it listens on a Unix socket that takes no stream of bytes ({})", unix.detail));
     }
     let udp = open.iter().find(|d| d.kind == "udp")?;
+    let needs = "and a ceiling of connections needs a TCP listener or a Unix socket that listens";
     Some(format!("it has UDP sockets only ({}), {needs}", udp.detail))
 }
 

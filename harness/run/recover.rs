@@ -176,7 +176,7 @@ pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
         }
         let was_back = pump.back();
         let asked = clock::now();
-        pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+        pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.clone());
         pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| {
             pump.census.counted_since(asked) || pump.tree.gone()
         })?;

@@ -49,7 +49,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         links,
     });
     let asked = clock::now();
-    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.map(|address| address.port()));
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.clone());
     if pump.tree.gone() {
         return gone(pump);
     }

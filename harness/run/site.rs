@@ -1,5 +1,6 @@
 //! What the phases of a subject look at beside the pump: the plan, the places, and the drivers of its workloads.
 
+use super::choice::{self, Choice};
 use super::companions::Companion;
 use super::error::Error;
 use super::options::Options;
@@ -16,8 +17,8 @@ use crate::event::{Event, Phase, Pid, What};
 use crate::launch::{self};
 use crate::limits::budget;
 use crate::scenario::{Caller, Calls, Dialogue, Pace, Plan, Process, Program, Workload};
+use crate::sys::address::Address;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
@@ -26,6 +27,8 @@ pub(super) struct Site<'a> {
     pub plan: &'a Plan,
     /// The subject, with its placeholders filled in.
     pub process: &'a Process,
+    /// Which of its listeners is loaded.
+    pub choice: &'a Choice,
     /// Its folder.
     pub scratch: &'a Path,
     pub options: &'a Options,
@@ -68,14 +71,23 @@ impl Site<'_> {
         subject: &ready::Ready,
         soft: u64,
     ) -> Wanted {
-        let ready = self.companions.get(&workload.to).map_or(subject, |companion| &companion.ready);
+        let beside = self.companions.get(&workload.to);
+        let ready = beside.map_or(subject, |companion| &companion.ready);
         let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) {
             self.places.tls_port(&workload.to)
         } else {
             None
         };
-        let mut target = ready.address;
-        target.set_port(tls.or(workload.port).unwrap_or(target.port()));
+        let mut target = ready.address.clone();
+        if let (Address::Inet(target), Some(port)) = (&mut target, tls.or(workload.port)) {
+            target.set_port(port);
+        }
+        if let Some(unix) = &workload.unix {
+            let scratch = beside.map_or(self.scratch, |companion| companion.scratch.path());
+            let named = choice::address(&self.places.fill(unix, &workload.to, scratch), &self.plan.directory);
+            // Looked at before anything was started.
+            target = named.unwrap_or(target);
+        }
         // Room for the limits to come, too: they are moved while these clients connect.
         let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
         let enough = match kind {
@@ -125,7 +137,7 @@ pub(super) fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>
         .map_err(|e| Error::Inconclusive(e.to_string()))
 }
 
-pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: SocketAddr) -> Setup {
+pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: Address) -> Setup {
     Setup {
         workload: workload.into(),
         kind,
@@ -145,7 +157,7 @@ pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> R
             None => {
                 let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace };
                 let wanted = Wanted {
-                    setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address),
+                    setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address.clone()),
                     clients: 1,
                 };
                 let mut asker = fleet(&wanted, site.options, site.sink)?;
@@ -188,7 +200,7 @@ mod tests {
     #[test]
     fn a_limit_without_end_asks_for_as_many_clients_as_can_be_numbered() {
         let ready = |listeners| ready::Ready {
-            address: ([127, 0, 0, 1], 1).into(),
+            address: Address::Inet(([127, 0, 0, 1], 1).into()),
             capacity: 129,
             listeners,
             holders: vec![1],

@@ -318,14 +318,18 @@ fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) 
                 ));
             }
         }
-        for slip in placeholder::unknown(word.get_ref(), names) {
-            if let Some(near) = slip.near {
-                let at = within(word.span(), word.get_ref(), slip.at);
-                let message = format!("`{}` is not a placeholder", slip.written);
-                problems.push(
-                    Problem::new(at, message, format!("did you mean `{near}`?")).help(placeholder::help()),
-                );
-            }
+        check_slips(word, names, problems);
+    }
+}
+
+/// What is nearly a placeholder is a slip.
+fn check_slips(word: &Spanned<String>, names: &[&str], problems: &mut Vec<Problem>) {
+    for slip in placeholder::unknown(word.get_ref(), names) {
+        if let Some(near) = slip.near {
+            let at = within(word.span(), word.get_ref(), slip.at);
+            let message = format!("`{}` is not a placeholder", slip.written);
+            problems
+                .push(Problem::new(at, message, format!("did you mean `{near}`?")).help(placeholder::help()));
         }
     }
 }
@@ -581,6 +585,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         to: target(load.to.as_ref(), names, subject, problems),
         clients: load.clients,
         port: load.port,
+        unix: unix(load, names, problems),
         path: path(load.path.as_ref(), problems),
         pace: pace(load, problems),
         calls: None,
@@ -597,6 +602,22 @@ fn target(
         problems.push(no_process(to, "to", names));
     }
     to.map_or(subject, |to| to.get_ref()).to_owned()
+}
+
+fn unix(load: &Load, names: &[&str], problems: &mut Vec<Problem>) -> Option<String> {
+    let unix = load.unix.as_ref()?;
+    check_slips(unix, names, problems);
+    if load.port.is_some() {
+        problems.push(Problem::new(
+            unix.span(),
+            "a client connects to a port or to a Unix socket",
+            "leave out one",
+        ));
+    }
+    if matches!(unix.get_ref().as_str(), "" | "@") {
+        problems.push(Problem::new(unix.span(), "a Unix socket has a path, or a name after `@`", "is empty"));
+    }
+    Some(unix.get_ref().clone())
 }
 
 fn path(path: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
@@ -652,6 +673,7 @@ fn calls(
         to: target(load.to.as_ref(), names, subject, problems),
         clients: load.calls,
         port: None,
+        unix: None,
         path: path(load.path.as_ref(), problems),
         pace: Pace::Auto,
         calls: Some(calls),

@@ -25,6 +25,9 @@ pub struct Find {
     pub path: String,
     /// The port to load; `None`: the one the program listens on.
     pub port: Option<u16>,
+    /// The Unix socket to load, in place of a port: its path, in which `{scratch}` is replaced too, or `@` and its abstract name. With
+    /// neither, a program that listens on no port is loaded by the one Unix socket that it listens on.
+    pub unix: Option<String>,
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
     pub clients: Option<u32>,
     /// How fast clients come.
@@ -62,6 +65,7 @@ impl Find {
             workload: None,
             path: "/".into(),
             port: None,
+            unix: None,
             clients: None,
             pace: Pace::Auto,
             hold_s: 5.0,
@@ -94,6 +98,7 @@ impl Find {
             to: Self::SUBJECT.into(),
             clients: self.clients,
             port: self.port,
+            unix: self.unix,
             path: self.path,
             pace: self.pace,
             calls: None,

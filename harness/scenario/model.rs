@@ -447,6 +447,9 @@ pub struct Workload {
     pub clients: Option<u32>,
     /// Which of several listeners; `None`: the only one.
     pub port: Option<u16>,
+    /// Which Unix socket, in place of a port: its path, or `@` and its abstract name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix: Option<String>,
     /// Request path.
     pub path: String,
     /// How fast they come.

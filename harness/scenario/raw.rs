@@ -250,6 +250,10 @@ pub(super) struct Load {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
+    /// The Unix socket, in place of a port: its path, which starts from the folder of the scenario file and may hold `{scratch}`, or `@` and
+    /// its abstract name. Default: none, and if the process listens on no port, its only Unix socket.
+    #[schemars(with = "Option<String>")]
+    pub unix: Option<Spanned<String>>,
     /// How fast clients come: "auto", "burst" (all at once), "steady" (only when the work for the earlier ones is done) or at most
     /// so many a second, such as "50/s". Default: "auto", which is steady where a connection costs work after its accept.
     #[schemars(with = "Option<String>")]

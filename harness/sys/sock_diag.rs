@@ -1,26 +1,15 @@
-//! TCP sockets of this network namespace as the kernel lists them (sock_diag(7), NETLINK_SOCK_DIAG): listeners with their accept
-//! queues, and sockets by state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made in.
+//! Sockets of this network namespace as the kernel lists them (sock_diag(7)): listeners of TCP and of Unix stream sockets with their
+//! accept queues, and TCP sockets by state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made in.
 
-use rustix::fd::OwnedFd;
-use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use super::address::Address;
+use super::netlink::{Netlink, Wanted, attribute, u32_at};
+use super::unix_diag::{self, UnixSocket};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
-/// `SOCK_DIAG_BY_FAMILY` of linux/sock_diag.h: the only request type there is.
-const BY_FAMILY: u16 = 20;
-/// `NLM_F_REQUEST` and `NLM_F_ROOT | NLM_F_MATCH` of linux/netlink.h.
-const REQUEST: u16 = 0x1;
-const DUMP: u16 = 0x300;
-/// `NLMSG_ERROR` and `NLMSG_DONE` of linux/netlink.h.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-/// Bytes of `struct nlmsghdr`, `struct inet_diag_req_v2`, `struct inet_diag_msg`.
-const HEADER: usize = 16;
+/// Bytes of `struct inet_diag_req_v2`, `struct inet_diag_msg`.
 const QUESTION: usize = 56;
 const ANSWER: usize = 72;
 /// `INET_DIAG_SKMEMINFO` of linux/inet_diag.h, as the attribute's type and, less one, as the bit that asks for it; and the place of
@@ -32,8 +21,6 @@ const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 /// The mask of every state of net/tcp_states.h, a bit by its number, up to `TCP_NEW_SYN_RECV` (12).
 pub const EVERY_STATE: u32 = 0x1ffe;
-/// The kernel answers within the send; this only bounds a fault.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// State of a TCP socket, by the names that ss(8) and netstat(8) know and the kernel's numbers (`include/net/tcp_states.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,11 +72,11 @@ impl fmt::Display for State {
     }
 }
 
-/// A listening TCP socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A listening TCP socket, or a listening Unix stream socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Address it is bound to; the unspecified address for a wildcard.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Inode of the socket, as in `/proc/PID/fd`.
     pub inode: u64,
     /// User that made it.
@@ -99,12 +86,18 @@ pub struct Listener {
     /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue).
     pub backlog: u32,
     /// SYNs and last ACKs of handshakes that it has dropped since it was made, for a full accept queue as a rule: its share of
-    /// `ListenDrops` (netstat(8)). `None` unless asked for.
+    /// `ListenDrops` (netstat(8)). `None` unless asked for, and for a Unix socket, which turns a client away and drops none.
     pub drops: Option<u32>,
 }
 
 impl Listener {
-    /// Connections that the accept queue takes before SYNs are dropped: one more than the backlog.
+    fn of_unix(socket: UnixSocket) -> Option<Listener> {
+        let UnixSocket { name, inode, uid, queue, backlog, .. } = socket;
+        Some(Listener { address: Address::Unix(name?), inode, uid, queue, backlog, drops: None })
+    }
+
+    /// Connections that the accept queue takes before SYNs are dropped, or connects to a Unix socket told to try again: one more than the
+    /// backlog.
     pub fn capacity(&self) -> u32 {
         self.backlog.saturating_add(1)
     }
@@ -127,11 +120,7 @@ pub struct Socket {
 
 /// A netlink socket to ask the kernel's socket tables.
 #[derive(Debug)]
-pub struct SockDiag {
-    socket: OwnedFd,
-    sequence: u32,
-    buffer: Vec<u8>,
-}
+pub struct SockDiag(Netlink);
 
 impl SockDiag {
     /// Opens a netlink socket (one descriptor) in the caller's network namespace.
@@ -139,10 +128,7 @@ impl SockDiag {
     /// # Errors
     /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy refuses it; `EMFILE`.
     pub fn open() -> io::Result<SockDiag> {
-        let socket =
-            socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_WITHIN))?;
-        Ok(SockDiag { socket, sequence: 0, buffer: vec![0; 32 * 1024] })
+        Netlink::open().map(SockDiag)
     }
 
     /// Every listening TCP socket of the namespace, IPv4 and IPv6.
@@ -151,6 +137,15 @@ impl SockDiag {
     /// The kernel refused the dump, or gave no answer for two seconds.
     pub fn listeners(&mut self) -> io::Result<Vec<Listener>> {
         self.listeners_on(0)
+    }
+
+    /// Every listening Unix stream socket of the namespace that has a name, as it was bound: a path may be relative. Empty where the
+    /// kernel does not list them (`CONFIG_UNIX_DIAG`).
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn unix_listeners(&mut self) -> io::Result<Vec<Listener>> {
+        Ok(unix_diag::listeners(&mut self.0)?.into_iter().filter_map(Listener::of_unix).collect())
     }
 
     /// Listening TCP sockets of one port (0: of every port): several where a program sets SO_REUSEPORT or binds several addresses.
@@ -175,24 +170,36 @@ impl SockDiag {
 
     /// The listener that a connect to `address` would reach, a wildcard or dual-stack one included; `None` when nothing listens.
     ///
-    /// One exact look-up, microseconds. Of several sockets with SO_REUSEPORT it returns one, not always the same.
+    /// Of TCP one exact look-up, microseconds. Of several sockets with SO_REUSEPORT it returns one, not always the same. Of Unix sockets
+    /// a walk through all of them, 0.1 ms for each ten thousand.
     ///
     /// # Errors
     /// The kernel refused the question, or gave no answer for two seconds.
-    pub fn listener(&mut self, address: SocketAddr) -> io::Result<Option<Listener>> {
-        let question = Question { states: State::LISTEN.bit(), ..Question::of(address) };
-        Ok(self.one(question, |answer| answer.listener())?.flatten())
+    pub fn listener(&mut self, address: &Address) -> io::Result<Option<Listener>> {
+        match address {
+            Address::Inet(address) => {
+                let question = Question { states: State::LISTEN.bit(), ..Question::of(*address) };
+                Ok(self.one(question, |answer| answer.listener())?.flatten())
+            }
+            Address::Unix(name) => {
+                let found = unix_diag::listener(&mut self.0, name)?;
+                Ok(found
+                    .and_then(Listener::of_unix)
+                    .map(|found| Listener { address: address.clone(), ..found }))
+            }
+        }
     }
 
     /// Every listener bound to the address of the one that a connect to `address` would reach, with their drops: those that share its
-    /// clients (SO_REUSEPORT). Not those of another address on the same port. Empty when nothing listens.
+    /// clients (SO_REUSEPORT). Not those of another address on the same port. Empty when nothing listens. A Unix socket shares none.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
-    pub fn sharing(&mut self, address: SocketAddr) -> io::Result<Vec<Listener>> {
+    pub fn sharing(&mut self, address: &Address) -> io::Result<Vec<Listener>> {
         let Some(one) = self.listener(address)? else { return Ok(Vec::new()) };
+        let Address::Inet(inet) = address else { return Ok(vec![one]) };
         let mut found = Vec::new();
-        self.dump(address.port(), State::LISTEN.bit(), SKMEMINFO, |answer| found.extend(answer.listener()))?;
+        self.dump(inet.port(), State::LISTEN.bit(), SKMEMINFO, |answer| found.extend(answer.listener()))?;
         found.retain(|listener| listener.address == one.address);
         Ok(found)
     }
@@ -201,9 +208,10 @@ impl SockDiag {
     ///
     /// # Errors
     /// As [`SockDiag::listener`].
-    pub fn drops(&mut self, address: SocketAddr) -> io::Result<Option<u32>> {
+    pub fn drops(&mut self, address: &Address) -> io::Result<Option<u32>> {
+        let Address::Inet(address) = address else { return Ok(None) };
         let question =
-            Question { states: State::LISTEN.bit(), attribute: SKMEMINFO, ..Question::of(address) };
+            Question { states: State::LISTEN.bit(), attribute: SKMEMINFO, ..Question::of(*address) };
         Ok(self.one(question, |answer| answer.listener()?.drops)?.flatten())
     }
 
@@ -221,9 +229,8 @@ impl SockDiag {
     }
 
     fn one<T>(&mut self, question: Question, read: impl Fn(Answer) -> T) -> io::Result<Option<T>> {
-        self.ask(REQUEST, question)?;
         let mut found = None;
-        match self.answers(true, |answer| found = Some(read(answer))) {
+        match self.ask(Wanted::One, question, |answer| found = Some(read(answer))) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(|()| found),
         }
@@ -251,6 +258,38 @@ impl SockDiag {
         self.dump(0, states, 0, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
+    /// State and inode of each socket whose local end is this address, the listeners included: of TCP by its port, of a Unix socket the
+    /// listener and what was accepted from it.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn at(&mut self, address: &Address, mut each: impl FnMut(State, u64)) -> io::Result<()> {
+        match address {
+            Address::Inet(address) => self.sockets(EVERY_STATE, |socket| {
+                if socket.local.port() == address.port() {
+                    each(socket.state, socket.inode);
+                }
+            }),
+            Address::Unix(name) => {
+                for UnixSocket { listens, inode, .. } in unix_diag::bound(&mut self.0, name)? {
+                    each(if listens { State::LISTEN } else { State::ESTABLISHED }, inode);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// How many listen at this address: of TCP on its port.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn listening_at(&mut self, address: &Address) -> io::Result<u64> {
+        Ok(match address {
+            Address::Inet(address) => self.listeners_on(address.port())?.len() as u64,
+            Address::Unix(_) => u64::from(self.listener(address)?.is_some()),
+        })
+    }
+
     /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a loopback listener.
     ///
     /// # Errors
@@ -260,8 +299,8 @@ impl SockDiag {
         let mut found = Vec::new();
         let states = EVERY_STATE & !(State::LISTEN.bit() | State::TIME_WAIT.bit());
         let peer = Some(SocketAddr::new(any, target.port()));
-        self.ask(REQUEST | DUMP, Question { states, peer, ..Question::of(SocketAddr::new(any, 0)) })?;
-        self.answers(false, |answer| {
+        let question = Question { states, peer, ..Question::of(SocketAddr::new(any, 0)) };
+        self.ask(Wanted::All, question, |answer| {
             if answer.peer() == target {
                 found.push(answer.local());
             }
@@ -278,11 +317,8 @@ impl SockDiag {
         mut each: impl FnMut(Answer),
     ) -> io::Result<()> {
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            self.ask(
-                REQUEST | DUMP,
-                Question { states, attribute, ..Question::of(SocketAddr::new(any, port)) },
-            )?;
-            self.answers(false, |answer| {
+            let question = Question { states, attribute, ..Question::of(SocketAddr::new(any, port)) };
+            self.ask(Wanted::All, question, |answer| {
                 if port == 0 || answer.local().port() == port {
                     each(answer);
                 }
@@ -291,45 +327,8 @@ impl SockDiag {
         Ok(())
     }
 
-    fn ask(&mut self, flags: u16, question: Question) -> io::Result<()> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let message = question.message(self.sequence, flags);
-        sendto(&self.socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-        Ok(())
-    }
-
-    /// Reads the answers to the last question: one (`single`), or those of a dump up to its end.
-    fn answers(&mut self, single: bool, mut each: impl FnMut(Answer)) -> io::Result<()> {
-        loop {
-            let (length, _) = match recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
-                Err(rustix::io::Errno::INTR) => continue,
-                other => other?,
-            };
-            let mut rest = &self.buffer[..length];
-            while rest.len() >= HEADER {
-                let size = (u32_at(rest, 0) as usize).clamp(HEADER, rest.len());
-                let (message, after) = rest.split_at(size);
-                rest = after.get(size.next_multiple_of(4) - size..).unwrap_or_default();
-                let kind = u16::from_ne_bytes([message[4], message[5]]);
-                let body = &message[HEADER..];
-                if u32_at(message, 8) != self.sequence {
-                    continue; // left over from a question that was given up
-                }
-                match kind {
-                    DONE => return Ok(()),
-                    ERROR if body.len() >= 4 => {
-                        return Err(io::Error::from_raw_os_error(-(u32_at(body, 0) as i32)));
-                    }
-                    BY_FAMILY if body.len() >= ANSWER => {
-                        each(Answer(body));
-                        if single {
-                            return Ok(());
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
+    fn ask(&mut self, wanted: Wanted, question: Question, mut each: impl FnMut(Answer)) -> io::Result<()> {
+        self.0.ask(&question.message(), wanted, ANSWER, |body| each(Answer(body)))
     }
 }
 
@@ -339,10 +338,6 @@ fn unspecified(like: IpAddr) -> IpAddr {
 
 fn family(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { AF_INET } else { AF_INET6 }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// What is asked for: sockets with these ends, zeroes for any.
@@ -362,29 +357,25 @@ impl Question {
         Question { states: EVERY_STATE, local, peer: None, attribute: 0 }
     }
 
-    /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
-    fn message(self, sequence: u32, flags: u16) -> [u8; HEADER + QUESTION] {
-        let mut m = [0; HEADER + QUESTION];
-        m[0..4].copy_from_slice(&((HEADER + QUESTION) as u32).to_ne_bytes());
-        m[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
-        m[6..8].copy_from_slice(&flags.to_ne_bytes());
-        m[8..12].copy_from_slice(&sequence.to_ne_bytes());
-        m[16] = family(self.local.ip());
-        m[17] = IPPROTO_TCP;
-        m[18] = if self.attribute > 0 { 1 << (self.attribute - 1) } else { 0 };
-        m[20..24].copy_from_slice(&self.states.to_ne_bytes());
+    /// `struct inet_diag_req_v2`.
+    fn message(self) -> [u8; QUESTION] {
+        let mut m = [0; QUESTION];
+        m[0] = family(self.local.ip());
+        m[1] = IPPROTO_TCP;
+        m[2] = if self.attribute > 0 { 1 << (self.attribute - 1) } else { 0 };
+        m[4..8].copy_from_slice(&self.states.to_ne_bytes());
         // struct inet_diag_sockid: sport, dport, src[4], dst[4], interface, cookie[2]
-        m[24..26].copy_from_slice(&self.local.port().to_be_bytes());
+        m[8..10].copy_from_slice(&self.local.port().to_be_bytes());
         let mut end = |at: usize, ip: IpAddr| match ip {
             IpAddr::V4(ip) => m[at..at + 4].copy_from_slice(&ip.octets()),
             IpAddr::V6(ip) => m[at..at + 16].copy_from_slice(&ip.octets()),
         };
-        end(28, self.local.ip());
+        end(12, self.local.ip());
         if let Some(peer) = self.peer {
-            end(44, peer.ip());
-            m[26..28].copy_from_slice(&peer.port().to_be_bytes());
+            end(28, peer.ip());
+            m[10..12].copy_from_slice(&peer.port().to_be_bytes());
         }
-        m[64..72].fill(0xff); // INET_DIAG_NOCOOKIE
+        m[48..56].fill(0xff); // INET_DIAG_NOCOOKIE
         m
     }
 }
@@ -432,30 +423,15 @@ impl Answer<'_> {
 
     fn listener(self) -> Option<Listener> {
         (self.state() == Some(State::LISTEN)).then(|| Listener {
-            address: self.local(),
+            address: self.local().into(),
             inode: self.inode(),
             uid: u32_at(self.0, 64),
             queue: u32_at(self.0, 56),
             backlog: u32_at(self.0, 60),
-            drops: self
-                .attribute(SKMEMINFO)
+            drops: attribute(&self.0[ANSWER..], SKMEMINFO)
                 .filter(|words| words.len() > 4 * DROPS + 3)
                 .map(|words| u32_at(words, 4 * DROPS)),
         })
-    }
-
-    /// The content of an attribute (`struct rtattr`, rtnetlink(7)).
-    fn attribute(&self, wanted: u16) -> Option<&[u8]> {
-        let mut rest = self.0.get(ANSWER..)?;
-        while rest.len() >= 4 {
-            let (size, kind) =
-                (usize::from(u16::from_ne_bytes([rest[0], rest[1]])), u16::from_ne_bytes([rest[2], rest[3]]));
-            if kind == wanted {
-                return rest.get(4..size);
-            }
-            rest = rest.get(size.max(4).next_multiple_of(4)..)?;
-        }
-        None
     }
 }
 
@@ -464,7 +440,7 @@ mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     fn listening(address: &str, backlog: i32) -> socket2::Socket {
         let address: SocketAddr = address.parse().unwrap();
@@ -515,8 +491,8 @@ mod tests {
     fn exact_look_up_gives_the_queue_and_backlog_of_one_listener() {
         let server = listening("127.0.0.1:0", 7);
         let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address(&server)).unwrap()).collect();
-        let found = SockDiag::open().unwrap().listener(address(&server)).unwrap().unwrap();
-        assert_eq!((found.address, found.inode), (address(&server), inode(&server)));
+        let found = SockDiag::open().unwrap().listener(&address(&server).into()).unwrap().unwrap();
+        assert_eq!((found.address.clone(), found.inode), (address(&server).into(), inode(&server)));
         assert_eq!((found.queue, found.backlog, found.capacity()), (clients.len() as u32, 7, 8));
         assert_eq!(found.uid, rustix::process::geteuid().as_raw());
     }
@@ -526,17 +502,17 @@ mod tests {
         let mut diag = SockDiag::open().unwrap();
         let v4 = listening("0.0.0.0:0", 1);
         let through = SocketAddr::new([127, 0, 0, 1].into(), address(&v4).port());
-        assert_eq!(diag.listener(through).unwrap().unwrap().inode, inode(&v4));
+        assert_eq!(diag.listener(&through.into()).unwrap().unwrap().inode, inode(&v4));
 
         let dual = listening("[::]:0", 1);
         let port = address(&dual).port();
         for through in
             [SocketAddr::new([127, 0, 0, 1].into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)]
         {
-            let found = diag.listener(through).unwrap().unwrap();
+            let found = diag.listener(&through.into()).unwrap().unwrap();
             assert_eq!(
                 (found.inode, found.address),
-                (inode(&dual), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+                (inode(&dual), SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port).into())
             );
         }
     }
@@ -562,8 +538,10 @@ mod tests {
             reusing(SocketAddr::new([127, 0, 0, 2].into(), port)),
             reusing(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)),
         ];
-        let found =
-            SockDiag::open().unwrap().sharing(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).unwrap();
+        let found = SockDiag::open()
+            .unwrap()
+            .sharing(&SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port).into())
+            .unwrap();
         let inodes: std::collections::BTreeSet<u64> = found.iter().map(|listener| listener.inode).collect();
         assert_eq!(inodes, [inode(&one), inode(&another)].into());
         assert!(found.iter().all(|listener| listener.drops == Some(0)));
@@ -575,9 +553,9 @@ mod tests {
         let server = listening("127.0.0.1:0", 1);
         let to = address(&server);
         let client = TcpStream::connect(to).unwrap();
-        assert_eq!(diag.listener(client.local_addr().unwrap()).unwrap(), None);
+        assert_eq!(diag.listener(&client.local_addr().unwrap().into()).unwrap(), None);
         drop(server);
-        assert_eq!(diag.listener(to).unwrap(), None);
+        assert_eq!(diag.listener(&to.into()).unwrap(), None);
     }
 
     #[test]
@@ -587,7 +565,7 @@ mod tests {
         let found = SockDiag::open().unwrap().listeners().unwrap();
         for server in &servers {
             let one = found.iter().find(|l| l.inode == inode(server)).unwrap();
-            assert_eq!(one.address, address(server));
+            assert_eq!(one.address, address(server).into());
         }
         assert!(found.iter().all(|l| l.inode != inode(&client)));
     }
@@ -634,12 +612,12 @@ mod tests {
         let mut diag = SockDiag::open().unwrap();
         let (full, idle) = (listening("127.0.0.1:0", 0), listening("127.0.0.1:0", 0));
         let before = listen_drops();
-        assert_eq!(diag.drops(address(&full)).unwrap(), Some(0));
+        assert_eq!(diag.drops(&address(&full).into()).unwrap(), Some(0));
         let _queued = TcpStream::connect(address(&full)).unwrap();
         let late = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         late.set_nonblocking(true).unwrap();
         late.connect(&address(&full).into()).unwrap_err();
-        let dropped = diag.drops(address(&full)).unwrap().unwrap();
+        let dropped = diag.drops(&address(&full).into()).unwrap().unwrap();
         assert!(dropped >= 1 && u64::from(dropped) <= listen_drops() - before, "{dropped}");
         let all = diag.listeners_with_drops().unwrap();
         let of = |socket: &socket2::Socket| all.iter().find(|l| l.inode == inode(socket)).unwrap();

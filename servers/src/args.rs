@@ -143,6 +143,10 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub port: u16,
 
+    /// Listen on this Unix socket in place of a port: a path, or @NAME if it is abstract; not with workers that listen for themselves
+    #[arg(long, value_name = "PATH", conflicts_with = "tls_port")]
+    pub unix: Option<String>,
+
     /// Listen on this port too, and speak TLS there; 0: the kernel chooses [http and grpc]
     #[arg(long, value_name = "PORT", requires_all = ["certificate", "key"])]
     pub tls_port: Option<u16>,

@@ -53,7 +53,7 @@ pub(crate) enum StartError {
     #[error("cannot listen on {address}: {source}{}", hint(source.raw_os_error()))]
     Listen {
         /// As asked.
-        address: SocketAddr,
+        address: String,
         /// Of socket, bind or listen.
         source: io::Error,
     },
@@ -186,20 +186,29 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
         listeners.push((Door::Tls, bind(args, port)?));
     }
     accept_until_signal(args, listeners, signals, |door, address| match door {
-        Door::Plain => announcement(address),
-        Door::Tls => format!("{} with TLS", announcement(address)),
+        Door::Plain => announcement(&address),
+        Door::Tls => format!("{} with TLS", announcement(&address)),
     })
 }
 
+/// Where it is to listen.
+fn asked(args: &Args, port: u16) -> String {
+    args.unix
+        .as_ref()
+        .map_or_else(|| SocketAddr::from((args.host, port)).to_string(), |name| format!("unix:{name}"))
+}
+
 fn bind(args: &Args, port: u16) -> Result<Listener, StartError> {
-    let address = SocketAddr::from((args.host, port));
     let several = args.listeners == Listeners::Reuseport;
-    Listener::bind(address, args.blocks(), several)
-        .map_err(|errno| StartError::Listen { address, source: errno.into() })
+    match &args.unix {
+        Some(name) => Listener::bind_unix(name, args.blocks()),
+        None => Listener::bind(SocketAddr::from((args.host, port)), args.blocks(), several),
+    }
+    .map_err(|errno| StartError::Listen { address: asked(args, port), source: errno.into() })
 }
 
 /// `listening ADDRESS`, the line that says a server is ready.
-pub(crate) fn announcement(address: SocketAddr) -> String {
+pub(crate) fn announcement(address: &str) -> String {
     format!("listening {address}")
 }
 
@@ -223,7 +232,7 @@ fn accept_until_signal(
     args: &Args,
     listeners: Vec<(Door, Listener)>,
     signals: SigSet,
-    ready: impl Fn(Door, SocketAddr) -> String,
+    ready: impl Fn(Door, String) -> String,
 ) -> Result<Infallible, StartError> {
     let service = |source| StartError::Service { source };
     let mut reserves = Vec::new();
@@ -250,10 +259,10 @@ fn accept_until_signal(
     for Acceptors { door, listener, waiting } in acceptors.into_iter().rev() {
         let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| {
             StartError::Listen {
-                address: SocketAddr::from((
-                    args.host,
+                address: asked(
+                    args,
                     if door == Door::Plain { args.port } else { args.tls_port.unwrap_or(0) },
-                )),
+                ),
                 source: errno.into(),
             }
         })?;

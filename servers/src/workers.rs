@@ -15,7 +15,6 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -29,7 +28,7 @@ struct Crew {
     starting: u32,
     /// The highest exit code so far; 1 for one that was killed.
     worst: u8,
-    address: SocketAddr,
+    address: String,
     /// The address was said.
     announced: bool,
     /// A worker that ends is replaced.
@@ -107,7 +106,7 @@ fn relay(
             crew.starting = crew.starting.saturating_sub(1);
             if crew.starting == 0 && !crew.announced {
                 crew.announced = true;
-                say(&announcement(crew.address));
+                say(&announcement(&crew.address));
             }
         } else {
             say(&line);

@@ -193,5 +193,5 @@ fn sock_diag() -> Check {
 fn listener_by_netlink() -> io::Result<bool> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    Ok(SockDiag::open()?.listeners()?.iter().any(|listener| listener.address == address))
+    Ok(SockDiag::open()?.listeners()?.iter().any(|listener| listener.address == address.into()))
 }

@@ -22,6 +22,7 @@ use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
 use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Caller, Calls};
+use crate::sys::address::Address;
 use crate::sys::clock;
 use course::{Course, Stop};
 use hyper::body::Bytes;
@@ -188,8 +189,11 @@ impl<W: Write> Callers<W> {
         let trust = certificate
             .filter(|_| calls.tls)
             .map(|file| trust::Trust::new(file, calls.certificate, kind.protocols));
+        let Address::Inet(target) = setup.target.canonical() else {
+            return Err(at("calling over a Unix socket")(rustix::io::Errno::AFNOSUPPORT));
+        };
         let site = Arc::new(Site {
-            target: std::net::SocketAddr::new(setup.target.ip().to_canonical(), setup.target.port()),
+            target,
             path: setup.path,
             connect_timeout: duration(calls.connect_timeout_s),
             read_timeout: duration(calls.read_timeout_s),

@@ -31,7 +31,7 @@ fn setup(calls: Calls, target: SocketAddr) -> Setup {
     Setup {
         workload: "calls".into(),
         kind,
-        target,
+        target: target.into(),
         path: "/stats".into(),
         first_id: 0,
         connect_deadline_ms: 5000,

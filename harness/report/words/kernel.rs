@@ -6,7 +6,7 @@ use super::{counted, number};
 pub const BEFORE_THE_QUEUE: &str = "accept4 takes the descriptor number before it looks at the queue";
 /// Why clients connect to a server that cannot accept them.
 pub const KERNEL_CONNECTS: &str =
-    "the kernel completes the handshake and parks the connection in the accept queue, so connect succeeds";
+    "the kernel completes the connection and parks it in the accept queue, so connect succeeds";
 /// Descriptors that /proc/PID/fd does not list.
 pub const RESERVED: &str = "reserved by threads blocked in accept, which /proc/PID/fd does not list";
 

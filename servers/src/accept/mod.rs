@@ -13,6 +13,7 @@ pub use reserve::Reserve;
 pub use ring::Ring;
 
 use crate::lines::complain;
+use crate::listener::address_of;
 use crate::tally::Tally;
 use reserve::Shed;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -20,7 +21,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags, accept_with};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -102,8 +102,8 @@ pub fn run<L: AsFd + 'static>(
     deliver: impl Fn(OwnedFd),
 ) -> Ended {
     let listener = asked.as_fd();
-    let name = rustix::net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
-    let name = taker.name().to_owned() + &name.map_or_else(String::new, |address| format!(" on {address}"));
+    let name = address_of(listener).map_or_else(|_| String::new(), |address| format!(" on {address}"));
+    let name = taker.name().to_owned() + &name;
     let wait = |taker: &Taker| match (taker, waiting) {
         (_, Waiting::Blocks | Waiting::Ring) => Ok(()),
         (Taker::Edges(edges), _) => wait_for_edge(edges),
