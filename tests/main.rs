@@ -34,5 +34,6 @@ mod soak;
 mod subjects;
 mod support;
 mod sweep;
+mod upstream;
 mod wall;
 mod workers;

@@ -284,6 +284,12 @@ pub enum Why {
     NoCallFailed,
     NotCalledOrQueueNotSampled,
     NotCalledOrNotListed,
+    // The upstream.
+    UpstreamSilent,
+    UpstreamAnswersNothing,
+    UpstreamWithoutTls,
+    NobodyCalledUpstream,
+    NeitherSide,
     // Witnesses and series.
     CountedNoCeiling,
     OnlyOneCounted,

@@ -41,6 +41,8 @@ pub(super) fn prepare(
     let fill = |word: String| places.fill(&word, name, scratch.path());
     let argv = argv(&process.program, &options.helper).into_iter().map(fill).collect();
     let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
+    let asks_for_port =
+        matches!(process.program, Program::Command(_)) && process.words().any(|word| word.contains("{port}"));
     let process = Process { env, ..process.clone() };
     let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
     let mut command = launch::command(&process, argv, site)?;
@@ -48,8 +50,6 @@ pub(super) fn prepare(
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
-    let asks_for_port =
-        matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
     let several = places.tls_port(name).is_some();
     let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
     Ok((tree, Process { port, ..process }, scratch))

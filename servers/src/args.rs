@@ -155,6 +155,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
+    /// Let clients resume TLS sessions, in place of a whole handshake each time
+    #[arg(long, requires = "tls_port")]
+    pub resumption: bool,
+
+    /// Tell each connection and call as it comes, in a line of JSON on standard output [http, tcp and grpc, without --workers]
+    #[arg(long)]
+    pub witness: bool,
+
     /// What it does when accept fails for want of a descriptor
     #[arg(long, value_enum, default_value_t = Policy::Spin)]
     pub accept: Policy,

@@ -43,6 +43,9 @@ pub(crate) enum StartError {
     /// Requests that open a file, of a service that has none.
     #[error("--opens goes with http")]
     NoFile,
+    /// A witness that could not tell connections apart.
+    #[error("--witness goes with http, tcp and grpc, and not with --workers")]
+    NoWitness,
     /// A service whose requests are calls, without anybody to call.
     #[error("{0}")]
     NobodyToCall(&'static str),
@@ -113,6 +116,7 @@ impl StartError {
                 | StartError::ClosesUnheard
                 | StartError::NoTls
                 | StartError::NoFile
+                | StartError::NoWitness
                 | StartError::NobodyToCall(_)
         ) {
             2
@@ -157,6 +161,9 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
     }
     if args.opens.is_some() && args.kind != Kind::Http {
         return Err(StartError::NoFile);
+    }
+    if args.witness && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Tcp | Kind::Grpc)) {
+        return Err(StartError::NoWitness);
     }
     match (args.kind, args.calls.api, args.calls.backend) {
         (Kind::Outbound, None, _) => {
@@ -237,6 +244,7 @@ fn accept_until_signal(
     let tally = Arc::new(Tally::new(Counted {
         handshakes: args.tls_port.is_some() || args.calls.backend.is_some(),
         work: matches!(args.kind, Kind::Relay | Kind::Outbound | Kind::Collector),
+        witness: args.witness,
     }));
     let deliver = start_service(args, &tally)?;
     let mut acceptors = Vec::new();
@@ -288,7 +296,7 @@ pub(crate) fn wait_for_signal(signals: &SigSet) {
 
 /// Opens what the service needs at rest and starts its thread.
 fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError> {
-    let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, tally);
+    let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, args.resumption, tally);
     match args.kind {
         Kind::Http => http::start(doorkeeper(tls::HTTP_1)?, args.opens, tally),
         Kind::Websocket => websocket::start(tally),
