@@ -58,6 +58,9 @@ pub struct Args {
     /// Start a bundled server beside the command, for a proxy to connect to; the command names it as `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT) and, with TLS, `{ca}` (the certificate to trust)
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
+    /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in calls; the placeholders are those of --upstream
+    #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc), conflicts_with_all = ["upstream", "workload", "path", "port", "clients", "for_clients", "recoveries", "pace", "burst"])]
+    caller: Option<Upstream>,
     /// Add a variable to the command's environment, with the same placeholders; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
@@ -101,16 +104,17 @@ impl Args {
     /// An upstream that nothing names is called by nobody, and one that is named must be there.
     fn names_its_upstream(&self) -> Result<(), Failure> {
         let usage = |message: String| Err(Failure::new(Exit::Usage, message));
-        match (self.upstream, Find::names_upstream(self.words())) {
+        let option = if self.caller.is_some() { "--caller" } else { "--upstream" };
+        match (self.upstream.or(self.caller), Find::names_upstream(self.words())) {
             (None, Some(named)) => usage(format!(
-                "`{{{named}}}` is of the bundled upstream: add --upstream http, https, tcp, grpc or grpcs"
+                "`{{{named}}}` is of the bundled upstream: add --upstream (or --caller) http, https, tcp, grpc or grpcs"
             )),
             (Some(upstream), None) => usage(format!(
-                "nothing names the upstream of --upstream {upstream}: write `{{upstream}}` (a URL) or \
+                "nothing names the upstream of {option} {upstream}: write `{{upstream}}` (a URL) or \
                  `{{upstream-address}}` where the command takes an address"
             )),
             (Some(upstream), _) if !upstream.tls() && self.words().any(|word| word.contains("{ca}")) => {
-                usage("`{ca}` is the certificate of an upstream with TLS: --upstream https or grpcs".into())
+                usage(format!("`{{ca}}` is the certificate of an upstream with TLS: {option} https or grpcs"))
             }
             _ => Ok(()),
         }
@@ -186,7 +190,8 @@ pub fn run(args: &Args) -> Outcome {
     }
     args.names_its_upstream()?;
     let find = Find {
-        upstream: args.upstream,
+        upstream: args.upstream.or(args.caller),
+        calls: args.caller.is_some(),
         env: args.env.iter().cloned().collect(),
         rlimits,
         launcher,
@@ -249,7 +254,7 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     for limits in args.limits() {
         let mut plan =
             Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
-        plan.processes.get_mut(Find::SUBJECT).expect("the one of this command").limits = limits;
+        plan.processes.get_mut(&plan.subject).expect("the one of this command").limits = limits;
         let mut progress = Progress::new(&plan.title(), true);
         let events = args.events.as_ref().map(|path| events_of(args, path, limits));
         let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;

@@ -340,6 +340,9 @@ pub struct Seen {
     pub open: u64,
     /// Calls that it answered; 0 where it answers nothing.
     pub calls: u64,
+    /// Calls that it keeps waiting.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub waiting: u64,
     /// TLS handshakes, whole ones.
     pub handshakes_full: u64,
     /// TLS handshakes by which a session was resumed.
@@ -353,6 +356,10 @@ pub struct Seen {
     /// Said once, as it ends: whether its own accept ever failed for want of a descriptor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exhausted: Option<bool>,
+}
+
+fn nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One of several listeners on a port, and the process that holds it.

@@ -289,6 +289,7 @@ pub enum Why {
     UpstreamAnswersNothing,
     UpstreamWithoutTls,
     NobodyCalledUpstream,
+    CallsLeaveNothing,
     NeitherSide,
     // Witnesses and series.
     CountedNoCeiling,

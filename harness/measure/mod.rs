@@ -81,7 +81,7 @@ pub use series::{Point, TcpPoint};
 pub use sockets::{AcceptQueue, FileNr, SocketsSeen};
 pub use subject::{NotStarted, Subject};
 pub use timings::{Timings, Took};
-pub use upstream::{AtFirstFailure, CallsOnEach, Handshakes, Side, Upstream};
+pub use upstream::{AtFirstFailure, CallsOnEach, Handshakes, KindPerCall, PerCall, Side, Upstream};
 pub use verdict::{End, Verdict, VerdictEvidence};
 pub use witness::{Cost, Note, OWN, PROC, Witness, Witnesses};
 
@@ -214,7 +214,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         },
         end,
         calls: calls::calls(&facts, &baseline),
-        upstream: upstream::upstream(&facts),
+        upstream: upstream::upstream(&facts, &limits),
         doubts: doubts::doubts(&facts, &ceiling, &witnesses),
         not_seen: doubts::not_seen(&facts),
         timings: timings::timings(&facts),

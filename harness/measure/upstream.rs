@@ -2,8 +2,11 @@
 
 use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
-use crate::event::{Call, Nanos, Seen};
+use super::limits::LimitsFound;
+use super::units::milli;
+use crate::event::{Call, Descriptor, Nanos, Phase, Seen};
 use crate::scenario::Upstream as Serves;
+use std::collections::BTreeMap;
 
 /// What the upstream of a run saw until clients were told to leave.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -25,6 +28,33 @@ pub struct Upstream {
     pub at_first_failure: Known<AtFirstFailure>,
     /// Which side of a proxy could not get a descriptor, by the calls that failed.
     pub short: Known<Side>,
+    /// Of a subject that calls it: what each call leaves open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_call: Option<Known<PerCall>>,
+}
+
+/// Descriptors that each call leaves open in the subject.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct PerCall {
+    /// On average.
+    pub descriptors: f64,
+    /// The same by kind, those with the most first.
+    pub kinds: Vec<KindPerCall>,
+    /// Calls between the two looks that this was measured with.
+    pub calls: u64,
+    /// Calls after which the soft limit is reached, at this rate.
+    pub full_after: Known<u64>,
+}
+
+/// Descriptors of one kind.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct KindPerCall {
+    /// As in an inventory: `tcp`, `epoll`, `file` …
+    pub kind: String,
+    /// On average.
+    pub descriptors: f64,
 }
 
 /// Calls on a connection, over all of them.
@@ -75,7 +105,7 @@ pub enum Side {
 }
 
 /// What the upstream saw; `None`: the run has none.
-pub(super) fn upstream(facts: &Facts<'_>) -> Option<Upstream> {
+pub(super) fn upstream(facts: &Facts<'_>, limits: &LimitsFound) -> Option<Upstream> {
     let (name, serves) = facts.plan.upstream().filter(|_| facts.phases.loaded())?;
     let released = facts.phases.released_from();
     let told = || told(facts, name).take_while(move |(at, _)| *at < released);
@@ -107,6 +137,7 @@ pub(super) fn upstream(facts: &Facts<'_>) -> Option<Upstream> {
             .map(|seen| AtFirstFailure { connections: seen.connections, open: seen.open, calls: seen.calls })
             .or_why(Why::NoFailureOfSubject),
         short: short(facts, released),
+        per_call: facts.processes.is_client.then(|| per_call(facts, limits, name, serves)),
     })
 }
 
@@ -139,4 +170,96 @@ fn seen_by(facts: &Facts<'_>, name: &str, at: Nanos) -> Seen {
 /// Whether a witness itself ran out of descriptors: what the subject met then is none of its own limits.
 pub(super) fn exhausted(facts: &Facts<'_>) -> bool {
     facts.readings.upstream.iter().any(|(_, seen)| seen.exhausted == Some(true))
+}
+
+/// Calls of the subject that the upstream had answered by then; connections to one that answers nothing. `None`: the subject calls none.
+pub(super) fn calls(facts: &Facts<'_>, until: Nanos) -> Option<u64> {
+    let (name, serves) = facts.plan.called()?;
+    let seen = seen_by(facts, name, until);
+    Some(if serves == Serves::Tcp { seen.connections } else { seen.calls })
+}
+
+/// Calls that a look at the program came after, the descriptors that it had, and each of them.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    begun: u64,
+    descriptors: u64,
+    inventory: &'a [Descriptor],
+}
+
+/// Two looks with so many calls between them tell more than the two with which the run calibrates, where they tell another number: not
+/// within this share of it.
+const MANY_CALLS: u64 = 32;
+const SAME_WITHIN: f64 = 0.1;
+/// Fewer descriptors a call are chance.
+const NONE: f64 = 0.005;
+
+/// What each call leaves open, from two looks at the program's descriptors.
+fn per_call(facts: &Facts<'_>, limits: &LimitsFound, name: &str, serves: Serves) -> Known<PerCall> {
+    let begun = |at| {
+        let seen = seen_by(facts, name, at);
+        // One that waits for its answer has its descriptors, too.
+        if serves == Serves::Tcp { seen.connections } else { seen.calls + seen.waiting }
+    };
+    let (ramp, released) = (facts.phases.from(Phase::Ramp), facts.phases.released_from());
+    let read = facts.readings.open.iter().filter(|(at, _)| (ramp..released).contains(at));
+    let of_main = read.filter_map(|(at, open)| {
+        let own = open.iter().find(|open| Some(open.pid) == facts.processes.main)?;
+        whole(facts, limits, *at, own.descriptors).then_some((*at, own))
+    });
+    let looks: Vec<Look<'_>> = of_main
+        .map(|(at, open)| Look {
+            begun: begun(at),
+            descriptors: open.descriptors,
+            inventory: &open.inventory,
+        })
+        .collect();
+    let pairs = looks.windows(2).filter(|pair| pair[1].begun > pair[0].begun).map(|pair| [pair[0], pair[1]]);
+    let Some(few) = pairs.clone().next() else { return Known::Unknown(Why::NotSampledWhileCalling) };
+    let many = looks.last().map(|last| [few[0], *last]).filter(|[a, b]| b.begun - a.begun >= MANY_CALLS);
+    let most = |pair: &[Look<'_>; 2]| f64::max(slope(pair), slope(&few));
+    let differs = |pair: &[Look<'_>; 2]| (slope(pair) - slope(&few)).abs() > SAME_WITHIN * most(pair);
+    let pair = many.filter(differs).unwrap_or(few);
+    let each = slope(&pair);
+    let full_after = limits.effective.value().zip(facts.readings.rests.last()).map(|(limits, rest)| {
+        // At rest those were under way already that waited for the first answer.
+        let room = limits.soft.saturating_sub(rest.counted) as f64;
+        ((room / each) as u64).saturating_add(begun(rest.at))
+    });
+    Known::Value(PerCall {
+        descriptors: milli(each),
+        kinds: kinds(&pair),
+        calls: pair[1].begun - pair[0].begun,
+        full_after: match each > NONE {
+            true => full_after.or_why(Why::RestUnknown),
+            false => Known::Unknown(Why::CallsLeaveNothing),
+        },
+    })
+}
+
+/// Whether a look at the wall shows what calls have left open: not where the program exited then, unless its table was still full.
+fn whole(facts: &Facts<'_>, limits: &LimitsFound, at: Nanos, descriptors: u64) -> bool {
+    let (wall, released) = (facts.phases.from(Phase::Saturate), facts.phases.released_from());
+    let full = limits.effective.value().is_some_and(|limits| descriptors * 10 >= limits.soft * 9);
+    let exits = || facts.processes.main.and_then(|main| facts.exit_seen(main, 0, released)).is_some();
+    at < wall || full || !exits()
+}
+
+fn slope([a, b]: &[Look<'_>; 2]) -> f64 {
+    (b.descriptors as f64 - a.descriptors as f64) / (b.begun - a.begun) as f64
+}
+
+/// By how many descriptors of each kind it grew with each call.
+fn kinds([a, b]: &[Look<'_>; 2]) -> Vec<KindPerCall> {
+    let mut more: BTreeMap<&str, i64> = BTreeMap::new();
+    b.inventory.iter().for_each(|d| *more.entry(&d.kind).or_default() += 1);
+    a.inventory.iter().for_each(|d| *more.entry(&d.kind).or_default() -= 1);
+    let each = |(kind, n): (&str, i64)| KindPerCall {
+        kind: kind.to_owned(),
+        descriptors: milli(n as f64 / (b.begun - a.begun) as f64),
+    };
+    let mut kinds: Vec<KindPerCall> =
+        more.into_iter().map(each).filter(|kind| kind.descriptors > NONE).collect();
+    kinds.sort_by(|a, b| b.descriptors.total_cmp(&a.descriptors));
+    kinds
 }

@@ -9,7 +9,7 @@ use super::places::Places;
 use super::prepare::prepare;
 use super::pump::Pump;
 use super::site::{Site, fleet, kinds, launch as execute, listening};
-use super::{client, companions, journal::Journal, live::Step, ready};
+use super::{caller, client, companions, journal::Journal, live::Step, ready};
 use crate::event::{Ended, Event, Phase, What};
 use crate::observe::{self, failures::SAMPLED_AT_MOST};
 use crate::scenario::{self, Plan, Program};
@@ -143,6 +143,9 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
         }
     };
     pump.output = pump.tree.output().map(|fd| observe::output::Drain::start(fd, report)).transpose()?;
+    if let Some((upstream, serves)) = plan.called() {
+        return caller::attended(pump, site, upstream, serves);
+    }
     if plan.subject_is_client() {
         return client::attended(pump, site);
     }

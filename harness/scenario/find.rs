@@ -32,6 +32,8 @@ pub struct Find {
     /// A bundled server beside the command, for a proxy to connect to: the command and `env` name it as
     /// `{upstream}`, `{upstream-address}` and `{ca}`.
     pub upstream: Option<Upstream>,
+    /// Whether the command calls its upstream and nobody connects to it: its ceiling is counted in calls.
+    pub calls: bool,
     /// Variables that are added to its environment.
     pub env: BTreeMap<String, String>,
     /// How fast clients come.
@@ -58,6 +60,8 @@ impl Find {
     pub const SCENARIO: &'static str = "find";
     /// How its plan calls the command: the subject, and the only process.
     pub const SUBJECT: &'static str = "server";
+    /// The same of a command that calls.
+    pub const CALLER: &'static str = "caller";
     /// How its plan calls the bundled server beside the command.
     pub const UPSTREAM: &'static str = "upstream";
 
@@ -81,6 +85,7 @@ impl Find {
             port: None,
             clients: None,
             upstream: None,
+            calls: false,
             env: BTreeMap::new(),
             pace: Pace::Auto,
             hold_s: 5.0,
@@ -97,6 +102,7 @@ impl Find {
         let command = shell_words::join(Redaction::default().words(&self.command));
         let claim = format!("{CLAIM}{command}`");
         let fill = |word: String| self.upstream.map_or(word.clone(), |upstream| named(upstream, &word));
+        let subject = if self.calls { Self::CALLER } else { Self::SUBJECT };
         let process = Process {
             program: Program::Command(self.command.into_iter().map(fill).collect()),
             launcher: self.launcher,
@@ -123,14 +129,14 @@ impl Find {
             variant: None,
             believed: None,
             claim,
-            subject: Self::SUBJECT.into(),
+            subject: subject.into(),
             processes: BTreeMap::from_iter(
                 self.upstream
                     .map(|serves| (Self::UPSTREAM.into(), beside(serves)))
                     .into_iter()
-                    .chain([(Self::SUBJECT.into(), process)]),
+                    .chain([(subject.into(), process)]),
             ),
-            workloads: BTreeMap::from([("clients".into(), workload)]),
+            workloads: BTreeMap::from_iter((!self.calls).then(|| ("clients".into(), workload))),
             sysctls: BTreeMap::new(),
             then: Vec::new(),
             recovery: Recovery { rounds: self.recoveries },

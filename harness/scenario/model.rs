@@ -763,6 +763,13 @@ impl Plan {
         beside.find_map(|(name, process)| Some((name.as_str(), witness(process)?)))
     }
 
+    /// The bundled upstream that the subject calls, where it is a command that nobody connects to and that begins by itself.
+    pub fn called(&self) -> Option<(&str, Upstream)> {
+        let subject = self.processes.get(&self.subject)?;
+        let begins = matches!(subject.program, Program::Command(_)) && subject.begin.is_none();
+        self.upstream().filter(|(name, _)| begins && self.subject_is_client() && subject.names(name))
+    }
+
     /// Scenario and variant, as `scenario` or `scenario / variant`.
     pub fn title(&self) -> String {
         match &self.variant {

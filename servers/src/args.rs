@@ -163,6 +163,10 @@ pub struct Args {
     #[arg(long)]
     pub witness: bool,
 
+    /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be repeated [http and grpc]
+    #[arg(long, value_name = "N", requires = "witness", value_parser = clap::value_parser!(u64).range(1..))]
+    pub wait_before: Vec<u64>,
+
     /// What it does when accept fails for want of a descriptor
     #[arg(long, value_enum, default_value_t = Policy::Spin)]
     pub accept: Policy,

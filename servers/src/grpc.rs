@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 
 /// Generated from `proto/echo.proto`: the service and its client.
 #[allow(missing_docs, clippy::all)]
@@ -34,14 +34,21 @@ struct Mirror;
 #[tonic::async_trait]
 impl Echo for Mirror {
     async fn say(&self, request: Request<echo::Message>) -> Result<Response<echo::Message>, Status> {
-        seat(request.extensions().get());
+        called(seat(request.extensions())).await;
         Ok(Response::new(request.into_inner()))
     }
 }
 
-/// Counts a call on its connection.
-fn seat(seat: Option<&Option<Arc<Seat>>>) {
-    seat.into_iter().flatten().for_each(|seat| seat.called());
+/// Where the calls of a connection are counted.
+fn seat(extensions: &Extensions) -> Option<Arc<Seat>> {
+    extensions.get::<Option<Arc<Seat>>>().cloned().flatten()
+}
+
+/// Counts a call; returns when it is to be answered.
+async fn called(seat: Option<Arc<Seat>>) {
+    if let Some(seat) = seat {
+        seat.called().await;
+    }
 }
 
 /// Opens the runtime and starts its thread.
@@ -86,8 +93,9 @@ where
     }
 
     fn call(&mut self, request: hyper::Request<B>) -> Self::Future {
+        let seat = seat(request.extensions());
         Box::pin(async move {
-            seat(request.extensions().get());
+            called(seat).await;
             // A client that leaves in mid-call is not there to be answered.
             let _ = request.into_body().collect().await;
             // Not compressed, of no bytes (gRPC over HTTP/2, "Length-Prefixed-Message").

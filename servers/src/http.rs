@@ -6,7 +6,6 @@ use crate::args::Opens;
 use crate::lines::complain;
 use crate::tally::Tally;
 use crate::tls::Doorkeeper;
-use crate::witness::Seat;
 use crate::{Deliver, Door, handoff};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -40,9 +39,11 @@ async fn converse(
     // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its connection is closed either way.
     if let Ok(stream) = doorkeeper.admit(stream, door).await {
         let seat = stream.seat.clone();
-        let service = service_fn(|_: Request<_>| {
-            seat.iter().map(Arc::as_ref).for_each(Seat::called);
-            std::future::ready(answer(opens, &tally))
+        let service = service_fn(|_: Request<_>| async {
+            if let Some(seat) = &seat {
+                seat.called().await;
+            }
+            answer(opens, &tally)
         });
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }

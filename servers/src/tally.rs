@@ -33,14 +33,14 @@ pub struct Tally {
 }
 
 /// What a process counts beside its accepts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// It speaks TLS.
     pub handshakes: bool,
     /// It opens descriptors for its clients.
     pub work: bool,
     /// It tells who calls it.
-    pub witness: bool,
+    pub witness: Option<Witness>,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ impl Tally {
         Tally {
             handshakes: counted.handshakes.then(AtomicU64::default),
             work: counted.work.then(Work::default),
-            witness: counted.witness.then(Arc::default),
+            witness: counted.witness.map(Arc::new),
             total: AtomicU64::new(0),
             shed: AtomicU64::new(0),
             closed: Mutex::new(0),
@@ -134,6 +134,11 @@ impl Tally {
     /// A connection is there to be served; `None`: nobody counts it.
     pub(crate) fn seat(&self) -> Option<Seat> {
         self.witness.as_ref().map(Witness::opened)
+    }
+
+    /// Answers the calls that are kept waiting.
+    pub(crate) fn go_on(&self) {
+        self.witness.iter().for_each(|witness| witness.go_on());
     }
 
     /// A TLS handshake was completed, on either side.

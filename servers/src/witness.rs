@@ -1,28 +1,37 @@
 //! What a server sees of those who call it, told while it goes on (`--witness`): connections, calls on each, TLS handshakes. One line
 //! `{"lastfd_upstream":{…}}` on standard output for each connection and each call, with its time; of many thousands only one in a few, so that
-//! what is told stays bounded. The last line, as the process ends, is exact.
+//! what is told stays bounded. The last line, as the process ends, is exact. Calls may be kept waiting (`--wait-before`), so that a caller can
+//! be looked at between two of them.
 
 use crate::lines::say;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// Each of the first so many is told; of later ones about one in `n ÷ EXACT_UNTIL`.
 const EXACT_UNTIL: u64 = 1 << 14;
 
 /// Counts of a server that is a witness. A connection that has ended costs one number in a map, which is bounded by the number of calls that
 /// connections differ in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Witness {
     counts: Mutex<Counts>,
+    /// Calls with a lower number are answered; the others wait.
+    answered: watch::Sender<u64>,
+    /// Numbers of the calls to wait before next, the last one first.
+    stops: Mutex<Vec<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     connections: u64,
     open: u64,
+    /// Calls that came, and of them those that are answered.
+    begun: u64,
     calls: u64,
+    waiting: u64,
     full: u64,
     resumed: u64,
     /// Connections by the number of calls that came on each.
@@ -48,6 +57,7 @@ struct Told {
     connections: u64,
     open: u64,
     calls: u64,
+    waiting: u64,
     handshakes_full: u64,
     handshakes_resumed: u64,
     /// Calls on a connection.
@@ -60,6 +70,43 @@ struct Told {
 }
 
 impl Witness {
+    /// A witness that keeps each of these calls, counted from 1, and all later ones waiting, until it is told to go on.
+    pub(crate) fn new(mut stops: Vec<u64>) -> Self {
+        stops.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        let first = stops.pop().unwrap_or(u64::MAX);
+        Witness { counts: Mutex::default(), answered: watch::channel(first).0, stops: Mutex::new(stops) }
+    }
+
+    /// Answers those that wait, up to the next call to wait before.
+    pub(crate) fn go_on(&self) {
+        let next = self.stops.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(u64::MAX);
+        self.answered.send_replace(next);
+    }
+
+    /// A call came; returns when it is to be answered.
+    async fn admit(&self) {
+        let number = {
+            let mut counts = self.counts();
+            counts.begun += 1;
+            counts.begun
+        };
+        let mut answered = self.answered.subscribe();
+        if number < *answered.borrow_and_update() {
+            return;
+        }
+        self.wait(1);
+        // The sender is of this very value.
+        let _ = answered.wait_for(|answered| number < *answered).await;
+        self.wait(-1);
+    }
+
+    /// So many calls more wait.
+    fn wait(&self, more: i64) {
+        let mut counts = self.counts();
+        counts.waiting = counts.waiting.saturating_add_signed(more);
+        counts.say(None);
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,8 +134,9 @@ impl Witness {
 }
 
 impl Seat {
-    /// A call came on it, and is answered next.
-    pub(crate) fn called(&self) {
+    /// A call came on it, and is answered next: as soon as this returns.
+    pub(crate) async fn called(&self) {
+        self.witness.admit().await;
         let mut own = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = self.witness.counts();
         if let Some(connections) = counts.by_calls.get_mut(&own) {
@@ -120,7 +168,7 @@ impl Counts {
     }
 
     fn say(&self, exhausted: Option<bool>) {
-        let &Counts { connections, open, calls, full, resumed, .. } = self;
+        let &Counts { connections, open, calls, waiting, full, resumed, .. } = self;
         let now = clock_gettime(ClockId::Monotonic);
         let at = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
         let told = Told {
@@ -128,6 +176,7 @@ impl Counts {
             connections,
             open,
             calls,
+            waiting,
             handshakes_full: full,
             handshakes_resumed: resumed,
             least: self.nth(0),
@@ -153,12 +202,52 @@ impl Counts {
 mod tests {
     use super::*;
 
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().expect("it opens what it needs")
+    }
+
+    #[test]
+    fn calls_wait_until_it_is_told_to_go_on() {
+        let witness = Arc::new(Witness::new(vec![4, 2]));
+        let runtime = runtime();
+        let call = || {
+            let witness = witness.clone();
+            runtime.spawn(async move { witness.opened().called().await })
+        };
+        let calls: Vec<_> = (0..5).map(|_| call()).collect();
+        let over = || {
+            runtime.block_on(async {
+                for _ in 0..20 {
+                    tokio::task::yield_now().await
+                }
+            });
+            calls.iter().filter(|call| call.is_finished()).count()
+        };
+        let seen = [
+            over(),
+            {
+                witness.go_on();
+                over()
+            },
+            {
+                witness.go_on();
+                over()
+            },
+        ];
+        assert_eq!(seen, [1, 3, 5]);
+        let counts = witness.counts();
+        assert_eq!((counts.waiting, counts.calls), (0, 5));
+    }
+
     #[test]
     fn calls_are_counted_by_connection() {
-        let witness = Arc::new(Witness::default());
+        let witness = Arc::new(Witness::new(Vec::new()));
         let seats: Vec<Seat> = (0..5).map(|_| witness.opened()).collect();
-        (0..7).for_each(|_| seats[0].called());
-        (1..4).for_each(|i| seats[i].called());
+        runtime().block_on(async {
+            for i in [0, 0, 0, 0, 0, 0, 0, 1, 2, 3] {
+                seats[i].called().await;
+            }
+        });
         drop(seats);
         let counts = witness.counts();
         assert_eq!((counts.connections, counts.open, counts.calls), (5, 0, 10));

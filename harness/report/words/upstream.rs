@@ -1,13 +1,16 @@
 //! What the bundled upstream saw.
 
 use super::super::Report;
-use super::{counted, number};
-use crate::measure::{CallsOnEach, Side, Upstream};
+use super::{counted, list, number};
+use crate::measure::{CallsOnEach, Kind, KindPerCall, Side, Upstream};
 
 /// Who connected to it, how many calls came on each connection, and which side was short.
 pub fn upstream(r: &Report) -> Vec<String> {
     let Some(seen) = &r.found.upstream else { return Vec::new() };
-    [Some(connected(seen)), handshakes(seen), short(r, seen)].into_iter().flatten().collect()
+    [Some(connected(seen)), handshakes(seen), short(r, seen), per_call(r, seen)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn connected(seen: &Upstream) -> String {
@@ -59,4 +62,34 @@ fn short(r: &Report, seen: &Upstream) -> Option<String> {
         counted(clients, "client"),
         counted(then.open, "connection")
     ))
+}
+
+/// What each call leaves open, by kind; and after how many calls the limit is reached, where it was not.
+fn per_call(r: &Report, seen: &Upstream) -> Option<String> {
+    let each = seen.per_call.as_ref()?.get()?;
+    if each.kinds.is_empty() {
+        return Some("Calls leave no descriptor open.".into());
+    }
+    let one = |kind: &KindPerCall| {
+        let noun = if kind.kind == "tcp" { "tcp socket" } else { &kind.kind };
+        format!("{} {noun}{}", kind.descriptors, if kind.descriptors == 1.0 { "" } else { "s" })
+    };
+    let kinds: Vec<String> = each.kinds.iter().map(one).collect();
+    let after = each.full_after.value().filter(|_| r.found.ceiling.kind.value() == Some(Kind::NotReached));
+    let after = after.map_or(String::new(), |calls| format!("; its limit is reached after {calls} calls"));
+    let open = match each.descriptors {
+        1.0 => "1 descriptor".into(),
+        n => format!("{n} descriptors"),
+    };
+    Some(format!("Each call leaves {open} open ({}){after}.", list(&kinds)))
+}
+
+/// Whether the subject only calls it, so that its ceiling is counted in calls of its own.
+pub fn is_called(r: &Report) -> bool {
+    r.found.upstream.as_ref().is_some_and(|seen| seen.per_call.is_some())
+}
+
+/// Descriptors that 1000 calls leave open.
+pub fn left_open_per_1000(r: &Report) -> Option<f64> {
+    Some(r.found.upstream.as_ref()?.per_call.as_ref()?.get()?.descriptors * 1000.0)
 }

@@ -159,6 +159,7 @@ fn plain(why: &Why) -> &'static str {
         Why::UpstreamAnswersNothing => "a tcp upstream holds connections and answers nothing",
         Why::UpstreamWithoutTls => "the upstream does not speak TLS",
         Why::NobodyCalledUpstream => "nobody connected to the upstream",
+        Why::CallsLeaveNothing => "calls leave no descriptor open",
         Why::NeitherSide => "no call that failed accepts or makes a socket",
         Why::CountedInCalls => "its ceiling is counted in calls: see `calls`",
         Why::NobodyHolds => "nobody holds connections to the subject: see `calls`",
