@@ -35,5 +35,6 @@ mod subjects;
 mod support;
 mod sweep;
 mod unix;
+mod upstream;
 mod wall;
 mod workers;

@@ -56,7 +56,8 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
 fn notes(plan: &Plan) -> impl Iterator<Item = String> {
     let names: Vec<&str> = plan.processes.keys().map(String::as_str).collect();
     plan.processes.iter().flat_map(move |(process, about)| {
-        let unknown: Vec<_> = about.words().flat_map(|word| placeholder::unknown(&word, &names)).collect();
+        let unknown: Vec<_> =
+            about.words().flat_map(|word| placeholder::unknown(&word, &names, &[])).collect();
         unknown.into_iter().filter(|unknown| unknown.alone).map(move |unknown| {
             let help = placeholder::help();
             format!("note: `{}` of {process} is not replaced: {help}", unknown.written)

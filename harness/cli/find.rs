@@ -9,7 +9,8 @@ use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};
 use crate::run::{Error, Options};
 use crate::scenario::{
-    self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, launcher_from_toml, placeholder, soft_hard,
+    self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, Upstream, launcher_from_toml, placeholder,
+    soft_hard,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -57,6 +58,15 @@ pub struct Args {
     /// Wait at most this long until the program listens: 30, 30s or 1m
     #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
+    /// Start a bundled server beside the command, for a proxy to connect to; the command names it as `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT) and, with TLS, `{ca}` (the certificate to trust)
+    #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
+    upstream: Option<Upstream>,
+    /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in calls; the placeholders are those of --upstream
+    #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc), conflicts_with_all = ["upstream", "workload", "path", "port", "clients", "for_clients", "recoveries", "pace", "burst"])]
+    caller: Option<Upstream>,
+    /// Add a variable to the command's environment, with the same placeholders; can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
     /// How fast clients come: auto, burst (all at once), steady (when the work for the earlier ones is done), or at most so many a second, such as 50/s
     #[arg(long, default_value_t, value_name = "PACE")]
     pace: Pace,
@@ -70,7 +80,7 @@ pub struct Args {
     machine: Machine,
     #[command(flatten)]
     files: Files,
-    /// The server program and its arguments; `{port}` stands for a free port, `{scratch}` for a temporary folder
+    /// The server program and its arguments; `{port}` stands for a free port, `{scratch}` for a temporary folder, `{upstream}` for the URL of the bundled server
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -84,6 +94,32 @@ impl Args {
         match (self.for_clients, &self.nofile[..]) {
             (Some(_), [_]) => SWEPT.map(|soft| Limits { soft, hard: soft }).to_vec(),
             _ => self.nofile.clone(),
+        }
+    }
+}
+
+impl Args {
+    /// Words in which placeholders may stand.
+    fn words(&self) -> impl Iterator<Item = &String> {
+        self.command.iter().chain(self.env.iter().map(|(_, value)| value))
+    }
+
+    /// An upstream that nothing names is called by nobody, and one that is named must be there.
+    fn names_its_upstream(&self) -> Result<(), Failure> {
+        let usage = |message: String| Err(Failure::new(Exit::Usage, message));
+        let option = if self.caller.is_some() { "--caller" } else { "--upstream" };
+        match (self.upstream.or(self.caller), Find::names_upstream(self.words())) {
+            (None, Some(named)) => usage(format!(
+                "`{{{named}}}` is of the bundled upstream: add --upstream (or --caller) http, https, tcp, grpc or grpcs"
+            )),
+            (Some(upstream), None) => usage(format!(
+                "nothing names the upstream of {option} {upstream}: write `{{upstream}}` (a URL) or \
+                 `{{upstream-address}}` where the command takes an address"
+            )),
+            (Some(upstream), _) if !upstream.tls() && self.words().any(|word| word.contains("{ca}")) => {
+                usage(format!("`{{ca}}` is the certificate of an upstream with TLS: {option} https or grpcs"))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -108,9 +144,16 @@ fn launcher(text: &str) -> Result<Launcher, String> {
 
 /// What is meant for a placeholder and is none, and the nearest.
 fn slip(word: &str) -> Option<(String, String)> {
-    placeholder::unknown(word, &[Find::SUBJECT])
+    placeholder::unknown(word, &[Find::SUBJECT, Find::UPSTREAM], &placeholder::OF_UPSTREAM)
         .into_iter()
         .find_map(|unknown| Some((unknown.written, unknown.near?)))
+}
+
+/// A variable of an environment and its value.
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A time of this command, at most an hour; in seconds.
@@ -143,12 +186,16 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut rlimits = Rlimits::default();
     args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
-    if let Some((slip, near)) = args.command.iter().chain(&args.unix).find_map(|word| slip(word)) {
+    if let Some((slip, near)) = args.words().chain(&args.unix).find_map(|word| slip(word)) {
         let message =
             format!("`{slip}` is not a placeholder: did you mean `{near}`? {}", placeholder::help());
         return Err(Failure::new(Exit::Usage, message));
     }
+    args.names_its_upstream()?;
     let find = Find {
+        upstream: args.upstream.or(args.caller),
+        calls: args.caller.is_some(),
+        env: args.env.iter().cloned().collect(),
         rlimits,
         launcher,
         workload: args.workload,
@@ -211,7 +258,7 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     for limits in args.limits() {
         let mut plan =
             Plan { variant: Some(format!("nofile {}:{}", limits.soft, limits.hard)), ..plan.clone() };
-        plan.processes.get_mut(Find::SUBJECT).expect("the one of this command").limits = limits;
+        plan.processes.get_mut(&plan.subject).expect("the one of this command").limits = limits;
         let mut progress = Progress::new(&plan.title(), true);
         let events = args.events.as_ref().map(|path| events_of(args, path, limits));
         let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;

@@ -305,6 +305,8 @@ pub enum What {
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
     /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
+    /// What a bundled server beside the subject, a witness of who calls it, has seen by then, as it says itself.
+    Upstream(Seen),
     /// A witness of the syscalls: which, whether its counts are exact, and whether it sees requests of io_uring too.
     Observer {
         name: String,
@@ -324,6 +326,40 @@ pub enum What {
     Inconclusive { reason: String },
     /// Last line of a complete log.
     End,
+}
+
+/// Counts of a bundled server that is a witness (`lastfd serve --witness`), since it started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// As the scenario calls it.
+    #[serde(default)]
+    pub process: String,
+    /// Connections that it accepted.
+    pub connections: u64,
+    /// Of them, those that are open.
+    pub open: u64,
+    /// Calls that it answered; 0 where it answers nothing.
+    pub calls: u64,
+    /// Calls that it keeps waiting.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub waiting: u64,
+    /// TLS handshakes, whole ones.
+    pub handshakes_full: u64,
+    /// TLS handshakes by which a session was resumed.
+    pub handshakes_resumed: u64,
+    /// The fewest calls that came on a connection.
+    pub least: u64,
+    /// The median of them.
+    pub median: u64,
+    /// The most.
+    pub most: u64,
+    /// Said once, as it ends: whether its own accept ever failed for want of a descriptor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhausted: Option<bool>,
+}
+
+fn nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One of several listeners on a port, and the process that holds it.

@@ -4,6 +4,7 @@ use super::ceiling::{Ceiling, Kind};
 use super::facts::Facts;
 use super::known::Why;
 use super::units::seconds;
+use super::upstream;
 use super::witness::{Note, Witnesses};
 use crate::event::Unseen;
 
@@ -22,6 +23,8 @@ pub enum Doubt {
     Ceiling(Why),
     /// The generator's own side failed first.
     Generator { errno: i32, at_s: f64 },
+    /// The bundled upstream ran out of descriptors itself.
+    Upstream,
     /// The witnesses disagree.
     Witnesses(Vec<Note>),
 }
@@ -62,6 +65,9 @@ pub(super) fn doubts(facts: &Facts<'_>, ceiling: &Ceiling, witnesses: &Witnesses
             );
         }
         _ => {}
+    }
+    if upstream::exhausted(facts) {
+        doubts.push(Doubt::Upstream);
     }
     if witnesses.agreement.value() == Some(false) {
         doubts.push(Doubt::Witnesses(witnesses.notes.clone()));

@@ -284,6 +284,13 @@ pub enum Why {
     NoCallFailed,
     NotCalledOrQueueNotSampled,
     NotCalledOrNotListed,
+    // The upstream.
+    UpstreamSilent,
+    UpstreamAnswersNothing,
+    UpstreamWithoutTls,
+    NobodyCalledUpstream,
+    CallsLeaveNothing,
+    NeitherSide,
     // Witnesses and series.
     CountedNoCeiling,
     OnlyOneCounted,

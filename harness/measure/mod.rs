@@ -42,6 +42,7 @@ mod sockets;
 mod subject;
 mod timings;
 mod units;
+mod upstream;
 mod verdict;
 mod witness;
 
@@ -80,6 +81,7 @@ pub use series::{Point, TcpPoint};
 pub use sockets::{AcceptQueue, FileNr, SocketsSeen};
 pub use subject::{NotStarted, Subject};
 pub use timings::{Timings, Took};
+pub use upstream::{AtFirstFailure, CallsOnEach, Handshakes, KindPerCall, PerCall, Side, Upstream};
 pub use verdict::{End, Verdict, VerdictEvidence};
 pub use witness::{Cost, Note, OWN, PROC, Witness, Witnesses};
 
@@ -153,6 +155,8 @@ pub struct Findings {
     pub end: Known<End>,
     /// Of each workload of calls.
     pub calls: Vec<CallsMade>,
+    /// What the bundled upstream saw; `None` where the run has none.
+    pub upstream: Option<Upstream>,
     /// Who counted what, and whether they agree.
     pub witnesses: Witnesses,
     /// How long it took.
@@ -210,6 +214,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         },
         end,
         calls: calls::calls(&facts, &baseline),
+        upstream: upstream::upstream(&facts, &limits),
         doubts: doubts::doubts(&facts, &ceiling, &witnesses),
         not_seen: doubts::not_seen(&facts),
         timings: timings::timings(&facts),

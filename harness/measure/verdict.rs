@@ -32,6 +32,8 @@ pub struct End {
 pub enum VerdictEvidence {
     /// It exited before any client left, with so many connections; and whether another process took its place.
     ExitedBefore { held: u64, replaced: bool },
+    /// A program that only calls exited, so many seconds after its first failed call; `None`: none had failed.
+    CallerExited { after_failure_s: Option<f64> },
     /// It exited so many seconds after the first client left.
     ExitedAfter { after_s: f64, replaced: bool },
     /// All had left, and no new client was served: within so many seconds it accepted so many of the queue that had gone.
@@ -102,8 +104,17 @@ pub(super) fn verdict(
 
 /// It exited. Of workers, the one at the wall: its clients are gone with it.
 fn gone(facts: &Facts<'_>, policy: &AcceptPolicy, recovery: &Recovery) -> Option<VerdictEvidence> {
-    let replaced = policy.policy.value() == Some(Policy::WorkerRestarts);
     let first = facts.holdings.first;
+    if facts.plan.called().is_some()
+        && let Some(main) = facts.processes.main
+        && let Some(exit) =
+            facts.exit_seen(main, first.map_or(0, |first| first.at), facts.phases.from(Phase::Stop))
+        && (first.is_some() || facts.exited().is_some())
+    {
+        let after_failure_s = first.map(|first| seconds(exit.saturating_sub(first.at)));
+        return Some(VerdictEvidence::CallerExited { after_failure_s });
+    }
+    let replaced = policy.policy.value() == Some(Policy::WorkerRestarts);
     let at_the_wall =
         first.and_then(|first| facts.holdings.tables.get(&first.pid)).and_then(|table| table.exited);
     if let Some((_, held)) = facts.exited().or(at_the_wall) {

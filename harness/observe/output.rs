@@ -1,7 +1,7 @@
 //! Drains the subject's output: counts its bytes, keeps the tail, and picks out the few lines that mean something. It never
 //! interprets what the subject says about itself, but for the bundled servers' closing line.
 
-use crate::event::{Event, Nanos, Pid, What};
+use crate::event::{Event, Nanos, Pid, Seen, What};
 use crate::sys::clock;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -53,7 +53,7 @@ impl Shared {
 
 impl Drain {
     /// Starts reading a pipe (or a terminal's other end). Lines after [`Drain::mark`], and the bundled servers' own counts, go
-    /// to `sink`, from the thread.
+    /// to `sink`, from the thread, as does what they tell of their callers, which is no line of the tail.
     ///
     /// # Errors
     /// No descriptor or no thread is to be had.
@@ -165,6 +165,9 @@ impl<S: FnMut(Event)> Reader<S> {
         if let Some(count) = own_count(&line) {
             (self.sink)(Event { at: clock::now(), is: count });
         }
+        if let Some(seen) = seen(&line) {
+            return (self.sink)(seen);
+        }
         let at = clock::now();
         let mut lines = self.shared.lines();
         let reports = lines
@@ -207,6 +210,28 @@ fn own_count(line: &str) -> Option<What> {
     let Counts { pid, before_first_emfile, total } =
         serde_json::from_str::<Closing>(line).ok()?.lastfd_server;
     Some(What::OwnCount { pid, before_first_emfile: before_first_emfile.unwrap_or(total), total })
+}
+
+/// A line of a bundled server that tells who calls it.
+#[derive(serde::Deserialize)]
+struct Telling {
+    lastfd_upstream: Told,
+}
+
+#[derive(serde::Deserialize)]
+struct Told {
+    at: Nanos,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+/// What a bundled server has seen, at the time that it says.
+fn seen(line: &str) -> Option<Event> {
+    if !line.starts_with("{\"lastfd_upstream\"") {
+        return None;
+    }
+    let Told { at, seen } = serde_json::from_str::<Telling>(line).ok()?.lastfd_upstream;
+    Some(Event { at, is: What::Upstream(seen) })
 }
 
 #[cfg(test)]

@@ -182,6 +182,8 @@ struct Run<'a> {
     leaks: &'a [measure::Leak],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     calls: &'a [measure::CallsMade],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a measure::Upstream>,
     witnesses: &'a [measure::Witness],
     agreement: &'a Known<bool>,
     agreement_note: Known<String>,
@@ -288,6 +290,7 @@ impl<'a> Run<'a> {
             },
             leaks: &f.leaks,
             calls: &f.calls,
+            upstream: f.upstream.as_ref(),
             witnesses: &f.witnesses.all,
             agreement: &f.witnesses.agreement,
             agreement_note: match evidence::notes(&f.witnesses.notes) {

@@ -8,7 +8,7 @@ use super::short;
 use super::words::limits::Step;
 use super::words::{
     self, baseline, calls, ceiling, clients, costs, limits, memory, moved, network, phases, policy,
-    prediction, recovery, sockets, wall, witnesses,
+    prediction, recovery, sockets, upstream, wall, witnesses,
 };
 use crate::judge::Outcome;
 use owo_colors::Style;
@@ -77,6 +77,7 @@ fn facts(page: &mut Page, r: &Report, full: bool) {
         ceiling::stopped(r).into_iter().chain(ceiling::more(r)).chain(only_full(ceiling::first_unserved(r))),
     );
     calls::calls(r).into_iter().for_each(|said| page.facts(said.label, said.texts));
+    page.facts("Upstream", upstream::upstream(r));
     page.facts("Clients", clients::account(r).into_iter().chain(only_full(clients::next(r))));
     page.facts("At the wall", policy::at_the_wall(r).into_iter().chain(wall::wall(r)));
     page.facts("Cost", costs::costs(r));

@@ -218,26 +218,51 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest, wanted: &[u32]) -> Result<(), E
     let Some(half) = grown_by(pump, rest, 1..=calls / 2, wanted)? else { return Ok(()) };
     let Some(whole) = grown_by(pump, rest, calls / 2 + 1..=calls, wanted)? else { return Ok(()) };
     let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
+    predict_calls(pump, rest, Growth { half, whole, made, between, under_way: 0 });
+    Ok(())
+}
+
+/// Descriptors more than at rest after some calls and after twice as many.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Growth {
+    pub half: u64,
+    pub whole: u64,
+    /// Calls in all, and those from the half on.
+    pub made: u64,
+    pub between: u64,
+    /// Calls under way with their descriptors, at rest as later.
+    pub under_way: u64,
+}
+
+/// Predicts from what calls left open, where that is not one descriptor each.
+pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
+    let Growth { half, whole, made, between, under_way } = growth;
+    let free = rest.limits.soft.saturating_sub(rest.counted);
     let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
         let why = format!(
             "{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling"
         );
         pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
-        return Ok(());
+        return;
     }
     let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;
-    if shared == 0 && (cost - 1.0).abs() < f64::EPSILON {
-        return Ok(());
+    let each = (cost - 1.0).abs() < f64::EPSILON;
+    if shared == 0 && each && under_way == 0 {
+        return;
     }
-    let ceiling = (free.saturating_sub(shared) as f64 / cost).ceil() as u64;
+    let fit = free.saturating_sub(shared) as f64 / cost;
+    // Those under way have theirs already.
+    let ceiling = if under_way > 0 { fit.floor() as u64 + under_way } else { fit.ceil() as u64 };
     let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
     let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
-    let each = (cost - 1.0).abs() < f64::EPSILON;
-    let formula =
-        if each { format!("{room} = {ceiling}") } else { format!("⌈({room}) ÷ {cost}⌉ = {ceiling}") };
+    let formula = match (each, under_way) {
+        (true, 0) => format!("{room} = {ceiling}"),
+        (false, 0) => format!("⌈({room}) ÷ {cost}⌉ = {ceiling}"),
+        (true, n) => format!("{room} + {n} under way at rest = {ceiling}"),
+        (false, n) => format!("⌊({room}) ÷ {cost}⌋ + {n} under way at rest = {ceiling}"),
+    };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
-    Ok(())
 }
 
 /// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something failed or ended.

@@ -12,7 +12,7 @@ use crate::drive::Fleet;
 use crate::drive::protocol::Order;
 use crate::event::{Ended, Pacing, Phase, Pid, Unseen, What};
 use crate::launch::supervise;
-use crate::limits::chain;
+use crate::limits::{chain, inventory};
 use crate::scenario::Program;
 use crate::sys::{address::Address, clock, proc};
 use std::net::Ipv4Addr;
@@ -108,7 +108,7 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<Ended, Err
 }
 
 /// A program that calls as soon as it runs: its descriptors at rest cannot be counted.
-fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
+pub(super) fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
     pump.live.arm();
     launch(pump, site)?;
     pump.next(Ended::Ready, Phase::Ramp);
@@ -124,6 +124,9 @@ fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
     let why =
         "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
     pump.journal.record(What::NotSeen { what: Unseen::Baseline, why: why.into() });
+    if pump.live.enough_calls.is_some() {
+        pump.journal.record(What::Open(inventory::of_all(&[pid])));
+    }
     loaded(pump, site, &[], &[], None)
 }
 
@@ -150,13 +153,13 @@ fn is_program(arguments: &[String], argv: &[String]) -> bool {
     !arguments.is_empty() && (argv.ends_with(arguments) || interpreted)
 }
 
-fn found(pump: &mut Pump, pid: Pid) {
+pub(super) fn found(pump: &mut Pump, pid: Pid) {
     pump.acceptor = pid;
     pump.sampling = true;
 }
 
 /// Waits until it rests, counts, and predicts; returns why that wait ended, too.
-fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<(Rest, Ended), Error> {
+pub(super) fn at_rest(pump: &mut Pump, site: &Site<'_>, window: Duration) -> Result<(Rest, Ended), Error> {
     pump.next(Ended::Ready, Phase::Baseline);
     let why = ready::come_to_rest(pump, window, |_, rests| rests.then_some(Ended::AtRest))?;
     if pump.tree.gone() {
@@ -178,7 +181,7 @@ fn nowhere(pid: Pid) -> Ready {
     }
 }
 
-fn deadline(site: &Site<'_>) -> Duration {
+pub(super) fn deadline(site: &Site<'_>) -> Duration {
     Duration::from_secs_f64(site.process.ready_within_s)
 }
 

@@ -1,5 +1,5 @@
 //! The processes of a scenario beside its subject: backends and relays. They are started first and ended last, each under its
-//! own launcher and limits; nothing of them is observed but where they listen.
+//! own launcher and limits; nothing of them is observed but where they listen, and what a bundled witness tells of who calls it.
 
 use super::choice::Choice;
 use super::error::Error;
@@ -7,13 +7,14 @@ use super::options::Options;
 use super::places::Places;
 use super::prepare::prepare;
 use super::ready;
-use crate::event::{Event, What};
+use crate::event::{Event, Seen, What};
 use crate::launch::Tree;
 use crate::observe::output::Drain;
 use crate::scenario::Plan;
 use crate::sys::sock_diag::SockDiag;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -41,13 +42,16 @@ pub fn start(
     options: &Options,
     places: &Places,
     diag: &mut SockDiag,
+    sink: &Sender<Vec<Event>>,
 ) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
     for name in plan.processes.keys().filter(|name| **name != plan.subject) {
         let before = ready::already(diag)?;
         let (mut tree, process, scratch) = prepare(plan, name, options, places, false)?;
         let choice = Choice::of(plan, name, &process, |word| places.fill(word, name, scratch.path()))?;
-        let output = tree.output().map(|fd| Drain::start(fd, drop::<Event>)).transpose()?;
+        let (sink, of) = (sink.clone(), name.clone());
+        let report = move |event| tell(&sink, &of, event);
+        let output = tree.output().map(|fd| Drain::start(fd, report)).transpose()?;
         tree.start().map_err(|e| match e.is_of_machine() {
             true => Error::Inconclusive(format!("{name}: {e}")),
             false => Error::NotStarted(format!("{name}: {e}")),
@@ -69,6 +73,15 @@ pub fn start(
         running.insert(name.clone(), Companion { tree, output, grace, ready, scratch });
     }
     Ok(running)
+}
+
+/// Reports what a witness tells, with its name; what else a companion says is its own business.
+fn tell(sink: &Sender<Vec<Event>>, process: &str, event: Event) {
+    if let What::Upstream(seen) = event.is {
+        let seen = Seen { process: process.to_owned(), ..seen };
+        // The receiver is gone only when the run is.
+        let _ = sink.send(vec![Event { at: event.at, is: What::Upstream(seen) }]);
+    }
 }
 
 /// Says where each listens.

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
-use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Unseen, What};
+use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What};
 use crate::measure::{PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 
@@ -89,6 +89,10 @@ pub struct Live {
     pub policy: PolicyWatch,
     /// How long the process that failed first pauses between its tries, so far.
     pub retries: Retries,
+    /// What the bundled upstream has seen.
+    pub upstream: Seen,
+    /// Of a subject that calls the bundled upstream: so many calls are enough to see what each leaves open.
+    pub enough_calls: Option<u64>,
     /// Processes of the subject that exited since [`Live::arm`].
     pub exited: Vec<Pid>,
 }
@@ -144,6 +148,11 @@ impl Live {
     /// Whether the probe with this label has been answered, or never will be.
     pub fn probed(&self, label: &str) -> bool {
         self.probes.contains_key(label) || self.unanswerable.contains(label)
+    }
+
+    /// Calls that the upstream answered; of one that answers nothing, connections.
+    pub fn calls(&self) -> u64 {
+        if self.upstream.calls > 0 { self.upstream.calls } else { self.upstream.connections }
     }
 
     /// Takes in one event with an absolute time.
@@ -224,6 +233,7 @@ impl Live {
                 self.held += u64::from(label == "held");
                 self.probes.insert(label.clone(), (*outcome, detail.clone()));
             }
+            What::Upstream(seen) => self.upstream = seen.clone(),
             What::Released { clients } => {
                 self.released += u64::from(*clients);
                 self.release_answered = true;

@@ -2,6 +2,7 @@
 //! event log. It judges nothing.
 
 mod calibrate;
+mod caller;
 mod census;
 mod choice;
 mod client;

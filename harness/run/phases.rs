@@ -10,8 +10,8 @@ use super::places::Places;
 use super::prepare::prepare;
 use super::pump::Pump;
 use super::site::{Site, fleet, kinds, launch as execute, listening};
-use super::{client, companions, journal::Journal, live::Step, ready};
-use crate::event::{Ended, Phase, What};
+use super::{caller, client, companions, journal::Journal, live::Step, ready};
+use crate::event::{Ended, Event, Phase, What};
 use crate::observe::{self, failures::SAMPLED_AT_MOST};
 use crate::scenario::{self, Plan, Program};
 use crate::sys::proc;
@@ -19,6 +19,7 @@ use crate::sys::sock_diag::SockDiag;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 /// Makes the run where this process is. `first`: what came before its phases, or why there can be none.
 pub(super) fn made(
@@ -62,7 +63,8 @@ fn phases(
 ) -> Result<(), Error> {
     let mut diag = SockDiag::open()?;
     let places = Places::choose(plan, &mut diag)?;
-    let companions = companions::start(plan, options, &places, &mut diag)?;
+    let (sink, reports) = channel();
+    let companions = companions::start(plan, options, &places, &mut diag, &sink)?;
     for what in companions::introduce(&companions) {
         journal.as_mut().expect("still here").record(what);
     }
@@ -92,7 +94,6 @@ fn phases(
     let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
     let choice =
         Choice::of(plan, &plan.subject, &process, |word| places.fill(word, &plan.subject, scratch.path()))?;
-    let (sink, reports) = channel();
     let census = Census::start(sink.clone())?;
     let mut pump =
         Pump::new(journal.take().expect("still here"), tree, reports, diag, census, interrupted, progress);
@@ -109,6 +110,9 @@ fn phases(
     let result = attach(&mut pump, chosen.as_ref(), options.sampled)
         .and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);
+    // What they have seen in all they tell as they end. An interrupt was reported already.
+    drop(companions);
+    let _ = pump.turn(Duration::ZERO);
     if let (Some(chosen), Ok(_)) = (&chosen, &result) {
         pump.journal.record(options.cost(chosen));
     }
@@ -136,9 +140,16 @@ fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>, sampled: u64) -> Re
 fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<Ended, Error> {
     let (plan, process, sink) = (site.plan, site.process, site.sink);
     let lines = sink.clone();
-    // The receiver is gone only when the run is.
-    let report = move |event| drop(lines.send(vec![event]));
+    // The receiver is gone only when the run is. A subject is no witness of itself.
+    let report = move |event: Event| {
+        if !matches!(event.is, What::Upstream(_)) {
+            let _ = lines.send(vec![event]);
+        }
+    };
     pump.output = pump.tree.output().map(|fd| observe::output::Drain::start(fd, report)).transpose()?;
+    if let Some((upstream, serves)) = plan.called() {
+        return caller::attended(pump, site, upstream, serves);
+    }
     if plan.subject_is_client() {
         return client::attended(pump, site);
     }

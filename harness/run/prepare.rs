@@ -5,8 +5,12 @@ use super::options::Options;
 use super::places::Places;
 use crate::helper::Helper;
 use crate::launch::{self, Tree};
-use crate::scenario::{Plan, Process, Program};
+use crate::scenario::{Plan, Process, Program, Upstream};
 use tempfile::TempDir;
+
+/// Calls before which a program that calls the bundled upstream is kept waiting, counted from 1: at rest, and twice to see what four calls
+/// leave open. Twice, because the first ones may open what all later ones use.
+pub(super) const STOPS: [u64; 3] = [1, 5, 9];
 
 /// Where the bundled caller meets the run, in the folder of its process.
 pub(super) const DRIVER_SOCKET: &str = "driver.sock";
@@ -39,8 +43,13 @@ pub(super) fn prepare(
     let scratch = tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(no_room)?;
     places.deliver(scratch.path())?;
     let fill = |word: String| places.fill(&word, name, scratch.path());
-    let argv = argv(&process.program, &options.helper).into_iter().map(fill).collect();
+    let mut argv: Vec<String> = argv(&process.program, &options.helper).into_iter().map(fill).collect();
+    if plan.called().is_some_and(|(upstream, serves)| upstream == name && serves != Upstream::Tcp) {
+        argv.extend(STOPS.iter().flat_map(|stop| ["--wait-before".into(), stop.to_string()]));
+    }
     let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
+    let asks_for_port =
+        matches!(process.program, Program::Command(_)) && process.words().any(|word| word.contains("{port}"));
     let process = Process { env, ..process.clone() };
     let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
     let mut command = launch::command(&process, argv, site)?;
@@ -48,8 +57,6 @@ pub(super) fn prepare(
     command.scratch = Some(scratch.path().to_path_buf());
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
-    let asks_for_port =
-        matches!(&process.program, Program::Command(words) if words.iter().any(|w| w.contains("{port}")));
     let several = places.tls_port(name).is_some();
     let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
     Ok((tree, Process { port, ..process }, scratch))

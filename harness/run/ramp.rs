@@ -12,6 +12,12 @@ use std::time::Duration;
 /// comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 
+/// The same for a program that calls: it may have other things to do between two calls.
+const STALL_OF_CALLS: Duration = Duration::from_secs(5);
+
+/// A program that calls is watched for so long at most: what a call leaves open is known by then.
+const CALLS_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
 const CALLS_FAIL_FOR: u64 = 500_000_000;
 
@@ -72,7 +78,11 @@ impl Ramp {
         Ramp {
             wanted: awaited.map(|(&clients, _)| u64::from(clients)).sum(),
             calls: pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()),
-            stall: if burst || relayed { STALL_OF_A_BURST } else { STALL },
+            stall: match pump.live.enough_calls {
+                Some(_) => STALL_OF_CALLS,
+                None if burst || relayed => STALL_OF_A_BURST,
+                None => STALL,
+            },
             newest: (0, 0, 0, 0),
             moved_at: now,
             failing_at: None,
@@ -82,8 +92,10 @@ impl Ramp {
 
     /// Waits until it is over; returns why.
     pub fn wait(&mut self, pump: &mut Pump) -> Result<Ended, Error> {
-        let why = pump.until_ended(RAMP_DEADLINE, RAMP_TICK, |pump| self.ended(pump))?;
-        if why == Ended::Time {
+        let calls = pump.live.enough_calls.is_some();
+        let deadline = if calls { CALLS_DEADLINE } else { RAMP_DEADLINE };
+        let why = pump.until_ended(deadline, RAMP_TICK, |pump| self.ended(pump))?;
+        if why == Ended::Time && !calls {
             let reason = format!("the ramp was still going on after {} s", RAMP_DEADLINE.as_secs());
             pump.journal.record(What::Inconclusive { reason });
         }
@@ -101,6 +113,9 @@ impl Ramp {
         }
         if pump.live.local_failure.is_some() && pump.live.drivers_idle() {
             return Some(Ended::Generator);
+        }
+        if pump.live.enough_calls.is_some_and(|enough| pump.live.calls() >= enough) {
+            return Some(Ended::AllIn);
         }
         let still = self.still(pump, now);
         let full = self.full(pump, now);
@@ -129,7 +144,7 @@ impl Ramp {
         let live = &pump.live;
         // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
         let own = if pump.listener.is_none() { live.last_descriptor_call } else { 0 };
-        let newest = (live.last_accept, live.last_client, live.accepted_total(), own);
+        let newest = (live.last_accept, live.last_client, live.accepted_total() + live.calls(), own);
         if newest != self.newest {
             (self.newest, self.moved_at) = (newest, now);
         }

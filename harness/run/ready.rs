@@ -5,7 +5,7 @@ use super::choice::Choice;
 use super::error::Error;
 use super::live::Step;
 use super::pump::Pump;
-use crate::event::{Ended, Limits, Phase, Pid, Queue, Unseen, What};
+use crate::event::{Descriptor, Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
 use crate::scenario::Process;
@@ -232,8 +232,12 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         pump.journal.record(What::Chain { process: name.into(), pid, when: Phase::Baseline, links });
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
-        let port = format!(":{} LISTEN", ready.address.port());
-        let ours = |fd: &i32| inventory.iter().any(|d| d.fd == *fd && d.detail.ends_with(&port));
+        let port = ready.address.port().map(|port| format!(":{port} LISTEN"));
+        let listens = |d: &Descriptor| match &port {
+            Some(port) => d.detail.ends_with(port),
+            None => d.kind == "unix",
+        };
+        let ours = |fd: &i32| inventory.iter().any(|d| d.fd == *fd && listens(d));
         let blocked = proc::accepting_on(pid).iter().filter(|fd| ours(fd)).count() as u64;
         // Where that cannot be read, one of them does.
         let for_clients = blocked.max(1).min(reserved);

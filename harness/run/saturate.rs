@@ -7,12 +7,15 @@ use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{self};
 use crate::drive::protocol::Order;
 use crate::event::{Ended, Phase, What};
-use crate::limits::{chain, inotify};
+use crate::limits::{chain, inotify, inventory};
 use crate::sys::{clock, proc};
 use std::time::Duration;
 
 /// Rates are measured over at least this: CPU time has a resolution of 10 ms.
 const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// A program whose call failed is given this long to exit for it.
+const EXITS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is silent sleeps in a call within this time, if it sleeps at all.
 const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
@@ -39,6 +42,12 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         pump.journal.record(What::FileNr { allocated, max });
     }
     pump.note_resources();
+    // What its calls have left open.
+    let calls = pump.live.enough_calls.is_some();
+    if calls {
+        pump.journal.record(What::Open(inventory::of_all(&[pump.acceptor])));
+    }
+    let at_least = if calls { EXITS_WITHIN } else { WATCH_AT_LEAST };
     let launched = pump.tree.program();
     let links =
         chain::read(pump.acceptor, Some(pump.tree.command().limits), launched, pump.journal.redaction());
@@ -78,7 +87,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
         if !failing {
             Some(Ended::Answered)
-        } else if decided && watched_ns >= WATCH_AT_LEAST.as_nanos() as u64 {
+        } else if decided && watched_ns >= at_least.as_nanos() as u64 {
             Some(Ended::Decided)
         } else {
             (pump.quiet(NOBODY_WAITS) && pump.drained()).then_some(Ended::Quiet)

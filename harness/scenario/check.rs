@@ -270,6 +270,21 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
             Serve::Websocket(options) | Serve::Tcp(options) if options.tls => {
                 problems.push(speaks_no_tls("this bundled server", "`http` and `grpc` do".into()));
             }
+            Serve::Websocket(options) if options.witness => {
+                let message = "this bundled server is no witness of its callers";
+                let problem = Problem::new(serve.span(), message, "here");
+                problems.push(problem.help("`http`, `tcp` and `grpc` are, with `witness`"));
+            }
+            Serve::Http(options) | Serve::Grpc(options) if options.resumption && !options.tls => {
+                let problem = Problem::new(serve.span(), "`resumption` is of TLS", "here");
+                problems.push(problem.help("add `tls = true`"));
+            }
+            Serve::Http(options) | Serve::Tcp(options) | Serve::Grpc(options)
+                if options.witness && options.workers.is_some_and(|workers| workers > 0) =>
+            {
+                let message = "several workers cannot count their callers together";
+                problems.push(Problem::new(serve.span(), message, "here").help("leave out `workers`"));
+            }
             Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options)
                 if options.opens.is_some() =>
             {
@@ -324,7 +339,7 @@ fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) 
 
 /// What is nearly a placeholder is a slip.
 fn check_slips(word: &Spanned<String>, names: &[&str], problems: &mut Vec<Problem>) {
-    for slip in placeholder::unknown(word.get_ref(), names) {
+    for slip in placeholder::unknown(word.get_ref(), names, &[]) {
         if let Some(near) = slip.near {
             let at = within(word.span(), word.get_ref(), slip.at);
             let message = format!("`{}` is not a placeholder", slip.written);

@@ -3,7 +3,9 @@
 use super::Expect;
 use super::Pace;
 use super::model::*;
+use super::placeholder;
 use crate::event::Redaction;
+use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
 
 /// A server command whose ceiling is to be found: [`Find::new`] fills in every default, and [`Find::plan`]
@@ -30,6 +32,13 @@ pub struct Find {
     pub unix: Option<String>,
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
     pub clients: Option<u32>,
+    /// A bundled server beside the command, for a proxy to connect to: the command and `env` name it as
+    /// `{upstream}`, `{upstream-address}` and `{ca}`.
+    pub upstream: Option<Upstream>,
+    /// Whether the command calls its upstream and nobody connects to it: its ceiling is counted in calls.
+    pub calls: bool,
+    /// Variables that are added to its environment.
+    pub env: BTreeMap<String, String>,
     /// How fast clients come.
     pub pace: Pace,
     /// Longest time that saturation is watched, seconds.
@@ -54,6 +63,18 @@ impl Find {
     pub const SCENARIO: &'static str = "find";
     /// How its plan calls the command: the subject, and the only process.
     pub const SUBJECT: &'static str = "server";
+    /// The same of a command that calls.
+    pub const CALLER: &'static str = "caller";
+    /// How its plan calls the bundled server beside the command.
+    pub const UPSTREAM: &'static str = "upstream";
+
+    /// The placeholder of the upstream that is in one of these words, without its braces.
+    pub fn names_upstream<'a>(words: impl IntoIterator<Item = &'a String>) -> Option<&'static str> {
+        let in_one = |word: &String| {
+            placeholder::OF_UPSTREAM.into_iter().find(|name| word.contains(&format!("{{{name}}}")))
+        };
+        words.into_iter().find_map(in_one)
+    }
 
     /// This command, executed under these limits.
     pub fn new(command: impl IntoIterator<Item = impl Into<String>>, limits: Limits) -> Self {
@@ -67,6 +88,9 @@ impl Find {
             port: None,
             unix: None,
             clients: None,
+            upstream: None,
+            calls: false,
+            env: BTreeMap::new(),
             pace: Pace::Auto,
             hold_s: 5.0,
             recoveries: 1,
@@ -81,13 +105,15 @@ impl Find {
     pub fn plan(self) -> std::io::Result<Plan> {
         let command = shell_words::join(Redaction::default().words(&self.command));
         let claim = format!("{CLAIM}{command}`");
+        let fill = |word: String| self.upstream.map_or(word.clone(), |upstream| named(upstream, &word));
+        let subject = if self.calls { Self::CALLER } else { Self::SUBJECT };
         let process = Process {
-            program: Program::Command(self.command),
+            program: Program::Command(self.command.into_iter().map(fill).collect()),
             launcher: self.launcher,
             limits: self.limits,
             requires: Vec::new(),
             port: self.port,
-            env: BTreeMap::new(),
+            env: self.env.into_iter().map(|(name, value)| (name, fill(value))).collect(),
             ready_within_s: self.ready_within_s,
             grace_s: 2.0,
             begin: None,
@@ -108,9 +134,14 @@ impl Find {
             variant: None,
             believed: None,
             claim,
-            subject: Self::SUBJECT.into(),
-            processes: BTreeMap::from([(Self::SUBJECT.into(), process)]),
-            workloads: BTreeMap::from([("clients".into(), workload)]),
+            subject: subject.into(),
+            processes: BTreeMap::from_iter(
+                self.upstream
+                    .map(|serves| (Self::UPSTREAM.into(), beside(serves)))
+                    .into_iter()
+                    .chain([(subject.into(), process)]),
+            ),
+            workloads: BTreeMap::from_iter((!self.calls).then(|| ("clients".into(), workload))),
             sysctls: BTreeMap::new(),
             then: Vec::new(),
             recovery: Recovery { rounds: self.recoveries },
@@ -120,3 +151,49 @@ impl Find {
         })
     }
 }
+
+/// A word of the command with the upstream's placeholders in those of any scenario.
+fn named(upstream: Upstream, word: &str) -> String {
+    let scheme = match upstream {
+        Upstream::Http | Upstream::Grpc => "http",
+        Upstream::Https | Upstream::Grpcs => "https",
+        Upstream::Tcp => "tcp",
+    };
+    let port = if upstream.tls() { "tls-port" } else { "port" };
+    let address = format!("127.0.0.1:{{{}.{port}}}", Find::UPSTREAM);
+    word.replace("{upstream}", &format!("{scheme}://{address}"))
+        .replace("{upstream-address}", &address)
+        .replace("{ca}", "{certificate}")
+}
+
+/// The bundled server beside the command. Its limit is as high as this process may set it: it is the command's that is looked for.
+fn beside(serves: Upstream) -> Process {
+    let options = ServeOptions {
+        accept: Some("backoff".into()),
+        backlog: Some(4096),
+        tls: serves.tls(),
+        resumption: serves.tls(),
+        witness: true,
+        ..ServeOptions::default()
+    };
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(MOST).min(MOST);
+    Process {
+        program: Program::Serve(match serves {
+            Upstream::Http | Upstream::Https => Serve::Http(options),
+            Upstream::Tcp => Serve::Tcp(options),
+            Upstream::Grpc | Upstream::Grpcs => Serve::Grpc(options),
+        }),
+        launcher: Launcher::Exec,
+        limits: Limits { soft: most, hard: most },
+        requires: Vec::new(),
+        port: None,
+        env: BTreeMap::new(),
+        ready_within_s: 30.0,
+        grace_s: 2.0,
+        begin: None,
+        rlimits: Rlimits::default(),
+    }
+}
+
+/// Descriptors of the upstream at most: more than a million clients are never asked for.
+const MOST: u64 = 1 << 20;

@@ -262,6 +262,13 @@ pub struct ServeOptions {
     /// Also listen on `{tls-port}` and speak TLS there, with a certificate made for the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
+    /// With `tls`: clients may resume sessions, in place of a whole handshake each time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resumption: bool,
+    /// `http`, `tcp` and `grpc`, without `workers`: the report has what it saw of those that called it
+    /// (`upstream`): connections, calls on each, TLS handshakes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub witness: bool,
     /// `http` only: each request opens a file for a moment. This says what happens if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,
@@ -566,7 +573,44 @@ crate::named::named! {
     }
 }
 
+crate::named::named! {
+    /// What a bundled upstream serves.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    #[non_exhaustive]
+    pub enum Upstream {
+        /// HTTP/1.1: answers every request with 200.
+        Http = "http",
+        /// The same over TLS.
+        Https = "https",
+        /// Accepts and holds connections; answers nothing.
+        Tcp = "tcp",
+        /// gRPC: answers every unary call.
+        Grpc = "grpc",
+        /// The same over TLS.
+        Grpcs = "grpcs",
+    }
+}
+
+impl Upstream {
+    /// Whether it speaks TLS.
+    pub const fn tls(self) -> bool {
+        matches!(self, Upstream::Https | Upstream::Grpcs)
+    }
+}
+
 impl Serve {
+    /// What it serves as a witness of those that call it; `None`: it is none.
+    pub fn witness(&self) -> Option<Upstream> {
+        let (plain, over_tls, options) = match self {
+            Serve::Http(options) => (Upstream::Http, Upstream::Https, options),
+            Serve::Tcp(options) => (Upstream::Tcp, Upstream::Tcp, options),
+            Serve::Grpc(options) => (Upstream::Grpc, Upstream::Grpcs, options),
+            _ => return None,
+        };
+        options.witness.then_some(if options.tls { over_tls } else { plain })
+    }
+
     /// Processes that it calls, each with the key that names it.
     pub fn calls(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let (api, backend) = match self {
@@ -643,6 +687,8 @@ impl Serve {
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));
         words.extend(options.listeners.iter().flat_map(|whose| ["--listeners".to_string(), word(whose)]));
         words.extend(options.io_uring.then(|| "--io-uring".to_owned()));
+        words.extend(options.witness.then(|| "--witness".to_owned()));
+        words.extend(options.resumption.then(|| "--resumption".to_owned()));
         if options.tls {
             words.extend(
                 ["--tls-port", "{tls-port}", "--certificate", "{certificate}", "--key", "{key}"]
@@ -708,6 +754,23 @@ impl Plan {
             return None;
         }
         loads.map(|workload| workload.clients.map(u64::from)).sum::<Option<u64>>().map(|all| (all, "clients"))
+    }
+
+    /// The bundled server beside the subject that is a witness of those that call it, and what it serves.
+    pub fn upstream(&self) -> Option<(&str, Upstream)> {
+        let witness = |process: &Process| match &process.program {
+            Program::Serve(serve) => serve.witness(),
+            _ => None,
+        };
+        let mut beside = self.processes.iter().filter(|(name, _)| **name != self.subject);
+        beside.find_map(|(name, process)| Some((name.as_str(), witness(process)?)))
+    }
+
+    /// The bundled upstream that the subject calls, where it is a command that nobody connects to and that begins by itself.
+    pub fn called(&self) -> Option<(&str, Upstream)> {
+        let subject = self.processes.get(&self.subject)?;
+        let begins = matches!(subject.program, Program::Command(_)) && subject.begin.is_none();
+        self.upstream().filter(|(name, _)| begins && self.subject_is_client() && subject.names(name))
     }
 
     /// Scenario and variant, as `scenario` or `scenario / variant`.

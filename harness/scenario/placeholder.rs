@@ -7,8 +7,11 @@ use std::ops::Range;
 pub const OWN: [&str; 5] = ["port", "tls-port", "scratch", "certificate", "key"];
 /// What it may name of another, as `{NAME.port}`.
 pub const OF_ANOTHER: [&str; 2] = ["port", "tls-port"];
-/// Most edits of a slip: one, and two in a word that is long enough to be known by the rest. `{print}` of awk is two from `{port}`.
-const EDITS: [(usize, usize); 2] = [(6, 2), (0, 1)];
+/// What the command of `find` may name of the bundled upstream.
+pub const OF_UPSTREAM: [&str; 3] = ["upstream", "upstream-address", "ca"];
+/// Most edits of a slip: two in a word that is long enough to be known by the rest, one in a shorter one, and none in `{ca}`. `{print}` of
+/// awk is two from `{port}`.
+const EDITS: [(usize, usize); 2] = [(6, 2), (3, 1)];
 
 /// Which placeholders there are, in words.
 pub fn help() -> String {
@@ -30,8 +33,10 @@ pub struct Unknown {
     pub alone: bool,
 }
 
-/// The identifiers in braces that are no placeholders. `{NAME.port}` of a process that is not there is told elsewhere.
-pub fn unknown(word: &str, processes: &[&str]) -> Vec<Unknown> {
+/// The identifiers in braces that are neither placeholders of every process nor `beside` them. `{NAME.port}` of a process that is not there
+/// is told elsewhere.
+pub fn unknown(word: &str, processes: &[&str], beside: &[&'static str]) -> Vec<Unknown> {
+    let own = [&OWN[..], beside].concat();
     let opened = word.match_indices('{').filter(|(at, _)| !word[..*at].ends_with('$'));
     let identifiers = opened.filter_map(|(at, _)| {
         let inside = word[at + 1..].split_once('}')?.0;
@@ -45,8 +50,8 @@ pub fn unknown(word: &str, processes: &[&str]) -> Vec<Unknown> {
                 Some(format!("{{{name}.{near}}}"))
             }
             Some(_) => None,
-            None if OWN.contains(&inside) => return None,
-            None => nearest(inside, &OWN).map(|near| format!("{{{near}}}")),
+            None if own.contains(&inside) => return None,
+            None => nearest(inside, &own).map(|near| format!("{{{near}}}")),
         };
         let before = word[..at.start].chars().next_back();
         let alone = at.end == word.len() && before.is_none_or(|c| matches!(c, '=' | ':'));
@@ -75,7 +80,8 @@ mod tests {
 
     #[test]
     fn slips_find_what_was_meant_and_words_of_other_languages_are_left_alone() {
-        let near = |word: &str| unknown(word, &["server", "back"]).into_iter().find_map(|u| u.near);
+        let near =
+            |word: &str| unknown(word, &["server", "back"], &OF_UPSTREAM).into_iter().find_map(|u| u.near);
         for (word, meant) in [
             ("{prot}", "{port}"),
             ("--listen=127.0.0.1:{prt}", "{port}"),
@@ -83,6 +89,8 @@ mod tests {
             ("{tls_port}", "{tls-port}"),
             ("{scrach}/x", "{scratch}"),
             ("{certficat}", "{certificate}"),
+            ("{upsteam}", "{upstream}"),
+            ("{upstream_address}", "{upstream-address}"),
             ("{back.prot}", "{back.port}"),
             ("{back.tls_prt}", "{back.tls-port}"),
             ("{back.address}", "{back.port}"),
@@ -106,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(near(word), None, "{word}");
         }
-        let places = |word: &str| unknown(word, &[]).into_iter().map(|u| (u.at, u.alone)).collect::<Vec<_>>();
+        let places =
+            |word: &str| unknown(word, &[], &[]).into_iter().map(|u| (u.at, u.alone)).collect::<Vec<_>>();
         assert_eq!(places("é{prot}:{host}"), [(2..8, false), (9..15, true)]);
         assert_eq!(places("{host}"), [(0..6, true)]);
     }

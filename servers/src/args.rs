@@ -159,6 +159,18 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
+    /// Let clients resume TLS sessions, in place of a whole handshake each time
+    #[arg(long, requires = "tls_port")]
+    pub resumption: bool,
+
+    /// Tell each connection and call as it comes, in a line of JSON on standard output [http, tcp and grpc, without --workers]
+    #[arg(long)]
+    pub witness: bool,
+
+    /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be repeated [http and grpc]
+    #[arg(long, value_name = "N", requires = "witness", value_parser = clap::value_parser!(u64).range(1..))]
+    pub wait_before: Vec<u64>,
+
     /// What it does when accept fails for want of a descriptor
     #[arg(long, value_enum, default_value_t = Policy::Spin)]
     pub accept: Policy,

@@ -38,7 +38,13 @@ async fn converse(
 ) {
     // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its connection is closed either way.
     if let Ok(stream) = doorkeeper.admit(stream, door).await {
-        let service = service_fn(|_: Request<_>| std::future::ready(answer(opens, &tally)));
+        let seat = stream.seat.clone();
+        let service = service_fn(|_: Request<_>| async {
+            if let Some(seat) = &seat {
+                seat.called().await;
+            }
+            answer(opens, &tally)
+        });
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
     tally.count_closed(1);

@@ -22,6 +22,7 @@ mod tally;
 mod tcp;
 mod tls;
 mod websocket;
+mod witness;
 mod workers;
 
 pub use accept::Policy;
@@ -49,6 +50,7 @@ type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
 /// `{"lastfd_server":{"pid":…,"before_first_emfile":…,"total":…,"shed":…}}` for each process that accepts.
 /// Where TLS is spoken `handshakes` is added; where descriptors are opened for clients `work`: how much was `done`, what `failed`, and
 /// the `first_emfile` of the process, with its call.
+/// With `--witness` it tells each connection and call as it comes, in a line `{"lastfd_upstream":…}`.
 /// To be called from `main`, before any other thread is started: it blocks the two signals for all threads to come.
 ///
 /// Exit codes: 0 after a signal, 1 when a policy that takes a failure as fatal met it or accept broke, 2 for options that do not go

@@ -11,6 +11,7 @@ use crate::listener::Listener;
 use crate::relay::{self, CallError};
 use crate::tally::{Counted, Tally};
 use crate::tls::{self, Doorkeeper, TlsError};
+use crate::witness::Witness;
 use crate::{Deliver, Door, collector, grpc, http, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
@@ -43,6 +44,9 @@ pub(crate) enum StartError {
     /// Requests that open a file, of a service that has none.
     #[error("--opens goes with http")]
     NoFile,
+    /// A witness that could not tell connections apart.
+    #[error("--witness goes with http, tcp and grpc, and not with --workers")]
+    NoWitness,
     /// A service whose requests are calls, without anybody to call.
     #[error("{0}")]
     NobodyToCall(&'static str),
@@ -113,6 +117,7 @@ impl StartError {
                 | StartError::ClosesUnheard
                 | StartError::NoTls
                 | StartError::NoFile
+                | StartError::NoWitness
                 | StartError::NobodyToCall(_)
         ) {
             2
@@ -158,6 +163,9 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
     if args.opens.is_some() && args.kind != Kind::Http {
         return Err(StartError::NoFile);
     }
+    if args.witness && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Tcp | Kind::Grpc)) {
+        return Err(StartError::NoWitness);
+    }
     match (args.kind, args.calls.api, args.calls.backend) {
         (Kind::Outbound, None, _) => {
             return Err(StartError::NobodyToCall("outbound needs somebody to call: --api"));
@@ -167,7 +175,7 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
         }
         _ => {}
     }
-    let signals = block_signals()?;
+    let signals = block_signals(args)?;
     if let Some(master) = args.worker {
         die_with(master)?;
         let listener = match args.listeners {
@@ -212,9 +220,11 @@ pub(crate) fn announcement(address: &str) -> String {
     format!("listening {address}")
 }
 
-/// Blocks SIGTERM and SIGINT in this thread and all that it starts; returns them to be waited for.
-fn block_signals() -> Result<SigSet, StartError> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+/// Blocks SIGTERM and SIGINT in this thread and all that it starts, and SIGUSR1 where calls may be kept waiting; returns them to be
+/// waited for.
+fn block_signals(args: &Args) -> Result<SigSet, StartError> {
+    let goes_on = args.witness.then_some(Signal::SIGUSR1);
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().chain(goes_on).collect();
     signals.thread_block().map_err(|errno| StartError::Signals(Errno::from_raw_os_error(errno as i32)))?;
     Ok(signals)
 }
@@ -246,6 +256,7 @@ fn accept_until_signal(
     let tally = Arc::new(Tally::new(Counted {
         handshakes: args.tls_port.is_some() || args.calls.backend.is_some(),
         work: matches!(args.kind, Kind::Relay | Kind::Outbound | Kind::Collector),
+        witness: args.witness.then(|| Witness::new(args.wait_before.clone())),
     }));
     let deliver = start_service(args, &tally)?;
     let mut acceptors = Vec::new();
@@ -270,7 +281,9 @@ fn accept_until_signal(
         said.push(ready(door, address));
     }
     said.iter().rev().for_each(|line| say(line));
-    wait_for_signal(&signals);
+    while wait_for_signal(&signals) == Signal::SIGUSR1 {
+        tally.go_on();
+    }
     tally.end(0)
 }
 
@@ -290,14 +303,18 @@ fn soft_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Sleeps until one of `signals`, all blocked, is sent to the process. No deadline: a server runs until it is told.
-pub(crate) fn wait_for_signal(signals: &SigSet) {
-    while signals.wait().is_err() {}
+/// Sleeps until one of `signals`, all blocked, is sent to the process; returns it. No deadline: a server runs until it is told.
+pub(crate) fn wait_for_signal(signals: &SigSet) -> Signal {
+    loop {
+        if let Ok(signal) = signals.wait() {
+            return signal;
+        }
+    }
 }
 
 /// Opens what the service needs at rest and starts its thread.
 fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError> {
-    let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, tally);
+    let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, args.resumption, tally);
     match args.kind {
         Kind::Http => http::start(doorkeeper(tls::HTTP_1)?, args.opens, tally),
         Kind::Websocket => websocket::start(tally),

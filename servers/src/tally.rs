@@ -2,10 +2,11 @@
 //! to be printed.
 
 use crate::lines::say;
+use crate::witness::{Seat, Witness};
 use rustix::io::Errno;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 /// Stands for "no EMFILE yet" in [`Tally::before_first_emfile`]: more accepts than can ever be made.
 const NEVER: u64 = u64::MAX;
@@ -26,16 +27,20 @@ pub struct Tally {
     handshakes: Option<AtomicU64>,
     /// What is done for clients beside accepting them; `None` where that is nothing to count.
     work: Option<Work>,
+    /// Where whoever calls it is counted; `None`: it is no witness.
+    witness: Option<Arc<Witness>>,
     reported: AtomicBool,
 }
 
 /// What a process counts beside its accepts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// It speaks TLS.
     pub handshakes: bool,
     /// It opens descriptors for its clients.
     pub work: bool,
+    /// It tells who calls it.
+    pub witness: Option<Witness>,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +93,7 @@ impl Tally {
         Tally {
             handshakes: counted.handshakes.then(AtomicU64::default),
             work: counted.work.then(Work::default),
+            witness: counted.witness.map(Arc::new),
             total: AtomicU64::new(0),
             shed: AtomicU64::new(0),
             closed: Mutex::new(0),
@@ -125,8 +131,21 @@ impl Tally {
         drop(self.closes.wait_while(closed, |closed| *closed <= before).expect("no counter panics"));
     }
 
+    /// A connection is there to be served; `None`: nobody counts it.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.witness.as_ref().map(Witness::opened)
+    }
+
+    /// Answers the calls that are kept waiting.
+    pub(crate) fn go_on(&self) {
+        self.witness.iter().for_each(|witness| witness.go_on());
+    }
+
     /// A TLS handshake was completed, on either side.
-    pub(crate) fn count_handshake(&self) {
+    pub(crate) fn count_handshake(&self, resumed: bool) {
+        if let Some(witness) = &self.witness {
+            witness.shaken(resumed);
+        }
         if let Some(handshakes) = &self.handshakes {
             handshakes.fetch_add(1, SeqCst);
         }
@@ -185,6 +204,9 @@ impl Tally {
             loop {
                 std::thread::park();
             }
+        }
+        if let Some(witness) = &self.witness {
+            witness.end(self.before_first_emfile.load(SeqCst) != NEVER);
         }
         say(&self.line());
         std::process::exit(i32::from(code))

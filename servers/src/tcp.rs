@@ -3,6 +3,7 @@
 
 use crate::Deliver;
 use crate::tally::Tally;
+use crate::witness::Seat;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use std::io;
@@ -10,9 +11,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
 /// Connections that are held, each in the slot of its descriptor number.
-struct Held {
+struct Connections {
     epoll: OwnedFd,
-    slots: Mutex<Vec<Option<OwnedFd>>>,
+    slots: Mutex<Vec<Option<Held>>>,
+}
+
+/// One of them, and where it is counted.
+struct Held {
+    _connection: OwnedFd,
+    _seat: Option<Seat>,
 }
 
 /// Hang-ups taken from the kernel at a time.
@@ -20,18 +27,18 @@ const EVENTS: usize = 256;
 
 /// Opens the epoll instance and starts the thread that waits on it.
 pub(crate) fn start(tally: &Arc<Tally>) -> io::Result<Deliver> {
-    let held = Arc::new(Held {
+    let held = Arc::new(Connections {
         epoll: epoll::create(CreateFlags::CLOEXEC)?,
         slots: Mutex::new(Vec::with_capacity(1024)),
     });
-    let (closer, tally) = (held.clone(), tally.clone());
+    let (closer, counter, tally) = (held.clone(), tally.clone(), tally.clone());
     std::thread::Builder::new().name("hang-ups".to_owned()).spawn(move || closer.close_hang_ups(&tally))?;
-    Ok(Arc::new(move |connection, _| held.hold(connection)))
+    Ok(Arc::new(move |connection, _| held.hold(connection, counter.seat())))
 }
 
-impl Held {
+impl Connections {
     /// Keeps a connection until its peer hangs up.
-    fn hold(&self, connection: OwnedFd) {
+    fn hold(&self, connection: OwnedFd, seat: Option<Seat>) {
         let slot = usize::try_from(connection.as_raw_fd()).expect("a descriptor number");
         let mut slots = self.slots.lock().expect("no holder panics");
         if slots.len() <= slot {
@@ -40,7 +47,7 @@ impl Held {
         // In its slot before it is watched: its hang-up may be reported at once. Hang-ups and errors come unasked.
         let watched =
             epoll::add(&self.epoll, &connection, EventData::new_u64(slot as u64), EventFlags::RDHUP);
-        slots[slot] = watched.is_ok().then_some(connection);
+        slots[slot] = watched.is_ok().then_some(Held { _connection: connection, _seat: seat });
     }
 
     /// Closes what hangs up, for ever.

@@ -1,16 +1,17 @@
 //! TLS, on either side of a connection: the second listener of a server, and the channels of the relay. Certificates are read
 //! and everything is computed before the server listens; a handshake opens nothing and keeps nobody else waiting.
 //!
-//! Sessions are never resumed: each connection makes a whole handshake, so that handshakes can be counted.
+//! Sessions are resumed only where a server is told so (`--resumption`): else each connection makes a whole handshake.
 
 use crate::Door;
 use crate::tally::Tally;
+use crate::witness::Seat;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -19,11 +20,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 /// Protocol names of ALPN (RFC 7301), as IANA has them.
 pub(crate) const HTTP_1: &[u8] = b"http/1.1";
 pub(crate) const HTTP_2: &[u8] = b"h2";
+
+/// Sessions that a server keeps to be resumed, at most.
+const SESSIONS: usize = 1 << 14;
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +85,11 @@ impl Doorkeeper {
     pub(crate) fn new(
         files: Option<(&Path, &Path)>,
         protocol: &[u8],
+        resumption: bool,
         tally: &Arc<Tally>,
     ) -> Result<Self, TlsError> {
-        let acceptor = files.map(|(certificate, key)| server(certificate, key, protocol)).transpose()?;
+        let config = |(certificate, key)| server(certificate, key, protocol, resumption);
+        let acceptor = files.map(config).transpose()?;
         Ok(Doorkeeper {
             acceptor: acceptor.map(|config| TlsAcceptor::from(Arc::new(config))),
             tally: tally.clone(),
@@ -96,20 +102,28 @@ impl Doorkeeper {
     /// # Errors
     /// The client left, or does not speak TLS. Its connection is closed.
     pub(crate) async fn admit(&self, stream: TcpStream, door: Door) -> io::Result<Stream> {
-        match (door, &self.acceptor) {
+        let seat = self.tally.seat().map(Arc::new);
+        let bytes = match (door, &self.acceptor) {
             (Door::Tls, Some(acceptor)) => {
                 // The last flight of a handshake and what follows it are several writes.
                 stream.set_nodelay(true)?;
                 let stream = acceptor.accept(stream).await?;
-                self.tally.count_handshake();
-                Ok(Stream::Tls(Box::new(stream)))
+                let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                self.tally.count_handshake(resumed);
+                Bytes::Tls(Box::new(stream))
             }
-            _ => Ok(Stream::Plain(stream)),
-        }
+            _ => Bytes::Plain(stream),
+        };
+        Ok(Stream { bytes, seat })
     }
 }
 
-fn server(certificate: &Path, key: &Path, protocol: &[u8]) -> Result<ServerConfig, TlsError> {
+fn server(
+    certificate: &Path,
+    key: &Path,
+    protocol: &[u8],
+    resumption: bool,
+) -> Result<ServerConfig, TlsError> {
     let chain = certificates(certificate)?;
     let text = read(key)?;
     let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|source| TlsError::Pem {
@@ -123,8 +137,12 @@ fn server(certificate: &Path, key: &Path, protocol: &[u8]) -> Result<ServerConfi
         .map_err(unusable)?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(unusable)?;
     config.alpn_protocols = vec![protocol.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
+    if resumption {
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    } else {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(config)
 }
 
@@ -164,8 +182,15 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// An accepted connection, with TLS or without.
-pub(crate) enum Stream {
+/// An accepted connection.
+pub(crate) struct Stream {
+    bytes: Bytes,
+    /// Where its calls are counted.
+    pub(crate) seat: Option<Arc<Seat>>,
+}
+
+/// With TLS or without.
+enum Bytes {
     /// As accepted.
     Plain(TcpStream),
     /// After its handshake.
@@ -175,9 +200,9 @@ pub(crate) enum Stream {
 /// Does the same to either kind of stream.
 macro_rules! either {
     ($stream:expr, $inner:ident => $does:expr) => {
-        match $stream.get_mut() {
-            Stream::Plain($inner) => $does,
-            Stream::Tls($inner) => $does,
+        match &mut $stream.get_mut().bytes {
+            Bytes::Plain($inner) => $does,
+            Bytes::Tls($inner) => $does,
         }
     };
 }
@@ -210,20 +235,17 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(inner) => inner.is_write_vectored(),
-            Stream::Tls(inner) => inner.is_write_vectored(),
+        match &self.bytes {
+            Bytes::Plain(inner) => inner.is_write_vectored(),
+            Bytes::Tls(inner) => inner.is_write_vectored(),
         }
     }
 }
 
 impl Connected for Stream {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Option<Arc<Seat>>;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        match self {
-            Stream::Plain(inner) => inner.connect_info(),
-            Stream::Tls(inner) => inner.get_ref().0.connect_info(),
-        }
+        self.seat.clone()
     }
 }

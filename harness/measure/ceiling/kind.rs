@@ -8,6 +8,7 @@ use crate::measure::facts::Facts;
 use crate::measure::fd_setsize::FdSetsize;
 use crate::measure::known::Why;
 use crate::measure::resources;
+use crate::measure::upstream;
 
 /// An observer reports lost samples only when it next reads its ring.
 const LOSS_REPORTED_WITHIN: Nanos = 50_000_000;
@@ -210,6 +211,9 @@ fn all_in(facts: &Facts<'_>) -> Result<Kind, Why> {
 /// No call failed for want of a descriptor: that says something only when calls were answered.
 fn all_calls(facts: &Facts<'_>) -> Result<Kind, Why> {
     let watched = facts.phases.watched_until();
+    if upstream::calls(facts, watched) == Some(0) {
+        return Err(Why::NoCallOver);
+    }
     match (facts.calls.answered(watched), facts.calls.over(watched)) {
         (Some(_), (0, _)) => Err(Why::NoCallOver),
         (Some(_), (over, Some(asked))) if over < asked => {

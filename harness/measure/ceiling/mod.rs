@@ -16,6 +16,7 @@ use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
 use super::units::{milli, seconds};
+use super::upstream;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
 
 /// Where the subject stopped.
@@ -362,14 +363,16 @@ fn others(facts: &Facts<'_>, scale: &Scale) -> Option<i64> {
     (others < 0 || (1..=room).contains(&others.unsigned_abs())).then_some(others)
 }
 
-/// Calls answered before the first failure, as the workload of calls, the subject's own count or the clients beside it say.
+/// Calls answered before the first failure, as the workload of calls, the subject's own count, the upstream or the clients beside it say.
 fn calls(facts: &Facts<'_>) -> Known<u64> {
     let first = facts.holdings.first.map(|first| first.at);
     let until = first.unwrap_or(facts.phases.watched_until());
     let own = facts.readings.own_counts.first();
     let own = own.map(|(_, before, total)| if first.is_some() { *before } else { *total });
+    let called = upstream::calls(facts, until);
     let answered = facts.clients.all.iter().filter(|c| c.served.is_some_and(|at| at < until)).count() as u64;
-    let counted = facts.calls.answered(until).or(own).or(Some(answered).filter(|answered| *answered > 0));
+    let counted =
+        facts.calls.answered(until).or(own).or(called).or(Some(answered).filter(|answered| *answered > 0));
     counted.or_why(Why::CallsNotCounted)
 }
 

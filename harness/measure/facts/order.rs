@@ -78,6 +78,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::OwnCount { pid, before_first_emfile, .. } => {
             (23, (*pid).into(), *before_first_emfile as i64, "", 0)
         }
+        What::Upstream(seen) => {
+            (14, seen.connections as i64, seen.calls as i64, &seen.process, seen.exhausted.is_some().into())
+        }
         What::Observer { name, .. } => (24, 0, 0, name, 0),
         What::NotSeen { why, .. } => (25, 0, 0, why, 0),
         What::Inconclusive { reason } => (26, 0, 0, reason, 0),

@@ -2,7 +2,7 @@
 
 use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, Open, Outcome, Pid, Queue,
-    Resources, States, Sysctl, Unseen, What,
+    Resources, Seen, States, Sysctl, Unseen, What,
 };
 use crate::scenario::Plan;
 use std::collections::BTreeMap;
@@ -170,6 +170,8 @@ pub(crate) struct Readings<'a> {
     pub ends: Vec<Ended>,
     /// Parent and child.
     pub forks: Vec<(Nanos, Pid, Pid)>,
+    /// What bundled witnesses beside the subject have seen.
+    pub upstream: Vec<(Nanos, &'a Seen)>,
     /// Why the run says nothing, in the words of its error.
     pub inconclusive: Vec<&'a str>,
     pub not_started: Option<&'a str>,
@@ -327,6 +329,7 @@ impl<'a> Readings<'a> {
                 connect_s: connect_s.filter(|s| s.is_finite()),
                 answer_s: answer_s.filter(|s| s.is_finite()),
             }),
+            What::Upstream(seen) => self.upstream.push((at, seen)),
             What::Released { clients } => self.released.push((at, u64::from(*clients))),
             _ => {}
         }

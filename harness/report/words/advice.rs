@@ -88,9 +88,7 @@ fn leak(r: &Report) -> String {
 }
 
 fn leak_by_calls(r: &Report) -> String {
-    let most =
-        r.found.calls.iter().filter_map(|made| made.descriptors_per_1000_calls.value()).fold(0.0, f64::max);
-    let opens = match most {
+    let opens = match calls::left_open_per_1000(r).unwrap_or(0.0) {
         n if n < 1000.0 => format!("1000 calls leave {n:.0} descriptors open"),
         n => format!("each call leaves {} open", counted((n / 1000.0).round() as u64, "descriptor")),
     };

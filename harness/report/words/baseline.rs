@@ -1,7 +1,7 @@
 //! What was open before the first client.
 
 use super::super::Report;
-use super::{counted, number};
+use super::{counted, number, upstream};
 use crate::event::Descriptor;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ pub fn at_rest(r: &Report) -> Option<String> {
         kinds.push(format!("{} reserved by {threads} in accept", b.reserved()));
     }
     let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
-    let mut text = format!("{} open before the first client{kinds}.", counted(count, "descriptor"));
+    let before = if upstream::is_called(r) { "its first call was answered" } else { "the first client" };
+    let mut text = format!("{} open before {before}{kinds}.", counted(count, "descriptor"));
     let above = count.saturating_sub(b.counted.value().unwrap_or(count));
     if above > 0 {
         text += &format!(" {above} of them have numbers above the limit and take no room below it.");

@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::why::way;
-use super::{after_start, counted, got, time};
+use super::{after_start, counted, got, time, upstream};
 use crate::measure::{CallEnds, CallsMade};
 use crate::scenario::Caller;
 
@@ -86,7 +86,13 @@ fn told_apart(r: &Report, made: &CallsMade) -> Vec<String> {
 
 /// Whether what calls open stays open until all of them are over.
 pub fn leaks(r: &Report) -> bool {
-    r.found.calls.iter().any(|made| made.descriptors_per_1000_calls.value() >= Some(LEAKS_PER_1000_CALLS))
+    left_open_per_1000(r) >= Some(LEAKS_PER_1000_CALLS)
+}
+
+/// Descriptors that 1000 calls leave open, of the workload with the most.
+pub fn left_open_per_1000(r: &Report) -> Option<f64> {
+    let made = r.found.calls.iter().filter_map(|made| made.descriptors_per_1000_calls.value());
+    made.chain(upstream::left_open_per_1000(r)).reduce(f64::max)
 }
 
 /// How many calls failed, in one short sentence; nothing where the subject only is called.

@@ -2,7 +2,9 @@
 
 use super::super::Report;
 use super::why::why;
-use super::{BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit};
+use super::{
+    BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit, upstream,
+};
 use crate::event::{Call, Outcome};
 use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, Why};
 use crate::report::page::cut;
@@ -107,7 +109,8 @@ fn exited(r: &Report) -> String {
 fn not_reached(r: &Report) -> String {
     let c = &r.found.ceiling;
     let open = r.found.limits.effective.value().zip(c.descriptors.value());
-    let open = open.map_or(String::new(), |(limits, open)| {
+    // Of a program that has exited, the last count may be any.
+    let open = open.filter(|_| !upstream::is_called(r)).map_or(String::new(), |(limits, open)| {
         format!("; {open} of {} descriptors were in use", limits.soft)
     });
     let all = match (c.held(), c.in_calls()) {
@@ -216,7 +219,8 @@ fn error_replies(r: &Report) -> Option<String> {
 fn open_beside(r: &Report) -> Option<String> {
     let others = r.found.ceiling.others?;
     // The sum says it.
-    if r.found.ceiling.in_calls() && r.found.ceiling.held() == Some(others.unsigned_abs()) {
+    let said = r.found.ceiling.in_calls() && r.found.ceiling.held() == Some(others.unsigned_abs());
+    if said || upstream::is_called(r) {
         return None;
     }
     let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });

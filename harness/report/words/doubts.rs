@@ -14,6 +14,9 @@ pub fn doubt(doubt: &Doubt) -> String {
         Doubt::Generator { errno, .. } => {
             format!("lastfd's own side failed with {} before the subject did", errno_name(*errno))
         }
+        Doubt::Upstream => {
+            "lastfd's own upstream ran out of descriptors: lower --nofile, or raise the hard limit".into()
+        }
         Doubt::Witnesses(all) => format!("the witnesses disagree: {}", notes(all).unwrap_or_default()),
     }
 }

@@ -337,6 +337,12 @@ fn mib(bytes: u64) -> String {
 pub fn verdict(evidence: &VerdictEvidence) -> String {
     let again = |replaced: &bool| if *replaced { ", and another process replaced it" } else { "" };
     match evidence {
+        VerdictEvidence::CallerExited { after_failure_s: Some(after_s) } => {
+            format!("it exited {after_s:.3} s after its first failed call")
+        }
+        VerdictEvidence::CallerExited { after_failure_s: None } => {
+            "it exited, and no descriptor call had failed".into()
+        }
         VerdictEvidence::ExitedBefore { held, replaced } => {
             let held = counted(*held, "connection");
             format!("it exited with {held} held, before any client left{}", again(replaced))

@@ -27,6 +27,7 @@ pub mod rounds;
 pub mod sockets;
 pub mod story;
 pub mod sweep;
+pub mod upstream;
 pub mod wall;
 pub mod why;
 pub mod witnesses;

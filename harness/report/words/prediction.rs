@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::why::why;
-use super::{counted, number, unit};
+use super::{counted, number, unit, upstream};
 use crate::measure::Kind;
 
 /// The prediction with its arithmetic, or why there is none.
@@ -13,16 +13,17 @@ pub fn predicted(r: &Report) -> Option<String> {
         return Some(format!("None ({assumed} before the first client): {why}."));
     };
     let one = unit(r);
+    let with = if upstream::is_called(r) { "call" } else { "client" };
     let each = match (p.calibrated_with.value(), p.descriptors_per_connection.value()) {
         (Some(0) | None, _) => format!("assuming one descriptor per {one}"),
         (Some(n), Some(1.0)) => {
-            format!("one descriptor per {one}, measured with {}", counted(n.into(), "client"))
+            format!("one descriptor per {one}, measured with {}", counted(n.into(), with))
         }
         (Some(n), each) => {
             format!(
                 "{} descriptors per {one}, measured with {}",
                 each.unwrap_or(1.0),
-                counted(n.into(), "client")
+                counted(n.into(), with)
             )
         }
     };

@@ -155,6 +155,12 @@ fn plain(why: &Why) -> &'static str {
         Why::NobodyConnected => "no client connected",
         Why::NoCallOver => "no call was over before the ramp ended",
         Why::CallsNotCounted => "neither the subject nor a workload counted its calls",
+        Why::UpstreamSilent => "the bundled upstream said nothing",
+        Why::UpstreamAnswersNothing => "a tcp upstream holds connections and answers nothing",
+        Why::UpstreamWithoutTls => "the upstream does not speak TLS",
+        Why::NobodyCalledUpstream => "nobody connected to the upstream",
+        Why::CallsLeaveNothing => "calls leave no descriptor open",
+        Why::NeitherSide => "no call that failed accepts or makes a socket",
         Why::CountedInCalls => "its ceiling is counted in calls: see `calls`",
         Why::NobodyHolds => "nobody holds connections to the subject: see `calls`",
         Why::CameFaster => {

@@ -129,7 +129,7 @@ impl Backend {
         let stream = dial(self.to).await?;
         let shaking = TlsConnector::from(trust).connect(ServerName::from(self.to.ip()), stream);
         let stream = in_time(self.to, "TLS handshake", shaking).await?;
-        self.tally.count_handshake();
+        self.tally.count_handshake(false);
         let opening = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (sender, connection) = in_time(self.to, "HTTP handshake", opening).await?;
         // Its error is the sender's too, which reports it.

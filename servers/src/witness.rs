@@ -1,0 +1,257 @@
+//! What a server sees of those who call it, told while it goes on (`--witness`): connections, calls on each, TLS handshakes. One line
+//! `{"lastfd_upstream":{…}}` on standard output for each connection and each call, with its time; of many thousands only one in a few, so that
+//! what is told stays bounded. The last line, as the process ends, is exact. Calls may be kept waiting (`--wait-before`), so that a caller can
+//! be looked at between two of them.
+
+use crate::lines::say;
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Each of the first so many is told; of later ones about one in `n ÷ EXACT_UNTIL`.
+const EXACT_UNTIL: u64 = 1 << 14;
+
+/// Counts of a server that is a witness. A connection that has ended costs one number in a map, which is bounded by the number of calls that
+/// connections differ in.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    counts: Mutex<Counts>,
+    /// Calls with a lower number are answered; the others wait.
+    answered: watch::Sender<u64>,
+    /// Numbers of the calls to wait before next, the last one first.
+    stops: Mutex<Vec<u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: u64,
+    open: u64,
+    /// Calls that came, and of them those that are answered.
+    begun: u64,
+    calls: u64,
+    waiting: u64,
+    full: u64,
+    resumed: u64,
+    /// Connections by the number of calls that came on each.
+    by_calls: BTreeMap<u64, u64>,
+}
+
+/// A connection, from its accept until it is closed.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    witness: Arc<Witness>,
+    calls: Mutex<u64>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    lastfd_upstream: Told,
+}
+
+#[derive(Serialize)]
+struct Told {
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    at: u64,
+    connections: u64,
+    open: u64,
+    calls: u64,
+    waiting: u64,
+    handshakes_full: u64,
+    handshakes_resumed: u64,
+    /// Calls on a connection.
+    least: u64,
+    median: u64,
+    most: u64,
+    /// Whether accept has failed for want of a descriptor; told in the last line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exhausted: Option<bool>,
+}
+
+impl Witness {
+    /// A witness that keeps each of these calls, counted from 1, and all later ones waiting, until it is told to go on.
+    pub(crate) fn new(mut stops: Vec<u64>) -> Self {
+        stops.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        let first = stops.pop().unwrap_or(u64::MAX);
+        Witness { counts: Mutex::default(), answered: watch::channel(first).0, stops: Mutex::new(stops) }
+    }
+
+    /// Answers those that wait, up to the next call to wait before.
+    pub(crate) fn go_on(&self) {
+        let next = self.stops.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(u64::MAX);
+        self.answered.send_replace(next);
+    }
+
+    /// A call came; returns when it is to be answered.
+    async fn admit(&self) {
+        let number = {
+            let mut counts = self.counts();
+            counts.begun += 1;
+            counts.begun
+        };
+        let mut answered = self.answered.subscribe();
+        if number < *answered.borrow_and_update() {
+            return;
+        }
+        self.wait(1);
+        // The sender is of this very value.
+        let _ = answered.wait_for(|answered| number < *answered).await;
+        self.wait(-1);
+    }
+
+    /// So many calls more wait.
+    fn wait(&self, more: i64) {
+        let mut counts = self.counts();
+        counts.waiting = counts.waiting.saturating_add_signed(more);
+        counts.say(None);
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn opened(self: &Arc<Self>) -> Seat {
+        let mut counts = self.counts();
+        counts.connections += 1;
+        counts.open += 1;
+        *counts.by_calls.entry(0).or_default() += 1;
+        counts.tell(counts.connections);
+        Seat { witness: self.clone(), calls: Mutex::new(0) }
+    }
+
+    /// A handshake is over.
+    pub(crate) fn shaken(&self, resumed: bool) {
+        let mut counts = self.counts();
+        *(if resumed { &mut counts.resumed } else { &mut counts.full }) += 1;
+    }
+
+    /// Tells the exact counts, for the last time.
+    pub(crate) fn end(&self, exhausted: bool) {
+        self.counts().say(Some(exhausted));
+    }
+}
+
+impl Seat {
+    /// A call came on it, and is answered next: as soon as this returns.
+    pub(crate) async fn called(&self) {
+        self.witness.admit().await;
+        let mut own = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.witness.counts();
+        if let Some(connections) = counts.by_calls.get_mut(&own) {
+            *connections -= 1;
+            if *connections == 0 {
+                counts.by_calls.remove(&own);
+            }
+        }
+        *own += 1;
+        *counts.by_calls.entry(*own).or_default() += 1;
+        counts.calls += 1;
+        counts.tell(counts.calls);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.witness.counts().open -= 1;
+    }
+}
+
+impl Counts {
+    /// Tells, where the number of this connection or call is one of those that are told.
+    fn tell(&self, number: u64) {
+        let step = (number / EXACT_UNTIL).max(1).next_power_of_two();
+        if number.is_multiple_of(step) {
+            self.say(None);
+        }
+    }
+
+    fn say(&self, exhausted: Option<bool>) {
+        let &Counts { connections, open, calls, waiting, full, resumed, .. } = self;
+        let now = clock_gettime(ClockId::Monotonic);
+        let at = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        let told = Told {
+            at,
+            connections,
+            open,
+            calls,
+            waiting,
+            handshakes_full: full,
+            handshakes_resumed: resumed,
+            least: self.nth(0),
+            median: self.nth(connections.saturating_sub(1) / 2),
+            most: self.nth(connections.saturating_sub(1)),
+            exhausted,
+        };
+        say(&serde_json::to_string(&Line { lastfd_upstream: told }).expect("numbers serialise"));
+    }
+
+    /// Calls of the connection with so many connections below it; 0 where there is none.
+    fn nth(&self, nth: u64) -> u64 {
+        let mut below = 0;
+        let found = self.by_calls.iter().find(|(_, connections)| {
+            below += **connections;
+            below > nth
+        });
+        found.map_or(0, |(calls, _)| *calls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().expect("it opens what it needs")
+    }
+
+    #[test]
+    fn calls_wait_until_it_is_told_to_go_on() {
+        let witness = Arc::new(Witness::new(vec![4, 2]));
+        let runtime = runtime();
+        let call = || {
+            let witness = witness.clone();
+            runtime.spawn(async move { witness.opened().called().await })
+        };
+        let calls: Vec<_> = (0..5).map(|_| call()).collect();
+        let over = || {
+            runtime.block_on(async {
+                for _ in 0..20 {
+                    tokio::task::yield_now().await
+                }
+            });
+            calls.iter().filter(|call| call.is_finished()).count()
+        };
+        let seen = [
+            over(),
+            {
+                witness.go_on();
+                over()
+            },
+            {
+                witness.go_on();
+                over()
+            },
+        ];
+        assert_eq!(seen, [1, 3, 5]);
+        let counts = witness.counts();
+        assert_eq!((counts.waiting, counts.calls), (0, 5));
+    }
+
+    #[test]
+    fn calls_are_counted_by_connection() {
+        let witness = Arc::new(Witness::new(Vec::new()));
+        let seats: Vec<Seat> = (0..5).map(|_| witness.opened()).collect();
+        runtime().block_on(async {
+            for i in [0, 0, 0, 0, 0, 0, 0, 1, 2, 3] {
+                seats[i].called().await;
+            }
+        });
+        drop(seats);
+        let counts = witness.counts();
+        assert_eq!((counts.connections, counts.open, counts.calls), (5, 0, 10));
+        assert_eq!([0, 2, 4].map(|nth| counts.nth(nth)), [0, 1, 7]);
+        assert_eq!(counts.by_calls.len(), 3, "one number for each count that there is");
+    }
+}
