@@ -53,9 +53,10 @@ fn upgrade_driven() -> (Duration, f64) {
     let server = Server::start();
     let setup = Setup {
         workload: "clients".into(),
-        kind: Kind::Hold { dialogue: Dialogue::Websocket, pace: Pace::Auto },
+        kind: Kind::Hold { dialogue: Dialogue::Websocket, pace: Pace::Auto, tls: None },
         target: server.address.into(),
         path: "/".into(),
+        exchange: None,
         first_id: 0,
         connect_deadline_ms: 3000,
     };

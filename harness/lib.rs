@@ -74,8 +74,8 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    Dialogue, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Pace, Plan, Problem,
-    Verdict as RecoveryVerdict, Workload,
+    Dialogue, Exchange, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Pace, Plan,
+    Problem, Request, Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
 };
 // The run.
 pub use internal::cli::helper;

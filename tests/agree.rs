@@ -109,7 +109,7 @@ const fn quantity(place: &'static str, said: &'static [&'static str]) -> Quantit
 /// `{}` first: the number before these words.
 const QUANTITIES: &[Quantity] = &[
     quantity(
-        "ceiling.accepted",
+        "ceiling.capacity|ceiling.accepted",
         &["was full at {} connection", "while it held {} connection", "accepted all {} connection"],
     ),
     quantity("ceiling.calls", &["ran out of descriptors after {} answered call"]),
@@ -143,13 +143,16 @@ const QUANTITIES: &[Quantity] = &[
         "timings.to_first_failure_s",
         &[
             "failed with EMFILE {} s after the server started;",
+            "failed with EMFILE {} s after the server started.",
             "failed with EMFILE {} s after the caller started.",
         ],
     ),
 ];
 
-fn at<'a>(json: &'a Value, place: &str) -> &'a Value {
-    place.split('.').fold(json, |value, key| &value[key])
+/// The value at this place, or at the next one where it is null.
+fn at<'a>(json: &'a Value, places: &str) -> &'a Value {
+    let values = places.split('|').map(|place| place.split('.').fold(json, |value, key| &value[key]));
+    values.reduce(|value, next| if value.is_null() { next } else { value }).expect("a place")
 }
 
 #[test]

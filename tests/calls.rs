@@ -120,6 +120,7 @@ impl Rig {
             kind: Kind::Call { calls, certificate },
             target: server.address.into(),
             path: "/".into(),
+            exchange: None,
             first_id: 0,
             connect_deadline_ms: 5000,
         };
@@ -226,6 +227,7 @@ fn calls(caller: Caller) -> Calls {
         after_call: AfterCall::Closed,
         body: Body::Kept,
         upload_bytes: 0,
+        request: lastfd::internal::scenario::Request::default(),
         connect_timeout_s: 20.0,
         read_timeout_s: 20.0,
     }

@@ -600,3 +600,37 @@ fn edge_triggered() {
         }
     }
 }
+
+/// A small HTTP server that keeps files open: one for each HEAD, and for `/pool` one a request up to fifty.
+#[test]
+fn keeps_files() {
+    if is_subject("keeps_files") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (mut leaked, mut pool) = (Vec::new(), Vec::new());
+        let null = || std::fs::File::open("/dev/null").ok();
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                    head.push(byte[0]);
+                } else {
+                    break;
+                }
+            }
+            if head.starts_with(b"HEAD") {
+                leaked.push(std::fs::File::open("/etc/passwd").ok());
+            } else if head.starts_with(b"GET /pool") && pool.len() < 50 {
+                pool.push(null());
+            }
+            let etag = String::from_utf8_lossy(&head).contains("if-none-match: \"1\"");
+            let answer = match etag {
+                true => "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\n\r\n",
+                false => "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 0\r\n\r\n",
+            };
+            leaked.extend(etag.then(|| std::fs::File::open("/etc/hostname").ok()));
+            let _ = stream.write_all(answer.as_bytes()); // it may have left
+        }
+    }
+}

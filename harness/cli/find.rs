@@ -1,6 +1,8 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
+use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
+use super::requests::Requests;
 use super::run::{Machine, attempt, refusal};
 use super::values::one_of;
 use super::{Exit, Failure, Outcome, time::seconds};
@@ -9,8 +11,8 @@ use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};
 use crate::run::{Error, Options};
 use crate::scenario::{
-    self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, Upstream, launcher_from_toml, placeholder,
-    soft_hard,
+    self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, Tls, Upstream, launcher_from_toml,
+    placeholder, soft_hard,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -34,6 +36,13 @@ pub struct Args {
     /// What each client does [default: http-idle if the server answers HTTP, otherwise tcp]
     #[arg(long, value_parser = one_of(Dialogue::ALL, Dialogue::name, Dialogue::doc))]
     workload: Option<Dialogue>,
+    #[command(flatten)]
+    steps: Steps,
+    /// Clients speak TLS from the first byte, and accept any certificate
+    #[arg(long)]
+    tls: bool,
+    #[command(flatten)]
+    requests: Requests,
     /// Path of HTTP requests
     #[arg(long, default_value = "/")]
     path: String,
@@ -62,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
     /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in calls; the placeholders are those of --upstream
-    #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc), conflicts_with_all = ["upstream", "workload", "path", "port", "clients", "for_clients", "recoveries", "pace", "burst"])]
+    #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc), conflicts_with_all = ["upstream", "workload", "path", "port", "clients", "for_clients", "recoveries", "pace", "burst", "unix", "send", "expect", "tls", "calls"])]
     caller: Option<Upstream>,
     /// Add a variable to the command's environment, with the same placeholders; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
@@ -192,13 +201,33 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::new(Exit::Usage, message));
     }
     args.names_its_upstream()?;
+    let exchange = args.steps.exchange().map_err(|e| Failure::new(Exit::Usage, e))?;
+    let workload = match (args.workload, &exchange) {
+        (None, Some(_)) => Some(Dialogue::Exchange),
+        (Some(Dialogue::Exchange), None) => {
+            let message =
+                "--workload exchange has no steps: add --expect, and --send before it if clients speak first";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        (Some(other), Some(_)) if other != Dialogue::Exchange => {
+            let message = format!(
+                "--send and --expect are an exchange of their own: leave out --workload {}",
+                other.name()
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        (workload, _) => workload,
+    };
     let find = Find {
         upstream: args.upstream.or(args.caller),
         calls: args.caller.is_some(),
         env: args.env.iter().cloned().collect(),
         rlimits,
         launcher,
-        workload: args.workload,
+        workload,
+        exchange,
+        tls: args.tls.then(Tls::default),
+        requests: args.requests.asked().map_err(|e| Failure::new(Exit::Usage, e))?,
         path: args.path.clone(),
         port: args.port,
         unix: args.unix.clone(),

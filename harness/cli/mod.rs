@@ -3,6 +3,7 @@
 pub mod check;
 mod completions;
 pub mod diagnostic;
+mod dialogue;
 mod doctor;
 mod drive;
 mod exec;
@@ -18,6 +19,7 @@ mod own;
 mod page;
 mod plain;
 mod replay;
+mod requests;
 mod run;
 pub mod schema;
 mod serve;

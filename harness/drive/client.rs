@@ -1,6 +1,7 @@
 //! One client's socket: dialled without blocking, read and written as its dialogue wants. Decides nothing about pacing or reporting.
 
 use super::dialogue::{News, Site, Talk};
+use super::tls::{Secure, Session};
 use crate::sys::address::Address;
 use crate::sys::sockopt::bind_address_no_port;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -44,6 +45,8 @@ pub enum Dial {
 pub struct Client {
     socket: OwnedFd,
     talk: Box<dyn Talk>,
+    /// Once TLS has begun.
+    session: Option<Box<Session>>,
     /// What the kernel did not take yet; without memory otherwise.
     unsent: Vec<u8>,
 }
@@ -57,18 +60,24 @@ pub struct Heard {
     pub ended: bool,
     /// More may be there: read again after the others.
     pub more: bool,
+    /// A TLS handshake was completed.
+    pub secured: bool,
 }
 
 /// Buffers that all clients share.
 pub struct Scratch {
     input: Box<[u8]>,
+    plain: Vec<u8>,
     output: Vec<u8>,
+    /// For handshakes, where clients speak TLS.
+    secure: Option<Secure>,
 }
 
 impl Scratch {
     /// Buffers of a size that takes any common answer in one read.
-    pub fn new() -> Scratch {
-        Scratch { input: vec![0; 16 * 1024].into(), output: Vec::with_capacity(1024) }
+    pub fn new(secure: Option<Secure>) -> Scratch {
+        let (input, output) = (vec![0; 16 * 1024].into(), Vec::with_capacity(1024));
+        Scratch { input, plain: Vec::new(), output, secure }
     }
 }
 
@@ -99,7 +108,7 @@ impl Client {
             // Over loopback the handshake is complete when connect returns: asking again costs less than a turn through epoll.
             dial = knock(&socket, target)?;
         }
-        Ok((Client { socket, talk, unsent: Vec::new() }, dial))
+        Ok((Client { socket, talk, session: None, unsent: Vec::new() }, dial))
     }
 
     /// Dials again, after [`Dial::Full`].
@@ -137,19 +146,87 @@ impl Client {
         Ok(if event.contains(EventFlags::OUT) { Dial::Open } else { Dial::Pending })
     }
 
-    /// Says what the dialogue opens with.
-    pub fn open(&mut self, site: &Site, scratch: &mut Scratch) {
+    /// Says what the dialogue opens with, over TLS where `tls` says so.
+    pub fn open(&mut self, site: &Site, tls: bool, scratch: &mut Scratch) -> Heard {
+        if tls {
+            self.session = scratch.secure.as_ref().map(Secure::connect);
+        }
         scratch.output.clear();
         self.talk.open(site, &mut scratch.output);
+        self.on(scratch)
+    }
+
+    /// Asks a second question; `None` when the dialogue has none.
+    pub fn ask_again(&mut self, site: &Site, scratch: &mut Scratch) -> Option<Heard> {
+        scratch.output.clear();
+        let asked = self.talk.ask_again(site, &mut scratch.output);
+        asked.then(|| self.on(scratch))
+    }
+
+    /// Goes on: the time that the dialogue asked for is over.
+    pub fn wake(&mut self, scratch: &mut Scratch) -> Heard {
+        scratch.output.clear();
+        self.on(scratch)
+    }
+
+    /// Goes on after what is to be said already.
+    fn on(&mut self, scratch: &mut Scratch) -> Heard {
+        let mut heard = Heard::default();
+        self.talk.go_on(&mut scratch.output, &mut heard.news);
+        self.speak(scratch, &mut heard);
+        heard
+    }
+
+    /// Sends what the dialogue wants to say; begins TLS where it wants that.
+    fn speak(&mut self, scratch: &mut Scratch, heard: &mut Heard) {
+        self.utter(scratch);
+        if std::mem::take(&mut heard.news.start_tls)
+            && let Some(secure) = &scratch.secure
+        {
+            self.session = Some(secure.connect());
+            scratch.output.clear();
+            // What it says now is kept until the handshake is over.
+            self.talk.go_on(&mut scratch.output, &mut heard.news);
+            self.utter(scratch);
+        }
+    }
+
+    fn utter(&mut self, scratch: &mut Scratch) {
+        if let Some(session) = &mut self.session {
+            if !scratch.output.is_empty() {
+                session.send(&scratch.output);
+            }
+            scratch.output.clear();
+            session.take(&mut scratch.output);
+        }
         self.say(&scratch.output);
     }
 
-    /// Asks a second question; false when the dialogue has none.
-    pub fn ask_again(&mut self, site: &Site, scratch: &mut Scratch) -> bool {
+    /// Takes bytes that came.
+    fn take(&mut self, length: usize, scratch: &mut Scratch, heard: &mut Heard) {
         scratch.output.clear();
-        let asked = self.talk.ask_again(site, &mut scratch.output);
-        self.say(&scratch.output);
-        asked
+        let Some(session) = &mut self.session else {
+            self.talk.receive(&scratch.input[..length], &mut scratch.output, &mut heard.news);
+            return self.speak(scratch, heard);
+        };
+        let began = !session.ready();
+        scratch.plain.clear();
+        let took = session.receive(&scratch.input[..length], &mut scratch.plain);
+        if began && session.ready() {
+            heard.secured = true;
+            self.talk.secured(&mut heard.news);
+        }
+        if !scratch.plain.is_empty() {
+            self.talk.receive(&scratch.plain, &mut scratch.output, &mut heard.news);
+        }
+        self.speak(scratch, heard);
+        match took {
+            Ok(ended) => heard.ended |= ended,
+            Err(words) => {
+                heard.news.error = heard.news.error.take().or(Some(words));
+                heard.ended = true;
+            }
+        }
     }
 
     /// Reads what is there and answers it. `hung_up`: the event said that the peer has closed, so read up to the end of file.
@@ -170,14 +247,13 @@ impl Client {
                     return heard;
                 }
             };
-            scratch.output.clear();
-            self.talk.receive(&scratch.input[..length], &mut scratch.output, &mut heard.news);
-            self.say(&scratch.output);
+            self.take(length, scratch, &mut heard);
             if !self.unsent.is_empty() {
                 let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let _ = epoll::modify(epoll, &self.socket, EventData::new_u64(token), interest);
             }
-            if heard.news.goodbye || (length < scratch.input.len() && !hung_up) {
+            let over = heard.news.goodbye || heard.news.leaves || heard.ended;
+            if over || (length < scratch.input.len() && !hung_up) {
                 return heard; // edge-triggered: what comes after a short read is an event of its own
             }
         }
@@ -192,7 +268,10 @@ impl Client {
 
     /// A few words on the last answer.
     pub fn detail(&self) -> String {
-        self.talk.detail()
+        match &self.session {
+            Some(session) if !session.ready() => "in the TLS handshake".into(),
+            _ => self.talk.detail(),
+        }
     }
 
     fn say(&mut self, bytes: &[u8]) {

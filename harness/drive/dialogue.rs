@@ -3,7 +3,10 @@
 //! One file per workload implements [`Talk`]; the registry names them all.
 
 use crate::scenario::Dialogue;
+use crate::scenario::exchange::Script;
 use crate::sys::address::Address;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the clients of one workload connect and what they ask for.
 #[derive(Debug, Clone)]
@@ -12,6 +15,8 @@ pub struct Site {
     pub target: Address,
     /// Request path, for those that ask.
     pub path: String,
+    /// The steps of an exchange.
+    pub script: Option<Arc<Script>>,
 }
 
 /// What bytes from the server meant; several may come at once.
@@ -21,12 +26,20 @@ pub struct News {
     pub answered: bool,
     /// The server spoke, though nothing was asked.
     pub greeted: bool,
+    /// An answer began, and is not (yet) the one that the client waits for.
+    pub begun: bool,
     /// An answer that is not the one asked for, in the server's words: the first of them, as far as they had come.
     pub error: Option<String>,
     /// A complete answer of the application that is an error, such as `HTTP 404 Not Found`.
     pub trouble: Option<String>,
     /// The server said that it is closing (a close frame, GOAWAY): no more is to be expected.
     pub goodbye: bool,
+    /// The client is to go on after this time, whatever comes until then; it replaces an earlier one.
+    pub wake: Option<Duration>,
+    /// From here on the connection speaks TLS; then the client goes on.
+    pub start_tls: bool,
+    /// The client closes the connection now.
+    pub leaves: bool,
 }
 
 /// One client's side of a conversation.
@@ -34,10 +47,17 @@ pub trait Talk {
     /// Appends what is said first, once the connect has succeeded.
     fn open(&mut self, site: &Site, out: &mut Vec<u8>);
 
+    /// Goes on after the opening, after a question was asked again, when the time that it asked for is over, or when TLS has begun.
+    fn go_on(&mut self, _: &mut Vec<u8>, _: &mut News) {}
+
+    /// A TLS handshake is over.
+    fn secured(&mut self, _: &mut News) {}
+
     /// Takes bytes from the server, cut anywhere; appends what must be answered to `out` and what they meant to `news`.
     fn receive(&mut self, input: &[u8], out: &mut Vec<u8>, news: &mut News);
 
-    /// Appends a second question on a connection that was answered; false when this dialogue has none to ask.
+    /// Appends a second question on a connection that was answered, or makes it what the client goes on with; false when this dialogue
+    /// has none to ask.
     fn ask_again(&mut self, site: &Site, out: &mut Vec<u8>) -> bool;
 
     /// What the server said before it closed unasked, when that is an error reply.
@@ -59,14 +79,23 @@ pub struct Registered {
     pub name: &'static str,
     /// What each client does, in one line.
     pub doc: &'static str,
+    /// What it offers over TLS (ALPN, RFC 7301).
+    pub alpn: &'static [&'static str],
     /// Begins a conversation; the number is the client's id.
-    pub start: fn(u32) -> Box<dyn Talk>,
+    pub start: fn(&Site, u32) -> Box<dyn Talk>,
 }
 
 /// The first line of what a server said, as printable text of at most 80 characters.
 pub(super) fn words(bytes: &[u8]) -> String {
     let line = bytes.split(|&b| b == b'\r' || b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
-    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(80).collect()
+    let text = String::from_utf8_lossy(line);
+    let printable: String =
+        text.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER).take(80).collect();
+    if printable.is_empty() && !line.is_empty() {
+        let hex: Vec<String> = line.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        return format!("bytes {}", hex.join(" "));
+    }
+    printable
 }
 
 #[cfg(test)]
@@ -75,7 +104,7 @@ pub(super) mod tests {
 
     /// A site for the tests of dialogues.
     pub fn site() -> Site {
-        Site { target: "127.0.0.1:8080".parse().unwrap(), path: "/ws?x=1".into() }
+        Site { target: "127.0.0.1:8080".parse().unwrap(), path: "/ws?x=1".into(), script: None }
     }
 
     /// Feeds a reply whole, then cut in two at every place, then byte by byte, each to a client of its own, and demands that all mean
@@ -86,7 +115,8 @@ pub(super) mod tests {
             for piece in pieces {
                 talk.receive(piece, &mut out, &mut news);
             }
-            (news, out)
+            // An answer that comes in one piece was never waited for.
+            (News { begun: false, wake: None, ..news }, out)
         };
         let whole = hear(&[reply]);
         for at in 1..reply.len() {
@@ -105,5 +135,8 @@ pub(super) mod tests {
         );
         assert_eq!(words(&[b'x'; 500]).len(), 80);
         assert_eq!(words(b"a\x1b[2Jb"), "a[2Jb");
+        assert_eq!(words(b"\x15\x03\x01\0\x02\x02\x46"), "F");
+        assert_eq!(words(b"\xff\x10\x04Too many connections"), "Too many connections");
+        assert_eq!(words(b"\x15\x03\x01\0\x02"), "bytes 15 03 01 00 02");
     }
 }

@@ -19,16 +19,19 @@ use super::protocol::{Kind, Order, Setup};
 use super::registry::registered;
 use super::report::Reporter;
 use super::source::{self, Sources};
+use super::tls::Secure;
 use crate::event::{Client as State, Outcome, Pacing, Unseen, What};
-use crate::scenario::{Dialogue, Pace};
+use crate::scenario::{Dialogue, Pace, Tls};
 use crate::sys::address::Address;
 use crate::sys::clock;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// Tokens: a client's index; from here on probes; and standard input.
 const PROBES: u64 = 1 << 32;
@@ -77,7 +80,10 @@ pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
         lines.read()?;
     };
     match setup.kind {
-        Kind::Hold { dialogue, pace } => Driver::new(setup, dialogue, pace, stdout)?.obey(&mut lines),
+        Kind::Hold { dialogue, pace, ref tls } => {
+            let tls = tls.clone();
+            Driver::new(setup, dialogue, pace, tls, stdout)?.obey(&mut lines)
+        }
         Kind::Call { .. } => calls::run(setup, lines, stdout),
     }
 }
@@ -120,6 +126,8 @@ impl Place {
 
 struct Driver<W> {
     site: Site,
+    /// Clients speak TLS from the first byte.
+    tls: bool,
     workload: &'static Registered,
     first_id: u32,
     connect_deadline: u64,
@@ -153,21 +161,65 @@ struct Driver<W> {
     unread: Vec<u64>,
     /// Connected clients that are not watched yet.
     unwatched: Vec<usize>,
+    alarms: Alarms,
+}
+
+/// When clients are to go on by themselves, by token; one time each.
+#[derive(Default)]
+struct Alarms {
+    soonest: BinaryHeap<Reverse<(u64, u64)>>,
+    of: HashMap<u64, u64>,
+}
+
+impl Alarms {
+    fn set(&mut self, token: u64, at: u64) {
+        self.of.insert(token, at);
+        self.soonest.push(Reverse((at, token)));
+    }
+
+    fn due(&self) -> Option<u64> {
+        self.soonest.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The next that is due, unless it was set anew.
+    fn next(&mut self, now: u64) -> Option<u64> {
+        while let Some(&Reverse((at, token))) = self.soonest.peek().filter(|Reverse((at, _))| *at <= now) {
+            self.soonest.pop();
+            if self.of.get(&token) == Some(&at) {
+                self.of.remove(&token);
+                return Some(token);
+            }
+        }
+        None
+    }
 }
 
 impl<W: Write> Driver<W> {
-    fn new(setup: Setup, dialogue: Dialogue, pace: Pace, stdout: W) -> Result<Driver<W>, Error> {
+    fn new(
+        setup: Setup,
+        dialogue: Dialogue,
+        pace: Pace,
+        wanted: Option<Tls>,
+        stdout: W,
+    ) -> Result<Driver<W>, Error> {
         let target = setup.target.canonical();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(at("making an epoll instance"))?;
+        let workload = registered(dialogue);
+        let script = setup.exchange.map(|exchange| exchange.compile()).transpose();
+        let script = script.map_err(|fault| at("compiling an exchange")(io::Error::other(fault)))?;
+        let (tls, starts) = (wanted.is_some(), script.as_ref().is_some_and(|script| script.starts_tls()));
+        let secure = wanted.or(starts.then(Tls::default)).map(|tls| Secure::new(&tls, workload.alpn));
+        let secure = secure.transpose().map_err(at("reading the certificates to trust"))?;
         Ok(Driver {
             gate: Gate::new(target.clone(), pace, dialogue != Dialogue::Tcp),
-            site: Site { target, path: setup.path },
-            workload: registered(dialogue),
+            site: Site { target, path: setup.path, script: script.map(Arc::new) },
+            tls,
+            workload,
             first_id: setup.first_id,
             connect_deadline: setup.connect_deadline_ms.saturating_mul(MS),
             epoll,
             report: Reporter::new(setup.workload, stdout),
-            scratch: Scratch::new(),
+            scratch: Scratch::new(secure),
             sources: None,
             places: Vec::new(),
             deadlines: VecDeque::new(),
@@ -184,6 +236,7 @@ impl<W: Write> Driver<W> {
             questions: VecDeque::new(),
             unread: Vec::new(),
             unwatched: Vec::new(),
+            alarms: Alarms::default(),
         })
     }
 
@@ -227,6 +280,7 @@ impl<W: Write> Driver<W> {
             for token in std::mem::take(&mut self.unread) {
                 self.hear(token, EventFlags::IN | EventFlags::RDHUP);
             }
+            self.wake();
             for event in &events {
                 match event.data.u64() {
                     ORDERS => lines.read()?,
@@ -308,12 +362,13 @@ impl<W: Write> Driver<W> {
 
     fn start(&mut self) {
         let index = self.places.len();
-        let (talk, source) = ((self.workload.start)(self.id(index)), self.source());
+        let (talk, source) = ((self.workload.start)(&self.site, self.id(index)), self.source());
         self.places.push(Place::Gone);
+        let silent = self.workload.kind == Dialogue::Tcp && !self.tls;
         let dialled = Client::dial(&self.site.target, source, talk).and_then(|(client, dial)| {
             match dial {
                 // Who is asked nothing has nothing to say but goodbye: the ramp goes first.
-                Dial::Open if self.workload.kind == Dialogue::Tcp => self.unwatched.push(index),
+                Dial::Open if silent => self.unwatched.push(index),
                 Dial::Open | Dial::Pending => client.watch(&self.epoll, index as u64, dial)?,
                 Dial::Full => {}
             }
@@ -365,7 +420,11 @@ impl<W: Write> Driver<W> {
             match probe.client.dial_again(&self.site.target) {
                 Ok(Dial::Full) => return,
                 Ok(dial) => match probe.client.watch(&self.epoll, probe.token, dial) {
-                    Ok(()) => probe.connected(dial, clock::now(), &self.site, &mut self.scratch),
+                    Ok(()) => {
+                        let site = (&self.site, self.tls);
+                        let heard = probe.connected(dial, clock::now(), site, &mut self.scratch);
+                        self.settle_probe(at, &heard);
+                    }
                     Err(failure) => self.probe_lost(at, failure),
                 },
                 Err(failure) => self.probe_lost(at, failure),
@@ -401,8 +460,9 @@ impl<W: Write> Driver<W> {
         self.connected += 1;
         self.load.unserved += 1;
         self.report.client(self.id(index), State::Connected);
-        client.open(&self.site, &mut self.scratch);
+        let heard = client.open(&self.site, self.tls, &mut self.scratch);
         self.places[index] = Place::Connected(client);
+        self.settle(index, heard);
     }
 
     /// Time until something is due, nanoseconds; `None`: nothing but events.
@@ -421,6 +481,7 @@ impl<W: Write> Driver<W> {
             ramp,
             said,
             self.deadlines.front().map(|(at, _)| *at),
+            self.alarms.due(),
             self.question.as_ref().map(|q| q.deadline),
             self.waits_for_room().then_some(self.knock_at),
         ];
@@ -464,6 +525,8 @@ impl<W: Write> Driver<W> {
     /// Draws the consequences of what a client of the ramp heard.
     fn settle(&mut self, index: usize, heard: Heard) {
         let id = self.id(index);
+        self.note(index as u64, &heard);
+        let asked = self.question.as_ref().is_some_and(|q| q.client == index);
         if self.question.as_ref().is_some_and(|q| q.client == index)
             && let Some(client) = self.places[index].client()
             && let Some((outcome, detail)) = outcome(&heard, client)
@@ -475,6 +538,9 @@ impl<W: Write> Driver<W> {
                 let ending = heard.ended || heard.news.goodbye;
                 if heard.news.greeted {
                     self.report.client(id, State::Greeted);
+                }
+                if heard.news.begun {
+                    self.report.client(id, State::Begun);
                 }
                 if let Some(words) = heard.news.trouble {
                     self.report.client(id, State::ErrorAnswer(words));
@@ -492,16 +558,51 @@ impl<W: Write> Driver<W> {
                     Place::Connected(client)
                 }
             }
+            // What it was asked is answered above.
+            Place::Served(client) if !asked && heard.news.error.is_some() => {
+                self.report.client(id, State::ErrorReply(heard.news.error.unwrap_or_default()));
+                Place::Rejected(client)
+            }
             place => place,
         };
-        if heard.ended || heard.news.goodbye {
+        let open = !matches!(self.places[index], Place::Gone);
+        if heard.news.leaves && open && !heard.ended {
+            if matches!(self.places[index], Place::Connected(_)) {
+                self.load.unserved -= 1;
+            }
+            self.report.client(id, State::Released);
+            self.places[index] = Place::Gone;
+        } else if heard.ended || heard.news.goodbye {
             if matches!(self.places[index], Place::Connected(_)) {
                 self.load.unserved -= 1;
             }
             self.report.client(id, State::Closed);
             self.places[index] = Place::Gone;
-        } else if heard.more {
+        } else if heard.more && !self.unread.contains(&(index as u64)) {
             self.unread.push(index as u64);
+        }
+    }
+
+    /// Sets the alarm that a client asked for.
+    fn note(&mut self, token: u64, heard: &Heard) {
+        if let Some(after) = heard.news.wake {
+            self.alarms.set(token, clock::now().saturating_add(after.as_nanos() as u64));
+        }
+    }
+
+    /// Lets clients go on whose time has come.
+    fn wake(&mut self) {
+        let now = clock::now();
+        while let Some(token) = self.alarms.next(now) {
+            if token >= PROBES {
+                if let Some(at) = self.probes.iter().position(|probe| probe.token == token) {
+                    let heard = self.probes[at].client.wake(&mut self.scratch);
+                    self.settle_probe(at, &heard);
+                }
+            } else if let Some(client) = self.places[token as usize].client() {
+                let heard = client.wake(&mut self.scratch);
+                self.settle(token as usize, heard);
+            }
         }
     }
 
@@ -570,7 +671,8 @@ impl<W: Write> Driver<W> {
     fn probe(&mut self, label: String, deadline_ms: u64) {
         let token = PROBES + self.probes_made;
         self.probes_made += 1;
-        let (talk, source) = ((self.workload.start)(u32::MAX - self.probes_made as u32), self.source());
+        let talk = (self.workload.start)(&self.site, u32::MAX - self.probes_made as u32);
+        let source = self.source();
         let started = clock::now();
         let dialled = Client::dial(&self.site.target, source, talk).and_then(|(client, dial)| {
             if dial != Dial::Full {
@@ -581,9 +683,10 @@ impl<W: Write> Driver<W> {
         match dialled {
             Ok((client, dial)) => {
                 let mut probe = Probe::new(token, label, client, started, deadline_ms);
-                probe.connected(dial, clock::now(), &self.site, &mut self.scratch);
+                let heard = probe.connected(dial, clock::now(), (&self.site, self.tls), &mut self.scratch);
                 self.report.say_of(started, What::Arrived { workload: self.report.workload() });
                 self.probes.push(probe);
+                self.settle_probe(self.probes.len() - 1, &heard);
             }
             Err(failure) => self.probe_failed(label, failure),
         }
@@ -619,25 +722,37 @@ impl<W: Write> Driver<W> {
         let probe = &mut self.probes[at];
         if !probe.is_connected() {
             match probe.client.dialled(flags) {
-                Ok(dial) => probe.connected(dial, clock::now(), &self.site, &mut self.scratch),
+                Ok(dial) => {
+                    let heard =
+                        probe.connected(dial, clock::now(), (&self.site, self.tls), &mut self.scratch);
+                    self.note(token, &heard);
+                }
                 Err(failure) => return self.probe_lost(at, failure),
             }
-            if !probe.is_connected() {
+            if !self.probes[at].is_connected() {
                 return;
             }
         }
-        let heard = probe.client.hear(
+        let heard = self.probes[at].client.hear(
             &self.epoll,
             token,
             flags.intersects(EventFlags::RDHUP | EventFlags::HUP),
             &mut self.scratch,
         );
-        if let Some((outcome, detail)) = outcome(&heard, &probe.client) {
+        self.settle_probe(at, &heard);
+    }
+
+    /// Draws the consequences of what a probe heard.
+    fn settle_probe(&mut self, at: usize, heard: &Heard) {
+        let probe = &self.probes[at];
+        let token = probe.token;
+        if let Some((outcome, detail)) = outcome(heard, &probe.client) {
             let seen = self.probes.swap_remove(at).seen(outcome, detail, clock::now());
             self.seen(seen);
         } else if heard.more {
             self.unread.push(token);
         }
+        self.note(token, heard);
     }
 
     /// Asks a served client the next question, when none is under way.
@@ -663,8 +778,13 @@ impl<W: Write> Driver<W> {
             match served {
                 Some(index) => {
                     let client = self.places[index].client().expect("a served client is held");
-                    client.ask_again(&self.site, &mut self.scratch);
+                    let Some(heard) = client.ask_again(&self.site, &mut self.scratch) else {
+                        let why = "the dialogue of its clients has no question to repeat".into();
+                        self.report.say(What::NotSeen { what: Unseen::Probe { label: HELD.into() }, why });
+                        continue;
+                    };
                     self.question = Some(Question::new(index, asked, deadline_ms));
+                    self.settle(index, heard);
                 }
                 None if waits => {
                     let why = if self.workload.kind == Dialogue::Tcp {

@@ -10,7 +10,8 @@ pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::Grpc,
     name: "grpc",
     doc: "exchanges HTTP/2 settings as a gRPC channel does, then holds and answers pings",
-    start: |_| {
+    alpn: &["h2"],
+    start: |_, _| {
         Box::new(Grpc { pending: Vec::new(), skip: 0, settings: false, acknowledged: false, over: false })
     },
 };
@@ -124,7 +125,7 @@ mod tests {
     const WINDOW_UPDATE: &[u8] = b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x0f\x00\x01";
 
     fn client() -> Box<dyn Talk> {
-        (REGISTERED.start)(1)
+        (REGISTERED.start)(&site(), 1)
     }
 
     #[test]

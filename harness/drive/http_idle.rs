@@ -10,7 +10,8 @@ pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::HttpIdle,
     name: "http-idle",
     doc: "one answered GET over HTTP/1.1, then holds the keep-alive connection",
-    start: |_| {
+    alpn: &["http/1.1"],
+    start: |_, _| {
         Box::new(HttpIdle {
             pending: Vec::new(),
             state: State::Head,
@@ -232,7 +233,7 @@ mod tests {
     use super::*;
 
     fn client() -> Box<dyn Talk> {
-        (REGISTERED.start)(1)
+        (REGISTERED.start)(&site(), 1)
     }
 
     fn served() -> News {

@@ -7,6 +7,7 @@ mod calls;
 mod client;
 pub mod dialogue;
 pub mod driver;
+mod exchange;
 mod grpc;
 mod handle;
 mod http_idle;
@@ -21,6 +22,7 @@ pub mod source;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod websocket;
 
 pub use calls::registry as callers;

@@ -59,7 +59,9 @@ pub fn outcome(heard: &Heard, client: &Client) -> Option<(Outcome, String)> {
             None => (Outcome::Closed, client.detail()),
         });
     }
-    heard.news.answered.then(|| (Outcome::Served, client.detail()))
+    // A handshake is an answer to who asks nothing after it.
+    let answered = heard.news.answered || (heard.secured && heard.news.greeted);
+    answered.then(|| (Outcome::Served, client.detail()))
 }
 
 /// What a failed connect is to a client; `None` when the failure is the generator's own.
@@ -90,11 +92,18 @@ impl Probe {
     }
 
     /// The connect has succeeded: say what the dialogue opens with.
-    pub fn connected(&mut self, dial: Dial, now: u64, site: &Site, scratch: &mut super::client::Scratch) {
+    pub fn connected(
+        &mut self,
+        dial: Dial,
+        now: u64,
+        (site, tls): (&Site, bool),
+        scratch: &mut super::client::Scratch,
+    ) -> Heard {
         if dial == Dial::Open && self.connected.is_none() {
             self.connected = Some(now);
-            self.client.open(site, scratch);
+            return self.client.open(site, tls, scratch);
         }
+        Heard::default()
     }
 
     /// Its end, with this outcome.

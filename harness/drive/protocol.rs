@@ -1,7 +1,7 @@
 //! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input, events
 //! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
-use crate::scenario::{Calls, Dialogue, Pace};
+use crate::scenario::{Calls, Dialogue, Exchange, Pace, Tls};
 use crate::sys::address::Address;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +17,9 @@ pub struct Setup {
     pub target: Address,
     /// Request path, for those that ask.
     pub path: String,
+    /// The steps of an exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
     /// Number of this driver's first client, when several processes share a workload.
     pub first_id: u32,
     /// A connect that takes longer than this is `TimedOut`.
@@ -33,6 +36,9 @@ pub enum Kind {
         dialogue: Dialogue,
         /// How fast they come. The run orders those of a steady pace one after the other.
         pace: Pace,
+        /// They speak TLS from the first byte.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<Tls>,
     },
     /// Each is a call. `Connect` orders calls, `Release` lets go of what finished calls left open, oldest first.
     Call {

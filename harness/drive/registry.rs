@@ -1,12 +1,20 @@
 //! Every workload whose clients hold: the one place that names them all.
 
 use super::dialogue::Registered;
-use super::{grpc, http_idle, tcp, websocket};
+use super::{exchange, grpc, http_idle, tcp, websocket};
 use crate::scenario::Dialogue;
 
 /// Every workload, in the order of `lastfd list`.
 pub fn registry() -> &'static [Registered] {
-    const { &[tcp::REGISTERED, http_idle::REGISTERED, websocket::REGISTERED, grpc::REGISTERED] }
+    const {
+        &[
+            tcp::REGISTERED,
+            http_idle::REGISTERED,
+            websocket::REGISTERED,
+            grpc::REGISTERED,
+            exchange::REGISTERED,
+        ]
+    }
 }
 
 /// The registry's entry of one kind.

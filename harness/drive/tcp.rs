@@ -7,7 +7,8 @@ pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::Tcp,
     name: "tcp",
     doc: "connects and holds; asks nothing, so it cannot tell an accepted connection from a waiting one",
-    start: |_| Box::new(Tcp { greeting: Vec::new() }),
+    alpn: &[],
+    start: |_, _| Box::new(Tcp { greeting: Vec::new() }),
 };
 
 /// How much of an unasked-for greeting is kept: it is shown when the server closes after it.
@@ -24,6 +25,11 @@ impl Talk for Tcp {
         news.greeted |= self.greeting.is_empty();
         let room = GREETING_BYTES - self.greeting.len();
         self.greeting.extend_from_slice(&input[..input.len().min(room)]);
+    }
+
+    /// A handshake is more than a greeting: the server works for the client.
+    fn secured(&mut self, news: &mut News) {
+        news.greeted = true;
     }
 
     fn ask_again(&mut self, _: &Site, _: &mut Vec<u8>) -> bool {
@@ -50,7 +56,7 @@ mod tests {
     use super::*;
 
     fn client() -> Box<dyn Talk> {
-        (REGISTERED.start)(1)
+        (REGISTERED.start)(&site(), 1)
     }
 
     #[test]

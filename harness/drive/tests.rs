@@ -4,7 +4,7 @@ use super::driver::run;
 use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
-use crate::scenario::{Dialogue, Pace};
+use crate::scenario::{Dialogue, Exchange, Pace, Step, Tls};
 use crate::sys::address::Address;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,12 +22,13 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const MS: u64 = 1_000_000;
 
 fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
-    let kind = Kind::Hold { dialogue: kind, pace: Pace::Auto };
+    let kind = Kind::Hold { dialogue: kind, pace: Pace::Auto, tls: None };
     Setup {
         workload: "flood".into(),
         kind,
         target: target.into(),
         path: "/".into(),
+        exchange: None,
         first_id: 1,
         connect_deadline_ms: 5000,
     }
@@ -221,7 +222,7 @@ fn a_parked_ramp_goes_on_when_the_server_accepts_again() {
 fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     let (_server, to) = listening(3); // capacity 4
     let mut rig = Rig::new(Setup {
-        kind: Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst },
+        kind: Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst, tls: None },
         connect_deadline_ms: 300,
         ..setup(Dialogue::Tcp, to)
     });
@@ -494,7 +495,7 @@ fn unix(backlog: i32) -> (UnixListener, Setup) {
 #[test]
 fn a_full_unix_socket_is_dialled_again_until_it_has_room_or_the_time_is_over() {
     let (server, setup) = unix(3); // capacity 4
-    let burst = Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst };
+    let burst = Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst, tls: None };
     let mut rig = Rig::new(Setup { kind: burst, connect_deadline_ms: 2000, ..setup });
     rig.say(&Order::Connect { upto: 10 });
     rig.until(|what| matches!(what, What::Client { id: 4, state: Client::Connected, .. }));
@@ -632,4 +633,148 @@ fn a_probe_does_not_outlive_its_deadline_by_much() {
     rig.probe(50);
     let took = crate::sys::clock::now() - begun;
     assert!((50 * MS..2000 * MS).contains(&took), "{took}");
+}
+
+/// What each client of an exchange does.
+fn exchange(steps: Vec<Step>, tls: Option<Tls>, target: SocketAddr) -> Setup {
+    let kind = Kind::Hold { dialogue: Dialogue::Exchange, pace: Pace::Auto, tls };
+    Setup { kind, exchange: Some(Exchange::of(steps)), ..setup(Dialogue::Exchange, target) }
+}
+
+fn read(text: &str) -> Step {
+    Step::Read(text.into())
+}
+
+fn send(text: &str) -> Step {
+    Step::Send(text.into())
+}
+
+/// A server's side of TLS, with a certificate of its own.
+fn tls_server() -> rustls::ServerConfig {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap()
+}
+
+/// Accepts one client, answers "220" and then each line with "250", after `plain` lines over TLS.
+fn mail(server: TcpListener, plain: usize) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        if plain > 0 {
+            stream.write_all(b"220 ready\r\n").unwrap();
+        }
+        let line = |from: &mut dyn Read| {
+            let (mut line, mut byte) = (Vec::new(), [0]);
+            while !line.ends_with(b"\n") && from.read(&mut byte).is_ok_and(|n| n == 1) {
+                line.push(byte[0]);
+            }
+            line
+        };
+        for _ in 0..plain {
+            assert_eq!(line(&mut stream), b"STARTTLS\r\n");
+            stream.write_all(b"220 go ahead\r\n").unwrap();
+        }
+        let session = rustls::ServerConnection::new(tls_server().into()).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, stream);
+        if plain == 0 {
+            stream.write_all(b"220 ready\r\n").unwrap();
+        }
+        while !line(&mut stream).is_empty() {
+            stream.write_all(b"250 OK\r\n").unwrap();
+        }
+    })
+}
+
+#[test]
+fn a_client_speaks_tls_from_the_first_byte_or_in_the_middle() {
+    let start = vec![read("^220"), send(r"STARTTLS\r\n"), read("^220 go"), Step::StartTls];
+    for (plain, begin, tls) in [(0, vec![read("^220")], Some(Tls::default())), (1, start, None)] {
+        let (server, to) = listening(5);
+        let serving = mail(server, plain);
+        let steps = [begin, vec![Step::Mark, send(r"NOOP\r\n"), read("^250")]].concat();
+        let mut rig = Rig::new(exchange(steps, tls, to));
+        rig.say(&Order::Connect { upto: 1 });
+        rig.until(|what| matches!(what, What::Client { state: Client::Served, .. }));
+        assert_eq!(rig.ask_held().0, Outcome::Served);
+        rig.release(u32::MAX);
+        serving.join().unwrap();
+    }
+}
+
+#[test]
+fn a_certificate_is_checked_where_one_is_to_be_trusted() {
+    let another = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, another.cert.pem()).unwrap();
+    let (server, to) = listening(5);
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut session = rustls::ServerConnection::new(tls_server().into()).unwrap();
+        assert!(session.complete_io(&mut stream).is_err(), "it is told that it is not trusted");
+    });
+    let tls = Tls { ca: Some(file), ..Tls::default() };
+    let mut rig = Rig::new(exchange(vec![read("^220")], Some(tls), to));
+    let (outcome, detail, ..) = rig.probe(5000);
+    assert_eq!(outcome, Outcome::ErrorReply);
+    assert!(detail.contains("invalid peer certificate"), "{detail}");
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_quoted() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(exchange(vec![read("^220")], Some(Tls::default()), to));
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        stream.write_all(b"SSH-2.0-server\r\n").unwrap();
+        stream
+    });
+    let (outcome, detail, ..) = rig.probe(5000);
+    assert_eq!((outcome, detail.as_str()), (Outcome::ErrorReply, "no TLS: SSH-2.0-server"));
+    drop(serving.join().unwrap());
+}
+
+#[test]
+fn a_client_that_closes_leaves_by_itself_after_it_was_served() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(exchange(vec![read("^220"), Step::Close], None, to));
+    rig.say(&Order::Connect { upto: 1 });
+    let (mut stream, _) = server.accept().unwrap();
+    stream.write_all(b"220 ready\r\n").unwrap();
+    let seen = rig.until(|what| matches!(what, What::Client { state: Client::Released, .. }));
+    assert!(seen.iter().any(|what| matches!(what, What::Client { state: Client::Served, .. })));
+    assert!(at_end(&mut stream));
+}
+
+#[test]
+fn an_answer_that_never_matches_is_an_error_when_its_time_is_over() {
+    let (server, to) = listening(5);
+    let mut setup = exchange(vec![read("^250")], None, to);
+    setup.exchange.as_mut().unwrap().read_timeout_s = 0.05;
+    let mut rig = Rig::new(setup);
+    rig.say(&Order::Connect { upto: 1 });
+    let (mut stream, _) = server.accept().unwrap();
+    stream.write_all(b"220 ready\r\n").unwrap();
+    let seen = rig.until(|what| matches!(what, What::Client { state: Client::ErrorReply(_), .. }));
+    let Some(What::Client { state: Client::ErrorReply(words), .. }) = seen.last() else { unreachable!() };
+    assert_eq!(words, "220 ready where `^250` was expected");
+}
+
+#[test]
+fn a_greeting_that_asks_nothing_leaves_no_question_for_held_clients() {
+    let (server, to) = listening(5);
+    let mut rig = Rig::new(exchange(vec![read("^220")], None, to));
+    rig.say(&Order::Connect { upto: 1 });
+    let (mut stream, _) = server.accept().unwrap();
+    stream.write_all(b"220 ready\r\n").unwrap();
+    rig.until(|what| matches!(what, What::Client { state: Client::Served, .. }));
+    rig.say(&Order::AskHeld { clients: 1, deadline_ms: 3000 });
+    rig.until(|what| matches!(what, What::NotSeen { .. }));
 }

@@ -10,7 +10,8 @@ pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::Websocket,
     name: "websocket",
     doc: "upgrades to WebSocket, checks the server's key, then holds and answers pings",
-    start: |id| Box::new(Websocket { id, state: State::Head, pending: Vec::new() }),
+    alpn: &["http/1.1"],
+    start: |_, id| Box::new(Websocket { id, state: State::Head, pending: Vec::new() }),
 };
 
 /// Longest response head that is taken. Bytes.
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     fn client() -> Box<dyn Talk> {
-        (REGISTERED.start)(7)
+        (REGISTERED.start)(&site(), 7)
     }
 
     fn upgraded() -> Vec<u8> {

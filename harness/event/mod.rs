@@ -143,6 +143,18 @@ pub enum Unseen {
     },
 }
 
+/// Labels of the [`What::Probe`]s that ask, before the ramp, which dialogue the server speaks: HTTP; HTTP over TLS; only a TLS handshake.
+pub mod asks {
+    /// With HTTP.
+    pub const HTTP: &str = "dialogue";
+    /// With HTTP over TLS.
+    pub const HTTPS: &str = "dialogue-https";
+    /// With a TLS handshake, and nothing after it.
+    pub const TLS: &str = "dialogue-tls";
+    /// All of them.
+    pub const ALL: [&str; 3] = [HTTP, HTTPS, TLS];
+}
+
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -527,6 +539,8 @@ pub enum Client {
     Connected,
     /// The server spoke first, to a client that asks nothing.
     Greeted,
+    /// An answer began, and is not (yet) the one that the client waits for.
+    Begun,
     /// An application answer came and the connection stays open.
     Served,
     /// The server closed it (end of file or reset) after it connected.

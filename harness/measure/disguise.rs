@@ -4,6 +4,7 @@
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::failed_beside;
 use super::policy::{AcceptPolicy, Policy, TRIES_A_REPLY};
+use crate::event::asks;
 use crate::event::{Call, Client as State, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -123,7 +124,9 @@ impl<'a> Matching<'a> {
                 }
             }
             Moment::Told(told) if told.at >= self.from => self.told(told),
-            Moment::Asked(asked) if asked.at >= self.from && asked.label != "dialogue" => self.asked(asked),
+            Moment::Asked(asked) if asked.at >= self.from && !asks::ALL.contains(&asked.label) => {
+                self.asked(asked)
+            }
             Moment::Told(_) | Moment::Asked(_) => {}
         }
     }

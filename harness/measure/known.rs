@@ -131,6 +131,7 @@ pub enum Why {
     AcceptsPassByWithRoom,
     NobodyAnswered {
         refused: u64,
+        silent: u64,
         replies: Option<ErrorReplies>,
     },
     EndedBeforeClients,

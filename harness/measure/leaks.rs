@@ -19,7 +19,7 @@ const LEFT: usize = 16;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Leak {
-    /// What leaves them: `connection`.
+    /// What leaves them: `connection`, or `call`.
     pub per: &'static str,
     /// As in an inventory: `file`, `tcp`, `pipe` …; `unknown` where there were too many to name.
     pub kind: String,
@@ -73,6 +73,14 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
         return StaysOpen::default();
     };
     let rests = at_rest(facts, ramp);
+    let calls = facts.calls.0.iter().any(|made| made.counts && made.to_subject);
+    let per = if calls { "call" } else { "connection" };
+    let came = |from: Nanos, until: Nanos| {
+        let connected = facts.clients.all.iter().filter_map(|client| client.connected).filter(|_| !calls);
+        let made = facts.calls.0.iter().filter(|made| made.counts && made.to_subject);
+        let answered = made.flat_map(|made| &made.ended).filter(|call| call.answered()).map(|call| call.at);
+        connected.chain(answered).filter(|at| (from..until).contains(at)).count() as u64
+    };
     let known = |open: &&Open| rests.contains_key(&open.pid);
     let more = |open: &Open| open.descriptors as i64 - rests.get(&open.pid).map_or(0, |rest| rest.0 as i64);
     let growth = baseline.growth.as_ref();
@@ -80,15 +88,28 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let [second, third] = read[begun..] else {
         let all = first.iter().filter(known).map(more).sum();
         let more = Some(rest_of(all, by_itself));
-        return StaysOpen { more, left: sorts_left(&rests, first), ..StaysOpen::default() };
-    };
-    let came = |from: Nanos, until: Nanos| {
-        let connected = facts.clients.all.iter().filter_map(|client| client.connected);
-        connected.filter(|at| (from..until).contains(at)).count() as u64
+        // A full table lets nobody come again: then the first few calls and all later ones are the halves.
+        let few = facts.readings.open.iter().find(|(read, _)| calls && (ramp..left).contains(read));
+        let leaks = few.map_or(Vec::new(), |&(few_at, few)| {
+            let halves = Halves {
+                rests: &rests,
+                read: [&[], few, first],
+                at: [ramp, few_at, at],
+                clients: [came(ramp, few_at), came(few_at, at)],
+                growth,
+                by_itself: false,
+                per,
+            };
+            halves.leaks()
+        });
+        let left = if leaks.is_empty() { sorts_left(&rests, first) } else { Vec::new() };
+        return StaysOpen { more, left, leaks, ..StaysOpen::default() };
     };
     let halves = Halves {
         rests: &rests,
-        read: [(at, first), second, third],
+        read: [first, second.1, third.1],
+        at: [at, second.0, third.0],
+        per,
         clients: [came(at, second.0), came(second.0, third.0)],
         growth,
         by_itself: facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing),
@@ -118,14 +139,19 @@ fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> BTreeMap<Pid, (u64, &'a [Descr
     others.chain(own.map(|rest| (rest.pid, (rest.descriptors, rest.inventory)))).collect()
 }
 
+/// How much of what each of the first few calls left open each later one leaves, at least, where all of them do.
+const STEADY: f64 = 0.9;
+
 /// The second round: what was open before it and after each half, and the clients of each.
 struct Halves<'a> {
     rests: &'a BTreeMap<Pid, (u64, &'a [Descriptor])>,
-    read: [(Nanos, &'a [Open]); 3],
+    read: [&'a [Open]; 3],
+    at: [Nanos; 3],
     clients: [u64; 2],
     growth: Option<&'a Growth>,
     /// Whether the run saw it grow with nobody connected.
     by_itself: bool,
+    per: &'static str,
 }
 
 impl Halves<'_> {
@@ -147,12 +173,17 @@ impl Halves<'_> {
     }
 
     fn grown(&self, of: &dyn Fn(&Descriptor) -> Option<Sort>) -> Vec<Leak> {
-        let alive: BTreeSet<Pid> = self.read[2].1.iter().map(|open| open.pid).collect();
-        let counts = self.read.map(|(_, open)| {
+        let alive: BTreeSet<Pid> = self.read[2].iter().map(|open| open.pid).collect();
+        let counts = self.read.map(|open| {
             let tables = open.iter().filter(|open| alive.contains(&open.pid));
             counted(tables.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), of)
         });
         let rest = counted(self.rests.iter().map(|(pid, (count, inventory))| (*pid, *count, *inventory)), of);
+        let [first, second, third] = counts;
+        // Without a first reading it is that at rest, and what is open is what the last one has.
+        let (first, last) =
+            if self.read[0].is_empty() { (rest.clone(), third.clone()) } else { (first.clone(), first) };
+        let counts = [first, second, third];
         let of_sort = |counts: &Counts, sort: &Sort| counts.get(sort).map_or(0, |(count, _)| *count);
         let grew: Vec<(&Sort, [f64; 2])> = counts[2]
             .keys()
@@ -162,16 +193,20 @@ impl Halves<'_> {
             })
             .collect();
         let leak = |(sort, grew): (&Sort, [f64; 2])| {
-            let open = u64::try_from(of_sort(&counts[0], sort) - of_sort(&rest, sort)).unwrap_or(0);
+            let open = u64::try_from(of_sort(&last, sort) - of_sort(&rest, sort)).unwrap_or(0);
             if grew.iter().any(|grew| *grew <= 0.0) || open == 0 {
                 return None;
             }
-            let slopes = [0, 1].map(|half| milli(grew[half] / self.clients[half] as f64));
+            let each = |half: usize| grew[half] / self.clients[half] as f64;
+            if self.read[0].is_empty() && each(1) < STEADY * each(0) {
+                return None;
+            }
+            let slopes = [0, 1].map(|half| milli(each(half)));
             let mut processes: Vec<(Pid, i64)> =
                 counts[2][sort].1.iter().map(|(pid, n)| (*pid, *n)).collect();
             processes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             Some(Leak {
-                per: "connection",
+                per: self.per,
                 kind: sort.0.clone(),
                 detail: sort.1.clone(),
                 processes: most_first(&counts[2][sort].1),
@@ -188,7 +223,7 @@ impl Halves<'_> {
     /// What is left without that which the subject opens by itself: it is of the sort whose growth is most like it.
     fn without_its_own<'s>(&self, mut grew: Vec<(&'s Sort, [f64; 2])>) -> Vec<(&'s Sort, [f64; 2])> {
         let Some(growth) = self.growth else { return grew };
-        let own = [0, 1].map(|i| growth.per_s * seconds(self.read[i + 1].0.saturating_sub(self.read[i].0)));
+        let own = [0, 1].map(|i| growth.per_s * seconds(self.at[i + 1].saturating_sub(self.at[i])));
         let off = |grew: &[f64; 2]| (grew.iter().sum::<f64>() - own.iter().sum::<f64>()).abs();
         if let Some((_, like)) = grew.iter_mut().min_by(|a, b| off(&a.1).total_cmp(&off(&b.1))) {
             *like = [0, 1].map(|i| {

@@ -14,6 +14,9 @@ pub struct Subject {
     pub pid: Known<Pid>,
     /// What was executed.
     pub argv: Known<Vec<String>>,
+    /// Whether it is a client: nobody connects to it, and its own calls run into its limit.
+    #[serde(skip)]
+    pub is_client: bool,
     /// What started it.
     pub launcher: Known<String>,
     /// What keeps its process tree together: `pid-namespace`, `user-namespace` or `keeper`.
@@ -37,6 +40,7 @@ pub(super) fn subject(facts: &Facts<'_>) -> Subject {
         name: facts.plan.subject.clone(),
         pid: facts.processes.main.or_why(Why::NoProcess),
         argv: launched.map(|l| l.argv.to_vec()).or_why(Why::NeverExecuted),
+        is_client: facts.plan.subject_is_client(),
         launcher: launched.map(|l| l.launcher.to_owned()).or_why(Why::NeverExecuted),
         isolation: launched.and_then(|l| l.isolation).map(str::to_owned).or_why(Why::NotRecorded),
     }

@@ -9,6 +9,7 @@ use super::facts::{Both, Facts, Observer};
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
+use crate::event::asks;
 use crate::event::{Outcome, Pid};
 use std::collections::BTreeMap;
 
@@ -205,7 +206,11 @@ fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Optio
 
 /// Clients that were answered and left before the load: each asked which protocol the server speaks.
 fn asked_before(facts: &Facts<'_>) -> u64 {
-    facts.asked("dialogue").filter(|asked| asked.outcome == Outcome::Served).count() as u64
+    asks::ALL
+        .iter()
+        .flat_map(|label| facts.asked(label))
+        .filter(|asked| asked.outcome == Outcome::Served)
+        .count() as u64
 }
 
 /// What observing cost the subject, by what a call was measured to cost.

@@ -2,11 +2,12 @@
 
 use super::error::Error;
 use super::live::{Step, Work};
-use super::orders::{SETTLE_WINDOW, order_clients};
+use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, answers, order_clients};
 use super::pump::{Load, Pump};
 use super::ready::{Ready, Rest};
 use super::steady::{self, First, Steady};
 use crate::event::{Unseen, What};
+use crate::limits::inventory;
 use crate::scenario::Pace;
 use crate::sys::{clock, proc};
 use std::ops::RangeInclusive;
@@ -16,6 +17,9 @@ use std::time::Duration;
 const CALIBRATION_CLIENTS: u64 = 8;
 
 const CALIBRATION_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Answers that have begun are waited for this long: longer than clients wait for them.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A program that never sleeps is waited for no longer.
 const STILL_WITHIN: Duration = Duration::from_millis(500);
@@ -135,6 +139,14 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
+    // An answer that has begun comes to its end, or to the end of the client's patience: then it is not the one that was asked for.
+    let asked = clock::now();
+    pump.until(ANSWERED_WITHIN, Duration::from_micros(200), |pump| {
+        let live = &pump.live;
+        let late = clock::now() - asked >= PROBE_DEADLINE.as_nanos() as u64 && live.half_answered.is_empty();
+        let answered = !answers(pump) || live.served + live.ended >= wanted || late;
+        answered || live.first_failure.is_some() || pump.tree.gone()
+    })?;
     // What a connection costs may follow its accept.
     steady::still(pump, STILL_WITHIN)?;
     let took = Duration::from_nanos(clock::now() - began);
@@ -217,6 +229,8 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest, wanted: &[u32]) -> Result<(), E
     }
     let Some(half) = grown_by(pump, rest, 1..=calls / 2, wanted)? else { return Ok(()) };
     let Some(whole) = grown_by(pump, rest, calls / 2 + 1..=calls, wanted)? else { return Ok(()) };
+    // What the first calls left open tells a leak from what is opened once.
+    pump.journal.record(What::Open(inventory::of_all(&pump.tree.processes())));
     let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
     predict_calls(pump, rest, Growth { half, whole, made, between, under_way: 0 });
     Ok(())
@@ -243,7 +257,18 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
         let why = format!(
             "{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling"
         );
-        pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
+        // A caller's own connections are its descriptors; those to a server are closed after each call.
+        if pump.listener.is_some() {
+            (pump.progress)(&Step::NotPredicted { reason: why.clone() });
+            pump.journal.record(What::NotPredicted {
+                pid: rest.pid,
+                reason: why,
+                descriptors_per_connection: cost,
+                calibrated_with: made as u32,
+            });
+        } else {
+            pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
+        }
         return;
     }
     let shared = (whole as f64 - made as f64 * cost).round().max(0.0) as u64;

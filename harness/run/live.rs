@@ -55,6 +55,8 @@ pub struct Live {
     pub served: u64,
     /// Clients that asked nothing, and heard something.
     pub greeted: u64,
+    /// Clients whose answer has begun, and is not (yet) the one that they wait for.
+    pub half_answered: HashSet<(String, u32)>,
     /// Calls other than accept that made a descriptor, descriptors closed, and processes forked, since [`Live::arm`].
     pub work: Work,
     /// Of those that `ended`: connections closed by the server, or with an error reply.
@@ -202,8 +204,11 @@ impl Live {
                     self.policy.exited();
                 }
             }
-            What::Client { state, .. } => {
+            What::Client { workload, id, state } => {
                 self.last_client = self.last_client.max(event.at);
+                if !self.half_answered.is_empty() {
+                    self.half_answered.remove(&(workload.clone(), *id));
+                }
                 match state {
                     Client::Connected => {
                         self.connected += 1;
@@ -211,6 +216,9 @@ impl Live {
                     }
                     Client::Served => self.served += 1,
                     Client::Greeted => self.greeted += 1,
+                    Client::Begun => {
+                        self.half_answered.insert((workload.clone(), *id));
+                    }
                     Client::Local(errno) => self.local_failure = Some(*errno),
                     Client::Released | Client::GaveUp | Client::ErrorAnswer(_) => {}
                     Client::ErrorReply(_) | Client::Closed => {
@@ -227,6 +235,7 @@ impl Live {
                 }
             }
             What::NotSeen { what: Unseen::Probe { label }, .. } => {
+                self.held += u64::from(label == "held");
                 self.unanswerable.insert(label.clone());
             }
             What::Probe { label, outcome, detail, .. } => {

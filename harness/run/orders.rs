@@ -81,30 +81,35 @@ pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks the server with HTTP: true when it answers as an HTTP server does, with no error, and keeps the connection.
+/// Asks the server in one dialogue, under this label, and what came of it.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn speaks_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<bool, Error> {
-    let (mut answer, busy) = ask_in_http(pump, asker)?;
+pub fn asked(
+    pump: &mut Pump,
+    asker: &mut crate::drive::Fleet,
+    label: &str,
+) -> Result<Option<Outcome>, Error> {
+    let (mut answer, busy) = ask_once(pump, asker, label)?;
     // A first request may wait for what it makes the server load.
     if busy && answer == Some(Outcome::Waits) {
-        (answer, _) = ask_in_http(pump, asker)?;
+        (answer, _) = ask_once(pump, asker, label)?;
     }
-    // Where this path is refused (403, 503) no client would ever be served: it is asked nothing. So is an echo.
-    Ok(answer == Some(Outcome::Served))
+    Ok(answer)
 }
 
-/// What one HTTP request got, and whether the server was at work then; waits until it is at rest.
-fn ask_in_http(pump: &mut Pump, asker: &mut crate::drive::Fleet) -> Result<(Option<Outcome>, bool), Error> {
-    pump.live.probes.remove("dialogue");
+/// What one question got, and whether the server was at work then; waits until it is at rest.
+fn ask_once(
+    pump: &mut Pump,
+    asker: &mut crate::drive::Fleet,
+    label: &str,
+) -> Result<(Option<Outcome>, bool), Error> {
+    pump.live.probes.remove(label);
     asker
-        .order(&Order::Probe { label: "dialogue".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
+        .order(&Order::Probe { label: label.into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
         .map_err(|e| Error::Fault(e.to_string()))?;
-    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| {
-        pump.live.probes.contains_key("dialogue")
-    })?;
-    let answer = pump.live.probes.get("dialogue").map(|(outcome, _)| *outcome);
+    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key(label))?;
+    let answer = pump.live.probes.get(label).map(|(outcome, _)| *outcome);
     let busy = !pump.quiet(SETTLE_WINDOW);
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
     Ok((answer, busy))

@@ -58,6 +58,10 @@ pub(super) fn prepare(
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
     let several = places.tls_port(name).is_some();
-    let port = process.port.or((asks_for_port || several).then(|| places.port(name)));
+    let speaks_tls = plan.workloads.values().filter(|load| load.to == name).all(|load| load.tls.is_some());
+    let loaded = plan.workloads.values().any(|load| load.to == name);
+    // Where all of its clients speak TLS, its TLS port is the one that counts.
+    let secure = if loaded && speaks_tls { places.tls_port(name) } else { None };
+    let port = process.port.or(secure).or((asks_for_port || several).then(|| places.port(name)));
     Ok((tree, Process { port, ..process }, scratch))
 }

@@ -1,7 +1,7 @@
 //! The wall: the subject is watched until its accept policy is plain.
 
 use super::error::Error;
-use super::orders::{HELD_ASKED, NOBODY_WAITS, PROBE_DEADLINE, order, probe};
+use super::orders::{HELD_ASKED, NOBODY_WAITS, PROBE_DEADLINE, answers, order, probe, taken};
 use super::others;
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{self};
@@ -69,6 +69,11 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         pump.next(if gone { Ended::Gone } else { Ended::NoFailure }, Phase::Probe);
     }
     probe(pump, "saturated", PROBE_DEADLINE)?;
+    // Who was accepted last may not be answered yet.
+    let accepted = HELD_ASKED.min(pump.live.accepted_total());
+    if answers(pump) && taken(pump) < accepted {
+        pump.until(PROBE_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= accepted || pump.tree.gone())?;
+    }
     let asks = HELD_ASKED.min(pump.live.served.max(1));
     order(pump, &Order::AskHeld { clients: asks as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
     let asked_held = asks * pump.loads.len() as u64;

@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::orders::{DRAINING_AT_MOST, PROBE_DEADLINE, SETTLE_WINDOW, answers, release, taken};
 use super::progress::Progress;
-use super::pump::Pump;
+use super::pump::{Load, Pump};
 use super::ready::LOOK_EVERY;
 use super::recover::settle;
 use crate::drive::protocol::Order;
@@ -84,16 +84,21 @@ fn group(pump: &Pump) -> u64 {
     pump.open().into_iter().filter(concerned).map(left).min().unwrap_or(0).min(GROUP)
 }
 
-/// Whether clients that come now are let in, and leave with all that was theirs: not those that call.
+/// Whether clients of this workload can come once more: those that hold, and calls of a server.
+fn comes_again(load: &Load) -> bool {
+    load.concerns_subject && !load.background
+}
+
+/// Whether clients that come now are let in, and leave with all that was theirs: not where the subject is the one that calls.
 fn can_tell(pump: &mut Pump) -> bool {
     let silent = !answers(pump);
     let in_again =
         pump.live.probes.get("after-all").is_some_and(|(outcome, _)| {
             *outcome == Outcome::Served || (silent && *outcome == Outcome::Waits)
         });
-    let holds = pump.loads.iter().any(|load| load.holds());
-    let calls = pump.loads.iter().any(|load| load.dialogue.is_none());
-    in_again && holds && !calls && !pump.died() && pump.drained() && !pump.closed_its_listener()
+    let comes = pump.loads.iter().any(comes_again) && pump.listener.is_some();
+    let others_call = pump.loads.iter().any(|load| load.dialogue.is_none() && !comes_again(load));
+    in_again && comes && !others_call && !pump.died() && pump.drained() && !pump.closed_its_listener()
 }
 
 /// Makes the round. [`Ended::Draining`]: less was open after a half than before it, or some time after both.
@@ -132,7 +137,7 @@ fn come_and_leave(pump: &mut Pump, clients: u32) -> Result<Ended, Error> {
     let seen = answers(pump) || pump.counts_accepts();
     let count = |pump: &Pump| if seen { taken(pump) } else { pump.live.connected };
     let mut wanted = count(pump);
-    for load in pump.loads.iter_mut().filter(|load| load.holds()) {
+    for load in pump.loads.iter_mut().filter(|load| comes_again(load)) {
         load.fleet.order(&Order::Refill { clients }).map_err(|e| Error::Fault(e.to_string()))?;
         pump.live.pacing.insert(load.workload.clone(), Pacing::Ramping);
         wanted += u64::from(clients);

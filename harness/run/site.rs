@@ -4,7 +4,7 @@ use super::choice::{self, Choice};
 use super::companions::Companion;
 use super::error::Error;
 use super::options::Options;
-use super::orders::speaks_http;
+use super::orders::asked;
 use super::places::Places;
 use super::prepare::argv;
 use super::pump::{Load, Pump};
@@ -13,13 +13,13 @@ use crate::drive::{
     Fleet, clients_per_driver,
     protocol::{Kind, Setup},
 };
-use crate::event::{Event, Phase, Pid, What};
+use crate::event::{Event, Outcome, Phase, Pid, What, asks};
 use crate::launch::{self};
 use crate::limits::budget;
-use crate::scenario::{Caller, Calls, Dialogue, Pace, Plan, Process, Program, Workload};
+use crate::scenario::{Caller, Calls, Dialogue, Pace, Plan, Process, Program, Tls, Workload};
 use crate::sys::address::Address;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
 /// What the phases of a subject look at beside the pump.
@@ -58,7 +58,12 @@ impl Site<'_> {
             calls: calls.clone(),
             certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
         };
-        let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace };
+        // From the folder of the scenario file, as the paths of its commands.
+        let tls = workload.tls.clone().map(|tls| {
+            let fill = |ca: PathBuf| self.places.fill(&ca.to_string_lossy(), &workload.to, self.scratch);
+            Tls { ca: tls.ca.map(|ca| self.plan.directory.join(fill(ca))), ..tls }
+        });
+        let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace, tls: tls.clone() };
         workload.calls.as_ref().map(call).or(workload.kind.map(hold))
     }
 
@@ -73,13 +78,13 @@ impl Site<'_> {
     ) -> Wanted {
         let beside = self.companions.get(&workload.to);
         let ready = beside.map_or(subject, |companion| &companion.ready);
-        let tls = if workload.calls.as_ref().is_some_and(|calls| calls.tls) {
+        let tls = if workload.tls.is_some() || workload.calls.as_ref().is_some_and(|calls| calls.tls) {
             self.places.tls_port(&workload.to)
         } else {
             None
         };
         let mut target = ready.address.clone();
-        if let (Address::Inet(target), Some(port)) = (&mut target, tls.or(workload.port)) {
+        if let (Address::Inet(target), Some(port)) = (&mut target, workload.port.or(tls)) {
             target.set_port(port);
         }
         if let Some(unix) = &workload.unix {
@@ -95,7 +100,7 @@ impl Site<'_> {
             Kind::Call { .. } => u32::try_from(soft.saturating_mul(2).saturating_add(64)).unwrap_or(u32::MAX),
         };
         Wanted {
-            setup: setup(name, kind, &workload.path, target),
+            setup: Setup { exchange: workload.exchange.clone(), ..setup(name, kind, &workload.path, target) },
             clients: workload.clients.unwrap_or(enough),
         }
     }
@@ -143,25 +148,44 @@ pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: Address) -> 
         kind,
         target,
         path: path.into(),
+        exchange: None,
         first_id: 0,
         connect_deadline_ms: 3000,
     }
 }
 
-/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP.
+/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP, and with TLS where it has something
+/// against plain text.
 pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<Kind>, Error> {
     let mut kinds = Vec::new();
     for (name, workload) in &site.plan.workloads {
         kinds.push(match site.kind(workload) {
             Some(kind) => kind,
             None => {
-                let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace };
-                let wanted = Wanted {
-                    setup: setup(name, hold(Dialogue::HttpIdle), &workload.path, ready.address.clone()),
-                    clients: 1,
+                let hold = |dialogue, tls: &Option<Tls>| Kind::Hold {
+                    dialogue,
+                    pace: workload.pace,
+                    tls: tls.clone(),
                 };
-                let mut asker = fleet(&wanted, site.options, site.sink)?;
-                hold(if speaks_http(pump, &mut asker)? { Dialogue::HttpIdle } else { Dialogue::Tcp })
+                let mut ask = |dialogue, tls: &Option<Tls>, label| {
+                    let setup = setup(name, hold(dialogue, tls), &workload.path, ready.address.clone());
+                    asked(pump, &mut fleet(&Wanted { setup, clients: 1 }, site.options, site.sink)?, label)
+                };
+                // Where this path is refused (403, 503) no client would ever be served: it is asked nothing. So is an echo.
+                let (plain, tls) = (&workload.tls, workload.tls.clone().or(Some(Tls::default())));
+                match ask(Dialogue::HttpIdle, plain, asks::HTTP)? {
+                    Some(Outcome::Served) => hold(Dialogue::HttpIdle, plain),
+                    Some(Outcome::Closed | Outcome::ErrorReply) if plain.is_none() => {
+                        if ask(Dialogue::HttpIdle, &tls, asks::HTTPS)? == Some(Outcome::Served) {
+                            hold(Dialogue::HttpIdle, &tls)
+                        } else if ask(Dialogue::Tcp, &tls, asks::TLS)? == Some(Outcome::Served) {
+                            hold(Dialogue::Tcp, &tls)
+                        } else {
+                            hold(Dialogue::Tcp, plain)
+                        }
+                    }
+                    _ => hold(Dialogue::Tcp, plain),
+                }
             }
         });
     }

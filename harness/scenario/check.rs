@@ -1,6 +1,8 @@
 //! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean together, and fill in
 //! every default. Pure: it asks nothing of the machine.
 
+use super::duration::duration;
+use super::exchange::{Exchange, READ_TIMEOUT_DEFAULT_S, Step};
 use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
 use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::of_table;
@@ -9,8 +11,8 @@ use super::model::*;
 use super::pace::{NoPace, Pace};
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExpect, RawLauncher,
-    RawProcess, RawSysctl, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExchange, RawExpect,
+    RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
 use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
@@ -268,7 +270,7 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
         };
         match serve.get_ref() {
             Serve::Websocket(options) | Serve::Tcp(options) if options.tls => {
-                problems.push(speaks_no_tls("this bundled server", "`http` and `grpc` do".into()));
+                problems.push(speaks_no_tls("this bundled server", "`http`, `grpc` and `mail` do".into()));
             }
             Serve::Websocket(options) if options.witness => {
                 let message = "this bundled server is no witness of its callers";
@@ -285,7 +287,7 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
                 let message = "several workers cannot count their callers together";
                 problems.push(Problem::new(serve.span(), message, "here").help("leave out `workers`"));
             }
-            Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options)
+            Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options) | Serve::Mail(options)
                 if options.opens.is_some() =>
             {
                 let problem =
@@ -588,6 +590,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         RawWorkload::HttpIdle(load) => (Dialogue::HttpIdle, load),
         RawWorkload::Websocket(load) => (Dialogue::Websocket, load),
         RawWorkload::Grpc(load) => (Dialogue::Grpc, load),
+        RawWorkload::Exchange(raw) => return exchanged(raw, names, subject, problems),
         RawWorkload::HttpLeakBody(load) => {
             return calls(Caller::HttpLeakBody, load, names, subject, problems);
         }
@@ -600,9 +603,48 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         to: target(load.to.as_ref(), names, subject, problems),
         clients: load.clients,
         port: load.port,
-        unix: unix(load, names, problems),
+        unix: unix((load.unix.as_ref(), load.port), names, problems),
         path: path(load.path.as_ref(), problems),
         pace: pace(load, problems),
+        exchange: None,
+        tls: load.tls.as_ref().and_then(RawTls::tls),
+        calls: None,
+    }
+}
+
+/// A dialogue in steps; what is wrong with a step is told at its place.
+fn exchanged(raw: &RawExchange, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
+    let steps = raw.steps.get_ref();
+    let exchange = Exchange {
+        every_s: raw.every.as_ref().map(|every| seconds(Some(every), 1.0, problems)),
+        reject: raw.reject.as_ref().map(|reject| reject.get_ref().clone()),
+        read_timeout_s: seconds(raw.read_timeout.as_ref(), READ_TIMEOUT_DEFAULT_S, problems),
+        ..Exchange::of(steps.iter().map(|step| step.get_ref().clone()).collect())
+    };
+    if let Err(fault) = exchange.compile() {
+        let of_pattern = raw.reject.as_ref().filter(|_| fault.of_reject);
+        let span = match (fault.step, of_pattern) {
+            (Some(step), _) => steps[step].span(),
+            (None, Some(reject)) => reject.span(),
+            (None, None) => raw.steps.span(),
+        };
+        problems.push(Problem::new(span, fault.to_string(), "here"));
+    }
+    if raw.tls.as_ref().and_then(RawTls::tls).is_some()
+        && let Some(step) = steps.iter().find(|step| *step.get_ref() == Step::StartTls)
+    {
+        problems.push(Problem::new(step.span(), "with `tls` the connection speaks TLS already", "here"));
+    }
+    Workload {
+        kind: Some(Dialogue::Exchange),
+        to: target(raw.to.as_ref(), names, subject, problems),
+        clients: raw.clients,
+        port: raw.port,
+        unix: unix((raw.unix.as_ref(), raw.port), names, problems),
+        path: "/".into(),
+        pace: paced(raw.pace.as_ref(), false, problems),
+        exchange: Some(exchange),
+        tls: raw.tls.as_ref().and_then(RawTls::tls),
         calls: None,
     }
 }
@@ -619,10 +661,14 @@ fn target(
     to.map_or(subject, |to| to.get_ref()).to_owned()
 }
 
-fn unix(load: &Load, names: &[&str], problems: &mut Vec<Problem>) -> Option<String> {
-    let unix = load.unix.as_ref()?;
+fn unix(
+    (unix, port): (Option<&Spanned<String>>, Option<u16>),
+    names: &[&str],
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let unix = unix?;
     check_slips(unix, names, problems);
-    if load.port.is_some() {
+    if port.is_some() {
         problems.push(Problem::new(
             unix.span(),
             "a client connects to a port or to a Unix socket",
@@ -643,14 +689,18 @@ fn path(path: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
 }
 
 fn pace(load: &Load, problems: &mut Vec<Problem>) -> Pace {
-    let named = match &load.pace {
+    paced(load.pace.as_ref(), load.burst, problems)
+}
+
+fn paced(pace: Option<&Spanned<String>>, burst: bool, problems: &mut Vec<Problem>) -> Pace {
+    let named = match pace {
         Some(text) => text.get_ref().parse().unwrap_or_else(|error: NoPace| {
             problems.push(Problem::new(text.span(), error.to_string(), "here"));
             Pace::Auto
         }),
-        None => return if load.burst { Pace::Burst } else { Pace::Auto },
+        None => return if burst { Pace::Burst } else { Pace::Auto },
     };
-    if let Some(text) = load.pace.as_ref().filter(|_| load.burst && named != Pace::Burst) {
+    if let Some(text) = pace.filter(|_| burst && named != Pace::Burst) {
         problems.push(Problem::new(
             text.span(),
             "`burst` is another name of `pace = \"burst\"`",
@@ -659,9 +709,6 @@ fn pace(load: &Load, problems: &mut Vec<Problem>) -> Pace {
     }
     named
 }
-
-/// A connect or an answer of a call may take this long when a scenario names nothing, seconds.
-const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
 
 fn calls(
     caller: Caller,
@@ -680,6 +727,7 @@ fn calls(
         after_call: load.after_call,
         body: load.body,
         upload_bytes: load.upload_bytes,
+        request: request(caller, load, problems),
         connect_timeout_s: seconds(load.connect_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
         read_timeout_s: seconds(load.read_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
     };
@@ -691,8 +739,59 @@ fn calls(
         unix: None,
         path: path(load.path.as_ref(), problems),
         pace: Pace::Auto,
+        exchange: None,
+        tls: None,
         calls: Some(calls),
     }
+}
+
+/// What an HTTP call asks.
+fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Request {
+    let mut complain = |at: Range<usize>, message: &str| {
+        problems.push(Problem::new(at, message, "here"));
+    };
+    if let Some(method) = load.method.as_ref().filter(|method| !is_token(method.get_ref())) {
+        complain(method.span(), "an HTTP method is one word, such as \"HEAD\"");
+    }
+    for (name, value) in &load.headers {
+        if !is_token(name.get_ref()) {
+            complain(name.span(), "a header has a name of letters, digits and hyphens");
+        }
+        if value.get_ref().chars().any(char::is_control) {
+            complain(value.span(), "a header's value has no line ends or other control characters");
+        }
+    }
+    let early = matches!(load.leave, Some(Leave::MidRequest | Leave::BeforeAnswer));
+    let plain = load.method.is_none() && load.headers.is_empty() && load.leave.is_none() && !load.conditional;
+    let wrong = match caller {
+        Caller::HttpPerCall | Caller::Caller
+            if early && (load.conditional || load.expect_status.is_some()) =>
+        {
+            "a client that leaves before the answer sees neither its status nor its ETag"
+        }
+        Caller::HttpPerCall | Caller::Caller => "",
+        Caller::HttpLeakBody | Caller::GrpcPerCall if plain && load.expect_status.is_none() => "",
+        Caller::HttpLeakBody | Caller::GrpcPerCall => {
+            "`method`, `headers`, `conditional`, `expect-status` and `leave` are of `http-per-call` and `caller`"
+        }
+    };
+    if !wrong.is_empty() {
+        let at = load.method.as_ref().map(Spanned::span).or(load.to.as_ref().map(Spanned::span));
+        problems.push(Problem::new(at.unwrap_or(0..0), wrong, "here"));
+    }
+    let headers = load.headers.iter().map(|(name, value)| (name.get_ref().clone(), value.get_ref().clone()));
+    Request {
+        method: load.method.as_ref().map(|method| method.get_ref().clone()),
+        headers: headers.collect(),
+        conditional: load.conditional,
+        expect_status: load.expect_status,
+        leave: load.leave,
+    }
+}
+
+/// A token of HTTP (RFC 9110, section 5.6.2).
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 /// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
@@ -858,17 +957,4 @@ fn seconds(raw: Option<&Spanned<String>>, default_s: f64, problems: &mut Vec<Pro
         }
     }
     default_s
-}
-
-/// Seconds of a text such as `500ms`, `2.5s`, `1m` or `1h`; `None` also without a unit.
-pub fn duration(text: &str) -> Option<f64> {
-    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-')).unwrap_or(text.len());
-    let number: f64 = text[..digits].parse().ok()?;
-    match text[digits..].trim_start() {
-        "ms" => Some(number / 1000.0),
-        "s" => Some(number),
-        "m" | "min" => Some(number * 60.0),
-        "h" => Some(number * 3600.0),
-        _ => None,
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::Expect;
 use super::Pace;
+use super::exchange::Exchange;
 use super::model::*;
 use super::placeholder;
 use crate::event::Redaction;
@@ -41,6 +42,12 @@ pub struct Find {
     pub env: BTreeMap<String, String>,
     /// How fast clients come.
     pub pace: Pace,
+    /// The steps of each client, where `workload` is an exchange.
+    pub exchange: Option<Exchange>,
+    /// Clients speak TLS from the first byte.
+    pub tls: Option<Tls>,
+    /// Calls in place of clients that hold, and how many.
+    pub requests: Option<(Request, u32)>,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// How often recovery is sampled, at most [`Recovery::ROUNDS_MAX`]; with more than one a second ramp
@@ -92,6 +99,9 @@ impl Find {
             calls: false,
             env: BTreeMap::new(),
             pace: Pace::Auto,
+            exchange: None,
+            tls: None,
+            requests: None,
             hold_s: 5.0,
             recoveries: 1,
             ready_within_s: 30.0,
@@ -120,14 +130,16 @@ impl Find {
             rlimits: self.rlimits,
         };
         let workload = Workload {
-            kind: self.workload,
+            kind: self.workload.filter(|_| self.requests.is_none()),
             to: Self::SUBJECT.into(),
-            clients: self.clients,
+            clients: self.requests.as_ref().map(|(_, count)| *count).or(self.clients),
             port: self.port,
             unix: self.unix,
             path: self.path,
             pace: self.pace,
-            calls: None,
+            exchange: self.exchange,
+            tls: self.tls,
+            calls: self.requests.map(|(request, _)| Calls::http(request)),
         };
         Ok(Plan {
             scenario: Self::SCENARIO.into(),

@@ -4,6 +4,8 @@
 pub mod bundled;
 mod check;
 mod discover;
+mod duration;
+pub mod exchange;
 mod expect;
 mod find;
 pub mod formula;
@@ -22,8 +24,10 @@ mod set;
 mod shape;
 pub mod sysctl;
 
-pub use check::duration;
+pub use check::is_token;
 pub use discover::{DiscoverError, discover, name_of};
+pub use duration::duration;
+pub use exchange::{Exchange, Step};
 pub use expect::*;
 pub use find::Find;
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};

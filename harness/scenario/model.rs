@@ -3,6 +3,7 @@
 //! It is what the run executes and what the judge reads back from the head of the event log. It says what was asked for, never
 //! what happened.
 
+use super::exchange::Exchange;
 use super::expect::Expect;
 pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
@@ -214,6 +215,8 @@ pub enum Serve {
     Outbound(OutboundOptions),
     /// Takes lines of text from its clients and writes them to log files; never answers.
     Collector(CollectorOptions),
+    /// SMTP as far as HELO: speaks first, then answers each line.
+    Mail(ServeOptions),
 }
 
 /// What a bundled server can be told to do when accept fails.
@@ -462,9 +465,27 @@ pub struct Workload {
     /// How fast they come.
     #[serde(default)]
     pub pace: Pace,
+    /// The steps of an exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
+    /// They speak TLS from the first byte. (Calls have their own.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Calls, in place of connections that are held; `kind` is `None` then, and `clients` their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Calls>,
+}
+
+/// TLS of clients that hold connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tls {
+    /// PEM file of the certificates to trust, for `localhost`. Default: any certificate, as the server is on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<std::path::PathBuf>,
+    /// Whether a client takes up the session of an earlier one. Default: each handshake is a whole one.
+    pub resumption: bool,
 }
 
 /// A workload of calls: each is made, answered or not, and over, whatever it leaves open.
@@ -488,11 +509,83 @@ pub struct Calls {
     pub body: Body,
     /// Bytes sent with each call; 0: a GET.
     pub upload_bytes: u32,
+    /// HTTP: what is asked, where that is more than a GET of the path.
+    #[serde(default, skip_serializing_if = "Request::is_plain")]
+    pub request: Request,
     /// A TCP connect that takes longer has timed out; seconds.
     pub connect_timeout_s: f64,
     /// A TLS handshake or an answer that takes longer: the server is silent; seconds.
     pub read_timeout_s: f64,
 }
+
+/// What an HTTP call asks, and how it ends.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Request {
+    /// The method; `None`: GET, or POST with an upload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Further headers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The ETag and Last-Modified of the first answer are sent from then on (RFC 9110, section 13).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub conditional: bool,
+    /// The status of an answer; `None`: 2xx, and 304 where it is conditional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect_status: Option<u16>,
+    /// The caller closes the connection before the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Leave>,
+}
+
+impl Request {
+    /// Whether it is a GET of the path, and no more.
+    pub fn is_plain(&self) -> bool {
+        *self == Request::default()
+    }
+}
+
+crate::named::named! {
+    /// When a caller closes its connection, if not at the end of the answer.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    #[non_exhaustive]
+    pub enum Leave {
+        /// In the middle of the request: half of its head is sent.
+        MidRequest = "mid-request",
+        /// When the request is sent.
+        BeforeAnswer = "before-answer",
+        /// When the head of the answer has come.
+        AfterHeaders = "after-headers",
+        /// When some of the answer's body has come.
+        MidBody = "mid-body",
+    }
+}
+
+impl Calls {
+    /// HTTP calls, one after the other, each on a connection of its own.
+    pub fn http(request: Request) -> Calls {
+        Calls {
+            caller: Caller::HttpPerCall,
+            concurrency: 1,
+            every_s: 0.0,
+            tls: false,
+            certificate: Certificate::default(),
+            channel: Channel::default(),
+            after_call: AfterCall::default(),
+            body: Body::default(),
+            upload_bytes: 0,
+            request,
+            connect_timeout_s: CALL_TIMEOUT_DEFAULT_S,
+            read_timeout_s: CALL_TIMEOUT_DEFAULT_S,
+        }
+    }
+}
+
+/// A connect or an answer of a call may take this long when nothing else is asked for, seconds.
+pub const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
 
 /// What a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -570,6 +663,8 @@ crate::named::named! {
         Websocket = "websocket",
         /// Exchanges HTTP/2 settings and holds the connection; answers pings.
         Grpc = "grpc",
+        /// Takes the steps of any line or byte protocol, is served when its last `read` has matched, and holds.
+        Exchange = "exchange",
     }
 }
 
@@ -633,6 +728,7 @@ impl Serve {
             Serve::Websocket(o) => ("websocket", o),
             Serve::Tcp(o) => ("tcp", o),
             Serve::Grpc(o) => ("grpc", o),
+            Serve::Mail(o) => ("mail", o),
             Serve::Relay(o) => {
                 option("api", o.api.as_ref().map(|api| at(api, "port")));
                 option("body", Some(word(&o.body)));

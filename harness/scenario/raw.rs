@@ -1,9 +1,12 @@
 //! A scenario file as it is written: types for serde and for the JSON Schema. They say what may stand where;
 //! what it means together is checked in `check`. Doc comments here are what an editor shows for a key.
 
+use super::exchange::Step;
 use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs, Verdict};
 use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
-use super::model::{AfterCall, Body, Certificate, Channel, Recovery, Rlimits, Serve, Supervisor, Then};
+use super::model::{
+    AfterCall, Body, Certificate, Channel, Leave, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
+};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -183,6 +186,8 @@ pub(super) enum RawWorkload {
     Websocket(Load),
     /// Exchanges HTTP/2 settings and holds the connection; answers pings.
     Grpc(Load),
+    /// Takes the steps of any line or byte protocol. It is served when its last `read` has matched; then it holds.
+    Exchange(RawExchange),
     /// HTTP calls that keep each response with its body unread, so that the next call needs another
     /// connection.
     HttpLeakBody(CallLoad),
@@ -217,6 +222,19 @@ pub(super) struct CallLoad {
     pub path: Option<Spanned<String>>,
     /// Bytes that each call sends with POST. Default: none; calls use GET.
     pub upload_bytes: u32,
+    /// `http-per-call`, `caller`: the HTTP method, such as "HEAD". Default: GET, or POST with `upload-bytes`.
+    #[schemars(with = "Option<String>")]
+    pub method: Option<Spanned<String>>,
+    /// `http-per-call`, `caller`: further headers, such as `{ accept-encoding = "gzip" }`.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// `http-per-call`, `caller`: send the ETag and Last-Modified of the first answer from then on. An answer of 304 is expected, too.
+    pub conditional: bool,
+    /// `http-per-call`, `caller`: the status that is expected. Default: any of 2xx.
+    #[schemars(range(min = 100, max = 599))]
+    pub expect_status: Option<u16>,
+    /// `http-per-call`, `caller`: close the connection before the end of the answer. Default: read it to its end.
+    pub leave: Option<Leave>,
     /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
     /// `grpc-per-call`: how many channels there are.
@@ -261,6 +279,64 @@ pub(super) struct Load {
     /// Another name of `pace = "burst"`.
     #[serde(default)]
     pub burst: bool,
+    /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The `port` is the one that speaks it.
+    pub tls: Option<RawTls>,
+}
+
+/// TLS of clients that hold connections.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "wanted true, false, or a table with `ca` and `resumption`")]
+#[schemars(rename = "TlsOrNot")]
+pub(super) enum RawTls {
+    Whether(bool),
+    Table(Tls),
+}
+
+impl RawTls {
+    pub fn tls(&self) -> Option<Tls> {
+        match self {
+            RawTls::Whether(whether) => whether.then(Tls::default),
+            RawTls::Table(tls) => Some(tls.clone()),
+        }
+    }
+}
+
+/// Options of an `exchange`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Exchange")]
+pub(super) struct RawExchange {
+    /// The process that clients connect to. Default: the subject.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Spanned<String>>,
+    /// What each client does, in this order: a list such as `[{ read = "^220" }, { send = 'QUIT\r\n' }, "close"]`.
+    #[schemars(with = "Vec<Step>")]
+    pub steps: Spanned<Vec<Spanned<Step>>>,
+    /// A held client repeats its steps from the mark so often, such as "1s". Default: it says nothing more.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<String>>,
+    /// A pattern: where it matches, the server turns the client away, such as "^4" in SMTP. Without it, an answer that does not match is
+    /// an error when the server closes after it, or after `read-timeout`.
+    #[schemars(with = "Option<String>")]
+    pub reject: Option<Spanned<String>>,
+    /// An answer that has begun and does not match after this time is an error. Default: "3s".
+    #[schemars(with = "Option<String>")]
+    pub read_timeout: Option<Spanned<String>>,
+    /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds.
+    #[schemars(range(min = 1))]
+    pub clients: Option<u32>,
+    /// The port, if the process listens on several.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// The Unix socket, in place of a port: its path, which starts from the folder of the scenario file and may hold `{scratch}`, or `@` and
+    /// its abstract name. Default: none, and if the process listens on no port, its only Unix socket.
+    #[schemars(with = "Option<String>")]
+    pub unix: Option<Spanned<String>>,
+    /// How fast clients come, as for the other workloads that hold connections. Default: "auto".
+    #[schemars(with = "Option<String>")]
+    pub pace: Option<Spanned<String>>,
+    /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The step `start-tls` begins it later.
+    pub tls: Option<RawTls>,
 }
 
 /// What must be observed. What is left out is not judged.

@@ -21,6 +21,8 @@ pub enum Kind {
     Outbound,
     /// Takes lines of text and writes them to log files; never answers.
     Collector,
+    /// SMTP as far as HELO: speaks first, answers each line; STARTTLS with --certificate and --key
+    Mail,
 }
 
 /// What becomes of the API's answers.
@@ -147,7 +149,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", conflicts_with = "tls_port")]
     pub unix: Option<String>,
 
-    /// Listen on this port too, and speak TLS there; 0: the kernel chooses [http and grpc]
+    /// Listen on this port too, and speak TLS there; 0: the kernel chooses [http, grpc and mail]
     #[arg(long, value_name = "PORT", requires_all = ["certificate", "key"])]
     pub tls_port: Option<u16>,
 

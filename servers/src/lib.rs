@@ -1,4 +1,4 @@
-//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp` and `grpc`,
+//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp`, `grpc` and `mail`,
 //! and the services of real incidents: `relay`, `outbound` and `collector`, which open descriptors of their own for their clients.
 //!
 //! All of them accept through [`accept`], which knows no runtime and reacts to a full descriptor table with a selectable
@@ -16,6 +16,7 @@ mod handoff;
 mod http;
 mod lines;
 mod listener;
+mod mail;
 mod process;
 mod relay;
 mod tally;

@@ -12,7 +12,7 @@ use crate::relay::{self, CallError};
 use crate::tally::{Counted, Tally};
 use crate::tls::{self, Doorkeeper, TlsError};
 use crate::witness::Witness;
-use crate::{Deliver, Door, collector, grpc, http, tcp, websocket, workers};
+use crate::{Deliver, Door, collector, grpc, http, mail, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, getppid, getrlimit, set_parent_process_death_signal};
@@ -39,7 +39,7 @@ pub(crate) enum StartError {
     #[error("--accept waits-for-close does not go with grpc, which does not say when it closes a connection")]
     ClosesUnheard,
     /// A second listener where none can be.
-    #[error("--tls-port goes with http and grpc, and not with --workers")]
+    #[error("--tls-port goes with http, grpc and mail, and not with --workers")]
     NoTls,
     /// Requests that open a file, of a service that has none.
     #[error("--opens goes with http")]
@@ -157,7 +157,9 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
         Policy::WaitsForClose if args.kind == Kind::Grpc => return Err(StartError::ClosesUnheard),
         _ => {}
     }
-    if args.tls_port.is_some() && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc)) {
+    if args.tls_port.is_some()
+        && (args.workers() > 0 || !matches!(args.kind, Kind::Http | Kind::Grpc | Kind::Mail))
+    {
         return Err(StartError::NoTls);
     }
     if args.opens.is_some() && args.kind != Kind::Http {
@@ -322,6 +324,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
         Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),
         Kind::Relay | Kind::Outbound => return Ok(relay::start(args, tally)?),
         Kind::Collector => collector::start(args, tally),
+        Kind::Mail => mail::start(doorkeeper(tls::SMTP)?, tally),
     }
     .map_err(|source| StartError::Service { source })
 }

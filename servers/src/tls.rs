@@ -25,6 +25,7 @@ use tonic::transport::server::Connected;
 /// Protocol names of ALPN (RFC 7301), as IANA has them.
 pub(crate) const HTTP_1: &[u8] = b"http/1.1";
 pub(crate) const HTTP_2: &[u8] = b"h2";
+pub(crate) const SMTP: &[u8] = b"smtp";
 
 /// Sessions that a server keeps to be resumed, at most.
 const SESSIONS: usize = 1 << 14;
@@ -94,6 +95,11 @@ impl Doorkeeper {
             acceptor: acceptor.map(|config| TlsAcceptor::from(Arc::new(config))),
             tally: tally.clone(),
         })
+    }
+
+    /// Whether there is a certificate to speak TLS with.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.acceptor.is_some()
     }
 
     /// Shakes hands with a client, if it has come to be. No deadline: one that never speaks is held, as by a server without

@@ -32,6 +32,7 @@ pages! {
     the_glossary_runs = "docs/glossary.md",
     calls_and_clients_run = "docs/guides/calls-and-clients.md",
     find_a_ceiling_runs = "docs/guides/find-a-ceiling.md",
+    speaking_a_protocol_runs = "docs/guides/speak-a-protocol.md",
     the_incidents_run = "docs/guides/incidents.md",
     kernel_settings_run = "docs/guides/kernel-settings.md",
     a_live_process_runs = "docs/guides/live-process.md",

@@ -12,9 +12,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs that a page calls by a name of the reader's, and what stands for each: a line of shell, with the arguments in `"$@"`.
-const STAND_INS: [(&str, &str); 4] = [
+const STAND_INS: [(&str, &str); 5] = [
     ("server", r#"exec lastfd serve http --accept backoff "$@""#),
     ("proxy", r#"exec lastfd serve outbound --after-call left-open --accept backoff "$@""#),
+    ("mail-server", r#"exec lastfd serve mail "$@""#),
     ("push-server", r#"exec lastfd serve websocket --accept spin-log "$@""#),
     // As Go's runtime does, it raises its own soft limit.
     ("go-server", r#"ulimit -Sn "$(ulimit -Hn)"; exec lastfd serve http --accept backoff "$@""#),

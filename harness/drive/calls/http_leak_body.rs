@@ -1,13 +1,13 @@
 //! `http-leak-body`: HTTP calls by a client that uses a connection again once its answer has been read, and keeps answers unread.
 
 use super::course::{Course, Stop};
-use super::http::{Connection, drain};
+use super::http::{Asks, Connection, drain};
 use super::wire::{Left, Site};
 use super::{Call, Calling, Registered};
 use crate::event::Outcome;
 use crate::scenario::{Body, Caller};
 use hyper::Response;
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Incoming};
 use std::sync::{Arc, Mutex};
 
 /// This kind.
@@ -17,18 +17,13 @@ pub const REGISTERED: Registered = Registered {
     doc: "HTTP calls that keep each answer unread, so that the next needs another connection",
     protocols: &[],
     make: |site, calls| {
-        Arc::new(HttpLeakBody {
-            site,
-            upload: super::upload(calls),
-            body: calls.body,
-            idle: Mutex::default(),
-        })
+        Arc::new(HttpLeakBody { site, asks: Asks::new(calls), body: calls.body, idle: Mutex::default() })
     },
 };
 
 struct HttpLeakBody {
     site: Arc<Site>,
-    upload: Bytes,
+    asks: Asks,
     body: Body,
     /// Connections whose last answer was read to its end. At most as many as there were calls at a time.
     idle: Mutex<Vec<Connection>>,
@@ -47,7 +42,7 @@ impl HttpLeakBody {
 
     async fn ask(&self, course: &Course) -> Result<(Connection, Response<Incoming>), Stop> {
         if let Some(mut connection) = self.take() {
-            match connection.ask(&self.site, &self.upload).await {
+            match connection.ask(&self.site, &self.asks).await {
                 Ok(response) => return Ok((connection, response)),
                 // The server closed it while it was idle: that is no fault of this call.
                 Err(stop) if stop.outcome == Some(Outcome::Closed) => connection.left(()).let_go().await,
@@ -59,7 +54,7 @@ impl HttpLeakBody {
             }
         }
         let mut connection = Connection::open(&self.site, course).await?;
-        match connection.ask(&self.site, &self.upload).await {
+        match connection.ask(&self.site, &self.asks).await {
             Ok(response) => Ok((connection, response)),
             Err(stop) => {
                 course.ended();

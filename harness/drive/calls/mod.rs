@@ -25,7 +25,6 @@ use crate::scenario::{Caller, Calls};
 use crate::sys::address::Address;
 use crate::sys::clock;
 use course::{Course, Stop};
-use hyper::body::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::io::Write;
@@ -78,11 +77,6 @@ pub fn registry() -> &'static [Registered] {
             caller::REGISTERED,
         ]
     }
-}
-
-/// What is sent with each request.
-fn upload(calls: &Calls) -> Bytes {
-    vec![b'x'; calls.upload_bytes as usize].into()
 }
 
 /// Makes calls as ordered until `Quit` or the end of input. The calls' own deadlines apply; the setup's for connects does not.
@@ -268,8 +262,12 @@ impl<W: Write> Callers<W> {
                 let seen = Seen::at_once(HELD.to_owned(), outcome, why);
                 self.report.say(seen.event(self.report.workload()));
             }
-            // Of clients that hold; no call waits in place of another.
-            Order::Refill { .. } | Order::GiveUp { .. } => {}
+            Order::Refill { clients } => {
+                (self.ordered, self.quiet) = (self.started.saturating_add(clients), false);
+                self.pace(Pacing::Ramping);
+            }
+            // Of clients that hold.
+            Order::GiveUp { .. } => {}
             Order::Quit => unreachable!("the loop ends with it"),
         }
     }

@@ -3,7 +3,7 @@
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
 use crate::event::{CallStep, Client, Outcome, Unseen, What};
-use crate::scenario::{AfterCall, Body, Caller, Calls, Certificate, Channel};
+use crate::scenario::{AfterCall, Body, Caller, Calls, Certificate, Channel, Request};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ fn calls(caller: Caller) -> Calls {
         after_call: AfterCall::Closed,
         body: Body::Kept,
         upload_bytes: 0,
+        request: Request::default(),
         connect_timeout_s: 5.0,
         read_timeout_s: 5.0,
     }
@@ -33,6 +34,7 @@ fn setup(calls: Calls, target: SocketAddr) -> Setup {
         kind,
         target: target.into(),
         path: "/stats".into(),
+        exchange: None,
         first_id: 0,
         connect_deadline_ms: 5000,
     }

@@ -1,11 +1,11 @@
 //! The certificate to trust: read from its file once, or for each call as careless programs do. Opens that file and nothing else.
 
+use super::super::tls::roots;
 use super::course::Stop;
 use crate::event::CallStep;
 use crate::scenario::Certificate;
+use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,14 +47,7 @@ impl Trust {
         let unusable = |e: &dyn std::fmt::Display| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.file.display()))
         };
-        let pem = std::fs::read(&self.file)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            roots.add(certificate.map_err(|e| unusable(&e))?).map_err(|e| unusable(&e))?;
-        }
-        if roots.is_empty() {
-            return Err(unusable(&"no certificate in it"));
-        }
+        let roots = roots(&self.file)?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions();
         let mut config =

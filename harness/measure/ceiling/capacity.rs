@@ -18,7 +18,7 @@ pub struct Burst {
 /// Connections that it holds and serves. Where they cost no work after their accept, those that it accepted. `unwatched`: connections that
 /// it holds and cannot serve.
 pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64) -> Known<u64> {
-    let Some(steady) = facts.readings.after_accept else { return accepted.clone() };
+    let Some(steady) = facts.readings.after_accept else { return lasting(facts, accepted) };
     if !steady {
         return Known::Unknown(Why::CameFaster);
     }
@@ -33,6 +33,19 @@ pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64)
         None if facts.exited().is_some() => held,
         None => accepted_by_clients(facts).saturating_sub(unwatched),
     })
+}
+
+/// Connections accepted, without the one whose own failed call ended it at once: where a call beside accept fails first, the last
+/// connection may be accepted for nothing.
+fn lasting(facts: &Facts<'_>, accepted: &Known<u64>) -> Known<u64> {
+    let holdings = &facts.holdings;
+    let other = holdings.first.is_some_and(|first| !first.call.accepts());
+    match accepted.value() {
+        Some(held) if other && facts.exited().is_none() && holdings.kept_in_all + 1 == held => {
+            Known::Value(holdings.kept_in_all)
+        }
+        _ => accepted.clone(),
+    }
 }
 
 /// How many clients of a flood were accepted and served; `None` where none was made, or where that is the capacity.

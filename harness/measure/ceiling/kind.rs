@@ -118,7 +118,9 @@ fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
     let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
-    let lacked = facts.holdings.failures.iter().any(|(_, call)| !call.accepts());
+    let lacking = facts.holdings.failures.iter().filter(|(_, call)| !call.accepts()).map(|(at, _)| *at).min();
+    let lacked =
+        lacking.is_some_and(|lacking| facts.clients.error_replies.iter().all(|(at, _)| *at > lacking));
     // An exit closes all that was not answered yet.
     let exited = facts.exit_at_the_wall().is_some();
     if facts.clients.answers
@@ -128,7 +130,7 @@ fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
         && !lacked
         && !exited
     {
-        return Err(Why::NobodyAnswered { refused, replies: error_replies(facts) });
+        return Err(Why::NobodyAnswered { refused, silent: 0, replies: error_replies(facts) });
     }
     Ok(())
 }
@@ -158,17 +160,25 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
 fn somebody_without(facts: &Facts<'_>, fd_setsize: Option<FdSetsize>) -> Result<Option<Kind>, Why> {
     let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
     let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
-    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
+    let (at, kept) = (watched.saturating_sub(1), facts.holdings.kept_in_all);
+    let waiting = facts.clients.waiting(at, kept);
     let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|sample| sample.queue);
     let idle = facts.holdings.accepts_between(watched.saturating_sub(NOBODY_FOR), watched).is_empty();
     // Handshakes end as places in the queue become free: where nobody takes a client from it, that none does is the subject's rule.
     let left_alone = |queued: u64| queued > 0 && idle && facts.holdings.calls_seen;
-    let unfinished = |queued: &u64| turned_away == 0 && *queued < waiting && !left_alone(*queued);
+    // Neither held, answered or not, nor in the queue.
+    let nowhere = facts.clients.open_at(at).saturating_sub(kept).min(waiting);
+    let unfinished = |queued: &u64| turned_away == 0 && *queued < nowhere && !left_alone(*queued);
     if let Some(queued) = queued.map(u64::from).filter(unfinished) {
-        return Err(Why::HandshakesUnfinished { clients: waiting - queued });
+        return Err(Why::HandshakesUnfinished { clients: nowhere - queued });
     }
     if turned_away == 0 && waiting == 0 {
         return Ok(None);
+    }
+    let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
+    if facts.clients.answers && !ever_served && turned_away == 0 && kept > 0 && !behind_another(facts, queued)
+    {
+        return Err(Why::NobodyAnswered { refused: 0, silent: kept, replies: None });
     }
     if behind_another(facts, queued) {
         return Err(Why::BehindAnother { waiting, turned_away });

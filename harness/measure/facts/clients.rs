@@ -1,5 +1,6 @@
 //! One life a client: connected, answered, told, closed and by which side, as its driver saw it.
 
+use crate::event::asks;
 use crate::event::{Client as State, Event, Nanos, Outcome, What};
 use crate::scenario::{Dialogue, Plan};
 use std::collections::HashMap;
@@ -88,7 +89,7 @@ impl<'a> Clients<'a> {
                 State::Refused => end(Outcome::Refused),
                 State::TimedOut => end(Outcome::TimesOut),
                 State::ErrorReply(_) => end(Outcome::ErrorReply),
-                State::ErrorAnswer(_) => {}
+                State::ErrorAnswer(_) | State::Begun => {}
                 State::Connected => record.connected = record.connected.or(Some(event.at)),
                 State::Greeted => record.greeted = record.greeted.or(Some(event.at)),
                 State::Served => record.served = record.served.or(Some(event.at)),
@@ -102,7 +103,8 @@ impl<'a> Clients<'a> {
         let speaks_http = |name: &str| {
             events.iter().any(|event| match &event.is {
                 What::Probe { workload, label, outcome, .. } => {
-                    label == "dialogue" && workload == name && *outcome == Outcome::Served
+                    let http = label == asks::HTTP || label == asks::HTTPS;
+                    http && workload == name && *outcome == Outcome::Served
                 }
                 _ => false,
             })

@@ -114,7 +114,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
 fn step(state: &Client) -> i64 {
     match state {
         Client::Connected => 0,
-        Client::ErrorAnswer(_) | Client::Greeted => 1,
+        Client::ErrorAnswer(_) | Client::Greeted | Client::Begun => 1,
         Client::Served => 2,
         Client::ErrorReply(_) => 3,
         Client::Refused => 4,

@@ -163,7 +163,9 @@ pub fn own_calls<'p>(plan: &'p Plan, subject: &Process) -> Option<(&'p Workload,
 /// Options of a bundled server.
 pub fn options(program: &Program) -> Option<&ServeOptions> {
     match program {
-        Program::Serve(Serve::Http(o) | Serve::Websocket(o) | Serve::Tcp(o) | Serve::Grpc(o)) => Some(o),
+        Program::Serve(
+            Serve::Http(o) | Serve::Websocket(o) | Serve::Tcp(o) | Serve::Grpc(o) | Serve::Mail(o),
+        ) => Some(o),
         Program::Serve(_) | Program::Command(_) | Program::Call(_) => None,
     }
 }

@@ -103,7 +103,7 @@ fn own_rule(r: &Report) -> String {
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
         return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into();
     }
-    "Look for a limit of clients in its own settings (such as maxclients); another `--nofile` shows whether it follows the \
+    "Look for a limit of clients in its own settings (such as maxclients); a run with another `--nofile` shows whether it follows the \
      descriptor limit."
         .into()
 }
@@ -139,7 +139,7 @@ fn more_descriptors(r: &Report) -> String {
         Some(Policy::Exits) => {
             format!("Restart it, and make it survive a failed accept; to hold more, {raise}.")
         }
-        Some(Policy::Spin) => format!("Make it pause after failures; to hold more, {raise}."),
+        Some(Policy::Spin) => format!("Make the server pause after a failed accept; to hold more, {raise}."),
         _ => format!("To hold more, {raise}."),
     }
 }

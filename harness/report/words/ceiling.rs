@@ -5,6 +5,7 @@ use super::why::why;
 use super::{
     BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit, upstream,
 };
+use crate::event::asks;
 use crate::event::{Call, Outcome};
 use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, Why};
 use crate::report::page::cut;
@@ -282,8 +283,17 @@ fn first_full(r: &Report) -> Option<String> {
 
 /// What the server answered when it was asked which protocol it speaks.
 fn asked_first(r: &Report) -> Option<String> {
-    let asked = r.found.probes.iter().rfind(|p| p.label == "dialogue");
+    let asked = r.found.probes.iter().rfind(|p| p.label == asks::HTTP);
     let asked = asked.filter(|p| p.outcome != Outcome::Served)?;
+    let served =
+        |label: &str| r.found.probes.iter().any(|p| p.label == label && p.outcome == Outcome::Served);
+    if served(asks::HTTPS) {
+        return Some("The server speaks TLS only, so the clients send HTTP over TLS.".into());
+    }
+    if served(asks::TLS) {
+        let said = "The server speaks TLS and keeps no HTTP connection over it: the clients complete the handshake and hold.";
+        return Some(said.into());
+    }
     let detail = match asked.detail.as_str() {
         "" => String::new(),
         detail => format!(" ({})", cut(detail, ANSWER)),

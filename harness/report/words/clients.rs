@@ -67,7 +67,7 @@ pub fn lost(r: &Report) -> Option<String> {
             format!("{} lost {} connection", counted(clients, "client"), number(clients, "its", "their"))
         }
         (_, clients) if queued > 0 => {
-            format!("{clients} clients lost their connection ({} held, {queued} waiting)", lost.held)
+            format!("{clients} clients lost their connection ({} accepted, {queued} in the queue)", lost.held)
         }
         (_, clients) => format!("{held} ended, and {} saw that", counted(clients, "client")),
     })

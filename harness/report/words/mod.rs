@@ -109,7 +109,7 @@ pub fn sentence(clause: &str) -> String {
 
 /// What the subject is called: a client of something else is no server.
 pub fn subject(r: &Report) -> &'static str {
-    if r.found.ceiling.in_calls() { "the caller" } else { "the server" }
+    if r.found.ceiling.in_calls() && r.found.subject.is_client { "the caller" } else { "the server" }
 }
 
 /// What its ceiling is counted in.

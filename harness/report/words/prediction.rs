@@ -96,7 +96,7 @@ pub fn sum(r: &Report) -> Option<String> {
         _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
             let next = held - left;
             let clients = number(next, "a client", "clients");
-            format!("soft limit of {soft} descriptors − {open}, {next} of these for {clients}")
+            format!("soft limit of {soft} descriptors − {open}, of which {clients} can use {next}")
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => format!("soft limit of {soft} descriptors: {}", without_result(formula, held)),

@@ -3,7 +3,7 @@
 use super::super::Report;
 use super::{calls, counted, evidence, number, rounds, sentence, sockets, subject, unit};
 use crate::event::Outcome;
-use crate::measure::{Holder, Leak, Policy, Probe, Verdict, VerdictEvidence};
+use crate::measure::{Holder, Kind, Leak, Policy, Probe, Verdict, VerdictEvidence};
 
 /// Processes, and sorts of what leaks, that are named.
 const SHOWN: usize = 4;
@@ -32,7 +32,8 @@ pub fn short(r: &Report) -> Option<String> {
                 "descriptor more than at rest stays",
                 "descriptors more than at rest stay",
             );
-            format!("It leaks: {}, {descriptors} {stayed} open{}.", afterwards(r), mostly_leaves(r))
+            let (leaves, until) = (mostly_leaves(r), full_after(r));
+            format!("It leaks: {}, {descriptors} {stayed} open{leaves}{until}.", afterwards(r))
         }
         (Verdict::Leaking, evidence) => {
             format!("It leaks: {}{}.", evidence::verdict(evidence), mostly_leaves(r))
@@ -56,6 +57,15 @@ pub fn short(r: &Report) -> Option<String> {
 
 /// That nothing stays open, for the first paragraph.
 pub fn nothing_leaks(r: &Report) -> Option<String> {
+    if r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached) {
+        return match once(r).filter(|n| *n > 0) {
+            Some(n) => {
+                let stay = number(n, "stays open, opened once and not", "stay open, opened once and not");
+                Some(format!("{} {stay} for each call.", counted(n, "descriptor")))
+            }
+            None => (leaked(r) == Some(0)).then(|| "The calls left nothing open.".into()),
+        };
+    }
     let end = r.found.end.get()?;
     let none = end.verdict == Verdict::Recovered && leaked(r).is_some_and(|n| n <= 0) && !calls::leaks(r);
     none.then(|| "Nothing leaks.".into())
@@ -238,6 +248,19 @@ fn mostly_leaves(r: &Report) -> String {
 fn sorts(r: &Report, shown: usize) -> String {
     let leaves: Vec<String> = r.found.leaks.iter().take(shown).map(|leak| leaves(r, leak)).collect();
     if leaves.is_empty() { String::new() } else { format!(": {}", leaves.join(", ")) }
+}
+
+/// When a table that calls fill will be full, though these did not fill it.
+fn full_after(r: &Report) -> String {
+    let slope: f64 = r.found.leaks.iter().filter_map(|leak| leak.slope.value()).sum();
+    let unfilled = r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached);
+    match (r.found.limits.effective.get().map(|limits| limits.soft), r.found.baseline.descriptors.value()) {
+        (Some(soft), Some(rest)) if unfilled && slope > 0.0 => {
+            let calls = (soft.saturating_sub(rest) as f64 / slope) as u64;
+            format!("; about {calls} calls fill its limit of {soft}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// `1 file a connection (/var/log/x)`.

@@ -27,7 +27,11 @@ pub fn wall(r: &Report) -> Vec<String> {
 pub fn short(r: &Report) -> Option<String> {
     let told = r.found.disguise.iter().find(|d| d.seen_as == SeenAs::ErrorReply)?;
     let clients = counted(told.count, "client");
-    Some(format!("{clients} got \"{}\": no descriptor for {}.", cut(&told.reply, SHORT), told.call))
+    Some(format!(
+        "{clients} got \"{}\", because {} found no free descriptor.",
+        cut(&told.reply, SHORT),
+        told.call
+    ))
 }
 
 fn disguise(r: &Report, d: &Disguise) -> String {

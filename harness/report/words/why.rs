@@ -34,13 +34,18 @@ pub fn why(why: &Why) -> String {
         }
         Why::BlindByClients { served } => {
             return format!(
-                "the witnesses disagree: the system-call observer saw no accept, but {} {} served",
+                "the witnesses disagree: the system-call observer saw no accept, but {} {} served; another one may see more (`--observer \
+                 ptrace`: the kernel stops perf in a program that changes its user as it is executed)",
                 counted(*served, "client"),
                 number(*served, "was", "were")
             );
         }
-        Why::NobodyAnswered { refused, replies } => {
+        Why::NobodyAnswered { refused, silent, replies } => {
             let got = match replies {
+                None if *silent > 0 => {
+                    let were = number(*silent, "was", "were");
+                    format!(": {} {were} accepted, and got no response", counted(*silent, "connection"))
+                }
                 None => format!(", and {refused} were closed or got an error"),
                 Some(replies) => format!(": {}", error_replies(replies)),
             };

@@ -1,0 +1,80 @@
+//! `--send` and `--expect`: a dialogue in two options, whose steps are taken in the order in which they were given.
+
+use crate::scenario::{Exchange, Step};
+use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
+
+/// The steps that were given.
+#[derive(Debug, Clone, Default)]
+pub struct Steps(Vec<Step>);
+
+const SEND: &str = "send";
+const EXPECT: &str = "expect";
+
+impl Steps {
+    /// The exchange of these steps; `None` where there are none.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn exchange(&self) -> Result<Option<Exchange>, String> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let exchange = Exchange::of(self.0.clone());
+        match exchange.compile() {
+            Ok(_) => Ok(Some(exchange)),
+            Err(fault) => Err(match fault.step.map(|step| &self.0[step]) {
+                Some(Step::Read(text)) => format!("--expect '{text}': {fault}"),
+                Some(Step::Send(text)) => format!("--send '{text}': {fault}"),
+                _ => "--send needs an --expect after it: what the server answers when it serves a client"
+                    .into(),
+            }),
+        }
+    }
+}
+
+impl clap::Args for Steps {
+    fn augment_args(command: Command) -> Command {
+        let step = |name: &'static str, value: &'static str, help: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .value_name(value)
+                .help(help)
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+        };
+        command
+            .arg(step(
+                SEND,
+                "TEXT",
+                r"Each client sends this text (escapes: \r \n \t \0 \\ \xHH; {client}: its number); with --expect, a dialogue in the order given",
+            ))
+            .arg(step(
+                EXPECT,
+                "PATTERN",
+                "Each client waits until this pattern matches (a regular expression; ^ and $ at each line); after the last one it is served",
+            ))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Steps {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = |name: &str, step: fn(String) -> Step| {
+            let indices = matches.indices_of(name).into_iter().flatten();
+            let texts = matches.get_many::<String>(name).into_iter().flatten().cloned();
+            indices.zip(texts.map(step)).collect::<Vec<_>>()
+        };
+        let mut steps = given(SEND, Step::Send);
+        steps.extend(given(EXPECT, Step::Read));
+        steps.sort_by_key(|(index, _)| *index);
+        Ok(Steps(steps.into_iter().map(|(_, step)| step).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Steps::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
