@@ -19,6 +19,7 @@ mod listener;
 mod mail;
 mod process;
 mod relay;
+mod start;
 mod tally;
 mod tcp;
 mod tls;

@@ -10,7 +10,7 @@ use crate::accept::Policy;
 use crate::args::Args;
 use crate::lines::{complain, say};
 use crate::listener::Listener;
-use crate::process::{READY, StartError, announcement, wait_for_signal};
+use crate::start::{READY, StartError, announcement, wait_for_signal};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use std::convert::Infallible;
