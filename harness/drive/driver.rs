@@ -527,7 +527,7 @@ impl<W: Write> Driver<W> {
         let id = self.id(index);
         self.note(index as u64, &heard);
         let asked = self.question.as_ref().is_some_and(|q| q.client == index);
-        if self.question.as_ref().is_some_and(|q| q.client == index)
+        if asked
             && let Some(client) = self.places[index].client()
             && let Some((outcome, detail)) = outcome(&heard, client)
         {

@@ -45,7 +45,7 @@ enum Waits {
     Nothing,
     /// The end of a pause.
     Pause,
-    /// An answer, of which nothing came yet.
+    /// An answer that has not begun.
     Answer,
     /// The rest of an answer, for so long.
     Rest,

@@ -717,7 +717,7 @@ fn a_certificate_is_checked_where_one_is_to_be_trusted() {
     let serving = thread::spawn(move || {
         let (mut stream, _) = server.accept().unwrap();
         let mut session = rustls::ServerConnection::new(tls_server().into()).unwrap();
-        assert!(session.complete_io(&mut stream).is_err(), "it is told that it is not trusted");
+        assert!(session.complete_io(&mut stream).is_err(), "the client does not trust it");
     });
     let tls = Tls { ca: Some(file), ..Tls::default() };
     let mut rig = Rig::new(exchange(vec![read("^220")], Some(tls), to));

@@ -612,7 +612,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
     }
 }
 
-/// A dialogue in steps; what is wrong with a step is told at its place.
+/// A dialogue in steps. An error points at the step that is wrong.
 fn exchanged(raw: &RawExchange, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
     let steps = raw.steps.get_ref();
     let exchange = Exchange {

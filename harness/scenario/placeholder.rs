@@ -33,8 +33,8 @@ pub struct Unknown {
     pub alone: bool,
 }
 
-/// The identifiers in braces that are neither placeholders of every process nor `beside` them. `{NAME.port}` of a process that is not there
-/// is told elsewhere.
+/// The identifiers in braces that are neither placeholders of every process nor `beside` them. The caller checks whether the process of a
+/// `{NAME.port}` is there.
 pub fn unknown(word: &str, processes: &[&str], beside: &[&'static str]) -> Vec<Unknown> {
     let own = [&OWN[..], beside].concat();
     let opened = word.match_indices('{').filter(|(at, _)| !word[..*at].ends_with('$'));

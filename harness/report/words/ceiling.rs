@@ -190,8 +190,13 @@ fn capacity(r: &Report) -> Option<String> {
     let c = &r.found.ceiling;
     let accepted = c.accepted.value()?;
     if let Some(served) = c.capacity.value() {
-        // Those that other threads take after the first failure are told as such.
+        // Other threads may take clients after the first failure: the report names them apart.
         let later = c.accepted_max.value() == Some(served) && r.found.baseline.reserved() > 1;
+        let for_nothing =
+            c.first_failure.get().filter(|first| !first.call.accepts() && served + 1 == accepted);
+        if let Some(first) = for_nothing {
+            return Some(format!("It had accepted {accepted}; {} failed for the last of them.", first.call));
+        }
         return (served != accepted && !later).then(|| {
             format!(
                 "It serves {}, over all its processes, of clients that come no faster than it settles; the process at its limit held \
