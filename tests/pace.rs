@@ -42,6 +42,8 @@ fn clients_come_no_faster_than_a_server_can_do_the_work_that_follows_an_accept()
                 (&json!(most), &Value::Null),
                 "{ceiling:#}"
             );
+            // Also with those that the last one needs for a moment.
+            assert_eq!(run["prediction"]["ceiling"], most, "{:#}", run["prediction"]);
             assert_eq!(ceiling["first_failure"]["call"], "pipe2", "{ceiling:#}");
             assert_eq!(run["recovery"]["recovered"], true, "{run:#}");
         }
@@ -95,6 +97,10 @@ fn the_capacity_of_a_master_that_passes_connections_on_is_that_of_its_workers() 
         let workers = holders.iter().filter(|holder| holder["accepts"] == false);
         let held: u64 = workers.map(|holder| holder["connections"].as_u64().expect("a number")).sum();
         assert_eq!(Some(held), capacity, "{holders:#?}");
+        assert_eq!(run["prediction"]["ceiling"].as_u64(), capacity, "{:#}", run["prediction"]);
+        let connected = ceiling["connected"].as_u64().expect("a number");
+        let waiting = ceiling["first_failure"]["waiting_clients"].as_u64().expect("a number");
+        assert!(waiting <= connected - held, "who is served does not wait: {ceiling:#}");
         let left = &run["recovery"]["left_full"];
         let accepting = holders.iter().find(|holder| holder["accepts"] == true).expect("the master");
         assert_eq!(

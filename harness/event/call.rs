@@ -75,6 +75,15 @@ impl Call {
     pub const fn returns_descriptor(self) -> bool {
         !matches!(self, Call::Pipe | Call::Pipe2 | Call::Socketpair | Call::Fcntl)
     }
+
+    /// How many descriptors it makes where it succeeds; of `fcntl` that is not known, and hardly ever more than none.
+    pub const fn descriptors(self) -> u32 {
+        match self {
+            Call::Pipe | Call::Pipe2 | Call::Socketpair => 2,
+            Call::Fcntl => 0,
+            _ => 1,
+        }
+    }
 }
 
 impl std::fmt::Display for Call {

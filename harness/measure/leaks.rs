@@ -255,6 +255,17 @@ fn sorts_left(rests: &BTreeMap<Pid, (u64, &[Descriptor])>, open: &[Open]) -> Vec
     };
     let mut left: Vec<Leak> = now.iter().filter_map(more).collect();
     left.sort_by_key(|leak| std::cmp::Reverse(leak.open));
+    // One that took the place of another sort's is not more than at rest.
+    let gone = |(sort, (count, _)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
+        let open = now.get(sort).map_or(0, |(count, _)| *count);
+        u64::try_from(count - open).unwrap_or(0)
+    };
+    let mut replaced: u64 = rest.iter().map(gone).sum();
+    for leak in left.iter_mut().rev() {
+        let instead = leak.open.min(replaced);
+        (leak.open, replaced) = (leak.open - instead, replaced - instead);
+    }
+    left.retain(|leak| leak.open > 0);
     left.truncate(LEFT);
     left
 }
@@ -302,4 +313,25 @@ fn sort(descriptor: &Descriptor) -> Sort {
 fn wider((kind, detail): Sort) -> Sort {
     let folder = detail.rfind('/').map_or(String::new(), |end| format!("{}/…", &detail[..end]));
     (kind, folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptors(kinds: &[(&str, usize)]) -> Vec<Descriptor> {
+        let one = |kind: &&str| Descriptor { fd: 3, kind: (*kind).to_owned(), detail: String::new() };
+        kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(one(&kind), *count)).collect()
+    }
+
+    #[test]
+    fn one_that_took_the_place_of_another_is_not_more_than_at_rest() {
+        let (rest, now) =
+            (descriptors(&[("device", 2)]), descriptors(&[("device", 1), ("directory", 1), ("tcp", 5)]));
+        let rests = BTreeMap::from([(100, (2, rest.as_slice()))]);
+        let open = [Open { pid: 100, descriptors: 7, inventory: now }];
+        let left = sorts_left(&rests, &open);
+        let left: Vec<(&str, u64)> = left.iter().map(|leak| (leak.kind.as_str(), leak.open)).collect();
+        assert_eq!(left, [("tcp", 5)]);
+    }
 }

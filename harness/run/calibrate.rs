@@ -1,7 +1,7 @@
 //! What a connection or a call costs: predicted from the descriptors at rest, and measured with a few clients before the ramp.
 
 use super::error::Error;
-use super::live::{Step, Work};
+use super::live::{Step, Tally, Work};
 use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, answers, order_clients};
 use super::pump::{Load, Pump};
 use super::ready::{Ready, Rest};
@@ -84,9 +84,12 @@ pub fn calibrate(
     let first = first(pump, clients, wanted);
     let held = first.iter().zip(&pump.loads).filter(|(_, load)| load.holds());
     let of_subject: u64 = held.map(|(&clients, _)| u64::from(clients)).sum();
+    let others = standing.iter().filter(|pid| rests.iter().all(|rest| rest.pid != **pid));
+    let others: Vec<Holder> = others.take(steady::LOOKED_AT).filter_map(|pid| Holder::of(*pid)).collect();
     let Grown { by: grown, work, ended, took } = grown_with(pump, rests, &first, of_subject)?;
     let Some(mut few) = few(pump, rests, &grown, of_subject) else { return Ok(None) };
     few.born = (pump.tree.processes().len() as u64).saturating_sub(standing.len() as u64);
+    few.given = others.into_iter().filter_map(Holder::grown).collect();
     pump.acceptor = few.rest.pid;
     debug_assert!(ready.holders.contains(&few.rest.pid));
     if few.accepted > 0 && pump.live.first_failure.is_none() {
@@ -94,7 +97,39 @@ pub fn calibrate(
     }
     let accepted = pump.live.accepted_total().max(few.accepted);
     let (grown, born) = (few.grown, few.born);
-    Ok(Steady::of(pump, pace, First { sent: first, accepted, grown, standing, born, work, ended, took }))
+    let first = First { sent: first, accepted, grown, standing, born, work, ended, took };
+    let mut steady = Steady::of(pump, pace, first);
+    if let Some(steady) = &mut steady
+        && few.grown > few.accepted
+        && let Some(one) = steady.alone(pump, wanted)?
+    {
+        predict_with_making(pump, &few, one);
+    }
+    Ok(steady)
+}
+
+/// Predicts from the processes that connections are handed to, in turn: what each has room for.
+fn predict_of_holders(pump: &mut Pump, few: &Few, cost: f64) {
+    let room = |holder: &Holder| (holder.soft.saturating_sub(holder.at_rest) as f64 / cost) as u64;
+    let rooms: Vec<u64> = few.given.iter().map(room).collect();
+    let ceiling = rooms.iter().sum();
+    let sum = rooms.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ");
+    let formula = format!("{sum}, in the processes that connections are handed to = {ceiling}");
+    announce(pump, few.rest.pid, ceiling, formula, cost, few.accepted as u32);
+}
+
+/// Predicts once more, where a connection takes more descriptors while it is made than afterwards: the last one needs them, too.
+fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
+    let Few { rest, accepted, grown, .. } = few;
+    let cost = *grown as f64 / *accepted as f64;
+    let (soft, at_rest) = (rest.limits.soft, rest.counted);
+    if one.most as f64 <= cost {
+        return;
+    }
+    let room = soft.saturating_sub(at_rest).checked_sub(one.most as u64);
+    let ceiling = room.map_or(0, |room| (room as f64 / cost) as u64 + 1);
+    let formula = format!("⌊({soft} − {at_rest} − {} to make the last) ÷ {cost}⌋ + 1 = {ceiling}", one.most);
+    announce(pump, rest.pid, ceiling, formula, cost, *accepted as u32);
 }
 
 /// What the first few clients showed.
@@ -107,6 +142,30 @@ struct Few {
     grown: u64,
     /// Processes by which the subject grew.
     born: u64,
+    /// Processes that do not listen, and have more descriptors now.
+    given: Vec<Holder>,
+}
+
+/// A process that does not listen, to which connections may be handed.
+struct Holder {
+    pid: i32,
+    soft: u64,
+    /// Before the first client.
+    at_rest: u64,
+    /// Descriptors more, with the first few.
+    more: u64,
+}
+
+impl Holder {
+    fn of(pid: i32) -> Option<Holder> {
+        let at_rest = proc::descriptors(pid).ok()?;
+        Some(Holder { pid, soft: proc::nofile(pid).ok()?.0, at_rest, more: 0 })
+    }
+
+    fn grown(self) -> Option<Holder> {
+        let more = proc::descriptors(self.pid).ok()?.saturating_sub(self.at_rest);
+        (more > 0).then_some(Holder { more, ..self })
+    }
 }
 
 /// The effects of connecting them.
@@ -167,13 +226,13 @@ fn few(pump: &Pump, rests: &[Rest], grown: &[u64], of_subject: u64) -> Option<Fe
     let (index, rest) =
         rests.iter().enumerate().max_by_key(|(i, r)| (seen(r), grown[*i], std::cmp::Reverse(*i)))?;
     let accepted = if pump.counts_accepts() { seen(rest) } else { of_subject };
-    Some(Few { rest: *rest, accepted, grown: grown[index], born: 0 })
+    Some(Few { rest: *rest, accepted, grown: grown[index], born: 0, given: Vec::new() })
 }
 
 /// Predicts from what the first few connections cost, where that is not one descriptor each or `another` process accepts than the one
 /// that the first prediction was made for.
 fn predict_again(pump: &mut Pump, few: &Few, another: bool) {
-    let Few { rest, accepted, grown, born } = few;
+    let Few { rest, accepted, grown, born, given } = few;
     let cost = *grown as f64 / *accepted as f64;
     if (cost - 1.0).abs() < f64::EPSILON {
         if another {
@@ -194,6 +253,11 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool) {
             descriptors_per_connection: cost,
             calibrated_with,
         });
+        return;
+    }
+    let held: u64 = given.iter().map(|holder| holder.more).sum();
+    if *grown == 0 && held >= *accepted {
+        predict_of_holders(pump, few, held as f64 / *accepted as f64);
         return;
     }
     if cost < 1.0 {

@@ -33,6 +33,28 @@ impl Work {
     }
 }
 
+/// Descriptors more than at its beginning that one process has, by its calls: now, and at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Tally {
+    pid: Pid,
+    pub now: i64,
+    pub most: i64,
+}
+
+impl Tally {
+    /// Of this process, from now on.
+    pub fn of(pid: Pid) -> Tally {
+        Tally { pid, now: 0, most: 0 }
+    }
+
+    fn note(&mut self, pid: Pid, change: i64) {
+        if pid == self.pid {
+            self.now += change;
+            self.most = self.most.max(self.now);
+        }
+    }
+}
+
 /// Running totals. Times are absolute `CLOCK_MONOTONIC`.
 #[derive(Debug, Default)]
 pub struct Live {
@@ -59,6 +81,8 @@ pub struct Live {
     pub half_answered: HashSet<(String, u32)>,
     /// Calls other than accept that made a descriptor, descriptors closed, and processes forked, since [`Live::arm`].
     pub work: Work,
+    /// Descriptors of one process, while that is asked.
+    pub tally: Option<Tally>,
     /// Of those that `ended`: connections closed by the server, or with an error reply.
     pub turned_away: u64,
     /// Clients whose connection or connect ended without being told to, or that got an error reply.
@@ -174,6 +198,11 @@ impl Live {
                 if *ret >= 0 && self.armed && !name.accepts() && *name != Call::Fcntl {
                     self.work.opened += 1;
                 }
+                if let Some(tally) = &mut self.tally
+                    && *ret >= 0
+                {
+                    tally.note(*pid, name.descriptors().into());
+                }
                 if *ret < 0 && self.armed {
                     self.lacks_inotify |= name.makes_inotify() && *ret == EMFILE;
                     if event.at >= self.moved && !self.stuck {
@@ -189,9 +218,12 @@ impl Live {
                 self.policy.flooded();
                 self.unsampled = true;
             }
-            What::Close { .. } => {
+            What::Close { pid, .. } => {
                 self.last_descriptor_call = self.last_descriptor_call.max(event.at);
                 self.work.closed += u64::from(self.armed);
+                if let Some(tally) = &mut self.tally {
+                    tally.note(*pid, -1);
+                }
             }
             What::Process { pid, change, .. } if self.armed => {
                 self.work.born += u64::from(*change == Change::Fork);

@@ -4,7 +4,7 @@
 //! a process; near it they come one by one.
 
 use super::error::Error;
-use super::live::{Live, Work};
+use super::live::{Live, Tally, Work};
 use super::orders::{SETTLE_WINDOW, answers, order_clients};
 use super::pump::Pump;
 use super::ramp::Ramp;
@@ -29,7 +29,7 @@ const STILL: Duration = Duration::from_millis(1);
 const PATIENCE: u32 = 5;
 const UNFINISHED: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(500));
 /// Processes whose room is looked at before each batch.
-const LOOKED_AT: usize = 32;
+pub const LOOKED_AT: usize = 32;
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
@@ -139,6 +139,29 @@ impl Steady {
             greeted: pump.live.greeted >= accepted,
             standing: first.standing.iter().take(LOOKED_AT).filter_map(soft).collect(),
         })
+    }
+
+    /// Lets one client more come, alone: what its connection takes of the process that accepts, and what more while it is made. `None`
+    /// where what was seen is not what /proc counts, or nobody is left to come.
+    ///
+    /// # Errors
+    /// Interrupted; a driver that cannot be ordered.
+    pub fn alone(&mut self, pump: &mut Pump, wanted: &[u32]) -> Result<Option<Tally>, Error> {
+        let comes = |i: &usize| pump.loads[*i].holds() && self.came[*i] < wanted[*i];
+        let Some(workload) = (0..self.came.len()).find(comes) else { return Ok(None) };
+        let count = |pump: &Pump| proc::descriptors(pump.acceptor).map_or(0, |now| now as i64);
+        let (before, there) = (Before { work: pump.live.work, ended: pump.live.ended }, count(pump));
+        let answers = answers(pump);
+        pump.live.tally = Some(Tally::of(pump.acceptor));
+        self.came[workload] += 1;
+        order_clients(pump, &self.came)?;
+        let mut still = Stillness::default();
+        pump.until(STEP_AT_MOST, LOOK_EVERY, |pump| {
+            let still = still.look(pump) >= self.window(&pump.live, answers, before, 1);
+            pump.died() || (pump.live.drivers_done() && still && pump.drained())
+        })?;
+        let tally = pump.live.tally.take();
+        Ok(tally.filter(|tally| tally.now == count(pump) - there && pump.live.first_failure.is_none()))
     }
 
     /// How many clients of each workload may come at once: they cannot fill a process that was there before them.

@@ -396,6 +396,8 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
     match (holdings.first, holdings.early) {
         (Some(first), _) => {
             let waiting = facts.clients.open_at(first.at).saturating_sub(holdings.held_in_all);
+            // One that was accepted and handed on may be served: then it does not wait.
+            let waiting = waiting.min(facts.clients.waiting(first.at, holdings.held_in_all));
             Some(of(first, holdings.accepted, waiting, None))
         }
         (None, Some((first, _))) => Some(of(first, 0, 0, Some(NotTheCeiling::BeforeFirstClient))),

@@ -335,9 +335,10 @@ fn growing_of(of: &Explained) -> Option<Timer> {
     let top = of.in_time().map(|pause| pause.failures).max()?;
     let at_top = |pause: &&Pause| law.delay(pause.failures) >= law.delay(top) * (1.0 - SAME / 2.0);
     let at_top: Vec<f64> = of.in_time().filter(at_top).map(|pause| pause.ms).collect();
-    let at_longest = if law.delay(top) < law.longest { 0 } else { at_top.len() / of.lanes };
-    // It is as long as the shortest of those: the others are late.
-    let longest = at_top.into_iter().fold(f64::MAX, f64::min);
+    // It is as long as the shortest of those: the others are late. A shorter delay that was late is as long by chance only.
+    let longest = at_top.iter().copied().fold(f64::MAX, f64::min);
+    let as_long = at_top.iter().filter(|ms| **ms <= longest * (1.0 + SAME / 2.0) + LATE.0).count();
+    let at_longest = if law.delay(top) < law.longest { 0 } else { as_long / of.lanes };
     let steps = (1..=top).filter(grown).count();
     let levels: HashSet<usize> =
         of.in_time().map(|pause| pause.failures).filter(|n| *n == 0 || grown(n)).collect();
