@@ -90,7 +90,11 @@ pub fn none_called(what: &str, wanted: &str, names: &[&str]) -> Failure {
     let more = names.len().saturating_sub(NAMES_MAX);
     names.truncate(NAMES_MAX);
     let more = if more == 0 { String::new() } else { format!(", and {more} more (`lastfd list` shows all)") };
-    Failure::new(Exit::NothingSelected, format!("{what} {wanted:?}: there are {}{more}", names.join(", ")))
+    let there = match names.as_slice() {
+        [one] => format!("there is only {one}"),
+        names => format!("there are {}", names.join(", ")),
+    };
+    Failure::new(Exit::NothingSelected, format!("{what} {wanted:?}: {}{more}", there))
 }
 
 /// What a variant is called on the command line; the scenario as written is `base`.

@@ -47,6 +47,11 @@ impl Redaction {
     pub fn learn(&mut self, words: &[String]) {
         let mut found = Vec::new();
         shown(words, &mut found);
+        if self.all {
+            // The program may write its arguments itself.
+            let values = words.iter().skip(1).filter_map(|word| word.split_once('=').map(|(_, value)| value));
+            found.extend(values.chain(words.iter().skip(1).map(String::as_str)).map(str::to_owned));
+        }
         self.know(found);
     }
 
@@ -54,6 +59,7 @@ impl Redaction {
     pub fn learn_variable(&mut self, name: &str, value: &str) {
         let mut found = Vec::new();
         variable(name, value, &mut found);
+        found.extend(self.all.then(|| value.to_owned()));
         self.know(found);
     }
 
@@ -281,7 +287,11 @@ mod tests {
 
     #[test]
     fn on_demand_no_argument_and_no_value_is_left() {
-        let redaction = Redaction::new(true);
+        let mut redaction = Redaction::new(true);
+        redaction.learn(&words(&["./s", "-p", "hunter2", "--name=somebody"]));
+        redaction.learn_variable("COLOUR", "ultramarine");
+        let said = "./s: somebody paints hunter2 in ultramarine with -p";
+        assert_eq!(redaction.text(said), format!("./s: {HIDDEN} paints {HIDDEN} in {HIDDEN} with -p"));
         assert_eq!(redaction.words(&words(&["./s", "-p", "hunter2"])), ["./s", HIDDEN]);
         assert_eq!(redaction.words(&words(&["./s"])), ["./s"]);
         assert_eq!(redaction.variable("COLOUR", "blue"), HIDDEN);

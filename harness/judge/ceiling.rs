@@ -51,6 +51,10 @@ fn stopped(expected: &Ceiling, found: &Findings) -> Compared {
         Kind::Generator => Err(NotMeasured::GeneratorFirst),
         Kind::NotReached => {
             let met = *expected == Ceiling::NotReached && ceiling.first_failure.get().is_none();
+            // A load that is too small says nothing of what was expected.
+            if let Some((wanted, came)) = beyond(expected, found)? {
+                return Err(NotMeasured::TooFewClients { wanted, came });
+            }
             Ok((met, Observed::NotReached { number: number.ok(), calls: calls.is_some(), before_ramp }))
         }
         kind if *expected == Ceiling::NotReached => {
@@ -58,6 +62,25 @@ fn stopped(expected: &Ceiling, found: &Findings) -> Compared {
         }
         _ => counted(expected, number?, effective(found), found),
     }
+}
+
+/// The number that is expected, where fewer clients came than that, and how many these were.
+fn beyond(expected: &Ceiling, found: &Findings) -> Result<Option<(u64, u64)>, NotMeasured> {
+    let wanted = match expected {
+        Ceiling::NotReached => return Ok(None),
+        Ceiling::Exactly(n) | Ceiling::Range(n, _) => *n,
+        Ceiling::Formula(text) => evaluated(text, effective(found)?, found)?,
+    };
+    let came = found.clients_account.value().map(|account| account.came());
+    Ok(came.filter(|came| *came < wanted).map(|came| (wanted, came)))
+}
+
+/// What a formula comes to under these limits.
+fn evaluated(text: &str, limits: Limits, found: &Findings) -> Result<u64, NotMeasured> {
+    let values =
+        formula::Values { soft: limits.soft, hard: limits.hard, baseline: *found.baseline.counted.known()? };
+    let formula = formula::parse(text).map_err(NotMeasured::Formula)?;
+    formula.count(values).map_err(|why| NotMeasured::NoCount { formula: text.to_owned(), why, values })
 }
 
 /// The same where nobody saw a call fail, and the descriptor count tells how many it holds.
@@ -96,14 +119,7 @@ fn counted(
         Ceiling::Exactly(n) => (number == *n, None),
         Ceiling::Range(from, to) => ((*from..=*to).contains(&number), None),
         Ceiling::Formula(text) => {
-            let (limits, baseline) = (limits?, *found.baseline.counted.known()?);
-            let values = formula::Values { soft: limits.soft, hard: limits.hard, baseline };
-            let formula = formula::parse(text).map_err(NotMeasured::Formula)?;
-            let wanted = formula.count(values).map_err(|why| NotMeasured::NoCount {
-                formula: text.clone(),
-                why,
-                values,
-            })?;
+            let wanted = evaluated(text, limits?, found)?;
             (number == wanted, Some(wanted))
         }
         Ceiling::NotReached => unreachable!("that is no number"),

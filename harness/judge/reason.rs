@@ -176,6 +176,8 @@ pub enum NotMeasured {
     NoOtherListener,
     /// This other port was not tried, or not to the end.
     PortNotTried(u16),
+    /// Fewer clients came than the number that is expected.
+    TooFewClients { wanted: u64, came: u64 },
     /// The formula cannot be read.
     Formula(FormulaError),
     /// The formula comes to no number with these values.

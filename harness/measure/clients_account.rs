@@ -71,7 +71,13 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         (lost.clients, account.waiting) = (lost.clients + unseen, account.waiting - unseen);
     }
     let gone = losses.as_ref().is_some_and(|losses| losses.gone);
-    let by_calls = if gone { 0 } else { held(facts, ceiling) };
+    let by_calls = match losses {
+        Some(_) if gone => 0,
+        // What was held is gone with its process.
+        Some(_) => facts.holdings.at_watched,
+        None => held(facts, ceiling),
+    };
+    let by_calls = by_calls.saturating_sub(facts.clients.left_before);
     if facts.clients.answers && losses.is_none() {
         // An error reply ends no connection by itself: as many are held as the subject held.
         let kept = account.error_replies.min(by_calls.saturating_sub(account.held));

@@ -82,7 +82,14 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
         connected.chain(answered).filter(|at| (from..until).contains(at)).count() as u64
     };
     let known = |open: &&Open| rests.contains_key(&open.pid);
-    let more = |open: &Open| open.descriptors as i64 - rests.get(&open.pid).map_or(0, |rest| rest.0 as i64);
+    // A number that a thread blocked in accept has reserved is no descriptor: those that have a name are counted, where they were read.
+    let more = |open: &Open| {
+        let (rest, named) = rests.get(&open.pid).map_or((0, 0), |rest| (rest.0, rest.1.len()));
+        match (named, open.inventory.len()) {
+            (0, _) | (_, 0) => open.descriptors as i64 - rest as i64,
+            (rest, now) => now as i64 - rest as i64,
+        }
+    };
     let growth = baseline.growth.as_ref();
     let by_itself = growth.map_or(0.0, |growth| growth.per_s * seconds(at.saturating_sub(ramp)));
     let [second, third] = read[begun..] else {

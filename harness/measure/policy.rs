@@ -200,6 +200,7 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
     let client = facts.processes.is_client;
     match ceiling.kind.value() {
         _ if facts.accepts_pass_by() => Some(Why::AcceptsPassBy),
+        _ if !facts.phases.loaded() => Some(Why::EndedBeforeClients),
         None => Some(Why::CeilingUnknown { though: None }),
         Some(Kind::Generator) => Some(Why::GeneratorFirst),
         Some(Kind::OtherLimit) if facts.holdings.first.is_none() && exhausted(facts).is_some() => {

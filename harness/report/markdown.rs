@@ -57,8 +57,10 @@ fn runs(reports: &[Report]) -> String {
             let _ = writeln!(text, "- {}", escape(line));
         }
     }
-    for (title, r) in numbered.iter().filter(|(_, r)| r.verdict.outcome != Outcome::Met) {
-        let _ = writeln!(text, "\n**{title}** {}\n", r.verdict.outcome.name());
+    // Of one that is as expected the row says enough; where nothing was expected, the paragraph is the answer.
+    let plain = |r: &Report| r.verdict.outcome == Outcome::Met && r.verdict.judged > 0;
+    for (title, r) in numbered.iter().filter(|(_, r)| !plain(r)) {
+        let _ = writeln!(text, "\n**{title}** {}\n", judged::verdict(&r.verdict).1);
         for reason in &r.verdict.reasons {
             let (expected, observed) = (escape(&judged::expected(reason)), escape(&judged::observed(reason)));
             let _ = writeln!(text, "- `{}`: expected {expected}, observed {observed}", judged::name(reason));
@@ -96,7 +98,7 @@ fn cells(r: &Report) -> [String; 9] {
     let limits = r.found.limits.effective.value().map(|l| format!("{}:{}", l.soft, l.hard));
     let first = r.found.ceiling.first_failure.get().map(|f| format!("`{}` {}", f.call, f.errno));
     [
-        mark(r.verdict.outcome).to_owned(),
+        judged::verdict(&r.verdict).0.to_owned(),
         escape(&r.title()),
         cell(limits),
         cell(r.found.baseline.descriptors.value()),
@@ -150,15 +152,6 @@ fn remedy_table(text: &mut String, table: &remedies::Table) {
         let cells: Vec<String> =
             words::remedies::cells(row, believed).iter().map(|cell| escape(cell)).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
-}
-
-fn mark(verdict: Outcome) -> &'static str {
-    match verdict {
-        Outcome::Met => "✓",
-        Outcome::NotMet => "✗",
-        Outcome::Inconclusive => "?",
-        Outcome::Skipped => "–",
     }
 }
 

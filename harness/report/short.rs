@@ -24,7 +24,9 @@ pub fn paragraph(r: &Report) -> String {
     }
     let advice = advice::advice(r);
     let said: Vec<Ranked> = match (&r.found.not_started, r.found.doubts.first()) {
-        (Some(refused), _) => vec![(MOST, doubts::not_started(&cut(&refused.reason, REASON)))],
+        (Some(refused), _) => {
+            vec![(MOST, doubts::not_started(&cut(&doubts::cause(&refused.reason), REASON)))]
+        }
         (None, Some(doubt)) => {
             let seen = r.found.ceiling.kind.get().filter(|kind| **kind != Kind::Generator);
             let seen = seen.map(|_| (1, ceiling::headline(r)));
@@ -96,6 +98,6 @@ pub fn further_reasons(r: &Report) -> Vec<String> {
         (None, Some(doubt)) => Some(doubts::doubt(doubt)),
         (None, None) => None,
     };
-    let whole = said.filter(|cause| cause.chars().count() <= REASON);
+    let whole = said.filter(|cause| cause.chars().count() <= REASON && !cause.contains('\n'));
     reasons(r).into_iter().filter(|reason| Some(reason) != whole.as_ref()).collect()
 }

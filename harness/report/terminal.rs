@@ -7,7 +7,7 @@ use super::page::{LABEL, Page, cut};
 use super::short;
 use super::words::limits::Step;
 use super::words::{
-    self, baseline, calls, ceiling, clients, costs, limits, memory, moved, network, phases, policy,
+    self, baseline, calls, ceiling, clients, costs, judged, limits, memory, moved, network, phases, policy,
     prediction, recovery, sockets, upstream, wall, witnesses,
 };
 use crate::judge::Outcome;
@@ -37,10 +37,15 @@ fn pages(reports: &[Report], colour: bool, width: usize, full: bool) -> String {
             page.text.push('\n');
         }
         title(&mut page, report);
-        page.facts("Because", short::further_reasons(report));
+        // What was expected and is not so is the answer; why nothing can be concluded is in the paragraph.
+        let reasons = short::further_reasons(report);
+        let first = matches!(report.verdict.outcome, Outcome::NotMet | Outcome::Skipped);
+        let (before, after) = if first { (reasons, Vec::new()) } else { (Vec::new(), reasons) };
+        page.facts("Because", before);
         if report.verdict.outcome != Outcome::Skipped {
             page.paragraph(&short::paragraph(report));
             page.line("");
+            page.facts("Because", after);
             facts(&mut page, report, full);
         }
     }
@@ -48,13 +53,14 @@ fn pages(reports: &[Report], colour: bool, width: usize, full: bool) -> String {
 }
 
 fn title(page: &mut Page, r: &Report) {
-    let (mark, words, style) = match r.verdict.outcome {
-        Outcome::Met if r.verdict.judged == 0 => ("●", "measured", Style::new().bold()),
-        Outcome::Met => ("✓", "expectations met", Style::new().green().bold()),
-        Outcome::NotMet => ("✗", "expectation not met", Style::new().red().bold()),
-        Outcome::Inconclusive => ("?", "inconclusive", Style::new().yellow().bold()),
-        Outcome::Skipped => ("–", "skipped", Style::new().dimmed()),
+    let style = match r.verdict.outcome {
+        Outcome::Met if r.verdict.judged == 0 => Style::new().bold(),
+        Outcome::Met => Style::new().green().bold(),
+        Outcome::NotMet => Style::new().red().bold(),
+        Outcome::Inconclusive => Style::new().yellow().bold(),
+        Outcome::Skipped => Style::new().dimmed(),
     };
+    let (mark, words) = judged::verdict(&r.verdict);
     let verdict = page.styled(&format!("{mark} {words}"), style);
     let name = cut(&r.title(), (page.room() + LABEL).saturating_sub(VERDICT));
     page.line(&format!("{verdict}  {name}"));
@@ -92,7 +98,7 @@ fn facts(page: &mut Page, r: &Report, full: bool) {
     page.facts("Memory", only_full(memory::moments(r)).map(|text| words::sentence(&text)));
     page.facts("Limit moved", moved::moved(r));
     page.facts("Recovery", recovery::recovery(r));
-    page.facts("Witnesses", witnesses::witnesses(r));
+    page.facts("Witnesses", witnesses::witnesses(r).filter(|_| r.found.not_started.is_none()));
     if full {
         page.facts("Steps", phases::phases(r));
         page.facts("Observing", witnesses::costs(r));

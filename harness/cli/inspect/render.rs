@@ -6,7 +6,7 @@ use super::unread::Unread;
 use super::{Counts, Ids, Report};
 use crate::cli::page::{Page, shorten};
 use crate::event::{Limits, Link, Pid};
-use crate::report::words::size;
+use crate::report::words::{self, counted, size};
 use owo_colors::Style;
 
 /// Rows shown of a table; the JSON document has all.
@@ -27,8 +27,11 @@ pub fn page(report: &Report) -> Page {
     }
     growth(&mut page, report);
     chain(&mut page, report);
-    for_good(&mut page, report);
-    raise_now(&mut page, report);
+    // A limit of what is no more helps nobody.
+    if !report.has_exited() {
+        for_good(&mut page, report);
+        raise_now(&mut page, report);
+    }
     page
 }
 
@@ -174,7 +177,7 @@ fn tree(page: &mut Page, report: &Report) {
 fn open(counts: &Counts, soft: u64) -> String {
     let mut text = format!("{} descriptors", counts.open);
     if counts.reserved > 0 {
-        text += &format!(", {} of them numbers reserved by threads blocked in accept", counts.reserved);
+        text += &format!(", {} of them reserved by threads blocked in accept", counts.reserved);
     }
     if counts.counted < counts.open {
         text += &format!("; {} numbered below {soft} count", counts.counted);
@@ -200,17 +203,17 @@ fn descriptors(page: &mut Page, report: &Report, counts: &Counts) {
     }
     if report.close_wait > 0 {
         let text = format!(
-            "{} sockets in CLOSE_WAIT: the peer closed and this program did not. While that number stays or grows it is a leak \
+            "{} in CLOSE_WAIT: the peer closed and this program did not. While that number stays or grows it is a leak \
              on this side, and no higher limit cures it.",
-            report.close_wait
+            counted(report.close_wait, "socket")
         );
         warn(page, "CLOSE_WAIT", &text);
     }
     if report.deleted > 0 {
         let text = format!(
-            "{} open files are deleted: logs that were rotated away, or temporary files that were not closed. Each keeps its \
+            "{} deleted: logs that were rotated away, or temporary files that were not closed. Each keeps its \
              descriptor and its disk space until this program closes it.",
-            report.deleted
+            words::number(report.deleted, "1 open file is", &format!("{} open files are", report.deleted))
         );
         warn(page, "deleted", &text);
     }

@@ -167,7 +167,7 @@ fn somebody_without(facts: &Facts<'_>, fd_setsize: Option<FdSetsize>) -> Result<
     // Handshakes end as places in the queue become free: where nobody takes a client from it, that none does is the subject's rule.
     let left_alone = |queued: u64| queued > 0 && idle && facts.holdings.calls_seen;
     // Neither held, answered or not, nor in the queue.
-    let nowhere = facts.clients.open_at(at).saturating_sub(kept).min(waiting);
+    let nowhere = facts.clients.beyond(at, kept).min(waiting);
     let unfinished = |queued: &u64| turned_away == 0 && *queued < nowhere && !left_alone(*queued);
     if let Some(queued) = queued.map(u64::from).filter(unfinished) {
         return Err(Why::HandshakesUnfinished { clients: nowhere - queued });

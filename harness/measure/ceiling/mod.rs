@@ -395,7 +395,7 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
     };
     match (holdings.first, holdings.early) {
         (Some(first), _) => {
-            let waiting = facts.clients.open_at(first.at).saturating_sub(holdings.held_in_all);
+            let waiting = facts.clients.beyond(first.at, holdings.held_in_all);
             // One that was accepted and handed on may be served: then it does not wait.
             let waiting = waiting.min(facts.clients.waiting(first.at, holdings.held_in_all));
             Some(of(first, holdings.accepted, waiting, None))

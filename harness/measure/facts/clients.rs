@@ -51,6 +51,8 @@ pub(crate) struct Clients<'a> {
     pub told: Vec<Told<'a>>,
     /// Error replies that clients of the subject got, in order of time: when, and in the server's words.
     pub error_replies: Vec<(Nanos, &'a str)>,
+    /// Connections that the subject has accepted before any of these came, and holds: their clients have left.
+    pub left_before: u64,
 }
 
 /// A client was answered, told an error, or closed.
@@ -124,7 +126,7 @@ impl<'a> Clients<'a> {
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told, error_replies }
+        Clients { all, answers, told, error_replies, left_before: 0 }
     }
 
     /// Connects that had succeeded by then.
@@ -200,11 +202,12 @@ impl<'a> Clients<'a> {
 
     /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.
     pub fn waiting(&self, at: Nanos, held: u64) -> u64 {
-        if self.answers {
-            self.count(|r| r.open_at(at) && !r.served_by(at))
-        } else {
-            self.open_at(at).saturating_sub(held)
-        }
+        if self.answers { self.count(|r| r.open_at(at) && !r.served_by(at)) } else { self.beyond(at, held) }
+    }
+
+    /// Clients that are connected at this moment, beyond so many connections that the subject holds.
+    pub fn beyond(&self, at: Nanos, held: u64) -> u64 {
+        self.open_at(at).saturating_sub(held.saturating_sub(self.left_before))
     }
 
     /// Of those waiting at this moment, the ones served before `until`.

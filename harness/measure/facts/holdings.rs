@@ -62,6 +62,9 @@ pub(crate) struct Holdings {
     pub early: Option<(Failed, u64)>,
     /// Over all processes: the most that stayed, from the ramp's end to the release.
     pub kept_in_all: u64,
+    /// Over all processes: held when saturation ended; and those accepted before the ramp, whose client has left.
+    pub at_watched: u64,
+    pub of_no_client: u64,
     /// Over all processes: the fewest held from the first failure until saturation ended.
     pub least_in_all: Option<u64>,
     /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
@@ -181,6 +184,8 @@ struct Follower<'a> {
     /// Connections of all processes: held, and of these the ones that the server does not close again at once.
     held: u64,
     kept: u64,
+    /// Of all those held, accepted before the ramp.
+    early: u64,
     ramp_over: bool,
     softs: &'a BTreeMap<Pid, u64>,
     /// What fails before this moment is not the wall.
@@ -224,6 +229,7 @@ impl<'a> Follower<'a> {
             numbers,
             held: 0,
             kept: 0,
+            early: 0,
             ramp_over: false,
             softs,
             wall,
@@ -261,6 +267,9 @@ impl<'a> Follower<'a> {
         let before = pid.and_then(|pid| self.found.tables.get(&pid)).map(|table| (table.held, table.emptied));
         let steps = self.numbers.follow(place, &event.is);
         steps.iter().for_each(|step| self.step(event, step));
+        if event.at < self.moments.watched {
+            (self.found.at_watched, self.found.of_no_client) = (self.held, self.early);
+        }
         if self.found.first.is_some() && event.at < self.moments.watched {
             self.found.least_in_all = Some(self.found.least_in_all.map_or(self.held, |n| n.min(self.held)));
         }
@@ -274,6 +283,9 @@ impl<'a> Follower<'a> {
     fn step(&mut self, event: &Event, step: &Step) {
         let stays = u64::from(!self.dismissed.contains_key(&step.accept));
         let edge = u64::from(step.edge);
+        let taken = self.events[step.accept].at;
+        let early = u64::from(step.edge && taken < self.moments.ramp);
+        self.early = if step.more { self.early + early } else { self.early - early };
         let table = self.found.tables.entry(step.pid).or_default();
         if step.more {
             table.emptied = None;
@@ -284,7 +296,6 @@ impl<'a> Follower<'a> {
         table.emptied.get_or_insert((event.at, table.held));
         (table.held, table.kept) = (table.held - 1, table.kept - stays);
         (self.held, self.kept) = (self.held - edge, self.kept - edge * stays);
-        let taken = self.events[step.accept].at;
         let of_first = self.found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
         let closes = matches!(event.is, What::Close { .. });
         let was_held = event.at - taken >= SHED_WITHIN && closes && event.at < self.moments.released;

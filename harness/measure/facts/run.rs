@@ -38,7 +38,7 @@ impl<'a> Facts<'a> {
         let processes = Processes::new(plan, &readings, &tries, phases.released_from());
         let softs = softs(&events, &readings, &phases);
         let holdings = Holdings::new(&events, &phases, &processes, &softs, readings.other_port_asked());
-        let clients = Clients::new(plan, &events);
+        let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
         let calls = Calls::new(plan, &events);
         Facts {
             plan,

@@ -6,7 +6,8 @@ use crate::judge::Outcome;
 use crate::measure::{Kind, Verdict};
 use crate::report::page::Page;
 use crate::report::words::{
-    baseline, calls, ceiling, clients, costs, moved, network, policy, prediction, recovery, story, wall,
+    baseline, calls, ceiling, clients, costs, judged, moved, network, policy, prediction, recovery, story,
+    wall,
 };
 use crate::report::{Report, short};
 use owo_colors::Style;
@@ -18,7 +19,8 @@ const REASONS: usize = 4;
 pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     let mut page = Page::new(colour, width);
     let (r, not_met) = (report, report.verdict.outcome == Outcome::NotMet);
-    let title = page.styled(&format!("{}: {}", r.title(), r.verdict.outcome.name()), Style::new().bold());
+    let verdict = judged::verdict(&r.verdict).1;
+    let title = page.styled(&format!("{}: {verdict}", r.title()), Style::new().bold());
     page.line(&title);
     page.paragraph(&short::paragraph(r));
     page.say("Claim", &r.claim);

@@ -30,7 +30,7 @@ pub fn advice(r: &Report) -> Option<String> {
             );
         }
         (Outcome::Inconclusive, _) if interrupted(r) => return Some("Run it again to its end.".into()),
-        (Outcome::Inconclusive, _) => return Some("Remove that cause, and run it again.".into()),
+        (Outcome::Inconclusive, _) => return Some("Run it again when that is out of the way.".into()),
         _ => {}
     }
     match ceiling.kind.value() {
@@ -59,7 +59,7 @@ fn leaks(r: &Report) -> bool {
     let stays_open = r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
     match r.found.end.get().map(|end| end.verdict) {
         Some(Verdict::Leaking) => true,
-        Some(Verdict::Stuck) => stays_open && full(r),
+        Some(Verdict::Stuck) => stays_open,
         _ => false,
     }
 }
@@ -137,7 +137,8 @@ fn more_descriptors(r: &Report) -> String {
             )
         }
         Some(Policy::Exits) => {
-            format!("Restart it, and make it survive a failed accept; to hold more, {raise}.")
+            let call = super::policy::ended_by(r).map_or("accept".into(), |call| call.to_string());
+            format!("Restart it, and make it survive a failed {call}; to hold more, {raise}.")
         }
         Some(Policy::Spin) => format!("Make the server pause after a failed accept; to hold more, {raise}."),
         _ => format!("To hold more, {raise}."),
@@ -149,7 +150,7 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise your service's limit".into(),
+        Setter::Run => "raise your service's own limit".into(),
         Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),

@@ -38,7 +38,7 @@ pub fn grows(r: &Report) -> Option<String> {
     let growth = r.found.baseline.growth.as_ref()?;
     let when = if growth.before_clients { "At rest" } else { "With no client connected" };
     let full = growth.full_after_s.value().map_or(String::new(), |s| {
-        format!(": without any client it would reach its limit {} after its start", duration(s))
+        format!(": without any client it would reach its limit {} after the server started", duration(s))
     });
     Some(format!("{when} it opens {:.1} descriptors a second by itself{full}.", growth.per_s))
 }

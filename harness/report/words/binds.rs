@@ -15,7 +15,7 @@ pub const fn resource(resource: Resource) -> &'static str {
         Resource::AcceptQueue => "room in its accept queue",
         Resource::InotifyInstances => "inotify instances",
         Resource::FdSetsize => "descriptor numbers that select() can watch (FD_SETSIZE)",
-        Resource::OtherKernelLimit => "what a kernel limit other than RLIMIT_NOFILE allows",
+        Resource::OtherKernelLimit => "what another kernel limit allows",
         Resource::SourcePorts => "source ports of the load generator",
         Resource::Generator => "room in the load generator",
         Resource::OwnRule => "what its own rule allows",
@@ -26,11 +26,11 @@ pub const fn resource(resource: Resource) -> &'static str {
 pub fn binds(r: &Report) -> Option<String> {
     let said = [Resource::Descriptors, Resource::OpenFiles, Resource::OwnRule];
     let binds = r.found.binds.get().filter(|binds| !said.contains(&binds.resource))?;
-    Some(sentence(&format!(
-        "it ran out of {}: {}",
-        resource(binds.resource),
-        evidence::binds(&binds.evidence)
-    )))
+    let why = evidence::binds(&binds.evidence);
+    Some(sentence(&match binds.resource {
+        Resource::OtherKernelLimit => format!("another kernel limit stopped it, not RLIMIT_NOFILE: {why}"),
+        other => format!("it ran out of {}: {why}", resource(other)),
+    }))
 }
 
 /// What bounds connections that are handed to processes of their own.

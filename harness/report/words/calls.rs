@@ -49,7 +49,7 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
     costs.extend(
         made.descriptors_per_1000_calls
             .value()
-            .map(|n| format!("{n:.0} descriptors left open per 1000 calls")),
+            .map(|n| format!("{} left open per 1000 calls", counted(n.round() as u64, "descriptor"))),
     );
     said.push(format!("{}.", costs.join("; ")));
     let failed: Vec<&CallEnds> = made.ends.iter().filter(|end| end.step.get().is_some()).collect();

@@ -93,7 +93,8 @@ fn at(r: &Report) -> String {
 pub fn in_all(r: &Report) -> Option<String> {
     let several = r.found.ceiling.per_process.len();
     let full = r.found.first_full.value().filter(|_| several > 1)?;
-    Some(format!("All {several} processes together hold {}.", full.most))
+    let all = if several == 2 { "Both".into() } else { format!("All {several}") };
+    Some(format!("{all} processes together hold {}.", full.most))
 }
 
 fn exited(r: &Report) -> String {
@@ -147,7 +148,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
         0 if f.call.accepts() => {
-            "; no client was waiting yet, for it takes a number before it looks for a client".into()
+            format!("; no client was waiting: {} takes a number before it looks for a client", f.call)
         }
         0 => "; no client was waiting yet".to_owned(),
         n => format!("; {} {} waiting", counted(n, "client"), number(n, "was", "were")),
@@ -172,7 +173,7 @@ pub fn more(r: &Report) -> Vec<String> {
             .value()
             .zip(c.accepted.value())
             .filter(|(max, held)| max > held)
-            .map(|(max, _)| format!("Later it held {max}.")),
+            .map(|(max, _)| format!("Later it held up to {max}.")),
     );
     said.extend(processes(&c.per_process));
     said.extend(holders(r));
@@ -199,8 +200,7 @@ fn capacity(r: &Report) -> Option<String> {
         }
         return (served != accepted && !later).then(|| {
             format!(
-                "It serves {}, over all its processes, of clients that come no faster than it settles; the process at its limit held \
-                 {accepted} then.",
+                "It serves {} when clients come slowly, over all its processes; the process at its limit held {accepted} then.",
                 counted(served, "connection")
             )
         });
@@ -251,10 +251,7 @@ fn holders(r: &Report) -> Option<String> {
     let more = if h.processes > shown.len() as u64 { "; …" } else { "" };
     (!shown.is_empty()).then(|| {
         let all = counted(h.processes, "process");
-        format!(
-            "Who holds the connections is not only who accepts them, but {all}: {}{more}.",
-            shown.join("; ")
-        )
+        format!("{all} hold the connections: {}{more}.", shown.join("; "))
     })
 }
 
@@ -266,8 +263,11 @@ fn processes(all: &[PerProcess]) -> Vec<String> {
     let shown: Vec<String> =
         all.iter().take(SHOWN).map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
     let more = if all.len() > SHOWN { ", …" } else { "" };
-    let mut said =
-        vec![format!("Each of {} processes has its own table. Held: {}{more}.", all.len(), shown.join(", "))];
+    let mut said = vec![format!(
+        "Each of {} processes has its own table. Held at the limit: {}{more}.",
+        all.len(),
+        shown.join(", ")
+    )];
     said.extend(all.iter().take(SHOWN).filter_map(|p| match (p.exit_code, p.killed_by) {
         (Some(code), _) => Some(format!("Process {} exited with code {code}.", p.pid)),
         (_, Some(signal)) => Some(format!("Process {} was killed by signal {signal}.", p.pid)),

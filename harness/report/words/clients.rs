@@ -120,15 +120,14 @@ pub fn held(r: &Report) -> Option<String> {
 /// How long answers took, before the wall and at it.
 pub fn latency(r: &Report) -> Option<String> {
     let c = &r.found.clients;
-    let before =
-        c.before_s.value().map(|l| format!("{} before the wall, from connect to answer", time(l.p50)));
+    let before = c.before_s.value().map(|l| format!("{} before the limit was reached", time(l.p50)));
     let held = c
         .held
         .latency_s
         .value()
-        .map(|l| format!("{} at it for held clients, {} at most", time(l.p50), time(l.max)));
+        .map(|l| format!("{} at the limit (held clients; {} at most)", time(l.p50), time(l.max)));
     let both: Vec<String> = before.into_iter().chain(held).collect();
-    (!both.is_empty()).then(|| format!("The median answer took {}.", both.join("; ")))
+    (!both.is_empty()).then(|| format!("Median time to an answer: {}.", both.join(", ")))
 }
 
 /// What those got who came after the wall was reached.

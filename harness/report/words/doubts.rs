@@ -26,6 +26,14 @@ pub fn nothing(cause: &str) -> String {
     sentence(&format!("nothing can be concluded from this run: {cause}"))
 }
 
+/// A cause in one line: what the subject wrote last stands below.
+pub fn cause(reason: &str) -> String {
+    match reason.split_once('\n') {
+        Some((line, _)) => format!("{} are below", line.trim_end_matches(':')),
+        None => reason.to_owned(),
+    }
+}
+
 /// That there was no subject to load, and why.
 pub fn not_started(why: &str) -> String {
     sentence(&format!("the subject did not start: {why}"))

@@ -65,10 +65,11 @@ fn own_rule(evidence: &PolicyEvidence) -> String {
         0 => String::new(),
         n => format!(", closed {} after an answer", counted(*n, "client")),
     };
-    let left = if *waiting == 0 { "none".to_owned() } else { waiting.to_string() };
-    format!(
-        "no descriptor call failed; it holds {held}, turned {turned_away} away{told}{closed} and left {left} waiting"
-    )
+    let turned = match turned_away {
+        0 => String::new(),
+        n => format!(", turned {n} away{told}"),
+    };
+    format!("no descriptor call failed; it holds {held}{turned}{closed}; {}", wait(*waiting))
 }
 
 /// `with code 1`, `by signal 9`; empty where that is not known.
@@ -414,9 +415,8 @@ pub fn note(note: &Note) -> String {
         ),
         Note::Later { held } => format!("/proc was read a moment later, when it held {held}"),
         Note::Reserved { reserved, counted, held } => format!(
-            "/proc counts {} at rest that threads blocked in accept had reserved and that clients then used, so {counted} by \
-             growth are {held} accepted",
-            super::counted(*reserved, "number")
+            "{} reserved at rest by threads in accept, and used by a client later, so growth of {counted} means {held} connections",
+            super::number(*reserved, "1 number was", &format!("{reserved} numbers were"))
         ),
         Note::Conflict { descriptors, rest, held } => format!(
             "/proc counts {descriptors} descriptors, {rest} of them at rest, and the calls leave {held} connections"
@@ -444,9 +444,11 @@ pub fn cost(cost: &Cost) -> String {
         Cost::Sampling => "1.2 µs a sample, none to the subject".into(),
         Cost::NotMeasured => "not measured".into(),
         Cost::Calls { opened_ns, failed_ns, opened, failed, .. } => format!(
-            "{} for each of {opened} descriptors opened and closed, {} for each of {failed} failed calls: {:.3} s at most",
+            "{} for each of {} opened and closed, {} for each of {}: {:.3} s at most",
             nanos(*opened_ns),
+            counted(*opened, "descriptor"),
             nanos(*failed_ns),
+            counted(*failed, "failed call"),
             cost.total_s().unwrap_or(0.0)
         ),
     }

@@ -3,7 +3,7 @@
 
 use super::{doubts, evidence, why};
 use crate::event::SeenAs;
-use crate::judge::{Expectation, Expected, NotMeasured, Observed, Reason};
+use crate::judge::{self, Expectation, Expected, NotMeasured, Observed, Reason, Verdict};
 use crate::measure::BeforeRamp;
 use crate::scenario::{Ceiling, Outcome};
 use std::collections::BTreeSet;
@@ -63,6 +63,18 @@ pub fn expected(reason: &Reason) -> String {
         Expected::FileMaxBinds(binds) => binds.to_string(),
         Expected::SeenAs(all) => seen_as(all),
         Expected::NewClient(outcome) => outcome.name().into(),
+    }
+}
+
+/// A verdict's mark and name. Where nothing was expected, nothing is met.
+pub fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
+    use judge::Outcome;
+    match verdict.outcome {
+        Outcome::Met if verdict.judged == 0 => ("●", "measured"),
+        Outcome::Met => ("✓", "expectations met"),
+        Outcome::NotMet => ("✗", "expectation not met"),
+        Outcome::Inconclusive => ("?", "inconclusive"),
+        Outcome::Skipped => ("–", "skipped"),
     }
 }
 
@@ -133,6 +145,12 @@ fn not_measured(not: &NotMeasured) -> String {
         NotMeasured::NoOtherListener => "no other listener of its processes was found".into(),
         NotMeasured::PortNotTried(port) => {
             format!("port {port} was not tried, or not to the end: only loopback addresses are")
+        }
+        NotMeasured::TooFewClients { wanted, came } => {
+            format!(
+                "{} cannot reach {wanted}: raise `clients`, or leave it out",
+                super::counted(*came, "client")
+            )
         }
         NotMeasured::Formula(error) => error.to_string(),
         NotMeasured::NoCount { formula, why, values } => format!(

@@ -27,7 +27,8 @@ pub fn limit(r: &Report) -> Option<String> {
     let unseen =
         unseen.map_or(String::new(), |by| format!(", in process {}; that call was not seen", by.pid));
     let mine = r.found.limits.set_by.get().is_some_and(|by| Setter::of(r, by) == Setter::Run);
-    let yours = if mine { " `lastfd inspect PID` shows what sets that of your running service." } else { "" };
+    let yours =
+        if mine { " `lastfd inspect PID` shows what sets the limit of your running service." } else { "" };
     Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.{yours}", pair(effective)))
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::Report;
 use super::{clients, counted, evidence, sentence, subject};
+use crate::event::{Call, SeenAs};
 use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
@@ -138,12 +139,20 @@ fn exit(r: &Report) -> String {
             };
             sentence(&format!("the worker exited{how} and process {} replaced it{again}{lost}", by.pid))
         }
-        (Some((call, _, after_s)), None) => {
-            sentence(&format!("{} exited{how}, {} the first failed {call}{lost}", subject(r), soon(*after_s)))
-        }
+        (Some((call, _, after_s)), None) => sentence(&match ended_by(r) {
+            Some(other) if other != *call => {
+                format!("{} exited{how}, just after {other} had failed{lost}", subject(r))
+            }
+            _ => format!("{} exited{how}, {} the first failed {call}{lost}", subject(r), soon(*after_s)),
+        }),
         // The headline says that it exited.
         (None, None) => clients::lost(r).map_or(String::new(), |lost| sentence(&lost)),
     }
+}
+
+/// The call other than accept whose failure the process did not survive.
+pub fn ended_by(r: &Report) -> Option<Call> {
+    r.found.disguise.iter().find(|d| d.seen_as == SeenAs::Exit).map(|d| d.call)
 }
 
 fn soon(after_s: f64) -> String {

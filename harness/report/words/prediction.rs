@@ -95,8 +95,9 @@ pub fn sum(r: &Report) -> Option<String> {
         // The number that a thread blocked in accept has reserved is its next client's.
         _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
             let next = held - left;
-            let clients = number(next, "a client", "clients");
-            format!("soft limit of {soft} descriptors − {open}, of which {clients} can use {next}")
+            let used = rest - next;
+            let waits = format!("{next} more {}", number(next, "waits for a client", "wait for clients"));
+            format!("soft limit of {soft} descriptors − {used} in use at rest; {waits}")
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => format!("soft limit of {soft} descriptors: {}", without_result(formula, held)),

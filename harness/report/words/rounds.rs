@@ -30,8 +30,8 @@ pub fn rounds(r: &Report) -> Vec<String> {
         PlaceOrder::Mixed => "Freed places go to older and newer waiting clients alike.".to_owned(),
     }));
     spread.extend(v.gave_up.value().filter(|n| *n > 0).map(|n| {
-        let each = number(n, "it still cost", "each still cost");
-        format!("{} gave up while waiting; {each} an accept.", counted(n, "client"))
+        let each = number(n, "the server still accepted it", "the server still accepted each of them");
+        format!("{} gave up while waiting; {each}.", counted(n, "client"))
     }));
     let first = before_release(&r.found.ceiling, &r.found.moved);
     let mut after = Vec::new();

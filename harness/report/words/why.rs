@@ -55,21 +55,24 @@ pub fn why(why: &Why) -> String {
         }
         Why::LostBefore { samples } => {
             return format!(
-                "the observer lost {samples} samples before the ceiling, and /proc does not confirm the count"
+                "the observer lost {} before the ceiling, and /proc does not confirm the count",
+                counted(*samples, "sample")
             );
         }
         Why::LostAfterFirst { samples } => {
-            return format!("the observer lost {samples} samples after the first failure");
+            return format!("the observer lost {} after the first failure", counted(*samples, "sample"));
         }
         Why::FailedUnseen { accepts } => {
             return format!(
-                "the counters show {accepts} accepts that failed for lack of a descriptor, but none was seen, so their time is not known"
+                "the counters show {} that failed for lack of a descriptor, but none was seen, so their time is not known",
+                counted(*accepts, "accept")
             );
         }
         Why::HandshakesUnfinished { clients } => {
             return format!(
-                "{clients} clients believe that they are connected, but are neither accepted nor in the accept queue: it overflowed and dropped \
-                 the last packet of their handshake (a larger backlog, a slower ramp, or clients that send a request avoid that)"
+                "{} connected from the client's side alone, neither accepted nor in the accept queue: the queue overflowed and dropped the \
+                 last packet of the handshake (a larger backlog, a slower ramp, or clients that send a request avoid that)",
+                number(*clients, "1 client is", &format!("{clients} clients are"))
             );
         }
         Why::BehindAnother { waiting, turned_away } => {
