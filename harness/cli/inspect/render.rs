@@ -27,11 +27,8 @@ pub fn page(report: &Report) -> Page {
     }
     growth(&mut page, report);
     chain(&mut page, report);
-    // A limit of what is no more helps nobody.
-    if !report.has_exited() {
-        for_good(&mut page, report);
-        raise_now(&mut page, report);
-    }
+    for_good(&mut page, report);
+    raise_now(&mut page, report);
     page
 }
 
