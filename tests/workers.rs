@@ -1,7 +1,7 @@
 //! Workers with a listener each, and accepts by io_uring: what the report says where the kernel chooses the worker, and where no
 //! system call tells of an accept.
 
-use crate::support::{Called, LASTFD, find, lastfd};
+use crate::support::{Called, LASTFD, find, lastfd, program};
 use serde_json::Value;
 
 /// `lastfd find` on a bundled server; what each of its processes counted before its first EMFILE, and over all.
@@ -258,4 +258,23 @@ fn workers_that_accept_by_io_uring_have_a_ring_each() {
     assert_eq!(run["ceiling"]["first_failure"]["call"], "io_uring:accept", "{run:#}");
     assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
     assert!(own.iter().any(|(before, _)| *before == number(&run["ceiling"]["accepted"])), "{own:?} {run:#}");
+}
+
+/// Where the real user is not the effective one, the kernel ends perf's events of a process as it executes a program.
+#[test]
+fn a_program_that_perf_cannot_follow_is_observed_by_ptrace_without_being_told_to() {
+    let root = rustix::process::geteuid().is_root();
+    if program("python3").is_none() || !root {
+        eprintln!("skipped: only root has another effective user than the real one");
+        return;
+    }
+    let change = "import os, sys; os.setresuid(65534, 0, 0); os.execv(sys.argv[1], sys.argv[1:])";
+    let server = ["python3", "-c", change, LASTFD, "serve", "http", "--port", "{port}"];
+    let called = find(&["--nofile", "64", "--hold", "1s"], &server);
+    let run = called.run();
+    assert_eq!(run["verdict"], "met", "{run:#}");
+    let witnesses = run["witnesses"].as_array().expect("witnesses");
+    assert!(witnesses.iter().any(|witness| witness["observer"] == "ptrace"), "{witnesses:#?}");
+    assert_eq!(run["ceiling"]["capacity"], run["prediction"]["ceiling"], "{run:#}");
+    assert!(called.stderr.contains("once more, under ptrace"), "{called:?}");
 }

@@ -253,16 +253,18 @@ impl Progress {
         Progress { bar, quiet }
     }
 
+    /// Says something of the run on the standard error output.
+    pub fn say(&self, text: &str) {
+        let text = format!("lastfd: {}: {text}", self.bar.prefix());
+        self.bar.suspend(|| anstream::eprintln!("{text}"));
+    }
+
     /// Shows a step. Where that cannot be printed, the report cannot be either, and says so.
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
             // Not only to a terminal: half a minute is long for a reader of a CI log, too.
-            Step::Waiting { seen } => {
-                let text =
-                    format!("lastfd: {}: waiting for it to listen: {}", self.bar.prefix(), clean(seen));
-                self.bar.suspend(|| anstream::eprintln!("{text}"));
-            }
+            Step::Waiting { seen } => self.say(&format!("waiting for it to listen: {}", clean(seen))),
             Step::Predicted { formula, calibrated_with, .. } if !self.quiet => {
                 let when = match calibrated_with {
                     0 => "before the first client".to_string(),

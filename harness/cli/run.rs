@@ -9,6 +9,7 @@ use crate::event::Log;
 use crate::helper::Helper;
 use crate::judge;
 use crate::launch::Isolation;
+use crate::measure::Why;
 use crate::observe::Choice;
 use crate::report::Report;
 use crate::run::{Error, Options, Run};
@@ -267,10 +268,27 @@ pub fn attempt(
     progress: &mut Progress,
 ) -> Result<(Report, Option<Error>), Failure> {
     let told = plan.redacted(&plan.redaction(options.redact));
-    let run = match refused {
-        Some(error) => Run::refused(&told, error),
-        None => crate::run::run(plan, options, flag, &mut |step| progress.step(step))
-            .map_err(|e| Failure::new(Exit::Usage, e))?,
+    if let Some(error) = refused {
+        let run = Run::refused(&told, error);
+        return Ok((Report::of(&told, &Log::new(run.events)), run.error));
+    }
+    let observed_by = |observer: Choice, progress: &mut Progress| {
+        let options = Options { observer, ..options.clone() };
+        let run = crate::run::run(plan, &options, flag, &mut |step| progress.step(step))
+            .map_err(|e| Failure::new(Exit::Usage, e))?;
+        Ok((Report::of(&told, &Log::new(run.events)), run.error))
     };
-    Ok((Report::of(&told, &Log::new(run.events)), run.error))
+    let first = observed_by(options.observer, progress)?;
+    // perf is stopped by the kernel in a program that changes its user as it is executed: ptrace is not.
+    let ptrace = options.observer == Choice::Auto && first.1.is_none() && is_blind(&first.0);
+    if !ptrace {
+        return Ok(first);
+    }
+    progress.say("perf saw no accept of this program: once more, under ptrace");
+    observed_by(Choice::Ptrace, progress)
+}
+
+/// Whether the observer saw no accept of a program that served clients.
+fn is_blind(report: &Report) -> bool {
+    matches!(report.found.ceiling.kind.why(), Some(Why::BlindByCount { .. } | Why::BlindByClients { .. }))
 }

@@ -198,7 +198,9 @@ fn capacity(r: &Report) -> Option<String> {
         if let Some(first) = for_nothing {
             return Some(format!("It had accepted {accepted}; {} failed for the last of them.", first.call));
         }
-        return (served != accepted && !later).then(|| {
+        // Where none is at its limit, the headline says all.
+        let stopped = c.stopped() == Some(true);
+        return (stopped && served != accepted && !later).then(|| {
             format!(
                 "It serves {} when clients come slowly, over all its processes; the process at its limit held {accepted} then.",
                 counted(served, "connection")
