@@ -47,6 +47,9 @@ pub fn advice(r: &Report) -> Option<String> {
                 None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
             })
         }
+        Some(Kind::NotReached) if r.found.handed_over.is_some() => {
+            Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.".into())
+        }
         Some(Kind::NotReached) if r.verdict.judged == 0 && !ceiling.in_calls() => {
             Some("To find the ceiling, connect more clients (`--clients`).".into())
         }

@@ -244,6 +244,10 @@ fn open_beside(r: &Report) -> Option<String> {
 /// Where others hold the connections than accept them: each of them, and which are full.
 fn holders(r: &Report) -> Option<String> {
     let h = &r.found.holders;
+    // Where each has a process of its own, that is said already.
+    if r.found.handed_over.is_some() && h.at_the_wall.iter().all(|holder| holder.connections <= 1) {
+        return None;
+    }
     let one = |holder: &Holder| {
         let full = if holder.full { ", is full" } else { "" };
         let accepts = if holder.accepts { ", accepts" } else { "" };
