@@ -242,7 +242,8 @@ fn each_leaves(r: &Report) -> String {
 /// The same for the first paragraph, which has room for the most frequent of several.
 fn mostly_leaves(r: &Report) -> String {
     let all = each_leaves(r);
-    if all.chars().count() > SHORT { sorts(r, 1) } else { all }
+    let most = r.found.leaks.first().filter(|_| r.found.leaks.len() > 1 && all.chars().count() > SHORT);
+    most.map_or(all, |leak| format!(": mostly {}", leaves(r, leak)))
 }
 
 fn sorts(r: &Report, shown: usize) -> String {
