@@ -6,6 +6,7 @@ mod bundled;
 mod calls;
 mod clients;
 mod counts;
+mod datagrams;
 mod docs;
 mod doctor;
 mod exchange;

@@ -19,17 +19,37 @@ impl Steps {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let exchange = Exchange::of(self.0.clone());
-        match exchange.compile() {
-            Ok(_) => Ok(Some(exchange)),
-            Err(fault) => Err(match fault.step.map(|step| &self.0[step]) {
-                Some(Step::Read(text)) => format!("--expect '{text}': {fault}"),
-                Some(Step::Send(text)) => format!("--send '{text}': {fault}"),
-                _ => "--send needs an --expect after it: what the server answers when it serves a client"
-                    .into(),
-            }),
-        }
+        let nothing = "--send needs an --expect after it: what the server answers when it serves a client";
+        checked(Exchange::of(self.0.clone()), nothing).map(Some)
     }
+
+    /// The datagram that each client sends, and the answer that serves it.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn datagram(&self) -> Result<Exchange, String> {
+        let (send, expect) = match &self.0[..] {
+            [send @ Step::Send(_)] => (send, None),
+            [send @ Step::Send(_), Step::Read(expect)] => (send, Some(expect.as_str())),
+            _ => {
+                return Err(
+                    "--udp needs one --send, the datagram, and at most one --expect after it, the answer"
+                        .into(),
+                );
+            }
+        };
+        checked(Exchange::datagram(send.clone(), expect), "this datagram cannot be sent")
+    }
+}
+
+/// The exchange, if it can be spoken; `otherwise`: what is wrong where no step is.
+fn checked(exchange: Exchange, otherwise: &str) -> Result<Exchange, String> {
+    let Err(fault) = exchange.compile() else { return Ok(exchange) };
+    Err(match fault.step.map(|step| &exchange.steps[step]) {
+        Some(Step::Read(text)) => format!("--expect '{text}': {fault}"),
+        Some(Step::Send(text)) => format!("--send '{text}': {fault}"),
+        _ => otherwise.to_owned(),
+    })
 }
 
 impl clap::Args for Steps {

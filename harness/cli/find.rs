@@ -38,6 +38,9 @@ pub struct Args {
     workload: Option<Dialogue>,
     #[command(flatten)]
     steps: Steps,
+    /// Clients send one datagram each (UDP): --send says which, --expect which answer serves them [default: any]
+    #[arg(long, conflicts_with_all = ["tls", "unix", "calls", "caller", "recoveries"])]
+    udp: bool,
     /// Clients speak TLS from the first byte, and accept any certificate
     #[arg(long)]
     tls: bool,
@@ -201,8 +204,15 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::new(Exit::Usage, message));
     }
     args.names_its_upstream()?;
-    let exchange = args.steps.exchange().map_err(|e| Failure::new(Exit::Usage, e))?;
+    let udp = args.udp || args.workload == Some(Dialogue::Datagram);
+    let exchange = if udp { args.steps.datagram().map(Some) } else { args.steps.exchange() };
+    let exchange = exchange.map_err(|e| Failure::new(Exit::Usage, e))?;
     let workload = match (args.workload, &exchange) {
+        (None | Some(Dialogue::Datagram), Some(_)) if udp => Some(Dialogue::Datagram),
+        (Some(other), _) if udp => {
+            let message = format!("--udp is a workload of its own: leave out --workload {}", other.name());
+            return Err(Failure::new(Exit::Usage, message));
+        }
         (None, Some(_)) => Some(Dialogue::Exchange),
         (Some(Dialogue::Exchange), None) => {
             let message =

@@ -44,6 +44,8 @@ pub enum Dial {
 /// A socket and the conversation on it.
 pub struct Client {
     socket: OwnedFd,
+    /// UDP: what comes are whole datagrams, and they have no end.
+    datagrams: bool,
     talk: Box<dyn Talk>,
     /// Once TLS has begun.
     session: Option<Box<Session>>,
@@ -58,6 +60,8 @@ pub struct Heard {
     pub news: News,
     /// End of file, or reset.
     pub ended: bool,
+    /// UDP: nothing serves the port (an ICMP message says so). Then it has ended, too.
+    pub refused: bool,
     /// More may be there: read again after the others.
     pub more: bool,
     /// A TLS handshake was completed.
@@ -92,13 +96,13 @@ impl Client {
         talk: Box<dyn Talk>,
     ) -> Result<(Client, Dial), Failure> {
         let family = match target {
-            Address::Inet(address) if address.is_ipv4() => AddressFamily::INET,
-            Address::Inet(_) => AddressFamily::INET6,
             Address::Unix(_) => AddressFamily::UNIX,
+            address if address.is_ipv4() => AddressFamily::INET,
+            _ => AddressFamily::INET6,
         };
+        let kind = if target.is_udp() { SocketType::DGRAM } else { SocketType::STREAM };
         let socket =
-            socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
-                .map_err(own)?;
+            socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).map_err(own)?;
         if let Some(source) = source {
             bind_address_no_port(&socket).map_err(|e| Failure::Local(e.raw_os_error().unwrap_or(0)))?;
             bind(&socket, &SocketAddr::from((source, 0))).map_err(own)?;
@@ -108,7 +112,7 @@ impl Client {
             // Over loopback the handshake is complete when connect returns: asking again costs less than a turn through epoll.
             dial = knock(&socket, target)?;
         }
-        Ok((Client { socket, talk, session: None, unsent: Vec::new() }, dial))
+        Ok((Client { socket, datagrams: target.is_udp(), talk, session: None, unsent: Vec::new() }, dial))
     }
 
     /// Dials again, after [`Dial::Full`].
@@ -235,15 +239,16 @@ impl Client {
         self.flush();
         for _ in 0..READS_IN_A_ROW {
             let length = match recv(&self.socket, &mut *scratch.input, RecvFlags::empty()) {
-                Ok((0, _)) => {
+                Ok((0, _)) if !self.datagrams => {
                     heard.ended = true;
                     return heard;
                 }
                 Ok((length, _)) => length,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return heard,
-                Err(_) => {
+                Err(e) => {
                     heard.ended = true;
+                    heard.refused = self.datagrams && e == Errno::CONNREFUSED;
                     return heard;
                 }
             };
@@ -253,7 +258,7 @@ impl Client {
                 let _ = epoll::modify(epoll, &self.socket, EventData::new_u64(token), interest);
             }
             let over = heard.news.goodbye || heard.news.leaves || heard.ended;
-            if over || (length < scratch.input.len() && !hung_up) {
+            if over || (length < scratch.input.len() && !hung_up && !self.datagrams) {
                 return heard; // edge-triggered: what comes after a short read is an event of its own
             }
         }
@@ -312,7 +317,7 @@ fn failure(e: Errno) -> Failure {
 
 fn knock(socket: &OwnedFd, target: &Address) -> Result<Dial, Failure> {
     match target {
-        Address::Inet(address) => dialled(connect(socket, address)),
+        Address::Inet(address) | Address::Udp(address) => dialled(connect(socket, address)),
         Address::Unix(name) => match connect(socket, name) {
             Err(Errno::AGAIN) => Ok(Dial::Full),
             Err(Errno::NOENT) => Err(Failure::Refused),

@@ -576,7 +576,7 @@ impl<W: Write> Driver<W> {
             if matches!(self.places[index], Place::Connected(_)) {
                 self.load.unserved -= 1;
             }
-            self.report.client(id, State::Closed);
+            self.report.client(id, if heard.refused { State::Refused } else { State::Closed });
             self.places[index] = Place::Gone;
         } else if heard.more && !self.unread.contains(&(index as u64)) {
             self.unread.push(index as u64);

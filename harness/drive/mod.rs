@@ -5,6 +5,7 @@
 
 mod calls;
 mod client;
+mod datagram;
 pub mod dialogue;
 pub mod driver;
 mod exchange;

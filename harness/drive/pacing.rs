@@ -47,6 +47,9 @@ impl Gate {
     pub fn new(target: Address, pace: Pace, answers: bool) -> Gate {
         let sight = match pace {
             Pace::Burst => Sight::Burst,
+            // Nothing keeps a datagram back: at a rate they come whether others were answered or not.
+            Pace::PerSecond(_) if target.is_udp() => Sight::Burst,
+            _ if target.is_udp() => Sight::Blind { answers: true, next: 0 },
             _ => see(&target).unwrap_or(Sight::Blind { answers, next: 0 }),
         };
         let between = if let Pace::PerSecond(n) = pace { Some((1e9 / n) as u64) } else { None };

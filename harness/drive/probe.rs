@@ -53,6 +53,9 @@ pub fn outcome(heard: &Heard, client: &Client) -> Option<(Outcome, String)> {
     if let Some(error) = &heard.news.error {
         return Some((Outcome::ErrorReply, error.clone()));
     }
+    if heard.refused {
+        return Some((Outcome::Refused, client.detail()));
+    }
     if heard.ended || heard.news.goodbye {
         return Some(match client.last_words() {
             Some(words) => (Outcome::ErrorReply, words),

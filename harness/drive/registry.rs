@@ -1,7 +1,7 @@
 //! Every workload whose clients hold: the one place that names them all.
 
 use super::dialogue::Registered;
-use super::{exchange, grpc, http_idle, tcp, websocket};
+use super::{datagram, exchange, grpc, http_idle, tcp, websocket};
 use crate::scenario::Dialogue;
 
 /// Every workload, in the order of `lastfd list`.
@@ -13,6 +13,7 @@ pub fn registry() -> &'static [Registered] {
             websocket::REGISTERED,
             grpc::REGISTERED,
             exchange::REGISTERED,
+            datagram::REGISTERED,
         ]
     }
 }

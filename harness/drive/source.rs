@@ -35,7 +35,7 @@ impl Sources {
     pub fn new(target: &Address, taken: u64, pid: u32, started_ms: u64) -> Sources {
         let network = (started_ms + u64::from(pid) * STRIDE) % NETWORKS;
         let first = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + ((network as u32) << 8);
-        let loopback = matches!(target, Address::Inet(to) if to.is_ipv4() && to.ip().is_loopback());
+        let loopback = target.is_ipv4() && target.is_local();
         Sources {
             usual: CLIENTS_PER_ADDRESS.saturating_sub(taken),
             first: loopback.then_some(first),

@@ -40,6 +40,18 @@ pub struct Limits {
     pub hard: u64,
 }
 
+/// Datagrams that wait for a server to read them (UDP has no accept queue).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReceiveQueue {
+    /// Bytes of memory that they take.
+    pub bytes: u32,
+    /// Bytes that they may take (`SO_RCVBUF`).
+    pub capacity: u32,
+    /// Datagrams dropped since the socket was made, for a full queue as a rule.
+    pub drops: u32,
+}
+
 /// A step of a run, in their order; each begins when the one before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -298,6 +310,8 @@ pub enum What {
     /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the subject's processes, bytes (what they
     /// share counts in each), and the `drops` of the loaded listener since it was made: SYNs and last ACKs that found its queue full.
     Beside { resident: Option<u64>, drops: Option<u32> },
+    /// The receive queue of the UDP socket that is loaded, when the watch at the wall began or ended.
+    ReceiveQueue(ReceiveQueue),
     /// Another listener of the subject at the wall, before a client that only connects came to it; and what that got: `served` is to be
     /// accepted, for it asks nothing. `None`: none was sent, because it is no loopback address, or could not be.
     OtherListener {

@@ -21,6 +21,9 @@ pub(super) fn first_full(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<FirstFul
     if ceiling.in_calls() {
         return Known::Unknown(Why::CountedInCalls);
     }
+    if facts.serves_datagrams() {
+        return Known::Unknown(Why::UdpAcceptsNobody);
+    }
     let held = facts.holdings.first.map(|_| facts.holdings.held_in_all);
     held.map(|held| FirstFull { held, most: held.max(facts.holdings.most_in_all) })
         .or_why(Why::NoFailureAfterRamp)

@@ -173,6 +173,20 @@ pub enum Why {
     },
     CallsNotCounted,
     CountedInCalls,
+    /// Flows of UDP hold no descriptors, as far as the first few tell.
+    FlowsHoldNone,
+    /// UDP has no connections to accept.
+    UdpAcceptsNobody,
+    /// So many datagrams were sent, and none was answered.
+    NoFlowAnswered {
+        flows: u64,
+    },
+    /// The receive queue dropped so many.
+    DatagramsDropped {
+        drops: u32,
+    },
+    /// Flows are over when nothing came for a time that only the server knows.
+    FlowsStillOpen,
     NobodyHolds,
     TcpAsksNothing,
     CameFaster,

@@ -19,6 +19,7 @@ mod facts;
 mod failed_calls;
 mod fd_setsize;
 mod first_full;
+mod flows;
 mod holders;
 mod known;
 mod latency;
@@ -61,6 +62,7 @@ pub use error_replies::ErrorReplies;
 pub use failed_calls::FailedCalls;
 pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
+pub use flows::{FlowCost, Flows, KindPerFlow};
 pub use holders::{Holder, Holders};
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
@@ -155,6 +157,8 @@ pub struct Findings {
     pub end: Known<End>,
     /// Of each workload of calls.
     pub calls: Vec<CallsMade>,
+    /// Of a server that is loaded by UDP; `None`: it is not.
+    pub flows: Option<Flows>,
     /// What the bundled upstream saw; `None` where the run has none.
     pub upstream: Option<Upstream>,
     /// Who counted what, and whether they agree.
@@ -214,6 +218,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         },
         end,
         calls: calls::calls(&facts, &baseline),
+        flows: flows::flows(&facts, &baseline),
         upstream: upstream::upstream(&facts, &limits),
         doubts: doubts::doubts(&facts, &ceiling, &witnesses),
         not_seen: doubts::not_seen(&facts),

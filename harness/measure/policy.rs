@@ -199,6 +199,7 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
     let accepts = || !facts.holdings.accepts.is_empty() || facts.holdings.accept_failed();
     let client = facts.processes.is_client;
     match ceiling.kind.value() {
+        _ if facts.serves_datagrams() => Some(Why::UdpAcceptsNobody),
         _ if facts.accepts_pass_by() => Some(Why::AcceptsPassBy),
         _ if !facts.phases.loaded() => Some(Why::EndedBeforeClients),
         None => Some(Why::CeilingUnknown { though: None }),

@@ -66,6 +66,7 @@ pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen
         descriptors_after: after.or_why(Why::NotCountedAfterAll),
         tcp_states_after: sockets_after(facts).or_why(Why::SocketsNotListedAfterAll),
         leaked: match (stays.leaked, stays.more) {
+            _ if facts.serves_datagrams() && !at_rest => Known::Unknown(Why::FlowsStillOpen),
             (Some(leaked), _) => Known::Value(leaked as i64),
             (None, Some(more)) => Known::Value(more),
             (None, None) => after

@@ -62,7 +62,10 @@ pub(super) fn sockets(facts: &Facts<'_>) -> SocketsSeen {
     };
     let files = facts.readings.files.iter().rfind(|(at, ..)| *at < released);
     SocketsSeen {
-        accept_queue: accept_queue(facts, &whole).or_why(Why::QueueNotSampled),
+        accept_queue: match facts.serves_datagrams() {
+            true => Known::Unknown(Why::UdpAcceptsNobody),
+            false => accept_queue(facts, &whole).or_why(Why::QueueNotSampled),
+        },
         listeners: facts.readings.queues.to_vec(),
         tcp_states: last(|sockets| sockets.subject.cloned()),
         tcp_port: last(|sockets| Some(sockets.port.clone())),

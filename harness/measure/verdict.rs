@@ -72,6 +72,10 @@ pub(super) fn verdict(
         (Known::Unknown(why), _) | (_, Known::Unknown(why)) => return Known::Unknown(why.clone()),
         (_, Known::Value(recovered)) => *recovered,
     };
+    let open = facts.serves_datagrams() && facts.phases.why_ended_last(Phase::Settle) != Some(Ended::AtRest);
+    if open || (facts.serves_datagrams() && !recovered) {
+        return Known::Unknown(Why::FlowsStillOpen);
+    }
     if let Some(evidence) = draining(facts, recovered) {
         return end(Verdict::Draining, evidence);
     }

@@ -165,7 +165,8 @@ fn observers(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<Witness> {
 /// The descriptor count, at the moment that is compared.
 fn by_proc(facts: &Facts<'_>, ceiling: &Ceiling, scale: &Scale) -> Option<(Witness, Both)> {
     let counted_at = if by_ring(facts) { facts.holdings.at_watch } else { facts.holdings.at_ceiling };
-    let both = counted_at.filter(|_| !facts.processes.is_client)?;
+    // What it grew by is what flows are counted by already.
+    let both = counted_at.filter(|_| !facts.processes.is_client && !facts.serves_datagrams())?;
     let witness = Witness {
         observer: PROC.to_owned(),
         exact: true,

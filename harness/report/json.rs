@@ -183,6 +183,8 @@ struct Run<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     calls: &'a [measure::CallsMade],
     #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Option<&'a measure::Flows>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a measure::Upstream>,
     witnesses: &'a [measure::Witness],
     agreement: &'a Known<bool>,
@@ -290,6 +292,7 @@ impl<'a> Run<'a> {
             },
             leaks: &f.leaks,
             calls: &f.calls,
+            flows: f.flows.as_ref(),
             upstream: f.upstream.as_ref(),
             witnesses: &f.witnesses.all,
             agreement: &f.witnesses.agreement,

@@ -4,8 +4,8 @@
 use super::Report;
 use super::page::{WIDTH, cut, wrap};
 use super::words::{
-    advice, baseline, calls, ceiling, doubts, judged, limits, moved, policy, recovery, sentence, sockets,
-    wall,
+    advice, baseline, calls, ceiling, doubts, flows, judged, limits, moved, policy, recovery, sentence,
+    sockets, wall,
 };
 use crate::judge::Outcome;
 use crate::measure::{Kind, Verdict};
@@ -47,8 +47,9 @@ fn findings(r: &Report) -> Vec<Ranked> {
     let stopped = r.found.ceiling.stopped() == Some(true);
     let descriptors = matches!(r.found.ceiling.kind.value(), Some(Kind::Emfile) | None);
     // How much room there is, and whose doing that is.
-    let room =
-        r.found.ceiling.kind.value() == Some(Kind::NotReached) && r.found.limits.set_by.get().is_some();
+    let room = r.found.ceiling.kind.value() == Some(Kind::NotReached)
+        && r.found.limits.set_by.get().is_some()
+        && flows::unbounded(r).is_none();
     let by =
         limits::set_by(r, "that limit").filter(|_| room || stopped && descriptors).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);

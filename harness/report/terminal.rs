@@ -7,8 +7,8 @@ use super::page::{LABEL, Page, cut};
 use super::short;
 use super::words::limits::Step;
 use super::words::{
-    self, baseline, calls, ceiling, clients, costs, judged, limits, memory, moved, network, phases, policy,
-    prediction, recovery, sockets, upstream, wall, witnesses,
+    self, baseline, calls, ceiling, clients, costs, flows, judged, limits, memory, moved, network, phases,
+    policy, prediction, recovery, sockets, upstream, wall, witnesses,
 };
 use crate::judge::Outcome;
 use owo_colors::Style;
@@ -84,6 +84,7 @@ fn facts(page: &mut Page, r: &Report, full: bool) {
     );
     calls::calls(r).into_iter().for_each(|said| page.facts(said.label, said.texts));
     page.facts("Upstream", upstream::upstream(r));
+    page.facts("Flows", flows::flows(r));
     page.facts("Clients", clients::account(r).into_iter().chain(only_full(clients::next(r))));
     page.facts("At the wall", policy::at_the_wall(r).into_iter().chain(wall::wall(r)));
     page.facts("Cost", costs::costs(r));

@@ -93,7 +93,7 @@ pub fn calibrate(
     pump.acceptor = few.rest.pid;
     debug_assert!(ready.holders.contains(&few.rest.pid));
     if few.accepted > 0 && pump.live.first_failure.is_none() {
-        predict_again(pump, &few, few.rest.pid != rests[0].pid);
+        predict_again(pump, &few, few.rest.pid != rests[0].pid, work);
     }
     let accepted = pump.live.accepted_total().max(few.accepted);
     let (grown, born) = (few.grown, few.born);
@@ -231,9 +231,12 @@ fn few(pump: &Pump, rests: &[Rest], grown: &[u64], of_subject: u64) -> Option<Fe
 
 /// Predicts from what the first few connections cost, where that is not one descriptor each or `another` process accepts than the one
 /// that the first prediction was made for.
-fn predict_again(pump: &mut Pump, few: &Few, another: bool) {
+fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
     let Few { rest, accepted, grown, born, given } = few;
     let cost = *grown as f64 / *accepted as f64;
+    if pump.serves_datagrams() {
+        return predict_flows(pump, few, cost, work);
+    }
     if (cost - 1.0).abs() < f64::EPSILON {
         if another {
             predict(pump, rest);
@@ -272,6 +275,34 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool) {
     let ceiling = (free as f64 / cost).ceil() as u64;
     let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
     announce(pump, rest.pid, ceiling, formula, cost, *accepted as u32);
+}
+
+/// Predicts from what the first few flows of UDP hold. One that lacks a descriptor is not answered, so that parts do not count.
+fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
+    let Few { rest, accepted: flows, .. } = few;
+    let (pid, calibrated_with) = (rest.pid, *flows as u32);
+    if cost >= 1.0 {
+        let free = rest.limits.soft.saturating_sub(rest.counted);
+        let ceiling = (free as f64 / cost).floor() as u64;
+        let formula = format!("⌊({} − {}) ÷ {cost}⌋ = {ceiling}", rest.limits.soft, rest.counted);
+        return announce(pump, pid, ceiling, formula, cost, calibrated_with);
+    }
+    let reason = match work.opened {
+        0 => format!(
+            "no descriptor was opened for {flows} flows, so the descriptor limit does not bound their number"
+        ),
+        opened => format!(
+            "{opened} descriptors were opened for {flows} flows, and {} closed again: only flows that wait for their answer hold any",
+            work.closed
+        ),
+    };
+    (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
+    pump.journal.record(What::NotPredicted {
+        pid,
+        reason,
+        descriptors_per_connection: cost,
+        calibrated_with,
+    });
 }
 
 /// The first clients of each workload, in the order of the loads: as many, unless it is to have fewer in all.

@@ -107,7 +107,7 @@ fn count(diag: &mut SockDiag, order: &Order, others: &mut HashSet<u64>) -> io::R
     let readable =
         !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();
-    let port = order.address.as_ref().and_then(Address::port);
+    let port = order.address.as_ref().filter(|address| !address.is_udp()).and_then(Address::port);
     let (mut own, mut there, mut namespace) = (Counts::default(), Counts::default(), Counts::default());
     diag.sockets(EVERY_STATE, |socket| {
         namespace.add(socket.state);

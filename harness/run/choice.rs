@@ -15,6 +15,8 @@ pub enum Choice {
     Port(u16),
     /// This Unix socket.
     Unix(Address),
+    /// UDP: this port, or the only one.
+    Udp(Option<u16>),
 }
 
 impl Choice {
@@ -29,6 +31,11 @@ impl Choice {
         process: &Process,
         fill: impl Fn(&str) -> String,
     ) -> Result<Choice, Error> {
+        if plan.serves_datagrams(name) {
+            let mut named =
+                plan.workloads.values().filter(|load| load.to == name).filter_map(|load| load.port);
+            return Ok(Choice::Udp(process.port.or_else(|| named.next())));
+        }
         let loads = plan.workloads.values().filter(|workload| workload.to == name);
         let unix = loads.map(|load| load.unix.as_ref().map(|unix| address(&fill(unix), &plan.directory)));
         let all = unix.map(Option::transpose).collect::<Result<Vec<_>, _>>()?;

@@ -13,7 +13,10 @@ const TOLD: usize = 64;
 /// Records who holds connections of the loaded listener, where the subject has several processes.
 pub fn told(pump: &mut Pump) {
     let processes = pump.tree.processes();
-    let Some(address) = pump.listener.as_ref().filter(|_| processes.len() > 1) else { return };
+    let Some(address) = pump.listener.as_ref().filter(|address| !address.is_udp() && processes.len() > 1)
+    else {
+        return;
+    };
     let mut connections = HashSet::new();
     let counted = pump.diag.at(address, |state, inode| {
         if state != State::LISTEN && inode != 0 {

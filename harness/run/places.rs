@@ -5,7 +5,7 @@ use super::Error;
 use crate::scenario::{Plan, Process};
 use crate::sys::sock_diag::SockDiag;
 use std::collections::{BTreeMap, HashSet};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 /// Free ports are looked for here: inside the ephemeral range they would collide with the clients' own ports.
@@ -127,7 +127,10 @@ fn free(taken: &HashSet<u16>) -> Result<u16, Error> {
     let first = FREE.start + (std::process::id() % u32::from(FREE.end - FREE.start)) as u16;
     (first..FREE.end)
         .chain(FREE.start..first)
-        .find(|port| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .find(|&port| {
+            let own = (Ipv4Addr::LOCALHOST, port);
+            !taken.contains(&port) && TcpListener::bind(own).is_ok() && UdpSocket::bind(own).is_ok()
+        })
         .ok_or_else(|| Error::Inconclusive(format!("no free port between {} and {}", FREE.start, FREE.end)))
 }
 

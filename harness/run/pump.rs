@@ -235,10 +235,15 @@ impl<'a> Pump<'a> {
         let passes_by = |observer: &dyn Syscalls| {
             self.ring && !observer.sees_io_uring() && self.live.accepted_total() == 0
         };
-        self.observer.as_deref().is_some_and(|observer| !passes_by(observer))
+        !self.serves_datagrams() && self.observer.as_deref().is_some_and(|observer| !passes_by(observer))
     }
 
-    /// Length of the loaded accept queue now, of all together where several listen; `None` when the listener is gone or cannot be looked
+    /// Whether the loaded socket is one of UDP: it accepts nobody.
+    pub fn serves_datagrams(&self) -> bool {
+        self.listener.as_ref().is_some_and(Address::is_udp)
+    }
+
+    /// Length of the loaded accept queue now, of all together where several listen; of UDP, bytes in its receive queue. `None` when the listener is gone or cannot be looked
     /// up.
     pub fn queue(&mut self) -> Option<u32> {
         let address = self.listener.as_ref()?;
@@ -287,7 +292,7 @@ impl<'a> Pump<'a> {
         let now = clock::now();
         self.sampled_at = now;
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
-        let queue = self.queue();
+        let queue = self.queue().filter(|_| !self.serves_datagrams());
         // What a process had used when it was last seen counts on after its end.
         let processes = self.tree.processes();
         for &pid in &processes {
@@ -314,7 +319,8 @@ impl<'a> Pump<'a> {
             if self.census.due(now) {
                 self.census.order(self.acceptor, processes, self.listener.clone());
             }
-        } else if let Some(address) = self.listener.as_ref().filter(|_| now - self.states_at >= STATES_EVERY)
+        } else if let Some(address) = self.listener.as_ref().filter(|address| !address.is_udp())
+            && now - self.states_at >= STATES_EVERY
         {
             self.states_at = now;
             // Before the first client the address has listeners only; to count the others is to walk through every connection of the host.

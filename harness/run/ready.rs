@@ -29,6 +29,10 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 /// A program without a port that rests for this long has no other listener than its Unix socket.
 const UNIX_AFTER: Duration = Duration::from_millis(300);
 
+/// One that has UDP sockets and rests for this long serves nothing else: a program that only asks others by UDP as it starts goes on to its
+/// port before that.
+const UDP_AFTER: Duration = Duration::from_secs(1);
+
 /// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead. Nanoseconds.
 const SAY_EVERY: u64 = 2_000_000_000;
 
@@ -64,7 +68,7 @@ pub struct Rest {
 /// # Errors
 /// The kernel does not list them.
 pub fn already(diag: &mut SockDiag) -> std::io::Result<HashSet<u64>> {
-    let all = [diag.listeners()?, diag.unix_listeners()?];
+    let all = [diag.listeners()?, diag.unix_listeners()?, diag.udp_on(0)?];
     Ok(all.iter().flatten().map(|listener| listener.inode).collect())
 }
 
@@ -103,6 +107,11 @@ pub fn wait(
                 if rests || past(since, SETTLE_DEADLINE.min(deadline / 2)) {
                     seen = unix;
                 }
+            } else if now - stirred >= UDP_AFTER.as_nanos() as u64
+                && pump.quiet(UDP_AFTER)
+                && let Some(address) = udp(pump, before)
+            {
+                seen = Err(Error::Inconclusive(udp_only(&address.to_string())));
             }
         }
         match seen {
@@ -126,6 +135,13 @@ pub fn wait(
     pump.acceptor = ready.holders[0];
     pump.sampling = true;
     Ok((ready, window(Duration::from_nanos(clock::now() - started))))
+}
+
+/// A UDP socket of the subject to which anybody may send.
+fn udp(pump: &mut Pump, before: &HashSet<u64>) -> Option<Address> {
+    let all = pump.diag.udp_on(0).ok()?;
+    let held = Held::of(&pump.tree, all, before);
+    held.ours.first().map(|socket| socket.address.clone())
 }
 
 /// For how long nothing may happen until a program that took so long to start is at rest.
@@ -277,6 +293,7 @@ pub fn listeners(
     let found = match choice {
         Choice::Unix(address) => Held::of(tree, diag.listener(address)?.into_iter().collect(), before),
         Choice::Port(port) => Held::of(tree, diag.listeners_on(*port)?, before),
+        Choice::Udp(port) => Held::of(tree, diag.udp_on(port.unwrap_or(0))?, before),
         Choice::Any => match Held::of(tree, diag.listeners()?, before) {
             Held { ours, .. } if ours.is_empty() && unix => Held::of(tree, diag.unix_listeners()?, before),
             tcp => tcp,
@@ -286,6 +303,9 @@ pub fn listeners(
     let sockets: BTreeSet<&Address> = found.ours.iter().map(|l| &l.address).collect();
     let (kind, option, names): (_, _, Vec<String>) = match ports.is_empty() {
         true => ("Unix sockets", "unix", sockets.iter().map(ToString::to_string).collect()),
+        false if matches!(choice, Choice::Udp(_)) => {
+            ("UDP ports", "port", ports.iter().map(ToString::to_string).collect())
+        }
         false => ("ports", "port", ports.iter().map(ToString::to_string).collect()),
     };
     if names.len() > 1 {
@@ -353,7 +373,7 @@ fn absolute(address: &Address, holder: Pid) -> Address {
 /// Records the accept queue of each listener where the clients connect and the room in the process that accepts from it, where there are
 /// several.
 pub fn queues(pump: &mut Pump) {
-    let Some(address) = &pump.listener else { return };
+    let Some(address) = pump.listener.as_ref().filter(|address| !address.is_udp()) else { return };
     let Ok(mut listeners) = pump.diag.sharing(address) else { return };
     let held = pump.tree.processes().into_iter().map(|pid| Holder {
         pid,
@@ -412,6 +432,7 @@ fn held_sockets(pid: Pid) -> HashSet<u64> {
 pub(super) fn reachable(address: &Address) -> Address {
     match address {
         Address::Inet(address) => Address::Inet(loopback(*address)),
+        Address::Udp(address) => Address::Udp(loopback(*address)),
         unix @ Address::Unix(_) => unix.clone(),
     }
 }
@@ -444,6 +465,8 @@ fn not_listening(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>, deadli
     let why = instead(pump, choice, before).unwrap_or_else(|| match choice {
         Choice::Port(port) => format!("nothing listened on port {port} {within}"),
         Choice::Unix(address) => format!("nothing listened at {address} {within}"),
+        Choice::Udp(Some(port)) => format!("no UDP socket was bound to port {port} {within}"),
+        Choice::Udp(None) => format!("no UDP socket was bound to a port {within}"),
         Choice::Any => format!("no TCP listener appeared {within}, and no Unix socket that listens"),
     });
     let tail = last_lines(pump);
@@ -455,6 +478,7 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
     let asked = match choice {
         Choice::Port(port) => format!(", not on port {port}"),
         Choice::Unix(address) => format!(", not at {address}"),
+        Choice::Udp(_) => ", and serves no UDP".to_owned(),
         Choice::Any => " so far, and does not rest".to_owned(),
     };
     match listeners(&pump.tree, &mut pump.diag, &Choice::Any, true, before) {
@@ -481,9 +505,16 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
     if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
         return Some(format!("it listens on a Unix socket that takes no stream of bytes ({})", unix.detail));
     }
-    let udp = open.iter().find(|d| d.kind == "udp")?;
-    let needs = "and a ceiling of connections needs a TCP listener or a Unix socket that listens";
-    Some(format!("it has UDP sockets only ({}), {needs}", udp.detail))
+    let udp = open.iter().find(|d| d.kind == "udp").filter(|_| matches!(choice, Choice::Any))?;
+    Some(udp_only(&udp.detail))
+}
+
+/// What to do about a subject that has UDP sockets and no other.
+fn udp_only(address: &str) -> String {
+    format!(
+        "it serves UDP only ({address}): say what each client sends, and what the answer looks like, with `--udp --send TEXT --expect PATTERN`, \
+         or with a `datagram` workload in a scenario"
+    )
 }
 
 /// The program exited before something came to be: how, and what it wrote last.

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 
+/// A flow of UDP is over when nothing came for a while, which no client is told: half a minute or a whole one with most servers.
+const FLOW_IDLE: Duration = Duration::from_secs(65);
+
 /// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the queue drained, a new client
 /// answered. `why`: for which reason the phase before ended. Returns why the last one did, and whether the subject was seen to accept
 /// after all had left.
@@ -114,7 +117,14 @@ fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
 fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
     let silent = pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
-    let deadline = if silent { Duration::from_millis(1) } else { within };
+    // A datagram that a full server drops is lost: another one comes, for as long as flows may last.
+    let datagrams = pump.serves_datagrams();
+    let within = if datagrams && pump.live.served > 0 { FLOW_IDLE } else { within };
+    let deadline = match (silent, datagrams) {
+        (true, _) => Duration::from_millis(1),
+        (_, true) => PROBE_DEADLINE,
+        _ => within,
+    };
     let mut pause = Duration::from_millis(10);
     let (full, asked) = (pump.descriptors(), clock::now());
     loop {
@@ -132,7 +142,9 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
         // A server that sheds turns clients away until it has seen the others leave.
         let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
         let turned_away =
-            pump.live.probes.get("after-all").is_some_and(|(outcome, _)| away.contains(outcome));
+            pump.live.probes.get("after-all").is_some_and(|(outcome, _)| {
+                away.contains(outcome) || (datagrams && *outcome == Outcome::Waits)
+            });
         if pump.tree.gone() {
             return Ok(Ended::Gone);
         }
@@ -140,7 +152,7 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
             return Ok(why);
         }
         // What it held it still holds, and nobody's leaving gives that back; or it lives on without its listener.
-        let stuck = pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
+        let stuck = !datagrams && pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
         if stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64 {
             return Ok(Ended::TurnedAway);
         }
@@ -158,6 +170,9 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
 /// # Errors
 /// Interrupted.
 pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
+    if pump.serves_datagrams() {
+        pump.until(FLOW_IDLE, Duration::from_millis(1), |pump| pump.back() || pump.tree.gone())?;
+    }
     let patience = STALL + pause(pump) * 2;
     let mut progress = Progress::of(pump);
     let disturbed_until = clock::now() + SETTLE_DEADLINE.as_nanos() as u64;

@@ -6,8 +6,9 @@ use super::others;
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{self};
 use crate::drive::protocol::Order;
-use crate::event::{Ended, Phase, What};
+use crate::event::{Ended, Phase, ReceiveQueue, What};
 use crate::limits::{chain, inotify, inventory};
+use crate::sys::sock_diag::Listener;
 use crate::sys::{clock, proc};
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     let calls = pump.live.enough_calls.is_some();
     if calls {
         pump.journal.record(What::Open(inventory::of_all(&[pump.acceptor])));
+    }
+    if pump.serves_datagrams() {
+        pump.journal.record(What::Open(inventory::of_all(&pump.tree.processes())));
+        note_receive_queue(pump);
     }
     let at_least = if calls { EXITS_WITHIN } else { WATCH_AT_LEAST };
     let launched = pump.tree.program();
@@ -88,8 +93,9 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         if !(answered && pump.live.callers_done() && pump.census.counted_since(asked)) {
             return None;
         }
-        // A client has no accept policy: that its calls fail is all there is to see.
-        let decided = pump.live.policy.decided().is_some() || pump.listener.is_none();
+        // A client has no accept policy, nor has UDP: that its calls fail is all there is to see.
+        let decided =
+            pump.live.policy.decided().is_some() || pump.listener.is_none() || pump.serves_datagrams();
         if !failing {
             Some(Ended::Answered)
         } else if decided && watched_ns >= at_least.as_nanos() as u64 {
@@ -109,9 +115,20 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         pump.journal.record(What::InotifyInstances { most: inotify::most(), holders });
     }
     pump.sample();
+    note_receive_queue(pump);
     ready::queues(pump);
     others::told(pump, asks_others)?;
     Ok(why)
+}
+
+/// Records the receive queue of a UDP socket.
+fn note_receive_queue(pump: &mut Pump) {
+    let Some(address) = pump.listener.as_ref().filter(|address| address.is_udp()) else { return };
+    if let Ok(Some(Listener { queue: bytes, backlog: capacity, drops: Some(drops), .. })) =
+        pump.diag.listener(address)
+    {
+        pump.journal.record(What::ReceiveQueue(ReceiveQueue { bytes, capacity, drops }));
+    }
 }
 
 /// What a new client gets where the subject is no more.

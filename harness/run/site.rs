@@ -84,7 +84,9 @@ impl Site<'_> {
             None
         };
         let mut target = ready.address.clone();
-        if let (Address::Inet(target), Some(port)) = (&mut target, workload.port.or(tls)) {
+        if let (Address::Inet(target) | Address::Udp(target), Some(port)) =
+            (&mut target, workload.port.or(tls))
+        {
             target.set_port(port);
         }
         if let Some(unix) = &workload.unix {

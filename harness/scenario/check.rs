@@ -11,8 +11,8 @@ use super::model::*;
 use super::pace::{NoPace, Pace};
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDelay, RawExchange, RawExpect,
-    RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDatagram, RawDelay, RawExchange,
+    RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
 use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
@@ -159,6 +159,7 @@ fn plan(
     check_reach(&expected, &plan, problems);
     check_then(file, &plan, problems);
     check_rounds(file, &plan, problems);
+    check_datagrams(file, &plan, problems);
     plan
 }
 
@@ -352,6 +353,25 @@ fn check_slips(word: &Spanned<String>, names: &[&str], problems: &mut Vec<Proble
 }
 
 /// A subject that nothing loads, and that is not known to call anybody, comes to no ceiling.
+/// A process is loaded by UDP or by connections: its ceiling is in one of them. What is watched at an accept loop is not asked of UDP.
+fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
+    let of = |name: &Spanned<String>| &plan.workloads[name.get_ref()];
+    let datagrams = |name: &&Spanned<String>| of(name).kind == Some(Dialogue::Datagram);
+    for name in file.workloads.keys().filter(datagrams) {
+        if !plan.serves_datagrams(&of(name).to) {
+            let message = format!("`{}` is loaded by datagrams and by connections", of(name).to);
+            let problem = Problem::new(name.span(), message, "these are the datagrams");
+            problems.push(problem.help("make a scenario of each"));
+        }
+    }
+    if plan.serves_datagrams(&plan.subject) {
+        let rounds = file.recovery.as_ref().filter(|recovery| recovery.get_ref().rounds > 1);
+        let spans = file.then.iter().map(Spanned::span).chain(rounds.map(Spanned::span));
+        let message = "this is watched at an accept loop, and a server that is loaded by UDP has none";
+        problems.extend(spans.map(|span| Problem::new(span, message, "leave it out")));
+    }
+}
+
 fn check_loaded(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let key = file.processes.keys().find(|name| *name.get_ref() == plan.subject);
     let (Some(key), None) = (key, &plan.expect.not_started) else { return };
@@ -591,6 +611,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         RawWorkload::Websocket(load) => (Dialogue::Websocket, load),
         RawWorkload::Grpc(load) => (Dialogue::Grpc, load),
         RawWorkload::Exchange(raw) => return exchanged(raw, names, subject, problems),
+        RawWorkload::Datagram(raw) => return datagrams(raw, names, subject, problems),
         RawWorkload::HttpLeakBody(load) => {
             return calls(Caller::HttpLeakBody, load, names, subject, problems);
         }
@@ -645,6 +666,45 @@ fn exchanged(raw: &RawExchange, names: &[&str], subject: &str, problems: &mut Ve
         pace: paced(raw.pace.as_ref(), false, problems),
         exchange: Some(exchange),
         tls: raw.tls.as_ref().and_then(RawTls::tls),
+        calls: None,
+    }
+}
+
+/// A datagram and its answer. An error points at the key that is wrong.
+fn datagrams(raw: &RawDatagram, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
+    let sends = match (&raw.send, &raw.send_hex) {
+        (Some(text), None) => Some((Step::Send(text.get_ref().clone()), text.span())),
+        (None, Some(hex)) => Some((Step::SendHex(hex.get_ref().clone()), hex.span())),
+        (Some(_), Some(hex)) => {
+            problems.push(Problem::new(hex.span(), "a client sends `send` or `send-hex`", "leave out one"));
+            None
+        }
+        // A datagram may be empty.
+        (None, None) => Some((Step::Send(String::new()), 0..0)),
+    };
+    let exchange = sends.map(|(step, span)| {
+        let expect = raw.expect.as_ref().map(|expect| expect.get_ref().as_str());
+        let exchange = Exchange {
+            every_s: raw.every.as_ref().map(|every| seconds(Some(every), 1.0, problems)),
+            ..Exchange::datagram(step, expect)
+        };
+        if let Err(fault) = exchange.compile() {
+            let other = raw.expect.as_ref().or(raw.every.as_ref()).map(Spanned::span);
+            let at = if fault.step == Some(1) { None } else { other }.unwrap_or(span);
+            problems.push(Problem::new(at, fault.to_string(), "here"));
+        }
+        exchange
+    });
+    Workload {
+        kind: Some(Dialogue::Datagram),
+        to: target(raw.to.as_ref(), names, subject, problems),
+        clients: raw.clients,
+        port: raw.port,
+        unix: None,
+        path: "/".into(),
+        pace: paced(raw.pace.as_ref(), false, problems),
+        exchange,
+        tls: None,
         calls: None,
     }
 }

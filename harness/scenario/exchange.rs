@@ -157,6 +157,11 @@ impl Exchange {
         Exchange { steps, every_s: None, reject: None, read_timeout_s: READ_TIMEOUT_DEFAULT_S }
     }
 
+    /// One datagram and its answer, where any will do unless a pattern is given.
+    pub fn datagram(send: Step, expect: Option<&str>) -> Exchange {
+        Exchange::of(vec![Step::Mark, send, Step::Read(expect.unwrap_or("(?s).").to_owned())])
+    }
+
     /// The dialogue that can be spoken.
     ///
     /// # Errors

@@ -217,6 +217,8 @@ pub enum Serve {
     Collector(CollectorOptions),
     /// SMTP as far as HELO: speaks first, then answers each line.
     Mail(ServeOptions),
+    /// UDP: answers each datagram with the same bytes, and opens sockets for each flow.
+    Datagram(DatagramOptions),
 }
 
 /// What a bundled server can be told to do when accept fails.
@@ -275,6 +277,18 @@ pub struct ServeOptions {
     /// `http` only: each request opens a file for a moment. This says what happens if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,
+}
+
+/// Options of the bundled UDP server. A flow is an address that datagrams come from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DatagramOptions {
+    /// Sockets that it opens for each flow. Default: 1.
+    pub per_flow: Option<u32>,
+    /// Milliseconds of silence after which a flow's sockets are closed. Default: 30000.
+    pub idle_ms: Option<u32>,
+    /// Hold exactly this many descriptors at rest, as a real service would.
+    pub baseline: Option<u32>,
 }
 
 /// What happens to a request if its file cannot be opened.
@@ -665,6 +679,8 @@ crate::named::named! {
         Grpc = "grpc",
         /// Takes the steps of any line or byte protocol, is served when its last `read` has matched, and holds.
         Exchange = "exchange",
+        /// UDP: sends one datagram from a socket of its own, and is served when the answer matches.
+        Datagram = "datagram",
     }
 }
 
@@ -729,6 +745,11 @@ impl Serve {
             Serve::Tcp(o) => ("tcp", o),
             Serve::Grpc(o) => ("grpc", o),
             Serve::Mail(o) => ("mail", o),
+            Serve::Datagram(o) => {
+                option("per-flow", o.per_flow.map(|n| n.to_string()));
+                option("idle-ms", o.idle_ms.map(|ms| ms.to_string()));
+                ("datagram", &ServeOptions { baseline: o.baseline, ..ServeOptions::default() })
+            }
             Serve::Relay(o) => {
                 option("api", o.api.as_ref().map(|api| at(api, "port")));
                 option("body", Some(word(&o.body)));
@@ -811,6 +832,12 @@ fn word(value: &impl Serialize) -> String {
 }
 
 impl Plan {
+    /// Whether the clients of this process send datagrams (UDP), all of them.
+    pub fn serves_datagrams(&self, process: &str) -> bool {
+        let mut loads = self.workloads.values().filter(|workload| workload.to == process).peekable();
+        loads.peek().is_some() && loads.all(|workload| workload.kind == Some(Dialogue::Datagram))
+    }
+
     /// Whether nothing is to connect to the subject: its own calls are what runs into the limit.
     pub fn subject_is_client(&self) -> bool {
         let calls = |process: &Process| matches!(process.program, Program::Call(_));

@@ -188,6 +188,8 @@ pub(super) enum RawWorkload {
     Grpc(Load),
     /// Takes the steps of any line or byte protocol. It is served when its last `read` has matched; then it holds.
     Exchange(RawExchange),
+    /// UDP: sends one datagram from a socket of its own. It is served when the answer matches.
+    Datagram(RawDatagram),
     /// HTTP calls that keep each response with its body unread, so that the next call needs another
     /// connection.
     HttpLeakBody(CallLoad),
@@ -337,6 +339,39 @@ pub(super) struct RawExchange {
     pub pace: Option<Spanned<String>>,
     /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The step `start-tls` begins it later.
     pub tls: Option<RawTls>,
+}
+
+/// Options of a `datagram`. Each client is a flow: a socket of its own, so an address of its own.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Datagram")]
+pub(super) struct RawDatagram {
+    /// The process that clients send to. Default: the subject.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Spanned<String>>,
+    /// The text of the datagram. Escapes: `\r \n \t \0 \\ \xHH`; `{client}` stands for the client's number, always of ten digits.
+    #[schemars(with = "Option<String>")]
+    pub send: Option<Spanned<String>>,
+    /// In its place, bytes in hexadecimal; spaces may stand between them.
+    #[schemars(with = "Option<String>")]
+    pub send_hex: Option<Spanned<String>>,
+    /// The pattern that an answer matches (Rust's `regex`, `^` and `$` at each line). Any other answer turns the client away. Default: any answer
+    /// will do.
+    #[schemars(with = "Option<String>")]
+    pub expect: Option<Spanned<String>>,
+    /// Each client sends its datagram again so often, such as "1s", which keeps its flow alive. Default: it sends one.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<String>>,
+    /// How many clients. Default: 1.5 times the soft limit.
+    #[schemars(range(min = 1))]
+    pub clients: Option<u32>,
+    /// The port, if the process serves several.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// How fast clients come, as for the workloads that hold connections. With "burst" or a rate they come whether others are answered or not;
+    /// otherwise at most 64 wait for an answer. Default: "auto".
+    #[schemars(with = "Option<String>")]
+    pub pace: Option<Spanned<String>>,
 }
 
 /// What must be observed. What is left out is not judged.

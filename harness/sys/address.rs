@@ -1,6 +1,6 @@
-//! Where a stream listener is reached: a port of an IP address, or a Unix socket by its path or its abstract name.
+//! Where a server is reached: a port of an IP address, by TCP or UDP, or a Unix socket by its path or its abstract name.
 //!
-//! As text, in logs and on command lines: `127.0.0.1:80`, `[::1]:80`, `unix:/run/x.sock`, `unix:@name`.
+//! As text, in logs and on command lines: `127.0.0.1:80`, `[::1]:80`, `udp:127.0.0.1:53`, `unix:/run/x.sock`, `unix:@name`.
 
 use rustix::net::SocketAddrUnix;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,17 @@ use std::str::FromStr;
 
 /// How the text of a Unix socket begins.
 const UNIX: &str = "unix:";
+/// And that of a UDP socket.
+const UDP: &str = "udp:";
 
-/// The address of a stream listener.
+/// The address of a stream listener, or of a UDP socket that is bound and has no peer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Address {
     /// TCP.
     Inet(SocketAddr),
+    /// UDP.
+    Udp(SocketAddr),
     /// A Unix stream socket (unix(7)).
     Unix(SocketAddrUnix),
 }
@@ -40,38 +44,43 @@ impl Address {
     /// The port; `None` of a Unix socket.
     pub const fn port(&self) -> Option<u16> {
         match self {
-            Address::Inet(address) => Some(address.port()),
+            Address::Inet(address) | Address::Udp(address) => Some(address.port()),
             Address::Unix(_) => None,
         }
     }
 
-    /// Whether it is of TCP over IPv4.
+    /// Whether it is of TCP or UDP over IPv4.
     pub const fn is_ipv4(&self) -> bool {
-        matches!(self, Address::Inet(address) if address.is_ipv4())
+        matches!(self, Address::Inet(address) | Address::Udp(address) if address.is_ipv4())
+    }
+
+    /// Whether it is of UDP: such a socket accepts nobody, and what waits in it are datagrams.
+    pub const fn is_udp(&self) -> bool {
+        matches!(self, Address::Udp(_))
     }
 
     /// The path of a Unix socket that has one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Address::Unix(name) => name.path_bytes().map(|path| Path::new(std::ffi::OsStr::from_bytes(path))),
-            Address::Inet(_) => None,
+            Address::Inet(_) | Address::Udp(_) => None,
         }
     }
 
     /// Whether nothing but this machine is behind it.
     pub const fn is_local(&self) -> bool {
         match self {
-            Address::Inet(address) => address.ip().is_loopback(),
+            Address::Inet(address) | Address::Udp(address) => address.ip().is_loopback(),
             Address::Unix(_) => true,
         }
     }
 
     /// The same with an IPv4 address in place of one that is mapped into IPv6.
-    pub const fn canonical(self) -> Address {
+    pub fn canonical(self) -> Address {
+        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         match self {
-            Address::Inet(address) => {
-                Address::Inet(SocketAddr::new(address.ip().to_canonical(), address.port()))
-            }
+            Address::Inet(address) => Address::Inet(plain(address)),
+            Address::Udp(address) => Address::Udp(plain(address)),
             unix @ Address::Unix(_) => unix,
         }
     }
@@ -79,7 +88,7 @@ impl Address {
     /// As HTTP's `Host` has it: behind a Unix socket there is no host but this one.
     pub fn host(&self) -> String {
         match self {
-            Address::Inet(address) => address.to_string(),
+            Address::Inet(address) | Address::Udp(address) => address.to_string(),
             Address::Unix(_) => "localhost".to_owned(),
         }
     }
@@ -95,6 +104,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Address::Inet(address) => return address.fmt(f),
+            Address::Udp(address) => return write!(f, "{UDP}{address}"),
             Address::Unix(name) => name,
         };
         f.write_str(UNIX)?;
@@ -118,7 +128,7 @@ impl fmt::Display for Address {
 
 /// A text that is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither IP:PORT nor unix:PATH nor unix:@NAME")]
+#[error("`{0}` is neither IP:PORT nor udp:IP:PORT nor unix:PATH nor unix:@NAME")]
 pub struct NoAddress(String);
 
 impl FromStr for Address {
@@ -126,6 +136,9 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, NoAddress> {
         let unknown = || NoAddress(text.to_owned());
+        if let Some(address) = text.strip_prefix(UDP) {
+            return address.parse().map(Address::Udp).map_err(|_| unknown());
+        }
         let Some(name) = text.strip_prefix(UNIX) else {
             return text.parse().map(Address::Inet).map_err(|_| unknown());
         };
@@ -164,19 +177,31 @@ mod tests {
             [b"/run/x.sock", b"s", b"@gone", b"/a b\\x00", b"@\0\xff\n", "/häuser\\".as_bytes()];
         let unix = names.map(|name| Address::unix(name).unwrap());
         let inet = ["127.0.0.1:80", "[::1]:8080"].map(|text| Address::Inet(text.parse().unwrap()));
-        for address in unix.iter().chain(&inet) {
+        let udp = [Address::Udp("127.0.0.1:53".parse().unwrap())];
+        for address in unix.iter().chain(&inet).chain(&udp) {
             assert_eq!(address.to_string().parse::<Address>().as_ref(), Ok(address));
         }
         assert_eq!(unix[0].to_string(), "unix:/run/x.sock");
         assert_eq!(unix[2].to_string(), "unix:@gone");
         assert_eq!(unix[4].to_string(), "unix:@\\x00\\xff\\x0a");
         assert_eq!(inet[1].to_string(), "[::1]:8080");
+        assert_eq!(udp[0].to_string(), "udp:127.0.0.1:53");
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("unix:/{}", "x".repeat(108));
-        for text in ["", "unix:", "8080", "/run/x.sock", "unix:/a\\xg0", "unix:/a\\x4", long.as_str()] {
+        for text in [
+            "",
+            "unix:",
+            "udp:",
+            "udp:53",
+            "8080",
+            "/run/x.sock",
+            "unix:/a\\xg0",
+            "unix:/a\\x4",
+            long.as_str(),
+        ] {
             assert_eq!(text.parse::<Address>(), Err(NoAddress(text.to_owned())));
         }
     }

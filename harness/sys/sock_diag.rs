@@ -1,5 +1,5 @@
 //! Sockets of this network namespace as the kernel lists them (sock_diag(7)): listeners of TCP and of Unix stream sockets with their
-//! accept queues, and TCP sockets by state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made in.
+//! accept queues, UDP sockets that are bound and have no peer, and TCP sockets by state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made in.
 
 use super::address::Address;
 use super::netlink::{Netlink, Wanted, attribute, u32_at};
@@ -19,6 +19,9 @@ const DROPS: usize = 8;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
+/// Its second word: `SK_MEMINFO_RCVBUF`, the size of the receive buffer in bytes.
+const RECEIVE_BUFFER: usize = 1;
 /// The mask of every state of net/tcp_states.h, a bit by its number, up to `TCP_NEW_SYN_RECV` (12).
 pub const EVERY_STATE: u32 = 0x1ffe;
 
@@ -72,7 +75,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A listening TCP socket, or a listening Unix stream socket.
+/// A listening TCP socket, or a listening Unix stream socket; or a UDP socket that is bound and has no peer, to which anybody may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Address it is bound to; the unspecified address for a wildcard.
@@ -81,12 +84,14 @@ pub struct Listener {
     pub inode: u64,
     /// User that made it.
     pub uid: u32,
-    /// Connections in its accept queue now (rqueue).
+    /// Connections in its accept queue now (rqueue); of UDP, bytes of memory that the datagrams in its receive queue take.
     pub queue: u32,
-    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue).
+    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue); of UDP, bytes that its receive queue may take (`SO_RCVBUF`), 0 unless
+    /// its drops were asked for.
     pub backlog: u32,
     /// SYNs and last ACKs of handshakes that it has dropped since it was made, for a full accept queue as a rule: its share of
-    /// `ListenDrops` (netstat(8)). `None` unless asked for, and for a Unix socket, which turns a client away and drops none.
+    /// `ListenDrops` (netstat(8)). Of UDP, datagrams that it has dropped, for a full receive queue as a rule. `None` unless asked for, and for
+    /// a Unix socket, which turns a client away and drops none.
     pub drops: Option<u32>,
 }
 
@@ -97,8 +102,11 @@ impl Listener {
     }
 
     /// Connections that the accept queue takes before SYNs are dropped, or connects to a Unix socket told to try again: one more than the
-    /// backlog.
+    /// backlog; of UDP none.
     pub fn capacity(&self) -> u32 {
+        if self.address.is_udp() {
+            return 0;
+        }
         self.backlog.saturating_add(1)
     }
 }
@@ -148,6 +156,41 @@ impl SockDiag {
         Ok(unix_diag::listeners(&mut self.0)?.into_iter().filter_map(Listener::of_unix).collect())
     }
 
+    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: what serves, and what only asks others
+    /// without connecting first.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn udp_on(&mut self, port: u16) -> io::Result<Vec<Listener>> {
+        let mut found = Vec::new();
+        for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            let question = Question {
+                protocol: IPPROTO_UDP,
+                states: State::CLOSE.bit(),
+                attribute: SKMEMINFO,
+                ..Question::of(SocketAddr::new(any, port))
+            };
+            self.ask(Wanted::All, question, |answer| found.extend(answer.datagrams()))?;
+        }
+        found.retain(|one| one.address.port().is_some_and(|own| own != 0 && (port == 0 || own == port)));
+        Ok(found)
+    }
+
+    /// The UDP sockets that a datagram to this address may reach: those bound to it, or to every address.
+    fn udp_at(&mut self, address: SocketAddr) -> io::Result<Vec<Listener>> {
+        let mut found = self.udp_on(address.port())?;
+        let reached = |one: &Listener| match &one.address {
+            Address::Udp(own) => {
+                own.ip() == address.ip() || own.ip().is_unspecified() && (own.is_ipv6() || address.is_ipv4())
+            }
+            _ => false,
+        };
+        found.retain(reached);
+        // An own address before any.
+        found.sort_by_key(|one| one.address != Address::Udp(address));
+        Ok(found)
+    }
+
     /// Listening TCP sockets of one port (0: of every port): several where a program sets SO_REUSEPORT or binds several addresses.
     ///
     /// # Errors
@@ -181,6 +224,7 @@ impl SockDiag {
                 let question = Question { states: State::LISTEN.bit(), ..Question::of(*address) };
                 Ok(self.one(question, |answer| answer.listener())?.flatten())
             }
+            Address::Udp(address) => Ok(self.udp_at(*address)?.into_iter().next()),
             Address::Unix(name) => {
                 let found = unix_diag::listener(&mut self.0, name)?;
                 Ok(found
@@ -197,7 +241,14 @@ impl SockDiag {
     /// As [`SockDiag::listeners`].
     pub fn sharing(&mut self, address: &Address) -> io::Result<Vec<Listener>> {
         let Some(one) = self.listener(address)? else { return Ok(Vec::new()) };
-        let Address::Inet(inet) = address else { return Ok(vec![one]) };
+        let inet = match address {
+            Address::Inet(inet) => inet,
+            Address::Udp(udp) => {
+                let all = self.udp_at(*udp)?;
+                return Ok(all.into_iter().filter(|other| other.address == one.address).collect());
+            }
+            Address::Unix(_) => return Ok(vec![one]),
+        };
         let mut found = Vec::new();
         self.dump(inet.port(), State::LISTEN.bit(), SKMEMINFO, |answer| found.extend(answer.listener()))?;
         found.retain(|listener| listener.address == one.address);
@@ -209,7 +260,13 @@ impl SockDiag {
     /// # Errors
     /// As [`SockDiag::listener`].
     pub fn drops(&mut self, address: &Address) -> io::Result<Option<u32>> {
-        let Address::Inet(address) = address else { return Ok(None) };
+        let address = match address {
+            Address::Inet(address) => address,
+            Address::Udp(address) => {
+                return Ok(self.udp_at(*address)?.first().and_then(|socket| socket.drops));
+            }
+            Address::Unix(_) => return Ok(None),
+        };
         let question =
             Question { states: State::LISTEN.bit(), attribute: SKMEMINFO, ..Question::of(*address) };
         Ok(self.one(question, |answer| answer.listener()?.drops)?.flatten())
@@ -270,6 +327,10 @@ impl SockDiag {
                     each(socket.state, socket.inode);
                 }
             }),
+            Address::Udp(address) => {
+                self.udp_at(*address)?.iter().for_each(|socket| each(State::CLOSE, socket.inode));
+                Ok(())
+            }
             Address::Unix(name) => {
                 for UnixSocket { listens, inode, .. } in unix_diag::bound(&mut self.0, name)? {
                     each(if listens { State::LISTEN } else { State::ESTABLISHED }, inode);
@@ -286,6 +347,7 @@ impl SockDiag {
     pub fn listening_at(&mut self, address: &Address) -> io::Result<u64> {
         Ok(match address {
             Address::Inet(address) => self.listeners_on(address.port())?.len() as u64,
+            Address::Udp(address) => self.udp_at(*address)?.len() as u64,
             Address::Unix(_) => u64::from(self.listener(address)?.is_some()),
         })
     }
@@ -343,6 +405,7 @@ fn family(ip: IpAddr) -> u8 {
 /// What is asked for: sockets with these ends, zeroes for any.
 #[derive(Clone, Copy)]
 struct Question {
+    protocol: u8,
     states: u32,
     local: SocketAddr,
     peer: Option<SocketAddr>,
@@ -354,14 +417,14 @@ impl Question {
     /// Whatever its state, and whoever its peer.
     fn of(local: SocketAddr) -> Self {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-        Question { states: EVERY_STATE, local, peer: None, attribute: 0 }
+        Question { protocol: IPPROTO_TCP, states: EVERY_STATE, local, peer: None, attribute: 0 }
     }
 
     /// `struct inet_diag_req_v2`.
     fn message(self) -> [u8; QUESTION] {
         let mut m = [0; QUESTION];
         m[0] = family(self.local.ip());
-        m[1] = IPPROTO_TCP;
+        m[1] = self.protocol;
         m[2] = if self.attribute > 0 { 1 << (self.attribute - 1) } else { 0 };
         m[4..8].copy_from_slice(&self.states.to_ne_bytes());
         // struct inet_diag_sockid: sport, dport, src[4], dst[4], interface, cookie[2]
@@ -428,10 +491,26 @@ impl Answer<'_> {
             uid: u32_at(self.0, 64),
             queue: u32_at(self.0, 56),
             backlog: u32_at(self.0, 60),
-            drops: attribute(&self.0[ANSWER..], SKMEMINFO)
-                .filter(|words| words.len() > 4 * DROPS + 3)
-                .map(|words| u32_at(words, 4 * DROPS)),
+            drops: self.memory(DROPS),
         })
+    }
+
+    /// A UDP socket without a peer.
+    fn datagrams(self) -> Option<Listener> {
+        (self.state() == Some(State::CLOSE) && self.peer().port() == 0).then(|| Listener {
+            address: Address::Udp(self.local()),
+            inode: self.inode(),
+            uid: u32_at(self.0, 64),
+            queue: u32_at(self.0, 56),
+            backlog: self.memory(RECEIVE_BUFFER).unwrap_or(0),
+            drops: self.memory(DROPS),
+        })
+    }
+
+    /// A word of its memory, where that was asked for.
+    fn memory(self, word: usize) -> Option<u32> {
+        let words = attribute(&self.0[ANSWER..], SKMEMINFO).filter(|words| words.len() > 4 * word + 3);
+        words.map(|words| u32_at(words, 4 * word))
     }
 }
 
@@ -597,6 +676,26 @@ mod tests {
             assert!(Instant::now() < deadline, "sock_diag {ours:?}, /proc/net/tcp {theirs:?}");
         }
         drop(late);
+    }
+
+    #[test]
+    fn a_udp_socket_without_a_peer_is_found_with_its_receive_queue_and_drops() {
+        let mut diag = SockDiag::open().unwrap();
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = server.local_addr().unwrap();
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(to).unwrap();
+        let found = diag.listener(&Address::Udp(to)).unwrap().unwrap();
+        assert_eq!((found.address, found.inode), (Address::Udp(to), inode(&server)));
+        assert_eq!((found.queue, found.drops), (0, Some(0)));
+        assert!(diag.udp_on(0).unwrap().iter().all(|one| one.inode != inode(&client)), "it has a peer");
+        while diag.drops(&Address::Udp(to)).unwrap() == Some(0) {
+            client.send(&[0; 8192]).unwrap();
+        }
+        let full = diag.listener(&Address::Udp(to)).unwrap().unwrap();
+        assert!(full.queue > 8192 && full.backlog > 8192 && full.drops > Some(0), "{full:?}");
+        drop(server);
+        assert_eq!(diag.listener(&Address::Udp(to)).unwrap(), None);
     }
 
     /// A counter of the namespace (/proc/net/netstat): the whole host's, so it is at least what one listener adds to it.

@@ -186,7 +186,7 @@ mod tests {
     fn unix(name: &[u8]) -> SocketAddrUnix {
         match Address::unix(name).unwrap() {
             Address::Unix(name) => name,
-            Address::Inet(_) => unreachable!("a name of a Unix socket"),
+            Address::Inet(_) | Address::Udp(_) => unreachable!("a name of a Unix socket"),
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     Collector,
     /// SMTP as far as HELO: speaks first, answers each line; STARTTLS with --certificate and --key
     Mail,
+    /// UDP: answers each datagram with the same bytes; opens sockets for each flow
+    Datagram,
 }
 
 /// What becomes of the API's answers.
@@ -220,6 +222,14 @@ pub struct Args {
     /// Log files of the collector
     #[arg(long, value_enum, default_value_t = CollectorLog::PerConnection)]
     pub log: CollectorLog,
+
+    /// Sockets opened for each flow [datagram]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub per_flow: u32,
+
+    /// A flow that is silent for so many milliseconds is over [datagram]
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    pub idle_ms: u32,
 
     /// The calls it makes
     #[command(flatten)]

@@ -1,7 +1,8 @@
 //! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp`, `grpc` and `mail`,
-//! and the services of real incidents: `relay`, `outbound` and `collector`, which open descriptors of their own for their clients.
+//! and the services of real incidents: `relay`, `outbound` and `collector`, which open descriptors of their own for their clients. And
+//! `datagram`, which accepts nobody: it serves UDP.
 //!
-//! All of them accept through [`accept`], which knows no runtime and reacts to a full descriptor table with a selectable
+//! All of the others accept through [`accept`], which knows no runtime and reacts to a full descriptor table with a selectable
 //! [`Policy`]. To the former a connection costs exactly one descriptor, that of `accept4`; nothing else is opened after start-up.
 //! Every process counts its own accepts and prints them as it ends, as a witness beside whatever watches it from outside.
 //!
@@ -11,6 +12,7 @@ pub mod accept;
 mod args;
 mod baseline;
 mod collector;
+mod datagram;
 pub mod grpc;
 mod handoff;
 mod http;

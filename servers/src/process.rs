@@ -13,7 +13,7 @@ use crate::start::{READY, StartError, announcement, wait_for_signal};
 use crate::tally::{Counted, Tally};
 use crate::tls::{self, Doorkeeper};
 use crate::witness::Witness;
-use crate::{Deliver, Door, collector, grpc, http, mail, tcp, websocket, workers};
+use crate::{Deliver, Door, collector, datagram, grpc, http, mail, tcp, websocket, workers};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, getppid, getrlimit, set_parent_process_death_signal};
@@ -54,7 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, StartError> {
         }
         _ => {}
     }
+    if args.kind == Kind::Datagram && (args.workers() > 0 || args.threads > 1 || args.unix.is_some()) {
+        return Err(StartError::AcceptsNobody);
+    }
     let signals = block_signals(args)?;
+    if args.kind == Kind::Datagram {
+        return datagram::run(args, &signals);
+    }
     if let Some(master) = args.worker {
         die_with(master)?;
         let listener = match args.listeners {
@@ -188,6 +194,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
         Kind::Relay | Kind::Outbound => return Ok(relay::start(args, tally)?),
         Kind::Collector => collector::start(args, tally),
         Kind::Mail => mail::start(doorkeeper(tls::SMTP)?, tally),
+        Kind::Datagram => unreachable!("it accepts nobody"),
     }
     .map_err(|source| StartError::Service { source })
 }

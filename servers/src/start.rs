@@ -31,6 +31,9 @@ pub(crate) enum StartError {
     /// A witness that could not tell connections apart.
     #[error("--witness goes with http, tcp and grpc, and not with --workers")]
     NoWitness,
+    /// Options of those that accept.
+    #[error("datagram serves UDP and accepts nobody: --workers, --threads and --unix do not go with it")]
+    AcceptsNobody,
     /// A service whose requests are calls, without anybody to call.
     #[error("{0}")]
     NobodyToCall(&'static str),
@@ -102,6 +105,7 @@ impl StartError {
                 | StartError::NoTls
                 | StartError::NoFile
                 | StartError::NoWitness
+                | StartError::AcceptsNobody
                 | StartError::NobodyToCall(_)
         ) {
             2

@@ -12,10 +12,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs that a page calls by a name of the reader's, and what stands for each: a line of shell, with the arguments in `"$@"`.
-const STAND_INS: [(&str, &str); 5] = [
+const STAND_INS: [(&str, &str); 7] = [
     ("server", r#"exec lastfd serve http --accept backoff "$@""#),
     ("proxy", r#"exec lastfd serve outbound --after-call left-open --accept backoff "$@""#),
     ("mail-server", r#"exec lastfd serve mail "$@""#),
+    ("udp-relay", r#"exec lastfd serve datagram --idle-ms 1000 "$@""#),
+    ("udp-server", r#"exec lastfd serve datagram --per-flow 0 "$@""#),
     ("push-server", r#"exec lastfd serve websocket --accept spin-log "$@""#),
     // As Go's runtime does, it raises its own soft limit.
     ("go-server", r#"ulimit -Sn "$(ulimit -Hn)"; exec lastfd serve http --accept backoff "$@""#),

@@ -79,6 +79,9 @@ pub(super) fn kind(
         return all_calls(facts);
     }
     failed_unseen(facts)?;
+    if facts.serves_datagrams() {
+        answered(facts)?;
+    }
     match somebody_without(facts, fd_setsize)? {
         Some(kind) => Ok(kind),
         None => all_in(facts),
@@ -96,7 +99,7 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
     if !observed && !holdings.calls_seen && holdings.first.is_none() && holdings.early.is_none() {
         return Err(Why::NoObserver);
     }
-    if !holdings.accepts.is_empty() {
+    if !holdings.accepts.is_empty() || facts.serves_datagrams() {
         return Ok(());
     }
     if let (Some(most), Some(rest)) = (holdings.at_most, baseline.descriptors.value()) {
@@ -141,6 +144,17 @@ fn nothing_lost(facts: &Facts<'_>, scale: &Scale, until: Nanos) -> Result<(), Wh
     let confirmed =
         || facts.holdings.at_ceiling.is_some_and(|both| scale.connections(both) == Some(both.held));
     if samples == 0 || confirmed() { Ok(()) } else { Err(Why::LostBefore { samples }) }
+}
+
+/// Refuses a ceiling where no datagram was answered, or some were lost on the way.
+fn answered(facts: &Facts<'_>) -> Result<(), Why> {
+    let watched = facts.phases.watched_until();
+    let (came, answered) = (facts.clients.connected(watched), facts.clients.answered_before(watched));
+    if came > 0 && answered == 0 {
+        return Err(Why::NoFlowAnswered { flows: came });
+    }
+    let drops = facts.readings.receive_queues.last().map_or(0, |(_, queue)| queue.drops);
+    if answered < came && drops > 0 { Err(Why::DatagramsDropped { drops }) } else { Ok(()) }
 }
 
 /// Failed accepts that only the counters tell of: when they came is not known.

@@ -182,6 +182,7 @@ pub(super) fn ceiling(
     let unseen = loaded && facts.accepts_pass_by();
     let stop = match kind::kind(facts, baseline, &scale, fd_setsize) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
+        Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction),
         Ok(kind) => stopped(facts, kind, fd_setsize),
         Err(why) => Stop::unknown(why),
     };
@@ -191,8 +192,11 @@ pub(super) fn ceiling(
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
-        burst: capacity::burst(facts, &stop.accepted),
+        capacity: match facts.serves_datagrams() {
+            true => stop.accepted.clone(),
+            false => capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
+        },
+        burst: capacity::burst(facts, &stop.accepted).filter(|_| !facts.serves_datagrams()),
         accepted: stop.accepted,
         accepted_max: stop.accepted_max,
         served: match (is_client, facts.clients.answers) {
@@ -208,9 +212,11 @@ pub(super) fn ceiling(
             true => Known::Unknown(Why::NobodyHolds),
             false => Known::Value(facts.clients.connected(watched)),
         },
-        descriptors: counted_at.map(|both| both.descriptors).or_why(Why::NotSampledAtCeiling),
+        descriptors: at_the_failure(facts, baseline)
+            .or(counted_at.map(|both| both.descriptors))
+            .or_why(Why::NotSampledAtCeiling),
         descriptors_per_connection: each_cost(facts, baseline).or_why(Why::NoneHeldWhenCounted),
-        others: others(facts, &scale).filter(|_| !unseen),
+        others: others(facts, &scale).filter(|_| !unseen && !facts.serves_datagrams()),
         calls: stop.calls,
         exit: stop.exit,
         first_failure: match unseen {
@@ -219,7 +225,7 @@ pub(super) fn ceiling(
         },
         first_unserved: first_unserved(facts),
         before_ramp: holdings.early.map(|(first, failures)| before_ramp(first, failures)),
-        per_process: per_process::per_process(facts),
+        per_process: if facts.serves_datagrams() { Vec::new() } else { per_process::per_process(facts) },
     }
 }
 
@@ -295,6 +301,16 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
     }
 }
 
+/// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, by what the first few cost each.
+fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
+    let stop = stopped(facts, kind, None);
+    let holdings = &facts.holdings;
+    let others = holdings.first.map(|_| holdings.others).or(holdings.at_ceiling.map(|both| both.others));
+    let flows = |others: i64| Some((others.max(0) as f64 / prediction.measured_cost()?).floor() as u64);
+    let held = others.and_then(flows).or_why(Why::FlowsHoldNone);
+    Stop { accepted: held.clone(), accepted_max: held, ..stop }
+}
+
 /// Those accepted, with those that other threads took after the first failure: each of the threads that block in accept has the number for
 /// its next client already.
 fn with_threads(stop: &Stop, reserved: u64) -> Known<u64> {
@@ -350,8 +366,17 @@ fn answered_by_itself(facts: &Facts<'_>) -> bool {
 
 /// Descriptors for each connection at the ceiling.
 fn each_cost(facts: &Facts<'_>, baseline: &Baseline) -> Option<f64> {
+    if facts.serves_datagrams() {
+        return facts.calibrated_cost();
+    }
     let both = facts.holdings.at_ceiling.filter(|both| both.held > 0)?;
     Some(milli(both.descriptors.saturating_sub(baseline.descriptors.value()?) as f64 / both.held as f64))
+}
+
+/// Of flows, which may be over a moment later: descriptors open just before the first failure, by the calls.
+fn at_the_failure(facts: &Facts<'_>, baseline: &Baseline) -> Option<u64> {
+    facts.holdings.first.filter(|_| facts.serves_datagrams())?;
+    baseline.descriptors.value()?.checked_add_signed(facts.holdings.others)
 }
 
 /// Descriptors at the ceiling that are no connections.
@@ -394,6 +419,10 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
         reason,
     };
     match (holdings.first, holdings.early) {
+        (Some(first), _) if facts.serves_datagrams() => {
+            let answered = facts.clients.served(first.at);
+            Some(of(first, answered, facts.clients.waiting(first.at, answered), None))
+        }
         (Some(first), _) => {
             let waiting = facts.clients.beyond(first.at, holdings.held_in_all);
             // One that was accepted and handed on may be served: then it does not wait.

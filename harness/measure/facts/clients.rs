@@ -134,6 +134,11 @@ impl<'a> Clients<'a> {
         self.count(|r| r.connected.is_some_and(|c| c < until))
     }
 
+    /// Answered by then, whether they are still there or not.
+    pub fn answered_before(&self, at: Nanos) -> u64 {
+        self.count(|r| r.served_by(at))
+    }
+
     /// Connections open at this moment, as the clients see it.
     pub fn open_at(&self, at: Nanos) -> u64 {
         self.count(|r| r.open_at(at))

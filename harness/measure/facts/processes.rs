@@ -12,6 +12,8 @@ pub(crate) struct Processes {
     pub main: Option<Pid>,
     /// Whether its ceiling is counted in calls: it is a client that no workload loads, or it is loaded with calls.
     pub is_client: bool,
+    /// Whether any of its processes counts, for none is known to accept.
+    any: bool,
     launchers: BTreeSet<Pid>,
     accepting: BTreeSet<Pid>,
 }
@@ -26,13 +28,13 @@ impl Processes {
         let is_client = holds.is_empty() && (!calls.is_empty() || plan.subject_is_client());
         launchers.retain(|pid| !accepting.contains(pid) && Some(*pid) != main);
         accepting.extend(main);
-        Processes { main, is_client, launchers, accepting }
+        let any = is_client || plan.serves_datagrams(&plan.subject);
+        Processes { main, is_client, any, launchers, accepting }
     }
 
     /// Whether a failure of this process is a failure of the subject.
     pub fn counts(&self, pid: Pid) -> bool {
-        let own =
-            if self.is_client || self.accepting.is_empty() { true } else { self.accepting.contains(&pid) };
+        let own = self.any || self.accepting.is_empty() || self.accepting.contains(&pid);
         own && !self.launchers.contains(&pid)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, Open, Outcome, Pid, Queue,
-    Resources, Seen, States, Sysctl, Unseen, What,
+    ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
 };
 use crate::scenario::Plan;
 use std::collections::BTreeMap;
@@ -135,6 +135,8 @@ pub(crate) struct Readings<'a> {
     pub rests: Vec<Rest<'a>>,
     /// Descriptors of several processes at one moment.
     pub open: Vec<(Nanos, &'a [Open])>,
+    /// Of the UDP socket that is loaded.
+    pub receive_queues: Vec<(Nanos, ReceiveQueue)>,
     pub predicted: Vec<Predicted<'a>>,
     pub observers: Vec<Observer<'a>>,
     /// Of each observer: nanoseconds for a descriptor opened and closed, and for a failed call.
@@ -315,6 +317,7 @@ impl<'a> Readings<'a> {
             What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
             What::Queues(queues) => self.queues = queues,
+            What::ReceiveQueue(queue) => self.receive_queues.push((at, *queue)),
             What::Holders { processes, holders } => self.holders.push((at, *processes, holders)),
             What::OtherListener { address, queue, capacity, drops, new_client } => {
                 let (queue, capacity, drops, new_client) = (*queue, *capacity, *drops, *new_client);

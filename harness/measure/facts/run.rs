@@ -6,7 +6,7 @@ use super::holdings::Holdings;
 use super::order::ordered;
 use super::phases::{Phases, Window};
 use super::processes::Processes;
-use super::readings::{Asked, Readings};
+use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
 use crate::event::{Change, Event, Link, Log, Nanos, Phase, Pid, What};
@@ -175,6 +175,21 @@ impl<'a> Facts<'a> {
         let ring = self.readings.rests.iter().flat_map(|rest| rest.inventory).any(|d| d.kind == "io_uring");
         let saw = !self.holdings.accepts.is_empty() || self.holdings.accept_failed();
         blind_for_rings && ring && !saw && !self.processes.is_client
+    }
+
+    /// Whether the subject is loaded by UDP: it accepts nobody.
+    pub fn serves_datagrams(&self) -> bool {
+        self.plan.serves_datagrams(&self.plan.subject)
+    }
+
+    /// Descriptors that each of the first few clients cost; `None` where that was not measured.
+    pub fn calibrated_cost(&self) -> Option<f64> {
+        self.readings.predicted.iter().rev().find_map(|predicted| match *predicted {
+            Predicted::Ceiling { descriptors_per_connection, calibrated_with, .. }
+            | Predicted::Withdrawn { descriptors_per_connection, calibrated_with, .. } => {
+                (calibrated_with > 0).then_some(descriptors_per_connection)
+            }
+        })
     }
 
     /// Whether nobody can say who was accepted, and when: a client that asks nothing does not know either.

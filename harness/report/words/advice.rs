@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::limits::{self, Setter, name};
-use super::{calls, counted, recovery};
+use super::{calls, counted, flows, recovery};
 use crate::event::Ended;
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
@@ -47,6 +47,7 @@ pub fn advice(r: &Report) -> Option<String> {
                 None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
             })
         }
+        Some(Kind::NotReached) if flows::unbounded(r).is_some() => flows::advice(r).map(str::to_owned),
         Some(Kind::NotReached) if r.found.handed_over.is_some() => {
             Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.".into())
         }

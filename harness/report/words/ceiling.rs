@@ -3,7 +3,7 @@
 use super::super::Report;
 use super::why::why;
 use super::{
-    BY_COUNT, after_start, binds, counted, got, number, prediction, sentence, subject, unit, upstream,
+    BY_COUNT, after_start, binds, counted, flows, got, number, prediction, sentence, subject, unit, upstream,
 };
 use crate::event::asks;
 use crate::event::{Call, Outcome};
@@ -85,7 +85,7 @@ fn at(r: &Report) -> String {
     match (c.held(), c.in_calls()) {
         (None, _) => String::new(),
         (Some(n), true) => format!(" after {}", counted(n, "answered call")),
-        (Some(n), false) => format!(" at {}", counted(n, "connection")),
+        (Some(n), false) => format!(" at {}", counted(n, unit(r))),
     }
 }
 
@@ -109,6 +109,9 @@ fn exited(r: &Report) -> String {
 }
 
 fn not_reached(r: &Report) -> String {
+    if let Some(unbounded) = flows::unbounded(r) {
+        return unbounded;
+    }
     let c = &r.found.ceiling;
     let open = r.found.limits.effective.value().zip(c.descriptors.value());
     // Of a program that has exited, the last count may be any.
@@ -118,7 +121,10 @@ fn not_reached(r: &Report) -> String {
     let all = match (c.held(), c.in_calls()) {
         (None, _) => String::new(),
         (Some(n), true) => format!("{} {} answered and ", counted(n, "call"), number(n, "was", "were")),
-        (Some(n), false) => format!("{} accepted all {} and ", subject(r), counted(n, "connection")),
+        (Some(n), false) if r.found.flows.is_some() => {
+            format!("{} held {} at the end and ", subject(r), counted(n, unit(r)))
+        }
+        (Some(n), false) => format!("{} accepted all {} and ", subject(r), counted(n, unit(r))),
     };
     format!("The ceiling was not reached: {all}no descriptor call failed{open}.")
 }
@@ -151,6 +157,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
             format!("; no client was waiting: {} takes a number before it looks for a client", f.call)
         }
         0 => "; no client was waiting yet".to_owned(),
+        n if r.found.flows.is_some() => format!("; {} had no answer yet", counted(n, "client")),
         n => format!("; {} {} waiting", counted(n, "client"), number(n, "was", "were")),
     };
     format!("{} failed with {} {}{waiting}.", f.call, f.errno, after_start(r, f.at_s))

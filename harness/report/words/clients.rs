@@ -1,12 +1,15 @@
 //! The clients: one account of all of them, which every sentence takes its numbers from; and what they see of a full server.
 
 use super::super::Report;
-use super::{counted, got, got_by_many, list, number, time};
+use super::{counted, flows, got, got_by_many, list, number, time};
 use crate::event::Outcome;
 use crate::measure::{ClientsAccount, Why};
 
 /// Where each client is: connected and held, waiting, turned away; or not connected.
 pub fn account(r: &Report) -> Option<String> {
+    if r.found.flows.is_some() {
+        return flows::account(r);
+    }
     let a = r.found.clients_account.get().filter(|a| a.came() > 0)?;
     let mut parts = Vec::new();
     let mut part = |n: u64, what: &str| parts.extend((n > 0).then(|| format!("{n} {what}")));
@@ -91,6 +94,7 @@ pub fn new_client(r: &Report) -> Option<String> {
         Outcome::Waits if asks_nothing && ceiling.reached.value() == Some(false) => {
             "connects and asks nothing"
         }
+        Outcome::Waits if r.found.flows.is_some() => "gets no answer",
         new => got(new),
     };
     Some(format!("A new client {got}{queue}."))

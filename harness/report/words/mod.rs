@@ -10,6 +10,7 @@ pub mod clients;
 pub mod costs;
 pub mod doubts;
 pub mod evidence;
+pub mod flows;
 pub mod judged;
 pub mod kernel;
 pub mod launcher;
@@ -107,6 +108,11 @@ pub fn sentence(clause: &str) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
+/// A clause's first letter as a capital, and no full stop.
+pub fn capital(text: &str) -> String {
+    sentence(text).trim_end_matches('.').to_owned()
+}
+
 /// What the subject is called: a client of something else is no server.
 pub fn subject(r: &Report) -> &'static str {
     if r.found.ceiling.in_calls() && r.found.subject.is_client { "the caller" } else { "the server" }
@@ -114,7 +120,11 @@ pub fn subject(r: &Report) -> &'static str {
 
 /// What its ceiling is counted in.
 pub fn unit(r: &Report) -> &'static str {
-    if r.found.ceiling.in_calls() { "call" } else { "connection" }
+    match r.found.flows {
+        _ if r.found.ceiling.in_calls() => "call",
+        Some(_) => "flow",
+        None => "connection",
+    }
 }
 
 /// A time of the run as a reader can compare it: every time in a report has this one zero.

@@ -204,6 +204,7 @@ fn doing(kind: Option<Dialogue>) -> &'static str {
         Some(Dialogue::HttpIdle) => "gets one response, then holds the keep-alive connection",
         Some(Dialogue::Websocket) => "upgrades to a WebSocket, then holds it and answers pings",
         Some(Dialogue::Grpc) => "exchanges HTTP/2 settings, then holds the channel and answers pings",
+        Some(Dialogue::Datagram) => "sends one datagram from a socket of its own",
         Some(Dialogue::Exchange) => {
             "goes through the steps of its exchange, then holds the connection unless it closes it"
         }

@@ -1,7 +1,7 @@
 //! What it does when clients leave: who is served, what stays open, and whether it is as before.
 
 use super::super::Report;
-use super::{calls, counted, evidence, number, rounds, sentence, sockets, subject, unit};
+use super::{calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
 use crate::event::Outcome;
 use crate::measure::{Holder, Kind, Leak, Policy, Probe, Verdict, VerdictEvidence};
 
@@ -146,10 +146,6 @@ fn exited(r: &Report) -> Option<String> {
         0.0 => format!("{who} had exited before any client left.{by_another}"),
         after => format!("{who} exited {after:.3} s after the first client left.{by_another}"),
     })
-}
-
-fn capital(text: &str) -> String {
-    sentence(text).trim_end_matches('.').to_owned()
 }
 
 /// Which of several processes has no number left, though all clients have left.

@@ -53,6 +53,18 @@ pub fn why(why: &Why) -> String {
                 "no client got the answer that its workload expects{got}: does the server speak this protocol, at this path?"
             );
         }
+        Why::NoFlowAnswered { flows } => {
+            return format!(
+                "no client got an answer to its datagram ({flows} {} sent): does the server answer this, and whom does it ask first?",
+                number(*flows, "was", "were")
+            );
+        }
+        Why::DatagramsDropped { drops } => {
+            return format!(
+                "the receive queue of its socket dropped {}, so clients without an answer say nothing: let them come more slowly (`--pace`)",
+                counted((*drops).into(), "datagram")
+            );
+        }
         Why::LostBefore { samples } => {
             return format!(
                 "the observer lost {} before the ceiling, and /proc does not confirm the count",
@@ -206,6 +218,13 @@ fn plain(why: &Why) -> &'static str {
         Why::SamplesLost => "the observer lost samples",
         Why::TooFewSamples => "fewer than two samples were taken at the wall",
         Why::CpuRanBackwards => "another process took its place, so its CPU time cannot be compared",
+        Why::FlowsHoldNone => "flows hold no descriptor that tells how many there are",
+        Why::UdpAcceptsNobody => {
+            "UDP has no connections to accept, so there is no accept loop and no accept queue"
+        }
+        Why::FlowsStillOpen => {
+            "descriptors of flows were still open a minute after the clients fell silent; whether they are closed later is not known"
+        }
         Why::NoNewClientAtWall => "no new client was sent at the wall",
         Why::NoneKnownHeld => "no connection is known to have been held",
         Why::NoneAnsweredBefore => "no client was answered before the wall",

@@ -1,0 +1,93 @@
+//! A server that is loaded by UDP: its flows, what they cost in descriptors, and what waits in its receive queue.
+
+use super::super::Report;
+use super::{counted, list, number, size, subject, time};
+use crate::measure::{FlowCost, Flows};
+
+/// Each sentence that there is to say.
+pub fn flows(r: &Report) -> Vec<String> {
+    let Some(f) = &r.found.flows else { return Vec::new() };
+    [cost(f), ended(f), queue(f), silent(f)].into_iter().flatten().collect()
+}
+
+/// Every client is a flow: how many were answered.
+pub fn account(r: &Report) -> Option<String> {
+    let f = r.found.flows.as_ref().filter(|f| f.answered + f.unanswered > 0)?;
+    let all = counted(f.answered + f.unanswered, "flow");
+    Some(match (f.answered, f.unanswered) {
+        (_, 0) => format!("{all}: all answered."),
+        (0, _) => format!("{all}: none answered."),
+        (answered, unanswered) => format!("{all}: {answered} answered, {unanswered} without an answer."),
+    })
+}
+
+/// Why a server that answered every flow has no ceiling, as the first words of a report; `None` where it was only not reached.
+pub fn unbounded(r: &Report) -> Option<String> {
+    let f = r.found.flows.as_ref().filter(|f| f.unanswered == 0)?;
+    let all = format!("{} answered all {}", super::capital(subject(r)), counted(f.answered, "flow"));
+    match f.cost.value()? {
+        FlowCost::Nothing => Some(format!(
+            "{all} and opened no descriptor for them: the descriptor limit does not bound how many flows it serves."
+        )),
+        FlowCost::ClosedAgain => Some(format!(
+            "{all} and closed the descriptors of each flow again at once: the descriptor limit bounds only the flows that wait for \
+             their answer at the same time."
+        )),
+        FlowCost::Held => None,
+    }
+}
+
+/// What to do about a server whose flows the limit does not bound.
+pub fn advice(r: &Report) -> Option<&'static str> {
+    match r.found.flows.as_ref()?.cost.value()? {
+        FlowCost::Nothing => Some("A higher descriptor limit changes nothing here."),
+        FlowCost::ClosedAgain => {
+            Some("To make more flows wait at once, send faster than it answers (`--pace burst`, or a rate).")
+        }
+        FlowCost::Held => None,
+    }
+}
+
+fn cost(f: &Flows) -> Option<String> {
+    let all = f.answered + f.unanswered;
+    let (opened, closed) = (f.opened.value(), f.closed.value());
+    Some(match f.cost.value()? {
+        FlowCost::Held => {
+            let kinds = f.kinds.get().filter(|kinds| !kinds.is_empty())?;
+            let each = |kind: &crate::measure::KindPerFlow| format!("{} {}", kind.descriptors, kind.kind);
+            let kinds: Vec<String> = kinds.iter().map(each).collect();
+            format!("Each flow holds, by kind of descriptor: {}.", list(&kinds))
+        }
+        FlowCost::ClosedAgain => format!(
+            "For {} it opened {} and closed {} again.",
+            counted(all, "flow"),
+            opened.map_or("some descriptors".to_owned(), |n| counted(n, "descriptor")),
+            closed.map_or("some".to_owned(), |n| n.to_string())
+        ),
+        FlowCost::Nothing => "The sockets that it has at rest serve all flows.".to_owned(),
+    })
+}
+
+/// Flows that were over while clients were still there.
+fn ended(f: &Flows) -> Option<String> {
+    let closed = f.closed.value().filter(|n| *n > 0 && f.cost.value() == Some(FlowCost::Held))?;
+    let opened = f.opened.value()?;
+    Some(format!("Until clients left it opened {} and closed {closed}.", counted(opened, "descriptor")))
+}
+
+fn queue(f: &Flows) -> Option<String> {
+    let queue = f.receive_queue.value().filter(|queue| queue.drops > 0)?;
+    let lost = u64::from(queue.drops);
+    Some(format!(
+        "Its receive queue of {} was full: {} {} dropped, which nothing sends again.",
+        size(queue.capacity.into()),
+        counted(lost, "datagram"),
+        number(lost, "was", "were")
+    ))
+}
+
+/// When the descriptors of silent flows were closed.
+fn silent(f: &Flows) -> Option<String> {
+    let after = f.closed_after_s.value().filter(|_| f.cost.value() == Some(FlowCost::Held))?;
+    Some(format!("All descriptors of flows were closed {} after the clients left.", time(after)))
+}

@@ -1,0 +1,82 @@
+//! Servers that are loaded by UDP: how many flows they answer, what a flow costs, and whether descriptors bound their number at all.
+
+use crate::support::{Called, LASTFD, find};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// `lastfd find` on the bundled UDP server with these options.
+fn served(options: &[&str], serve: &[&str]) -> Called {
+    find(&[&["--nofile", "64"], options].concat(), &[&[LASTFD, "serve", "datagram"], serve].concat())
+}
+
+fn asked(serve: &[&str]) -> Value {
+    let called = served(&["--udp", "--send", "ask {client}", "--expect", r"^ask \d{10}$"], serve);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    called.run()
+}
+
+#[test]
+fn a_server_that_opens_sockets_for_each_flow_answers_as_many_as_it_has_descriptors_left() {
+    for each in [1, 3] {
+        let run = asked(&["--per-flow", &each.to_string(), "--idle-ms", "2000"]);
+        let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
+        let flows = json!((64 - rest) / each);
+        let first = &run["ceiling"]["first_failure"];
+        assert_eq!((&first["call"], &first["errno"]), (&json!("socket"), &json!("EMFILE")), "{run:#}");
+        assert_eq!(run["ceiling"]["capacity"], flows, "{run:#}");
+        assert_eq!(run["prediction"]["ceiling"], flows, "{run:#}");
+        // What the clients saw is another witness than the calls.
+        assert_eq!(run["flows"]["answered"], flows, "{run:#}");
+        assert!(run["flows"]["unanswered"].as_u64() > Some(0), "{run:#}");
+        assert_eq!(run["flows"]["kinds"], json!([{ "kind": "udp", "descriptors": each as f64 }]), "{run:#}");
+        assert_eq!(run["saturation"]["new_client"], "waits", "{run:#}");
+        assert!(run["saturation"]["policy"].is_null() && run["saturation"]["accept_queue"].is_null());
+        assert_eq!(run["recovery"]["verdict"], "recovered", "{run:#}");
+        assert_eq!(run["recovery"]["leaked"], 0, "{run:#}");
+        assert!(run["flows"]["closed_after_s"].as_f64() > Some(0.0), "{run:#}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_all_flows_by_one_socket_is_told_apart() {
+    let run = asked(&["--per-flow", "0"]);
+    assert_eq!(run["flows"]["cost"], "nothing", "{run:#}");
+    assert_eq!(run["ceiling"]["kind"], "not-reached", "{run:#}");
+    assert_eq!(run["flows"]["unanswered"], 0, "{run:#}");
+    assert!(run["flows"]["answered"].as_u64() > Some(64), "{run:#}");
+    assert!(run["ceiling"]["capacity"].is_null() && run["prediction"]["ceiling"].is_null(), "{run:#}");
+}
+
+/// As a DNS server opens one socket for each query to another server.
+#[test]
+fn descriptors_that_are_closed_after_the_answer_do_not_bound_flows() {
+    let run = asked(&["--per-flow", "1", "--idle-ms", "0"]);
+    assert_eq!(run["flows"]["cost"], "closed-again", "{run:#}");
+    assert_eq!(run["ceiling"]["kind"], "not-reached", "{run:#}");
+    let flows = run["flows"]["answered"].as_u64();
+    assert!(flows > Some(64) && run["flows"]["opened"].as_u64() >= flows, "{run:#}");
+}
+
+#[test]
+fn a_server_that_has_udp_sockets_only_is_recognised_at_once() {
+    let began = Instant::now();
+    let called = served(&[], &[]);
+    assert_eq!(called.code, Some(5), "{called:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{called:?}");
+    assert!(called.stderr.contains("serves UDP only") && called.stderr.contains("--udp"), "{called:?}");
+}
+
+#[test]
+fn an_answer_that_is_not_the_expected_one_is_shown() {
+    let called = served(&["--udp", "--send", "hello", "--expect", "^welcome"], &["--per-flow", "0"]);
+    assert_eq!(called.code, Some(5), "{called:?}");
+    let replies = &called.run()["ceiling"]["error_replies"];
+    assert_eq!(replies["first"], "hello", "{called:?}");
+}
+
+#[test]
+fn a_datagram_needs_one_text_and_at_most_one_pattern() {
+    for wrong in [&["--udp"][..], &["--udp", "--send", "a", "--expect", "("], &["--udp", "--expect", "a"]] {
+        assert_eq!(served(wrong, &[]).code, Some(2), "{wrong:?}");
+    }
+}
