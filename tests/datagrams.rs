@@ -1,6 +1,6 @@
 //! Servers that are loaded by UDP: how many flows they answer, what a flow costs, and whether descriptors bound their number at all.
 
-use crate::support::{Called, LASTFD, find};
+use crate::support::{Called, LASTFD, find, lastfd};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -79,4 +79,25 @@ fn a_datagram_needs_one_text_and_at_most_one_pattern() {
     for wrong in [&["--udp"][..], &["--udp", "--send", "a", "--expect", "("], &["--udp", "--expect", "a"]] {
         assert_eq!(served(wrong, &[]).code, Some(2), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_udp_port_that_it_does_not_serve_is_told_from_the_one_that_it_serves() {
+    let called = served(&["--ready-within", "1s", "--udp", "--send", "x", "--port", "9"], &[]);
+    assert_eq!(called.code, Some(6), "{called:?}");
+    assert!(called.stderr.contains("it serves udp:127.0.0.1:"), "{called:?}");
+    assert!(called.stderr.contains("not UDP port 9"), "{called:?}");
+}
+
+/// Its ceiling would be in two units.
+#[test]
+fn a_process_is_loaded_by_datagrams_or_by_connections() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("both.scenario.toml");
+    let text = "claim = \"c\"\n[processes.server]\nserve.datagram = {}\nlimits = { soft = 64, hard = 64 }\n\
+                [workloads.a]\ndatagram = { send = \"x\" }\n[workloads.b]\ntcp = {}\n";
+    std::fs::write(&file, text).expect("written");
+    let called = lastfd(&["check", file.to_str().expect("UTF-8")]);
+    assert_eq!(called.code, Some(3), "{called:?}");
+    assert!(called.stderr.contains("by datagrams and by connections"), "{called:?}");
 }

@@ -32,6 +32,8 @@ pub enum FlowCost {
 pub struct Flows {
     /// Clients that got the answer that they expect, before clients were told to leave.
     pub answered: u64,
+    /// Clients that got another answer by then, and not that one.
+    pub error_replies: u64,
     /// Clients that got no answer by then.
     pub unanswered: u64,
     /// What a flow costs.
@@ -46,6 +48,13 @@ pub struct Flows {
     pub receive_queue: Known<ReceiveQueue>,
     /// From the last client's leaving until no more descriptors than at rest were open, seconds.
     pub closed_after_s: Known<f64>,
+}
+
+impl Flows {
+    /// Clients that sent something.
+    pub fn all(&self) -> u64 {
+        self.answered + self.error_replies + self.unanswered
+    }
 }
 
 /// Descriptors of a kind that each flow holds.
@@ -69,9 +78,11 @@ pub(super) fn flows(facts: &Facts<'_>, baseline: &Baseline) -> Option<Flows> {
     let opened = made.filter(|made| made.ret >= 0 && made.call.returns_descriptor()).count() as u64;
     let closed = facts.tries.closes.iter().filter(|(at, _)| (ramp..released).contains(at)).count() as u64;
     let answered = facts.clients.answered_before(released);
+    let error_replies = facts.clients.told_an_error(released);
     Some(Flows {
         answered,
-        unanswered: facts.clients.connected(released).saturating_sub(answered),
+        error_replies,
+        unanswered: facts.clients.connected(released).saturating_sub(answered + error_replies),
         cost: cost(facts, baseline, opened),
         opened: unseen().map(|()| opened).into(),
         closed: unseen().map(|()| closed).into(),

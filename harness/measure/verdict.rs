@@ -73,7 +73,7 @@ pub(super) fn verdict(
         (_, Known::Value(recovered)) => *recovered,
     };
     let open = facts.serves_datagrams() && facts.phases.why_ended_last(Phase::Settle) != Some(Ended::AtRest);
-    if open || (facts.serves_datagrams() && !recovered) {
+    if open {
         return Known::Unknown(Why::FlowsStillOpen);
     }
     if let Some(evidence) = draining(facts, recovered) {

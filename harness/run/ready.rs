@@ -478,7 +478,8 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
     let asked = match choice {
         Choice::Port(port) => format!(", not on port {port}"),
         Choice::Unix(address) => format!(", not at {address}"),
-        Choice::Udp(_) => ", and serves no UDP".to_owned(),
+        Choice::Udp(Some(port)) => format!(", not UDP port {port}"),
+        Choice::Udp(None) => ", and serves no UDP".to_owned(),
         Choice::Any => " so far, and does not rest".to_owned(),
     };
     match listeners(&pump.tree, &mut pump.diag, &Choice::Any, true, before) {
@@ -504,6 +505,12 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
     let open: Vec<_> = pids.iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
     if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
         return Some(format!("it listens on a Unix socket that takes no stream of bytes ({})", unix.detail));
+    }
+    if let Choice::Udp(port) = choice {
+        let address = udp(pump, before).filter(|_| port.is_some())?;
+        return Some(format!(
+            "it serves {address}{asked}: choose that with --port, or `port` in the scenario"
+        ));
     }
     let udp = open.iter().find(|d| d.kind == "udp").filter(|_| matches!(choice, Choice::Any))?;
     Some(udp_only(&udp.detail))

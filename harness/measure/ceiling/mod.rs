@@ -301,11 +301,12 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
     }
 }
 
-/// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, by what the first few cost each.
+/// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not at most, by what the first few
+/// cost each.
 fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
     let stop = stopped(facts, kind, None);
     let holdings = &facts.holdings;
-    let others = holdings.first.map(|_| holdings.others).or(holdings.at_ceiling.map(|both| both.others));
+    let others = holdings.first.map(|_| holdings.others).or(holdings.at_most.map(|both| both.others));
     let flows = |others: i64| Some((others.max(0) as f64 / prediction.measured_cost()?).floor() as u64);
     let held = others.and_then(flows).or_why(Why::FlowsHoldNone);
     Stop { accepted: held.clone(), accepted_max: held, ..stop }

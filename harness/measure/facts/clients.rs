@@ -139,6 +139,12 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served_by(at))
     }
 
+    /// Told an error by then, and not answered before.
+    pub fn told_an_error(&self, until: Nanos) -> u64 {
+        let told = |r: &Client| r.ended.is_some_and(|(at, how)| how == Outcome::ErrorReply && at < until);
+        self.count(|r| told(r) && !r.served_by(until))
+    }
+
     /// Connections open at this moment, as the clients see it.
     pub fn open_at(&self, at: Nanos) -> u64 {
         self.count(|r| r.open_at(at))

@@ -74,6 +74,8 @@ pub struct Room {
     pub connections: Option<u64>,
     /// Whether the subject makes the connections, as a client.
     pub client: bool,
+    /// Whether it is loaded by UDP.
+    pub flows: bool,
 }
 
 impl Room {
@@ -85,6 +87,7 @@ impl Room {
             rest: plan.expect.baseline.map(AtRest::Expected).or(opened),
             connections: None,
             client: plan.subject_is_client(),
+            flows: plan.serves_datagrams(&plan.subject),
         };
         let expected = match plan.expect.ceiling {
             Some(Ceiling::Exactly(n)) => Some(n),

@@ -47,7 +47,7 @@ pub fn advice(r: &Report) -> Option<String> {
                 None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
             })
         }
-        Some(Kind::NotReached) if flows::unbounded(r).is_some() => flows::advice(r).map(str::to_owned),
+        Some(Kind::NotReached) if flows::advice(r).is_some() => flows::advice(r).map(str::to_owned),
         Some(Kind::NotReached) if r.found.handed_over.is_some() => {
             Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.".into())
         }

@@ -122,7 +122,7 @@ fn not_reached(r: &Report) -> String {
         (None, _) => String::new(),
         (Some(n), true) => format!("{} {} answered and ", counted(n, "call"), number(n, "was", "were")),
         (Some(n), false) if r.found.flows.is_some() => {
-            format!("{} held {} at the end and ", subject(r), counted(n, unit(r)))
+            format!("{} held {} at the same time and ", subject(r), counted(n, unit(r)))
         }
         (Some(n), false) => format!("{} accepted all {} and ", subject(r), counted(n, unit(r))),
     };

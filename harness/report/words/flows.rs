@@ -1,7 +1,7 @@
 //! A server that is loaded by UDP: its flows, what they cost in descriptors, and what waits in its receive queue.
 
 use super::super::Report;
-use super::{counted, list, number, size, subject, time};
+use super::{counted, list, number, sentence, size, subject, time};
 use crate::measure::{FlowCost, Flows};
 
 /// Each sentence that there is to say.
@@ -12,18 +12,24 @@ pub fn flows(r: &Report) -> Vec<String> {
 
 /// Every client is a flow: how many were answered.
 pub fn account(r: &Report) -> Option<String> {
-    let f = r.found.flows.as_ref().filter(|f| f.answered + f.unanswered > 0)?;
-    let all = counted(f.answered + f.unanswered, "flow");
-    Some(match (f.answered, f.unanswered) {
-        (_, 0) => format!("{all}: all answered."),
-        (0, _) => format!("{all}: none answered."),
-        (answered, unanswered) => format!("{all}: {answered} answered, {unanswered} without an answer."),
+    let f = r.found.flows.as_ref().filter(|f| f.all() > 0)?;
+    let all = counted(f.all(), "flow");
+    let parts = [
+        (f.answered, "answered"),
+        (f.error_replies, "given an error reply"),
+        (f.unanswered, "without an answer"),
+    ];
+    let said: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    Some(match &said[..] {
+        [_] if f.unanswered == 0 && f.answered > 0 => format!("{all}: all answered."),
+        said => format!("{all}: {}.", said.join(", ")),
     })
 }
 
 /// Why a server that answered every flow has no ceiling, as the first words of a report; `None` where it was only not reached.
 pub fn unbounded(r: &Report) -> Option<String> {
-    let f = r.found.flows.as_ref().filter(|f| f.unanswered == 0)?;
+    let f = r.found.flows.as_ref().filter(|f| f.unanswered + f.error_replies == 0)?;
     let all = format!("{} answered all {}", super::capital(subject(r)), counted(f.answered, "flow"));
     match f.cost.value()? {
         FlowCost::Nothing => Some(format!(
@@ -37,9 +43,13 @@ pub fn unbounded(r: &Report) -> Option<String> {
     }
 }
 
-/// What to do about a server whose flows the limit does not bound.
+/// What to do about a server that answered all flows; `None`: what helps with connections, too.
 pub fn advice(r: &Report) -> Option<&'static str> {
-    match r.found.flows.as_ref()?.cost.value()? {
+    let flows = r.found.flows.as_ref()?;
+    match flows.cost.value()? {
+        FlowCost::Held if flows.closed.value() > Some(0) => Some(
+            "Flows end while others come: to hold more, let clients come faster (`--pace`), or send again (`every` in a scenario).",
+        ),
         FlowCost::Nothing => Some("A higher descriptor limit changes nothing here."),
         FlowCost::ClosedAgain => {
             Some("To make more flows wait at once, send faster than it answers (`--pace burst`, or a rate).")
@@ -49,7 +59,7 @@ pub fn advice(r: &Report) -> Option<&'static str> {
 }
 
 fn cost(f: &Flows) -> Option<String> {
-    let all = f.answered + f.unanswered;
+    let all = f.all();
     let (opened, closed) = (f.opened.value(), f.closed.value());
     Some(match f.cost.value()? {
         FlowCost::Held => {
@@ -88,6 +98,11 @@ fn queue(f: &Flows) -> Option<String> {
 
 /// When the descriptors of silent flows were closed.
 fn silent(f: &Flows) -> Option<String> {
-    let after = f.closed_after_s.value().filter(|_| f.cost.value() == Some(FlowCost::Held))?;
-    Some(format!("All descriptors of flows were closed {} after the clients left.", time(after)))
+    if f.cost.value() != Some(FlowCost::Held) {
+        return None;
+    }
+    Some(match f.closed_after_s.known() {
+        Ok(after) => format!("All descriptors of flows were closed {} after the clients left.", time(*after)),
+        Err(why) => sentence(&super::why::why(why)),
+    })
 }

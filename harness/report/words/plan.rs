@@ -105,10 +105,15 @@ pub fn arithmetic(room: Room, subject: &Process) -> String {
 
 /// The subtraction, without a full stop.
 pub fn sum(room: Room) -> String {
-    let each = if room.client { "for each connection that stays open" } else { "for each connection" };
+    let each = match (room.client, room.flows) {
+        (true, _) => "for each connection that stays open",
+        (_, true) => "for each descriptor that a flow takes",
+        _ => "for each connection",
+    };
+    let many = if room.flows { "flows" } else { "connections" };
     match (room.soft, room.rest, room.left(), room.connections) {
         (Some(soft), Some(rest), Some(left), Some(connections)) => {
-            format!("{soft} − {} = {left} remain, and {connections} connections use them all", rest.count())
+            format!("{soft} − {} = {left} remain, and {connections} {many} use them all", rest.count())
         }
         (Some(soft), Some(rest), Some(left), None) => {
             format!("{soft} − {} = {left} remain, one {each}", rest.count())
@@ -135,11 +140,26 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
         };
         return format!("`{name}` makes {wanted} to {to}, {at_a_time}. {}", each_call(calls));
     }
+    let datagrams = workload.kind == Some(Dialogue::Datagram);
     let wanted = workload.clients.map_or_else(
-        || "1.5 × soft limit clients, and as many more as its accept queue holds,".to_owned(),
+        || match datagrams {
+            true => "1.5 × soft limit clients".to_owned(),
+            false => "1.5 × soft limit clients, and as many more as its accept queue holds,".to_owned(),
+        },
         |n| counted(n.into(), "client"),
     );
-    format!("`{name}` sends {wanted} to {to}. Each {}. {}", doing(workload.kind), pace(workload.pace))
+    let pace = if datagrams { of_datagrams(workload.pace) } else { pace(workload.pace) };
+    format!("`{name}` sends {wanted} to {to}. Each {}. {pace}", doing(workload.kind))
+}
+
+fn of_datagrams(pace: Pace) -> String {
+    match pace {
+        Pace::Burst => "All come at once, whether others are answered or not.".into(),
+        Pace::PerSecond(n) => {
+            format!("At most {n} come in a second, whether others are answered or not.")
+        }
+        _ => "At most 64 wait for an answer at a time.".into(),
+    }
 }
 
 fn pace(pace: Pace) -> String {
@@ -251,6 +271,9 @@ pub fn moves(then: &Then) -> String {
 
 /// What happens at the ceiling, and why.
 pub fn then(plan: &Plan, subject: &Process) -> String {
+    if plan.serves_datagrams(&plan.subject) {
+        return flows_fail(plan);
+    }
     if plan.expect.ceiling == Some(Ceiling::NotReached) {
         return "Every client is accepted, nothing fails, and all leave again.".into();
     }
@@ -270,6 +293,19 @@ pub fn then(plan: &Plan, subject: &Process) -> String {
     format!(
         "The last connection that fits takes {last}. The next {call} fails with EMFILE{why}.{does} {}{recovery}",
         later(policy)
+    )
+}
+
+/// Of a server that is loaded by UDP.
+fn flows_fail(plan: &Plan) -> String {
+    if plan.expect.ceiling == Some(Ceiling::NotReached) {
+        return "Every client is answered, and no call fails.".into();
+    }
+    let call =
+        plan.expect.first_failure.as_ref().map_or("the next call that needs a descriptor", |f| f.call.name());
+    format!(
+        "When the last number is taken, {call} fails with EMFILE, and the client that it is for gets no answer, or an error. Then all \
+         clients leave. The server is not told: it closes the descriptors of flows when nothing has come for a while, which is waited for."
     )
 }
 
