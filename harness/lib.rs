@@ -74,8 +74,9 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    Dialogue, Exchange, Find, Invalid as InvalidScenario, Launcher, LoadError as ScenarioError, Pace, Plan,
-    Problem, Request, Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
+    ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario, Launcher,
+    LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Step as ExchangeStep, Tls,
+    Verdict as RecoveryVerdict, Workload,
 };
 // The run.
 pub use internal::cli::helper;

@@ -192,7 +192,7 @@ fn every_client_is_counted_once_and_no_count_exceeds_what_is_possible() {
         if let Some(connected) = account("connected") {
             let parts = ["held", "held_with_error", "waiting", "turned_away", "closed"]
                 .map(|key| account(key).unwrap());
-            let lost = account("exit.clients").unwrap_or(0);
+            let lost = account("exit.clients").unwrap_or(0) + account("left").unwrap_or(0);
             assert_eq!(
                 parts.iter().sum::<u64>() + lost,
                 connected,

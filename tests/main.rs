@@ -23,6 +23,7 @@ mod netns;
 mod origins;
 mod output;
 mod pace;
+mod programs;
 mod public;
 mod recorded;
 mod recording;

@@ -1,5 +1,6 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
+use super::client_options::ClientOptions;
 use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
 use super::requests::Requests;
@@ -46,6 +47,8 @@ pub struct Args {
     tls: bool,
     #[command(flatten)]
     requests: Requests,
+    #[command(flatten)]
+    client: ClientOptions,
     /// Path of HTTP requests
     #[arg(long, default_value = "/")]
     path: String,
@@ -237,6 +240,7 @@ pub fn run(args: &Args) -> Outcome {
         workload,
         exchange,
         tls: args.tls.then(Tls::default),
+        client: args.client.program().map_err(|e| Failure::new(Exit::Usage, e))?,
         requests: args.requests.asked().map_err(|e| Failure::new(Exit::Usage, e))?,
         path: args.path.clone(),
         port: args.port,

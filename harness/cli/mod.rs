@@ -1,6 +1,7 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing else.
 
 pub mod check;
+mod client_options;
 mod completions;
 pub mod diagnostic;
 mod dialogue;
@@ -52,7 +53,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
-    Find(find::Args),
+    Find(Box<find::Args>),
     Inspect(inspect::Args),
     Replay(replay::Args),
     List(list::Args),

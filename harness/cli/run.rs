@@ -221,7 +221,10 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
     for (name, workload) in &plan.workloads {
         let clients =
             workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
-        let kind = workload.kind.map_or("asks", Dialogue::name);
+        let kind = match &workload.program {
+            Some(program) => program.run.first().map_or("", String::as_str),
+            None => workload.kind.map_or("asks", Dialogue::name),
+        };
         text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
     }
     say(&text)

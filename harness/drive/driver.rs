@@ -15,6 +15,7 @@ pub use super::orders::Error;
 use super::orders::{Lines, at, parsed};
 use super::pacing::{Gate, Load};
 use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
+use super::program::Programs;
 use super::protocol::{Kind, Order, Setup};
 use super::registry::registered;
 use super::report::Reporter;
@@ -85,6 +86,10 @@ pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
             Driver::new(setup, dialogue, pace, tls, stdout)?.obey(&mut lines)
         }
         Kind::Call { .. } => calls::run(setup, lines, stdout),
+        Kind::Program { ref program, pace } => {
+            let program = program.clone();
+            Programs::new(setup, program, pace, stdout)?.obey(&mut lines)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod merge;
 mod orders;
 mod pacing;
 mod probe;
+mod program;
 pub mod protocol;
 mod registry;
 mod report;

@@ -1,7 +1,7 @@
 //! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input, events
 //! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
-use crate::scenario::{Calls, Dialogue, Exchange, Pace, Tls};
+use crate::scenario::{Calls, ClientProgram, Dialogue, Exchange, Pace, Tls};
 use crate::sys::address::Address;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -46,6 +46,13 @@ pub enum Kind {
         calls: Calls,
         /// PEM file of the certificate to trust; `None` without TLS.
         certificate: Option<PathBuf>,
+    },
+    /// Each is a program of the user's own, or one program is all of them.
+    Program {
+        /// What is executed, with all but `{client}` and `{clients}` filled in.
+        program: ClientProgram,
+        /// How fast they come.
+        pace: Pace,
     },
 }
 

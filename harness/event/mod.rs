@@ -244,6 +244,17 @@ pub enum What {
         took_s: f64,
         handshakes: u32,
     },
+    /// A client program has ended by itself. `id`: which client it was; `None`: it was all of them. `code` or `signal`: how it ended,
+    /// neither where it was never started. `words`: the last line of its output, or why it was not started. `connected`: whether it was seen
+    /// to be connected.
+    ProgramEnded {
+        workload: String,
+        id: Option<u32>,
+        code: Option<i32>,
+        signal: Option<i32>,
+        words: String,
+        connected: bool,
+    },
     /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// A new client began to connect; `Probe` has its outcome.

@@ -10,7 +10,8 @@ use crate::event::{Nanos, Outcome, Phase};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ClientsAccount {
-    /// Connects that succeeded: the sum of `held`, `held_with_error`, `waiting`, `turned_away`, `closed` and `exit.clients`.
+    /// Connects that succeeded: the sum of `held`, `held_with_error`, `waiting`, `turned_away`, `left`, `closed` and
+    /// `exit.clients`.
     pub connected: u64,
     /// Connects that did not complete before their deadline.
     pub timed_out: u64,
@@ -28,11 +29,18 @@ pub struct ClientsAccount {
     pub error_replies: u64,
     /// Of those turned away, answered first: the server keeps no such connection open.
     pub answered_first: u64,
+    /// Left by themselves, as their dialogue or their program has it.
+    #[serde(skip_serializing_if = "nobody")]
+    pub left: u64,
     /// Held for a while, and then closed by the server, which lived on.
     pub closed: u64,
     /// Of a process that exited: what its clients lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Lost>,
+}
+
+fn nobody(clients: &u64) -> bool {
+    *clients == 0
 }
 
 /// Connections that ended with a process.
@@ -62,6 +70,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         turned_away: 0,
         error_replies: 0,
         answered_first: 0,
+        left: 0,
         closed: 0,
         exit: losses.as_ref().map(|losses| Lost { held: losses.held, clients: 0 }),
     };
@@ -122,6 +131,7 @@ impl ClientsAccount {
                     u64::from(ended.is_some_and(|(at, how)| how == Outcome::Closed && answered(at)));
             }
             Some(_) => self.closed += 1,
+            None if client.released.is_some_and(|at| at < watched) => self.left += 1,
             None if answered(watched) => self.held += 1,
             None => self.waiting += 1,
         }

@@ -189,6 +189,8 @@ pub enum Why {
     FlowsStillOpen,
     NobodyHolds,
     TcpAsksNothing,
+    ProgramsHoldSilently,
+    OneProgramForAll,
     CameFaster,
     AllServed,
     NotSampledAtCeiling,

@@ -8,6 +8,7 @@ mod baseline;
 mod binds;
 mod calls;
 mod ceiling;
+mod client_programs;
 mod clients_account;
 mod clients_seen;
 mod costs;
@@ -53,6 +54,7 @@ pub use calls::{CallEnds, CallsMade, Way};
 pub use ceiling::{
     BeforeRamp, Burst, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess,
 };
+pub use client_programs::{ClientPrograms, LastWords};
 pub use clients_account::{ClientsAccount, Lost};
 pub use clients_seen::{ClientsSeen, Got, Held, Probe};
 pub use costs::Costs;
@@ -128,6 +130,8 @@ pub struct Findings {
     pub error_replies: Option<ErrorReplies>,
     /// Every client, counted once.
     pub clients_account: Known<ClientsAccount>,
+    /// How client programs of the user's own ended, of each workload that has such.
+    pub client_programs: Vec<ClientPrograms>,
     /// What clients see before and at the wall.
     pub clients: ClientsSeen,
     /// Every probe, in order of time, at most 100.
@@ -204,6 +208,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         new_client: clients_seen::new_client(&facts),
         error_replies: error_replies::error_replies(&facts),
         clients_account: clients_account::clients_account(&facts, &ceiling),
+        client_programs: client_programs::client_programs(&facts),
         clients: clients_seen::clients_seen(&facts, &ceiling),
         probes: clients_seen::probes(&facts),
         sockets: sockets::sockets(&facts),

@@ -228,6 +228,8 @@ struct Saturation<'a> {
     disguise: &'a [measure::Disguise],
     clients: &'a measure::ClientsSeen,
     clients_account: &'a Known<measure::ClientsAccount>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    client_programs: &'a [measure::ClientPrograms],
     probes: &'a [measure::Probe],
 }
 
@@ -280,6 +282,7 @@ impl<'a> Run<'a> {
                 disguise: &f.disguise,
                 clients: &f.clients,
                 clients_account: &f.clients_account,
+                client_programs: &f.client_programs,
                 probes: &f.probes,
             },
             moved: &f.moved,

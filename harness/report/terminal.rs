@@ -85,7 +85,10 @@ fn facts(page: &mut Page, r: &Report, full: bool) {
     calls::calls(r).into_iter().for_each(|said| page.facts(said.label, said.texts));
     page.facts("Upstream", upstream::upstream(r));
     page.facts("Flows", flows::flows(r));
-    page.facts("Clients", clients::account(r).into_iter().chain(only_full(clients::next(r))));
+    page.facts(
+        "Clients",
+        clients::account(r).into_iter().chain(clients::programs(r)).chain(only_full(clients::next(r))),
+    );
     page.facts("At the wall", policy::at_the_wall(r).into_iter().chain(wall::wall(r)));
     page.facts("Cost", costs::costs(r));
     page.facts("New client", clients::new_client(r));

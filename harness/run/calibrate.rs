@@ -71,7 +71,7 @@ pub fn calibrate(
     wanted: &[u32],
     pace: Pace,
 ) -> Result<Option<Steady>, Error> {
-    if pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()) {
+    if pump.loads.iter().any(|load| load.concerns_subject && load.calls) {
         calibrate_calls(pump, &rests[0], wanted)?;
         return Ok(None);
     }
@@ -308,7 +308,9 @@ fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
 /// The first clients of each workload, in the order of the loads: as many, unless it is to have fewer in all.
 fn first(pump: &Pump, clients: u64, wanted: &[u32]) -> Vec<u32> {
     let each = pump.loads.iter().zip(wanted);
-    each.map(|(load, &all)| if load.background { 0 } else { all.min(clients as u32) }).collect()
+    // One program is all of its clients, and starts once.
+    each.map(|(load, &all)| if load.background || load.is_one() { 0 } else { all.min(clients as u32) })
+        .collect()
 }
 
 /// Makes a few calls to see what a call leaves open; predicts again where that is not one descriptor.

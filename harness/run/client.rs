@@ -7,7 +7,7 @@ use super::loaded::loaded;
 use super::prepare::DRIVER_SOCKET;
 use super::pump::Pump;
 use super::ready::{self, LOOK_EVERY, Ready, Rest};
-use super::site::{Site, fleet, launch};
+use super::site::{Crew, Site, launch};
 use crate::drive::Fleet;
 use crate::drive::protocol::Order;
 use crate::event::{Ended, Pacing, Phase, Pid, Unseen, What};
@@ -47,7 +47,7 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<Ended, Er
         .map_err(|e| Error::NotStarted(e.to_string()))?;
     found(pump, pid);
     let mut clients = vec![wanted.clients];
-    pump.loads.push(site.load(workload, calls, &wanted, fleet));
+    pump.loads.push(site.load(workload, calls, Crew { wanted, fleet, programs: None }));
     // It answers when everything that calls need is open.
     pump.live.pacing.insert(workload.to_owned(), Pacing::Ramping);
     pump.loads[0].fleet.order(&Order::Connect { upto: 0 }).map_err(|e| Error::NotStarted(e.to_string()))?;
@@ -68,8 +68,8 @@ fn beside(pump: &mut Pump, site: &Site<'_>, rest: &Rest) -> Result<Vec<u32>, Err
         let Some(kind) = site.kind(workload).filter(|_| !own) else { continue };
         let wanted = site.wanted(name, workload, kind, &nowhere(rest.pid), rest.limits.soft);
         clients.push(wanted.clients);
-        let fleet = fleet(&wanted, site.options, site.sink)?;
-        pump.loads.push(site.load(name, workload, &wanted, fleet));
+        let crew = site.crew(wanted)?;
+        pump.loads.push(site.load(name, workload, crew));
     }
     Ok(clients)
 }

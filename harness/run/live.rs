@@ -89,6 +89,10 @@ pub struct Live {
     pub ended: u64,
     /// A call that makes an inotify instance failed with EMFILE.
     pub lacks_inotify: bool,
+    /// Client programs that ended with an error before they were seen to be connected; they count as `ended`, too. And the words of the
+    /// first.
+    pub strangers: u64,
+    pub stranger: Option<String>,
     /// The last change of any client.
     pub last_client: Nanos,
     /// The last accept that succeeded.
@@ -273,6 +277,11 @@ impl Live {
             What::Probe { label, outcome, detail, .. } => {
                 self.held += u64::from(label == "held");
                 self.probes.insert(label.clone(), (*outcome, detail.clone()));
+            }
+            What::ProgramEnded { words, connected: false, .. } => {
+                self.last_client = self.last_client.max(event.at);
+                (self.strangers, self.ended) = (self.strangers + 1, self.ended + 1);
+                self.stranger.get_or_insert_with(|| words.clone());
             }
             What::Upstream(seen) => self.upstream = seen.clone(),
             What::Released { clients } => {

@@ -21,6 +21,7 @@ mod others;
 mod phases;
 mod places;
 mod prepare;
+mod programs;
 mod progress;
 mod pump;
 mod ramp;

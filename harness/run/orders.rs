@@ -5,7 +5,6 @@ use super::pump::Pump;
 use super::ready::SETTLE_DEADLINE;
 use crate::drive::protocol::Order;
 use crate::event::Outcome;
-use crate::scenario::Dialogue;
 use std::time::Duration;
 
 /// The ramp is looked at this often when no driver reports: seldom enough to leave the CPU to the subject.
@@ -55,7 +54,11 @@ pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 
 /// Sends a new client of each workload, which reports what it got under this label.
 pub(super) fn probe(pump: &mut Pump, label: &str, deadline: Duration) -> Result<(), Error> {
-    order(pump, &Order::Probe { label: label.into(), deadline_ms: deadline.as_millis() as u64 })
+    let order = Order::Probe { label: label.into(), deadline_ms: deadline.as_millis() as u64 };
+    pump.loads
+        .iter_mut()
+        .try_for_each(|load| load.prober().order(&order))
+        .map_err(|e| Error::Fault(e.to_string()))
 }
 
 /// How many clients of each workload leave while others wait: a tenth.
@@ -71,7 +74,7 @@ pub(super) fn taken(pump: &Pump) -> u64 {
 
 /// Whether the subject answers any of its clients.
 pub(super) fn answers(pump: &Pump) -> bool {
-    pump.loads.iter().any(|load| load.concerns_subject && load.dialogue != Some(Dialogue::Tcp))
+    pump.loads.iter().any(|load| load.concerns_subject && load.asks)
 }
 
 pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {

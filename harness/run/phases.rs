@@ -9,7 +9,7 @@ use super::options::{Options, Run, early, header};
 use super::places::Places;
 use super::prepare::prepare;
 use super::pump::Pump;
-use super::site::{Site, fleet, kinds, launch as execute, listening};
+use super::site::{Site, kinds, launch as execute, listening};
 use super::{caller, client, companions, journal::Journal, live::Step, ready};
 use crate::event::{Ended, Event, Phase, What};
 use crate::observe::{self, failures::SAMPLED_AT_MOST};
@@ -163,7 +163,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     for (name, workload) in &plan.workloads {
         if let Some(kind) = site.kind(workload) {
             let wanted = site.wanted(name, workload, kind, &found, soft);
-            early.push((fleet(&wanted, site.options, sink)?, wanted));
+            early.push(site.crew(wanted)?);
         }
     }
     let (ready, why) = ready::settle(pump, site.choice, before, &found, window)?;
@@ -180,11 +180,11 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     for ((name, workload), kind) in plan.workloads.iter().zip(kinds) {
         let wanted = site.wanted(name, workload, kind, &ready, rests[0].limits.soft);
         clients.push(wanted.clients);
-        let fleet = match early.iter().position(|(_, started)| *started == wanted) {
-            Some(at) => early.swap_remove(at).0,
-            None => fleet(&wanted, site.options, sink)?,
+        let crew = match early.iter().position(|crew| crew.wanted == wanted) {
+            Some(at) => early.swap_remove(at),
+            None => site.crew(wanted)?,
         };
-        pump.loads.push(site.load(name, workload, &wanted, fleet));
+        pump.loads.push(site.load(name, workload, crew));
     }
     drop(early);
     let steady = calibrate(pump, &rests, &ready, &clients, site.pace())?;

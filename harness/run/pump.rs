@@ -5,12 +5,12 @@ use super::census::{Census, listen_overflows};
 use super::error::Error;
 use super::journal::Journal;
 use super::live::{Live, Step};
+use super::programs::Programs;
 use super::resources::Watch;
 use crate::drive::Fleet;
 use crate::event::{Ended, Event, Nanos, Phase, Pid, What};
 use crate::launch::Tree;
 use crate::observe::{Syscalls, output::Drain};
-use crate::scenario::Dialogue;
 use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
 use crate::sys::{clock, proc};
@@ -31,20 +31,34 @@ pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 pub struct Load {
     /// The workload's name.
     pub workload: String,
-    /// What each client does; `None`: its clients are calls.
-    pub dialogue: Option<Dialogue>,
+    /// Whether its clients are calls, and not connections that are held.
+    pub calls: bool,
+    /// Whether its clients tell when they are answered; calls do.
+    pub asks: bool,
     /// Whether it loads the subject or is made by it, and does not only load a process beside it.
     pub concerns_subject: bool,
     /// A plain caller: it goes on beside the others, and no phase waits for it.
     pub background: bool,
     /// The processes.
     pub fleet: Fleet,
+    /// Where its clients are programs: their tree.
+    pub programs: Option<Programs>,
 }
 
 impl Load {
+    /// Whether one program is all its clients, which come and leave together.
+    pub fn is_one(&self) -> bool {
+        self.programs.as_ref().is_some_and(|programs| programs.prober.is_some())
+    }
+
+    /// Who sends single new clients.
+    pub fn prober(&mut self) -> &mut Fleet {
+        self.programs.as_mut().and_then(|programs| programs.prober.as_mut()).unwrap_or(&mut self.fleet)
+    }
+
     /// Whether its clients hold connections to the subject.
     pub fn holds(&self) -> bool {
-        self.concerns_subject && self.dialogue.is_some()
+        self.concerns_subject && !self.calls
     }
 }
 

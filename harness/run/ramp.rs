@@ -4,7 +4,6 @@ use super::error::Error;
 use super::orders::{RAMP_DEADLINE, RAMP_TICK, SETTLE_WINDOW, STALL, order_clients};
 use super::pump::Pump;
 use crate::event::{Ended, Nanos, What};
-use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -77,7 +76,7 @@ impl Ramp {
         let awaited = clients.iter().zip(&pump.loads).filter(|(_, load)| !load.background);
         Ramp {
             wanted: awaited.map(|(&clients, _)| u64::from(clients)).sum(),
-            calls: pump.loads.iter().any(|load| load.concerns_subject && load.dialogue.is_none()),
+            calls: pump.loads.iter().any(|load| load.concerns_subject && load.calls),
             stall: match pump.live.enough_calls {
                 Some(_) => STALL_OF_CALLS,
                 None if burst || relayed => STALL_OF_A_BURST,
@@ -111,7 +110,7 @@ impl Ramp {
         if pump.died() {
             return Some(Ended::Gone);
         }
-        if pump.live.local_failure.is_some() && pump.live.drivers_idle() {
+        if pump.live.local_failure.is_some() && pump.live.drivers_idle() || stranger(pump) {
             return Some(Ended::Generator);
         }
         if pump.live.enough_calls.is_some_and(|enough| pump.live.calls() >= enough) {
@@ -145,7 +144,9 @@ impl Ramp {
         // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
         let own = if pump.listener.is_none() { live.last_descriptor_call } else { 0 };
         let newest = (live.last_accept, live.last_client, live.accepted_total() + live.calls(), own);
-        if newest != self.newest {
+        // A program may take its time until it connects.
+        let starts = pump.loads.iter().any(|load| load.programs.is_some()) && !live.drivers_idle();
+        if newest != self.newest || starts {
             (self.newest, self.moved_at) = (newest, now);
         }
         Duration::from_nanos(now - self.moved_at)
@@ -163,14 +164,32 @@ impl Ramp {
         let counted = pump.counts_accepts() && pump.loads.iter().all(|load| load.holds());
         let accepted = !counted || live.accepted_total() >= live.connected;
         // A client that asks has arrived when it is answered: a relay may still wait for its own backend.
-        let asks = pump
-            .loads
-            .iter()
-            .any(|load| !load.background && load.dialogue.is_some_and(|dialogue| dialogue != Dialogue::Tcp));
+        let asks = pump.loads.iter().any(|load| !load.background && !load.calls && load.asks);
         let answered = !asks || live.served + live.ended >= live.connected;
         let connected = self.calls || live.connected + live.ended >= self.wanted;
         connected && live.drivers_done() && accepted && answered && !pump.loads.is_empty()
     }
+}
+
+/// Whether a client program ended with an error of its own, and not the server's: without a connection that it was seen to make or that the
+/// server accepted, while nothing kept it out. Says so.
+fn stranger(pump: &mut Pump) -> bool {
+    let live = &pump.live;
+    let (Some(words), None) = (&live.stranger, live.first_failure) else { return false };
+    let explained = match pump.counts_accepts() {
+        true => live.accepted_total() >= live.connected + live.strangers,
+        false => live.connected > 0,
+    };
+    let reason = format!(
+        "a client program ended with an error before it was connected, and nothing kept it out: `{words}`. That is its own, or its \
+         command's, and says nothing about the server"
+    );
+    // The accept of a short connection may be told later than its end.
+    let own = !explained && pump.queue() == Some(0) && pump.quiet(SETTLE_WINDOW);
+    if own {
+        pump.journal.record(What::Inconclusive { reason });
+    }
+    own
 }
 
 #[cfg(test)]

@@ -6,11 +6,10 @@ use super::orders::{
     of_subject, probe, release, some, taken,
 };
 use super::progress::Progress;
-use super::pump::{DRAIN_EVERY, Pump};
+use super::pump::{DRAIN_EVERY, Load, Pump};
 use super::ready::{self, SETTLE_DEADLINE};
 use super::rounds;
 use crate::event::{Ended, Nanos, Outcome, Phase, Unseen, What};
-use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, why: Ended) -> Result<(Ended, bool)
     }
     let (why, dead) = if failed && rounds > 1 && told {
         rounds::rounds(pump, rounds, gone, why)?
-    } else if failed {
+    } else if failed && !pump.loads.iter().any(Load::is_one) {
         pump.next(why, Phase::ReleaseSome);
         release_some(pump, waiting)?
     } else {
@@ -116,7 +115,7 @@ fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
 /// Sends one new client after another until one is not turned away; returns why no more are sent.
 fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
-    let silent = pump.loads.iter().all(|load| !load.concerns_subject || load.dialogue == Some(Dialogue::Tcp));
+    let silent = pump.loads.iter().all(|load| !load.concerns_subject || !load.asks);
     // A datagram that a full server drops is lost: another one comes, for as long as flows may last.
     let datagrams = pump.serves_datagrams();
     let within = if datagrams && pump.live.served > 0 { FLOW_IDLE } else { within };

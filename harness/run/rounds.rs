@@ -10,7 +10,6 @@ use super::pump::Pump;
 use crate::drive::protocol::Order;
 use crate::event::{Ended, Nanos, Pacing, Phase};
 use crate::measure::Policy;
-use crate::scenario::Dialogue;
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -35,9 +34,9 @@ const GIVE_UP_EVERY: u32 = 4;
 pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64, mut why: Ended) -> Result<(Ended, bool), Error> {
     let tenth = some(pump);
     let (first, at_first) = (pump.live.accepted_total(), u64::from(pump.queue().unwrap_or(0)));
-    let holding: Vec<_> = pump.loads.iter().filter(|load| load.holds()).map(|load| load.dialogue).collect();
+    let holding: Vec<_> = pump.loads.iter().filter(|load| load.holds()).collect();
     // Who asks nothing does not know whether it waits: it does where it is one of the newest, and those all wait in one queue.
-    let known = !holding.contains(&Some(Dialogue::Tcp)) || pump.listeners < 2;
+    let known = holding.iter().all(|load| load.asks) || pump.listeners < 2;
     let may_give_up = holding.len() == 1 && known;
     for round in 0..rounds {
         // They are accepted after all who came before them.

@@ -99,7 +99,7 @@ fn can_tell(pump: &mut Pump) -> bool {
             *outcome == Outcome::Served || (silent && *outcome == Outcome::Waits)
         });
     let comes = pump.loads.iter().any(comes_again) && pump.listener.is_some();
-    let others_call = pump.loads.iter().any(|load| load.dialogue.is_none() && !comes_again(load));
+    let others_call = pump.loads.iter().any(|load| load.calls && !comes_again(load));
     in_again && comes && !others_call && !pump.died() && pump.drained() && !pump.closed_its_listener()
 }
 

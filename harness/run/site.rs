@@ -7,6 +7,7 @@ use super::options::Options;
 use super::orders::asked;
 use super::places::Places;
 use super::prepare::argv;
+use super::programs::{self, Programs};
 use super::pump::{Load, Pump};
 use super::ready;
 use crate::drive::{
@@ -16,7 +17,9 @@ use crate::drive::{
 use crate::event::{Event, Outcome, Phase, Pid, What, asks};
 use crate::launch::{self};
 use crate::limits::budget;
-use crate::scenario::{Caller, Calls, Dialogue, Pace, Plan, Process, Program, Tls, Workload};
+use crate::scenario::{
+    Caller, Calls, ClientProgram, Dialogue, One, Pace, Plan, Process, Program, Tls, Workload,
+};
 use crate::sys::address::Address;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,7 +67,10 @@ impl Site<'_> {
             Tls { ca: tls.ca.map(|ca| self.plan.directory.join(fill(ca))), ..tls }
         });
         let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace, tls: tls.clone() };
-        workload.calls.as_ref().map(call).or(workload.kind.map(hold))
+        let program =
+            |program: &ClientProgram| Kind::Program { program: program.clone(), pace: workload.pace };
+        let program = workload.program.as_ref().map(program);
+        program.or_else(|| workload.calls.as_ref().map(call)).or(workload.kind.map(hold))
     }
 
     /// What the drivers of a workload must know before they start. `subject`: where that listens.
@@ -100,6 +106,15 @@ impl Site<'_> {
         let enough = match kind {
             Kind::Hold { .. } => enough(soft, ready),
             Kind::Call { .. } => u32::try_from(soft.saturating_mul(2).saturating_add(64)).unwrap_or(u32::MAX),
+            Kind::Program { .. } => {
+                u32::try_from(soft.saturating_add(soft / 4).saturating_add(8)).unwrap_or(u32::MAX)
+            }
+        };
+        let kind = match kind {
+            Kind::Program { program, pace } => {
+                Kind::Program { program: self.addressed(program, &workload.to, &target), pace }
+            }
+            other => other,
         };
         Wanted {
             setup: Setup { exchange: workload.exchange.clone(), ..setup(name, kind, &workload.path, target) },
@@ -107,16 +122,67 @@ impl Site<'_> {
         }
     }
 
-    pub fn load(&self, name: &str, workload: &Workload, wanted: &Wanted, fleet: Fleet) -> Load {
+    /// A client program with the places filled in of the process that it connects to.
+    fn addressed(&self, program: ClientProgram, to: &str, target: &Address) -> ClientProgram {
+        let port = target.port().map(|port| port.to_string());
+        let fill = |word: String| {
+            let word = word.replace("{address}", &target.to_string());
+            let word = port.iter().fold(word, |word, port| word.replace("{port}", port));
+            self.places.fill(&word, to, self.scratch)
+        };
+        ClientProgram {
+            run: program.run.into_iter().map(fill).collect(),
+            env: program.env.into_iter().map(|(key, value)| (key, fill(value))).collect(),
+            ..program
+        }
+    }
+
+    /// The drivers of a workload, started.
+    pub fn crew(&self, wanted: Wanted) -> Result<Crew, Error> {
+        match &wanted.setup.kind {
+            Kind::Program { program, .. } => {
+                let all = program.one == One::All;
+                let processes = if all { 1 } else { wanted.clients };
+                let (plan, options) = (self.plan, self.options);
+                let started = programs::start(&wanted.setup, processes, &plan.directory, options, self.sink)?;
+                let (fleet, mut programs) = started;
+                if all {
+                    let kind = Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Auto, tls: None };
+                    let setup = setup(&wanted.setup.workload, kind, "/", wanted.setup.target.clone());
+                    programs.prober = Some(self::fleet(&Wanted { setup, clients: 1 }, options, self.sink)?);
+                }
+                Ok(Crew { wanted, fleet, programs: Some(programs) })
+            }
+            Kind::Hold { .. } | Kind::Call { .. } => {
+                let fleet = fleet(&wanted, self.options, self.sink)?;
+                Ok(Crew { wanted, fleet, programs: None })
+            }
+        }
+    }
+
+    pub fn load(&self, name: &str, workload: &Workload, crew: Crew) -> Load {
+        let Crew { wanted, fleet, programs } = crew;
         let own = matches!(&self.process.program, Program::Call(call) if call == name);
         Load {
             workload: name.to_owned(),
-            dialogue: if let Kind::Hold { dialogue, .. } = wanted.setup.kind { Some(dialogue) } else { None },
+            calls: matches!(wanted.setup.kind, Kind::Call { .. }),
+            asks: match wanted.setup.kind {
+                Kind::Hold { dialogue, .. } => dialogue != Dialogue::Tcp,
+                Kind::Call { .. } | Kind::Program { .. } => workload.asks().unwrap_or(true),
+            },
             concerns_subject: own || workload.to == self.plan.subject,
             background: !own && workload.calls.as_ref().is_some_and(|calls| calls.caller == Caller::Caller),
             fleet,
+            programs,
         }
     }
+}
+
+/// The drivers of one workload.
+pub(super) struct Crew {
+    pub wanted: Wanted,
+    pub fleet: Fleet,
+    pub programs: Option<Programs>,
 }
 
 /// Clients that fill a subject with such a soft limit and all its accept queues, and some more.

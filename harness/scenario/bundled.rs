@@ -51,6 +51,7 @@ files! {
     "workers/reuseport.scenario.toml",
     "workers/shared.scenario.toml",
     "workloads/grpc.scenario.toml",
+    "workloads/client-program.scenario.toml",
     "workloads/datagram.scenario.toml",
     "workloads/exchange.scenario.toml",
     "workloads/http-idle.scenario.toml",

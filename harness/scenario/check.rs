@@ -11,8 +11,8 @@ use super::model::*;
 use super::pace::{NoPace, Pace};
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
-    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawDatagram, RawDelay, RawExchange,
-    RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
+    CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
+    RawExchange, RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
 use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
@@ -186,8 +186,10 @@ fn check_then(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
 
 /// Rounds need clients that hold connections to the subject, and others that wait for those.
 fn check_rounds(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
-    let holds =
-        plan.workloads.values().any(|workload| workload.to == plan.subject && workload.calls.is_none());
+    let leave_apart = |workload: &Workload| {
+        workload.calls.is_none() && workload.program.as_ref().is_none_or(|program| program.one == One::Each)
+    };
+    let holds = plan.workloads.values().any(|workload| workload.to == plan.subject && leave_apart(workload));
     if let Some(recovery) = file.recovery.as_ref().filter(|recovery| recovery.get_ref().rounds > 1 && !holds)
     {
         let message =
@@ -336,13 +338,13 @@ fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) 
                 ));
             }
         }
-        check_slips(word, names, problems);
+        check_slips(word, names, &[], problems);
     }
 }
 
-/// What is nearly a placeholder is a slip.
-fn check_slips(word: &Spanned<String>, names: &[&str], problems: &mut Vec<Problem>) {
-    for slip in placeholder::unknown(word.get_ref(), names, &[]) {
+/// What is nearly a placeholder, one that stands here or one of those `beside`, is a slip.
+fn check_slips(word: &Spanned<String>, names: &[&str], beside: &[&'static str], problems: &mut Vec<Problem>) {
+    for slip in placeholder::unknown(word.get_ref(), names, beside) {
         if let Some(near) = slip.near {
             let at = within(word.span(), word.get_ref(), slip.at);
             let message = format!("`{}` is not a placeholder", slip.written);
@@ -612,6 +614,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         RawWorkload::Grpc(load) => (Dialogue::Grpc, load),
         RawWorkload::Exchange(raw) => return exchanged(raw, names, subject, problems),
         RawWorkload::Datagram(raw) => return datagrams(raw, names, subject, problems),
+        RawWorkload::Command(raw) => return programmed(raw, names, subject, problems),
         RawWorkload::HttpLeakBody(load) => {
             return calls(Caller::HttpLeakBody, load, names, subject, problems);
         }
@@ -630,6 +633,7 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         exchange: None,
         tls: load.tls.as_ref().and_then(RawTls::tls),
         calls: None,
+        program: None,
     }
 }
 
@@ -667,6 +671,44 @@ fn exchanged(raw: &RawExchange, names: &[&str], subject: &str, problems: &mut Ve
         exchange: Some(exchange),
         tls: raw.tls.as_ref().and_then(RawTls::tls),
         calls: None,
+        program: None,
+    }
+}
+
+/// Clients that are programs.
+fn programmed(raw: &RawClients, names: &[&str], subject: &str, problems: &mut Vec<Problem>) -> Workload {
+    let words = raw.run.get_ref();
+    if words.first().is_none_or(|word| word.get_ref().is_empty()) {
+        problems.push(Problem::new(raw.run.span(), "the clients' command names no program", "here"));
+    }
+    for word in words.iter().chain(raw.env.values()) {
+        check_slips(word, names, &placeholder::OF_CLIENT, problems);
+    }
+    let program = ClientProgram {
+        run: words.iter().map(|word| word.get_ref().clone()).collect(),
+        env: raw.env.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
+        one: raw.one,
+        served: raw.served.as_ref().map(|pattern| pattern.get_ref().clone()),
+    };
+    if let (Some(written), Err(fault)) = (&raw.served, program.pattern()) {
+        problems.push(Problem::new(written.span(), fault.to_string(), "here"));
+    }
+    if let Some(written) = raw.served.as_ref().filter(|_| raw.one == One::All) {
+        let message = "one program is all clients: a line of its output says nothing of any of them";
+        problems.push(Problem::new(written.span(), message, "leave it out"));
+    }
+    Workload {
+        kind: None,
+        to: target(raw.to.as_ref(), names, subject, problems),
+        clients: raw.clients,
+        port: raw.port,
+        unix: None,
+        path: "/".into(),
+        pace: paced(raw.pace.as_ref(), false, problems),
+        exchange: None,
+        tls: None,
+        calls: None,
+        program: Some(program),
     }
 }
 
@@ -704,6 +746,7 @@ fn datagrams(raw: &RawDatagram, names: &[&str], subject: &str, problems: &mut Ve
         path: "/".into(),
         pace: paced(raw.pace.as_ref(), false, problems),
         exchange,
+        program: None,
         tls: None,
         calls: None,
     }
@@ -727,7 +770,7 @@ fn unix(
     problems: &mut Vec<Problem>,
 ) -> Option<String> {
     let unix = unix?;
-    check_slips(unix, names, problems);
+    check_slips(unix, names, &[], problems);
     if port.is_some() {
         problems.push(Problem::new(
             unix.span(),
@@ -802,6 +845,7 @@ fn calls(
         exchange: None,
         tls: None,
         calls: Some(calls),
+        program: None,
     }
 }
 

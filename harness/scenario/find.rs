@@ -48,6 +48,8 @@ pub struct Find {
     pub tls: Option<Tls>,
     /// Calls in place of clients that hold, and how many.
     pub requests: Option<(Request, u32)>,
+    /// A program of the user's own as the clients.
+    pub client: Option<ClientProgram>,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// How often recovery is sampled, at most [`Recovery::ROUNDS_MAX`]; with more than one a second ramp
@@ -102,6 +104,7 @@ impl Find {
             exchange: None,
             tls: None,
             requests: None,
+            client: None,
             hold_s: 5.0,
             recoveries: 1,
             ready_within_s: 30.0,
@@ -130,7 +133,7 @@ impl Find {
             rlimits: self.rlimits,
         };
         let workload = Workload {
-            kind: self.workload.filter(|_| self.requests.is_none()),
+            kind: self.workload.filter(|_| self.requests.is_none() && self.client.is_none()),
             to: Self::SUBJECT.into(),
             clients: self.requests.as_ref().map(|(_, count)| *count).or(self.clients),
             port: self.port,
@@ -140,6 +143,7 @@ impl Find {
             exchange: self.exchange,
             tls: self.tls,
             calls: self.requests.map(|(request, _)| Calls::http(request)),
+            program: self.client,
         };
         Ok(Plan {
             scenario: Self::SCENARIO.into(),

@@ -488,6 +488,66 @@ pub struct Workload {
     /// Calls, in place of connections that are held; `kind` is `None` then, and `clients` their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Calls>,
+    /// A program of the user's own as the clients; `kind` is `None` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ClientProgram>,
+}
+
+impl Workload {
+    /// Whether its clients tell when they are answered; `None` (only `find`): that depends on what the server speaks.
+    pub fn asks(&self) -> Option<bool> {
+        match &self.program {
+            Some(program) => Some(program.one == One::Each && program.served.is_some()),
+            None => self.kind.map(|kind| kind != Dialogue::Tcp),
+        }
+    }
+}
+
+/// A program of the user's own that connects: one process for each client, or one for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ClientProgram {
+    /// Program and arguments; beside the placeholders of any process `{address}`, `{client}` and `{clients}`.
+    pub run: Vec<String>,
+    /// Variables that are added to its environment, with the same placeholders.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// How many clients a process is.
+    #[serde(default)]
+    pub one: One,
+    /// A client is served when a line of its output matches this, and holds; `None`: when it ends with exit status 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<String>,
+}
+
+impl ClientProgram {
+    /// One process of this command for each client.
+    pub fn new(run: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let run = run.into_iter().map(Into::into).collect();
+        ClientProgram { run, env: BTreeMap::new(), one: One::Each, served: None }
+    }
+
+    /// The pattern of a line of output that says that its client is served.
+    ///
+    /// # Errors
+    /// It is no regular expression.
+    pub fn pattern(&self) -> Result<Option<regex::bytes::Regex>, regex::Error> {
+        self.served.as_deref().map(regex::bytes::Regex::new).transpose()
+    }
+}
+
+crate::named::named! {
+    /// How many clients one process of a client program is.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    #[non_exhaustive]
+    pub enum One {
+        /// One process for each client.
+        #[default]
+        Each = "each",
+        /// One process for all clients.
+        All = "all",
+    }
 }
 
 /// TLS of clients that hold connections.

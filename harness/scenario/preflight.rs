@@ -2,7 +2,7 @@
 //! start) and limits above the harness's own (it is inconclusive).
 
 use super::discover::beside;
-use super::model::{Launcher, Plan, Process, Program};
+use super::model::{Launcher, Plan, Process, Program, Workload};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use rustix::thread::{CapabilitySet, capabilities};
@@ -35,6 +35,16 @@ pub enum Obstacle {
         /// The process whose command it is.
         process: String,
         /// As the command writes it.
+        program: String,
+        /// Where it was looked for, or what it is.
+        why: String,
+    },
+    /// A client program that cannot be executed: the run is inconclusive.
+    #[error("`{program}`, the client of {workload}, cannot be started: {why}")]
+    Client {
+        /// The workload whose program it is.
+        workload: String,
+        /// As the scenario writes it.
         program: String,
         /// Where it was looked for, or what it is.
         why: String,
@@ -73,6 +83,9 @@ impl Obstacle {
                 format!("`{requirement}`, which the launcher needs, is missing: {why}")
             }
             Obstacle::Program { program, why, .. } => format!("`{program}` cannot be started: {why}"),
+            Obstacle::Client { program, why, .. } => {
+                format!("the client program `{program}` cannot be started: {why}")
+            }
             Obstacle::Launcher { launcher, why, .. } => {
                 format!("the launcher {launcher} cannot be used here: {why}")
             }
@@ -94,7 +107,19 @@ pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
                 .chain(no_session(name, process))
                 .chain(too_high(name, process))
         })
+        .chain(plan.workloads.iter().filter_map(|(name, workload)| no_client(name, workload, plan)))
         .collect()
+}
+
+/// A client program that cannot be executed, unless it is told already that what `requires` names is not there.
+fn no_client(name: &str, workload: &Workload, plan: &Plan) -> Option<Obstacle> {
+    let program = workload.program.as_ref()?;
+    let word = program.run.first()?;
+    if plan.processes.values().any(|process| process.requires.contains(word)) {
+        return None;
+    }
+    let why = file_of(word, program.env.get("PATH"), &plan.directory).err()?;
+    Some(Obstacle::Client { workload: name.to_owned(), program: word.clone(), why })
 }
 
 fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Item = Obstacle> {
@@ -126,7 +151,14 @@ const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// What is wrong with it.
 pub fn executable(process: &Process, directory: &Path) -> Result<Option<PathBuf>, String> {
     let Program::Command(words) = &process.program else { return Ok(None) };
-    let Some(word) = words.first().filter(|word| !word.contains('{')) else { return Ok(None) };
+    words.first().map_or(Ok(None), |word| file_of(word, process.env.get("PATH"), directory))
+}
+
+/// The same of the first word of a command, with the PATH of its own environment.
+fn file_of(word: &str, path: Option<&String>, directory: &Path) -> Result<Option<PathBuf>, String> {
+    if word.contains('{') {
+        return Ok(None);
+    }
     if word.contains('/') {
         let file = directory.join(word.strip_prefix("./").unwrap_or(word));
         let about = file.metadata().map_err(|e| match e.kind() {
@@ -143,8 +175,7 @@ pub fn executable(process: &Process, directory: &Path) -> Result<Option<PathBuf>
         };
     }
     // Wherever any launcher may look: what is nowhere of all this is not there.
-    let paths =
-        [process.env.get("PATH").map(OsString::from), std::env::var_os("PATH"), Some(STANDARD_PATH.into())];
+    let paths = [path.map(OsString::from), std::env::var_os("PATH"), Some(STANDARD_PATH.into())];
     let found = paths.iter().flatten().find_map(|path| in_path(word, path));
     found.map(Some).ok_or_else(|| NOT_IN_PATH.to_owned())
 }

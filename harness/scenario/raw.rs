@@ -5,7 +5,7 @@ use super::exchange::Step;
 use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs, Verdict};
 use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
-    AfterCall, Body, Certificate, Channel, Leave, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
+    AfterCall, Body, Certificate, Channel, Leave, One, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
 };
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -190,6 +190,8 @@ pub(super) enum RawWorkload {
     Exchange(RawExchange),
     /// UDP: sends one datagram from a socket of its own. It is served when the answer matches.
     Datagram(RawDatagram),
+    /// A program of your own that connects, such as curl, wrk, k6 or a script.
+    Command(RawClients),
     /// HTTP calls that keep each response with its body unread, so that the next call needs another
     /// connection.
     HttpLeakBody(CallLoad),
@@ -370,6 +372,44 @@ pub(super) struct RawDatagram {
     pub port: Option<u16>,
     /// How fast clients come, as for the workloads that hold connections. With "burst" or a rate they come whether others are answered or not;
     /// otherwise at most 64 wait for an answer. Default: "auto".
+    #[schemars(with = "Option<String>")]
+    pub pace: Option<Spanned<String>>,
+}
+
+/// Clients that are programs. A client is served when its program ends with exit status 0; otherwise the last line of its output is
+/// the error. It runs in the folder of the scenario file, with a soft limit of descriptors as high as the hard limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Clients")]
+pub(super) struct RawClients {
+    /// Program and arguments. `{address}` is the address and port of the process that clients connect to, `{port}` its port, `{client}`
+    /// the client's number from 0, `{clients}` how many this process is; `{scratch}`, `{certificate}` and `{NAME.port}` are as in the
+    /// command of a process.
+    #[schemars(with = "Vec<String>")]
+    pub run: Spanned<Vec<Spanned<String>>>,
+    /// Whether there is one process for each client, or one for all. One for all is a load generator such as wrk: what each of its
+    /// clients gets is not known. Default: "each".
+    #[serde(default)]
+    pub one: One,
+    /// A pattern (Rust's `regex`): a line of the program's output that matches it says that its client is served and holds its
+    /// connection. The program must write each line out at once. Default: none; a client is served when its program ends with 0.
+    #[schemars(with = "Option<String>")]
+    pub served: Option<Spanned<String>>,
+    /// Variables that are added to its environment, with the same placeholders.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub env: BTreeMap<String, Spanned<String>>,
+    /// The process that clients connect to. Default: the subject.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Spanned<String>>,
+    /// How many clients. Default: 1.25 times the soft limit, and 8 more.
+    #[schemars(range(min = 1))]
+    pub clients: Option<u32>,
+    /// The port, if the process listens on several.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// How fast clients come, as for the other workloads that hold connections; of one process for all, its own business.
+    /// Default: "auto".
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
 }

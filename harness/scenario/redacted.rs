@@ -13,6 +13,10 @@ impl Plan {
             }
             process.env.iter().for_each(|(name, value)| redaction.learn_variable(name, value));
         }
+        for program in self.workloads.values().filter_map(|workload| workload.program.as_ref()) {
+            redaction.learn(&program.run);
+            program.env.iter().for_each(|(name, value)| redaction.learn_variable(name, value));
+        }
         redaction
     }
 
@@ -36,6 +40,10 @@ impl Plan {
         }
         for workload in plan.workloads.values_mut() {
             workload.path = redaction.path(&workload.path);
+            if let Some(program) = &mut workload.program {
+                program.run = redaction.words(&program.run);
+                program.env.iter_mut().for_each(|(name, value)| *value = redaction.variable(name, value));
+            }
         }
         plan.claim = redaction.text(&plan.claim);
         plan.believed = plan.believed.map(|text| redaction.text(&text));

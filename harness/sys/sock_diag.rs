@@ -357,17 +357,46 @@ impl SockDiag {
     /// # Errors
     /// As [`SockDiag::listeners`].
     pub fn connected_to(&mut self, target: SocketAddr) -> io::Result<Vec<SocketAddr>> {
-        let any = unspecified(target.ip());
-        let mut found = Vec::new();
         let states = EVERY_STATE & !(State::LISTEN.bit() | State::TIME_WAIT.bit());
-        let peer = Some(SocketAddr::new(any, target.port()));
-        let question = Question { states, peer, ..Question::of(SocketAddr::new(any, 0)) };
-        self.ask(Wanted::All, question, |answer| {
-            if answer.peer() == target {
-                found.push(answer.local());
+        let mut found = Vec::new();
+        self.of_peer_port(target, states, |socket| {
+            if socket.peer == target {
+                found.push(socket.local);
             }
         })?;
         Ok(found)
+    }
+
+    /// State and inode of each socket that is connected to the port of `target`, whichever of this host's addresses its peer has: a client
+    /// may use another name of it. Not of those that no descriptor refers to.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn clients_of(&mut self, target: SocketAddr, mut each: impl FnMut(State, u64)) -> io::Result<()> {
+        use State::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2};
+        let states =
+            [ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2].into_iter().fold(0, |all, s| all | s.bit());
+        let both = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        both.into_iter().try_for_each(|any| {
+            self.of_peer_port(SocketAddr::new(any, target.port()), states, |socket| {
+                if socket.peer.port() == target.port() && socket.inode != 0 {
+                    each(socket.state, socket.inode);
+                }
+            })
+        })
+    }
+
+    /// Sockets of one family and in these states whose peer has this port.
+    fn of_peer_port(
+        &mut self,
+        target: SocketAddr,
+        states: u32,
+        mut each: impl FnMut(Socket),
+    ) -> io::Result<()> {
+        let any = unspecified(target.ip());
+        let peer = Some(SocketAddr::new(any, target.port()));
+        let question = Question { states, peer, ..Question::of(SocketAddr::new(any, 0)) };
+        self.ask(Wanted::All, question, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
     /// Every socket of both families in one of these states, and of this local port where it is not zero (the kernel filters).

@@ -1,6 +1,7 @@
 //! How many clients the subject holds and serves when they come no faster than it settles, and how many of a burst.
 
 use crate::event::{Nanos, Outcome, Phase, Unseen};
+use crate::measure::client_programs::unanswered;
 use crate::measure::facts::{Client, DISMISSED_WITHIN, Facts, Losses};
 use crate::measure::known::{Known, Why};
 use crate::scenario::Pace;
@@ -53,7 +54,7 @@ pub(super) fn burst(facts: &Facts<'_>, accepted: &Known<u64>) -> Option<Burst> {
     facts.readings.after_accept.filter(|steady| !steady)?;
     let plan = facts.plan;
     let flooded = plan.workloads.values().any(|w| w.to == plan.subject && w.pace == Pace::Burst);
-    let served = || served(facts).map_or(Known::Unknown(Why::TcpAsksNothing), Known::Value);
+    let served = || served(facts).map_or_else(|| Known::Unknown(unanswered(facts)), Known::Value);
     flooded.then(|| Burst { accepted: accepted.clone(), served: served() })
 }
 

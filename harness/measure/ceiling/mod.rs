@@ -9,6 +9,7 @@ pub use kind::Kind;
 pub use per_process::PerProcess;
 
 use super::baseline::Baseline;
+use super::client_programs::unanswered;
 use super::count::{Grown, Scale, grown};
 use super::facts::{Facts, Failed, Losses};
 use super::fd_setsize::FdSetsize;
@@ -201,7 +202,7 @@ pub(super) fn ceiling(
         accepted_max: stop.accepted_max,
         served: match (is_client, facts.clients.answers) {
             (true, _) => Known::Unknown(Why::CountedInCalls),
-            (_, false) => Known::Unknown(Why::TcpAsksNothing),
+            (_, false) => Known::Unknown(unanswered(facts)),
             _ => Known::Value(match Losses::at_the_wall(facts).filter(|losses| losses.gone) {
                 // Nobody is served any longer: those count that were until then.
                 Some(losses) => losses.answered(&facts.clients.all),

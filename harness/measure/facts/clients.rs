@@ -1,8 +1,8 @@
 //! One life a client: connected, answered, told, closed and by which side, as its driver saw it.
 
 use crate::event::asks;
-use crate::event::{Client as State, Event, Nanos, Outcome, What};
-use crate::scenario::{Dialogue, Plan};
+use crate::event::{Client as State, Event, Nanos, Outcome, Phase, What};
+use crate::scenario::Plan;
 use std::collections::HashMap;
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
@@ -64,6 +64,37 @@ pub(crate) struct Told<'a> {
     pub state: &'a State,
 }
 
+/// A client program that ended with an error and was not seen to be connected.
+struct Stranger<'a> {
+    at: Nanos,
+    workload: &'a str,
+    id: u32,
+    words: &'a str,
+}
+
+impl<'a> Stranger<'a> {
+    /// All of them until the ramp was over, and whether the subject accepted its connection: a short one is seen by its accept only, so
+    /// as many were as it accepted connections more than clients were seen to be connected.
+    fn all(events: &[&'a Event]) -> Vec<(Stranger<'a>, bool)> {
+        let phase = |phase| events.iter().position(|event| event.is == What::Phase(phase));
+        let Some(from) = phase(Phase::Ramp) else { return Vec::new() };
+        let ramp = &events[from..phase(Phase::Saturate).unwrap_or(events.len()).max(from)];
+        let (mut seen, mut strangers) = (0_usize, Vec::new());
+        for event in ramp {
+            match &event.is {
+                What::Client { state: State::Connected, .. } => seen += 1,
+                What::ProgramEnded { workload, id: Some(id), words, connected: false, .. } => {
+                    strangers.push(Stranger { at: event.at, workload, id: *id, words });
+                }
+                _ => {}
+            }
+        }
+        let accepts = |event: &&&Event| matches!(&event.is, What::Call { name, ret, .. } if name.accepts() && *ret >= 0);
+        let unseen = ramp.iter().filter(accepts).count().saturating_sub(seen);
+        strangers.into_iter().enumerate().map(|(n, one)| (one, n < unseen)).collect()
+    }
+}
+
 impl<'a> Clients<'a> {
     pub fn new(plan: &Plan, events: &[&'a Event]) -> Self {
         let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
@@ -99,6 +130,13 @@ impl<'a> Clients<'a> {
                 State::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),
             }
         }
+        for (end, accepted) in Stranger::all(events) {
+            let record = all.entry((end.workload, end.id)).or_default();
+            record.connected = record.connected.or(accepted.then_some(end.at));
+            record.ended.get_or_insert((end.at, Outcome::ErrorReply));
+            error_replies.push((end.at, end.words));
+        }
+        error_replies.sort_by_key(|(at, _)| *at);
         let mut keyed: Vec<_> = all.into_iter().collect();
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
         // Where the scenario leaves the dialogue open, the run asks with HTTP, and keeps to it where that is answered.
@@ -113,10 +151,7 @@ impl<'a> Clients<'a> {
         };
         let mut loads =
             plan.workloads.iter().filter(|(_, w)| w.calls.is_none() && (!direct || w.to == plan.subject));
-        let answers = loads.any(|(name, w)| match w.kind {
-            Some(kind) => kind != Dialogue::Tcp,
-            None => speaks_http(name),
-        });
+        let answers = loads.any(|(name, w)| w.asks().unwrap_or_else(|| speaks_http(name)));
         let told = events.iter().filter_map(|event| match &event.is {
             What::Client {
                 workload,

@@ -24,7 +24,7 @@ pub(crate) use holdings::{Both, Failed, KEPT_FAILURES};
 pub(crate) use losses::Losses;
 pub(crate) use phases::Window;
 pub(crate) use processes::ended;
-pub(crate) use readings::{Asked, Observer, Predicted, Sample, Sockets};
+pub(crate) use readings::{Asked, Observer, Predicted, ProgramEnd, Sample, Sockets};
 pub(crate) use run::Facts;
 pub(crate) use table::Table;
 pub(crate) use tries::{Total, Try};

@@ -43,6 +43,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::CallEnded { workload, id, handshakes, .. } => {
             (14, (*id).into(), 8, workload, (*handshakes).into())
         }
+        What::ProgramEnded { workload, id, code, .. } => {
+            (14, id.map_or(-1, i64::from), 10, workload, code.map_or(-1, i64::from))
+        }
         What::Pacing { workload, connected, state } => (15, (*connected).into(), *state as i64, workload, 0),
         What::Sample { pid, descriptors, queue, .. } => {
             (16, (*pid).into(), *descriptors as i64, "", queue.map_or(-1, i64::from))

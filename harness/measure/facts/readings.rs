@@ -100,6 +100,15 @@ pub(crate) struct Ended {
     pub signal: Option<i32>,
 }
 
+/// How a client program ended.
+pub(crate) struct ProgramEnd<'a> {
+    pub at: Nanos,
+    pub workload: &'a str,
+    pub code: Option<i32>,
+    pub words: &'a str,
+    pub connected: bool,
+}
+
 /// A listener of the subject beside the loaded one.
 pub(crate) struct Beside<'a> {
     pub at: Nanos,
@@ -181,6 +190,8 @@ pub(crate) struct Readings<'a> {
     pub after_accept: Option<bool>,
     /// Who holds connections of the loaded port, and how many processes do.
     pub holders: Vec<(Nanos, u64, &'a [Holding])>,
+    /// Client programs that ended by themselves.
+    pub programs: Vec<ProgramEnd<'a>>,
     /// What the run could not see.
     pub not_seen: Vec<(&'a Unseen, &'a str)>,
 }
@@ -332,6 +343,9 @@ impl<'a> Readings<'a> {
                 connect_s: connect_s.filter(|s| s.is_finite()),
                 answer_s: answer_s.filter(|s| s.is_finite()),
             }),
+            What::ProgramEnded { workload, code, words, connected, .. } => {
+                self.programs.push(ProgramEnd { at, workload, code: *code, words, connected: *connected });
+            }
             What::Upstream(seen) => self.upstream.push((at, seen)),
             What::Released { clients } => self.released.push((at, u64::from(*clients))),
             _ => {}

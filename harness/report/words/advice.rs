@@ -52,7 +52,13 @@ pub fn advice(r: &Report) -> Option<String> {
             Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.".into())
         }
         Some(Kind::NotReached) if r.verdict.judged == 0 && !ceiling.in_calls() => {
-            Some("To find the ceiling, connect more clients (`--clients`).".into())
+            Some(match super::clients::all_left(r) {
+                true => {
+                    "To find the ceiling, use clients that hold their connection, or more at the same time."
+                        .into()
+                }
+                false => "To find the ceiling, connect more clients (`--clients`).".into(),
+            })
         }
         _ => None,
     }

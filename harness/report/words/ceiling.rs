@@ -121,6 +121,12 @@ fn not_reached(r: &Report) -> String {
     let all = match (c.held(), c.in_calls()) {
         (None, _) => String::new(),
         (Some(n), true) => format!("{} {} answered and ", counted(n, "call"), number(n, "was", "were")),
+        (Some(_), false) if super::clients::all_left(r) => {
+            format!(
+                "all clients left by themselves, and {} held none of them, and ",
+                subject(r).to_lowercase()
+            )
+        }
         (Some(n), false) if r.found.flows.is_some() => {
             format!("{} held {} at the same time and ", subject(r), counted(n, unit(r)))
         }

@@ -3,7 +3,8 @@
 use super::super::Report;
 use super::{counted, flows, got, got_by_many, list, number, time};
 use crate::event::Outcome;
-use crate::measure::{ClientsAccount, Why};
+use crate::measure::{ClientPrograms, ClientsAccount, Why};
+use crate::scenario::One;
 
 /// Where each client is: connected and held, waiting, turned away; or not connected.
 pub fn account(r: &Report) -> Option<String> {
@@ -19,6 +20,7 @@ pub fn account(r: &Report) -> Option<String> {
     part(a.waiting, "waiting");
     part(a.turned_away - a.answered_first, &turned_away(a));
     part(a.answered_first, "answered and then closed");
+    part(a.left, "left by themselves");
     part(a.closed, "closed after the server had held them for a while");
     part(a.exit.map_or(0, |lost| lost.clients), "lost with the exit");
     let connected = counted(a.connected, "client");
@@ -36,6 +38,47 @@ pub fn account(r: &Report) -> Option<String> {
         text += &format!(" Of those that did not connect, {}.", list(&failed));
     }
     Some(text)
+}
+
+/// Whether every client that connected left by itself.
+pub fn all_left(r: &Report) -> bool {
+    r.found.clients_account.get().is_some_and(|a| a.left > 0 && a.left == a.connected)
+}
+
+/// How the client programs of each workload ended.
+pub fn programs(r: &Report) -> Vec<String> {
+    let each = r.found.client_programs.iter();
+    each.filter_map(|programs| programs_of(programs, r.found.client_programs.len() > 1)).collect()
+}
+
+fn programs_of(programs: &ClientPrograms, several: bool) -> Option<String> {
+    let of = if several { format!(" of `{}`", programs.workload) } else { String::new() };
+    let mut parts = Vec::new();
+    parts.extend((programs.served > 0).then(|| format!("{} with exit status 0", programs.served)));
+    parts.extend((programs.failed > 0).then(|| {
+        let last = programs.mostly.as_ref();
+        let words = last.map_or(String::new(), |last| match last.programs == programs.failed {
+            true => format!(" (`{}`)", last.words),
+            false => format!(" (most often `{}`, {} times)", last.words, last.programs),
+        });
+        let failed = programs.failed;
+        let before = match programs.unconnected {
+            0 => String::new(),
+            n if n == failed => ", before the connection was seen".to_owned(),
+            n => format!(", {n} of them before a connection was seen"),
+        };
+        format!("{failed} with an error{words}{before}")
+    }));
+    if parts.is_empty() {
+        return None;
+    }
+    Some(match programs.one {
+        One::Each => {
+            let ended = counted(programs.served + programs.failed, "client program");
+            format!("{ended}{of} ended before any was told to leave: {}.", list(&parts))
+        }
+        One::All => format!("The client program{of} ended before it was told to leave: {}.", list(&parts)),
+    })
 }
 
 /// `all held` rather than `12 held` of 12.
@@ -88,7 +131,10 @@ pub fn new_client(r: &Report) -> Option<String> {
         let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));
         format!("; {with}the accept queue holds {}{of}", q.length)
     });
-    let asks_nothing = ceiling.served.why() == Some(&Why::TcpAsksNothing);
+    let asks_nothing = matches!(
+        ceiling.served.why(),
+        Some(Why::TcpAsksNothing | Why::ProgramsHoldSilently | Why::OneProgramForAll)
+    );
     let got = match new {
         // Nobody expects a response where there was room for it.
         Outcome::Waits if asks_nothing && ceiling.reached.value() == Some(false) => {

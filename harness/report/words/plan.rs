@@ -8,7 +8,7 @@ use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits, Listeners,
-    Pace, Plan, Process, Program, Then, Workload,
+    One, Pace, Plan, Process, Program, Then, Workload,
 };
 
 /// A process beside the subject.
@@ -139,6 +139,25 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
             n => format!("{n} at a time"),
         };
         return format!("`{name}` makes {wanted} to {to}, {at_a_time}. {}", each_call(calls));
+    }
+    if let Some(program) = &workload.program {
+        let clients = workload
+            .clients
+            .map_or_else(|| "1.25 × soft limit + 8 clients".to_owned(), |n| counted(n.into(), "client"));
+        let command = shell_words::join(&program.run);
+        return match program.one {
+            One::All => format!("`{name}` sends {clients} to {to}. One program is all of them: `{command}`."),
+            One::Each => {
+                let served = match &program.served {
+                    Some(pattern) => format!("when a line of its output matches `{pattern}`"),
+                    None => "when it ends with exit status 0".to_owned(),
+                };
+                let pace = pace(workload.pace);
+                format!(
+                    "`{name}` sends {clients} to {to}. Each is a program: `{command}`. It is served {served}. {pace}"
+                )
+            }
+        };
     }
     let datagrams = workload.kind == Some(Dialogue::Datagram);
     let wanted = workload.clients.map_or_else(

@@ -186,6 +186,10 @@ fn plain(why: &Why) -> &'static str {
         Why::CameFaster => {
             "each connection costs work after its accept, and clients came faster than that was done: `--pace steady` waits for it"
         }
+        Why::ProgramsHoldSilently => {
+            "a client program that holds its connection does not say whether it was answered: with `served`, a line of its output does"
+        }
+        Why::OneProgramForAll => "one program is all clients: what each of them got is not known",
         Why::TcpAsksNothing => "clients of a tcp workload ask nothing",
         Why::AllServed => "every client that connected was served",
         Why::NotSampledAtCeiling => "the descriptors were not counted at the ceiling",
