@@ -75,8 +75,8 @@ use internal::{
 pub use internal::event::Limits;
 pub use internal::scenario::{
     ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario, Launcher,
-    LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Step as ExchangeStep, Tls,
-    Verdict as RecoveryVerdict, Workload,
+    LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Setting,
+    Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
 };
 // The run.
 pub use internal::cli::helper;

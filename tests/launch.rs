@@ -34,6 +34,8 @@ pub fn command(argv: &[&str]) -> Command {
         trap: false,
         mounts: Vec::new(),
         switches_user: false,
+        user: None,
+        stdin: None,
         helper: Helper::lastfd(std::env::var_os("LASTFD_TEST_EXE").unwrap_or_else(|| EXE.into())),
     }
 }
@@ -456,6 +458,7 @@ pub fn process(launcher: Launcher, soft: u64, hard: u64) -> Process {
         grace_s: 5.0,
         begin: None,
         rlimits: Default::default(),
+        setting: Default::default(),
     }
 }
 

@@ -33,6 +33,7 @@ mod requests;
 mod resources;
 mod run;
 mod scenario;
+mod setting;
 mod silence;
 mod soak;
 mod subjects;

@@ -47,6 +47,7 @@ const NAMES: &[&str] = &[
     "Run",
     "RunError",
     "ScenarioError",
+    "Setting",
     "Step",
     "Subject",
     "Tls",

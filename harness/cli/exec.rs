@@ -2,6 +2,7 @@
 
 use crate::event::Limits;
 use crate::helper::Helper;
+use crate::launch::user::Ids;
 use crate::launch::{Isolation, Mount, parent, stage, supervise};
 use crate::observe;
 use crate::run::{self, inside};
@@ -36,6 +37,11 @@ enum Step {
         directory: Option<PathBuf>,
         #[arg(long)]
         scratch: Option<PathBuf>,
+        /// User, group and other groups, by their numbers.
+        #[arg(long)]
+        user: Option<Ids>,
+        #[arg(long)]
+        stdin: Option<PathBuf>,
         /// Source and target, in turn.
         #[arg(long, num_args = 2)]
         mount: Vec<PathBuf>,
@@ -125,6 +131,8 @@ pub fn main(args: Args) -> i32 {
             address_space,
             directory,
             scratch,
+            user,
+            stdin,
             mount,
             ignore_hangup,
             trap,
@@ -141,6 +149,8 @@ pub fn main(args: Args) -> i32 {
                 rlimits,
                 directory,
                 scratch,
+                user,
+                stdin,
                 mounts,
                 ignore_hangup,
                 trap,

@@ -5,6 +5,7 @@ use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
 use super::requests::Requests;
 use super::run::{Machine, attempt, refusal};
+use super::setting_options::SettingOptions;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome, time::seconds};
 use crate::event::Limits;
@@ -49,6 +50,8 @@ pub struct Args {
     requests: Requests,
     #[command(flatten)]
     client: ClientOptions,
+    #[command(flatten)]
+    setting: SettingOptions,
     /// Path of HTTP requests
     #[arg(long, default_value = "/")]
     path: String,
@@ -201,7 +204,9 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut rlimits = Rlimits::default();
     args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
-    if let Some((slip, near)) = args.words().chain(&args.unix).find_map(|word| slip(word)) {
+    if let Some((slip, near)) =
+        args.words().chain(&args.unix).chain(args.setting.words()).find_map(|word| slip(word))
+    {
         let message =
             format!("`{slip}` is not a placeholder: did you mean `{near}`? {}", placeholder::help());
         return Err(Failure::new(Exit::Usage, message));
@@ -240,6 +245,7 @@ pub fn run(args: &Args) -> Outcome {
         workload,
         exchange,
         tls: args.tls.then(Tls::default),
+        setting: args.setting.setting(),
         client: args.client.program().map_err(|e| Failure::new(Exit::Usage, e))?,
         requests: args.requests.asked().map_err(|e| Failure::new(Exit::Usage, e))?,
         path: args.path.clone(),

@@ -24,6 +24,7 @@ mod requests;
 mod run;
 pub mod schema;
 mod serve;
+mod setting_options;
 mod time;
 mod values;
 

@@ -1,5 +1,6 @@
 //! What is to be started, as data: a program, its limits and surroundings, and what keeps its process tree together.
 
+use super::user::User;
 use crate::event::Limits;
 use crate::helper::Helper;
 use crate::scenario::{Process, Rlimits};
@@ -46,6 +47,10 @@ pub struct Command {
     /// Whether it becomes another user, which a user namespace that knows only one does not allow; and whether the signal that ends it
     /// goes to its children: su(1) and runuser(1) would wait two seconds after passing it on.
     pub switches_user: bool,
+    /// The user that it becomes just before exec; `None`: it stays the harness's.
+    pub user: Option<User>,
+    /// Opened as its standard input; `None`: /dev/null.
+    pub stdin: Option<PathBuf>,
     /// What does the launch, as `exec`.
     pub helper: Helper,
 }
@@ -82,6 +87,8 @@ impl Command {
             trap: false,
             mounts: Vec::new(),
             switches_user: false,
+            user: None,
+            stdin: None,
             helper: site.helper.clone(),
         }
     }

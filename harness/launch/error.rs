@@ -148,7 +148,9 @@ impl Error {
     pub fn is_of_machine(&self) -> bool {
         match self {
             Error::OtherLimits { .. } | Error::Scratch { .. } => true,
-            Error::Step { step, .. } => *step == Step::Mounts || step.isolates(),
+            Error::Step { step, .. } => {
+                matches!(step, Step::Mounts | Step::User | Step::Stdin) || step.isolates()
+            }
             _ => false,
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! Single-threaded throughout, because it forks. It never decides anything: what fails is reported and the harness chooses.
 
+use super::user::Ids;
 use super::wire::{GO, Report, Step};
 use super::{Isolation, Mount};
 use crate::event::{Call, Limits};
@@ -21,7 +22,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What the harness asks of a stage, as its command line says it.
@@ -43,6 +44,10 @@ pub struct Options {
     pub trap: bool,
     /// Removed when the tree is empty, so that SIGKILL of the harness leaves no file either.
     pub scratch: Option<PathBuf>,
+    /// For the program; as inherited when `None`.
+    pub user: Option<Ids>,
+    /// The program's standard input; /dev/null when `None`.
+    pub stdin: Option<PathBuf>,
     /// Program and arguments.
     pub argv: Vec<OsString>,
 }
@@ -194,9 +199,10 @@ fn program(options: &Options) -> ! {
     let Ok(control) = stdio::stdin().try_clone_to_owned() else { process::exit_now(70) };
     reported(control.as_fd(), || {
         let _ = rustix::process::setsid();
-        let null = std::fs::File::open("/dev/null").during(Step::Descriptors)?;
-        stdio::dup2_stdin(&null).during(Step::Descriptors)?;
-        drop(null);
+        let stdin = options.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
+        let stdin = std::fs::File::open(stdin).during(Step::Stdin)?;
+        stdio::dup2_stdin(&stdin).during(Step::Descriptors)?;
+        drop(stdin);
         if !options.mounts.is_empty() {
             mount(&options.mounts).during(Step::Mounts)?;
         }
@@ -222,6 +228,9 @@ fn program(options: &Options) -> ! {
             .during(Step::OtherLimits)?;
         if options.trap {
             trap().during(Step::Trap)?;
+        }
+        if let Some(user) = &options.user {
+            user.take().during(Step::User)?;
         }
         // Only exec from here on: the trapped calls need a tracer, and the limit may leave no number free.
         let (command, arguments) =

@@ -80,7 +80,8 @@ impl Tree {
     pub fn prepare(command: &Command, strongest: Isolation) -> Result<Tree, Error> {
         let mut refused = Vec::new();
         let usable = |isolation: Isolation| {
-            isolation >= strongest && !(command.switches_user && isolation == Isolation::UserNamespace)
+            let other_user = command.switches_user || command.user.is_some();
+            isolation >= strongest && !(other_user && isolation == Isolation::UserNamespace)
         };
         for isolation in Isolation::ALL.iter().copied().filter(|&isolation| usable(isolation)) {
             match Tree::spawn(command, isolation) {
@@ -119,6 +120,12 @@ impl Tree {
         }
         if let Some(scratch) = &command.scratch {
             stage.arg("--scratch").arg(scratch);
+        }
+        if let Some(user) = &command.user {
+            stage.arg("--user").arg(user.word());
+        }
+        if let Some(stdin) = &command.stdin {
+            stage.arg("--stdin").arg(stdin);
         }
         for mount in &command.mounts {
             stage.arg("--mount").args([&mount.source, &mount.target]);

@@ -29,11 +29,13 @@ pub enum Step {
     Limits,
     OtherLimits,
     Trap,
+    Stdin,
+    User,
     Exec,
 }
 
 impl Step {
-    const ALL: [Step; 13] = [
+    const ALL: [Step; 15] = [
         Step::UserNamespace,
         Step::MapIds,
         Step::PidNamespace,
@@ -46,6 +48,8 @@ impl Step {
         Step::Limits,
         Step::OtherLimits,
         Step::Trap,
+        Step::Stdin,
+        Step::User,
         Step::Exec,
     ];
 
@@ -70,6 +74,8 @@ impl fmt::Display for Step {
             Step::Limits => "setting RLIMIT_NOFILE",
             Step::OtherLimits => "setting RLIMIT_NPROC or RLIMIT_AS",
             Step::Trap => "installing the seccomp filter of the ptrace observer",
+            Step::Stdin => "opening its standard input",
+            Step::User => "becoming its user",
             Step::Exec => "executing the program",
         })
     }

@@ -3,6 +3,7 @@
 
 use crate::event::{Event, Nanos, Pid, Seen, What};
 use crate::sys::clock;
+use regex::Regex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::VecDeque;
@@ -34,6 +35,8 @@ struct Lines {
     tail: VecDeque<(Nanos, String)>,
     /// How many were reported since the mark; `None` before it.
     reported: Option<usize>,
+    /// A line that is waited for, until it has come.
+    wanted: Option<Regex>,
 }
 
 /// A thread that reads the subject's output until its end, or until this value is dropped.
@@ -90,6 +93,16 @@ impl Drain {
             read.map(|(at, line)| Event { at: *at, is: What::Output { line: line.clone() } }).collect();
         lines.reported = Some(read.len());
         read
+    }
+
+    /// Waits for a line that matches, from now on.
+    pub fn want(&self, pattern: Regex) {
+        self.shared.lines().wanted = Some(pattern);
+    }
+
+    /// Whether a line is waited for that has not come.
+    pub fn wants(&self) -> bool {
+        self.shared.lines().wanted.is_some()
     }
 
     /// Whether lines were to be reported.
@@ -170,6 +183,7 @@ impl<S: FnMut(Event)> Reader<S> {
         }
         let at = clock::now();
         let mut lines = self.shared.lines();
+        lines.wanted.take_if(|wanted| wanted.is_match(&line));
         let reports = lines
             .reported
             .as_mut()

@@ -7,6 +7,7 @@ use super::options::Options;
 use super::places::Places;
 use super::prepare::prepare;
 use super::ready;
+use super::setting::Condition;
 use crate::event::{Event, Seen, What};
 use crate::launch::Tree;
 use crate::observe::output::Drain;
@@ -14,6 +15,7 @@ use crate::scenario::Plan;
 use crate::sys::sock_diag::SockDiag;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -43,30 +45,35 @@ pub fn start(
     places: &Places,
     diag: &mut SockDiag,
     sink: &Sender<Vec<Event>>,
+    interrupted: &AtomicBool,
 ) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
     for name in plan.processes.keys().filter(|name| **name != plan.subject) {
         let before = ready::already(diag)?;
-        let (mut tree, process, scratch) = prepare(plan, name, options, places, false)?;
+        let (mut tree, process, scratch) = prepare(plan, name, options, places, false, interrupted)?;
         let choice = Choice::of(plan, name, &process, |word| places.fill(word, name, scratch.path()))?;
         let (sink, of) = (sink.clone(), name.clone());
         let report = move |event| tell(&sink, &of, event);
         let output = tree.output().map(|fd| Drain::start(fd, report)).transpose()?;
+        let wanted = process.setting.ready.as_ref();
+        let mut condition =
+            Condition::of(wanted, &plan.directory, tree.command(), options.isolation, output.as_ref())?;
         tree.start().map_err(|e| match e.is_of_machine() {
             true => Error::Inconclusive(format!("{name}: {e}")),
             false => Error::NotStarted(format!("{name}: {e}")),
         })?;
         let deadline = Instant::now() + Duration::from_secs_f64(process.ready_within_s);
         let ready = loop {
-            if let Some(ready) = ready::listeners(&tree, diag, &choice, false, &before)? {
+            let holds = condition.as_mut().map_or(Ok(true), |condition| condition.holds(output.as_ref()))?;
+            if let Some(ready) = ready::listeners(&tree, diag, &choice, false, &before)?.filter(|_| holds) {
                 break ready;
             }
             // Its end is an event; until then the deadline is.
             if tree.wait_gone(LOOK_EVERY) || Instant::now() > deadline {
                 let said = output.as_ref().map(Drain::tail).unwrap_or_default().join("\n  ");
-                return Err(Error::NotStarted(format!(
-                    "{name} did not come to listen; its last lines:\n  {said}"
-                )));
+                let lacks = condition.filter(|_| !holds).map(|condition| condition.lacks());
+                let lacks = lacks.unwrap_or_else(|| "it did not come to listen".into());
+                return Err(Error::NotStarted(format!("{name}: {lacks}; its last lines:\n  {said}")));
             }
         };
         let grace = Duration::from_secs_f64(process.grace_s);

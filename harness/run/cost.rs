@@ -82,6 +82,8 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         scratch: None,
         mounts: Vec::new(),
         switches_user: false,
+        user: None,
+        stdin: None,
         ignore_hangup: false,
         trap: observer.is_some_and(Chosen::wants_trap),
         helper: options.helper.clone(),

@@ -31,6 +31,7 @@ mod resources;
 mod rounds;
 mod saturate;
 mod second_round;
+mod setting;
 mod site;
 mod steady;
 

@@ -9,6 +9,7 @@ use super::options::{Options, Run, early, header};
 use super::places::Places;
 use super::prepare::prepare;
 use super::pump::Pump;
+use super::setting::Condition;
 use super::site::{Site, kinds, launch as execute, listening};
 use super::{caller, client, companions, journal::Journal, live::Step, ready};
 use crate::event::{Ended, Event, Phase, What};
@@ -64,7 +65,7 @@ fn phases(
     let mut diag = SockDiag::open()?;
     let places = Places::choose(plan, &mut diag)?;
     let (sink, reports) = channel();
-    let companions = companions::start(plan, options, &places, &mut diag, &sink)?;
+    let companions = companions::start(plan, options, &places, &mut diag, &sink, interrupted)?;
     for what in companions::introduce(&companions) {
         journal.as_mut().expect("still here").record(what);
     }
@@ -91,7 +92,7 @@ fn phases(
         let _ = options.in_use.set(in_use); // runs of one command come one after the other
     }
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
-    let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap)?;
+    let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap, interrupted)?;
     let choice =
         Choice::of(plan, &plan.subject, &process, |word| places.fill(word, &plan.subject, scratch.path()))?;
     let census = Census::start(sink.clone())?;
@@ -147,6 +148,10 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
         }
     };
     pump.output = pump.tree.output().map(|fd| observe::output::Drain::start(fd, report)).transpose()?;
+    let isolation = site.options.isolation;
+    let wanted = process.setting.ready.as_ref();
+    let (command, output) = (pump.tree.command(), pump.output.as_ref());
+    let mut condition = Condition::of(wanted, &plan.directory, command, isolation, output)?;
     if let Some((upstream, serves)) = plan.called() {
         return caller::attended(pump, site, upstream, serves);
     }
@@ -154,7 +159,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
         return client::attended(pump, site);
     }
     execute(pump, site)?;
-    let (found, window) = ready::wait(pump, process, site.choice, before)?;
+    let (found, window) = ready::wait(pump, process, site.choice, before, condition.as_mut())?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
     pump.next(Ended::Ready, Phase::Baseline);
     // The drivers start while the subject comes to rest: they connect only when they are told.

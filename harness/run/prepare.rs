@@ -3,9 +3,12 @@
 use super::error::Error;
 use super::options::Options;
 use super::places::Places;
+use super::setting;
 use crate::helper::Helper;
 use crate::launch::{self, Tree};
-use crate::scenario::{Plan, Process, Program, Upstream};
+use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, Upstream};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Calls before which a program that calls the bundled upstream is kept waiting, counted from 1: at rest, and twice to see what four calls
@@ -36,6 +39,7 @@ pub(super) fn prepare(
     options: &Options,
     places: &Places,
     trap: bool,
+    interrupted: &AtomicBool,
 ) -> Result<(Tree, Process, TempDir), Error> {
     let process = &plan.processes[name];
     let no_room =
@@ -47,14 +51,37 @@ pub(super) fn prepare(
     if plan.called().is_some_and(|(upstream, serves)| upstream == name && serves != Upstream::Tcp) {
         argv.extend(STOPS.iter().flat_map(|stop| ["--wait-before".into(), stop.to_string()]));
     }
-    let env = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone()))).collect();
+    let given = &process.setting;
+    let user = setting::user(given)?;
+    let stdin = setting::files(given, &plan.directory, scratch.path(), |word| fill(word.to_owned()))?;
+    let named = user.iter().flat_map(launch::User::variables);
+    let own = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone())));
+    let env = named.chain(own).collect();
+    let ready = given.ready.clone().map(|ready| match ready {
+        ReadyWhen::Path(path) => ReadyWhen::Path(fill(path)),
+        ReadyWhen::Command(words) => ReadyWhen::Command(words.into_iter().map(fill).collect()),
+        log @ ReadyWhen::Log(_) => log,
+    });
     let asks_for_port =
         matches!(process.program, Program::Command(_)) && process.words().any(|word| word.contains("{port}"));
-    let process = Process { env, ..process.clone() };
+    let process = Process { env, setting: Setting { ready, ..given.clone() }, ..process.clone() };
     let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
     let mut command = launch::command(&process, argv, site)?;
-    command.directory = Some(plan.directory.clone());
+    let within = process.setting.directory.clone().map(|directory| plan.directory.join(fill(directory)));
+    if let Some(own) = within.as_ref().filter(|folder| folder.starts_with(scratch.path())) {
+        std::fs::create_dir_all(own).map_err(no_room)?;
+    }
+    command.directory = Some(within.unwrap_or_else(|| plan.directory.clone()));
     command.scratch = Some(scratch.path().to_path_buf());
+    if let Some(user) = &user {
+        setting::give(scratch.path(), user)?;
+    }
+    (command.user, command.stdin) = (user, stdin);
+    if let Some(before) = &process.setting.prepare {
+        let words = before.run.iter().cloned().map(fill).collect();
+        let within = Duration::from_secs_f64(before.within_s);
+        setting::prepared(&setting::beside(&command, words), within, options.isolation, interrupted)?;
+    }
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
     let several = places.tls_port(name).is_some();

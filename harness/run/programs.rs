@@ -72,6 +72,8 @@ pub(super) fn start(
         trap: false,
         mounts: Vec::new(),
         switches_user: false,
+        user: None,
+        stdin: None,
         helper: options.helper.clone(),
     };
     // It looks into its programs by their process ids, which a namespace would change.

@@ -5,6 +5,7 @@ use super::choice::Choice;
 use super::error::Error;
 use super::live::Step;
 use super::pump::Pump;
+use super::setting::Condition;
 use crate::event::{Descriptor, Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory};
@@ -84,9 +85,11 @@ pub fn wait(
     process: &Process,
     choice: &Choice,
     before: &HashSet<u64>,
+    mut condition: Option<&mut Condition>,
 ) -> Result<(Ready, Duration), Error> {
     let deadline = Duration::from_secs_f64(process.ready_within_s);
     let mut found = None;
+    let mut holds = condition.is_none();
     let started = clock::now();
     let mut failed = None;
     let (mut said, mut say_at) = (None, started + SAY_EVERY);
@@ -118,6 +121,13 @@ pub fn wait(
             Ok(ready) => found = ready,
             Err(error) => failed = Some(error),
         }
+        if let Some(condition) = condition.as_deref_mut().filter(|_| !holds) {
+            match condition.holds(pump.output.as_ref()) {
+                Ok(now) => holds = now,
+                Err(error) => failed = Some(error),
+            }
+            found = found.take().filter(|_| holds);
+        }
         if found.is_none() && failed.is_none() && now >= say_at {
             let seen = instead(pump, choice, before).unwrap_or_else(|| "nothing listens yet".into());
             if said.as_ref() != Some(&seen) {
@@ -130,7 +140,15 @@ pub fn wait(
     if let Some(error) = failed {
         return Err(error);
     }
-    let Some(ready) = found else { return Err(not_listening(pump, choice, before, deadline)) };
+    let Some(ready) = found else {
+        return Err(match condition.filter(|_| !holds && !pump.tree.gone()) {
+            Some(condition) => {
+                let (lacks, tail) = (condition.lacks(), last_lines(pump));
+                Error::NotStarted(format!("{lacks} within {} s; {tail}", deadline.as_secs_f64()))
+            }
+            None => not_listening(pump, choice, before, deadline),
+        });
+    };
     (pump.listener, pump.listeners) = (Some(ready.address.clone()), ready.listeners);
     pump.acceptor = ready.holders[0];
     pump.sampling = true;

@@ -14,6 +14,7 @@ use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
     RawExchange, RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
+use super::setting::{PREPARE_WITHIN_DEFAULT_S, Prepare, ReadyWhen, Setting, stays_inside};
 use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -319,7 +320,9 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
 fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
     let commands = file.processes.values().filter_map(|raw| raw.command.as_ref());
     let env = file.processes.values().flat_map(|raw| raw.env.values());
-    for word in commands.flat_map(|command| command.get_ref()).chain(env) {
+    let prepare = file.processes.values().filter_map(|raw| raw.prepare.as_ref()).flat_map(Spanned::get_ref);
+    let folders = file.processes.values().filter_map(|raw| raw.directory.as_ref());
+    for word in commands.flat_map(|command| command.get_ref()).chain(env).chain(prepare).chain(folders) {
         let placeholders = word
             .get_ref()
             .split('{')
@@ -546,6 +549,54 @@ fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut Vec<Problem>
         grace_s: seconds(raw.grace.as_ref(), GRACE_DEFAULT_S, problems),
         begin: raw.begin.clone(),
         rlimits: raw.rlimits,
+        setting: setting(raw, problems),
+    }
+}
+
+/// What surrounds a process.
+fn setting(raw: &RawProcess, problems: &mut Vec<Problem>) -> Setting {
+    let session = raw.launcher.as_ref().is_some_and(|launcher| {
+        matches!(
+            launcher.get_ref(),
+            RawLauncher::Name(LauncherName::Runuser | LauncherName::Su)
+                | RawLauncher::Table(LauncherTable::Runuser(_) | LauncherTable::Su(_))
+        )
+    });
+    if let (Some(_), Some(launcher), true) = (&raw.user, &raw.launcher, session) {
+        let problem = Problem::new(launcher.span(), "this launcher has a `user` of its own", "here");
+        problems.push(problem.help("leave out the `user` of the process"));
+    }
+    for (name, _) in raw.files.iter().filter(|(name, _)| !stays_inside(name.get_ref())) {
+        problems.push(Problem::new(name.span(), "this is no name inside `{scratch}`", "leads out of it"));
+    }
+    if let Some(prepare) = raw.prepare.as_ref().filter(|prepare| prepare.get_ref().is_empty()) {
+        problems.push(Problem::new(prepare.span(), "the command is empty", "name a program"));
+    }
+    if let (Some(within), None) = (&raw.prepare_within, &raw.prepare) {
+        problems.push(Problem::new(within.span(), "there is no `prepare` that could take so long", "here"));
+    }
+    match raw.ready.as_ref().map(|ready| (ready, ready.get_ref())) {
+        Some((written, ReadyWhen::Log(pattern))) => {
+            if let Err(fault) = regex::Regex::new(pattern) {
+                problems.push(Problem::new(written.span(), fault.to_string(), "here"));
+            }
+        }
+        Some((written, ReadyWhen::Command(words))) if words.is_empty() => {
+            problems.push(Problem::new(written.span(), "the command is empty", "name a program"));
+        }
+        _ => {}
+    }
+    let within_s = seconds(raw.prepare_within.as_ref(), PREPARE_WITHIN_DEFAULT_S, problems);
+    let words =
+        |words: &Spanned<Vec<Spanned<String>>>| words.get_ref().iter().map(|w| w.get_ref().clone()).collect();
+    let files = raw.files.iter().map(|(name, from)| (name.get_ref().clone(), from.get_ref().clone()));
+    Setting {
+        directory: raw.directory.as_ref().map(|directory| directory.get_ref().clone()),
+        user: raw.user.clone(),
+        stdin: raw.stdin.as_ref().map(|stdin| stdin.get_ref().clone()),
+        files: files.collect(),
+        prepare: raw.prepare.as_ref().map(|prepare| Prepare { run: words(prepare), within_s }),
+        ready: raw.ready.as_ref().map(|ready| ready.get_ref().clone()),
     }
 }
 

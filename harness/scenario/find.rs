@@ -5,6 +5,7 @@ use super::Pace;
 use super::exchange::Exchange;
 use super::model::*;
 use super::placeholder;
+use super::setting::Setting;
 use crate::event::Redaction;
 use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ pub struct Find {
     pub requests: Option<(Request, u32)>,
     /// A program of the user's own as the clients.
     pub client: Option<ClientProgram>,
+    /// What surrounds the command.
+    pub setting: Setting,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// How often recovery is sampled, at most [`Recovery::ROUNDS_MAX`]; with more than one a second ramp
@@ -105,6 +108,7 @@ impl Find {
             tls: None,
             requests: None,
             client: None,
+            setting: Setting::default(),
             hold_s: 5.0,
             recoveries: 1,
             ready_within_s: 30.0,
@@ -131,6 +135,7 @@ impl Find {
             grace_s: 2.0,
             begin: None,
             rlimits: self.rlimits,
+            setting: self.setting,
         };
         let workload = Workload {
             kind: self.workload.filter(|_| self.requests.is_none() && self.client.is_none()),
@@ -208,6 +213,7 @@ fn beside(serves: Upstream) -> Process {
         grace_s: 2.0,
         begin: None,
         rlimits: Rlimits::default(),
+        setting: Setting::default(),
     }
 }
 

@@ -21,6 +21,7 @@ mod raw;
 mod redacted;
 mod reference;
 mod set;
+mod setting;
 mod shape;
 pub mod sysctl;
 
@@ -38,6 +39,7 @@ pub use preflight::{Obstacle, executable, preflight};
 pub use problem::{Invalid, LoadError, Problem, by_likeness};
 pub use raw::schema;
 pub use reference::page as reference;
+pub use setting::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_inside};
 
 use crate::event::{Log, What, file};
 use std::borrow::Cow;

@@ -7,6 +7,7 @@ use super::exchange::Exchange;
 use super::expect::Expect;
 pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
+use super::setting::Setting;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,6 +130,9 @@ pub struct Process {
     /// Other limits that the launcher itself is started with.
     #[serde(default, skip_serializing_if = "Rlimits::is_empty")]
     pub rlimits: Rlimits,
+    /// What surrounds it.
+    #[serde(default, skip_serializing_if = "Setting::is_plain")]
+    pub setting: Setting,
 }
 
 impl Process {
@@ -140,7 +144,7 @@ impl Process {
             // Its calls may be over TLS.
             Program::Call(_) => vec!["{certificate}".into()],
         };
-        command.into_iter().chain(self.env.values().cloned())
+        command.into_iter().chain(self.env.values().cloned()).chain(self.setting.words().cloned())
     }
 
     /// Whether it is told where the process of this name listens.

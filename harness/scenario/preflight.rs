@@ -39,6 +39,16 @@ pub enum Obstacle {
         /// Where it was looked for, or what it is.
         why: String,
     },
+    /// Something that surrounds a process and is not to be had: the run is inconclusive.
+    #[error("`{what}` of {process} cannot be had: {why}")]
+    Setting {
+        /// The process.
+        process: String,
+        /// The user, file or program, as the scenario writes it.
+        what: String,
+        /// What lacks, and the way out.
+        why: String,
+    },
     /// A client program that cannot be executed: the run is inconclusive.
     #[error("`{program}`, the client of {workload}, cannot be started: {why}")]
     Client {
@@ -83,6 +93,7 @@ impl Obstacle {
                 format!("`{requirement}`, which the launcher needs, is missing: {why}")
             }
             Obstacle::Program { program, why, .. } => format!("`{program}` cannot be started: {why}"),
+            Obstacle::Setting { what, why, .. } => format!("`{what}` cannot be had: {why}"),
             Obstacle::Client { program, why, .. } => {
                 format!("the client program `{program}` cannot be started: {why}")
             }
@@ -106,9 +117,33 @@ pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
                 .chain(no_program(name, process, &plan.directory))
                 .chain(no_session(name, process))
                 .chain(too_high(name, process))
+                .chain(surroundings(name, process, &plan.directory))
         })
         .chain(plan.workloads.iter().filter_map(|(name, workload)| no_client(name, workload, plan)))
         .collect()
+}
+
+/// A user that this process may not become, a file that is not there, a program that is to prepare the run and is not there.
+fn surroundings(name: &str, process: &Process, directory: &Path) -> Vec<Obstacle> {
+    let setting = &process.setting;
+    let mut lacks: Vec<(&String, String)> = Vec::new();
+    let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let may =
+        held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::CHOWN) && !one_user();
+    let own = |user: &String| user.parse() == Ok(rustix::process::geteuid().as_raw());
+    if let Some(user) = setting.user.as_ref().filter(|user| !may && !own(user)) {
+        lacks.push((user, "only root may start a program as another user: run lastfd as root".into()));
+    }
+    for source in setting.files.values().filter(|source| !directory.join(source).exists()) {
+        lacks.push((source, format!("no file {}", directory.join(source).display())));
+    }
+    if let Some(program) = setting.prepare.iter().find_map(|prepare| prepare.run.first())
+        && let Err(why) = file_of(program, process.env.get("PATH"), directory)
+    {
+        lacks.push((program, why));
+    }
+    let told = lacks.into_iter().map(|(what, why)| (what.clone(), why));
+    told.map(|(what, why)| Obstacle::Setting { process: name.to_owned(), what, why }).collect()
 }
 
 /// A client program that cannot be executed, unless it is told already that what `requires` names is not there.

@@ -7,6 +7,7 @@ use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
     AfterCall, Body, Certificate, Channel, Leave, One, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
 };
+use super::setting::{ReadyWhen, Stdin};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Deserialize;
@@ -116,6 +117,30 @@ pub(super) struct RawProcess {
     /// the client calls as soon as it runs, and its descriptors at rest cannot be counted.
     #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
     pub begin: Option<String>,
+    /// The folder that it starts in, from the folder of the scenario file; `{scratch}` may stand in it. Default: that folder.
+    #[schemars(with = "Option<String>")]
+    pub directory: Option<Spanned<String>>,
+    /// The user that it runs as, by name or number: for programs that refuse to run as root. Only root may choose. Its `{scratch}` belongs
+    /// to that user. Default: lastfd's own.
+    pub user: Option<String>,
+    /// Its standard input: a text, or `{ file = "input.txt" }`. Default: empty.
+    #[schemars(with = "Option<Stdin>")]
+    pub stdin: Option<Spanned<Stdin>>,
+    /// Files and folders that are copied into its `{scratch}` before it starts, such as `{ "redis.conf" = "redis.conf" }`: the name there,
+    /// and the path from the folder of the scenario file. In text files its placeholders are filled in.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub files: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// A command that is run before it, to its end, in its folder and as its user, such as `["initdb", "{scratch}/data"]`. If it fails, the
+    /// run is inconclusive. Its limits are lastfd's own.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub prepare: Option<Spanned<Vec<Spanned<String>>>>,
+    /// How long that command may take. Default: "60s".
+    #[schemars(with = "Option<String>")]
+    pub prepare_within: Option<Spanned<String>>,
+    /// What must hold within `ready-within`, beside that it listens: `{ path = "…" }`, `{ log = "PATTERN" }` or `{ command = ["…"] }`.
+    #[schemars(with = "Option<ReadyWhen>")]
+    pub ready: Option<Spanned<ReadyWhen>>,
 }
 
 /// What starts a process: a name, or a table with options.

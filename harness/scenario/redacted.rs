@@ -1,7 +1,8 @@
 //! A plan as it is written: its commands and variables without what looks like a secret, or without any argument.
 
 use super::model::{Plan, Program};
-use crate::event::Redaction;
+use super::setting::{ReadyWhen, Stdin};
+use crate::event::{HIDDEN, Redaction};
 
 impl Plan {
     /// What is left out of everything that is written of this plan and of its run.
@@ -12,6 +13,9 @@ impl Plan {
                 redaction.learn(words);
             }
             process.env.iter().for_each(|(name, value)| redaction.learn_variable(name, value));
+        }
+        for process in self.processes.values() {
+            process.setting.prepare.iter().for_each(|prepare| redaction.learn(&prepare.run));
         }
         for program in self.workloads.values().filter_map(|workload| workload.program.as_ref()) {
             redaction.learn(&program.run);
@@ -33,6 +37,15 @@ impl Plan {
                     plan.claim = plan.claim.replace(&shell_words::join(told), &shell_words::join(&shown));
                 }
                 *words = shown.iter().cloned().chain(lost).collect();
+            }
+            if let Some(prepare) = &mut process.setting.prepare {
+                prepare.run = redaction.words(&prepare.run);
+            }
+            if let Some(ReadyWhen::Command(words)) = &mut process.setting.ready {
+                *words = redaction.words(words);
+            }
+            if let Some(Stdin::Text(text)) = &mut process.setting.stdin {
+                *text = HIDDEN.into();
             }
             for (name, value) in &mut process.env {
                 *value = redaction.variable(name, value);

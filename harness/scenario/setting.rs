@@ -1,0 +1,99 @@
+//! What a process is started in: its folder, user, standard input and files, what is run before it, and when it is ready.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What surrounds a process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The folder that it starts in; from that of the scenario file, which is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// The user that it runs as; `None`: lastfd's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its standard input; `None`: empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<Stdin>,
+    /// Copied into `{scratch}` before it starts: the name there, and the file or folder.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// Run before it, to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Prepare>,
+    /// What must hold, beside that it listens, before it counts as started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<ReadyWhen>,
+}
+
+impl Setting {
+    /// Whether nothing is as it is not by default.
+    pub fn is_plain(&self) -> bool {
+        *self == Setting::default()
+    }
+
+    /// Words in which placeholders may stand.
+    pub fn words(&self) -> impl Iterator<Item = &String> {
+        let stdin = self.stdin.iter().map(|stdin| match stdin {
+            Stdin::Text(text) | Stdin::File(InFile { file: text }) => text,
+        });
+        let prepare = self.prepare.iter().flat_map(|prepare| &prepare.run);
+        let ready: &[String] = match &self.ready {
+            Some(ReadyWhen::Command(words)) => words,
+            Some(ReadyWhen::Path(path)) => std::slice::from_ref(path),
+            Some(ReadyWhen::Log(_)) | None => &[],
+        };
+        self.directory.iter().chain(stdin).chain(prepare).chain(ready)
+    }
+}
+
+/// A process's standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged, expecting = "wanted a text, or a table with `file`")]
+pub enum Stdin {
+    /// This text.
+    Text(String),
+    /// The contents of a file.
+    File(InFile),
+}
+
+/// A file's contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InFile {
+    /// The file, from the folder of the scenario file; `{scratch}` may stand in it.
+    pub file: String,
+}
+
+/// A command that is run before a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// Program and arguments.
+    pub run: Vec<String>,
+    /// The longest that it may take, seconds.
+    pub within_s: f64,
+}
+
+/// Longest time that a command before a process may take when nothing else is asked for, seconds.
+pub const PREPARE_WITHIN_DEFAULT_S: f64 = 60.0;
+
+/// When a process counts as started. It must listen all the same, where clients connect to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Ready")]
+pub enum ReadyWhen {
+    /// This file or folder exists: a path from the folder of the scenario file; `{scratch}` may stand in it.
+    Path(String),
+    /// A line of the process's output matches this pattern (Rust's `regex`).
+    Log(String),
+    /// This command ends with exit status 0. It is run again until then, as the process's user.
+    Command(Vec<String>),
+}
+
+/// Whether this is a name inside a folder: neither absolute nor out of it.
+pub fn stays_inside(name: &str) -> bool {
+    let mut parts = std::path::Path::new(name).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+}
