@@ -1,12 +1,12 @@
-//! Every log of `tests/data` in every format: one quantity has one number, and no count exceeds what is possible.
+//! Every log that is told or recorded, in every format: one quantity has one number, and no count exceeds what is possible.
 
-use crate::support::{parsed, recordings};
+use crate::log;
+use crate::support::recordings;
 use lastfd::internal::event::Log;
 use lastfd::internal::report::{self, Report, explain, short};
 use lastfd::internal::scenario::Plan;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// One run in every format.
@@ -39,18 +39,7 @@ fn all() -> &'static [Rendered] {
 }
 
 fn every_log() -> Vec<Rendered> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let mut small: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect();
-    small.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
-    small.sort();
-    assert!(!small.is_empty() && !recordings().is_empty(), "no logs to compare");
-    let small = small.iter().map(|path| {
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read(path).unwrap();
-        let (plan, log) = parsed(&name, text.as_slice());
-        rendered(&name, &plan, &log)
-    });
+    let small = log::all().map(|(name, plan, log, _)| rendered(name, &plan, &log));
     small.chain(recordings().iter().map(|(name, plan, log)| rendered(name, plan, log))).collect()
 }
 

@@ -1,23 +1,11 @@
-//! What is counted in a recorded run when one thing in it is another: the run itself holds eight connections beside eight descriptors at
-//! rest, under a limit of sixteen.
+//! What is counted in a told run when one thing in it is another: the run itself holds eight connections beside eight descriptors at rest,
+//! under a limit of sixteen.
 
-use lastfd::internal::event::{self, Call, Change, Client, Ended, Event, Limits, Link, Log, Phase, What};
-use lastfd::internal::measure::{self, Doubt, Findings, Kind, Why};
-use std::path::PathBuf;
+use crate::log::{changed as measured, ends};
+use lastfd::internal::event::{self, Call, Change, Client, Ended, Event, Limits, Link, Phase, What};
+use lastfd::internal::measure::{Doubt, Findings, Kind, Why};
 
 const MS: u64 = 1_000_000;
-
-/// The recorded run, changed.
-fn measured(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Findings {
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
-    let mut events = event::read(&path).expect("a recorded run").events;
-    let What::Header { plan, .. } = &events[0].is else { panic!("no header") };
-    let plan = serde_json::from_value(plan.clone()).expect("a plan");
-    change(&mut events);
-    events.sort_by_key(|event| event.at);
-    measure::measure(&plan, &Log::new(events))
-}
 
 fn with(name: &str, at: u64, is: What) -> Findings {
     measured(name, |events| events.push(Event { at, is }))
@@ -132,8 +120,7 @@ fn left_open(m: &Findings, because: Why) {
 fn a_ceiling_is_not_said_to_be_unreached_by_fewer_clients_than_were_asked_for() {
     let fewer = measured("not-reached", |events| {
         events.retain(|event| !of_client(event, 11, 19));
-        let why = Ended::Stalled;
-        events.push(Event { at: 43 * MS, is: What::PhaseEnded { phase: Phase::Ramp, why } });
+        ends(events, Phase::Ramp, Ended::Stalled);
     });
     let ended = Some(Ended::Stalled);
     left_open(&fewer, Why::OnlySomeConnected { connected: 11, asked: 12, ended });
@@ -156,6 +143,7 @@ fn clients_that_are_neither_accepted_nor_queued_are_no_rule_of_the_servers_own()
 #[test]
 fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
     let fewer = measured("calls-client", |events| {
+        ends(events, Phase::Ramp, Ended::Stalled);
         events.retain(|event| match &event.is {
             What::CallEnded { id, .. } => *id < 8,
             What::Client { id, .. } => *id < 8,
@@ -163,7 +151,7 @@ fn a_client_whose_calls_were_not_all_over_has_no_ceiling_yet() {
             _ => true,
         });
     });
-    left_open(&fewer, Why::OnlySomeCalls { over: 8, asked: 12, ended: None });
+    left_open(&fewer, Why::OnlySomeCalls { over: 8, asked: 12, ended: Some(Ended::Stalled) });
 }
 
 #[test]

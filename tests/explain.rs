@@ -1,5 +1,6 @@
-//! What `lastfd explain` says: the sums of the scenarios of this repository, and the stories of the recorded runs of tests/data.
+//! What `lastfd explain` says: the sums of the scenarios of this repository, and how it tells runs.
 
+use crate::log;
 use crate::support::{handed_over, lastfd};
 use lastfd::internal::event::{self, Limits, Log, Phase, What};
 use lastfd::internal::measure::{self, Known, Why};
@@ -7,18 +8,8 @@ use lastfd::internal::report::{Report, explain};
 use lastfd::internal::scenario::{self, Ceiling, Plan};
 use std::path::{Path, PathBuf};
 
-fn recording(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl")
-}
-
-fn recorded(path: &Path) -> (Plan, Log) {
-    let log = event::read(path).expect("a log of tests/data");
-    let What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
-    (serde_json::from_value(plan.clone()).expect("the plan in the header"), log)
-}
-
 fn story(name: &str) -> String {
-    let (plan, log) = recorded(&recording(name));
+    let (plan, log) = log::told(name);
     explain::run(&Report::of(&plan, &log), &log, false, 100)
 }
 
@@ -38,7 +29,7 @@ fn the_flagship_is_explained_before_it_runs() {
 }
 
 #[test]
-fn a_recorded_run_is_told_in_the_order_in_which_it_happened() {
+fn a_run_is_told_in_the_order_in_which_it_happened() {
     for name in ["spin", "workers", "conflict"] {
         insta::assert_snapshot!(name, story(name));
     }
@@ -194,21 +185,12 @@ fn calls_are_told_by_what_each_leaves_open() {
 }
 
 #[test]
-fn every_recorded_run_has_a_story_that_fits_the_page() {
-    let folder = recording("spin").parent().unwrap().to_owned();
-    let mut told = 0;
-    for entry in std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
-    {
-        let (plan, log) = recorded(&entry);
+fn every_told_run_has_a_story_that_fits_the_page() {
+    for (_, plan, log, _) in log::all() {
         let text = explain::run(&Report::of(&plan, &log), &log, false, 80);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!((12..=50).contains(&text.lines().count()), "{text}");
-        told += 1;
     }
-    assert!(told >= 17, "{told}");
 }
 
 #[test]
@@ -221,7 +203,7 @@ fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
     assert!(!conflict.contains("was full at"), "{conflict}");
     assert!(unwrapped(&story("truncated")).contains("the log ends in the middle of the run"));
     // Only a header and the reason: this machine could not make the run.
-    let (plan, log) = recorded(&recording("spin"));
+    let (plan, log) = log::told("spin");
     let reason = What::Inconclusive { reason: "hard limit is 512".into() };
     let events = vec![
         log.events[0].clone(),
@@ -238,7 +220,7 @@ fn what_cannot_be_concluded_is_said_first_and_no_number_is_made_up() {
 
 #[test]
 fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
-    let (plan, log) = recorded(&recording("spin"));
+    let (plan, log) = log::told("spin");
     let mut report = Report::of(&plan, &log);
     report.found.ceiling.kind = Known::Unknown(Why::AcceptsPassBy);
     report.found.ceiling.first_failure = Known::Unknown(Why::AcceptsPassBy);
@@ -255,7 +237,7 @@ fn a_ceiling_that_only_the_descriptor_count_tells_is_told_so() {
 
 #[test]
 fn one_is_told_in_the_singular_and_two_in_the_plural() {
-    let (plan, log) = recorded(&recording("spin"));
+    let (plan, log) = log::told("spin");
     let mut report = Report::of(&plan, &log);
     // The same run, but each connection is handed to a child, and the limit is moved when clients leave.
     let left = |event: &event::Event| event.is == What::Phase(Phase::ReleaseSome);
@@ -298,7 +280,8 @@ fn explain_starts_nothing_and_needs_no_program_that_a_scenario_requires() {
     assert!(unwrapped(&called.stdout).contains("4096 − 12 = 4084 remain"), "{called:?}");
     assert_eq!(lastfd(&["explain", "scenarios/websocket-1012", "--variant", "no such"]).code, Some(4));
     assert_eq!(lastfd(&["explain"]).code, Some(2));
-    let told = lastfd(&["explain", "--events", recording("spin").to_str().unwrap()]);
+    let folder = tempfile::tempdir().unwrap();
+    let told = lastfd(&["explain", "--events", log::file(folder.path(), "spin").to_str().unwrap()]);
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(unwrapped(&told.stdout).contains("The server was full at 8 connections"), "{told:?}");
     assert_eq!(lastfd(&["explain", "--events", "Cargo.toml"]).code, Some(3));

@@ -1,7 +1,8 @@
-//! What is judged of a recorded run: sixteen descriptors at most, eight of them at rest, and eight connections when accept4 fails with
+//! What is judged of a told run: sixteen descriptors at most, eight of them at rest, and eight connections when accept4 fails with
 //! EMFILE. One expectation at a time, once as it is and once a little off.
 
-use lastfd::internal::event::{self, Call, Event, Limits, Log, Outcome as Got, Phase, What};
+use crate::log;
+use lastfd::internal::event::{Call, Event, Limits, Log, Outcome as Got, Phase, What};
 use lastfd::internal::judge::{self, Outcome};
 use lastfd::internal::measure::{self, Findings, Kind, Known, Why};
 use lastfd::internal::scenario::Plan;
@@ -9,22 +10,19 @@ use serde_json::{Value, json};
 
 /// The run, and its plan with these expectations and no other.
 fn expecting(expect: &Value) -> (Plan, Findings) {
-    recorded("spin", expect, |_| Vec::new())
+    told("spin", expect, |_| Vec::new())
 }
 
 /// With these events more, which are told when the first clients leave.
-fn recorded(name: &str, expect: &Value, more: impl Fn(u64) -> Vec<Event>) -> (Plan, Findings) {
-    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data"));
-    let log = event::read(&folder.join(name).with_extension("jsonl")).expect("a recorded run");
-    let event::What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
-    let mut plan = plan.clone();
+fn told(name: &str, expect: &Value, more: impl Fn(u64) -> Vec<Event>) -> (Plan, Findings) {
+    let (plan, log) = log::told(name);
+    let mut plan = serde_json::to_value(plan).expect("JSON");
     plan["expect"] = json!({ "limits": {} });
     for (key, value) in expect.as_object().expect("expectations by name") {
         plan["expect"][key] = value.clone();
     }
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
-    let leave = |event: &&Event| matches!(event.is, What::Phase(Phase::ReleaseSome | Phase::ReleaseAll));
-    let released = log.events.iter().find(leave).expect("a release").at;
+    let released = log::released(&log.events);
     let events = log.events.iter().cloned().chain(more(released)).collect();
     let measured = measure::measure(&plan, &Log::new(events));
     (plan, measured)
@@ -32,7 +30,7 @@ fn recorded(name: &str, expect: &Value, more: impl Fn(u64) -> Vec<Event>) -> (Pl
 
 /// The limit is raised to 24 just before clients leave, and not used.
 fn raised(expect: &Value) -> (Plan, Findings) {
-    recorded("spin", expect, |released| {
+    told("spin", expect, |released| {
         let (at, was) = (released - 100_000, Limits { soft: 16, hard: 64 });
         [What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: 24, hard: 64, was }]
             .map(|is| Event { at, is })
@@ -95,7 +93,7 @@ fn what_is_surely_not_met_decides_also_where_something_else_was_not_measured() {
 fn a_call_that_fails_with_enfile_met_the_hosts_limit_whatever_was_free_when_it_was_read() {
     for (kind, binds) in [(Kind::Emfile, false), (Kind::Enfile, true)] {
         let files = |released| vec![Event { at: released - 1, is: What::FileNr { allocated: 10, max: 100 } }];
-        let (plan, mut measured) = recorded("spin", &json!({ "file_max_binds": binds }), files);
+        let (plan, mut measured) = told("spin", &json!({ "file_max_binds": binds }), files);
         measured.ceiling.kind = Known::Value(kind);
         assert_eq!(judge::judge(&plan, &measured).outcome, Outcome::Met, "{kind:?}");
     }
@@ -118,7 +116,7 @@ fn outcomes_are_expected_in_their_order() {
         (["waits", "served", "times-out"], Outcome::NotMet),
     ] {
         let (plan, measured) =
-            recorded("three-answers", &json!({ "outcomes": { "service-a": outcomes } }), |_| Vec::new());
+            told("three-answers", &json!({ "outcomes": { "service-a": outcomes } }), |_| Vec::new());
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{outcomes:?}");
     }
 }
@@ -153,7 +151,7 @@ fn a_disguise_that_nobody_expects_is_not_met() {
         vec![all; 3].concat()
     };
     for (expected, verdict) in [(json!([]), Outcome::NotMet), (json!(["closed"]), Outcome::Met)] {
-        let (plan, mut measured) = recorded("spin", &json!({ "disguise": expected }), closed);
+        let (plan, mut measured) = told("spin", &json!({ "disguise": expected }), closed);
         measured.unsampled = None;
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{expected}");
     }
@@ -172,7 +170,7 @@ fn one_listener_that_differs_decides_also_where_another_was_not_tried() {
         let both =
             |released| [other(1, None), other(2, Some(second))].map(|is| Event { at: released - 1, is });
         let (plan, measured) =
-            recorded("spin", &json!({ "other_listeners": "waits" }), |released| both(released).to_vec());
+            told("spin", &json!({ "other_listeners": "waits" }), |released| both(released).to_vec());
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{second:?}");
     }
 }

@@ -17,6 +17,7 @@ mod inspect;
 mod judge;
 mod launch;
 mod launchers;
+mod log;
 mod measure;
 mod moved;
 mod netns;

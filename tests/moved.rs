@@ -1,7 +1,8 @@
-//! Limits that are moved on the live subject: by real runs at small limits, and from a recorded one with a move put into it.
+//! Limits that are moved on the live subject: by real runs at small limits, and from a told one with a move put into it.
 
+use crate::log;
 use crate::support::{Called, handed_over, lastfd};
-use lastfd::internal::event::{self, Call, Event, Limits, Log, Phase, What};
+use lastfd::internal::event::{Call, Event, Limits, Log, Phase, What};
 use lastfd::internal::measure::{self, Findings, Known, Moved, Why};
 use lastfd::internal::scenario::Plan;
 use serde_json::Value;
@@ -106,8 +107,8 @@ fn a_limit_that_may_not_be_raised_leaves_the_run_inconclusive_with_the_reason() 
     );
 }
 
-/// The recorded run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls` follow it.
-fn recorded(soft: u64, was: u64, calls: &[(u64, i64)]) -> Findings {
+/// The told run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls` follow it.
+fn told(soft: u64, was: u64, calls: &[(u64, i64)]) -> Findings {
     let (plan, events) = with_move(soft, was, calls);
     measure::measure(&plan, &Log::new(events))
 }
@@ -118,12 +119,8 @@ fn first(m: &Findings) -> &Moved {
 }
 
 fn with_move(soft: u64, was: u64, calls: &[(u64, i64)]) -> (Plan, Vec<Event>) {
-    let mut log =
-        event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
-    let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
-    let plan: Plan = serde_json::from_value(plan).expect("a plan");
-    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
-    let at = release - 100_000;
+    let (plan, mut log) = log::told("spin");
+    let at = log::released(&log.events) - 100_000;
     let limits = What::LimitMoved { pid: 100, soft, hard: 64, was: Limits { soft: was, hard: 64 } };
     log.events.extend([Event { at, is: What::Phase(Phase::Moved) }, Event { at: at + 10, is: limits }]);
     log.events.extend(calls.iter().map(|&(after, ret)| Event {
@@ -145,7 +142,7 @@ fn connections_that_were_handed_over_count_under_the_moved_limit_too() {
 
 #[test]
 fn a_failure_that_began_before_the_limit_was_raised_is_not_the_next_ceiling() {
-    let m = recorded(18, 16, &[(5, -24), (1_000, 16), (2_000, 17), (3_000, -24), (3_001, -24)]);
+    let m = told(18, 16, &[(5, -24), (1_000, 16), (2_000, 17), (3_000, -24), (3_001, -24)]);
     let moved = first(&m);
     assert_eq!((moved.held, moved.resumed.value(), moved.accepted_after.value()), (8, Some(true), Some(10)));
     assert!(moved.resumed_s.value().is_some_and(|s| (s - 1e-6).abs() < 1e-9), "{moved:?}");
@@ -163,10 +160,10 @@ fn a_failure_that_began_before_the_limit_was_raised_is_not_the_next_ceiling() {
 
 #[test]
 fn a_server_that_does_not_use_a_raised_limit_is_said_not_to() {
-    let m = recorded(18, 16, &[(5, -24), (50, -24)]);
+    let m = told(18, 16, &[(5, -24), (50, -24)]);
     assert_eq!((first(&m).resumed.value(), first(&m).accepted_after.value()), (Some(false), Some(8)));
     assert_eq!(first(&m).next_failure, Known::Unknown(Why::NoFailureUnderNewLimits));
-    let lowered = recorded(8, 16, &[(5, -24)]);
+    let lowered = told(8, 16, &[(5, -24)]);
     assert_eq!((first(&lowered).resumed.value(), first(&lowered).accepted_after.value()), (None, Some(8)));
     assert!(first(&lowered).next_failure.get().is_some(), "the next call fails");
 }

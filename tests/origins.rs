@@ -1,10 +1,10 @@
 //! Who set the limit in force: each command is made of steps whose limits are known, and the report must name the step.
 
 use super::support::{LASTFD, find, program, subject};
-use lastfd::internal::event::{self, Event, Limits, Link, Log, What};
+use crate::log;
+use lastfd::internal::event::{Event, Limits, Link, Log, What};
 use lastfd::internal::measure::{self, By, Findings};
 use serde_json::Value;
-use std::path::Path;
 
 /// The observers that this machine has.
 fn observers() -> Vec<String> {
@@ -141,12 +141,10 @@ fn without_an_observer_the_program_and_what_it_was_before_are_both_named() {
 
 const MS: u64 = 1_000_000;
 
-/// A recorded run under 16:64 whose process was asked to have 32:64, with these events before it listened.
+/// A told run under 16:64 whose process was asked to have 32:64, with these events before it listened.
 fn measured(events: &[What]) -> Findings {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl");
-    let mut log = event::read(&path).expect("a recorded run").events;
-    let What::Header { plan, .. } = &log[0].is else { panic!("no header") };
-    let plan = serde_json::from_value(plan.clone()).expect("a plan");
+    let (plan, log) = log::told("spin");
+    let mut log = log.events;
     for event in &mut log {
         match &mut event.is {
             What::Launched { requested, argv, .. } => {

@@ -1,5 +1,6 @@
-//! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from recorded ones.
+//! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from told ones.
 
+use crate::log;
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
 use lastfd::internal::event::{self, Call, Client, Descriptor, Event, Limits, Log, Phase, What};
 use lastfd::internal::judge::Outcome;
@@ -217,15 +218,12 @@ fn what_a_server_that_is_full_left_open_is_named() {
     }
 }
 
-/// The recorded run of a server that spins, had it still closed when its time was over.
+/// The told run of a server that spins, had it still closed when its time was over.
 #[test]
 fn what_still_closes_when_its_time_is_over_is_draining_and_not_stuck() {
     for name in ["spin", "dead", "leak"] {
-        let (mut plan, mut log) = recorded(name);
-        let settle = log.events.iter().position(|e| e.is == What::Phase(Phase::Settle)).expect("it settled");
-        let at = log.events[settle].at;
-        let why = event::Ended::Draining;
-        log.events.insert(settle, Event { at, is: What::PhaseEnded { phase: Phase::ReleaseAll, why } });
+        let (mut plan, mut log) = log::told(name);
+        log::ends(&mut log.events, Phase::ReleaseAll, event::Ended::Draining);
         plan.expect = Expect { recovery: Some(Verdict::Draining), ..Expect::default() };
         let report = Report::of(&plan, &log);
         assert_eq!(verdict(&report.found), Some(Verdict::Draining), "{name}");
@@ -300,20 +298,13 @@ fn an_interrupt_between_two_rounds_leaves_nothing_behind() {
     assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
 }
 
-fn recorded(name: &str) -> (Plan, Log) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("jsonl");
-    let log = event::read(&path).expect("a log of tests/data");
-    let What::Header { plan, .. } = &log.events[0].is else { panic!("no header") };
-    (serde_json::from_value(plan.clone()).expect("the plan in the header"), log)
-}
-
 /// What becomes of it when clients leave.
 fn verdict(m: &Findings) -> Option<Verdict> {
     m.end.get().map(|end| end.verdict)
 }
 
 #[test]
-fn every_verdict_has_a_recorded_run() {
+fn every_verdict_has_its_story() {
     let all = [
         ("spin", Some(Verdict::Recovered)),
         ("own-limit", Some(Verdict::Recovered)),
@@ -325,7 +316,7 @@ fn every_verdict_has_a_recorded_run() {
         ("not-reached", None),
     ];
     for (name, expected) in all {
-        let (plan, log) = recorded(name);
+        let (plan, log) = log::told(name);
         let m = measure::measure(&plan, &log);
         assert_eq!(verdict(&m), expected, "{name}: {:#?} {:?}", m.recovery, m.end);
     }
@@ -334,7 +325,7 @@ fn every_verdict_has_a_recorded_run() {
 /// As an event loop that closes all it has before it exits.
 #[test]
 fn clients_are_lost_with_an_exit_also_where_the_process_takes_long_to_end() {
-    let (plan, log) = recorded("exits");
+    let (plan, log) = log::told("exits");
     let lost = |events: Vec<Event>| {
         let m = measure::measure(&plan, &Log::new(events));
         let account = m.clients_account.value().expect("an account");
@@ -355,7 +346,7 @@ fn clients_are_lost_with_an_exit_also_where_the_process_takes_long_to_end() {
 #[test]
 fn a_worker_that_ends_when_it_is_idle_is_not_the_end_of_its_server() {
     for (name, expected) in [("workers", Verdict::Recovered), ("spin", Verdict::Gone)] {
-        let (plan, mut log) = recorded(name);
+        let (plan, mut log) = log::told(name);
         let settles = log.events.iter().position(|e| e.is == What::Phase(Phase::Settle)).expect("it settles");
         let at = log.events[settles].at;
         let pid = measure::measure(&plan, &log).subject.pid.value().expect("a process");
@@ -369,7 +360,7 @@ fn a_worker_that_ends_when_it_is_idle_is_not_the_end_of_its_server() {
 /// Its sockets are of several sorts, whose names are long.
 #[test]
 fn the_first_paragraph_of_a_stuck_server_says_so_whatever_stays_open() {
-    let (plan, mut log) = recorded("dead");
+    let (plan, mut log) = log::told("dead");
     let pid = measure::measure(&plan, &log).subject.pid.value().expect("a process");
     let stop = log.events.iter().position(|e| e.is == What::Phase(Phase::Stop)).expect("an end");
     let sorts = [
@@ -395,21 +386,21 @@ fn the_first_paragraph_of_a_stuck_server_says_so_whatever_stays_open() {
 
 #[test]
 fn a_verdict_may_be_expected() {
-    let (mut plan, log) = recorded("spin");
+    let (mut plan, log) = log::told("spin");
     for (expected, outcome) in [(Verdict::Recovered, Outcome::Met), (Verdict::Leaking, Outcome::NotMet)] {
         plan.expect.recovery = Some(expected);
         assert_eq!(Report::of(&plan, &log).verdict.outcome, outcome);
     }
-    let (mut plan, log) = recorded("not-reached");
+    let (mut plan, log) = log::told("not-reached");
     plan.expect.recovery = Some(Verdict::Recovered);
     assert_eq!(Report::of(&plan, &log).verdict.outcome, Outcome::Inconclusive, "it never was at its ceiling");
 }
 
-/// The recorded run of a server that spins at 8 of 16, whose clients 8 to 11 wait when four leave at 2 s, with these served so many
+/// The told run of a server that spins at 8 of 16, whose clients 8 to 11 wait when four leave at 2 s, with these served so many
 /// milliseconds later, and others not at all.
 fn served_later(answers: &[(u32, u64)]) -> Findings {
-    let (plan, log) = recorded("spin");
-    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let (plan, log) = log::told("spin");
+    let release = log::released(&log.events);
     let waiter = |what: &What| matches!(what, What::Client { id: 8.., state: Client::Served, .. });
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| !waiter(&e.is)).collect();
     events.extend(answers.iter().map(|&(id, ms)| {
@@ -494,7 +485,7 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
         let text = lastfd::internal::report::markdown::render(std::slice::from_ref(report));
         text.lines().nth(2).expect("a row").rsplit('|').nth(1).expect("a last cell").trim().to_owned()
     };
-    let (plan, log) = recorded("worker-restarts");
+    let (plan, log) = log::told("worker-restarts");
     let mut report = Report::of(&plan, &log);
     // Of workers one exited, which is no exit of the server: its successor serves.
     report.found.recovery.exited_s = Known::Unknown(Why::DidNotExit);
@@ -509,19 +500,19 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
     report.found.recovery.new_client_served_s = Known::Unknown(Why::NoneServedAfterAll);
     comes_to(&mut report, Verdict::Stuck);
     assert_eq!(row(&report), "stuck");
-    let (plan, log) = recorded("died");
+    let (plan, log) = log::told("died");
     let said = page(&Report::of(&plan, &log));
     assert_eq!(said.matches("before any client left").count(), 1, "{said}");
 }
 
-/// The recorded run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
+/// The told run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
 fn second_ramp(takes: i64, left_open: u64) -> Findings {
     let (plan, events) = with_second_ramp(takes, left_open);
     measure::measure(&plan, &Log::new(events))
 }
 
 fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
-    let (plan, log) = recorded("spin");
+    let (plan, log) = log::told("spin");
     let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
     let (all, again) = (at(Phase::ReleaseAll), at(Phase::Stop) - 50_000);
     let call =
@@ -562,10 +553,10 @@ fn a_second_ceiling_that_is_lower_is_a_leak_where_descriptors_stay_open() {
     }
 }
 
-/// The recorded run of a server that holds eleven; with its first client it opens a file, which stays open.
+/// The told run of a server that holds eleven; with its first client it opens a file, which stays open.
 #[test]
 fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
-    let (plan, log) = recorded("threads");
+    let (plan, log) = log::told("threads");
     let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
     let (ramp, all) = (at(Phase::Ramp), at(Phase::ReleaseAll));
     let told = |opened: bool| {
@@ -620,8 +611,8 @@ fn a_second_ceiling_that_is_the_same_takes_nothing_from_the_next() {
 /// Of three rounds the last ends with one less, and nothing is left open.
 #[test]
 fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
-    let (plan, log) = recorded("spin");
-    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let (plan, log) = log::told("spin");
+    let release = log::released(&log.events);
     let mut events: Vec<Event> =
         log.events.iter().filter(|e| !(release..release + 500_000_000).contains(&e.at)).cloned().collect();
     let mut add = |after: u64, is| events.push(Event { at: release + after * 1_000_000, is });

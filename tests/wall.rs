@@ -1,13 +1,13 @@
 //! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept queue that overflows, memory.
 
+use crate::log;
 use crate::support::{Called, find, lastfd, program, recordings};
-use lastfd::internal::event::{self, Call, Change, Client, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::internal::event::{Call, Change, Client, Event, Log, Outcome, Phase, SeenAs, What};
 use lastfd::internal::judge::{self, NotMeasured, Observed, Outcome as Verdict};
 use lastfd::internal::measure::{self, Findings, Kind, Known, MemoryAt, Policy, Why};
 use lastfd::internal::report::{self, Report};
-use lastfd::internal::scenario::{Expect, Plan};
+use lastfd::internal::scenario::Expect;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// Runs a bundled server of 64 descriptors under a flood of 96 clients.
 fn flooded(serve: &str, workload: &str, expect: &str, options: &[&str]) -> Called {
@@ -192,26 +192,19 @@ fn nobody_connects_to_another_port_before_recovery_was_measured_unless_that_is_a
     assert!(why.contains("before recovery was measured"), "{why}");
 }
 
-fn spin() -> (Plan, Log) {
-    let log =
-        event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
-    let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
-    (serde_json::from_value(plan).expect("a plan"), log)
-}
-
-fn recorded(add: impl FnOnce(u64) -> Vec<Event>) -> (Findings, Report) {
-    let (plan, log) = spin();
-    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+fn with(add: impl FnOnce(u64) -> Vec<Event>) -> (Findings, Report) {
+    let (plan, log) = log::told("spin");
+    let release = log::released(&log.events);
     let mut events = log.events;
     events.extend(add(release));
     let log = Log::new(events);
     (measure::measure(&plan, &log), Report::of(&plan, &log))
 }
 
-/// Of the recorded server that spins, with these failures and replies just before clients leave: milliseconds before that.
+/// Of the told server that spins, with these failures and replies just before clients leave: milliseconds before that.
 fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
     const MS: u64 = 1_000_000;
-    let (m, _) = recorded(|release| {
+    let (m, _) = with(|release| {
         let fail = |before: &u64| Event {
             at: release - before * MS,
             is: What::Call { pid: 100, name: Call::Socket, ret: -24 },
@@ -264,8 +257,8 @@ fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_di
     };
     let fails = What::Call { pid: 100, name: Call::Socket, ret: -24 };
     let of = |usual: &str| {
-        let (m, _) = recorded(|release| {
-            let ramp = spin().1.events.iter().find(|e| e.is == What::Phase(Phase::Ramp)).expect("a ramp").at;
+        let (m, _) = with(|release| {
+            let ramp = log::began(&log::told("spin").1.events, Phase::Ramp);
             let (late, at) = (release - 20 * MS, release - 15 * MS);
             vec![
                 Event { at: ramp + 1, is: told(900, usual) },
@@ -279,7 +272,7 @@ fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_di
     assert_eq!(of("Not allowed")[0].reply, "Exceeded MaxStartups");
 
     let closed = |since: u64| {
-        let (m, _) = recorded(|release| {
+        let (m, _) = with(|release| {
             let client = |state| What::Client { workload: "flood".into(), id: 902, state };
             vec![
                 Event { at: release - 16 * MS - since, is: client(Client::Served) },
@@ -296,8 +289,8 @@ fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_di
 #[test]
 fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_left_open() {
     const MS: u64 = 1_000_000;
-    let (mut plan, mut log) = spin();
-    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let (mut plan, mut log) = log::told("spin");
+    let release = log::released(&log.events);
     let reply = What::Probe {
         workload: "flood".into(),
         label: "held".into(),
@@ -329,14 +322,11 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     assert_eq!(Report::of(&plan, &whole).verdict.outcome, Verdict::NotMet);
 }
 
-/// Of the recorded server, where each other listener must let clients wait: what its verdict and reason are with these.
+/// Of the told server, where each other listener must let clients wait: what its verdict and reason are with these.
 fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<Observed>) {
-    let log =
-        event::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/spin.jsonl")).expect("a log");
-    let What::Header { plan, .. } = log.events[0].is.clone() else { panic!("no header") };
-    let mut plan: Plan = serde_json::from_value(plan).expect("a plan");
+    let (mut plan, log) = log::told("spin");
     plan.expect = Expect { other_listeners: Some(Outcome::Waits), ..Expect::default() };
-    let release = log.events.iter().find(|e| e.is == What::Phase(Phase::ReleaseSome)).expect("a release").at;
+    let release = log::released(&log.events);
     let one = |&(port, new_client): &(u16, Option<Outcome>)| {
         let is = What::OtherListener {
             address: format!("0.0.0.0:{port}"),
@@ -374,7 +364,7 @@ fn a_listener_that_was_not_tried_leaves_the_verdict_open_unless_another_differs(
 
 #[test]
 fn what_happens_at_the_wall_has_one_label_whatever_stopped_it() {
-    let (_, mut report) = recorded(|release| {
+    let (_, mut report) = with(|release| {
         let new_client = Some(Outcome::Waits);
         vec![Event {
             at: release - 1,
@@ -409,7 +399,7 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
             vec![beside(1, 10_000_000), beside(wall, 12_000_000), beside(wall + 50 * MS, 12_000_000 + grows)]
         }
     };
-    let (m, report) = recorded(add(1_000_000));
+    let (m, report) = with(add(1_000_000));
     let memory = m.memory;
     assert_eq!(
         (memory.rest_bytes.value(), memory.wall_bytes.value(), memory.growth_bytes_per_s.value()),
@@ -424,6 +414,6 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
         said.contains("Its memory grows by 20.0 MB/s at the wall: 10.0 MB at rest, 12.0 MB at the wall."),
         "{said}"
     );
-    let quiet = text(recorded(add(10_000)).1);
+    let quiet = text(with(add(10_000)).1);
     assert!(!quiet.contains("memory"), "what does not grow has no line: {quiet}");
 }

@@ -1,0 +1,163 @@
+//! What an accept loop does at the wall.
+
+use super::ceiling::of_silent_clients;
+use crate::log::{self, accept, changed, client, close, event, failed, measured, ms, released};
+use lastfd::internal::event::{Call, Change, Client, Event, Log, Outcome as Got, What};
+use lastfd::internal::measure::{self, Findings, Policy, PolicyEvidence, Rhythm};
+
+fn policy(found: &Findings) -> Option<Policy> {
+    found.policy.policy.value()
+}
+
+#[test]
+fn every_policy_is_told_by_what_it_does() {
+    let all = [
+        ("spin", Policy::Spin),
+        ("spin-denied-cpu", Policy::Spin),
+        ("storm", Policy::Storm),
+        ("fixed-delay", Policy::FixedDelay),
+        ("backoff", Policy::Backoff),
+        ("sheds", Policy::Sheds),
+        ("own-limit", Policy::LimitsItself),
+        ("exits", Policy::Exits),
+        ("worker-restarts", Policy::WorkerRestarts),
+        ("dead", Policy::AcceptLoopDead),
+        ("unclear", Policy::Unclear),
+        ("not-reached", Policy::None),
+    ];
+    for (name, expected) in all {
+        let found = measured(name);
+        assert_eq!(policy(&found), Some(expected), "{name}: {:?}", found.policy.evidence);
+    }
+    let storm = measured("storm").policy.evidence;
+    let Some(PolicyEvidence::Rhythm { rhythm: Rhythm::Storm { bursts, size, pause_s }, waiting, .. }) =
+        storm.get()
+    else {
+        panic!("{storm:?}")
+    };
+    assert_eq!((*bursts, *size, *waiting), (4, 16.0, 4));
+    assert!((pause_s - 0.299).abs() < 0.0005, "{pause_s}");
+}
+
+#[test]
+fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
+    let accepts = changed("dead", |events| events.push(accept(1301.5, 8)));
+    assert_eq!(policy(&accepts), Some(Policy::Unclear));
+}
+
+#[test]
+fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
+    let of = |outcome| {
+        changed("dead", |events| {
+            events.retain(|e| !matches!(e.is, What::Probe { .. }));
+            events.extend((8..12).map(|id| client(60.0, id, Client::Closed)));
+            let (workload, label, detail) = ("flood".into(), "saturated".into(), String::new());
+            let asked = What::Probe { workload, label, outcome, detail, connect_s: None, answer_s: None };
+            events.push(event(1299.0, asked));
+        })
+    };
+    let refused = of(Got::Refused);
+    assert_eq!(policy(&refused), Some(Policy::AcceptLoopDead), "{:?}", refused.policy.evidence);
+    assert_eq!(refused.policy.evidence.get(), Some(&PolicyEvidence::ListenerClosed { reset: 4 }));
+    assert_ne!(policy(&of(Got::Waits)), Some(Policy::Sheds), "nobody was accepted, so nobody was shed");
+}
+
+#[test]
+fn a_process_that_is_started_by_somebody_else_takes_nobodys_place() {
+    let with_parent = |parent: i32| {
+        policy(&changed("worker-restarts", |events| {
+            for event in events {
+                if let What::Process { parent: of, change: Change::Fork, .. } = &mut event.is {
+                    *of = parent;
+                }
+            }
+        }))
+    };
+    assert_eq!(with_parent(100), Some(Policy::WorkerRestarts), "of the master");
+    assert_eq!(with_parent(50), Some(Policy::Exits), "of the harness");
+}
+
+/// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.
+#[test]
+fn a_server_that_closes_idle_connections_sheds_nobody() {
+    let (mut plan, mut log) = log::told("spin");
+    of_silent_clients(&mut plan);
+    let served = |is: &What| matches!(is, What::Client { state: Client::Served, .. });
+    log.events.retain(|e| e.at > ms(1400.0) || !served(&e.is));
+    for id in 0..4 {
+        let (at, fd) = (540.0 + 10.0 * f64::from(id), 8 + id as i32);
+        log.events.extend([
+            close(at, fd),
+            client(at + 0.1, id, Client::Closed),
+            accept(at + 0.2, fd.into()),
+            close(at + 300.0, fd),
+            client(at + 300.1, 8 + id, Client::Closed),
+        ]);
+    }
+    let m = measure::measure(&plan, &Log::new(log.events));
+    assert_eq!(policy(&m), Some(Policy::Spin), "{:?}", m.policy.evidence);
+    let evidence = m.policy.evidence.get().unwrap();
+    assert!(matches!(evidence, PolicyEvidence::Rhythm { held_closed: 4, .. }), "{evidence:?}");
+}
+
+/// Each of its connections needs a second descriptor, and three that did not get theirs are closed; two hundred wait all the same.
+#[test]
+fn a_server_that_leaves_hundreds_waiting_sheds_nobody() {
+    let waiting = |clients: u32| {
+        let come = (100..100 + clients).map(|id| client(49.0, id, Client::Connected));
+        policy(&changed("sheds", |events| events.extend(come)))
+    };
+    assert_eq!(waiting(30), Some(Policy::Sheds));
+    assert_ne!(waiting(200), Some(Policy::Sheds));
+}
+
+/// What floods the observer after clients left says nothing of the failures before: those were all seen.
+#[test]
+fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
+    let third = ms(640.0);
+    let of = |at| {
+        policy(&changed("storm", |events| {
+            let burst = |e: &&mut Event| failed(e) && (third..third + ms(100.0)).contains(&e.at);
+            events.iter_mut().filter(burst).for_each(|e| e.at += ms(120.0));
+            events.push(Event { at, is: What::SamplingStopped });
+        }))
+    };
+    assert_eq!(of(released(&log::told("storm").1.events) + 1), Some(Policy::Storm));
+    assert_ne!(of(third), Some(Policy::Storm), "the gaps may be the observer's");
+}
+
+/// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left that fails first.
+#[test]
+fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first() {
+    let m = log::with("spin", 39.999, What::Call { pid: 100, name: Call::Pipe2, ret: -24 });
+    let first = m.ceiling.first_failure.get().expect("a failure").call;
+    assert_eq!((first, policy(&m)), (Call::Pipe2, Some(Policy::Spin)));
+    let evidence = m.policy.evidence.get().expect("an evidence");
+    assert!(matches!(evidence, PolicyEvidence::Rhythm { call: Call::Accept4, .. }), "{evidence:?}");
+}
+
+#[test]
+fn calls_that_are_answered_and_leave_are_not_shed() {
+    let accepted_and_closed: Vec<Event> = (0..4)
+        .map(|n| 1110.0 + 10.0 * f64::from(n))
+        .flat_map(|at| [accept(at, 16), close(at + 2.0, 16)])
+        .collect();
+    let answered = changed("three-answers", |events| {
+        events.extend(accepted_and_closed.clone());
+        events.extend((10..14).map(|id| {
+            let (outcome, step, errno, connect_s) = (Some(Got::Served), None, None, Some(0.0001));
+            let (workload, took_s, handshakes) = ("service-a".into(), 0.0015, 0);
+            let ended = What::CallEnded { workload, id, outcome, step, errno, connect_s, took_s, handshakes };
+            event(1111.0 + 10.0 * f64::from(id - 10), ended)
+        }));
+    });
+    assert_eq!(policy(&answered), Some(Policy::Spin));
+    let unexplained = |more: Option<Event>| {
+        changed("spin", |events| events.extend(accepted_and_closed.iter().cloned().chain(more)))
+    };
+    assert_eq!(policy(&unexplained(None)), Some(Policy::Sheds), "nobody had left");
+    let (address, new_client) = ("127.0.0.1:9001".into(), Some(Got::Served));
+    let other = What::OtherListener { address, queue: 0, capacity: 5, drops: None, new_client };
+    let elsewhere = unexplained(Some(event(1109.999, other)));
+    assert_eq!(policy(&elsewhere), Some(Policy::Spin), "{:?}", elsewhere.policy.evidence);
+}
