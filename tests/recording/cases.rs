@@ -4,7 +4,7 @@ use super::small::small;
 use crate::support::{LASTFD, subject};
 use lastfd::internal::event::Limits;
 use lastfd::internal::observe::Choice;
-use lastfd::internal::scenario::{self, ACCEPT_POLICIES, Dialogue, Find, Plan};
+use lastfd::internal::scenario::{self, ACCEPT_POLICIES, Dialogue, Find, Plan, Request, Upstream};
 use std::path::Path;
 
 /// A run that is recorded.
@@ -69,7 +69,7 @@ const PROGRAMS: [(&str, u64, &[&str]); 5] = [
     ("node-http", 64, &["node", "-e", NODE, "{port}"]),
     ("redis", 64, &["redis-server", "--port", "{port}", "--save", "", "--dir", "{scratch}"]),
     ("go-net-http", 64, &["scenarios/peers/go-net-http/server", "-port", "{port}"]),
-    ("java-http-server", 96, &["java", "-m", "jdk.httpserver", "-p", "{port}"]),
+    ("java-http-server", 96, &["java", "tests/recording/Server.java", "{port}"]),
 ];
 
 /// All of them.
@@ -78,6 +78,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(ACCEPT_POLICIES.iter().flat_map(|policy| policies(policy)));
     cases.extend(SERVERS.iter().map(|(name, arguments, rounds)| server(name, arguments, *rounds)));
     cases.extend(unobserved());
+    cases.extend(asked_otherwise());
     cases.extend(SUBJECTS.iter().map(|name| Case {
         name: slug(&format!("subject {name}")),
         plan: find(subject(name), 48, 1),
@@ -117,6 +118,48 @@ fn unobserved() -> [Case; 2] {
     ]
 }
 
+/// A job that makes so many calls of its upstream, each on a connection that it keeps.
+const JOB: &str = "
+import sys, http.client
+kept = []
+for _ in range(int(sys.argv[2])):
+    kept.append(http.client.HTTPConnection(sys.argv[1]))
+    kept[-1].request('GET', '/')
+    kept[-1].getresponse().read()
+";
+
+/// What `find` can be asked beside the ceiling of a port: a Unix socket, a proxy with its upstream, a command that calls, requests that leave.
+fn asked_otherwise() -> [Case; 6] {
+    let case = |name: &str, command, ask: &dyn Fn(&mut Find)| {
+        let mut find = asking(command, 64, 1);
+        ask(&mut find);
+        let plan = find.plan().expect("a folder to be in");
+        Case { name: format!("find-{name}"), plan, observer: Choice::Auto }
+    };
+    let proxy = |after_call| {
+        let words = [LASTFD, "serve", "outbound", "--api", "{upstream-address}", "--port", "{port}"];
+        owned(&[&words[..], &["--after-call", after_call]].concat())
+    };
+    let job = |calls| owned(&["/usr/bin/python3", "-c", JOB, "{upstream-address}", calls]);
+    let to_http = |find: &mut Find| find.upstream = Some(Upstream::Http);
+    let calls = |find: &mut Find| {
+        (find.upstream, find.calls, find.clients) = (Some(Upstream::Http), true, None);
+    };
+    let heads = |find: &mut Find| {
+        let mut request = Request::default();
+        request.method = Some("HEAD".into());
+        (find.limits, find.requests) = (Limits { soft: 512, hard: 512 }, Some((request, 100)));
+    };
+    [
+        case("unix", owned(&[LASTFD, "serve", "http", "--unix", "{scratch}/s"]), &|_| ()),
+        case("upstream-left-open", proxy("left-open"), &to_http),
+        case("upstream-closed", proxy("closed"), &to_http),
+        case("caller", job("1000"), &calls),
+        case("caller-of-few-calls", job("20"), &calls),
+        case("calls", subject("keeps_files"), &heads),
+    ]
+}
+
 /// Every scenario file, each variant.
 fn scenarios() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
@@ -128,7 +171,7 @@ fn scenarios() -> Vec<Case> {
 }
 
 fn program(name: &str, soft: u64, command: &[&str]) -> Case {
-    let mut plan = find(command.iter().map(|word| word.to_string()).collect(), soft, 1);
+    let mut plan = find(owned(command), soft, 1);
     let process = plan.processes.get_mut(Find::SUBJECT).expect("its only process");
     process.requires = vec![command[0].to_owned()];
     Case { name: format!("program-{name}"), plan, observer: Choice::Auto }
@@ -136,15 +179,19 @@ fn program(name: &str, soft: u64, command: &[&str]) -> Case {
 
 /// The words that run a bundled server.
 fn serve(arguments: &[&str]) -> Vec<String> {
-    [&[LASTFD, "serve"], arguments, &["--port", "{port}"]]
-        .concat()
-        .iter()
-        .map(|word| word.to_string())
-        .collect()
+    owned(&[&[LASTFD, "serve"], arguments, &["--port", "{port}"]].concat())
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| word.to_string()).collect()
 }
 
 /// The plan of `lastfd find`, with few clients. Of a server of HTTP and of one that is not known the run asks.
 fn find(command: Vec<String>, soft: u64, recoveries: u32) -> Plan {
+    asking(command, soft, recoveries).plan().expect("a folder to be in")
+}
+
+fn asking(command: Vec<String>, soft: u64, recoveries: u32) -> Find {
     let is = |name| command.iter().any(|word| word == name);
     let workload = match (is("tcp") || is("redis-server"), is("websocket")) {
         (true, _) => Some(Dialogue::Tcp),
@@ -155,7 +202,7 @@ fn find(command: Vec<String>, soft: u64, recoveries: u32) -> Plan {
     find.workload = workload;
     find.clients = Some(soft as u32 * 3 / 2);
     (find.hold_s, find.ready_within_s, find.recoveries) = (3.0, 10.0, recoveries);
-    find.plan().expect("a folder to be in")
+    find
 }
 
 /// Words joined by dashes.

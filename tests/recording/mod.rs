@@ -8,6 +8,7 @@
 //! is skipped, says so, and leaves the recording that is there.
 
 mod cases;
+mod kept;
 mod scrub;
 mod small;
 

@@ -1,7 +1,7 @@
 //! Plans at small limits: what a scenario shows at a thousand descriptors, it shows at sixty-four.
 
 use lastfd::internal::event::Limits;
-use lastfd::internal::scenario::{Ceiling, Launcher, Plan, Process, Session};
+use lastfd::internal::scenario::{Caller, Calls, Ceiling, Launcher, Plan, Policy, Process, Program, Session};
 
 /// A plan whose subject has more descriptors than this is made smaller …
 const LARGE: u64 = 128;
@@ -14,7 +14,23 @@ pub fn small(plans: Vec<Plan>) -> Vec<Plan> {
     if soft <= LARGE {
         return plans;
     }
-    plans.into_iter().map(|plan| smaller(plan, soft / SMALL)).collect()
+    plans.into_iter().map(|plan| if fixed(&plan) { plan } else { smaller(plan, soft / SMALL) }).collect()
+}
+
+/// Whether it stays as it is: it is small as written, or a number in it is no matter of its limit.
+fn fixed(plan: &Plan) -> bool {
+    let subject = &plan.processes[&plan.subject];
+    let soft = in_force(subject);
+    // A session without pam_limits.so gets the soft limit that runuser and su have built in.
+    let built_in = match &subject.launcher {
+        Launcher::Runuser(session) | Launcher::Su(session) => session.pam_limits == Some(false),
+        _ => false,
+    };
+    let own_rule = match plan.expect.ceiling {
+        Some(Ceiling::Exactly(at)) => soft.saturating_sub(at) > SMALL,
+        _ => false,
+    };
+    soft <= LARGE || built_in || own_rule && plan.expect.policy == Some(Policy::LimitsItself)
 }
 
 /// The soft limit that the program gets.
@@ -33,7 +49,15 @@ fn smaller(mut plan: Plan, by: u64) -> Plan {
         process.limits = limits(process.limits, by);
         launcher(&mut process.launcher, by);
     }
-    for workload in plan.workloads.values_mut().filter(|workload| workload.calls.is_none()) {
+    if let Program::Command(words) = &mut plan.processes.get_mut(&plan.subject).expect("checked").program {
+        let limit = plan.expect.limits.soft.unwrap_or(original);
+        words
+            .iter_mut()
+            .for_each(|word| *word = numbers(word, |n| if n == limit { divided(n, by) } else { n }));
+    }
+    // A bystander fills an accept queue, whose length is what it was.
+    let bystands = |calls: &Calls| calls.caller == Caller::Caller;
+    for workload in plan.workloads.values_mut().filter(|w| !w.calls.as_ref().is_some_and(bystands)) {
         workload.clients = workload.clients.map(|clients| (clients / by as u32).max(1));
     }
     for then in &mut plan.then {
@@ -51,6 +75,9 @@ fn smaller(mut plan: Plan, by: u64) -> Plan {
         Ceiling::Range(..) => None,
         other => Some(other),
     });
+    if let Some(says) = expect.not_started.as_mut().and_then(|refusal| refusal.says.as_mut()) {
+        *says = numbers(says, |n| divided(n, by));
+    }
     plan.claim = format!("{} (recorded with limits and clients divided by {by})", plan.claim);
     plan
 }
@@ -75,13 +102,17 @@ fn launcher(launcher: &mut Launcher, by: u64) {
 
 /// The numbers of its limits.conf.
 fn limits_conf(session: &mut Session, by: u64) {
-    let line = |line: &str| {
-        let words =
-            line.split(' ').map(|word| word.parse().map_or(word.to_owned(), |n| divided(n, by).to_string()));
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let lines = |text: String| text.lines().map(line).collect::<Vec<_>>().join("\n");
-    session.limits_conf = session.limits_conf.take().map(lines);
+    session.limits_conf = session.limits_conf.take().map(|text| numbers(&text, |n| divided(n, by)));
+}
+
+/// The text with other numbers in it.
+fn numbers(text: &str, other: impl Fn(u64) -> u64) -> String {
+    let pieces = text.split_inclusive(|c: char| !c.is_ascii_digit()).map(|piece| {
+        let end = piece.trim_end_matches(|c: char| !c.is_ascii_digit()).len();
+        let (digits, after) = piece.split_at(end);
+        digits.parse().map_or(piece.to_owned(), |n| format!("{}{after}", other(n)))
+    });
+    pieces.collect()
 }
 
 fn limits(Limits { soft, hard }: Limits, by: u64) -> Limits {
