@@ -1,5 +1,6 @@
 //! What holds for every recorded run (`tests/data/recorded`), whatever it is of.
 
+use crate::log;
 use crate::run::CLASSES;
 use crate::support::{RECORDED, recordings};
 use lastfd::internal::event::{Phase, SCHEMA, What};
@@ -35,8 +36,10 @@ fn every_recording_is_whole_and_of_the_current_schema() {
 }
 
 #[test]
-fn every_phase_of_a_recording_ended_with_a_reason_when_the_next_began() {
-    for (name, _, log) in recordings() {
+fn every_phase_of_a_log_ended_with_a_reason_when_the_next_began() {
+    let told: Vec<_> = log::all().filter(|(_, _, log, _)| log.complete).collect();
+    let told = told.iter().map(|(name, _, log, _)| (*name, log));
+    for (name, log) in recordings().iter().map(|(name, _, log)| (name.as_str(), log)).chain(told) {
         let mut open: Option<Phase> = None;
         for event in &log.events {
             match event.is {
