@@ -1,6 +1,6 @@
 //! Servers that are loaded by UDP: how many flows they answer, what a flow costs, and whether descriptors bound their number at all.
 
-use crate::support::{Called, LASTFD, find, lastfd};
+use crate::support::{Called, LASTFD, find, lastfd, program};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn asked(serve: &[&str]) -> Value {
 #[test]
 fn a_server_that_opens_sockets_for_each_flow_answers_as_many_as_it_has_descriptors_left() {
     for each in [1, 3] {
-        let run = asked(&["--per-flow", &each.to_string(), "--idle-ms", "2000"]);
+        let run = asked(&["--per-flow", &each.to_string(), "--idle-ms", "10000"]);
         let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
         let flows = json!((64 - rest) / each);
         let first = &run["ceiling"]["first_failure"];
@@ -57,12 +57,36 @@ fn descriptors_that_are_closed_after_the_answer_do_not_bound_flows() {
     assert!(flows > Some(64) && run["flows"]["opened"].as_u64() >= flows, "{run:#}");
 }
 
+/// A program that announces itself by UDP first, and opens its port later.
+#[test]
+fn a_port_that_is_opened_after_a_udp_socket_is_waited_for() {
+    if program("python3").is_none() {
+        return;
+    }
+    let late = "import socket, sys, time; u = socket.socket(type=socket.SOCK_DGRAM); u.bind(('127.0.0.1', 0)); time.sleep(2); \
+                s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); held = []\n\
+                while True:\n    try: held.append(s.accept())\n    except OSError: time.sleep(.05)";
+    let run = find(&["--nofile", "32", "--hold", "1s"], &["python3", "-c", late, "{port}"]).run();
+    assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{run:#}");
+}
+
+#[test]
+fn a_datagram_has_something_to_send() {
+    let file = tempfile::Builder::new().suffix(".scenario.toml").tempfile().expect("a file");
+    let text = "claim = 'x'\n[processes.server]\nlimits = { soft = 64, hard = 64 }\nserve.datagram = {}\n[workloads.flows.datagram]\nexpect = 'x'\n[expect]\nceiling = 5\n";
+    std::fs::write(file.path(), text).expect("written");
+    let checked = lastfd(&["check", file.path().to_str().expect("UTF-8")]);
+    assert_eq!(checked.code, Some(3), "{checked:?}");
+    assert!(checked.stderr.contains("has something to send"), "{checked:?}");
+}
+
 #[test]
 fn a_server_that_has_udp_sockets_only_is_recognised_at_once() {
     let began = Instant::now();
-    let called = served(&[], &[]);
+    let called = served(&[], &["--port", "{port}"]);
     assert_eq!(called.code, Some(5), "{called:?}");
-    assert!(began.elapsed() < Duration::from_secs(10), "{called:?}");
+    // A listener would be waited for half a minute.
+    assert!(began.elapsed() < Duration::from_secs(25), "{called:?}");
     assert!(called.stderr.contains("serves UDP only") && called.stderr.contains("--udp"), "{called:?}");
 }
 

@@ -288,10 +288,15 @@ pub fn attempt(
         return Ok(first);
     }
     progress.say("perf saw no accept of this program: once more, under ptrace");
-    observed_by(Choice::Ptrace, progress)
+    let second = observed_by(Choice::Ptrace, progress)?;
+    Ok(if second.1.is_some() { first } else { second })
 }
 
-/// Whether the observer saw no accept of a program that served clients.
+/// Whether perf saw no accept of a program that served clients.
 fn is_blind(report: &Report) -> bool {
-    matches!(report.found.ceiling.kind.why(), Some(Why::BlindByCount { .. } | Why::BlindByClients { .. }))
+    let blind = matches!(
+        report.found.ceiling.kind.why(),
+        Some(Why::BlindByCount { .. } | Why::BlindByClients { .. })
+    );
+    blind && report.found.witnesses.all.iter().any(|witness| witness.observer == "perf")
 }

@@ -285,6 +285,8 @@ impl Client {
                 if self.unsent.is_empty() { send(&self.socket, bytes, SendFlags::NOSIGNAL) } else { Ok(0) };
             match sent {
                 Ok(sent) => self.unsent.extend_from_slice(&bytes[sent..]),
+                // A datagram that finds no room is lost: the next one is another.
+                Err(_) if self.datagrams => {}
                 Err(Errno::AGAIN | Errno::INTR) => self.unsent.extend_from_slice(bytes),
                 Err(_) => {} // reading says that the connection has ended
             }

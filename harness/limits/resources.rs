@@ -164,7 +164,8 @@ fn host_tasks() -> Option<Bound> {
     Some(Bound { used, most: ["threads-max", "pid_max"].into_iter().filter_map(sysctl).min()? })
 }
 
-fn local_ports() -> Option<(u64, u64)> {
+/// The first and the last port that the kernel gives to who asks for none (`net.ipv4.ip_local_port_range`).
+pub fn local_ports() -> Option<(u64, u64)> {
     let text = read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let (first, last) = text.trim().split_once(['\t', ' '])?;
     Some((first.trim().parse().ok()?, last.trim().parse().ok()?))

@@ -75,7 +75,7 @@ pub(super) fn flows(facts: &Facts<'_>, baseline: &Baseline) -> Option<Flows> {
     let (ramp, released) = (facts.phases.from(Phase::Ramp), facts.phases.released_from());
     let unseen = || if facts.readings.observers.is_empty() { Err(Why::NoObserver) } else { Ok(()) };
     let made = facts.tries.between(ramp, released).iter();
-    let opened = made.filter(|made| made.ret >= 0 && made.call.returns_descriptor()).count() as u64;
+    let opened = made.filter(|made| made.ret >= 0).map(|made| u64::from(made.call.descriptors())).sum();
     let closed = facts.tries.closes.iter().filter(|(at, _)| (ramp..released).contains(at)).count() as u64;
     let answered = facts.clients.answered_before(released);
     let error_replies = facts.clients.told_an_error(released);
@@ -147,7 +147,8 @@ fn receive_queue(facts: &Facts<'_>) -> Option<ReceiveQueue> {
 fn closed_after(facts: &Facts<'_>, baseline: &Baseline) -> Option<f64> {
     let left = facts.phases.start(Phase::ReleaseAll)?;
     let rest = baseline.descriptors.value()?;
-    let mut samples = facts.readings.samples_between(left, facts.phases.from(Phase::Stop)).iter();
-    let back = samples.find(|sample| Some(sample.pid) == facts.processes.main && sample.descriptors <= rest);
+    let samples = facts.readings.samples_between(left, facts.phases.from(Phase::Stop)).iter();
+    let mut latest_first = samples.filter(|sample| Some(sample.pid) == facts.processes.main).rev();
+    let back = latest_first.by_ref().take_while(|sample| sample.descriptors <= rest).last();
     back.map(|sample| seconds(sample.at - left))
 }

@@ -25,7 +25,10 @@ pub fn paragraph(r: &Report) -> String {
     let advice = advice::advice(r);
     let said: Vec<Ranked> = match (&r.found.not_started, r.found.doubts.first()) {
         (Some(refused), _) => {
-            vec![(MOST, doubts::not_started(&cut(&doubts::cause(&refused.reason), REASON)))]
+            // Where that was expected, no reason stands below.
+            let met = r.verdict.outcome == Outcome::Met;
+            let why = if met { refused.reason.clone() } else { doubts::cause(&refused.reason) };
+            vec![(MOST, doubts::not_started(&cut(&why, REASON)))]
         }
         (None, Some(doubt)) => {
             let seen = r.found.ceiling.kind.get().filter(|kind| **kind != Kind::Generator);

@@ -248,20 +248,18 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
             "each of {accepted} calibration clients was handed to a process of its own, and the one that accepts closed its copy: the \
              descriptor limit of one process does not bound their number, and will not be reached"
         );
-        (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
-        let calibrated_with = *accepted as u32;
-        pump.journal.record(What::NotPredicted {
-            pid: rest.pid,
-            reason,
-            descriptors_per_connection: cost,
-            calibrated_with,
-        });
-        return;
+        return not_predicted(pump, rest.pid, reason, cost, *accepted as u32);
     }
     let held: u64 = given.iter().map(|holder| holder.more).sum();
     if *grown == 0 && held >= *accepted {
-        predict_of_holders(pump, few, held as f64 / *accepted as f64);
-        return;
+        let each = held as f64 / *accepted as f64;
+        if (given.len() as u64) < *accepted {
+            return predict_of_holders(pump, few, each);
+        }
+        let reason = format!(
+            "each of {accepted} calibration clients was handed to another process: how many processes take turns is not known"
+        );
+        return not_predicted(pump, rest.pid, reason, each, *accepted as u32);
     }
     if cost < 1.0 {
         let why = format!(
@@ -296,13 +294,14 @@ fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
             work.closed
         ),
     };
+    not_predicted(pump, pid, reason, cost, calibrated_with);
+}
+
+/// Takes the first prediction back.
+fn not_predicted(pump: &mut Pump, pid: i32, reason: String, cost: f64, calibrated_with: u32) {
     (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
-    pump.journal.record(What::NotPredicted {
-        pid,
-        reason,
-        descriptors_per_connection: cost,
-        calibrated_with,
-    });
+    let descriptors_per_connection = cost;
+    pump.journal.record(What::NotPredicted { pid, reason, descriptors_per_connection, calibrated_with });
 }
 
 /// The first clients of each workload, in the order of the loads: as many, unless it is to have fewer in all.
@@ -356,13 +355,7 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
         );
         // A caller's own connections are its descriptors; those to a server are closed after each call.
         if pump.listener.is_some() {
-            (pump.progress)(&Step::NotPredicted { reason: why.clone() });
-            pump.journal.record(What::NotPredicted {
-                pid: rest.pid,
-                reason: why,
-                descriptors_per_connection: cost,
-                calibrated_with: made as u32,
-            });
+            not_predicted(pump, rest.pid, why, cost, made as u32);
         } else {
             pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
         }

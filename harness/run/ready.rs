@@ -8,7 +8,7 @@ use super::pump::Pump;
 use super::setting::Condition;
 use crate::event::{Descriptor, Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
-use crate::limits::{chain, inventory};
+use crate::limits::{chain, inventory, resources};
 use crate::scenario::Process;
 use crate::sys::address::Address;
 use crate::sys::sock_diag::{Listener, SockDiag};
@@ -33,6 +33,9 @@ const UNIX_AFTER: Duration = Duration::from_millis(300);
 /// One that has UDP sockets and rests for this long serves nothing else: a program that only asks others by UDP as it starts goes on to its
 /// port before that.
 const UDP_AFTER: Duration = Duration::from_secs(1);
+
+/// The same of a program that sleeps for a time of its own: it may open a port when that is over.
+const UDP_AT_LAST: Duration = Duration::from_secs(10);
 
 /// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead. Nanoseconds.
 const SAY_EVERY: u64 = 2_000_000_000;
@@ -101,8 +104,11 @@ pub fn wait(
             stirred = now;
         }
         let mut seen = listeners(&pump.tree, &mut pump.diag, choice, false, before);
-        if matches!((&seen, choice), (Ok(None), Choice::Any)) {
-            let unix = listeners(&pump.tree, &mut pump.diag, choice, true, before);
+        if matches!((&seen, choice), (Ok(None), Choice::Any | Choice::Port(_))) {
+            let unix = match choice {
+                Choice::Any => listeners(&pump.tree, &mut pump.diag, choice, true, before),
+                _ => Ok(None),
+            };
             if !matches!(unix, Ok(None)) {
                 let past = |since: u64, time: Duration| now - since >= time.as_nanos() as u64;
                 let since = *unix_since.get_or_insert(now);
@@ -112,7 +118,9 @@ pub fn wait(
                 }
             } else if now - stirred >= UDP_AFTER.as_nanos() as u64
                 && pump.quiet(UDP_AFTER)
+                && holds
                 && let Some(address) = udp(pump, before)
+                && (is_all(pump, &address) || now - started >= UDP_AT_LAST.as_nanos() as u64)
             {
                 seen = Err(Error::Inconclusive(udp_only(&address.to_string())));
             }
@@ -160,6 +168,16 @@ fn udp(pump: &mut Pump, before: &HashSet<u64>) -> Option<Address> {
     let all = pump.diag.udp_on(0).ok()?;
     let held = Held::of(&pump.tree, all, before);
     held.ours.first().map(|socket| socket.address.clone())
+}
+
+/// Whether the subject is hardly going to open a port beside this UDP one: only something that happens to it wakes it, and the kernel did
+/// not choose this port, as it does for a resolver or a logger.
+fn is_all(pump: &Pump, address: &Address) -> bool {
+    let of_kernel = |port: u16| {
+        resources::local_ports().is_some_and(|(first, last)| (first..=last).contains(&port.into()))
+    };
+    let waits = |pid: &i32| proc::timer_pending(*pid) == Some(false);
+    !address.port().is_some_and(of_kernel) && pump.tree.processes().iter().all(waits)
 }
 
 /// For how long nothing may happen until a program that took so long to start is at rest.

@@ -357,12 +357,17 @@ fn check_slips(word: &Spanned<String>, names: &[&str], beside: &[&'static str], 
     }
 }
 
-/// A subject that nothing loads, and that is not known to call anybody, comes to no ceiling.
 /// A process is loaded by UDP or by connections: its ceiling is in one of them. What is watched at an accept loop is not asked of UDP.
 fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let of = |name: &Spanned<String>| &plan.workloads[name.get_ref()];
     let datagrams = |name: &&Spanned<String>| of(name).kind == Some(Dialogue::Datagram);
     for name in file.workloads.keys().filter(datagrams) {
+        if matches!(&file.workloads[name], RawWorkload::Datagram(raw) if raw.send.is_none() && raw.send_hex.is_none())
+        {
+            let problem =
+                Problem::new(name.span(), "a `datagram` has something to send", "add `send` or `send-hex`");
+            problems.push(problem);
+        }
         if !plan.serves_datagrams(&of(name).to) {
             let message = format!("`{}` is loaded by datagrams and by connections", of(name).to);
             let problem = Problem::new(name.span(), message, "these are the datagrams");
@@ -377,6 +382,7 @@ fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A subject that nothing loads, and that is not known to call anybody, comes to no ceiling.
 fn check_loaded(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let key = file.processes.keys().find(|name| *name.get_ref() == plan.subject);
     let (Some(key), None) = (key, &plan.expect.not_started) else { return };
@@ -772,7 +778,7 @@ fn datagrams(raw: &RawDatagram, names: &[&str], subject: &str, problems: &mut Ve
             problems.push(Problem::new(hex.span(), "a client sends `send` or `send-hex`", "leave out one"));
             None
         }
-        // A datagram may be empty.
+        // That it sends nothing is told with its name.
         (None, None) => Some((Step::Send(String::new()), 0..0)),
     };
     let exchange = sends.map(|(step, span)| {
