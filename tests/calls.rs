@@ -228,6 +228,8 @@ fn calls(caller: Caller) -> Calls {
         body: Body::Kept,
         upload_bytes: 0,
         request: lastfd::internal::scenario::Request::default(),
+        schedule: None,
+        duration_s: None,
         connect_timeout_s: 20.0,
         read_timeout_s: 20.0,
     }

@@ -21,6 +21,7 @@ mod log;
 mod measure;
 mod moved;
 mod netns;
+mod open_loop;
 mod origins;
 mod output;
 mod pace;

@@ -70,6 +70,13 @@ fn options_of_requests_are_checked_before_anything_starts() {
         (&["--calls", "--header", "x"], "a header is NAME: VALUE"),
         (&["--calls", "--header", "a: 1", "--header", "A: 2"], "each --header needs a name of its own"),
         (&["--calls", "--leave", "late"], "mid-body"),
+        (&["--rate", "10/s"], "--calls"),
+        (&["--calls", "--rate", "0/s"], "a rate is calls a second"),
+        (&["--calls", "--rate", "fast"], "a rate is calls a second"),
+        (&["--calls", "--rate", "10/s", "--arrivals", "late"], "poisson"),
+        (&["--calls", "--rate", "10/s", "--seed", "1"], "--seed is of --arrivals poisson"),
+        (&["--calls", "--duration", "0s"], "no call is made in no time"),
+        (&["--rate", "10/s", "--calls", "--workload", "tcp"], "--workload"),
     ] {
         let called = calls(options);
         assert_eq!(called.code, Some(2), "{options:?}: {}", called.stderr);

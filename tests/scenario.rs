@@ -54,6 +54,10 @@ fn parse(text: &str) -> Result<Vec<Plan>, Invalid> {
     scenario::parse(text, "push.scenario.toml", "push", Path::new("."))
 }
 
+/// The workload of that scenario.
+const WORKLOAD: &str =
+    r#"websocket = { to = "server", clients = 1500, path = "/ws", port = 9002, burst = true }"#;
+
 /// The scenario above with one thing changed.
 #[track_caller]
 fn with(from: &str, to: &str) -> String {
@@ -104,6 +108,14 @@ bad! {
     a_subject_that_is_no_process_names_the_nearest: "subject = \"server\"" => "subject = \"sever\"";
     a_workload_to_no_process_names_the_nearest: "to = \"server\"" => "to = \"sevrer\"";
     no_clients_are_refused: "clients = 1500" => "clients = 0";
+    a_rate_of_nothing_is_refused: WORKLOAD => "http-per-call = { rate = \"0/s\" }";
+    a_rate_without_a_number_is_refused: WORKLOAD => "http-per-call = { rate = \"fast\", every = \"1s\" }";
+    arrivals_without_a_rate_are_refused: WORKLOAD => "http-per-call = { arrivals = \"poisson\" }";
+    a_seed_of_constant_intervals_is_refused: WORKLOAD => "grpc-per-call = { rate = \"10/s\", seed = 3 }";
+    a_caller_has_no_rate: WORKLOAD => "caller = { rate = \"10/s\" }";
+    calls_for_no_time_are_refused: WORKLOAD => "http-leak-body = { duration = \"0s\" }";
+    calls_for_hours_are_refused: WORKLOAD => "http-per-call = { duration = \"1h\" }";
+    a_rate_of_clients_that_hold_is_a_pace: WORKLOAD => "websocket = { rate = \"10/s\" }";
     port_0_is_refused: "port = 9001" => "port = 0";
     a_port_above_65535_is_refused: "port = 9001" => "port = 65536";
     a_negative_duration_is_refused: "\"3s\"" => "\"-3s\"";

@@ -1,16 +1,34 @@
 //! `--calls`: HTTP requests, one after the other, in place of clients that hold connections.
 
+use super::time::seconds;
 use super::values::one_of;
-use crate::scenario::{Leave, Request, is_token};
+use crate::scenario::{
+    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, is_token, per_second,
+};
+
+/// Requests, when nothing else is asked for.
+const CALLS_DEFAULT: u32 = 200;
 
 /// What the calls are.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Calls")]
 pub struct Requests {
-    /// Make N HTTP requests, each on a connection of its own that is closed after it, in place of clients that hold: shows what a request leaves open
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "200", value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    /// Make N HTTP requests [default: 200, or as many as --duration has time for], each on a connection of its own that is closed after it, in place of clients that hold: shows what a request leaves open
+    #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=1_000_000),
           conflicts_with_all = ["workload", "clients", "send", "expect", "tls", "pace", "burst", "for_clients", "unix"])]
-    calls: Option<u32>,
+    calls: Option<Option<u32>>,
+    /// Make so many requests a second, such as 200/s, whether earlier ones are answered or not (an open loop), and count latencies from the intended times [default: a request when the one before is over]
+    #[arg(long, requires = "calls", value_name = "N/s", value_parser = rate)]
+    rate: Option<f64>,
+    /// How the requests of a rate are spread over time
+    #[arg(long, requires = "rate", value_name = "HOW", default_value = "constant", value_parser = one_of(Arrivals::ALL, Arrivals::name, Arrivals::doc))]
+    arrivals: Arrivals,
+    /// Draw the gaps of --arrivals poisson from this number: the same gaps each time [default: 1]
+    #[arg(long, requires = "rate", value_name = "N")]
+    seed: Option<u64>,
+    /// Make requests for this time: 10, 10s or 1m
+    #[arg(long, requires = "calls", value_name = "TIME", value_parser = calls_for)]
+    duration: Option<f64>,
     /// Method of the requests [default: GET]
     #[arg(long, requires = "calls", value_parser = method)]
     method: Option<String>,
@@ -33,7 +51,7 @@ impl Requests {
     ///
     /// # Errors
     /// A header is given twice, or an answer is asked for that nobody reads.
-    pub fn asked(&self) -> Result<Option<(Request, u32)>, String> {
+    pub fn asked(&self) -> Result<Option<(Calls, Option<u32>)>, String> {
         let Some(count) = self.calls else { return Ok(None) };
         let request = Request {
             method: self.method.clone(),
@@ -49,7 +67,28 @@ impl Requests {
         if early && (self.conditional || self.expect_status.is_some()) {
             return Err("a client that leaves before the answer sees neither its status nor its ETag".into());
         }
-        Ok(Some((request, count)))
+        if self.seed.is_some() && self.arrivals == Arrivals::Constant {
+            return Err("--seed is of --arrivals poisson: nothing is drawn at constant intervals".into());
+        }
+        let mut calls = Calls { duration_s: self.duration, ..Calls::http(request) };
+        if let Some(per_s) = self.rate {
+            calls.schedule = Some(Schedule::new(per_s, self.arrivals, self.seed));
+            calls.concurrency = UNDER_WAY_DEFAULT;
+        }
+        Ok(Some((calls, count.or(self.duration.is_none().then_some(CALLS_DEFAULT)))))
+    }
+}
+
+/// Calls a second.
+fn rate(text: &str) -> Result<f64, String> {
+    per_second(text).ok_or("a rate is calls a second, from 0.1/s to 1000000/s, such as 200/s".into())
+}
+
+/// A time for calls, seconds.
+fn calls_for(text: &str) -> Result<f64, String> {
+    match seconds(text, CALLS_DURATION_MAX_S)? {
+        s if s > 0.0 => Ok(s),
+        _ => Err("no call is made in no time".into()),
     }
 }
 

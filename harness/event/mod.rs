@@ -234,6 +234,8 @@ pub enum What {
     /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side failed, with `errno`. `step`: where
     /// it stopped; `None` when it was answered as asked. `connect_s`: of its TCP connect; `None` on a connection that was open before,
     /// or without success. `took_s`: from its start to the answer, or to where it stopped. `handshakes`: of TLS, completed for it.
+    /// `late_s`: how long after its intended time it started, and `held`: because as many were under way as may be; `None` of a call that
+    /// had no time of its own.
     CallEnded {
         workload: String,
         id: u32,
@@ -243,6 +245,10 @@ pub enum What {
         connect_s: Option<f64>,
         took_s: f64,
         handshakes: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        late_s: Option<f64>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// A client program has ended by itself. `id`: which client it was; `None`: it was all of them. `code` or `signal`: how it ended,
     /// neither where it was never started. `words`: the last line of its output, or why it was not started. `connected`: whether it was seen

@@ -5,6 +5,7 @@ pub use super::facts::Way;
 use super::facts::{Facts, Made, Over, answered_by, busy};
 use super::known::{Known, OrWhy, Why};
 use super::latency::{Latency, latency};
+use super::open_loop::{OpenLoop, open_loop};
 use super::units::{milli, seconds};
 use crate::event::{CallStep, Nanos, Outcome, Phase, States};
 use crate::scenario::Caller;
@@ -32,6 +33,8 @@ pub struct CallsMade {
     pub per_s: Known<f64>,
     /// Of the calls answered up to the first failure.
     pub latency_s: Known<Latency>,
+    /// Of calls at a rate: latencies from the times at which they were intended, and how well those were kept.
+    pub open_loop: Known<OpenLoop>,
     /// Connections made for them.
     pub connections: u64,
     /// TLS handshakes completed.
@@ -103,6 +106,7 @@ fn one(facts: &Facts<'_>, made: &Made<'_>, cost: &Result<f64, Why>) -> CallsMade
             .or_why(Why::NoFailureOfSubject),
         per_s: busy.map(|busy| milli(good.len() as f64 / seconds(busy))).or_why(Why::NoCallWasAnswered),
         latency_s: latency(good.iter().map(|call| call.took_s).collect()).or_why(Why::NoCallWasAnswered),
+        open_loop: open_loop(made, limit),
         connections: all.iter().filter(|call| call.connected).count() as u64,
         handshakes: all.iter().map(|call| u64::from(call.handshakes)).sum(),
         handshakes_per_call: each.or_why(Why::NoCallWasAnswered),

@@ -291,6 +291,13 @@ pub enum Why {
     // Calls.
     NoFailureOfSubject,
     NoCallWasAnswered,
+    NoCallWasMade,
+    NoRate,
+    NothingDrawn,
+    TooFewCalls {
+        answered: u64,
+        needed: u64,
+    },
     NotTheSubjectsCalls,
     NoCallsOfTheSubject,
     RestUnknown,

@@ -327,8 +327,8 @@ mod tests {
     use super::*;
 
     fn descriptors(kinds: &[(&str, usize)]) -> Vec<Descriptor> {
-        let one = |kind: &&str| Descriptor { fd: 3, kind: (*kind).to_owned(), detail: String::new() };
-        kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(one(&kind), *count)).collect()
+        let one = |kind: &str| Descriptor { fd: 3, kind: kind.to_owned(), detail: String::new() };
+        kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(one(kind), *count)).collect()
     }
 
     #[test]

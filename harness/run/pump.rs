@@ -33,6 +33,8 @@ pub struct Load {
     pub workload: String,
     /// Whether its clients are calls, and not connections that are held.
     pub calls: bool,
+    /// Whether these calls have times of their own, however far apart.
+    pub scheduled: bool,
     /// Whether its clients tell when they are answered; calls do.
     pub asks: bool,
     /// Whether it loads the subject or is made by it, and does not only load a process beside it.

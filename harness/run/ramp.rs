@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::orders::{RAMP_DEADLINE, RAMP_TICK, SETTLE_WINDOW, STALL, order_clients};
-use super::pump::Pump;
+use super::pump::{Load, Pump};
 use crate::event::{Ended, Nanos, What};
 use crate::sys::clock;
 use std::time::Duration;
@@ -144,8 +144,9 @@ impl Ramp {
         // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
         let own = if pump.listener.is_none() { live.last_descriptor_call } else { 0 };
         let newest = (live.last_accept, live.last_client, live.accepted_total() + live.calls(), own);
-        // A program may take its time until it connects.
-        let starts = pump.loads.iter().any(|load| load.programs.is_some()) && !live.drivers_idle();
+        // A program may take its time until it connects, and so may a call that has a time of its own.
+        let takes_time = |load: &Load| load.programs.is_some() || load.scheduled;
+        let starts = pump.loads.iter().any(takes_time) && !live.drivers_idle();
         if newest != self.newest || starts {
             (self.newest, self.moved_at) = (newest, now);
         }

@@ -18,7 +18,8 @@ use crate::event::{Event, Outcome, Phase, Pid, What, asks};
 use crate::launch::{self};
 use crate::limits::budget;
 use crate::scenario::{
-    Caller, Calls, ClientProgram, Dialogue, One, Pace, Plan, Process, Program, Tls, Workload,
+    CALLS_IN_A_TIME_MAX, Caller, Calls, ClientProgram, Dialogue, One, Pace, Plan, Process, Program, Tls,
+    Workload,
 };
 use crate::sys::address::Address;
 use std::collections::BTreeMap;
@@ -103,6 +104,7 @@ impl Site<'_> {
         }
         // Room for the limits to come, too: they are moved while these clients connect.
         let soft = self.plan.then.iter().map(|then| then.limit.soft).fold(soft, u64::max);
+        let timed = workload.calls.as_ref().is_some_and(|calls| calls.duration_s.is_some());
         let enough = match kind {
             Kind::Hold { .. } => enough(soft, ready),
             Kind::Call { .. } => u32::try_from(soft.saturating_mul(2).saturating_add(64)).unwrap_or(u32::MAX),
@@ -118,7 +120,8 @@ impl Site<'_> {
         };
         Wanted {
             setup: Setup { exchange: workload.exchange.clone(), ..setup(name, kind, &workload.path, target) },
-            clients: workload.clients.unwrap_or(enough),
+            // Where a time was asked for, that ends them.
+            clients: workload.clients.unwrap_or(if timed { CALLS_IN_A_TIME_MAX } else { enough }),
         }
     }
 
@@ -166,6 +169,7 @@ impl Site<'_> {
         Load {
             workload: name.to_owned(),
             calls: matches!(wanted.setup.kind, Kind::Call { .. }),
+            scheduled: workload.calls.as_ref().is_some_and(|calls| calls.schedule.is_some()),
             asks: match wanted.setup.kind {
                 Kind::Hold { dialogue, .. } => dialogue != Dialogue::Tcp,
                 Kind::Call { .. } | Kind::Program { .. } => workload.asks().unwrap_or(true),
@@ -206,7 +210,13 @@ pub(super) fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>
     let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
     // Calls are made by one driver: their order is that of one queue.
     let each = if matches!(wanted.setup.kind, Kind::Call { .. }) { u32::MAX } else { room };
-    Fleet::spawn_with(command, &wanted.setup, wanted.clients, each, sink.clone())
+    let mut setup = wanted.setup.clone();
+    if let Kind::Call { calls, .. } = &mut setup.kind
+        && calls.schedule.is_some()
+    {
+        calls.concurrency = calls.concurrency.min(room);
+    }
+    Fleet::spawn_with(command, &setup, wanted.clients, each, sink.clone())
         .map_err(|e| Error::Inconclusive(e.to_string()))
 }
 

@@ -8,12 +8,13 @@ use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
-use super::pace::{NoPace, Pace};
+use super::pace::{NoPace, Pace, per_second};
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
     RawExchange, RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
+use super::schedule::{Arrivals, Schedule};
 use super::setting::{PREPARE_WITHIN_DEFAULT_S, Prepare, ReadyWhen, Setting, stays_inside};
 use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
@@ -284,6 +285,16 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
             Serve::Http(options) | Serve::Grpc(options) if options.resumption && !options.tls => {
                 let problem = Problem::new(serve.span(), "`resumption` is of TLS", "here");
                 problems.push(problem.help("add `tls = true`"));
+            }
+            Serve::Http(options) if options.stall_at.is_some() && options.stall_ms.is_none() => {
+                let problem = Problem::new(serve.span(), "`stall-at` is of a stall", "here");
+                problems.push(problem.help("add `stall-ms`"));
+            }
+            Serve::Websocket(options) | Serve::Tcp(options) | Serve::Grpc(options) | Serve::Mail(options)
+                if options.stall_ms.or(options.stall_at).is_some() =>
+            {
+                let problem = Problem::new(serve.span(), "this bundled server does not stall", "here");
+                problems.push(problem.help("`http` does, with `stall-ms`"));
             }
             Serve::Http(options) | Serve::Tcp(options) | Serve::Grpc(options)
                 if options.witness && options.workers.is_some_and(|workers| workers > 0) =>
@@ -879,7 +890,7 @@ fn calls(
 ) -> Workload {
     let calls = Calls {
         caller,
-        concurrency: load.concurrency.unwrap_or(1),
+        concurrency: load.concurrency.unwrap_or(if load.rate.is_some() { UNDER_WAY_DEFAULT } else { 1 }),
         every_s: seconds(load.every.as_ref(), 0.0, problems),
         tls: load.tls || caller == Caller::GrpcPerCall,
         certificate: load.certificate,
@@ -888,6 +899,8 @@ fn calls(
         body: load.body,
         upload_bytes: load.upload_bytes,
         request: request(caller, load, problems),
+        schedule: schedule(caller, load, problems),
+        duration_s: load.duration.as_ref().map(|text| calls_for(text, problems)),
         connect_timeout_s: seconds(load.connect_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
         read_timeout_s: seconds(load.read_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
     };
@@ -904,6 +917,48 @@ fn calls(
         calls: Some(calls),
         program: None,
     }
+}
+
+/// When calls at a rate are made.
+fn schedule(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Option<Schedule> {
+    let mut complain = |at: Range<usize>, message: &str, label: &str| {
+        problems.push(Problem::new(at, message, label));
+    };
+    let Some(rate) = &load.rate else {
+        let (arrivals, seed) =
+            (load.arrivals.as_ref().map(Spanned::span), load.seed.as_ref().map(Spanned::span));
+        if let Some(at) = arrivals.or(seed) {
+            complain(at, "`arrivals` and `seed` are of a `rate`", "add `rate = \"200/s\"`");
+        }
+        return None;
+    };
+    if caller == Caller::Caller {
+        complain(rate.span(), "a `caller` makes one call after the other", "`http-per-call` has a rate");
+    }
+    if let Some(every) = &load.every {
+        complain(every.span(), "`rate` says when calls are made", "leave out `every`");
+    }
+    let arrivals = load.arrivals.as_ref().map_or_else(Arrivals::default, |arrivals| *arrivals.get_ref());
+    if let Some(seed) = load.seed.as_ref().filter(|_| arrivals == Arrivals::Constant) {
+        complain(seed.span(), "nothing is drawn at constant intervals", "of `arrivals = \"poisson\"`");
+    }
+    let Some(per_s) = per_second(rate.get_ref()) else {
+        let message = format!("{:?} is not a rate", rate.get_ref());
+        complain(rate.span(), &message, "calls a second, from \"0.1/s\" to \"1000000/s\"");
+        return None;
+    };
+    Some(Schedule::new(per_s, arrivals, load.seed.as_ref().map(|seed| *seed.get_ref())))
+}
+
+/// For how long calls are made, seconds.
+fn calls_for(text: &Spanned<String>, problems: &mut Vec<Problem>) -> f64 {
+    let before = problems.len();
+    let seconds = seconds(Some(text), CALLS_DURATION_MAX_S, problems);
+    if problems.len() == before && !(seconds > 0.0 && seconds <= CALLS_DURATION_MAX_S) {
+        let label = format!("more than none, and at most {CALLS_DURATION_MAX_S} s");
+        problems.push(Problem::new(text.span(), "calls are not made for so long", label));
+    }
+    seconds
 }
 
 /// What an HTTP call asks.

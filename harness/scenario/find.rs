@@ -47,8 +47,8 @@ pub struct Find {
     pub exchange: Option<Exchange>,
     /// Clients speak TLS from the first byte.
     pub tls: Option<Tls>,
-    /// Calls in place of clients that hold, and how many.
-    pub requests: Option<(Request, u32)>,
+    /// Calls in place of clients that hold, and how many; `None`: as many as their time or the limit asks for.
+    pub requests: Option<(Calls, Option<u32>)>,
     /// A program of the user's own as the clients.
     pub client: Option<ClientProgram>,
     /// What surrounds the command.
@@ -140,14 +140,14 @@ impl Find {
         let workload = Workload {
             kind: self.workload.filter(|_| self.requests.is_none() && self.client.is_none()),
             to: Self::SUBJECT.into(),
-            clients: self.requests.as_ref().map(|(_, count)| *count).or(self.clients),
+            clients: self.requests.as_ref().map_or(self.clients, |(_, count)| *count),
             port: self.port,
             unix: self.unix,
             path: self.path,
             pace: self.pace,
             exchange: self.exchange,
             tls: self.tls,
-            calls: self.requests.map(|(request, _)| Calls::http(request)),
+            calls: self.requests.map(|(calls, _)| calls),
             program: self.client,
         };
         Ok(Plan {

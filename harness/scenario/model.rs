@@ -7,6 +7,7 @@ use super::exchange::Exchange;
 use super::expect::Expect;
 pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
+use super::schedule::Schedule;
 use super::setting::Setting;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
@@ -278,6 +279,13 @@ pub struct ServeOptions {
     /// (`upstream`): connections, calls on each, TLS handshakes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub witness: bool,
+    /// `http` only: answer nobody for so many milliseconds, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_ms: Option<u32>,
+    /// With `stall-ms`: the request that the stall begins with; the first is 1. Default: 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub stall_at: Option<u32>,
     /// `http` only: each request opens a file for a moment. This says what happens if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,
@@ -590,6 +598,12 @@ pub struct Calls {
     /// HTTP: what is asked, where that is more than a GET of the path.
     #[serde(default, skip_serializing_if = "Request::is_plain")]
     pub request: Request,
+    /// When they are made, whether earlier ones are answered or not (an open loop); `None`: when a place is free (a closed loop).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// No call is made so long after the first, or later; seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
     /// A TCP connect that takes longer has timed out; seconds.
     pub connect_timeout_s: f64,
     /// A TLS handshake or an answer that takes longer: the server is silent; seconds.
@@ -656,11 +670,22 @@ impl Calls {
             body: Body::default(),
             upload_bytes: 0,
             request,
+            schedule: None,
+            duration_s: None,
             connect_timeout_s: CALL_TIMEOUT_DEFAULT_S,
             read_timeout_s: CALL_TIMEOUT_DEFAULT_S,
         }
     }
 }
+
+/// Calls of a rate under way at a time when nothing else is asked for, and fewer where the caller's own limit has no room for them.
+pub const UNDER_WAY_DEFAULT: u32 = 10_000;
+
+/// Calls in a time that was asked for, at most: each leaves several lines in the event log.
+pub const CALLS_IN_A_TIME_MAX: u32 = 1_000_000;
+
+/// The longest time that calls are made for, seconds: a ramp has an end, too.
+pub const CALLS_DURATION_MAX_S: f64 = 240.0;
 
 /// A connect or an answer of a call may take this long when nothing else is asked for, seconds.
 pub const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
@@ -863,6 +888,8 @@ impl Serve {
             ("--threads", options.threads),
             ("--workers", options.workers),
             ("--baseline", options.baseline),
+            ("--stall-ms", options.stall_ms),
+            ("--stall-at", options.stall_at),
         ];
         words.insert(0, kind.to_string());
         words.extend(options.accept.iter().flat_map(|policy| ["--accept".to_string(), policy.clone()]));

@@ -27,16 +27,20 @@ pub struct NoPace(String);
 /// Clients a second, at most and at least.
 const PER_SECOND: std::ops::RangeInclusive<f64> = 0.1..=1e6;
 
+/// Such a number, from text such as `50/s`; `None`: it is none.
+pub fn per_second(text: &str) -> Option<f64> {
+    text.strip_suffix("/s")?.trim().parse().ok().filter(|n| PER_SECOND.contains(n))
+}
+
 impl FromStr for Pace {
     type Err = NoPace;
 
     fn from_str(text: &str) -> Result<Self, NoPace> {
-        let per_second = || text.strip_suffix("/s")?.trim().parse().ok().filter(|n| PER_SECOND.contains(n));
         match text {
             "auto" => Ok(Pace::Auto),
             "burst" => Ok(Pace::Burst),
             "steady" => Ok(Pace::Steady),
-            _ => per_second().map(Pace::PerSecond).ok_or_else(|| NoPace(text.to_owned())),
+            _ => per_second(text).map(Pace::PerSecond).ok_or_else(|| NoPace(text.to_owned())),
         }
     }
 }

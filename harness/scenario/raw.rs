@@ -7,6 +7,7 @@ use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
     AfterCall, Body, Certificate, Channel, Leave, One, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
 };
+use super::schedule::Arrivals;
 use super::setting::{ReadyWhen, Stdin};
 use crate::event::Limits;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -238,9 +239,22 @@ pub(super) struct CallLoad {
     /// How many calls in all. Default: twice the soft limit and 64 more.
     #[schemars(range(min = 1))]
     pub calls: Option<u32>,
-    /// Calls at a time. Default: 1.
+    /// Make calls for this time, such as "10s"; at most a million, or as many as `calls` says.
+    #[schemars(with = "Option<String>")]
+    pub duration: Option<Spanned<String>>,
+    /// Calls at a time. Default: 1; with a `rate`, 10000, or as many as the caller has descriptors for.
     #[schemars(range(min = 1))]
     pub concurrency: Option<u32>,
+    /// Make so many calls a second, such as "200/s", whether earlier ones are answered or not (an open loop). Default: a call is made
+    /// when fewer than `concurrency` are under way.
+    #[schemars(with = "Option<String>")]
+    pub rate: Option<Spanned<String>>,
+    /// How the calls of a `rate` are spread. Default: "constant".
+    #[schemars(with = "Option<Arrivals>")]
+    pub arrivals: Option<Spanned<Arrivals>>,
+    /// The gaps of `arrivals = "poisson"` are drawn from this number: the same gaps each time. Default: 1.
+    #[schemars(with = "Option<u64>")]
+    pub seed: Option<Spanned<u64>>,
     /// Shortest time from the start of one call to the start of the next, such as "50ms". Default: none.
     #[schemars(with = "Option<String>")]
     pub every: Option<Spanned<String>>,

@@ -219,6 +219,14 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub opens: Option<Opens>,
 
+    /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk may take [http]
+    #[arg(long, value_name = "MS")]
+    pub stall_ms: Option<u64>,
+
+    /// The request (the first is 1) that the stall begins with [http]
+    #[arg(long, value_name = "N", requires = "stall_ms", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub stall_at: u64,
+
     /// Log files of the collector
     #[arg(long, value_enum, default_value_t = CollectorLog::PerConnection)]
     pub log: CollectorLog,

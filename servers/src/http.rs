@@ -1,8 +1,8 @@
 //! HTTP/1.1 over hyper: every request is answered with 200 and a small body, and the connection is kept. No time limit
 //! ends an idle connection. A request may need a descriptor of its own for a moment, as a static file or a connection to a
-//! database does (`--opens`).
+//! database does (`--opens`). All of it may stall once (`--stall-ms`).
 
-use crate::args::Opens;
+use crate::args::{Args, Opens};
 use crate::lines::complain;
 use crate::tally::Tally;
 use crate::tls::Doorkeeper;
@@ -17,14 +17,45 @@ use hyper_util::rt::TokioIo;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
+/// A time in which nobody is answered: it begins with one request, and is over for good.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    lasts: Duration,
+    /// Requests to come until it begins.
+    requests: AtomicU64,
+}
+
+impl Stall {
+    /// As asked for.
+    pub(crate) fn of(args: &Args) -> Option<Stall> {
+        let lasts = Duration::from_millis(args.stall_ms?);
+        Some(Stall { lasts, requests: AtomicU64::new(args.stall_at) })
+    }
+
+    /// A request came: all of the service waits where it is the one.
+    fn met(&self) {
+        // Of later requests it wraps around, and never comes to 1 again.
+        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            std::thread::sleep(self.lasts);
+        }
+    }
+}
+
 /// Opens the runtime and starts its thread.
-pub(crate) fn start(doorkeeper: Doorkeeper, opens: Option<Opens>, tally: &Arc<Tally>) -> io::Result<Deliver> {
-    let tally = tally.clone();
+pub(crate) fn start(
+    doorkeeper: Doorkeeper,
+    opens: Option<Opens>,
+    stall: Option<Stall>,
+    tally: &Arc<Tally>,
+) -> io::Result<Deliver> {
+    let (stall, tally) = (Arc::new(stall), tally.clone());
     handoff::start(move |accepted| {
         handoff::serve_each(accepted, move |stream, door| {
-            converse(doorkeeper.clone(), opens, tally.clone(), stream, door)
+            converse(doorkeeper.clone(), opens, stall.clone(), tally.clone(), stream, door)
         })
     })
 }
@@ -32,6 +63,7 @@ pub(crate) fn start(doorkeeper: Doorkeeper, opens: Option<Opens>, tally: &Arc<Ta
 async fn converse(
     doorkeeper: Doorkeeper,
     opens: Option<Opens>,
+    stall: Arc<Option<Stall>>,
     tally: Arc<Tally>,
     stream: TcpStream,
     door: Door,
@@ -42,6 +74,9 @@ async fn converse(
         let service = service_fn(|_: Request<_>| async {
             if let Some(seat) = &seat {
                 seat.called().await;
+            }
+            if let Some(stall) = &*stall {
+                stall.met();
             }
             answer(opens, &tally)
         });

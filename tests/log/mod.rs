@@ -226,6 +226,8 @@ impl Story {
                     connect_s: Some(0.0001),
                     took_s: took / 1e3,
                     handshakes,
+                    late_s: None,
+                    held: false,
                 },
             )
     }
@@ -244,7 +246,21 @@ impl Story {
             story = story.of_call(at, workload, id, Client::TimedOut);
         }
         let (workload, step, took_s) = (workload.into(), Some(step), took / 1e3);
-        story.at(at, What::CallEnded { workload, id, outcome, step, errno, connect_s, took_s, handshakes: 0 })
+        story.at(
+            at,
+            What::CallEnded {
+                workload,
+                id,
+                outcome,
+                step,
+                errno,
+                connect_s,
+                took_s,
+                handshakes: 0,
+                late_s: None,
+                held: false,
+            },
+        )
     }
 
     fn of_call(self, at: f64, workload: &str, id: u32, state: Client) -> Story {

@@ -100,9 +100,9 @@ fn anything() -> impl Strategy<Value = What> {
         2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()), prop::option::of(prop::num::f64::ANY)).prop_map(
             |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "status 404\u{1b}[2J".into(), connect_s: s, answer_s: s }
         ),
-        4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY, prop::option::of(-30..30i32)).prop_map(
-            |(id, outcome, took_s, errno)| What::CallEnded {
-                workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, handshakes: 1
+        4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY, prop::option::of(-30..30i32), prop::option::of(prop::num::f64::ANY)).prop_map(
+            |(id, outcome, took_s, errno, late_s)| What::CallEnded {
+                workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, handshakes: 1, late_s, held: id == 0
             }
         ),
         2 => (pid.clone(), any::<u64>(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(pid, n, limit, kills)| {

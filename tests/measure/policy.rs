@@ -147,7 +147,19 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
         events.extend((10..14).map(|id| {
             let (outcome, step, errno, connect_s) = (Some(Got::Served), None, None, Some(0.0001));
             let (workload, took_s, handshakes) = ("service-a".into(), 0.0015, 0);
-            let ended = What::CallEnded { workload, id, outcome, step, errno, connect_s, took_s, handshakes };
+            let (late_s, held) = (None, false);
+            let ended = What::CallEnded {
+                workload,
+                id,
+                outcome,
+                step,
+                errno,
+                connect_s,
+                took_s,
+                handshakes,
+                late_s,
+                held,
+            };
             event(1111.0 + 10.0 * f64::from(id - 10), ended)
         }));
     });

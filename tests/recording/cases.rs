@@ -4,7 +4,7 @@ use super::small::small;
 use crate::support::{LASTFD, subject};
 use lastfd::internal::event::Limits;
 use lastfd::internal::observe::Choice;
-use lastfd::internal::scenario::{self, ACCEPT_POLICIES, Dialogue, Find, Plan, Request, Upstream};
+use lastfd::internal::scenario::{self, ACCEPT_POLICIES, Calls, Dialogue, Find, Plan, Request, Upstream};
 use std::path::Path;
 
 /// A run that is recorded.
@@ -148,7 +148,8 @@ fn asked_otherwise() -> [Case; 6] {
     let heads = |find: &mut Find| {
         let mut request = Request::default();
         request.method = Some("HEAD".into());
-        (find.limits, find.requests) = (Limits { soft: 512, hard: 512 }, Some((request, 100)));
+        let calls = Calls::http(request);
+        (find.limits, find.requests) = (Limits { soft: 512, hard: 512 }, Some((calls, Some(100))));
     };
     [
         case("unix", owned(&[LASTFD, "serve", "http", "--unix", "{scratch}/s"]), &|_| ()),

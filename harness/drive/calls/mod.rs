@@ -11,6 +11,7 @@ mod grpc_per_call;
 mod http;
 mod http_leak_body;
 mod http_per_call;
+mod punctual;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -21,7 +22,7 @@ use super::probe::{HELD, Seen};
 use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
 use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Unseen, What};
-use crate::scenario::{Caller, Calls};
+use crate::scenario::{Caller, Calls, Schedule};
 use crate::sys::address::Address;
 use crate::sys::clock;
 use course::{Course, Stop};
@@ -32,8 +33,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 use wire::{Left, Site};
 
 /// Orders that wait to be obeyed; more wait in the pipe.
@@ -118,9 +119,18 @@ fn read(mut lines: Lines<'_>, to: &mpsc::Sender<Order>) -> Result<(), Error> {
     }
 }
 
+/// When a call was to be made.
+#[derive(Clone, Copy)]
+struct Intended {
+    at: Nanos,
+    /// As many calls were under way then as may be.
+    held: bool,
+}
+
 /// A call that is over.
 struct Finished {
     id: u32,
+    intended: Option<Intended>,
     course: Course,
     result: Result<Option<Left>, Stop>,
 }
@@ -151,11 +161,21 @@ struct Callers<W> {
     first_id: u32,
     concurrency: usize,
     every: Duration,
+    schedule: Option<Schedule>,
+    duration: Option<Duration>,
     /// Calls to be started in all, and those that were.
     ordered: u32,
     started: u32,
-    /// Before it no further call is started.
-    next_start: Instant,
+    /// Before it no further call is started; of a schedule, it is the time of the next.
+    next_start: Nanos,
+    /// The times after that.
+    times: Box<dyn Iterator<Item = Nanos>>,
+    /// No call is started, or intended, from then on.
+    until: Nanos,
+    /// When as many calls were under way as may be, for the last time.
+    full_at: Nanos,
+    /// Wakes the loop when the next call of a schedule is to be made.
+    alarm: Option<JoinHandle<()>>,
     under_way: BTreeSet<u32>,
     calls: JoinSet<Finished>,
     probes: JoinSet<Probed>,
@@ -201,9 +221,15 @@ impl<W: Write> Callers<W> {
             first_id: setup.first_id,
             concurrency: calls.concurrency.max(1) as usize,
             every: duration(calls.every_s),
+            schedule: calls.schedule,
+            duration: calls.duration_s.map(duration),
             ordered: 0,
             started: 0,
-            next_start: Instant::now(),
+            next_start: 0,
+            times: Box::new(std::iter::empty()),
+            until: Nanos::MAX,
+            full_at: 0,
+            alarm: None,
             under_way: BTreeSet::new(),
             calls: JoinSet::new(),
             probes: JoinSet::new(),
@@ -230,7 +256,12 @@ impl<W: Write> Callers<W> {
                 if self.under_way.is_empty() { self.report.flush() } else { self.report.flush_if_due() };
             flushed.and_then(|()| self.report.flush_if_large()).map_err(at("reporting"))?;
             let (paced, due) = (self.room(), self.report.due());
-            let due_in = Duration::from_nanos(due.saturating_sub(clock::now()));
+            let now = clock::now();
+            let due_in = Duration::from_nanos(due.saturating_sub(now));
+            let next_in = Duration::from_nanos(self.next_start.saturating_sub(now));
+            if paced && self.schedule.is_some() && self.alarm.is_none() {
+                self.alarm = Some(tokio::spawn(punctual::wait_until(self.next_start)));
+            }
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Quit) | None => return self.report.flush().map_err(at("reporting")),
@@ -238,8 +269,9 @@ impl<W: Write> Callers<W> {
                 },
                 Some(finished) = self.calls.join_next() => self.finish(finished.expect("no call panics or is cancelled here")),
                 Some(probed) = self.probes.join_next() => self.probed(probed.expect("no probe panics")).await,
-                () = sleep_until(self.next_start), if paced => {}
-                () = tokio::time::sleep(due_in), if due < u64::MAX => {}
+                () = sleep(next_in), if paced && self.schedule.is_none() => {}
+                () = punctual::rung(&mut self.alarm), if paced && self.alarm.is_some() => {}
+                () = sleep(due_in), if due < u64::MAX => {}
                 () = tokio::task::yield_now(), if more => {}
             }
         }
@@ -249,8 +281,7 @@ impl<W: Write> Callers<W> {
         match order {
             Order::Connect { upto } => {
                 self.ordered = self.ordered.max(upto);
-                self.quiet = false;
-                self.pace(Pacing::Ramping);
+                self.begin();
             }
             Order::Release { clients } => self.release(clients).await,
             Order::Probe { label, deadline_ms } => self.probe(label, Duration::from_millis(deadline_ms)),
@@ -263,13 +294,34 @@ impl<W: Write> Callers<W> {
                 self.report.say(seen.event(self.report.workload()));
             }
             Order::Refill { clients } => {
-                (self.ordered, self.quiet) = (self.started.saturating_add(clients), false);
-                self.pace(Pacing::Ramping);
+                self.ordered = self.started.saturating_add(clients);
+                self.begin();
+                // What these leave open is looked for, and not how long they take: all come at once.
+                self.times = Box::new(std::iter::repeat(self.next_start));
             }
             // Of clients that hold.
             Order::GiveUp { .. } => {}
             Order::Quit => unreachable!("the loop ends with it"),
         }
+    }
+
+    /// Calls are ordered: their times count from now.
+    fn begin(&mut self) {
+        self.quiet = false;
+        self.pace(Pacing::Ramping);
+        let now = clock::now();
+        self.until = self.duration.map_or(Nanos::MAX, |time| now.saturating_add(time.as_nanos() as Nanos));
+        if let Some(schedule) = self.schedule {
+            if let Some(earlier) = self.alarm.take() {
+                earlier.abort();
+            }
+            self.times = Box::new(schedule.times().map(move |after| now.saturating_add(after)));
+            self.take_next_time();
+        }
+    }
+
+    fn take_next_time(&mut self) {
+        self.next_start = self.times.next().expect("a schedule has no end");
     }
 
     fn pace(&mut self, state: Pacing) {
@@ -284,12 +336,19 @@ impl<W: Write> Callers<W> {
     /// Starts what may be started; true when more may be at once.
     fn start(&mut self) -> bool {
         for _ in 0..STARTS_A_TURN {
-            let now = Instant::now();
+            let now = clock::now();
+            let at = if self.schedule.is_some() { self.next_start } else { now };
+            if at >= self.until {
+                self.ordered = self.started;
+            }
             if !self.room() || now < self.next_start {
                 return false;
             }
-            if !self.every.is_zero() {
-                self.next_start = now + self.every;
+            let intended = self.schedule.map(|_| Intended { at, held: at <= self.full_at });
+            if intended.is_some() {
+                self.take_next_time();
+            } else if !self.every.is_zero() {
+                self.next_start = now + self.every.as_nanos() as Nanos;
             }
             let id = self.first_id + self.started;
             self.started += 1;
@@ -299,14 +358,17 @@ impl<W: Write> Callers<W> {
                 course.begun();
                 let result = call.call(&course).await;
                 course.ended();
-                Finished { id, course, result }
+                Finished { id, intended, course, result }
             });
         }
         self.room()
     }
 
     fn finish(&mut self, finished: Finished) {
-        let Finished { id, course, result } = finished;
+        let Finished { id, intended, course, result } = finished;
+        if self.under_way.len() >= self.concurrency {
+            self.full_at = clock::now();
+        }
         self.under_way.remove(&id);
         let passed = course.passed();
         if let Some((connected, _)) = passed.connected {
@@ -342,6 +404,8 @@ impl<W: Write> Callers<W> {
                 connect_s: passed.connected.map(|(_, took)| took as f64 * NS),
                 took_s: (ended - began) as f64 * NS,
                 handshakes: passed.handshakes,
+                late_s: intended.map(|intended| began.saturating_sub(intended.at) as f64 * NS),
+                held: intended.is_some_and(|intended| intended.held),
             },
         );
         self.left.extend(result.ok().flatten());

@@ -3,7 +3,7 @@
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
 use crate::event::{CallStep, Client, Outcome, Unseen, What};
-use crate::scenario::{AfterCall, Body, Caller, Calls, Certificate, Channel, Request};
+use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, Certificate, Channel, Request, Schedule};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ fn calls(caller: Caller) -> Calls {
         body: Body::Kept,
         upload_bytes: 0,
         request: Request::default(),
+        schedule: None,
+        duration_s: None,
         connect_timeout_s: 5.0,
         read_timeout_s: 5.0,
     }
@@ -288,4 +290,50 @@ fn a_probe_under_way_leaves_with_the_calls() {
         Some(&What::Released { clients: 2 }),
         "a probe is none of the workload's clients"
     );
+}
+
+/// How late calls at a rate were sent, nanoseconds, and whether they were kept back.
+fn lateness(seen: &[What]) -> Vec<(f64, bool)> {
+    let late = |what: &What| match what {
+        What::CallEnded { late_s, held, .. } => Some((late_s.expect("it has a time of its own"), *held)),
+        _ => None,
+    };
+    seen.iter().filter_map(late).collect()
+}
+
+#[test]
+fn calls_at_a_rate_are_made_for_a_time_however_slow_they_are() {
+    let (server, to) = serving(HELLO);
+    let schedule = Some(Schedule::new(1000.0, Arrivals::Constant, None));
+    let timed = Calls { schedule, duration_s: Some(0.05), concurrency: 64, ..calls(Caller::HttpPerCall) };
+    let mut rig = Rig::new(setup(timed, to));
+    let seen = rig.ramp(1_000_000);
+    assert_eq!(ends(&seen), [SERVED; 50], "one a millisecond");
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 50);
+    assert_eq!(lateness(&seen).len(), 50);
+}
+
+#[test]
+fn calls_of_a_rate_that_its_bound_keeps_back_are_made_late_and_counted() {
+    let (_server, to) = serving(HELLO);
+    let schedule = Some(Schedule::new(1e6, Arrivals::Poisson, Some(3)));
+    let mut rig = Rig::new(setup(Calls { schedule, concurrency: 1, ..calls(Caller::HttpPerCall) }, to));
+    let late = lateness(&rig.ramp(50));
+    assert_eq!(late.len(), 50, "none is left out");
+    assert!(!late[0].1, "the first has a place");
+    assert!(
+        late[1..].iter().filter(|(_, held)| *held).count() > 25,
+        "a call takes longer than a gap: {late:?}"
+    );
+    assert!(late.is_sorted_by(|a, b| a.0 <= b.0 + 50e-6), "each waits for those before: {late:?}");
+}
+
+#[test]
+fn calls_of_a_closed_loop_end_with_their_time() {
+    let (_server, to) = serving(HELLO);
+    let timed = Calls { duration_s: Some(0.05), ..calls(Caller::HttpPerCall) };
+    let began = std::time::Instant::now();
+    let seen = Rig::new(setup(timed, to)).ramp(1_000_000);
+    assert!(!ends(&seen).is_empty() && ends(&seen).iter().all(|end| *end == SERVED));
+    assert!(began.elapsed().as_millis() >= 50, "calls are made until then");
 }

@@ -2,7 +2,7 @@
 
 use super::processes::counts_calls;
 use crate::event::{CallStep, Client as State, Event, Nanos, Outcome, Pacing, What};
-use crate::scenario::{Caller, Plan, Program};
+use crate::scenario::{Caller, Plan, Program, Schedule};
 use std::collections::BTreeMap;
 
 /// How a call ended.
@@ -27,6 +27,10 @@ pub(crate) struct Over {
     pub took_s: f64,
     pub connected: bool,
     pub handshakes: u32,
+    /// Of a call at a rate: how long after its intended time it was sent.
+    pub late_s: Option<f64>,
+    /// It was sent late because as many were under way as may be.
+    pub held: bool,
 }
 
 impl Over {
@@ -54,6 +58,8 @@ pub(crate) struct Made<'a> {
     /// Whether a process of the scenario makes them, and not the harness.
     pub own: bool,
     pub to_subject: bool,
+    /// Their rate, of an open loop.
+    pub schedule: Option<Schedule>,
     /// Calls to be made; `None`: the run chose.
     pub asked: Option<u64>,
     /// In the order of their ends.
@@ -83,6 +89,7 @@ impl<'a> Calls<'a> {
                 counts,
                 own: by.is_some(),
                 to_subject,
+                schedule: workload.calls.as_ref()?.schedule,
                 asked: workload.clients.map(u64::from),
                 ended: Vec::new(),
                 dropped: Vec::new(),
@@ -93,9 +100,21 @@ impl<'a> Calls<'a> {
         let mut made: BTreeMap<&str, Made> = made.collect();
         for event in events {
             match &event.is {
-                What::CallEnded { workload, outcome, step, errno, connect_s, took_s, handshakes, .. } => {
+                What::CallEnded {
+                    workload,
+                    outcome,
+                    step,
+                    errno,
+                    connect_s,
+                    took_s,
+                    handshakes,
+                    late_s,
+                    held,
+                    ..
+                } => {
                     let Some(made) = made.get_mut(workload.as_str()) else { continue };
-                    let took_s = if took_s.is_finite() { took_s.max(0.0) } else { 0.0 };
+                    let finite = |s: f64| if s.is_finite() { s.max(0.0) } else { 0.0 };
+                    let took_s = finite(*took_s);
                     let began = event.at.saturating_sub((took_s * 1e9) as Nanos);
                     let (outcome, step, errno) = (*outcome, *step, *errno);
                     let connected = connect_s.is_some();
@@ -108,6 +127,8 @@ impl<'a> Calls<'a> {
                         took_s,
                         connected,
                         handshakes: *handshakes,
+                        late_s: late_s.map(finite),
+                        held: *held,
                     });
                 }
                 What::Client { workload, state: State::Released, .. } => {

@@ -121,7 +121,8 @@ impl Reach {
         let wanted = match room.client {
             true => own_calls(plan, subject).and_then(|(workload, calls)| match kept(calls) {
                 Kept::EachCall => workload.clients.map(u64::from),
-                Kept::AtOnce => Some(calls.concurrency.into()),
+                // At a rate, it depends on how long each takes.
+                Kept::AtOnce => calls.schedule.is_none().then_some(calls.concurrency.into()),
                 Kept::One => Some(1),
             }),
             false => {

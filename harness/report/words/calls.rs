@@ -2,8 +2,8 @@
 
 use super::super::Report;
 use super::why::way;
-use super::{after_start, counted, got, time, upstream};
-use crate::measure::{CallEnds, CallsMade};
+use super::{after_start, counted, got, number, time, upstream};
+use crate::measure::{CallEnds, CallsMade, LATE_S, OpenLoop, Tail};
 use crate::scenario::Caller;
 
 /// Ways to fail that are shown.
@@ -52,6 +52,7 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
             .map(|n| format!("{} left open per 1000 calls", counted(n.round() as u64, "descriptor"))),
     );
     said.push(format!("{}.", costs.join("; ")));
+    said.extend(made.open_loop.get().map(open_loop));
     let failed: Vec<&CallEnds> = made.ends.iter().filter(|end| end.step.get().is_some()).collect();
     said.extend(failed.iter().take(SHOWN).map(|end| {
         format!("{} {}, the first {}.", end.calls, way(&end.way()), after_start(r, end.first_at_s))
@@ -63,6 +64,45 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
         ));
     }
     said
+}
+
+/// Calls at a rate: what waited from the intended times on, and whether those were kept.
+fn open_loop(open: &OpenLoop) -> String {
+    let spread = match open.seed.value() {
+        Some(seed) => format!("Poisson arrivals, seed {seed}"),
+        None => "constant intervals".into(),
+    };
+    let late = match open.late {
+        0 => "no send was late".into(),
+        late => {
+            let most = open.late_most_s.value().map_or(String::new(), |s| format!(", at most {}", time(s)));
+            format!("{late} of {} were late by more than {}{most}", counted(open.sends, "send"), time(LATE_S))
+        }
+    };
+    let saturated = match (open.saturated, open.held_back) {
+        (false, _) => String::new(),
+        (true, 0) => "; saturated: lastfd fell behind, so these latencies are not the server's alone".into(),
+        (true, held) => format!(
+            "; saturated: {} kept back because as many were under way as `concurrency` allows, so these \
+             latencies are not the server's alone",
+            format_args!("{} {}", counted(held, "call"), number(held, "was", "were"))
+        ),
+    };
+    format!(
+        "Open loop at {}/s ({spread}): {} from the intended times; {} from the sends; {late}{saturated}.",
+        open.per_s,
+        tail(&open.from_intended_s),
+        tail(&open.from_send_s)
+    )
+}
+
+/// The percentiles that there are calls enough for.
+fn tail(tail: &Tail) -> String {
+    let shown = [("p50", &tail.p50), ("p90", &tail.p90), ("p99", &tail.p99), ("p99.9", &tail.p999)];
+    let shown = shown.into_iter().chain([("at most", &tail.max)]);
+    let told: Vec<String> =
+        shown.filter_map(|(name, s)| Some(format!("{name} {}", time(s.value()?)))).collect();
+    if told.is_empty() { "no answer".into() } else { told.join(", ") }
 }
 
 /// What a caller got as the load grew: the first time of each, and the listener at that time.

@@ -131,12 +131,19 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
     };
     let to = format!("`{}`{other}", workload.to);
     if let Some(calls) = &workload.calls {
-        let wanted = workload
-            .clients
-            .map_or_else(|| "2 × soft limit + 64 calls".to_owned(), |n| counted(n.into(), "call"));
-        let at_a_time = match calls.concurrency {
-            0 | 1 => "one at a time".to_owned(),
-            n => format!("{n} at a time"),
+        let wanted = match (workload.clients, calls.duration_s) {
+            (Some(n), None) => counted(n.into(), "call"),
+            (Some(n), Some(s)) => format!("{} within {s} s", counted(n.into(), "call")),
+            (None, Some(s)) => format!("calls for {s} s"),
+            (None, None) => "2 × soft limit + 64 calls".to_owned(),
+        };
+        let at_a_time = match (calls.schedule, calls.concurrency) {
+            (Some(schedule), n) => format!(
+                "{} a second ({} intervals) whether earlier ones are answered or not, at most {n} at a time",
+                schedule.per_s, schedule.arrivals
+            ),
+            (None, 0 | 1) => "one at a time".to_owned(),
+            (None, n) => format!("{n} at a time"),
         };
         return format!("`{name}` makes {wanted} to {to}, {at_a_time}. {}", each_call(calls));
     }

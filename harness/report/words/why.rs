@@ -53,6 +53,12 @@ pub fn why(why: &Why) -> String {
                 "no client got the answer that its workload expects{got}: does the server speak this protocol, at this path?"
             );
         }
+        Why::TooFewCalls { answered, needed } => {
+            return format!(
+                "of {} no ten are beyond this percentile: it needs {needed}",
+                counted(*answered, "answered call")
+            );
+        }
         Why::NoFlowAnswered { flows } => {
             return format!(
                 "no client got an answer to its datagram ({flows} {} sent): does the server answer this, and whom does it ask first?",
@@ -295,6 +301,9 @@ fn plain(why: &Why) -> &'static str {
         Why::NoFailureInSecondRamp => "no accept was seen to fail in the second ramp",
         Why::NoFailureOfSubject => "no descriptor call of the subject was seen to fail",
         Why::NoCallWasAnswered => "no call was answered",
+        Why::NoCallWasMade => "no call was made at the rate",
+        Why::NoRate => "the calls have no `rate`: each waited for a free place (a closed loop)",
+        Why::NothingDrawn => "constant intervals are not drawn from a seed",
         Why::NotTheSubjectsCalls => "these calls are not the subject's own work",
         Why::NoCallsOfTheSubject => "no workload makes calls of the subject",
         Why::RestUnknown => "the descriptors at rest are not known",

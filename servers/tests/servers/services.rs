@@ -134,3 +134,16 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(end.status.code(), Some(6));
     assert!(end.errors.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{}", end.errors);
 }
+
+#[test]
+fn http_stalls_once_with_the_request_that_was_named() {
+    let server = Server::start(32, &["http", "--stall-ms", "100", "--stall-at", "2"]);
+    let mut client = server.connect();
+    ask(&mut client);
+    assert!(is_answered(&mut client));
+    let began = std::time::Instant::now();
+    ask(&mut client);
+    assert!(is_answered(&mut client) && began.elapsed().as_millis() >= 100);
+    ask(&mut client);
+    assert!(is_answered(&mut client));
+}
