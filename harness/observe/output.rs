@@ -112,7 +112,7 @@ impl Drain {
 }
 
 impl Drain {
-    /// Reads what is there, and ends reading; the last lines are those of [`Drain::tail`] then.
+    /// Reads what is there now, and ends reading, also where somebody goes on writing; the last lines are those of [`Drain::tail`] then.
     pub fn finish(&mut self) {
         drop(self.alive.take());
         if let Some(reading) = self.reading.take() {
@@ -138,17 +138,26 @@ struct Reader<S> {
 impl<S: FnMut(Event)> Reader<S> {
     fn run(mut self, output: &OwnedFd, ended: &OwnedFd) {
         let mut buffer = vec![0; 1 << 16];
+        // Bytes that are still to be read, once reading is to end: what is written later is not waited for.
+        let mut left: Option<u64> = None;
         loop {
             let mut ready = [PollFd::new(output, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
             match poll(&mut ready, None) {
-                Ok(_) if ready[0].revents().is_empty() => break,
+                Ok(_) if ready[0].revents().is_empty() || left == Some(0) => break,
+                Ok(_) if left.is_none() && !ready[1].revents().is_empty() => {
+                    left = Some(rustix::io::ioctl_fionread(output).unwrap_or(0));
+                    continue;
+                }
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(_) => break,
             }
             match rustix::io::read(output, &mut buffer) {
                 Ok(0) => break,
-                Ok(length) => self.take(&buffer[..length]),
+                Ok(length) => {
+                    left = left.map(|left| left.saturating_sub(length as u64));
+                    self.take(&buffer[..length]);
+                }
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 // EIO: the other end of a terminal was closed.
                 Err(_) => break,
@@ -327,5 +336,19 @@ mod tests {
                 .recv_timeout(Duration::from_secs(10))
                 .is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected)
         );
+    }
+
+    #[test]
+    fn dropping_ends_the_thread_while_somebody_writes_without_end() {
+        let (mut output, drain, events) = drained();
+        let writing = std::thread::spawn(move || while output.write_all(&[b'y'; 4096]).is_ok() {});
+        until("something is read", || drain.bytes() > 0);
+        std::thread::spawn(move || drop(drain));
+        assert!(
+            events
+                .recv_timeout(Duration::from_secs(10))
+                .is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected)
+        );
+        writing.join().expect("its pipe is closed");
     }
 }

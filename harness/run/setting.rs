@@ -118,28 +118,42 @@ pub fn prepared(
         Tree::prepare(command, isolation).map_err(|e| failed(format!("cannot be started: {e}"), None))?;
     let mut output = tree.output().map(|fd| Drain::start(fd, drop)).transpose()?;
     tree.start().map_err(|e| failed(format!("cannot be started: {e}"), None))?;
+    let status = ended(&mut tree, within, interrupted);
+    // Before its last lines are read: what it left running may write for ever.
+    let killed = tree.kill();
+    output.iter_mut().for_each(Drain::finish);
+    let how = match status? {
+        Some(ExitStatus { code: Some(0), .. }) => return killed.map_err(cannot),
+        Some(ExitStatus { code: Some(code), .. }) => format!("ended with exit status {code}"),
+        Some(ExitStatus { signal: Some(signal), .. }) => format!("was killed by signal {signal}"),
+        Some(_) => "ended, and its exit status is unknown".into(),
+        None => format!("was not done within {} s", within.as_secs_f64()),
+    };
+    Err(failed(how, output.as_ref()))
+}
+
+/// How the first process of a tree ended, as soon as it has; `None`: not in this time.
+///
+/// # Errors
+/// Interrupted.
+fn ended(tree: &mut Tree, within: Duration, interrupted: &AtomicBool) -> Result<Option<ExitStatus>, Error> {
     let deadline = Instant::now() + within;
-    let status = loop {
+    loop {
+        // Asked before: what has ended by now has reported how.
+        let gone = tree.wait_gone(Duration::ZERO);
         if let Some(status) = tree.exited() {
-            break status;
+            return Ok(Some(status));
+        }
+        if gone {
+            return Ok(Some(ExitStatus { code: None, signal: None }));
         }
         if interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
         if Instant::now() > deadline {
-            return Err(failed(format!("was not done within {} s", within.as_secs_f64()), output.as_ref()));
+            return Ok(None);
         }
         tree.wait_gone(LOOK_EVERY);
-    };
-    output.iter_mut().for_each(Drain::finish);
-    match status {
-        ExitStatus { code: Some(0), .. } => Ok(()),
-        ExitStatus { code: Some(code), .. } => {
-            Err(failed(format!("ended with exit status {code}"), output.as_ref()))
-        }
-        ExitStatus { signal, .. } => {
-            Err(failed(format!("was killed by signal {}", signal.unwrap_or(0)), output.as_ref()))
-        }
     }
 }
 
