@@ -28,6 +28,7 @@ pub fn command(argv: &[&str]) -> Command {
         env: BTreeMap::new(),
         directory: None,
         scratch: None,
+        keeps_scratch: false,
         limits: Limits { soft: 64, hard: 64 },
         rlimits: Default::default(),
         ignore_hangup: false,

@@ -1,8 +1,9 @@
 //! What surrounds a subject: its folder, user, standard input, files, the command before it, and when it is ready.
 
-use crate::support::{Called, LASTFD, find, lastfd};
+use crate::support::{Called, LASTFD, eventually, find, lastfd};
 use lastfd::internal::scenario::Plan;
 use std::path::Path;
+use std::time::Duration;
 
 /// Runs the bundled server where these shell commands have succeeded.
 fn server(after: &str) -> Vec<String> {
@@ -73,6 +74,40 @@ fn a_command_before_that_fails_or_takes_too_long_is_not_the_programs_fault() {
         let root = rustix::process::geteuid().is_root();
         assert!(said.contains(words) || !root && options[0] == "--user", "{options:?}: {said}");
     }
+}
+
+/// SIGKILL of lastfd while the command before runs: neither that nor the folder is left.
+#[test]
+fn sigkill_while_a_command_before_runs_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let within = || std::fs::read_dir(folder.path()).expect("it is there").flatten();
+    let words = server("true");
+    let mut harness = std::process::Command::new(LASTFD)
+        .args(["find", "--nofile", "40", "--workload", "tcp"])
+        .args(["--prepare", "sh -c 'touch {scratch}/runs; exec sleep 100'", "--"])
+        .args(&words)
+        .env("TMPDIR", folder.path())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("lastfd starts");
+    let runs =
+        eventually(Duration::from_secs(30), || within().any(|entry| entry.path().join("runs").exists()));
+    harness.kill().expect("SIGKILL");
+    harness.wait().expect("its end");
+    assert!(runs, "the command before was started");
+    assert!(eventually(Duration::from_secs(10), || within().next().is_none()), "the folder is left");
+}
+
+#[test]
+fn a_named_pipe_as_standard_input_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, 0o600.into(), 0).expect("made");
+    let run = found(&["--stdin", pipe.to_str().expect("UTF-8")], "! read line").run();
+    assert_eq!(run["ceiling"]["kind"], "emfile", "{run:#}");
 }
 
 #[test]

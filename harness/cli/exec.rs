@@ -37,6 +37,8 @@ enum Step {
         directory: Option<PathBuf>,
         #[arg(long)]
         scratch: Option<PathBuf>,
+        #[arg(long)]
+        keep_scratch: bool,
         /// User, group and other groups, by their numbers.
         #[arg(long)]
         user: Option<Ids>,
@@ -131,6 +133,7 @@ pub fn main(args: Args) -> i32 {
             address_space,
             directory,
             scratch,
+            keep_scratch,
             user,
             stdin,
             mount,
@@ -149,6 +152,7 @@ pub fn main(args: Args) -> i32 {
                 rlimits,
                 directory,
                 scratch,
+                keeps_scratch: keep_scratch,
                 user,
                 stdin,
                 mounts,

@@ -35,6 +35,8 @@ pub struct Command {
     pub limits: Limits,
     /// A temporary directory of the run, removed at the latest when the tree is empty, also after SIGKILL of the harness.
     pub scratch: Option<PathBuf>,
+    /// Whether that directory is left to the harness as long as there is one: another tree comes after this.
+    pub keeps_scratch: bool,
     /// The same, beside `RLIMIT_NOFILE`.
     pub rlimits: Rlimits,
     /// Whether SIGHUP is ignored; every other signal has its default disposition.
@@ -81,6 +83,7 @@ impl Command {
             env: process.env.clone(),
             directory: None,
             scratch: None,
+            keeps_scratch: false,
             limits: process.limits,
             rlimits: process.rlimits,
             ignore_hangup: false,

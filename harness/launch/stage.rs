@@ -44,6 +44,8 @@ pub struct Options {
     pub trap: bool,
     /// Removed when the tree is empty, so that SIGKILL of the harness leaves no file either.
     pub scratch: Option<PathBuf>,
+    /// Whether only where the harness has ended.
+    pub keeps_scratch: bool,
     /// For the program; as inherited when `None`.
     pub user: Option<Ids>,
     /// The program's standard input; /dev/null when `None`.
@@ -76,10 +78,18 @@ impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
 pub fn stage(options: &Options) -> i32 {
     let Some(code) = reported(stdio::stdin(), || run(options)) else { return 70 };
     // The harness removes it too, and may have been first. A stage that failed leaves it to the next one.
-    if let Some(scratch) = &options.scratch {
+    if let Some(scratch) = options.scratch.as_ref().filter(|_| !options.keeps_scratch || abandoned()) {
         let _ = std::fs::remove_dir_all(scratch);
     }
     code
+}
+
+/// Whether the harness has ended: one that only ends this tree shuts its end of the socket down, and closes it later.
+fn abandoned() -> bool {
+    let stdin = stdio::stdin();
+    let mut control = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut control, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && control[0].revents().contains(PollFlags::HUP)
 }
 
 /// Sends a failure to the harness.

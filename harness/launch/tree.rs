@@ -119,7 +119,7 @@ impl Tree {
             stage.arg("--directory").arg(directory);
         }
         if let Some(scratch) = &command.scratch {
-            stage.arg("--scratch").arg(scratch);
+            stage.arg("--scratch").arg(scratch).args(command.keeps_scratch.then_some("--keep-scratch"));
         }
         if let Some(user) = &command.user {
             stage.arg("--user").arg(user.word());

@@ -80,6 +80,7 @@ fn timed(observer: Option<&Chosen>, options: &Options) -> Result<(u64, u64), Err
         rlimits: Default::default(),
         limits: Limits { soft: 64, hard: 64 },
         scratch: None,
+        keeps_scratch: false,
         mounts: Vec::new(),
         switches_user: false,
         user: None,

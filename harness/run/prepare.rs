@@ -80,7 +80,10 @@ pub(super) fn prepare(
     if let Some(before) = &process.setting.prepare {
         let words = before.run.iter().cloned().map(fill).collect();
         let within = Duration::from_secs_f64(before.within_s);
-        setting::prepared(&setting::beside(&command, words), within, options.isolation, interrupted)?;
+        // Until the process itself has a tree, this one removes the folder if lastfd is killed.
+        let scratch = command.scratch.clone();
+        let before = launch::Command { scratch, keeps_scratch: true, ..setting::beside(&command, words) };
+        setting::prepared(&before, within, options.isolation, interrupted)?;
     }
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;

@@ -67,6 +67,7 @@ pub(super) fn start(
         directory: Some(directory.to_path_buf()),
         limits: Limits { soft: hard, hard },
         scratch: Some(scratch.path().to_path_buf()),
+        keeps_scratch: false,
         rlimits: Rlimits::default(),
         ignore_hangup: false,
         trap: false,
