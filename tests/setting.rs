@@ -171,6 +171,8 @@ fn a_program_is_ready_when_a_path_a_line_or_a_command_says_so() {
 fn a_scenario_says_what_is_wrong_with_what_surrounds_a_process() {
     for (keys, what) in [
         ("files = { \"../x\" = \"x\" }", "this is no name inside `{scratch}`"),
+        ("files = { \"stdin\" = \"x\" }", "lastfd may have a file of its own with this name there"),
+        ("directory = \"{scratch}/../x\"", "this is no folder inside `{scratch}`"),
         ("prepare = []", "the command is empty"),
         ("prepare-within = \"1s\"", "there is no `prepare` that could take so long"),
         ("ready = { log = \"(\" }", "unclosed group"),

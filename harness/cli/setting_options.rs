@@ -1,13 +1,13 @@
 //! What surrounds the command of `find`: its folder, user, standard input and files, what is run before it, and when it is ready.
 
 use super::time::seconds;
-use crate::scenario::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_inside};
+use crate::scenario::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_where_it_is, wrong_name};
 
 /// What was given.
 #[derive(Debug, clap::Args)]
 pub struct SettingOptions {
     /// Start the command in this folder; {scratch} may stand in it [default: this folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory)]
     directory: Option<String>,
     /// Run the command as this user (a name or a number), to whom {scratch} belongs then; only root may
     #[arg(long, value_name = "USER")]
@@ -30,7 +30,8 @@ pub struct SettingOptions {
     /// Wait until a line of its output matches this pattern, beside that the program listens
     #[arg(long, value_name = "PATTERN", value_parser = pattern, conflicts_with = "ready_path")]
     ready_log: Option<String>,
-    /// Wait until this command ends with exit status 0, beside that the program listens
+    /// Wait until this command ends with exit status 0, beside that the program listens. If it connects, it does so before the descriptors at
+    /// rest are counted
     #[arg(long, value_name = "CMD", value_parser = words, conflicts_with_all = ["ready_path", "ready_log"])]
     ready_command: Option<Words>,
 }
@@ -50,11 +51,11 @@ fn pattern(text: &str) -> Result<String, String> {
 
 fn file(text: &str) -> Result<(String, String), String> {
     let (name, path) = text.split_once('=').ok_or("write NAME=PATH")?;
-    if stays_inside(name) {
-        Ok((name.into(), path.into()))
-    } else {
-        Err(format!("`{name}` leads out of {{scratch}}"))
-    }
+    wrong_name(name).map_or_else(|| Ok((name.into(), path.into())), |wrong| Err(wrong.to_owned()))
+}
+
+fn directory(text: &str) -> Result<String, String> {
+    if stays_where_it_is(text) { Ok(text.to_owned()) } else { Err("it leads out of {scratch}".to_owned()) }
 }
 
 impl SettingOptions {

@@ -1,9 +1,8 @@
 //! What is to be started, as data: a program, its limits and surroundings, and what keeps its process tree together.
 
-use super::user::User;
 use crate::event::Limits;
 use crate::helper::Helper;
-use crate::scenario::{Process, Rlimits};
+use crate::scenario::{Process, Rlimits, User};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

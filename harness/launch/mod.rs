@@ -28,7 +28,6 @@ mod wire;
 pub use command::{Command, Isolation, Mount, Site};
 pub use error::Error;
 pub use tree::{Ending, ExitStatus, Killer, Tree};
-pub use user::User;
 pub use wire::Step;
 
 use crate::scenario::{Launcher, Process, Session, Shell, Supervisor};

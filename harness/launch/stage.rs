@@ -15,6 +15,7 @@ use crate::scenario::Rlimits;
 use crate::sys::process::{self, Side};
 use crate::sys::{calls, namespace, proc, seccomp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::stdio;
 use rustix::thread::UnshareFlags;
@@ -210,7 +211,11 @@ fn program(options: &Options) -> ! {
     reported(control.as_fd(), || {
         let _ = rustix::process::setsid();
         let stdin = options.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
-        let stdin = std::fs::File::open(stdin).during(Step::Stdin)?;
+        // A named pipe waits for nobody here: without a writer it is at its end.
+        let stdin =
+            rustix::fs::open(stdin, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())
+                .during(Step::Stdin)?;
+        rustix::fs::fcntl_setfl(&stdin, OFlags::empty()).during(Step::Stdin)?;
         stdio::dup2_stdin(&stdin).during(Step::Descriptors)?;
         drop(stdin);
         if !options.mounts.is_empty() {

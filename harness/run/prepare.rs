@@ -6,7 +6,7 @@ use super::places::Places;
 use super::setting;
 use crate::helper::Helper;
 use crate::launch::{self, Tree};
-use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, Upstream};
+use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, Upstream, User};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ pub(super) fn prepare(
     let given = &process.setting;
     let user = setting::user(given)?;
     let stdin = setting::files(given, &plan.directory, scratch.path(), |word| fill(word.to_owned()))?;
-    let named = user.iter().flat_map(launch::User::variables);
+    let named = user.iter().flat_map(User::variables);
     let own = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone())));
     let env = named.chain(own).collect();
     let ready = given.ready.clone().map(|ready| match ready {

@@ -1,12 +1,13 @@
 //! What surrounds a process: the files in its folder, its user, its standard input, the command that is run before it, and when it is
-//! ready. What this machine cannot give, and a command before it that fails, say nothing about the process: the run is inconclusive.
+//! ready. A run is inconclusive if a file or user is missing, or if the command before the process fails: neither says anything about
+//! the process.
 
 use super::error::Error;
-use crate::launch::{Command, ExitStatus, Isolation, Tree, User};
+use crate::launch::{Command, ExitStatus, Isolation, Tree};
 use crate::observe::output::Drain;
-use crate::scenario::{InFile, ReadyWhen, Setting, Stdin};
+use crate::scenario::{InFile, ReadyWhen, Setting, Stdin, User};
 use regex::Regex;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ pub fn user(setting: &Setting) -> Result<Option<User>, Error> {
 /// Copies its files into its folder, with the placeholders of text filled in; returns the file of its standard input.
 ///
 /// # Errors
-/// One of them cannot be read, or written.
+/// One of them cannot be read, or written, or lastfd has a file of its own there.
 pub fn files(
     setting: &Setting,
     from: &Path,
@@ -49,8 +50,16 @@ pub fn files(
     for (name, source) in &setting.files {
         let (source, target) = (from.join(source), scratch.join(name));
         let made = target.parent().map_or(Ok(()), std::fs::create_dir_all);
-        made.and_then(|()| copied(&source, &target, &fill))
-            .map_err(|e| cannot(format!("{} cannot be copied into its folder: {e}", source.display())))?;
+        // A link that is named itself stands for what it leads to.
+        let copied =
+            made.and_then(|()| source.canonicalize()).and_then(|real| copied(&real, &target, scratch, &fill));
+        match copied {
+            Ok(true) => {}
+            Ok(false) => return Err(cannot(format!("{} is neither a file nor a folder", source.display()))),
+            Err(e) => {
+                return Err(cannot(format!("{} cannot be copied into its folder: {e}", source.display())));
+            }
+        }
     }
     match &setting.stdin {
         None => Ok(None),
@@ -63,35 +72,49 @@ pub fn files(
     }
 }
 
-fn copied(source: &Path, target: &Path, fill: &impl Fn(&str) -> String) -> std::io::Result<()> {
-    if source.is_dir() {
+/// Copies a file, a folder with what is in it, or a link as a link; false for anything else, of which nothing is copied. The folder
+/// `but`, into which is copied, is left out.
+fn copied(source: &Path, target: &Path, but: &Path, fill: &impl Fn(&str) -> String) -> std::io::Result<bool> {
+    let about = source.symlink_metadata()?;
+    if about.is_dir() {
         std::fs::create_dir_all(target)?;
         for entry in std::fs::read_dir(source)? {
             let entry = entry?;
-            copied(&entry.path(), &target.join(entry.file_name()), fill)?;
+            if entry.file_name() != but.file_name().unwrap_or_default() {
+                copied(&entry.path(), &target.join(entry.file_name()), but, fill)?;
+            }
         }
-        return Ok(());
+    } else if about.is_symlink() {
+        symlink(std::fs::read_link(source)?, target)?;
+    } else if about.is_file() {
+        let text =
+            if about.len() > TEXT_BYTES { None } else { String::from_utf8(std::fs::read(source)?).ok() };
+        match text.map(|text| (fill(&text), text)) {
+            Some((filled, text)) if filled != text => {
+                std::fs::write(target, filled)?;
+                std::fs::set_permissions(target, about.permissions())?;
+            }
+            _ => _ = std::fs::copy(source, target)?,
+        }
     }
-    if std::fs::copy(source, target)? > TEXT_BYTES {
-        return Ok(());
-    }
-    match String::from_utf8(std::fs::read(source)?) {
-        Ok(text) if fill(&text) != text => std::fs::write(target, fill(&text)),
-        _ => Ok(()),
-    }
+    Ok(about.is_dir() || about.is_symlink() || about.is_file())
 }
 
-/// Gives the folder, and all that is in it, to a user.
+/// Gives the folder, and all that is in it, to a user: the folder itself last, for who has it may exchange what is in it meanwhile. No
+/// link is followed.
 ///
 /// # Errors
 /// This process may not.
 pub fn give(folder: &Path, user: &User) -> Result<(), Error> {
-    let refused = |e| cannot(format!("{} cannot be given to user {}: {e}", folder.display(), user.uid));
-    lchown(folder, Some(user.uid), Some(user.gid)).map_err(refused)?;
-    if folder.is_symlink() || !folder.is_dir() {
-        return Ok(());
+    given(folder, user)
+        .map_err(|e| cannot(format!("{} cannot be given to user {}: {e}", folder.display(), user.uid)))
+}
+
+fn given(path: &Path, user: &User) -> std::io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        std::fs::read_dir(path)?.try_for_each(|entry| given(&entry?.path(), user))?;
     }
-    std::fs::read_dir(folder).map_err(refused)?.flatten().try_for_each(|entry| give(&entry.path(), user))
+    lchown(path, Some(user.uid), Some(user.gid))
 }
 
 /// Runs a command to its end, in a tree of its own: what it leaves running is ended.
@@ -259,5 +282,42 @@ pub fn beside(command: &Command, argv: Vec<String>) -> Command {
         mounts: Vec::new(),
         switches_user: false,
         ..command.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_is_copied_with_its_links_as_links_and_without_what_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, scratch) = (folder.path(), folder.path().join("lastfd-x"));
+        let from_file = |name: &str| from.join(name);
+        std::fs::create_dir(&scratch).unwrap();
+        std::fs::write(from_file("conf"), "port {port}").unwrap();
+        std::fs::set_permissions(from_file("conf"), std::fs::Permissions::from_mode(0o444)).unwrap();
+        symlink(".", from_file("here")).unwrap();
+        symlink("conf", from_file("other")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(from_file("socket")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, from_file("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
+        let fill = |text: &str| text.replace("{port}", "80");
+        let setting = |name: &str, source: &str| Setting {
+            files: [(name.to_owned(), source.to_owned())].into(),
+            ..Setting::default()
+        };
+        files(&setting("all", "."), from, &scratch, fill).unwrap();
+        let copy = scratch.join("all");
+        assert_eq!(std::fs::read_to_string(copy.join("other")).unwrap(), "port 80");
+        assert_eq!(copy.join("conf").metadata().unwrap().permissions().mode() & 0o777, 0o444);
+        assert_eq!(std::fs::read_link(copy.join("here")).unwrap(), Path::new("."));
+        let mut names: Vec<_> =
+            std::fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["conf", "here", "other"]);
+        let refused = files(&setting("pipe", "pipe"), from, &scratch, fill).unwrap_err();
+        assert!(refused.to_string().contains("neither a file nor a folder"), "{refused}");
     }
 }

@@ -15,7 +15,7 @@ use super::raw::{
     RawExchange, RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
 use super::schedule::{Arrivals, Schedule};
-use super::setting::{PREPARE_WITHIN_DEFAULT_S, Prepare, ReadyWhen, Setting, stays_inside};
+use super::setting::{PREPARE_WITHIN_DEFAULT_S, Prepare, ReadyWhen, Setting, stays_where_it_is, wrong_name};
 use super::{placeholder, set, shape, sysctl};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -583,8 +583,19 @@ fn setting(raw: &RawProcess, problems: &mut Vec<Problem>) -> Setting {
         let problem = Problem::new(launcher.span(), "this launcher has a `user` of its own", "here");
         problems.push(problem.help("leave out the `user` of the process"));
     }
-    for (name, _) in raw.files.iter().filter(|(name, _)| !stays_inside(name.get_ref())) {
-        problems.push(Problem::new(name.span(), "this is no name inside `{scratch}`", "leads out of it"));
+    for name in raw.files.keys() {
+        if let Some(wrong) = wrong_name(name.get_ref()) {
+            problems.push(Problem::new(name.span(), wrong, "here"));
+        }
+    }
+    if let Some(directory) =
+        raw.directory.as_ref().filter(|directory| !stays_where_it_is(directory.get_ref()))
+    {
+        problems.push(Problem::new(
+            directory.span(),
+            "this is no folder inside `{scratch}`",
+            "leads out of it",
+        ));
     }
     if let Some(prepare) = raw.prepare.as_ref().filter(|prepare| prepare.get_ref().is_empty()) {
         problems.push(Problem::new(prepare.span(), "the command is empty", "name a program"));

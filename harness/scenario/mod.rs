@@ -25,6 +25,7 @@ mod set;
 mod setting;
 mod shape;
 pub mod sysctl;
+mod user;
 
 pub use check::is_token;
 pub use discover::{DiscoverError, discover, name_of};
@@ -41,7 +42,8 @@ pub use problem::{Invalid, LoadError, Problem, by_likeness};
 pub use raw::schema;
 pub use reference::page as reference;
 pub use schedule::{Arrivals, Schedule};
-pub use setting::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_inside};
+pub use setting::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_where_it_is, wrong_name};
+pub use user::{User, user_id};
 
 use crate::event::{Log, What, file};
 use std::borrow::Cow;

@@ -3,6 +3,7 @@
 
 use super::discover::beside;
 use super::model::{Launcher, Plan, Process, Program, Workload};
+use super::user::User;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use rustix::thread::{CapabilitySet, capabilities};
@@ -130,7 +131,7 @@ fn surroundings(name: &str, process: &Process, directory: &Path) -> Vec<Obstacle
     let held = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     let may =
         held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::CHOWN) && !one_user();
-    let own = |user: &String| user.parse() == Ok(rustix::process::geteuid().as_raw());
+    let own = |user: &String| User::named(user).is_ok_and(|user| user.is_own());
     if let Some(user) = setting.user.as_ref().filter(|user| !may && !own(user)) {
         lacks.push((user, "only root may start a program as another user: run lastfd as root".into()));
     }

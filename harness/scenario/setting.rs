@@ -29,7 +29,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Whether nothing is as it is not by default.
+    /// Whether every key has its default.
     pub fn is_plain(&self) -> bool {
         *self == Setting::default()
     }
@@ -92,8 +92,41 @@ pub enum ReadyWhen {
     Command(Vec<String>),
 }
 
+/// Files that lastfd itself may put into `{scratch}`.
+const OWN: [&str; 11] = [
+    "driver.sock",
+    "stdin",
+    "supervisord.conf",
+    "supervisord.pid",
+    "limits.conf",
+    "limits.d",
+    "process-1-limits",
+    "runuser",
+    "su",
+    "certificate.pem",
+    "key.pem",
+];
+
+/// What is wrong with a name for one of the files of a process, if anything is.
+pub fn wrong_name(name: &str) -> Option<&'static str> {
+    let first = std::path::Path::new(name).iter().next();
+    if !stays_inside(name) {
+        Some("this is no name inside `{scratch}`")
+    } else if first.is_some_and(|first| OWN.iter().any(|own| first == *own)) {
+        Some("lastfd may have a file of its own with this name there")
+    } else {
+        None
+    }
+}
+
+/// Whether a folder is elsewhere than in `{scratch}`, or there and not out of it again.
+pub fn stays_where_it_is(directory: &str) -> bool {
+    let rest = directory.strip_prefix("{scratch}").map(|rest| rest.trim_start_matches('/'));
+    rest.is_none_or(|rest| rest.is_empty() || stays_inside(rest))
+}
+
 /// Whether this is a name inside a folder: neither absolute nor out of it.
-pub fn stays_inside(name: &str) -> bool {
+fn stays_inside(name: &str) -> bool {
     let mut parts = std::path::Path::new(name).components().peekable();
     parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
 }
