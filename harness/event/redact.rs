@@ -105,6 +105,12 @@ fn secret(name: &str) -> bool {
         || name.split(['-', '_', '.']).any(|part| PARTS.contains(&part))
 }
 
+/// Whether this is a placeholder of a scenario (`{key}`), which says nothing itself.
+fn stands_for(value: &str) -> bool {
+    let name = value.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(of_a_name))
+}
+
 const fn of_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
@@ -113,7 +119,7 @@ const fn of_a_name(c: char) -> bool {
 fn shown(words: &[String], found: &mut Vec<String>) -> Vec<String> {
     let mut is_value = false;
     let mut each = |word: &String| {
-        if std::mem::take(&mut is_value) && !word.starts_with('-') {
+        if std::mem::take(&mut is_value) && !word.starts_with('-') && !stands_for(word) {
             found.push(word.clone());
             return HIDDEN.to_owned();
         }
@@ -121,7 +127,9 @@ fn shown(words: &[String], found: &mut Vec<String>) -> Vec<String> {
         let rest = &word[name.len()..];
         match rest.chars().next() {
             // All the rest: spaces and quotes are part of the value.
-            Some(sign @ ('=' | ':')) if secret(name) && !rest.starts_with("://") => {
+            Some(sign @ ('=' | ':'))
+                if secret(name) && !rest.starts_with("://") && !stands_for(&rest[1..]) =>
+            {
                 found.push(rest[1..].trim().to_owned());
                 format!("{name}{sign}{HIDDEN}")
             }
@@ -189,7 +197,8 @@ fn value_after(rest: &str, option: bool, enclosed: Option<char>) -> Option<(usiz
         let after = bare[length..].trim_start();
         length = bare.len() - after.len() + ends(after).unwrap_or(after.len());
     }
-    (length > 0 && !bare.starts_with(HIDDEN)).then(|| (rest.len() - bare.len(), length))
+    (length > 0 && !bare.starts_with(HIDDEN) && !stands_for(&bare[..length]))
+        .then(|| (rest.len() - bare.len(), length))
 }
 
 /// A text whose URLs have no password: `scheme://user:…@host`.
@@ -270,6 +279,8 @@ mod tests {
         let line =
             ["./s", "--port", "80", "--keepalive=5", "-v", "/srv/www:/www", "http://h:80/a", "ssh://git@h/x"];
         assert_eq!(hidden(&line), line.join(" "));
+        let key = ["./s", "-key", "{key}", "--tls-key={a.key}", "exec ./s --key {key} x"];
+        assert_eq!(hidden(&key), key.join(" "), "a placeholder is no value");
         assert_eq!(hidden(&["./s", "--ask-password", "--port", "80"]), "./s --ask-password --port 80");
     }
 

@@ -71,7 +71,9 @@ pub fn start(
             // Its end is an event; until then the deadline is.
             if tree.wait_gone(LOOK_EVERY) || Instant::now() > deadline {
                 let said = output.as_ref().map(Drain::tail).unwrap_or_default().join("\n  ");
-                let lacks = condition.filter(|_| !holds).map(|condition| condition.lacks());
+                let lacks = condition
+                    .filter(|_| !holds)
+                    .map(|condition| condition.lacks(&plan.redaction(options.redact)));
                 let lacks = lacks.unwrap_or_else(|| "it did not come to listen".into());
                 return Err(Error::NotStarted(format!("{name}: {lacks}; its last lines:\n  {said}")));
             }

@@ -151,7 +151,7 @@ pub fn wait(
     let Some(ready) = found else {
         return Err(match condition.filter(|_| !holds && !pump.tree.gone()) {
             Some(condition) => {
-                let (lacks, tail) = (condition.lacks(), last_lines(pump));
+                let (lacks, tail) = (condition.lacks(pump.journal.redaction()), last_lines(pump));
                 Error::NotStarted(format!("{lacks} within {} s; {tail}", deadline.as_secs_f64()))
             }
             None => not_listening(pump, choice, before, deadline),

@@ -3,6 +3,7 @@
 //! the process.
 
 use super::error::Error;
+use crate::event::Redaction;
 use crate::launch::{Command, ExitStatus, Isolation, Tree};
 use crate::observe::output::Drain;
 use crate::scenario::{InFile, ReadyWhen, Setting, Stdin, User};
@@ -257,12 +258,13 @@ impl Condition {
     }
 
     /// What did not come to be, in words.
-    pub fn lacks(&self) -> String {
+    pub fn lacks(&self, redaction: &Redaction) -> String {
         match &self.when {
             When::Path(path) => format!("{} does not exist", path.display()),
             When::Log => "no line of its output matched the pattern of `ready`".into(),
             When::Command(asked) => {
-                format!("`{}` did not end with exit status 0", shell_words::join(&asked.command.argv))
+                let words = redaction.words(&asked.command.argv);
+                format!("`{}` did not end with exit status 0", shell_words::join(&words))
             }
         }
     }

@@ -15,7 +15,14 @@ impl Plan {
             process.env.iter().for_each(|(name, value)| redaction.learn_variable(name, value));
         }
         for process in self.processes.values() {
-            process.setting.prepare.iter().for_each(|prepare| redaction.learn(&prepare.run));
+            let setting = &process.setting;
+            setting.prepare.iter().for_each(|prepare| redaction.learn(&prepare.run));
+            if let Some(ReadyWhen::Command(words)) = &setting.ready {
+                redaction.learn(words);
+            }
+            if let Some(Stdin::Text(text)) = &setting.stdin {
+                text.lines().for_each(|line| redaction.learn_variable("stdin", line));
+            }
         }
         for program in self.workloads.values().filter_map(|workload| workload.program.as_ref()) {
             redaction.learn(&program.run);
@@ -76,4 +83,23 @@ fn placeholders(words: &[String]) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     words.iter().flat_map(each).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_surrounds_a_process_is_searched_for_secrets_too_and_a_placeholder_is_none() {
+        let text = "claim = 'c'\n[processes.s]\ncommand = ['./s', '-key', '{key}', '{port}']\n\
+                    limits = { soft = 64, hard = 64 }\nstdin = 'password=hunter2'\n\
+                    ready = { command = ['ask', '--token', 'swordfish'] }\n[workloads.w]\ntcp = {}\n";
+        let plan = crate::scenario::parse(text, "x.toml", "x", std::path::Path::new(".")).unwrap().remove(0);
+        let redaction = plan.redaction(false);
+        assert_eq!(redaction.text("hunter2 and swordfish"), "… and …");
+        let told = plan.redacted(&redaction).processes["s"].clone();
+        assert!(
+            matches!(&told.program, Program::Command(words) if words.join(" ") == "./s -key {key} {port}")
+        );
+    }
 }
