@@ -189,3 +189,24 @@ fn a_scenario_says_what_is_wrong_with_what_surrounds_a_process() {
         assert!(shown.contains(what), "{keys}: {shown}");
     }
 }
+
+#[test]
+fn a_dry_run_says_what_surrounds_a_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.scenario.toml");
+    let text = "claim = \"c\"\n[processes.a]\ncommand = [\"sh\", \"{port}\"]\nlimits = { soft = 32, hard = 32 }\n\
+                stdin = { file = \"input\" }\nuser = \"nobody\"\ndirectory = \"{scratch}\"\nfiles = { conf = \"a.conf\" }\n\
+                prepare = [\"make\", \"it\"]\nready = { path = \"there\" }\n[workloads.w.tcp]\n";
+    std::fs::write(&file, text).expect("written");
+    let called = lastfd(&["run", "--dry-run", file.to_str().expect("UTF-8")]);
+    for line in [
+        "copies a.conf to {scratch}/conf",
+        "runs as user nobody",
+        "starts in {scratch}",
+        "runs `make it` first",
+        "is ready when there exists",
+        "inherits 0 (input)",
+    ] {
+        assert!(called.stdout.contains(line), "{line}: {}{}", called.stdout, called.stderr);
+    }
+}

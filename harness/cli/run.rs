@@ -13,7 +13,7 @@ use crate::measure::Why;
 use crate::observe::Choice;
 use crate::report::Report;
 use crate::run::{Error, Options, Run};
-use crate::scenario::{self, Dialogue, Obstacle, Plan};
+use crate::scenario::{self, Dialogue, InFile, Obstacle, Plan, ReadyWhen, Setting, Stdin};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -209,7 +209,16 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
             "    launcher {launcher}, started with {}:{}{rlimits}\n",
             process.limits.soft, process.limits.hard
         );
-        text += "    inherits 0 (/dev/null), 1 and 2 (a pipe); every other descriptor is closed\n";
+        let setting = &process.setting;
+        for line in setting_lines(setting) {
+            text += &format!("    {line}\n");
+        }
+        let stdin = match &setting.stdin {
+            None => "/dev/null",
+            Some(Stdin::Text(_)) => "a text",
+            Some(Stdin::File(InFile { file })) => file,
+        };
+        text += &format!("    inherits 0 ({stdin}), 1 and 2 (a pipe); every other descriptor is closed\n");
     }
     if !plan.sysctls.is_empty() {
         let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -228,6 +237,23 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
         text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
     }
     say(&text)
+}
+
+/// What surrounds a process, a line each.
+fn setting_lines(setting: &Setting) -> impl Iterator<Item = String> {
+    let files = setting.files.iter().map(|(name, from)| format!("copies {from} to {{scratch}}/{name}"));
+    let prepare = setting.prepare.iter();
+    let prepare = prepare.map(|prepare| format!("runs `{}` first", shell_words::join(&prepare.run)));
+    let user = setting.user.iter().map(|user| format!("runs as user {user}"));
+    let directory = setting.directory.iter().map(|directory| format!("starts in {directory}"));
+    let ready = setting.ready.iter().map(|ready| match ready {
+        ReadyWhen::Path(path) => format!("is ready when {path} exists, and it listens"),
+        ReadyWhen::Log(pattern) => format!("is ready when a line matches `{pattern}`, and it listens"),
+        ReadyWhen::Command(words) => {
+            format!("is ready when `{}` ends with exit status 0, and it listens", shell_words::join(words))
+        }
+    });
+    files.chain(user).chain(directory).chain(prepare).chain(ready)
 }
 
 /// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks something for it.
