@@ -1,6 +1,6 @@
 //! What is written of command lines and environments: in no place and no format a secret, and on demand no argument.
 
-use super::support::{LASTFD, called, lastfd};
+use super::support::{LASTFD, called, lastfd, program};
 use std::path::Path;
 use std::process::Command;
 
@@ -31,6 +31,23 @@ fn never(secret: &str, all: &[(String, String)]) {
 }
 
 const FORMATS: [&str; 6] = ["--json", "r.json", "--junit", "r.xml", "--markdown", "r.md"];
+
+#[test]
+fn no_secret_of_a_client_program_is_written_with_its_last_words() {
+    let Some(_) = program("bash") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = r#"exec 3<>/dev/tcp/127.0.0.1/{port}; read -r line <&3; echo "${0#*=} is refused"; exit 1"#;
+    let client = format!("bash -c '{script}' --password={SECRET}");
+    let find =
+        [&["find", "--nofile", "40", "--client", &client, "--events", "e.jsonl"][..], &FORMATS].concat();
+    let server = ["--", LASTFD, "serve", "http", "--port", "{port}", "--accept", "cap-close"];
+    let all = written(Command::new(LASTFD).args(find).args(server), folder.path());
+    never(SECRET, &all);
+    assert!(
+        all.iter().any(|(place, text)| place.ends_with("e.jsonl") && text.contains("… is refused")),
+        "{all:?}"
+    );
+}
 
 #[test]
 fn no_secret_of_a_command_line_is_written_in_any_format() {

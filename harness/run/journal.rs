@@ -1,6 +1,6 @@
 //! The run's own copy of the event log: times made relative to the run's start, appended to a file when one is asked for.
 
-use crate::event::{Event, LogError, Nanos, Redaction, What, Writer};
+use crate::event::{Client, Event, LogError, Nanos, Redaction, What, Writer};
 use crate::sys::clock;
 use std::path::Path;
 
@@ -63,6 +63,8 @@ fn redact(what: &mut What, redaction: &Redaction) {
         What::Launched { argv, .. } => *argv = redaction.words(argv),
         What::Output { line: text }
         | What::Probe { detail: text, .. }
+        | What::ProgramEnded { words: text, .. }
+        | What::Client { state: Client::ErrorReply(text) | Client::ErrorAnswer(text), .. }
         | What::FailedPath { path: text, .. }
         | What::NotSeen { why: text, .. }
         | What::NotStarted { reason: text }
