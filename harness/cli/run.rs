@@ -11,7 +11,7 @@ use crate::judge;
 use crate::launch::Isolation;
 use crate::measure::Why;
 use crate::observe::Choice;
-use crate::report::Report;
+use crate::report::{Report, words};
 use crate::run::{Error, Options, Run};
 use crate::scenario::{self, Dialogue, InFile, Obstacle, Plan, ReadyWhen, Setting, Stdin};
 use std::path::{Path, PathBuf};
@@ -228,13 +228,11 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
         text += &format!("  then: the soft limit of the live subject becomes {}\n", moved.limit.soft);
     }
     for (name, workload) in &plan.workloads {
-        let clients =
-            workload.clients.map_or_else(|| "soft limit × 1.5 + accept queue".to_string(), |n| n.to_string());
         let kind = match &workload.program {
             Some(program) => program.run.first().map_or("", String::as_str),
             None => workload.kind.map_or("asks", Dialogue::name),
         };
-        text += &format!("  {name}: {kind} to {}, {clients} clients\n", workload.to);
+        text += &format!("  {name}: {kind} to {}, {}\n", workload.to, words::plan::wanted(workload));
     }
     say(&text)
 }

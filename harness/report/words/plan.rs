@@ -131,12 +131,7 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
     };
     let to = format!("`{}`{other}", workload.to);
     if let Some(calls) = &workload.calls {
-        let wanted = match (workload.clients, calls.duration_s) {
-            (Some(n), None) => counted(n.into(), "call"),
-            (Some(n), Some(s)) => format!("{} within {s} s", counted(n.into(), "call")),
-            (None, Some(s)) => format!("calls for {s} s"),
-            (None, None) => "2 × soft limit + 64 calls".to_owned(),
-        };
+        let wanted = wanted(workload);
         let at_a_time = match (calls.schedule, calls.concurrency) {
             (Some(schedule), n) => format!(
                 "{} a second ({} intervals) whether earlier ones are answered or not, at most {n} at a time",
@@ -148,9 +143,7 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
         return format!("`{name}` makes {wanted} to {to}, {at_a_time}. {}", each_call(calls));
     }
     if let Some(program) = &workload.program {
-        let clients = workload
-            .clients
-            .map_or_else(|| "1.25 × soft limit + 8 clients".to_owned(), |n| counted(n.into(), "client"));
+        let clients = wanted(workload);
         let command = shell_words::join(&program.run);
         return match program.one {
             One::All => format!("`{name}` sends {clients} to {to}. One program is all of them: `{command}`."),
@@ -167,15 +160,29 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
         };
     }
     let datagrams = workload.kind == Some(Dialogue::Datagram);
-    let wanted = workload.clients.map_or_else(
-        || match datagrams {
-            true => "1.5 × soft limit clients".to_owned(),
-            false => "1.5 × soft limit clients, and as many more as its accept queue holds,".to_owned(),
-        },
-        |n| counted(n.into(), "client"),
-    );
+    let wanted = wanted(workload);
+    let comma = if wanted.contains(',') { "," } else { "" };
     let pace = if datagrams { of_datagrams(workload.pace) } else { pace(workload.pace) };
-    format!("`{name}` sends {wanted} to {to}. Each {}. {pace}", doing(workload.kind))
+    format!("`{name}` sends {wanted}{comma} to {to}. Each {}. {pace}", doing(workload.kind))
+}
+
+/// How many clients or calls.
+pub fn wanted(workload: &Workload) -> String {
+    let what = if workload.calls.is_some() { "call" } else { "client" };
+    let for_a_time = workload.calls.as_ref().and_then(|calls| calls.duration_s);
+    if let Some(s) = for_a_time {
+        return match workload.clients {
+            Some(n) => format!("{} within {s} s", counted(n.into(), what)),
+            None => format!("calls for {s} s"),
+        };
+    }
+    let by_itself = match (&workload.calls, &workload.program, workload.kind) {
+        (Some(_), ..) => "2 × soft limit + 64 calls",
+        (_, Some(_), _) => "1.25 × soft limit + 8 clients",
+        (.., Some(Dialogue::Datagram)) => "1.5 × soft limit clients",
+        _ => "1.5 × soft limit clients, and as many more as its accept queue holds",
+    };
+    workload.clients.map_or_else(|| by_itself.to_owned(), |n| counted(n.into(), what))
 }
 
 fn of_datagrams(pace: Pace) -> String {
