@@ -1,4 +1,4 @@
-//! How the clients that are programs of the user's own ended, before any was told to leave.
+//! How the clients that are programs of the user's own ended while saturation was watched: the moment of the clients' account.
 
 use super::facts::{Facts, ProgramEnd};
 use super::known::Why;
@@ -36,7 +36,7 @@ pub struct LastWords {
 
 /// One for each workload whose clients are programs.
 pub(super) fn client_programs(facts: &Facts<'_>) -> Vec<ClientPrograms> {
-    let until = facts.phases.released_from();
+    let until = facts.phases.watched_until();
     let all =
         facts.plan.workloads.iter().filter_map(|(name, workload)| Some((name, workload.program.as_ref()?)));
     all.map(|(name, program)| {
