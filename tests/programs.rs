@@ -88,6 +88,76 @@ fn a_program_that_the_server_turned_away_is_no_stranger() {
 }
 
 #[test]
+fn what_a_client_program_leaves_behind_ends_with_it_and_is_no_leak() {
+    let Some(_) = program("bash") else { return };
+    for behind in ["sleep 300", "setsid sleep 300", "setsid bash -c \"sleep 300 & sleep 300\""] {
+        let client = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{{port}}; {behind} & exit 0'");
+        let run = with(&["--client", &client, "--clients", "6"]).run();
+        assert_eq!(run["saturation"]["clients_account"]["left"], 6, "{behind}: {run:#}");
+        assert_eq!(run["recovery"]["leaked"], 0, "{behind}: {run:#}");
+    }
+}
+
+#[test]
+fn a_program_that_ends_with_an_error_before_the_server_closes_has_left_by_itself() {
+    let Some(_) = program("bash") else { return };
+    let client = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; sleep 0.2; echo gave up; exit 1'";
+    let run = with(&["--client", client, "--clients", "12"]).run();
+    assert_eq!(run["ceiling"]["kind"], "not-reached", "{run:#}");
+    let (account, ended) = (&run["saturation"]["clients_account"], &run["saturation"]["client_programs"][0]);
+    // The watch may end before the last of them does.
+    assert_eq!((&account["turned_away"], &account["closed"]), (&0.into(), &0.into()), "{run:#}");
+    assert!(account["left"].as_u64() > Some(0) && account["left"] == ended["failed"], "{run:#}");
+    assert_eq!(ended["mostly"]["words"], "gave up", "{run:#}");
+}
+
+#[test]
+fn a_program_that_does_not_notice_that_it_was_closed_is_turned_away_and_does_not_wait() {
+    let Some(_) = program("bash") else { return };
+    let client = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; exec sleep 300'";
+    let capped = [&HTTP[..], &["--accept", "cap-close"]].concat();
+    let run = find(&["--nofile", "40", "--hold", "2s", "--client", client], &capped).run();
+    let account = &run["saturation"]["clients_account"];
+    assert!(account["turned_away"].as_u64() > Some(0), "{run:#}");
+    assert_eq!(account["waiting"], 0, "{run:#}");
+}
+
+#[test]
+fn one_program_that_ends_slowly_brings_no_new_clients() {
+    let Some(_) = program("bash") else { return };
+    let client =
+        ALL.replace("read -r line <&$fd", "trap \"sleep 0.3; exit\" TERM; while :; do sleep 1; done");
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("e.jsonl");
+    let log = log.to_str().expect("a path");
+    with(&["--client", &client, "--client-is", "all", "--clients", "12", "--events", log]).run();
+    let events = std::fs::read_to_string(log).expect("a log");
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let released = events.iter().take_while(|event| event["is"]["phase"] != "second-round");
+    let connected = released.filter(|event| event["is"]["client"]["state"] == "connected");
+    assert_eq!(connected.count(), 12);
+}
+
+#[test]
+fn a_program_that_writes_without_end_holds_up_nobody() {
+    let Some(_) = program("bash") else { return };
+    let client = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; exec yes'";
+    let run = with(&["--client", client, "--clients", "3"]).run();
+    assert_eq!((&run["ceiling"]["kind"], &run["ceiling"]["connected"]), (&"not-reached".into(), &3.into()));
+}
+
+#[test]
+fn a_dry_run_says_how_many_programs_it_would_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("s.toml");
+    let scenario = "claim = \"x\"\n[processes.server]\nserve.http = {}\nlimits = { soft = 48, hard = 48 }\n\
+                    [workloads.flood.command]\nrun = [\"true\"]\n";
+    std::fs::write(&file, scenario).expect("written");
+    let called = lastfd(&["run", "--dry-run", file.to_str().expect("a path")]);
+    assert!(called.stdout.contains("1.25 × soft limit + 8 clients"), "{called:?}");
+}
+
+#[test]
 fn options_that_fit_no_client_program_are_refused_before_anything_starts() {
     for (options, what) in [
         (["--client", ""].as_slice(), "--client names no program"),

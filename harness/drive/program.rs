@@ -4,7 +4,9 @@
 //! looking: a connection that is over between two looks is not seen, but the exit status 0 of its program tells of it. Where one program
 //! is all clients, each of its connections is one, and nobody knows what it was told.
 //!
-//! The programs are in this process's own tree, which the run owns; each has a process group, so that what it started leaves with it.
+//! A client is over when its program ends: whatever the program leaves behind is ended then, or it would hold the connection of a client
+//! that is gone. Its process group tells what that is, and a variable of its environment tells of who has left the group. All that lost its
+//! parent comes to this process, which is a subreaper. The programs are in a tree that the run owns, too.
 
 use super::orders::{Error, Lines, at, parsed};
 use super::pacing::{Gate, Load};
@@ -14,14 +16,17 @@ use super::report::Reporter;
 use crate::event::{Client as State, Nanos, Outcome, Pacing, Unseen, What};
 use crate::scenario::{ClientProgram, One, Pace};
 use crate::sys::address::Address;
-use crate::sys::sock_diag::{self, SockDiag};
+use crate::sys::sock_diag::{SockDiag, Socket, State as Tcp};
 use crate::sys::{clock, proc};
 use regex::bytes::Regex;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpgid, getpid, kill_process, kill_process_group, pidfd_open,
+    set_child_subreaper, waitpid,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,6 +45,14 @@ const START_WITHIN: u64 = 10_000 * MS;
 const STARTING_AT_MOST: u32 = 8;
 /// One program for all has all its clients connected when no more of them are than so long ago.
 const STANDS_STILL: u64 = 300 * MS;
+/// Where each client is a process, their connections are looked at so often, once they are connected.
+const LOOK_RARELY: u64 = 100 * MS;
+/// Generations of processes that one program leaves behind.
+const GENERATIONS: u32 = 64;
+/// The variable that marks all processes of a program, by its number.
+const MARK: &str = "LASTFD_CLIENT_PROGRAM";
+/// Reads for what an ended program wrote last: a pipe has at most 1 MiB (pipe(7)).
+const LAST_READS: usize = 64;
 /// From SIGTERM to SIGKILL for a program that is to leave.
 const GRACE: u64 = 500 * MS;
 /// A line of output is read so far, and its last words are told so far. Bytes; characters.
@@ -70,10 +83,24 @@ struct Running {
     line: Vec<u8>,
     started: Nanos,
     connected: Option<Nanos>,
+    /// Its sockets that are connected to the server, by inode, as they were seen last.
+    sockets: HashMap<u64, Socket>,
+    /// Its connection is over, and that was reported, though it runs on.
+    over: bool,
     served: bool,
 }
 
 impl Running {
+    /// Whether a look at its sockets tells something; `all`: it is all clients.
+    fn is_watched(&self, all: bool) -> bool {
+        !matches!(self.role, Role::Leaves(_)) && !self.over && (all || self.connected.is_none())
+    }
+
+    /// Whether it is a client of its own that is connected.
+    fn holds(&self) -> bool {
+        matches!(self.role, Role::Client(_)) && self.connected.is_some() && !self.over
+    }
+
     fn starting(&self, now: Nanos) -> bool {
         self.connected.is_none() && now - self.started < START_WITHIN && !matches!(self.role, Role::Leaves(_))
     }
@@ -128,10 +155,12 @@ pub struct Programs<W> {
     pacing: Option<Pacing>,
     connected: u32,
     /// Of one for all: its connections by the inodes of their sockets.
-    connections: HashMap<u64, (u32, sock_diag::State)>,
+    connections: HashMap<u64, (u32, Socket)>,
     /// How many of them there have been at a time, and since when no more.
     most: (usize, Nanos),
     looked: Nanos,
+    /// When the connections of those that are connected were looked at.
+    watched: Nanos,
     /// A descriptor of a program was the last that its own limit allows: told once.
     full: bool,
 }
@@ -140,8 +169,9 @@ impl<W: Write> Programs<W> {
     /// None runs yet.
     ///
     /// # Errors
-    /// No epoll instance or netlink socket can be made; the pattern does not compile.
+    /// No epoll instance or netlink socket can be made; the pattern does not compile; prctl(2) fails.
     pub fn new(setup: Setup, program: ClientProgram, pace: Pace, stdout: W) -> Result<Programs<W>, Error> {
+        set_child_subreaper(Some(getpid())).map_err(at("taking in what client programs leave behind"))?;
         let served = program.pattern().map_err(io::Error::other);
         Ok(Programs {
             served: served.map_err(at("compiling the pattern of served clients"))?,
@@ -160,6 +190,7 @@ impl<W: Write> Programs<W> {
             connections: HashMap::new(),
             most: (0, 0),
             looked: 0,
+            watched: 0,
             full: false,
         })
     }
@@ -200,7 +231,7 @@ impl<W: Write> Programs<W> {
             for event in &events {
                 match event.data.u64() {
                     ORDERS => lines.read()?,
-                    token if token % 2 == 0 => self.hear(token / 2),
+                    token if token % 2 == 0 => self.hear(token / 2, 1),
                     token => self.ended(token / 2)?,
                 }
             }
@@ -293,7 +324,7 @@ impl<W: Write> Programs<W> {
             Role::Client(id) => id,
             _ => u32::MAX,
         };
-        match self.executed(id, clients) {
+        match self.executed(id, clients, self.numbers) {
             Ok((child, pidfd, output)) => {
                 let number = self.numbers;
                 self.numbers += 1;
@@ -313,6 +344,8 @@ impl<W: Write> Programs<W> {
                     line: Vec::new(),
                     started: clock::now(),
                     connected: None,
+                    sockets: HashMap::new(),
+                    over: false,
                     served: false,
                 };
                 self.running.insert(number, one);
@@ -321,7 +354,7 @@ impl<W: Write> Programs<W> {
         }
     }
 
-    fn executed(&self, id: u32, clients: u32) -> io::Result<(Child, OwnedFd, OwnedFd)> {
+    fn executed(&self, id: u32, clients: u32, number: u64) -> io::Result<(Child, OwnedFd, OwnedFd)> {
         let fill = |word: &String| {
             word.replace("{clients}", &clients.to_string()).replace("{client}", &id.to_string())
         };
@@ -331,6 +364,7 @@ impl<W: Write> Programs<W> {
         rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::NONBLOCK)?;
         let mut command = Command::new(program);
         command.args(arguments).envs(self.program.env.iter().map(|(key, value)| (key, fill(value))));
+        command.env(MARK, number.to_string());
         command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written).process_group(0);
         let mut child = command.spawn()?;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
@@ -378,14 +412,17 @@ impl<W: Write> Programs<W> {
         self.ordered = if self.program.one == One::Each { self.started } else { self.ordered };
         let kill_at = clock::now() + GRACE;
         if self.program.one == One::Each || clients == u32::MAX {
-            self.vanished(&HashMap::new());
+            for (_, (id, socket)) in self.connections.drain() {
+                let closed = socket.state == Tcp::CLOSE_WAIT;
+                self.report.client(id, if closed { State::Closed } else { State::Released });
+            }
             for one in self.running.values_mut() {
                 let Role::Client(id) = one.role else { continue };
                 if left == clients {
                     break;
                 }
                 // Recorded before it is done, so that the client that takes the place comes later.
-                if self.program.one == One::Each && one.connected.is_some() {
+                if self.program.one == One::Each && one.holds() {
                     self.report.client(id, State::Released);
                 }
                 one.role = Role::Leaves(kill_at);
@@ -407,75 +444,120 @@ impl<W: Write> Programs<W> {
 
     /// When the sockets are to be looked at next; `None`: that would tell nothing.
     fn looks_at(&self) -> Option<Nanos> {
-        let unconnected = self.running.values().any(|one| one.connected.is_none());
+        let any = |test: &dyn Fn(&Running) -> bool| self.running.values().any(test);
         match self.program.one {
-            One::Each => unconnected.then_some(self.looked + LOOK_EVERY),
-            One::All if self.running.is_empty() && self.connections.is_empty() => None,
+            One::Each if any(&|one| one.is_watched(false)) => Some(self.looked + LOOK_EVERY),
+            One::Each => any(&Running::holds).then_some(self.watched + LOOK_RARELY),
+            One::All if !self.running_clients() && self.connections.is_empty() => None,
             One::All if self.pacing == Some(Pacing::Done) => Some(self.looked + LOOK_SELDOM),
             One::All => Some(self.looked + LOOK_EVERY),
         }
     }
 
-    /// Looks which programs are connected.
+    /// Looks which programs are connected, and now and then which still are.
     fn look(&mut self) {
         self.looked = clock::now();
-        let mut table: HashMap<u64, sock_diag::State> = HashMap::new();
-        let Address::Inet(target) = self.target else { return };
-        if self.diag.clients_of(target, |state, inode| _ = table.insert(inode, state)).is_err() {
-            return;
-        }
+        let Some(table) = self.table() else { return };
         let all = self.program.one == One::All;
-        let numbers: BTreeSet<u64> = self.running.keys().copied().collect();
-        let mut own: HashMap<u64, sock_diag::State> = HashMap::new();
+        let watched = self.running.iter().filter(|(_, one)| one.is_watched(all));
+        let numbers: Vec<u64> = watched.map(|(number, _)| *number).collect();
+        let mut own: HashMap<u64, Socket> = HashMap::new();
         for number in numbers {
+            let found = self.sockets(number, &table);
             let one = self.running.get_mut(&number).expect("its number is from there");
-            if one.connected.is_some() && !all {
-                continue;
-            }
-            let mut sockets = HashSet::new();
-            for pid in proc::tree(one.child.id() as i32) {
-                let _ = proc::sockets(pid, &mut sockets); // it may be gone
-                let full = |(soft, _)| proc::descriptors(pid).is_ok_and(|open| open >= soft);
-                if !self.full && proc::nofile(pid).is_ok_and(full) {
-                    self.full = true;
-                    self.report.client(u32::MAX, State::Local(libc::EMFILE));
-                }
-            }
-            let found = sockets.iter().filter_map(|inode| Some((*inode, *table.get(inode)?)));
-            let before = own.len();
-            own.extend(found);
-            if own.len() > before && one.connected.is_none() {
+            if !found.is_empty() && one.connected.is_none() {
                 one.connected = Some(clock::now());
                 if let (Role::Client(id), false) = (&one.role, all) {
                     self.connected += 1;
                     self.report.client(*id, State::Connected);
                 }
             }
+            if all {
+                own.extend(found);
+            } else {
+                one.sockets = found;
+            }
         }
         if all {
             self.vanished(&own);
             self.appeared(own);
+        } else if self.watched + LOOK_RARELY <= self.looked {
+            self.watched = self.looked;
+            self.watch(&table);
         }
     }
 
-    /// Connections of the one program that are no more: closed by the server where that had ended its side first.
-    fn vanished(&mut self, own: &HashMap<u64, sock_diag::State>) {
-        let report = &mut self.report;
-        self.connections.retain(|inode, (id, state)| {
+    /// The clients' sockets, by inode.
+    fn table(&mut self) -> Option<HashMap<u64, Socket>> {
+        let Address::Inet(target) = self.target else { return None };
+        let mut table = HashMap::new();
+        self.diag.clients_of(target, |socket| _ = table.insert(socket.inode, socket)).ok()?;
+        Some(table)
+    }
+
+    /// Which of these the processes of a program hold.
+    fn sockets(&mut self, number: u64, table: &HashMap<u64, Socket>) -> HashMap<u64, Socket> {
+        let mut sockets = HashSet::new();
+        for pid in proc::tree(self.running[&number].child.id() as i32) {
+            let _ = proc::sockets(pid, &mut sockets); // it may be gone
+            let full = |(soft, _)| proc::descriptors(pid).is_ok_and(|open| open >= soft);
+            if !self.full && proc::nofile(pid).is_ok_and(full) {
+                self.full = true;
+                self.report.client(u32::MAX, State::Local(libc::EMFILE));
+            }
+        }
+        sockets.iter().filter_map(|inode| Some((*inode, *table.get(inode)?))).collect()
+    }
+
+    /// Looks whether those that were connected still are. One that has connected anew after it closed a connection itself is.
+    fn watch(&mut self, table: &HashMap<u64, Socket>) {
+        let holding = self.running.iter().filter(|(_, one)| one.holds());
+        let numbers: Vec<u64> = holding.map(|(number, _)| *number).collect();
+        for number in numbers {
+            let one = self.running.get_mut(&number).expect("its number is from there");
+            let before = std::mem::take(&mut one.sockets);
+            // The server's end of stream is given this long to be read: a program may be at work on what came before it.
+            let ended =
+                |was: &Socket, is: &Socket| was.state == Tcp::CLOSE_WAIT && is.state == Tcp::CLOSE_WAIT;
+            let is = |(inode, was): (&u64, &Socket)| {
+                table.get(inode).filter(|is| !ended(was, is)).map(|is| (*inode, *is))
+            };
+            let open: HashMap<u64, Socket> = before.iter().filter_map(is).collect();
+            if !open.is_empty() {
+                one.sockets = open;
+                continue;
+            }
+            let known = !before.is_empty();
+            let dismissed = before.values().any(|socket| closed_by_server(&mut self.diag, socket));
+            let found = self.sockets(number, table);
+            let one = self.running.get_mut(&number).expect("it was there just now");
+            let Role::Client(id) = one.role else { continue };
+            one.over = known && (dismissed || found.is_empty());
+            if one.over {
+                self.report.client(id, if dismissed { State::Closed } else { State::Released });
+            }
+            one.sockets = found;
+        }
+    }
+
+    /// Connections of the one program that are no more.
+    fn vanished(&mut self, own: &HashMap<u64, Socket>) {
+        let (report, diag) = (&mut self.report, &mut self.diag);
+        self.connections.retain(|inode, (id, socket)| {
             let now = own.get(inode);
             if now.is_none() {
-                let closed = *state == sock_diag::State::CLOSE_WAIT;
+                let closed = closed_by_server(diag, socket);
                 report.client(*id, if closed { State::Closed } else { State::Released });
             }
-            *state = now.copied().unwrap_or(*state);
+            *socket = now.copied().unwrap_or(*socket);
             now.is_some()
         });
     }
 
-    fn appeared(&mut self, own: HashMap<u64, sock_diag::State>) {
-        for (inode, state) in own {
+    fn appeared(&mut self, own: HashMap<u64, Socket>) {
+        for (inode, socket) in own {
             if !self.connections.contains_key(&inode) {
-                self.connections.insert(inode, (self.started, state));
+                self.connections.insert(inode, (self.started, socket));
                 self.report.client(self.started, State::Connected);
                 (self.started, self.connected) = (self.started + 1, self.connected + 1);
             }
@@ -485,12 +567,13 @@ impl<W: Write> Programs<W> {
         }
     }
 
-    /// Reads what a program has written.
-    fn hear(&mut self, number: u64) {
+    /// Reads what a program has written, in so many reads at most: it may write without end.
+    fn hear(&mut self, number: u64, reads: usize) {
         let Some(one) = self.running.get_mut(&number) else { return };
         let mut chunk = [0; 16 * 1024];
         let mut served = false;
-        while let Some(output) = &one.output {
+        for _ in 0..reads {
+            let Some(output) = &one.output else { break };
             match rustix::io::read(output, &mut chunk) {
                 Ok(0) => {
                     served |= one.ends_line(self.served.as_ref());
@@ -536,7 +619,14 @@ impl<W: Write> Programs<W> {
 
     /// A program has ended.
     fn ended(&mut self, number: u64) -> Result<(), Error> {
-        self.hear(number);
+        let Some(one) = self.running.get(&number) else { return Ok(()) };
+        let left_by_itself = !one.sockets.is_empty()
+            && !one.sockets.values().any(|socket| closed_by_server(&mut self.diag, socket));
+        let leader = Pid::from_child(&one.child);
+        // While nobody has waited for the program, no other process has its number.
+        signal(one, Signal::KILL);
+        self.end_rest(number, leader);
+        self.hear(number, LAST_READS);
         let Some(mut one) = self.running.remove(&number) else { return Ok(()) };
         let status = one.child.wait().map_err(at("waiting for a client program"))?;
         one.ends_line(None);
@@ -544,13 +634,14 @@ impl<W: Write> Programs<W> {
         match one.role {
             Role::Client(id) => {
                 match (fine, connected) {
-                    _ if self.program.one == One::All => {}
+                    _ if self.program.one == One::All || one.over => {}
                     (true, _) => {
                         if !one.served {
                             self.say_served(id, !connected);
                         }
                         self.report.client(id, State::Released);
                     }
+                    (false, true) if left_by_itself => self.report.client(id, State::Released),
                     (false, true) if one.served => self.report.client(id, State::Closed),
                     (false, true) => self.report.client(id, State::ErrorReply(words.clone())),
                     (false, false) => {}
@@ -569,6 +660,29 @@ impl<W: Write> Programs<W> {
             Role::Leaves(_) => {}
         }
         Ok(())
+    }
+
+    /// Ends the processes that a program leaves behind.
+    fn end_rest(&self, number: u64, leader: Pid) {
+        let programs: HashSet<i32> = self.running.values().map(|one| one.child.id() as i32).collect();
+        let mark = format!("{MARK}={number}");
+        for _ in 0..GENERATIONS {
+            let all = proc::children(getpid().as_raw_nonzero().get()).into_iter();
+            let orphans: Vec<Pid> =
+                all.filter(|pid| !programs.contains(pid)).filter_map(Pid::from_raw).collect();
+            let its = |pid: &Pid| {
+                getpgid(Some(*pid)) == Ok(leader) || proc::has_variable(pid.as_raw_nonzero().get(), &mark)
+            };
+            let (its, others): (Vec<Pid>, Vec<Pid>) = orphans.into_iter().partition(its);
+            // Of those of other programs that have ended nobody else takes note.
+            others.iter().for_each(|pid| _ = waitpid(Some(*pid), WaitOptions::NOHANG));
+            if its.is_empty() {
+                return;
+            }
+            its.iter().for_each(|pid| _ = kill_process(*pid, Signal::KILL));
+            // Then their children come here.
+            its.iter().for_each(|pid| _ = waitpid(Some(*pid), WaitOptions::empty()));
+        }
     }
 
     /// A probe is over though its program runs on.
@@ -651,4 +765,20 @@ impl<W: Write> Programs<W> {
 /// To the program and all that it started in its group. One that has ended is what was wanted.
 fn signal(one: &Running, signal: Signal) {
     let _ = kill_process_group(Pid::from_child(&one.child), signal);
+}
+
+/// Whether the server ended this connection of a client, which was seen so, before the client did. Whoever closes first has a socket that
+/// waits for the other's end, or in TIME_WAIT. A reset leaves neither: it is the client's where it had not read all.
+fn closed_by_server(diag: &mut SockDiag, seen: &Socket) -> bool {
+    use Tcp::{CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, TIME_WAIT};
+    if seen.state == CLOSE_WAIT {
+        return true;
+    }
+    let mut state = |local, peer| diag.connection(local, peer).ok().flatten().map(|socket| socket.state);
+    match (state(seen.local, seen.peer), state(seen.peer, seen.local)) {
+        (Some(FIN_WAIT1 | FIN_WAIT2 | CLOSING | TIME_WAIT), _) => false,
+        (_, Some(ESTABLISHED | CLOSE_WAIT | LAST_ACK)) => false,
+        (None, None) => seen.receive_queue == 0,
+        _ => true,
+    }
 }

@@ -288,6 +288,12 @@ pub fn arguments(pid: i32) -> Vec<String> {
     }
 }
 
+/// Whether a process was executed with this `NAME=value` in its environment; false of one that has ended.
+pub fn has_variable(pid: i32, variable: &str) -> bool {
+    let all = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    all.split(|&b| b == 0).any(|one| one == variable.as_bytes())
+}
+
 /// Open files of the whole host and `fs.file-max`, the most there may be; `None` without /proc.
 pub fn file_nr() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;

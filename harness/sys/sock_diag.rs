@@ -367,12 +367,12 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// State and inode of each socket that is connected to the port of `target`, whichever of this host's addresses its peer has: a client
+    /// Each socket that is connected to the port of `target`, whichever of this host's addresses its peer has: a client
     /// may use another name of it. Not of those that no descriptor refers to.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
-    pub fn clients_of(&mut self, target: SocketAddr, mut each: impl FnMut(State, u64)) -> io::Result<()> {
+    pub fn clients_of(&mut self, target: SocketAddr, mut each: impl FnMut(Socket)) -> io::Result<()> {
         use State::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2};
         let states =
             [ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2].into_iter().fold(0, |all, s| all | s.bit());
@@ -380,7 +380,7 @@ impl SockDiag {
         both.into_iter().try_for_each(|any| {
             self.of_peer_port(SocketAddr::new(any, target.port()), states, |socket| {
                 if socket.peer.port() == target.port() && socket.inode != 0 {
-                    each(socket.state, socket.inode);
+                    each(socket);
                 }
             })
         })

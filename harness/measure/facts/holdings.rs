@@ -9,13 +9,15 @@ use super::room::Room;
 use super::stillness::Changes;
 use super::table::Table;
 use super::tries::Try;
-use crate::event::{Call, Change, Descriptor, Event, Nanos, Phase, Pid, What};
-use std::collections::{BTreeMap, HashMap};
+use crate::event::{Call, Change, Client, Descriptor, Event, Nanos, Phase, Pid, What};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Failing calls whose times are kept; totals come from the counters.
 pub(crate) const KEPT_FAILURES: usize = 20_000;
 /// Closed within this time of its accept, a connection was not even looked at: what sheds does nothing else meanwhile.
 const SHED_WITHIN: Nanos = 250_000_000;
+/// A client that left is reported by this much later than the server may have closed its connection: its program has to end first.
+const REPORTED_WITHIN: Nanos = 100_000_000;
 /// An interpreter takes this long to come to its end on a busy machine.
 const TEARDOWN: Nanos = 2_000_000_000;
 
@@ -147,19 +149,31 @@ impl Holdings {
     }
 }
 
-/// Accepts, by their place in the log, whose connections the server closed again soon, and how soon.
+/// Accepts, by their place in the log, whose connections the server closed again soon, and how soon. Each client that left by itself
+/// explains one close, the first after it: that one is no dismissal.
 fn dismissals(events: &[&Event], released: Nanos) -> HashMap<usize, Nanos> {
     let mut numbers = Numbers::default();
-    let mut dismissed = HashMap::new();
+    let (mut closed, mut left) = (Vec::new(), VecDeque::new());
     for (place, event) in events.iter().enumerate().take_while(|(_, event)| event.at < released) {
         let steps = numbers.follow(place, &event.is);
         // What exits has dismissed nobody.
         let closes = matches!(event.is, What::Close { .. });
         let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
-        let gone = gone.map(|step| (step.accept, event.at - events[step.accept].at));
-        dismissed.extend(gone.filter(|&(_, held)| held < DISMISSED_WITHIN));
+        closed.extend(gone.map(|step| (step.accept, event.at)));
+        if matches!(event.is, What::Client { state: Client::Released, .. }) {
+            left.push_back(event.at);
+        }
     }
-    dismissed
+    let mut is_explained = |at: Nanos| {
+        while left.front().is_some_and(|left| left + DISMISSED_WITHIN < at) {
+            left.pop_front();
+        }
+        let explains = left.front().is_some_and(|left| *left <= at + REPORTED_WITHIN);
+        explains && left.pop_front().is_some()
+    };
+    closed.retain(|(_, at)| !is_explained(*at));
+    let held = closed.into_iter().map(|(accept, at)| (accept, at - events[accept].at));
+    held.filter(|&(_, held)| held < DISMISSED_WITHIN).collect()
 }
 
 /// The moments that the pass distinguishes.
