@@ -588,7 +588,7 @@ fn a_long_wait_says_what_there_is_instead_of_a_listener() {
         assert!(told.stderr.contains(&waiting), "{waiting:?} is not in {}", told.stderr);
     };
     taken("unix_only", &["--port", "9"], "it listens at unix:@lastfd-test-");
-    taken("udp_only", &[], "it has UDP sockets only (127.0.0.1:");
+    taken("udp_only", &[], "it serves UDP only (127.0.0.1:");
     let silent = find_subject("never_listens", &waits);
     refused(&silent, 6, &["waiting for it to listen: nothing listens yet", "no TCP listener appeared"]);
     let other = find(&[&waits[..], &["--port", "9"]].concat(), &[LASTFD, "serve", "tcp"]);
