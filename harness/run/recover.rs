@@ -152,7 +152,7 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
         }
         // A loop that only an arrival wakes took those who had left: the next one wakes it for this one.
         let waits = matches!(pump.live.probes.get("after-all"), Some((Outcome::Waits, _)));
-        if waits && pump.live.accepted_total() > accepted && std::mem::take(&mut again) {
+        if waits && !silent && pump.live.accepted_total() > accepted && std::mem::take(&mut again) {
             continue;
         }
         if !turned_away {
