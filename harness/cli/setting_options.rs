@@ -9,7 +9,7 @@ pub struct SettingOptions {
     /// Start the command in this folder; {scratch} may stand in it [default: this folder]
     #[arg(long, value_name = "DIR", value_parser = directory)]
     directory: Option<String>,
-    /// Run the command as this user (a name or a number), to whom {scratch} belongs then; only root may
+    /// Run the command as this user (a name or a number), who then owns {scratch}; only root may
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Give the command this file as its standard input [default: empty]
@@ -24,13 +24,13 @@ pub struct SettingOptions {
     /// Wait at most this long for --prepare
     #[arg(long, requires = "prepare", default_value = "60s", value_parser = |text: &str| seconds(text, 3600.0), value_name = "TIME")]
     prepare_within: f64,
-    /// Wait until this path exists, beside that the program listens; {scratch} may stand in it
+    /// Wait until the program listens and this path exists; {scratch} may stand in it
     #[arg(long, value_name = "PATH")]
     ready_path: Option<String>,
-    /// Wait until a line of its output matches this pattern, beside that the program listens
+    /// Wait until the program listens and a line of its output matches this pattern
     #[arg(long, value_name = "PATTERN", value_parser = pattern, conflicts_with = "ready_path")]
     ready_log: Option<String>,
-    /// Wait until this command ends with exit status 0, beside that the program listens. If it connects, it does so before the descriptors at
+    /// Wait until the program listens and this command ends with exit status 0. If it connects, it does so before the descriptors at
     /// rest are counted
     #[arg(long, value_name = "CMD", value_parser = words, conflicts_with_all = ["ready_path", "ready_log"])]
     ready_command: Option<Words>,

@@ -181,7 +181,7 @@ fn ended(tree: &mut Tree, within: Duration, interrupted: &AtomicBool) -> Result<
     }
 }
 
-/// What a process must come to, beside that it listens.
+/// What a process must come to, and not only that it listens.
 pub struct Condition {
     when: When,
 }

@@ -139,7 +139,7 @@ pub(super) struct RawProcess {
     /// How long that command may take. Default: "60s".
     #[schemars(with = "Option<String>")]
     pub prepare_within: Option<Spanned<String>>,
-    /// What must hold within `ready-within`, beside that it listens: `{ path = "…" }`, `{ log = "PATTERN" }` or `{ command = ["…"] }`.
+    /// What must hold within `ready-within`, and not only that it listens: `{ path = "…" }`, `{ log = "PATTERN" }` or `{ command = ["…"] }`.
     #[schemars(with = "Option<ReadyWhen>")]
     pub ready: Option<Spanned<ReadyWhen>>,
 }

@@ -23,7 +23,7 @@ pub struct Setting {
     /// Run before it, to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Prepare>,
-    /// What must hold, beside that it listens, before it counts as started.
+    /// What must hold, and not only that it listens, before it counts as started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<ReadyWhen>,
 }
