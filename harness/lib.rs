@@ -50,6 +50,7 @@ compile_error!("lastfd observes Linux system calls: it builds on Linux only");
 #[path = "."]
 pub mod internal {
     pub mod cli;
+    pub mod compare;
     pub mod drive;
     pub mod event;
     pub mod helper;
@@ -66,7 +67,8 @@ pub mod internal {
 }
 
 use internal::{
-    cli, drive, event, helper, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
+    cli, compare, drive, event, helper, judge, launch, limits, measure, named, observe, report, run,
+    scenario, sys,
 };
 
 // The public surface, one list. `tests/public.rs` repeats its names, so that a new one is a decision.

@@ -48,15 +48,16 @@ fn imports_point_one_way() {
         ("event", &[]),
         ("sys", &[]),
         ("limits", &["event", "sys"]),
-        ("scenario", &["event"]),
+        ("compare", &["event"]),
+        ("scenario", &["compare", "event"]),
         ("launch", &["event", "scenario", "sys"]),
         ("drive", &["event", "scenario", "sys"]),
         ("observe", &["event", "sys"]),
         ("measure", &["event", "scenario"]),
         ("judge", &["event", "measure", "scenario"]),
-        ("report", &["event", "judge", "measure", "scenario"]),
+        ("report", &["compare", "event", "judge", "measure", "scenario"]),
         // `measure` for one thing: when the accept policy is plain, saturation need not be watched any longer.
-        ("run", &["drive", "event", "launch", "limits", "measure", "observe", "scenario", "sys"]),
+        ("run", &["compare", "drive", "event", "launch", "limits", "measure", "observe", "scenario", "sys"]),
     ];
     for (module, may) in allowed {
         let does = imports(module);

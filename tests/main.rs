@@ -5,6 +5,7 @@ mod binds;
 mod bundled;
 mod calls;
 mod clients;
+mod compare;
 mod counts;
 mod datagrams;
 mod docs;

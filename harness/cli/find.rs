@@ -168,7 +168,7 @@ fn slip(word: &str) -> Option<(String, String)> {
 }
 
 /// A variable of an environment and its value.
-fn variable(text: &str) -> Result<(String, String), String> {
+pub fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))

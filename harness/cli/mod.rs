@@ -2,6 +2,7 @@
 
 pub mod check;
 mod client_options;
+mod compare;
 mod completions;
 pub mod diagnostic;
 mod dialogue;
@@ -23,10 +24,12 @@ mod replay;
 mod requests;
 mod run;
 pub mod schema;
+mod self_check;
 mod serve;
 mod setting_options;
 mod time;
 mod values;
+mod worktree;
 
 pub use exit::{Exit, Failure, Outcome};
 pub use helper::helper;
@@ -55,6 +58,7 @@ Examples:
 enum Command {
     Run(run::Args),
     Find(Box<find::Args>),
+    Compare(Box<compare::Args>),
     Inspect(inspect::Args),
     Replay(replay::Args),
     List(list::Args),
@@ -83,6 +87,7 @@ impl Cli {
         let exit = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Find(args) => find::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::List(args) => list::run(&args),

@@ -2,6 +2,7 @@
 
 use super::plain::clean;
 use super::{Exit, Failure, Outcome};
+use crate::compare::Comparison;
 use crate::judge::Outcome as Verdict;
 use crate::report::{self, Report};
 use crate::run::{Error, Step};
@@ -106,6 +107,22 @@ impl Files {
             || report::markdown::render_sweep(reports, &sweep),
         );
         self.write_as([&json, &junit, &markdown]).and(said)
+    }
+
+    /// Prints and writes the report of a comparison.
+    ///
+    /// # Errors
+    /// Which path, and why.
+    pub fn conclude_comparison(&self, comparison: &Comparison) -> Result<(), Failure> {
+        use report::compare;
+        let said = match self.quiet() {
+            true => Ok(()),
+            false => {
+                say(&compare::text(comparison, self.full, std::io::stdout().is_terminal(), terminal_width()))
+            }
+        };
+        let (json, junit) = (|| compare::json(comparison), || compare::junit(comparison));
+        self.write_as([&json, &junit, &|| compare::markdown(comparison)]).and(said)
     }
 
     /// Prints the report for people, unless standard output is taken.

@@ -80,7 +80,7 @@ impl Requests {
 }
 
 /// Calls a second.
-fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<f64, String> {
     per_second(text).ok_or("a rate is calls a second, from 0.1/s to 1000000/s, such as 200/s".into())
 }
 
@@ -92,11 +92,13 @@ fn calls_for(text: &str) -> Result<f64, String> {
     }
 }
 
-fn method(text: &str) -> Result<String, String> {
+/// A method of HTTP.
+pub fn method(text: &str) -> Result<String, String> {
     is_token(text).then(|| text.to_owned()).ok_or("a method is one word, such as HEAD".into())
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// A header's name in small letters, and its value.
+pub fn header(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
     match parts.filter(|(name, value)| is_token(name) && !value.chars().any(char::is_control)) {
         Some((name, value)) => Ok((name.to_ascii_lowercase(), value.to_owned())),

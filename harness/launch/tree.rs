@@ -56,6 +56,7 @@ pub struct Tree {
     program: Pid,
     output: Option<OwnedFd>,
     exited: Option<ExitStatus>,
+    used: Option<Duration>,
     /// No report can come any more.
     silent: bool,
 }
@@ -153,6 +154,7 @@ impl Tree {
             program: 0,
             output: Some(output),
             exited: None,
+            used: None,
             silent: false,
         };
         let deadline = Instant::now() + LAUNCH_WITHIN;
@@ -164,7 +166,7 @@ impl Tree {
                     return Ok(tree);
                 }
                 (Report::Failed(step, errno), _) => return Err(Error::of_step(step, errno, command)),
-                (Report::Executed | Report::Exited(_), _) => return Err(tree.lost()),
+                (Report::Executed | Report::Exited(_) | Report::Used(_), _) => return Err(tree.lost()),
             }
         }
     }
@@ -183,6 +185,7 @@ impl Tree {
                 (Report::Executed, _) => return Ok(at),
                 (Report::Failed(step, errno), _) => return Err(Error::of_step(step, errno, &self.command)),
                 (Report::Exited(status), _) => self.note_exit(status),
+                (Report::Used(microseconds), _) => self.note_use(microseconds),
                 (Report::Init | Report::Waiting, _) => (),
             }
         }
@@ -223,12 +226,19 @@ impl Tree {
         while self.exited.is_none() && !self.silent {
             match Report::receive(&self.control) {
                 Ok(Some((Report::Exited(status), _))) => self.note_exit(status),
+                Ok(Some((Report::Used(microseconds), _))) => self.note_use(microseconds),
                 Ok(Some(_)) => (),
                 Ok(None) => self.silent = true,
                 Err(_) => break,
             }
         }
         self.exited
+    }
+
+    /// CPU that the program's first process used, with the descendants that it waited for; `None` before [`Tree::exited`] has said that it
+    /// has ended.
+    pub fn used(&self) -> Option<Duration> {
+        self.used
     }
 
     /// Whether every process has ended.
@@ -306,6 +316,10 @@ impl Tree {
         let _ = self.stage.wait();
         pids.retain(|&pid| !process::dead(pid));
         if pids.is_empty() { Ok(()) } else { Err(Error::Survivors { pids, waited: KILLED_WITHIN }) }
+    }
+
+    fn note_use(&mut self, microseconds: i32) {
+        self.used = Some(Duration::from_micros(u64::try_from(microseconds).unwrap_or(0)));
     }
 
     fn note_exit(&mut self, status: i32) {

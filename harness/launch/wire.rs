@@ -94,6 +94,8 @@ pub enum Report {
     Failed(Step, i32),
     /// The program's first process ended, with this wait status (wait(2)).
     Exited(i32),
+    /// CPU that the program's first process and its waited-for descendants used, microseconds (getrusage(2)); before `Exited`.
+    Used(i32),
 }
 
 impl Report {
@@ -104,6 +106,7 @@ impl Report {
             Report::Executed => (2, 0, 0),
             Report::Failed(step, errno) => (3, step as u8, errno),
             Report::Exited(status) => (4, 0, status),
+            Report::Used(microseconds) => (5, 0, microseconds),
         };
         let [a, b, c, d] = value.to_le_bytes();
         [kind, step, a, b, c, d]
@@ -117,6 +120,7 @@ impl Report {
             2 => Report::Executed,
             3 => Report::Failed(*Step::ALL.get(usize::from(step))?, value),
             4 => Report::Exited(value),
+            5 => Report::Used(value),
             _ => return None,
         })
     }

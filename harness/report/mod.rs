@@ -1,6 +1,7 @@
 //! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
 //! reads a file or looks at a terminal.
 
+pub mod compare;
 pub mod explain;
 pub mod json;
 pub mod junit;

@@ -38,7 +38,7 @@ pub fn sweep(sweep: &sweep::Sweep, colour: bool, width: usize) -> String {
     format!("\n{}\n{}\n{}", bold(sweep_words::TITLE, colour), shown.trim_fmt(), page.text)
 }
 
-fn empty(width: usize) -> Table {
+pub(super) fn empty(width: usize) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)

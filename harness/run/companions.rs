@@ -23,11 +23,20 @@ use tempfile::TempDir;
 /// How often a companion is looked at until it listens.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// Which processes are started, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Which<'a> {
+    /// All but this one.
+    pub but: Option<&'a str>,
+    /// See [`prepare`].
+    pub stops: &'a [u64],
+}
+
 /// One of them, running.
 #[derive(Debug)]
 pub struct Companion {
-    tree: Tree,
-    output: Option<Drain>,
+    pub tree: Tree,
+    pub output: Option<Drain>,
     grace: Duration,
     /// Where it listens; clients of a workload may be sent there.
     pub ready: ready::Ready,
@@ -35,12 +44,13 @@ pub struct Companion {
     pub scratch: TempDir,
 }
 
-/// Starts every process but the subject, one after the other by name, and waits until each listens.
+/// Starts processes of the plan, one after the other by name, and waits until each listens.
 ///
 /// # Errors
 /// One of them did not come to listen.
 pub fn start(
     plan: &Plan,
+    which: Which<'_>,
     options: &Options,
     places: &Places,
     diag: &mut SockDiag,
@@ -48,9 +58,10 @@ pub fn start(
     interrupted: &AtomicBool,
 ) -> Result<BTreeMap<String, Companion>, Error> {
     let mut running = BTreeMap::new();
-    for name in plan.processes.keys().filter(|name| **name != plan.subject) {
+    for name in plan.processes.keys().filter(|name| Some(name.as_str()) != which.but) {
         let before = ready::already(diag)?;
-        let (mut tree, process, scratch) = prepare(plan, name, options, places, false, interrupted)?;
+        let (mut tree, process, scratch) =
+            prepare(plan, name, options, places, false, which.stops, interrupted)?;
         let choice = Choice::of(plan, name, &process, |word| places.fill(word, name, scratch.path()))?;
         let (sink, of) = (sink.clone(), name.clone());
         let report = move |event| tell(&sink, &of, event);

@@ -7,6 +7,7 @@ mod census;
 mod choice;
 mod client;
 mod companions;
+pub mod compare;
 pub mod cost;
 mod error;
 mod holders;

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::loaded::{loaded, stop};
 use super::options::{Options, Run, early, header};
 use super::places::Places;
-use super::prepare::prepare;
+use super::prepare::{STOPS, prepare};
 use super::pump::Pump;
 use super::setting::Condition;
 use super::site::{Site, kinds, launch as execute, listening};
@@ -65,7 +65,8 @@ fn phases(
     let mut diag = SockDiag::open()?;
     let places = Places::choose(plan, &mut diag)?;
     let (sink, reports) = channel();
-    let companions = companions::start(plan, options, &places, &mut diag, &sink, interrupted)?;
+    let beside = companions::Which { but: Some(&plan.subject), stops: &STOPS };
+    let companions = companions::start(plan, beside, options, &places, &mut diag, &sink, interrupted)?;
     for what in companions::introduce(&companions) {
         journal.as_mut().expect("still here").record(what);
     }
@@ -92,7 +93,7 @@ fn phases(
         let _ = options.in_use.set(in_use); // runs of one command come one after the other
     }
     let trap = chosen.as_ref().is_some_and(observe::Chosen::wants_trap);
-    let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap, interrupted)?;
+    let (tree, process, scratch) = prepare(plan, &plan.subject, options, &places, trap, &STOPS, interrupted)?;
     let choice =
         Choice::of(plan, &plan.subject, &process, |word| places.fill(word, &plan.subject, scratch.path()))?;
     let census = Census::start(sink.clone())?;

@@ -39,11 +39,20 @@ impl Places {
     /// # Errors
     /// A port that the scenario names is taken; no port is free.
     pub fn choose(plan: &Plan, diag: &mut SockDiag) -> Result<Self, Error> {
-        let mut taken: HashSet<u16> = diag.listeners()?.iter().filter_map(|l| l.address.port()).collect();
+        Places::choose_but(plan, diag, HashSet::new())
+    }
+
+    /// The same, without these ports.
+    ///
+    /// # Errors
+    /// As [`Places::choose`].
+    pub fn choose_but(plan: &Plan, diag: &mut SockDiag, mut taken: HashSet<u16>) -> Result<Self, Error> {
+        let listeners = diag.listeners()?;
+        taken.extend(listeners.iter().filter_map(|l| l.address.port()));
         let mut ports = BTreeMap::new();
         for (name, process) in &plan.processes {
             let plain = match process.port {
-                Some(port) if taken.contains(&port) => {
+                Some(port) if listeners.iter().any(|l| l.address.port() == Some(port)) => {
                     return Err(Error::NotStarted(format!(
                         "port {port} is already taken: stop what listens there (`ss -ltnp 'sport = :{port}'`), or choose another port"
                     )));

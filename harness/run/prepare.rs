@@ -32,13 +32,15 @@ pub fn argv(program: &Program, helper: &Helper) -> Vec<String> {
     }
 }
 
-/// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own.
+/// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own. `stops`: calls before
+/// which the bundled upstream keeps a program waiting that calls it.
 pub(super) fn prepare(
     plan: &Plan,
     name: &str,
     options: &Options,
     places: &Places,
     trap: bool,
+    stops: &[u64],
     interrupted: &AtomicBool,
 ) -> Result<(Tree, Process, TempDir), Error> {
     let process = &plan.processes[name];
@@ -49,7 +51,7 @@ pub(super) fn prepare(
     let fill = |word: String| places.fill(&word, name, scratch.path());
     let mut argv: Vec<String> = argv(&process.program, &options.helper).into_iter().map(fill).collect();
     if plan.called().is_some_and(|(upstream, serves)| upstream == name && serves != Upstream::Tcp) {
-        argv.extend(STOPS.iter().flat_map(|stop| ["--wait-before".into(), stop.to_string()]));
+        argv.extend(stops.iter().flat_map(|stop| ["--wait-before".into(), stop.to_string()]));
     }
     let given = &process.setting;
     let user = setting::user(given)?;

@@ -9,7 +9,7 @@ use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
 use super::pace::{NoPace, Pace, per_second};
-use super::problem::{Problem, nearest, unknown};
+use super::problem::{Problem, by_likeness, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
     RawExchange, RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
@@ -17,6 +17,7 @@ use super::raw::{
 use super::schedule::{Arrivals, Schedule};
 use super::setting::{PREPARE_WITHIN_DEFAULT_S, Prepare, ReadyWhen, Setting, stays_where_it_is, wrong_name};
 use super::{placeholder, set, shape, sysctl};
+use crate::compare::Bound;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -153,6 +154,7 @@ fn plan(
         sysctls: sysctls(&file.sysctls, problems),
         then: file.then.iter().map(|then| then.get_ref().clone()).collect(),
         recovery: file.recovery.as_ref().map(|recovery| *recovery.get_ref()).unwrap_or_default(),
+        compare: gate(file, problems),
         expect: expect(&expected, problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
@@ -163,6 +165,25 @@ fn plan(
     check_rounds(file, &plan, problems);
     check_datagrams(file, &plan, problems);
     plan
+}
+
+/// What `lastfd compare` does with the file.
+fn gate(file: &File, problems: &mut Vec<Problem>) -> Option<Gate> {
+    let raw = file.compare.as_ref()?;
+    if let Some(wanted) = &raw.variant
+        && !file.variant.iter().any(|variant| variant.name.get_ref() == wanted.get_ref())
+    {
+        let names = file.variant.iter().map(|variant| variant.name.get_ref().as_str());
+        let there = by_likeness(wanted.get_ref(), names).join(", ");
+        let problem = Problem::new(wanted.span(), "no variant has this name", "here");
+        problems.push(problem.help(format!("the variants are: {there}")));
+    }
+    let bound = |text: &Spanned<String>| {
+        let parsed = text.get_ref().parse::<Bound>();
+        parsed.map_err(|why| problems.push(Problem::new(text.span(), why, "here"))).ok()
+    };
+    let require = raw.require.iter().filter_map(bound).collect();
+    Some(Gate { variant: raw.variant.as_ref().map(|name| name.get_ref().clone()), require })
 }
 
 /// A limit can be moved only so that setrlimit(2) takes it, and is watched at the accept loop.

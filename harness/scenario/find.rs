@@ -166,6 +166,7 @@ impl Find {
             sysctls: BTreeMap::new(),
             then: Vec::new(),
             recovery: Recovery { rounds: self.recoveries },
+            compare: None,
             expect: Expect::default(),
             hold_s: self.hold_s,
             directory: std::env::current_dir()?,

@@ -9,6 +9,7 @@ pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
 use super::schedule::Schedule;
 use super::setting::Setting;
+use crate::compare::Bound;
 pub use crate::event::Limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,12 +42,25 @@ pub struct Plan {
     /// How often recovery is sampled.
     #[serde(default, skip_serializing_if = "Recovery::once")]
     pub recovery: Recovery,
+    /// What it is compared with, and what that must keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Gate>,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
     /// The directory relative paths in commands start from: that of the scenario file.
     pub directory: std::path::PathBuf,
+}
+
+/// What the scenario as written is compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Gate {
+    /// The variant; `None`: the first.
+    pub variant: Option<String>,
+    /// Bounds that it must keep.
+    pub require: Vec<Bound>,
 }
 
 /// How recovery is measured. It depends on where in its own delay the server is when clients leave.

@@ -51,12 +51,29 @@ pub(super) struct File {
     /// How often recovery is measured, such as `{ rounds = 8 }`.
     #[schemars(with = "Option<Recovery>")]
     pub recovery: Option<Spanned<Recovery>>,
+    /// What `lastfd compare` does with this file.
+    pub compare: Option<RawCompare>,
     /// What must be observed. What is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
     /// The same scenario with something changed. Each is a run of its own.
     #[serde(default)]
     pub variant: Vec<RawVariant>,
+}
+
+/// A comparison of the scenario as written with one of its variants.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Compare")]
+pub(super) struct RawCompare {
+    /// The variant that the scenario as written is compared with. Default: the first.
+    #[schemars(with = "Option<String>")]
+    pub variant: Option<Spanned<String>>,
+    /// Bounds that the variant must keep, such as `"connections-opened <= 2"`, `"p99 no worse than 5 %"` or
+    /// `"calls-per-s better by 10 %"`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub require: Vec<Spanned<String>>,
 }
 
 /// The value of a sysctl: a number, or text such as "10000 20000". The name needs quotes; without them TOML

@@ -37,6 +37,21 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// CPU, user and system, of all children of this process that have been waited for, and of theirs (getrusage(2)).
+pub fn children_cpu() -> std::time::Duration {
+    // SAFETY: the kernel fills the structure, of which every value is a number.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed::<libc::rusage>();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let of = |time: libc::timeval| {
+        let (s, us) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+        std::time::Duration::from_micros(s.unwrap_or(0) * 1_000_000 + us.unwrap_or(0))
+    };
+    of(usage.ru_utime) + of(usage.ru_stime)
+}
+
 /// Closes every descriptor from this number up (close_range(2), Linux 5.9).
 ///
 /// # Errors

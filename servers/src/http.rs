@@ -18,8 +18,22 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+
+/// What each answer costs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Costs {
+    opens: Option<Opens>,
+    computes: Duration,
+}
+
+impl Costs {
+    /// As asked for.
+    pub(crate) fn of(args: &Args) -> Costs {
+        Costs { opens: args.opens, computes: Duration::from_micros(args.delay_us.into()) }
+    }
+}
 
 /// A time in which nobody is answered: it begins with one request, and is over for good.
 #[derive(Debug)]
@@ -48,21 +62,21 @@ impl Stall {
 /// Opens the runtime and starts its thread.
 pub(crate) fn start(
     doorkeeper: Doorkeeper,
-    opens: Option<Opens>,
+    costs: Costs,
     stall: Option<Stall>,
     tally: &Arc<Tally>,
 ) -> io::Result<Deliver> {
     let (stall, tally) = (Arc::new(stall), tally.clone());
     handoff::start(move |accepted| {
         handoff::serve_each(accepted, move |stream, door| {
-            converse(doorkeeper.clone(), opens, stall.clone(), tally.clone(), stream, door)
+            converse(doorkeeper.clone(), costs, stall.clone(), tally.clone(), stream, door)
         })
     })
 }
 
 async fn converse(
     doorkeeper: Doorkeeper,
-    opens: Option<Opens>,
+    costs: Costs,
     stall: Arc<Option<Stall>>,
     tally: Arc<Tally>,
     stream: TcpStream,
@@ -78,16 +92,20 @@ async fn converse(
             if let Some(stall) = &*stall {
                 stall.met();
             }
-            answer(opens, &tally)
+            answer(costs, &tally)
         });
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
     tally.count_closed(1);
 }
 
-fn answer(opens: Option<Opens>, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {
+fn answer(costs: Costs, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {
+    let began = Instant::now();
+    while began.elapsed() < costs.computes {
+        std::hint::spin_loop();
+    }
     let mut response = Response::new(Full::new(Bytes::from_static(b"held\n")));
-    if let Some(opens) = opens
+    if let Some(opens) = costs.opens
         && let Err(error) = File::open("/dev/null")
     {
         complain(format_args!("open /dev/null: {error}"));

@@ -187,7 +187,9 @@ fn soft_limit() -> u64 {
 fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError> {
     let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, args.resumption, tally);
     match args.kind {
-        Kind::Http => http::start(doorkeeper(tls::HTTP_1)?, args.opens, http::Stall::of(args), tally),
+        Kind::Http => {
+            http::start(doorkeeper(tls::HTTP_1)?, http::Costs::of(args), http::Stall::of(args), tally)
+        }
         Kind::Websocket => websocket::start(tally),
         Kind::Tcp => tcp::start(tally),
         Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),

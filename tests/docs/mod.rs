@@ -31,6 +31,7 @@ pages! {
     the_index_runs = "docs/README.md",
     the_glossary_runs = "docs/glossary.md",
     calls_and_clients_run = "docs/guides/calls-and-clients.md",
+    comparing_runs = "docs/guides/compare.md",
     find_a_ceiling_runs = "docs/guides/find-a-ceiling.md",
     speaking_a_protocol_runs = "docs/guides/speak-a-protocol.md",
     the_incidents_run = "docs/guides/incidents.md",

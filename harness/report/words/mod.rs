@@ -7,6 +7,7 @@ pub mod binds;
 pub mod calls;
 pub mod ceiling;
 pub mod clients;
+pub mod compare;
 pub mod costs;
 pub mod doubts;
 pub mod evidence;

@@ -1,0 +1,443 @@
+//! `lastfd compare`: two variants of one subject, side by side, with a verdict on each quantity.
+
+use super::check::{discovered, loaded, variant as name_of};
+use super::output::{Files, interrupt_flag, interrupted, writable};
+use super::requests::{header, method, rate};
+use super::run::Machine;
+use super::self_check::SelfCheck;
+use super::time::seconds;
+use super::values::one_of;
+use super::worktree::Worktree;
+use super::{Exit, Failure, Outcome};
+use crate::compare::{Bound, Comparison, Described, Ending, Judged, Method, Record, compare};
+use crate::drive::callers;
+use crate::event::Limits;
+use crate::limits::budget;
+use crate::report;
+use crate::run::compare::{Wanted, compared};
+use crate::scenario::{
+    Arrivals, Calls, Find, Plan, Program, Request, Schedule, UNDER_WAY_DEFAULT, Upstream, soft_hard,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Compare two variants of a program: connections, handshakes, descriptors, CPU, calls a second and latency, with a verdict on each
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", super::exit::HELP))]
+pub struct Args {
+    /// Two scenario files, or one with variants; `@NAME` is a bundled scenario
+    #[arg(value_name = "SCENARIO", num_args = 0..=2, conflicts_with_all = ["before", "after"])]
+    files: Vec<PathBuf>,
+    /// A variant of the one scenario file (`base` is the scenario as written): give it twice, before and after [default: base, and its first variant]
+    #[arg(long, value_name = "NAME", requires = "files")]
+    variant: Vec<String>,
+    /// The command as it was, in shell quotes; with --build a revision that git knows
+    #[arg(long, value_name = "COMMAND", requires = "after")]
+    before: Option<String>,
+    /// The command as it is now; with --build a revision
+    #[arg(long, value_name = "COMMAND", requires = "before")]
+    after: Option<String>,
+    /// Build two revisions with this shell command, each in a git worktree of its own; the command that runs there follows `--`
+    #[arg(long, value_name = "COMMAND", requires = "before")]
+    build: Option<String>,
+    /// The program calls a bundled server of this kind, whose address it gets as `{upstream}`, `{upstream-address}` and `{ca}` [default: http if a placeholder names it]
+    #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
+    upstream: Option<Upstream>,
+    /// The port of the bundled server, for a program that always calls the same; of a server that is compared, its own port
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Add a variable to both environments, with the same placeholders; can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::find::variable)]
+    env: Vec<(String, String)>,
+    /// RLIMIT_NOFILE of both sides [default: the hard limit of lastfd]
+    #[arg(long, value_name = "SOFT[:HARD]", value_parser = soft_hard)]
+    nofile: Option<Limits>,
+    #[command(flatten)]
+    calls: CallsOfServer,
+    /// A bound that the second side must keep, such as 'connections-opened <= 2', 'p99 no worse than 5 %' or 'calls-per-s better by 10 %'; can be repeated [default: those of the scenario file]
+    #[arg(long, value_name = "BOUND")]
+    require: Vec<Bound>,
+    /// The two are the same if they differ by less
+    #[arg(long, value_name = "PERCENT", default_value = "3%", value_parser = percent)]
+    band: f64,
+    /// Blocks at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    blocks: u32,
+    /// Stop after this time: 60, 60s or 5m
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    within: f64,
+    /// Draw the order of everything from this number [default: another one each time]
+    #[arg(long = "order-seed", value_name = "N")]
+    order_seed: Option<u64>,
+    /// Write the record of all blocks to this file, for `--replay`
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Report a recorded comparison again; starts nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "before", "after", "events"])]
+    replay: Option<PathBuf>,
+    #[command(flatten)]
+    self_check: SelfCheck,
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    reports: Files,
+    /// With --build: the command that runs in each worktree
+    #[arg(last = true, value_name = "COMMAND", requires = "build")]
+    command: Vec<String>,
+}
+
+/// What a server is called with; a program that calls has calls of its own.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Calls of a server")]
+struct CallsOfServer {
+    /// Calls of one start [default: as many as a second has time for]; a program that calls is ended after so many [default: it ends by itself]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    calls: Option<u32>,
+    /// Calls under way at once [default: 1; with --rate 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    concurrency: Option<u32>,
+    /// Make so many calls a second, such as 200/s, whether earlier ones are answered or not; latencies count from the intended times
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    rate: Option<f64>,
+    /// Path of the requests
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// Method of the requests [default: GET]
+    #[arg(long, value_parser = method)]
+    method: Option<String>,
+    /// A further header of the requests; can be repeated
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
+}
+
+impl CallsOfServer {
+    fn asked(&self) -> (Calls, Option<u32>) {
+        let request = Request {
+            method: self.method.clone(),
+            headers: self.header.iter().cloned().collect(),
+            ..Request::default()
+        };
+        let mut calls = Calls::http(request);
+        if let Some(per_s) = self.rate {
+            calls.schedule = Some(Schedule::new(per_s, Arrivals::Constant, None));
+            calls.concurrency = UNDER_WAY_DEFAULT;
+        }
+        calls.concurrency = self.concurrency.unwrap_or(calls.concurrency);
+        (calls, self.calls)
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lastfd compare --before './old {upstream}' --after './new {upstream}'        two callers
+  lastfd compare --before './old --port {port}' --after './new --port {port}'  two servers
+  lastfd compare --before main --after HEAD --build 'cargo build --release' -- target/release/job {upstream}
+  lastfd compare @reuse/http                                                   a bundled scenario";
+
+/// Probability of a false claim.
+const ALPHA: f64 = 0.05;
+
+/// Compares, reports, and says whether every bound is kept.
+///
+/// # Errors
+/// Wrong usage, an invalid scenario, or a report that cannot be written.
+pub fn run(args: &Args) -> Outcome {
+    args.reports.preflight()?;
+    if let Some(path) = &args.replay {
+        let records = recorded(path)?;
+        return conclude(args, &records, false);
+    }
+    args.events.as_ref().map_or(Ok(()), |path| writable(path))?;
+    let flag = interrupt_flag()?;
+    if args.self_check.asked() {
+        return args.self_check.run(method_of(args), &args.machine.options(None)?, &flag);
+    }
+    // They are removed when this ends.
+    let (wanted, _worktrees) = wanted(args)?;
+    let options = args.machine.options(None)?;
+    let mut log = args
+        .events
+        .as_ref()
+        .map(std::fs::File::create)
+        .transpose()
+        .map_err(|e| Failure::new(Exit::Usage, e))?;
+    let bar = progress();
+    let mut records: Vec<Record> = Vec::new();
+    let mut lost = None;
+    let compared = compared(&wanted, &options, &flag, &mut |record| {
+        if let Some(log) = &mut log {
+            let line = serde_json::to_string(record).expect("numbers and texts") + "\n";
+            lost = lost.take().or(log.write_all(line.as_bytes()).err());
+        }
+        records.push(record.clone());
+        if let Some(so_far) = compare(&records, &wanted.bounds) {
+            bar.set_message(report::words::compare::progress(&so_far));
+            bar.tick();
+        }
+    });
+    bar.finish_and_clear();
+    let records = compared.map_err(|e| Failure::new(Exit::Fault, e))?;
+    if let Some(error) = lost {
+        return Err(Failure::new(Exit::Usage, format!("the record is not whole: {error}")));
+    }
+    conclude_with(args, &records, &wanted.bounds, interrupted(&flag))
+}
+
+fn progress() -> ProgressBar {
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{spinner} compare: {msg}").expect("a constant template"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn conclude(args: &Args, records: &[Record], interrupted: bool) -> Outcome {
+    conclude_with(args, records, &args.require, interrupted)
+}
+
+fn conclude_with(args: &Args, records: &[Record], bounds: &[Bound], interrupted: bool) -> Outcome {
+    let comparison = compare(records, bounds)
+        .ok_or_else(|| Failure::new(Exit::Invalid, "the record has no header: it is none of a comparison"))?;
+    let exit = exit(&comparison, interrupted);
+    exit.once(args.reports.conclude_comparison(&comparison))
+}
+
+/// The exit code. Without bounds a comparison that came to an end has met all.
+fn exit(comparison: &Comparison, interrupted: bool) -> Exit {
+    let of_bound = |judged: &Judged| match judged {
+        Judged::Kept => Exit::Met,
+        Judged::Broken => Exit::NotMet,
+        Judged::Open | Judged::NotMeasured => Exit::Inconclusive,
+    };
+    let refused = match &comparison.ending {
+        _ if interrupted => Some(Exit::Interrupted),
+        Some(Ending::Failed { .. }) => Some(Exit::NotStarted),
+        _ if !comparison.concluded() => Some(Exit::Inconclusive),
+        _ => None,
+    };
+    let bounds = comparison.judged.iter().map(|(_, judged)| of_bound(judged));
+    Exit::of_several(refused.into_iter().chain(bounds).chain([Exit::Met]))
+}
+
+/// A recorded comparison.
+fn recorded(path: &Path) -> Result<Vec<Record>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(Exit::Usage, format!("cannot read {}: {e}", path.display())))?;
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|e| {
+            Failure::new(Exit::Invalid, format!("{}:{}: no record: {e}", path.display(), number + 1))
+        })
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+/// What is compared, and the worktrees that it needs.
+fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
+    let usage = |message: &str| Failure::new(Exit::Usage, message);
+    let (plans, names, bounds, worktrees) = match (&args.before, &args.after, &args.build) {
+        (Some(before), Some(after), Some(build)) => {
+            if args.command.is_empty() {
+                return Err(usage("--build needs the command that runs in each worktree, after `--`"));
+            }
+            let worktrees = Worktree::both([before, after], build)?;
+            let plan = |worktree: &Worktree| {
+                let plan = plan(args, args.command.clone())?;
+                Ok::<_, Failure>(Plan { directory: worktree.folder().to_path_buf(), ..plan })
+            };
+            let plans = [plan(&worktrees[0])?, plan(&worktrees[1])?];
+            (plans, [before.clone(), after.clone()], Vec::new(), worktrees)
+        }
+        (Some(before), Some(after), None) => {
+            let words = |text: &str| {
+                shell_words::split(text)
+                    .map_err(|e| Failure::new(Exit::Usage, format!("`{text}` is no command: {e}")))
+                    .and_then(
+                        |words| if words.is_empty() { Err(usage("a command is empty")) } else { Ok(words) },
+                    )
+            };
+            let plans = [plan(args, words(before)?)?, plan(args, words(after)?)?];
+            (plans, ["before".into(), "after".into()], Vec::new(), Vec::new())
+        }
+        _ => {
+            let (plans, bounds) = of_files(args)?;
+            let one = plans[0].scenario == plans[1].scenario;
+            let names =
+                plans.each_ref().map(|plan| if one { name_of(plan).to_owned() } else { plan.title() });
+            (plans, names, bounds, Vec::new())
+        }
+    };
+    let bounds = if args.require.is_empty() { bounds } else { args.require.clone() };
+    let written = [&args.before, &args.after].map(|command| command.clone().filter(|_| args.build.is_none()));
+    let described = |at: usize| Described {
+        name: names[at].clone(),
+        command: written[at].clone().unwrap_or_else(|| command(&plans[at])),
+        load: load(&plans[at]),
+    };
+    let sides = [described(0), described(1)];
+    Ok((
+        Wanted {
+            plans: padded(plans),
+            sides,
+            method: method_of(args),
+            calls: args.calls.calls.map(u64::from),
+            bounds,
+        },
+        worktrees,
+    ))
+}
+
+/// How blocks are made and decided.
+fn method_of(args: &Args) -> Method {
+    Method {
+        seed: args.order_seed.unwrap_or_else(|| fastrand::u64(1..1_000_000)),
+        alpha: ALPHA,
+        band: args.band,
+        blocks_max: args.blocks,
+        within_s: args.within,
+    }
+}
+
+/// The plan of a command: a program that calls, or a server.
+fn plan(args: &Args, command: Vec<String>) -> Result<Plan, Failure> {
+    let failed = |e: String| Failure::new(Exit::Usage, e);
+    let words = || command.iter().chain(args.env.iter().map(|(_, value)| value));
+    let named = Find::names_upstream(words()).is_some();
+    let caller = named || args.upstream.is_some();
+    let most = budget::raise_own().hard;
+    let find = Find {
+        upstream: caller.then(|| args.upstream.unwrap_or(Upstream::Http)),
+        calls: caller,
+        env: args.env.iter().cloned().collect(),
+        requests: (!caller).then(|| args.calls.asked()),
+        path: args.calls.path.clone(),
+        port: args.port.filter(|_| !caller),
+        ..Find::new(&command, args.nofile.unwrap_or(Limits { soft: most, hard: most }))
+    };
+    let mut plan = find.plan().map_err(|e| failed(format!("the current folder cannot be told: {e}")))?;
+    if let (true, Some(port)) = (caller, args.port)
+        && let Some(upstream) = plan.processes.get_mut(Find::UPSTREAM)
+    {
+        upstream.port = Some(port);
+    }
+    Ok(plan)
+}
+
+/// The plans of scenario files, and the bounds of the last of them.
+fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let variant = |path: &Path, name: Option<&String>| {
+        let plans = of_file(path)?;
+        let wanted = name.filter(|name| name.as_str() != "base");
+        let found = plans.iter().find(|plan| plan.variant.as_ref() == wanted);
+        let names = || plans.iter().map(name_of).collect::<Vec<_>>().join(", ");
+        found.cloned().ok_or_else(|| {
+            usage(format!(
+                "{} has no variant `{}`: it has {}",
+                path.display(),
+                wanted.map_or("base", |w| w),
+                names()
+            ))
+        })
+    };
+    match (&args.files[..], &args.variant[..]) {
+        ([], _) => Err(usage(
+            "what is to be compared? Give --before COMMAND and --after COMMAND, or one or two scenario files"
+                .into(),
+        )),
+        ([path], []) => {
+            let plans = of_file(path)?;
+            let gate = plans.first().and_then(|plan| plan.compare.clone());
+            let wanted = gate.as_ref().and_then(|gate| gate.variant.as_ref());
+            let after = plans.iter().skip(1).find(|plan| wanted.is_none_or(|name| name == name_of(plan)));
+            match (plans.first(), after) {
+                (Some(base), Some(after)) => {
+                    Ok(([base.clone(), after.clone()], gate.map_or(Vec::new(), |gate| gate.require)))
+                }
+                _ => Err(usage(format!("{} has no variant to compare with", path.display()))),
+            }
+        }
+        ([path], [before, after]) => {
+            Ok(([variant(path, Some(before))?, variant(path, Some(after))?], Vec::new()))
+        }
+        ([path], [after]) => Ok(([variant(path, None)?, variant(path, Some(after))?], Vec::new())),
+        ([before, after], []) => Ok(([variant(before, None)?, variant(after, None)?], Vec::new())),
+        _ => {
+            Err(usage("two variants are of one file: give one file with two --variant, or two files".into()))
+        }
+    }
+}
+
+/// The plans of the one file that is meant.
+fn of_file(path: &Path) -> Result<Vec<Plan>, Failure> {
+    match &discovered(&[path.to_path_buf()])?[..] {
+        [file] => loaded(file),
+        several => Err(Failure::new(
+            Exit::Usage,
+            format!("{} is {} scenarios: name one file", path.display(), several.len()),
+        )),
+    }
+}
+
+/// The subject's words.
+fn command(plan: &Plan) -> String {
+    match &plan.processes[&plan.subject].program {
+        Program::Command(words) => shell_words::join(plan.redaction(false).words(words)),
+        Program::Serve(serve) => format!("lastfd serve {}", serve.arguments().join(" ")),
+        Program::Call(workload) => format!("the bundled caller, workload `{workload}`"),
+    }
+}
+
+/// What calls, or is called.
+fn load(plan: &Plan) -> String {
+    match (
+        plan.upstream().filter(|_| plan.subject_is_client()),
+        plan.workloads.iter().find(|(_, w)| w.calls.is_some()),
+    ) {
+        (Some((name, serves)), None) => format!("the program's own, to the bundled {serves} server `{name}`"),
+        (_, Some((name, workload))) => match &workload.calls {
+            Some(calls) => {
+                let kind = callers().iter().find(|entry| entry.kind == calls.caller);
+                format!("workload `{name}`: {}", kind.map_or("", |kind| kind.name))
+            }
+            None => name.clone(),
+        },
+        (_, None) => "none".into(),
+    }
+}
+
+/// Commands and environments of equal length: the stack of a process begins below them, and its alignment can cost per cents.
+fn padded(mut plans: [Plan; 2]) -> [Plan; 2] {
+    let bytes = |plan: &Plan| {
+        let subject = &plan.processes[&plan.subject];
+        let env: usize = subject.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let folder = plan.directory.as_os_str().len();
+        env + folder + subject.words().map(|word| word.len() + 1).sum::<usize>()
+    };
+    let both = plans.each_ref().map(bytes);
+    let longest = both[0].max(both[1]);
+    for (plan, bytes) in plans.iter_mut().zip(both) {
+        let subject = plan.subject.clone();
+        if let Some(process) = plan.processes.get_mut(&subject) {
+            process.env.insert(PADDING.into(), "x".repeat(longest - bytes));
+        }
+    }
+    plans
+}
+
+/// The variable that makes environments equally long.
+const PADDING: &str = "LASTFD_PADDING";
+
+/// A share, from text such as `3%`.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim().parse::<f64>().ok();
+    number
+        .filter(|percent| (0.1..=50.0).contains(percent))
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| "a band is from 0.1% to 50%, such as 3%".into())
+}
+
+fn time(text: &str) -> Result<f64, String> {
+    seconds(text, 24.0 * 3600.0)
+}

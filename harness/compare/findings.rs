@@ -1,0 +1,188 @@
+//! What the blocks mean: for each quantity one verdict, by a rule that may be asked after every block.
+
+use super::bound::{Bound, Judged};
+use super::column::{self, Change, Column, STARTS_EXACT, shown};
+use super::quantity::{Quantity, Scale};
+use super::record::{Block, Ending, Header, Kind, Record, Start, Work};
+use super::statistics::{Drift, Interval, bca, bootstrap, drift, holm, jackknife, median};
+use std::collections::BTreeSet;
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 2000;
+/// The level of the interval that describes.
+const LEVEL: f64 = 0.95;
+/// A drift with a smaller p-value is told.
+const DRIFTS: f64 = 0.01;
+
+/// A comparison, as far as it has come.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// What is compared, and how.
+    pub header: Header,
+    /// Blocks of both sides.
+    pub blocks: usize,
+    /// Blocks of the first side twice.
+    pub noise_blocks: usize,
+    /// How long all blocks took, seconds.
+    pub took_s: f64,
+    /// One a quantity, in the order of their declaration.
+    pub rows: Vec<Row>,
+    /// The work of the first block in which the two sides did not do the same.
+    pub different_work: Option<[Work; 2]>,
+    /// Why it stopped; `None`: it goes on, or was killed.
+    pub ending: Option<Ending>,
+    /// What became of each bound, in their order.
+    pub judged: Vec<(Bound, Judged)>,
+}
+
+/// One quantity.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Row {
+    /// Which.
+    pub quantity: Quantity,
+    /// Whether the comparison goes on until it is decided.
+    pub decides: bool,
+    /// The median over the blocks of each side.
+    pub medians: [f64; 2],
+    /// The verdict.
+    pub change: Change,
+    /// Ratio of the second side to the first, or their difference: the median over blocks, and its BCa interval, as description.
+    pub estimate: f64,
+    /// See [`bca`]; `None`: the blocks are too few, or it is not over.
+    pub described: Option<Interval>,
+    /// Standard deviation of the logarithm of the ratio between two starts of the same side.
+    pub noise: Option<f64>,
+    /// Blocks that move with time, where that is no chance.
+    pub drift: Option<Drift>,
+}
+
+/// What the records mean. `None`: they have no header.
+pub fn compare(records: &[Record], bounds: &[Bound]) -> Option<Comparison> {
+    let header = records.iter().find_map(|record| match record {
+        Record::Header(header) => Some((**header).clone()),
+        _ => None,
+    })?;
+    let all: Vec<&Block> = records
+        .iter()
+        .filter_map(|record| if let Record::Block(block) = record { Some(block) } else { None })
+        .collect();
+    let of = |kind| all.iter().copied().filter(|block| block.kind == kind).collect::<Vec<_>>();
+    let (pairs, noise) = (of(Kind::Pair), of(Kind::Noise));
+    let measured: BTreeSet<Quantity> = pairs
+        .iter()
+        .flat_map(|block| &block.starts)
+        .flat_map(|start| start.values.keys().chain(start.missing.keys()))
+        .copied()
+        .collect();
+    let decide = |quantity: Quantity| {
+        let bound = bounds.iter().any(|bound| bound.quantity == quantity);
+        bound || bounds.is_empty() && quantity.gates()
+    };
+    let ending = records.iter().find_map(|record| match record {
+        Record::End(ending) => Some(ending.clone()),
+        _ => None,
+    });
+    let columns: Vec<Column> =
+        measured.into_iter().map(|quantity| Column::of(quantity, &pairs, decide(quantity))).collect();
+    let changes = changes(&columns, &header);
+    let rows: Vec<Row> = columns
+        .iter()
+        .zip(changes)
+        .map(|(column, change)| row(column, change, &noise, ending.is_some(), header.method.seed))
+        .collect();
+    let judged = bounds.iter().map(|bound| (*bound, bound.judge(&columns, &header.method))).collect();
+    Some(Comparison {
+        blocks: pairs.len(),
+        noise_blocks: noise.len(),
+        took_s: all.iter().map(|block| block.took_s).sum(),
+        rows,
+        different_work: different_work(&all),
+        ending,
+        judged,
+        header,
+    })
+}
+
+impl Comparison {
+    /// Whether further blocks change nothing that decides.
+    pub fn decided(&self) -> bool {
+        let rows = || self.rows.iter().filter(|row| row.decides);
+        let open = self.judged.iter().any(|(_, judged)| *judged == Judged::Open);
+        match self.judged.is_empty() {
+            _ if self.blocks < STARTS_EXACT => false,
+            true => rows().next().is_some() && rows().all(|row| row.change.decided()),
+            false => !open,
+        }
+    }
+
+    /// Whether it came to an end that says something: not refused, failed or without a single block.
+    pub fn concluded(&self) -> bool {
+        let stopped =
+            matches!(self.ending, Some(Ending::DifferentWork | Ending::Saturated | Ending::Failed { .. }));
+        !stopped && self.blocks > 0
+    }
+
+    /// The row of a quantity.
+    pub fn row(&self, quantity: Quantity) -> Option<&Row> {
+        self.rows.iter().find(|row| row.quantity == quantity)
+    }
+}
+
+/// What is told of a column.
+fn row(column: &Column, change: Change, noise: &[&Block], over: bool, seed: u64) -> Row {
+    let estimate = median(&column.changes);
+    let resamples = || bootstrap(&column.changes, median, RESAMPLES, seed);
+    let described = (over && column.changes.len() >= 5 && column.exact().is_none())
+        .then(|| bca(estimate, &resamples(), &jackknife(&column.changes, median), LEVEL))
+        .flatten();
+    let scale = column.quantity.scale();
+    let noise: Vec<f64> = noise
+        .iter()
+        .filter(|_| scale == Scale::Ratio)
+        .filter_map(|block| column::change(column.quantity, block))
+        .collect();
+    // About the zero that two starts of one program differ by.
+    let spread =
+        |values: &[f64]| (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt();
+    Row {
+        quantity: column.quantity,
+        decides: column.decides,
+        medians: [median(&column.sides[0]), median(&column.sides[1])],
+        change,
+        estimate: shown(scale, estimate),
+        described: described.map(|interval| interval.map(|value| shown(scale, value))),
+        noise: (!noise.is_empty()).then(|| spread(&noise)),
+        drift: drift(&column.changes).filter(|drift| drift.p < DRIFTS && column.exact().is_none()),
+    }
+}
+
+/// The verdict on each quantity. Those that decide share the probability of a false claim; any other has it alone.
+fn changes(columns: &[Column], header: &Header) -> Vec<Change> {
+    let (alpha, band) = (header.method.alpha, (1.0 + header.method.band).ln());
+    let p: Vec<[f64; 2]> = columns.iter().map(|column| column.p(band)).collect();
+    let deciding: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].decides).collect();
+    let of = |claim: usize| {
+        let together = holm(&deciding.iter().map(|at| p[*at][claim]).collect::<Vec<_>>(), alpha);
+        let of_one = |at: usize| match deciding.iter().position(|deciding| *deciding == at) {
+            Some(place) => together[place],
+            None => (p[at][claim] <= alpha, alpha),
+        };
+        (0..columns.len()).map(of_one).collect::<Vec<_>>()
+    };
+    let (differ, same) = (of(0), of(1));
+    columns.iter().enumerate().map(|(at, column)| column.verdict(differ[at], same[at], band)).collect()
+}
+
+/// Whether two starts did the same work: as many calls, answered alike, and the same end.
+pub fn same_work(starts: &[Start; 2]) -> bool {
+    let [a, b] = starts.each_ref().map(|start| &start.work);
+    (a.calls, &a.failed, &a.exit) == (b.calls, &b.failed, &b.exit)
+}
+
+/// The work of the first block in which the sides differ.
+fn different_work(blocks: &[&Block]) -> Option<[Work; 2]> {
+    let block = blocks.iter().find(|block| block.kind != Kind::Noise && !same_work(&block.starts))?;
+    Some(block.starts.each_ref().map(|start| start.work.clone()))
+}

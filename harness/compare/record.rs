@@ -1,0 +1,202 @@
+//! What a comparison records: a header, each block as it ends, and why it stopped. JSON lines; the only thing that its effects produce.
+
+use super::quantity::Quantity;
+use crate::event::Environment;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The schema of these records.
+pub const SCHEMA: &str = "lastfd/compare-log/1";
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Record {
+    /// The first.
+    Header(Box<Header>),
+    /// A block is over.
+    Block(Block),
+    /// The last.
+    End(Ending),
+}
+
+/// What is compared, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Header {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Of the program.
+    pub lastfd_version: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// The machine.
+    pub environment: Environment,
+    /// The first side, and the second.
+    pub sides: [Described; 2],
+    /// How blocks are made and decided.
+    pub method: Method,
+}
+
+/// A side in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Described {
+    /// What it is called: `before`, a scenario, a variant.
+    pub name: String,
+    /// Its subject's words.
+    pub command: String,
+    /// What calls, or is called.
+    pub load: String,
+}
+
+/// How blocks are made and decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Method {
+    /// Of every random choice.
+    pub seed: u64,
+    /// Probability of a false claim, over all quantities that decide.
+    pub alpha: f64,
+    /// Two sides are the same within this share.
+    pub band: f64,
+    /// Blocks at most, those of noise not counted.
+    pub blocks_max: u32,
+    /// Seconds at most.
+    pub within_s: f64,
+}
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The one that the other is compared with.
+    Before,
+    /// The other.
+    After,
+}
+
+impl Side {
+    /// Both.
+    pub const BOTH: [Side; 2] = [Side::Before, Side::After];
+
+    /// The place of its values.
+    pub const fn at(self) -> usize {
+        self as usize
+    }
+
+    /// The other one.
+    pub const fn other(self) -> Side {
+        match self {
+            Side::Before => Side::After,
+            Side::After => Side::Before,
+        }
+    }
+}
+
+/// What a block compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// It is not counted: files are read for the first time, and the length of a slice is chosen.
+    WarmUp,
+    /// Both sides.
+    Pair,
+    /// The first side twice.
+    Noise,
+}
+
+/// A block that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Block {
+    /// From 0.
+    pub number: u32,
+    /// What it compares.
+    pub kind: Kind,
+    /// Which was started, and called, first.
+    pub first: Side,
+    /// Its length.
+    pub took_s: f64,
+    /// Both starts.
+    pub starts: [Start; 2],
+    /// Logarithms of ratios (second to first) from slices that alternated, which a disturbance meets alike: better than the ratio of the
+    /// starts' own values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alternated: BTreeMap<Quantity, f64>,
+}
+
+/// One start of one side.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Start {
+    /// What it did.
+    pub work: Work,
+    /// What could be measured.
+    pub values: BTreeMap<Quantity, f64>,
+    /// What could not, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<Quantity, Missing>,
+    /// The generator fell behind its schedule.
+    #[serde(default)]
+    pub saturated: bool,
+}
+
+/// What a start did: two sides that did different work are not compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Work {
+    /// Calls that were answered.
+    pub calls: u64,
+    /// Calls that ended otherwise, by how they ended.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, u64>,
+    /// How a program that runs to its end ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<String>,
+    /// Its last lines, where that was not success.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+}
+
+/// Why a quantity has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Missing {
+    /// A percentile needs ten calls beyond it: so many in all.
+    FewCalls {
+        /// In a block.
+        needs: u64,
+    },
+    /// The subject had exited before it was looked at.
+    Exited,
+    /// The subject made all of its calls between two looks.
+    TooShort,
+}
+
+/// Why a comparison stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Ending {
+    /// Every quantity that decides is decided.
+    Decided,
+    /// The bound on blocks.
+    Blocks,
+    /// The bound on time.
+    Time,
+    /// The two did different work.
+    DifferentWork,
+    /// The generator fell behind its schedule.
+    Saturated,
+    /// SIGINT or SIGTERM.
+    Interrupted,
+    /// A side did not start, or this machine cannot compare them.
+    Failed {
+        /// In words: the run knows them, and no replay can.
+        reason: String,
+    },
+}

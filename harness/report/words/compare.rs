@@ -1,0 +1,412 @@
+//! Sentences of a comparison.
+
+use super::counted as count;
+use crate::compare::statistics::{Interval, share as share_of};
+use crate::compare::{
+    Bound, Change, Comparison, Described, Ending, Judged, Missing, Quantity, Row, Scale, Work,
+};
+
+/// Headings of the table.
+pub const HEADINGS: [&str; 4] = ["", "before", "after", "change"];
+
+/// From this ratio on (and from its inverse on downwards) people say "times", not per cent.
+const TIMES: f64 = 2.0;
+
+/// What a row is called, with its unit.
+pub fn label(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::ConnectionsOpened => "connections opened",
+        Quantity::CallsPerConnectionLeast => "calls on a connection, least",
+        Quantity::CallsPerConnection => "calls on a connection, median",
+        Quantity::TlsFull => "TLS handshakes, full",
+        Quantity::TlsResumed => "TLS handshakes, resumed",
+        Quantity::Errors => "failed calls",
+        Quantity::DescriptorsPeak => "descriptors at peak",
+        Quantity::DescriptorsPer1000Calls => "descriptors left by 1000 calls",
+        Quantity::TimeWait => "sockets in TIME_WAIT",
+        Quantity::CallsPerS => "calls a second",
+        Quantity::CpuUsPerCall => "CPU a call, µs",
+        Quantity::PeerCpuUsPerCall => "CPU a call on lastfd's side, µs",
+        Quantity::ConnectP50 => "connect p50, ms",
+        Quantity::P50 => "p50, ms",
+        Quantity::P90 => "p90, ms",
+        Quantity::P99 => "p99, ms",
+        Quantity::P999 => "p99.9, ms",
+        Quantity::MemoryMib => "memory at peak, MiB",
+    }
+}
+
+/// The cells of a row.
+pub fn cells(row: &Row) -> [String; 4] {
+    let [before, after] = row.medians.map(number);
+    [label(row.quantity).to_owned(), before, after, change(row)]
+}
+
+/// A value with as many digits as mean something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        _ if value.is_nan() => "–".into(),
+        _ if value.fract() == 0.0 => format!("{value:.0}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// The verdict on a row.
+pub fn change(row: &Row) -> String {
+    let scale = row.quantity.scale();
+    match row.change {
+        Change::ExactlySame => "the same, exactly".into(),
+        Change::Exactly { better } => {
+            let [before, after] = row.medians.map(number);
+            format!("{}: exactly {after} against {before}", if better { "better" } else { "worse" })
+        }
+        Change::Better(interval) => moved("better", scale, row.estimate, interval),
+        Change::Worse(interval) => moved("worse", scale, row.estimate, interval),
+        Change::Same(interval) => format!("same ({})", range(scale, interval)),
+        Change::Open { interval, needs } => {
+            let more = match needs {
+                Some(needs) => format!("about {} needed", count(needs as u64, "more block")),
+                None => "more than 1000 blocks needed".into(),
+            };
+            match interval {
+                Some(interval) => format!("no conclusion ({}; {more})", range(scale, interval)),
+                None => format!("no conclusion yet ({more})"),
+            }
+        }
+        Change::Unknown(Missing::FewCalls { needs }) => format!("not shown: it needs {needs} calls a block"),
+        Change::Unknown(Missing::Exited) => "not measured: it had ended".into(),
+        Change::Unknown(Missing::TooShort) => "not measured: too few calls".into(),
+    }
+}
+
+fn moved(word: &str, scale: Scale, estimate: f64, interval: Interval) -> String {
+    match scale {
+        Scale::Ratio if estimate < TIMES => {
+            let (size, range) = share(estimate, interval);
+            format!("{word} by {size} ({range})")
+        }
+        Scale::Ratio => {
+            let (size, range) = times(estimate, interval);
+            format!("{word}: {size} ({range})")
+        }
+        Scale::Difference => format!("{word} by {} ({})", number(estimate.abs()), range(scale, interval)),
+    }
+}
+
+/// By how many per cent, and from how many to how many, if the ratio lies on one side of 1.
+fn share(estimate: f64, interval: Interval) -> (String, String) {
+    let size = |ratio: f64| format!("{:.1} %", (ratio - 1.0).abs() * 100.0);
+    let Interval { low, high, .. } = interval;
+    let (least, most) = if estimate < 1.0 { (high, low) } else { (low, high) };
+    let one_sided = (low - 1.0) * (high - 1.0) >= 0.0;
+    let range = match one_sided {
+        true => format!("{} to {}", size(least), size(most)),
+        false => range(Scale::Ratio, interval),
+    };
+    (size(estimate), range)
+}
+
+/// How many times, and from how many to how many.
+fn times(estimate: f64, interval: Interval) -> (String, String) {
+    let size = |ratio: f64| format!("{ratio:.2}");
+    (format!("{} times", size(estimate)), format!("{} to {} times", size(interval.low), size(interval.high)))
+}
+
+/// From where to where.
+fn range(scale: Scale, interval: Interval) -> String {
+    let Interval { low, high, .. } = interval;
+    match scale {
+        Scale::Ratio => format!("{} to {}", percent(low - 1.0), percent(high - 1.0)),
+        Scale::Difference => format!("{} to {}", number(low), number(high)),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{}{:.1} %", if share < 0.0 { "−" } else { "+" }, share.abs() * 100.0)
+}
+
+/// How far it has come, for the line that moves.
+pub fn progress(comparison: &Comparison) -> String {
+    let open = comparison.rows.iter().filter(|row| row.decides && !row.change.decided()).count();
+    match comparison.blocks {
+        0 => "warming up".into(),
+        blocks => format!("{}, {open} of what decides is open", count(blocks as u64, "block")),
+    }
+}
+
+/// The first paragraph.
+pub fn answer(comparison: &Comparison) -> String {
+    let [before, after] = &comparison.header.sides;
+    if let Some(works) = &comparison.different_work {
+        return format!(
+            "Refused: the two sides did different work. {} {}; {} {}. Give both the same work to do.",
+            before.name,
+            work(&works[0]),
+            after.name,
+            work(&works[1])
+        );
+    }
+    match &comparison.ending {
+        Some(Ending::Failed { reason }) => return format!("Nothing can be compared: {reason}"),
+        Some(Ending::Saturated) => {
+            return "Nothing is compared: lastfd itself fell behind the rate, and started more than 1 % of the \
+                    calls over 1 ms late. Lower --rate."
+                .into();
+        }
+        _ => {}
+    }
+    let told: Vec<String> = [
+        Quantity::ConnectionsOpened,
+        Quantity::DescriptorsPer1000Calls,
+        Quantity::CallsPerS,
+        Quantity::CpuUsPerCall,
+        Quantity::P50,
+    ]
+    .into_iter()
+    .filter_map(|quantity| told(comparison.row(quantity)?, after))
+    .collect();
+    let rows = comparison.rows.iter().filter(|row| row.decides && !row.change.decided());
+    let bounds = comparison.judged.iter().filter(|(_, judged)| *judged == Judged::Open);
+    let open: Vec<&str> = match comparison.judged.is_empty() {
+        true => rows.map(|row| label(row.quantity)).collect(),
+        false => bounds.map(|(bound, _)| label(bound.quantity)).collect(),
+    };
+    let open = match open.is_empty() {
+        true => String::new(),
+        false => format!(" There is no conclusion about {}.", list(&open)),
+    };
+    match told.is_empty() {
+        true if comparison.blocks == 0 => "No block was finished, so nothing is compared.".into(),
+        true => format!("No difference between {} and {} is shown.{open}", before.name, after.name),
+        false => format!("{}{open}", told.join(" ")),
+    }
+}
+
+fn list(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// One sentence about a row that differs, or is shown to be the same.
+fn told(row: &Row, after: &Described) -> Option<String> {
+    let name = &after.name;
+    let [was, is] = row.medians.map(number);
+    let count_of = |noun| count(row.medians[1].round() as u64, noun);
+    let amount = |more: &str, less: &str, times_as: &str| match row.change {
+        Change::Better(interval) | Change::Worse(interval) => Some(match row.estimate < TIMES {
+            true => {
+                let (size, range) = share(row.estimate, interval);
+                (format!("{size} {}", if row.estimate > 1.0 { more } else { less }), range)
+            }
+            false => {
+                let (size, range) = times(row.estimate, interval);
+                (format!("{size} {times_as}"), range)
+            }
+        }),
+        _ => None,
+    };
+    let same = |what: &str| match row.change {
+        Change::Same(interval) => Some(format!("{what} is the same ({}).", range(Scale::Ratio, interval))),
+        _ => None,
+    };
+    match (row.quantity, row.change) {
+        (_, Change::Open { .. } | Change::Unknown(_)) => None,
+        (Quantity::ConnectionsOpened, Change::ExactlySame) => {
+            Some(format!("Both open {}.", count_of("connection")))
+        }
+        (Quantity::ConnectionsOpened, _) => {
+            Some(format!("{name} opens {}, not {was}.", count_of("connection")))
+        }
+        (Quantity::DescriptorsPer1000Calls, Change::ExactlySame) => None,
+        (Quantity::DescriptorsPer1000Calls, _) => {
+            Some(format!("1000 calls leave {is} descriptors open, not {was}."))
+        }
+        (Quantity::CallsPerS, _) => amount("more", "fewer", "as many")
+            .map(|(amount, range)| format!("It makes {amount} calls a second ({range})."))
+            .or_else(|| same("The number of calls a second")),
+        (Quantity::CpuUsPerCall, _) => amount("more", "less", "as much")
+            .map(|(amount, range)| format!("A call takes {amount} CPU ({range})."))
+            .or_else(|| same("The CPU of a call")),
+        (Quantity::P50, _) => amount("higher", "lower", "as high")
+            .map(|(amount, range)| format!("The median latency is {amount} ({range})."))
+            .or_else(|| same("The median latency")),
+        _ => None,
+    }
+}
+
+/// What a side did.
+fn work(work: &Work) -> String {
+    let failed: u64 = work.failed.values().sum();
+    let how = work.failed.iter().map(|(how, n)| format!("{n} {how}")).collect::<Vec<_>>().join(", ");
+    match failed {
+        0 => format!("made {}, all answered", count(work.calls, "call")),
+        _ => format!("made {}, of which {failed} failed ({how})", count(work.calls + failed, "call")),
+    }
+}
+
+/// A side by its name and its command; without the name where the label says it.
+fn side(described: &Described, label: &str) -> String {
+    match described.name == label {
+        true => described.command.clone(),
+        false => format!("{}: {}", described.name, described.command),
+    }
+}
+
+/// A line with a label for each further fact.
+pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
+    let method = &comparison.header.method;
+    let [before, after] = &comparison.header.sides;
+    let mut facts = vec![
+        ("Before", side(before, "before")),
+        ("After", side(after, "after")),
+        (
+            "Calls",
+            match before.load == after.load {
+                true => before.load.clone(),
+                false => format!("{}, then {}", before.load, after.load),
+            },
+        ),
+    ];
+    facts.push((
+        "Method",
+        format!(
+            "{} in {:.1} s, each a fresh start of both in random order (--seed {}). The probability that any \
+             verdict on what decides is false is at most {:.0} %, whenever the comparison stops; the same within \
+             {:.0} % counts as the same.",
+            count(comparison.blocks as u64, "block"),
+            comparison.took_s,
+            method.seed,
+            method.alpha * 100.0,
+            method.band * 100.0
+        ),
+    ));
+    let noise: Vec<String> = comparison
+        .rows
+        .iter()
+        .filter(|row| row.decides && !matches!(row.change, Change::ExactlySame | Change::Exactly { .. }))
+        .filter_map(|row| Some(format!("{} ± {:.1} %", label(row.quantity), row.noise? * 100.0)))
+        .collect();
+    if !noise.is_empty() {
+        let of = count(comparison.noise_blocks as u64, "block");
+        facts.push((
+            "Noise",
+            format!(
+                "two starts of {} differ by: {} ({of} of it against itself).",
+                before.name,
+                noise.join(", ")
+            ),
+        ));
+    }
+    for row in &comparison.rows {
+        if let Some(drift) = row.drift {
+            facts.push((
+                "Drift",
+                format!(
+                    "{}: the ratio {} from block to block (Spearman's ρ {:.2}, p {:.3}): the blocks do not repeat \
+                     one thing.",
+                    label(row.quantity),
+                    if drift.rho > 0.0 { "grows" } else { "falls" },
+                    drift.rho,
+                    drift.p
+                ),
+            ));
+        }
+    }
+    facts.extend(
+        comparison.judged.iter().map(|(bound, judged)| ("Bound", bounded(comparison, bound, *judged))),
+    );
+    facts.push(("Stopped", ending(comparison.ending.as_ref())));
+    facts
+}
+
+/// A bound, and what became of it.
+pub fn bounded(comparison: &Comparison, limit: &Bound, judged: Judged) -> String {
+    let row = comparison.row(limit.quantity);
+    let seen = row.map_or(String::new(), |row| {
+        let [before, after] = row.medians.map(number);
+        format!(": {after} against {before}")
+    });
+    let verdict = match judged {
+        Judged::Kept => "✓ kept",
+        Judged::Broken => "✗ not kept",
+        Judged::Open => "? no conclusion",
+        Judged::NotMeasured => "? not measured",
+    };
+    format!("{verdict}: {limit}{seen}")
+}
+
+/// Why it stopped.
+pub fn ending(ending: Option<&Ending>) -> String {
+    match ending {
+        Some(Ending::Decided) => "everything that decides is decided.".into(),
+        Some(Ending::Blocks) => "the number of blocks was reached; --blocks allows more.".into(),
+        Some(Ending::Time) => "the time was over; --within allows more.".into(),
+        Some(Ending::DifferentWork) => "the two sides did different work.".into(),
+        Some(Ending::Saturated) => "lastfd itself fell behind the rate.".into(),
+        Some(Ending::Interrupted) => "it was interrupted: this is the comparison as far as it came.".into(),
+        Some(Ending::Failed { reason }) => reason.clone(),
+        None => "the record has no end: lastfd was killed.".into(),
+    }
+}
+
+/// One comparison of a self-check.
+pub fn checked(
+    worse: &[Quantity],
+    better: &[Quantity],
+    planted_us: u64,
+    blocks: usize,
+    took_s: f64,
+) -> String {
+    let what = match planted_us {
+        0 => "the same program twice".into(),
+        us => format!("slower by {us} µs a call"),
+    };
+    let claims = |word: &str, of: &[Quantity]| match of {
+        [] => None,
+        of => {
+            Some(format!("{word}: {}", list(&of.iter().map(|quantity| label(*quantity)).collect::<Vec<_>>())))
+        }
+    };
+    let said: Vec<String> = claims("worse", worse).into_iter().chain(claims("better", better)).collect();
+    let said = if said.is_empty() { "no difference claimed".into() } else { said.join("; ") };
+    format!("{what}: {said} ({}, {took_s:.1} s)", count(blocks as u64, "block"))
+}
+
+/// So many of so many, with the interval of the share.
+fn of_all(hits: u64, of: u64) -> String {
+    let interval = share_of(hits, of);
+    format!("{hits} of {of} (95 %: {:.1} % to {:.1} %)", interval.low * 100.0, interval.high * 100.0)
+}
+
+/// False claims of a self-check.
+pub fn false_claims(claims: u64, of: u64) -> String {
+    format!(
+        "The same program twice: a difference was claimed in {}; at most 5 % are expected.",
+        of_all(claims, of)
+    )
+}
+
+/// The same by Welch's t, had one side been measured after the other.
+pub fn sequential_claims(claims: u64, of: u64) -> String {
+    format!(
+        "The same blocks, read as if one side had been measured in the first half of the time and the other in the \
+         second (Welch's t at 5 %): in {}.",
+        of_all(claims, of)
+    )
+}
+
+/// Planted delays of a self-check that were found.
+pub fn found(found: u64, wrong: u64, of: u64, planted: f64, us: u64, median_s: f64) -> String {
+    let wrong = if wrong == 0 { String::new() } else { format!(" It was called better in {wrong}.") };
+    format!(
+        "Slower by {:.0} % ({us} µs a call): found in {}, in {median_s:.1} s (median).{wrong}",
+        planted * 100.0,
+        of_all(found, of)
+    )
+}

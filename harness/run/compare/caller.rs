@@ -1,0 +1,155 @@
+//! A program that calls the bundled upstream by itself: run to its end, while the upstream counts.
+
+use super::start::{Beside, Site, seen};
+use super::watch::Watched;
+use crate::compare::{Missing, Quantity, Start};
+use crate::event::{Event, Seen};
+use crate::observe::output::Drain;
+use crate::run::error::Error;
+use crate::run::prepare::prepare;
+use crate::scenario::Plan;
+use crate::sys::{clock, proc};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// A program is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// A program that runs longer has no end.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
+/// Runs it once: to its end, or until it has made so many calls.
+pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Result<Start, Error> {
+    let (upstream, _) = plan.called().ok_or_else(|| Error::Fault("a caller without an upstream".into()))?;
+    let mut beside = Beside::start(plan, Some(&plan.subject), site)?;
+    let peer = beside.companions[upstream].ready.holders[0];
+    let (mut tree, process, scratch) =
+        prepare(plan, &plan.subject, site.options, &beside.places, false, &[], site.interrupted)?;
+    let output = tree.output().map(|fd| Drain::start(fd, |_| ())).transpose()?;
+    let before = proc::cpu_ns(peer);
+    tree.start().map_err(|e| match e.is_of_machine() {
+        true => Error::Inconclusive(format!("{name}: {e}")),
+        false => Error::NotStarted(format!("{name}: {e}")),
+    })?;
+    let (began, mut watched, mut told) = (Instant::now(), Watched::default(), Told::default());
+    while !tree.wait_gone(Duration::ZERO) && tree.exited().is_none() {
+        site.go_on()?;
+        if began.elapsed() > ENDS_WITHIN {
+            let _ = tree.end(Signal::TERM, Duration::from_secs_f64(process.grace_s));
+            return Err(Error::NotStarted(format!(
+                "{name} did not end within {} s: a program that calls is run to its end, so give it a bounded number of calls, or end it after --calls",
+                ENDS_WITHIN.as_secs()
+            )));
+        }
+        told.hear(&beside.next(LOOK_EVERY), enough);
+        watched.look(&tree.processes(), told.last.calls);
+        if told.enough(enough) {
+            break;
+        }
+    }
+    let exit = tree.exited();
+    // Of one that goes on, as far as its threads do.
+    let alive = || tree.processes().into_iter().filter_map(proc::cpu_ns).reduce(|a, b| a + b);
+    let used = if told.enough(enough) { alive().map(Duration::from_nanos) } else { tree.used() };
+    let cpu = before.zip(proc::cpu_ns(peer)).map(|(before, after)| after.saturating_sub(before) as f64 / 1e3);
+    let ended = tree.end(Signal::TERM, Duration::from_secs_f64(process.grace_s));
+    ended.map_err(|e| Error::Fault(e.to_string()))?;
+    let mut output = output;
+    output.iter_mut().for_each(Drain::finish);
+    let said = output.as_ref().map(Drain::tail).unwrap_or_default();
+    let time_wait = beside.time_wait()?;
+    // Its last line is exact.
+    beside.companions.clear();
+    told.hear(&beside.next(Duration::ZERO), enough);
+    drop(scratch);
+    let ended = match exit {
+        _ if told.enough(enough) => None,
+        Some(exit) if exit.code == Some(0) => None,
+        Some(exit) => Some(exit.code.map_or_else(
+            || format!("was killed by signal {}", exit.signal.unwrap_or(0)),
+            |code| format!("ended with exit status {code}"),
+        )),
+        None => Some("ended, and nobody saw how".into()),
+    };
+    let last_lines = || match said.is_empty() {
+        true => "it wrote nothing".to_owned(),
+        false => format!("its last lines:\n  {}", said.join("\n  ")),
+    };
+    if let Some(ended) = ended {
+        return Err(Error::NotStarted(format!("{name} {ended}; {}", last_lines())));
+    }
+    if told.last.connections == 0 {
+        return Err(Error::NotStarted(format!(
+            "{name} ended and never called the upstream: does it use the address that it is given? {}",
+            last_lines()
+        )));
+    }
+    Ok(told.start(&watched, used, cpu, time_wait))
+}
+
+/// What the upstream tells.
+#[derive(Debug, Default)]
+struct Told {
+    last: Seen,
+    /// The first call's time, and the last one's, with the calls until then.
+    first: Option<(u64, u64)>,
+    newest: (u64, u64),
+}
+
+impl Told {
+    /// Whether it has called so often.
+    fn enough(&self, calls: Option<u64>) -> bool {
+        calls.is_some_and(|calls| self.last.calls >= calls)
+    }
+
+    /// Notes what is told, until it has called often enough.
+    fn hear(&mut self, events: &[Event], enough: Option<u64>) {
+        for (at, seen) in seen(events) {
+            if self.enough(enough) {
+                return;
+            }
+            self.last = seen.clone();
+            if seen.calls > self.newest.1 {
+                self.newest = (at.min(clock::now()), seen.calls);
+                self.first = self.first.or(Some(self.newest));
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        watched: &Watched,
+        used: Option<Duration>,
+        peer_us: Option<f64>,
+        time_wait: u64,
+    ) -> Start {
+        let mut start = Start::default();
+        let seen = &self.last;
+        start.work.calls = seen.calls;
+        let calls = seen.calls.max(1) as f64;
+        let mut value = |quantity, value: f64| start.values.insert(quantity, value);
+        value(Quantity::ConnectionsOpened, seen.connections as f64);
+        value(Quantity::CallsPerConnectionLeast, seen.least as f64);
+        value(Quantity::CallsPerConnection, seen.median as f64);
+        value(Quantity::TimeWait, time_wait as f64);
+        if seen.handshakes_full + seen.handshakes_resumed > 0 {
+            value(Quantity::TlsFull, seen.handshakes_full as f64);
+            value(Quantity::TlsResumed, seen.handshakes_resumed as f64);
+        }
+        if let Some(used) = used {
+            value(Quantity::CpuUsPerCall, used.as_secs_f64() * 1e6 / calls);
+        }
+        if let Some(us) = peer_us {
+            value(Quantity::PeerCpuUsPerCall, us / calls);
+        }
+        match self.first.map(|first| (self.newest.1 - first.1, self.newest.0.saturating_sub(first.0))) {
+            Some((calls @ 1.., ns @ 1..)) => {
+                value(Quantity::CallsPerS, calls as f64 / (ns as f64 / 1e9));
+            }
+            _ => {
+                start.missing.insert(Quantity::CallsPerS, Missing::TooShort);
+            }
+        }
+        watched.told(&mut start, seen.calls);
+        start
+    }
+}

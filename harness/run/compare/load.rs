@@ -1,0 +1,415 @@
+//! Calls that lastfd makes itself: to a server, or as the bundled caller under the limits of the subject. Both sides are up at once, and are
+//! called in short slices, one after the other: a disturbance that lasts longer than a slice meets both alike.
+
+use super::start::{Beside, Site, failed, seen};
+use super::watch::Watched;
+use crate::compare::{Missing, Quantity, Side, Start};
+use crate::drive::Fleet;
+use crate::drive::protocol::Order;
+use crate::event::{Event, Outcome, Pacing, Pid, Seen, What};
+use crate::launch::Tree;
+use crate::run::choice::Choice;
+use crate::run::error::Error;
+use crate::run::prepare::{DRIVER_SOCKET, prepare};
+use crate::run::ready::Ready;
+use crate::run::site;
+use crate::scenario::{Plan, Program, Workload};
+use crate::sys::address::Address;
+use crate::sys::proc;
+use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Slices of each side in a block.
+const SLICES: u32 = 12;
+/// A slice takes about so long: much less than the disturbances of a shared machine.
+const SLICE: Duration = Duration::from_millis(40);
+/// Calls of a slice, at most.
+const SLICE_CALLS_MAX: u32 = 20_000;
+/// Calls with which the length of a slice is measured at first.
+const TRIED: u32 = 16;
+/// No slice takes longer.
+const SLICE_WITHIN: Duration = Duration::from_secs(60);
+/// The bundled caller meets the run within this.
+const MET_WITHIN: Duration = Duration::from_secs(30);
+/// While calls go on the subject is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// A generator that started more than this share of its calls late fell behind, as in `measure`; so late, seconds.
+const LATE_SHARE: f64 = 0.01;
+const LATE_S: f64 = 0.001;
+/// A percentile is given where this many calls lie beyond it.
+const BEYOND: f64 = 10.0;
+
+/// Calls of a start: chosen in the first block, where the workload does not say.
+#[derive(Debug, Default)]
+pub struct Pace {
+    calls: Option<u32>,
+}
+
+/// One block: both sides in alternation, and the logarithms of the ratios of their slices.
+pub fn alternate(
+    plans: [&Plan; 2],
+    first: Side,
+    site: Site<'_>,
+    pace: &mut Pace,
+    random: &mut fastrand::Rng,
+) -> Result<([Start; 2], BTreeMap<Quantity, f64>), Error> {
+    let mut up = match first {
+        Side::Before => {
+            let before = Running::start(plans[0], site)?;
+            [before, Running::start(plans[1], site)?]
+        }
+        Side::After => {
+            let after = Running::start(plans[1], site)?;
+            [Running::start(plans[0], site)?, after]
+        }
+    };
+    let calls = match pace.calls {
+        Some(calls) => calls,
+        None => *pace.calls.insert(calls_of(&mut up)?),
+    };
+    let mut pairs: Vec<[Slice; 2]> = Vec::new();
+    let slices = SLICES.min(calls);
+    for slice in 0..slices {
+        // Exactly so many in all.
+        let here = calls * (slice + 1) / slices - calls * slice / slices;
+        let first = if random.bool() { Side::Before } else { Side::After };
+        let mut pair = [None, None];
+        for side in [first, first.other()] {
+            pair[side.at()] = Some(up[side.at()].slice(here)?);
+        }
+        if let [Some(before), Some(after)] = pair {
+            pairs.push([before, after]);
+        }
+    }
+    let alternated = alternated(&pairs);
+    let [before, after] = up;
+    let of = |side: Side| pairs.iter().map(|pair| &pair[side.at()]).collect::<Vec<_>>();
+    Ok(([before.end(&of(Side::Before))?, after.end(&of(Side::After))?], alternated))
+}
+
+/// Calls of a start: what the workload asks for, or as many as its slices have time for on both sides.
+fn calls_of(up: &mut [Running<'_>; 2]) -> Result<u32, Error> {
+    if let Some(calls) = up[0].workload.clients {
+        return Ok(calls.max(1));
+    }
+    let mut calls = TRIED;
+    loop {
+        // The first calls of a start are slow: the quickest of three tries counts, of the slower side.
+        let mut longest = 0;
+        for side in up.iter_mut() {
+            let tries = [side.slice(calls)?, side.slice(calls)?, side.slice(calls)?];
+            longest = longest.max(tries.iter().map(|slice| slice.wall_ns).min().unwrap_or(0));
+        }
+        let wanted = SLICE.as_nanos() as f64;
+        if longest as f64 > wanted / 4.0 || calls >= SLICE_CALLS_MAX / 4 {
+            let fit = f64::from(calls) * wanted / (longest.max(1) as f64);
+            return Ok((fit as u32).clamp(TRIED, SLICE_CALLS_MAX) * SLICES);
+        }
+        calls *= 4;
+    }
+}
+
+/// Of each quantity that every slice has, the median over the pairs.
+fn alternated(pairs: &[[Slice; 2]]) -> BTreeMap<Quantity, f64> {
+    let of: [(Quantity, fn(&Slice) -> f64); 4] = [
+        (Quantity::CallsPerS, |slice| slice.took_s.len() as f64 / slice.wall_ns as f64),
+        (Quantity::CpuUsPerCall, |slice| slice.cpu_ns as f64),
+        (Quantity::PeerCpuUsPerCall, |slice| slice.peer_ns as f64),
+        (Quantity::P50, |slice| quantile(&slice.took_s, 0.5)),
+    ];
+    of.into_iter()
+        .filter_map(|(quantity, value)| {
+            let ratio = |[before, after]: &[Slice; 2]| (value(after) / value(before)).ln();
+            let ratios: Vec<f64> = pairs.iter().map(ratio).filter(|ratio| ratio.is_finite()).collect();
+            (ratios.len() == pairs.len()).then(|| (quantity, crate::compare::statistics::median(&ratios)))
+        })
+        .collect()
+}
+
+/// By nearest rank; the values need not be sorted.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = ((sorted.len() as f64 * share).ceil() as usize).max(1) - 1;
+    sorted.get(rank).copied().unwrap_or(f64::NAN)
+}
+
+/// What came of one slice.
+#[derive(Debug, Default)]
+struct Slice {
+    /// From the first call's beginning to the last one's end.
+    wall_ns: u64,
+    cpu_ns: u64,
+    peer_ns: u64,
+    /// Of calls that were answered.
+    took_s: Vec<f64>,
+    connect_s: Vec<f64>,
+    handshakes: u64,
+    late: u64,
+    ended: u64,
+    failed: Vec<String>,
+}
+
+/// The subject.
+enum Subject {
+    /// One of the processes that listen.
+    Server,
+    /// The bundled caller.
+    Caller { tree: Tree, pid: Pid, _scratch: TempDir },
+}
+
+/// A side that is up.
+struct Running<'a> {
+    plan: &'a Plan,
+    workload: &'a Workload,
+    site: Site<'a>,
+    // Before what it calls: it ends first.
+    fleet: Fleet,
+    subject: Subject,
+    beside: Beside,
+    ordered: u32,
+    watched: Watched,
+    seen: Option<Seen>,
+}
+
+impl<'a> Running<'a> {
+    fn start(plan: &'a Plan, site: Site<'a>) -> Result<Running<'a>, Error> {
+        let (name, workload) = calls(plan)?;
+        let called = matches!(plan.processes[&plan.subject].program, Program::Call(_));
+        let beside = Beside::start(plan, called.then_some(plan.subject.as_str()), site)?;
+        let (fleet, subject) = match called {
+            true => bundled(plan, name, workload, &beside, site)?,
+            false => {
+                let subject = &beside.companions[&plan.subject];
+                let of = of(plan, site, &beside, subject.scratch.path());
+                let kind = of.kind(workload).expect("a workload of calls");
+                let wanted = of.wanted(name, workload, kind, &subject.ready, 0);
+                (of.crew(wanted)?.fleet, Subject::Server)
+            }
+        };
+        let (ordered, watched, seen) = (0, Watched::default(), None);
+        Ok(Running { plan, workload, site, fleet, subject, beside, ordered, watched, seen })
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        match &self.subject {
+            Subject::Server => self.beside.companions[&self.plan.subject].tree.processes(),
+            Subject::Caller { pid, .. } => vec![*pid],
+        }
+    }
+
+    /// CPU of the subject, and of what lastfd has on the other side of its connections; nanoseconds.
+    fn cpu(&self) -> [u64; 2] {
+        let of = |pids: &[Pid]| pids.iter().filter_map(|pid| proc::cpu_ns(*pid)).sum();
+        let peer = match &self.subject {
+            Subject::Server => self.fleet.pids().to_vec(),
+            Subject::Caller { .. } => {
+                self.beside.companions.get(&self.workload.to).map_or(Vec::new(), |peer| peer.tree.processes())
+            }
+        };
+        [of(&self.pids()), of(&peer)]
+    }
+
+    /// Has so many calls made, and waits until all are over.
+    fn slice(&mut self, calls: u32) -> Result<Slice, Error> {
+        self.site.go_on()?;
+        let before = self.cpu();
+        self.ordered += calls;
+        let order = Order::Connect { upto: self.ordered };
+        self.fleet.order(&order).map_err(|e| Error::Inconclusive(e.to_string()))?;
+        let (deadline, mut slice, mut from, mut to) =
+            (Instant::now() + SLICE_WITHIN, Slice::default(), u64::MAX, 0);
+        let pids = self.pids();
+        let mut over = false;
+        while !over {
+            self.site.go_on()?;
+            if Instant::now() > deadline {
+                return Err(Error::Inconclusive(format!(
+                    "{} calls were not over after {} s",
+                    calls,
+                    SLICE_WITHIN.as_secs()
+                )));
+            }
+            let events = self.beside.next(LOOK_EVERY);
+            self.seen = seen(&events).last().map(|(_, seen)| seen.clone()).or(self.seen.take());
+            for event in &events {
+                over |= slice.take(event, &mut from, &mut to)?;
+            }
+            self.watched.look(&pids, u64::from(self.ordered - calls) + slice.ended);
+        }
+        let after = self.cpu();
+        slice.wall_ns = to.saturating_sub(from);
+        [slice.cpu_ns, slice.peer_ns] = [0, 1].map(|at| after[at].saturating_sub(before[at]));
+        Ok(slice)
+    }
+
+    /// Ends it, and says what came of all its slices.
+    fn end(mut self, slices: &[&Slice]) -> Result<Start, Error> {
+        let calls = u64::from(self.ordered);
+        // Calls that chose the length of a slice were made, too.
+        let counted: u64 = slices.iter().map(|slice| slice.ended).sum();
+        let time_wait = self.beside.time_wait()?;
+        let _ = self.fleet.order(&Order::Quit);
+        drop(self.fleet);
+        if let Subject::Caller { tree, .. } = &mut self.subject {
+            let ended = tree.end(Signal::TERM, Duration::from_secs(2));
+            ended.map_err(|e| Error::Fault(e.to_string()))?;
+        }
+        self.beside.companions.clear();
+        let last = self.beside.next(Duration::ZERO);
+        let seen = seen(&last).last().map(|(_, seen)| seen.clone()).or(self.seen);
+        let mut start = Start::default();
+        let took: Vec<f64> = slices.iter().flat_map(|slice| &slice.took_s).copied().collect();
+        let connects: Vec<f64> = slices.iter().flat_map(|slice| &slice.connect_s).copied().collect();
+        start.work.calls = took.len() as u64;
+        slices.iter().flat_map(|slice| &slice.failed).for_each(|how| failed(&mut start.work, how));
+        let late: u64 = slices.iter().map(|slice| slice.late).sum();
+        start.saturated = late as f64 > counted as f64 * LATE_SHARE;
+        let sum = |of: fn(&Slice) -> u64| slices.iter().map(|slice| of(slice)).sum::<u64>() as f64;
+        let answered = took.len().max(1) as f64;
+        let mut value = |quantity, value: f64| start.values.insert(quantity, value);
+        value(Quantity::Errors, (counted as f64 - took.len() as f64).max(0.0));
+        value(Quantity::CallsPerS, answered / (sum(|slice| slice.wall_ns) / 1e9));
+        value(Quantity::CpuUsPerCall, sum(|slice| slice.cpu_ns) / 1e3 / answered);
+        value(Quantity::PeerCpuUsPerCall, sum(|slice| slice.peer_ns) / 1e3 / answered);
+        if calls == counted {
+            value(Quantity::TimeWait, time_wait as f64);
+        }
+        match seen.filter(|_| calls == counted) {
+            Some(seen) => {
+                value(Quantity::ConnectionsOpened, seen.connections as f64);
+                value(Quantity::CallsPerConnectionLeast, seen.least as f64);
+                value(Quantity::CallsPerConnection, seen.median as f64);
+                if seen.handshakes_full + seen.handshakes_resumed > 0 {
+                    value(Quantity::TlsFull, seen.handshakes_full as f64);
+                    value(Quantity::TlsResumed, seen.handshakes_resumed as f64);
+                }
+            }
+            None => {
+                value(Quantity::ConnectionsOpened, connects.len() as f64);
+                if sum(|slice| slice.handshakes) > 0.0 {
+                    value(Quantity::TlsFull, sum(|slice| slice.handshakes));
+                }
+            }
+        }
+        percentiles(&mut start, &took, &connects);
+        self.watched.told(&mut start, calls);
+        Ok(start)
+    }
+}
+
+/// Percentiles, as far as there are calls enough for them.
+fn percentiles(start: &mut Start, took: &[f64], connects: &[f64]) {
+    let of = [Quantity::P50, Quantity::P90, Quantity::P99, Quantity::P999].map(|quantity| (quantity, took));
+    let connect = (!connects.is_empty()).then_some((Quantity::ConnectP50, connects));
+    for (quantity, values) in of.into_iter().chain(connect) {
+        let tail = quantity.tail().expect("a percentile");
+        let needs = (BEYOND / tail).ceil();
+        match values.len() as f64 >= needs {
+            true => start.values.insert(quantity, quantile(values, 1.0 - tail) * 1e3).map(drop),
+            false => start.missing.insert(quantity, Missing::FewCalls { needs: needs as u64 }).map(drop),
+        };
+    }
+}
+
+impl Slice {
+    /// Notes an event; whether it says that all calls are over.
+    fn take(&mut self, event: &Event, from: &mut u64, to: &mut u64) -> Result<bool, Error> {
+        match &event.is {
+            What::CallEnded { outcome, step, connect_s, took_s, handshakes, late_s, .. } => {
+                *from = (*from).min(event.at.saturating_sub((took_s * 1e9) as u64));
+                *to = (*to).max(event.at);
+                self.ended += 1;
+                self.connect_s.extend(connect_s);
+                self.handshakes += u64::from(*handshakes);
+                self.late += u64::from(late_s.is_some_and(|late| late > LATE_S));
+                match outcome {
+                    // From its intended time, if it had one.
+                    Some(Outcome::Served) => self.took_s.push(took_s + late_s.unwrap_or(0.0)),
+                    other => {
+                        let how = other.map_or("own side", |outcome| outcome.name());
+                        let at = step.map_or("", |step| step.name());
+                        self.failed.push(format!("{how} at {at}"));
+                    }
+                }
+                Ok(false)
+            }
+            What::Pacing { state: Pacing::Done, .. } => Ok(self.ended > 0),
+            What::Inconclusive { reason } => Err(Error::Inconclusive(reason.clone())),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// The workload of calls that is compared.
+fn calls(plan: &Plan) -> Result<(&str, &Workload), Error> {
+    let own = |name: &str| {
+        matches!(&plan.processes[&plan.subject].program, Program::Call(call) if call == name)
+            || plan.workloads[name].to == plan.subject
+    };
+    let found = plan.workloads.iter().find(|(name, load)| load.calls.is_some() && own(name));
+    found.map(|(name, load)| (name.as_str(), load)).ok_or_else(|| {
+        Error::NotStarted(format!(
+            "{} has no workload of calls: a comparison needs http-per-call, http-leak-body or grpc-per-call, or a program that calls",
+            plan.title()
+        ))
+    })
+}
+
+/// What `site` knows of one side.
+fn of<'a>(plan: &'a Plan, site: Site<'a>, beside: &'a Beside, scratch: &'a Path) -> site::Site<'a> {
+    site::Site {
+        plan,
+        process: &plan.processes[&plan.subject],
+        choice: &Choice::Any,
+        scratch,
+        options: site.options,
+        places: &beside.places,
+        companions: &beside.companions,
+        sink: &beside.sink,
+    }
+}
+
+/// Starts the bundled caller under the launcher and limits of the subject.
+fn bundled(
+    plan: &Plan,
+    name: &str,
+    workload: &Workload,
+    beside: &Beside,
+    site: Site<'_>,
+) -> Result<(Fleet, Subject), Error> {
+    let (mut tree, _, scratch) =
+        prepare(plan, &plan.subject, site.options, &beside.places, false, &[], site.interrupted)?;
+    let path = scratch.path().join(DRIVER_SOCKET);
+    let meeting = UnixListener::bind(&path)
+        .map_err(|e| Error::Inconclusive(format!("no socket can be made in a temporary folder: {e}")))?;
+    // Launchers may change its user.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+    tree.start()?;
+    meeting.set_nonblocking(true)?;
+    let mut fds = [rustix::event::PollFd::new(&meeting, rustix::event::PollFlags::IN)];
+    let within = rustix::event::Timespec { tv_sec: MET_WITHIN.as_secs() as i64, tv_nsec: 0 };
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&within)))
+        .map_err(std::io::Error::from)?;
+    let met = meeting.accept();
+    let (stream, _) = met.map_err(|_| Error::NotStarted("the bundled caller did not come to call".into()))?;
+    stream.set_nonblocking(false)?;
+    let pid = rustix::net::sockopt::socket_peercred(&stream).map_err(std::io::Error::from)?.pid.as_raw_pid();
+    let of = of(plan, site, beside, scratch.path());
+    let kind = of.kind(workload).expect("a workload of calls");
+    let nowhere = Ready {
+        address: Address::Inet((Ipv4Addr::UNSPECIFIED, 0).into()),
+        capacity: 0,
+        listeners: 1,
+        holders: vec![pid],
+    };
+    let wanted = of.wanted(name, workload, kind, &nowhere, 0);
+    let fleet = Fleet::over(stream, pid, &wanted.setup, beside.sink.clone())
+        .map_err(|e| Error::NotStarted(e.to_string()))?;
+    Ok((fleet, Subject::Caller { tree, pid, _scratch: scratch }))
+}

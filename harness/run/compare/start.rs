@@ -1,0 +1,99 @@
+//! One side, started afresh: its processes, and what lastfd's own side of them has seen.
+
+use crate::compare::Work;
+use crate::event::{Event, Seen, What};
+use crate::run::companions::{self, Companion, Which};
+use crate::run::error::Error;
+use crate::run::options::Options;
+use crate::run::places::Places;
+use crate::scenario::Plan;
+use crate::sys::sock_diag::{SockDiag, State};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// What every start needs.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    pub options: &'a Options,
+    pub interrupted: &'a AtomicBool,
+}
+
+impl Site<'_> {
+    /// # Errors
+    /// `Interrupted`.
+    pub fn go_on(&self) -> Result<(), Error> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// The processes beside the subject (or all, if it is a server), and what they tell.
+pub struct Beside {
+    pub places: Places,
+    pub diag: SockDiag,
+    pub companions: BTreeMap<String, Companion>,
+    pub sink: Sender<Vec<Event>>,
+    pub events: Receiver<Vec<Event>>,
+    /// Where they listen.
+    ports: Vec<u16>,
+    /// Sockets in TIME_WAIT there before anybody was called.
+    waited: u64,
+}
+
+impl Beside {
+    /// Starts them. `but`: the subject, where it is no server.
+    pub fn start(plan: &Plan, but: Option<&str>, site: Site<'_>) -> Result<Beside, Error> {
+        site.go_on()?;
+        let mut diag = SockDiag::open()?;
+        // A port of an earlier start would make its connections wait here, too.
+        let mut waiting = HashSet::new();
+        diag.sockets(State::TIME_WAIT.bit(), |socket| {
+            waiting.extend([socket.local.port(), socket.peer.port()])
+        })?;
+        let places = Places::choose_but(plan, &mut diag, waiting)?;
+        let (sink, events) = channel();
+        let which = Which { but, stops: &[] };
+        let companions =
+            companions::start(plan, which, site.options, &places, &mut diag, &sink, site.interrupted)?;
+        let listening = |(name, companion): (&String, &Companion)| {
+            companion.ready.address.port().into_iter().chain(places.tls_port(name)).collect::<Vec<_>>()
+        };
+        let ports: Vec<u16> = companions.iter().flat_map(listening).collect();
+        let waited = time_wait(&mut diag, &ports)?;
+        Ok(Beside { places, diag, companions, sink, events, ports, waited })
+    }
+
+    /// What came since the last look, or within this time.
+    pub fn next(&self, within: Duration) -> Vec<Event> {
+        let first = self.events.recv_timeout(within).unwrap_or_default();
+        first.into_iter().chain(self.events.try_iter().flatten()).collect()
+    }
+
+    /// Sockets in TIME_WAIT that came of this start.
+    pub fn time_wait(&mut self) -> Result<u64, Error> {
+        Ok(time_wait(&mut self.diag, &self.ports)?.saturating_sub(self.waited))
+    }
+}
+
+/// Sockets in TIME_WAIT at these ports, on either side of the connection.
+fn time_wait(diag: &mut SockDiag, ports: &[u16]) -> Result<u64, Error> {
+    let mut count = 0;
+    diag.sockets(State::TIME_WAIT.bit(), |socket| {
+        count += u64::from(ports.contains(&socket.local.port()) || ports.contains(&socket.peer.port()));
+    })?;
+    Ok(count)
+}
+
+/// What a bundled upstream has seen last, if any of these events is of it.
+pub fn seen(events: &[Event]) -> impl Iterator<Item = (u64, &Seen)> {
+    events.iter().filter_map(|event| match &event.is {
+        What::Upstream(seen) => Some((event.at, seen)),
+        _ => None,
+    })
+}
+
+/// A failed call in the account of the work.
+pub fn failed(work: &mut Work, how: &str) {
+    *work.failed.entry(how.to_owned()).or_default() += 1;
+}

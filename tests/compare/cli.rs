@@ -1,0 +1,238 @@
+//! `lastfd compare` as people call it: on programs that call, on servers, and on scenario files.
+
+use crate::support::{Called, LASTFD, called, lastfd, marked, program};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A comparison of two commands.
+pub fn compare(options: &[&str], before: &str, after: &str) -> Called {
+    let own = ["compare", "--order-seed", "7", "--within", "300s"];
+    lastfd(&[&own, options, &["--before", before, "--after", after]].concat())
+}
+
+/// A row of the JSON report.
+pub fn row<'a>(report: &'a Value, quantity: &str) -> &'a Value {
+    let rows = report["rows"].as_array().expect("rows");
+    rows.iter()
+        .find(|row| row["quantity"] == quantity)
+        .unwrap_or_else(|| panic!("no {quantity} in {report:#}"))
+}
+
+fn report(called: &Called) -> Value {
+    serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", called.stdout, called.stderr))
+}
+
+/// A caller by curl: so many calls over one connection.
+fn calls(count: u32) -> Option<String> {
+    Some(format!("{} -sS {{upstream}}/[1-{count}] -o /dev/null", program("curl")?.display()))
+}
+
+#[test]
+fn a_fix_is_proved_and_its_loss_fails() {
+    let scenario = "@reuse/body";
+    let gate = lastfd(&["compare", scenario, "--order-seed", "7", "--within", "300s", "--json", "-"]);
+    assert_eq!(gate.code, Some(0), "{}{}", gate.stdout, gate.stderr);
+    let found = report(&gate);
+    assert_eq!(found["schema"], "lastfd/compare/1");
+    let opened = row(&found, "connections-opened");
+    assert_eq!((&opened["before"], &opened["after"]), (&400.0.into(), &1.0.into()), "{found:#}");
+    assert_eq!(opened["verdict"], "exactly-better");
+    assert_eq!(row(&found, "descriptors-per-1000-calls")["before"], 1000.0);
+    // The other way round the fix is lost.
+    let lost = lastfd(&[
+        "compare",
+        scenario,
+        "--variant",
+        "drained",
+        "--variant",
+        "base",
+        "--require",
+        "connections-opened <= 2",
+    ]);
+    assert_eq!(lost.code, Some(1), "{}{}", lost.stdout, lost.stderr);
+    assert!(lost.stdout.contains("✗ not kept: connections-opened <= 2: 400 against 1"), "{}", lost.stdout);
+    assert!(lost.stdout.starts_with("base opens 400 connections, not 1."), "{}", lost.stdout);
+}
+
+#[test]
+fn tls_sessions_that_are_resumed_are_counted() {
+    let called = lastfd(&[
+        "compare",
+        "@reuse/grpc",
+        "--order-seed",
+        "7",
+        "--within",
+        "300s",
+        "--json",
+        "-",
+        "--require",
+        "tls-full <= 1",
+    ]);
+    assert_eq!(called.code, Some(0), "{}{}", called.stdout, called.stderr);
+    let found = report(&called);
+    let full = row(&found, "tls-full");
+    assert_eq!((&full["before"], &full["after"]), (&120.0.into(), &1.0.into()), "{found:#}");
+}
+
+#[test]
+fn a_server_that_computes_before_each_answer_is_slower() {
+    let server = |options: &str| format!("{LASTFD} serve http --port {{port}} {options}");
+    let options = ["--calls", "60", "--json", "-", "--require", "p50 no worse than 10 %"];
+    let called = compare(&options, &server(""), &server("--delay-us 2000"));
+    assert_eq!(called.code, Some(1), "{}{}", called.stdout, called.stderr);
+    let found = report(&called);
+    let p50 = row(&found, "p50");
+    assert_eq!(p50["verdict"], "worse", "{found:#}");
+    // Each answer takes two milliseconds more, at least.
+    assert!(p50["after"].as_f64().unwrap() >= 2.0, "{found:#}");
+    assert_eq!(row(&found, "p99")["unmeasured"], serde_json::json!({ "few-calls": { "needs": 1000 } }));
+}
+
+#[test]
+fn different_work_is_refused() {
+    let (Some(ten), Some(twenty)) = (calls(10), calls(20)) else { return };
+    let called = compare(&[], &ten, &twenty);
+    assert_eq!(called.code, Some(5), "{}{}", called.stdout, called.stderr);
+    let said = called.stdout.replace('\n', " ");
+    let refused = "Refused: the two sides did different work. before made 10 calls, all answered; after made 20 calls, all answered.";
+    assert!(said.contains(refused), "{said}");
+}
+
+#[test]
+fn a_program_that_never_calls_is_told_so() {
+    let called = compare(&[], "true {upstream}", "true {upstream}");
+    assert_eq!(called.code, Some(6), "{}{}", called.stdout, called.stderr);
+    let said = called.stdout.replace('\n', " ");
+    assert!(said.contains("ended and never called the upstream"), "{said}");
+}
+
+/// Says something, and fails.
+const FAILS: &str = "sh -c 'echo no such host; exit 3' {upstream}";
+
+#[test]
+fn a_program_that_fails_is_told_with_its_words() {
+    let called = compare(&[], FAILS, FAILS);
+    assert_eq!(called.code, Some(6), "{}{}", called.stdout, called.stderr);
+    assert!(called.stdout.contains("ended with exit status 3"), "{}", called.stdout);
+    assert!(called.stdout.contains("no such host"), "{}", called.stdout);
+}
+
+#[test]
+fn what_cannot_be_compared_is_wrong_usage() {
+    let said = |args: &[&str]| {
+        let called = lastfd(&[&["compare"], args].concat());
+        assert_eq!(called.code, Some(2), "{}{}", called.stdout, called.stderr);
+        called.stderr
+    };
+    assert!(said(&[]).contains("what is to be compared?"));
+    assert!(said(&["--before", "x {upstream}"]).contains("--after"));
+    assert!(said(&["--before", "'x {upstream}", "--after", "x"]).contains("is no command"));
+    assert!(
+        said(&["@reuse/http", "--variant", "base", "--variant", "nobody"]).contains("no variant `nobody`")
+    );
+    assert!(said(&["@reuse/http", "--require", "p98 <= 1"]).contains("is not one of"));
+    assert!(said(&["--before", "a {upstream}", "--after", "b", "--band", "0%"]).contains("0.1% to 50%"));
+    assert!(said(&["--before", "a", "--after", "b", "--build", "true"]).contains("after `--`"));
+}
+
+#[test]
+fn a_bound_that_is_none_points_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.scenario.toml");
+    let text = "claim = \"c\"\n[processes.server]\nserve.http = {}\nlimits = { soft = 64, hard = 64 }\n[compare]\nvariant = \"new\"\n\
+                require = [\"p99 about 5 %\"]\n[[variant]]\nname = \"now\"\n";
+    std::fs::write(&file, text).unwrap();
+    let called = lastfd(&["compare", file.to_str().unwrap()]);
+    assert_eq!(called.code, Some(3), "{}{}", called.stdout, called.stderr);
+    for said in ["no variant has this name", "is no bound", "x.scenario.toml:6:", "x.scenario.toml:7:"] {
+        assert!(called.stderr.contains(said), "{said}: {}", called.stderr);
+    }
+}
+
+#[test]
+fn a_recorded_comparison_is_reported_again_and_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("blocks.jsonl");
+    let file = file.to_str().unwrap();
+    let live = lastfd(&["compare", "@reuse/body", "--order-seed", "7", "--events", file]);
+    assert_eq!(live.code, Some(0), "{}{}", live.stdout, live.stderr);
+    let again = [
+        "--require",
+        "connections-opened <= 1",
+        "--require",
+        "descriptors-per-1000-calls < 1",
+        "--require",
+        "descriptors-peak <= 16",
+    ];
+    let replayed = lastfd(&[&["compare", "--replay", file], &again[..]].concat());
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+    assert_eq!(replayed.stdout, live.stdout);
+    for (option, begins) in [("--markdown", "drained opens 1 connection"), ("--junit", "<?xml")] {
+        let other = lastfd(&["compare", "--replay", file, option, "-"]);
+        assert!(other.stdout.starts_with(begins), "{option}: {}", other.stdout);
+    }
+    std::fs::write(file, "{}\n").unwrap();
+    assert_eq!(lastfd(&["compare", "--replay", file]).code, Some(3));
+}
+
+#[test]
+fn an_interrupted_comparison_reports_what_was_done_and_leaves_nothing_behind() {
+    let mark = format!("mark-{}", std::process::id());
+    let server = format!("{LASTFD} serve http --port {{port}}");
+    let variable = format!("MARK={mark}");
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("blocks.jsonl");
+    let child = Command::new(LASTFD)
+        .args([
+            "compare", "--before", &server, "--after", &server, "--within", "60s", "--json", "-", "--env",
+            &variable, "--events",
+        ])
+        .arg(&events)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = || std::fs::read_to_string(&events).is_ok_and(|text| text.contains("\"pair\""));
+    assert!(crate::support::eventually(Duration::from_secs(60), begun), "no block was recorded");
+    called(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("a whole report");
+    assert_eq!(found["ending"], "interrupted");
+    assert!(found["blocks"].as_u64().unwrap() >= 1, "{found:#}");
+    let gone = || marked(&mark).is_empty();
+    assert!(crate::support::eventually(Duration::from_secs(10), gone), "left: {:?}", marked(&mark));
+}
+
+#[test]
+fn two_revisions_are_built_and_compared() {
+    let (Some(git), Some(curl)) = (program("git"), program("curl")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let who = ["-c", "user.name=n", "-c", "user.email=e"];
+        let done = called(Command::new(&git).args(who).args(words).current_dir(folder.path()));
+        assert_eq!(done.code, Some(0), "{words:?}: {}", done.stderr);
+    };
+    let write =
+        |ways: &str| std::fs::write(folder.path().join("job.in"), format!("#!/bin/sh\n{ways}\n")).unwrap();
+    run(&["init", "--quiet"]);
+    write(&format!("for i in 1 2 3 4 5; do {} -sS -o /dev/null \"$1\"; done", curl.display()));
+    run(&["add", "."]);
+    run(&["commit", "--quiet", "-m", "each"]);
+    write(&format!("{} -sS \"$1/[1-5]\" -o /dev/null", curl.display()));
+    run(&["commit", "--quiet", "-a", "-m", "one"]);
+    let build = "cp job.in job && chmod +x job";
+    let compare = |before: &str, build: &str| {
+        let words = ["compare", "--before", before, "--after", "HEAD", "--build", build, "--require"];
+        let rest = ["connections-opened <= 1", "--", "./job", "{upstream}"];
+        called(Command::new(LASTFD).args(words).args(rest).current_dir(folder.path()))
+    };
+    let done = compare("HEAD~1", build);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("HEAD opens 1 connection, not 5."), "{}", done.stdout);
+    let worktrees = called(Command::new(&git).args(["worktree", "list"]).current_dir(folder.path()));
+    assert_eq!(worktrees.stdout.lines().count(), 1, "{}", worktrees.stdout);
+    assert!(compare("nowhere", build).stderr.contains("git cannot check out `nowhere`"));
+    assert!(compare("HEAD~1", "exit 9").stderr.contains("`exit 9` failed for `HEAD~1`"));
+}

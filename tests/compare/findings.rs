@@ -1,0 +1,207 @@
+//! Verdicts on blocks that are made up: what is decided, when, and in which words.
+
+use lastfd::internal::compare::{
+    Block, Bound, Change, Comparison, Described, Ending, Header, Judged, Kind, Method, Quantity, Record,
+    Side, Start, compare,
+};
+use lastfd::internal::report;
+
+/// The head of a log.
+fn header() -> Record {
+    let side = |name: &str| {
+        serde_json::from_value::<Described>(
+            serde_json::json!({ "name": name, "command": name, "load": "calls" }),
+        )
+    };
+    let header = serde_json::json!({
+        "schema": "lastfd/compare-log/1", "lastfd_version": "0", "started_at": "", "sides": [side("before").unwrap(), side("after").unwrap()],
+        "environment": { "kernel": "", "cpus": 2, "privileges": "root", "observers": [] },
+        "method": { "seed": 1, "alpha": 0.05, "band": 0.03, "blocks_max": 100, "within_s": 60.0 },
+    });
+    Record::Header(Box::new(serde_json::from_value::<Header>(header).expect("a header")))
+}
+
+/// A block with these values on either side.
+fn block(number: u32, kind: &str, sides: [&[(Quantity, f64)]; 2]) -> Record {
+    let start = |values: &[(Quantity, f64)]| serde_json::json!({ "work": { "calls": 100 }, "values": values.iter().map(|(q, v)| (q.name(), *v)).collect::<std::collections::BTreeMap<_, _>>() });
+    let block = serde_json::json!({ "number": number, "kind": kind, "first": "before", "took_s": 1.0, "starts": sides.map(start) });
+    Record::Block(serde_json::from_value::<Block>(block).expect("a block"))
+}
+
+/// Blocks in which the second side has these ratios of calls a second to the first.
+fn of_ratios(ratios: &[f64]) -> Vec<Record> {
+    let one = |(number, ratio): (usize, &f64)| {
+        // Both move together, as on a machine that is now quick and now slow.
+        let base = 1000.0 * (1.0 + number as f64 / 7.0);
+        let sides = [&[(Quantity::CallsPerS, base)][..], &[(Quantity::CallsPerS, base * ratio)]];
+        block(number as u32, "pair", sides)
+    };
+    std::iter::once(header()).chain(ratios.iter().enumerate().map(one)).collect()
+}
+
+fn found(records: &[Record], bounds: &[&str]) -> Comparison {
+    let bounds: Vec<Bound> = bounds.iter().map(|bound| bound.parse().expect("a bound")).collect();
+    compare(records, &bounds).expect("a header")
+}
+
+fn change(comparison: &Comparison) -> Change {
+    comparison.row(Quantity::CallsPerS).expect("calls a second").change
+}
+
+#[test]
+fn a_slowdown_is_found_by_its_first_eight_blocks() {
+    let slower = found(&of_ratios(&[0.90, 0.91, 0.89, 0.90, 0.92, 0.88, 0.90, 0.91]), &[]);
+    let Change::Worse(interval) = change(&slower) else { panic!("{:?}", change(&slower)) };
+    assert!(interval.low >= 0.879 && interval.high <= 0.921, "{interval:?}");
+    assert!(slower.decided());
+    let said = report::words::compare::answer(&slower);
+    assert!(said.starts_with("It makes 10.0 % fewer calls a second ("), "{said}");
+}
+
+#[test]
+fn six_blocks_decide_nothing_and_say_how_many_more_would() {
+    let open = found(&of_ratios(&[0.90, 0.91, 0.89, 0.90, 0.92, 0.88]), &[]);
+    assert!(matches!(change(&open), Change::Open { needs: Some(1..=3), .. }), "{:?}", change(&open));
+    assert!(!open.decided());
+}
+
+#[test]
+fn what_differs_by_less_than_the_band_is_the_same() {
+    let same = found(&of_ratios(&[1.001, 0.999, 1.01, 0.99, 1.0, 1.002, 0.998, 1.001, 1.003, 0.997]), &[]);
+    assert!(matches!(change(&same), Change::Same(_)), "{:?}", change(&same));
+    let said = report::words::compare::answer(&same);
+    assert!(said.starts_with("The number of calls a second is the same (−"), "{said}");
+}
+
+#[test]
+fn values_that_never_vary_need_no_statistics() {
+    let values = |n| [(Quantity::ConnectionsOpened, n), (Quantity::Errors, 0.0)];
+    let records: Vec<Record> = std::iter::once(header())
+        .chain((0..3).map(|number| block(number, "pair", [&values(1000.0), &values(1.0)])))
+        .collect();
+    let exact = found(&records, &["connections-opened <= 2", "errors <= 0"]);
+    assert_eq!(exact.row(Quantity::ConnectionsOpened).unwrap().change, Change::Exactly { better: true });
+    assert_eq!(exact.row(Quantity::Errors).unwrap().change, Change::ExactlySame);
+    assert!(exact.decided() && exact.judged.iter().all(|(_, judged)| *judged == Judged::Kept));
+    assert!(report::words::compare::answer(&exact).starts_with("after opens 1 connection, not 1000."));
+    // Two starts may agree by chance.
+    let two = found(&records[..3], &["connections-opened <= 2"]);
+    assert!(!two.decided());
+}
+
+#[test]
+fn one_start_that_differs_makes_a_value_uncertain() {
+    let opened = |n| [(Quantity::ConnectionsOpened, n)];
+    let records: Vec<Record> = std::iter::once(header())
+        .chain(
+            [1.0, 1.0, 3.0, 1.0]
+                .iter()
+                .enumerate()
+                .map(|(at, n)| block(at as u32, "pair", [&opened(9.0), &opened(*n)])),
+        )
+        .collect();
+    let uncertain = found(&records, &["connections-opened <= 2"]);
+    assert_eq!(uncertain.judged[0].1, Judged::Open, "{:?}", uncertain.row(Quantity::ConnectionsOpened));
+}
+
+#[test]
+fn bounds_are_kept_broken_or_open_by_what_the_blocks_decide() {
+    let slower = of_ratios(&[0.90, 0.91, 0.89, 0.90, 0.92, 0.88, 0.90, 0.91]);
+    let judged = |bound: &str, records: &[Record]| found(records, &[bound]).judged[0].1;
+    assert_eq!(judged("calls-per-s no worse than 5 %", &slower), Judged::Broken);
+    assert_eq!(judged("calls-per-s no worse than 20 %", &slower), Judged::Kept);
+    assert_eq!(judged("calls-per-s better by 5 %", &slower), Judged::Broken);
+    assert_eq!(judged("calls-per-s no worse than 10 %", &slower), Judged::Open);
+    assert_eq!(judged("p99 no worse than 5 %", &slower), Judged::NotMeasured);
+    let quicker = of_ratios(&[1.30, 1.31, 1.29, 1.30, 1.32, 1.28, 1.30, 1.31]);
+    assert_eq!(judged("calls-per-s better by 20 %", &quicker), Judged::Kept);
+    assert_eq!(judged("calls-per-s better by 40 %", &quicker), Judged::Broken);
+    assert_eq!(judged("calls-per-s >= 500", &quicker), Judged::Kept);
+}
+
+#[test]
+fn blocks_of_one_side_twice_are_its_noise_and_decide_nothing() {
+    let mut records = of_ratios(&[0.90, 0.91, 0.89, 0.90, 0.92, 0.88, 0.90, 0.91]);
+    let values = |n| [(Quantity::CallsPerS, n)];
+    records.push(block(9, "noise", [&values(100.0), &values(104.0)]));
+    records.push(block(10, "noise", [&values(100.0), &values(97.0)]));
+    let noisy = found(&records, &[]);
+    assert_eq!((noisy.blocks, noisy.noise_blocks), (8, 2));
+    let noise = noisy.row(Quantity::CallsPerS).unwrap().noise.expect("noise");
+    let by_hand = ((1.04_f64.ln().powi(2) + 0.97_f64.ln().powi(2)) / 2.0).sqrt();
+    assert!((noise - by_hand).abs() < 1e-12, "{noise}");
+}
+
+#[test]
+fn a_ratio_that_falls_from_block_to_block_is_told() {
+    let falling: Vec<f64> = (0..12).map(|n| 1.2 - f64::from(n) * 0.02).collect();
+    let drifts = found(&of_ratios(&falling), &[]);
+    let drift = drifts.row(Quantity::CallsPerS).unwrap().drift.expect("a drift");
+    assert!(drift.rho < -0.99, "{drift:?}");
+    let said: Vec<_> = report::words::compare::facts(&drifts);
+    assert!(said.iter().any(|(label, text)| *label == "Drift" && text.contains("falls from block to block")));
+}
+
+#[test]
+fn slices_that_alternated_count_before_the_values_of_the_starts() {
+    let mut records = of_ratios(&[1.0; 8]);
+    for record in &mut records[1..] {
+        if let Record::Block(block) = record {
+            block.alternated.insert(Quantity::CallsPerS, 0.5_f64.ln());
+        }
+    }
+    assert!((found(&records, &[]).row(Quantity::CallsPerS).unwrap().estimate - 0.5).abs() < 1e-12);
+}
+
+#[test]
+fn work_that_differs_is_refused_and_an_end_is_told() {
+    let mut records = of_ratios(&[1.0, 1.0]);
+    if let Record::Block(block) = &mut records[2] {
+        block.starts[Side::After.at()].work.calls = 99;
+        block.starts[Side::After.at()].work.failed.insert("refused at connect".into(), 1);
+    }
+    records.push(Record::End(Ending::DifferentWork));
+    let refused = found(&records, &[]);
+    assert!(!refused.concluded());
+    let said = report::words::compare::answer(&refused);
+    let both =
+        "before made 100 calls, all answered; after made 100 calls, of which 1 failed (1 refused at connect)";
+    assert!(said.contains(both), "{said}");
+    let _: (Option<Start>, Option<Kind>, Option<Method>) = (None, None, None);
+}
+
+/// Ratios between two sides that are the same, with heavy tails, bursts and drift, from a generator with this seed.
+fn noise(blocks: usize, seed: u64) -> Vec<f64> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut gauss =
+        || (-2.0 * random.f64().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * random.f64()).cos();
+    let kind = seed % 4;
+    let (burst, slope) = ((seed / 4) as usize % blocks, (seed % 11) as f64 / 10.0 - 0.5);
+    (0..blocks)
+        .map(|at| {
+            let own = gauss() * 0.03;
+            let of = match kind {
+                0 => own,
+                1 => own / ((gauss().powi(2) + gauss().powi(2)) / 2.0).sqrt(),
+                2 => own + slope * 0.02 * (at as f64 / blocks as f64 - 0.5),
+                _ if (burst..burst + blocks / 6).contains(&at) => own * 10.0,
+                _ => own,
+            };
+            of.exp()
+        })
+        .collect()
+}
+
+#[test]
+fn two_sides_that_are_the_same_are_seldom_said_to_differ_however_often_one_looks() {
+    let claims = |seed: u64| {
+        let ratios = noise(40, seed);
+        (3..=ratios.len()).any(|blocks| {
+            matches!(change(&found(&of_ratios(&ratios[..blocks]), &[])), Change::Better(_) | Change::Worse(_))
+        })
+    };
+    let rounds = 200;
+    let false_claims = (0..rounds).filter(|seed| claims(*seed)).count();
+    // Of 200 at 5 % at most: 18 and more would come by chance once in 250.
+    assert!(false_claims <= 17, "{false_claims} of {rounds}");
+}
