@@ -3,7 +3,8 @@
 use super::time::seconds;
 use super::values::one_of;
 use crate::scenario::{
-    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, is_token, per_second,
+    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version, is_token,
+    per_second,
 };
 
 /// Requests, when nothing else is asked for.
@@ -44,6 +45,18 @@ pub struct Requests {
     /// Close the connection before the end of the answer
     #[arg(long, requires = "calls", value_name = "WHEN", value_parser = one_of(Leave::ALL, Leave::name, Leave::doc))]
     leave: Option<Leave>,
+    /// Make N requests on each connection before it is closed [default: 1, or with --http2 all]
+    #[arg(long, requires = "calls", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    requests: Option<u32>,
+    /// Make so many requests at a time [default: 1, or as many as a --rate needs]
+    #[arg(long, requires = "calls", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    concurrency: Option<u32>,
+    /// Speak HTTP/2, each request a stream on a shared connection; without TLS with prior knowledge
+    #[arg(long, requires = "calls")]
+    http2: bool,
+    /// At most so many streams at a time on a connection [default: all]
+    #[arg(long, requires = "http2", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    streams: Option<u32>,
 }
 
 impl Requests {
@@ -59,6 +72,9 @@ impl Requests {
             conditional: self.conditional,
             expect_status: self.expect_status,
             leave: self.leave,
+            version: if self.http2 { Version::Http2 } else { Version::Http1 },
+            requests: self.requests,
+            streams: self.streams,
         };
         if request.headers.len() < self.header.len() {
             return Err("each --header needs a name of its own".into());
@@ -66,6 +82,11 @@ impl Requests {
         let early = matches!(self.leave, Some(Leave::MidRequest | Leave::BeforeAnswer));
         if early && (self.conditional || self.expect_status.is_some()) {
             return Err("a client that leaves before the answer sees neither its status nor its ETag".into());
+        }
+        if early && self.http2 {
+            return Err(
+                "--leave before the answer is of HTTP/1.1: a stream of HTTP/2 is not the connection".into()
+            );
         }
         if self.seed.is_some() && self.arrivals == Arrivals::Constant {
             return Err("--seed is of --arrivals poisson: nothing is drawn at constant intervals".into());
@@ -75,6 +96,7 @@ impl Requests {
             calls.schedule = Some(Schedule::new(per_s, self.arrivals, self.seed));
             calls.concurrency = UNDER_WAY_DEFAULT;
         }
+        calls.concurrency = self.concurrency.unwrap_or(calls.concurrency);
         Ok(Some((calls, count.or(self.duration.is_none().then_some(CALLS_DEFAULT)))))
     }
 }

@@ -286,6 +286,10 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
                 let problem = Problem::new(serve.span(), "`resumption` is of TLS", "here");
                 problems.push(problem.help("add `tls = true`"));
             }
+            Serve::Http(options) if options.opens_ms.is_some() && options.opens.is_none() => {
+                let problem = Problem::new(serve.span(), "`opens-ms` is of a file that is opened", "here");
+                problems.push(problem.help("add `opens`"));
+            }
             Serve::Http(options) if options.stall_at.is_some() && options.stall_ms.is_none() => {
                 let problem = Problem::new(serve.span(), "`stall-at` is of a stall", "here");
                 problems.push(problem.help("add `stall-ms`"));
@@ -989,12 +993,23 @@ fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Requ
         }
     }
     let early = matches!(load.leave, Some(Leave::MidRequest | Leave::BeforeAnswer));
+    let version = load.version.as_ref().map_or_else(Version::default, |version| *version.get_ref());
+    if let Some(streams) = load.streams.as_ref().filter(|_| version != Version::Http2) {
+        complain(streams.span(), "`streams` are of HTTP/2: add `version = \"2\"`");
+    }
+    let kept = [load.requests.is_some(), load.version.is_some(), load.streams.is_some()].contains(&true);
     let plain = load.method.is_none() && load.headers.is_empty() && load.leave.is_none() && !load.conditional;
     let wrong = match caller {
+        Caller::HttpLeakBody | Caller::GrpcPerCall | Caller::Caller if kept => {
+            "`requests`, `version` and `streams` are of `http-per-call`"
+        }
         Caller::HttpPerCall | Caller::Caller
             if early && (load.conditional || load.expect_status.is_some()) =>
         {
             "a client that leaves before the answer sees neither its status nor its ETag"
+        }
+        Caller::HttpPerCall if early && version == Version::Http2 => {
+            "`leave` before the answer is of HTTP/1.1: a stream of HTTP/2 is not the connection"
         }
         Caller::HttpPerCall | Caller::Caller => "",
         Caller::HttpLeakBody | Caller::GrpcPerCall if plain && load.expect_status.is_none() => "",
@@ -1013,6 +1028,9 @@ fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Requ
         conditional: load.conditional,
         expect_status: load.expect_status,
         leave: load.leave,
+        version,
+        requests: load.requests,
+        streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
     }
 }
 

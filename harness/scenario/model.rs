@@ -289,6 +289,9 @@ pub struct ServeOptions {
     /// `http` only: each request opens a file for a moment. This says what happens if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,
+    /// With `opens`: the file stays open for so many milliseconds, and the request is answered then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_ms: Option<u32>,
 }
 
 /// Options of the bundled UDP server. A flow is an address that datagrams come from.
@@ -630,12 +633,51 @@ pub struct Request {
     /// The caller closes the connection before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
+    /// What is spoken.
+    #[serde(skip_serializing_if = "Version::is_1")]
+    pub version: Version,
+    /// Requests on each connection; `None`: one, or of HTTP/2 any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    /// HTTP/2: requests under way on a connection at a time, at most; `None`: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
 }
 
 impl Request {
     /// Whether it is a GET of the path, and no more.
     pub fn is_plain(&self) -> bool {
         *self == Request::default()
+    }
+
+    /// Requests that a connection takes in all, and at a time.
+    pub fn each(&self) -> (u32, u32) {
+        match self.version {
+            Version::Http1 => (self.requests.unwrap_or(1), 1),
+            Version::Http2 => (self.requests.unwrap_or(u32::MAX), self.streams.unwrap_or(u32::MAX)),
+        }
+    }
+}
+
+crate::named::named! {
+    /// A version of HTTP.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[non_exhaustive]
+    pub enum Version {
+        /// HTTP/1.1: one request at a time on a connection.
+        #[default]
+        #[serde(rename = "1.1")]
+        Http1 = "1.1",
+        /// HTTP/2: many requests at a time, each a stream. Without TLS the client begins with it (prior knowledge).
+        #[serde(rename = "2")]
+        Http2 = "2",
+    }
+}
+
+impl Version {
+    /// Whether it is the usual one.
+    pub fn is_1(&self) -> bool {
+        *self == Version::Http1
     }
 }
 
@@ -888,6 +930,7 @@ impl Serve {
             ("--threads", options.threads),
             ("--workers", options.workers),
             ("--baseline", options.baseline),
+            ("--opens-ms", options.opens_ms),
             ("--stall-ms", options.stall_ms),
             ("--stall-at", options.stall_at),
         ];

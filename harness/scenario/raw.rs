@@ -6,6 +6,7 @@ use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs
 use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
     AfterCall, Body, Certificate, Channel, Leave, One, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
+    Version,
 };
 use super::schedule::Arrivals;
 use super::setting::{ReadyWhen, Stdin};
@@ -278,6 +279,15 @@ pub(super) struct CallLoad {
     pub expect_status: Option<u16>,
     /// `http-per-call`, `caller`: close the connection before the end of the answer. Default: read it to its end.
     pub leave: Option<Leave>,
+    /// `http-per-call`: how many requests each connection makes before it is closed or left open. Default: 1; of HTTP/2 any number.
+    #[schemars(range(min = 1))]
+    pub requests: Option<u32>,
+    /// `http-per-call`: the version of HTTP. With "2" many calls share a connection, each a stream.
+    #[schemars(with = "Version")]
+    pub version: Option<Spanned<Version>>,
+    /// `http-per-call` with `version = "2"`: how many calls at a time share a connection. Default: all.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    pub streams: Option<Spanned<u32>>,
     /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
     /// `grpc-per-call`: how many channels there are.

@@ -219,6 +219,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub opens: Option<Opens>,
 
+    /// Keep that file open for so many milliseconds, and answer then [http]
+    #[arg(long, value_name = "MS", requires = "opens")]
+    pub opens_ms: Option<u64>,
+
     /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk may take [http]
     #[arg(long, value_name = "MS")]
     pub stall_ms: Option<u64>,

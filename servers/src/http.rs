@@ -1,6 +1,6 @@
-//! HTTP/1.1 over hyper: every request is answered with 200 and a small body, and the connection is kept. No time limit
+//! HTTP/1.1 and HTTP/2 over hyper: every request is answered with 200 and a small body, and the connection is kept. No time limit
 //! ends an idle connection. A request may need a descriptor of its own for a moment, as a static file or a connection to a
-//! database does (`--opens`). All of it may stall once (`--stall-ms`).
+//! database does (`--opens`), or for longer (`--opens-ms`). All of it may stall once (`--stall-ms`).
 
 use crate::args::{Args, Opens};
 use crate::lines::complain;
@@ -10,16 +10,30 @@ use crate::{Deliver, Door, handoff};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// The file that each request opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening {
+    or: Opens,
+    stays: Duration,
+}
+
+impl Opening {
+    /// As asked for.
+    pub(crate) fn of(args: &Args) -> Option<Opening> {
+        Some(Opening { or: args.opens?, stays: Duration::from_millis(args.opens_ms.unwrap_or(0)) })
+    }
+}
 
 /// A time in which nobody is answered: it begins with one request, and is over for good.
 #[derive(Debug)]
@@ -48,7 +62,7 @@ impl Stall {
 /// Opens the runtime and starts its thread.
 pub(crate) fn start(
     doorkeeper: Doorkeeper,
-    opens: Option<Opens>,
+    opens: Option<Opening>,
     stall: Option<Stall>,
     tally: &Arc<Tally>,
 ) -> io::Result<Deliver> {
@@ -62,7 +76,7 @@ pub(crate) fn start(
 
 async fn converse(
     doorkeeper: Doorkeeper,
-    opens: Option<Opens>,
+    opens: Option<Opening>,
     stall: Arc<Option<Stall>>,
     tally: Arc<Tally>,
     stream: TcpStream,
@@ -71,30 +85,41 @@ async fn converse(
     // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its connection is closed either way.
     if let Ok(stream) = doorkeeper.admit(stream, door).await {
         let seat = stream.seat.clone();
-        let service = service_fn(|_: Request<_>| async {
-            if let Some(seat) = &seat {
-                seat.called().await;
+        let of_service = tally.clone();
+        let service = service_fn(move |_: Request<_>| {
+            let (seat, stall, tally) = (seat.clone(), stall.clone(), of_service.clone());
+            async move {
+                if let Some(seat) = &seat {
+                    seat.called().await;
+                }
+                if let Some(stall) = &*stall {
+                    stall.met();
+                }
+                answer(opens, &tally).await
             }
-            if let Some(stall) = &*stall {
-                stall.met();
-            }
-            answer(opens, &tally)
         });
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        let mut either = auto::Builder::new(TokioExecutor::new());
+        // What bounds its streams is to be found.
+        either.http2().max_concurrent_streams(None);
+        let _ = either.serve_connection(TokioIo::new(stream), service).await;
     }
     tally.count_closed(1);
 }
 
-fn answer(opens: Option<Opens>, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {
+async fn answer(opens: Option<Opening>, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {
     let mut response = Response::new(Full::new(Bytes::from_static(b"held\n")));
-    if let Some(opens) = opens
-        && let Err(error) = File::open("/dev/null")
-    {
-        complain(format_args!("open /dev/null: {error}"));
-        match opens {
-            Opens::Or500 => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-            Opens::OrClose => return Err(error),
-            Opens::OrExit => tally.end(1),
+    if let Some(Opening { or, stays }) = opens {
+        match (File::open("/dev/null"), or) {
+            (Ok(_open), _) if !stays.is_zero() => tokio::time::sleep(stays).await,
+            (Ok(_), _) => {}
+            (Err(error), or) => {
+                complain(format_args!("open /dev/null: {error}"));
+                match or {
+                    Opens::Or500 => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+                    Opens::OrClose => return Err(error),
+                    Opens::OrExit => tally.end(1),
+                }
+            }
         }
     }
     response

@@ -78,6 +78,8 @@ pub struct Passed {
     pub connected: Option<(Nanos, Nanos)>,
     /// TLS handshakes completed.
     pub handshakes: u32,
+    /// Of these, those that took up an earlier session.
+    pub resumed: u32,
     /// When the answer was there, or where it stopped; `None`: it goes on.
     pub ended: Option<Nanos>,
 }
@@ -98,9 +100,12 @@ impl Course {
         self.note(|passed| passed.connected = Some((now, now - began)));
     }
 
-    /// A TLS handshake is complete.
-    pub fn shaken(&self) {
-        self.note(|passed| passed.handshakes += 1);
+    /// A TLS handshake is complete, of an earlier session or a whole one.
+    pub fn shaken(&self, resumed: bool) {
+        self.note(|passed| {
+            passed.handshakes += 1;
+            passed.resumed += u32::from(resumed);
+        });
     }
 
     /// The call is over, whatever closing its connection still takes; the first time counts.
@@ -119,6 +124,7 @@ impl Course {
         self.note(|passed| {
             passed.connected = passed.connected.or(taken.connected);
             passed.handshakes += taken.handshakes;
+            passed.resumed += taken.resumed;
         });
     }
 

@@ -1,10 +1,11 @@
-//! `http-per-call`: a connection for each request, closed after it or left open.
+//! `http-per-call`: a connection for each request, or for some of them, closed afterwards or left open.
 
 use super::course::{Course, Stop};
-use super::http::{Asks, Connection, drain, some};
+use super::http::{Asks, drain, some};
+use super::pool::{Pool, Turn};
 use super::wire::{Left, Site};
 use super::{Call, Calling, Registered};
-use crate::event::CallStep;
+use crate::event::{CallStep, Outcome};
 use crate::scenario::{AfterCall, Caller, Calls, Leave};
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 pub const REGISTERED: Registered = Registered {
     kind: Caller::HttpPerCall,
     name: "http-per-call",
-    doc: "HTTP calls on a connection each, closed afterwards or left open",
+    doc: "HTTP calls on a connection each, or several on one, closed afterwards or left open",
     protocols: &[],
     make: |site, calls| Arc::new(HttpPerCall::new(site, calls, calls.after_call)),
 };
@@ -23,6 +24,7 @@ pub const REGISTERED: Registered = Registered {
 pub struct HttpPerCall {
     site: Arc<Site>,
     asks: Asks,
+    pool: Pool,
     after_call: AfterCall,
     leave: Option<Leave>,
 }
@@ -30,11 +32,31 @@ pub struct HttpPerCall {
 impl HttpPerCall {
     /// For calls of this kind.
     pub fn new(site: Arc<Site>, calls: &Calls, after_call: AfterCall) -> HttpPerCall {
-        HttpPerCall { site, asks: Asks::new(calls), after_call, leave: calls.request.leave }
+        let request = &calls.request;
+        let pool = Pool::new(Arc::clone(&site), request.version, request.each());
+        HttpPerCall { site, asks: Asks::new(calls), pool, after_call, leave: request.leave }
     }
 }
 
 impl HttpPerCall {
+    /// Asks on this connection, and reads as much of the answer as is to be read.
+    async fn answer(&self, turn: &Turn<'_>, course: &Course) -> Result<(), Stop> {
+        let connection = turn.connection(course).await?;
+        let answer = async {
+            let mut response = connection.ask(&self.site, &self.asks).await?;
+            match self.leave {
+                Some(Leave::AfterHeaders) => Ok(()),
+                Some(_) => some(&self.site, response.body_mut()).await,
+                None => drain(&self.site, response.into_body()).await,
+            }
+        };
+        let answer = answer.await;
+        if (answer.is_err() || self.leave.is_some()) && !connection.has_streams() {
+            turn.spoil();
+        }
+        answer
+    }
+
     /// Sends the request, or half of it, and closes the connection.
     async fn say_and_leave(&self, leave: Leave, course: &Course) -> Result<(), Stop> {
         let (mut wire, closed) = self.site.dial(course).await?;
@@ -66,27 +88,33 @@ impl Call for HttpPerCall {
             if let Some(leave @ (Leave::MidRequest | Leave::BeforeAnswer)) = self.leave {
                 return self.say_and_leave(leave, course).await.map(|()| None);
             }
-            let mut connection = Connection::open(&self.site, course).await?;
-            let answer: Result<(), Stop> = async {
-                let mut response = connection.ask(&self.site, &self.asks).await?;
-                match self.leave {
-                    Some(Leave::AfterHeaders) => Ok(()),
-                    Some(_) => some(&self.site, response.body_mut()).await,
-                    None => drain(&self.site, response.into_body()).await,
+            let (turn, answer) = loop {
+                let turn = self.pool.turn();
+                let used_before = turn.is_connected();
+                match self.answer(&turn, course).await {
+                    // The server closed it while it was idle: that is no fault of this call.
+                    Err(stop) if used_before && stop.outcome == Some(Outcome::Closed) => {
+                        turn.spoil();
+                        if let Some(left) = turn.end() {
+                            left.let_go().await;
+                        }
+                    }
+                    answer => break (turn, answer),
                 }
-            }
-            .await;
+            };
             course.ended();
-            let left = connection.left(());
+            let left = turn.end();
             if answer.is_ok() && self.after_call == AfterCall::LeftOpen {
-                return Ok(Some(left));
+                return Ok(left);
             }
-            left.let_go().await;
+            if let Some(left) = left {
+                left.let_go().await;
+            }
             answer.map(|()| None)
         })
     }
 
     fn idle(&self) -> Vec<Left> {
-        Vec::new()
+        self.pool.idle()
     }
 }

@@ -5,6 +5,7 @@ use super::course::{Course, Stop};
 use super::trust::Trust;
 use crate::event::CallStep;
 use crate::sys::clock;
+use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
@@ -67,7 +68,7 @@ impl Site {
                 let stream = shaken
                     .map_err(|_| Stop::overdue(CallStep::Tls))?
                     .map_err(|e| Stop::io(CallStep::Tls, &e))?;
-                course.shaken();
+                course.shaken(stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed));
                 Box::new(stream)
             }
         };
