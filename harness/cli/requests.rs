@@ -3,8 +3,8 @@
 use super::time::seconds;
 use super::values::one_of;
 use crate::scenario::{
-    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version, is_token,
-    per_second,
+    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version,
+    bytes_per_second, is_token, per_second,
 };
 
 /// Requests, when nothing else is asked for.
@@ -16,7 +16,7 @@ const CALLS_DEFAULT: u32 = 200;
 pub struct Requests {
     /// Make N HTTP requests [default: 200, or as many as --duration has time for], each on a connection of its own that is closed after it, in place of clients that hold: shows what a request leaves open
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-          conflicts_with_all = ["workload", "clients", "send", "expect", "tls", "pace", "burst", "for_clients", "unix"])]
+          conflicts_with_all = ["workload", "clients", "send", "expect", "pace", "burst", "for_clients"])]
     calls: Option<Option<u32>>,
     /// Make so many requests a second, such as 200/s, whether earlier ones are answered or not (an open loop), and count latencies from the intended times [default: a request when the one before is over]
     #[arg(long, requires = "calls", value_name = "N/s", value_parser = rate)]
@@ -57,14 +57,20 @@ pub struct Requests {
     /// At most so many streams at a time on a connection [default: all]
     #[arg(long, requires = "http2", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     streams: Option<u32>,
+    /// Read answers no faster than this, such as 1KiB/s: a long answer keeps its connection
+    #[arg(long, requires = "calls", value_name = "BYTES/s", value_parser = slowly)]
+    read_rate: Option<u32>,
+    /// Send requests no faster than this, such as 10B/s
+    #[arg(long, requires = "calls", value_name = "BYTES/s", value_parser = slowly)]
+    write_rate: Option<u32>,
 }
 
 impl Requests {
-    /// What they ask, and how many.
+    /// What they ask, and how many; over TLS, or as the first of them finds out.
     ///
     /// # Errors
     /// A header is given twice, or an answer is asked for that nobody reads.
-    pub fn asked(&self) -> Result<Option<(Calls, Option<u32>)>, String> {
+    pub fn asked(&self, tls: bool, resumption: bool) -> Result<Option<(Calls, Option<u32>)>, String> {
         let Some(count) = self.calls else { return Ok(None) };
         let request = Request {
             method: self.method.clone(),
@@ -75,6 +81,8 @@ impl Requests {
             version: if self.http2 { Version::Http2 } else { Version::Http1 },
             requests: self.requests,
             streams: self.streams,
+            read_rate: self.read_rate,
+            write_rate: self.write_rate,
         };
         if request.headers.len() < self.header.len() {
             return Err("each --header needs a name of its own".into());
@@ -91,7 +99,8 @@ impl Requests {
         if self.seed.is_some() && self.arrivals == Arrivals::Constant {
             return Err("--seed is of --arrivals poisson: nothing is drawn at constant intervals".into());
         }
-        let mut calls = Calls { duration_s: self.duration, ..Calls::http(request) };
+        let (duration_s, tls_or_not) = (self.duration, !tls && !early);
+        let mut calls = Calls { duration_s, tls, tls_or_not, resumption, ..Calls::http(request) };
         if let Some(per_s) = self.rate {
             calls.schedule = Some(Schedule::new(per_s, self.arrivals, self.seed));
             calls.concurrency = UNDER_WAY_DEFAULT;
@@ -104,6 +113,11 @@ impl Requests {
 /// Calls a second.
 fn rate(text: &str) -> Result<f64, String> {
     per_second(text).ok_or("a rate is calls a second, from 0.1/s to 1000000/s, such as 200/s".into())
+}
+
+/// Bytes a second.
+fn slowly(text: &str) -> Result<u32, String> {
+    bytes_per_second(text).ok_or("bytes a second, such as 10B/s, 1KiB/s or 1MiB/s".into())
 }
 
 /// A time for calls, seconds.

@@ -8,7 +8,7 @@ use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
-use super::pace::{NoPace, Pace, per_second};
+use super::pace::{NoPace, Pace, bytes_per_second, per_second};
 use super::problem::{Problem, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
@@ -903,11 +903,15 @@ fn calls(
     subject: &str,
     problems: &mut Vec<Problem>,
 ) -> Workload {
+    let tls = load.tls.as_ref().and_then(RawTls::tls);
     let calls = Calls {
         caller,
         concurrency: load.concurrency.unwrap_or(if load.rate.is_some() { UNDER_WAY_DEFAULT } else { 1 }),
         every_s: seconds(load.every.as_ref(), 0.0, problems),
-        tls: load.tls || caller == Caller::GrpcPerCall,
+        tls: tls.is_some() || caller == Caller::GrpcPerCall,
+        tls_or_not: false,
+        resumption: tls.as_ref().is_some_and(|tls| tls.resumption),
+        ca: tls.and_then(|tls| tls.ca),
         certificate: load.certificate,
         channel: load.channel,
         after_call: load.after_call,
@@ -923,8 +927,8 @@ fn calls(
         kind: None,
         to: target(load.to.as_ref(), names, subject, problems),
         clients: load.calls,
-        port: None,
-        unix: None,
+        port: load.port,
+        unix: unix((load.unix.as_ref(), load.port), names, problems),
         path: path(load.path.as_ref(), problems),
         pace: Pace::Auto,
         exchange: None,
@@ -1031,7 +1035,23 @@ fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Requ
         version,
         requests: load.requests,
         streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        read_rate: bytes_rate(load.read_rate.as_ref(), caller, problems),
+        write_rate: bytes_rate(load.write_rate.as_ref(), caller, problems),
     }
+}
+
+/// Bytes a second of a client of HTTP.
+fn bytes_rate(text: Option<&Spanned<String>>, caller: Caller, problems: &mut Vec<Problem>) -> Option<u32> {
+    let text = text?;
+    if caller == Caller::GrpcPerCall {
+        problems.push(Problem::new(text.span(), "a slow client is one of HTTP", "here"));
+    }
+    let rate = bytes_per_second(text.get_ref());
+    if rate.is_none() {
+        let message = format!("{:?} is no rate in bytes", text.get_ref());
+        problems.push(Problem::new(text.span(), message, "bytes a second, such as \"10B/s\" or \"1KiB/s\""));
+    }
+    rate
 }
 
 /// A token of HTTP (RFC 9110, section 5.6.2).

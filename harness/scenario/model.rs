@@ -279,6 +279,10 @@ pub struct ServeOptions {
     /// (`upstream`): connections, calls on each, TLS handshakes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub witness: bool,
+    /// `http` only: bytes of each answer. Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 67_108_864))]
+    pub answer_bytes: Option<u32>,
     /// `http` only: answer nobody for so many milliseconds, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_ms: Option<u32>,
@@ -586,8 +590,17 @@ pub struct Calls {
     pub concurrency: u32,
     /// Shortest time from the start of a call to that of the next, seconds.
     pub every_s: f64,
-    /// Over TLS, at the process's `{tls-port}`.
+    /// Over TLS, at the process's `{tls-port}` if it has one.
     pub tls: bool,
+    /// Whether over TLS is for the first call to find out (only `find`): what turns plain HTTP away is tried with TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_or_not: bool,
+    /// PEM file of the certificates to trust; `None`: that of the bundled servers, or of others any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<std::path::PathBuf>,
+    /// A handshake takes up the session of an earlier one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumption: bool,
     /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
     /// gRPC: how many channels there are.
@@ -642,6 +655,12 @@ pub struct Request {
     /// HTTP/2: requests under way on a connection at a time, at most; `None`: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streams: Option<u32>,
+    /// Bytes of answers that a client reads a second, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_rate: Option<u32>,
+    /// Bytes of requests that a client writes a second, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_rate: Option<u32>,
 }
 
 impl Request {
@@ -706,6 +725,9 @@ impl Calls {
             concurrency: 1,
             every_s: 0.0,
             tls: false,
+            tls_or_not: false,
+            ca: None,
+            resumption: false,
             certificate: Certificate::default(),
             channel: Channel::default(),
             after_call: AfterCall::default(),
@@ -931,6 +953,7 @@ impl Serve {
             ("--workers", options.workers),
             ("--baseline", options.baseline),
             ("--opens-ms", options.opens_ms),
+            ("--answer-bytes", options.answer_bytes),
             ("--stall-ms", options.stall_ms),
             ("--stall-at", options.stall_at),
         ];

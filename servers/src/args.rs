@@ -223,6 +223,10 @@ pub struct Args {
     #[arg(long, value_name = "MS", requires = "opens")]
     pub opens_ms: Option<u64>,
 
+    /// Answer each request with so many bytes [http]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=1 << 26))]
+    pub answer_bytes: u32,
+
     /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk may take [http]
     #[arg(long, value_name = "MS")]
     pub stall_ms: Option<u64>,

@@ -21,16 +21,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
+/// What each request gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    opens: Option<Opening>,
+    body: Bytes,
+}
+
+impl Answer {
+    /// As asked for.
+    pub(crate) fn of(args: &Args) -> Answer {
+        let body = b"held\n".iter().cycle().take(args.answer_bytes as usize);
+        Answer { opens: Opening::of(args), body: body.copied().collect() }
+    }
+}
+
 /// The file that each request opens.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Opening {
+struct Opening {
     or: Opens,
     stays: Duration,
 }
 
 impl Opening {
     /// As asked for.
-    pub(crate) fn of(args: &Args) -> Option<Opening> {
+    fn of(args: &Args) -> Option<Opening> {
         Some(Opening { or: args.opens?, stays: Duration::from_millis(args.opens_ms.unwrap_or(0)) })
     }
 }
@@ -62,21 +77,21 @@ impl Stall {
 /// Opens the runtime and starts its thread.
 pub(crate) fn start(
     doorkeeper: Doorkeeper,
-    opens: Option<Opening>,
+    gets: Answer,
     stall: Option<Stall>,
     tally: &Arc<Tally>,
 ) -> io::Result<Deliver> {
     let (stall, tally) = (Arc::new(stall), tally.clone());
     handoff::start(move |accepted| {
         handoff::serve_each(accepted, move |stream, door| {
-            converse(doorkeeper.clone(), opens, stall.clone(), tally.clone(), stream, door)
+            converse(doorkeeper.clone(), gets.clone(), stall.clone(), tally.clone(), stream, door)
         })
     })
 }
 
 async fn converse(
     doorkeeper: Doorkeeper,
-    opens: Option<Opening>,
+    gets: Answer,
     stall: Arc<Option<Stall>>,
     tally: Arc<Tally>,
     stream: TcpStream,
@@ -88,6 +103,7 @@ async fn converse(
         let of_service = tally.clone();
         let service = service_fn(move |_: Request<_>| {
             let (seat, stall, tally) = (seat.clone(), stall.clone(), of_service.clone());
+            let gets = gets.clone();
             async move {
                 if let Some(seat) = &seat {
                     seat.called().await;
@@ -95,7 +111,7 @@ async fn converse(
                 if let Some(stall) = &*stall {
                     stall.met();
                 }
-                answer(opens, &tally).await
+                answer(gets, &tally).await
             }
         });
         let mut either = auto::Builder::new(TokioExecutor::new());
@@ -106,9 +122,9 @@ async fn converse(
     tally.count_closed(1);
 }
 
-async fn answer(opens: Option<Opening>, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(b"held\n")));
-    if let Some(Opening { or, stays }) = opens {
+async fn answer(gets: Answer, tally: &Tally) -> io::Result<Response<Full<Bytes>>> {
+    let mut response = Response::new(Full::new(gets.body));
+    if let Some(Opening { or, stays }) = gets.opens {
         match (File::open("/dev/null"), or) {
             (Ok(_open), _) if !stays.is_zero() => tokio::time::sleep(stays).await,
             (Ok(_), _) => {}

@@ -191,7 +191,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
         Kind::Http => {
             // Who offers both is served as clients are that know HTTP/1.1 alone.
             let doorkeeper = doorkeeper(&[tls::HTTP_1, tls::HTTP_2])?;
-            http::start(doorkeeper, http::Opening::of(args), http::Stall::of(args), tally)
+            http::start(doorkeeper, http::Answer::of(args), http::Stall::of(args), tally)
         }
         Kind::Websocket => websocket::start(tally),
         Kind::Tcp => tcp::start(tally),

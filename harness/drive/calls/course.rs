@@ -41,6 +41,8 @@ impl Stop {
         let outcome = match error.kind() {
             _ if step <= CallStep::Socket => None,
             ErrorKind::ConnectionRefused => Some(Outcome::Refused),
+            // No Unix socket has this name.
+            ErrorKind::NotFound if step == CallStep::Connect => Some(Outcome::Refused),
             ErrorKind::TimedOut if step == CallStep::Connect => Some(Outcome::TimesOut),
             ErrorKind::TimedOut => Some(Outcome::Waits),
             ErrorKind::ConnectionReset
@@ -116,6 +118,11 @@ impl Course {
     /// What was passed so far.
     pub fn passed(&self) -> Passed {
         *self.0.lock().expect("no panic while noting")
+    }
+
+    /// The call is made once more, from the connect on.
+    pub fn again(&self) {
+        self.note(|passed| (passed.connected, passed.ended) = (None, None));
     }
 
     /// Takes over the connect and the handshakes of another course, which has none any more.

@@ -11,9 +11,13 @@ use hyper::header::{ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MA
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Mutex as Turns;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+/// Longest response head that is taken, as by clients that hold. Bytes.
+const HEAD_BYTES: usize = 64 * 1024;
 
 /// A connection, and the task that serves it; dropping it closes it, whatever is on its way.
 pub struct Connection {
@@ -50,7 +54,8 @@ impl Connection {
         let why: Arc<Mutex<Option<Stop>>> = Arc::default();
         let (sender, task) = match version {
             Version::Http1 => {
-                let (sender, connection) = http1::handshake(wire).await.map_err(failed)?;
+                let shaken = http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(wire).await;
+                let (sender, connection) = shaken.map_err(failed)?;
                 // Its error comes to the request that it belongs to.
                 let task = tokio::spawn(async move { drop(connection.await) });
                 (Sender::Http1(Turns::new(sender)), task)
@@ -92,7 +97,7 @@ impl Connection {
             }
         };
         let answered =
-            timeout(site.read_timeout, asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
+            timeout(asks.patience(site), asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
         let response = answered.map_err(|e| {
             let unsent = e.is_body_write_aborted() || e.is_canceled();
             let why = self.why.lock().expect("no caller panics").clone().filter(|_| unsent);
@@ -148,9 +153,9 @@ impl Asks {
 
     /// Host and path, as HTTP/2 has them.
     fn uri(&self, site: &Site) -> String {
-        let scheme = if site.trust.is_some() { "https" } else { "http" };
+        let scheme = if site.is_secure() { "https" } else { "http" };
         let host = self.request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let host = host.map_or_else(|| site.target.to_string(), |(_, host)| host.clone());
+        let host = host.map_or_else(|| site.target.host(), |(_, host)| host.clone());
         format!("{scheme}://{host}{}", site.path)
     }
 
@@ -158,7 +163,7 @@ impl Asks {
         let streams = self.request.version == Version::Http2;
         let mut request = Request::builder().method(self.method()).uri(uri);
         if !streams && !self.names("host") {
-            request = request.header("host", site.target.to_string());
+            request = request.header("host", site.target.host());
         }
         let further = |(name, _): &(&String, _)| !(streams && name.eq_ignore_ascii_case("host"));
         for (name, value) in self.request.headers.iter().filter(further) {
@@ -170,6 +175,15 @@ impl Asks {
         request.body(Full::new(self.upload.clone()))
     }
 
+    /// How long an answer may take.
+    pub fn patience(&self, site: &Site) -> Duration {
+        if site.rates == (None, None) {
+            return site.read_timeout;
+        }
+        let (head, body) = self.text(site);
+        site.patience(head.len() + body.len())
+    }
+
     /// Whether the workload names this header itself.
     fn names(&self, header: &str) -> bool {
         self.request.headers.keys().any(|name| name.eq_ignore_ascii_case(header))
@@ -179,7 +193,7 @@ impl Asks {
     pub fn text(&self, site: &Site) -> (Vec<u8>, &Bytes) {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method(), site.path);
         if !self.names("host") {
-            text.push_str(&format!("host: {}\r\n", site.target));
+            text.push_str(&format!("host: {}\r\n", site.target.host()));
         }
         for (name, value) in &self.request.headers {
             text.push_str(&format!("{name}: {value}\r\n"));

@@ -8,6 +8,7 @@ use super::{Call, Calling, Registered};
 use crate::event::{CallStep, Outcome};
 use crate::scenario::{AfterCall, Caller, Calls, Leave};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -70,7 +71,7 @@ impl HttpPerCall {
             }
             wire.flush().await
         };
-        let written = timeout(self.site.read_timeout, written).await;
+        let written = timeout(self.asks.patience(&self.site), written).await;
         let written = match written {
             Ok(written) => written.map_err(|e| Stop::io(CallStep::Request, &e)),
             Err(_) => Err(Stop::overdue(CallStep::Request)),
@@ -82,35 +83,64 @@ impl HttpPerCall {
     }
 }
 
+impl HttpPerCall {
+    /// The first call finds out whether the port speaks TLS only, where nobody has said: what answers plain HTTP is asked no more.
+    async fn first(&self, course: &Course) -> Option<Result<Option<Left>, Stop>> {
+        let mut first = self.site.first.lock().await;
+        if !std::mem::take(&mut *first) {
+            return None;
+        }
+        let plain = self.made(course).await;
+        let turned_away = |stop: &Stop| matches!(stop.outcome, Some(Outcome::Closed | Outcome::ErrorReply));
+        if plain.as_ref().err().is_some_and(turned_away) {
+            course.again();
+            self.site.secure.store(true, Relaxed);
+            let over_tls = self.made(course).await;
+            if course.passed().handshakes > 0 {
+                return Some(over_tls);
+            }
+            self.site.secure.store(false, Relaxed);
+        }
+        Some(plain)
+    }
+
+    async fn made(&self, course: &Course) -> Result<Option<Left>, Stop> {
+        if let Some(leave @ (Leave::MidRequest | Leave::BeforeAnswer)) = self.leave {
+            return self.say_and_leave(leave, course).await.map(|()| None);
+        }
+        let (turn, answer) = loop {
+            let turn = self.pool.turn();
+            let used_before = turn.is_connected();
+            match self.answer(&turn, course).await {
+                // The server closed it while it was idle: that is no fault of this call.
+                Err(stop) if used_before && stop.outcome == Some(Outcome::Closed) => {
+                    turn.spoil();
+                    if let Some(left) = turn.end() {
+                        left.let_go().await;
+                    }
+                }
+                answer => break (turn, answer),
+            }
+        };
+        course.ended();
+        let left = turn.end();
+        if answer.is_ok() && self.after_call == AfterCall::LeftOpen {
+            return Ok(left);
+        }
+        if let Some(left) = left {
+            left.let_go().await;
+        }
+        answer.map(|()| None)
+    }
+}
+
 impl Call for HttpPerCall {
     fn call<'a>(&'a self, course: &'a Course) -> Calling<'a> {
         Box::pin(async {
-            if let Some(leave @ (Leave::MidRequest | Leave::BeforeAnswer)) = self.leave {
-                return self.say_and_leave(leave, course).await.map(|()| None);
+            match self.first(course).await {
+                Some(first) => first,
+                None => self.made(course).await,
             }
-            let (turn, answer) = loop {
-                let turn = self.pool.turn();
-                let used_before = turn.is_connected();
-                match self.answer(&turn, course).await {
-                    // The server closed it while it was idle: that is no fault of this call.
-                    Err(stop) if used_before && stop.outcome == Some(Outcome::Closed) => {
-                        turn.spoil();
-                        if let Some(left) = turn.end() {
-                            left.let_go().await;
-                        }
-                    }
-                    answer => break (turn, answer),
-                }
-            };
-            course.ended();
-            let left = turn.end();
-            if answer.is_ok() && self.after_call == AfterCall::LeftOpen {
-                return Ok(left);
-            }
-            if let Some(left) = left {
-                left.let_go().await;
-            }
-            answer.map(|()| None)
         })
     }
 

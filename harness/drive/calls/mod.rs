@@ -13,6 +13,7 @@ mod http_leak_body;
 mod http_per_call;
 mod pool;
 mod punctual;
+mod slow;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -23,8 +24,7 @@ use super::probe::{HELD, Seen};
 use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
 use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Unseen, What};
-use crate::scenario::{Caller, Calls, Schedule, Version};
-use crate::sys::address::Address;
+use crate::scenario::{Caller, Calls, Schedule, Tls, Version};
 use crate::sys::clock;
 use course::{Course, Stop};
 use std::collections::{BTreeSet, VecDeque};
@@ -205,18 +205,18 @@ impl<W: Write> Callers<W> {
             .expect("every kind of caller is registered");
         let protocols: &[&[u8]] =
             if calls.request.version == Version::Http2 { &[b"h2"] } else { kind.protocols };
-        let trust = certificate
-            .filter(|_| calls.tls)
-            .map(|file| trust::Trust::new(file, calls.certificate, protocols));
-        let Address::Inet(target) = setup.target.canonical() else {
-            return Err(at("calling over a Unix socket")(rustix::io::Errno::AFNOSUPPORT));
-        };
+        let tls = Tls { ca: certificate, resumption: calls.resumption };
+        let spoken = calls.tls || calls.tls_or_not;
+        let trust = spoken.then(|| trust::Trust::new(tls, calls.certificate, protocols));
         let site = Arc::new(Site {
-            target,
+            target: setup.target.canonical(),
             path: setup.path,
             connect_timeout: duration(calls.connect_timeout_s),
             read_timeout: duration(calls.read_timeout_s),
             trust: trust.transpose().map_err(at("reading the certificate to trust"))?,
+            secure: calls.tls.into(),
+            first: tokio::sync::Mutex::new(calls.tls_or_not),
+            rates: (calls.request.read_rate, calls.request.write_rate),
             open: watch::Sender::new(0),
         });
         Ok(Callers {

@@ -3,9 +3,7 @@
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
 use crate::event::{CallStep, Client, Outcome, Unseen, What};
-use crate::scenario::{
-    AfterCall, Arrivals, Body, Caller, Calls, Certificate, Channel, Request, Schedule, Version,
-};
+use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, Request, Schedule, Version};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -13,22 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 fn calls(caller: Caller) -> Calls {
-    Calls {
-        caller,
-        concurrency: 1,
-        every_s: 0.0,
-        tls: false,
-        certificate: Certificate::Cached,
-        channel: Channel::PerCall,
-        after_call: AfterCall::Closed,
-        body: Body::Kept,
-        upload_bytes: 0,
-        request: Request::default(),
-        schedule: None,
-        duration_s: None,
-        connect_timeout_s: 5.0,
-        read_timeout_s: 5.0,
-    }
+    let request = Request::default();
+    Calls { caller, connect_timeout_s: 5.0, read_timeout_s: 5.0, ..Calls::http(request) }
 }
 
 fn setup(calls: Calls, target: SocketAddr) -> Setup {
@@ -395,4 +379,24 @@ fn http_2_over_what_speaks_http_1_is_an_error_reply_and_not_silence() {
     let request = Request { version: Version::Http2, ..Request::default() };
     let seen = Rig::new(setup(Calls { request, ..calls(Caller::HttpPerCall) }, to)).ramp(1);
     assert_eq!(ends(&seen), [(Some(Outcome::ErrorReply), Some(CallStep::Answer), None)], "{seen:?}");
+}
+
+#[test]
+fn a_slow_client_takes_as_long_as_its_rates_say() {
+    let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n{}", "x".repeat(4000));
+    let (server, to) = serving(long.leak());
+    let slow = |read_rate, write_rate| Request { read_rate, write_rate, ..Request::default() };
+    // A request has more than 40 bytes, and of each turn the last bytes need no further time.
+    for (request, least) in
+        [(slow(Some(8000), None), 0.4), (slow(None, Some(100)), 0.3), (slow(None, None), 0.0)]
+    {
+        let seen =
+            Rig::new(setup(Calls { request, read_timeout_s: 0.2, ..calls(Caller::HttpPerCall) }, to)).ramp(1);
+        assert_eq!(ends(&seen), [SERVED], "its own pace is no silence of the server");
+        let took = seen
+            .iter()
+            .find_map(|what| if let What::CallEnded { took_s, .. } = what { Some(*took_s) } else { None });
+        assert!(took.is_some_and(|took| took >= least), "{took:?} and not {least}");
+    }
+    assert_eq!(server.requests.load(Ordering::SeqCst), 3);
 }
