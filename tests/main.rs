@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod exchange;
 mod explain;
+mod hostile;
 mod house;
 mod incidents;
 mod inspect;
