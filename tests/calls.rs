@@ -11,7 +11,7 @@ use hyper_util::service::TowerToHyperService;
 use lastfd::internal::drive::Driver;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
 use lastfd::internal::event::{CallStep, Event, Outcome, Pacing, What};
-use lastfd::internal::scenario::{AfterCall, Body, Caller, Calls, Certificate, Channel};
+use lastfd::internal::scenario::{AfterCall, Caller, Calls, Certificate, Channel};
 use lastfd_servers::grpc::echo::Message;
 use lastfd_servers::grpc::echo::echo_server::{Echo, EchoServer};
 use std::net::SocketAddr;
@@ -217,22 +217,8 @@ impl Ends {
 }
 
 fn calls(caller: Caller) -> Calls {
-    Calls {
-        caller,
-        concurrency: 1,
-        every_s: 0.0,
-        tls: true,
-        certificate: Certificate::Cached,
-        channel: Channel::PerCall,
-        after_call: AfterCall::Closed,
-        body: Body::Kept,
-        upload_bytes: 0,
-        request: lastfd::internal::scenario::Request::default(),
-        schedule: None,
-        duration_s: None,
-        connect_timeout_s: 20.0,
-        read_timeout_s: 20.0,
-    }
+    let request = lastfd::internal::scenario::Request::default();
+    Calls { caller, tls: true, connect_timeout_s: 20.0, read_timeout_s: 20.0, ..Calls::http(request) }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod docs;
 mod doctor;
 mod exchange;
 mod explain;
+mod hostile;
 mod house;
 mod incidents;
 mod inspect;

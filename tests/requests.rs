@@ -1,6 +1,6 @@
 //! `find --calls`: what a request leaves open, long before the limit is reached, and what is no leak.
 
-use crate::support::{Called, find, subject};
+use crate::support::{Called, LASTFD, find, subject};
 use serde_json::Value;
 
 /// `lastfd find --calls` on a server that keeps files.
@@ -82,4 +82,47 @@ fn options_of_requests_are_checked_before_anything_starts() {
         assert_eq!(called.code, Some(2), "{options:?}: {}", called.stderr);
         assert!(called.stderr.contains(what), "{options:?}: {}", called.stderr);
     }
+}
+
+/// The calls of a bundled server that listens so.
+fn called(listens: &[&str], options: &[&str]) -> Value {
+    let command = [&[LASTFD, "serve", "http"], listens].concat();
+    let run = find(&[&["--nofile", "128", "--calls", "40"], options].concat(), &command).run();
+    run["calls"][0].clone()
+}
+
+const TLS: [&str; 6] = ["--tls-port", "{port}", "--certificate", "{certificate}", "--key", "{key}"];
+
+#[test]
+fn calls_find_out_that_a_port_speaks_tls_only() {
+    for options in [&[][..], &["--tls"], &["--rate", "400/s"]] {
+        let calls = called(&TLS, options);
+        assert_eq!((&calls["completed"], &calls["handshakes"]), (&40.into(), &40.into()), "{calls:#}");
+        assert_eq!(calls["started"], 40, "{calls:#}");
+    }
+    let plain = called(&["--port", "{port}"], &[]);
+    assert_eq!((&plain["completed"], &plain["handshakes"]), (&40.into(), &0.into()), "{plain:#}");
+}
+
+#[test]
+fn handshakes_take_up_an_earlier_session_where_that_is_asked_for_and_offered() {
+    let resumes = [&TLS[..], &["--resumption"]].concat();
+    for (listens, options, resumed) in
+        [(&resumes, &["--resumption"][..], 39), (&resumes, &[], 0), (&TLS.to_vec(), &["--resumption"], 0)]
+    {
+        let calls = called(listens, options);
+        assert_eq!((&calls["handshakes"], &calls["resumed"]), (&40.into(), &resumed.into()), "{calls:#}");
+    }
+}
+
+#[test]
+fn calls_go_over_a_unix_socket_and_share_connections_as_over_a_port() {
+    for options in [&[][..], &["--http2"]] {
+        let calls = called(&["--unix", "{scratch}/s"], options);
+        let connections = if options.is_empty() { 40 } else { 1 };
+        assert_eq!(calls["completed"], 40, "{calls:#}");
+        assert_eq!(calls["connections"], connections, "{calls:#}");
+    }
+    let over_tls = called(&TLS, &["--http2", "--concurrency", "10", "--streams", "5"]);
+    assert_eq!((&over_tls["completed"], &over_tls["handshakes"]), (&40.into(), &2.into()), "{over_tls:#}");
 }

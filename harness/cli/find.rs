@@ -43,9 +43,12 @@ pub struct Args {
     /// Clients send one datagram each (UDP): --send says which, --expect which answer serves them [default: any]
     #[arg(long, conflicts_with_all = ["tls", "unix", "calls", "caller", "recoveries"])]
     udp: bool,
-    /// Clients speak TLS from the first byte, and accept any certificate
+    /// Clients speak TLS from the first byte, and accept any certificate [default: if the server turns plain text away and speaks TLS]
     #[arg(long)]
     tls: bool,
+    /// With TLS: a client takes up the session of an earlier one, in place of a whole handshake
+    #[arg(long, conflicts_with_all = ["udp", "caller"])]
+    resumption: bool,
     #[command(flatten)]
     requests: Requests,
     #[command(flatten)]
@@ -236,6 +239,11 @@ pub fn run(args: &Args) -> Outcome {
         }
         (workload, _) => workload,
     };
+    let requests =
+        args.requests.asked(args.tls, args.resumption).map_err(|e| Failure::new(Exit::Usage, e))?;
+    if args.resumption && !args.tls && requests.is_none() {
+        return Err(Failure::new(Exit::Usage, "--resumption is of clients that speak TLS: add --tls"));
+    }
     let find = Find {
         upstream: args.upstream.or(args.caller),
         calls: args.caller.is_some(),
@@ -244,10 +252,10 @@ pub fn run(args: &Args) -> Outcome {
         launcher,
         workload,
         exchange,
-        tls: args.tls.then(Tls::default),
+        tls: (args.tls && requests.is_none()).then(|| Tls { resumption: args.resumption, ..Tls::default() }),
         setting: args.setting.setting(),
         client: args.client.program().map_err(|e| Failure::new(Exit::Usage, e))?,
-        requests: args.requests.asked().map_err(|e| Failure::new(Exit::Usage, e))?,
+        requests,
         path: args.path.clone(),
         port: args.port,
         unix: args.unix.clone(),

@@ -3,7 +3,8 @@
 use super::time::seconds;
 use super::values::one_of;
 use crate::scenario::{
-    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, is_token, per_second,
+    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version,
+    bytes_per_second, is_token, per_second,
 };
 
 /// Requests, when nothing else is asked for.
@@ -15,7 +16,7 @@ const CALLS_DEFAULT: u32 = 200;
 pub struct Requests {
     /// Make N HTTP requests [default: 200, or as many as --duration has time for], each on a connection of its own that is closed after it, in place of clients that hold: shows what a request leaves open
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-          conflicts_with_all = ["workload", "clients", "send", "expect", "tls", "pace", "burst", "for_clients", "unix"])]
+          conflicts_with_all = ["workload", "clients", "send", "expect", "pace", "burst", "for_clients"])]
     calls: Option<Option<u32>>,
     /// Make so many requests a second, such as 200/s, whether earlier ones are answered or not (an open loop), and count latencies from the intended times [default: a request when the one before is over]
     #[arg(long, requires = "calls", value_name = "N/s", value_parser = rate)]
@@ -44,14 +45,32 @@ pub struct Requests {
     /// Close the connection before the end of the answer
     #[arg(long, requires = "calls", value_name = "WHEN", value_parser = one_of(Leave::ALL, Leave::name, Leave::doc))]
     leave: Option<Leave>,
+    /// Make N requests on each connection before it is closed [default: 1, or with --http2 all]
+    #[arg(long, requires = "calls", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    requests: Option<u32>,
+    /// Make so many requests at a time [default: 1, or as many as a --rate needs]
+    #[arg(long, requires = "calls", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    concurrency: Option<u32>,
+    /// Speak HTTP/2, each request a stream on a shared connection; without TLS with prior knowledge
+    #[arg(long, requires = "calls")]
+    http2: bool,
+    /// At most so many streams at a time on a connection [default: all]
+    #[arg(long, requires = "http2", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    streams: Option<u32>,
+    /// Read answers no faster than this, such as 1KiB/s: a long answer keeps its connection
+    #[arg(long, requires = "calls", value_name = "BYTES/s", value_parser = slowly)]
+    read_rate: Option<u32>,
+    /// Send requests no faster than this, such as 10B/s
+    #[arg(long, requires = "calls", value_name = "BYTES/s", value_parser = slowly)]
+    write_rate: Option<u32>,
 }
 
 impl Requests {
-    /// What they ask, and how many.
+    /// What they ask, and how many; over TLS, or as the first of them finds out.
     ///
     /// # Errors
     /// A header is given twice, or an answer is asked for that nobody reads.
-    pub fn asked(&self) -> Result<Option<(Calls, Option<u32>)>, String> {
+    pub fn asked(&self, tls: bool, resumption: bool) -> Result<Option<(Calls, Option<u32>)>, String> {
         let Some(count) = self.calls else { return Ok(None) };
         let request = Request {
             method: self.method.clone(),
@@ -59,6 +78,11 @@ impl Requests {
             conditional: self.conditional,
             expect_status: self.expect_status,
             leave: self.leave,
+            version: if self.http2 { Version::Http2 } else { Version::Http1 },
+            requests: self.requests,
+            streams: self.streams,
+            read_rate: self.read_rate,
+            write_rate: self.write_rate,
         };
         if request.headers.len() < self.header.len() {
             return Err("each --header needs a name of its own".into());
@@ -67,14 +91,21 @@ impl Requests {
         if early && (self.conditional || self.expect_status.is_some()) {
             return Err("a client that leaves before the answer sees neither its status nor its ETag".into());
         }
+        if early && self.http2 {
+            return Err(
+                "--leave before the answer is of HTTP/1.1: a stream of HTTP/2 is not the connection".into()
+            );
+        }
         if self.seed.is_some() && self.arrivals == Arrivals::Constant {
             return Err("--seed is of --arrivals poisson: nothing is drawn at constant intervals".into());
         }
-        let mut calls = Calls { duration_s: self.duration, ..Calls::http(request) };
+        let (duration_s, tls_or_not) = (self.duration, !tls && !early);
+        let mut calls = Calls { duration_s, tls, tls_or_not, resumption, ..Calls::http(request) };
         if let Some(per_s) = self.rate {
             calls.schedule = Some(Schedule::new(per_s, self.arrivals, self.seed));
             calls.concurrency = UNDER_WAY_DEFAULT;
         }
+        calls.concurrency = self.concurrency.unwrap_or(calls.concurrency);
         Ok(Some((calls, count.or(self.duration.is_none().then_some(CALLS_DEFAULT)))))
     }
 }
@@ -82,6 +113,11 @@ impl Requests {
 /// Calls a second.
 pub fn rate(text: &str) -> Result<f64, String> {
     per_second(text).ok_or("a rate is calls a second, from 0.1/s to 1000000/s, such as 200/s".into())
+}
+
+/// Bytes a second.
+fn slowly(text: &str) -> Result<u32, String> {
+    bytes_per_second(text).ok_or("bytes a second, such as 10B/s, 1KiB/s or 1MiB/s".into())
 }
 
 /// A time for calls, seconds.

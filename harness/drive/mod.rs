@@ -11,6 +11,8 @@ pub mod driver;
 mod exchange;
 mod grpc;
 mod handle;
+#[cfg(test)]
+mod hostile;
 mod http_idle;
 mod merge;
 mod orders;

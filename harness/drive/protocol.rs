@@ -44,7 +44,7 @@ pub enum Kind {
     Call {
         /// What a call is.
         calls: Calls,
-        /// PEM file of the certificate to trust; `None` without TLS.
+        /// PEM file of the certificate to trust; `None`: without TLS, or any.
         certificate: Option<PathBuf>,
     },
     /// Each is a program of the user's own, or one program is all of them.

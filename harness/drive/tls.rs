@@ -24,26 +24,12 @@ impl Secure {
     /// # Errors
     /// The certificate to trust cannot be read, or is none.
     pub fn new(tls: &Tls, alpn: &[&str]) -> io::Result<Secure> {
-        let provider = Arc::new(ring::default_provider());
-        let invalid = |e: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, e.to_string());
-        let verifier: Arc<dyn ServerCertVerifier> = match &tls.ca {
-            Some(file) => WebPkiServerVerifier::builder_with_provider(
-                roots(file).map_err(|e| named(file, e))?.into(),
-                Arc::clone(&provider),
-            )
-            .build()
-            .map_err(|e| invalid(&e))?,
-            None => Arc::new(Anybody(Arc::clone(&provider))),
-        };
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| invalid(&e))?;
-        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        if !tls.resumption {
-            config.resumption = Resumption::disabled();
-        }
-        Ok(Secure(Arc::new(config)))
+        let alpn = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let config = config(tls, alpn).map_err(|e| match &tls.ca {
+            Some(file) => named(file, e),
+            None => e,
+        });
+        Ok(Secure(Arc::new(config?)))
     }
 
     /// The client's side of one connection, whose first bytes are to be sent.
@@ -53,6 +39,30 @@ impl Secure {
             ClientConnection::new(Arc::clone(&self.0), name).expect("every configuration has versions");
         Box::new(Session(connection))
     }
+}
+
+/// What a client's handshakes need, offering these protocols (ALPN, RFC 7301).
+///
+/// # Errors
+/// The certificate to trust cannot be read (with its errno), or is none.
+pub fn config(tls: &Tls, alpn: Vec<Vec<u8>>) -> io::Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let invalid = |e: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, e.to_string());
+    let verifier: Arc<dyn ServerCertVerifier> = match &tls.ca {
+        Some(file) => WebPkiServerVerifier::builder_with_provider(roots(file)?.into(), Arc::clone(&provider))
+            .build()
+            .map_err(|e| invalid(&e))?,
+        None => Arc::new(Anybody(Arc::clone(&provider))),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| invalid(&e))?;
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = alpn;
+    if !tls.resumption {
+        config.resumption = Resumption::disabled();
+    }
+    Ok(config)
 }
 
 /// One connection's TLS.

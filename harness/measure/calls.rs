@@ -29,6 +29,8 @@ pub struct CallsMade {
     pub ends: Vec<CallEnds>,
     /// Calls answered before the subject's first failed descriptor call.
     pub completed_before_first_failure: Known<u64>,
+    /// Calls that were begun before that failure and answered after it: so many at a time had what they needed.
+    pub under_way_at_first_failure: Known<u64>,
     /// Calls answered a second, up to the first failure, while any were to be made.
     pub per_s: Known<f64>,
     /// Of the calls answered up to the first failure.
@@ -39,6 +41,8 @@ pub struct CallsMade {
     pub connections: u64,
     /// TLS handshakes completed.
     pub handshakes: u64,
+    /// Of these, those that took up an earlier session.
+    pub resumed: u64,
     /// Of the calls answered up to the first failure.
     pub handshakes_per_call: Known<f64>,
     /// What the subject had open more than at rest, less one for each call under way that had a descriptor, for 1000 calls answered.
@@ -104,11 +108,17 @@ fn one(facts: &Facts<'_>, made: &Made<'_>, cost: &Result<f64, Why>) -> CallsMade
         completed_before_first_failure: first
             .map(|first| answered_by(&made.ended, first))
             .or_why(Why::NoFailureOfSubject),
+        under_way_at_first_failure: first
+            .map(|first| {
+                all.iter().filter(|c| c.answered() && c.began <= first && c.at > first).count() as u64
+            })
+            .or_why(Why::NoFailureOfSubject),
         per_s: busy.map(|busy| milli(good.len() as f64 / seconds(busy))).or_why(Why::NoCallWasAnswered),
         latency_s: latency(good.iter().map(|call| call.took_s).collect()).or_why(Why::NoCallWasAnswered),
         open_loop: open_loop(made, limit),
         connections: all.iter().filter(|call| call.connected).count() as u64,
         handshakes: all.iter().map(|call| u64::from(call.handshakes)).sum(),
+        resumed: all.iter().map(|call| u64::from(call.resumed)).sum(),
         handshakes_per_call: each.or_why(Why::NoCallWasAnswered),
         descriptors_per_1000_calls: match cost {
             Ok(cost) if made.counts => Known::Value(*cost),
@@ -150,7 +160,8 @@ fn ended(facts: &Facts<'_>, made: &Made<'_>, way: Way, began: Nanos, took: Vec<f
     }
 }
 
-/// Descriptors that 1000 answered calls leave open in the subject; each call under way is taken to have one.
+/// Descriptors that 1000 answered calls leave open in the subject, when the first call failed; each call under way is taken to have one.
+/// Several may have more: where several are under way, the descriptors are those after all calls were over, if that was sampled.
 fn per_1000(facts: &Facts<'_>, baseline: &Baseline) -> Result<f64, Why> {
     if !facts.calls.0.iter().any(|made| made.counts) {
         return Err(Why::NoCallsOfTheSubject);
@@ -162,7 +173,11 @@ fn per_1000(facts: &Facts<'_>, baseline: &Baseline) -> Result<f64, Why> {
     let first = facts.holdings.first.map_or(Nanos::MAX, |first| first.at);
     let watched = facts.phases.watched_until();
     let sample = own().find(|sample| sample.at >= first).or(own().rev().find(|sample| sample.at < watched));
-    let sample = sample.ok_or(Why::NotSampledWhileCalling)?;
+    let mut sample = sample.ok_or(Why::NotSampledWhileCalling)?;
+    if facts.calls.under_way(sample.at) > 1 {
+        let after = own().rev().find(|sample| sample.at < watched && facts.calls.under_way(sample.at) == 0);
+        sample = after.unwrap_or(sample);
+    }
     let (answered, under_way) = facts.calls.around(sample.at);
     if answered == 0 {
         return Err(Why::NoCallAnsweredBeforeSample);

@@ -58,15 +58,21 @@ impl Site<'_> {
 
     /// What the clients of a workload do; `None`: the server is to be asked first.
     pub fn kind(&self, workload: &Workload) -> Option<Kind> {
+        // From the folder of the scenario file, as the paths of its commands.
+        let file = |ca: PathBuf| {
+            let filled = self.places.fill(&ca.to_string_lossy(), &workload.to, self.scratch);
+            self.plan.directory.join(filled)
+        };
         let call = |calls: &Calls| Kind::Call {
             calls: calls.clone(),
-            certificate: self.places.certificate(self.scratch).filter(|_| calls.tls),
+            certificate: calls
+                .ca
+                .clone()
+                .map(file)
+                .or_else(|| self.places.certificate(self.scratch))
+                .filter(|_| calls.tls),
         };
-        // From the folder of the scenario file, as the paths of its commands.
-        let tls = workload.tls.clone().map(|tls| {
-            let fill = |ca: PathBuf| self.places.fill(&ca.to_string_lossy(), &workload.to, self.scratch);
-            Tls { ca: tls.ca.map(|ca| self.plan.directory.join(fill(ca))), ..tls }
-        });
+        let tls = workload.tls.clone().map(|tls| Tls { ca: tls.ca.map(file), ..tls });
         let hold = |dialogue| Kind::Hold { dialogue, pace: workload.pace, tls: tls.clone() };
         let program =
             |program: &ClientProgram| Kind::Program { program: program.clone(), pace: workload.pace };

@@ -59,6 +59,7 @@ files! {
     "workloads/datagram.scenario.toml",
     "workloads/exchange.scenario.toml",
     "workloads/http-idle.scenario.toml",
+    "workloads/http2.scenario.toml",
     "workloads/open-loop.scenario.toml",
     "workloads/tcp.scenario.toml",
     "workloads/websocket.scenario.toml",

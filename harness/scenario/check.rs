@@ -8,7 +8,7 @@ use super::formula::{self, FormulaError, IDENTIFIERS};
 use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
-use super::pace::{NoPace, Pace, per_second};
+use super::pace::{NoPace, Pace, bytes_per_second, per_second};
 use super::problem::{Problem, by_likeness, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
@@ -306,6 +306,10 @@ fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
             Serve::Http(options) | Serve::Grpc(options) if options.resumption && !options.tls => {
                 let problem = Problem::new(serve.span(), "`resumption` is of TLS", "here");
                 problems.push(problem.help("add `tls = true`"));
+            }
+            Serve::Http(options) if options.opens_ms.is_some() && options.opens.is_none() => {
+                let problem = Problem::new(serve.span(), "`opens-ms` is of a file that is opened", "here");
+                problems.push(problem.help("add `opens`"));
             }
             Serve::Http(options) if options.stall_at.is_some() && options.stall_ms.is_none() => {
                 let problem = Problem::new(serve.span(), "`stall-at` is of a stall", "here");
@@ -920,11 +924,15 @@ fn calls(
     subject: &str,
     problems: &mut Vec<Problem>,
 ) -> Workload {
+    let tls = load.tls.as_ref().and_then(RawTls::tls);
     let calls = Calls {
         caller,
         concurrency: load.concurrency.unwrap_or(if load.rate.is_some() { UNDER_WAY_DEFAULT } else { 1 }),
         every_s: seconds(load.every.as_ref(), 0.0, problems),
-        tls: load.tls || caller == Caller::GrpcPerCall,
+        tls: tls.is_some() || caller == Caller::GrpcPerCall,
+        tls_or_not: false,
+        resumption: tls.as_ref().is_some_and(|tls| tls.resumption),
+        ca: tls.and_then(|tls| tls.ca),
         certificate: load.certificate,
         channel: load.channel,
         after_call: load.after_call,
@@ -940,8 +948,8 @@ fn calls(
         kind: None,
         to: target(load.to.as_ref(), names, subject, problems),
         clients: load.calls,
-        port: None,
-        unix: None,
+        port: load.port,
+        unix: unix((load.unix.as_ref(), load.port), names, problems),
         path: path(load.path.as_ref(), problems),
         pace: Pace::Auto,
         exchange: None,
@@ -1010,12 +1018,23 @@ fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Requ
         }
     }
     let early = matches!(load.leave, Some(Leave::MidRequest | Leave::BeforeAnswer));
+    let version = load.version.as_ref().map_or_else(Version::default, |version| *version.get_ref());
+    if let Some(streams) = load.streams.as_ref().filter(|_| version != Version::Http2) {
+        complain(streams.span(), "`streams` are of HTTP/2: add `version = \"2\"`");
+    }
+    let kept = [load.requests.is_some(), load.version.is_some(), load.streams.is_some()].contains(&true);
     let plain = load.method.is_none() && load.headers.is_empty() && load.leave.is_none() && !load.conditional;
     let wrong = match caller {
+        Caller::HttpLeakBody | Caller::GrpcPerCall | Caller::Caller if kept => {
+            "`requests`, `version` and `streams` are of `http-per-call`"
+        }
         Caller::HttpPerCall | Caller::Caller
             if early && (load.conditional || load.expect_status.is_some()) =>
         {
             "a client that leaves before the answer sees neither its status nor its ETag"
+        }
+        Caller::HttpPerCall if early && version == Version::Http2 => {
+            "`leave` before the answer is of HTTP/1.1: a stream of HTTP/2 is not the connection"
         }
         Caller::HttpPerCall | Caller::Caller => "",
         Caller::HttpLeakBody | Caller::GrpcPerCall if plain && load.expect_status.is_none() => "",
@@ -1034,7 +1053,26 @@ fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Requ
         conditional: load.conditional,
         expect_status: load.expect_status,
         leave: load.leave,
+        version,
+        requests: load.requests,
+        streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        read_rate: bytes_rate(load.read_rate.as_ref(), caller, problems),
+        write_rate: bytes_rate(load.write_rate.as_ref(), caller, problems),
     }
+}
+
+/// Bytes a second of a client of HTTP.
+fn bytes_rate(text: Option<&Spanned<String>>, caller: Caller, problems: &mut Vec<Problem>) -> Option<u32> {
+    let text = text?;
+    if caller == Caller::GrpcPerCall {
+        problems.push(Problem::new(text.span(), "a slow client is one of HTTP", "here"));
+    }
+    let rate = bytes_per_second(text.get_ref());
+    if rate.is_none() {
+        let message = format!("{:?} is no rate in bytes", text.get_ref());
+        problems.push(Problem::new(text.span(), message, "bytes a second, such as \"10B/s\" or \"1KiB/s\""));
+    }
+    rate
 }
 
 /// A token of HTTP (RFC 9110, section 5.6.2).

@@ -36,7 +36,7 @@ pub use find::Find;
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;
 pub use name::FOLDER;
-pub use pace::{Pace, per_second};
+pub use pace::{Pace, bytes_per_second, per_second};
 pub use preflight::{Obstacle, executable, preflight};
 pub use problem::{Invalid, LoadError, Problem, by_likeness};
 pub use raw::schema;

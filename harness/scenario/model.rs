@@ -293,6 +293,10 @@ pub struct ServeOptions {
     /// (`upstream`): connections, calls on each, TLS handshakes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub witness: bool,
+    /// `http` only: bytes of each answer. Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 67_108_864))]
+    pub answer_bytes: Option<u32>,
     /// `http` only: answer nobody for so many milliseconds, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_ms: Option<u32>,
@@ -303,6 +307,9 @@ pub struct ServeOptions {
     /// `http` only: each request opens a file for a moment. This says what happens if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,
+    /// With `opens`: the file stays open for so many milliseconds, and the request is answered then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_ms: Option<u32>,
 }
 
 /// Options of the bundled UDP server. A flow is an address that datagrams come from.
@@ -597,8 +604,17 @@ pub struct Calls {
     pub concurrency: u32,
     /// Shortest time from the start of a call to that of the next, seconds.
     pub every_s: f64,
-    /// Over TLS, at the process's `{tls-port}`.
+    /// Over TLS, at the process's `{tls-port}` if it has one.
     pub tls: bool,
+    /// Whether over TLS is for the first call to find out (only `find`): what turns plain HTTP away is tried with TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_or_not: bool,
+    /// PEM file of the certificates to trust; `None`: that of the bundled servers, or of others any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<std::path::PathBuf>,
+    /// A handshake takes up the session of an earlier one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumption: bool,
     /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
     /// gRPC: how many channels there are.
@@ -644,12 +660,57 @@ pub struct Request {
     /// The caller closes the connection before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
+    /// What is spoken.
+    #[serde(skip_serializing_if = "Version::is_1")]
+    pub version: Version,
+    /// Requests on each connection; `None`: one, or of HTTP/2 any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    /// HTTP/2: requests under way on a connection at a time, at most; `None`: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
+    /// Bytes of answers that a client reads a second, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_rate: Option<u32>,
+    /// Bytes of requests that a client writes a second, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_rate: Option<u32>,
 }
 
 impl Request {
     /// Whether it is a GET of the path, and no more.
     pub fn is_plain(&self) -> bool {
         *self == Request::default()
+    }
+
+    /// Requests that a connection takes in all, and at a time.
+    pub fn each(&self) -> (u32, u32) {
+        match self.version {
+            Version::Http1 => (self.requests.unwrap_or(1), 1),
+            Version::Http2 => (self.requests.unwrap_or(u32::MAX), self.streams.unwrap_or(u32::MAX)),
+        }
+    }
+}
+
+crate::named::named! {
+    /// A version of HTTP.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    #[non_exhaustive]
+    pub enum Version {
+        /// HTTP/1.1: one request at a time on a connection.
+        #[default]
+        #[serde(rename = "1.1")]
+        Http1 = "1.1",
+        /// HTTP/2: many requests at a time, each a stream. Without TLS the client begins with it (prior knowledge).
+        #[serde(rename = "2")]
+        Http2 = "2",
+    }
+}
+
+impl Version {
+    /// Whether it is the usual one.
+    pub fn is_1(&self) -> bool {
+        *self == Version::Http1
     }
 }
 
@@ -678,6 +739,9 @@ impl Calls {
             concurrency: 1,
             every_s: 0.0,
             tls: false,
+            tls_or_not: false,
+            ca: None,
+            resumption: false,
             certificate: Certificate::default(),
             channel: Channel::default(),
             after_call: AfterCall::default(),
@@ -902,6 +966,8 @@ impl Serve {
             ("--threads", options.threads),
             ("--workers", options.workers),
             ("--baseline", options.baseline),
+            ("--opens-ms", options.opens_ms),
+            ("--answer-bytes", options.answer_bytes),
             ("--stall-ms", options.stall_ms),
             ("--stall-at", options.stall_at),
         ];

@@ -32,6 +32,22 @@ pub fn per_second(text: &str) -> Option<f64> {
     text.strip_suffix("/s")?.trim().parse().ok().filter(|n| PER_SECOND.contains(n))
 }
 
+/// Bytes a second, from text such as `10B/s`, `1KiB/s`, `1kB/s` or `1MiB/s`; `None`: it is none, or none of 1 B/s to 1 GiB/s.
+pub fn bytes_per_second(text: &str) -> Option<u32> {
+    let text = text.strip_suffix("/s")?.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match text[digits..].trim_start() {
+        "B" => 1,
+        "kB" => 1000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        _ => return None,
+    };
+    let bytes = text[..digits].parse::<u32>().ok()?.checked_mul(unit)?;
+    (1..=1 << 30).contains(&bytes).then_some(bytes)
+}
+
 impl FromStr for Pace {
     type Err = NoPace;
 

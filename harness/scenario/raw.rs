@@ -6,6 +6,7 @@ use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs
 use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
     AfterCall, Body, Certificate, Channel, Leave, One, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
+    Version,
 };
 use super::schedule::Arrivals;
 use super::setting::{ReadyWhen, Stdin};
@@ -275,8 +276,15 @@ pub(super) struct CallLoad {
     /// Shortest time from the start of one call to the start of the next, such as "50ms". Default: none.
     #[schemars(with = "Option<String>")]
     pub every: Option<Spanned<String>>,
-    /// Speak TLS, at the `{tls-port}` of the process. gRPC calls always do.
-    pub tls: bool,
+    /// Which port of the process. Default: the only one, or with `tls` its `{tls-port}`.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// Call over this Unix socket, in place of a port: its path, or `@` and its abstract name.
+    #[schemars(with = "Option<String>")]
+    pub unix: Option<Spanned<String>>,
+    /// Speak TLS, at the `{tls-port}` of the process if it has one: `true`, or a table with `ca` and `resumption`. gRPC calls always do.
+    /// Without `ca` the certificate made for the run is trusted, or where there is none, any.
+    pub tls: Option<RawTls>,
     /// Path of the HTTP request. Default: "/".
     #[schemars(with = "Option<String>")]
     pub path: Option<Spanned<String>>,
@@ -295,6 +303,21 @@ pub(super) struct CallLoad {
     pub expect_status: Option<u16>,
     /// `http-per-call`, `caller`: close the connection before the end of the answer. Default: read it to its end.
     pub leave: Option<Leave>,
+    /// `http-per-call`: how many requests each connection makes before it is closed or left open. Default: 1; of HTTP/2 any number.
+    #[schemars(range(min = 1))]
+    pub requests: Option<u32>,
+    /// `http-per-call`: the version of HTTP. With "2" many calls share a connection, each a stream.
+    #[schemars(with = "Version")]
+    pub version: Option<Spanned<Version>>,
+    /// `http-per-call` with `version = "2"`: how many calls at a time share a connection. Default: all.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    pub streams: Option<Spanned<u32>>,
+    /// HTTP: a client reads no faster than this, such as "1KiB/s", so a long answer keeps its connection. Default: as fast as it comes.
+    #[schemars(with = "Option<String>")]
+    pub read_rate: Option<Spanned<String>>,
+    /// HTTP: a client sends its request no faster than this, such as "10B/s". Default: at once.
+    #[schemars(with = "Option<String>")]
+    pub write_rate: Option<Spanned<String>>,
     /// How often a caller reads the certificate that it trusts.
     pub certificate: Certificate,
     /// `grpc-per-call`: how many channels there are.

@@ -219,6 +219,14 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub opens: Option<Opens>,
 
+    /// Keep that file open for so many milliseconds, and answer then [http]
+    #[arg(long, value_name = "MS", requires = "opens")]
+    pub opens_ms: Option<u64>,
+
+    /// Answer each request with so many bytes [http]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=1 << 26))]
+    pub answer_bytes: u32,
+
     /// Compute for so many microseconds before each answer, as a slower release does [http]
     #[arg(long, value_name = "US", alias = "delay", default_value_t = 0)]
     pub delay_us: u32,

@@ -185,17 +185,20 @@ fn soft_limit() -> u64 {
 
 /// Opens what the service needs at rest and starts its thread.
 fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError> {
-    let doorkeeper = |protocol| Doorkeeper::new(args.tls_files(), protocol, args.resumption, tally);
+    let doorkeeper =
+        |protocols: &[&[u8]]| Doorkeeper::new(args.tls_files(), protocols, args.resumption, tally);
     match args.kind {
         Kind::Http => {
-            http::start(doorkeeper(tls::HTTP_1)?, http::Costs::of(args), http::Stall::of(args), tally)
+            // Who offers both is served as clients are that know HTTP/1.1 alone.
+            let doorkeeper = doorkeeper(&[tls::HTTP_1, tls::HTTP_2])?;
+            http::start(doorkeeper, http::Answer::of(args), http::Stall::of(args), tally)
         }
         Kind::Websocket => websocket::start(tally),
         Kind::Tcp => tcp::start(tally),
-        Kind::Grpc => grpc::start(doorkeeper(tls::HTTP_2)?),
+        Kind::Grpc => grpc::start(doorkeeper(&[tls::HTTP_2])?),
         Kind::Relay | Kind::Outbound => return Ok(relay::start(args, tally)?),
         Kind::Collector => collector::start(args, tally),
-        Kind::Mail => mail::start(doorkeeper(tls::SMTP)?, tally),
+        Kind::Mail => mail::start(doorkeeper(&[tls::SMTP])?, tally),
         Kind::Datagram => unreachable!("it accepts nobody"),
     }
     .map_err(|source| StartError::Service { source })

@@ -85,11 +85,11 @@ impl Doorkeeper {
     /// See [`TlsError`].
     pub(crate) fn new(
         files: Option<(&Path, &Path)>,
-        protocol: &[u8],
+        protocols: &[&[u8]],
         resumption: bool,
         tally: &Arc<Tally>,
     ) -> Result<Self, TlsError> {
-        let config = |(certificate, key)| server(certificate, key, protocol, resumption);
+        let config = |(certificate, key)| server(certificate, key, protocols, resumption);
         let acceptor = files.map(config).transpose()?;
         Ok(Doorkeeper {
             acceptor: acceptor.map(|config| TlsAcceptor::from(Arc::new(config))),
@@ -127,7 +127,7 @@ impl Doorkeeper {
 fn server(
     certificate: &Path,
     key: &Path,
-    protocol: &[u8],
+    protocols: &[&[u8]],
     resumption: bool,
 ) -> Result<ServerConfig, TlsError> {
     let chain = certificates(certificate)?;
@@ -142,7 +142,7 @@ fn server(
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(unusable)?;
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     if resumption {
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
     } else {

@@ -94,10 +94,9 @@ impl Witness {
         if number < *answered.borrow_and_update() {
             return;
         }
-        self.wait(1);
+        let _waits = Waits::begun(self);
         // The sender is of this very value.
         let _ = answered.wait_for(|answered| number < *answered).await;
-        self.wait(-1);
     }
 
     /// So many calls more wait.
@@ -130,6 +129,22 @@ impl Witness {
     /// Tells the exact counts, for the last time.
     pub(crate) fn end(&self, exhausted: bool) {
         self.counts().say(Some(exhausted));
+    }
+}
+
+/// A call that waits: until it is answered, or its caller has given up.
+struct Waits<'a>(&'a Witness);
+
+impl Waits<'_> {
+    fn begun(witness: &Witness) -> Waits<'_> {
+        witness.wait(1);
+        Waits(witness)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.wait(-1);
     }
 }
 
@@ -237,6 +252,21 @@ mod tests {
         assert_eq!(seen, [1, 3, 5]);
         let counts = witness.counts();
         assert_eq!((counts.waiting, counts.calls), (0, 5));
+    }
+
+    #[test]
+    fn a_call_whose_caller_gives_up_waits_no_more() {
+        let witness = Arc::new(Witness::new(vec![1]));
+        runtime().block_on(async {
+            let seat = witness.opened();
+            let call = tokio::spawn(async move { seat.called().await });
+            tokio::task::yield_now().await;
+            assert_eq!(witness.counts().waiting, 1);
+            call.abort();
+            assert!(call.await.is_err(), "it is dropped");
+        });
+        let counts = witness.counts();
+        assert_eq!((counts.waiting, counts.calls, counts.open), (0, 0, 0));
     }
 
     #[test]

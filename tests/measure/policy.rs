@@ -147,7 +147,7 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
         events.extend((10..14).map(|id| {
             let (outcome, step, errno, connect_s) = (Some(Got::Served), None, None, Some(0.0001));
             let (workload, took_s, handshakes) = ("service-a".into(), 0.0015, 0);
-            let (late_s, held) = (None, false);
+            let (resumed, kept, late_s, held) = (0, None, None, false);
             let ended = What::CallEnded {
                 workload,
                 id,
@@ -157,6 +157,8 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
                 connect_s,
                 took_s,
                 handshakes,
+                resumed,
+                kept,
                 late_s,
                 held,
             };

@@ -41,6 +41,8 @@ impl Stop {
         let outcome = match error.kind() {
             _ if step <= CallStep::Socket => None,
             ErrorKind::ConnectionRefused => Some(Outcome::Refused),
+            // No Unix socket has this name.
+            ErrorKind::NotFound if step == CallStep::Connect => Some(Outcome::Refused),
             ErrorKind::TimedOut if step == CallStep::Connect => Some(Outcome::TimesOut),
             ErrorKind::TimedOut => Some(Outcome::Waits),
             ErrorKind::ConnectionReset
@@ -78,6 +80,8 @@ pub struct Passed {
     pub connected: Option<(Nanos, Nanos)>,
     /// TLS handshakes completed.
     pub handshakes: u32,
+    /// Of these, those that took up an earlier session.
+    pub resumed: u32,
     /// When the answer was there, or where it stopped; `None`: it goes on.
     pub ended: Option<Nanos>,
 }
@@ -98,9 +102,12 @@ impl Course {
         self.note(|passed| passed.connected = Some((now, now - began)));
     }
 
-    /// A TLS handshake is complete.
-    pub fn shaken(&self) {
-        self.note(|passed| passed.handshakes += 1);
+    /// A TLS handshake is complete, of an earlier session or a whole one.
+    pub fn shaken(&self, resumed: bool) {
+        self.note(|passed| {
+            passed.handshakes += 1;
+            passed.resumed += u32::from(resumed);
+        });
     }
 
     /// The call is over, whatever closing its connection still takes; the first time counts.
@@ -113,12 +120,18 @@ impl Course {
         *self.0.lock().expect("no panic while noting")
     }
 
+    /// The call is made once more, from the connect on.
+    pub fn again(&self) {
+        self.note(|passed| (passed.connected, passed.ended) = (None, None));
+    }
+
     /// Takes over the connect and the handshakes of another course, which has none any more.
     pub fn adopt(&self, other: &Course) {
         let taken = std::mem::take(&mut *other.0.lock().expect("no panic while noting"));
         self.note(|passed| {
             passed.connected = passed.connected.or(taken.connected);
             passed.handshakes += taken.handshakes;
+            passed.resumed += taken.resumed;
         });
     }
 

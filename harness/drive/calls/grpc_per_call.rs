@@ -90,8 +90,8 @@ impl tower_service::Service<Uri> for Connector {
 
 impl GrpcPerCall {
     async fn connect(&self, dialled: &Dialled) -> Result<Channel, Stop> {
-        let scheme = if self.site.trust.is_some() { "https" } else { "http" };
-        let endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.site.target));
+        let scheme = if self.site.is_secure() { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.site.target.host()));
         let endpoint = endpoint.map_err(|e| Stop::told(CallStep::Request, e.to_string()))?;
         let connector = Connector { site: Arc::clone(&self.site), dialled: dialled.clone() };
         endpoint.connect_with_connector(connector).await.map_err(|e| Stop::found(&e, CallStep::Request))

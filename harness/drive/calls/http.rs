@@ -1,25 +1,40 @@
-//! One HTTP/1.1 connection of a caller and the requests on it. Keeps no connections: what becomes of them is the kinds' matter.
+//! One HTTP connection of a caller and the requests on it. Keeps no connections: what becomes of them is the kinds' matter.
 
 use super::course::{Course, Stop};
 use super::wire::{Closed, Left, Site};
 use crate::event::CallStep;
-use crate::scenario::{Calls, Request as Wanted};
+use crate::scenario::{Calls, Request as Wanted, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::{http1, http2};
 use hyper::header::{ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Mutex as Turns;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+/// Longest response head that is taken, as by clients that hold. Bytes.
+const HEAD_BYTES: usize = 64 * 1024;
+
 /// A connection, and the task that serves it; dropping it closes it, whatever is on its way.
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
     task: JoinHandle<()>,
+    /// What it ended with, where no request has been told.
+    why: Arc<Mutex<Option<Stop>>>,
     /// `None` only while it is taken apart.
     closed: Option<Closed>,
+}
+
+/// By version of HTTP.
+enum Sender {
+    /// One request after the other.
+    Http1(Turns<http1::SendRequest<Full<Bytes>>>),
+    /// Each a stream.
+    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 impl Drop for Connection {
@@ -33,34 +48,60 @@ impl Connection {
     ///
     /// # Errors
     /// The step that came to nothing.
-    pub async fn open(site: &Arc<Site>, course: &Course) -> Result<Connection, Stop> {
+    pub async fn open(site: &Arc<Site>, version: Version, course: &Course) -> Result<Connection, Stop> {
         let (wire, closed) = site.dial(course).await?;
-        let shaken = http1::handshake(TokioIo::new(wire)).await;
-        let (sender, connection) = shaken.map_err(|e| Stop::found(&e, CallStep::Request))?;
-        // Its error comes to the request that it belongs to.
-        let task = tokio::spawn(async move { drop(connection.await) });
-        Ok(Connection { sender, task, closed: Some(closed) })
+        let (wire, failed) = (TokioIo::new(wire), |e| stopped(&e, CallStep::Request));
+        let why: Arc<Mutex<Option<Stop>>> = Arc::default();
+        let (sender, task) = match version {
+            Version::Http1 => {
+                let shaken = http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(wire).await;
+                let (sender, connection) = shaken.map_err(failed)?;
+                // Its error comes to the request that it belongs to.
+                let task = tokio::spawn(async move { drop(connection.await) });
+                (Sender::Http1(Turns::new(sender)), task)
+            }
+            Version::Http2 => {
+                let shaken = http2::handshake(TokioExecutor::new(), wire).await;
+                let (sender, connection) = shaken.map_err(failed)?;
+                let told = Arc::clone(&why);
+                let task = tokio::spawn(async move {
+                    if let Err(e) = connection.await {
+                        *told.lock().expect("no caller panics") = Some(stopped(&e, CallStep::Answer));
+                    }
+                });
+                (Sender::Http2(sender), task)
+            }
+        };
+        Ok(Connection { sender, task, why, closed: Some(closed) })
     }
 
     /// Asks once; the answer's body is not read.
     ///
     /// # Errors
     /// No answer came, or another than the one asked for.
-    pub async fn ask(&mut self, site: &Site, asks: &Asks) -> Result<Response<Incoming>, Stop> {
-        let request = asks.request(site).map_err(|e| Stop::told(CallStep::Request, e.to_string()))?;
+    pub async fn ask(&self, site: &Site, asks: &Asks) -> Result<Response<Incoming>, Stop> {
+        let uri = if self.has_streams() { asks.uri(site) } else { site.path.clone() };
+        let request = asks.request(site, uri).map_err(|e| Stop::told(CallStep::Request, e.to_string()))?;
         let asked = async {
-            self.sender.ready().await?;
-            self.sender.send_request(request).await
+            match &self.sender {
+                Sender::Http1(turns) => {
+                    let mut sender = turns.lock().await;
+                    sender.ready().await?;
+                    sender.send_request(request).await
+                }
+                Sender::Http2(shared) => {
+                    let mut sender = shared.clone();
+                    sender.ready().await?;
+                    sender.send_request(request).await
+                }
+            }
         };
         let answered =
-            timeout(site.read_timeout, asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
+            timeout(asks.patience(site), asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
         let response = answered.map_err(|e| {
-            let step = if e.is_body_write_aborted() || e.is_canceled() {
-                CallStep::Request
-            } else {
-                CallStep::Answer
-            };
-            if e.is_parse() { Stop::told(step, e.to_string()) } else { Stop::found(&e, step) }
+            let unsent = e.is_body_write_aborted() || e.is_canceled();
+            let why = self.why.lock().expect("no caller panics").clone().filter(|_| unsent);
+            why.unwrap_or_else(|| stopped(&e, if unsent { CallStep::Request } else { CallStep::Answer }))
         })?;
         if asks.expects(&response) {
             Ok(response)
@@ -71,7 +112,16 @@ impl Connection {
 
     /// Whether another request can be made on it.
     pub fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+        match &self.sender {
+            // While a request is under way it is.
+            Sender::Http1(turns) => turns.try_lock().map_or(true, |sender| !sender.is_closed()),
+            Sender::Http2(sender) => !sender.is_closed(),
+        }
+    }
+
+    /// Whether what a request leaves unread is a stream's, and not the connection's.
+    pub fn has_streams(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
     }
 
     /// As something that a call leaves open, with what belongs to it.
@@ -101,18 +151,37 @@ impl Asks {
         self.request.method.as_deref().unwrap_or(usual)
     }
 
-    fn request(&self, site: &Site) -> hyper::http::Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder().method(self.method()).uri(&site.path);
-        if !self.names("host") {
-            request = request.header("host", site.target.to_string());
+    /// Host and path, as HTTP/2 has them.
+    fn uri(&self, site: &Site) -> String {
+        let scheme = if site.is_secure() { "https" } else { "http" };
+        let host = self.request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let host = host.map_or_else(|| site.target.host(), |(_, host)| host.clone());
+        format!("{scheme}://{host}{}", site.path)
+    }
+
+    fn request(&self, site: &Site, uri: String) -> hyper::http::Result<Request<Full<Bytes>>> {
+        let streams = self.request.version == Version::Http2;
+        let mut request = Request::builder().method(self.method()).uri(uri);
+        if !streams && !self.names("host") {
+            request = request.header("host", site.target.host());
         }
-        for (name, value) in &self.request.headers {
+        let further = |(name, _): &(&String, _)| !(streams && name.eq_ignore_ascii_case("host"));
+        for (name, value) in self.request.headers.iter().filter(further) {
             request = request.header(name, value);
         }
         for (name, value) in self.validators.lock().expect("no caller panics").iter() {
             request = request.header(name, value);
         }
         request.body(Full::new(self.upload.clone()))
+    }
+
+    /// How long an answer may take.
+    pub fn patience(&self, site: &Site) -> Duration {
+        if site.rates == (None, None) {
+            return site.read_timeout;
+        }
+        let (head, body) = self.text(site);
+        site.patience(head.len() + body.len())
     }
 
     /// Whether the workload names this header itself.
@@ -124,7 +193,7 @@ impl Asks {
     pub fn text(&self, site: &Site) -> (Vec<u8>, &Bytes) {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method(), site.path);
         if !self.names("host") {
-            text.push_str(&format!("host: {}\r\n", site.target));
+            text.push_str(&format!("host: {}\r\n", site.target.host()));
         }
         for (name, value) in &self.request.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -154,6 +223,18 @@ impl Asks {
             Some(wanted) => status == wanted,
             None => status.is_success() || (self.request.conditional && status == StatusCode::NOT_MODIFIED),
         }
+    }
+}
+
+/// Why hyper came to nothing at a step.
+fn stopped(error: &hyper::Error, step: CallStep) -> Stop {
+    let of_http2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    match of_http2 {
+        _ if error.is_parse() => Stop::told(step, error.to_string()),
+        // The server ends this stream alone, or what came is no HTTP/2.
+        Some(e) if e.is_reset() || e.is_library() => Stop::told(step, e.to_string()),
+        Some(e) if e.is_go_away() && e.is_remote() => Stop::closed(step, e.to_string()),
+        _ => Stop::found(error, step),
     }
 }
 

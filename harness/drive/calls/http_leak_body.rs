@@ -5,7 +5,7 @@ use super::http::{Asks, Connection, drain};
 use super::wire::{Left, Site};
 use super::{Call, Calling, Registered};
 use crate::event::Outcome;
-use crate::scenario::{Body, Caller};
+use crate::scenario::{Body, Caller, Version};
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ impl HttpLeakBody {
     }
 
     async fn ask(&self, course: &Course) -> Result<(Connection, Response<Incoming>), Stop> {
-        if let Some(mut connection) = self.take() {
+        if let Some(connection) = self.take() {
             match connection.ask(&self.site, &self.asks).await {
                 Ok(response) => return Ok((connection, response)),
                 // The server closed it while it was idle: that is no fault of this call.
@@ -53,7 +53,7 @@ impl HttpLeakBody {
                 }
             }
         }
-        let mut connection = Connection::open(&self.site, course).await?;
+        let connection = Connection::open(&self.site, Version::Http1, course).await?;
         match connection.ask(&self.site, &self.asks).await {
             Ok(response) => Ok((connection, response)),
             Err(stop) => {

@@ -1,12 +1,14 @@
-//! `http-per-call`: a connection for each request, closed after it or left open.
+//! `http-per-call`: a connection for each request, or for some of them, closed afterwards or left open.
 
 use super::course::{Course, Stop};
-use super::http::{Asks, Connection, drain, some};
+use super::http::{Asks, drain, some};
+use super::pool::{Pool, Turn};
 use super::wire::{Left, Site};
 use super::{Call, Calling, Registered};
-use crate::event::CallStep;
+use crate::event::{CallStep, Outcome};
 use crate::scenario::{AfterCall, Caller, Calls, Leave};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -14,7 +16,7 @@ use tokio::time::timeout;
 pub const REGISTERED: Registered = Registered {
     kind: Caller::HttpPerCall,
     name: "http-per-call",
-    doc: "HTTP calls on a connection each, closed afterwards or left open",
+    doc: "HTTP calls on a connection each, or several on one, closed afterwards or left open",
     protocols: &[],
     make: |site, calls| Arc::new(HttpPerCall::new(site, calls, calls.after_call)),
 };
@@ -23,6 +25,7 @@ pub const REGISTERED: Registered = Registered {
 pub struct HttpPerCall {
     site: Arc<Site>,
     asks: Asks,
+    pool: Pool,
     after_call: AfterCall,
     leave: Option<Leave>,
 }
@@ -30,11 +33,31 @@ pub struct HttpPerCall {
 impl HttpPerCall {
     /// For calls of this kind.
     pub fn new(site: Arc<Site>, calls: &Calls, after_call: AfterCall) -> HttpPerCall {
-        HttpPerCall { site, asks: Asks::new(calls), after_call, leave: calls.request.leave }
+        let request = &calls.request;
+        let pool = Pool::new(Arc::clone(&site), request.version, request.each());
+        HttpPerCall { site, asks: Asks::new(calls), pool, after_call, leave: request.leave }
     }
 }
 
 impl HttpPerCall {
+    /// Asks on this connection, and reads as much of the answer as is to be read.
+    async fn answer(&self, turn: &Turn<'_>, course: &Course) -> Result<(), Stop> {
+        let connection = turn.connection(course).await?;
+        let answer = async {
+            let mut response = connection.ask(&self.site, &self.asks).await?;
+            match self.leave {
+                Some(Leave::AfterHeaders) => Ok(()),
+                Some(_) => some(&self.site, response.body_mut()).await,
+                None => drain(&self.site, response.into_body()).await,
+            }
+        };
+        let answer = answer.await;
+        if (answer.is_err() || self.leave.is_some()) && !connection.has_streams() {
+            turn.spoil();
+        }
+        answer
+    }
+
     /// Sends the request, or half of it, and closes the connection.
     async fn say_and_leave(&self, leave: Leave, course: &Course) -> Result<(), Stop> {
         let (mut wire, closed) = self.site.dial(course).await?;
@@ -48,7 +71,7 @@ impl HttpPerCall {
             }
             wire.flush().await
         };
-        let written = timeout(self.site.read_timeout, written).await;
+        let written = timeout(self.asks.patience(&self.site), written).await;
         let written = match written {
             Ok(written) => written.map_err(|e| Stop::io(CallStep::Request, &e)),
             Err(_) => Err(Stop::overdue(CallStep::Request)),
@@ -60,33 +83,68 @@ impl HttpPerCall {
     }
 }
 
+impl HttpPerCall {
+    /// The first call finds out whether the port speaks TLS only, where nobody has said: what answers plain HTTP is asked no more.
+    async fn first(&self, course: &Course) -> Option<Result<Option<Left>, Stop>> {
+        let mut first = self.site.first.lock().await;
+        if !std::mem::take(&mut *first) {
+            return None;
+        }
+        let plain = self.made(course).await;
+        let turned_away = |stop: &Stop| matches!(stop.outcome, Some(Outcome::Closed | Outcome::ErrorReply));
+        if plain.as_ref().err().is_some_and(turned_away) {
+            course.again();
+            self.site.secure.store(true, Relaxed);
+            let over_tls = self.made(course).await;
+            if course.passed().handshakes > 0 {
+                return Some(over_tls);
+            }
+            self.site.secure.store(false, Relaxed);
+        }
+        Some(plain)
+    }
+
+    async fn made(&self, course: &Course) -> Result<Option<Left>, Stop> {
+        if let Some(leave @ (Leave::MidRequest | Leave::BeforeAnswer)) = self.leave {
+            return self.say_and_leave(leave, course).await.map(|()| None);
+        }
+        let (turn, answer) = loop {
+            let turn = self.pool.turn();
+            let used_before = turn.is_connected();
+            match self.answer(&turn, course).await {
+                // The server closed it while it was idle: that is no fault of this call.
+                Err(stop) if used_before && stop.outcome == Some(Outcome::Closed) => {
+                    turn.spoil();
+                    if let Some(left) = turn.end() {
+                        left.let_go().await;
+                    }
+                }
+                answer => break (turn, answer),
+            }
+        };
+        course.ended();
+        let left = turn.end();
+        if answer.is_ok() && self.after_call == AfterCall::LeftOpen {
+            return Ok(left);
+        }
+        if let Some(left) = left {
+            left.let_go().await;
+        }
+        answer.map(|()| None)
+    }
+}
+
 impl Call for HttpPerCall {
     fn call<'a>(&'a self, course: &'a Course) -> Calling<'a> {
         Box::pin(async {
-            if let Some(leave @ (Leave::MidRequest | Leave::BeforeAnswer)) = self.leave {
-                return self.say_and_leave(leave, course).await.map(|()| None);
+            match self.first(course).await {
+                Some(first) => first,
+                None => self.made(course).await,
             }
-            let mut connection = Connection::open(&self.site, course).await?;
-            let answer: Result<(), Stop> = async {
-                let mut response = connection.ask(&self.site, &self.asks).await?;
-                match self.leave {
-                    Some(Leave::AfterHeaders) => Ok(()),
-                    Some(_) => some(&self.site, response.body_mut()).await,
-                    None => drain(&self.site, response.into_body()).await,
-                }
-            }
-            .await;
-            course.ended();
-            let left = connection.left(());
-            if answer.is_ok() && self.after_call == AfterCall::LeftOpen {
-                return Ok(Some(left));
-            }
-            left.let_go().await;
-            answer.map(|()| None)
         })
     }
 
     fn idle(&self) -> Vec<Left> {
-        Vec::new()
+        self.pool.idle()
     }
 }

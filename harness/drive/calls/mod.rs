@@ -11,7 +11,9 @@ mod grpc_per_call;
 mod http;
 mod http_leak_body;
 mod http_per_call;
+mod pool;
 mod punctual;
+mod slow;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -22,8 +24,7 @@ use super::probe::{HELD, Seen};
 use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
 use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Unseen, What};
-use crate::scenario::{Caller, Calls, Schedule};
-use crate::sys::address::Address;
+use crate::scenario::{Caller, Calls, Schedule, Tls, Version};
 use crate::sys::clock;
 use course::{Course, Stop};
 use std::collections::{BTreeSet, VecDeque};
@@ -160,6 +161,8 @@ struct Callers<W> {
     report: Reporter<W>,
     first_id: u32,
     concurrency: usize,
+    /// Calls take turns on connections, or share them.
+    shares: bool,
     every: Duration,
     schedule: Option<Schedule>,
     duration: Option<Duration>,
@@ -200,18 +203,20 @@ impl<W: Write> Callers<W> {
             .iter()
             .find(|entry| entry.kind == calls.caller)
             .expect("every kind of caller is registered");
-        let trust = certificate
-            .filter(|_| calls.tls)
-            .map(|file| trust::Trust::new(file, calls.certificate, kind.protocols));
-        let Address::Inet(target) = setup.target.canonical() else {
-            return Err(at("calling over a Unix socket")(rustix::io::Errno::AFNOSUPPORT));
-        };
+        let protocols: &[&[u8]] =
+            if calls.request.version == Version::Http2 { &[b"h2"] } else { kind.protocols };
+        let tls = Tls { ca: certificate, resumption: calls.resumption };
+        let spoken = calls.tls || calls.tls_or_not;
+        let trust = spoken.then(|| trust::Trust::new(tls, calls.certificate, protocols));
         let site = Arc::new(Site {
-            target,
+            target: setup.target.canonical(),
             path: setup.path,
             connect_timeout: duration(calls.connect_timeout_s),
             read_timeout: duration(calls.read_timeout_s),
             trust: trust.transpose().map_err(at("reading the certificate to trust"))?,
+            secure: calls.tls.into(),
+            first: tokio::sync::Mutex::new(calls.tls_or_not),
+            rates: (calls.request.read_rate, calls.request.write_rate),
             open: watch::Sender::new(0),
         });
         Ok(Callers {
@@ -220,6 +225,7 @@ impl<W: Write> Callers<W> {
             report: Reporter::new(setup.workload, out),
             first_id: setup.first_id,
             concurrency: calls.concurrency.max(1) as usize,
+            shares: calls.request.each().0 > 1,
             every: duration(calls.every_s),
             schedule: calls.schedule,
             duration: calls.duration_s.map(duration),
@@ -378,6 +384,10 @@ impl<W: Write> Callers<W> {
                 What::Client { workload: self.report.workload(), id, state: Client::Connected },
             );
         }
+        let kept = self.shares.then(|| {
+            let left = self.left.len() + usize::from(matches!(result, Ok(Some(_))));
+            self.site.open.borrow().saturating_sub(left) as u32
+        });
         let stop = result.as_ref().err();
         let outcome = stop.map_or(Some(Outcome::Served), |stop| stop.outcome);
         let errno = stop.and_then(|stop| stop.errno);
@@ -404,6 +414,8 @@ impl<W: Write> Callers<W> {
                 connect_s: passed.connected.map(|(_, took)| took as f64 * NS),
                 took_s: (ended - began) as f64 * NS,
                 handshakes: passed.handshakes,
+                resumed: passed.resumed,
+                kept,
                 late_s: intended.map(|intended| began.saturating_sub(intended.at) as f64 * NS),
                 held: intended.is_some_and(|intended| intended.held),
             },

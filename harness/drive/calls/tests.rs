@@ -3,7 +3,7 @@
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
 use crate::event::{CallStep, Client, Outcome, Unseen, What};
-use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, Certificate, Channel, Request, Schedule};
+use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, Request, Schedule, Version};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -11,22 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 fn calls(caller: Caller) -> Calls {
-    Calls {
-        caller,
-        concurrency: 1,
-        every_s: 0.0,
-        tls: false,
-        certificate: Certificate::Cached,
-        channel: Channel::PerCall,
-        after_call: AfterCall::Closed,
-        body: Body::Kept,
-        upload_bytes: 0,
-        request: Request::default(),
-        schedule: None,
-        duration_s: None,
-        connect_timeout_s: 5.0,
-        read_timeout_s: 5.0,
-    }
+    let request = Request::default();
+    Calls { caller, connect_timeout_s: 5.0, read_timeout_s: 5.0, ..Calls::http(request) }
 }
 
 fn setup(calls: Calls, target: SocketAddr) -> Setup {
@@ -336,4 +322,81 @@ fn calls_of_a_closed_loop_end_with_their_time() {
     let seen = Rig::new(setup(timed, to)).ramp(1_000_000);
     assert!(!ends(&seen).is_empty() && ends(&seen).iter().all(|end| *end == SERVED));
     assert!(began.elapsed().as_millis() >= 50, "calls are made until then");
+}
+
+#[test]
+fn each_connection_makes_as_many_requests_as_asked_for_and_is_closed_then() {
+    let (server, to) = serving(HELLO);
+    let requests = |each| Request { requests: Some(each), ..Request::default() };
+    let mut rig = Rig::new(setup(Calls { request: requests(4), ..calls(Caller::HttpPerCall) }, to));
+    let seen = rig.ramp(10);
+    assert_eq!(ends(&seen), [SERVED; 10]);
+    assert_eq!(clients(&seen, &Client::Connected), 3, "of 4, 4 and 2 requests");
+    assert_eq!((server.accepted.load(Ordering::SeqCst), server.requests.load(Ordering::SeqCst)), (3, 10));
+    let kept: Vec<_> = seen
+        .iter()
+        .filter_map(|what| if let What::CallEnded { kept, .. } = what { *kept } else { None })
+        .collect();
+    assert_eq!(kept, [1, 1, 1, 0, 1, 1, 1, 0, 1, 1]);
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 1 }));
+    let left = Calls { request: requests(4), after_call: AfterCall::LeftOpen, ..calls(Caller::HttpPerCall) };
+    let mut rig = Rig::new(setup(left, to));
+    assert_eq!(ends(&rig.ramp(10)), [SERVED; 10]);
+    assert_eq!(rig.release(2).last(), Some(&What::Released { clients: 2 }), "they have made their requests");
+    assert_eq!(rig.release(u32::MAX).last(), Some(&What::Released { clients: 1 }));
+}
+
+#[test]
+fn a_connection_that_the_server_closes_while_it_is_idle_is_replaced() {
+    let (listener, to) = listening(128);
+    let server = thread::spawn(move || {
+        for _ in 0..3 {
+            let mut stream = listener.accept().unwrap().0;
+            for _ in 0..2 {
+                request(&mut stream).expect("a request");
+                stream.write_all(HELLO.as_bytes()).unwrap();
+            }
+        }
+    });
+    let request = Request { requests: Some(100), ..Request::default() };
+    let seen = Rig::new(setup(Calls { request, ..calls(Caller::HttpPerCall) }, to)).ramp(6);
+    assert_eq!(ends(&seen), [SERVED; 6]);
+    server.join().unwrap();
+}
+
+#[test]
+fn http_2_over_what_speaks_http_1_is_an_error_reply_and_not_silence() {
+    const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let (listener, to) = listening(128);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            request(&mut stream);
+            let _ = stream.write_all(REFUSAL);
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let request = Request { version: Version::Http2, ..Request::default() };
+    let seen = Rig::new(setup(Calls { request, ..calls(Caller::HttpPerCall) }, to)).ramp(1);
+    assert_eq!(ends(&seen), [(Some(Outcome::ErrorReply), Some(CallStep::Answer), None)], "{seen:?}");
+}
+
+#[test]
+fn a_slow_client_takes_as_long_as_its_rates_say() {
+    let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n{}", "x".repeat(4000));
+    let (server, to) = serving(long.leak());
+    let slow = |read_rate, write_rate| Request { read_rate, write_rate, ..Request::default() };
+    // A request has more than 40 bytes, and of each turn the last bytes need no further time.
+    for (request, least) in
+        [(slow(Some(8000), None), 0.4), (slow(None, Some(100)), 0.3), (slow(None, None), 0.0)]
+    {
+        let seen =
+            Rig::new(setup(Calls { request, read_timeout_s: 0.2, ..calls(Caller::HttpPerCall) }, to)).ramp(1);
+        assert_eq!(ends(&seen), [SERVED], "its own pace is no silence of the server");
+        let took = seen
+            .iter()
+            .find_map(|what| if let What::CallEnded { took_s, .. } = what { Some(*took_s) } else { None });
+        assert!(took.is_some_and(|took| took >= least), "{took:?} and not {least}");
+    }
+    assert_eq!(server.requests.load(Ordering::SeqCst), 3);
 }

@@ -1,31 +1,33 @@
-//! The certificate to trust: read from its file once, or for each call as careless programs do. Opens that file and nothing else.
+//! Whom the TLS of calls trusts: a certificate that is read from its file once, or for each call as careless programs do; or anybody, as the
+//! server is on this machine. Opens that file and nothing else.
 
-use super::super::tls::roots;
+use super::super::tls::config;
 use super::course::Stop;
 use crate::event::CallStep;
-use crate::scenario::Certificate;
+use crate::scenario::{Certificate, Tls};
 use rustls::ClientConfig;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::client::Resumption;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Whom a caller trusts, and how it comes to know.
 pub struct Trust {
-    file: PathBuf,
+    tls: Tls,
     protocols: Vec<Vec<u8>>,
-    provider: Arc<CryptoProvider>,
+    /// Of all handshakes, however often the certificate is read.
+    sessions: Resumption,
     cached: Option<Arc<ClientConfig>>,
 }
 
 impl Trust {
-    /// Trust in the certificate of this PEM file; `protocols` are offered by ALPN.
+    /// As a workload says; `protocols` are offered by ALPN.
     ///
     /// # Errors
-    /// It is to be cached, and cannot be read.
-    pub fn new(file: PathBuf, how: Certificate, protocols: &[&[u8]]) -> io::Result<Trust> {
+    /// The certificate is to be cached, and cannot be read.
+    pub fn new(tls: Tls, how: Certificate, protocols: &[&[u8]]) -> io::Result<Trust> {
         let protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let mut trust = Trust { file, protocols, provider: Arc::new(ring::default_provider()), cached: None };
+        let sessions = if tls.resumption { Resumption::default() } else { Resumption::disabled() };
+        let mut trust = Trust { tls, protocols, sessions, cached: None };
         if how == Certificate::Cached {
             trust.cached = Some(trust.read()?);
         }
@@ -44,17 +46,8 @@ impl Trust {
     }
 
     fn read(&self) -> io::Result<Arc<ClientConfig>> {
-        let unusable = |e: &dyn std::fmt::Display| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.file.display()))
-        };
-        let roots = roots(&self.file)?;
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions();
-        let mut config =
-            builder.map_err(|e| unusable(&e))?.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols.clone_from(&self.protocols);
-        // Every handshake is a whole one, as with clients that keep no sessions.
-        config.resumption = rustls::client::Resumption::disabled();
+        let mut config = config(&self.tls, self.protocols.clone())?;
+        config.resumption = self.sessions.clone();
         Ok(Arc::new(config))
     }
 }

@@ -27,6 +27,10 @@ pub(crate) struct Over {
     pub took_s: f64,
     pub connected: bool,
     pub handshakes: u32,
+    /// Of these, those that took up an earlier session.
+    pub resumed: u32,
+    /// Connections that calls share, open then.
+    pub kept: Option<u32>,
     /// Of a call at a rate: how long after its intended time it was sent.
     pub late_s: Option<f64>,
     /// It was sent late because as many were under way as may be.
@@ -108,6 +112,8 @@ impl<'a> Calls<'a> {
                     connect_s,
                     took_s,
                     handshakes,
+                    resumed,
+                    kept,
                     late_s,
                     held,
                     ..
@@ -127,6 +133,8 @@ impl<'a> Calls<'a> {
                         took_s,
                         connected,
                         handshakes: *handshakes,
+                        resumed: *resumed,
+                        kept: *kept,
                         late_s: late_s.map(finite),
                         held: *held,
                     });
@@ -189,11 +197,20 @@ impl<'a> Calls<'a> {
         calls.filter(|e| e.connected && e.at < until && !(e.answered() && e.at < from)).count() as u64
     }
 
-    /// Of the subject's calls: answered by then, and under way then.
+    /// Of the subject's calls: how many were under way then with a descriptor of their own.
+    pub fn under_way(&self, at: Nanos) -> u64 {
+        let own = self.0.iter().filter(|made| made.counts).flat_map(|made| &made.ended);
+        own.filter(|e| e.began <= at && e.at > at && e.had_one()).count() as u64
+    }
+
+    /// Of the subject's calls: answered by then, and descriptors in use by calls then: one each of those under way, and those of the
+    /// connections that calls share.
     pub fn around(&self, at: Nanos) -> (u64, u64) {
-        let own = || self.0.iter().filter(|made| made.counts).flat_map(|made| &made.ended);
-        let under_way = own().filter(|e| e.began <= at && e.at > at && e.had_one()).count() as u64;
-        (own().filter(|e| e.answered() && e.at <= at).count() as u64, under_way)
+        let own = || self.0.iter().filter(|made| made.counts);
+        let answered = own().flat_map(|made| &made.ended).filter(|e| e.answered() && e.at <= at).count();
+        let kept =
+            |made: &Made| made.ended.iter().rev().find(|e| e.at <= at).and_then(|e| e.kept).unwrap_or(0);
+        (answered as u64, self.under_way(at) + own().map(|made| u64::from(kept(made))).sum::<u64>())
     }
 }
 

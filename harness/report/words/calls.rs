@@ -44,7 +44,9 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
         // A share of a handshake tells nothing to a reader.
         let each = made.handshakes_per_call.value().filter(|n| *n >= 1.0);
         let each = each.map_or(String::new(), |n| format!(" ({n} per call)"));
-        costs.push(format!("{}{each}", counted(made.handshakes, "TLS handshake")));
+        let resumed =
+            if made.resumed > 0 { format!(", {} of them resumed", made.resumed) } else { String::new() };
+        costs.push(format!("{}{each}{resumed}", counted(made.handshakes, "TLS handshake")));
     }
     costs.extend(
         made.descriptors_per_1000_calls
@@ -52,6 +54,10 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
             .map(|n| format!("{} left open per 1000 calls", counted(n.round() as u64, "descriptor"))),
     );
     said.push(format!("{}.", costs.join("; ")));
+    let at_once = made.under_way_at_first_failure.value().filter(|calls| *calls > 1);
+    said.extend(at_once.map(|calls| {
+        format!("{calls} calls were under way when a call of the server first failed, and were answered.")
+    }));
     said.extend(made.open_loop.get().map(open_loop));
     let failed: Vec<&CallEnds> = made.ends.iter().filter(|end| end.step.get().is_some()).collect();
     said.extend(failed.iter().take(SHOWN).map(|end| {

@@ -8,7 +8,7 @@ use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
     AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits, Listeners,
-    One, Pace, Plan, Process, Program, Then, Workload,
+    One, Pace, Plan, Process, Program, Then, Version, Workload,
 };
 
 /// A process beside the subject.
@@ -227,6 +227,12 @@ fn each_call(calls: &Calls) -> String {
 }
 
 fn connection(calls: &Calls) -> &'static str {
+    if calls.request.each().0 > 1 {
+        return match calls.request.version {
+            Version::Http2 => "as a stream of HTTP/2, on a connection that calls share",
+            _ => "on a connection that takes several calls, one after the other",
+        };
+    }
     match (calls.caller, calls.channel, calls.after_call, calls.body) {
         (Caller::GrpcPerCall, Channel::Shared, ..) => "on one channel for all calls",
         (Caller::GrpcPerCall, Channel::PerCall, AfterCall::Closed, _) => {
