@@ -65,7 +65,7 @@ struct Left {
 /// Records what each process has open; how much that is together.
 fn note_open(pump: &mut Pump) -> Left {
     let open = inventory::of_all(&pump.tree.processes());
-    let waits = |one: &&Descriptor| one.kind == "tcp" && one.detail.ends_with("CLOSE_WAIT");
+    let waits = |one: &&Descriptor| one.tcp_state() == Some("CLOSE_WAIT");
     let left = Left {
         descriptors: open.iter().map(|one| one.descriptors).sum(),
         close_wait: open.iter().flat_map(|one| &one.inventory).filter(waits).count(),

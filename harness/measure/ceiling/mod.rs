@@ -1,9 +1,11 @@
 //! Where the subject stopped: how many connections it held, what failed first, and what nobody could see.
 
+mod beside;
 mod capacity;
 mod kind;
 mod per_process;
 
+pub(super) use beside::Beside;
 pub use capacity::Burst;
 pub use kind::Kind;
 pub use per_process::PerProcess;
@@ -174,14 +176,15 @@ pub(super) fn ceiling(
     limits: &LimitsFound,
     baseline: &Baseline,
     prediction: &Prediction,
-    fd_setsize: Option<FdSetsize>,
+    beside: Beside<'_>,
 ) -> Ceiling {
+    let fd_setsize = beside.fd_setsize;
     let scale = Scale::new(limits, baseline, prediction);
     let (holdings, watched) = (&facts.holdings, facts.phases.watched_until());
     let is_client = facts.processes.is_client;
     let loaded = facts.phases.loaded() && facts.generator_failed().is_none();
     let unseen = loaded && facts.accepts_pass_by();
-    let stop = match kind::kind(facts, baseline, &scale, fd_setsize) {
+    let stop = match kind::kind(facts, baseline, &scale, beside) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
         Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction),
         Ok(kind) => stopped(facts, kind, fd_setsize),

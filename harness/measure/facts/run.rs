@@ -9,7 +9,7 @@ use super::processes::Processes;
 use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
-use crate::event::{Change, Event, Link, Log, Nanos, Phase, Pid, What};
+use crate::event::{Change, Ended, Event, Link, Log, Nanos, Phase, Pid, What};
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
 
@@ -141,8 +141,11 @@ impl<'a> Facts<'a> {
         events.filter(|event| exits(&event.is)).map(|event| event.at).next()
     }
 
-    /// When the harness's own side first failed, and with which errno.
+    /// When the harness's own side first failed, and with which errno; `None` where that did not end the ramp.
     pub fn generator_failed(&self) -> Option<(Nanos, i32)> {
+        if self.phases.why_ended(Phase::Ramp) != Some(Ended::Generator) {
+            return None;
+        }
         let watched = self.phases.watched_until();
         self.clients.local(watched).into_iter().chain(self.calls.local(watched)).min()
     }

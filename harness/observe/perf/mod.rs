@@ -14,7 +14,7 @@ mod requests;
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, called};
-use crate::event::{Call, Event, Nanos, Pid, What};
+use crate::event::{Call, Event, Nanos, ObserverName, Pid, What};
 use crate::sys::clock;
 use crate::sys::perf::{Counter, Ring, Source, cpus, discard};
 use crate::sys::tracefs::Events;
@@ -26,7 +26,7 @@ use std::io;
 use std::time::Duration;
 
 /// The observer's name in reports.
-pub const NAME: &str = "perf";
+pub const NAME: ObserverName = ObserverName::Perf;
 
 /// Pages of each ring where the locked-memory limit allows; halved until it does.
 const RING_PAGES: usize = 512;
@@ -54,7 +54,7 @@ const HOLD_BACK: Duration = Duration::from_micros(100);
 
 /// Why perf cannot be used, and the way out.
 pub(super) fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
-    Unavailable { observer: NAME, reason: reason.to_string(), remedy: remedy.to_string() }
+    Unavailable { observer: NAME.name(), reason: reason.to_string(), remedy: remedy.to_string() }
 }
 
 /// Says what to do about an error of the kernel's.
@@ -382,7 +382,7 @@ impl Drop for Perf {
 }
 
 impl Syscalls for Perf {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> ObserverName {
         NAME
     }
 
