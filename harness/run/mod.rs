@@ -34,6 +34,7 @@ mod second_round;
 mod setting;
 mod site;
 mod steady;
+mod stillness;
 
 pub use error::Error;
 pub use journal::Journal;
