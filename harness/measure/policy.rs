@@ -4,7 +4,7 @@
 use super::ceiling::{Ceiling, Kind};
 use super::clients_seen::held_asked;
 use super::costs::Costs;
-use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, ended};
+use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, Try, ended};
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
 use super::rates::failures_per_s;
@@ -428,8 +428,12 @@ impl FailingLoop {
         let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
         let stop = facts.phases.from(Phase::Again);
         let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
-        let failed_later = facts.holdings.failed_later;
-        let failed = released.is_some_and(|at| failed_later.is_some_and(|later| (at..stop).contains(&later)));
+        // Another call that fails is no try to accept.
+        let tried = |t: &&Try| {
+            let followed = if self.in_accept { t.call.accepts() } else { t.call == self.first.call };
+            followed && t.pid == self.first.pid && t.failed().is_some()
+        };
+        let failed = released.is_some_and(|at| facts.tries.between(at, stop).iter().any(|t| tried(&t)));
         let all = stop.min(facts.phases.end).saturating_sub(self.first.at);
         let then = match (waiting, released) {
             (1.., _) if let Some(waker) = self.woken(facts) => AfterSilence::Woken(waker),
