@@ -76,6 +76,9 @@ pub struct Exit {
     pub code: Known<i32>,
     /// The signal that killed it.
     pub signal: Known<i32>,
+    /// Whether that was before the first client: it had only been asked which protocol it speaks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub when_asked: bool,
 }
 
 /// The first failed descriptor call.
@@ -144,6 +147,11 @@ impl Ceiling {
     /// Whether it is counted in calls, not in connections.
     pub fn in_calls(&self) -> bool {
         self.calls.is_some()
+    }
+
+    /// Whether it exited before the first client, and had only been asked which protocol it speaks.
+    pub fn exited_when_asked(&self) -> bool {
+        self.exit.as_ref().is_some_and(|exit| exit.when_asked)
     }
 
     /// Connections that it holds and serves, or calls answered before it stopped; where only a burst came, connections held then. `None`
@@ -301,6 +309,7 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
         exit: ended.map(|ended| Exit {
             code: ended.code.or_why(Why::KilledBySignal),
             signal: ended.signal.or_why(Why::NoSignal),
+            when_asked: facts.exited().is_some_and(|(at, _)| at < facts.phases.from(Phase::Ramp)),
         }),
     }
 }
