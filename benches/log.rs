@@ -4,8 +4,8 @@
 use crate::ratio::print_share;
 use criterion::Criterion;
 use lastfd::internal::event::{
-    self, Call, Client, Descriptor, Environment, Event, Limits, Link, Log, Nanos, Pacing, Phase, SCHEMA,
-    What, Writer,
+    self, Call, Client, Descriptor, Environment, Event, Limits, Link, Log, Nanos, ObserverName, Pacing,
+    Phase, SCHEMA, What, Writer,
 };
 use lastfd::internal::report::Report;
 use lastfd::internal::scenario::{self, Plan};
@@ -86,7 +86,7 @@ fn events(plan: &Plan) -> Vec<Event> {
             plan,
         },
     );
-    log.say(0, What::Observer { name: "perf".into(), exact: true, io_uring: true });
+    log.say(0, What::Observer { name: ObserverName::Perf, exact: true, io_uring: true });
     log.say(0, What::Phase(Phase::Launch));
     log.say(
         US,

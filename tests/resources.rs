@@ -1,7 +1,9 @@
 //! What binds where descriptors do not: runs that are made up here, of 40 clients and a server with a limit
 //! of 256.
 
-use lastfd::internal::event::{self, Bound, Call, Client, Event, Limits, Log, Phase, Resources, What};
+use lastfd::internal::event::{
+    self, Bound, Call, Client, Event, Limits, Log, ObserverName, Phase, Resources, What,
+};
 use lastfd::internal::measure::{
     self, BindsEvidence, Exhausted, Findings, Kind, LostToTheQueue, Refusal, Resource, TaskLimit, Why,
 };
@@ -51,7 +53,7 @@ fn run(rest: Resources, wall: Resources, more: Vec<(u64, What)>) -> Findings {
         isolation: None,
     };
     let mut all = vec![
-        (0, What::Observer { name: "perf".into(), exact: true, io_uring: true }),
+        (0, What::Observer { name: ObserverName::Perf, exact: true, io_uring: true }),
         (0, launched),
         (1, listening()),
         (2, What::Baseline { pid: SERVER, descriptors: 4, counted: 4, inventory: vec![], settled: true }),
@@ -189,7 +191,7 @@ fn queued(longest: u32, somaxconn: u64, more: Vec<(u64, What)>) -> Findings {
         (at, What::Tcp { states, listen_overflows, subject, namespace, descriptors, took })
     };
     let mut all = vec![
-        (0, What::Observer { name: "perf".into(), exact: true, io_uring: true }),
+        (0, What::Observer { name: ObserverName::Perf, exact: true, io_uring: true }),
         (1, listening()),
         (2, What::Resources(Resources { somaxconn: Some(somaxconn), ..threads(1, None) })),
         (4, What::Phase(Phase::Ramp)),

@@ -63,6 +63,47 @@ fn clients_that_are_closed_because_another_call_fails_are_shed_and_the_call_is_t
     }
 }
 
+/// The first paragraph of a recorded run.
+fn first_paragraph(recorded: &str) -> String {
+    let (_, plan, log) = recordings().iter().find(|(name, ..)| name == recorded).expect("recorded");
+    report::short::paragraph(&Report::of(plan, log))
+}
+
+#[test]
+fn connections_that_are_held_and_got_only_an_error_are_said_in_the_first_paragraph() {
+    let said = first_paragraph("find-upstream-closed");
+    assert!(said.starts_with("The server was full at 57 connections"), "{said}");
+    assert!(said.contains("It served only 8 of them: 49 got \"HTTP 503"), "{said}");
+    assert!(said.contains("because socket failed"), "{said}");
+    assert!(!said.contains("answered none"), "an error reply is an answer: {said}");
+    assert!(said.contains("recovers only in part: it turned away 5"), "{said}");
+}
+
+#[test]
+fn a_server_that_the_question_ends_has_exited_and_has_no_limit_of_its_own() {
+    let recorded = "subject-exits-when-a-client-leaves";
+    let said = first_paragraph(recorded);
+    assert!(said.contains("after lastfd had asked it which protocol it speaks"), "{said}");
+    assert!(said.contains("--workload"), "{said}");
+    let (_, plan, log) = recordings().iter().find(|(name, ..)| name == recorded).expect("recorded");
+    let ceiling = Report::of(plan, log).found.ceiling;
+    assert_eq!((ceiling.kind.value(), ceiling.exited_when_asked()), (Some(Kind::Exited), true));
+}
+
+#[test]
+fn a_caller_that_accepts_nobody_is_not_said_to_have_accepted_connections() {
+    let said = |recorded: &str| {
+        let (_, plan, log) = recordings().iter().find(|(name, ..)| name == recorded).expect("recorded");
+        let text = report::terminal::render_full(&[Report::of(plan, log)], false, 100);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let caller = said("scenario-grpc-leaked-bodies-calls");
+    assert!(caller.contains("57 more descriptors than at rest"), "{caller}");
+    assert!(!caller.contains("that it accepted"), "{caller}");
+    let relay = said("scenario-grpc-leaked-bodies-service");
+    assert!(relay.contains("Besides connections that it accepted"), "{relay}");
+}
+
 #[test]
 fn a_process_that_dies_of_a_failed_open_is_named_with_the_connections_that_it_held() {
     let called = flooded(
@@ -391,15 +432,15 @@ fn what_happens_at_the_wall_has_one_label_whatever_stopped_it() {
 #[test]
 fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
     const MS: u64 = 1_000_000;
-    let add = |grows: u64| {
+    let add = |grows: u64, over: u64| {
         move |release: u64| {
             let beside =
                 |at, resident| Event { at, is: What::Beside { resident: Some(resident), drops: Some(0) } };
-            let wall = release - 100 * MS;
-            vec![beside(1, 10_000_000), beside(wall, 12_000_000), beside(wall + 50 * MS, 12_000_000 + grows)]
+            let wall = release - over - MS;
+            vec![beside(1, 10_000_000), beside(wall, 12_000_000), beside(wall + over, 12_000_000 + grows)]
         }
     };
-    let (m, report) = with(add(1_000_000));
+    let (m, report) = with(add(20_000_000, 1000 * MS));
     let memory = m.memory;
     assert_eq!(
         (memory.rest_bytes.value(), memory.wall_bytes.value(), memory.growth_bytes_per_s.value()),
@@ -414,6 +455,10 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
         said.contains("Its memory grows by 20.0 MB/s at the wall: 10.0 MB at rest, 12.0 MB at the wall."),
         "{said}"
     );
-    let quiet = text(with(add(10_000)).1);
+    let quiet = text(with(add(10_000, 1000 * MS)).1);
     assert!(!quiet.contains("memory"), "what does not grow has no line: {quiet}");
+    let (m, short) = with(add(1_000_000, 50 * MS));
+    let why = m.memory.growth_bytes_per_s.why();
+    assert_eq!(why, Some(&Why::TooShortForARate { watched_s: 0.05 }), "what is first done is no growth");
+    assert!(!text(short).contains("memory grows"));
 }

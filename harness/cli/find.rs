@@ -127,18 +127,19 @@ impl Args {
 
     /// An upstream that nothing names is called by nobody, and one that is named must be there.
     fn names_its_upstream(&self) -> Result<(), Failure> {
-        let usage = |message: String| Err(Failure::new(Exit::Usage, message));
         let option = if self.caller.is_some() { "--caller" } else { "--upstream" };
         match (self.upstream.or(self.caller), Find::names_upstream(self.words())) {
-            (None, Some(named)) => usage(format!(
+            (None, Some(named)) => Err(usage(format!(
                 "`{{{named}}}` is of the bundled upstream: add --upstream (or --caller) http, https, tcp, grpc or grpcs"
-            )),
-            (Some(upstream), None) => usage(format!(
+            ))),
+            (Some(upstream), None) => Err(usage(format!(
                 "nothing names the upstream of {option} {upstream}: write `{{upstream}}` (a URL) or \
                  `{{upstream-address}}` where the command takes an address"
-            )),
+            ))),
             (Some(upstream), _) if !upstream.tls() && self.words().any(|word| word.contains("{ca}")) => {
-                usage(format!("`{{ca}}` is the certificate of an upstream with TLS: {option} https or grpcs"))
+                Err(usage(format!(
+                    "`{{ca}}` is the certificate of an upstream with TLS: {option} https or grpcs"
+                )))
             }
             _ => Ok(()),
         }
@@ -187,62 +188,49 @@ fn time(text: &str) -> Result<f64, String> {
 /// # Errors
 /// A report path that cannot be written, or a fault.
 pub fn run(args: &Args) -> Outcome {
+    writable_files(args)?;
+    let plan = plan(args)?;
+    let flag = interrupt_flag()?;
+    if args.limits().len() > 1 {
+        return sweep(args, &plan, &flag);
+    }
+    let mut progress = Progress::new("find", args.files.quiet());
+    let options = args.machine.options(args.events.clone())?;
+    let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
+    drop(progress);
+    let said = args.files.print(std::slice::from_ref(&report));
+    let runs = vec![(report, error)];
+    let exit = exit_code(&runs, false, false);
+    conclude(&args.files, runs, exit, said)
+}
+
+/// Whether every file that is asked for can be written.
+fn writable_files(args: &Args) -> Result<(), Failure> {
     args.files.preflight()?;
     let each = |path: &PathBuf| {
         args.limits().iter().try_for_each(|limits| writable(&events_of(args, path, *limits)))
     };
-    args.events.as_ref().map_or(Ok(()), each)?;
-    let mut launcher = args.launcher.clone();
-    match (&mut launcher, args.minfds) {
-        (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => {
-            supervisor.minfds = minfds
-        }
-        (_, Some(_)) => {
-            return Err(Failure::new(
-                Exit::Usage,
-                "--minfds is of a supervisor: add --launcher supervisord or supervisor-like",
-            ));
-        }
-        _ => {}
-    }
+    args.events.as_ref().map_or(Ok(()), each)
+}
+
+/// Something that does not go together.
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Exit::Usage, message.into())
+}
+
+/// The run that the options describe, with the first of the limits.
+fn plan(args: &Args) -> Result<Plan, Failure> {
+    let launcher = launched_by(args)?;
     let mut rlimits = Rlimits::default();
-    args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(|e| Failure::new(Exit::Usage, e))?;
-    if let Some((slip, near)) =
-        args.words().chain(&args.unix).chain(args.setting.words()).find_map(|word| slip(word))
-    {
-        let message =
-            format!("`{slip}` is not a placeholder: did you mean `{near}`? {}", placeholder::help());
-        return Err(Failure::new(Exit::Usage, message));
-    }
+    args.rlimit.iter().try_for_each(|text| rlimits.set(text)).map_err(usage)?;
+    knows_its_placeholders(args)?;
     args.names_its_upstream()?;
     let udp = args.udp || args.workload == Some(Dialogue::Datagram);
     let exchange = if udp { args.steps.datagram().map(Some) } else { args.steps.exchange() };
-    let exchange = exchange.map_err(|e| Failure::new(Exit::Usage, e))?;
-    let workload = match (args.workload, &exchange) {
-        (None | Some(Dialogue::Datagram), Some(_)) if udp => Some(Dialogue::Datagram),
-        (Some(other), _) if udp => {
-            let message = format!("--udp is a workload of its own: leave out --workload {}", other.name());
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        (None, Some(_)) => Some(Dialogue::Exchange),
-        (Some(Dialogue::Exchange), None) => {
-            let message =
-                "--workload exchange has no steps: add --expect, and --send before it if clients speak first";
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        (Some(other), Some(_)) if other != Dialogue::Exchange => {
-            let message = format!(
-                "--send and --expect are an exchange of their own: leave out --workload {}",
-                other.name()
-            );
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        (workload, _) => workload,
-    };
-    let requests =
-        args.requests.asked(args.tls, args.resumption).map_err(|e| Failure::new(Exit::Usage, e))?;
+    let exchange = exchange.map_err(usage)?;
+    let requests = args.requests.asked(args.tls, args.resumption).map_err(usage)?;
     if args.resumption && !args.tls && requests.is_none() {
-        return Err(Failure::new(Exit::Usage, "--resumption is of clients that speak TLS: add --tls"));
+        return Err(usage("--resumption is of clients that speak TLS: add --tls"));
     }
     let find = Find {
         upstream: args.upstream.or(args.caller),
@@ -250,11 +238,11 @@ pub fn run(args: &Args) -> Outcome {
         env: args.env.iter().cloned().collect(),
         rlimits,
         launcher,
-        workload,
+        workload: workload(args.workload, udp, exchange.is_some())?,
         exchange,
         tls: (args.tls && requests.is_none()).then(|| Tls { resumption: args.resumption, ..Tls::default() }),
         setting: args.setting.setting(),
-        client: args.client.program().map_err(|e| Failure::new(Exit::Usage, e))?,
+        client: args.client.program().map_err(usage)?,
         requests,
         path: args.path.clone(),
         port: args.port,
@@ -266,25 +254,50 @@ pub fn run(args: &Args) -> Outcome {
         ready_within_s: args.ready_within,
         ..Find::new(&args.command, args.limits()[0])
     };
-    let plan = find.plan().map_err(|e| {
-        Failure::new(
-            Exit::Usage,
-            format!("the current folder cannot be told ({e}): change to one that is there"),
-        )
-    })?;
-    let flag = interrupt_flag()?;
-    let mut progress = Progress::new("find", args.files.quiet());
-    if args.limits().len() > 1 {
-        drop(progress);
-        return sweep(args, &plan, &flag);
+    find.plan()
+        .map_err(|e| usage(format!("the current folder cannot be told ({e}): change to one that is there")))
+}
+
+/// The launcher, with `--minfds`.
+fn launched_by(args: &Args) -> Result<Launcher, Failure> {
+    let mut launcher = args.launcher.clone();
+    match (&mut launcher, args.minfds) {
+        (Launcher::SupervisorLike(supervisor) | Launcher::Supervisord(supervisor), Some(minfds)) => {
+            supervisor.minfds = minfds
+        }
+        (_, Some(_)) => {
+            return Err(usage("--minfds is of a supervisor: add --launcher supervisord or supervisor-like"));
+        }
+        _ => {}
     }
-    let options = args.machine.options(args.events.clone())?;
-    let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
-    drop(progress);
-    let said = args.files.print(std::slice::from_ref(&report));
-    let runs = vec![(report, error)];
-    let exit = exit_code(&runs, false, false);
-    conclude(&args.files, runs, exit, said)
+    Ok(launcher)
+}
+
+/// Refuses what is meant for a placeholder and is none.
+fn knows_its_placeholders(args: &Args) -> Result<(), Failure> {
+    let mut words = args.words().chain(&args.unix).chain(args.setting.words());
+    let Some((slip, near)) = words.find_map(|word| slip(word)) else { return Ok(()) };
+    let help = placeholder::help();
+    Err(usage(format!("`{slip}` is not a placeholder: did you mean `{near}`? {help}")))
+}
+
+/// What clients do, where steps or `--udp` decide it; refuses what does not go together.
+fn workload(asked: Option<Dialogue>, udp: bool, steps: bool) -> Result<Option<Dialogue>, Failure> {
+    match (asked, steps) {
+        (None | Some(Dialogue::Datagram), true) if udp => Ok(Some(Dialogue::Datagram)),
+        (Some(other), _) if udp => {
+            Err(usage(format!("--udp is a workload of its own: leave out --workload {}", other.name())))
+        }
+        (None, true) => Ok(Some(Dialogue::Exchange)),
+        (Some(Dialogue::Exchange), false) => Err(usage(
+            "--workload exchange has no steps: add --expect, and --send before it if clients speak first",
+        )),
+        (Some(other), true) if other != Dialogue::Exchange => Err(usage(format!(
+            "--send and --expect are an exchange of their own: leave out --workload {}",
+            other.name()
+        ))),
+        (workload, _) => Ok(workload),
+    }
 }
 
 /// One run, unless this machine cannot make it: said in the words of this command.

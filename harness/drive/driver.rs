@@ -25,6 +25,7 @@ use crate::event::{Client as State, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Dialogue, Pace, Tls};
 use crate::sys::address::Address;
 use crate::sys::clock;
+use crate::sys::sock_diag::SockDiag;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -810,16 +811,25 @@ impl<W: Write> Driver<W> {
         }
     }
 
+    /// Whether the kernel will let clients in that found the accept queue full; it also gives them up in the end (tcp(7), `tcp_syn_retries`).
+    fn awaits_retry(&self) -> bool {
+        SockDiag::open().and_then(|mut diag| diag.awaits_retry(&self.site.target)).unwrap_or(false)
+    }
+
     /// Ends what has passed its deadline.
     fn overdue(&mut self) {
         let now = clock::now();
+        // Asked once for all of them.
+        let mut retries = None;
         while let Some(&(deadline, index)) = self.deadlines.front() {
             let connecting = matches!(self.places[index], Place::Connecting(_));
             if connecting && deadline > now {
                 break;
             }
             self.deadlines.pop_front();
-            if connecting {
+            if connecting && *retries.get_or_insert_with(|| self.awaits_retry()) {
+                self.deadlines.push_back((now.saturating_add(self.connect_deadline), index));
+            } else if connecting {
                 self.places[index] = Place::Gone;
                 self.load.connecting -= 1;
                 self.report.client(self.id(index), State::TimedOut);

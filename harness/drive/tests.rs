@@ -6,6 +6,7 @@ use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
 use crate::scenario::{Dialogue, Exchange, Pace, Step, Tls};
 use crate::sys::address::Address;
+use crate::sys::sock_diag::SockDiag;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -232,6 +233,27 @@ fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     // The kernel may complete a few handshakes on the client's side beyond the queue: the last acknowledgement is dropped, not the SYN.
     assert!((4..10).contains(&connected.len()), "{connected:?}");
     assert!(!seen.iter().any(paced(Pacing::Parked)));
+}
+
+#[test]
+fn who_found_the_queue_full_is_not_given_up_while_there_is_room_again_and_the_kernel_has_not_retried() {
+    let (server, to) = listening(3);
+    let mut rig = Rig::new(Setup {
+        kind: Kind::Hold { dialogue: Dialogue::Tcp, pace: Pace::Burst, tls: None },
+        // The first SYN that is dropped is sent again after a second (RFC 6298).
+        connect_deadline_ms: 900,
+        ..setup(Dialogue::Tcp, to)
+    });
+    rig.say(&Order::Connect { upto: 30 });
+    let (mut diag, began) = (SockDiag::open().unwrap(), Instant::now());
+    while diag.drops(&to.into()).unwrap() == Some(0) {
+        assert!(began.elapsed() < DEADLINE, "nobody found it full");
+    }
+    // It ends with this program: one whose last ACK was dropped is connected, and may never be there to accept.
+    thread::spawn(move || server.incoming().collect::<Vec<_>>());
+    let seen = rig.until(done);
+    assert!(ids(&seen, &Client::TimedOut).is_empty());
+    assert_eq!(ids(&seen, &Client::Connected).len(), 30);
 }
 
 #[test]

@@ -358,7 +358,7 @@ pub enum What {
     Upstream(Seen),
     /// A witness of the syscalls: which, whether its counts are exact, and whether it sees requests of io_uring too.
     Observer {
-        name: String,
+        name: ObserverName,
         exact: bool,
         #[serde(default)]
         io_uring: bool,
@@ -366,7 +366,7 @@ pub enum What {
     /// The accept queue of each listener of the loaded port, where there are several (SO_REUSEPORT), all at one moment.
     Queues(Vec<Queue>),
     /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
-    ObserverCost { name: String, opened_ns: u64, failed_ns: u64 },
+    ObserverCost { name: ObserverName, opened_ns: u64, failed_ns: u64 },
     /// Something that the run set out to see and could not, and why.
     NotSeen { what: Unseen, why: String },
     /// The launcher refused, or the program ended or did not come to be ready before the first client, for this reason.
@@ -538,6 +538,32 @@ impl Link {
     pub const REQUESTED: &str = "lastfd exec (limits asked for)";
 }
 
+/// Who observes system calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "perf_event_open(2), ptrace(2), nobody")]
+pub enum ObserverName {
+    Perf,
+    Ptrace,
+    None,
+}
+
+impl ObserverName {
+    /// As in a log and a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ObserverName::Perf => "perf",
+            ObserverName::Ptrace => "ptrace",
+            ObserverName::None => "none",
+        }
+    }
+
+    /// Whether it sees refused threads, processes and memory too.
+    pub const fn sees_refusals(self) -> bool {
+        matches!(self, ObserverName::Perf)
+    }
+}
+
 /// One open descriptor: its number, its kind, and what it refers to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "contract.md's names")]
@@ -547,6 +573,27 @@ pub struct Descriptor {
     pub kind: String,
     /// Path, or addresses and TCP state.
     pub detail: String,
+}
+
+impl Descriptor {
+    /// Kind and detail without what differs from one to the next of its sort: addresses, inodes and counts.
+    pub fn sort(&self) -> (&str, &str) {
+        let of = || self.detail.split(" of ").next().unwrap_or_default();
+        let detail = match self.kind.as_str() {
+            "tcp" => self.tcp_state().unwrap_or(&self.detail),
+            "pipe" if self.detail.contains(" of pipe:") => of(),
+            "udp" | "epoll" | "inotify" => "",
+            "other" => of(),
+            _ => &self.detail,
+        };
+        (&self.kind, detail)
+    }
+
+    /// State of a TCP socket that is or was connected, as ss(8) calls it; `None` for anything else.
+    pub fn tcp_state(&self) -> Option<&str> {
+        let connected = self.kind == "tcp" && self.detail.contains(['→', '←']);
+        connected.then(|| self.detail.rsplit(' ').next().unwrap_or_default())
+    }
 }
 
 /// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much to name.

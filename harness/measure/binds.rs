@@ -7,7 +7,7 @@ use super::fd_setsize::FdSetsize;
 use super::known::{Known, Why};
 use super::limits::LimitsFound;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
-use super::resources::{Exhausted, exhausted};
+use super::resources::Exhausted;
 use super::units::seconds;
 use crate::event::{Call, Holder, Phase};
 
@@ -152,17 +152,18 @@ pub(super) fn handed_over(facts: &Facts<'_>) -> Option<HandedOver> {
     (connections > 0).then_some(HandedOver { connections, processes })
 }
 
-/// What bound the subject.
+/// What bound the subject. `exhausted`: what ran out beside descriptors.
 pub(super) fn binds(
     facts: &Facts<'_>,
     limits: &LimitsFound,
     ceiling: &Ceiling,
     fd_setsize: Option<FdSetsize>,
     policy: &AcceptPolicy,
+    exhausted: Option<&Exhausted>,
 ) -> Known<Binds> {
     let soft = limits.effective.value().map(|limits| limits.soft);
     let found = |resource, evidence| Ok(Binds { resource, evidence });
-    let nothing = |why: fn(Option<Box<Exhausted>>) -> Why| Err(why(exhausted(facts).map(Box::new)));
+    let nothing = |why: fn(Option<Box<Exhausted>>) -> Why| Err(why(exhausted.cloned().map(Box::new)));
     let result = match ceiling.kind.value() {
         Some(Kind::Emfile) => found(Resource::Descriptors, BindsEvidence::Emfile { soft }),
         Some(Kind::Enfile) => found(Resource::OpenFiles, BindsEvidence::Enfile),
@@ -171,7 +172,7 @@ pub(super) fn binds(
             (Some(binds), _) => Ok(binds),
             (None, Some(end)) => found(Resource::FdSetsize, BindsEvidence::FdSetsize(end)),
             (None, None) => {
-                exhausted(facts).map(of_exhausted).ok_or_else(|| unexplained_exit(facts, ceiling))
+                exhausted.cloned().map(of_exhausted).ok_or_else(|| unexplained_exit(facts, ceiling))
             }
         },
         Some(Kind::OwnLimit) if policy.policy.value() == Some(Policy::AcceptLoopDead) => {
@@ -225,9 +226,9 @@ fn of_exhausted(exhausted: Exhausted) -> Binds {
     Binds { resource, evidence: BindsEvidence::Exhausted(exhausted) }
 }
 
-/// Whether refused threads, processes and memory would have been seen: perf sees them.
+/// Whether refused threads, processes and memory would have been seen.
 fn refusals_watched(facts: &Facts<'_>) -> bool {
-    facts.readings.observers.iter().any(|observer| observer.name == "perf")
+    facts.readings.observers.iter().any(|observer| observer.name.sees_refusals())
 }
 
 fn unexplained_exit(facts: &Facts<'_>, ceiling: &Ceiling) -> Why {

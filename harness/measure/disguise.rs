@@ -187,8 +187,8 @@ impl<'a> Matching<'a> {
     fn asked(&mut self, asked: &Asked<'_>) {
         let (seen_as, reply) = match asked.outcome {
             Outcome::ErrorReply => (SeenAs::ErrorReply, asked.detail),
-            Outcome::Served | Outcome::Closed if is_error(asked.detail) => {
-                (SeenAs::ErrorReply, asked.detail.split(',').next().unwrap_or_default())
+            Outcome::Served | Outcome::Closed if let Some(status) = asked.error_status => {
+                (SeenAs::ErrorReply, status)
             }
             Outcome::Closed => (SeenAs::Closed, ""),
             _ => return,
@@ -251,12 +251,6 @@ impl<'a> Matching<'a> {
             count,
         })
     }
-}
-
-/// Whether an answer that ended no connection by itself was an error all the same: `status 404`.
-fn is_error(detail: &str) -> bool {
-    let status = detail.strip_prefix("status ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
-    status.is_some_and(|status| status >= 400)
 }
 
 /// The failure of another call than accept, shortly before the exit, that nothing shows to have been survived: it is the only one, and

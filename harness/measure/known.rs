@@ -240,6 +240,10 @@ pub enum Why {
     OverflowsReadOnce,
     MemoryNotRead(MemoryAt),
     TooFewReadings,
+    /// Readings at the wall were only so far apart.
+    TooShortForARate {
+        watched_s: f64,
+    },
     PortNotTried,
     NotAskedAtTheWall,
     // Limits that were moved.

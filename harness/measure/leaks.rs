@@ -303,17 +303,10 @@ fn counted<'a>(
     counts
 }
 
-/// Kind and detail without what differs from one to the next: addresses, inodes and counts.
+/// See [`Descriptor::sort`].
 fn sort(descriptor: &Descriptor) -> Sort {
-    let detail = descriptor.detail.as_str();
-    let detail = match descriptor.kind.as_str() {
-        "tcp" if detail.contains(['→', '←']) => detail.rsplit(' ').next().unwrap_or_default(),
-        "pipe" if detail.contains(" of pipe:") => detail.split(" of ").next().unwrap_or_default(),
-        "udp" | "epoll" | "inotify" => "",
-        "other" => detail.split(" of ").next().unwrap_or_default(),
-        _ => detail,
-    };
-    (descriptor.kind.clone(), detail.to_owned())
+    let (kind, detail) = descriptor.sort();
+    (kind.to_owned(), detail.to_owned())
 }
 
 /// The same of all in the same folder.

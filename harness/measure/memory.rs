@@ -5,6 +5,9 @@ use super::known::{Known, MemoryAt, OrWhy, Why};
 use super::units::{milli, seconds};
 use crate::event::{Nanos, Phase};
 
+/// Readings that are less apart show what is done for the first time, and no rate.
+const RATE_OVER: Nanos = 1_000_000_000;
+
 /// Resident memory of all processes of the subject; what they share counts in each.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
@@ -27,15 +30,20 @@ pub(super) fn memory(facts: &Facts<'_>) -> Memory {
     };
     let phases = &facts.phases;
     let at_wall: Vec<(Nanos, u64)> = read(facts.wall_begins(), phases.released_from()).collect();
-    let ends = at_wall.first().zip(at_wall.last()).filter(|(a, b)| b.0 > a.0);
-    let growth = ends.map(|(a, b)| milli((b.1 as f64 - a.1 as f64) / seconds(b.0 - a.0)));
+    let growth = match at_wall.first().zip(at_wall.last()).filter(|(a, b)| b.0 > a.0) {
+        None => Known::Unknown(Why::TooFewReadings),
+        Some((a, b)) if b.0 - a.0 < RATE_OVER => {
+            Known::Unknown(Why::TooShortForARate { watched_s: milli(seconds(b.0 - a.0)) })
+        }
+        Some((a, b)) => Known::Value(milli((b.1 as f64 - a.1 as f64) / seconds(b.0 - a.0))),
+    };
     let rest = read(0, phases.from(Phase::Ramp)).next_back();
     let after = read(phases.from(Phase::Settle), phases.from(Phase::Stop)).next_back();
     let bytes = |read: Option<(Nanos, u64)>, when| read.map(|read| read.1).or_why(Why::MemoryNotRead(when));
     Memory {
         rest_bytes: bytes(rest, MemoryAt::Rest),
         wall_bytes: bytes(at_wall.first().copied(), MemoryAt::Wall),
-        growth_bytes_per_s: growth.or_why(Why::TooFewReadings),
+        growth_bytes_per_s: growth,
         after_bytes: bytes(after, MemoryAt::End),
     }
 }

@@ -188,27 +188,32 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let baseline = baseline::baseline(&facts, &limits);
     let prediction = prediction::prediction(&facts);
     let fd_setsize = fd_setsize::fd_setsize(&facts, &limits);
-    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, fd_setsize);
+    let exhausted = resources::exhausted(&facts);
+    let error_replies = error_replies::error_replies(&facts);
+    let handed_over = binds::handed_over(&facts);
+    let beside =
+        ceiling::Beside { fd_setsize, exhausted: exhausted.is_some(), error_replies: error_replies.as_ref() };
+    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, beside);
     let costs = costs::costs(&facts, &ceiling);
-    let policy = policy::policy(&facts, &ceiling, &costs);
+    let policy = policy::policy(&facts, &ceiling, &costs, exhausted.is_some());
     let moved = moved::moved(&facts, &ceiling);
     let stays = leaks::stays_open(&facts, &baseline);
     let recovery = recovery::recovery(&facts, &baseline, &stays);
     let rounds = rounds::rounds(&facts, &ceiling, &policy);
     let end = verdict::verdict(&facts, &ceiling, &policy, &moved, &recovery, &rounds);
-    let witnesses = witness::witnesses(&facts, &limits, &baseline, &prediction, &ceiling);
+    let witnesses = witness::witnesses(&facts, &limits, &baseline, &prediction, &ceiling, handed_over);
     Findings {
         made: made::made(&facts),
         not_started: subject::not_started(&facts),
         subject: subject::subject(&facts),
-        binds: binds::binds(&facts, &limits, &ceiling, fd_setsize, &policy),
-        handed_over: binds::handed_over(&facts),
+        binds: binds::binds(&facts, &limits, &ceiling, fd_setsize, &policy, exhausted.as_ref()),
+        handed_over,
         holders: holders::holders(&facts),
         first_full: first_full::first_full(&facts, &ceiling),
         costs,
         held_closed: clients_seen::held_closed(&facts, &ceiling),
         new_client: clients_seen::new_client(&facts),
-        error_replies: error_replies::error_replies(&facts),
+        error_replies,
         clients_account: clients_account::clients_account(&facts, &ceiling),
         client_programs: client_programs::client_programs(&facts),
         clients: clients_seen::clients_seen(&facts, &ceiling),

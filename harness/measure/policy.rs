@@ -4,11 +4,10 @@
 use super::ceiling::{Ceiling, Kind};
 use super::clients_seen::held_asked;
 use super::costs::Costs;
-use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, ended};
+use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, Try, ended};
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
 use super::rates::failures_per_s;
-use super::resources::exhausted;
 use super::units::seconds;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
 pub use crate::scenario::Policy;
@@ -141,9 +140,9 @@ pub enum AfterSilence {
     NobodyReleased,
 }
 
-/// The policy, as far as the ceiling leaves a question.
-pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> AcceptPolicy {
-    if let Some(why) = no_question(facts, ceiling) {
+/// The policy, as far as the ceiling leaves a question. `exhausted`: tasks or memory ran out.
+pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs, exhausted: bool) -> AcceptPolicy {
+    if let Some(why) = no_question(facts, ceiling, exhausted) {
         return AcceptPolicy {
             policy: Known::Unknown(why.clone()),
             evidence: Known::Unknown(why.clone()),
@@ -195,7 +194,7 @@ struct Seen {
 }
 
 /// Why there is no accept policy to ask for.
-fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
+fn no_question(facts: &Facts<'_>, ceiling: &Ceiling, exhausted: bool) -> Option<Why> {
     let accepts = || !facts.holdings.accepts.is_empty() || facts.holdings.accept_failed();
     let client = facts.processes.is_client;
     match ceiling.kind.value() {
@@ -204,7 +203,7 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling) -> Option<Why> {
         _ if !facts.phases.loaded() => Some(Why::EndedBeforeClients),
         None => Some(Why::CeilingUnknown { though: None }),
         Some(Kind::Generator) => Some(Why::GeneratorFirst),
-        Some(Kind::OtherLimit) if facts.holdings.first.is_none() && exhausted(facts).is_some() => {
+        Some(Kind::OtherLimit) if facts.holdings.first.is_none() && exhausted => {
             Some(Why::SomethingElseRanOut)
         }
         Some(kind) if kind != Kind::NotReached && client && !accepts() => Some(Why::AcceptsNobody),
@@ -429,8 +428,12 @@ impl FailingLoop {
         let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
         let stop = facts.phases.from(Phase::Again);
         let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
-        let failed_later = facts.holdings.failed_later;
-        let failed = released.is_some_and(|at| failed_later.is_some_and(|later| (at..stop).contains(&later)));
+        // Another call that fails is no try to accept.
+        let tried = |t: &&Try| {
+            let followed = if self.in_accept { t.call.accepts() } else { t.call == self.first.call };
+            followed && t.pid == self.first.pid && t.failed().is_some()
+        };
+        let failed = released.is_some_and(|at| facts.tries.between(at, stop).iter().any(|t| tried(&t)));
         let all = stop.min(facts.phases.end).saturating_sub(self.first.at);
         let then = match (waiting, released) {
             (1.., _) if let Some(waker) = self.woken(facts) => AfterSilence::Woken(waker),

@@ -48,7 +48,8 @@ pub enum VerdictEvidence {
     /// The second ceiling is lower than the first; descriptors that stay open.
     SecondLower { descriptors: Option<u64>, second: u64, first: u64 },
     /// In this round, counted from 1, it accepted, and answered none of those that waited.
-    AcceptedOnly { round: usize },
+    /// Of the first round also, how many of these it turned away, if any.
+    AcceptedOnly { round: usize, turned_away: Option<u64> },
     /// Half of the clients were answered within so many seconds before, and after.
     Slower { was_s: f64, is_s: f64 },
     /// A new client was served after all had left; the second ceiling, where there was a second ramp.
@@ -99,7 +100,7 @@ pub(super) fn verdict(
     let second = rounds.second_ceiling.value();
     match open.filter(|_| grows || (second.is_none() && !once)) {
         Some(descriptors) => stays(descriptors),
-        None => match slowed(rounds) {
+        None => match slowed(recovery, rounds) {
             Some(evidence) => end(Verdict::Degraded, evidence),
             None => end(Verdict::Recovered, VerdictEvidence::Served { second }),
         },
@@ -158,13 +159,14 @@ fn lower(rounds: &Rounds, first: Option<u64>, open: Option<u64>) -> Option<(Verd
 }
 
 /// It serves as many as before, but worse.
-fn slowed(rounds: &Rounds) -> Option<VerdictEvidence> {
+fn slowed(recovery: &Recovery, rounds: &Rounds) -> Option<VerdictEvidence> {
     let silent = rounds
         .rounds
         .iter()
         .position(|round| round.first_accepted_s.get().is_some() && round.first_served_s.get().is_none());
     if let Some(silent) = silent {
-        return Some(VerdictEvidence::AcceptedOnly { round: silent + 1 });
+        let turned_away = recovery.waiters_turned_away.filter(|_| silent == 0);
+        return Some(VerdictEvidence::AcceptedOnly { round: silent + 1, turned_away });
     }
     let (before, after) = (rounds.before.get()?, rounds.after.get()?);
     let (was_s, is_s) = (before.latency_s.value()?.p50, after.latency_s.value()?.p50);

@@ -10,7 +10,7 @@ use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
 use crate::event::asks;
-use crate::event::{Outcome, Pid};
+use crate::event::{ObserverName, Outcome, Pid};
 use std::collections::BTreeMap;
 
 /// The witness that is `/proc`.
@@ -111,6 +111,7 @@ pub(super) fn witnesses(
     baseline: &Baseline,
     prediction: &Prediction,
     ceiling: &Ceiling,
+    handed_over: Option<HandedOver>,
 ) -> Witnesses {
     let scale = Scale::new(limits, baseline, prediction);
     let (mut all, mut notes, mut compared) = (observers(facts, ceiling), Vec::new(), false);
@@ -127,7 +128,7 @@ pub(super) fn witnesses(
             .filter(|counted| ceiling.accepted.get().is_some() && !by_ring(facts) && comparable(counted))
         {
             compared = true;
-            notes.extend(explain(facts, baseline, ceiling, both, counted));
+            notes.extend(explain(facts, baseline, ceiling, handed_over, both, counted));
         }
         all.push(witness);
     }
@@ -152,8 +153,8 @@ fn of(ceiling: &Ceiling, pid: Option<Pid>) -> Option<Pid> {
 /// Those that see system calls.
 fn observers(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<Witness> {
     let accepted = ceiling.accepted.value().filter(|_| !by_ring(facts));
-    let one = |observer: &Observer<'_>| Witness {
-        observer: observer.name.to_owned(),
+    let one = |observer: &Observer| Witness {
+        observer: observer.name.name().to_owned(),
         exact: observer.exact,
         cost: cost(facts, observer.name),
         ceiling: accepted.or_why(Why::CountedNoCeiling),
@@ -215,8 +216,8 @@ fn asked_before(facts: &Facts<'_>) -> u64 {
 }
 
 /// What observing cost the subject, by what a call was measured to cost.
-fn cost(facts: &Facts<'_>, observer: &str) -> Cost {
-    let Some(&(opened_ns, failed_ns)) = facts.readings.costs.get(observer) else { return Cost::NotMeasured };
+fn cost(facts: &Facts<'_>, observer: ObserverName) -> Cost {
+    let Some(&(opened_ns, failed_ns)) = facts.readings.costs.get(&observer) else { return Cost::NotMeasured };
     let totals: BTreeMap<_, u64> = facts.tries.totals.iter().map(|total| (total.call, total.total)).collect();
     let opened = facts.tries.all.iter().filter(|made| made.ret >= 0).count() as u64;
     let failed = totals.values().fold(0u64, |sum, total| sum.saturating_add(*total));
@@ -228,6 +229,7 @@ fn explain(
     facts: &Facts<'_>,
     baseline: &Baseline,
     ceiling: &Ceiling,
+    handed_over: Option<HandedOver>,
     both: Both,
     counted: u64,
 ) -> Option<Note> {
@@ -235,7 +237,7 @@ fn explain(
     let one_of_several = ceiling.per_process.len() > 1 && facts.holdings.first.is_none();
     let Both { pid, descriptors, held, others, .. } = both;
     if counted == held {
-        return match super::binds::handed_over(facts) {
+        return match handed_over {
             _ if others != 0 => Some(Note::Others(others)),
             _ if one_of_several => Some(Note::OneOfSeveral { pid, held, accepted }),
             Some(handed) if held != accepted => Some(Note::HandedOver { pid, held, handed }),

@@ -12,7 +12,7 @@ pub mod ptrace;
 mod tests;
 mod threads;
 
-use crate::event::{Event, Pid};
+use crate::event::{Event, ObserverName, Pid};
 use crate::sys::proc;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -21,8 +21,8 @@ use std::path::Path;
 /// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE; of the life of its processes;
 /// and of who set a limit of descriptors: from the exec of the launched program on.
 pub trait Syscalls: Send {
-    /// `perf`, `ptrace` or `none`.
-    fn name(&self) -> &'static str;
+    /// Which.
+    fn name(&self) -> ObserverName;
 
     /// Appends what was seen since the last time, in order of time, and never waits for more. What happened in the last
     /// instant may come with the next call, so that the order holds across calls; after [`Syscalls::stop`] nothing is held back.
@@ -98,11 +98,11 @@ impl Chosen {
     }
 
     /// As [`Syscalls::name`].
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> ObserverName {
         match self {
             Chosen::Perf(_) => perf::NAME,
             Chosen::Ptrace => ptrace::NAME,
-            Chosen::None => Nothing.name(),
+            Chosen::None => ObserverName::None,
         }
     }
 
@@ -156,7 +156,7 @@ pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<U
 
 /// The syscall observers, best first: the name of each that works here, or why it does not.
 pub fn available() -> [Result<&'static str, Unavailable>; 2] {
-    [perf::Tracepoints::probe().map(|_| perf::NAME), ptrace::probe().map(|()| ptrace::NAME)]
+    [perf::Tracepoints::probe().map(|_| perf::NAME.name()), ptrace::probe().map(|()| ptrace::NAME.name())]
 }
 
 /// Whether requests of io_uring can be observed here.
@@ -181,8 +181,8 @@ pub fn blind_for(path: &Path) -> bool {
 struct Nothing;
 
 impl Syscalls for Nothing {
-    fn name(&self) -> &'static str {
-        "none"
+    fn name(&self) -> ObserverName {
+        ObserverName::None
     }
 
     fn drain(&mut self, _sink: &mut Vec<Event>) -> io::Result<()> {

@@ -8,7 +8,7 @@
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, called, exhausted};
-use crate::event::{Call, Event, Limits, Pid, What};
+use crate::event::{Call, Event, Limits, ObserverName, Pid, What};
 use crate::sys::ptrace::{
     End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait, words_at,
 };
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// The observer's name in reports.
-pub const NAME: &str = "ptrace";
+pub const NAME: ObserverName = ObserverName::Ptrace;
 
 /// Events between two drains; more are counted as lost. At 10 µs a call this takes half a second.
 const QUEUE_AT_MOST: usize = 65_536;
@@ -28,7 +28,7 @@ const QUEUE_AT_MOST: usize = 65_536;
 const PATHS_AT_MOST: u32 = 64;
 
 fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
-    Unavailable { observer: NAME, reason: reason.to_string(), remedy: remedy.to_string() }
+    Unavailable { observer: NAME.name(), reason: reason.to_string(), remedy: remedy.to_string() }
 }
 
 /// Whether this process may trace its descendants and the kernel has seccomp filters.
@@ -141,7 +141,7 @@ impl Ptrace {
 }
 
 impl Syscalls for Ptrace {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> ObserverName {
         NAME
     }
 

@@ -60,6 +60,7 @@ fn findings(r: &Report) -> Vec<Ranked> {
     let stays = !recovered && r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
     let ranked = [
         (MOST, Some(ceiling::headline(r))),
+        (7, wall::unserved(r).filter(|_| stopped)),
         (5, by),
         (2, ceiling::in_all(r).filter(|_| stopped)),
         (3, sockets::unbalanced(r)),

@@ -631,8 +631,11 @@ mod tests {
         let end = FdSetsize { highest: 1024, soft: 4096, unwatched: true };
         let binds = measure::Binds { resource: Resource::FdSetsize, evidence: BindsEvidence::FdSetsize(end) };
         (died.found.binds, died.found.policy.policy) = (Known::Value(binds), Known::Value(Policy::Exits));
-        died.found.ceiling.exit =
-            Some(Exit { code: Known::Unknown(Why::KilledBySignal), signal: Known::Value(6) });
+        died.found.ceiling.exit = Some(Exit {
+            code: Known::Unknown(Why::KilledBySignal),
+            signal: Known::Value(6),
+            when_asked: false,
+        });
         died.found.costs.log_sample = vec!["*** buffer overflow detected ***".into()];
         let s = Sweep::of(&[run(64, Kind::Emfile, 57), run(256, Kind::Emfile, 249), died.clone()]);
         let said = words::said(&s).pop().expect("what binds").1;

@@ -61,7 +61,7 @@ pub fn measure(chosen: &Chosen, options: &Options) -> What {
     let measured = timed(None, options).and_then(|bare| Ok((bare, timed(Some(chosen), options)?)));
     match measured {
         Ok(((open, fail), (open_observed, fail_observed))) => What::ObserverCost {
-            name: chosen.name().into(),
+            name: chosen.name(),
             opened_ns: open_observed.saturating_sub(open),
             failed_ns: fail_observed.saturating_sub(fail),
         },

@@ -188,36 +188,8 @@ impl Live {
     /// Takes in one event with an absolute time.
     pub fn note(&mut self, event: &Event) {
         match &event.is {
-            What::Call { pid, name, ret } => {
-                self.last_descriptor_call = self.last_descriptor_call.max(event.at);
-                if name.accepts() {
-                    self.last_try = self.last_try.max(event.at);
-                }
-                if *ret >= 0 && name.accepts() {
-                    *self.accepted.entry(*pid).or_default() += 1;
-                    self.last_accept = self.last_accept.max(event.at);
-                    self.retries.accepted();
-                    self.stuck &= event.at < self.moved;
-                }
-                if *ret >= 0 && self.armed && !name.accepts() && *name != Call::Fcntl {
-                    self.work.opened += 1;
-                }
-                if let Some(tally) = &mut self.tally
-                    && *ret >= 0
-                {
-                    tally.note(*pid, name.descriptors().into());
-                }
-                if *ret < 0 && self.armed {
-                    self.lacks_inotify |= name.makes_inotify() && *ret == EMFILE;
-                    if event.at >= self.moved && !self.stuck {
-                        self.first_failure.get_or_insert((event.at, *pid));
-                    }
-                    if name.accepts() && self.first_failure.is_none_or(|(_, first)| first == *pid) {
-                        self.policy.failed(event.at);
-                        self.retries.failed(event.at);
-                    }
-                }
-            }
+            What::Call { pid, name, ret } if *ret >= 0 => self.called(event.at, *pid, *name),
+            What::Call { pid, name, ret } => self.failed(event.at, *pid, *name, *ret),
             What::SamplingStopped if self.armed => {
                 self.policy.flooded();
                 self.unsampled = true;
@@ -229,40 +201,8 @@ impl Live {
                     tally.note(*pid, -1);
                 }
             }
-            What::Process { pid, change, .. } if self.armed => {
-                self.work.born += u64::from(*change == Change::Fork);
-                if *change != Change::Exit {
-                    self.policy.started();
-                    return;
-                }
-                self.exited.push(*pid);
-                if self.first_failure.is_some_and(|(_, first)| first == *pid) {
-                    self.policy.exited();
-                }
-            }
-            What::Client { workload, id, state } => {
-                self.last_client = self.last_client.max(event.at);
-                if !self.half_answered.is_empty() {
-                    self.half_answered.remove(&(workload.clone(), *id));
-                }
-                match state {
-                    Client::Connected => {
-                        self.connected += 1;
-                        self.policy.arrived(event.at);
-                    }
-                    Client::Served => self.served += 1,
-                    Client::Greeted => self.greeted += 1,
-                    Client::Begun => {
-                        self.half_answered.insert((workload.clone(), *id));
-                    }
-                    Client::Local(errno) => self.local_failure = Some(*errno),
-                    Client::Released | Client::GaveUp | Client::ErrorAnswer(_) => {}
-                    Client::ErrorReply(_) | Client::Closed => {
-                        (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1)
-                    }
-                    Client::Refused | Client::TimedOut => self.ended += 1,
-                }
-            }
+            What::Process { pid, change, .. } if self.armed => self.process(*pid, *change),
+            What::Client { workload, id, state } => self.client(event.at, workload, *id, state),
             What::Pacing { workload, state, .. } => {
                 for known in [&mut self.pacing, &mut self.background] {
                     if let Some(pacing) = known.get_mut(workload) {
@@ -289,6 +229,84 @@ impl Live {
                 self.release_answered = true;
             }
             _ => {}
+        }
+    }
+
+    /// A descriptor call, whatever came of it.
+    fn tried(&mut self, at: Nanos, call: Call) {
+        self.last_descriptor_call = self.last_descriptor_call.max(at);
+        if call.accepts() {
+            self.last_try = self.last_try.max(at);
+        }
+    }
+
+    /// A descriptor call succeeded.
+    fn called(&mut self, at: Nanos, pid: Pid, call: Call) {
+        self.tried(at, call);
+        if call.accepts() {
+            *self.accepted.entry(pid).or_default() += 1;
+            self.last_accept = self.last_accept.max(at);
+            self.retries.accepted();
+            self.stuck &= at < self.moved;
+        } else if self.armed && call != Call::Fcntl {
+            self.work.opened += 1;
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.note(pid, call.descriptors().into());
+        }
+    }
+
+    /// A descriptor call failed.
+    fn failed(&mut self, at: Nanos, pid: Pid, call: Call, ret: i64) {
+        self.tried(at, call);
+        if !self.armed {
+            return;
+        }
+        self.lacks_inotify |= call.makes_inotify() && ret == EMFILE;
+        if at >= self.moved && !self.stuck {
+            self.first_failure.get_or_insert((at, pid));
+        }
+        if call.accepts() && self.first_failure.is_none_or(|(_, first)| first == pid) {
+            self.policy.failed(at);
+            self.retries.failed(at);
+        }
+    }
+
+    /// A process of the subject was forked, runs another program or exited.
+    fn process(&mut self, pid: Pid, change: Change) {
+        self.work.born += u64::from(change == Change::Fork);
+        if change != Change::Exit {
+            self.policy.started();
+            return;
+        }
+        self.exited.push(pid);
+        if self.first_failure.is_some_and(|(_, first)| first == pid) {
+            self.policy.exited();
+        }
+    }
+
+    /// Something became of a client.
+    fn client(&mut self, at: Nanos, workload: &str, id: u32, state: &Client) {
+        self.last_client = self.last_client.max(at);
+        if !self.half_answered.is_empty() {
+            self.half_answered.remove(&(workload.to_owned(), id));
+        }
+        match state {
+            Client::Connected => {
+                self.connected += 1;
+                self.policy.arrived(at);
+            }
+            Client::Served => self.served += 1,
+            Client::Greeted => self.greeted += 1,
+            Client::Begun => {
+                self.half_answered.insert((workload.to_owned(), id));
+            }
+            Client::Local(errno) => self.local_failure = Some(*errno),
+            Client::Released | Client::GaveUp | Client::ErrorAnswer(_) => {}
+            Client::ErrorReply(_) | Client::Closed => {
+                (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1)
+            }
+            Client::Refused | Client::TimedOut => self.ended += 1,
         }
     }
 }

@@ -35,6 +35,7 @@ mod second_round;
 mod setting;
 mod site;
 mod steady;
+mod stillness;
 
 pub use error::Error;
 pub use journal::Journal;

@@ -1,7 +1,7 @@
 //! How to run, and what comes of it.
 
 use super::error::Error;
-use crate::event::{Environment, Event, SCHEMA, What};
+use crate::event::{Environment, Event, ObserverName, SCHEMA, What};
 use crate::helper::Helper;
 use crate::launch::Isolation;
 use crate::observe::{self, failures::SAMPLED_AT_MOST};
@@ -28,7 +28,7 @@ pub struct Options {
     /// What is executed for the steps of a launch, the bundled servers and the drivers.
     pub(crate) helper: Helper,
     /// What each observer costs, by its name: measured at the first run that uses it.
-    pub(crate) costs: Arc<Mutex<HashMap<&'static str, What>>>,
+    pub(crate) costs: Arc<Mutex<HashMap<ObserverName, What>>>,
     /// What keeps observers quick from one run to the next.
     pub(crate) in_use: Arc<OnceLock<observe::perf::InUse>>,
 }

@@ -130,7 +130,7 @@ fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>, sampled: u64) -> Re
     pump.sampled = sampled.min(SAMPLED_AT_MOST);
     observer.sample_again(pump.sampled)?;
     pump.journal.record(What::Observer {
-        name: observer.name().into(),
+        name: observer.name(),
         exact: observer.exact(),
         io_uring: observer.sees_io_uring(),
     });

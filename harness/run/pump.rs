@@ -23,6 +23,8 @@ use std::time::Duration;
 const SAMPLE_EVERY: Nanos = 10_000_000;
 /// How often the listeners of the port are looked at before the first client.
 const STATES_EVERY: Nanos = 250_000_000;
+/// How often handshakes are looked at where nothing else moves.
+const RETRIES_EVERY: Nanos = 100_000_000;
 /// Perf rings hold 20 ms of a spinning server: they are drained well before.
 pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 
@@ -108,6 +110,8 @@ pub struct Pump<'a> {
     now: Option<Phase>,
     sampled_at: Nanos,
     states_at: Nanos,
+    /// When it was last looked whether clients are still to come by themselves, and whether they were.
+    retries: (Nanos, bool),
     cpu: HashMap<Pid, f64>,
     /// What the subject's processes call themselves, in their own PID namespace → what they are here.
     named: HashMap<Pid, Pid>,
@@ -147,6 +151,7 @@ impl<'a> Pump<'a> {
             progress,
             now: None,
             sampled_at: 0,
+            retries: (0, false),
             cpu: HashMap::new(),
             named: HashMap::new(),
             states_at: 0,
@@ -273,6 +278,17 @@ impl<'a> Pump<'a> {
     /// Whether nobody waits in the accept queue; a client has none, nor has a listener that is closed.
     pub fn drained(&mut self) -> bool {
         self.listener.is_none() || self.queue() == Some(0) || self.closed_its_listener()
+    }
+
+    /// Whether clients that found the accept queue full come by themselves, now that it has room; see [`SockDiag::awaits_retry`]. Looks at
+    /// most every [`RETRIES_EVERY`].
+    pub fn awaits_retry(&mut self) -> bool {
+        let now = clock::now();
+        if now - self.retries.0 >= RETRIES_EVERY {
+            let come = self.listener.as_ref().map(|address| self.diag.awaits_retry(address));
+            self.retries = (now, matches!(come, Some(Ok(true))));
+        }
+        self.retries.1
     }
 
     /// Whether nothing listens any more where the clients connect to.

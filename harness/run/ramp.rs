@@ -7,8 +7,8 @@ use crate::event::{Ended, Nanos, What};
 use crate::sys::clock;
 use std::time::Duration;
 
-/// The same for a burst, and for clients of a relay, whose connections to the subject nobody paces: what an overflowing accept queue dropped
-/// comes again after 1 s, then 2 s and 4 s more (tcp(7), SYN-ACK retries).
+/// The same for a burst, and for clients of a relay, whose connections to the subject nobody paces: its accept queue overflows, and stays full
+/// for as long as the subject needs for what it accepted.
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 
 /// The same for a program that calls: it may have other things to do between two calls.
@@ -122,7 +122,7 @@ impl Ramp {
         if self.arrived(pump) && still > SETTLE_WINDOW && pump.drained() && pump.quiet(SETTLE_WINDOW) {
             return Some(Ended::AllIn);
         }
-        if still > self.stall {
+        if still > self.stall && !pump.awaits_retry() {
             return Some(Ended::Stalled);
         }
         full.then_some(Ended::Full)

@@ -6,6 +6,7 @@ use super::error::Error;
 use super::live::Step;
 use super::pump::Pump;
 use super::setting::Condition;
+use super::stillness::Stillness;
 use crate::event::{Descriptor, Ended, Limits, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory, resources};
@@ -196,20 +197,15 @@ pub fn come_to_rest(
     window: Duration,
     mut ended: impl FnMut(&mut Pump, bool) -> Option<Ended>,
 ) -> Result<Ended, Error> {
-    let (mut since, mut last) = (clock::now(), pump.descriptors());
+    let mut still = Stillness::default();
     pump.until_ended(SETTLE_DEADLINE, LOOK_EVERY, |pump| {
         if pump.tree.gone() {
             return Some(Ended::Gone);
         }
-        let count = pump.descriptors();
-        if count != last || !pump.quiet(Duration::ZERO) {
-            (since, last) = (clock::now(), count);
-        }
-        // Calls have times of their own: theirs is no second window.
-        let rests = clock::now() - since >= window.as_nanos() as u64 && pump.quiet(window);
+        let rests = still.look(pump) >= window;
         let why = ended(pump, rests);
         if rests && why.is_none() {
-            since = clock::now();
+            still = Stillness::default();
         }
         why
     })

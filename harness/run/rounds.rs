@@ -167,7 +167,8 @@ pub fn again(pump: &mut Pump, clients: &[u32], why: Ended) -> Result<Ended, Erro
         } else if pump.died() {
             Some(Ended::Gone)
         } else {
-            (clock::now() - moved_at > nanos(STALL)).then_some(Ended::Stalled)
+            let still = clock::now() - moved_at > nanos(STALL) && !pump.awaits_retry();
+            still.then_some(Ended::Stalled)
         }
     })?;
     // A thread that was blocked in accept has its number already.

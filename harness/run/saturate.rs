@@ -6,7 +6,7 @@ use super::others;
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{self};
 use crate::drive::protocol::Order;
-use crate::event::{Ended, Phase, ReceiveQueue, What};
+use crate::event::{Ended, Nanos, Phase, ReceiveQueue, What};
 use crate::limits::{chain, inotify, inventory};
 use crate::sys::sock_diag::Listener;
 use crate::sys::{clock, proc};
@@ -30,6 +30,33 @@ const SILENT_AT_MOST: Duration = Duration::from_secs(35);
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
 pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: bool) -> Result<Ended, Error> {
+    note_first(pump, process);
+    let counted_since = clock::now();
+    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.clone());
+    if pump.tree.gone() {
+        return gone(pump);
+    }
+    let failing = pump.live.first_failure.is_some();
+    if !failing {
+        // Nothing keeps a new client out: it would be one connection more than the workload's.
+        let gone = pump.until(WATCH_AT_LEAST, DRAIN_EVERY, |pump| pump.tree.gone())?;
+        pump.next(if gone { Ended::Gone } else { Ended::NoFailure }, Phase::Probe);
+    }
+    let asked_held = ask(pump)?;
+    let why = watch(pump, hold, Awaited { failing, counted_since, asked_held })?;
+    if why == Ended::Gone && !pump.loads.is_empty() {
+        // News of its clients until then come before this answer.
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
+        return gone(pump);
+    }
+    let why = silence(pump, why)?;
+    note_last(pump);
+    others::told(pump, asks_others)?;
+    Ok(why)
+}
+
+/// Records what there is at the wall before anybody is asked.
+fn note_first(pump: &mut Pump, process: &str) {
     // The last words of what is no more are recorded in the end.
     let died = pump.died();
     if let Some(output) = &pump.output
@@ -44,35 +71,26 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     }
     pump.note_resources();
     // What its calls have left open.
-    let calls = pump.live.enough_calls.is_some();
-    if calls {
+    if calls(pump) {
         pump.journal.record(What::Open(inventory::of_all(&[pump.acceptor])));
     }
     if pump.serves_datagrams() {
         pump.journal.record(What::Open(inventory::of_all(&pump.tree.processes())));
         note_receive_queue(pump);
     }
-    let at_least = if calls { EXITS_WITHIN } else { WATCH_AT_LEAST };
-    let launched = pump.tree.program();
-    let links =
-        chain::read(pump.acceptor, Some(pump.tree.command().limits), launched, pump.journal.redaction());
-    pump.journal.record(What::Chain {
-        process: process.into(),
-        pid: pump.acceptor,
-        when: Phase::Saturate,
-        links,
-    });
-    let asked = clock::now();
-    pump.census.order(pump.acceptor, pump.tree.processes(), pump.listener.clone());
-    if pump.tree.gone() {
-        return gone(pump);
-    }
-    let failing = pump.live.first_failure.is_some();
-    if !failing {
-        // Nothing keeps a new client out: it would be one connection more than the workload's.
-        let gone = pump.until(WATCH_AT_LEAST, DRAIN_EVERY, |pump| pump.tree.gone())?;
-        pump.next(if gone { Ended::Gone } else { Ended::NoFailure }, Phase::Probe);
-    }
+    let limits = Some(pump.tree.command().limits);
+    let links = chain::read(pump.acceptor, limits, pump.tree.program(), pump.journal.redaction());
+    let (process, pid) = (process.into(), pump.acceptor);
+    pump.journal.record(What::Chain { process, pid, when: Phase::Saturate, links });
+}
+
+/// Whether the subject is one that calls.
+fn calls(pump: &Pump) -> bool {
+    pump.live.enough_calls.is_some()
+}
+
+/// Sends a new client of each workload, and asks some that are held; returns how many of these are to answer.
+fn ask(pump: &mut Pump) -> Result<u64, Error> {
     probe(pump, "saturated", PROBE_DEADLINE)?;
     // Who was accepted last may not be answered yet.
     let accepted = HELD_ASKED.min(pump.live.accepted_total());
@@ -81,35 +99,49 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     }
     let asks = HELD_ASKED.min(pump.live.served.max(1));
     order(pump, &Order::AskHeld { clients: asks as u32, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })?;
-    let asked_held = asks * pump.loads.len() as u64;
+    Ok(asks * pump.loads.len() as u64)
+}
+
+/// What the watch at the wall waits for.
+#[derive(Clone, Copy)]
+struct Awaited {
+    /// Whether a call failed: then the policy is to be decided.
+    failing: bool,
+    /// A census that began then, or later.
+    counted_since: Nanos,
+    /// Answers of clients that are held.
+    asked_held: u64,
+}
+
+/// Watches until everybody has answered and the policy is decided, at most for `hold`; returns why that ended.
+fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Error> {
+    let at_least = if calls(pump) { EXITS_WITHIN } else { WATCH_AT_LEAST };
     let started = clock::now();
-    let why = pump.until_ended(hold, DRAIN_EVERY, |pump| {
+    pump.until_ended(hold, DRAIN_EVERY, |pump| {
         if pump.tree.gone() {
             return Some(Ended::Gone);
         }
-        let watched_ns = clock::now() - started;
-        let heard = pump.live.held >= asked_held || watched_ns >= PROBE_DEADLINE.as_nanos() as u64;
+        let watched = Duration::from_nanos(clock::now() - started);
+        let heard = pump.live.held >= awaited.asked_held || watched >= PROBE_DEADLINE;
         let answered = pump.loads.is_empty() || (pump.live.probed("saturated") && heard);
-        if !(answered && pump.live.callers_done() && pump.census.counted_since(asked)) {
+        if !(answered && pump.live.callers_done() && pump.census.counted_since(awaited.counted_since)) {
             return None;
         }
         // A client has no accept policy, nor has UDP: that its calls fail is all there is to see.
         let decided =
             pump.live.policy.decided().is_some() || pump.listener.is_none() || pump.serves_datagrams();
-        if !failing {
+        if !awaited.failing {
             Some(Ended::Answered)
-        } else if decided && watched_ns >= at_least.as_nanos() as u64 {
+        } else if decided && watched >= at_least {
             Some(Ended::Decided)
         } else {
             (pump.quiet(NOBODY_WAITS) && pump.drained()).then_some(Ended::Quiet)
         }
-    })?;
-    if why == Ended::Gone && !pump.loads.is_empty() {
-        // News of its clients until then come before this answer.
-        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
-        return gone(pump);
-    }
-    let why = silence(pump, why)?;
+    })
+}
+
+/// Records what there is when the watch is over.
+fn note_last(pump: &mut Pump) {
     if pump.live.lacks_inotify {
         let holders = inotify::holders(pump.acceptor);
         pump.journal.record(What::InotifyInstances { most: inotify::most(), holders });
@@ -117,8 +149,6 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     pump.sample();
     note_receive_queue(pump);
     ready::queues(pump);
-    others::told(pump, asks_others)?;
-    Ok(why)
 }
 
 /// Records the receive queue of a UDP socket.

@@ -2,7 +2,9 @@
 //! whether that grows with them. Measures nothing.
 
 use super::error::Error;
-use super::orders::{DRAINING_AT_MOST, PROBE_DEADLINE, SETTLE_WINDOW, answers, release, taken};
+use super::orders::{
+    DRAINING_AT_MOST, PROBE_DEADLINE, RECOVERY_DEADLINE, SETTLE_WINDOW, answers, release, taken,
+};
 use super::progress::Progress;
 use super::pump::{Load, Pump};
 use super::ready::LOOK_EVERY;
@@ -63,7 +65,7 @@ struct Left {
 /// Records what each process has open; how much that is together.
 fn note_open(pump: &mut Pump) -> Left {
     let open = inventory::of_all(&pump.tree.processes());
-    let waits = |one: &&Descriptor| one.kind == "tcp" && one.detail.ends_with("CLOSE_WAIT");
+    let waits = |one: &&Descriptor| one.tcp_state() == Some("CLOSE_WAIT");
     let left = Left {
         descriptors: open.iter().map(|one| one.descriptors).sum(),
         close_wait: open.iter().flat_map(|one| &one.inventory).filter(waits).count(),
@@ -144,11 +146,16 @@ fn come_and_leave(pump: &mut Pump, clients: u32) -> Result<Ended, Error> {
         pump.live.pacing.insert(load.workload.clone(), Pacing::Ramping);
         wanted += u64::from(clients);
     }
-    let why = pump.until_ended(PROBE_DEADLINE * 2, LOOK_EVERY, |pump| {
+    let came = clock::now();
+    let why = pump.until_ended(RECOVERY_DEADLINE, LOOK_EVERY, |pump| {
         if pump.died() {
             return Some(Ended::Gone);
         }
-        (count(pump) >= wanted && pump.live.drivers_idle()).then_some(Ended::AllIn)
+        if count(pump) >= wanted && pump.live.drivers_idle() {
+            return Some(Ended::AllIn);
+        }
+        let late = Duration::from_nanos(clock::now() - came) > PROBE_DEADLINE * 2;
+        (late && !pump.awaits_retry()).then_some(Ended::Time)
     })?;
     release(pump, u32::MAX)?;
     Ok(why)

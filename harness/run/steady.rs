@@ -8,7 +8,8 @@ use super::live::{Live, Tally, Work};
 use super::orders::{SETTLE_WINDOW, answers, order_clients};
 use super::pump::Pump;
 use super::ramp::Ramp;
-use crate::event::{Ended, Nanos, Pid, Unseen, What};
+use super::stillness::Stillness;
+use crate::event::{Ended, Pid, Unseen, What};
 use crate::scenario::Pace;
 use crate::sys::{clock, proc};
 use std::time::Duration;
@@ -32,26 +33,6 @@ const UNFINISHED: (Duration, Duration) = (Duration::from_millis(30), Duration::f
 pub const LOOKED_AT: usize = 32;
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
-
-/// For how long nothing has gone on, by looks that follow each other closely.
-#[derive(Default)]
-pub struct Stillness {
-    since: Nanos,
-    /// What was reported by then: descriptor calls, clients, work.
-    newest: (Nanos, Nanos, Work),
-}
-
-impl Stillness {
-    /// Looks again.
-    pub fn look(&mut self, pump: &Pump) -> Duration {
-        let (live, now) = (&pump.live, clock::now());
-        let newest = (live.last_descriptor_call, live.last_client, live.work);
-        if newest != self.newest || self.since == 0 || !pump.quiet(Duration::ZERO) {
-            (self.since, self.newest) = (now, newest);
-        }
-        Duration::from_nanos(now - self.since)
-    }
-}
 
 /// Waits until nothing has gone on for a moment, at most for `within`.
 ///

@@ -367,6 +367,39 @@ impl SockDiag {
         Ok(found)
     }
 
+    /// Whether a client comes in by itself, sooner or later: its handshake is under way, because the accept queue was full when it came, and
+    /// the queue has room now. When it tries again is the kernel's to say: after a second at first, in the end ever more seldom. Never of
+    /// UDP, nor of a Unix socket, which drops nobody.
+    ///
+    /// A walk through every connection of the host, where there is room.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn awaits_retry(&mut self, address: &Address) -> io::Result<bool> {
+        let Address::Inet(target) = *address else { return Ok(false) };
+        let all = self.sharing(address)?;
+        // Of several the kernel chose one for each client, and does not say which.
+        let room = !all.is_empty() && all.iter().all(|one| one.queue < one.capacity());
+        Ok(room && self.handshakes(target)? > 0)
+    }
+
+    /// Handshakes under way with a listener of TCP on this host: clients in SYN_SENT towards its port, and requests in SYN_RECV at it. Where
+    /// the accept queue was full the kernel drops a SYN or the last ACK, and the handshake goes on when that is sent again (tcp(7)).
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    fn handshakes(&mut self, target: SocketAddr) -> io::Result<u64> {
+        let mut found = 0;
+        for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            let target = SocketAddr::new(any, target.port());
+            self.of_peer_port(target, State::SYN_SENT.bit(), |socket| {
+                found += u64::from(socket.peer.port() == target.port());
+            })?;
+        }
+        self.dump(target.port(), State::SYN_RECV.bit(), 0, |_| found += 1)?;
+        Ok(found)
+    }
+
     /// Each socket that is connected to the port of `target`, whichever of this host's addresses its peer has: a client
     /// may use another name of it. Not of those that no descriptor refers to.
     ///
@@ -756,6 +789,24 @@ mod tests {
             None,
             "it was not asked for"
         );
+    }
+
+    #[test]
+    fn a_client_that_found_the_queue_full_is_awaited_from_when_there_is_room_until_it_is_in() {
+        let server = listening("127.0.0.1:0", 0);
+        let target = address(&server);
+        let mut diag = SockDiag::open().unwrap();
+        let _first = TcpStream::connect(target).unwrap();
+        let late = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        late.set_nonblocking(true).unwrap();
+        assert!(late.connect(&target.into()).is_err(), "no room: its SYN is dropped");
+        assert!(!diag.awaits_retry(&target.into()).unwrap(), "nobody makes room");
+        let _accepted = server.accept().unwrap();
+        assert!(diag.awaits_retry(&target.into()).unwrap(), "there is room, and it has not tried again");
+        // The kernel sends a SYN again after a second (RFC 6298).
+        server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let _late = server.accept().unwrap();
+        assert!(!diag.awaits_retry(&target.into()).unwrap(), "nobody else comes");
     }
 
     #[test]

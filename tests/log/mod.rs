@@ -5,8 +5,8 @@ mod others;
 mod stories;
 
 use lastfd::internal::event::{
-    Call, CallStep, Change, Client, Descriptor, Ended, Environment, Event, Limits, Link, Log, Nanos, Outcome,
-    Phase, Pid, SCHEMA, What,
+    Call, CallStep, Change, Client, Descriptor, Ended, Environment, Event, Limits, Link, Log, Nanos,
+    ObserverName, Outcome, Phase, Pid, SCHEMA, What,
 };
 use lastfd::internal::measure::{self, Findings};
 use lastfd::internal::scenario::{self, Plan};
@@ -427,7 +427,7 @@ pub fn file(folder: &Path, name: &str) -> PathBuf {
 }
 
 fn observer() -> What {
-    What::Observer { name: "perf".into(), exact: true, io_uring: false }
+    What::Observer { name: ObserverName::Perf, exact: true, io_uring: false }
 }
 
 fn detail(fd: i32, kind: &str) -> String {

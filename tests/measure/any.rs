@@ -2,7 +2,7 @@
 
 use crate::log;
 use lastfd::internal::event::{
-    self, Call, CallStep, Change, Client, Event, Log, Outcome as Got, Phase, What,
+    self, Call, CallStep, Change, Client, Event, Log, ObserverName, Outcome as Got, Phase, What,
 };
 use lastfd::internal::measure;
 use lastfd::internal::report::{self, Report};
@@ -158,8 +158,8 @@ fn anything() -> impl Strategy<Value = What> {
             descriptors_per_connection: d,
             calibrated_with: 8
         }),
-        1 => Just(What::Observer { name: "ptrace".into(), exact: true, io_uring: false }),
-        1 => Just(What::Observer { name: "perf".into(), exact: true, io_uring: true }),
+        1 => Just(What::Observer { name: ObserverName::Ptrace, exact: true, io_uring: false }),
+        1 => Just(What::Observer { name: ObserverName::Perf, exact: true, io_uring: true }),
         1 => Just(What::End),
     ]
 }

@@ -3,7 +3,7 @@
 use super::any::unexplained;
 use super::{near, report};
 use crate::log::{self, changed, event, failed, measured, ms};
-use lastfd::internal::event::{Call, CallStep, Event, Log, Outcome as Got, Pacing, What};
+use lastfd::internal::event::{Call, CallStep, Ended, Event, Log, Outcome as Got, Pacing, Phase, What};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Doubt, Kind, Why};
 use lastfd::internal::report::Report;
@@ -93,6 +93,11 @@ fn a_relay_that_is_called_is_counted_in_calls_and_a_driver_that_runs_out_is_the_
     let m = measure::measure(&plan, &log);
     assert_eq!((m.ceiling.calls_answered(), m.ceiling.kind.value()), (Some(8), Some(Kind::Emfile)));
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| !failed(e)).collect();
+    for event in &mut events {
+        if let What::PhaseEnded { phase: Phase::Ramp, why } = &mut event.is {
+            *why = Ended::Generator;
+        }
+    }
     let m = measure::measure(&plan, &Log::new(events.clone()));
     assert_eq!((m.ceiling.kind.value(), m.ceiling.calls_answered()), (Some(Kind::Generator), Some(8)));
     assert!(matches!(m.doubts[0], Doubt::Generator { errno: 24, .. }), "{:?}", m.doubts);

@@ -39,10 +39,20 @@ fn every_policy_is_told_by_what_it_does() {
     assert!((pause_s - 0.299).abs() < 0.0005, "{pause_s}");
 }
 
+/// A call of the server that fails for want of a descriptor.
+fn failing(name: Call) -> What {
+    What::Call { pid: 100, name, ret: -24 }
+}
+
 #[test]
 fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
     let accepts = changed("dead", |events| events.push(accept(1301.5, 8)));
     assert_eq!(policy(&accepts), Some(Policy::Unclear));
+    // Java's com.sun.net.httpserver: its other threads cannot open files, and nobody tries to accept.
+    let others = changed("dead", |events| events.push(event(1301.5, failing(Call::Openat))));
+    assert_eq!(policy(&others), Some(Policy::AcceptLoopDead), "another call is no try to accept");
+    let tries = changed("dead", |events| events.push(event(1301.5, failing(Call::Accept4))));
+    assert_eq!(policy(&tries), Some(Policy::Unclear));
 }
 
 #[test]

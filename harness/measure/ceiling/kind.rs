@@ -1,13 +1,11 @@
 //! Why the subject stopped, or why that cannot be said.
 
+use super::beside::Beside;
 use crate::event::{Nanos, Phase};
 use crate::measure::baseline::Baseline;
 use crate::measure::count::Scale;
-use crate::measure::error_replies::error_replies;
 use crate::measure::facts::Facts;
-use crate::measure::fd_setsize::FdSetsize;
 use crate::measure::known::Why;
-use crate::measure::resources;
 use crate::measure::upstream;
 
 /// An observer reports lost samples only when it next reads its ring.
@@ -57,10 +55,10 @@ pub(super) fn kind(
     facts: &Facts<'_>,
     baseline: &Baseline,
     scale: &Scale,
-    fd_setsize: Option<FdSetsize>,
+    beside: Beside<'_>,
 ) -> Result<Kind, Why> {
     blind(facts, baseline)?;
-    spoken(facts)?;
+    spoken(facts, beside)?;
     if let Some(first) = facts.holdings.first {
         nothing_lost(facts, scale, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
         return Ok(if facts.holdings.room.is_some() { Kind::OtherLimit } else { of_errno(first.errno) });
@@ -82,7 +80,7 @@ pub(super) fn kind(
     if facts.serves_datagrams() {
         answered(facts)?;
     }
-    match somebody_without(facts, fd_setsize)? {
+    match somebody_without(facts, beside)? {
         Some(kind) => Ok(kind),
         None => all_in(facts),
     }
@@ -117,7 +115,7 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
 
 /// Where nobody was answered as the workload asks, the server may not speak its protocol. What clients were told may also be what became of
 /// another call that failed for want of a descriptor.
-fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
+fn spoken(facts: &Facts<'_>, beside: Beside<'_>) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
     let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
@@ -133,7 +131,7 @@ fn spoken(facts: &Facts<'_>) -> Result<(), Why> {
         && !lacked
         && !exited
     {
-        return Err(Why::NobodyAnswered { refused, silent: 0, replies: error_replies(facts) });
+        return Err(Why::NobodyAnswered { refused, silent: 0, replies: beside.error_replies.cloned() });
     }
     Ok(())
 }
@@ -171,7 +169,7 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
 
 /// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own, something else that ran out, or
 /// something between them and the subject.
-fn somebody_without(facts: &Facts<'_>, fd_setsize: Option<FdSetsize>) -> Result<Option<Kind>, Why> {
+fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind>, Why> {
     let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
     let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
     let (at, kept) = (watched.saturating_sub(1), facts.holdings.kept_in_all);
@@ -197,7 +195,7 @@ fn somebody_without(facts: &Facts<'_>, fd_setsize: Option<FdSetsize>) -> Result<
     if behind_another(facts, queued) {
         return Err(Why::BehindAnother { waiting, turned_away });
     }
-    let other = fd_setsize.is_some() || resources::exhausted(facts).is_some();
+    let other = beside.fd_setsize.is_some() || beside.exhausted;
     Ok(Some(if other { Kind::OtherLimit } else { Kind::OwnLimit }))
 }
 

@@ -1,9 +1,11 @@
 //! Where the subject stopped: how many connections it held, what failed first, and what nobody could see.
 
+mod beside;
 mod capacity;
 mod kind;
 mod per_process;
 
+pub(super) use beside::Beside;
 pub use capacity::Burst;
 pub use kind::Kind;
 pub use per_process::PerProcess;
@@ -74,6 +76,9 @@ pub struct Exit {
     pub code: Known<i32>,
     /// The signal that killed it.
     pub signal: Known<i32>,
+    /// Whether that was before the first client: it had only been asked which protocol it speaks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub when_asked: bool,
 }
 
 /// The first failed descriptor call.
@@ -144,6 +149,11 @@ impl Ceiling {
         self.calls.is_some()
     }
 
+    /// Whether it exited before the first client, and had only been asked which protocol it speaks.
+    pub fn exited_when_asked(&self) -> bool {
+        self.exit.as_ref().is_some_and(|exit| exit.when_asked)
+    }
+
     /// Connections that it holds and serves, or calls answered before it stopped; where only a burst came, connections held then. `None`
     /// where nobody knows.
     pub fn held(&self) -> Option<u64> {
@@ -174,14 +184,15 @@ pub(super) fn ceiling(
     limits: &LimitsFound,
     baseline: &Baseline,
     prediction: &Prediction,
-    fd_setsize: Option<FdSetsize>,
+    beside: Beside<'_>,
 ) -> Ceiling {
+    let fd_setsize = beside.fd_setsize;
     let scale = Scale::new(limits, baseline, prediction);
     let (holdings, watched) = (&facts.holdings, facts.phases.watched_until());
     let is_client = facts.processes.is_client;
     let loaded = facts.phases.loaded() && facts.generator_failed().is_none();
     let unseen = loaded && facts.accepts_pass_by();
-    let stop = match kind::kind(facts, baseline, &scale, fd_setsize) {
+    let stop = match kind::kind(facts, baseline, &scale, beside) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
         Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction),
         Ok(kind) => stopped(facts, kind, fd_setsize),
@@ -298,6 +309,7 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
         exit: ended.map(|ended| Exit {
             code: ended.code.or_why(Why::KilledBySignal),
             signal: ended.signal.or_why(Why::NoSignal),
+            when_asked: facts.exited().is_some_and(|(at, _)| at < facts.phases.from(Phase::Ramp)),
         }),
     }
 }

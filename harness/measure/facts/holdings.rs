@@ -89,8 +89,6 @@ pub(crate) struct Holdings {
     pub turned_away: u64,
     /// Connections held at the first failure that the failing process closed before any client was told to leave.
     pub held_closed: u64,
-    /// A failing call of the failing process after the release began: the last.
-    pub failed_later: Option<Nanos>,
     /// Every accept that succeeded.
     pub accepts: Vec<Nanos>,
     /// Connections that only processes had which accept none themselves, when the ramp ended, and how many processes those were.
@@ -415,10 +413,6 @@ impl<'a> Follower<'a> {
         let Moments { ramp, moved, released, stop, .. } = self.moments;
         let failed = Failed { pid: made.pid, at: made.at, call: made.call, errno };
         self.found.calls_seen = true;
-        // Under whatever limits.
-        if self.found.first.is_some_and(|f| f.pid == made.pid) && (released..stop).contains(&made.at) {
-            self.found.failed_later = Some(made.at);
-        }
         if made.at < ramp {
             self.found.early.get_or_insert((failed, 0)).1 += 1;
         } else if made.at < stop.min(moved) {

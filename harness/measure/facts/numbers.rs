@@ -32,30 +32,30 @@ impl Numbers {
         match *what {
             What::Call { pid, name, ret } if ret >= 0 && name.accepts() => {
                 self.accepting.insert(pid);
-                self.close(pid, ret, &mut steps);
-                self.open(pid, ret, (place, false), &mut steps);
+                steps.extend(self.close(pid, ret));
+                steps.push(self.open(pid, ret, (place, false)));
             }
             What::Call { pid, name, ret } if ret >= 0 && name.returns_descriptor() => {
-                self.close(pid, ret, &mut steps);
+                steps.extend(self.close(pid, ret));
                 if let (Call::Dup | Call::Dup2 | Call::Dup3, Some(accept)) = (name, self.only(pid)) {
-                    self.open(pid, ret, (accept, true), &mut steps);
+                    steps.push(self.open(pid, ret, (accept, true)));
                 }
             }
-            What::Close { pid, fd } => self.close(pid, fd.into(), &mut steps),
+            What::Close { pid, fd } => steps.extend(self.close(pid, fd.into())),
             What::Process { pid, parent, change: Change::Fork } => {
                 for (fd, (accept, _)) in self.of.get(&parent).cloned().unwrap_or_default() {
-                    self.open(pid, fd, (accept, false), &mut steps);
+                    steps.push(self.open(pid, fd, (accept, false)));
                 }
             }
             // The program it runs now has the duplicates that were made for it. Anything else is taken to be closed on exec where others
             // have it too: a server's helper gets none of its connections.
             What::Process { pid, change: Change::Exec, .. } => {
-                self.close_all(pid, |made, shared| shared && !made, &mut steps)
+                steps = self.close_all(pid, |made, shared| shared && !made);
             }
             What::Process { pid, change: Change::Exit, .. }
             | What::Exited { pid, .. }
             | What::Baseline { pid, .. } => {
-                self.close_all(pid, |_, _| true, &mut steps);
+                steps = self.close_all(pid, |_, _| true);
             }
             _ => {}
         }
@@ -84,32 +84,33 @@ impl Numbers {
         all.all(|other| other.0 == first).then_some(first)
     }
 
-    fn open(&mut self, pid: Pid, fd: i64, (accept, made): (usize, bool), steps: &mut Vec<Step>) {
+    fn open(&mut self, pid: Pid, fd: i64, (accept, made): (usize, bool)) -> Step {
         self.of.entry(pid).or_default().insert(fd, (accept, made));
         let count = self.counts.entry(accept).or_default();
         *count += 1;
-        steps.push(Step { pid, accept, more: true, edge: *count == 1 });
+        Step { pid, accept, more: true, edge: *count == 1 }
     }
 
-    fn close(&mut self, pid: Pid, fd: i64, steps: &mut Vec<Step>) {
-        let Some((accept, _)) = self.of.get_mut(&pid).and_then(|of| of.remove(&fd)) else { return };
+    fn close(&mut self, pid: Pid, fd: i64) -> Option<Step> {
+        let (accept, _) = self.of.get_mut(&pid)?.remove(&fd)?;
         let count = self.counts.get_mut(&accept).expect("a connection with a number is counted");
         *count -= 1;
-        steps.push(Step { pid, accept, more: false, edge: *count == 0 });
-        if *count == 0 {
+        let edge = *count == 0;
+        if edge {
             self.counts.remove(&accept);
         }
+        Some(Step { pid, accept, more: false, edge })
     }
 
     /// Closes the numbers of a process for which this holds: whether it made the number, and whether others have the connection.
-    fn close_all(&mut self, pid: Pid, which: impl Fn(bool, bool) -> bool, steps: &mut Vec<Step>) {
-        let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return };
+    fn close_all(&mut self, pid: Pid, which: impl Fn(bool, bool) -> bool) -> Vec<Step> {
+        let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return Vec::new() };
         let mut own: HashMap<usize, u64> = HashMap::new();
         of.values().for_each(|(accept, _)| *own.entry(*accept).or_default() += 1);
         let shared = |accept| own[accept] < self.counts[accept];
         let fds: Vec<i64> =
             of.iter().filter(|(_, (accept, made))| which(*made, shared(accept))).map(|(&fd, _)| fd).collect();
-        fds.into_iter().for_each(|fd| self.close(pid, fd, steps));
+        fds.into_iter().filter_map(|fd| self.close(pid, fd)).collect()
     }
 }
 

@@ -34,7 +34,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Call { pid, name, ret } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
         What::Call { pid, name, ret } => (10, (*pid).into(), *name as i64, "", *ret),
         What::ObserverCost { name, opened_ns, failed_ns } => {
-            (11, *opened_ns as i64, *failed_ns as i64, name, 0)
+            (11, *opened_ns as i64, *failed_ns as i64, name.name(), 0)
         }
         What::Failures { name, total } => (11, *name as i64, *total as i64, "", 0),
         What::SamplingStopped => (12, 0, 0, "", 0),
@@ -85,7 +85,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Upstream(seen) => {
             (14, seen.connections as i64, seen.calls as i64, &seen.process, seen.exhausted.is_some().into())
         }
-        What::Observer { name, .. } => (24, 0, 0, name, 0),
+        What::Observer { name, .. } => (24, 0, 0, name.name(), 0),
         What::NotSeen { why, .. } => (25, 0, 0, why, 0),
         What::Inconclusive { reason } => (26, 0, 0, reason, 0),
         What::NotStarted { reason } => (26, 1, 0, reason, 0),

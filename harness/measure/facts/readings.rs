@@ -1,8 +1,8 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
 use crate::event::{
-    Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, Open, Outcome, Pid, Queue,
-    ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
+    Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
+    Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
 };
 use crate::scenario::Plan;
 use std::collections::BTreeMap;
@@ -87,6 +87,8 @@ pub(crate) struct Asked<'a> {
     pub label: &'a str,
     pub outcome: Outcome,
     pub detail: &'a str,
+    /// Its status, where that is an error's though no connection was ended by it: `status 404`.
+    pub error_status: Option<&'a str>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
 }
@@ -120,8 +122,8 @@ pub(crate) struct Beside<'a> {
 }
 
 /// What a witness of the system calls is.
-pub(crate) struct Observer<'a> {
-    pub name: &'a str,
+pub(crate) struct Observer {
+    pub name: ObserverName,
     pub exact: bool,
     pub io_uring: bool,
 }
@@ -147,9 +149,9 @@ pub(crate) struct Readings<'a> {
     /// Of the UDP socket that is loaded.
     pub receive_queues: Vec<(Nanos, ReceiveQueue)>,
     pub predicted: Vec<Predicted<'a>>,
-    pub observers: Vec<Observer<'a>>,
+    pub observers: Vec<Observer>,
     /// Of each observer: nanoseconds for a descriptor opened and closed, and for a failed call.
-    pub costs: BTreeMap<&'a str, (u64, u64)>,
+    pub costs: BTreeMap<ObserverName, (u64, u64)>,
     pub samples: Vec<Sample>,
     /// Resident memory of all its processes, bytes, and what the loaded listener has dropped.
     pub beside: Vec<(Nanos, Option<u64>, Option<u32>)>,
@@ -218,10 +220,10 @@ impl<'a> Readings<'a> {
             }
             What::Sysctls { namespace, set } => _ = self.sysctls.get_or_insert((namespace, set)),
             What::Observer { name, exact, io_uring } => {
-                self.observers.push(Observer { name, exact: *exact, io_uring: *io_uring });
+                self.observers.push(Observer { name: *name, exact: *exact, io_uring: *io_uring });
             }
             What::ObserverCost { name, opened_ns, failed_ns } => {
-                self.costs.insert(name, (*opened_ns, *failed_ns));
+                self.costs.insert(*name, (*opened_ns, *failed_ns));
             }
             What::Inconclusive { reason } => self.inconclusive.push(reason),
             What::NotStarted { reason } => self.not_started = Some(reason),
@@ -340,6 +342,7 @@ impl<'a> Readings<'a> {
                 label,
                 outcome: *outcome,
                 detail,
+                error_status: error_status(detail),
                 connect_s: connect_s.filter(|s| s.is_finite()),
                 answer_s: answer_s.filter(|s| s.is_finite()),
             }),
@@ -384,4 +387,11 @@ impl<'a> Readings<'a> {
             .find(|other| other.new_client.is_some())
             .map_or(Nanos::MAX, |other| other.at)
     }
+}
+
+/// The status of an HTTP answer, in the driver's words, where it is an error's.
+fn error_status(detail: &str) -> Option<&str> {
+    let words = detail.split(',').next()?;
+    let status = words.strip_prefix("status ")?.get(..3)?.parse::<u16>().ok()?;
+    (status >= 400).then_some(words)
 }

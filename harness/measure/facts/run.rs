@@ -9,7 +9,7 @@ use super::processes::Processes;
 use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
-use crate::event::{Change, Event, Link, Log, Nanos, Phase, Pid, What};
+use crate::event::{Change, Ended, Event, Link, Log, Nanos, Phase, Pid, What};
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
 
@@ -84,19 +84,25 @@ impl<'a> Facts<'a> {
         self.readings.asked.iter().filter(move |asked| asked.label == label)
     }
 
-    /// When the accepting process (or every one of them) exited between the ramp and the release, and what it held.
+    /// When the accepting process (or every one of them) exited between the ramp and the release, and what it held. Before the ramp where
+    /// nothing was left of the subject for it: what it did with those that only asked it something ended it.
     pub fn exited(&self) -> Option<(Nanos, u64)> {
         let ramp = self.phases.from(Phase::Ramp);
-        let in_time = |exit: &(Nanos, u64)| exit.0 >= ramp;
+        let nobody_left = self.phases.why_ended(Phase::Ramp) == Some(Ended::Gone);
+        let asked = self.readings.arrived.first().copied().filter(|_| nobody_left);
+        let since = asked.map_or(ramp, |asked| asked.min(ramp));
+        let in_time = |exit: &(Nanos, u64)| exit.0 >= since;
         let of = |pid| self.holdings.tables.get(&pid).and_then(|table| table.exited).filter(in_time);
         if self.processes.is_client && self.ended_well() {
             return None;
         }
-        self.processes.main.and_then(of).or_else(|| {
+        let exit = self.processes.main.and_then(of).or_else(|| {
             let accepting = || self.holdings.tables.values().filter(|table| table.accepts > 0);
             let all = accepting().all(|table| table.exited.is_some_and(|exit| in_time(&exit)));
             if all { accepting().filter_map(|table| table.exited).max() } else { None }
-        })
+        });
+        // No client of the load was there yet.
+        exit.map(|(at, held)| (at, if at < ramp { 0 } else { held }))
     }
 
     /// When the process at the wall (without one, the accepting process) exited before clients were told to leave, and what it held.
@@ -141,8 +147,11 @@ impl<'a> Facts<'a> {
         events.filter(|event| exits(&event.is)).map(|event| event.at).next()
     }
 
-    /// When the harness's own side first failed, and with which errno.
+    /// When the harness's own side first failed, and with which errno; `None` where that did not end the ramp.
     pub fn generator_failed(&self) -> Option<(Nanos, i32)> {
+        if self.phases.why_ended(Phase::Ramp) != Some(Ended::Generator) {
+            return None;
+        }
         let watched = self.phases.watched_until();
         self.clients.local(watched).into_iter().chain(self.calls.local(watched)).min()
     }

@@ -82,6 +82,25 @@ pub(crate) struct Move {
     pub held_at_end: u64,
 }
 
+impl Move {
+    /// Nothing is moved yet, and so many connections are held.
+    fn begins(window: Window, at: Nanos, was: Limits, held: u64) -> Self {
+        Move {
+            window,
+            at,
+            now: was,
+            was,
+            processes: 0,
+            first_at: at,
+            held,
+            raised: false,
+            resumed: None,
+            failed: None,
+            held_at_end: held,
+        }
+    }
+}
+
 impl Facts<'_> {
     /// Walks through the log once more. `see` is called with each event and what everybody holds before it, then again after it.
     /// Comes back with what everybody holds in the end.
@@ -125,47 +144,38 @@ impl Facts<'_> {
             let Some(i) = windows.iter().position(|window| window.contains(event.at)) else { return };
             match (&mut moves[i], after) {
                 (Some(one), true) => one.held_at_end = held.all,
-                (so_far, false) => self.note_move(windows[i], so_far, event, held),
+                (so_far, false) => *so_far = self.moved(windows[i], *so_far, event, held),
                 (None, true) => {}
             }
         });
         moves
     }
 
-    /// Takes in an event of the window. `held`: before it.
-    fn note_move(&self, window: Window, so_far: &mut Option<Move>, event: &Event, held: &Holders) {
+    /// The move of this window with one event more. `held`: before it.
+    fn moved(&self, window: Window, so_far: Option<Move>, event: &Event, held: &Holders) -> Option<Move> {
         match event.is {
             What::LimitMoved { soft, hard, was, .. } => {
-                let one = so_far.get_or_insert(Move {
-                    window,
+                let one = so_far.unwrap_or_else(|| Move::begins(window, event.at, was, held.all));
+                Some(Move {
                     at: event.at,
-                    now: was,
+                    now: Limits { soft, hard },
                     was,
-                    processes: 0,
-                    first_at: event.at,
-                    held: held.all,
-                    raised: false,
-                    resumed: None,
-                    failed: None,
-                    held_at_end: held.all,
-                });
-                (one.at, one.now, one.was) = (event.at, Limits { soft, hard }, was);
-                one.raised |= soft > was.soft;
-                one.processes += 1;
+                    raised: one.raised || soft > was.soft,
+                    processes: one.processes + 1,
+                    ..one
+                })
             }
             What::Call { pid, name, ret } if self.processes.counts(pid) => {
-                let Some(one) = so_far else { return };
-                if ret >= 0 && name.accepts() {
-                    one.resumed.get_or_insert(event.at);
-                }
+                let one = so_far?;
+                let resumed = one.resumed.or((ret >= 0 && name.accepts()).then_some(event.at));
                 // A call that had begun before the limit was raised may fail after that.
-                let under_the_new = !one.raised || one.resumed.is_some();
-                if let Some(errno) = full(ret).filter(|_| one.failed.is_none() && under_the_new) {
-                    one.failed =
-                        Some((Failed { pid, at: event.at, call: name, errno }, held.of(pid), held.all));
-                }
+                let under_the_new = !one.raised || resumed.is_some();
+                let failed = full(ret)
+                    .filter(|_| under_the_new)
+                    .map(|errno| (Failed { pid, at: event.at, call: name, errno }, held.of(pid), held.all));
+                Some(Move { resumed, failed: one.failed.or(failed), ..one })
             }
-            _ => {}
+            _ => so_far,
         }
     }
 }

@@ -14,7 +14,7 @@ mod requests;
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, called};
-use crate::event::{Call, Event, Nanos, Pid, What};
+use crate::event::{Call, Event, Nanos, ObserverName, Pid, What};
 use crate::sys::clock;
 use crate::sys::perf::{Counter, Ring, Source, cpus, discard};
 use crate::sys::tracefs::Events;
@@ -26,7 +26,7 @@ use std::io;
 use std::time::Duration;
 
 /// The observer's name in reports.
-pub const NAME: &str = "perf";
+pub const NAME: ObserverName = ObserverName::Perf;
 
 /// Pages of each ring where the locked-memory limit allows; halved until it does.
 const RING_PAGES: usize = 512;
@@ -54,7 +54,7 @@ const HOLD_BACK: Duration = Duration::from_micros(100);
 
 /// Why perf cannot be used, and the way out.
 pub(super) fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
-    Unavailable { observer: NAME, reason: reason.to_string(), remedy: remedy.to_string() }
+    Unavailable { observer: NAME.name(), reason: reason.to_string(), remedy: remedy.to_string() }
 }
 
 /// Says what to do about an error of the kernel's.
@@ -209,6 +209,84 @@ pub struct Perf {
     stopped: bool,
 }
 
+/// The events of one cpu, which share its rings.
+struct OfCpu {
+    tasks: Counter,
+    close: Counter,
+    /// The first has the ring of all.
+    failures: Vec<Counter>,
+    successes: Vec<Counter>,
+    makers: Vec<Counter>,
+}
+
+impl OfCpu {
+    fn open(tracepoints: &Tracepoints, pid: Pid, cpu: u32) -> io::Result<Self> {
+        let open = |source, filter: Option<&CStr>| -> io::Result<Counter> {
+            let counter = Counter::open(source, pid, Some(cpu))?;
+            filter.map_or(Ok(()), |f| counter.filter(f))?;
+            Ok(counter)
+        };
+        let layout = tracepoints.layout;
+        let tasks = open(Source::Tasks, None)?;
+        let close = open(Source::Samples(layout.close), None)?;
+        let mut failures = Vec::new();
+        let mut successes = vec![open(Source::Samples(layout.exit_group.0), None)?];
+        for id in layout.limits.into_iter().flatten() {
+            let called = Source::Called { id, registers: record::REGISTERS, stack: record::STACK };
+            successes.push(open(called, Some(DONE))?);
+        }
+        for &(call, id) in &tracepoints.exits {
+            let failed = if call.accepts() { UNACCEPTED } else { EXHAUSTED };
+            failures.push(open(Source::Samples(id), Some(failed))?);
+            if call != Call::Fcntl {
+                successes.push(open(Source::Samples(id), Some(SUCCEEDED))?);
+            }
+        }
+        let makers = tracepoints.makers.iter().map(|&(_, id)| open(Source::Samples(id), Some(REFUSED)));
+        let makers = makers.collect::<io::Result<Vec<_>>>()?;
+        if let Some(ring) = layout.ring {
+            failures.push(open(Source::KernelSamples(ring.complete), Some(requests::EXHAUSTED))?);
+            successes.push(open(Source::KernelSamples(ring.submit), Some(requests::CREATES))?);
+            successes.push(open(Source::KernelSamples(ring.complete), Some(requests::OTHERWISE))?);
+        }
+        Ok(OfCpu { tasks, close, failures, successes, makers })
+    }
+
+    /// Maps their rings, the largest of so many pages.
+    fn rings(&self, pages: usize) -> io::Result<Rings> {
+        Ok(Rings {
+            successes: Ring::map(&self.close, pages)?,
+            failures: Ring::map(&self.failures[0], pages)?,
+            tasks: Ring::map(&self.tasks, pages / 8)?,
+            refused: self.makers.first().map(|first| Ring::map(first, pages / 8)).transpose()?,
+        })
+    }
+
+    /// Lets all of one kind write to the ring of their kind.
+    fn redirect(&self) -> io::Result<()> {
+        self.successes.iter().try_for_each(|counter| counter.redirect(&self.close))?;
+        self.failures[1..].iter().try_for_each(|counter| counter.redirect(&self.failures[0]))?;
+        self.makers.iter().skip(1).try_for_each(|counter| counter.redirect(&self.makers[0]))
+    }
+}
+
+/// A counter of failures for each call.
+fn failed_calls(tracepoints: &Tracepoints, pid: Pid) -> io::Result<Vec<(Call, Counter)>> {
+    let counted = |&(call, id): &(Call, u64)| {
+        let counter = Counter::open(Source::Count(id), pid, None)?;
+        counter.filter(EXHAUSTED)?;
+        Ok((call, counter))
+    };
+    tracepoints.exits.iter().map(counted).collect()
+}
+
+/// A counter of io_uring's failed requests.
+fn failed_requests(ring: record::RingLayout, pid: Pid) -> io::Result<Counter> {
+    let counter = Counter::open(Source::KernelCount(ring.complete), pid, None)?;
+    counter.filter(requests::EXHAUSTED)?;
+    Ok(counter)
+}
+
 impl Perf {
     /// Opens every event on a process that waits before its exec.
     ///
@@ -223,71 +301,22 @@ impl Perf {
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut pages = RING_PAGES;
         for cpu in cpus()? {
-            let open = |source, filter: Option<&CStr>| -> io::Result<Counter> {
-                let counter = Counter::open(source, pid, Some(cpu))?;
-                filter.map_or(Ok(()), |f| counter.filter(f))?;
-                Ok(counter)
-            };
-            let tasks = open(Source::Tasks, None)?;
-            let close = open(Source::Samples(tracepoints.layout.close), None)?;
-            let mut failures = Vec::new();
-            let mut successes = vec![open(Source::Samples(tracepoints.layout.exit_group.0), None)?];
-            for id in tracepoints.layout.limits.into_iter().flatten() {
-                let called = Source::Called { id, registers: record::REGISTERS, stack: record::STACK };
-                successes.push(open(called, Some(DONE))?);
-            }
-            for &(call, id) in &tracepoints.exits {
-                failures.push(open(
-                    Source::Samples(id),
-                    Some(if call.accepts() { UNACCEPTED } else { EXHAUSTED }),
-                )?);
-                if call != Call::Fcntl {
-                    successes.push(open(Source::Samples(id), Some(SUCCEEDED))?);
-                }
-            }
-            let makers = tracepoints.makers.iter().map(|&(_, id)| open(Source::Samples(id), Some(REFUSED)));
-            let makers = makers.collect::<io::Result<Vec<_>>>()?;
-            if let Some(ring) = tracepoints.layout.ring {
-                failures.push(open(Source::KernelSamples(ring.complete), Some(requests::EXHAUSTED))?);
-                successes.push(open(Source::KernelSamples(ring.submit), Some(requests::CREATES))?);
-                successes.push(open(Source::KernelSamples(ring.complete), Some(requests::OTHERWISE))?);
-            }
+            let events = OfCpu::open(tracepoints, pid, cpu)?;
             rings.push(loop {
-                let mapped = || {
-                    Ok(Rings {
-                        successes: Ring::map(&close, pages)?,
-                        failures: Ring::map(&failures[0], pages)?,
-                        tasks: Ring::map(&tasks, pages / 8)?,
-                        refused: makers.first().map(|first| Ring::map(first, pages / 8)).transpose()?,
-                    })
-                };
-                match mapped() {
+                match events.rings(pages) {
                     Ok(rings) => break rings,
                     Err(e) if pages <= RING_PAGES_AT_LEAST => return Err(e),
                     Err(_) => pages /= 2,
                 }
             });
-            successes.iter().try_for_each(|counter| counter.redirect(&close))?;
-            failures[1..].iter().try_for_each(|counter| counter.redirect(&failures[0]))?;
-            makers.iter().skip(1).try_for_each(|counter| counter.redirect(&makers[0]))?;
-            steady.extend([tasks, close]);
-            steady.extend(successes);
-            sampling.extend(failures);
-            refusing.extend(makers);
+            events.redirect()?;
+            steady.extend([events.tasks, events.close]);
+            steady.extend(events.successes);
+            sampling.extend(events.failures);
+            refusing.extend(events.makers);
         }
-        let mut counters = Vec::new();
-        for &(call, id) in &tracepoints.exits {
-            let counter = Counter::open(Source::Count(id), pid, None)?;
-            counter.filter(EXHAUSTED)?;
-            counters.push((call, counter));
-        }
-        let counted = |ring: record::RingLayout| {
-            let counter = Counter::open(Source::KernelCount(ring.complete), pid, None)?;
-            counter.filter(requests::EXHAUSTED)?;
-            Ok::<_, io::Error>(counter)
-        };
         Ok(Perf {
-            ring_counter: tracepoints.layout.ring.map(counted).transpose()?,
+            ring_counter: tracepoints.layout.ring.map(|ring| failed_requests(ring, pid)).transpose()?,
             requests: Requests::default(),
             layout: tracepoints.layout,
             calls: tracepoints.exits.iter().map(|&(call, id)| (id, call)).collect(),
@@ -298,7 +327,7 @@ impl Perf {
             refused: 0,
             sampling,
             sampling_stopped: false,
-            counters,
+            counters: failed_calls(tracepoints, pid)?,
             sampled: 0,
             totals: Totals::default(),
             threads: Threads::of(pid),
@@ -382,7 +411,7 @@ impl Drop for Perf {
 }
 
 impl Syscalls for Perf {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> ObserverName {
         NAME
     }
 

@@ -44,6 +44,9 @@ pub fn advice(r: &Report) -> Option<String> {
         Some(Kind::OtherLimit | Kind::Exited) => {
             Some(match r.found.binds.get().map(|binds| binds.resource) {
                 Some(resource) => other(resource),
+                None if ceiling.exited_when_asked() => {
+                    "Say what its clients do (`--workload`): then it is not asked.".into()
+                }
                 None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
             })
         }

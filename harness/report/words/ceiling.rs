@@ -99,6 +99,12 @@ pub fn in_all(r: &Report) -> Option<String> {
 
 fn exited(r: &Report) -> String {
     let how = super::policy::status(r).map_or(String::new(), |how| format!(" {how}"));
+    if r.found.ceiling.exited_when_asked() {
+        return format!(
+            "{} exited{how} after lastfd had asked it which protocol it speaks, before the first client came.",
+            super::capital(subject(r))
+        );
+    }
     let held =
         r.found.ceiling.held().map_or(String::new(), |n| format!(" while it held {}", counted(n, unit(r))));
     let why = match r.found.binds.get() {
@@ -246,12 +252,14 @@ fn open_beside(r: &Report) -> Option<String> {
     }
     let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
     let were = number(n, "descriptor than at rest was", "descriptors than at rest were");
-    let beside = if r.found.ceiling.in_calls() {
-        "Besides connections that it accepted"
-    } else {
-        "Besides the connections"
+    let accepted = r.found.ceiling.per_process.iter().any(|process| process.accepted > 0);
+    let beside = match (r.found.ceiling.in_calls(), accepted) {
+        (true, true) => "Besides connections that it accepted, ",
+        // There are none to set them apart from.
+        (true, false) => "",
+        (false, _) => "Besides the connections, ",
     };
-    Some(format!("{beside}, {n} {more} {were} open at that moment."))
+    Some(format!("{beside}{n} {more} {were} open at that moment."))
 }
 
 /// Where others hold the connections than accept them: each of them, and which are full.

@@ -378,8 +378,11 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
             let open = descriptors.map_or("nothing leaked".into(), stays_open);
             format!("{open}, and the second ramp was full at {second}, the first at {first}")
         }
-        VerdictEvidence::AcceptedOnly { round } => {
+        VerdictEvidence::AcceptedOnly { round, turned_away: None } => {
             format!("in round {round} it accepted waiting clients and answered none of them")
+        }
+        VerdictEvidence::AcceptedOnly { round, turned_away: Some(n) } => {
+            format!("in round {round} it served none of those that waited and turned {n} of them away")
         }
         VerdictEvidence::Slower { was_s, is_s } => {
             format!("half of the clients were answered within {was_s:.3} s before and {is_s:.3} s after")

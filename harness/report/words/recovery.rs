@@ -39,6 +39,9 @@ pub fn short(r: &Report) -> Option<String> {
             format!("It leaks: {}{}.", evidence::verdict(evidence), mostly_leaves(r))
         }
         (Verdict::Draining, evidence) => format!("It is draining: {}.", evidence::verdict(evidence)),
+        (Verdict::Degraded, VerdictEvidence::AcceptedOnly { turned_away: Some(n), .. }) => {
+            format!("When clients leave, it recovers only in part: it turned away {n} that had waited.")
+        }
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
         }

@@ -23,8 +23,22 @@ pub fn wall(r: &Report) -> Vec<String> {
     said
 }
 
-/// What clients saw that hid the full table, in one short sentence.
+/// How few of the connections that it held were served, where the others only got an error reply.
+pub fn unserved(r: &Report) -> Option<String> {
+    let account = r.found.clients_account.get().filter(|a| a.held_with_error > 0)?;
+    let replies = r.found.error_replies.as_ref().filter(|_| !r.found.ceiling.in_calls())?;
+    let told = r.found.disguise.iter().find(|d| d.reply == replies.first);
+    let because = told.map_or(String::new(), |told| format!(", because {} failed", told.call));
+    let served = if account.held == 0 { "none".to_owned() } else { format!("only {}", account.held) };
+    let (n, reply) = (account.held_with_error, cut(&replies.first, SHORT));
+    Some(format!("It served {served} of them: {n} got \"{reply}\"{because}."))
+}
+
+/// What clients saw that hid the full table, in one short sentence; where that concerns those that it held, [`unserved`] says it.
 pub fn short(r: &Report) -> Option<String> {
+    if unserved(r).is_some() {
+        return None;
+    }
     let told = r.found.disguise.iter().find(|d| d.seen_as == SeenAs::ErrorReply)?;
     let clients = counted(told.count, "client");
     Some(format!(

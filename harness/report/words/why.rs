@@ -53,6 +53,9 @@ pub fn why(why: &Why) -> String {
                 "no client got the answer that its workload expects{got}: does the server speak this protocol, at this path?"
             );
         }
+        Why::TooShortForARate { watched_s } => {
+            return format!("the wall was watched for {watched_s:.3} s, and a rate needs a second");
+        }
         Why::TooFewCalls { answered, needed } => {
             return format!(
                 "of {} no ten are beyond this percentile: it needs {needed}",

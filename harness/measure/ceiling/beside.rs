@@ -1,0 +1,15 @@
+//! What may stop a subject beside its descriptors.
+
+use crate::measure::error_replies::ErrorReplies;
+use crate::measure::fd_setsize::FdSetsize;
+
+/// What may have stopped it beside its descriptors.
+#[derive(Clone, Copy)]
+pub struct Beside<'a> {
+    /// That its numbers ended where select(2) does.
+    pub fd_setsize: Option<FdSetsize>,
+    /// Whether tasks or memory ran out.
+    pub exhausted: bool,
+    /// What clients were told in place of what they asked for.
+    pub error_replies: Option<&'a ErrorReplies>,
+}
