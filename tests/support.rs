@@ -84,7 +84,8 @@ pub fn find(options: &[&str], command: &[&str]) -> Called {
     lastfd(&[&["find", "--json", "-"], options, &["--"], command].concat())
 }
 
-/// The words that run one of this binary's own subjects (see `subjects`), unmodified, as `find` would any program.
+/// The words that run one of this binary's own subjects (see `subjects`), unmodified, as `find` would any
+/// program.
 pub fn subject(name: &str) -> Vec<String> {
     let exe = std::env::current_exe().expect("own path").display().to_string();
     vec![
@@ -115,7 +116,8 @@ pub fn eventually(deadline: Duration, mut reached: impl FnMut() -> bool) -> bool
     true
 }
 
-/// Live processes whose environment holds the text: what a run started, whatever it renamed or daemonised itself to.
+/// Live processes whose environment holds the text: what a run started, whatever it renamed or daemonised
+/// itself to.
 pub fn marked(mark: &str) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc")
         .expect("/proc")
@@ -143,7 +145,8 @@ pub fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The same log of a process that gives each connection to a child of its own, and keeps a file open under its number for as long.
+/// The same log of a process that gives each connection to a child of its own, and keeps a file open under
+/// its number for as long.
 pub fn handed_over(mut events: Vec<Event>) -> Vec<Event> {
     events.sort_by_key(|e| e.at);
     let (mut children, mut all) = (HashMap::new(), Vec::new());

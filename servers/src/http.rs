@@ -1,6 +1,6 @@
-//! HTTP/1.1 over hyper: every request is answered with 200 and a small body, and the connection is kept. No time limit
-//! ends an idle connection. A request may need a descriptor of its own for a moment, as a static file or a connection to a
-//! database does (`--opens`). All of it may stall once (`--stall-ms`).
+//! HTTP/1.1 over hyper: every request is answered with 200 and a small body, and the connection is kept. No
+//! time limit ends an idle connection. A request may need a descriptor of its own for a moment, as a static
+//! file or a connection to a database does (`--opens`). All of it may stall once (`--stall-ms`).
 
 use crate::args::{Args, Opens};
 use crate::lines::complain;
@@ -68,7 +68,8 @@ async fn converse(
     stream: TcpStream,
     door: Door,
 ) {
-    // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its connection is closed either way.
+    // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its
+    // connection is closed either way.
     if let Ok(stream) = doorkeeper.admit(stream, door).await {
         let seat = stream.seat.clone();
         let service = service_fn(|_: Request<_>| async {

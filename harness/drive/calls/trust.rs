@@ -1,4 +1,5 @@
-//! The certificate to trust: read from its file once, or for each call as careless programs do. Opens that file and nothing else.
+//! The certificate to trust: read from its file once, or for each call as careless programs do. Opens that
+//! file and nothing else.
 
 use super::super::tls::roots;
 use super::course::Stop;
