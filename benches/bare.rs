@@ -1,5 +1,6 @@
-//! The bare servers that floors are measured with: one thread, one epoll instance, nothing else. Each is this binary, executed again
-//! with a variable that says which; it prints its port, then one figure, and ends when its standard input does.
+//! The bare servers that floors are measured with: one thread, one epoll instance, nothing else. Each is this
+//! binary, executed again with a variable that says which; it prints its port, then one figure, and ends when
+//! its standard input does.
 
 use lastfd::internal::sys::clock;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -141,7 +142,8 @@ impl Running {
         Running::of(Command::new(exe()), server)
     }
 
-    /// Starts a shell that waits for a line before it executes the server: an observer can be attached until then.
+    /// Starts a shell that waits for a line before it executes the server: an observer can be attached until
+    /// then.
     pub fn waiting(server: Server) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", "read go; exec \"$0\""]).arg(exe());

@@ -1,5 +1,5 @@
-//! From the start of a server to its first EMFILE at 1024:1024, and the whole run with saturation and recovery, beside the floor: a
-//! bare epoll server and one blocking client that connects in a loop.
+//! From the start of a server to its first EMFILE at 1024:1024, and the whole run with saturation and
+//! recovery, beside the floor: a bare epoll server and one blocking client that connects in a loop.
 
 use crate::LASTFD;
 use crate::bare::{Running, Server};
@@ -55,7 +55,8 @@ fn floor() -> Duration {
     Duration::from_nanos(server.figure() - started)
 }
 
-/// From before the subject's exec to its first failing accept4, by the event log; and the whole command by the clock.
+/// From before the subject's exec to its first failing accept4, by the event log; and the whole command by
+/// the clock.
 fn find(log: &Path) -> (Duration, Duration) {
     let started = Instant::now();
     let mut command = Command::new(LASTFD);

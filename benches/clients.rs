@@ -1,5 +1,5 @@
-//! What a held WebSocket client costs the load generator, in memory of its own and in time: beside a bare client that writes a request
-//! and reads the head of the answer, one after the other, on a blocking socket.
+//! What a held WebSocket client costs the load generator, in memory of its own and in time: beside a bare
+//! client that writes a request and reads the head of the answer, one after the other, on a blocking socket.
 
 use crate::LASTFD;
 use crate::ratio::{Bound, Pairs, in_turn, print_share};

@@ -1,5 +1,6 @@
-//! A run with 100,000 clients and ten million failures: how large its log is, and how long reading and measuring it takes. The log is
-//! made up here, with what such a run reports: failures are sampled up to a bound, and totals from then on.
+//! A run with 100,000 clients and ten million failures: how large its log is, and how long reading and
+//! measuring it takes. The log is made up here, with what such a run reports: failures are sampled up to a
+//! bound, and totals from then on.
 
 use crate::ratio::print_share;
 use criterion::Criterion;

@@ -1,8 +1,10 @@
-//! How fast the harness is, each figure beside a floor that is measured in the same run, the two in turn: a ratio, and never a time,
-//! says whether a bound is kept. `cargo bench` runs all (about a minute and a half); `cargo bench -- spinning` those with that name.
+//! How fast the harness is, each figure beside a floor that is measured in the same run, the two in turn: a
+//! ratio, and never a time, says whether a bound is kept. `cargo bench` runs all (about a minute and a half);
+//! `cargo bench -- spinning` those with that name.
 //!
-//! criterion shows times and what changed since the last run; the lines that begin with `ratio` are what the bounds are about. A bound
-//! that is missed is printed, and fails nothing: machines are shared. The bare servers are this binary, executed again.
+//! criterion shows times and what changed since the last run; the lines that begin with `ratio` are what the
+//! bounds are about. A bound that is missed is printed, and fails nothing: machines are shared. The bare
+//! servers are this binary, executed again.
 
 mod bare;
 mod ceiling;

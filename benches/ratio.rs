@@ -3,7 +3,8 @@
 use criterion::{Criterion, SamplingMode};
 use std::time::Duration;
 
-/// Has criterion call `pair` about as often as fits into `within`, ten times at least; each call measures both sides and returns ours.
+/// Has criterion call `pair` about as often as fits into `within`, ten times at least; each call measures
+/// both sides and returns ours.
 pub fn in_turn(criterion: &mut Criterion, name: &str, within: Duration, mut pair: impl FnMut() -> Duration) {
     let mut group = criterion.benchmark_group("in turn");
     group.sampling_mode(SamplingMode::Flat).measurement_time(within);
@@ -32,8 +33,8 @@ impl Pairs {
         self.0.push((ours, floor));
     }
 
-    /// Prints the median of the ratios, where their middle half lies, and whether the bound is kept. Prints nothing when a filter
-    /// of criterion's left the benchmark out.
+    /// Prints the median of the ratios, where their middle half lies, and whether the bound is kept. Prints
+    /// nothing when a filter of criterion's left the benchmark out.
     pub fn print(&self, what: &str, unit: &str, bound: Bound) {
         if self.0.is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! Every log that is told or recorded, in every format: one quantity has one number, and no count exceeds what is possible.
+//! Every log that is told or recorded, in every format: one quantity has one number, and no count exceeds
+//! what is possible.
 
 use crate::log;
 use crate::support::recordings;
@@ -206,7 +207,8 @@ fn every_client_is_counted_once_and_no_count_exceeds_what_is_possible() {
     }
 }
 
-/// Of one process that hands nothing over: its connections and what is listed at rest have numbers below its limit.
+/// Of one process that hands nothing over: its connections and what is listed at rest have numbers below its
+/// limit.
 fn possible_under_the_limit(run: &Rendered) {
     let number = |place: &str| at(&run.json, place).as_u64();
     let several = run.json["ceiling"]["per_process"].as_array().is_some_and(|all| all.len() > 1);

@@ -1,4 +1,5 @@
-//! What binds when descriptors do not: real subjects under a limit of tasks or memory, and a generator without source ports.
+//! What binds when descriptors do not: real subjects under a limit of tasks or memory, and a generator
+//! without source ports.
 
 use crate::support::{Called, LASTFD, called, find, lastfd, program, subject};
 use serde_json::Value;
@@ -56,7 +57,8 @@ fn a_limit_that_this_machine_refuses_is_inconclusive_and_no_fault_of_the_program
     );
 }
 
-/// Tasks of whoever runs the subjects, and 60 more: enough to start where no user namespace counts them apart.
+/// Tasks of whoever runs the subjects, and 60 more: enough to start where no user namespace counts them
+/// apart.
 fn nproc() -> String {
     let user = if rustix::process::geteuid().is_root() { 65534 } else { rustix::process::geteuid().as_raw() };
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
@@ -233,7 +235,8 @@ fn inotify_instances_bind_a_server_that_makes_one_for_each_client_and_no_descrip
     }
 }
 
-/// A run of the select() loop under a limit of 2048, by this observer; `None`, visibly, where that or Python is missing.
+/// A run of the select() loop under a limit of 2048, by this observer; `None`, visibly, where that or Python
+/// is missing.
 fn select_loop(mode: &str, observer: &str) -> Option<Value> {
     program("python3")?;
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects/select_loop.py");

@@ -1,5 +1,5 @@
-//! The caller as a process of its own (`lastfd drive`), over TLS and under a limit so small that it runs out itself. The servers are of
-//! the test, and so is the count of descriptors at rest: `/proc` says it.
+//! The caller as a process of its own (`lastfd drive`), over TLS and under a limit so small that it runs out
+//! itself. The servers are of the test, and so is the count of descriptors at rest: `/proc` says it.
 
 use crate::support::{LASTFD, eventually};
 use http_body_util::Full;
@@ -28,7 +28,8 @@ use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 const DEADLINE: Duration = Duration::from_secs(30);
 const EMFILE: i32 = 24;
 
-/// A server over TLS: gRPC where the client offers h2, HTTP else. Counts connections; the files live as long as it is kept.
+/// A server over TLS: gRPC where the client offers h2, HTTP else. Counts connections; the files live as long
+/// as it is kept.
 struct Server {
     address: SocketAddr,
     certificate: PathBuf,
@@ -134,7 +135,8 @@ impl Rig {
         rig
     }
 
-    /// Numbers and what they refer to; numbers from the limit on take no place: whoever started the tests left them open.
+    /// Numbers and what they refer to; numbers from the limit on take no place: whoever started the tests
+    /// left them open.
     fn numbered(&self) -> Vec<(usize, PathBuf)> {
         let all = std::fs::read_dir(format!("/proc/{}/fd", self.driver.pid())).unwrap().flatten();
         let numbered = all.map(|fd| {
@@ -230,7 +232,8 @@ fn at_rest_a_caller_has_opened_three_descriptors_and_a_call_takes_exactly_one() 
         .into_iter()
         .filter_map(|(_, to)| Some(to.to_str()?.strip_prefix("anon_inode:")?.to_owned()));
     assert_eq!(anonymous.collect::<Vec<_>>(), ["[eventpoll]", "[eventfd]", "[eventpoll]"]);
-    // What is closed at an exec was opened after it: a test beside this one may leave it something of its own.
+    // What is closed at an exec was opened after it: a test beside this one may leave it something of its
+    // own.
     let own = rig.numbered().into_iter().filter(|(fd, _)| rig.closes_on_exec(*fd));
     assert_eq!(own.count(), 3, "the others were inherited: {:?}", rig.numbered());
     for made in 1..=3 {

@@ -1,5 +1,5 @@
-//! What is counted in a told run when one thing in it is another: the run itself holds eight connections beside eight descriptors at rest,
-//! under a limit of sixteen.
+//! What is counted in a told run when one thing in it is another: the run itself holds eight connections
+//! beside eight descriptors at rest, under a limit of sixteen.
 
 use crate::log::{changed as measured, ends};
 use lastfd::internal::event::{self, Call, Change, Client, Ended, Event, Limits, Link, Phase, What};

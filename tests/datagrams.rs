@@ -1,4 +1,5 @@
-//! Servers that are loaded by UDP: how many flows they answer, what a flow costs, and whether descriptors bound their number at all.
+//! Servers that are loaded by UDP: how many flows they answer, what a flow costs, and whether descriptors
+//! bound their number at all.
 
 use crate::support::{Called, LASTFD, find, lastfd, program};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Clients that speak a protocol of the user's: steps on the command line and in a scenario, TLS, and what is wrong with them.
+//! Clients that speak a protocol of the user's: steps on the command line and in a scenario, TLS, and what is
+//! wrong with them.
 
 use crate::support::{Called, LASTFD, find, lastfd};
 

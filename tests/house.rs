@@ -1,4 +1,5 @@
-//! The house keeps its shape: imports point one way, `unsafe` stays in one place, what is registered is documented and tried.
+//! The house keeps its shape: imports point one way, `unsafe` stays in one place, what is registered is
+//! documented and tried.
 
 mod circles;
 
@@ -174,4 +175,35 @@ fn no_finding_writes_into_another() {
         let wrong = taken.filter(|(before, after)| before.ends_with(": ") && !after.starts_with("Self"));
         assert_eq!(wrong.count(), 0, "{} takes `&mut` of something", path.display());
     }
+}
+
+/// Columns of a line at most, as in rustfmt.toml.
+const WIDTH: usize = 110;
+
+/// rustfmt wraps code, and neither comments (`ci/wrap-comments` does) nor what is in a macro.
+#[test]
+fn no_line_is_too_wide_but_for_strings() {
+    let mut wide = Vec::new();
+    for folder in ["harness", "servers", "tests", "benches", "examples"] {
+        for (path, text) in sources(folder) {
+            let mut raw = false;
+            for (nth, line) in text.lines().enumerate() {
+                let comment = !raw && line.trim_start().starts_with("//");
+                // A word may be longer than a line: an address.
+                let words = line.split_whitespace().skip(1).map(|word| word.chars().count());
+                let breakable = words.max().is_some_and(|longest| longest + 8 < WIDTH);
+                // One that goes on over several lines has them at the margin, where rustfmt keeps code short.
+                let string = raw || line.contains('"') || line.ends_with('\\') || !line.starts_with(' ');
+                if line.chars().count() > WIDTH && breakable && (comment || !string) {
+                    wide.push(format!("{}:{}", path.display(), nth + 1));
+                }
+                // What a raw string contains is as wide as it is.
+                raw = match (raw, line.contains("r#\""), line.contains("\"#")) {
+                    (_, true, ends) => !ends,
+                    (raw, false, ends) => raw && !ends,
+                };
+            }
+        }
+    }
+    assert!(wide.is_empty(), "wider than {WIDTH} columns: {wide:#?}");
 }

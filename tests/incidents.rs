@@ -1,7 +1,9 @@
-//! The five incidents, replayed as the README says, and the pages beside them: what a page shows in its ```text blocks is what a run
-//! prints. Numbers that are of the machine or of chance (times, rates, process ids) are not compared; limits, ceilings and predictions are.
+//! The five incidents, replayed as the README says, and the pages beside them: what a page shows in its
+//! ```text blocks is what a run prints. Numbers that are of the machine or of chance (times, rates, process
+//! ids) are not compared; limits, ceilings and predictions are.
 //!
-//! Of a page a line "…" stands for lines left out. A line of the chain of limits is compared up to where it is cut, or has a path.
+//! Of a page a line "…" stands for lines left out. A line of the chain of limits is compared up to where it
+//! is cut, or has a path.
 
 use crate::support::{Called, lastfd};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -119,7 +121,8 @@ fn paragraphs(block: &str) -> Vec<String> {
     all
 }
 
-/// A line of the chain as far as it is the same everywhere: the deeper it stands the sooner it is cut, and this program's path is not.
+/// A line of the chain as far as it is the same everywhere: the deeper it stands the sooner it is cut, and
+/// this program's path is not.
 fn link(line: &str) -> Vec<String> {
     let words: Vec<String> = masked(line)
         .into_iter()
@@ -156,7 +159,8 @@ pub fn run(name: &str) -> &'static Called {
     })
 }
 
-/// Compares an incident's page with what its run prints. `chance`: remedies whose ceiling is chance, as the table calls them.
+/// Compares an incident's page with what its run prints. `chance`: remedies whose ceiling is chance, as the
+/// table calls them.
 fn replayed(folder: &str, scenarios: &[&str], chance: &[&str]) {
     let called = run(folder);
     let root = rustix::process::geteuid().is_root();
@@ -247,7 +251,8 @@ fn the_outbound_service_is_replayed_as_its_page_says() {
 
 #[test]
 fn the_grpc_caller_and_the_leaked_bodies_are_replayed_as_their_page_says() {
-    // Under concurrency the number of calls before the first failure is chance, and with it what became of it.
+    // Under concurrency the number of calls before the first failure is chance, and with it what became of
+    // it.
     let chance = ["(none)", "certificate cached", "shared; uploads, 30 clients"];
     let compared_with_chance =
         ["left open, one at a time", "left open, cached, one at a time", "shared; uploads"];
@@ -276,7 +281,8 @@ fn tables_and_paragraphs_are_compared_however_they_are_wrapped() {
     assert_ne!(masked("52 accepted, then"), masked("53 accepted, then"));
 }
 
-/// A supervisor that refuses where `hard` is below its minfds, and starts a server otherwise; run with this expectation.
+/// A supervisor that refuses where `hard` is below its minfds, and starts a server otherwise; run with this
+/// expectation.
 fn supervised(hard: u32, expect: &str) -> Called {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("in.scenario.toml");

@@ -1,5 +1,5 @@
-//! What is judged of a told run: sixteen descriptors at most, eight of them at rest, and eight connections when accept4 fails with
-//! EMFILE. One expectation at a time, once as it is and once a little off.
+//! What is judged of a told run: sixteen descriptors at most, eight of them at rest, and eight connections
+//! when accept4 fails with EMFILE. One expectation at a time, once as it is and once a little off.
 
 use crate::log;
 use lastfd::internal::event::{Call, Event, Limits, Log, Outcome as Got, Phase, What};

@@ -1,4 +1,5 @@
-//! The owned process tree and the launchers, with real processes. Witnesses: /proc, the programs' own output, the real supervisord.
+//! The owned process tree and the launchers, with real processes. Witnesses: /proc, the programs' own output,
+//! the real supervisord.
 
 use lastfd::internal::event::Limits;
 use lastfd::internal::helper::Helper;
@@ -41,7 +42,8 @@ pub fn command(argv: &[&str]) -> Command {
     }
 }
 
-/// What a tree asked for under this isolation gets, by the witness of unshare(1), run as this user or through `launcher`.
+/// What a tree asked for under this isolation gets, by the witness of unshare(1), run as this user or through
+/// `launcher`.
 fn granted(asked: Isolation, launcher: &[&str]) -> Isolation {
     let works = |options: &[&str]| {
         let argv = [launcher, &["unshare", "--pid", "--fork"], options, &["true"]].concat();
@@ -358,7 +360,8 @@ fn killed_holder(launcher: &[&str], binary: &Path, mark: &str, exe: &Path) -> St
     let mut said = BufReader::new(holder.stdout.take().unwrap()).lines().map_while(Result::ok);
     let held =
         said.find_map(|line| Some(line.split_once("holding ")?.1.to_owned())).expect("the tree was started");
-    // Stage, init, the program and the daemon; /proc/PID/environ has `ROLE`, not `MARK`, for the holder itself.
+    // Stage, init, the program and the daemon; /proc/PID/environ has `ROLE`, not `MARK`, for the holder
+    // itself.
     assert_eq!(marked(mark).len(), 4);
     holder.kill().unwrap();
     holder.wait().unwrap();

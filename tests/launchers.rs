@@ -1,5 +1,5 @@
-//! Shell, PAM sessions and the bundled parents: what each does to limits, with real processes. Witnesses: the shell's own `ulimit`,
-//! /proc, the machine's own files.
+//! Shell, PAM sessions and the bundled parents: what each does to limits, with real processes. Witnesses: the
+//! shell's own `ulimit`, /proc, the machine's own files.
 
 use super::launch::{SOON, launched, lines, process};
 use super::support::{LASTFD, find, lastfd, program};

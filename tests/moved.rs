@@ -1,4 +1,5 @@
-//! Limits that are moved on the live subject: by real runs at small limits, and from a told one with a move put into it.
+//! Limits that are moved on the live subject: by real runs at small limits, and from a told one with a move
+//! put into it.
 
 use crate::log;
 use crate::support::{Called, handed_over, lastfd};
@@ -107,7 +108,8 @@ fn a_limit_that_may_not_be_raised_leaves_the_run_inconclusive_with_the_reason() 
     );
 }
 
-/// The told run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls` follow it.
+/// The told run of a server that spins at 8 of 16, with a move put in before the release at 2 s: `calls`
+/// follow it.
 fn told(soft: u64, was: u64, calls: &[(u64, i64)]) -> Findings {
     let (plan, events) = with_move(soft, was, calls);
     measure::measure(&plan, &Log::new(events))

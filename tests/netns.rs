@@ -1,5 +1,5 @@
-//! Runs with sysctls, in a network namespace of their own. Witnesses: what the subject itself reads inside, what this process reads outside at
-//! the same time, and /proc/PID/ns/net.
+//! Runs with sysctls, in a network namespace of their own. Witnesses: what the subject itself reads inside,
+//! what this process reads outside at the same time, and /proc/PID/ns/net.
 
 use crate::support::{Called, LASTFD, called, eventually, lastfd, marked, program, subject};
 use std::collections::BTreeMap;
@@ -209,7 +209,8 @@ fn two_processes_and_two_workloads_meet_inside() {
     );
 }
 
-/// As an unprivileged user, with nothing but a copy of the binary: a user namespace, a network namespace, a PID namespace.
+/// As an unprivileged user, with nothing but a copy of the binary: a user namespace, a network namespace, a
+/// PID namespace.
 #[test]
 fn an_unprivileged_user_has_sysctls_too() {
     let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);

@@ -1,4 +1,5 @@
-//! Calls at a rate (an open loop) on a server that stalls once: what the log has of each call, and what is told from the intended times.
+//! Calls at a rate (an open loop) on a server that stalls once: what the log has of each call, and what is
+//! told from the intended times.
 
 use crate::support::{LASTFD, find};
 use lastfd::internal::event::{Log, What};
@@ -12,8 +13,8 @@ struct Call {
     took: f64,
 }
 
-/// The run of so many calls a second on a bundled server that stalls once for 100 ms, and the calls of its rate, in the order of their
-/// intended times.
+/// The run of so many calls a second on a bundled server that stalls once for 100 ms, and the calls of its
+/// rate, in the order of their intended times.
 fn stalled(per_s: u32, duration: &str, arrivals: &[&str]) -> (Value, Vec<Call>) {
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events.jsonl").display().to_string();
@@ -45,8 +46,8 @@ fn a_stall_shows_in_every_call_that_was_intended_meanwhile() {
         let exact = calls[0].intended + n as f64 / 400.0;
         assert!((call.intended - exact).abs() < 2e-6, "call {n} was intended at {exact}: {call:?}");
     }
-    // Who was to be answered within the stall waited until its end. So of calls each 2.5 ms, one waited for 97.5 ms at least, another for
-    // 95 ms, and so on, whatever else the machine did.
+    // Who was to be answered within the stall waited until its end. So of calls each 2.5 ms, one waited for
+    // 97.5 ms at least, another for 95 ms, and so on, whatever else the machine did.
     let mut waited: Vec<f64> = calls.iter().map(|call| call.late + call.took).collect();
     waited.sort_by(|a, b| b.total_cmp(a));
     for (n, waited) in waited.iter().take(40).enumerate() {

@@ -1,4 +1,5 @@
-//! Who set the limit in force: each command is made of steps whose limits are known, and the report must name the step.
+//! Who set the limit in force: each command is made of steps whose limits are known, and the report must name
+//! the step.
 
 use super::support::{LASTFD, find, program, subject};
 use crate::log;

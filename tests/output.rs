@@ -100,7 +100,8 @@ fn a_temporary_file_that_cannot_be_written_is_no_fault_of_the_program() {
     );
 }
 
-/// Its runs are skipped, and so take no time; but their report is longer than a pipe, and nobody reads it until the interrupt was sent.
+/// Its runs are skipped, and so take no time; but their report is longer than a pipe, and nobody reads it
+/// until the interrupt was sent.
 #[test]
 fn an_interrupt_between_two_runs_is_no_success() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -4,7 +4,8 @@ use crate::support::{LASTFD, find, lastfd, program};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A run with a Python server of `tests/subjects`; `None`, visibly, where Python or what the run needs is missing.
+/// A run with a Python server of `tests/subjects`; `None`, visibly, where Python or what the run needs is
+/// missing.
 fn python(server: &str, options: &[&str]) -> Option<Value> {
     program("python3")?;
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects").join(server);
@@ -75,7 +76,8 @@ fn a_server_without_work_after_an_accept_has_one_number_and_no_wait() {
     assert!(!called.stdout.contains("no faster than it settles"), "{}", called.stdout);
 }
 
-/// Two workers behind a master that accepts and passes each connection on; idle connections are kept for a minute.
+/// Two workers behind a master that accepts and passes each connection on; idle connections are kept for a
+/// minute.
 const CLUSTER: &str = "const cluster = require('cluster'); \
     if (cluster.isPrimary) { cluster.fork(); cluster.fork(); } else { \
       const server = require('http').createServer((_, answer) => answer.end('hello')); \

@@ -1,5 +1,5 @@
-//! Clients that are programs of the user's own: one process each or one for all, what their exit status and output tell, and whose fault
-//! a program is that never connects.
+//! Clients that are programs of the user's own: one process each or one for all, what their exit status and
+//! output tell, and whose fault a program is that never connects.
 
 use crate::support::{Called, LASTFD, eventually, find, lastfd, marked, program};
 use serde_json::Value;

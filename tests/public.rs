@@ -67,7 +67,8 @@ const NAMES: &[&str] = &[
     "text",
 ];
 
-/// These have all the parts that there can be: two limits; a time, and what happened then; a value, or why there is none.
+/// These have all the parts that there can be: two limits; a time, and what happened then; a value, or why
+/// there is none.
 const COMPLETE: [&str; 3] = ["Limits", "Event", "Known"];
 
 /// What `lib.rs` re-exports: the room, the name there, and the name at the root.

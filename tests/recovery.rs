@@ -1,4 +1,5 @@
-//! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and from told ones.
+//! Recovery: what a server comes to when clients leave, sampled in rounds by real runs at small limits, and
+//! from told ones.
 
 use crate::log;
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
@@ -61,7 +62,8 @@ fn a_spinning_server_takes_the_oldest_waiters_at_once_and_has_its_ceiling_again(
     assert!(called.code == Some(0) && run["recovery"]["leaked"] == 0, "{run:#}");
 }
 
-/// Of clients that ask nothing the queue alone tells who waits, and the one that asked at the wall is still in it when it has gone.
+/// Of clients that ask nothing the queue alone tells who waits, and the one that asked at the wall is still
+/// in it when it has gone.
 #[test]
 fn a_tcp_client_that_gives_up_is_the_oldest_that_waits() {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -396,8 +398,8 @@ fn a_verdict_may_be_expected() {
     assert_eq!(Report::of(&plan, &log).verdict.outcome, Outcome::Inconclusive, "it never was at its ceiling");
 }
 
-/// The told run of a server that spins at 8 of 16, whose clients 8 to 11 wait when four leave at 2 s, with these served so many
-/// milliseconds later, and others not at all.
+/// The told run of a server that spins at 8 of 16, whose clients 8 to 11 wait when four leave at 2 s, with
+/// these served so many milliseconds later, and others not at all.
 fn served_later(answers: &[(u32, u64)]) -> Findings {
     let (plan, log) = log::told("spin");
     let release = log::released(&log.events);
@@ -505,7 +507,8 @@ fn why_a_server_is_gone_is_told_once_and_markdown_tells_what_a_recovery_came_to(
     assert_eq!(said.matches("before any client left").count(), 1, "{said}");
 }
 
-/// The told run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many descriptors left open before.
+/// The told run of a server that spins at 8 of 16, which takes so many in a second ramp, with so many
+/// descriptors left open before.
 fn second_ramp(takes: i64, left_open: u64) -> Findings {
     let (plan, events) = with_second_ramp(takes, left_open);
     measure::measure(&plan, &Log::new(events))
@@ -629,7 +632,8 @@ fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
     assert_ne!(verdict(&m), Some(Verdict::Leaking), "{:?}", m.end);
 }
 
-/// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall again.
+/// Its limit is raised by two before anybody leaves; then it spins at ten, or is not brought to its wall
+/// again.
 #[test]
 fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
     for (then, takes, expected) in [

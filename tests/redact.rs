@@ -1,4 +1,5 @@
-//! What is written of command lines and environments: in no place and no format a secret, and on demand no argument.
+//! What is written of command lines and environments: in no place and no format a secret, and on demand no
+//! argument.
 
 use super::support::{LASTFD, called, lastfd, program};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The whole command on real processes, at small limits: what it predicts, what it observes, and how it refuses.
+//! The whole command on real processes, at small limits: what it predicts, what it observes, and how it
+//! refuses.
 
 use crate::support::{Called, LASTFD, called, eventually, find, lastfd, marked, program, subject};
 use serde_json::{Value, json};
@@ -72,7 +73,8 @@ pub const CLASSES: [(&str, &str); 15] = [
     ("waits-for-arrival", "waits-for-arrival"),
 ];
 
-/// A run of the bundled `tcp` at the wall. Constant delays are shorter than their models', and long enough for a busy machine.
+/// A run of the bundled `tcp` at the wall. Constant delays are shorter than their models', and long enough
+/// for a busy machine.
 pub fn at_the_wall(policy: &str, observer: &str, soft: u64) -> (Called, String) {
     let nofile = soft.to_string();
     let options = ["--nofile", &nofile, "--observer", observer, "--workload", "tcp", "--hold", "2s"];
@@ -193,7 +195,8 @@ fn a_server_that_exits_keeps_the_count_of_those_it_answered_and_refuses_new_clie
         assert_eq!(run["saturation"]["new_client"], "refused", "{:#}", run["saturation"]);
         let (served, accepted) = (&run["ceiling"]["served"], &run["ceiling"]["accepted"]);
         let (served, accepted) = (served.as_u64().expect("a number"), accepted.as_u64().expect("a number"));
-        // It takes all that wait from its queue before it answers one of them: those that calibrate have their answers.
+        // It takes all that wait from its queue before it answers one of them: those that calibrate have
+        // their answers.
         assert!((8..=accepted).contains(&served), "{served} of {accepted}");
     }
 }
@@ -409,7 +412,8 @@ fn two_descriptors_a_connection_are_found_by_calibration() {
     assert_eq!(run["prediction"]["ceiling"], run["ceiling"]["accepted"], "{run:#}");
 }
 
-/// As nginx does with a folder that has no index: nobody would ever be served there, and that is not its descriptors' doing.
+/// As nginx does with a folder that has no index: nobody would ever be served there, and that is not its
+/// descriptors' doing.
 #[test]
 fn where_the_path_is_forbidden_clients_ask_nothing_and_the_server_recovers() {
     let words = subject("forbids");

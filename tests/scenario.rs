@@ -1,5 +1,5 @@
-//! Scenario files: what is wrong with one is shown at its place with the nearest accepted word; what is right expands into the
-//! plans it says; the files of this repository are right.
+//! Scenario files: what is wrong with one is shown at its place with the nearest accepted word; what is right
+//! expands into the plans it says; the files of this repository are right.
 
 use lastfd::internal::cli::diagnostic;
 use lastfd::internal::event::{Call, Limits};
@@ -74,7 +74,8 @@ fn rendered(error: &Invalid) -> String {
     text
 }
 
-/// A test a line: its name, what is replaced in `GOOD`, and by what. The error is that of the snapshot of that name.
+/// A test a line: its name, what is replaced in `GOOD`, and by what. The error is that of the snapshot of
+/// that name.
 macro_rules! bad {
     ($($name:ident: $from:expr => $to:expr;)*) => {$(
         #[test]

@@ -1,4 +1,5 @@
-//! What surrounds a subject: its folder, user, standard input, files, the command before it, and when it is ready.
+//! What surrounds a subject: its folder, user, standard input, files, the command before it, and when it is
+//! ready.
 
 use crate::support::{Called, LASTFD, eventually, find, lastfd};
 use lastfd::internal::scenario::Plan;
@@ -154,7 +155,8 @@ fn a_program_is_ready_when_a_path_a_line_or_a_command_says_so() {
         ),
         (&["--ready-command", "false"], Some("`false` did not end with exit status 0 within 1 s")),
     ] {
-        // Only what never comes to be is waited for no longer than this: on a busy machine the others may take longer.
+        // Only what never comes to be is waited for no longer than this: on a busy machine the others may
+        // take longer.
         let within: &[&str] = if lacks.is_some() { &["--ready-within", "1s"] } else { &[] };
         let (code, said) = said(&[options, within].concat(), "touch {scratch}/there");
         match lacks {

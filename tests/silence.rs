@@ -1,4 +1,5 @@
-//! A server that fails once and falls silent: what makes it try again is told from what happened just before, and from whether it has a timer.
+//! A server that fails once and falls silent: what makes it try again is told from what happened just before,
+//! and from whether it has a timer.
 
 use crate::support::{find, subject};
 use serde_json::Value;

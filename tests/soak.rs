@@ -1,10 +1,11 @@
-//! Runs every accept policy of the bundled servers again and again, at three limits and under both observers, alone or beside loops that
-//! burn every processor, and counts the right answers:
+//! Runs every accept policy of the bundled servers again and again, at three limits and under both observers,
+//! alone or beside loops that burn every processor, and counts the right answers:
 //!
 //!     cargo test --test tests soak -- --ignored --nocapture
 //!
-//! `LASTFD_SOAK_ROUNDS` (20) is how often, `LASTFD_SOAK_BURNERS` (0) how many such loops run beside. Answers are kept in the target
-//! folder, a line each: the command goes on where it was stopped, and begins anew where that file is removed.
+//! `LASTFD_SOAK_ROUNDS` (20) is how often, `LASTFD_SOAK_BURNERS` (0) how many such loops run beside. Answers
+//! are kept in the target folder, a line each: the command goes on where it was stopped, and begins anew
+//! where that file is removed.
 
 use super::run::{CLASSES, at_the_wall};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Small programs that the tests run under the command: each a test that does nothing unless it is started as that subject, so
-//! that no other language need be installed.
+//! Small programs that the tests run under the command: each a test that does nothing unless it is started as
+//! that subject, so that no other language need be installed.
 
 use crate::support::{LASTFD, is_subject};
 use rustix::event::{PollFd, PollFlags, epoll, poll};
@@ -263,7 +263,8 @@ fn keeps_half_of_its_limit() {
     }
 }
 
-/// Makes an inotify instance for each client, and says at the first one that it has none for how many it has made.
+/// Makes an inotify instance for each client, and says at the first one that it has none for how many it has
+/// made.
 #[test]
 fn an_inotify_instance_each() {
     use rustix::fs::inotify::{CreateFlags, init};
@@ -382,7 +383,8 @@ fn a_process_and_a_file_each() {
     }
 }
 
-/// Has a child that calls itself forty times, each time the first to close, which leaves that end in TIME_WAIT; then serves the port of `PORT`.
+/// Has a child that calls itself forty times, each time the first to close, which leaves that end in
+/// TIME_WAIT; then serves the port of `PORT`.
 #[test]
 fn leaves_time_wait() {
     if is_subject("leaves_time_wait") {
@@ -437,8 +439,8 @@ fn exits_when_a_client_leaves() {
     }
 }
 
-/// A client that never closes: connects to `LASTFD_TEST_PORT` until it may not, after SIGUSR1 where `LASTFD_TEST_WAITS` is set. Says how
-/// many connections it has.
+/// A client that never closes: connects to `LASTFD_TEST_PORT` until it may not, after SIGUSR1 where
+/// `LASTFD_TEST_WAITS` is set. Says how many connections it has.
 #[test]
 fn leaks_connections() {
     if is_subject("leaks_connections") {
@@ -570,7 +572,8 @@ fn pauses() {
     }
 }
 
-/// Is told of each client once, when it comes, and accepts until a call fails: those that it could not accept wait for the next to come.
+/// Is told of each client once, when it comes, and accepts until a call fails: those that it could not accept
+/// wait for the next to come.
 #[test]
 fn edge_triggered() {
     if is_subject("edge_triggered") {

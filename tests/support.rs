@@ -84,7 +84,8 @@ pub fn find(options: &[&str], command: &[&str]) -> Called {
     lastfd(&[&["find", "--json", "-"], options, &["--"], command].concat())
 }
 
-/// The words that run one of this binary's own subjects (see `subjects`), unmodified, as `find` would any program.
+/// The words that run one of this binary's own subjects (see `subjects`), unmodified, as `find` would any
+/// program.
 pub fn subject(name: &str) -> Vec<String> {
     let exe = std::env::current_exe().expect("own path").display().to_string();
     vec![
@@ -115,7 +116,8 @@ pub fn eventually(deadline: Duration, mut reached: impl FnMut() -> bool) -> bool
     true
 }
 
-/// Live processes whose environment holds the text: what a run started, whatever it renamed or daemonised itself to.
+/// Live processes whose environment holds the text: what a run started, whatever it renamed or daemonised
+/// itself to.
 pub fn marked(mark: &str) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc")
         .expect("/proc")

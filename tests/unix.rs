@@ -1,4 +1,5 @@
-//! Unix sockets, by path and by abstract name, and the loopback of IPv6: found, loaded and reported as ports are.
+//! Unix sockets, by path and by abstract name, and the loopback of IPv6: found, loaded and reported as ports
+//! are.
 
 use crate::support::{Called, LASTFD, find, lastfd, program};
 use serde_json::{Value, json};
@@ -8,7 +9,8 @@ fn served(options: &[&str], serve: &[&str]) -> Called {
     find(&[&["--nofile", "64", "--hold", "2s"], options].concat(), &[&[LASTFD, "serve"], serve].concat())
 }
 
-/// All that a TCP listener's report has: the ceiling by three counts, the queue, the policy, what a new client gets, and recovery.
+/// All that a TCP listener's report has: the ceiling by three counts, the queue, the policy, what a new
+/// client gets, and recovery.
 fn whole(run: &Value, backlog: u64) {
     let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
     assert_eq!(run["ceiling"]["capacity"], json!(64 - rest), "{run:#}");
@@ -169,7 +171,8 @@ fn gunicorn_behind_a_unix_socket_is_asked_with_http_and_loaded() {
             "lastfd_app:app",
         ],
     );
-    // Its workers exit at the limit and others replace them, at times that differ: what is known is that it is loaded with HTTP.
+    // Its workers exit at the limit and others replace them, at times that differ: what is known is that it
+    // is loaded with HTTP.
     let run = called.run();
     let asked = run["saturation"]["probes"].as_array().expect("a list").iter();
     let dialogue: Vec<&Value> = asked.filter(|p| p["label"] == "dialogue").map(|p| &p["outcome"]).collect();

@@ -1,5 +1,6 @@
-//! `find --upstream` and `find --caller`: a proxy, or a program that calls, measured by one command, and what the bundled upstream saw. Other
-//! witnesses say what is right: the program's own count, and the arithmetic of what a connection or a call takes.
+//! `find --upstream` and `find --caller`: a proxy, or a program that calls, measured by one command, and what
+//! the bundled upstream saw. Other witnesses say what is right: the program's own count, and the arithmetic
+//! of what a connection or a call takes.
 
 use crate::support::{LASTFD, find, lastfd, program};
 use serde_json::{Value, json};
@@ -78,7 +79,8 @@ fn an_upstream_must_be_named_and_there() {
     assert!(plain.stderr.contains("NAME=VALUE"), "{}", plain.stderr);
 }
 
-/// A job that makes so many calls, does something with each connection, and writes how many were answered into a file.
+/// A job that makes so many calls, does something with each connection, and writes how many were answered
+/// into a file.
 const JOB: &str = r#"
 import sys, os, http.client, urllib.parse
 url, calls, after, count = urllib.parse.urlparse(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]

@@ -1,4 +1,5 @@
-//! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept queue that overflows, memory.
+//! What a full table does beside the accept loop: requests that fail in disguise, other ports, an accept
+//! queue that overflows, memory.
 
 use crate::log;
 use crate::support::{Called, find, lastfd, program, recordings};
@@ -34,7 +35,8 @@ fn a_file_that_cannot_be_opened_is_told_as_500_and_named_under_either_observer()
             (&json!("openat"), &json!("EMFILE"), &paths),
             "{run:#}"
         );
-        // The server opens once for each request, and answers each that fails: the kernel counts the one, clients the other.
+        // The server opens once for each request, and answers each that fails: the kernel counts the one,
+        // clients the other.
         assert_eq!(
             (&disguise[0]["call"], &disguise[0]["seen_as"]),
             (&json!("openat"), &json!("error-reply")),
@@ -242,7 +244,8 @@ fn with(add: impl FnOnce(u64) -> Vec<Event>) -> (Findings, Report) {
     (measure::measure(&plan, &log), Report::of(&plan, &log))
 }
 
-/// Of the told server that spins, with these failures and replies just before clients leave: milliseconds before that.
+/// Of the told server that spins, with these failures and replies just before clients leave: milliseconds
+/// before that.
 fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
     const MS: u64 = 1_000_000;
     let (m, _) = with(|release| {
@@ -287,7 +290,8 @@ fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
     );
 }
 
-/// sshd's MaxStartups turns clients away long before its socketpair fails; gevent's pool closes whoever has been idle for two seconds.
+/// sshd's MaxStartups turns clients away long before its socketpair fails; gevent's pool closes whoever has
+/// been idle for two seconds.
 #[test]
 fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_disguise() {
     const MS: u64 = 1_000_000;
@@ -363,7 +367,8 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     assert_eq!(Report::of(&plan, &whole).verdict.outcome, Verdict::NotMet);
 }
 
-/// Of the told server, where each other listener must let clients wait: what its verdict and reason are with these.
+/// Of the told server, where each other listener must let clients wait: what its verdict and reason are with
+/// these.
 fn listeners(found: &[(u16, Option<Outcome>)]) -> (judge::Outcome, Vec<Observed>) {
     let (mut plan, log) = log::told("spin");
     plan.expect = Expect { other_listeners: Some(Outcome::Waits), ..Expect::default() };

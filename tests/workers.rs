@@ -1,10 +1,11 @@
-//! Workers with a listener each, and accepts by io_uring: what the report says where the kernel chooses the worker, and where no
-//! system call tells of an accept.
+//! Workers with a listener each, and accepts by io_uring: what the report says where the kernel chooses the
+//! worker, and where no system call tells of an accept.
 
 use crate::support::{Called, LASTFD, find, lastfd, program};
 use serde_json::Value;
 
-/// `lastfd find` on a bundled server; what each of its processes counted before its first EMFILE, and over all.
+/// `lastfd find` on a bundled server; what each of its processes counted before its first EMFILE, and over
+/// all.
 fn bundled(options: &[&str], serve: &[&str]) -> (Called, Vec<(u64, u64)>) {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = log.path().to_str().expect("a UTF-8 path");
@@ -26,7 +27,8 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-/// Eight workers with short queues: of so many, others have room when the first is full and its queue half full.
+/// Eight workers with short queues: of so many, others have room when the first is full and its queue half
+/// full.
 fn fills_unevenly(observer: &str) {
     let (called, own) = bundled(
         &["--nofile", "32", "--workload", "tcp", "--clients", "400", "--hold", "1s", "--observer", observer],
@@ -63,8 +65,8 @@ fn fills_unevenly(observer: &str) {
             .expect("a list")
             .iter()
             .find(|p| p["pid"] == listener["pid"]);
-        // What it held then lies between what it held at the ramp's end, or its first failure, and the most; the new client that is
-        // tried at the wall may have been one of these, and has left.
+        // What it held then lies between what it held at the ramp's end, or its first failure, and the most;
+        // the new client that is tried at the wall may have been one of these, and has left.
         let held =
             held.map_or(0..=0, |p| number(&p["accepted"]).saturating_sub(1)..=number(&p["accepted_max"]));
         assert!(held.contains(&(accepted - room)), "a limit each: {run:#}");
@@ -260,7 +262,8 @@ fn workers_that_accept_by_io_uring_have_a_ring_each() {
     assert!(own.iter().any(|(before, _)| *before == number(&run["ceiling"]["accepted"])), "{own:?} {run:#}");
 }
 
-/// Where the real user is not the effective one, the kernel ends perf's events of a process as it executes a program.
+/// Where the real user is not the effective one, the kernel ends perf's events of a process as it executes a
+/// program.
 #[test]
 fn a_program_that_perf_cannot_follow_is_observed_by_ptrace_without_being_told_to() {
     let root = rustix::process::geteuid().is_root();

@@ -20,7 +20,8 @@ pub struct Args {
 /// Prints one line a run. All files are read, also after one that is not valid.
 ///
 /// # Errors
-/// No scenario there: [`Exit::NothingSelected`]. One that is not valid: [`Exit::Invalid`], with every fault of every file.
+/// No scenario there: [`Exit::NothingSelected`]. One that is not valid: [`Exit::Invalid`], with every fault
+/// of every file.
 pub fn run(args: &Args) -> Outcome {
     let (mut faults, mut invalid) = (Vec::new(), 0);
     for path in discovered(&args.paths)? {
@@ -110,8 +111,8 @@ pub fn loaded(path: &Path) -> Result<Vec<Plan>, Failure> {
     read(path).map(|(plans, _)| plans).map_err(|error| Failure::new(Exit::Invalid, rendered(&error)))
 }
 
-/// The plans of one file; where they have sysctls, a network namespace made for the purpose is asked about them. Second: why it could not be,
-/// which leaves these runs inconclusive.
+/// The plans of one file; where they have sysctls, a network namespace made for the purpose is asked about
+/// them. Second: why it could not be, which leaves these runs inconclusive.
 fn read(path: &Path) -> Result<(Vec<Plan>, Option<String>), LoadError> {
     let plans = scenario::load(path)?;
     let mut asked: Vec<(String, String)> = plans.iter().flat_map(|plan| plan.sysctls.clone()).collect();

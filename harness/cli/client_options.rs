@@ -1,4 +1,5 @@
-//! `--client`, `--client-is` and `--client-served`: a program of the user's own in place of the bundled clients.
+//! `--client`, `--client-is` and `--client-served`: a program of the user's own in place of the bundled
+//! clients.
 
 use super::values::one_of;
 use crate::scenario::{ClientProgram, Find, One, placeholder};
@@ -6,7 +7,9 @@ use crate::scenario::{ClientProgram, Find, One, placeholder};
 /// What was given.
 #[derive(Debug, clap::Args)]
 pub struct ClientOptions {
-    /// Each client is this program, such as 'curl -sS http://{address}/'; {address}, {port}, {client} (its number) and {clients} stand for what their names say. Exit status 0: it was served; otherwise the last line of its output is the error
+    /// Each client is this program, such as 'curl -sS http://{address}/'; {address}, {port}, {client} (its
+    /// number) and {clients} stand for what their names say. Exit status 0: it was served; otherwise the last
+    /// line of its output is the error
     #[arg(long, value_name = "CMD", conflicts_with_all = ["workload", "send", "expect", "tls", "unix", "calls", "caller"])]
     client: Option<String>,
     /// Whether the program is one client, or all of them: a load generator

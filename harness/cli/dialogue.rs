@@ -1,4 +1,5 @@
-//! `--send` and `--expect`: a dialogue in two options, whose steps are taken in the order in which they were given.
+//! `--send` and `--expect`: a dialogue in two options, whose steps are taken in the order in which they were
+//! given.
 
 use crate::scenario::{Exchange, Step};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};

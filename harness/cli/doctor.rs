@@ -1,5 +1,6 @@
-//! `lastfd doctor`: what this machine allows, and how to widen what it does not. Everything is tried, not guessed, in child
-//! processes and in namespaces of their own; nothing of the machine is changed, and no command that it prints is run.
+//! `lastfd doctor`: what this machine allows, and how to widen what it does not. Everything is tried, not
+//! guessed, in child processes and in namespaces of their own; nothing of the machine is changed, and no
+//! command that it prints is run.
 
 mod check;
 mod kernel;

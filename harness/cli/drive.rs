@@ -1,5 +1,6 @@
-//! `lastfd drive` (hidden): the load generator's process. A `Setup` line, then orders come in; events go out: by standard input and
-//! output, or by a socket where the driver is itself a process of the scenario, with its own launcher and limits.
+//! `lastfd drive` (hidden): the load generator's process. A `Setup` line, then orders come in; events go out:
+//! by standard input and output, or by a socket where the driver is itself a process of the scenario, with
+//! its own launcher and limits.
 
 use super::{Exit, Failure, Outcome};
 use crate::drive::driver;

@@ -56,7 +56,8 @@ enum Step {
     },
     /// Opens and closes descriptors as fast as it can, and says how fast.
     Cost,
-    /// A run in a network namespace of its own: its plan on standard input, what it reports on standard output.
+    /// A run in a network namespace of its own: its plan on standard input, what it reports on standard
+    /// output.
     Inside {
         #[arg(long)]
         observer: observe::Choice,

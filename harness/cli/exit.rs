@@ -34,8 +34,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Which code wins. What casts doubt on all results comes first. An unmet expectation wins over a run that this machine could not
-    /// make: a regression must not hide behind a missing program.
+    /// Which code wins. What casts doubt on all results comes first. An unmet expectation wins over a run
+    /// that this machine could not make: a regression must not hide behind a missing program.
     const PRECEDENCE: [Exit; 8] = [
         Exit::Interrupted,
         Exit::Fault,

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Explain in plain words why a scenario has its ceiling, or what happened in a recorded run; starts nothing
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them. Or one event log, as with `--events`
+    /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them. Or one event log, as with
+    /// `--events`
     #[arg(value_name = "SCENARIO", required_unless_present = "events")]
     paths: Vec<PathBuf>,
     /// Explain only this variant, in full (`base` is the scenario as written)

@@ -23,13 +23,15 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 pub struct Args {
-    /// RLIMIT_NOFILE that the launcher starts with; several, separated by commas, make a sweep of one run each
+    /// RLIMIT_NOFILE that the launcher starts with; several, separated by commas, make a sweep of one run
+    /// each
     #[arg(long, value_name = "SOFT[:HARD]", default_value = "1024:1024", value_delimiter = ',', value_parser = soft_hard)]
     nofile: Vec<Limits>,
     /// Another limit that the launcher starts with: nproc=TASKS or as=BYTES; can be repeated
     #[arg(long, value_name = "NAME=N", value_parser = rlimit)]
     rlimit: Vec<String>,
-    /// What starts the command: a name, or a name with options as in a scenario file, such as 'container-like = { ulimit = "64:128" }'
+    /// What starts the command: a name, or a name with options as in a scenario file, such as 'container-like
+    /// = { ulimit = "64:128" }'
     #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
     launcher: Launcher,
     /// `minfds` of the supervisor: the soft limit that it raises to
@@ -40,7 +42,8 @@ pub struct Args {
     workload: Option<Dialogue>,
     #[command(flatten)]
     steps: Steps,
-    /// Clients send one datagram each (UDP): --send says which, --expect which answer serves them [default: any]
+    /// Clients send one datagram each (UDP): --send says which, --expect which answer serves them [default:
+    /// any]
     #[arg(long, conflicts_with_all = ["tls", "unix", "calls", "caller", "recoveries"])]
     udp: bool,
     /// Clients speak TLS from the first byte, and accept any certificate [default: if the server turns plain text away and speaks TLS]
@@ -61,34 +64,41 @@ pub struct Args {
     /// Port to connect to [default: the port on which the program listens]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Unix socket to connect to: its path, or @NAME if it is abstract [default: if the program listens on no port, the one on which it listens]
+    /// Unix socket to connect to: its path, or @NAME if it is abstract [default: if the program listens on no
+    /// port, the one on which it listens]
     #[arg(long, value_name = "PATH", conflicts_with = "port", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     unix: Option<String>,
     /// Number of clients [default: 1.5 × soft limit + accept queue]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
-    /// Say which soft limit so many clients need: from a sweep over --nofile, or over 64, 256 and 1024 where that is one limit
+    /// Say which soft limit so many clients need: from a sweep over --nofile, or over 64, 256 and 1024 where
+    /// that is one limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     for_clients: Option<u64>,
     /// Watch the server at its limit for at most this long: 5, 5s or 500ms
     #[arg(long, default_value = "5s", value_parser = time, value_name = "TIME")]
     hold: f64,
-    /// Rounds of recovery, each at another phase of the server's own delay; with more than one, a second ramp follows
+    /// Rounds of recovery, each at another phase of the server's own delay; with more than one, a second ramp
+    /// follows
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(Recovery::ROUNDS_MAX)))]
     recoveries: u32,
     /// Wait at most this long until the program listens: 30, 30s or 1m
     #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
-    /// Start a bundled server beside the command, for a proxy to connect to; the command names it as `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT) and, with TLS, `{ca}` (the certificate to trust)
+    /// Start a bundled server beside the command, for a proxy to connect to; the command names it as
+    /// `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT) and, with TLS, `{ca}` (the certificate to
+    /// trust)
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
-    /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in calls; the placeholders are those of --upstream
+    /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in
+    /// calls; the placeholders are those of --upstream
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc), conflicts_with_all = ["upstream", "workload", "path", "port", "clients", "for_clients", "recoveries", "pace", "burst", "unix", "send", "expect", "tls", "calls"])]
     caller: Option<Upstream>,
     /// Add a variable to the command's environment, with the same placeholders; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// How fast clients come: auto, burst (all at once), steady (when the work for the earlier ones is done), or at most so many a second, such as 50/s
+    /// How fast clients come: auto, burst (all at once), steady (when the work for the earlier ones is done),
+    /// or at most so many a second, such as 50/s
     #[arg(long, default_value_t, value_name = "PACE")]
     pace: Pace,
     /// Another name of --pace burst
@@ -101,7 +111,8 @@ pub struct Args {
     machine: Machine,
     #[command(flatten)]
     files: Files,
-    /// The server program and its arguments; `{port}` stands for a free port, `{scratch}` for a temporary folder, `{upstream}` for the URL of the bundled server
+    /// The server program and its arguments; `{port}` stands for a free port, `{scratch}` for a temporary
+    /// folder, `{upstream}` for the URL of the bundled server
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -1,5 +1,6 @@
-//! `lastfd inspect PID|:PORT|NAME`: the limits, the descriptors and the growth of a live process, and what to do about them. Read-only:
-//! it never signals, traces or changes the process, and the commands it prints it never runs.
+//! `lastfd inspect PID|:PORT|NAME`: the limits, the descriptors and the growth of a live process, and what to
+//! do about them. Read-only: it never signals, traces or changes the process, and the commands it prints it
+//! never runs.
 
 mod groups;
 mod growth;
@@ -32,8 +33,8 @@ pub const SCHEMA: &str = "lastfd/inspect/1";
 
 /// Show the descriptor limit of a live process, who set it, what is open, and how soon descriptors run out
 ///
-/// Several processes, and the descendants of each, are compared: the report is about the one with the least room left, unless its process
-/// id was given.
+/// Several processes, and the descendants of each, are compared: the report is about the one with the least
+/// room left, unless its process id was given.
 ///
 /// It changes nothing and runs none of the commands that it prints. It needs no root for your own processes.
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,8 @@ pub struct Args {
     /// A process id; or :8080, the TCP port that it listens on; or nginx, the name of its program
     #[arg(value_name = "PID|:PORT|NAME")]
     pub process: Target,
-    /// How long to watch its descriptors grow: 10, 10s, 500ms, 5m or 1h; 0: not at all. Ctrl-C stops early and still reports
+    /// How long to watch its descriptors grow: 10, 10s, 500ms, 5m or 1h; 0: not at all. Ctrl-C stops early
+    /// and still reports
     #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub watch: Duration,
     /// Also write the report as JSON to this file; with `-`, write JSON to standard output instead of text
@@ -60,8 +62,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read; [`Exit::NothingSelected`] when none has that port or
-/// name.
+/// [`Exit::Inconclusive`] when there is no such process, or nothing of it can be read;
+/// [`Exit::NothingSelected`] when none has that port or name.
 pub fn run(args: &Args) -> Outcome {
     page::preflight(args.json.as_deref())?;
     let report = inspect(&args.process, args.watch, args.redact)?;
@@ -143,7 +145,8 @@ pub fn inspect(target: &Target, watch: Duration, redact: bool) -> Result<Report,
     Ok(report)
 }
 
-/// A handle of the process that no other process can take over, and the id that the process has in this PID namespace.
+/// A handle of the process that no other process can take over, and the id that the process has in this PID
+/// namespace.
 fn pidfd(pid: Pid) -> Result<(OwnedFd, Pid), Failure> {
     let no_such = || {
         let hidden = if hides_processes() && !raise::may_read_all() {
@@ -223,7 +226,8 @@ fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
 }
 
 impl Report {
-    /// Watches the growth and fills in what the descriptors are after it, or before it where the process has exited since.
+    /// Watches the growth and fills in what the descriptors are after it, or before it where the process has
+    /// exited since.
     fn watch(&mut self, process: &OwnedFd, before: Inventory, duration: Duration) -> Result<(), Failure> {
         if duration.is_zero() {
             self.unmeasured.insert("growth", "not asked for (--for 0s)".into());

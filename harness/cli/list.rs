@@ -1,5 +1,5 @@
-//! `lastfd list`: the scenarios that are there and those in the binary, their variants, what they claim and what they need, and the parts that they are
-//! made of. It starts nothing.
+//! `lastfd list`: the scenarios that are there and those in the binary, their variants, what they claim and
+//! what they need, and the parts that they are made of. It starts nothing.
 
 use super::check::{discovered, loaded};
 use super::output::say;

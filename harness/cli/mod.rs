@@ -1,4 +1,5 @@
-//! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing else.
+//! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing
+//! else.
 
 pub mod check;
 mod client_options;
@@ -36,8 +37,8 @@ pub use helper::helper;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Find the last file descriptor: start any server under an exact limit, predict how many connections it can hold, drive
-/// it there, and show which call fails first, what the server does then, and whether it recovers.
+/// Find the last file descriptor: start any server under an exact limit, predict how many connections it can
+/// hold, drive it there, and show which call fails first, what the server does then, and whether it recovers.
 #[derive(Debug, Parser)]
 #[command(name = "lastfd", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct Cli {

@@ -1,4 +1,5 @@
-//! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of several runs.
+//! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of
+//! several runs.
 
 use super::plain::clean;
 use super::{Exit, Failure, Outcome};
@@ -26,7 +27,8 @@ pub struct Files {
     /// Append the report as Markdown [default: $GITHUB_STEP_SUMMARY if it is set]
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Print all details: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of observing
+    /// Print all details: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of
+    /// observing
     #[arg(long)]
     full: bool,
 }
@@ -86,8 +88,8 @@ impl Files {
         Ok(())
     }
 
-    /// Prints and writes the result of several runs of one program at different limits; with what so many clients need, where that is
-    /// asked for.
+    /// Prints and writes the result of several runs of one program at different limits; with what so many
+    /// clients need, where that is asked for.
     ///
     /// # Errors
     /// Which path, and why.
@@ -179,7 +181,8 @@ fn open(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Finds a file that cannot be written to, before anything is started. One that was not there is not left behind.
+/// Finds a file that cannot be written to, before anything is started. One that was not there is not left
+/// behind.
 ///
 /// # Errors
 /// Which, and why.
@@ -220,15 +223,16 @@ pub fn terminal_width() -> usize {
         .map_or(100, |size| usize::from(size.ws_col).clamp(60, 100))
 }
 
-/// Signals that end a command with the report so far: those that ask a program to end, and those whose default is to end it. SIGHUP
-/// not where nohup(1) ignores it.
+/// Signals that end a command with the report so far: those that ask a program to end, and those whose
+/// default is to end it. SIGHUP not where nohup(1) ignores it.
 pub fn ending_signals() -> impl Iterator<Item = i32> {
     [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]
         .into_iter()
         .filter(|signal| *signal != SIGHUP || !sys::process::ignores(SIGHUP))
 }
 
-/// Set by the first of [`ending_signals`]; a second one ends the process at once, and with it everything it started.
+/// Set by the first of [`ending_signals`]; a second one ends the process at once, and with it everything it
+/// started.
 ///
 /// # Errors
 /// The handlers cannot be installed.
@@ -252,7 +256,8 @@ pub fn interrupted(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }
 
-/// Progress of one run: a line that moves on standard error when that is a terminal, and the prediction on standard output.
+/// Progress of one run: a line that moves on standard error when that is a terminal, and the prediction on
+/// standard output.
 pub struct Progress {
     bar: ProgressBar,
     quiet: bool,
@@ -326,7 +331,8 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool, interrupted
     Exit::of_several(each.chain(interrupted.then_some(Exit::Interrupted)))
 }
 
-/// Prints and writes the reports of finished runs, and says the exit code. `said`: whether what was printed before was.
+/// Prints and writes the reports of finished runs, and says the exit code. `said`: whether what was printed
+/// before was.
 ///
 /// # Errors
 /// A report that cannot be written.

@@ -1,5 +1,6 @@
-//! Plain text for a terminal of 100 columns: headings, labelled lines, tables, commands to copy. Colour only where standard
-//! output is a terminal. Text that comes from other processes (command lines, paths) never reaches the terminal raw.
+//! Plain text for a terminal of 100 columns: headings, labelled lines, tables, commands to copy. Colour only
+//! where standard output is a terminal. Text that comes from other processes (command lines, paths) never
+//! reaches the terminal raw.
 
 use super::output::{STDOUT, writable, written};
 use super::plain::clean;

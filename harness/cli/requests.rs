@@ -14,11 +14,13 @@ const CALLS_DEFAULT: u32 = 200;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Calls")]
 pub struct Requests {
-    /// Make N HTTP requests [default: 200, or as many as --duration has time for], each on a connection of its own that is closed after it, in place of clients that hold: shows what a request leaves open
+    /// Make N HTTP requests [default: 200, or as many as --duration has time for], each on a connection of
+    /// its own that is closed after it, in place of clients that hold: shows what a request leaves open
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=1_000_000),
           conflicts_with_all = ["workload", "clients", "send", "expect", "pace", "burst", "for_clients"])]
     calls: Option<Option<u32>>,
-    /// Make so many requests a second, such as 200/s, whether earlier ones are answered or not (an open loop), and count latencies from the intended times [default: a request when the one before is over]
+    /// Make so many requests a second, such as 200/s, whether earlier ones are answered or not (an open
+    /// loop), and count latencies from the intended times [default: a request when the one before is over]
     #[arg(long, requires = "calls", value_name = "N/s", value_parser = rate)]
     rate: Option<f64>,
     /// How the requests of a rate are spread over time

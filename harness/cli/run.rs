@@ -39,7 +39,8 @@ pub struct Args {
     /// Print what would run, with its limits and inherited descriptors; start nothing
     #[arg(long)]
     dry_run: bool,
-    /// Fail (exit 5) instead of skipping when something that a run requires is missing; LASTFD_REQUIRE_PEERS=1 does the same
+    /// Fail (exit 5) instead of skipping when something that a run requires is missing;
+    /// LASTFD_REQUIRE_PEERS=1 does the same
     #[arg(long)]
     require_all: bool,
     /// Write the event log of each run to this folder
@@ -57,10 +58,12 @@ pub struct Machine {
     /// How to observe system calls
     #[arg(long, value_parser = one_of(Choice::ALL, Choice::name, Choice::doc), default_value_t)]
     observer: Choice,
-    /// How to make sure that no process of the server is left behind; where it is refused, the next one is tried
+    /// How to make sure that no process of the server is left behind; where it is refused, the next one is
+    /// tried
     #[arg(long, value_parser = one_of(Isolation::ALL, Isolation::name, Isolation::doc), default_value_t)]
     isolation: Isolation,
-    /// Hide all arguments of commands and values of the environment in reports and logs, not only those that look like secrets
+    /// Hide all arguments of commands and values of the environment in reports and logs, not only those that
+    /// look like secrets
     #[arg(long)]
     redact: bool,
 }
@@ -254,7 +257,8 @@ fn setting_lines(setting: &Setting) -> impl Iterator<Item = String> {
     files.chain(user).chain(directory).chain(prepare).chain(ready)
 }
 
-/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks something for it.
+/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks
+/// something for it.
 ///
 /// # Errors
 /// The event log cannot be written.

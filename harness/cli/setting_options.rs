@@ -1,4 +1,5 @@
-//! What surrounds the command of `find`: its folder, user, standard input and files, what is run before it, and when it is ready.
+//! What surrounds the command of `find`: its folder, user, standard input and files, what is run before it,
+//! and when it is ready.
 
 use super::time::seconds;
 use crate::scenario::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_where_it_is, wrong_name};
@@ -15,10 +16,12 @@ pub struct SettingOptions {
     /// Give the command this file as its standard input [default: empty]
     #[arg(long, value_name = "FILE")]
     stdin: Option<String>,
-    /// Copy a file or folder into {scratch} before the command starts, with the placeholders in text files filled in; can be repeated
+    /// Copy a file or folder into {scratch} before the command starts, with the placeholders in text files
+    /// filled in; can be repeated
     #[arg(long, value_name = "NAME=PATH", value_parser = file)]
     file: Vec<(String, String)>,
-    /// Run this before the command, to its end, as its user, such as 'initdb {scratch}/data'; if it fails, the run is inconclusive
+    /// Run this before the command, to its end, as its user, such as 'initdb {scratch}/data'; if it fails,
+    /// the run is inconclusive
     #[arg(long, value_name = "CMD", value_parser = words)]
     prepare: Option<Words>,
     /// Wait at most this long for --prepare
@@ -30,8 +33,8 @@ pub struct SettingOptions {
     /// Wait until the program listens and a line of its output matches this pattern
     #[arg(long, value_name = "PATTERN", value_parser = pattern, conflicts_with = "ready_path")]
     ready_log: Option<String>,
-    /// Wait until the program listens and this command ends with exit status 0. If it connects, it does so before the descriptors at
-    /// rest are counted
+    /// Wait until the program listens and this command ends with exit status 0. If it connects, it does so
+    /// before the descriptors at rest are counted
     #[arg(long, value_name = "CMD", value_parser = words, conflicts_with_all = ["ready_path", "ready_log"])]
     ready_command: Option<Words>,
 }

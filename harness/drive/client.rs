@@ -1,4 +1,5 @@
-//! One client's socket: dialled without blocking, read and written as its dialogue wants. Decides nothing about pacing or reporting.
+//! One client's socket: dialled without blocking, read and written as its dialogue wants. Decides nothing
+//! about pacing or reporting.
 
 use super::dialogue::{News, Site, Talk};
 use super::tls::{Secure, Session};
@@ -36,8 +37,8 @@ pub enum Dial {
     Open,
     /// Still waiting for the peer.
     Pending,
-    /// The accept queue of a Unix socket is full (EAGAIN): such a connect has no handshake to wait in, and nothing tells when there is
-    /// room (unix(7)), so it is to be dialled again.
+    /// The accept queue of a Unix socket is full (EAGAIN): such a connect has no handshake to wait in, and
+    /// nothing tells when there is room (unix(7)), so it is to be dialled again.
     Full,
 }
 
@@ -109,7 +110,8 @@ impl Client {
         }
         let mut dial = knock(&socket, target)?;
         if dial == Dial::Pending {
-            // Over loopback the handshake is complete when connect returns: asking again costs less than a turn through epoll.
+            // Over loopback the handshake is complete when connect returns: asking again costs less than a
+            // turn through epoll.
             dial = knock(&socket, target)?;
         }
         Ok((Client { socket, datagrams: target.is_udp(), talk, session: None, unsent: Vec::new() }, dial))
@@ -233,7 +235,8 @@ impl Client {
         }
     }
 
-    /// Reads what is there and answers it. `hung_up`: the event said that the peer has closed, so read up to the end of file.
+    /// Reads what is there and answers it. `hung_up`: the event said that the peer has closed, so read up to
+    /// the end of file.
     pub fn hear(&mut self, epoll: &OwnedFd, token: u64, hung_up: bool, scratch: &mut Scratch) -> Heard {
         let mut heard = Heard::default();
         self.flush();

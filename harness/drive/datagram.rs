@@ -1,5 +1,5 @@
-//! `datagram`: sends one datagram (UDP) from a socket of its own, is served when an answer has matched, and holds; or asks so again every so
-//! often. A datagram that gets lost is not sent again.
+//! `datagram`: sends one datagram (UDP) from a socket of its own, is served when an answer has matched, and
+//! holds; or asks so again every so often. A datagram that gets lost is not sent again.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
 use crate::scenario::Dialogue;

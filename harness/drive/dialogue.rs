@@ -1,4 +1,5 @@
-//! What a client says and understands, as pure state machines: bytes in, bytes out, and what they mean. No sockets, no clock.
+//! What a client says and understands, as pure state machines: bytes in, bytes out, and what they mean. No
+//! sockets, no clock.
 //!
 //! One file per workload implements [`Talk`]; the registry names them all.
 
@@ -28,7 +29,8 @@ pub struct News {
     pub greeted: bool,
     /// An answer began, and is not (yet) the one that the client waits for.
     pub begun: bool,
-    /// An answer that is not the one asked for, in the server's words: the first of them, as far as they had come.
+    /// An answer that is not the one asked for, in the server's words: the first of them, as far as they had
+    /// come.
     pub error: Option<String>,
     /// A complete answer of the application that is an error, such as `HTTP 404 Not Found`.
     pub trouble: Option<String>,
@@ -47,17 +49,19 @@ pub trait Talk {
     /// Appends what is said first, once the connect has succeeded.
     fn open(&mut self, site: &Site, out: &mut Vec<u8>);
 
-    /// Goes on after the opening, after a question was asked again, when the time that it asked for is over, or when TLS has begun.
+    /// Goes on after the opening, after a question was asked again, when the time that it asked for is over,
+    /// or when TLS has begun.
     fn go_on(&mut self, _: &mut Vec<u8>, _: &mut News) {}
 
     /// A TLS handshake is over.
     fn secured(&mut self, _: &mut News) {}
 
-    /// Takes bytes from the server, cut anywhere; appends what must be answered to `out` and what they meant to `news`.
+    /// Takes bytes from the server, cut anywhere; appends what must be answered to `out` and what they meant
+    /// to `news`.
     fn receive(&mut self, input: &[u8], out: &mut Vec<u8>, news: &mut News);
 
-    /// Appends a second question on a connection that was answered, or makes it what the client goes on with; false when this dialogue
-    /// has none to ask.
+    /// Appends a second question on a connection that was answered, or makes it what the client goes on with;
+    /// false when this dialogue has none to ask.
     fn ask_again(&mut self, site: &Site, out: &mut Vec<u8>) -> bool;
 
     /// What the server said before it closed unasked, when that is an error reply.
@@ -107,8 +111,8 @@ pub(super) mod tests {
         Site { target: "127.0.0.1:8080".parse().unwrap(), path: "/ws?x=1".into(), script: None }
     }
 
-    /// Feeds a reply whole, then cut in two at every place, then byte by byte, each to a client of its own, and demands that all mean
-    /// the same and are answered with the same bytes.
+    /// Feeds a reply whole, then cut in two at every place, then byte by byte, each to a client of its own,
+    /// and demands that all mean the same and are answered with the same bytes.
     pub fn however_cut(client: impl Fn() -> Box<dyn Talk>, reply: &[u8]) -> (News, Vec<u8>) {
         let hear = |pieces: &[&[u8]]| {
             let (mut talk, mut news, mut out) = (client(), News::default(), Vec::new());

@@ -1,12 +1,14 @@
 //! The driver process (`lastfd drive`): one thread, one epoll instance, all clients of one workload.
 //!
-//! Orders come as lines on standard input and are obeyed as they are read; events go out as lines, once a turn. A client costs its socket
-//! and under 200 bytes. Clients leave by close(2), as real ones do, which leaves TIME_WAIT on their side: [`super::source`] says what of
-//! it. The driver never speaks to the subject but as a client, and knows nothing of the run's phases.
+//! Orders come as lines on standard input and are obeyed as they are read; events go out as lines, once a
+//! turn. A client costs its socket and under 200 bytes. Clients leave by close(2), as real ones do, which
+//! leaves TIME_WAIT on their side: [`super::source`] says what of it. The driver never speaks to the subject
+//! but as a client, and knows nothing of the run's phases.
 //!
-//! A `Release` also ends the ramp: clients that were not started are not started any more until a further `Connect`, or the places
-//! set free would go to new clients instead of the waiting ones. `Parked` is said when the queue has stayed more than half full for
-//! 5 ms, not at each breath of the subject. `connected` of a pacing event counts connects that have succeeded so far, in all.
+//! A `Release` also ends the ramp: clients that were not started are not started any more until a further
+//! `Connect`, or the places set free would go to new clients instead of the waiting ones. `Parked` is said
+//! when the queue has stayed more than half full for 5 ms, not at each breath of the subject. `connected` of
+//! a pacing event counts connects that have succeeded so far, in all.
 
 use super::calls;
 use super::client::{Client, Dial, Failure, Heard, Scratch};
@@ -44,18 +46,20 @@ const CONNECTS_A_TURN: u32 = 128;
 /// Clients that wait to be watched, at most.
 const UNWATCHED: usize = 2048;
 const MS: u64 = 1_000_000;
-/// Clients that a workload connects from the usual address without looking who uses it; half of that address's room is several workloads'.
+/// Clients that a workload connects from the usual address without looking who uses it; half of that
+/// address's room is several workloads'.
 const UNASKED: usize = 2_000;
 /// No credit for this long: the subject is not just taking breath.
 const PARKED_AFTER: u64 = 5 * MS;
-/// Without credit the queue is asked again after this, and once parked every millisecond. Long enough for the subject to take all that
-/// waits: it may be on the same CPU, so asking without a pause would keep it from that.
+/// Without credit the queue is asked again after this, and once parked every millisecond. Long enough for the
+/// subject to take all that waits: it may be on the same CPU, so asking without a pause would keep it from
+/// that.
 const ASK_EVERY: u64 = MS / 10;
 /// A full accept queue of a Unix socket is tried again after this; that there is room in it is no event.
 const KNOCK_EVERY: u64 = 5 * MS;
 
-/// Makes this process a driver: its soft `RLIMIT_NOFILE` becomes its hard limit, and the kernel kills it when the thread that
-/// started it ends.
+/// Makes this process a driver: its soft `RLIMIT_NOFILE` becomes its hard limit, and the kernel kills it when
+/// the thread that started it ends.
 ///
 /// # Errors
 /// setrlimit or prctl failed.
@@ -274,7 +278,8 @@ impl<W: Write> Driver<W> {
             }
             self.ask_held();
             self.ramp();
-            // While clients connect, a flush for each turn would take the subject's CPU; the run waits for everything else.
+            // While clients connect, a flush for each turn would take the subject's CPU; the run waits for
+            // everything else.
             let flushed = if self.places.len() < self.ordered {
                 self.report.flush_if_due()
             } else {
@@ -391,7 +396,8 @@ impl<W: Write> Driver<W> {
         }
     }
 
-    /// Whether clients wait for room in the accept queue of a Unix socket. To such a socket a connect is complete or finds no room.
+    /// Whether clients wait for room in the accept queue of a Unix socket. To such a socket a connect is
+    /// complete or finds no room.
     fn waits_for_room(&self) -> bool {
         matches!(self.site.target, Address::Unix(_))
             && (self.load.connecting > 0 || self.probes.iter().any(|probe| !probe.is_connected()))
@@ -612,7 +618,8 @@ impl<W: Write> Driver<W> {
         }
     }
 
-    /// Lets clients leave: the served ones first, oldest first, then those that wait, then those in the handshake.
+    /// Lets clients leave: the served ones first, oldest first, then those that wait, then those in the
+    /// handshake.
     fn release(&mut self, clients: u32) -> Result<(), Error> {
         self.ordered = self.places.len();
         self.questions.retain(|asked| asked.nth == 0);
@@ -654,7 +661,8 @@ impl<W: Write> Driver<W> {
         Ok(())
     }
 
-    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the subject leaks.
+    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the
+    /// subject leaks.
     fn dismiss_probes(&mut self) {
         for probe in std::mem::take(&mut self.probes) {
             let label = probe.seen(Outcome::Waits, String::new(), clock::now()).label;
@@ -811,7 +819,8 @@ impl<W: Write> Driver<W> {
         }
     }
 
-    /// Whether the kernel will let clients in that found the accept queue full; it also gives them up in the end (tcp(7), `tcp_syn_retries`).
+    /// Whether the kernel will let clients in that found the accept queue full; it also gives them up in the
+    /// end (tcp(7), `tcp_syn_retries`).
     fn awaits_retry(&self) -> bool {
         SockDiag::open().and_then(|mut diag| diag.awaits_retry(&self.site.target)).unwrap_or(false)
     }

@@ -1,4 +1,5 @@
-//! `exchange`: takes the steps of a script, is served when its last `read` has matched, and then holds, repeats, or leaves.
+//! `exchange`: takes the steps of a script, is served when its last `read` has matched, and then holds,
+//! repeats, or leaves.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
 use crate::scenario::Dialogue;

@@ -1,7 +1,8 @@
-//! `grpc`: the HTTP/2 connection that every gRPC channel is (RFC 9113): settings exchanged both ways, then held; pings are answered.
+//! `grpc`: the HTTP/2 connection that every gRPC channel is (RFC 9113): settings exchanged both ways, then
+//! held; pings are answered.
 //!
-//! Served once the server's SETTINGS came and ours were acknowledged: both are written by the server's application side of the
-//! connection, so it has been accepted and is being read. No call is made.
+//! Served once the server's SETTINGS came and ours were acknowledged: both are written by the server's
+//! application side of the connection, so it has been accepted and is being read. No call is made.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
 use crate::scenario::Dialogue;
@@ -69,7 +70,8 @@ impl Talk for Grpc {
 }
 
 impl Grpc {
-    /// Obeys a frame of which the head, and the payload of a PING, are there; `after` is what followed, for an error's words.
+    /// Obeys a frame of which the head, and the payload of a PING, are there; `after` is what followed, for
+    /// an error's words.
     fn frame(&mut self, frame: &[u8], after: &[u8], out: &mut Vec<u8>, news: &mut News) {
         let (length, kind, flags) = (length(frame), frame[3], frame[4]);
         if !self.settings && (kind != SETTINGS || flags & ACK != 0) {

@@ -1,6 +1,8 @@
-//! The run's handle of driver processes: one, or several that share a workload whose clients exceed one process's hard limit.
+//! The run's handle of driver processes: one, or several that share a workload whose clients exceed one
+//! process's hard limit.
 //!
-//! Orders go in, batches of events come out through a channel. The handle never looks into the subject, and ends what it started.
+//! Orders go in, batches of events come out through a channel. The handle never looks into the subject, and
+//! ends what it started.
 
 use super::merge::Merge;
 use super::protocol::{Order, Setup};
@@ -17,7 +19,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// Descriptors that a driver needs beside its clients: standard streams, epoll, netlink, probes, and what it inherited.
+/// Descriptors that a driver needs beside its clients: standard streams, epoll, netlink, probes, and what it
+/// inherited.
 pub const MARGIN: u64 = 64;
 
 /// Why a driver could not be started or told.
@@ -55,8 +58,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts a driver, by a command that speaks the protocol on its standard input and output (`lastfd drive`). Its events go to `sink` in
-    /// batches, and the channel is let go when it has ended.
+    /// Starts a driver, by a command that speaks the protocol on its standard input and output (`lastfd
+    /// drive`). Its events go to `sink` in batches, and the channel is let go when it has ended.
     ///
     /// # Errors
     /// `Start`, `Gone`.
@@ -127,7 +130,8 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         if let Some(orders) = self.orders.take() {
-            // Of a socket the reader has the other end of the same connection; a pipe is no socket, and says so.
+            // Of a socket the reader has the other end of the same connection; a pipe is no socket, and says
+            // so.
             let _ = rustix::net::shutdown(&orders, rustix::net::Shutdown::Both);
         }
         if let Some(mut child) = self.child.take() {
@@ -182,8 +186,9 @@ pub fn clients_per_driver(hard_limit: u64) -> Result<u32, Error> {
     }
 }
 
-/// As many drivers as a workload's clients need, seen as one. They connect one after the other, in the order of the clients' ids, so the
-/// accept queue has one pacer at a time and the oldest clients are those of the first driver.
+/// As many drivers as a workload's clients need, seen as one. They connect one after the other, in the order
+/// of the clients' ids, so the accept queue has one pacer at a time and the oldest clients are those of the
+/// first driver.
 #[derive(Debug)]
 pub struct Fleet {
     shared: Arc<Mutex<Shared>>,
@@ -215,7 +220,8 @@ impl Shared {
 }
 
 impl Fleet {
-    /// Starts the drivers that `clients` clients need, `each` of them for one driver (see [`clients_per_driver`]).
+    /// Starts the drivers that `clients` clients need, `each` of them for one driver (see
+    /// [`clients_per_driver`]).
     ///
     /// # Errors
     /// `Start`, `Gone`.

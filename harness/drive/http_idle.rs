@@ -1,7 +1,8 @@
 //! `http-idle`: one answered HTTP/1.1 request (RFC 9112), then the keep-alive connection is held.
 //!
-//! An answer of the application is any complete response that leaves the connection open, 404 and 401 included; 5xx, 403 and 429 are
-//! error replies: they are what servers and proxies say when they turn clients away.
+//! An answer of the application is any complete response that leaves the connection open, 404 and 401
+//! included; 5xx, 403 and 429 are error replies: they are what servers and proxies say when they turn clients
+//! away.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
 use crate::scenario::Dialogue;

@@ -1,4 +1,5 @@
-//! Several drivers of one workload seen as one: which driver gets an order, and which events the run sees. Pure.
+//! Several drivers of one workload seen as one: which driver gets an order, and which events the run sees.
+//! Pure.
 
 use super::protocol::Order;
 use crate::event::{Event, Pacing, What};
@@ -57,7 +58,8 @@ impl Merge {
                 vec![(shard, self.connect(shard))]
             }
             Order::Release { clients } => {
-                // It ends the ramp everywhere; the driver that ramps gets the order, unless it is the one that releases.
+                // It ends the ramp everywhere; the driver that ramps gets the order, unless it is the one
+                // that releases.
                 let mut orders = Vec::new();
                 self.upto = 0;
                 if let Some(shard) = self.ramping.filter(|&shard| shard != 0 || !self.releases.is_empty()) {
@@ -70,8 +72,8 @@ impl Merge {
                 }
                 orders
             }
-            // The last driver's clients are the newest, and only its numbers do not end where another's begin.
-            // More than it can hold would show where the driver ends, and not where the subject does.
+            // The last driver's clients are the newest, and only its numbers do not end where another's
+            // begin. More than it can hold would show where the driver ends, and not where the subject does.
             Order::Refill { clients } => {
                 self.said = None;
                 vec![(self.shards.len() - 1, Order::Refill { clients: (*clients).min(self.each) })]
@@ -85,7 +87,8 @@ impl Merge {
         }
     }
 
-    /// An event of one driver: what the run is to see goes to `seen`; the orders that follow from it are returned.
+    /// An event of one driver: what the run is to see goes to `seen`; the orders that follow from it are
+    /// returned.
     pub fn event(&mut self, shard: usize, event: Event, seen: &mut Vec<Event>) -> Orders {
         match event.is {
             What::Pacing { workload, state, connected } => {

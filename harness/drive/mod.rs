@@ -1,7 +1,8 @@
 //! Workloads: the driver process (`lastfd drive`) and the handle that the run holds of it.
 //!
-//! A workload is one file with a [`dialogue::Talk`] and one entry of its registry, or a kind of caller in `calls/`. [`driver`] is the process; [`Driver`] and [`Fleet`] are
-//! the run's handles; they speak [`protocol`]. Nothing here observes the subject but as its client.
+//! A workload is one file with a [`dialogue::Talk`] and one entry of its registry, or a kind of caller in
+//! `calls/`. [`driver`] is the process; [`Driver`] and [`Fleet`] are the run's handles; they speak
+//! [`protocol`]. Nothing here observes the subject but as its client.
 
 mod calls;
 mod client;

@@ -1,4 +1,5 @@
-//! How a driver reads its orders: lines of standard input, taken when it is readable, and what can be wrong with them.
+//! How a driver reads its orders: lines of standard input, taken when it is readable, and what can be wrong
+//! with them.
 
 use std::io;
 

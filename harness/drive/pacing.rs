@@ -1,7 +1,9 @@
-//! Closed-loop pacing: how many clients may connect now, from the accept queue of the listener. Opens no client sockets.
+//! Closed-loop pacing: how many clients may connect now, from the accept queue of the listener. Opens no
+//! client sockets.
 //!
-//! Below half of its capacity the queue never overflows by our own doing, so no SYN is dropped and no second is lost in a retry. Where the
-//! kernel does not tell the queue's length, connections that were not answered yet stand for it.
+//! Below half of its capacity the queue never overflows by our own doing, so no SYN is dropped and no second
+//! is lost in a retry. Where the kernel does not tell the queue's length, connections that were not answered
+//! yet stand for it.
 
 use crate::scenario::Pace;
 use crate::sys::address::Address;
@@ -9,7 +11,8 @@ use crate::sys::sock_diag::SockDiag;
 
 /// Connections without an answer (or still in the handshake) at a time, where the queue cannot be seen.
 const BLIND_OUTSTANDING: u32 = 64;
-/// Connects a millisecond of a dialogue that asks nothing, where the queue cannot be seen: 125 µs between two.
+/// Connects a millisecond of a dialogue that asks nothing, where the queue cannot be seen: 125 µs between
+/// two.
 const BLIND_PER_MS: u32 = 8;
 const MS: u64 = 1_000_000;
 /// Connects still in the handshake at a time, without pacing: far more than any accept queue, and a bound.
@@ -36,9 +39,11 @@ pub struct Gate {
 enum Sight {
     /// Overflow on purpose.
     Burst,
-    /// The queue is asked for; `several` listeners share the port (SO_REUSEPORT), so all are listed and the fullest counts.
+    /// The queue is asked for; `several` listeners share the port (SO_REUSEPORT), so all are listed and the
+    /// fullest counts.
     Queue { diag: SockDiag, several: bool },
-    /// The queue cannot be seen; `answers`: the dialogue is answered. Nothing before `next`, monotonic nanoseconds.
+    /// The queue cannot be seen; `answers`: the dialogue is answered. Nothing before `next`, monotonic
+    /// nanoseconds.
     Blind { answers: bool, next: u64 },
 }
 
@@ -56,7 +61,8 @@ impl Gate {
         Gate { target, sight, between, due: 0 }
     }
 
-    /// No client is to come before this, monotonic nanoseconds; 0 where they come as fast as they are accepted.
+    /// No client is to come before this, monotonic nanoseconds; 0 where they come as fast as they are
+    /// accepted.
     pub fn due(&self) -> u64 {
         self.due
     }
@@ -121,7 +127,8 @@ fn several(diag: &mut SockDiag, target: &Address) -> Option<bool> {
     Some(diag.sharing(target).ok()?.len() > 1)
 }
 
-/// Length and capacity of the accept queue; of several listeners at the address, of the one with the fewest places up to its half.
+/// Length and capacity of the accept queue; of several listeners at the address, of the one with the fewest
+/// places up to its half.
 fn fullest(diag: &mut SockDiag, target: &Address, several: bool) -> Option<(u32, u32)> {
     if !several {
         let one = diag.listener(target).ok()??;

@@ -1,5 +1,6 @@
-//! A probe: one new client beside the others, and what it sees until its deadline (contract.md's outcomes). Also the question asked
-//! on a held connection. Speaks of one client; the driver's loop brings it its events.
+//! A probe: one new client beside the others, and what it sees until its deadline (contract.md's outcomes).
+//! Also the question asked on a held connection. Speaks of one client; the driver's loop brings it its
+//! events.
 
 use super::client::{Client, Dial, Failure, Heard};
 use super::dialogue::Site;
@@ -31,7 +32,8 @@ pub struct Seen {
     pub detail: String,
     /// From the start to the connect's success, seconds.
     pub connect_s: Option<f64>,
-    /// From the connect's success (held: from the question) to the answer, the error reply or the end, seconds.
+    /// From the connect's success (held: from the question) to the answer, the error reply or the end,
+    /// seconds.
     pub answer_s: Option<f64>,
 }
 

@@ -1,12 +1,14 @@
 //! Clients that are programs of the user's own: one process for each client, or one for all.
 //!
-//! How a program ends and what it writes is what its client got. That it is connected is seen in the kernel's table of sockets, by
-//! looking: a connection that is over between two looks is not seen, but the exit status 0 of its program tells of it. Where one program
-//! is all clients, each of its connections is one, and nobody knows what it was told.
+//! How a program ends and what it writes is what its client got. That it is connected is seen in the kernel's
+//! table of sockets, by looking: a connection that is over between two looks is not seen, but the exit status
+//! 0 of its program tells of it. Where one program is all clients, each of its connections is one, and nobody
+//! knows what it was told.
 //!
-//! A client is over when its program ends: whatever the program leaves behind is ended then, or it would hold the connection of a client
-//! that is gone. Its process group tells what that is, and a variable of its environment tells of who has left the group. All that lost its
-//! parent comes to this process, which is a subreaper. The programs are in a tree that the run owns, too.
+//! A client is over when its program ends: whatever the program leaves behind is ended then, or it would hold
+//! the connection of a client that is gone. Its process group tells what that is, and a variable of its
+//! environment tells of who has left the group. All that lost its parent comes to this process, which is a
+//! subreaper. The programs are in a tree that the run owns, too.
 
 use super::orders::{Error, Lines, at, parsed};
 use super::pacing::{Gate, Load};
@@ -278,7 +280,8 @@ impl<W: Write> Programs<W> {
         self.running.values().filter(|one| one.starting(now)).count() as u32
     }
 
-    /// Starts the clients that are ordered, as far as the accept queue has room and the CPU is not at work for earlier ones.
+    /// Starts the clients that are ordered, as far as the accept queue has room and the CPU is not at work
+    /// for earlier ones.
     fn start(&mut self) {
         while self.program.one == One::Each && self.started < self.ordered {
             let starting = self.count_starting();
@@ -509,14 +512,16 @@ impl<W: Write> Programs<W> {
         sockets.iter().filter_map(|inode| Some((*inode, *table.get(inode)?))).collect()
     }
 
-    /// Looks whether those that were connected still are. One that has connected anew after it closed a connection itself is.
+    /// Looks whether those that were connected still are. One that has connected anew after it closed a
+    /// connection itself is.
     fn watch(&mut self, table: &HashMap<u64, Socket>) {
         let holding = self.running.iter().filter(|(_, one)| one.holds());
         let numbers: Vec<u64> = holding.map(|(number, _)| *number).collect();
         for number in numbers {
             let one = self.running.get_mut(&number).expect("its number is from there");
             let before = std::mem::take(&mut one.sockets);
-            // The server's end of stream is given this long to be read: a program may be at work on what came before it.
+            // The server's end of stream is given this long to be read: a program may be at work on what came
+            // before it.
             let ended =
                 |was: &Socket, is: &Socket| was.state == Tcp::CLOSE_WAIT && is.state == Tcp::CLOSE_WAIT;
             let is = |(inode, was): (&u64, &Socket)| {
@@ -767,8 +772,9 @@ fn signal(one: &Running, signal: Signal) {
     let _ = kill_process_group(Pid::from_child(&one.child), signal);
 }
 
-/// Whether the server ended this connection of a client, which was seen so, before the client did. Whoever closes first has a socket that
-/// waits for the other's end, or in TIME_WAIT. A reset leaves neither: it is the client's where it had not read all.
+/// Whether the server ended this connection of a client, which was seen so, before the client did. Whoever
+/// closes first has a socket that waits for the other's end, or in TIME_WAIT. A reset leaves neither: it is
+/// the client's where it had not read all.
 fn closed_by_server(diag: &mut SockDiag, seen: &Socket) -> bool {
     use Tcp::{CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, TIME_WAIT};
     if seen.state == CLOSE_WAIT {

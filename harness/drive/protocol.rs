@@ -1,5 +1,5 @@
-//! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input, events
-//! (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
+//! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input,
+//! events (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
 use crate::scenario::{Calls, ClientProgram, Dialogue, Exchange, Pace, Tls};
 use crate::sys::address::Address;
@@ -40,7 +40,8 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tls: Option<Tls>,
     },
-    /// Each is a call. `Connect` orders calls, `Release` lets go of what finished calls left open, oldest first.
+    /// Each is a call. `Connect` orders calls, `Release` lets go of what finished calls left open, oldest
+    /// first.
     Call {
         /// What a call is.
         calls: Calls,
@@ -60,12 +61,14 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Connect until this many clients of this driver have been started in all (closed-loop); more may be ordered later.
+    /// Connect until this many clients of this driver have been started in all (closed-loop); more may be
+    /// ordered later.
     Connect {
         /// In all, not in addition.
         upto: u32,
     },
-    /// Close this many held clients, oldest first (the oldest are those the server accepted); answers with `Released`.
+    /// Close this many held clients, oldest first (the oldest are those the server accepted); answers with
+    /// `Released`.
     Release {
         /// At most this many; all that exist when larger. Parked and pending clients leave last.
         clients: u32,
@@ -75,7 +78,8 @@ pub enum Order {
         /// In addition.
         clients: u32,
     },
-    /// Close so many clients that were not answered, the oldest of the newest `of`, which are those in the accept queue. Nothing answers it.
+    /// Close so many clients that were not answered, the oldest of the newest `of`, which are those in the
+    /// accept queue. Nothing answers it.
     GiveUp {
         /// At most this many.
         clients: u32,
@@ -89,8 +93,9 @@ pub enum Order {
         /// After this it `Waits` (connected) or `TimesOut` (not).
         deadline_ms: u64,
     },
-    /// Asks held clients again, one after the other on their own connections, where the dialogue allows that: the oldest, and others
-    /// spread over all. Answers with a `Probe` labelled `held` for each, one at least; one that is silent is the last.
+    /// Asks held clients again, one after the other on their own connections, where the dialogue allows that:
+    /// the oldest, and others spread over all. Answers with a `Probe` labelled `held` for each, one at least;
+    /// one that is silent is the last.
     AskHeld {
         /// At most this many.
         clients: u32,

@@ -1,4 +1,5 @@
-//! What a driver says: events as JSON lines, buffered for a moment, because each flush wakes the run on a machine that is busy.
+//! What a driver says: events as JSON lines, buffered for a moment, because each flush wakes the run on a
+//! machine that is busy.
 
 use crate::event::{Client, Event, Nanos, Pacing, What};
 use crate::sys::clock;
@@ -6,7 +7,8 @@ use std::io::{self, Write};
 
 /// Buffered bytes beyond which a turn does not wait for its end.
 const FLUSH_BYTES: usize = 256 * 1024;
-/// What was said is handed on within this, nanoseconds: every event has its own time, so the wait distorts nothing.
+/// What was said is handed on within this, nanoseconds: every event has its own time, so the wait distorts
+/// nothing.
 const FLUSH_EVERY: u64 = 2_000_000;
 
 /// Writes events of one workload.

@@ -1,17 +1,20 @@
 //! Source addresses: which of 127.0.0.0/8 a client connects from.
 //!
-//! One source address has 28,232 ports to one destination by default and slows down at half of them, so each serves at most
-//! [`CLIENTS_PER_ADDRESS`]. The first clients come from the usual address, 127.0.0.1, because programs treat others differently: redis in
-//! its protected mode turns away 127.0.0.2. Beyond that every driver has a network of its own, told apart by its start time and process id,
-//! so drivers share no address and none meets the TIME_WAIT that an earlier one left behind. On 127.0.0.1 one may: Linux gives such ports
-//! out again over loopback once they are a second old (`net.ipv4.tcp_tw_reuse` = 2). A ramp to the same port within that second, after
-//! 10,000 clients have left, was measured four times slower; after 1,500, or 2.5 s later, as fast as the first.
+//! One source address has 28,232 ports to one destination by default and slows down at half of them, so each
+//! serves at most [`CLIENTS_PER_ADDRESS`]. The first clients come from the usual address, 127.0.0.1, because
+//! programs treat others differently: redis in its protected mode turns away 127.0.0.2. Beyond that every
+//! driver has a network of its own, told apart by its start time and process id, so drivers share no address
+//! and none meets the TIME_WAIT that an earlier one left behind. On 127.0.0.1 one may: Linux gives such ports
+//! out again over loopback once they are a second old (`net.ipv4.tcp_tw_reuse` = 2). A ramp to the same port
+//! within that second, after 10,000 clients have left, was measured four times slower; after 1,500, or 2.5 s
+//! later, as fast as the first.
 
 use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Sockets that one source address is used for: well below half of the default ephemeral range (32768–60999), where connect slows.
+/// Sockets that one source address is used for: well below half of the default ephemeral range (32768–60999),
+/// where connect slows.
 pub const CLIENTS_PER_ADDRESS: u64 = 10_000;
 /// Networks 127.1.0.0/24 to 127.254.255.0/24: one for each driver.
 const NETWORKS: u64 = 254 * 256;
@@ -29,9 +32,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// For a driver started at `started_ms` (milliseconds of a monotonic clock), when `taken` sockets of the usual address lead to the
-    /// target already. Each millisecond has another network for 65 s: longer than TIME_WAIT lasts. Targets that are not IPv4 loopback
-    /// have no choice of addresses; clients of a Unix socket have none.
+    /// For a driver started at `started_ms` (milliseconds of a monotonic clock), when `taken` sockets of the
+    /// usual address lead to the target already. Each millisecond has another network for 65 s: longer than
+    /// TIME_WAIT lasts. Targets that are not IPv4 loopback have no choice of addresses; clients of a Unix
+    /// socket have none.
     pub fn new(target: &Address, taken: u64, pid: u32, started_ms: u64) -> Sources {
         let network = (started_ms + u64::from(pid) * STRIDE) % NETWORKS;
         let first = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + ((network as u32) << 8);
@@ -56,7 +60,8 @@ impl Sources {
     }
 }
 
-/// Sockets that lead from the usual address to the target now, TIME_WAIT left out; 0 where the kernel does not tell.
+/// Sockets that lead from the usual address to the target now, TIME_WAIT left out; 0 where the kernel does
+/// not tell.
 pub fn taken(target: &Address) -> u64 {
     let Address::Inet(target) = target else { return 0 };
     let peers = SockDiag::open().and_then(|mut diag| diag.connected_to(*target));

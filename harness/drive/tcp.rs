@@ -36,7 +36,8 @@ impl Talk for Tcp {
         false
     }
 
-    /// A server that talks unasked and then closes has turned the client away, such as `-ERR max number of clients reached`.
+    /// A server that talks unasked and then closes has turned the client away, such as `-ERR max number of
+    /// clients reached`.
     fn last_words(&self) -> Option<String> {
         (!self.greeting.is_empty()).then(|| words(&self.greeting))
     }

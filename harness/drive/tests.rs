@@ -230,7 +230,8 @@ fn a_burst_overflows_the_queue_and_the_rest_time_out() {
     let seen = rig.ramp(30);
     let (connected, timed_out) = (ids(&seen, &Client::Connected), ids(&seen, &Client::TimedOut));
     assert_eq!(connected.len() + timed_out.len(), 30);
-    // The kernel may complete a few handshakes on the client's side beyond the queue: the last acknowledgement is dropped, not the SYN.
+    // The kernel may complete a few handshakes on the client's side beyond the queue: the last
+    // acknowledgement is dropped, not the SYN.
     assert!((4..10).contains(&connected.len()), "{connected:?}");
     assert!(!seen.iter().any(paced(Pacing::Parked)));
 }
@@ -249,7 +250,8 @@ fn who_found_the_queue_full_is_not_given_up_while_there_is_room_again_and_the_ke
     while diag.drops(&to.into()).unwrap() == Some(0) {
         assert!(began.elapsed() < DEADLINE, "nobody found it full");
     }
-    // It ends with this program: one whose last ACK was dropped is connected, and may never be there to accept.
+    // It ends with this program: one whose last ACK was dropped is connected, and may never be there to
+    // accept.
     thread::spawn(move || server.incoming().collect::<Vec<_>>());
     let seen = rig.until(done);
     assert!(ids(&seen, &Client::TimedOut).is_empty());
@@ -553,8 +555,8 @@ fn a_line_that_is_no_order_ends_the_driver_with_an_error() {
     assert!(error.contains("\"conect\"") && error.contains("unknown variant"), "{error}");
 }
 
-/// Not a test: the driver process of the tests below, this very binary executed again. Standard output is the test harness's, so
-/// events go to descriptor 3.
+/// Not a test: the driver process of the tests below, this very binary executed again. Standard output is the
+/// test harness's, so events go to descriptor 3.
 #[test]
 #[ignore = "executed by other tests as their driver process"]
 fn as_driver() {

@@ -1,5 +1,5 @@
-//! TLS of clients, beside their sockets: bytes in, bytes out (rustls). A client checks the certificate only if the scenario
-//! names one to trust: the server is on this machine.
+//! TLS of clients, beside their sockets: bytes in, bytes out (rustls). A client checks the certificate only
+//! if the scenario names one to trust: the server is on this machine.
 
 use crate::scenario::Tls;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

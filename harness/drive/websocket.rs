@@ -1,4 +1,5 @@
-//! `websocket`: upgraded (RFC 6455), then held; pings are answered with pongs, a close frame with a close frame.
+//! `websocket`: upgraded (RFC 6455), then held; pings are answered with pongs, a close frame with a close
+//! frame.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
 use super::http_idle::header;
@@ -27,7 +28,8 @@ const OURS: &[u8] = b"lastfd";
 struct Websocket {
     id: u32,
     state: State,
-    /// Bytes of a head, or of a frame's head or control payload, that is not complete yet; without memory otherwise.
+    /// Bytes of a head, or of a frame's head or control payload, that is not complete yet; without memory
+    /// otherwise.
     pending: Vec<u8>,
 }
 
@@ -144,7 +146,8 @@ impl Websocket {
     }
 }
 
-/// Bytes that a frame beginning so must have before it can be obeyed: its head, and the payload of a control frame.
+/// Bytes that a frame beginning so must have before it can be obeyed: its head, and the payload of a control
+/// frame.
 fn needed(frame: &[u8]) -> usize {
     if frame.len() < 2 {
         return 2;
@@ -184,7 +187,8 @@ fn send(opcode: u8, payload: &[u8], id: u32, out: &mut Vec<u8>) {
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
 
-/// The client's key: sixteen bytes that differ from client to client. It guards against caches, not against people.
+/// The client's key: sixteen bytes that differ from client to client. It guards against caches, not against
+/// people.
 fn key(id: u32) -> String {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&scattered(u64::from(id)).to_ne_bytes());

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! calls {
     ($($variant:ident = $name:literal),*; $($ring:ident = $ring_name:literal),*) => {
-        /// A system call that creates a descriptor, by its kernel name; or a request of io_uring, which no observer of system calls sees.
+        /// A system call that creates a descriptor, by its kernel name; or a request of io_uring, which no
+        /// observer of system calls sees.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[allow(missing_docs, reason = "each variant is the call of that name in section 2 of the manual")]
@@ -17,7 +18,8 @@ macro_rules! calls {
             /// These, and the requests of io_uring.
             pub const NAMED: &'static [Call] = &[$(Call::$variant,)* $(Call::$ring),*];
 
-            /// The kernel's name, as in `syscalls:sys_exit_NAME`; of a request its operation's after `io_uring:`.
+            /// The kernel's name, as in `syscalls:sys_exit_NAME`; of a request its operation's after
+            /// `io_uring:`.
             pub const fn name(self) -> &'static str {
                 match self { $(Call::$variant => $name,)* $(Call::$ring => $ring_name),* }
             }
@@ -59,7 +61,8 @@ impl Call {
         matches!(self, Call::InotifyInit1 | Call::InotifyInit)
     }
 
-    /// The request of io_uring with this operation code (`enum io_uring_op`, linux/io_uring.h), where it creates a descriptor.
+    /// The request of io_uring with this operation code (`enum io_uring_op`, linux/io_uring.h), where it
+    /// creates a descriptor.
     pub const fn of_ring(opcode: u8) -> Option<Call> {
         match opcode {
             13 => Some(Call::RingAccept),
@@ -70,13 +73,14 @@ impl Call {
         }
     }
 
-    /// Whether a result of 0 or more is a new descriptor's number: false for `pipe*` and `socketpair`, which return 0 and
-    /// store two numbers, and for `fcntl`, most of whose commands create nothing.
+    /// Whether a result of 0 or more is a new descriptor's number: false for `pipe*` and `socketpair`, which
+    /// return 0 and store two numbers, and for `fcntl`, most of whose commands create nothing.
     pub const fn returns_descriptor(self) -> bool {
         !matches!(self, Call::Pipe | Call::Pipe2 | Call::Socketpair | Call::Fcntl)
     }
 
-    /// How many descriptors it makes where it succeeds; of `fcntl` that is not known, and hardly ever more than none.
+    /// How many descriptors it makes where it succeeds; of `fcntl` that is not known, and hardly ever more
+    /// than none.
     pub const fn descriptors(self) -> u32 {
         match self {
             Call::Pipe | Call::Pipe2 | Call::Socketpair => 2,

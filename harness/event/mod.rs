@@ -1,8 +1,9 @@
 //! The event and its log: everything a run observed, one JSON line each, in the order it was reported.
 //!
-//! The log is the only thing a run produces; measuring, judging and reporting are pure functions of it. Times are
-//! `CLOCK_MONOTONIC` nanoseconds, the clock perf, the drivers and the harness share; the log holds them relative
-//! to the run's start. This module depends on nothing of ours and never does I/O on anything but the log itself.
+//! The log is the only thing a run produces; measuring, judging and reporting are pure functions of it. Times
+//! are `CLOCK_MONOTONIC` nanoseconds, the clock perf, the drivers and the harness share; the log holds them
+//! relative to the run's start. This module depends on nothing of ours and never does I/O on anything but the
+//! log itself.
 
 mod call;
 pub mod file;
@@ -110,7 +111,8 @@ pub enum Ended {
     TurnedAway,
     /// Nobody waits, and the subject does nothing.
     Quiet,
-    /// All have left, and the subject still closes descriptors or works off its accept queue: it is waited for no longer.
+    /// All have left, and the subject still closes descriptors or works off its accept queue: it is waited
+    /// for no longer.
     Draining,
     /// Nobody is connected, and the subject opens one descriptor after another by itself.
     Growing,
@@ -155,7 +157,8 @@ pub enum Unseen {
     },
 }
 
-/// Labels of the [`What::Probe`]s that ask, before the ramp, which dialogue the server speaks: HTTP; HTTP over TLS; only a TLS handshake.
+/// Labels of the [`What::Probe`]s that ask, before the ramp, which dialogue the server speaks: HTTP; HTTP
+/// over TLS; only a TLS handshake.
 pub mod asks {
     /// With HTTP.
     pub const HTTP: &str = "dialogue";
@@ -181,14 +184,15 @@ pub enum What {
         environment: Environment,
         plan: serde_json::Value,
     },
-    /// The run is in a network namespace of its own, where these sysctls were set before anything was started.
+    /// The run is in a network namespace of its own, where these sysctls were set before anything was
+    /// started.
     Sysctls { namespace: String, set: Vec<Sysctl> },
     /// A phase begins.
     Phase(Phase),
     /// The phase is over, for this reason; the next one begins now.
     PhaseEnded { phase: Phase, why: Ended },
-    /// A process of the scenario was executed (its exec succeeded) under the limits asked for. `isolation`: what keeps
-    /// its tree together, `pid-namespace`, `user-namespace` or `keeper`.
+    /// A process of the scenario was executed (its exec succeeded) under the limits asked for. `isolation`:
+    /// what keeps its tree together, `pid-namespace`, `user-namespace` or `keeper`.
     Launched {
         process: String,
         pid: Pid,
@@ -203,10 +207,11 @@ pub enum What {
     Chain { process: String, pid: Pid, when: Phase, links: Vec<Link> },
     /// The descriptors of the subject at rest. `settled` is false when it never became quiet.
     Baseline { pid: Pid, descriptors: u64, counted: u64, inventory: Vec<Descriptor>, settled: bool },
-    /// The descriptors of several processes of the subject at one moment: before the ramp, of those that do not hold the listener; after all
-    /// have left, of all that are alive.
+    /// The descriptors of several processes of the subject at one moment: before the ramp, of those that do
+    /// not hold the listener; after all have left, of all that are alive.
     Open(Vec<Open>),
-    /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0: assumed).
+    /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0:
+    /// assumed).
     Prediction {
         pid: Pid,
         ceiling: u64,
@@ -214,18 +219,20 @@ pub enum What {
         descriptors_per_connection: f64,
         calibrated_with: u32,
     },
-    /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on failure.
+    /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on
+    /// failure.
     Call { pid: Pid, name: Call, ret: i64 },
     /// The subject asked to close this number.
     Close { pid: Pid, fd: i32 },
-    /// Counter totals so far: failures with EMFILE or ENFILE of one call over the whole tree (sampled or not).
+    /// Counter totals so far: failures with EMFILE or ENFILE of one call over the whole tree (sampled or
+    /// not).
     Failures { name: Call, total: u64 },
     /// The observer no longer records single failures (the bound was reached); `Failures` totals stay exact.
     SamplingStopped,
     /// The observer lost samples; totals stay exact, single events are missing.
     Lost { samples: u64 },
-    /// With what a process of the tree ended: what it gave exit_group(2), or as its tracer was told. Not of every process: who is killed
-    /// by a signal makes no call.
+    /// With what a process of the tree ended: what it gave exit_group(2), or as its tracer was told. Not of
+    /// every process: who is killed by a signal makes no call.
     Status { pid: Pid, code: Option<i32>, signal: Option<i32> },
     /// A process of the tree forked (`parent` → `pid`), executed, or exited.
     Process { pid: Pid, parent: Pid, change: Change },
@@ -256,9 +263,9 @@ pub enum What {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         held: bool,
     },
-    /// A client program has ended by itself. `id`: which client it was; `None`: it was all of them. `code` or `signal`: how it ended,
-    /// neither where it was never started. `words`: the last line of its output, or why it was not started. `connected`: whether it was seen
-    /// to be connected.
+    /// A client program has ended by itself. `id`: which client it was; `None`: it was all of them. `code` or
+    /// `signal`: how it ended, neither where it was never started. `words`: the last line of its output, or
+    /// why it was not started. `connected`: whether it was seen to be connected.
     ProgramEnded {
         workload: String,
         id: Option<u32>,
@@ -267,11 +274,13 @@ pub enum What {
         words: String,
         connected: bool,
     },
-    /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that were made for them.
+    /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that
+    /// were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// A new client began to connect; `Probe` has its outcome.
     Arrived { workload: String },
-    /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`, `held`.
+    /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`,
+    /// `held`.
     Probe {
         workload: String,
         label: String,
@@ -280,31 +289,32 @@ pub enum What {
         connect_s: Option<f64>,
         answer_s: Option<f64>,
     },
-    /// prlimit(2) gave a live process of the subject these limits in place of those that it had. The time is that of its return: a call
-    /// that had begun before may end after it.
+    /// prlimit(2) gave a live process of the subject these limits in place of those that it had. The time is
+    /// that of its return: a call that had begun before may end after it.
     LimitMoved { pid: Pid, soft: u64, hard: u64, was: Limits },
-    /// A process of the tree, `by`, set the `RLIMIT_NOFILE` of `pid`, which is itself but for prlimit(2) of another: the call succeeded.
-    /// `limits`: the new ones; `None` where the observer could not read them.
+    /// A process of the tree, `by`, set the `RLIMIT_NOFILE` of `pid`, which is itself but for prlimit(2) of
+    /// another: the call succeeded. `limits`: the new ones; `None` where the observer could not read them.
     LimitSet { pid: Pid, by: Pid, limits: Option<Limits> },
-    /// A process of the tree has executed this program: the first 15 bytes of its file's name, as the kernel keeps them. Beside the
-    /// `Process` of that exec, by an observer that sees it.
+    /// A process of the tree has executed this program: the first 15 bytes of its file's name, as the kernel
+    /// keeps them. Beside the `Process` of that exec, by an observer that sees it.
     Executed { pid: Pid, program: String },
-    /// What the calibration clients cost after their accepts: descriptors `opened` that were not closed again, connections that were
-    /// `closed` while their clients were there, for another process has them, and processes `born`. `steady`: further clients come only
-    /// when such work for the earlier ones is done.
+    /// What the calibration clients cost after their accepts: descriptors `opened` that were not closed
+    /// again, connections that were `closed` while their clients were there, for another process has them,
+    /// and processes `born`. `steady`: further clients come only when such work for the earlier ones is done.
     AfterAccept { clients: u32, opened: u64, closed: u64, born: u64, steady: bool },
-    /// Who holds connections of the loaded port, by `/proc`, where the subject has several processes: those with the most first, and how
-    /// many there are in all. At the wall, and when all clients have left.
+    /// Who holds connections of the loaded port, by `/proc`, where the subject has several processes: those
+    /// with the most first, and how many there are in all. At the wall, and when all clients have left.
     Holders { processes: u64, holders: Vec<Holding> },
     /// The clients told to leave.
     Released { clients: u32 },
-    /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is loaded.
-    /// `cpu_s` and `log_bytes` are totals so far, over the whole tree.
+    /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is
+    /// loaded. `cpu_s` and `log_bytes` are totals so far, over the whole tree.
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
-    /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of the subject's processes
-    /// refers to; `namespace`, all of the network namespace. And its listen-overflow counter (`ListenOverflows`), and the
-    /// descriptors of the process that accepts, at the same time. `None`: not counted. A count takes time, and is of no single moment:
-    /// it began at the event's time and ended `took` nanoseconds later.
+    /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of
+    /// the subject's processes refers to; `namespace`, all of the network namespace. And its listen-overflow
+    /// counter (`ListenOverflows`), and the descriptors of the process that accepts, at the same time.
+    /// `None`: not counted. A count takes time, and is of no single moment: it began at the event's time and
+    /// ended `took` nanoseconds later.
     Tcp {
         states: States,
         listen_overflows: u64,
@@ -317,26 +327,30 @@ pub enum What {
         #[serde(default)]
         took: Nanos,
     },
-    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: what was predicted before holds no more.
+    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: what was
+    /// predicted before holds no more.
     NotPredicted { pid: Pid, reason: String, descriptors_per_connection: f64, calibrated_with: u32 },
-    /// A call of the subject was refused for want of something other than descriptors: EAGAIN or ENOMEM of `clone` and its kin, ENOMEM of
-    /// `mmap`, ENOMEM or ENOBUFS of `accept`. Only perf sees these.
+    /// A call of the subject was refused for want of something other than descriptors: EAGAIN or ENOMEM of
+    /// `clone` and its kin, ENOMEM of `mmap`, ENOMEM or ENOBUFS of `accept`. Only perf sees these.
     Refused { pid: Pid, call: String, errno: i32 },
     /// What the subject uses beside descriptors, and what bounds it.
     Resources(Resources),
-    /// At the end of the watch, where the process that fails had fallen silent: whether it waits for a time of its own, or holds a timer that
-    /// is set. `None`: that could not be read, or it ran.
+    /// At the end of the watch, where the process that fails had fallen silent: whether it waits for a time
+    /// of its own, or holds a timer that is set. `None`: that could not be read, or it ran.
     Waits { pid: Pid, timer: Option<bool> },
-    /// At the wall, where a call that makes an inotify instance failed with EMFILE: `fs.inotify.max_user_instances`, and the instances of
-    /// the subject's user in the processes that can be seen, those with the most first.
+    /// At the wall, where a call that makes an inotify instance failed with EMFILE:
+    /// `fs.inotify.max_user_instances`, and the instances of the subject's user in the processes that can be
+    /// seen, those with the most first.
     InotifyInstances { most: Option<u64>, holders: Vec<Holder> },
-    /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the subject's processes, bytes (what they
-    /// share counts in each), and the `drops` of the loaded listener since it was made: SYNs and last ACKs that found its queue full.
+    /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the
+    /// subject's processes, bytes (what they share counts in each), and the `drops` of the loaded listener
+    /// since it was made: SYNs and last ACKs that found its queue full.
     Beside { resident: Option<u64>, drops: Option<u32> },
     /// The receive queue of the UDP socket that is loaded, when the watch at the wall began or ended.
     ReceiveQueue(ReceiveQueue),
-    /// Another listener of the subject at the wall, before a client that only connects came to it; and what that got: `served` is to be
-    /// accepted, for it asks nothing. `None`: none was sent, because it is no loopback address, or could not be.
+    /// Another listener of the subject at the wall, before a client that only connects came to it; and what
+    /// that got: `served` is to be accepted, for it asks nothing. `None`: none was sent, because it is no
+    /// loopback address, or could not be.
     OtherListener {
         address: String,
         queue: u32,
@@ -344,7 +358,8 @@ pub enum What {
         drops: Option<u32>,
         new_client: Option<Outcome>,
     },
-    /// What a call that failed for want of a descriptor was to open: a bounded sample, by an observer that sees it.
+    /// What a call that failed for want of a descriptor was to open: a bounded sample, by an observer that
+    /// sees it.
     FailedPath { pid: Pid, name: Call, path: String },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
@@ -352,24 +367,30 @@ pub enum What {
     Output { line: String },
     /// A scenario process ended (waitpid status of the program that was executed).
     Exited { process: String, pid: Pid, code: Option<i32>, signal: Option<i32> },
-    /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not known which process it was.
+    /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not
+    /// known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
-    /// What a bundled server beside the subject, a witness of who calls it, has seen by then, as it says itself.
+    /// What a bundled server beside the subject, a witness of who calls it, has seen by then, as it says
+    /// itself.
     Upstream(Seen),
-    /// A witness of the syscalls: which, whether its counts are exact, and whether it sees requests of io_uring too.
+    /// A witness of the syscalls: which, whether its counts are exact, and whether it sees requests of
+    /// io_uring too.
     Observer {
         name: ObserverName,
         exact: bool,
         #[serde(default)]
         io_uring: bool,
     },
-    /// The accept queue of each listener of the loaded port, where there are several (SO_REUSEPORT), all at one moment.
+    /// The accept queue of each listener of the loaded port, where there are several (SO_REUSEPORT), all at
+    /// one moment.
     Queues(Vec<Queue>),
-    /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE: measured on this machine.
+    /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE:
+    /// measured on this machine.
     ObserverCost { name: ObserverName, opened_ns: u64, failed_ns: u64 },
     /// Something that the run set out to see and could not, and why.
     NotSeen { what: Unseen, why: String },
-    /// The launcher refused, or the program ended or did not come to be ready before the first client, for this reason.
+    /// The launcher refused, or the program ended or did not come to be ready before the first client, for
+    /// this reason.
     NotStarted { reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.
     Inconclusive { reason: String },
@@ -427,7 +448,8 @@ pub struct Queue {
 /// Sockets by TCP state, in the kernel's names.
 pub type States = std::collections::BTreeMap<String, u64>;
 
-/// Resources that a subject needs beside descriptors, at one moment. `None`: not bounded, not readable, or (of a process) exited.
+/// Resources that a subject needs beside descriptors, at one moment. `None`: not bounded, not readable, or
+/// (of a process) exited.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Resources {
@@ -437,7 +459,8 @@ pub struct Resources {
     pub threads: Option<u64>,
     /// Live processes of the subject's tree.
     pub processes: u64,
-    /// Tasks of its user in its user namespace, and its soft `RLIMIT_NPROC`; `None` too where that does not bind it (root, CAP_SYS_RESOURCE).
+    /// Tasks of its user in its user namespace, and its soft `RLIMIT_NPROC`; `None` too where that does not
+    /// bind it (root, CAP_SYS_RESOURCE).
     pub user_tasks: Option<Bound>,
     /// Tasks of the tightest pids cgroup above it, and `pids.max`.
     pub group_tasks: Option<Bound>,
@@ -534,7 +557,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// The command of the link that stands for the limits a run asked for: the launched program's process, just before its exec.
+    /// The command of the link that stands for the limits a run asked for: the launched program's process,
+    /// just before its exec.
     pub const REQUESTED: &str = "lastfd exec (limits asked for)";
 }
 
@@ -569,7 +593,8 @@ impl ObserverName {
 #[allow(missing_docs, reason = "contract.md's names")]
 pub struct Descriptor {
     pub fd: i32,
-    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`, `inotify`, `io_uring`, `device`, `directory`, `memfd`, `socket`, `other`.
+    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`,
+    /// `inotify`, `io_uring`, `device`, `directory`, `memfd`, `socket`, `other`.
     pub kind: String,
     /// Path, or addresses and TCP state.
     pub detail: String,
@@ -596,7 +621,8 @@ impl Descriptor {
     }
 }
 
-/// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much to name.
+/// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much
+/// to name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "as in `What::Baseline`")]
 pub struct Open {
@@ -631,17 +657,20 @@ pub enum Client {
     Closed,
     /// The connect was refused (ECONNREFUSED).
     Refused,
-    /// The connect did not complete before its deadline, or a call's answer did not come before it: `CallEnded` tells which.
+    /// The connect did not complete before its deadline, or a call's answer did not come before it:
+    /// `CallEnded` tells which.
     TimedOut,
     /// An answer came that is not the one asked for, such as `503` or `-ERR`.
     ErrorReply(String),
-    /// An answer came that is complete and an error, such as `404`: the application speaks, and `Served` follows where it keeps the connection.
+    /// An answer came that is complete and an error, such as `404`: the application speaks, and `Served`
+    /// follows where it keeps the connection.
     ErrorAnswer(String),
     /// The generator's own side failed with this errno: a limit of the harness, never the subject's.
     Local(i32),
     /// Told to leave, and left.
     Released,
-    /// Told to leave while it waited in the accept queue, and left: the subject has still to accept what it left there.
+    /// Told to leave while it waited in the accept queue, and left: the subject has still to accept what it
+    /// left there.
     GaveUp,
 }
 

@@ -1,7 +1,8 @@
-//! What of command lines and environments is written anywhere: not the values that look like secrets, and on demand no argument at all.
+//! What of command lines and environments is written anywhere: not the values that look like secrets, and on
+//! demand no argument at all.
 //!
-//! A guess by names: `--password=…`, `API_KEY=…`, `Authorization: …`, `user:…@` in a URL. It hides too much rather than too little, and
-//! cannot know that of `-p hunter2`: for that there is `--redact`.
+//! A guess by names: `--password=…`, `API_KEY=…`, `Authorization: …`, `user:…@` in a URL. It hides too much
+//! rather than too little, and cannot know that of `-p hunter2`: for that there is `--redact`.
 
 use std::collections::BTreeSet;
 
@@ -151,7 +152,8 @@ fn variable(name: &str, value: &str, found: &mut Vec<String>) -> String {
     scanned(value, found)
 }
 
-/// A text that is more than a word, such as a script, a URL or JSON, without its secrets, which are handed to `found`.
+/// A text that is more than a word, such as a script, a URL or JSON, without its secrets, which are handed to
+/// `found`.
 fn scanned(text: &str, found: &mut Vec<String>) -> String {
     let (mut out, whole) = (String::new(), without_passwords(text, found));
     let mut rest = whole.as_str();
@@ -176,8 +178,8 @@ fn scanned(text: &str, found: &mut Vec<String>) -> String {
     out + rest
 }
 
-/// Where after its name a value begins, and how long it is; `None`: there is none. An option's may follow after a space; `enclosed`: both
-/// are between two of these.
+/// Where after its name a value begins, and how long it is; `None`: there is none. An option's may follow
+/// after a space; `enclosed`: both are between two of these.
 fn value_after(rest: &str, option: bool, enclosed: Option<char>) -> Option<(usize, usize)> {
     let quote = |c: char| matches!(c, '"' | '\'' | '\\');
     let sign = rest.trim_start_matches(quote).trim_start();
@@ -209,7 +211,8 @@ fn without_passwords(text: &str, found: &mut Vec<String>) -> String {
         out += before;
         rest = after;
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len());
-        // A password may hold a slash, and a path an `@`: where one comes before a slash, it ends the authority.
+        // A password may hold a slash, and a path an `@`: where one comes before a slash, it ends the
+        // authority.
         let slash = rest[..end].find('/').unwrap_or(end);
         let at_sign = rest[..slash].rfind('@').or_else(|| rest[..end].rfind('@'));
         if let Some(at_sign) = at_sign

@@ -1,4 +1,5 @@
-//! What is to be started, as data: a program, its limits and surroundings, and what keeps its process tree together.
+//! What is to be started, as data: a program, its limits and surroundings, and what keeps its process tree
+//! together.
 
 use crate::event::Limits;
 use crate::helper::Helper;
@@ -32,7 +33,8 @@ pub struct Command {
     pub directory: Option<PathBuf>,
     /// Set just before exec.
     pub limits: Limits,
-    /// A temporary directory of the run, removed at the latest when the tree is empty, also after SIGKILL of the harness.
+    /// A temporary directory of the run, removed at the latest when the tree is empty, also after SIGKILL of
+    /// the harness.
     pub scratch: Option<PathBuf>,
     /// Whether that directory is left to the harness as long as there is one: another tree comes after this.
     pub keeps_scratch: bool,
@@ -40,13 +42,15 @@ pub struct Command {
     pub rlimits: Rlimits,
     /// Whether SIGHUP is ignored; every other signal has its default disposition.
     pub ignore_hangup: bool,
-    /// Whether every descriptor call of the program, and `close`, stops for a tracer (a seccomp filter). Without a tracer attached before
-    /// [`Tree::start`] those calls fail with ENOSYS.
+    /// Whether every descriptor call of the program, and `close`, stops for a tracer (a seccomp filter).
+    /// Without a tracer attached before [`Tree::start`] those calls fail with ENOSYS.
     pub trap: bool,
-    /// Files and directories that the program's tree sees in place of others, in a mount namespace of its own.
+    /// Files and directories that the program's tree sees in place of others, in a mount namespace of its
+    /// own.
     pub mounts: Vec<Mount>,
-    /// Whether it becomes another user, which a user namespace that knows only one does not allow; and whether the signal that ends it
-    /// goes to its children: su(1) and runuser(1) would wait two seconds after passing it on.
+    /// Whether it becomes another user, which a user namespace that knows only one does not allow; and
+    /// whether the signal that ends it goes to its children: su(1) and runuser(1) would wait two seconds
+    /// after passing it on.
     pub switches_user: bool,
     /// The user that it becomes just before exec; `None`: it stays the harness's.
     pub user: Option<User>,

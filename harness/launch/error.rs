@@ -144,7 +144,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it is the machine that does not allow this launch, rather than something wrong with the program or its limits.
+    /// Whether it is the machine that does not allow this launch, rather than something wrong with the
+    /// program or its limits.
     pub fn is_of_machine(&self) -> bool {
         match self {
             Error::OtherLimits { .. } | Error::Scratch { .. } => true,

@@ -1,8 +1,9 @@
-//! Starting a scenario's processes under exact limits, and ending them for certain: one file per launcher, and the owned process tree.
+//! Starting a scenario's processes under exact limits, and ending them for certain: one file per launcher,
+//! and the owned process tree.
 //!
-//! A launcher is data: it turns a scenario's process into a [`Command`], and starts nothing. [`Tree`] starts it in a re-executed copy of
-//! this program (`lastfd exec`) and owns everything that comes of it. Never connects to, reads from or waits for what it starts; that
-//! is the run's.
+//! A launcher is data: it turns a scenario's process into a [`Command`], and starts nothing. [`Tree`] starts
+//! it in a re-executed copy of this program (`lastfd exec`) and owns everything that comes of it. Never
+//! connects to, reads from or waits for what it starts; that is the run's.
 
 mod command;
 mod container_like;
@@ -119,7 +120,8 @@ pub fn registration(launcher: &Launcher) -> &'static Registration {
     LAUNCHERS.iter().find(same_kind).expect("every launcher is registered")
 }
 
-/// What starts `argv` the way the process's launcher does. Writes nothing outside `site.scratch` and starts nothing.
+/// What starts `argv` the way the process's launcher does. Writes nothing outside `site.scratch` and starts
+/// nothing.
 ///
 /// # Errors
 /// [`Error::Unquotable`] and [`Error::Scratch`], of launchers that write a configuration.

@@ -1,4 +1,5 @@
-//! `nohup`: the real nohup(1), found in `PATH`. It replaces itself by the program, so it is no ancestor of it.
+//! `nohup`: the real nohup(1), found in `PATH`. It replaces itself by the program, so it is no ancestor of
+//! it.
 
 use super::{Command, Error, Site};
 use crate::scenario::Process;

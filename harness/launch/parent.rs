@@ -1,9 +1,10 @@
-//! The bundled parents that stand for systemd and for a container's runtime (`lastfd exec systemd-like`, `container-like`): limits by
-//! the rules of each, then one program in a session and an environment of its own. The parent takes the limits itself and the program
-//! inherits them, so that the chain of limits names it. It ends as its program ends, and starts nothing again.
+//! The bundled parents that stand for systemd and for a container's runtime (`lastfd exec systemd-like`,
+//! `container-like`): limits by the rules of each, then one program in a session and an environment of its
+//! own. The parent takes the limits itself and the program inherits them, so that the chain of limits names
+//! it. It ends as its program ends, and starts nothing again.
 //!
-//! Where the real ones differ: systemd and runc keep their own limits and set the program's between fork and exec; runc makes
-//! namespaces, which change no limit.
+//! Where the real ones differ: systemd and runc keep their own limits and set the program's between fork and
+//! exec; runc makes namespaces, which change no limit.
 
 use super::signals::{drained, stream};
 use crate::event::Limits;
@@ -17,8 +18,8 @@ use std::os::unix::process::CommandExt;
 /// Whose rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
-    /// `LimitNOFILE=`: limits that may not be set are replaced, without an error, by the closest that may (systemd's
-    /// `setrlimit_closest`).
+    /// `LimitNOFILE=`: limits that may not be set are replaced, without an error, by the closest that may
+    /// (systemd's `setrlimit_closest`).
     Systemd,
     /// `--ulimit nofile=`: limits that may not be set are an error.
     Container,
@@ -40,7 +41,8 @@ pub struct Options {
 /// systemd's default `LimitNOFILE=`: FD_SETSIZE, and HIGH_RLIMIT_NOFILE as far as `fs.nr_open` allows it.
 const SYSTEMD_DEFAULT: Limits = Limits { soft: 1024, hard: 524_288 };
 
-/// The only variable that comes from neither the harness nor the scenario: systemd's and the container engines' default.
+/// The only variable that comes from neither the harness nor the scenario: systemd's and the container
+/// engines' default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// systemd's EXIT_EXEC, which `systemctl status` shows as `203/EXEC`.
@@ -50,7 +52,8 @@ const SYSTEMD_NOT_EXECUTED: i32 = 203;
 const CONTAINER_REFUSED: i32 = 125;
 const CONTAINER_NOT_EXECUTED: i32 = 127;
 
-/// Runs the program until it ends, and passes TERM on to it; the exit code is the program's, or 128 and its signal.
+/// Runs the program until it ends, and passes TERM on to it; the exit code is the program's, or 128 and its
+/// signal.
 pub fn run(options: &Options) -> i32 {
     match start(options) {
         Ok(code) => code,
@@ -130,7 +133,8 @@ fn systemd_default() -> Limits {
     Limits { hard: SYSTEMD_DEFAULT.hard.min(nr_open.unwrap_or(u64::MAX)), ..SYSTEMD_DEFAULT }
 }
 
-/// systemd's rule for what only CAP_SYS_RESOURCE may set: as close as the hard limit here allows. systemd says nothing about it.
+/// systemd's rule for what only CAP_SYS_RESOURCE may set: as close as the hard limit here allows. systemd
+/// says nothing about it.
 fn set_closest(asked: Limits) -> io::Result<()> {
     match process::set_nofile(asked.soft, asked.hard) {
         Err(e) if e.raw_os_error() == Some(libc::EPERM) => {

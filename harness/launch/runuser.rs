@@ -1,5 +1,5 @@
-//! `runuser`: the real runuser(1), for root only. Its PAM session sets the limits of runuser itself, which stays as the parent, and the
-//! program inherits them.
+//! `runuser`: the real runuser(1), for root only. Its PAM session sets the limits of runuser itself, which
+//! stays as the parent, and the program inherits them.
 
 use super::{Command, Error, Site, session};
 use crate::scenario::{Process, Session};

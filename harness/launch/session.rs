@@ -1,9 +1,11 @@
-//! What the launchers that open a PAM session share: a limits.conf and a PAM service of the run's own, put in place of the machine's by
-//! bind mounts that only the launched tree sees. The machine's files are never written.
+//! What the launchers that open a PAM session share: a limits.conf and a PAM service of the run's own, put in
+//! place of the machine's by bind mounts that only the launched tree sees. The machine's files are never
+//! written.
 //!
-//! Three set the limits of such a session, one after the other: su and runuser of util-linux, before PAM, set the soft limit to 1024
-//! (FD_SETSIZE) and leave the hard one; Debian's pam_limits begins with those of process 1; limits.conf changes these. The result is
-//! set at once or, where it may not be, silently not at all.
+//! Three set the limits of such a session, one after the other: su and runuser of util-linux, before PAM, set
+//! the soft limit to 1024 (FD_SETSIZE) and leave the hard one; Debian's pam_limits begins with those of
+//! process 1; limits.conf changes these. The result is set at once or, where it may not be, silently not at
+//! all.
 
 use super::{Command, Error, Mount, Site};
 use crate::scenario::{Process, Session};
@@ -26,7 +28,8 @@ const SERVICE: &str =
 /// Its session's limits.
 const LIMITS_LINE: &str = "session required pam_limits.so\n";
 
-/// `argv`, the words of the PAM program `service` among them, in the private configuration that the session asks for.
+/// `argv`, the words of the PAM program `service` among them, in the private configuration that the session
+/// asks for.
 pub(super) fn command(
     service: &'static str,
     process: &Process,
@@ -59,7 +62,8 @@ pub(super) fn command(
     Ok(Command { mounts, switches_user: true, ..Command::new(process, argv, site) })
 }
 
-/// Shows the limits of the machine's process 1. `None` where nothing can be mounted: there is no PID namespace then either.
+/// Shows the limits of the machine's process 1. `None` where nothing can be mounted: there is no PID
+/// namespace then either.
 fn of_first_process(scratch: &Path) -> Result<Option<Mount>, Error> {
     let may_mount = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     let Some(text) = std::fs::read_to_string(FIRST_PROCESS).ok().filter(|_| may_mount) else {

@@ -1,5 +1,6 @@
-//! `shell`: the real /bin/sh, which sets its own limits with `ulimit` and starts the program. It stays as the program's parent, as a
-//! login shell does, unless it is told to `exec`. What ulimit refuses ends the launch with the shell's own message.
+//! `shell`: the real /bin/sh, which sets its own limits with `ulimit` and starts the program. It stays as the
+//! program's parent, as a login shell does, unless it is told to `exec`. What ulimit refuses ends the launch
+//! with the shell's own message.
 
 use super::{Command, Error, Site};
 use crate::event::Limits;
@@ -19,7 +20,8 @@ pub(super) fn command(
 fn script(options: &Shell, Limits { hard, .. }: Limits) -> String {
     let set_soft = options.soft.map(|soft| format!("ulimit -Sn {soft} || exit; "));
     let set_hard = options.hard.map(|hard| format!("ulimit -Hn {hard} || exit; "));
-    // The soft limit comes first, to be out of the way of a lower hard one, unless it needs the higher hard one first.
+    // The soft limit comes first, to be out of the way of a lower hard one, unless it needs the higher hard
+    // one first.
     let hard_first = options.soft.is_some_and(|soft| soft > hard);
     let steps = if hard_first { [set_hard, set_soft] } else { [set_soft, set_hard] };
     // With something after it, the program is no shell's last command, which shells replace themselves by.

@@ -1,4 +1,5 @@
-//! Signals as something to poll, for the bundled parents of a program: single-threaded processes that wait for several things at once.
+//! Signals as something to poll, for the bundled parents of a program: single-threaded processes that wait
+//! for several things at once.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;

@@ -1,11 +1,13 @@
 //! The re-executed side of a launch (`lastfd exec stage`): three processes, each forked by the one before.
 //!
-//! - the *stage*, the harness's child, enters the namespaces and then only waits: when the harness's end of the control socket closes
-//!   (also because it was killed), it ends the tree;
-//! - the *init*, process 1 of the PID namespace (or a subreaper), reaps, reports the program's exit, and ends when no process is left;
+//! - the *stage*, the harness's child, enters the namespaces and then only waits: when the harness's end of
+//!   the control socket closes (also because it was killed), it ends the tree;
+//! - the *init*, process 1 of the PID namespace (or a subreaper), reaps, reports the program's exit, and ends
+//!   when no process is left;
 //! - the *program's process* waits for the harness's go, takes its limits and executes the program.
 //!
-//! Single-threaded throughout, because it forks. It never decides anything: what fails is reported and the harness chooses.
+//! Single-threaded throughout, because it forks. It never decides anything: what fails is reported and the
+//! harness chooses.
 
 use super::user::Ids;
 use super::wire::{GO, Report, Step};
@@ -55,7 +57,8 @@ pub struct Options {
     pub argv: Vec<OsString>,
 }
 
-/// How long a keeper goes on killing what does not die (a process of another user, or in uninterruptible sleep).
+/// How long a keeper goes on killing what does not die (a process of another user, or in uninterruptible
+/// sleep).
 const KEEPER_KILLS_FOR: Duration = Duration::from_secs(30);
 
 /// A keeper's pause between two rounds of killing, for children that were forked meanwhile.
@@ -74,8 +77,8 @@ impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
     }
 }
 
-/// Runs the stage; standard input is the control socket, standard output and error are the program's. Returns the exit code when the
-/// tree is empty.
+/// Runs the stage; standard input is the control socket, standard output and error are the program's. Returns
+/// the exit code when the tree is empty.
 pub fn stage(options: &Options) -> i32 {
     let Some(code) = reported(stdio::stdin(), || run(options)) else { return 70 };
     // The harness removes it too, and may have been first. A stage that failed leaves it to the next one.
@@ -85,7 +88,8 @@ pub fn stage(options: &Options) -> i32 {
     code
 }
 
-/// Whether the harness has ended: one that only ends this tree shuts its end of the socket down, and closes it later.
+/// Whether the harness has ended: one that only ends this tree shuts its end of the socket down, and closes
+/// it later.
 fn abandoned() -> bool {
     let stdin = stdio::stdin();
     let mut control = [PollFd::new(&stdin, PollFlags::empty())];
@@ -105,7 +109,8 @@ fn reported<T>(control: BorrowedFd<'_>, body: impl FnOnce() -> Result<T, Failed>
 
 fn run(options: &Options) -> Result<i32, Failed> {
     process::close_from(3).during(Step::Descriptors)?;
-    // A session of its own, so that the terminal's Ctrl-C reaches only the harness, which ends the tree in order.
+    // A session of its own, so that the terminal's Ctrl-C reaches only the harness, which ends the tree in
+    // order.
     rustix::process::setsid().during(Step::ForkInit)?;
     for signal in [Signal::INT, Signal::TERM, Signal::QUIT, Signal::HUP] {
         process::ignore(signal);
@@ -136,7 +141,8 @@ fn watch(init: i32, isolation: Isolation) -> io::Result<i32> {
     rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
     if fds[0].revents().is_empty() {
         match isolation {
-            // The kernel then kills every process of the namespace, and lets the init be reaped only after the last.
+            // The kernel then kills every process of the namespace, and lets the init be reaped only after
+            // the last.
             Isolation::PidNamespace | Isolation::UserNamespace => {
                 rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?
             }
@@ -165,7 +171,8 @@ fn init(options: &Options) -> Result<i32, Failed> {
     match options.isolation {
         Isolation::PidNamespace | Isolation::UserNamespace => {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during(Step::ForkInit)?;
-            // Refused in some containers: programs then see the outer /proc, as they would without a namespace.
+            // Refused in some containers: programs then see the outer /proc, as they would without a
+            // namespace.
             let _ = namespace::mount_own_proc();
         }
         Isolation::Keeper => {
@@ -264,7 +271,8 @@ fn mount(mounts: &[Mount]) -> io::Result<()> {
     mounts.iter().try_for_each(|Mount { source, target }| namespace::bind(source, target))
 }
 
-/// Installs the filter on every descriptor call. NO_NEW_PRIVS, which breaks setuid programs, only where nothing else helps.
+/// Installs the filter on every descriptor call. NO_NEW_PRIVS, which breaks setuid programs, only where
+/// nothing else helps.
 fn trap() -> io::Result<()> {
     let numbers: Vec<i64> = Call::ALL
         .iter()

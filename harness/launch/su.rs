@@ -1,5 +1,5 @@
-//! `su`: the real su(1), started by root, which it asks for no password. As runuser, but by way of a shell, which it replaces by the
-//! program; /bin/sh, because system users have a login shell that starts nothing.
+//! `su`: the real su(1), started by root, which it asks for no password. As runuser, but by way of a shell,
+//! which it replaces by the program; /bin/sh, because system users have a login shell that starts nothing.
 
 use super::{Command, Error, Site, session};
 use crate::scenario::{Process, Session};

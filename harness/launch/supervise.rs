@@ -1,5 +1,6 @@
-//! The bundled supervisor (`lastfd exec supervise`): one program, under the rules of supervisord 4.2.5 for limits, restarts and stopping.
-//! Single-threaded, because it forks. It has no control socket and no log of its own beyond its standard output.
+//! The bundled supervisor (`lastfd exec supervise`): one program, under the rules of supervisord 4.2.5 for
+//! limits, restarts and stopping. Single-threaded, because it forks. It has no control socket and no log of
+//! its own beyond its standard output.
 
 use super::signals::{drained, stream};
 use crate::sys::process::{self, Side};

@@ -1,4 +1,5 @@
-//! `supervisor-like`: the program under a supervisor process of ours (`lastfd exec supervise`) that keeps supervisord's rules.
+//! `supervisor-like`: the program under a supervisor process of ours (`lastfd exec supervise`) that keeps
+//! supervisord's rules.
 
 use super::{Command, Error, Site};
 use crate::scenario::{Process, Supervisor};

@@ -1,5 +1,5 @@
-//! `supervisord`: the real one, in the foreground, with a configuration written for the run. It offers no control socket, and its
-//! log and the program's output go where the harness reads.
+//! `supervisord`: the real one, in the foreground, with a configuration written for the run. It offers no
+//! control socket, and its log and the program's output go where the harness reads.
 
 use super::{Command, Error, Site};
 use crate::scenario::{Process, Supervisor};
@@ -40,7 +40,8 @@ fn configuration(options: &Supervisor, argv: &[String], site: Site<'_>) -> Resul
     ))
 }
 
-/// One word as supervisord reads it: an ini value (where ` ;` and ` #` begin a comment), expanded (`%`), then split like a shell's.
+/// One word as supervisord reads it: an ini value (where ` ;` and ` #` begin a comment), expanded (`%`), then
+/// split like a shell's.
 fn quote(word: &str) -> Result<String, Error> {
     if word.contains(['\n', '\r', '\0']) {
         return Err(Error::Unquotable { launcher: NAME, argument: word.to_owned() });

@@ -1,5 +1,6 @@
-//! The harness's side of a launch: it starts the stage, lets the program go, and owns every process that comes of it until the last has
-//! ended. Dropping it, and the harness's own death at any moment, ends them all.
+//! The harness's side of a launch: it starts the stage, lets the program go, and owns every process that
+//! comes of it until the last has ended. Dropping it, and the harness's own death at any moment, ends them
+//! all.
 
 use super::wire::{GO, Report};
 use super::{Command, Error, Isolation};
@@ -73,8 +74,8 @@ impl Killer {
 }
 
 impl Tree {
-    /// Starts the launch up to the moment before the program's exec, where observers can attach to [`Tree::program`]. Tries the
-    /// strongest isolation asked for, then the weaker ones.
+    /// Starts the launch up to the moment before the program's exec, where observers can attach to
+    /// [`Tree::program`]. Tries the strongest isolation asked for, then the weaker ones.
     ///
     /// # Errors
     /// The binary cannot be executed again, the working directory cannot be entered, or no isolation works.
@@ -171,8 +172,8 @@ impl Tree {
         }
     }
 
-    /// Lets the program take its limits and be executed; returns when it has been, with the time at which it was told to go: no call
-    /// of the program's own is earlier.
+    /// Lets the program take its limits and be executed; returns when it has been, with the time at which it
+    /// was told to go: no call of the program's own is earlier.
     ///
     /// # Errors
     /// It cannot be executed under these limits; see [`Error`]. Nothing runs then.
@@ -211,12 +212,14 @@ impl Tree {
         self.program
     }
 
-    /// Live processes of the program, parents before children; neither zombies nor the stage and init of ours.
+    /// Live processes of the program, parents before children; neither zombies nor the stage and init of
+    /// ours.
     pub fn processes(&self) -> Vec<Pid> {
         proc::tree(self.init).into_iter().filter(|&pid| pid != self.init && !process::dead(pid)).collect()
     }
 
-    /// The read end of the program's standard output and error, once; end of file comes when the last process that holds them closes.
+    /// The read end of the program's standard output and error, once; end of file comes when the last process
+    /// that holds them closes.
     pub fn output(&mut self) -> Option<OwnedFd> {
         self.output.take()
     }
@@ -251,7 +254,8 @@ impl Tree {
         ready(&mut [PollFd::new(&self.stage_pidfd, PollFlags::IN)], Instant::now() + within)
     }
 
-    /// Becomes readable when the program's first process has ended ([`Tree::exited`] then says how), to be polled beside other things.
+    /// Becomes readable when the program's first process has ended ([`Tree::exited`] then says how), to be
+    /// polled beside other things.
     pub fn exited_fd(&self) -> BorrowedFd<'_> {
         self.control.as_fd()
     }
@@ -264,9 +268,9 @@ impl Tree {
         Ok(Killer(self.control.try_clone()?))
     }
 
-    /// Ends the tree: the signal to the program's first process, which knows best how to end its own (or to that one's children, see
-    /// [`Command::switches_user`]); once that has ended, to every process that is left (daemons, orphaned workers); after the grace,
-    /// SIGKILL to all.
+    /// Ends the tree: the signal to the program's first process, which knows best how to end its own (or to
+    /// that one's children, see [`Command::switches_user`]); once that has ended, to every process that is
+    /// left (daemons, orphaned workers); after the grace, SIGKILL to all.
     ///
     /// # Errors
     /// [`Error::Survivors`], ten seconds after SIGKILL.

@@ -1,5 +1,6 @@
-//! What the re-executed steps say to the harness, one packet each, over the control socket (SOCK_SEQPACKET) that is descriptor 0 of
-//! the stage. The kernel adds the sender's process id, translated to the harness's PID namespace.
+//! What the re-executed steps say to the harness, one packet each, over the control socket (SOCK_SEQPACKET)
+//! that is descriptor 0 of the stage. The kernel adds the sender's process id, translated to the harness's
+//! PID namespace.
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
@@ -130,7 +131,8 @@ impl Report {
         let _ = send(control, &self.encode(), SendFlags::NOSIGNAL);
     }
 
-    /// Takes the next packet and its sender's process id, without waiting; `None` at the end: every sender has gone.
+    /// Takes the next packet and its sender's process id, without waiting; `None` at the end: every sender
+    /// has gone.
     ///
     /// # Errors
     /// `EAGAIN` when none has come yet.

@@ -1,5 +1,5 @@
-//! The harness's own descriptors: its soft limit raised to the hard one, so that an EMFILE of the harness is never mistaken
-//! for one of the subject. It never touches another process's limits.
+//! The harness's own descriptors: its soft limit raised to the hard one, so that an EMFILE of the harness is
+//! never mistaken for one of the subject. It never touches another process's limits.
 
 use crate::event::Limits;
 use std::io;

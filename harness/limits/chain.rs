@@ -1,6 +1,8 @@
-//! The chain of limits: from the first ancestor to a process, what `RLIMIT_NOFILE` each has now, and which link set the value in force.
+//! The chain of limits: from the first ancestor to a process, what `RLIMIT_NOFILE` each has now, and which
+//! link set the value in force.
 //!
-//! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or has left is not in it.
+//! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or
+//! has left is not in it.
 
 use crate::event::{Limits, Link, Pid, Redaction};
 use crate::helper::WORD;
@@ -19,11 +21,12 @@ const COMMAND_CHARS: usize = 120;
 /// Far more than any real depth; parents read while processes exit must not make a loop.
 const DEPTH_MAX: usize = 256;
 
-/// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of their own, before the
-/// launched program: the process is the same one, a moment earlier. Ancestors that end meanwhile are left out.
+/// The chain that ends at `pid`, first ancestor first. With `requested`, the limits asked for are a link of
+/// their own, before the launched program: the process is the same one, a moment earlier. Ancestors that end
+/// meanwhile are left out.
 ///
-/// The process itself, and the link that set its limits, have their command lines, as these may be written. All others have the program's
-/// name alone: whatever else stands there is nobody's business.
+/// The process itself, and the link that set its limits, have their command lines, as these may be written.
+/// All others have the program's name alone: whatever else stands there is nobody's business.
 pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid, redaction: &Redaction) -> Vec<Link> {
     let ancestors = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0));
     let mut pids: Vec<Pid> = ancestors.take(DEPTH_MAX).collect();
@@ -49,7 +52,8 @@ pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid, redaction: &Reda
 
 fn with_request(mut links: Vec<Link>, requested: Option<Limits>, launched: Pid) -> Vec<Link> {
     let Some(Limits { soft, hard }) = requested else { return links };
-    // A daemon is the init's child; then the launched program is not in the chain, and came after the init all the same.
+    // A daemon is the init's child; then the launched program is not in the chain, and came after the init
+    // all the same.
     let after_keeper = || links.iter().rposition(|link| link.command == KEEPER).map(|at| at + 1);
     if let Some(at) = links.iter().position(|link| link.pid == launched).or_else(after_keeper) {
         links.insert(at, Link { pid: launched, command: REQUESTED.to_owned(), soft, hard });
@@ -97,7 +101,8 @@ fn ours(words: &[String]) -> Option<(&str, &[String])> {
     }
 }
 
-/// The last link that has another `limit` than the one before it, or that is the limits asked for; `None` where all have inherited it.
+/// The last link that has another `limit` than the one before it, or that is the limits asked for; `None`
+/// where all have inherited it.
 pub fn last_change<T: PartialEq>(links: &[Link], limit: impl Fn(&Link) -> T) -> Option<usize> {
     (1..links.len())
         .rev()

@@ -1,4 +1,5 @@
-//! Inotify instances: the kernel counts them for each user, over all its processes (inotify(7)). Reads /proc only.
+//! Inotify instances: the kernel counts them for each user, over all its processes (inotify(7)). Reads /proc
+//! only.
 
 use crate::event::{Holder, Pid};
 use crate::sys::proc;
@@ -12,7 +13,8 @@ pub fn most() -> Option<u64> {
     std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?.trim().parse().ok()
 }
 
-/// The processes of the same user that have some, those with the most first; as far as they can be looked into.
+/// The processes of the same user that have some, those with the most first; as far as they can be looked
+/// into.
 pub fn holders(pid: Pid) -> Vec<Holder> {
     let user = |pid: Pid| std::fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
     let Some(own) = user(pid) else { return Vec::new() };

@@ -1,8 +1,9 @@
-//! The descriptors of a live process, each named: number, kind, and what it refers to. Read from `/proc/PID/fd`, `fdinfo` and
-//! the socket tables of the process's own network namespace (by netlink where that is the caller's too). Reads only: no descriptor of the process is ever opened or used.
+//! The descriptors of a live process, each named: number, kind, and what it refers to. Read from
+//! `/proc/PID/fd`, `fdinfo` and the socket tables of the process's own network namespace (by netlink where
+//! that is the caller's too). Reads only: no descriptor of the process is ever opened or used.
 //!
-//! A process changes while it is read: a descriptor closed meanwhile is left out, a socket whose table entry has gone is
-//! named by its protocol.
+//! A process changes while it is read: a descriptor closed meanwhile is left out, a socket whose table entry
+//! has gone is named by its protocol.
 
 pub mod sockets;
 
@@ -16,7 +17,8 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// So many descriptors are named at most where several processes are read: a look at one takes 1 µs, and a line of the log 100 bytes.
+/// So many descriptors are named at most where several processes are read: a look at one takes 1 µs, and a
+/// line of the log 100 bytes.
 const NAMED_AT_MOST: u64 = 20_000;
 
 /// One open descriptor and, where it is a TCP socket that the kernel's table lists, its addresses and state.
@@ -39,7 +41,8 @@ pub struct Inventory {
 
 /// Every listed descriptor of the process, in the order of their numbers.
 ///
-/// Not listed, though counted by [`crate::sys::proc::descriptors`]: numbers reserved by threads blocked in `accept`.
+/// Not listed, though counted by [`crate::sys::proc::descriptors`]: numbers reserved by threads blocked in
+/// `accept`.
 ///
 /// # Errors
 /// `ENOENT` or `ESRCH` when the process has exited; `EACCES` when it belongs to another user.
@@ -47,7 +50,8 @@ pub fn read(pid: i32) -> io::Result<Vec<Descriptor>> {
     Ok(named(pid, false)?.open.into_iter().map(|open| open.descriptor).collect())
 }
 
-/// The open descriptors of these processes, apart from those that cannot be read, each named as long as they are not too many all together.
+/// The open descriptors of these processes, apart from those that cannot be read, each named as long as they
+/// are not too many all together.
 pub fn of_all(pids: &[i32]) -> Vec<event::Open> {
     let mut all = 0;
     let one = |&pid: &i32| {
@@ -172,7 +176,8 @@ fn name(pid: i32, link: &Link, sockets: &Sockets) -> Open {
     Open { descriptor: Descriptor { fd, kind: kind.into(), detail }, tcp }
 }
 
-/// Major numbers of terminals: virtual consoles, `/dev/tty`, and the slaves of pseudo-terminals (Linux, devices.txt).
+/// Major numbers of terminals: virtual consoles, `/dev/tty`, and the slaves of pseudo-terminals (Linux,
+/// devices.txt).
 const TTY_MAJORS: [u32; 10] = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
 fn path_kind(path: &str, file_type: FileType, major: u32) -> &'static str {

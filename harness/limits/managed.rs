@@ -1,5 +1,6 @@
-//! What keeps a live process and so decides its limits at the next start: a systemd unit, supervisord, a container, a login
-//! session, a shell. And in words: which file to change, which daemon to restart. Reads only; it never changes either.
+//! What keeps a live process and so decides its limits at the next start: a systemd unit, supervisord, a
+//! container, a login session, a shell. And in words: which file to change, which daemon to restart. Reads
+//! only; it never changes either.
 
 use crate::event::{Pid, Redaction};
 use serde::Serialize;
@@ -34,7 +35,10 @@ pub fn of(pid: Pid, ancestors: &[Pid], redaction: &Redaction) -> Vec<Manager> {
         found.extend(inside_container(pid));
     }
     // A login daemon's own unit also holds the sessions that it opens where no pam_systemd moves them out.
-    let unit_of_login = |manager: &Manager| matches!(manager, Manager::SystemdUnit { unit, .. } if LOGIN_UNITS.contains(&unit.as_str()));
+    let unit_of_login = |manager: &Manager| match manager {
+        Manager::SystemdUnit { unit, .. } => LOGIN_UNITS.contains(&unit.as_str()),
+        _ => false,
+    };
     if found.iter().all(unit_of_login) {
         let session = argvs.iter().rev().skip(1).find_map(|(_, argv)| session(argv));
         found.splice(0..0, session);
@@ -56,7 +60,8 @@ fn argv(pid: Pid) -> Vec<String> {
     }
 }
 
-/// The name that a program was called by: no directories, no `-` of a login shell, nothing after a colon (`sshd: user`).
+/// The name that a program was called by: no directories, no `-` of a login shell, nothing after a colon
+/// (`sshd: user`).
 fn program(word: &str) -> &str {
     let word = word.split([':', ' ']).next().unwrap_or(word);
     word.rsplit('/').next().unwrap_or(word).trim_start_matches('-')
@@ -106,7 +111,8 @@ fn default_configs(cwd: Option<&Path>, program: Option<&Path>) -> Vec<PathBuf> {
 /// Units, containers and sessions named in `/proc/PID/cgroup`, innermost first (cgroups(7); both versions).
 fn from_cgroups(text: &str) -> Vec<Manager> {
     let mut found = Vec::new();
-    // systemd's own hierarchy, and that of version 2 (number 0), name units; a container may be named by any controller.
+    // systemd's own hierarchy, and that of version 2 (number 0), name units; a container may be named by any
+    // controller.
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
         let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
@@ -169,8 +175,9 @@ fn container(above: &str, part: &str) -> Option<Manager> {
     }
 }
 
-/// The marks that docker and podman leave in a container's file system, for a process whose cgroup does not show it. A machine
-/// whose disk was made from an image has them too: they count only outside of the machine's first PID namespace.
+/// The marks that docker and podman leave in a container's file system, for a process whose cgroup does not
+/// show it. A machine whose disk was made from an image has them too: they count only outside of the
+/// machine's first PID namespace.
 fn inside_container(pid: Pid) -> Option<Manager> {
     if crate::sys::proc::in_first_pid_namespace() {
         return None;

@@ -44,15 +44,16 @@ impl Caller {
 /// capabilities(7): may raise hard limits.
 pub const CAP_SYS_RESOURCE: u32 = 24;
 
-/// Whether this process has the capability in effect in its own user namespace, by its number in capabilities(7).
+/// Whether this process has the capability in effect in its own user namespace, by its number in
+/// capabilities(7).
 pub fn capable(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
     u64::from_str_radix(effective.trim(), 16).is_ok_and(|set| set & (1 << number) != 0)
 }
 
-/// Whether it has the capability over the whole machine, and not only within a user namespace (a rootless container) where root
-/// has every capability and the kernel asks for those outside.
+/// Whether it has the capability over the whole machine, and not only within a user namespace (a rootless
+/// container) where root has every capability and the kernel asks for those outside.
 pub fn machine_capable(number: u32) -> bool {
     /// `/proc/PID/ns/user` of the machine's first user namespace (Linux, PROC_USER_INIT_INO).
     const FIRST: &str = "user:[4026531837]";
@@ -68,7 +69,8 @@ pub fn may_read_all() -> bool {
     rustix::process::geteuid().is_root() && machine_capable(CAP_SYS_PTRACE)
 }
 
-/// Why this process may not look into another (proc(5): what ptrace(2) may read), and the way out. `again`: the command to run there.
+/// Why this process may not look into another (proc(5): what ptrace(2) may read), and the way out. `again`:
+/// the command to run there.
 pub fn may_not_read(again: &str) -> String {
     if !rustix::process::geteuid().is_root() {
         return format!("another user's process, or one that changed its user: `sudo {again}` may read it");
@@ -88,8 +90,8 @@ pub fn target(limits: Limits, nr_open: u64) -> u64 {
     limits.soft.saturating_mul(4).max(65536).min(nr_open)
 }
 
-/// The commands that would raise the soft limit of the process now: first within its hard limit, then above it.
-/// Empty where the soft limit is already the most that `fs.nr_open` allows.
+/// The commands that would raise the soft limit of the process now: first within its hard limit, then above
+/// it. Empty where the soft limit is already the most that `fs.nr_open` allows.
 pub fn commands(pid: Pid, limits: Limits, nr_open: u64, caller: Caller) -> Vec<Raise> {
     let target = target(limits, nr_open);
     let within = target.min(limits.hard);

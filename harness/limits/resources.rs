@@ -1,5 +1,6 @@
-//! What a subject uses beside descriptors, and what bounds that: tasks (`RLIMIT_NPROC`, the pids cgroup, the host), memory (`RLIMIT_AS`, the
-//! memory cgroup) and what the queue and the generator's ports are bounded by. Reads /proc and the cgroup file systems; concludes nothing.
+//! What a subject uses beside descriptors, and what bounds that: tasks (`RLIMIT_NPROC`, the pids cgroup, the
+//! host), memory (`RLIMIT_AS`, the memory cgroup) and what the queue and the generator's ports are bounded
+//! by. Reads /proc and the cgroup file systems; concludes nothing.
 
 use crate::event::{Bound, Pid, Resources};
 use std::fs::read_to_string;
@@ -22,7 +23,8 @@ impl Groups {
         Groups::from_tables(&text(&format!("/proc/{pid}/cgroup")), &text("/proc/self/mounts"))
     }
 
-    /// From `/proc/PID/cgroup` and `/proc/mounts` (cgroups(7)): version 1 where that has the controller, version 2 otherwise.
+    /// From `/proc/PID/cgroup` and `/proc/mounts` (cgroups(7)): version 1 where that has the controller,
+    /// version 2 otherwise.
     fn from_tables(member: &str, mounts: &str) -> Groups {
         let find = |controller: &str| {
             let of_v1 = |line: &&str| {
@@ -61,7 +63,8 @@ impl Groups {
         )
     }
 
-    /// The tightest bound on memory; and how many the out-of-memory killer has killed in the process's own cgroup.
+    /// The tightest bound on memory; and how many the out-of-memory killer has killed in the process's own
+    /// cgroup.
     fn memory(&self) -> (Option<Bound>, Option<u64>) {
         let bound = |folder: &PathBuf| {
             let either = |new: &str, old: &str| number(folder, new).or_else(|| number(folder, old));
@@ -129,8 +132,8 @@ fn soft(limits: &str, name: &str) -> Option<u64> {
     limits.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Tasks of the process's user against `RLIMIT_NPROC`, which counts those of one user namespace. To count them takes a look at every process,
-/// so it is left out while the whole host has fewer than the limit.
+/// Tasks of the process's user against `RLIMIT_NPROC`, which counts those of one user namespace. To count
+/// them takes a look at every process, so it is left out while the whole host has fewer than the limit.
 fn user_tasks(pid: Pid, status: &str, limits: &str, host: Option<Bound>) -> Option<Bound> {
     let most = soft(limits, "Max processes")?;
     let user = word_of(status, "Uid")?;

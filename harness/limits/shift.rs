@@ -1,5 +1,5 @@
-//! Moves `RLIMIT_NOFILE` of a live process with prlimit(2), as an administrator would at two in the morning. Used on the subject of a
-//! run only; never on a process that the harness did not start.
+//! Moves `RLIMIT_NOFILE` of a live process with prlimit(2), as an administrator would at two in the morning.
+//! Used on the subject of a run only; never on a process that the harness did not start.
 
 use crate::event::{Limits, Pid};
 use rustix::io::Errno;
@@ -39,8 +39,8 @@ pub enum Error {
     },
 }
 
-/// Gives a live process these limits; returns those that it had. `hard`: `None` leaves the hard limit as it is, or raises it to
-/// `soft` where that is higher.
+/// Gives a live process these limits; returns those that it had. `hard`: `None` leaves the hard limit as it
+/// is, or raises it to `soft` where that is higher.
 ///
 /// # Errors
 /// See [`Error`]; then nothing has changed.

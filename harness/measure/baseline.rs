@@ -78,7 +78,8 @@ pub(super) fn baseline(facts: &Facts<'_>, limits: &LimitsFound) -> Baseline {
     }
 }
 
-/// Growth with nobody connected: where it never came to rest before the first client, or was seen to grow after all had left.
+/// Growth with nobody connected: where it never came to rest before the first client, or was seen to grow
+/// after all had left.
 fn growth(facts: &Facts<'_>, limits: &LimitsFound, pid: Pid, counted: u64) -> Option<Growth> {
     let ended = |phase, why| facts.phases.why_ended_last(phase) == Some(why);
     let since = |phase, why| facts.phases.last(phase).filter(|_| ended(phase, why));
@@ -100,8 +101,8 @@ fn growth(facts: &Facts<'_>, limits: &LimitsFound, pid: Pid, counted: u64) -> Op
     })
 }
 
-/// Descriptors a second by which the process grows from its least to its most count, and over how long, where it grows in each part of that
-/// time.
+/// Descriptors a second by which the process grows from its least to its most count, and over how long, where
+/// it grows in each part of that time.
 fn steady(facts: &Facts<'_>, pid: Pid, from: Nanos, until: Nanos) -> Option<(f64, f64)> {
     let samples = facts.readings.samples_between(from, until).iter().filter(|sample| sample.pid == pid);
     let samples: Vec<(Nanos, u64)> = samples.map(|sample| (sample.at, sample.descriptors)).collect();

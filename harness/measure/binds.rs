@@ -1,5 +1,6 @@
-//! What bound the subject where it stopped, with the evidence: descriptors, tasks, memory, the accept queue, the generator's ports, or a
-//! rule of its own. Named only where something was seen to run out; where the evidence does not decide, the reason says so.
+//! What bound the subject where it stopped, with the evidence: descriptors, tasks, memory, the accept queue,
+//! the generator's ports, or a rule of its own. Named only where something was seen to run out; where the
+//! evidence does not decide, the reason says so.
 
 use super::ceiling::{Ceiling, Kind};
 use super::facts::Facts;
@@ -35,7 +36,8 @@ pub enum Resource {
     InotifyInstances,
     /// The descriptor numbers that select(2) can watch.
     FdSetsize,
-    /// A limit of the kernel's that is not the descriptor limit, though the errno is the same: which one was not seen.
+    /// A limit of the kernel's that is not the descriptor limit, though the errno is the same: which one was
+    /// not seen.
     OtherKernelLimit,
     /// The generator's, not the subject's.
     SourcePorts,
@@ -92,7 +94,8 @@ pub enum BindsEvidence {
     FdSetsize(FdSetsize),
     /// Tasks or memory.
     Exhausted(Exhausted),
-    /// This call failed with EMFILE while so many numbers below the soft limit were free. Of inotify: what was read of its limit.
+    /// This call failed with EMFILE while so many numbers below the soft limit were free. Of inotify: what
+    /// was read of its limit.
     NumbersFree { call: Call, free: u64, soft: u64, inotify: Option<InotifyInstances> },
     /// Clients that the full accept queue lost.
     AcceptQueue(LostToTheQueue),
@@ -248,10 +251,12 @@ fn accept_queue(facts: &Facts<'_>, limits: &LimitsFound, ceiling: &Ceiling) -> O
     let longest = facts.readings.longest_queue(ramp, released)?;
     let capacity = facts.readings.queue_capacity(facts.plan)?;
     let timed_out = facts.clients.timed_out(watched);
-    // The last packet of a handshake that finds the queue full is dropped: only its client believes that it is connected.
+    // The last packet of a handshake that finds the queue full is dropped: only its client believes that it
+    // is connected.
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
     let half_done = waiting.saturating_sub(longest.into());
-    // The listener's own count, where it was read: the other counts the whole namespace, where another program's queue may overflow.
+    // The listener's own count, where it was read: the other counts the whole namespace, where another
+    // program's queue may overflow.
     let drops = facts.readings.drops_before(released);
     let overflows = match drops {
         Some(drops) => u64::from(drops),

@@ -1,4 +1,5 @@
-//! The calls of each workload of calls: how many, how long they took, how they ended, and what they cost the subject in descriptors.
+//! The calls of each workload of calls: how many, how long they took, how they ended, and what they cost the
+//! subject in descriptors.
 
 use super::baseline::Baseline;
 pub use super::facts::Way;
@@ -35,7 +36,8 @@ pub struct CallsMade {
     pub per_s: Known<f64>,
     /// Of the calls answered up to the first failure.
     pub latency_s: Known<Latency>,
-    /// Of calls at a rate: latencies from the times at which they were intended, and how well those were kept.
+    /// Of calls at a rate: latencies from the times at which they were intended, and how well those were
+    /// kept.
     pub open_loop: Known<OpenLoop>,
     /// Connections made for them.
     pub connections: u64,
@@ -45,7 +47,8 @@ pub struct CallsMade {
     pub resumed: u64,
     /// Of the calls answered up to the first failure.
     pub handshakes_per_call: Known<f64>,
-    /// What the subject had open more than at rest, less one for each call under way that had a descriptor, for 1000 calls answered.
+    /// What the subject had open more than at rest, less one for each call under way that had a descriptor,
+    /// for 1000 calls answered.
     pub descriptors_per_1000_calls: Known<f64>,
 }
 
@@ -128,7 +131,8 @@ fn one(facts: &Facts<'_>, made: &Made<'_>, cost: &Result<f64, Why>) -> CallsMade
     }
 }
 
-/// The ways in which calls ended, in the order in which they began to, with what the subject's listener looked like then.
+/// The ways in which calls ended, in the order in which they began to, with what the subject's listener
+/// looked like then.
 fn ends(facts: &Facts<'_>, made: &Made<'_>, all: &[&Over]) -> Vec<CallEnds> {
     let mut by_start = all.to_vec();
     by_start.sort_by_key(|call| (call.began, call.at, call.outcome.map(|o| o as u8), call.step, call.errno));

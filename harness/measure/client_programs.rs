@@ -1,4 +1,5 @@
-//! How the clients that are programs of the user's own ended while saturation was watched: the moment of the clients' account.
+//! How the clients that are programs of the user's own ended while saturation was watched: the moment of the
+//! clients' account.
 
 use super::facts::{Facts, ProgramEnd};
 use super::known::Why;

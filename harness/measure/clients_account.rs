@@ -1,5 +1,6 @@
-//! One account of all clients of the subject: each is counted once, by what had become of it when saturation ended or, where the subject
-//! exited, through that exit. Every other count of clients is a part of one of these.
+//! One account of all clients of the subject: each is counted once, by what had become of it when saturation
+//! ended or, where the subject exited, through that exit. Every other count of clients is a part of one of
+//! these.
 
 use super::ceiling::{Ceiling, Kind};
 use super::facts::{Client, Facts, Losses};
@@ -10,8 +11,8 @@ use crate::event::{Nanos, Outcome, Phase};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ClientsAccount {
-    /// Connects that succeeded: the sum of `held`, `held_with_error`, `waiting`, `turned_away`, `left`, `closed` and
-    /// `exit.clients`.
+    /// Connects that succeeded: the sum of `held`, `held_with_error`, `waiting`, `turned_away`, `left`,
+    /// `closed` and `exit.clients`.
     pub connected: u64,
     /// Connects that did not complete before their deadline.
     pub timed_out: u64,
@@ -94,7 +95,8 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         account.turned_away -= kept;
         account.error_replies -= kept;
     } else if !facts.clients.answers {
-        // A client that asks nothing cannot tell whether it was accepted: as many are held as the subject held.
+        // A client that asks nothing cannot tell whether it was accepted: as many are held as the subject
+        // held.
         let held = account.waiting.min(by_calls);
         (account.held, account.waiting) = (held, account.waiting - held);
     }

@@ -22,13 +22,15 @@ const OUTCOMES: [Outcome; 6] = [
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ClientsSeen {
-    /// From the connect to the first answer, of those answered before the first failed call (or the ramp's end).
+    /// From the connect to the first answer, of those answered before the first failed call (or the ramp's
+    /// end).
     pub before_s: Known<Latency>,
     /// Those that it holds, asked again at the wall.
     pub held: Held,
     /// Connected and not served when saturation ends: in the accept queue, or accepted and left alone.
     pub queued: u64,
-    /// Those that came after the first failed call (without one: those that were not served), by what they got.
+    /// Those that came after the first failed call (without one: those that were not served), by what they
+    /// got.
     pub next: Vec<Got>,
 }
 

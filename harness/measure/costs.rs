@@ -52,7 +52,8 @@ fn log_rate(a: &Sample, b: &Sample) -> f64 {
     milli(b.log_bytes.saturating_sub(a.log_bytes) as f64 / seconds(b.at - a.at))
 }
 
-/// The first lines at the wall; of a server that exits the last ones, which say why and may be read only afterwards.
+/// The first lines at the wall; of a server that exits the last ones, which say why and may be read only
+/// afterwards.
 fn log_sample(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<String> {
     let begins = facts.wall_begins();
     let exits = ceiling.kind.value() == Some(Kind::Exited);

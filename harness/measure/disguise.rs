@@ -1,5 +1,5 @@
-//! Clients that were shown something else than they are: an error reply, an end, a process that dies, just after a descriptor call other
-//! than accept had failed in the process that serves them.
+//! Clients that were shown something else than they are: an error reply, an end, a process that dies, just
+//! after a descriptor call other than accept had failed in the process that serves them.
 
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::failed_beside;
@@ -33,8 +33,8 @@ pub struct Disguise {
 
 /// Each thing that clients were shown, the most frequent first.
 pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise> {
-    // A server that dismisses clients for want of a number for them does what that policy's name says already; not so one to which another
-    // call's failure looks like the client's.
+    // A server that dismisses clients for want of a number for them does what that policy's name says
+    // already; not so one to which another call's failure looks like the client's.
     let by_its_name = policy.cause.is_none_or(Call::accepts);
     let turns_away =
         by_its_name && matches!(policy.policy.value(), Some(Policy::Sheds | Policy::LimitsItself));
@@ -82,13 +82,15 @@ struct Matching<'a> {
     errno: HashMap<Call, &'static str>,
     /// The very first failure stands for a call whose own failures were not recorded.
     first: Option<&'static str>,
-    /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's MaxStartups.
+    /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's
+    /// MaxStartups.
     failing: bool,
     usual: HashSet<String>,
     over: HashSet<(&'a str, u32)>,
     /// When each client had its answer: closed a while later, with nothing asked since, it was idle.
     answered: HashMap<(&'a str, u32), Nanos>,
-    /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the same end.
+    /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the
+    /// same end.
     ended_when_asked: VecDeque<Nanos>,
     seen: BTreeMap<(SeenAs, Call, &'static str, String), u64>,
 }
@@ -142,7 +144,8 @@ impl<'a> Matching<'a> {
         }
     }
 
-    /// A total that was read when failures were no longer recorded one by one: what it is more than those explains what came just before.
+    /// A total that was read when failures were no longer recorded one by one: what it is more than those
+    /// explains what came just before.
     fn counted(&mut self, total: &Total) {
         let Some(errno) = self.errno.get(&total.call).copied().or(self.first) else { return };
         let single = self.single.get(&total.call).copied().unwrap_or(0);
@@ -253,8 +256,8 @@ impl<'a> Matching<'a> {
     }
 }
 
-/// The failure of another call than accept, shortly before the exit, that nothing shows to have been survived: it is the only one, and
-/// nobody was told an error since.
+/// The failure of another call than accept, shortly before the exit, that nothing shows to have been
+/// survived: it is the only one, and nobody was told an error since.
 fn not_survived<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Option<&'a Try> {
     let tried = facts.tries.between(exit.saturating_sub(CONSEQUENCE), exit).iter();
     let mut failed = tried.filter(|t| t.pid == pid && t.failed().is_some() && !t.call.accepts());
@@ -263,7 +266,8 @@ fn not_survived<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Option<&'a T
     (!told).then_some(only)
 }
 
-/// Processes that exited after such a failure, the last of their failing calls, and held connections; and when.
+/// Processes that exited after such a failure, the last of their failing calls, and held connections; and
+/// when.
 fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
     let exited = |table: &Table| table.exited.filter(|(_, held)| *held > 0);
     let mut last: HashMap<Pid, &Try> = HashMap::new();

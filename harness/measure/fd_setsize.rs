@@ -1,5 +1,5 @@
-//! Whether it stopped where select(2) ends: with the first descriptor number that an `fd_set` has no bit for, or with the last that it has
-//! one for, under a limit that allows more.
+//! Whether it stopped where select(2) ends: with the first descriptor number that an `fd_set` has no bit for,
+//! or with the last that it has one for, under a limit that allows more.
 
 use super::facts::{Facts, Table};
 use super::limits::LimitsFound;
@@ -22,7 +22,8 @@ pub struct FdSetsize {
     pub unwatched: bool,
 }
 
-/// `None` where its numbers ended elsewhere, its limit allows no such number, or a call failed for want of one.
+/// `None` where its numbers ended elsewhere, its limit allows no such number, or a call failed for want of
+/// one.
 pub(super) fn fd_setsize(facts: &Facts<'_>, limits: &LimitsFound) -> Option<FdSetsize> {
     let soft = limits.effective.value()?.soft;
     if soft <= FD_SETSIZE || facts.holdings.first.is_some() {
@@ -44,8 +45,8 @@ pub(super) fn fd_setsize(facts: &Facts<'_>, limits: &LimitsFound) -> Option<FdSe
     Some(FdSetsize { highest, soft, unwatched })
 }
 
-/// The last number that it was given, where that is the last which can be watched or the first which cannot. A file that is opened to say
-/// so, as an interpreter does, comes after it.
+/// The last number that it was given, where that is the last which can be watched or the first which cannot.
+/// A file that is opened to say so, as an interpreter does, comes after it.
 fn last_number(table: &Table) -> Option<i64> {
     let end = FD_SETSIZE as i64;
     let (accepted, before) = table.accepted_highest;

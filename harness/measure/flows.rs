@@ -1,5 +1,6 @@
-//! Of a server that is loaded by UDP: its clients' flows, and what each of them costs in descriptors. A flow is one client's address. There is no
-//! accept, so what a flow opened and closed is all that tells whether descriptors bound their number.
+//! Of a server that is loaded by UDP: its clients' flows, and what each of them costs in descriptors. A flow
+//! is one client's address. There is no accept, so what a flow opened and closed is all that tells whether
+//! descriptors bound their number.
 
 use super::baseline::Baseline;
 use super::facts::Facts;
@@ -42,7 +43,8 @@ pub struct Flows {
     pub opened: Known<u64>,
     /// Descriptors closed meanwhile.
     pub closed: Known<u64>,
-    /// What the first few flows cost each, by the kinds of what was open more than at rest when the watch at the wall began.
+    /// What the first few flows cost each, by the kinds of what was open more than at rest when the watch at
+    /// the wall began.
     pub kinds: Known<Vec<KindPerFlow>>,
     /// The receive queue of the socket that is loaded.
     pub receive_queue: Known<ReceiveQueue>,

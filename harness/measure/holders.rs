@@ -25,7 +25,8 @@ pub struct Holder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holders {
-    /// At the wall, those with the most first, at most 64. Empty where only those hold connections that accept.
+    /// At the wall, those with the most first, at most 64. Empty where only those hold connections that
+    /// accept.
     pub at_the_wall: Vec<Holder>,
     /// How many processes those are in all.
     pub processes: u64,

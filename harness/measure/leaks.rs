@@ -1,5 +1,6 @@
-//! What stays open when all clients have left, and whether it grows when a few more come and leave: then it leaks, by kind and detail;
-//! what does not grow was opened once. What the subject opens by itself is neither.
+//! What stays open when all clients have left, and whether it grows when a few more come and leave: then it
+//! leaks, by kind and detail; what does not grow was opened once. What the subject opens by itself is
+//! neither.
 
 use super::baseline::{Baseline, Growth};
 use super::facts::Facts;
@@ -46,7 +47,8 @@ pub struct SecondRound {
 /// What stays open.
 #[derive(Default)]
 pub(super) struct StaysOpen {
-    /// More than at rest, over all processes that are alive and were there at rest; in the end also those that are new.
+    /// More than at rest, over all processes that are alive and were there at rest; in the end also those
+    /// that are new.
     pub more: Option<i64>,
     /// Of these, what further clients added to; `None` where none came.
     pub leaked: Option<u64>,
@@ -82,7 +84,8 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
         connected.chain(answered).filter(|at| (from..until).contains(at)).count() as u64
     };
     let known = |open: &&Open| rests.contains_key(&open.pid);
-    // A number that a thread blocked in accept has reserved is no descriptor: those that have a name are counted, where they were read.
+    // A number that a thread blocked in accept has reserved is no descriptor: those that have a name are
+    // counted, where they were read.
     let more = |open: &Open| {
         let (rest, named) = rests.get(&open.pid).map_or((0, 0), |rest| (rest.0, rest.1.len()));
         match (named, open.inventory.len()) {
@@ -146,7 +149,8 @@ fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> BTreeMap<Pid, (u64, &'a [Descr
     others.chain(own.map(|rest| (rest.pid, (rest.descriptors, rest.inventory)))).collect()
 }
 
-/// How much of what each of the first few calls left open each later one leaves, at least, where all of them do.
+/// How much of what each of the first few calls left open each later one leaves, at least, where all of them
+/// do.
 const STEADY: f64 = 0.9;
 
 /// The second round: what was open before it and after each half, and the clients of each.
@@ -227,7 +231,8 @@ impl Halves<'_> {
         self.without_its_own(grew).into_iter().filter_map(leak).collect()
     }
 
-    /// What is left without that which the subject opens by itself: it is of the sort whose growth is most like it.
+    /// What is left without that which the subject opens by itself: it is of the sort whose growth is most
+    /// like it.
     fn without_its_own<'s>(&self, mut grew: Vec<(&'s Sort, [f64; 2])>) -> Vec<(&'s Sort, [f64; 2])> {
         let Some(growth) = self.growth else { return grew };
         let own = [0, 1].map(|i| growth.per_s * seconds(self.at[i + 1].saturating_sub(self.at[i])));

@@ -15,7 +15,8 @@ pub struct LimitsFound {
     pub effective: Known<Limits>,
     /// First ancestor first; the last is the process that accepts.
     pub chain: Vec<Link>,
-    /// The link from which on the soft limit has the value in force; the first link when it was inherited from before.
+    /// The link from which on the soft limit has the value in force; the first link when it was inherited
+    /// from before.
     pub set_by: Known<SetBy>,
     /// Effective limits read earlier that differ: the program changed its own limits while it ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,8 +1,9 @@
 //! What a run was: facts from its log, and findings from the facts.
 //!
-//! Takes the log that a run left; the judge and the reports take what comes out. Does no I/O, reads no clock, and knows no program: the
-//! same log always measures the same. A finding is a function of the facts and of the findings that its signature names. What could not be
-//! measured is [`Known::Unknown`] with its reason, never zero; what it is called in words is `report::words`' business.
+//! Takes the log that a run left; the judge and the reports take what comes out. Does no I/O, reads no clock,
+//! and knows no program: the same log always measures the same. A finding is a function of the facts and of
+//! the findings that its signature names. What could not be measured is [`Known::Unknown`] with its reason,
+//! never zero; what it is called in words is `report::words`' business.
 
 mod baseline;
 mod binds;
@@ -114,7 +115,8 @@ pub struct Findings {
     pub ceiling: Ceiling,
     /// What ran out, or what else stopped it.
     pub binds: Known<Binds>,
-    /// Of a server that gives each connection to a process of its own: the descriptor limit of one process does not bound these.
+    /// Of a server that gives each connection to a process of its own: the descriptor limit of one process
+    /// does not bound these.
     pub handed_over: Option<HandedOver>,
     /// Who holds the connections, and who is left full.
     pub holders: Holders,
@@ -154,8 +156,8 @@ pub struct Findings {
     pub moved: Known<Vec<Moved>>,
     /// What it did when clients left.
     pub recovery: Recovery,
-    /// What clients leave open, the most first: what grew when some came again or, where none could, all that a server which leaks or is
-    /// stuck has open more than at rest.
+    /// What clients leave open, the most first: what grew when some came again or, where none could, all that
+    /// a server which leaks or is stuck has open more than at rest.
     pub leaks: Vec<Leak>,
     /// The same over several rounds, and in a second ramp.
     pub rounds: Rounds,

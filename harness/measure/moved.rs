@@ -1,4 +1,5 @@
-//! What followed when the limits of the live subject were moved: whether it accepted again, how soon, and where it stopped next.
+//! What followed when the limits of the live subject were moved: whether it accepted again, how soon, and
+//! where it stopped next.
 
 use super::ceiling::{Ceiling, FirstFailure};
 use super::facts::{Facts, Failed, Move};
@@ -26,9 +27,11 @@ pub struct Moved {
     pub resumed: Known<bool>,
     /// From the move to that accept.
     pub resumed_s: Known<f64>,
-    /// Connections held just before the next failed call, by the process that made it; without one, those held in the end by all.
+    /// Connections held just before the next failed call, by the process that made it; without one, those
+    /// held in the end by all.
     pub accepted_after: Known<u64>,
-    /// The first descriptor call that failed under the new limits; where they were raised, after it had accepted again.
+    /// The first descriptor call that failed under the new limits; where they were raised, after it had
+    /// accepted again.
     pub next_failure: Known<FirstFailure>,
     /// What a new client got, where nothing failed first.
     pub new_client: Known<Outcome>,
@@ -106,8 +109,8 @@ fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> Fi
     }
 }
 
-/// The most connections held under the limits that were in force when clients left: what a second ramp is compared with. `None`: no call
-/// failed under those.
+/// The most connections held under the limits that were in force when clients left: what a second ramp is
+/// compared with. `None`: no call failed under those.
 pub fn before_release(ceiling: &Ceiling, moved: &Known<Vec<Moved>>) -> Option<u64> {
     match moved.get().and_then(|moved| moved.last()) {
         None => ceiling.accepted_max.value().or(ceiling.accepted.value()),

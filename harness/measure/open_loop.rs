@@ -1,16 +1,18 @@
-//! Calls at a rate, which do not wait for the answers to earlier ones: how long each took from the time at which it was *intended*. A stall
-//! then counts for every call that fell into it, and not only for the one that met it (coordinated omission), and a caller that falls behind
-//! shows as late sends.
+//! Calls at a rate, which do not wait for the answers to earlier ones: how long each took from the time at
+//! which it was *intended*. A stall then counts for every call that fell into it, and not only for the one
+//! that met it (coordinated omission), and a caller that falls behind shows as late sends.
 
 use super::facts::{Made, Over};
 use super::known::{Known, OrWhy, Why};
 use crate::event::Nanos;
 use crate::scenario::Arrivals;
 
-/// A send that starts so long after its intended time is late, seconds: ten times what a thread of an idle machine takes to wake.
+/// A send that starts so long after its intended time is late, seconds: ten times what a thread of an idle
+/// machine takes to wake.
 pub const LATE_S: f64 = 0.001;
 
-/// With a greater share of late sends the caller fell behind: so many could make up the 99th percentile by themselves.
+/// With a greater share of late sends the caller fell behind: so many could make up the 99th percentile by
+/// themselves.
 const LATE_SHARE: f64 = 0.01;
 
 /// A percentile is told from so many calls beyond it: below, single calls decide it.
@@ -34,7 +36,8 @@ pub struct OpenLoop {
     pub late_most_s: Known<f64>,
     /// Calls that were kept back, because as many were under way as may be.
     pub held_back: u64,
-    /// Whether the caller fell behind (more than 1 % of sends were late, or calls were kept back): latencies are not the server's alone.
+    /// Whether the caller fell behind (more than 1 % of sends were late, or calls were kept back): latencies
+    /// are not the server's alone.
     pub saturated: bool,
     /// Of the calls answered, from their intended times to their answers.
     pub from_intended_s: Tail,
@@ -60,8 +63,8 @@ pub struct Tail {
     pub max: Known<f64>,
 }
 
-/// Of the calls that were intended after they were ordered for the last time before `limit`, and sent before it: calibration orders some one
-/// by one.
+/// Of the calls that were intended after they were ordered for the last time before `limit`, and sent before
+/// it: calibration orders some one by one.
 pub(super) fn open_loop(made: &Made<'_>, limit: Nanos) -> Known<OpenLoop> {
     let Some(schedule) = made.schedule else { return Known::Unknown(Why::NoRate) };
     let ordered = made.paced.iter().rfind(|(at, goes_on)| *goes_on && *at < limit).map_or(0, |(at, _)| *at);

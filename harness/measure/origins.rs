@@ -1,5 +1,6 @@
-//! Who set the limits that a process has, as far as an observer saw: each process of the tree begins with those of its parent, keeps them
-//! through every exec, and may be given others. So the program that set them may be one that the process ran before.
+//! Who set the limits that a process has, as far as an observer saw: each process of the tree begins with
+//! those of its parent, keeps them through every exec, and may be given others. So the program that set them
+//! may be one that the process ran before.
 
 use super::facts::Facts;
 use crate::event::{Change, Limits, Link, Nanos, Pid, What};
@@ -141,7 +142,8 @@ impl Origins {
         }
     }
 
-    /// The chain with what its processes ran before where that set limits, and which link set the soft limit of the last one.
+    /// The chain with what its processes ran before where that set limits, and which link set the soft limit
+    /// of the last one.
     pub fn told(&self, links: &[Link]) -> Option<(Vec<Link>, SetBy)> {
         let own = links.last()?;
         let in_force = Limits { soft: own.soft, hard: own.hard };
@@ -155,7 +157,11 @@ impl Origins {
             let life = self.of.get(&link.pid).filter(|_| link.command != Link::REQUESTED);
             let before = life.map_or(0, Life::now);
             for (nth, ran) in life.iter().flat_map(|life| life.ran.iter().enumerate()).take(before) {
-                let is_setter = matches!(setter, Some(Setter::Called { pid, nth: n, .. }) if (*pid, *n) == (link.pid, nth));
+                let called = |setter: &Setter| match setter {
+                    Setter::Called { pid, nth: n, .. } => (*pid, *n) == (link.pid, nth),
+                    _ => false,
+                };
+                let is_setter = setter.is_some_and(called);
                 let left = ran.set.flatten().or(is_setter.then_some(in_force));
                 if let Some(Limits { soft, hard }) = left {
                     let command = self.command(link.pid, nth, &ran.program);
@@ -190,8 +196,8 @@ impl Origins {
         Some((chain.into_iter().map(|(link, _)| link).collect(), set_by))
     }
 
-    /// As the values alone say: the first of the last links that have the same soft limit. The limits asked for were set, even where the
-    /// harness had the same.
+    /// As the values alone say: the first of the last links that have the same soft limit. The limits asked
+    /// for were set, even where the harness had the same.
     fn by_value(&self, links: &[Link]) -> Option<SetBy> {
         let own = links.last()?;
         let first = links.iter().rposition(|l| l.soft != own.soft).map_or(0, |above| above + 1);

@@ -1,5 +1,6 @@
-//! The accept policy of a subject, with its evidence: from the times of its failing calls, what it accepted and closed, which of its
-//! processes ended and began, and what its clients saw. Never from a program's name or its log; *unclear* when that does not decide.
+//! The accept policy of a subject, with its evidence: from the times of its failing calls, what it accepted
+//! and closed, which of its processes ended and began, and what its clients saw. Never from a program's name
+//! or its log; *unclear* when that does not decide.
 
 use super::ceiling::{Ceiling, Kind};
 use super::clients_seen::held_asked;
@@ -14,7 +15,8 @@ pub use crate::scenario::Policy;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Of one processor: a loop without a pause takes a fifth of it beside several others, and who waits for clients takes none.
+/// Of one processor: a loop without a pause takes a fifth of it beside several others, and who waits for
+/// clients takes none.
 const BUSY_PERCENT: f64 = 15.0;
 /// Gaps listed at most.
 const GAPS: usize = 20;
@@ -28,8 +30,8 @@ const WOKEN_WITHIN: Nanos = 200_000_000;
 const SEEN_LATE: Nanos = 2_000_000;
 /// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
 const SILENT_AT_LEAST: Nanos = 1_500_000_000;
-/// A request makes several tries for one file. Where far more calls fail than clients are turned away, as where each line of log makes
-/// some, nothing says which of them made a reply.
+/// A request makes several tries for one file. Where far more calls fail than clients are turned away, as
+/// where each line of log makes some, nothing says which of them made a reply.
 pub(super) const TRIES_A_REPLY: u64 = 16;
 
 /// What its accept loop does with a full table.
@@ -50,11 +52,13 @@ pub struct AcceptPolicy {
     pub retry_gaps_s: Vec<f64>,
 }
 
-/// Pauses between tries, seconds: as long as they were seen to be, which is a little more than what the program asked for.
+/// Pauses between tries, seconds: as long as they were seen to be, which is a little more than what the
+/// program asked for.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Delay {
-    /// After the first failure; of a delay that does not grow, the median of all. Of a storm, between its bursts.
+    /// After the first failure; of a delay that does not grow, the median of all. Of a storm, between its
+    /// bursts.
     pub first: f64,
     /// The longest of one that grows; otherwise the same.
     pub longest: f64,
@@ -83,17 +87,26 @@ pub enum PolicyEvidence {
     },
     /// Clients were accepted and closed at once where this call had failed, and no number was free.
     ClosedForLack { clients: u64, call: Call },
-    /// So many clients were accepted and turned away because this call fails, for want of something else than a number.
+    /// So many clients were accepted and turned away because this call fails, for want of something else than
+    /// a number.
     TurnedAway { clients: u64, call: Call },
     /// Clients were accepted and closed at once after accept had failed.
     Shed { clients: u64, waiting: u64 },
-    /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and answered none, also when the others
-    /// had left.
+    /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and
+    /// answered none, also when the others had left.
     Deaf { cpu_percent: f64, waiting: u64 },
     /// It closed its listener: so many that waited were reset.
     ListenerClosed { reset: u64 },
     /// The rhythm of its failing calls.
-    Rhythm { rhythm: Rhythm, call: Call, failures: usize, per_s: Option<f64>, waiting: u64, held_closed: u64 },
+    Rhythm {
+        rhythm: Rhythm,
+        call: Call,
+        failures: usize,
+        per_s: Option<f64>,
+        waiting: u64,
+        /// Connections held before that it closed.
+        held_closed: u64,
+    },
     /// So many failures at one time, then silence for so many seconds.
     Silence { failures: usize, silent_s: f64, waiting: u64, then: AfterSilence },
 }
@@ -215,8 +228,8 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling, exhausted: bool) -> Option<
     }
 }
 
-/// Whether clients wait for nothing: it accepts none, and answers none of those that it holds, also when the others have left; and is busy
-/// meanwhile, or stopped where no rule of its own is known to.
+/// Whether clients wait for nothing: it accepts none, and answers none of those that it holds, also when the
+/// others have left; and is busy meanwhile, or stopped where no rule of its own is known to.
 fn deaf(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Option<PolicyEvidence> {
     let (watched, stop) = (facts.phases.watched_until(), facts.phases.from(Phase::Again));
     let own_rule = ceiling.kind.value() == Some(Kind::OwnLimit);
@@ -256,8 +269,8 @@ fn after_exit(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos, after: Option<(C
     Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() }
 }
 
-/// The process that was started after `exit` in the place of `pid`: a child of the same parent, or one that accepts; and how many
-/// more of these came until clients left.
+/// The process that was started after `exit` in the place of `pid`: a child of the same parent, or one that
+/// accepts; and how many more of these came until clients left.
 fn in_its_place(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos) -> Option<Replaced> {
     let master = pid.and_then(|pid| facts.parent_of(pid));
     let later = facts.tries.between(exit, facts.phases.end).iter();
@@ -354,7 +367,8 @@ impl FailingLoop {
             let per_s = per_s.filter(|_| flooded);
             rhythm_of_tries(&Failing { times, accepts: &accepts, until, per_s, flooded })
         };
-        // A pause that ends in an accept is not told from the wait for a client: where all are no pattern, those after the last count.
+        // A pause that ends in an accept is not told from the wait for a client: where all are no pattern,
+        // those after the last count.
         let last = holdings.accepts_between(0, watched).last();
         let last = last.map_or(0, |last| times.partition_point(|at| at < last));
         let rhythm = match of(&times) {
@@ -402,7 +416,8 @@ impl FailingLoop {
         Seen { policy, evidence, rhythm: Some(self.rhythm), gaps_s: self.gaps_s() }
     }
 
-    /// What ended its silence, where nothing of its own did: no timer was set. The other of the two had happened before, to no effect.
+    /// What ended its silence, where nothing of its own did: no timer was set. The other of the two had
+    /// happened before, to no effect.
     fn woken(&self, facts: &Facts<'_>) -> Option<Waker> {
         let last = *self.times.last()?;
         let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
@@ -471,21 +486,23 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
     Some(Delay { first, longest })
 }
 
-/// Clients that it took after its first failure and closed at once. Not those that it served first or that had left; and a server that
-/// closes connections it has held for longer, such as idle ones, is not one that sheds.
+/// Clients that it took after its first failure and closed at once. Not those that it served first or that
+/// had left; and a server that closes connections it has held for longer, such as idle ones, is not one that
+/// sheds.
 fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
     let (holdings, released) = (&facts.holdings, facts.phases.released_from());
     let left = facts.calls.left_after(first.at, released) + facts.clients.served_between(first.at, released);
     let closed = holdings.shed.saturating_sub(left);
-    // A client that sees an end was shed only if it had been taken. One that asked may have been heard first; of one that asked nothing
-    // only the time tells that it was not held.
+    // A client that sees an end was shed only if it had been taken. One that asked may have been heard first;
+    // of one that asked nothing only the time tells that it was not held.
     let taken = if facts.clients.answers { holdings.dismissed } else { holdings.shed };
     let taken = if holdings.calls_seen { taken } else { u64::MAX };
     let shed = facts.clients.shed(first.at, watched).min(taken).max(closed);
     if holdings.held_closed >= shed { 0 } else { shed }
 }
 
-/// Whether it let go of its listener, and how many clients that nobody had accepted were reset then; new ones are refused.
+/// Whether it let go of its listener, and how many clients that nobody had accepted were reset then; new ones
+/// are refused.
 fn listener_closed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> Option<u64> {
     let accepted = facts.holdings.accepts.iter().any(|&at| at > first.at);
     let refused =

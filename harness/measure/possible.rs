@@ -1,8 +1,10 @@
-//! What is possible at most: CPU time comes from a clock with a tick of 10 ms, and a rate of it may not say more than the machine can do.
+//! What is possible at most: CPU time comes from a clock with a tick of 10 ms, and a rate of it may not say
+//! more than the machine can do.
 
 use super::facts::Facts;
 
-/// Processors that the subject can keep busy at a time: no more than the machine has, and no more than the subject has threads.
+/// Processors that the subject can keep busy at a time: no more than the machine has, and no more than the
+/// subject has threads.
 fn processors(facts: &Facts<'_>) -> f64 {
     let cpus = facts.readings.header.as_ref().map(|header| u64::from(header.environment.cpus));
     let all = facts.readings.resources.iter();

@@ -24,7 +24,8 @@ impl Prediction {
     /// What a connection cost the calibration clients; `None` where that was only assumed.
     pub fn measured_cost(&self) -> Option<f64> {
         let measured = self.calibrated_with.value().unwrap_or(0) > 0;
-        // No connection takes less than one: where some seemed to, they are not to be counted by what they take.
+        // No connection takes less than one: where some seemed to, they are not to be counted by what they
+        // take.
         self.descriptors_per_connection.value().filter(|each| measured && *each >= 1.0)
     }
 }

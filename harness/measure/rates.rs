@@ -9,7 +9,8 @@ use crate::event::{Call, Nanos, Phase};
 /// A total that has changed is reported about this often.
 const TOTALS_EVERY: Nanos = 100_000_000;
 
-/// Failures a second of the calls that `counts` names, from the ramp's end (or the first failure) until `watched`.
+/// Failures a second of the calls that `counts` names, from the ramp's end (or the first failure) until
+/// `watched`.
 pub(super) fn failures_per_s(
     facts: &Facts<'_>,
     ceiling: &Ceiling,
@@ -64,7 +65,8 @@ fn by_totals(
         last = Some((total.at, sum));
     }
     let ((from, before), (at, after)) = base.zip(last)?;
-    // A total is reported when it has changed: after the last one nothing failed, as far as those that were due tell.
+    // A total is reported when it has changed: after the last one nothing failed, as far as those that were
+    // due tell.
     let to = if until.saturating_sub(at) > 3 * TOTALS_EVERY { until - TOTALS_EVERY } else { at };
     (to > from).then(|| milli(after.saturating_sub(before) as f64 / seconds(to - from)))
 }

@@ -1,4 +1,5 @@
-//! What the subject did when clients left: who was served then, how soon, and what it still holds after all left.
+//! What the subject did when clients left: who was served then, how soon, and what it still holds after all
+//! left.
 
 use super::baseline::Baseline;
 use super::clients_seen::{Probe, probe};
@@ -31,16 +32,19 @@ pub struct Recovery {
     pub waiters_turned_away: Option<u64>,
     /// Open after all clients left.
     pub descriptors_after: Known<u64>,
-    /// TCP sockets that the subject holds then: those in CLOSE_WAIT the other side has closed, and the subject has not.
+    /// TCP sockets that the subject holds then: those in CLOSE_WAIT the other side has closed, and the
+    /// subject has not.
     pub tcp_states_after: Known<States>,
-    /// More than at rest, over all processes; negative when fewer. Where clients came again, only what they added to.
+    /// More than at rest, over all processes; negative when fewer. Where clients came again, only what they
+    /// added to.
     pub leaked: Known<i64>,
     /// More than at rest, and no more when further clients had come and left.
     pub opened_once: Known<u64>,
     /// The clients that came again; `None`: nothing stayed open, or they would have shown nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_round: Option<SecondRound>,
-    /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had exited before.
+    /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had
+    /// exited before.
     pub exited_s: Known<f64>,
     /// What the new client after all had left saw.
     pub probe_after: Known<Probe>,
@@ -194,8 +198,8 @@ fn all_left(facts: &Facts<'_>) -> AllLeft {
     }
 }
 
-/// The first new client that was served, and when. A `tcp` client is served when it is accepted, be it after it has gone: that is the
-/// last accept, for the queue was empty before.
+/// The first new client that was served, and when. A `tcp` client is served when it is accepted, be it after
+/// it has gone: that is the last accept, for the queue was empty before.
 fn served<'a>(facts: &Facts<'_>, asked: &[&'a Asked<'a>], phase: Nanos) -> Option<(Nanos, &'a Asked<'a>)> {
     let accepted = facts.holdings.accepts_between(phase, facts.phases.from(Phase::Settle)).last().copied();
     asked.iter().find_map(|asked| match asked.outcome {
@@ -205,8 +209,8 @@ fn served<'a>(facts: &Facts<'_>, asked: &[&'a Asked<'a>], phase: Nanos) -> Optio
     })
 }
 
-/// When the accepting process exited though nobody had told it to. A server that ends idle workers, when all clients have left and others
-/// that accept live on, is still there.
+/// When the accepting process exited though nobody had told it to. A server that ends idle workers, when all
+/// clients have left and others that accept live on, is still there.
 fn exited(facts: &Facts<'_>) -> Option<Nanos> {
     let (from, until) = (facts.phases.from(Phase::Saturate), facts.phases.from(Phase::Stop));
     let main = facts.processes.main?;

@@ -136,7 +136,8 @@ fn killed(looks: &Looks<'_>) -> Option<Exhausted> {
     })
 }
 
-/// Threads and processes: a refused clone, or a count that is at its limit and came there with the connections.
+/// Threads and processes: a refused clone, or a count that is at its limit and came there with the
+/// connections.
 fn tasks(looks: &Looks<'_>, refused: &[Refusal]) -> Option<Exhausted> {
     let (threads, processes) = (looks.grown(|r| r.threads), looks.grown(|r| Some(r.processes)));
     let refused = refused.iter().find(|refusal| refusal.errno == "EAGAIN" && refusal.call != "mmap");

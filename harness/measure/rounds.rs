@@ -1,5 +1,5 @@
-//! Recovery as a distribution: what followed each time that some clients left while others waited, in which order the freed places
-//! were given, and whether the server serves in the end as it did before the wall.
+//! Recovery as a distribution: what followed each time that some clients left while others waited, in which
+//! order the freed places were given, and whether the server serves in the end as it did before the wall.
 
 use super::ceiling::Ceiling;
 use super::clients_seen::held_asked;
@@ -12,7 +12,8 @@ use crate::event::{Nanos, Outcome, Phase, Pid};
 
 /// Share of the pairs of one that was served and one that was not that must be in order.
 const IN_ORDER: f64 = 0.95;
-/// The first clients of a ramp show what a connection costs, with pauses, and are at most so large a part of it.
+/// The first clients of a ramp show what a connection costs, with pauses, and are at most so large a part of
+/// it.
 const CALIBRATION: usize = 4;
 
 /// What was seen over all rounds and in the second ramp.
@@ -35,7 +36,8 @@ pub struct Rounds {
     pub second_ceiling: Known<u64>,
 }
 
-/// A time in which some clients left while others waited, until the next one; with several rounds, new clients came in their place.
+/// A time in which some clients left while others waited, until the next one; with several rounds, new
+/// clients came in their place.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Round {
@@ -53,7 +55,8 @@ pub struct Round {
     pub new_client_served_s: Known<f64>,
     /// Clients that left while they waited in the accept queue.
     pub gave_up: u64,
-    /// Connections that the process at the wall held when it had failed to accept again, with new clients waiting.
+    /// Connections that the process at the wall held when it had failed to accept again, with new clients
+    /// waiting.
     pub ceiling: Known<u64>,
 }
 
@@ -92,7 +95,8 @@ impl PlaceOrder {
     }
 }
 
-/// How the new clients of a ramp were served, the last three quarters of them: the first ones come one by one.
+/// How the new clients of a ramp were served, the last three quarters of them: the first ones come one by
+/// one.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Service {
@@ -197,7 +201,8 @@ fn tried_before(facts: &Facts<'_>, moment: Nanos) -> Option<Nanos> {
     (!stopped).then_some(last)
 }
 
-/// Where the second ramp stopped, if that can be compared with the first: of workers any may be the first to fail.
+/// Where the second ramp stopped, if that can be compared with the first: of workers any may be the first to
+/// fail.
 fn second_ceiling(facts: &Facts<'_>, ceiling: &Ceiling, held: Option<&AtTheWall>) -> Known<u64> {
     let of = |pid: Pid| ceiling.per_process.iter().find(|one| one.pid == pid).map(|one| one.accepted_max);
     let first = facts.holdings.first.map(|first| first.pid);
@@ -216,7 +221,8 @@ fn spread(mut all: Vec<f64>) -> Option<Spread> {
     Some(Spread { min: *all.first()?, p50: quantiles.p50, p90: quantiles.p90, max: quantiles.max })
 }
 
-/// Clients that left the accept queue before they were served: told to, or with all the others; and those that asked at the wall.
+/// Clients that left the accept queue before they were served: told to, or with all the others; and those
+/// that asked at the wall.
 fn gave_up(facts: &Facts<'_>) -> Known<u64> {
     let Some(all) = facts.phases.start(Phase::ReleaseAll) else {
         return Known::Unknown(Why::NeverAllReleased);
@@ -236,7 +242,8 @@ fn gave_up(facts: &Facts<'_>) -> Known<u64> {
     Known::Value(told + facts.clients.waiting(all.saturating_sub(1), held) + waited)
 }
 
-/// In which order freed places were given: by who was served in a round and who was not, or else by when those served were.
+/// In which order freed places were given: by who was served in a round and who was not, or else by when
+/// those served were.
 fn order(facts: &Facts<'_>, windows: &[Window]) -> Result<PlaceOrder, Why> {
     if windows.is_empty() {
         return Err(Why::NoneLeftWhileOthersWaited);
@@ -285,7 +292,8 @@ fn waiting_in(facts: &Facts<'_>, window: Window) -> Vec<Option<Nanos>> {
     waiting.map(|c| c.served.filter(|at| *at < window.until)).collect()
 }
 
-/// How the new clients of a ramp were served, without the first of them. `asked`: when held ones were asked again.
+/// How the new clients of a ramp were served, without the first of them. `asked`: when held ones were asked
+/// again.
 fn service(facts: &Facts<'_>, ceiling: &Ceiling, window: Window, asked: Option<Window>) -> Known<Service> {
     if facts.processes.is_client {
         return Known::Unknown(Why::CountedInCalls);

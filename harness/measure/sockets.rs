@@ -10,15 +10,16 @@ use crate::event::{Phase, Queue, States};
 pub struct SocketsSeen {
     /// Its longest, and its capacity.
     pub accept_queue: Known<AcceptQueue>,
-    /// Of several listeners on the port (SO_REUSEPORT) each one's own queue, at the end of saturation; `accept_queue` is all of them
-    /// together.
+    /// Of several listeners on the port (SO_REUSEPORT) each one's own queue, at the end of saturation;
+    /// `accept_queue` is all of them together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<Queue>,
     /// TCP sockets that the subject holds by a descriptor, of both directions, by state.
     pub tcp_states: Known<States>,
     /// Those of the loaded port on the server's side: also in the accept queue, and half open.
     pub tcp_port: Known<States>,
-    /// All of the network namespace: both ends of every connection, and those in TIME_WAIT, which hold no descriptor.
+    /// All of the network namespace: both ends of every connection, and those in TIME_WAIT, which hold no
+    /// descriptor.
     pub tcp_namespace: Known<States>,
     /// Open files of the whole host and the most there may be: `fs.file-max`, which is read and never set.
     pub file_nr: Known<FileNr>,
@@ -46,7 +47,8 @@ pub struct AcceptQueue {
     pub capacity: Known<u32>,
     /// The longest seen in the whole run.
     pub most: Option<u32>,
-    /// SYNs and last ACKs of handshakes that this listener dropped until clients left, for a full queue as a rule; each may come again.
+    /// SYNs and last ACKs of handshakes that this listener dropped until clients left, for a full queue as a
+    /// rule; each may come again.
     pub overflows: Known<u32>,
     /// The most handshakes of its port that were half done, at saturation.
     pub syn_recv: Known<u64>,
@@ -78,7 +80,8 @@ pub(super) fn sockets(facts: &Facts<'_>) -> SocketsSeen {
     }
 }
 
-/// The accept queue at the wall. Once the ramp is over, where that was seen: in it even those wait that it then dismisses.
+/// The accept queue at the wall. Once the ramp is over, where that was seen: in it even those wait that it
+/// then dismisses.
 fn accept_queue(facts: &Facts<'_>, whole: &[&Sockets<'_>]) -> Option<AcceptQueue> {
     let (begins, released) = (facts.wall_begins(), facts.phases.released_from());
     let longest = |from| facts.readings.longest_queue(from, released);

@@ -29,7 +29,8 @@ pub struct Subject {
 pub struct NotStarted {
     /// Why, with the last lines that it wrote.
     pub reason: String,
-    /// Of the program that was executed, which is the launcher where there is one; `None`: a signal or the run ended it.
+    /// Of the program that was executed, which is the launcher where there is one; `None`: a signal or the
+    /// run ended it.
     pub exit_status: Option<i32>,
 }
 

@@ -1,4 +1,5 @@
-//! What the bundled upstream saw: who connected to it, how many calls came on each connection, and which side of a proxy was short.
+//! What the bundled upstream saw: who connected to it, how many calls came on each connection, and which side
+//! of a proxy was short.
 
 use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
@@ -172,7 +173,8 @@ pub(super) fn exhausted(facts: &Facts<'_>) -> bool {
     facts.readings.upstream.iter().any(|(_, seen)| seen.exhausted == Some(true))
 }
 
-/// Calls of the subject that the upstream had answered by then; connections to one that answers nothing. `None`: the subject calls none.
+/// Calls of the subject that the upstream had answered by then; connections to one that answers nothing.
+/// `None`: the subject calls none.
 pub(super) fn calls(facts: &Facts<'_>, until: Nanos) -> Option<u64> {
     let (name, serves) = facts.plan.called()?;
     let seen = seen_by(facts, name, until);
@@ -187,8 +189,8 @@ struct Look<'a> {
     inventory: &'a [Descriptor],
 }
 
-/// Two looks with so many calls between them tell more than the two with which the run calibrates, where they tell another number: not
-/// within this share of it.
+/// Two looks with so many calls between them tell more than the two with which the run calibrates, where they
+/// tell another number: not within this share of it.
 const MANY_CALLS: u64 = 32;
 const SAME_WITHIN: f64 = 0.1;
 /// Fewer descriptors a call are chance.
@@ -237,7 +239,8 @@ fn per_call(facts: &Facts<'_>, limits: &LimitsFound, name: &str, serves: Serves)
     })
 }
 
-/// Whether a look at the wall shows what calls have left open: not where the program exited then, unless its table was still full.
+/// Whether a look at the wall shows what calls have left open: not where the program exited then, unless its
+/// table was still full.
 fn whole(facts: &Facts<'_>, limits: &LimitsFound, at: Nanos, descriptors: u64) -> bool {
     let (wall, released) = (facts.phases.from(Phase::Saturate), facts.phases.released_from());
     let full = limits.effective.value().is_some_and(|limits| descriptors * 10 >= limits.soft * 9);

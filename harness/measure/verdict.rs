@@ -1,4 +1,5 @@
-//! What becomes of a server when clients leave: recovered, degraded, leaking, draining, stuck or gone, from what was measured of its recovery.
+//! What becomes of a server when clients leave: recovered, degraded, leaking, draining, stuck or gone, from
+//! what was measured of its recovery.
 
 use super::ceiling::Ceiling;
 use super::facts::Facts;
@@ -11,7 +12,8 @@ use super::units::seconds;
 use crate::event::{Ended, Phase};
 pub use crate::scenario::Verdict;
 
-/// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes one slow, too.
+/// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes
+/// one slow, too.
 const SLOWER: f64 = 4.0;
 const SLOWER_BY_S: f64 = 0.05;
 
@@ -30,18 +32,21 @@ pub struct End {
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
 pub enum VerdictEvidence {
-    /// It exited before any client left, with so many connections; and whether another process took its place.
+    /// It exited before any client left, with so many connections; and whether another process took its
+    /// place.
     ExitedBefore { held: u64, replaced: bool },
-    /// A program that only calls exited, so many seconds after its first failed call; `None`: none had failed.
+    /// A program that only calls exited, so many seconds after its first failed call; `None`: none had
+    /// failed.
     CallerExited { after_failure_s: Option<f64> },
     /// It exited so many seconds after the first client left.
     ExitedAfter { after_s: f64, replaced: bool },
-    /// All had left, and no new client was served: within so many seconds it accepted so many of the queue that had gone.
+    /// All had left, and no new client was served: within so many seconds it accepted so many of the queue
+    /// that had gone.
     NobodyServed { meanwhile: Option<(u64, f64)> },
     /// So many descriptors more than at rest stay open.
     StaysOpen { descriptors: u64 },
-    /// So many seconds after all had left it still closed descriptors, or took clients that had gone from its queue: so many until then; and
-    /// whether it served a new client.
+    /// So many seconds after all had left it still closed descriptors, or took clients that had gone from its
+    /// queue: so many until then; and whether it served a new client.
     StillDrains { after_s: f64, accepted: u64, served: bool },
     /// The ceiling went down over so many rounds.
     CeilingFell { from: u64, to: u64, rounds: usize },
@@ -176,7 +181,8 @@ fn slowed(recovery: &Recovery, rounds: &Rounds) -> Option<VerdictEvidence> {
     plain.then_some(VerdictEvidence::Slower { was_s, is_s })
 }
 
-/// Clients that it took when all had left, and in how many seconds: a queue of those that are gone is worked off before a new one.
+/// Clients that it took when all had left, and in how many seconds: a queue of those that are gone is worked
+/// off before a new one.
 fn meanwhile(facts: &Facts<'_>) -> Option<(u64, f64)> {
     let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
     let taken = facts.holdings.accepts_between(from, until).len() as u64;

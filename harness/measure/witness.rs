@@ -1,5 +1,5 @@
-//! Who counted what: the observer of the system calls, the descriptor count of `/proc`, the server's own count. Witnesses are compared and
-//! explained, never averaged.
+//! Who counted what: the observer of the system calls, the descriptor count of `/proc`, the server's own
+//! count. Witnesses are compared and explained, never averaged.
 
 use super::baseline::Baseline;
 use super::binds::HandedOver;
@@ -45,14 +45,15 @@ pub enum Cost {
     Sampling,
     /// It was not measured.
     NotMeasured,
-    /// By what a call was measured to cost on this machine: nanoseconds for a descriptor opened and closed and for a failed call, and how
-    /// many of each there were; and how long the run took.
+    /// By what a call was measured to cost on this machine: nanoseconds for a descriptor opened and closed
+    /// and for a failed call, and how many of each there were; and how long the run took.
     #[allow(missing_docs, reason = "named above")]
     Calls { opened_ns: u64, failed_ns: u64, opened: u64, failed: u64, run_ns: u64 },
 }
 
 impl Cost {
-    /// What all calls together were slowed down by at the most, seconds: no longer than the run. `None` where that is not known.
+    /// What all calls together were slowed down by at the most, seconds: no longer than the run. `None` where
+    /// that is not known.
     pub fn total_s(self) -> Option<f64> {
         let Cost::Calls { opened_ns, failed_ns, opened, failed, run_ns } = self else { return None };
         let calls = opened_ns.saturating_mul(opened).saturating_add(failed_ns.saturating_mul(failed));
@@ -93,7 +94,8 @@ pub enum Note {
     CountedLate { counted: u64, threads: u64 },
     /// The observer lost samples, and the server's own count is not compared.
     NotCompared,
-    /// The server counted so many accepts before its first EMFILE; the other witness, `/proc` or the observer, another number.
+    /// The server counted so many accepts before its first EMFILE; the other witness, `/proc` or the
+    /// observer, another number.
     OwnDiffers { counted: u64, other: u64, by_proc: bool },
 }
 
@@ -116,7 +118,8 @@ pub(super) fn witnesses(
     let scale = Scale::new(limits, baseline, prediction);
     let (mut all, mut notes, mut compared) = (observers(facts, ceiling), Vec::new(), false);
     if let Some((witness, both)) = by_proc(facts, ceiling, &scale) {
-        // Of one that exits in the ramp, or is full only from time to time, there may be no count of a still moment.
+        // Of one that exits in the ramp, or is full only from time to time, there may be no count of a still
+        // moment.
         let comparable = |counted: &u64| {
             both.still
                 || *counted == both.held
@@ -178,7 +181,8 @@ fn by_proc(facts: &Facts<'_>, ceiling: &Ceiling, scale: &Scale) -> Option<(Witne
     Some((witness, both))
 }
 
-/// The server's own count of accepts, and how it differs from the observer's. What it calls its first failure is an EMFILE of those.
+/// The server's own count of accepts, and how it differs from the observer's. What it calls its first failure
+/// is an EMFILE of those.
 fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Option<(Witness, Option<Note>)> {
     let (holdings, by_ring) = (&facts.holdings, by_ring(facts));
     let failing =
@@ -224,7 +228,8 @@ fn cost(facts: &Facts<'_>, observer: ObserverName) -> Cost {
     Cost::Calls { opened_ns, failed_ns, opened, failed, run_ns: facts.phases.end }
 }
 
-/// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does. `None`: there is none.
+/// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.
+/// `None`: there is none.
 fn explain(
     facts: &Facts<'_>,
     baseline: &Baseline,

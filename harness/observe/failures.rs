@@ -1,11 +1,11 @@
-//! The totals of failed calls, and the bound on how many are reported one by one. Both syscall observers keep to it, so that a
-//! spinning subject fills no memory and the totals stay exact.
+//! The totals of failed calls, and the bound on how many are reported one by one. Both syscall observers keep
+//! to it, so that a spinning subject fills no memory and the totals stay exact.
 
 use crate::event::{Call, Event, Nanos, What};
 use std::time::Duration;
 
-/// Failures of one run that are reported one by one, over all calls and processes; then totals only. Enough to see the delays
-/// of any retry policy, and 5 MB of events at most.
+/// Failures of one run that are reported one by one, over all calls and processes; then totals only. Enough
+/// to see the delays of any retry policy, and 5 MB of events at most.
 pub const SAMPLED_AT_MOST: u64 = 20_000;
 
 /// Totals are reported at most this often, and when observing ends.

@@ -1,8 +1,8 @@
 //! Observers of the subject: its system calls (by perf, or by ptrace), its output.
 //!
-//! A run chooses the syscall observer before it launches, attaches it while the program's process waits before exec, and
-//! drains it every few milliseconds. Observers report events; they never judge, and never change what the subject does
-//! beyond the cost they state.
+//! A run chooses the syscall observer before it launches, attaches it while the program's process waits
+//! before exec, and drains it every few milliseconds. Observers report events; they never judge, and never
+//! change what the subject does beyond the cost they state.
 
 pub mod failures;
 pub mod output;
@@ -18,21 +18,22 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE; of the life of its processes;
-/// and of who set a limit of descriptors: from the exec of the launched program on.
+/// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE; of the
+/// life of its processes; and of who set a limit of descriptors: from the exec of the launched program on.
 pub trait Syscalls: Send {
     /// Which.
     fn name(&self) -> ObserverName;
 
-    /// Appends what was seen since the last time, in order of time, and never waits for more. What happened in the last
-    /// instant may come with the next call, so that the order holds across calls; after [`Syscalls::stop`] nothing is held back.
+    /// Appends what was seen since the last time, in order of time, and never waits for more. What happened
+    /// in the last instant may come with the next call, so that the order holds across calls; after
+    /// [`Syscalls::stop`] nothing is held back.
     ///
     /// # Errors
     /// The kernel took the observer away.
     fn drain(&mut self, sink: &mut Vec<Event>) -> io::Result<()>;
 
-    /// Reports single failures again, so many more, and at most as many as at first: after a run of them that was too long, something
-    /// new is to be seen.
+    /// Reports single failures again, so many more, and at most as many as at first: after a run of them that
+    /// was too long, something new is to be seen.
     ///
     /// # Errors
     /// The kernel took the observer away.
@@ -46,8 +47,8 @@ pub trait Syscalls: Send {
         false
     }
 
-    /// Ends observing; the next [`Syscalls::drain`] gives the rest and the final totals. Traced processes stay traced until
-    /// they exit, because a trapped call without a tracer would fail.
+    /// Ends observing; the next [`Syscalls::drain`] gives the rest and the final totals. Traced processes
+    /// stay traced until they exit, because a trapped call without a tracer would fail.
     fn stop(&mut self);
 }
 
@@ -106,8 +107,8 @@ impl Chosen {
         }
     }
 
-    /// The numbers of the calls that the launched process must trap (`sys::seccomp::trap`) between the attaching and its
-    /// exec; empty where no filter is needed.
+    /// The numbers of the calls that the launched process must trap (`sys::seccomp::trap`) between the
+    /// attaching and its exec; empty where no filter is needed.
     pub fn trapped(&self) -> Vec<i64> {
         if self.wants_trap() { ptrace::trapped() } else { Vec::new() }
     }
@@ -130,7 +131,8 @@ impl Chosen {
     }
 }
 
-/// Chooses the observer for a run of this executable, by cheap probes on the harness itself (a few milliseconds).
+/// Chooses the observer for a run of this executable, by cheap probes on the harness itself (a few
+/// milliseconds).
 ///
 /// # Errors
 /// Why each observer that was asked for is unavailable.
@@ -164,8 +166,9 @@ pub fn sees_io_uring() -> bool {
     perf::Tracepoints::probe().is_ok_and(|tracepoints| tracepoints.see_io_uring())
 }
 
-/// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a program that its
-/// user may not read, or that changes its user (execve(2) makes both undumpable). False for a file that is not there.
+/// Whether perf would count nothing, silently, once this program runs: the kernel ends the observation of a
+/// program that its user may not read, or that changes its user (execve(2) makes both undumpable). False for
+/// a file that is not there.
 pub fn blind_for(path: &Path) -> bool {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     let Ok(file) = std::fs::metadata(path) else { return false };
@@ -200,7 +203,8 @@ impl Syscalls for Nothing {
     fn stop(&mut self) {}
 }
 
-/// The process that a caller means by this number, which is that of its own PID namespace; 0 is the caller itself. `None`: none of these.
+/// The process that a caller means by this number, which is that of its own PID namespace; 0 is the caller
+/// itself. `None`: none of these.
 fn called(number: Pid, caller: Pid, mut processes: impl Iterator<Item = Pid>) -> Option<Pid> {
     let means = |&pid: &Pid| proc::own_pid(pid) == Some(number);
     if number == 0 || means(&caller) { Some(caller) } else { processes.find(means) }

@@ -1,5 +1,6 @@
-//! Drains the subject's output: counts its bytes, keeps the tail, and picks out the few lines that mean something. It never
-//! interprets what the subject says about itself, but for the bundled servers' closing line.
+//! Drains the subject's output: counts its bytes, keeps the tail, and picks out the few lines that mean
+//! something. It never interprets what the subject says about itself, but for the bundled servers' closing
+//! line.
 
 use crate::event::{Event, Nanos, Pid, Seen, What};
 use crate::sys::clock;
@@ -19,7 +20,8 @@ const TAIL_LINES: usize = 20;
 const MARKED_LINES: usize = 5;
 /// Of a line, what is kept.
 const LINE_CHARS: usize = 500;
-/// Bytes of the pipe between the subject and us, where /proc/sys/fs/pipe-max-size allows: a log storm then seldom blocks it.
+/// Bytes of the pipe between the subject and us, where /proc/sys/fs/pipe-max-size allows: a log storm then
+/// seldom blocks it.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// What the reading thread and the run share.
@@ -55,8 +57,9 @@ impl Shared {
 }
 
 impl Drain {
-    /// Starts reading a pipe (or a terminal's other end). Lines after [`Drain::mark`], and the bundled servers' own counts, go
-    /// to `sink`, from the thread, as does what they tell of their callers, which is no line of the tail.
+    /// Starts reading a pipe (or a terminal's other end). Lines after [`Drain::mark`], and the bundled
+    /// servers' own counts, go to `sink`, from the thread, as does what they tell of their callers, which is
+    /// no line of the tail.
     ///
     /// # Errors
     /// No descriptor or no thread is to be had.
@@ -81,8 +84,8 @@ impl Drain {
         self.shared.lines().tail.iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// From now on the first five lines since then are reported as [`What::Output`]; those of them that were read before are
-    /// returned, as far as the tail goes back. The second call does nothing.
+    /// From now on the first five lines since then are reported as [`What::Output`]; those of them that were
+    /// read before are returned, as far as the tail goes back. The second call does nothing.
     pub fn mark(&self, since: Nanos) -> Vec<Event> {
         let mut lines = self.shared.lines();
         if lines.reported.is_some() {
@@ -112,11 +115,13 @@ impl Drain {
 }
 
 impl Drain {
-    /// Reads what is there now, and ends reading, also where somebody goes on writing; the last lines are those of [`Drain::tail`] then.
+    /// Reads what is there now, and ends reading, also where somebody goes on writing; the last lines are
+    /// those of [`Drain::tail`] then.
     pub fn finish(&mut self) {
         drop(self.alive.take());
         if let Some(reading) = self.reading.take() {
-            // It ends at once: its poll returns with the end of `alive`. A panic in it was reported on standard error.
+            // It ends at once: its poll returns with the end of `alive`. A panic in it was reported on
+            // standard error.
             let _ = reading.join();
         }
     }
@@ -224,7 +229,8 @@ struct Counts {
     total: u64,
 }
 
-/// The server's own count, when the line is a closing line; without any failure all its accepts came before the first.
+/// The server's own count, when the line is a closing line; without any failure all its accepts came before
+/// the first.
 fn own_count(line: &str) -> Option<What> {
     // Cheap for the million lines of a log storm that are none.
     if !line.starts_with("{\"lastfd_server\"") {

@@ -1,9 +1,9 @@
-//! Observes system calls by ptrace, where perf is not allowed or would be blind: a seccomp filter in the subject stops it at
-//! the observed calls only, and a tracer in a thread of its own reads what they return.
+//! Observes system calls by ptrace, where perf is not allowed or would be blind: a seccomp filter in the
+//! subject stops it at the observed calls only, and a tracer in a thread of its own reads what they return.
 //!
-//! Every call is counted exactly, and each trapped one costs 10–80 µs. The filter stays with the subject for life, and its
-//! calls fail where no tracer is: so the tracer never lets go of a process before that exits, not even when observing has
-//! ended, and the kernel kills the tree should the harness die.
+//! Every call is counted exactly, and each trapped one costs 10–80 µs. The filter stays with the subject for
+//! life, and its calls fail where no tracer is: so the tracer never lets go of a process before that exits,
+//! not even when observing has ended, and the kernel kills the tree should the harness die.
 
 use super::failures::{SAMPLED_AT_MOST, Totals};
 use super::threads::Threads;
@@ -99,8 +99,9 @@ pub struct Ptrace {
 impl Ptrace {
     /// Attaches to a process that waits before its exec, and will install the filter.
     ///
-    /// No thread of this process may wait(2) for a traced process by its id or for "any child": the kernel would hand it the
-    /// tracer's stops, and the tracer would hang. A tracee's parent in another process waits as ever.
+    /// No thread of this process may wait(2) for a traced process by its id or for "any child": the kernel
+    /// would hand it the tracer's stops, and the tracer would hang. A tracee's parent in another process
+    /// waits as ever.
     ///
     /// # Errors
     /// See [`Unavailable`].
@@ -203,13 +204,16 @@ struct Tracer {
     threads: Threads,
     /// Threads inside a trapped call.
     inside: HashMap<i32, Inside>,
-    /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known before it acts.
+    /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known
+    /// before it acts.
     early: HashSet<i32>,
-    /// New processes that were let go because whoever created them may have been killed before it could say so.
+    /// New processes that were let go because whoever created them may have been killed before it could say
+    /// so.
     orphans: HashSet<i32>,
     /// Paths told so far.
     paths: u32,
-    /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the subject's.
+    /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the
+    /// subject's.
     recording: bool,
 }
 
@@ -393,7 +397,8 @@ impl Tracer {
             }
             self.record(exit);
         }
-        // A thread that waits for its creator is killed with it, or lives and is announced; a process may wait for ever.
+        // A thread that waits for its creator is killed with it, or lives and is announced; a process may
+        // wait for ever.
         for tid in self.early.clone() {
             if process_of(tid).is_none_or(|pid| pid == tid) {
                 self.orphans.insert(tid);

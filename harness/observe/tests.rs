@@ -1,5 +1,5 @@
-//! Both syscall observers on real programs at small limits. The witness is the program itself: each counts what its own
-//! calls returned, and prints it.
+//! Both syscall observers on real programs at small limits. The witness is the program itself: each counts
+//! what its own calls returned, and prints it.
 
 use super::*;
 use crate::event::{Call, Change, Limits, What};
@@ -60,7 +60,8 @@ fn observe(chosen: &Chosen, program: &str, clients: usize) -> Seen {
         }
     };
     reading.join().expect("reads");
-    // Its output ends before the last process has quite exited; and while it is traced, a wait would take the tracer's stops.
+    // Its output ends before the last process has quite exited; and while it is traced, a wait would take the
+    // tracer's stops.
     while !exited(&events, pid) {
         assert!(Instant::now() < deadline, "no exit of {pid} was seen");
         observer.drain(&mut events).expect("drains");
@@ -112,7 +113,8 @@ fn failures(results: &[i64]) -> usize {
     results.iter().filter(|&&ret| ret == -24).count()
 }
 
-/// What every server below begins with: a listener under a limit of its own. `take()` accepts by accept4, `take_old()` by accept.
+/// What every server below begins with: a listener under a limit of its own. `take()` accepts by accept4,
+/// `take_old()` by accept.
 const SERVER: &str = r#"
 import ctypes, errno, os, resource, signal, socket, sys, threading, time
 libc = ctypes.CDLL(None, use_errno=True)

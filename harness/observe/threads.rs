@@ -1,4 +1,5 @@
-//! Which threads make up which process: thread-wise reports of the kernel become the fork, exec and exit of whole processes.
+//! Which threads make up which process: thread-wise reports of the kernel become the fork, exec and exit of
+//! whole processes.
 
 use crate::event::{Change, Pid, What};
 use std::collections::{HashMap, HashSet};
@@ -26,7 +27,8 @@ impl Threads {
         self.0.keys().copied()
     }
 
-    /// A task was created by the process `parent`: a process when it is the first of its thread group, otherwise one thread more.
+    /// A task was created by the process `parent`: a process when it is the first of its thread group,
+    /// otherwise one thread more.
     pub fn created(&mut self, pid: Pid, tid: i32, parent: Pid) -> Option<What> {
         if let Some(process) = self.0.get_mut(&pid) {
             process.threads.insert(tid);

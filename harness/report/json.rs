@@ -1,4 +1,5 @@
-//! The report that other programs read (contract.md): the layout only. A value that is unknown is null, and `unmeasured` has its reason.
+//! The report that other programs read (contract.md): the layout only. A value that is unknown is null, and
+//! `unmeasured` has its reason.
 
 use super::words::{self, evidence, judged, why};
 use super::{Report, remedies, sweep};
@@ -12,7 +13,8 @@ use serde_json::{Map, Value};
 pub const SCHEMA: &str = "lastfd/report/1";
 /// The key of an object that stands for an unknown value until [`settle`] has replaced it.
 const UNKNOWN: &str = "\0unknown";
-/// Lists whose elements are things of their own: `unmeasured` names each by its place. Of the others one reason stands for all.
+/// Lists whose elements are things of their own: `unmeasured` names each by its place. Of the others one
+/// reason stands for all.
 const BY_PLACE: [&str; 3] = ["calls", "ends", "witnesses"];
 
 /// The outermost object.

@@ -57,7 +57,8 @@ fn runs(reports: &[Report]) -> String {
             let _ = writeln!(text, "- {}", escape(line));
         }
     }
-    // Of one that is as expected the row says enough; where nothing was expected, the paragraph is the answer.
+    // Of one that is as expected the row says enough; where nothing was expected, the paragraph is the
+    // answer.
     let plain = |r: &Report| r.verdict.outcome == Outcome::Met && r.verdict.judged > 0;
     for (title, r) in numbered.iter().filter(|(_, r)| !plain(r)) {
         let _ = writeln!(text, "\n**{title}** {}\n", judged::verdict(&r.verdict).1);
@@ -121,7 +122,8 @@ fn stopped(c: &Ceiling) -> String {
     }
 }
 
-/// When a new client is served after all have left, and what else it came to where it is not simply as before.
+/// When a new client is served after all have left, and what else it came to where it is not simply as
+/// before.
 fn recovers(r: &Report) -> String {
     let after = r.found.recovery.new_client_served_s.value().map(|s| format!("{s:.3} s"));
     let verdict = r

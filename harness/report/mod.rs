@@ -1,5 +1,5 @@
-//! The report of a run, and one file per format. Each format is a pure function of reports to text; none knows a runner,
-//! reads a file or looks at a terminal.
+//! The report of a run, and one file per format. Each format is a pure function of reports to text; none
+//! knows a runner, reads a file or looks at a terminal.
 
 pub mod compare;
 pub mod explain;
@@ -24,7 +24,8 @@ use crate::scenario::{Find, Plan};
 /// A command line in a title is cut to this.
 const COMMAND: usize = 60;
 
-/// One run, as every format reports it: what the scenario asked, what was found, and whether that is what it expects.
+/// One run, as every format reports it: what the scenario asked, what was found, and whether that is what it
+/// expects.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Report {

@@ -1,4 +1,5 @@
-//! Lines for a terminal: labels, wrapped text, styles. The one place that breaks lines, here and for the commands.
+//! Lines for a terminal: labels, wrapped text, styles. The one place that breaks lines, here and for the
+//! commands.
 
 use owo_colors::{OwoColorize, Style};
 use std::fmt::Write;
@@ -66,7 +67,8 @@ impl Page {
     }
 }
 
-/// Lines of at most this many columns, broken between words; a longer word is cut. Never empty. Without control characters.
+/// Lines of at most this many columns, broken between words; a longer word is cut. Never empty. Without
+/// control characters.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let words: Vec<String> = clean(text).split_whitespace().map(|word| cut(word, width)).collect();
     // At spaces only: a path or an option is broken nowhere else.
@@ -82,7 +84,8 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// At most this many characters, the last one an ellipsis where some were left out. Without control characters.
+/// At most this many characters, the last one an ellipsis where some were left out. Without control
+/// characters.
 pub fn cut(text: &str, width: usize) -> String {
     let text = clean(text);
     match text.chars().count() <= width {

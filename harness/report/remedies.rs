@@ -1,5 +1,5 @@
-//! What each variant of a scenario changed, compared with the scenario as written. Pure: from the reports of several runs
-//! to rows; no expectation is judged again. How a row is said is of `words::remedies`.
+//! What each variant of a scenario changed, compared with the scenario as written. Pure: from the reports of
+//! several runs to rows; no expectation is judged again. How a row is said is of `words::remedies`.
 
 use super::Report;
 use super::repeats::{Repeats, repeats};
@@ -26,7 +26,8 @@ pub struct Row {
     pub believed: Option<String>,
     /// In force in the process that accepts; `None` when they were not read.
     pub limits: Option<Limits>,
-    /// Connections accepted (of a client: calls completed) where it stopped; `None` when it did not stop, or nobody knows.
+    /// Connections accepted (of a client: calls completed) where it stopped; `None` when it did not stop, or
+    /// nobody knows.
     pub ceiling: Option<u64>,
     /// Whether it stopped; `None`: nobody knows.
     pub reached: Option<bool>,
@@ -81,8 +82,8 @@ impl FirstFailure {
     }
 }
 
-/// A table for each scenario of which at least two variants (the scenario as written is one) are among the reports, unless
-/// all were skipped. Repetitions are one row.
+/// A table for each scenario of which at least two variants (the scenario as written is one) are among the
+/// reports, unless all were skipped. Repetitions are one row.
 pub fn tables(reports: &[Report]) -> Vec<Table> {
     let mut tables: Vec<(Table, Vec<&Report>)> = Vec::new();
     for report in reports {
@@ -182,8 +183,8 @@ pub enum Said {
     Skipped(Reason),
     /// The run does not tell, for this reason if it gives one.
     NotKnown(Option<Reason>),
-    /// The scenario as written does not tell; whether it stops with the remedy (`None`: its limits were moved, and nobody waited in the
-    /// scenario as written).
+    /// The scenario as written does not tell; whether it stops with the remedy (`None`: its limits were
+    /// moved, and nobody waited in the scenario as written).
     NothingToCompare { stopped: Option<bool> },
     /// The remedy's effect.
     Remedy(Effect),
@@ -483,7 +484,8 @@ mod tests {
         let cells = |row: usize| words::cells(&tables(&reports)[0].rows[row], false);
         assert_eq!(cells(1)[1..4], ["64:128 → 128:256", "57 → 121", "accept4 EMFILE"]);
         assert_eq!(cells(2)[1..4], ["64:128 → 256:256", "57 → none up to 200", "accept4 EMFILE → none"]);
-        // Where the scenario as written moves the limit itself, a variant that moves it alike is compared after both.
+        // Where the scenario as written moves the limit itself, a variant that moves it alike is compared
+        // after both.
         let base = then(stopped(None), 128, Some(121), true, Some(true));
         let faster = then(
             run(Some("fewer at rest"), Kind::Emfile, 60, Some(Call::Accept4)),

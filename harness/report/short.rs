@@ -1,5 +1,5 @@
-//! The first paragraph of a report: where it stopped and why at that number, who set the limit, what it does at the wall, whether it
-//! recovers, and what to do. Decides which sentences a reader needs; makes none.
+//! The first paragraph of a report: where it stopped and why at that number, who set the limit, what it does
+//! at the wall, whether it recovers, and what to do. Decides which sentences a reader needs; makes none.
 
 use super::Report;
 use super::page::{WIDTH, cut, wrap};

@@ -1,6 +1,6 @@
-//! Ceilings at several limits: the line through them, and where something other than the descriptor limit binds. Pure: from
-//! the reports of several runs of one program to points. What binds is read off the runs, never guessed. Its words are
-//! `words::sweep`.
+//! Ceilings at several limits: the line through them, and where something other than the descriptor limit
+//! binds. Pure: from the reports of several runs of one program to points. What binds is read off the runs,
+//! never guessed. Its words are `words::sweep`.
 
 use super::Report;
 use crate::event::Call;
@@ -51,7 +51,8 @@ pub struct Point {
 /// ceiling = (soft − at rest) ÷ descriptors a connection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fit {
-    /// What stops it at all of these points: the descriptor limit (`emfile`), or a rule of its own that follows it (`own-limit`).
+    /// What stops it at all of these points: the descriptor limit (`emfile`), or a rule of its own that
+    /// follows it (`own-limit`).
     pub by: Kind,
     /// How many points it goes through.
     pub points: u32,
@@ -61,11 +62,13 @@ pub struct Fit {
     pub per_connection: f64,
     /// Connections that the point farthest off is away from it.
     pub residual: f64,
-    /// The formula in whole numbers that gives every ceiling exactly; `None` where there is none, or more than one.
+    /// The formula in whole numbers that gives every ceiling exactly; `None` where there is none, or more
+    /// than one.
     pub formula: Option<Formula>,
 }
 
-/// ceiling = ⌊(numerator × soft − less) ÷ denominator⌋: what programs compute from their limit, such as half of what is left.
+/// ceiling = ⌊(numerator × soft − less) ÷ denominator⌋: what programs compute from their limit, such as half
+/// of what is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Formula {
     /// Of the share of the limit; 1 where a connection takes whole descriptors.
@@ -133,7 +136,8 @@ pub struct Binds {
     pub what: What,
     /// What ran out there, where that was seen; none where it is not known, and where nothing stopped it.
     pub resource: Option<Resource>,
-    /// Whether it is worse than under a lower limit: there it only stopped, and here it exits or never accepts again, at FD_SETSIZE.
+    /// Whether it is worse than under a lower limit: there it only stopped, and here it exits or never
+    /// accepts again, at FD_SETSIZE.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub worse: bool,
 }
@@ -156,7 +160,8 @@ impl Point {
         }
     }
 
-    /// What stopped it, or that nothing did: a table that is full by its count is full, though no call was seen to fail.
+    /// What stopped it, or that nothing did: a table that is full by its count is full, though no call was
+    /// seen to fail.
     fn stop(&self) -> Option<Kind> {
         self.kind.or(self.ceiling.map(|_| Kind::Emfile))
     }
@@ -257,7 +262,8 @@ impl Sweep {
     }
 }
 
-/// Least squares of the limit over the ceiling: a limit is chosen, and a ceiling is whole, so the slope is what a connection costs.
+/// Least squares of the limit over the ceiling: a limit is chosen, and a ceiling is whole, so the slope is
+/// what a connection costs.
 fn fit(points: &[Point], by: Kind) -> Result<Fit, NoFit> {
     let on: Vec<(f64, f64)> = points.iter().filter_map(|p| p.stopped_by(by)).collect();
     let n = on.len() as f64;

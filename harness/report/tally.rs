@@ -1,4 +1,5 @@
-//! The closing tally of several runs: failures first, one line each; repetitions of a variant are one line. Pure.
+//! The closing tally of several runs: failures first, one line each; repetitions of a variant are one line.
+//! Pure.
 
 use super::Report;
 use super::page::{Page, cut};

@@ -1,5 +1,5 @@
-//! The report that a person reads at two in the morning, without the manual: the verdict, one paragraph that answers, then one line a fact.
-//! Layout only: every sentence is made in `words`.
+//! The report that a person reads at two in the morning, without the manual: the verdict, one paragraph that
+//! answers, then one line a fact. Layout only: every sentence is made in `words`.
 
 use super::Report;
 pub use super::page::WIDTH;

@@ -1,4 +1,5 @@
-//! What a connection or a call costs: predicted from the descriptors at rest, and measured with a few clients before the ramp.
+//! What a connection or a call costs: predicted from the descriptors at rest, and measured with a few clients
+//! before the ramp.
 
 use super::error::Error;
 use super::live::{Step, Tally, Work};
@@ -59,8 +60,9 @@ fn announce(
     });
 }
 
-/// Connects a few clients to see which process accepts and what a connection costs; predicts again where that differs. `wanted`: how
-/// many clients each workload gets in all, these included. Returns what the later clients wait for, where the ramp is steady.
+/// Connects a few clients to see which process accepts and what a connection costs; predicts again where that
+/// differs. `wanted`: how many clients each workload gets in all, these included. Returns what the later
+/// clients wait for, where the ramp is steady.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -118,7 +120,8 @@ fn predict_of_holders(pump: &mut Pump, few: &Few, cost: f64) {
     announce(pump, few.rest.pid, ceiling, formula, cost, few.accepted as u32);
 }
 
-/// Predicts once more, where a connection takes more descriptors while it is made than afterwards: the last one needs them, too.
+/// Predicts once more, where a connection takes more descriptors while it is made than afterwards: the last
+/// one needs them, too.
 fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
     let Few { rest, accepted, grown, .. } = few;
     let cost = *grown as f64 / *accepted as f64;
@@ -179,7 +182,8 @@ struct Grown {
     took: Duration,
 }
 
-/// Connects so many clients for each workload, some of which the subject holds; by how many descriptors each process grew.
+/// Connects so many clients for each workload, some of which the subject holds; by how many descriptors each
+/// process grew.
 fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -> Result<Grown, Error> {
     // The client that asked which protocol it speaks may not be gone yet.
     let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
@@ -198,7 +202,8 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
-    // An answer that has begun comes to its end, or to the end of the client's patience: then it is not the one that was asked for.
+    // An answer that has begun comes to its end, or to the end of the client's patience: then it is not the
+    // one that was asked for.
     let asked = clock::now();
     pump.until(ANSWERED_WITHIN, Duration::from_micros(200), |pump| {
         let live = &pump.live;
@@ -211,7 +216,8 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     let took = Duration::from_nanos(clock::now() - began);
     // Not of those at rest: the client that asked which protocol it speaks may still be there.
     if rests.iter().map(count).sum::<u64>() != before.iter().sum::<u64>() + of_subject {
-        // More or fewer than one each: wait for rest before believing it. A thread between two accepts has no number reserved.
+        // More or fewer than one each: wait for rest before believing it. A thread between two accepts has no
+        // number reserved.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
             pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some()
         })?;
@@ -229,8 +235,8 @@ fn few(pump: &Pump, rests: &[Rest], grown: &[u64], of_subject: u64) -> Option<Fe
     Some(Few { rest: *rest, accepted, grown: grown[index], born: 0, given: Vec::new() })
 }
 
-/// Predicts from what the first few connections cost, where that is not one descriptor each or `another` process accepts than the one
-/// that the first prediction was made for.
+/// Predicts from what the first few connections cost, where that is not one descriptor each or `another`
+/// process accepts than the one that the first prediction was made for.
 fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
     let Few { rest, accepted, grown, born, given } = few;
     let cost = *grown as f64 / *accepted as f64;
@@ -275,7 +281,8 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
     announce(pump, rest.pid, ceiling, formula, cost, *accepted as u32);
 }
 
-/// Predicts from what the first few flows of UDP hold. One that lacks a descriptor is not answered, so that parts do not count.
+/// Predicts from what the first few flows of UDP hold. One that lacks a descriptor is not answered, so that
+/// parts do not count.
 fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
     let Few { rest, accepted: flows, .. } = few;
     let (pid, calibrated_with) = (rest.pid, *flows as u32);
@@ -380,7 +387,8 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
 }
 
-/// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something failed or ended.
+/// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something
+/// failed or ended.
 fn grown_by(
     pump: &mut Pump,
     rest: &Rest,
@@ -388,7 +396,8 @@ fn grown_by(
     wanted: &[u32],
 ) -> Result<Option<u64>, Error> {
     let over = |pump: &Pump| pump.live.first_failure.is_some() || pump.tree.gone();
-    // One after the other, however many the workload makes at a time: those that are under way have descriptors, too.
+    // One after the other, however many the workload makes at a time: those that are under way have
+    // descriptors, too.
     for upto in calls {
         let upto = first(pump, upto, wanted);
         order_clients(pump, &upto)?;

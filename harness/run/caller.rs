@@ -1,5 +1,6 @@
-//! A program that calls the bundled upstream and that nobody connects to. The upstream counts its calls, and keeps a few of them waiting: the
-//! first until the descriptors at rest are counted, later ones until it is known what those before have left open.
+//! A program that calls the bundled upstream and that nobody connects to. The upstream counts its calls, and
+//! keeps a few of them waiting: the first until the descriptors at rest are counted, later ones until it is
+//! known what those before have left open.
 
 use super::calibrate::{Growth, predict_calls};
 use super::client::{at_once, at_rest, deadline, found};
@@ -22,7 +23,8 @@ use std::time::Duration;
 /// Four calls take no longer, or are not waited for.
 const FOUR_CALLS_WITHIN: Duration = Duration::from_secs(10);
 
-/// From its exec until it has ended or is left alone; returns why the last phase ended. `upstream`: the name of what it calls.
+/// From its exec until it has ended or is left alone; returns why the last phase ended. `upstream`: the name
+/// of what it calls.
 pub(super) fn attended(
     pump: &mut Pump,
     site: &Site<'_>,

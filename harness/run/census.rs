@@ -1,6 +1,7 @@
-//! Counts TCP sockets by state, in a thread of its own so that the run's loop does not wait for it: those that the subject holds by a
-//! descriptor, those of the loaded port, and all of the network namespace. A count walks through every connection of the host (1 µs each) and
-//! every descriptor of the subject, so it is made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
+//! Counts TCP sockets by state, in a thread of its own so that the run's loop does not wait for it: those
+//! that the subject holds by a descriptor, those of the loaded port, and all of the network namespace. A
+//! count walks through every connection of the host (1 µs each) and every descriptor of the subject, so it is
+//! made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
 use crate::event::{Event, Nanos, Pid, States, Unseen, What};
 use crate::sys::address::Address;
@@ -83,7 +84,9 @@ impl Census {
         now >= self.next.load(Ordering::Relaxed)
     }
 
-    /// Orders a count of these processes' sockets, of those at this address (its port, or its path), and of the descriptors of the process that accepts. One that waits already, and begins later than now, will do.
+    /// Orders a count of these processes' sockets, of those at this address (its port, or its path), and of
+    /// the descriptors of the process that accepts. One that waits already, and begins later than now, will
+    /// do.
     pub fn order(&self, acceptor: Pid, subject: Vec<Pid>, address: Option<Address>) {
         let _ = self.orders.try_send(Order { acceptor, subject, address });
     }
@@ -151,7 +154,8 @@ impl Counts {
     }
 }
 
-/// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue turned away.
+/// `ListenOverflows` of this network namespace (/proc/net/netstat): connections that a full accept queue
+/// turned away.
 pub(super) fn listen_overflows() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/net/netstat").ok()?;
     let mut lines = table.lines().filter(|l| l.starts_with("TcpExt:"));

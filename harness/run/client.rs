@@ -1,5 +1,6 @@
-//! A subject that nobody connects to: a client, whose own calls run into its limit. The bundled caller meets the run at a socket and
-//! calls when it is told; any other program begins by itself, or at the signal that the scenario names.
+//! A subject that nobody connects to: a client, whose own calls run into its limit. The bundled caller meets
+//! the run at a socket and calls when it is told; any other program begins by itself, or at the signal that
+//! the scenario names.
 
 use super::calibrate::{calibrate, predict};
 use super::error::Error;
@@ -145,8 +146,8 @@ fn running(pump: &mut Pump, site: &Site<'_>) -> Result<Pid, Error> {
     running.ok_or_else(|| late(pump, site, "it was seen to run"))
 }
 
-/// Whether a process was executed with these words: as they are, as their end after a program such as env(1) that executes the rest of
-/// its own, or through the interpreter that a script's first line names.
+/// Whether a process was executed with these words: as they are, as their end after a program such as env(1)
+/// that executes the rest of its own, or through the interpreter that a script's first line names.
 fn is_program(arguments: &[String], argv: &[String]) -> bool {
     let interpreted =
         (1..=2).any(|skip| arguments.len() == argv.len() + skip && arguments[skip + 1..] == argv[1..]);

@@ -1,5 +1,6 @@
-//! The processes of a scenario beside its subject: backends and relays. They are started first and ended last, each under its
-//! own launcher and limits; nothing of them is observed but where they listen, and what a bundled witness tells of who calls it.
+//! The processes of a scenario beside its subject: backends and relays. They are started first and ended
+//! last, each under its own launcher and limits; nothing of them is observed but where they listen, and what
+//! a bundled witness tells of who calls it.
 
 use super::choice::Choice;
 use super::error::Error;

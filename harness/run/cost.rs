@@ -1,5 +1,6 @@
-//! What observing costs the subject, measured on this machine: a small program that opens, closes and fails to open descriptors as
-//! fast as it can, once unobserved and once under the run's observer. After the subject has ended, so it disturbs nothing.
+//! What observing costs the subject, measured on this machine: a small program that opens, closes and fails
+//! to open descriptors as fast as it can, once unobserved and once under the run's observer. After the
+//! subject has ended, so it disturbs nothing.
 
 use super::{Error, Options};
 use crate::event::{Limits, Unseen, What};
@@ -18,8 +19,8 @@ const BATCHES: usize = 5;
 /// Both measurements together take milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The program that is measured (`lastfd exec cost`): prints the nanoseconds of opening and closing a descriptor, and of failing to
-/// open one, with EMFILE.
+/// The program that is measured (`lastfd exec cost`): prints the nanoseconds of opening and closing a
+/// descriptor, and of failing to open one, with EMFILE.
 ///
 /// # Errors
 /// A call failed that cannot, or a limit is not in force.

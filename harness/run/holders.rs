@@ -1,5 +1,5 @@
-//! Which processes of the subject hold its connections, by the descriptors in `/proc`: a connection that was passed to another process by a
-//! message is in no call that an observer sees.
+//! Which processes of the subject hold its connections, by the descriptors in `/proc`: a connection that was
+//! passed to another process by a message is in no call that an observer sees.
 
 use super::pump::Pump;
 use crate::event::{Holding, What};

@@ -1,6 +1,7 @@
-//! A run with sysctls: all of it happens in a process of its own (`lastfd exec inside`) that has entered a new network namespace before it had
-//! a second thread, so that whatever it starts, looks up or reads is of that namespace. Here are both sides: the caller's, which passes on
-//! what the run reports and ends it by closing its standard input, and the process's own. The host's sysctls are never written.
+//! A run with sysctls: all of it happens in a process of its own (`lastfd exec inside`) that has entered a
+//! new network namespace before it had a second thread, so that whatever it starts, looks up or reads is of
+//! that namespace. Here are both sides: the caller's, which passes on what the run reports and ends it by
+//! closing its standard input, and the process's own. The host's sysctls are never written.
 
 use super::error::Error;
 use super::live::Step;
@@ -193,7 +194,8 @@ fn listen(stdout: ChildStdout, mut take: impl FnMut(Word) -> bool) {
     }
 }
 
-/// `lastfd exec inside`: enters the namespace, sets the sysctls, makes the run. Must be called while the process has one thread.
+/// `lastfd exec inside`: enters the namespace, sets the sysctls, makes the run. Must be called while the
+/// process has one thread.
 pub fn inside(options: &Options) -> i32 {
     // Ctrl-C is the caller's, which then ends this process in order.
     let _ = rustix::process::setsid();
@@ -235,7 +237,8 @@ pub fn inside(options: &Options) -> i32 {
     0
 }
 
-/// `lastfd exec sysctls`: answers with a `Result<Trial, String>`. Must be called while the process has one thread.
+/// `lastfd exec sysctls`: answers with a `Result<Trial, String>`. Must be called while the process has one
+/// thread.
 pub fn sysctls() -> i32 {
     let asked: Vec<(String, String)> = serde_json::from_reader(std::io::stdin()).unwrap_or_default();
     let of_the_host =

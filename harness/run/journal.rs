@@ -1,4 +1,5 @@
-//! The run's own copy of the event log: times made relative to the run's start, appended to a file when one is asked for.
+//! The run's own copy of the event log: times made relative to the run's start, appended to a file when one
+//! is asked for.
 
 use crate::event::{Client, Event, LogError, Nanos, Redaction, What, Writer};
 use crate::sys::clock;

@@ -1,4 +1,5 @@
-//! What the run must know while it goes on, kept up to date from the events: enough to end each phase, no more.
+//! What the run must know while it goes on, kept up to date from the events: enough to end each phase, no
+//! more.
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
@@ -79,7 +80,8 @@ pub struct Live {
     pub greeted: u64,
     /// Clients whose answer has begun, and is not (yet) the one that they wait for.
     pub half_answered: HashSet<(String, u32)>,
-    /// Calls other than accept that made a descriptor, descriptors closed, and processes forked, since [`Live::arm`].
+    /// Calls other than accept that made a descriptor, descriptors closed, and processes forked, since
+    /// [`Live::arm`].
     pub work: Work,
     /// Descriptors of one process, while that is asked.
     pub tally: Option<Tally>,
@@ -89,8 +91,8 @@ pub struct Live {
     pub ended: u64,
     /// A call that makes an inotify instance failed with EMFILE.
     pub lacks_inotify: bool,
-    /// Client programs that ended with an error before they were seen to be connected; they count as `ended`, too. And the words of the
-    /// first.
+    /// Client programs that ended with an error before they were seen to be connected; they count as `ended`,
+    /// too. And the words of the first.
     pub strangers: u64,
     pub stranger: Option<String>,
     /// The last change of any client.
@@ -128,13 +130,15 @@ pub struct Live {
 }
 
 impl Live {
-    /// The ramp begins: accepts are counted from here, and a failed descriptor call counts as the first failure.
+    /// The ramp begins: accepts are counted from here, and a failed descriptor call counts as the first
+    /// failure.
     pub fn arm(&mut self) {
         self.armed = true;
         self.accepted.clear();
     }
 
-    /// The limits have been moved: the first failure is looked for anew, after the next accept where they were `raised`.
+    /// The limits have been moved: the first failure is looked for anew, after the next accept where they
+    /// were `raised`.
     pub fn limits_moved(&mut self, at: Nanos, raised: bool) {
         (self.first_failure, self.moved, self.stuck, self.unsampled) = (None, at, raised, false);
     }

@@ -79,7 +79,8 @@ pub(super) fn stop(pump: &mut Pump, plan: &Plan, subject: &Process, result: &Res
             output.tail().into_iter().for_each(|line| pump.journal.record(What::Output { line }));
         }
     }
-    // The subject's own counts came with its last lines. An interrupt was reported already, and a lost observer is no reason to leave the subject behind.
+    // The subject's own counts came with its last lines. An interrupt was reported already, and a lost
+    // observer is no reason to leave the subject behind.
     let _ = pump.turn(Duration::ZERO);
     if let Some(status) = pump.tree.exited() {
         let (process, pid) = (plan.subject.clone(), pump.tree.program());

@@ -1,5 +1,5 @@
-//! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what comes out is the
-//! event log. It judges nothing.
+//! One run: all the effects, in order. Launchers, drivers and observers meet here and nowhere else; what
+//! comes out is the event log. It judges nothing.
 
 mod calibrate;
 mod caller;

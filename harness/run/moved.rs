@@ -1,5 +1,6 @@
-//! Limits that move: once the subject was watched at the wall, the limits of its live processes are changed, and what follows is
-//! watched, until the next ceiling or until nothing moves any more. Measures nothing itself.
+//! Limits that move: once the subject was watched at the wall, the limits of its live processes are changed,
+//! and what follows is watched, until the next ceiling or until nothing moves any more. Measures nothing
+//! itself.
 
 use super::error::Error;
 use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, order};
@@ -12,8 +13,8 @@ use crate::scenario::{MovedLimit, Then};
 use crate::sys::clock;
 use std::collections::BTreeSet;
 
-/// Does what the scenario says is done at the wall, in its order, after a phase that ended for the reason `why`; returns why the last
-/// phase ended.
+/// Does what the scenario says is done at the wall, in its order, after a phase that ended for the reason
+/// `why`; returns why the last phase ended.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.

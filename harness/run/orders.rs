@@ -13,7 +13,8 @@ pub(super) const RAMP_TICK: Duration = Duration::from_millis(3);
 /// No ramp takes longer.
 pub(super) const RAMP_DEADLINE: Duration = Duration::from_secs(300);
 
-/// Nothing moves any more: no accept, no answer, no client event for this long ends a ramp that has seen no failure.
+/// Nothing moves any more: no accept, no answer, no client event for this long ends a ramp that has seen no
+/// failure.
 pub(super) const STALL: Duration = Duration::from_millis(1500);
 
 /// A new client at the wall is given this long.
@@ -25,11 +26,12 @@ pub(super) const HELD_ASKED: u64 = 16;
 /// A new client after the release is given this long: longer than any usual retry delay.
 pub(super) const RECOVERY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is nothing left to watch.
+/// Nobody waits and no descriptor call was made for this long: longer than any usual retry delay, so there is
+/// nothing left to watch.
 pub(super) const NOBODY_WAITS: Duration = Duration::from_millis(1200);
 
-/// A subject that still closes descriptors, or works off its accept queue, when all have left is waited for this long: one that does it in
-/// steps of a second needs half a minute for a queue of 2048.
+/// A subject that still closes descriptors, or works off its accept queue, when all have left is waited for
+/// this long: one that does it in steps of a second needs half a minute for a queue of 2048.
 pub(super) const DRAINING_AT_MOST: Duration = Duration::from_secs(120);
 
 pub(super) const SETTLE_WINDOW: Duration = Duration::from_millis(50);
@@ -66,8 +68,8 @@ pub(super) fn some(pump: &Pump) -> u64 {
     (pump.live.accepted_total() / 10).clamp(1, 100)
 }
 
-/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited. Who is turned away waits no
-/// longer either.
+/// Clients taken so far. An accept comes before its answer: where there are answers, those are awaited. Who
+/// is turned away waits no longer either.
 pub(super) fn taken(pump: &Pump) -> u64 {
     if answers(pump) { pump.live.served + pump.live.turned_away } else { pump.live.accepted_total() }
 }

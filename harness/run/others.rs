@@ -1,6 +1,6 @@
-//! The subject's other listeners: what each has queued at the wall, and what a client that only connects gets there. Several listeners of
-//! one process share its table of descriptors, so an admin or health port dies with the one that is loaded. Only loopback addresses are
-//! connected to, once each.
+//! The subject's other listeners: what each has queued at the wall, and what a client that only connects gets
+//! there. Several listeners of one process share its table of descriptors, so an admin or health port dies
+//! with the one that is loaded. Only loopback addresses are connected to, once each.
 
 use super::error::Error;
 use super::orders::PROBE_DEADLINE;
@@ -24,7 +24,8 @@ use std::thread::{Builder, JoinHandle};
 
 /// No more are asked.
 const AT_MOST: usize = 16;
-/// Whether a connection has been accepted is looked up this often; an accept cannot be waited for from outside.
+/// Whether a connection has been accepted is looked up this often; an accept cannot be waited for from
+/// outside.
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// A client on its way.
@@ -38,9 +39,10 @@ struct Asker {
     got: Option<Outcome>,
 }
 
-/// Records what each other listener that was counted has queued and, where `connects`, what a client gets that is sent there: at the wall
-/// only where the scenario asks for that, and last of what is done there. A client may wedge a server that has no descriptor for it, and
-/// one that is accepted takes a place and gives it back, which the accept loop sees.
+/// Records what each other listener that was counted has queued and, where `connects`, what a client gets
+/// that is sent there: at the wall only where the scenario asks for that, and last of what is done there. A
+/// client may wedge a server that has no descriptor for it, and one that is accepted takes a place and gives
+/// it back, which the accept loop sees.
 ///
 /// # Errors
 /// Interrupted.
@@ -49,7 +51,8 @@ pub fn told(pump: &mut Pump, connects: bool) -> Result<(), Error> {
     if others.is_empty() || pump.tree.gone() {
         return Ok(());
     }
-    // In a thread of its own, because the observer must be drained meanwhile. A subject at a limit of tasks may leave no room for one.
+    // In a thread of its own, because the observer must be drained meanwhile. A subject at a limit of tasks
+    // may leave no room for one.
     let asking = match begun(Builder::new(), others, connects) {
         Ok(asking) => asking,
         Err(error) => {
@@ -82,7 +85,8 @@ fn begun(
     thread.name("other-listeners".into()).spawn(move || Ok(ask(&mut SockDiag::open()?, &inodes, connects)))
 }
 
-/// Tells of the listeners with these inodes, after each has been sent a client where `connects`; takes [`PROBE_DEADLINE`] where one is not accepted.
+/// Tells of the listeners with these inodes, after each has been sent a client where `connects`; takes
+/// [`PROBE_DEADLINE`] where one is not accepted.
 fn ask(diag: &mut SockDiag, inodes: &HashSet<u64>, connects: bool) -> Vec<Event> {
     let at = clock::now();
     let deadline = at + PROBE_DEADLINE.as_nanos() as Nanos;
@@ -138,7 +142,8 @@ impl Asker {
         }
     }
 
-    /// What has become of it by now. A client that was accepted is looked at once more: it may have been accepted to be closed.
+    /// What has become of it by now. A client that was accepted is looked at once more: it may have been
+    /// accepted to be closed.
     fn look(&mut self, diag: &mut SockDiag) {
         let Some(socket) = &self.socket else { return };
         let mut now = [PollFd::new(socket, PollFlags::OUT | PollFlags::IN)];

@@ -122,7 +122,8 @@ fn phases(
     result.map(drop)
 }
 
-/// Attaches the observer to the process that waits before its exec; it reports so many failing calls one by one.
+/// Attaches the observer to the process that waits before its exec; it reports so many failing calls one by
+/// one.
 fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>, sampled: u64) -> Result<(), Error> {
     let Some(chosen) = chosen else { return Ok(()) };
     let refused = |e| Error::Inconclusive(format!("the observer could not be attached: {e}"));
@@ -138,7 +139,8 @@ fn attach(pump: &mut Pump, chosen: Option<&observe::Chosen>, sampled: u64) -> Re
     Ok(())
 }
 
-/// The phases of a subject that is prepared: from its exec until it is back at rest; returns why the last of them ended.
+/// The phases of a subject that is prepared: from its exec until it is back at rest; returns why the last of
+/// them ended.
 fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<Ended, Error> {
     let (plan, process, sink) = (site.plan, site.process, site.sink);
     let lines = sink.clone();

@@ -1,5 +1,6 @@
-//! Where the processes of a run are to listen, and what proves who they are: ports and a certificate, chosen before anything is
-//! started, so that a process may name one that starts after it. Starts nothing; writes nothing but the certificate's files.
+//! Where the processes of a run are to listen, and what proves who they are: ports and a certificate, chosen
+//! before anything is started, so that a process may name one that starts after it. Starts nothing; writes
+//! nothing but the certificate's files.
 
 use super::Error;
 use crate::scenario::{Plan, Process};
@@ -34,7 +35,8 @@ pub struct Identity {
 }
 
 impl Places {
-    /// Chooses a port for every process, a second one where it is to speak TLS there, and makes a certificate where one is asked for.
+    /// Chooses a port for every process, a second one where it is to speak TLS there, and makes a certificate
+    /// where one is asked for.
     ///
     /// # Errors
     /// A port that the scenario names is taken; no port is free.
@@ -79,7 +81,8 @@ impl Places {
         self.ports[process].tls
     }
 
-    /// The file of the certificate that clients over TLS trust, in the folder of any process; `None`: nothing asks for one.
+    /// The file of the certificate that clients over TLS trust, in the folder of any process; `None`: nothing
+    /// asks for one.
     pub fn certificate(&self, scratch: &Path) -> Option<PathBuf> {
         self.identity.as_ref().map(|_| scratch.join(CERTIFICATE))
     }
@@ -97,8 +100,8 @@ impl Places {
             })
     }
 
-    /// A word of a process with its placeholders filled in: `{port}`, `{tls-port}`, `{scratch}`, `{certificate}`, `{key}`, and
-    /// `{NAME.port}`, `{NAME.tls-port}` of any process.
+    /// A word of a process with its placeholders filled in: `{port}`, `{tls-port}`, `{scratch}`,
+    /// `{certificate}`, `{key}`, and `{NAME.port}`, `{NAME.tls-port}` of any process.
     pub fn fill(&self, word: &str, process: &str, scratch: &Path) -> String {
         let mut word = word
             .replace("{certificate}", &scratch.join(CERTIFICATE).display().to_string())

@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Calls before which a program that calls the bundled upstream is kept waiting, counted from 1: at rest, and twice to see what four calls
-/// leave open. Twice, because the first ones may open what all later ones use.
+/// Calls before which a program that calls the bundled upstream is kept waiting, counted from 1: at rest, and
+/// twice to see what four calls leave open. Twice, because the first ones may open what all later ones use.
 pub(super) const STOPS: [u64; 3] = [1, 5, 9];
 
 /// Where the bundled caller meets the run, in the folder of its process.

@@ -1,5 +1,6 @@
-//! Clients that are programs of the user's own: their driver is started in a tree that the run owns, so that whatever they start ends with
-//! the run. Room for them is looked for first: what this machine lacks is never the subject's limit.
+//! Clients that are programs of the user's own: their driver is started in a tree that the run owns, so that
+//! whatever they start ends with the run. Room for them is looked for first: what this machine lacks is never
+//! the subject's limit.
 
 use super::error::Error;
 use super::options::Options;
@@ -34,7 +35,8 @@ const TASKS_LEFT: u64 = 64;
 /// The tree of the programs of one workload.
 #[derive(Debug)]
 pub struct Programs {
-    /// Where one program is all clients, nobody can send a single one more: a client that only connects is sent in its place.
+    /// Where one program is all clients, nobody can send a single one more: a client that only connects is
+    /// sent in its place.
     pub prober: Option<Fleet>,
     _tree: Tree,
     _scratch: TempDir,

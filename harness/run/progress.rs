@@ -1,5 +1,5 @@
-//! What goes on in a subject that nobody is connected to any more: it closes descriptors, it works off its accept queue, or it opens
-//! some by itself.
+//! What goes on in a subject that nobody is connected to any more: it closes descriptors, it works off its
+//! accept queue, or it opens some by itself.
 
 use super::pump::Pump;
 use crate::event::Nanos;

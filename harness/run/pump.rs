@@ -1,5 +1,5 @@
-//! The one loop of a run: takes what observers, drivers and the subject's output report, samples the subject, and waits —
-//! always for an event, always with a deadline, always ready to be interrupted.
+//! The one loop of a run: takes what observers, drivers and the subject's output report, samples the subject,
+//! and waits — always for an event, always with a deadline, always ready to be interrupted.
 
 use super::census::{Census, listen_overflows};
 use super::error::Error;
@@ -200,7 +200,8 @@ impl<'a> Pump<'a> {
 
     fn absorb(&mut self, events: Vec<Event>) {
         for mut event in events {
-            // A bundled server says who it is as it knows itself. One that was never seen alive stays nobody: 0.
+            // A bundled server says who it is as it knows itself. One that was never seen alive stays nobody:
+            // 0.
             if let What::OwnCount { pid, .. } = &mut event.is {
                 *pid = self.named.get(pid).copied().unwrap_or(0);
             }
@@ -232,7 +233,8 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Waits until `ended` gives a reason, or until `deadline` has passed ([`Ended::Time`]), looking at least every `tick`.
+    /// Waits until `ended` gives a reason, or until `deadline` has passed ([`Ended::Time`]), looking at least
+    /// every `tick`.
     ///
     /// # Errors
     /// As [`Pump::turn`].
@@ -250,8 +252,8 @@ impl<'a> Pump<'a> {
         Ok(why.unwrap_or(Ended::Time))
     }
 
-    /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only. Who has a ring and accepts by
-    /// system calls is known by the first of them.
+    /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only.
+    /// Who has a ring and accepts by system calls is known by the first of them.
     pub fn counts_accepts(&self) -> bool {
         let passes_by = |observer: &dyn Syscalls| {
             self.ring && !observer.sees_io_uring() && self.live.accepted_total() == 0
@@ -264,8 +266,8 @@ impl<'a> Pump<'a> {
         self.listener.as_ref().is_some_and(Address::is_udp)
     }
 
-    /// Length of the loaded accept queue now, of all together where several listen; of UDP, bytes in its receive queue. `None` when the listener is gone or cannot be looked
-    /// up.
+    /// Length of the loaded accept queue now, of all together where several listen; of UDP, bytes in its
+    /// receive queue. `None` when the listener is gone or cannot be looked up.
     pub fn queue(&mut self) -> Option<u32> {
         let address = self.listener.as_ref()?;
         if self.listeners > 1 {
@@ -280,8 +282,8 @@ impl<'a> Pump<'a> {
         self.listener.is_none() || self.queue() == Some(0) || self.closed_its_listener()
     }
 
-    /// Whether clients that found the accept queue full come by themselves, now that it has room; see [`SockDiag::awaits_retry`]. Looks at
-    /// most every [`RETRIES_EVERY`].
+    /// Whether clients that found the accept queue full come by themselves, now that it has room; see
+    /// [`SockDiag::awaits_retry`]. Looks at most every [`RETRIES_EVERY`].
     pub fn awaits_retry(&mut self) -> bool {
         let now = clock::now();
         if now - self.retries.0 >= RETRIES_EVERY {
@@ -335,7 +337,8 @@ impl<'a> Pump<'a> {
         }
         let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
-        // As of before the count was read: a sample that seems to follow the first failure must have been taken after it.
+        // As of before the count was read: a sample that seems to follow the first failure must have been
+        // taken after it.
         self.journal.absorb(Event {
             at: now,
             is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes },
@@ -355,7 +358,8 @@ impl<'a> Pump<'a> {
             && now - self.states_at >= STATES_EVERY
         {
             self.states_at = now;
-            // Before the first client the address has listeners only; to count the others is to walk through every connection of the host.
+            // Before the first client the address has listeners only; to count the others is to walk through
+            // every connection of the host.
             if let Ok(listening) = self.diag.listening_at(address) {
                 let states = BTreeMap::from([("LISTEN".to_owned(), listening)]);
                 let listen_overflows = listen_overflows().unwrap_or(0);
@@ -420,7 +424,8 @@ impl<'a> Pump<'a> {
         self.begin(phase);
     }
 
-    /// Whether no descriptor call has come for `window`, as far as an observer sees, and every thread of the subject sleeps.
+    /// Whether no descriptor call has come for `window`, as far as an observer sees, and every thread of the
+    /// subject sleeps.
     pub fn quiet(&self, window: Duration) -> bool {
         clock::now().saturating_sub(self.live.last_descriptor_call) >= window.as_nanos() as Nanos
             && self.tree.processes().iter().all(|&pid| proc::asleep(pid))

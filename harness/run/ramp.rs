@@ -7,8 +7,8 @@ use crate::event::{Ended, Nanos, What};
 use crate::sys::clock;
 use std::time::Duration;
 
-/// The same for a burst, and for clients of a relay, whose connections to the subject nobody paces: its accept queue overflows, and stays full
-/// for as long as the subject needs for what it accepted.
+/// The same for a burst, and for clients of a relay, whose connections to the subject nobody paces: its
+/// accept queue overflows, and stays full for as long as the subject needs for what it accepted.
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 
 /// The same for a program that calls: it may have other things to do between two calls.
@@ -20,7 +20,8 @@ const CALLS_DEADLINE: Duration = Duration::from_secs(60);
 /// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
 const CALLS_FAIL_FOR: u64 = 500_000_000;
 
-/// A server that lets nobody more in, however many come and go, has been filled: one that closes who idles goes on for ever.
+/// A server that lets nobody more in, however many come and go, has been filled: one that closes who idles
+/// goes on for ever.
 const FULL: Duration = Duration::from_secs(10);
 
 /// How many clients stay, and since when no more.
@@ -43,7 +44,8 @@ impl Filling {
     }
 }
 
-/// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any more; returns which.
+/// Connects all clients, closed-loop, until the ceiling is reached, all are accepted, or nothing moves any
+/// more; returns which.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -141,7 +143,8 @@ impl Ramp {
     /// For how long nothing has moved.
     fn still(&mut self, pump: &Pump, now: Nanos) -> Duration {
         let live = &pump.live;
-        // Only a client is seen to move by its own calls: a server makes some whether anybody connects or not.
+        // Only a client is seen to move by its own calls: a server makes some whether anybody connects or
+        // not.
         let own = if pump.listener.is_none() { live.last_descriptor_call } else { 0 };
         let newest = (live.last_accept, live.last_client, live.accepted_total() + live.calls(), own);
         // A program may take its time until it connects, and so may a call that has a time of its own.
@@ -153,7 +156,8 @@ impl Ramp {
         Duration::from_nanos(now - self.moved_at)
     }
 
-    /// Whether no more clients stay than a while ago, however many come and go. Who called and was answered leaves: calls do not fill.
+    /// Whether no more clients stay than a while ago, however many come and go. Who called and was answered
+    /// leaves: calls do not fill.
     pub fn full(&mut self, pump: &Pump, now: Nanos) -> bool {
         self.filling.full(pump.live.connected.saturating_sub(pump.live.ended), now) && !self.calls
     }
@@ -161,7 +165,8 @@ impl Ramp {
     /// Whether every client that was asked for has connected and was taken in, or has ended.
     fn arrived(&self, pump: &Pump) -> bool {
         let live = &pump.live;
-        // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the queue full.
+        // A client may be connected and neither accepted nor queued: the last ACK of its handshake found the
+        // queue full.
         let counted = pump.counts_accepts() && pump.loads.iter().all(|load| load.holds());
         let accepted = !counted || live.accepted_total() >= live.connected;
         // A client that asks has arrived when it is answered: a relay may still wait for its own backend.
@@ -172,8 +177,8 @@ impl Ramp {
     }
 }
 
-/// Whether a client program ended with an error of its own, and not the server's: without a connection that it was seen to make or that the
-/// server accepted, while nothing kept it out. Says so.
+/// Whether a client program ended with an error of its own, and not the server's: without a connection that
+/// it was seen to make or that the server accepted, while nothing kept it out. Says so.
 fn stranger(pump: &mut Pump) -> bool {
     let live = &pump.live;
     let (Some(words), None) = (&live.stranger, live.first_failure) else { return false };

@@ -1,5 +1,5 @@
-//! From exec to rest: finds the listener of the process tree by itself, waits until the tree is steady and quiet, and
-//! names every descriptor. Makes no connection: one would cost a descriptor.
+//! From exec to rest: finds the listener of the process tree by itself, waits until the tree is steady and
+//! quiet, and names every descriptor. Makes no connection: one would cost a descriptor.
 
 use super::choice::Choice;
 use super::error::Error;
@@ -19,10 +19,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-/// How often the tree is looked at until it listens and rests: a look costs 40 µs, and 0.3 ms once there is a new listener.
+/// How often the tree is looked at until it listens and rests: a look costs 40 µs, and 0.3 ms once there is a
+/// new listener.
 pub const LOOK_EVERY: Duration = Duration::from_micros(400);
-/// The shortest time without a descriptor call that counts as rest; a tenth of the start-up time when that is longer.
-/// A program that starts in under 50 ms and does not stir for 5 ms is at rest.
+/// The shortest time without a descriptor call that counts as rest; a tenth of the start-up time when that is
+/// longer. A program that starts in under 50 ms and does not stir for 5 ms is at rest.
 const SETTLE_MIN: Duration = Duration::from_millis(5);
 const SETTLE_MAX: Duration = Duration::from_millis(250);
 /// A program that never rests is measured anyway after this, and the report says so.
@@ -31,14 +32,15 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(3);
 /// A program without a port that rests for this long has no other listener than its Unix socket.
 const UNIX_AFTER: Duration = Duration::from_millis(300);
 
-/// One that has UDP sockets and rests for this long serves nothing else: a program that only asks others by UDP as it starts goes on to its
-/// port before that.
+/// One that has UDP sockets and rests for this long serves nothing else: a program that only asks others by
+/// UDP as it starts goes on to its port before that.
 const UDP_AFTER: Duration = Duration::from_secs(1);
 
 /// The same of a program that sleeps for a time of its own: it may open a port when that is over.
 const UDP_AT_LAST: Duration = Duration::from_secs(10);
 
-/// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead. Nanoseconds.
+/// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead.
+/// Nanoseconds.
 const SAY_EVERY: u64 = 2_000_000_000;
 
 /// A listener of the subject and who holds it.
@@ -63,7 +65,8 @@ pub struct Rest {
     pub limits: Limits,
     /// Numbers taken below the soft limit, with those reserved by blocked accepts.
     pub counted: u64,
-    /// Of these, numbers reserved by threads blocked in accept, and those of them that wait for a client of the loaded listener.
+    /// Of these, numbers reserved by threads blocked in accept, and those of them that wait for a client of
+    /// the loaded listener.
     pub reserved: u64,
     pub for_clients: u64,
 }
@@ -77,10 +80,12 @@ pub fn already(diag: &mut SockDiag) -> std::io::Result<HashSet<u64>> {
     Ok(all.iter().flatten().map(|listener| listener.inode).collect())
 }
 
-/// Waits until the tree listens; returns the listener, and for how long nothing may happen until the tree is at rest.
+/// Waits until the tree listens; returns the listener, and for how long nothing may happen until the tree is
+/// at rest.
 ///
-/// Many programs listen on a Unix socket for their own ends before they open their port, so one that was not chosen counts only where
-/// there is no port once the program has rested for a while, or has not opened one for as long as [`SETTLE_DEADLINE`].
+/// Many programs listen on a Unix socket for their own ends before they open their port, so one that was not
+/// chosen counts only where there is no port once the program has rested for a while, or has not opened one
+/// for as long as [`SETTLE_DEADLINE`].
 ///
 /// # Errors
 /// It exited, never listened, or listens on several ports and none was chosen; interrupted.
@@ -171,8 +176,8 @@ fn udp(pump: &mut Pump, before: &HashSet<u64>) -> Option<Address> {
     held.ours.first().map(|socket| socket.address.clone())
 }
 
-/// Whether the subject is hardly going to open a port beside this UDP one: only something that happens to it wakes it, and the kernel did
-/// not choose this port, as it does for a resolver or a logger.
+/// Whether the subject is hardly going to open a port beside this UDP one: only something that happens to it
+/// wakes it, and the kernel did not choose this port, as it does for a resolver or a logger.
 fn is_all(pump: &Pump, address: &Address) -> bool {
     let of_kernel = |port: u16| {
         resources::local_ports().is_some_and(|(first, last)| (first..=last).contains(&port.into()))
@@ -186,9 +191,9 @@ pub fn window(starting: Duration) -> Duration {
     (starting / 10).clamp(SETTLE_MIN, SETTLE_MAX)
 }
 
-/// Waits until the subject rests: for `window` every thread slept at each look, no descriptor call came, and the count of descriptors
-/// stayed. `ended` hears at each look whether that is so; where it gives no reason to end although the subject rests, the window begins
-/// anew.
+/// Waits until the subject rests: for `window` every thread slept at each look, no descriptor call came, and
+/// the count of descriptors stayed. `ended` hears at each look whether that is so; where it gives no reason
+/// to end although the subject rests, the window begins anew.
 ///
 /// # Errors
 /// Interrupted.
@@ -211,7 +216,8 @@ pub fn come_to_rest(
     })
 }
 
-/// Waits until the subject rests with the same listener; returns the listener there is then, and whether it came to rest.
+/// Waits until the subject rests with the same listener; returns the listener there is then, and whether it
+/// came to rest.
 ///
 /// # Errors
 /// As [`wait`].
@@ -310,8 +316,8 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
     }
 }
 
-/// The listeners of a process tree, as far as they were not there before. `None`: none yet. `unix`: without a port a Unix socket counts
-/// that was not chosen.
+/// The listeners of a process tree, as far as they were not there before. `None`: none yet. `unix`: without a
+/// port a Unix socket counts that was not chosen.
 ///
 /// # Errors
 /// Several ports, or without any several Unix sockets, and none was chosen.
@@ -380,7 +386,8 @@ impl Held {
     fn ready(self) -> Option<Ready> {
         let listener = self.ours.iter().min_by_key(|l| !l.address.is_ipv4())?;
         let inodes: HashSet<u64> = self.ours.iter().map(|l| l.inode).collect();
-        // The tree lists parents before children: reversed, a worker comes before the master that only holds the listener.
+        // The tree lists parents before children: reversed, a worker comes before the master that only holds
+        // the listener.
         let mut holders: Vec<Pid> =
             self.owned.iter().filter(|(_, inode)| inodes.contains(inode)).map(|&(pid, _)| pid).collect();
         holders.reverse();
@@ -402,8 +409,8 @@ fn absolute(address: &Address, holder: Pid) -> Address {
     from_here().unwrap_or_else(|| address.clone())
 }
 
-/// Records the accept queue of each listener where the clients connect and the room in the process that accepts from it, where there are
-/// several.
+/// Records the accept queue of each listener where the clients connect and the room in the process that
+/// accepts from it, where there are several.
 pub fn queues(pump: &mut Pump) {
     let Some(address) = pump.listener.as_ref().filter(|address| !address.is_udp()) else { return };
     let Ok(mut listeners) = pump.diag.sharing(address) else { return };
@@ -445,7 +452,8 @@ struct Holder {
     sockets: HashSet<u64>,
 }
 
-/// The process that accepts from a listener: the only one that holds it, but for the parents that it has it from.
+/// The process that accepts from a listener: the only one that holds it, but for the parents that it has it
+/// from.
 fn accepts_from(held: &[Holder], inode: u64) -> Option<Pid> {
     let holders = || held.iter().filter(|holder| holder.sockets.contains(&inode));
     let mut workers = holders().filter(|holder| !holders().any(|other| other.parent == Some(holder.pid)));
@@ -505,7 +513,8 @@ fn not_listening(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>, deadli
     Error::NotStarted(format!("{why}; {tail}"))
 }
 
-/// What the subject has in place of the listener that is waited for; `None`: nothing that anybody could connect to.
+/// What the subject has in place of the listener that is waited for; `None`: nothing that anybody could
+/// connect to.
 fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<String> {
     let asked = match choice {
         Choice::Port(port) => format!(", not on port {port}"),

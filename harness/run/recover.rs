@@ -13,16 +13,17 @@ use crate::event::{Ended, Nanos, Outcome, Phase, Unseen, What};
 use crate::sys::clock;
 use std::time::Duration;
 
-/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked; one that has no listener
-/// for so long will not have one.
+/// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked;
+/// one that has no listener for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 
-/// A flow of UDP is over when nothing came for a while, which no client is told: half a minute or a whole one with most servers.
+/// A flow of UDP is over when nothing came for a while, which no client is told: half a minute or a whole one
+/// with most servers.
 const FLOW_IDLE: Duration = Duration::from_secs(65);
 
-/// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the queue drained, a new client
-/// answered. `why`: for which reason the phase before ended. Returns why the last one did, and whether the subject was seen to accept
-/// after all had left.
+/// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the
+/// queue drained, a new client answered. `why`: for which reason the phase before ended. Returns why the last
+/// one did, and whether the subject was seen to accept after all had left.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -64,8 +65,8 @@ fn pause(pump: &Pump) -> Duration {
     pump.live.retries.delay().unwrap_or_default()
 }
 
-/// Lets a tenth leave, and waits until as many of those who wait have their places. Returns why that ended, and whether the server did
-/// not even try to accept.
+/// Lets a tenth leave, and waits until as many of those who wait have their places. Returns why that ended,
+/// and whether the server did not even try to accept.
 fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
     let some = some(pump);
     // Freed places go to the oldest waiters: as many as there are places, or waiters.
@@ -90,8 +91,8 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
     Ok((why, nobody_taken && pump.counts_accepts() && pump.live.last_try == tried))
 }
 
-/// Lets all leave, waits until nobody is in the queue, as long as that goes on, and then until a new client is answered: so long at the
-/// most.
+/// Lets all leave, waits until nobody is in the queue, as long as that goes on, and then until a new client
+/// is answered: so long at the most.
 fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     release(pump, u32::MAX)?;
     let mut progress = Progress::of(pump);
@@ -114,8 +115,8 @@ fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
 
 /// Sends one new client after another until one is not turned away; returns why no more are sent.
 fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
-    // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all there is to see.
-    // Where clients come through another process, that one's answer is what they get.
+    // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all
+    // there is to see. Where clients come through another process, that one's answer is what they get.
     let direct = pump.loads.iter().any(|load| load.concerns_subject);
     let silent = pump.loads.iter().filter(|load| load.concerns_subject || !direct).all(|load| !load.asks);
     // A datagram that a full server drops is lost: another one comes, for as long as flows may last.
@@ -158,7 +159,8 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
         if !turned_away {
             return Ok(why);
         }
-        // What it held it still holds, and nobody's leaving gives that back; or it lives on without its listener.
+        // What it held it still holds, and nobody's leaving gives that back; or it lives on without its
+        // listener.
         let stuck = !datagrams && pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
         if stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64 {
             return Ok(Ended::TurnedAway);
@@ -171,8 +173,8 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     }
 }
 
-/// Waits until the subject is back at rest, or quiet with more descriptors than that, until `end` as long as these become fewer; returns
-/// which.
+/// Waits until the subject is back at rest, or quiet with more descriptors than that, until `end` as long as
+/// these become fewer; returns which.
 ///
 /// # Errors
 /// Interrupted.

@@ -1,11 +1,12 @@
-//! When the subject's use of tasks and memory is looked at: at rest, seldom in the ramp, and at the wall. What is read is in
-//! `limits::resources`; what it means, in `measure`.
+//! When the subject's use of tasks and memory is looked at: at rest, seldom in the ramp, and at the wall.
+//! What is read is in `limits::resources`; what it means, in `measure`.
 
 use crate::event::{Nanos, Pid, Resources};
 use crate::limits::resources::{Groups, read_of};
 use crate::sys::clock;
 
-/// The shortest time between two looks; one takes 0.2 ms, or 30 µs more for each process of the host where `RLIMIT_NPROC` may bind.
+/// The shortest time between two looks; one takes 0.2 ms, or 30 µs more for each process of the host where
+/// `RLIMIT_NPROC` may bind.
 const EVERY: Nanos = 100_000_000;
 /// A look is followed by a pause this many times as long as itself.
 const PAUSE: Nanos = 20;

@@ -1,5 +1,6 @@
-//! Recovery as a distribution: rounds in which some clients leave at different phases of the server's own delay while others wait, and
-//! new ones take their place; and the second ramp, which shows whether the ceiling is still the first one's. Measures nothing.
+//! Recovery as a distribution: rounds in which some clients leave at different phases of the server's own
+//! delay while others wait, and new ones take their place; and the second ramp, which shows whether the
+//! ceiling is still the first one's. Measures nothing.
 
 use super::error::Error;
 use super::orders::{
@@ -21,13 +22,15 @@ const TICK: Duration = Duration::from_millis(1);
 const LATE: Duration = Duration::from_millis(20);
 /// No delay is waited for longer.
 const DELAY_AT_MOST: Duration = Duration::from_secs(10);
-/// In each fourth round, where more than one leaves, so many of those in the queue leave as well: they cost the server a try more.
+/// In each fourth round, where more than one leaves, so many of those in the queue leave as well: they cost
+/// the server a try more.
 const GIVE_UP: u32 = 1;
 const GIVE_UP_EVERY: u32 = 4;
 
-/// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting. `gone`: of the newest in the
-/// queue, those that have left it already. `why`: for which reason the phase before ended. Returns why the last one did; and true when
-/// the server did not even try to accept: no more rounds were made then.
+/// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting.
+/// `gone`: of the newest in the queue, those that have left it already. `why`: for which reason the phase
+/// before ended. Returns why the last one did; and true when the server did not even try to accept: no more
+/// rounds were made then.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -35,7 +38,8 @@ pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64, mut why: Ended) -> Result
     let tenth = some(pump);
     let (first, at_first) = (pump.live.accepted_total(), u64::from(pump.queue().unwrap_or(0)));
     let holding: Vec<_> = pump.loads.iter().filter(|load| load.holds()).collect();
-    // Who asks nothing does not know whether it waits: it does where it is one of the newest, and those all wait in one queue.
+    // Who asks nothing does not know whether it waits: it does where it is one of the newest, and those all
+    // wait in one queue.
     let known = holding.iter().all(|load| load.asks) || pump.listeners < 2;
     let may_give_up = holding.len() == 1 && known;
     for round in 0..rounds {
@@ -74,7 +78,8 @@ fn delay(pump: &Pump) -> Option<Duration> {
     pump.live.retries.delay().filter(|_| !spins).map(|delay| delay.min(DELAY_AT_MOST))
 }
 
-/// Waits until this share of the server's delay is over since a failing try: its last one, where that is not too long ago.
+/// Waits until this share of the server's delay is over since a failing try: its last one, where that is not
+/// too long ago.
 fn meet(pump: &mut Pump, delay: Duration, share: f64) -> Result<(), Error> {
     let since = clock::now() - nanos(delay.mul_f64(share)).min(nanos(LATE));
     let tried = |pump: &Pump| pump.live.retries.settled_since(since);
@@ -137,7 +142,8 @@ fn answered(pump: &mut Pump) -> Result<(), Error> {
     Ok(())
 }
 
-/// Connects all clients once more, up to the wall, after all had left; `why` the phase before ended. Returns why the last one did.
+/// Connects all clients once more, up to the wall, after all had left; `why` the phase before ended. Returns
+/// why the last one did.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.

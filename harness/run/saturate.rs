@@ -21,11 +21,12 @@ const EXITS_WITHIN: Duration = Duration::from_secs(1);
 /// What is silent sleeps in a call within this time, if it sleeps at all.
 const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
 
-/// A silence while clients wait is watched for this long at most, beyond `hold`: no server is known to pause for longer.
+/// A silence while clients wait is watched for this long at most, beyond `hold`: no server is known to pause
+/// for longer.
 const SILENT_AT_MOST: Duration = Duration::from_secs(35);
 
-/// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the watch ended. `asks_others`:
-/// clients are sent to its other listeners.
+/// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the
+/// watch ended. `asks_others`: clients are sent to its other listeners.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -113,7 +114,8 @@ struct Awaited {
     asked_held: u64,
 }
 
-/// Watches until everybody has answered and the policy is decided, at most for `hold`; returns why that ended.
+/// Watches until everybody has answered and the policy is decided, at most for `hold`; returns why that
+/// ended.
 fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Error> {
     let at_least = if calls(pump) { EXITS_WITHIN } else { WATCH_AT_LEAST };
     let started = clock::now();
@@ -171,8 +173,9 @@ fn gone(pump: &mut Pump) -> Result<Ended, Error> {
     Ok(Ended::Gone)
 }
 
-/// A server that failed at one time, and has been silent since while clients wait, may be in a long pause: where it waits for a time of its
-/// own, or that cannot be read, it is watched until its next try. Returns why the watch ended.
+/// A server that failed at one time, and has been silent since while clients wait, may be in a long pause:
+/// where it waits for a time of its own, or that cannot be read, it is watched until its next try. Returns
+/// why the watch ended.
 fn silence(pump: &mut Pump, why: Ended) -> Result<Ended, Error> {
     let silent = |pump: &mut Pump| {
         let policy = &pump.live.policy;

@@ -1,5 +1,5 @@
-//! The end of a load: the subject comes back to rest or, where something stays open, a few clients come and leave once more, which shows
-//! whether that grows with them. Measures nothing.
+//! The end of a load: the subject comes back to rest or, where something stays open, a few clients come and
+//! leave once more, which shows whether that grows with them. Measures nothing.
 
 use super::error::Error;
 use super::orders::{
@@ -22,11 +22,13 @@ const GROUPS: u32 = 3;
 const GROUP: u64 = 8;
 /// What closes late is waited for this long after each half.
 const QUIET_WITHIN: Duration = Duration::from_millis(500);
-/// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is the usual for those that are idle.
+/// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is
+/// the usual for those that are idle.
 const IDLE_TIMER: Duration = Duration::from_secs(6);
 
-/// Waits until the subject is back at rest, or keeps open what it has; in the second case also makes the round. `late`: its queue was not
-/// worked off in time, so no more time is given. Returns why the last phase ended.
+/// Waits until the subject is back at rest, or keeps open what it has; in the second case also makes the
+/// round. `late`: its queue was not worked off in time, so no more time is given. Returns why the last phase
+/// ended.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -74,8 +76,8 @@ fn note_open(pump: &mut Pump) -> Left {
     left
 }
 
-/// Clients of a group, so that whatever stays open after all groups finds room: in the process that accepts, and where something stays
-/// open now. What is full cannot grow.
+/// Clients of a group, so that whatever stays open after all groups finds room: in the process that accepts,
+/// and where something stays open now. What is full cannot grow.
 fn group(pump: &Pump) -> u64 {
     let more = |pid, open: u64| open.saturating_sub(pump.rest.get(&pid).copied().unwrap_or(0));
     let came = pump.live.accepted_total().max(pump.live.connected).max(1);
@@ -93,7 +95,8 @@ fn comes_again(load: &Load) -> bool {
     load.concerns_subject && !load.background
 }
 
-/// Whether clients that come now are let in, and leave with all that was theirs: not where the subject is the one that calls.
+/// Whether clients that come now are let in, and leave with all that was theirs: not where the subject is the
+/// one that calls.
 fn can_tell(pump: &mut Pump) -> bool {
     let silent = !answers(pump);
     let in_again =
@@ -126,7 +129,8 @@ fn halves(pump: &mut Pump, group: u32, first: Left, end: Nanos) -> Result<Ended,
     Ok(if grew && closes_late(pump, before.descriptors, end)? { Ended::Draining } else { Ended::Quiet })
 }
 
-/// Whether fewer descriptors than so many are open when nothing has been closed for longer than an idle timer, or the subject is at rest.
+/// Whether fewer descriptors than so many are open when nothing has been closed for longer than an idle
+/// timer, or the subject is at rest.
 fn closes_late(pump: &mut Pump, open: u64, end: Nanos) -> Result<bool, Error> {
     let within = Duration::from_nanos(end.saturating_sub(clock::now()));
     let mut progress = Progress::of(pump);

@@ -1,6 +1,6 @@
-//! What surrounds a process: the files in its folder, its user, its standard input, the command that is run before it, and when it is
-//! ready. A run is inconclusive if a file or user is missing, or if the command before the process fails: neither says anything about
-//! the process.
+//! What surrounds a process: the files in its folder, its user, its standard input, the command that is run
+//! before it, and when it is ready. A run is inconclusive if a file or user is missing, or if the command
+//! before the process fails: neither says anything about the process.
 
 use super::error::Error;
 use crate::event::Redaction;
@@ -38,7 +38,8 @@ pub fn user(setting: &Setting) -> Result<Option<User>, Error> {
     Ok(user.filter(|user| !user.is_own()))
 }
 
-/// Copies its files into its folder, with the placeholders of text filled in; returns the file of its standard input.
+/// Copies its files into its folder, with the placeholders of text filled in; returns the file of its
+/// standard input.
 ///
 /// # Errors
 /// One of them cannot be read, or written, or lastfd has a file of its own there.
@@ -73,8 +74,8 @@ pub fn files(
     }
 }
 
-/// Copies a file, a folder with what is in it, or a link as a link; false for anything else, of which nothing is copied. The folder
-/// `but`, into which is copied, is left out.
+/// Copies a file, a folder with what is in it, or a link as a link; false for anything else, of which nothing
+/// is copied. The folder `but`, into which is copied, is left out.
 fn copied(source: &Path, target: &Path, but: &Path, fill: &impl Fn(&str) -> String) -> std::io::Result<bool> {
     let about = source.symlink_metadata()?;
     if about.is_dir() {
@@ -101,8 +102,8 @@ fn copied(source: &Path, target: &Path, but: &Path, fill: &impl Fn(&str) -> Stri
     Ok(about.is_dir() || about.is_symlink() || about.is_file())
 }
 
-/// Gives the folder, and all that is in it, to a user: the folder itself last, for who has it may exchange what is in it meanwhile. No
-/// link is followed.
+/// Gives the folder, and all that is in it, to a user: the folder itself last, for who has it may exchange
+/// what is in it meanwhile. No link is followed.
 ///
 /// # Errors
 /// This process may not.
@@ -218,7 +219,8 @@ impl Asked {
 }
 
 impl Condition {
-    /// The one of this process, if it has any. Its lines are waited for from now on. `command`: as which others are run beside it.
+    /// The one of this process, if it has any. Its lines are waited for from now on. `command`: as which
+    /// others are run beside it.
     ///
     /// # Errors
     /// A pattern that was not checked.

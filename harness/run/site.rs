@@ -1,4 +1,5 @@
-//! What the phases of a subject look at beside the pump: the plan, the places, and the drivers of its workloads.
+//! What the phases of a subject look at beside the pump: the plan, the places, and the drivers of its
+//! workloads.
 
 use super::choice::{self, Choice};
 use super::companions::Companion;
@@ -49,7 +50,8 @@ impl Site<'_> {
         argv(&self.process.program, &self.options.helper).into_iter().map(fill).collect()
     }
 
-    /// How fast the clients come that the subject holds: of several workloads, as the one that is least `Auto`.
+    /// How fast the clients come that the subject holds: of several workloads, as the one that is least
+    /// `Auto`.
     pub fn pace(&self) -> Pace {
         let own = self.plan.workloads.values().filter(|w| w.to == self.plan.subject && w.calls.is_none());
         let paces: Vec<Pace> = own.map(|w| w.pace).filter(|pace| *pace != Pace::Auto).collect();
@@ -238,8 +240,8 @@ pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: Address) -> 
     }
 }
 
-/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP, and with TLS where it has something
-/// against plain text.
+/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP, and with
+/// TLS where it has something against plain text.
 pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<Kind>, Error> {
     let mut kinds = Vec::new();
     for (name, workload) in &site.plan.workloads {
@@ -255,7 +257,8 @@ pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> R
                     let setup = setup(name, hold(dialogue, tls), &workload.path, ready.address.clone());
                     asked(pump, &mut fleet(&Wanted { setup, clients: 1 }, site.options, site.sink)?, label)
                 };
-                // Where this path is refused (403, 503) no client would ever be served: it is asked nothing. So is an echo.
+                // Where this path is refused (403, 503) no client would ever be served: it is asked nothing.
+                // So is an echo.
                 let (plain, tls) = (&workload.tls, workload.tls.clone().or(Some(Tls::default())));
                 match ask(Dialogue::HttpIdle, plain, asks::HTTP)? {
                     Some(Outcome::Served) => hold(Dialogue::HttpIdle, plain),

@@ -1,7 +1,8 @@
-//! A steady ramp: clients come no faster than the subject settles, because each connection costs work after its accept.
+//! A steady ramp: clients come no faster than the subject settles, because each connection costs work after
+//! its accept.
 //!
-//! What the first clients cost says what to wait for. Far from the wall several come at a time, never so many that together they could fill
-//! a process; near it they come one by one.
+//! What the first clients cost says what to wait for. Far from the wall several come at a time, never so many
+//! that together they could fill a process; near it they come one by one.
 
 use super::error::Error;
 use super::live::{Live, Tally, Work};
@@ -22,11 +23,13 @@ const STEP_AT_MOST: Duration = Duration::from_secs(1);
 const BEYOND: u32 = 24;
 /// The most that come at a time.
 const BATCH: u64 = 64;
-/// A batch takes this share of the free descriptors at most: a connection in the making may need more than one that is made.
+/// A batch takes this share of the free descriptors at most: a connection in the making may need more than
+/// one that is made.
 const SHARE: u64 = 4;
 /// Every thread slept, and nothing was reported, for so long: the work that was to be done is done.
 const STILL: Duration = Duration::from_millis(1);
-/// The same where less was done than for the first clients: so many times as long as theirs took, and within these bounds.
+/// The same where less was done than for the first clients: so many times as long as theirs took, and within
+/// these bounds.
 const PATIENCE: u32 = 5;
 const UNFINISHED: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(500));
 /// Processes whose room is looked at before each batch.
@@ -85,10 +88,11 @@ struct Before {
 }
 
 impl Steady {
-    /// Whether, and how, the others are to wait for the work that the first clients show. Records what they show.
+    /// Whether, and how, the others are to wait for the work that the first clients show. Records what they
+    /// show.
     pub fn of(pump: &mut Pump, pace: Pace, first: First) -> Option<Steady> {
-        // A file that was opened and closed again for a request costs nothing that lasts. What was closed beyond that, and not with its
-        // client, is a connection that was handed on.
+        // A file that was opened and closed again for a request costs nothing that lasts. What was closed
+        // beyond that, and not with its client, is a connection that was handed on.
         let Work { opened, closed, born } = first.work;
         let seen = pump.observer.is_some();
         let work = Work {
@@ -122,8 +126,8 @@ impl Steady {
         })
     }
 
-    /// Lets one client more come, alone: what its connection takes of the process that accepts, and what more while it is made. `None`
-    /// where what was seen is not what /proc counts, or nobody is left to come.
+    /// Lets one client more come, alone: what its connection takes of the process that accepts, and what more
+    /// while it is made. `None` where what was seen is not what /proc counts, or nobody is left to come.
     ///
     /// # Errors
     /// Interrupted; a driver that cannot be ordered.
@@ -145,7 +149,8 @@ impl Steady {
         Ok(tally.filter(|tally| tally.now == count(pump) - there && pump.live.first_failure.is_none()))
     }
 
-    /// How many clients of each workload may come at once: they cannot fill a process that was there before them.
+    /// How many clients of each workload may come at once: they cannot fill a process that was there before
+    /// them.
     fn batch(&self, pump: &Pump) -> u32 {
         if pump.live.first_failure.is_some() {
             return 1;
@@ -155,8 +160,8 @@ impl Steady {
         (room / (self.cost * SHARE) / self.came.len().max(1) as u64).clamp(1, BATCH) as u32
     }
 
-    /// For how long nothing may have gone on, now that so much was done for so many clients: a moment, where all of it was done and they
-    /// were answered as the first were.
+    /// For how long nothing may have gone on, now that so much was done for so many clients: a moment, where
+    /// all of it was done and they were answered as the first were.
     fn window(&self, live: &Live, answers: bool, before: Before, clients: u32) -> Duration {
         let answered = if answers { live.served } else { live.greeted };
         let told = !(answers || self.greeted) || answered + live.ended >= live.connected;
@@ -166,7 +171,8 @@ impl Steady {
     }
 }
 
-/// Connects the clients that have not come yet, each batch when the subject has settled; returns why that ended.
+/// Connects the clients that have not come yet, each batch when the subject has settled; returns why that
+/// ended.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.

@@ -6,12 +6,13 @@ use crate::event::Nanos;
 use crate::sys::clock;
 use std::time::Duration;
 
-/// For how long nothing has gone on, by looks that follow each other closely: every thread slept at each, nothing was reported, and the
-/// count of descriptors stayed.
+/// For how long nothing has gone on, by looks that follow each other closely: every thread slept at each,
+/// nothing was reported, and the count of descriptors stayed.
 #[derive(Default)]
 pub struct Stillness {
     since: Nanos,
-    /// What there was by then: descriptors, and the newest descriptor call, client and work that were reported.
+    /// What there was by then: descriptors, and the newest descriptor call, client and work that were
+    /// reported.
     newest: (u64, Nanos, Nanos, Work),
 }
 

@@ -79,7 +79,8 @@ pub fn is_meant(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.starts_with(SIGN))
 }
 
-/// The bundled scenarios that `@NAME` means: that one, all of that folder, or, of the sign alone, all. Each with its sign.
+/// The bundled scenarios that `@NAME` means: that one, all of that folder, or, of the sign alone, all. Each
+/// with its sign.
 ///
 /// # Errors
 /// There is none: the names that are most like it, with the sign.

@@ -1,5 +1,5 @@
-//! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean together, and fill in
-//! every default. Pure: it asks nothing of the machine.
+//! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean
+//! together, and fill in every default. Pure: it asks nothing of the machine.
 
 use super::duration::duration;
 use super::exchange::{Exchange, READ_TIMEOUT_DEFAULT_S, Step};
@@ -103,7 +103,8 @@ fn sets<'d, 'i>(document: &'d Spanned<DeTable<'i>>) -> impl Iterator<Item = Opti
     tables.map(|variant| variant?.get("set")?.get_ref().as_table())
 }
 
-/// One run. Where something is wrong the problem is reported and a stand-in used, so that the rest is checked too.
+/// One run. Where something is wrong the problem is reported and a stand-in used, so that the rest is checked
+/// too.
 fn plan(
     file: &File,
     variant: Option<&RawVariant>,
@@ -393,13 +394,17 @@ fn check_slips(word: &Spanned<String>, names: &[&str], beside: &[&'static str], 
     }
 }
 
-/// A process is loaded by UDP or by connections: its ceiling is in one of them. What is watched at an accept loop is not asked of UDP.
+/// A process is loaded by UDP or by connections: its ceiling is in one of them. What is watched at an accept
+/// loop is not asked of UDP.
 fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let of = |name: &Spanned<String>| &plan.workloads[name.get_ref()];
     let datagrams = |name: &&Spanned<String>| of(name).kind == Some(Dialogue::Datagram);
     for name in file.workloads.keys().filter(datagrams) {
-        if matches!(&file.workloads[name], RawWorkload::Datagram(raw) if raw.send.is_none() && raw.send_hex.is_none())
-        {
+        let nothing = match &file.workloads[name] {
+            RawWorkload::Datagram(raw) => raw.send.is_none() && raw.send_hex.is_none(),
+            _ => false,
+        };
+        if nothing {
             let problem =
                 Problem::new(name.span(), "a `datagram` has something to send", "add `send` or `send-hex`");
             problems.push(problem);
@@ -442,11 +447,13 @@ fn check_loaded(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Fewer clients than a ceiling cannot reach it: neither all holders together, nor the calls of a subject that calls.
+/// Fewer clients than a ceiling cannot reach it: neither all holders together, nor the calls of a subject
+/// that calls.
 fn check_reach(raw: &RawExpect, plan: &Plan, problems: &mut Vec<Problem>) {
     let Some((most, what)) = plan.most_clients() else { return };
     let baseline = plan.expect.baseline;
-    // Limits that a launcher, or the program itself, may change are known only where the scenario expects them.
+    // Limits that a launcher, or the program itself, may change are known only where the scenario expects
+    // them.
     let ExpectLimits { soft, hard } = plan.expect.limits;
     if soft.zip(hard).is_some_and(|(soft, hard)| soft > hard) {
         return;
@@ -1082,15 +1089,19 @@ pub fn is_token(text: &str) -> bool {
 
 /// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
 ///
-/// A ceiling that is not reached has no first failure, no policy and no delay, nothing that it recovers or resumes from, and nobody who sees
-/// it in disguise: the scenario's own no longer apply, unless the variant names them. Nor does its delay to a variant of another policy.
+/// A ceiling that is not reached has no first failure, no policy and no delay, nothing that it recovers or
+/// resumes from, and nobody who sees it in disguise: the scenario's own no longer apply, unless the variant
+/// names them. Nor does its delay to a variant of another policy.
 fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let Some(over) = variant.cloned() else { return base.clone() };
     if over.not_started.is_some() {
         return over;
     }
     let base = base.clone();
-    let not_reached = matches!(over.ceiling.as_ref().map(Spanned::get_ref), Some(RawCeiling::Text(text)) if text == NOT_REACHED);
+    let not_reached = match over.ceiling.as_ref().map(Spanned::get_ref) {
+        Some(RawCeiling::Text(text)) => text == NOT_REACHED,
+        _ => false,
+    };
     let limits = match (base.limits, over.limits) {
         (Some(base), Some(over)) => {
             let (soft, hard) =

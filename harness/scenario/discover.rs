@@ -51,9 +51,9 @@ pub enum DiscoverError {
     },
 }
 
-/// The scenario files that these paths mean, `scenarios` where there are none. A path is a file; a folder that holds
-/// `scenario.toml`; a folder that is searched, with all below it, for `scenario.toml` and `*.scenario.toml`; or `@NAME` for what
-/// is bundled. Sorted within a folder; none twice.
+/// The scenario files that these paths mean, `scenarios` where there are none. A path is a file; a folder
+/// that holds `scenario.toml`; a folder that is searched, with all below it, for `scenario.toml` and
+/// `*.scenario.toml`; or `@NAME` for what is bundled. Sorted within a folder; none twice.
 ///
 /// # Errors
 /// See [`DiscoverError`].
@@ -123,8 +123,9 @@ pub(super) fn beside(path: &Path) -> Option<String> {
     Some(path.with_file_name(near).display().to_string())
 }
 
-/// The name of the scenario in this file: `websocket-1012` of `scenarios/websocket-1012/scenario.toml`, `policies/spin` of
-/// `scenarios/policies/spin.scenario.toml`. Below a folder called `scenarios` all of the path counts, elsewhere the last part.
+/// The name of the scenario in this file: `websocket-1012` of `scenarios/websocket-1012/scenario.toml`,
+/// `policies/spin` of `scenarios/policies/spin.scenario.toml`. Below a folder called `scenarios` all of the
+/// path counts, elsewhere the last part.
 pub fn name_of(path: &Path) -> String {
     if bundled::is_meant(path) {
         return path.to_string_lossy().trim_start_matches(bundled::SIGN).to_owned();

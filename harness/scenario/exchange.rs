@@ -1,4 +1,5 @@
-//! `exchange`: a dialogue of lines or bytes, written as data. Checked and compiled here; `drive/exchange.rs` speaks it.
+//! `exchange`: a dialogue of lines or bytes, written as data. Checked and compiled here; `drive/exchange.rs`
+//! speaks it.
 
 use super::duration::duration;
 use regex::bytes::{Regex, RegexBuilder};
@@ -26,13 +27,15 @@ pub struct Exchange {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Step {
-    /// Waits until what came since the last step matches this pattern (Rust's `regex`, `^` and `$` at each line).
+    /// Waits until what came since the last step matches this pattern (Rust's `regex`, `^` and `$` at each
+    /// line).
     Read(String),
     /// Waits for this text. Escapes: `\r \n \t \0 \\ \xHH`.
     ReadText(String),
     /// Waits for so many bytes.
     ReadBytes(u32),
-    /// Sends this text, with the same escapes; `{client}` stands for the client's number, always of ten digits.
+    /// Sends this text, with the same escapes; `{client}` stands for the client's number, always of ten
+    /// digits.
     Send(String),
     /// Sends these bytes, in hexadecimal; spaces may stand between them.
     SendHex(String),
@@ -40,7 +43,8 @@ pub enum Step {
     Pause(String),
     /// Begins a TLS handshake on the connection.
     StartTls,
-    /// From here on the steps are repeated `every` so often, and when a held client is asked again. Without it nothing is repeated.
+    /// From here on the steps are repeated `every` so often, and when a held client is asked again. Without
+    /// it nothing is repeated.
     Mark,
     /// Closes the connection. Without it the client holds it.
     Close,

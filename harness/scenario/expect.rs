@@ -1,4 +1,5 @@
-//! What a scenario expects, and the words for it: the report says what was measured in the same ones. Part of the plan; it judges nothing.
+//! What a scenario expects, and the words for it: the report says what was measured in the same ones. Part of
+//! the plan; it judges nothing.
 
 use crate::event::Call;
 pub use crate::event::{Outcome, SeenAs};
@@ -211,7 +212,8 @@ pub enum Verdict {
     Degraded,
     /// Descriptors stay open, and more with each client, or fewer clients fit with each round or ramp.
     Leaking,
-    /// All clients have left, and it still closes descriptors or works off its accept queue, for longer than it is waited for.
+    /// All clients have left, and it still closes descriptors or works off its accept queue, for longer than
+    /// it is waited for.
     Draining,
     /// It is alive and serves no new client.
     Stuck,

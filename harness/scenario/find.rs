@@ -29,8 +29,9 @@ pub struct Find {
     pub path: String,
     /// The port to load; `None`: the one the program listens on.
     pub port: Option<u16>,
-    /// The Unix socket to load, in place of a port: its path, in which `{scratch}` is replaced too, or `@` and its abstract name. With
-    /// neither, a program that listens on no port is loaded by the one Unix socket that it listens on.
+    /// The Unix socket to load, in place of a port: its path, in which `{scratch}` is replaced too, or `@`
+    /// and its abstract name. With neither, a program that listens on no port is loaded by the one Unix
+    /// socket that it listens on.
     pub unix: Option<String>,
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
     pub clients: Option<u32>,
@@ -47,7 +48,8 @@ pub struct Find {
     pub exchange: Option<Exchange>,
     /// Clients speak TLS from the first byte.
     pub tls: Option<Tls>,
-    /// Calls in place of clients that hold, and how many; `None`: as many as their time or the limit asks for.
+    /// Calls in place of clients that hold, and how many; `None`: as many as their time or the limit asks
+    /// for.
     pub requests: Option<(Calls, Option<u32>)>,
     /// A program of the user's own as the clients.
     pub client: Option<ClientProgram>,
@@ -188,7 +190,8 @@ fn named(upstream: Upstream, word: &str) -> String {
         .replace("{ca}", "{certificate}")
 }
 
-/// The bundled server beside the command. Its limit is as high as this process may set it: it is the command's that is looked for.
+/// The bundled server beside the command. Its limit is as high as this process may set it: it is the
+/// command's that is looked for.
 fn beside(serves: Upstream) -> Process {
     let options = ServeOptions {
         accept: Some("backoff".into()),

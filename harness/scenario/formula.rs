@@ -6,7 +6,8 @@ use std::ops::Range;
 /// The identifiers a formula may use, in the order of [`Values`].
 pub const IDENTIFIERS: [&str; 3] = ["soft", "hard", "baseline"];
 
-/// Operands and parentheses of one formula: a bound on the recursion over its tree, far above what anyone writes.
+/// Operands and parentheses of one formula: a bound on the recursion over its tree, far above what anyone
+/// writes.
 const OPERANDS_MAX: u32 = 64;
 
 /// A parsed formula.
@@ -131,7 +132,8 @@ impl Formula {
             .and_then(|value| if value.is_finite() { Ok(value) } else { Err(NoCount::TooMany) })
     }
 
-    /// As [`Formula::count`] with these values of [`IDENTIFIERS`]; `None` where one is used that is not known.
+    /// As [`Formula::count`] with these values of [`IDENTIFIERS`]; `None` where one is used that is not
+    /// known.
     pub fn count_with(&self, known: [Option<u64>; 3]) -> Option<u64> {
         let used = |index| self.0.uses(index);
         if (0..known.len()).any(|index| known[index].is_none() && used(index)) {
@@ -365,7 +367,9 @@ mod tests {
         }
 
         #[test]
-        fn sums_and_products_are_those_of_arithmetic(a in 0i64..1_000_000, b in 0i64..1_000, c in 1i64..1_000) {
+        fn sums_and_products_are_those_of_arithmetic(
+            a in 0i64..1_000_000, b in 0i64..1_000, c in 1i64..1_000
+        ) {
             prop_assert_eq!(value(&format!("{a} - {b} * {c}")), Some((a - b * c) as f64));
             prop_assert_eq!(value(&format!("({a} + {b}) / {c}")), Some((a + b) as f64 / c as f64));
         }

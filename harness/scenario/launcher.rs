@@ -1,4 +1,5 @@
-//! A launcher with its options, as a plan holds it, from what a scenario file or `--launcher` says. It starts nothing.
+//! A launcher with its options, as a plan holds it, from what a scenario file or `--launcher` says. It starts
+//! nothing.
 
 use super::launcher_options::Session;
 use super::model::Launcher;

@@ -1,4 +1,5 @@
-//! Options of the launchers that stand for a shell, a PAM session, systemd and a container, as a scenario file writes them.
+//! Options of the launchers that stand for a shell, a PAM session, systemd and a container, as a scenario
+//! file writes them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,8 @@ pub struct Session {
 }
 
 impl Default for Session {
-    /// The user that every system has and that `*` in limits.conf means too, under this machine's own configuration.
+    /// The user that every system has and that `*` in limits.conf means too, under this machine's own
+    /// configuration.
     fn default() -> Self {
         Session { user: "nobody".into(), limits_conf: None, pam_limits: None }
     }

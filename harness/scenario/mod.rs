@@ -1,5 +1,6 @@
-//! Scenario files: TOML text → raw (with spans) → checked → one [`Plan`] per run, the scenario as written first and then its
-//! variants. It reads files and asks what this machine has; it never starts a process of a scenario.
+//! Scenario files: TOML text → raw (with spans) → checked → one [`Plan`] per run, the scenario as written
+//! first and then its variants. It reads files and asks what this machine has; it never starts a process of a
+//! scenario.
 
 pub mod bundled;
 mod check;
@@ -50,7 +51,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::string::FromUtf8Error;
 
-/// Reads one scenario file, or a bundled one (`@NAME`), and expands it: the run as written first, then one run a variant.
+/// Reads one scenario file, or a bundled one (`@NAME`), and expands it: the run as written first, then one
+/// run a variant.
 ///
 /// # Errors
 /// The file cannot be read, or is not a scenario: then every fault that was found, each with its place.
@@ -119,8 +121,8 @@ pub fn refused_sysctls(path: &Path, trial: &sysctl::Trial) -> Result<(), LoadErr
     Ok(sysctl::tried(&text, &path.display().to_string(), trial)?)
 }
 
-/// Expands the text of a scenario; `shown` is the file's name in errors, `name` the scenario's, `directory` the place that
-/// relative paths of its commands start from.
+/// Expands the text of a scenario; `shown` is the file's name in errors, `name` the scenario's, `directory`
+/// the place that relative paths of its commands start from.
 ///
 /// # Errors
 /// Every fault that was found, each with its place in the text.

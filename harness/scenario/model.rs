@@ -1,7 +1,7 @@
 //! The plan of one run: a scenario with one of its variants applied, checked, with every default filled in.
 //!
-//! It is what the run executes and what the judge reads back from the head of the event log. It says what was asked for, never
-//! what happened.
+//! It is what the run executes and what the judge reads back from the head of the event log. It says what was
+//! asked for, never what happened.
 
 use super::exchange::Exchange;
 use super::expect::Expect;
@@ -33,7 +33,8 @@ pub struct Plan {
     pub processes: BTreeMap<String, Process>,
     /// By name; they run at the same time.
     pub workloads: BTreeMap<String, Workload>,
-    /// Set in a network namespace made for the run, in which all of it then happens; by name with dots. Empty: none is made.
+    /// Set in a network namespace made for the run, in which all of it then happens; by name with dots.
+    /// Empty: none is made.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
     /// What is done to the subject once it was watched at the wall, in this order.
@@ -212,7 +213,8 @@ pub enum Program {
     Command(Vec<String>),
     /// A bundled server: `lastfd serve KIND …`.
     Serve(Serve),
-    /// The bundled caller, which makes the calls of the workload of this name under this process's launcher and limits.
+    /// The bundled caller, which makes the calls of the workload of this name under this process's launcher
+    /// and limits.
     Call(String),
 }
 
@@ -228,7 +230,8 @@ pub enum Serve {
     Tcp(ServeOptions),
     /// gRPC (tonic): answers calls.
     Grpc(ServeOptions),
-    /// HTTP: `POST /upload` writes a file and calls an HTTP API; any other path calls a gRPC backend over TLS.
+    /// HTTP: `POST /upload` writes a file and calls an HTTP API; any other path calls a gRPC backend over
+    /// TLS.
     Relay(RelayOptions),
     /// HTTP: each request makes one HTTP call on a new connection.
     Outbound(OutboundOptions),
@@ -527,7 +530,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Whether its clients tell when they are answered; `None` (only `find`): that depends on what the server speaks.
+    /// Whether its clients tell when they are answered; `None` (only `find`): that depends on what the server
+    /// speaks.
     pub fn asks(&self) -> Option<bool> {
         match &self.program {
             Some(program) => Some(program.one == One::Each && program.served.is_some()),
@@ -548,7 +552,8 @@ pub struct ClientProgram {
     /// How many clients a process is.
     #[serde(default)]
     pub one: One,
-    /// A client is served when a line of its output matches this, and holds; `None`: when it ends with exit status 0.
+    /// A client is served when a line of its output matches this, and holds; `None`: when it ends with exit
+    /// status 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
 }
@@ -588,7 +593,8 @@ crate::named::named! {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tls {
-    /// PEM file of the certificates to trust, for `localhost`. Default: any certificate, as the server is on this machine.
+    /// PEM file of the certificates to trust, for `localhost`. Default: any certificate, as the server is on
+    /// this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<std::path::PathBuf>,
     /// Whether a client takes up the session of an earlier one. Default: each handshake is a whole one.
@@ -628,7 +634,8 @@ pub struct Calls {
     /// HTTP: what is asked, where that is more than a GET of the path.
     #[serde(default, skip_serializing_if = "Request::is_plain")]
     pub request: Request,
-    /// When they are made, whether earlier ones are answered or not (an open loop); `None`: when a place is free (a closed loop).
+    /// When they are made, whether earlier ones are answered or not (an open loop); `None`: when a place is
+    /// free (a closed loop).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// No call is made so long after the first, or later; seconds.
@@ -756,7 +763,8 @@ impl Calls {
     }
 }
 
-/// Calls of a rate under way at a time when nothing else is asked for, and fewer where the caller's own limit has no room for them.
+/// Calls of a rate under way at a time when nothing else is asked for, and fewer where the caller's own limit
+/// has no room for them.
 pub const UNDER_WAY_DEFAULT: u32 = 10_000;
 
 /// Calls in a time that was asked for, at most: each leaves several lines in the event log.
@@ -778,7 +786,8 @@ pub enum Caller {
     GrpcPerCall,
     /// hyper: a connection for each request.
     HttpPerCall,
-    /// A plain caller: one request after the other on new connections; tells a connect that times out from silence and from an answer.
+    /// A plain caller: one request after the other on new connections; tells a connect that times out from
+    /// silence and from an answer.
     Caller,
 }
 
@@ -844,7 +853,7 @@ crate::named::named! {
         Websocket = "websocket",
         /// Exchanges HTTP/2 settings and holds the connection; answers pings.
         Grpc = "grpc",
-        /// Takes the steps of any line or byte protocol, is served when its last `read` has matched, and holds.
+        /// Takes the steps of a line or byte protocol, is served when its last `read` matched, and holds.
         Exchange = "exchange",
         /// UDP: sends one datagram from a socket of its own, and is served when the answer matches.
         Datagram = "datagram",
@@ -1020,8 +1029,9 @@ impl Plan {
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
     }
 
-    /// Whether the subject may call somebody though nothing is to connect to it: a caller; a program that waits for a signal, or that knows
-    /// where another process listens and listens nowhere itself; one whose first failure is expected in another call than accept.
+    /// Whether the subject may call somebody though nothing is to connect to it: a caller; a program that
+    /// waits for a signal, or that knows where another process listens and listens nowhere itself; one whose
+    /// first failure is expected in another call than accept.
     pub fn subject_may_call(&self) -> bool {
         let Some(subject) = self.processes.get(&self.subject) else { return true };
         match subject.program {
@@ -1036,8 +1046,8 @@ impl Plan {
         subject.begin.is_some() || fails_elsewhere || !listens && others.any(|name| subject.names(name))
     }
 
-    /// The most connections that the subject can be made to hold, or calls that it makes, and what they are called; `None` where that
-    /// depends on the run.
+    /// The most connections that the subject can be made to hold, or calls that it makes, and what they are
+    /// called; `None` where that depends on the run.
     pub fn most_clients(&self) -> Option<(u64, &'static str)> {
         if let Program::Call(workload) = &self.processes.get(&self.subject)?.program {
             return Some((self.workloads.get(workload)?.clients?.into(), "calls"));
@@ -1060,7 +1070,8 @@ impl Plan {
         beside.find_map(|(name, process)| Some((name.as_str(), witness(process)?)))
     }
 
-    /// The bundled upstream that the subject calls, where it is a command that nobody connects to and that begins by itself.
+    /// The bundled upstream that the subject calls, where it is a command that nobody connects to and that
+    /// begins by itself.
     pub fn called(&self) -> Option<(&str, Upstream)> {
         let subject = self.processes.get(&self.subject)?;
         let begins = matches!(subject.program, Program::Command(_)) && subject.begin.is_none();

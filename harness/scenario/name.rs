@@ -9,8 +9,9 @@ pub const FILE: &str = "scenario.toml";
 /// How the name of one that shares its folder ends.
 pub const SUFFIX: &str = ".scenario.toml";
 
-/// `websocket-1012` of `scenarios/websocket-1012/scenario.toml`, `policies/spin` of `scenarios/policies/spin.scenario.toml`. Below a folder
-/// called `scenarios` all of the path counts, elsewhere the last part.
+/// `websocket-1012` of `scenarios/websocket-1012/scenario.toml`, `policies/spin` of
+/// `scenarios/policies/spin.scenario.toml`. Below a folder called `scenarios` all of the path counts,
+/// elsewhere the last part.
 pub fn of_file(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut parts: Vec<String> = path

@@ -8,7 +8,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Pace {
-    /// As `Steady` where the first clients show that a connection costs work after its accept; otherwise as fast as they are accepted.
+    /// As `Steady` where the first clients show that a connection costs work after its accept; otherwise as
+    /// fast as they are accepted.
     #[default]
     Auto,
     /// All at once, so that the accept queue overflows.

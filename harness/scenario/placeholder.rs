@@ -1,5 +1,5 @@
-//! Placeholders: words in braces that a run fills in, in commands and environments (`run::Places::fill`). Which there are, and
-//! which words in braces were meant for one. Pure.
+//! Placeholders: words in braces that a run fills in, in commands and environments (`run::Places::fill`).
+//! Which there are, and which words in braces were meant for one. Pure.
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ pub const OF_ANOTHER: [&str; 2] = ["port", "tls-port"];
 pub const OF_UPSTREAM: [&str; 3] = ["upstream", "upstream-address", "ca"];
 /// What a client program may name beside.
 pub const OF_CLIENT: [&str; 3] = ["address", "client", "clients"];
-/// Most edits of a slip: two in a word that is long enough to be known by the rest, one in a shorter one, and none in `{ca}`. `{print}` of
-/// awk is two from `{port}`.
+/// Most edits of a slip: two in a word that is long enough to be known by the rest, one in a shorter one, and
+/// none in `{ca}`. `{print}` of awk is two from `{port}`.
 const EDITS: [(usize, usize); 2] = [(6, 2), (3, 1)];
 
 /// Which placeholders there are, in words.
@@ -35,8 +35,8 @@ pub struct Unknown {
     pub alone: bool,
 }
 
-/// The identifiers in braces that are neither placeholders of every process nor `beside` them. The caller checks whether the process of a
-/// `{NAME.port}` is there.
+/// The identifiers in braces that are neither placeholders of every process nor `beside` them. The caller
+/// checks whether the process of a `{NAME.port}` is there.
 pub fn unknown(word: &str, processes: &[&str], beside: &[&'static str]) -> Vec<Unknown> {
     let own = [&OWN[..], beside].concat();
     let opened = word.match_indices('{').filter(|(at, _)| !word[..*at].ends_with('$'));
@@ -67,7 +67,8 @@ fn is_identifier(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// The placeholder that this is a slip of. Edits count, and not how alike words begin: two letters that changed places are one.
+/// The placeholder that this is a slip of. Edits count, and not how alike words begin: two letters that
+/// changed places are one.
 fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
     let word = word.to_lowercase().replace('_', "-");
     let edits = |known: &&'static str| strsim::osa_distance(&word, known);

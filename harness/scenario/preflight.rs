@@ -1,5 +1,5 @@
-//! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is skipped, or does not
-//! start) and limits above the harness's own (it is inconclusive).
+//! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is
+//! skipped, or does not start) and limits above the harness's own (it is inconclusive).
 
 use super::discover::beside;
 use super::model::{Launcher, Plan, Process, Program, Workload};
@@ -108,8 +108,8 @@ impl Obstacle {
     }
 }
 
-/// What this machine lacks for the run; empty when nothing does. Starts nothing of the scenario; a Python module is looked for
-/// by importing it, once in the life of this process.
+/// What this machine lacks for the run; empty when nothing does. Starts nothing of the scenario; a Python
+/// module is looked for by importing it, once in the life of this process.
 pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
     plan.processes
         .iter()
@@ -124,7 +124,8 @@ pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
         .collect()
 }
 
-/// A user that this process may not become, a file that is not there, a program that is to prepare the run and is not there.
+/// A user that this process may not become, a file that is not there, a program that is to prepare the run
+/// and is not there.
 fn surroundings(name: &str, process: &Process, directory: &Path) -> Vec<Obstacle> {
     let setting = &process.setting;
     let mut lacks: Vec<(&String, String)> = Vec::new();
@@ -147,7 +148,8 @@ fn surroundings(name: &str, process: &Process, directory: &Path) -> Vec<Obstacle
     told.map(|(what, why)| Obstacle::Setting { process: name.to_owned(), what, why }).collect()
 }
 
-/// A client program that cannot be executed, unless it is told already that what `requires` names is not there.
+/// A client program that cannot be executed, unless it is told already that what `requires` names is not
+/// there.
 fn no_client(name: &str, workload: &Workload, plan: &Plan) -> Option<Obstacle> {
     let program = workload.program.as_ref()?;
     let word = program.run.first()?;
@@ -180,8 +182,8 @@ fn no_program(name: &str, process: &Process, directory: &Path) -> Option<Obstacl
 /// Where launchers that make an environment of their own look for programs.
 const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The file that the command of a process executes: a path is meant in `directory`, any other word is looked for in PATH. `None` for a
-/// word with placeholders, and for what is bundled.
+/// The file that the command of a process executes: a path is meant in `directory`, any other word is looked
+/// for in PATH. `None` for a word with placeholders, and for what is bundled.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -270,12 +272,14 @@ fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
     Some(Obstacle::Launcher { process: name.to_owned(), launcher, why })
 }
 
-/// Whether this is a user namespace made without privileges, in which groups cannot be set (user_namespaces(7)).
+/// Whether this is a user namespace made without privileges, in which groups cannot be set
+/// (user_namespaces(7)).
 fn one_user() -> bool {
     std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|allowed| allowed.trim() == "deny")
 }
 
-/// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above `fs.nr_open`.
+/// A limit above the harness's own hard limit, which only CAP_SYS_RESOURCE may raise, and that not above
+/// `fs.nr_open`.
 fn too_high(name: &str, process: &Process) -> Option<Obstacle> {
     let own = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let nr_open = || {

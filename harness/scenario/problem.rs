@@ -144,8 +144,8 @@ pub(super) fn unknown<'a>(
 
 /// The accepted word most like this one, if any is near enough to be a slip.
 pub(super) fn nearest<'a>(word: &str, accepted: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Jaro-Winkler, since slips keep the beginning of a word; 0.8 lets `supervisor` and `acept4` find theirs and keeps
-    // unrelated words apart.
+    // Jaro-Winkler, since slips keep the beginning of a word; 0.8 lets `supervisor` and `acept4` find theirs
+    // and keeps unrelated words apart.
     accepted
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))

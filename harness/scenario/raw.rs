@@ -105,7 +105,8 @@ pub(super) struct RawProcess {
     /// client can be the subject.
     #[schemars(with = "Option<String>")]
     pub call: Option<Spanned<String>>,
-    /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default: "exec".
+    /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default:
+    /// "exec".
     #[schemars(with = "Option<RawLauncher>")]
     pub launcher: Option<Spanned<RawLauncher>>,
     /// `RLIMIT_NOFILE` of the launcher when it starts.
@@ -136,28 +137,31 @@ pub(super) struct RawProcess {
     /// the client calls as soon as it runs, and its descriptors at rest cannot be counted.
     #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
     pub begin: Option<String>,
-    /// The folder that it starts in, from the folder of the scenario file; `{scratch}` may stand in it. Default: that folder.
+    /// The folder that it starts in, from the folder of the scenario file; `{scratch}` may stand in it.
+    /// Default: that folder.
     #[schemars(with = "Option<String>")]
     pub directory: Option<Spanned<String>>,
-    /// The user that it runs as, by name or number: for programs that refuse to run as root. Only root may choose. Its `{scratch}` belongs
-    /// to that user. Default: lastfd's own.
+    /// The user that it runs as, by name or number: for programs that refuse to run as root. Only root may
+    /// choose. Its `{scratch}` belongs to that user. Default: lastfd's own.
     pub user: Option<String>,
     /// Its standard input: a text, or `{ file = "input.txt" }`. Default: empty.
     #[schemars(with = "Option<Stdin>")]
     pub stdin: Option<Spanned<Stdin>>,
-    /// Files and folders that are copied into its `{scratch}` before it starts, such as `{ "redis.conf" = "redis.conf" }`: the name there,
-    /// and the path from the folder of the scenario file. In text files its placeholders are filled in.
+    /// Files and folders that are copied into its `{scratch}` before it starts, such as `{ "redis.conf" =
+    /// "redis.conf" }`: the name there, and the path from the folder of the scenario file. In text files its
+    /// placeholders are filled in.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub files: BTreeMap<Spanned<String>, Spanned<String>>,
-    /// A command that is run before it, to its end, in its folder and as its user, such as `["initdb", "{scratch}/data"]`. If it fails, the
-    /// run is inconclusive. Its limits are lastfd's own.
+    /// A command that is run before it, to its end, in its folder and as its user, such as `["initdb",
+    /// "{scratch}/data"]`. If it fails, the run is inconclusive. Its limits are lastfd's own.
     #[schemars(with = "Option<Vec<String>>")]
     pub prepare: Option<Spanned<Vec<Spanned<String>>>>,
     /// How long that command may take. Default: "60s".
     #[schemars(with = "Option<String>")]
     pub prepare_within: Option<Spanned<String>>,
-    /// What must hold within `ready-within`, and not only that it listens: `{ path = "…" }`, `{ log = "PATTERN" }` or `{ command = ["…"] }`.
+    /// What must hold within `ready-within`, and not only that it listens: `{ path = "…" }`, `{ log =
+    /// "PATTERN" }` or `{ command = ["…"] }`.
     #[schemars(with = "Option<ReadyWhen>")]
     pub ready: Option<Spanned<ReadyWhen>>,
 }
@@ -230,7 +234,8 @@ pub(super) enum RawWorkload {
     Websocket(Load),
     /// Exchanges HTTP/2 settings and holds the connection; answers pings.
     Grpc(Load),
-    /// Takes the steps of any line or byte protocol. It is served when its last `read` has matched; then it holds.
+    /// Takes the steps of any line or byte protocol. It is served when its last `read` has matched; then it
+    /// holds.
     Exchange(RawExchange),
     /// UDP: sends one datagram from a socket of its own. It is served when the answer matches.
     Datagram(RawDatagram),
@@ -263,8 +268,8 @@ pub(super) struct CallLoad {
     /// Calls at a time. Default: 1; with a `rate`, 10000, or as many as the caller has descriptors for.
     #[schemars(range(min = 1))]
     pub concurrency: Option<u32>,
-    /// Make so many calls a second, such as "200/s", whether earlier ones are answered or not (an open loop). Default: a call is made
-    /// when fewer than `concurrency` are under way.
+    /// Make so many calls a second, such as "200/s", whether earlier ones are answered or not (an open loop).
+    /// Default: a call is made when fewer than `concurrency` are under way.
     #[schemars(with = "Option<String>")]
     pub rate: Option<Spanned<String>>,
     /// How the calls of a `rate` are spread. Default: "constant".
@@ -296,12 +301,14 @@ pub(super) struct CallLoad {
     /// `http-per-call`, `caller`: further headers, such as `{ accept-encoding = "gzip" }`.
     #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
-    /// `http-per-call`, `caller`: send the ETag and Last-Modified of the first answer from then on. An answer of 304 is expected, too.
+    /// `http-per-call`, `caller`: send the ETag and Last-Modified of the first answer from then on. An answer
+    /// of 304 is expected, too.
     pub conditional: bool,
     /// `http-per-call`, `caller`: the status that is expected. Default: any of 2xx.
     #[schemars(range(min = 100, max = 599))]
     pub expect_status: Option<u16>,
-    /// `http-per-call`, `caller`: close the connection before the end of the answer. Default: read it to its end.
+    /// `http-per-call`, `caller`: close the connection before the end of the answer. Default: read it to its
+    /// end.
     pub leave: Option<Leave>,
     /// `http-per-call`: how many requests each connection makes before it is closed or left open. Default: 1; of HTTP/2 any number.
     #[schemars(range(min = 1))]
@@ -351,18 +358,21 @@ pub(super) struct Load {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// The Unix socket, in place of a port: its path, which starts from the folder of the scenario file and may hold `{scratch}`, or `@` and
-    /// its abstract name. Default: none, and if the process listens on no port, its only Unix socket.
+    /// The Unix socket, in place of a port: its path, which starts from the folder of the scenario file and
+    /// may hold `{scratch}`, or `@` and its abstract name. Default: none, and if the process listens on no
+    /// port, its only Unix socket.
     #[schemars(with = "Option<String>")]
     pub unix: Option<Spanned<String>>,
-    /// How fast clients come: "auto", "burst" (all at once), "steady" (only when the work for the earlier ones is done) or at most
-    /// so many a second, such as "50/s". Default: "auto", which is steady where a connection costs work after its accept.
+    /// How fast clients come: "auto", "burst" (all at once), "steady" (only when the work for the earlier
+    /// ones is done) or at most so many a second, such as "50/s". Default: "auto", which is steady where a
+    /// connection costs work after its accept.
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
     /// Another name of `pace = "burst"`.
     #[serde(default)]
     pub burst: bool,
-    /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The `port` is the one that speaks it.
+    /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The
+    /// `port` is the one that speaks it.
     pub tls: Option<RawTls>,
 }
 
@@ -392,14 +402,15 @@ pub(super) struct RawExchange {
     /// The process that clients connect to. Default: the subject.
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
-    /// What each client does, in this order: a list such as `[{ read = "^220" }, { send = 'QUIT\r\n' }, "close"]`.
+    /// What each client does, in this order: a list such as `[{ read = "^220" }, { send = 'QUIT\r\n' },
+    /// "close"]`.
     #[schemars(with = "Vec<Step>")]
     pub steps: Spanned<Vec<Spanned<Step>>>,
     /// A held client repeats its steps from the mark so often, such as "1s". Default: it says nothing more.
     #[schemars(with = "Option<String>")]
     pub every: Option<Spanned<String>>,
-    /// A pattern: where it matches, the server turns the client away, such as "^4" in SMTP. Without it, an answer that does not match is
-    /// an error when the server closes after it, or after `read-timeout`.
+    /// A pattern: where it matches, the server turns the client away, such as "^4" in SMTP. Without it, an
+    /// answer that does not match is an error when the server closes after it, or after `read-timeout`.
     #[schemars(with = "Option<String>")]
     pub reject: Option<Spanned<String>>,
     /// An answer that has begun and does not match after this time is an error. Default: "3s".
@@ -411,14 +422,16 @@ pub(super) struct RawExchange {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// The Unix socket, in place of a port: its path, which starts from the folder of the scenario file and may hold `{scratch}`, or `@` and
-    /// its abstract name. Default: none, and if the process listens on no port, its only Unix socket.
+    /// The Unix socket, in place of a port: its path, which starts from the folder of the scenario file and
+    /// may hold `{scratch}`, or `@` and its abstract name. Default: none, and if the process listens on no
+    /// port, its only Unix socket.
     #[schemars(with = "Option<String>")]
     pub unix: Option<Spanned<String>>,
     /// How fast clients come, as for the other workloads that hold connections. Default: "auto".
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
-    /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The step `start-tls` begins it later.
+    /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The step
+    /// `start-tls` begins it later.
     pub tls: Option<RawTls>,
 }
 
@@ -430,17 +443,19 @@ pub(super) struct RawDatagram {
     /// The process that clients send to. Default: the subject.
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
-    /// The text of the datagram. Escapes: `\r \n \t \0 \\ \xHH`; `{client}` stands for the client's number, always of ten digits.
+    /// The text of the datagram. Escapes: `\r \n \t \0 \\ \xHH`; `{client}` stands for the client's number,
+    /// always of ten digits.
     #[schemars(with = "Option<String>")]
     pub send: Option<Spanned<String>>,
     /// In its place, bytes in hexadecimal; spaces may stand between them.
     #[schemars(with = "Option<String>")]
     pub send_hex: Option<Spanned<String>>,
-    /// The pattern that an answer matches (Rust's `regex`, `^` and `$` at each line). Any other answer turns the client away. Default: any answer
-    /// will do.
+    /// The pattern that an answer matches (Rust's `regex`, `^` and `$` at each line). Any other answer turns
+    /// the client away. Default: any answer will do.
     #[schemars(with = "Option<String>")]
     pub expect: Option<Spanned<String>>,
-    /// Each client sends its datagram again so often, such as "1s", which keeps its flow alive. Default: it sends one.
+    /// Each client sends its datagram again so often, such as "1s", which keeps its flow alive. Default: it
+    /// sends one.
     #[schemars(with = "Option<String>")]
     pub every: Option<Spanned<String>>,
     /// How many clients. Default: 1.5 times the soft limit.
@@ -449,29 +464,31 @@ pub(super) struct RawDatagram {
     /// The port, if the process serves several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// How fast clients come, as for the workloads that hold connections. With "burst" or a rate they come whether others are answered or not;
-    /// otherwise at most 64 wait for an answer. Default: "auto".
+    /// How fast clients come, as for the workloads that hold connections. With "burst" or a rate they come
+    /// whether others are answered or not; otherwise at most 64 wait for an answer. Default: "auto".
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
 }
 
-/// Clients that are programs. A client is served when its program ends with exit status 0; otherwise the last line of its output is
-/// the error. It runs in the folder of the scenario file, with a soft limit of descriptors as high as the hard limit.
+/// Clients that are programs. A client is served when its program ends with exit status 0; otherwise the last
+/// line of its output is the error. It runs in the folder of the scenario file, with a soft limit of
+/// descriptors as high as the hard limit.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Clients")]
 pub(super) struct RawClients {
-    /// Program and arguments. `{address}` is the address and port of the process that clients connect to, `{port}` its port, `{client}`
-    /// the client's number from 0, `{clients}` how many this process is; `{scratch}`, `{certificate}` and `{NAME.port}` are as in the
-    /// command of a process.
+    /// Program and arguments. `{address}` is the address and port of the process that clients connect to,
+    /// `{port}` its port, `{client}` the client's number from 0, `{clients}` how many this process is;
+    /// `{scratch}`, `{certificate}` and `{NAME.port}` are as in the command of a process.
     #[schemars(with = "Vec<String>")]
     pub run: Spanned<Vec<Spanned<String>>>,
-    /// Whether there is one process for each client, or one for all. One for all is a load generator such as wrk: what each of its
-    /// clients gets is not known. Default: "each".
+    /// Whether there is one process for each client, or one for all. One for all is a load generator such as
+    /// wrk: what each of its clients gets is not known. Default: "each".
     #[serde(default)]
     pub one: One,
-    /// A pattern (Rust's `regex`): a line of the program's output that matches it says that its client is served and holds its
-    /// connection. The program must write each line out at once. Default: none; a client is served when its program ends with 0.
+    /// A pattern (Rust's `regex`): a line of the program's output that matches it says that its client is
+    /// served and holds its connection. The program must write each line out at once. Default: none; a client
+    /// is served when its program ends with 0.
     #[schemars(with = "Option<String>")]
     pub served: Option<Spanned<String>>,
     /// Variables that are added to its environment, with the same placeholders.
@@ -487,8 +504,8 @@ pub(super) struct RawClients {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// How fast clients come, as for the other workloads that hold connections; of one process for all, its own business.
-    /// Default: "auto".
+    /// How fast clients come, as for the other workloads that hold connections; of one process for all, its
+    /// own business. Default: "auto".
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
 }
@@ -510,8 +527,8 @@ pub(super) struct RawExpect {
     pub first_failure: Option<FirstFailure>,
     /// What the server does at its ceiling.
     pub policy: Option<Policy>,
-    /// The pause between its tries at the ceiling, within 10 %: a constant one such as "1s", or one that grows, such as
-    /// `{ first = "5ms", longest = "1s" }`.
+    /// The pause between its tries at the ceiling, within 10 %: a constant one such as "1s", or one that
+    /// grows, such as `{ first = "5ms", longest = "1s" }`.
     #[schemars(with = "Option<RawDelay>")]
     pub delay: Option<Spanned<RawDelay>>,
     /// Longest time from the moment all clients leave until a new one is served, such as "1s".

@@ -1,4 +1,5 @@
-//! A plan as it is written: its commands and variables without what looks like a secret, or without any argument.
+//! A plan as it is written: its commands and variables without what looks like a secret, or without any
+//! argument.
 
 use super::model::{Plan, Program};
 use super::setting::{ReadyWhen, Stdin};

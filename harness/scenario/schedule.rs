@@ -1,4 +1,5 @@
-//! When calls are made that do not wait for the answers to earlier ones: an open loop. Pure; the times count from the first call.
+//! When calls are made that do not wait for the answers to earlier ones: an open loop. Pure; the times count
+//! from the first call.
 
 use serde::{Deserialize, Serialize};
 

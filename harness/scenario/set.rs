@@ -1,5 +1,5 @@
-//! Lays a variant's `set` over the parsed document: each dotted path has its whole value replaced. The new values keep their
-//! spans, so that whatever is wrong with them is shown where the variant wrote it.
+//! Lays a variant's `set` over the parsed document: each dotted path has its whole value replaced. The new
+//! values keep their spans, so that whatever is wrong with them is shown where the variant wrote it.
 
 use super::problem::{Problem, nearest};
 use super::shape::in_toml;
@@ -81,7 +81,8 @@ fn replace<'i>(
             }
         }
     }
-    // Removed first, so that the key's span becomes the variant's too. Whether the key may stand there, `shape` says.
+    // Removed first, so that the key's span becomes the variant's too. Whether the key may stand there,
+    // `shape` says.
     table.remove(*last);
     table.insert(Spanned::new(path.span(), DeString::Owned((*last).to_owned())), value.clone());
     Ok(())

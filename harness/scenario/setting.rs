@@ -1,4 +1,5 @@
-//! What a process is started in: its folder, user, standard input and files, what is run before it, and when it is ready.
+//! What a process is started in: its folder, user, standard input and files, what is run before it, and when
+//! it is ready.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

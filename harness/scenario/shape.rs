@@ -1,5 +1,6 @@
-//! Lays a parsed document beside the JSON Schema of a scenario: unknown keys and values, wrong types, missing keys and numbers
-//! out of range, all at once and each with its place. What passes here, serde reads without an error.
+//! Lays a parsed document beside the JSON Schema of a scenario: unknown keys and values, wrong types, missing
+//! keys and numbers out of range, all at once and each with its place. What passes here, serde reads without
+//! an error.
 //!
 //! It knows the keywords that [`super::raw::schema`] uses, not JSON Schema as a whole.
 
@@ -20,7 +21,8 @@ pub(super) fn problems(document: &Spanned<DeTable<'_>>) -> Vec<Problem> {
     found
 }
 
-/// Where a value stands: its dotted path, and what to point at when something about a table as a whole is wrong (its key).
+/// Where a value stands: its dotted path, and what to point at when something about a table as a whole is
+/// wrong (its key).
 struct Place {
     path: String,
     at: Range<usize>,
@@ -136,7 +138,8 @@ fn number(value: &Spanned<DeValue<'_>>, place: &Place, fitting: &[&'static Value
         _ => return None,
     };
     let least = fitting.iter().find_map(|branch| branch["minimum"].as_f64()).unwrap_or(f64::MIN);
-    // schemars gives no maximum for the types of 32 and 64 bits; TOML's own integers have 64, one of them the sign.
+    // schemars gives no maximum for the types of 32 and 64 bits; TOML's own integers have 64, one of them the
+    // sign.
     let most = fitting.iter().find_map(|branch| match branch["format"].as_str() {
         _ if branch["maximum"].is_number() => branch["maximum"].as_f64(),
         Some("uint32") => Some(f64::from(u32::MAX)),

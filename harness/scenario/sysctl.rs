@@ -1,5 +1,5 @@
-//! Sysctls of a scenario: what their names must look like, and where the text has one that this machine's kernel does not take in a network
-//! namespace. The kernel is asked elsewhere: it answers with a [`Trial`].
+//! Sysctls of a scenario: what their names must look like, and where the text has one that this machine's
+//! kernel does not take in a network namespace. The kernel is asked elsewhere: it answers with a [`Trial`].
 
 use super::problem::{Invalid, Problem, nearest};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Sysctls that a kernel may lack for good, and what is said of them then: scenarios replay what people once tried.
+/// Sysctls that a kernel may lack for good, and what is said of them then: scenarios replay what people once
+/// tried.
 pub const REMOVED: [(&str, &str); 1] = [("net.ipv4.tcp_tw_recycle", "removed in Linux 4.12: has no effect")];
 
 /// What a network namespace made for the purpose said to the sysctls of a scenario.
@@ -62,7 +63,8 @@ impl Trial {
     }
 }
 
-/// The most alike name. The words `net.ipv4.` are alike in all, so the last words are compared where the others are the same.
+/// The most alike name. The words `net.ipv4.` are alike in all, so the last words are compared where the
+/// others are the same.
 fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let known: Vec<&str> = known.collect();
     let (stem, last) = name.rsplit_once('.')?;

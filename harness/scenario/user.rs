@@ -19,7 +19,8 @@ pub struct User {
 }
 
 impl User {
-    /// By its name, or its number: from /etc/passwd and /etc/group. A number that is not there is a user and a group of that number.
+    /// By its name, or its number: from /etc/passwd and /etc/group. A number that is not there is a user and
+    /// a group of that number.
     ///
     /// # Errors
     /// No such name.

@@ -1,6 +1,8 @@
-//! Where a server is reached: a port of an IP address, by TCP or UDP, or a Unix socket by its path or its abstract name.
+//! Where a server is reached: a port of an IP address, by TCP or UDP, or a Unix socket by its path or its
+//! abstract name.
 //!
-//! As text, in logs and on command lines: `127.0.0.1:80`, `[::1]:80`, `udp:127.0.0.1:53`, `unix:/run/x.sock`, `unix:@name`.
+//! As text, in logs and on command lines: `127.0.0.1:80`, `[::1]:80`, `udp:127.0.0.1:53`, `unix:/run/x.sock`,
+//! `unix:@name`.
 
 use rustix::net::SocketAddrUnix;
 use serde::{Deserialize, Serialize};

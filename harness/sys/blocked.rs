@@ -1,4 +1,5 @@
-//! For tests: whether they run as root, and a child that waits between fork and exec until it is told to go, as the launcher's children do.
+//! For tests: whether they run as root, and a child that waits between fork and exec until it is told to go,
+//! as the launcher's children do.
 
 use super::seccomp;
 use std::io;
@@ -43,7 +44,8 @@ impl Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        // A test that failed before: the child would wait for ever, because it holds the other end of its own pipe.
+        // A test that failed before: the child would wait for ever, because it holds the other end of its own
+        // pipe.
         if self.spawning.is_some()
             && let Some(pid) = rustix::process::Pid::from_raw(self.pid)
         {

@@ -1,4 +1,5 @@
-//! The kernel's interfaces that no crate gives safely: the only `unsafe` of the harness. Depends on nothing of ours.
+//! The kernel's interfaces that no crate gives safely: the only `unsafe` of the harness. Depends on nothing
+//! of ours.
 
 pub mod address;
 #[cfg(test)]

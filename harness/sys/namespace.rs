@@ -1,4 +1,5 @@
-//! Namespaces for the process that calls and its children (unshare(2)). Entered, never left; what is done inside is seen by nobody else.
+//! Namespaces for the process that calls and its children (unshare(2)). Entered, never left; what is done
+//! inside is seen by nobody else.
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{getgid, getuid};
@@ -11,15 +12,17 @@ use std::path::Path;
 /// Moves the caller into new namespaces; of a new PID namespace its *next child* becomes process 1.
 ///
 /// # Errors
-/// `EPERM` without CAP_SYS_ADMIN, for a user namespace where a seccomp filter, AppArmor or a sysctl forbids it; `ENOSPC` at
-/// `user.max_*_namespaces`; `EINVAL` where the kernel has none, for a user namespace also with several threads.
+/// `EPERM` without CAP_SYS_ADMIN, for a user namespace where a seccomp filter, AppArmor or a sysctl forbids
+/// it; `ENOSPC` at `user.max_*_namespaces`; `EINVAL` where the kernel has none, for a user namespace also
+/// with several threads.
 pub fn unshare(flags: UnshareFlags) -> io::Result<()> {
     assert!(!flags.intersects(UnshareFlags::FILES), "descriptor tables stay shared");
     // SAFETY: unsafe only for UnshareFlags::FILES, which is excluded above.
     Ok(unsafe { unshare_unsafe(flags) }?)
 }
 
-/// The ids to map into a user namespace; to be read before entering it (afterwards they are the overflow ids).
+/// The ids to map into a user namespace; to be read before entering it (afterwards they are the overflow
+/// ids).
 #[derive(Debug, Clone, Copy)]
 pub struct OwnIds {
     uid: u32,
@@ -32,11 +35,12 @@ impl OwnIds {
         OwnIds { uid: getuid().as_raw(), gid: getgid().as_raw() }
     }
 
-    /// Maps the one user and group to themselves: no other id exists inside, and switching users does not work there. The
-    /// namespace's capabilities last until the next exec.
+    /// Maps the one user and group to themselves: no other id exists inside, and switching users does not
+    /// work there. The namespace's capabilities last until the next exec.
     ///
     /// # Errors
-    /// `EPERM` where a security module takes the namespace's capabilities away (Ubuntu's AppArmor since 24.04).
+    /// `EPERM` where a security module takes the namespace's capabilities away (Ubuntu's AppArmor since
+    /// 24.04).
     pub fn map(self) -> io::Result<()> {
         self.map_to(self.uid, self.gid)
     }
@@ -68,8 +72,8 @@ pub fn private_mounts() -> io::Result<()> {
 /// Mounts a `/proc` that shows the caller's PID namespace; to be done where mounts are private.
 ///
 /// # Errors
-/// That of mount(2). `EPERM` without CAP_SYS_ADMIN, or in a user namespace where parts of the outer `/proc` are covered
-/// (containers): the outer one stays in place then.
+/// That of mount(2). `EPERM` without CAP_SYS_ADMIN, or in a user namespace where parts of the outer `/proc`
+/// are covered (containers): the outer one stays in place then.
 pub fn mount_proc() -> io::Result<()> {
     Ok(mount(
         "proc",

@@ -1,5 +1,5 @@
-//! Questions to the kernel's tables of sockets (sock_diag(7), NETLINK_SOCK_DIAG) of whatever family: bytes out, bytes in. What they mean is
-//! said beside it, by family.
+//! Questions to the kernel's tables of sockets (sock_diag(7), NETLINK_SOCK_DIAG) of whatever family: bytes
+//! out, bytes in. What they mean is said beside it, by family.
 
 use rustix::fd::OwnedFd;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
@@ -42,7 +42,8 @@ impl Netlink {
     /// Opens one (one descriptor) in the caller's network namespace.
     ///
     /// # Errors
-    /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy refuses it; `EMFILE`.
+    /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy
+    /// refuses it; `EMFILE`.
     pub fn open() -> io::Result<Netlink> {
         let socket =
             socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
@@ -53,7 +54,8 @@ impl Netlink {
     /// Asks, and hands each answer of at least `shortest` bytes on.
     ///
     /// # Errors
-    /// The kernel refused the question, or gave no answer for two seconds; `ENOENT` where the one that was asked for is not there.
+    /// The kernel refused the question, or gave no answer for two seconds; `ENOENT` where the one that was
+    /// asked for is not there.
     pub fn ask(
         &mut self,
         question: &[u8],

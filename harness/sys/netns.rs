@@ -1,5 +1,5 @@
-//! A network namespace that this process made for itself, and its sysctls. They are set through [`OwnNetwork`] only, which exists in no
-//! other process: a sysctl of the host is never written.
+//! A network namespace that this process made for itself, and its sysctls. They are set through
+//! [`OwnNetwork`] only, which exists in no other process: a sysctl of the host is never written.
 
 use super::namespace::{self, OwnIds};
 use rustix::thread::UnshareFlags;
@@ -21,7 +21,8 @@ pub enum Error {
     Loopback(io::Error),
 }
 
-/// The network namespace that this process is in, made by itself. Most of its sysctls begin with the kernel's defaults, not with the host's values.
+/// The network namespace that this process is in, made by itself. Most of its sysctls begin with the kernel's
+/// defaults, not with the host's values.
 #[derive(Debug)]
 pub struct OwnNetwork {
     name: String,
@@ -29,8 +30,8 @@ pub struct OwnNetwork {
 }
 
 impl OwnNetwork {
-    /// Leaves the present network namespace for a new one with `lo` up; where that is refused, for one inside a new user namespace that knows
-    /// this one user. Children inherit it; there is no way back.
+    /// Leaves the present network namespace for a new one with `lo` up; where that is refused, for one inside
+    /// a new user namespace that knows this one user. Children inherit it; there is no way back.
     ///
     /// # Errors
     /// See [`Error`]: without CAP_SYS_ADMIN, where user namespaces are forbidden too.
@@ -61,8 +62,8 @@ impl OwnNetwork {
 
     /// The sysctls that this namespace has for itself, by name with dots, and whether they can be written.
     ///
-    /// Those of the whole host are not among them (`net.core.netdev_max_backlog`), or cannot be written (`net.core.rmem_max`): the kernel
-    /// keeps both from every namespace but the first.
+    /// Those of the whole host are not among them (`net.core.netdev_max_backlog`), or cannot be written
+    /// (`net.core.rmem_max`): the kernel keeps both from every namespace but the first.
     ///
     /// # Errors
     /// /proc/sys is not mounted.
@@ -84,7 +85,8 @@ impl OwnNetwork {
     /// Sets it in this namespace.
     ///
     /// # Errors
-    /// As [`OwnNetwork::get`]; `EINVAL` for a value that the kernel does not take; `EACCES` or `EPERM` for one of the whole host.
+    /// As [`OwnNetwork::get`]; `EINVAL` for a value that the kernel does not take; `EACCES` or `EPERM` for
+    /// one of the whole host.
     pub fn set(&self, sysctl: &str, value: &str) -> io::Result<()> {
         // One write(2): the kernel takes a value only as a whole.
         std::fs::OpenOptions::new().write(true).open(path(sysctl))?.write_all(value.as_bytes())

@@ -1,5 +1,5 @@
-//! perf_event_open(2): counters on tracepoints, and the ring buffers that samples are written to. Knows nothing of what is
-//! counted and never waits: rings are read when their owner asks.
+//! perf_event_open(2): counters on tracepoints, and the ring buffers that samples are written to. Knows
+//! nothing of what is counted and never waits: rings are read when their owner asks.
 
 use perf_event_open_sys::{bindings as abi, ioctls};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Hits of the tracepoint with this id, each written to a ring with its raw record, thread, process and time.
+    /// Hits of the tracepoint with this id, each written to a ring with its raw record, thread, process and
+    /// time.
     Samples(u64),
     /// Hits of the tracepoint with this id; none is written anywhere.
     Count(u64),
-    /// As `Samples`, each with these registers of the caller (bits of `asm/perf_regs.h`) and this much of its stack, bytes.
+    /// As `Samples`, each with these registers of the caller (bits of `asm/perf_regs.h`) and this much of its
+    /// stack, bytes.
     Called {
         /// The tracepoint's id.
         id: u64,
@@ -25,13 +27,15 @@ pub enum Source {
         /// A multiple of 8.
         stack: u32,
     },
-    /// As `Samples`, of a tracepoint that is hit inside the kernel: those of system calls are hit at its border.
+    /// As `Samples`, of a tracepoint that is hit inside the kernel: those of system calls are hit at its
+    /// border.
     KernelSamples(u64),
     /// As `Count`, of such a tracepoint.
     KernelCount(u64),
     /// Nothing: writes a record to a ring when a task of the tree is created, executes, or exits.
     Tasks,
-    /// Nothing: keeps this tracepoint in use, so that closing the last event that counts need not wait for RCU.
+    /// Nothing: keeps this tracepoint in use, so that closing the last event that counts need not wait for
+    /// RCU.
     Held(u64),
 }
 
@@ -40,13 +44,14 @@ pub enum Source {
 pub struct Counter(OwnedFd);
 
 impl Counter {
-    /// Opens an event on `pid` (0: the calling thread) for one cpu, or for all with `None`, where no ring can be had. It is
-    /// off until the process calls exec. Kernel code is left out, so it needs no privilege beyond that to trace the process; but for the two
-    /// sources that are in the kernel, which need CAP_PERFMON.
+    /// Opens an event on `pid` (0: the calling thread) for one cpu, or for all with `None`, where no ring can
+    /// be had. It is off until the process calls exec. Kernel code is left out, so it needs no privilege
+    /// beyond that to trace the process; but for the two sources that are in the kernel, which need
+    /// CAP_PERFMON.
     ///
     /// # Errors
-    /// `EACCES` by `kernel.perf_event_paranoid` or a security module, or for a process of another user; `EMFILE` by the
-    /// harness's own limit; `ENODEV` for a cpu that is offline; `ESRCH`.
+    /// `EACCES` by `kernel.perf_event_paranoid` or a security module, or for a process of another user;
+    /// `EMFILE` by the harness's own limit; `ENODEV` for a cpu that is offline; `ESRCH`.
     pub fn open(source: Source, pid: i32, cpu: Option<u32>) -> io::Result<Self> {
         let mut attr =
             abi::perf_event_attr { size: size_of::<abi::perf_event_attr>() as u32, ..Default::default() };
@@ -176,9 +181,10 @@ const DESCRIPTORS_A_MESSAGE: usize = 253;
 
 /// Closes counters without waiting for it.
 ///
-/// The last close of a tracepoint waits some 36 ms for RCU, for all the calls a second, and would so delay the harness's own
-/// exit. Therefore they are sent to a socket whose only reference is in its own queue (unix(7)): the kernel's collector of such
-/// cycles closes them in a thread of its own. Where that is refused they are closed here, and it takes that second.
+/// The last close of a tracepoint waits some 36 ms for RCU, for all the calls a second, and would so delay
+/// the harness's own exit. Therefore they are sent to a socket whose only reference is in its own queue
+/// (unix(7)): the kernel's collector of such cycles closes them in a thread of its own. Where that is refused
+/// they are closed here, and it takes that second.
 pub fn discard(counters: Vec<Counter>) {
     let _ = bury(counters);
 }
@@ -207,7 +213,8 @@ fn bury(counters: Vec<Counter>) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// The ring buffer of one counter: records stay until they are read, and those that find no room are counted as lost.
+/// The ring buffer of one counter: records stay until they are read, and those that find no room are counted
+/// as lost.
 #[derive(Debug)]
 pub struct Ring {
     base: NonNull<u8>,
@@ -247,8 +254,9 @@ impl Ring {
     /// Hands over every record written since the last time, oldest first: `perf_event_header` and all.
     pub fn read(&mut self, mut each: impl FnMut(&[u8])) {
         let control = self.base.cast::<abi::perf_event_mmap_page>().as_ptr();
-        // SAFETY: the control page is mapped for as long as `self`; head and tail are aligned 64-bit words that the kernel
-        // and we share as atomics (the protocol of perf_event_open(2)): we alone write the tail.
+        // SAFETY: the control page is mapped for as long as `self`; head and tail are aligned 64-bit words
+        // that the kernel and we share as atomics (the protocol of perf_event_open(2)): we alone write the
+        // tail.
         let (head, tail) = unsafe {
             (
                 AtomicU64::from_ptr(&raw mut (*control).data_head),
@@ -258,7 +266,8 @@ impl Ring {
         let end = head.load(Ordering::Acquire);
         let mut at = tail.load(Ordering::Relaxed);
         while at < end {
-            // `perf_event_header`: type u32, misc u16, size u16. Records are 8-byte aligned, so the header never wraps.
+            // `perf_event_header`: type u32, misc u16, size u16. Records are 8-byte aligned, so the header
+            // never wraps.
             let header = self.view(at, 8);
             let size = u64::from(u16::from_ne_bytes([header[6], header[7]]));
             assert!(size >= 8 && at + size <= end, "a perf ring holds whole records");
@@ -268,12 +277,13 @@ impl Ring {
         }
     }
 
-    /// The `length` bytes at stream position `at`: where they lie, or joined in `self.wrapped` when they go around the ring's end.
+    /// The `length` bytes at stream position `at`: where they lie, or joined in `self.wrapped` when they go
+    /// around the ring's end.
     fn view(&mut self, at: u64, length: u64) -> &[u8] {
         let start = at % self.size;
         let first = length.min(self.size - start);
-        // SAFETY: both parts lie inside the data pages, which stay mapped; the kernel does not write between tail and head, and
-        // the tail moves on only when the caller has let go of the slice.
+        // SAFETY: both parts lie inside the data pages, which stay mapped; the kernel does not write between
+        // tail and head, and the tail moves on only when the caller has let go of the slice.
         let (head, rest) = unsafe {
             let data = self.base.as_ptr().add(self.data);
             (

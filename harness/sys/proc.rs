@@ -5,8 +5,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
-/// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that has exited while others live on
-/// (a `main` that ended by pthread_exit(3)): then the first's table is empty.
+/// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that
+/// has exited while others live on (a `main` that ended by pthread_exit(3)): then the first's table is empty.
 pub fn shown_by(pid: i32) -> i32 {
     let holds =
         |task: i32| rustix::fs::stat(format!("/proc/{task}/fd")).is_ok_and(|folder| folder.st_size > 0);
@@ -19,8 +19,8 @@ pub fn shown_by(pid: i32) -> i32 {
 
 /// Descriptors open in the process, from the size of `/proc/PID/fd`.
 ///
-/// Counts numbers reserved by threads blocked in `accept` too, which the listing does not show (Linux 6.2 or newer;
-/// before, the size is zero and the entries are counted).
+/// Counts numbers reserved by threads blocked in `accept` too, which the listing does not show (Linux 6.2 or
+/// newer; before, the size is zero and the entries are counted).
 ///
 /// # Errors
 /// `ESRCH` or `ENOENT` when the process has exited; `EACCES` when it belongs to another user.
@@ -53,7 +53,8 @@ pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
     Ok(())
 }
 
-/// This process, as `/proc` shows it: by another number than its own where `/proc` is that of an outer PID namespace.
+/// This process, as `/proc` shows it: by another number than its own where `/proc` is that of an outer PID
+/// namespace.
 pub fn own() -> i32 {
     let shown = std::fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
     shown.unwrap_or(std::process::id() as i32)
@@ -89,8 +90,9 @@ pub fn tree(root: i32) -> Vec<i32> {
     found
 }
 
-/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has exited. One that a tracer holds
-/// (`t`) is not asleep: it goes on as soon as the tracer, which is the observer, lets it.
+/// Whether every thread of the process sleeps (state `S`), is stopped or is dead; true for a process that has
+/// exited. One that a tracer holds (`t`) is not asleep: it goes on as soon as the tracer, which is the
+/// observer, lets it.
 pub fn asleep(pid: i32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     tasks.flatten().all(|task| {
@@ -99,9 +101,10 @@ pub fn asleep(pid: i32) -> bool {
     })
 }
 
-/// Whether a thread of the process sleeps for a limited time, or holds a timerfd that is set: then it does something by itself before long.
-/// `Some(false)`: only something that happens to it wakes it. By `/proc/PID/task/TID/syscall`; `None` where that cannot be read, or a
-/// thread runs, or waits in a call whose time this does not know.
+/// Whether a thread of the process sleeps for a limited time, or holds a timerfd that is set: then it does
+/// something by itself before long. `Some(false)`: only something that happens to it wakes it. By
+/// `/proc/PID/task/TID/syscall`; `None` where that cannot be read, or a thread runs, or waits in a call whose
+/// time this does not know.
 pub fn timer_pending(pid: i32) -> Option<bool> {
     let mut pending = armed_timerfd(pid)?;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
@@ -111,7 +114,8 @@ pub fn timer_pending(pid: i32) -> Option<bool> {
     Some(pending)
 }
 
-/// The descriptors that threads of the process wait in accept on, one for each thread; none where that cannot be read.
+/// The descriptors that threads of the process wait in accept on, one for each thread; none where that cannot
+/// be read.
 pub fn accepting_on(pid: i32) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lines = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
@@ -168,7 +172,8 @@ fn armed_timerfd(pid: i32) -> Option<bool> {
     Some(timers.map(|entry| entry.file_name()).any(set))
 }
 
-/// Field of a stat line counted from the one after the command name (which may hold spaces and parentheses): 0 is the state.
+/// Field of a stat line counted from the one after the command name (which may hold spaces and parentheses):
+/// 0 is the state.
 fn field(stat: &str, index: usize) -> Option<&str> {
     stat.rsplit_once(") ")?.1.split(' ').nth(index)
 }
@@ -178,7 +183,8 @@ pub fn in_other_network(pid: i32) -> bool {
     network(&pid.to_string()).is_some_and(|its| Some(its) != network("self"))
 }
 
-/// The network namespace of a process, or of `self`, as its link in /proc names it; `None` where that is not readable.
+/// The network namespace of a process, or of `self`, as its link in /proc names it; `None` where that is not
+/// readable.
 pub fn network(pid: &str) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
@@ -188,7 +194,8 @@ pub fn listening_ports(pid: i32) -> Vec<u16> {
     listeners(&pid.to_string()).into_iter().map(|(port, _)| port).collect()
 }
 
-/// Port and inode of every TCP listener in the network namespace of a process, or of `self`. Reads the whole table.
+/// Port and inode of every TCP listener in the network namespace of a process, or of `self`. Reads the whole
+/// table.
 pub fn listeners(pid: &str) -> Vec<(u16, u64)> {
     /// `TCP_LISTEN` of include/net/tcp_states.h, as the table writes states.
     const LISTEN: &str = "0A";
@@ -203,7 +210,8 @@ pub fn listeners(pid: &str) -> Vec<(u16, u64)> {
     tables.iter().flat_map(|table| table.lines().filter_map(listener)).collect()
 }
 
-/// Flags of tasks in a stat line (`PF_…` of the kernel's include/linux/sched.h): it is exiting; it is a thread of the kernel.
+/// Flags of tasks in a stat line (`PF_…` of the kernel's include/linux/sched.h): it is exiting; it is a
+/// thread of the kernel.
 const EXITING: u64 = 0x4;
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
@@ -238,15 +246,17 @@ pub fn own_pid(pid: i32) -> Option<i32> {
     ids(&pid.to_string()).pop()
 }
 
-/// The ids of a process, or of `self`, in one PID namespace after the other: first that of `/proc`, last its own. Empty when it has exited.
+/// The ids of a process, or of `self`, in one PID namespace after the other: first that of `/proc`, last its
+/// own. Empty when it has exited.
 pub fn ids(pid: &str) -> Vec<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     ids.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
 }
 
-/// The id by which this process can signal the one that `/proc` shows under `pid`. Another number where `/proc` is that of an outer PID
-/// namespace; `None` where the process is outside of this one's namespace, or has exited.
+/// The id by which this process can signal the one that `/proc` shows under `pid`. Another number where
+/// `/proc` is that of an outer PID namespace; `None` where the process is outside of this one's namespace, or
+/// has exited.
 pub fn reachable_as(pid: i32) -> Option<i32> {
     match ids("self").len() {
         0 | 1 => Some(pid),
@@ -277,7 +287,8 @@ pub fn nofile(pid: i32) -> io::Result<(u64, u64)> {
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/limits has no line for open files")))
 }
 
-/// The words a process was executed with, as far as it has not overwritten them; empty for kernel threads and zombies.
+/// The words a process was executed with, as far as it has not overwritten them; empty for kernel threads and
+/// zombies.
 pub fn arguments(pid: i32) -> Vec<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = line.strip_suffix(&[0]).unwrap_or(&line);
@@ -313,7 +324,8 @@ pub fn command(pid: i32) -> String {
     words.join(" ")
 }
 
-/// The name of the program that a process runs, 15 bytes at most, or what that has named itself; `None` when it has exited.
+/// The name of the program that a process runs, 15 bytes at most, or what that has named itself; `None` when
+/// it has exited.
 pub fn program(pid: i32) -> Option<String> {
     let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into_owned())

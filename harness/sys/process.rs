@@ -1,5 +1,6 @@
-//! What a process does to itself between fork and exec: fork, descriptors, signal dispositions, limits. Safe to call because
-//! each is only sound, or only useful, in the single-threaded re-executed steps of `lastfd exec`; none keeps state.
+//! What a process does to itself between fork and exec: fork, descriptors, signal dispositions, limits. Safe
+//! to call because each is only sound, or only useful, in the single-threaded re-executed steps of `lastfd
+//! exec`; none keeps state.
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::io;
@@ -16,7 +17,8 @@ pub enum Side {
 /// fork(2), of a process with one thread: the child may then do anything, allocate too.
 ///
 /// # Errors
-/// `EAGAIN` at `RLIMIT_NPROC` or the cgroup's limit; `ENOMEM`, also when the first process of the PID namespace is dead.
+/// `EAGAIN` at `RLIMIT_NPROC` or the cgroup's limit; `ENOMEM`, also when the first process of the PID
+/// namespace is dead.
 ///
 /// # Panics
 /// When the process has more than one thread: locks held by the others would stay held in the child.
@@ -57,7 +59,8 @@ pub fn children_cpu() -> std::time::Duration {
 /// # Errors
 /// `ENOSYS` before Linux 5.9.
 pub fn close_from(first: u32) -> io::Result<()> {
-    // SAFETY: for a process that is about to exec: nothing that owns one of these numbers is used or dropped afterwards.
+    // SAFETY: for a process that is about to exec: nothing that owns one of these numbers is used or dropped
+    // afterwards.
     match unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -67,19 +70,21 @@ pub fn close_from(first: u32) -> io::Result<()> {
 /// Closes the numbers `first..end` with one close(2) each, as supervisord does in its children; open or not.
 pub fn close_each(first: i32, end: i32) {
     for fd in first..end {
-        // SAFETY: for a process that is about to exec: nothing that owns one of these numbers is used or dropped afterwards.
+        // SAFETY: for a process that is about to exec: nothing that owns one of these numbers is used or
+        // dropped afterwards.
         unsafe { libc::close(fd) };
     }
 }
 
-/// Default dispositions for every signal and an empty mask: what a program expects to be started with. Rust ignores SIGPIPE, and
-/// whoever started the harness may have ignored or blocked anything.
+/// Default dispositions for every signal and an empty mask: what a program expects to be started with. Rust
+/// ignores SIGPIPE, and whoever started the harness may have ignored or blocked anything.
 pub fn reset_signals() {
     /// The kernel's struct sigaction, all zero: SIG_DFL, no flags, nothing masked.
     const DEFAULT: [u64; 4] = [0; 4];
     for signal in 1..=64 {
-        // Not through the C library, which refuses to touch the two signals that it uses itself (32 and 33) and that some parents leave
-        // ignored. SAFETY: the kernel reads at most the four words; SIGKILL and SIGSTOP are refused and stay as they are.
+        // Not through the C library, which refuses to touch the two signals that it uses itself (32 and 33)
+        // and that some parents leave ignored. SAFETY: the kernel reads at most the four words; SIGKILL and
+        // SIGSTOP are refused and stay as they are.
         unsafe {
             libc::syscall(
                 libc::SYS_rt_sigaction,
@@ -114,13 +119,15 @@ pub fn ignore(signal: Signal) {
 /// Sets the calling process's own soft and hard `RLIMIT_NOFILE`; `u64::MAX` is unlimited.
 ///
 /// # Errors
-/// `EPERM` when the hard limit would rise without CAP_SYS_RESOURCE, or above `fs.nr_open` with it; `EINVAL` when soft is above hard.
+/// `EPERM` when the hard limit would rise without CAP_SYS_RESOURCE, or above `fs.nr_open` with it; `EINVAL`
+/// when soft is above hard.
 pub fn set_nofile(soft: u64, hard: u64) -> io::Result<()> {
     let value = |limit: u64| Some(limit).filter(|&l| l != u64::MAX);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: value(soft), maximum: value(hard) })?)
 }
 
-/// Sets the calling process's own `RLIMIT_NPROC` (tasks) and `RLIMIT_AS` (bytes), soft and hard alike; `None`: left as it is.
+/// Sets the calling process's own `RLIMIT_NPROC` (tasks) and `RLIMIT_AS` (bytes), soft and hard alike;
+/// `None`: left as it is.
 ///
 /// # Errors
 /// `EPERM` above its hard limit without CAP_SYS_RESOURCE.
@@ -139,11 +146,13 @@ pub fn own_nofile() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// Whether the process is gone or only a zombie (or being reaped) is left of it. One whose first thread has exited is not, while others live.
+/// Whether the process is gone or only a zombie (or being reaped) is left of it. One whose first thread has
+/// exited is not, while others live.
 pub fn dead(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     let Some((_, rest)) = stat.rsplit_once(") ") else { return true };
-    // Field 20 of proc_pid_stat(5), from the state on, which is the third: threads, with a first one that has exited.
+    // Field 20 of proc_pid_stat(5), from the state on, which is the third: threads, with a first one that has
+    // exited.
     let alone = || {
         rest.split(' ')
             .nth(17)

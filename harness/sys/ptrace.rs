@@ -1,10 +1,11 @@
-//! ptrace(2) for a tracer thread: attach, wait, look, resume. Every call must come from the thread that attached.
+//! ptrace(2) for a tracer thread: attach, wait, look, resume. Every call must come from the thread that
+//! attached.
 
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Options of every tracee: stop at trapped calls, follow every child, say when one executes or exits, and kill all of
-/// them should the tracer die.
+/// Options of every tracee: stop at trapped calls, follow every child, say when one executes or exits, and
+/// kill all of them should the tracer die.
 const OPTIONS: i32 = libc::PTRACE_O_TRACESECCOMP
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
@@ -82,7 +83,8 @@ pub fn seize(tid: i32) -> io::Result<()> {
     call(libc::PTRACE_SEIZE, tid, 0, OPTIONS as usize)
 }
 
-/// Waits until a task that this thread traces stops or ends, however long that takes: the tracer's thread is for nothing else.
+/// Waits until a task that this thread traces stops or ends, however long that takes: the tracer's thread is
+/// for nothing else.
 ///
 /// # Errors
 /// `ECHILD` when it traces none any more.
@@ -175,7 +177,8 @@ pub fn syscall(tid: i32) -> Option<Syscall> {
     }
 }
 
-/// Whether this process may call ptrace(2) at all: a container's filter answers EPERM or ENOSYS for a task that does not exist.
+/// Whether this process may call ptrace(2) at all: a container's filter answers EPERM or ENOSYS for a task
+/// that does not exist.
 ///
 /// # Errors
 /// What the filter answers.
@@ -187,8 +190,8 @@ pub fn allowed() -> io::Result<()> {
 }
 
 fn call(request: u32, tid: i32, address: usize, data: usize) -> io::Result<()> {
-    // SAFETY: `data` is a number, or for GETEVENTMSG and GET_SYSCALL_INFO a buffer of the caller's of at least the size that
-    // the request (or `address`) names; the kernel checks `tid`.
+    // SAFETY: `data` is a number, or for GETEVENTMSG and GET_SYSCALL_INFO a buffer of the caller's of at
+    // least the size that the request (or `address`) names; the kernel checks `tid`.
     let result = unsafe { libc::ptrace(request as _, tid, address, data) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -210,8 +213,8 @@ pub fn words_at(tid: i32, address: u64) -> Option<[u64; 2]> {
 /// Longest path read of a call's argument, bytes.
 const PATH_AT_MOST: usize = 256;
 
-/// The path that an argument (0: the first) of the call of a stopped task points to, cut at 256 bytes; `None` when it cannot be read.
-/// At the exit of a call, too, where its arguments are still in their registers.
+/// The path that an argument (0: the first) of the call of a stopped task points to, cut at 256 bytes; `None`
+/// when it cannot be read. At the exit of a call, too, where its arguments are still in their registers.
 pub fn path_argument(tid: i32, argument: usize) -> Option<String> {
     // proc_pid_syscall(5): the call's number, its six arguments, the stack pointer and the program counter.
     let line = std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()?;

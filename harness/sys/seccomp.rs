@@ -12,20 +12,22 @@ const NATIVE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
 const NATIVE: u32 = 0xC000_00B7;
 
-/// Instructions beside one for each number: architecture, number, the verdicts, and the arguments of guarded calls.
+/// Instructions beside one for each number: architecture, number, the verdicts, and the arguments of guarded
+/// calls.
 const FRAME: usize = 20;
 /// Most call numbers that a filter takes; their jumps are 8 bits wide.
 const MOST: usize = 48;
-/// A jump to the verdict that stops, whose distance is known only when all is written. No real jump is that long.
+/// A jump to the verdict that stops, whose distance is known only when all is written. No real jump is that
+/// long.
 const TO_TRACE: u8 = u8::MAX;
 
-/// Installs, in the calling thread and its future children, a filter that stops at these call numbers and lets all others pass.
-/// Without a tracer attached those calls fail with ENOSYS: attach first. Calls of another architecture (32-bit programs) pass
-/// unseen. Of `fcntl` only the two commands that duplicate a descriptor are stopped, of `prlimit64` and `setrlimit` only those that
-/// give new limits of descriptors.
+/// Installs, in the calling thread and its future children, a filter that stops at these call numbers and
+/// lets all others pass. Without a tracer attached those calls fail with ENOSYS: attach first. Calls of
+/// another architecture (32-bit programs) pass unseen. Of `fcntl` only the two commands that duplicate a
+/// descriptor are stopped, of `prlimit64` and `setrlimit` only those that give new limits of descriptors.
 ///
-/// Tried first as CAP_SYS_ADMIN of the user namespace allows it; without that, NO_NEW_PRIVS is set, and set-user-id programs
-/// below no longer gain anything.
+/// Tried first as CAP_SYS_ADMIN of the user namespace allows it; without that, NO_NEW_PRIVS is set, and
+/// set-user-id programs below no longer gain anything.
 ///
 /// # Errors
 /// `EINVAL` for more than 48 numbers, or where the kernel has no seccomp filters.
@@ -54,8 +56,8 @@ const fn verdict(action: u32) -> sock_filter {
     sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: action }
 }
 
-/// Loads a word of `struct seccomp_data`: 0 is the number, 4 the architecture, 16 + 8n the low half of argument n
-/// (both architectures above are little-endian).
+/// Loads a word of `struct seccomp_data`: 0 is the number, 4 the architecture, 16 + 8n the low half of
+/// argument n (both architectures above are little-endian).
 const fn load(offset: u32) -> sock_filter {
     sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: offset }
 }
@@ -87,7 +89,8 @@ fn program(numbers: &[i64], code: &mut [sock_filter; MOST + FRAME]) -> Option<us
                 when(libc::F_DUPFD_CLOEXEC as u32, TO_TRACE, 0),
                 ALLOW,
             ]),
-            // Its resource, and both halves of the pointer to the new limits, which is null where they are only read.
+            // Its resource, and both halves of the pointer to the new limits, which is null where they are
+            // only read.
             libc::SYS_prlimit64 => push(&[
                 is(7),
                 load(24),
@@ -116,7 +119,8 @@ fn program(numbers: &[i64], code: &mut [sock_filter; MOST + FRAME]) -> Option<us
 
 fn install(code: &[sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_ptr().cast_mut() };
-    // SAFETY: the kernel copies `len` instructions from `filter` during the call and keeps no pointer to them.
+    // SAFETY: the kernel copies `len` instructions from `filter` during the call and keeps no pointer to
+    // them.
     let done = unsafe {
         libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER as libc::c_ulong, &raw const program)
     };

@@ -1,5 +1,7 @@
-//! Sockets of this network namespace as the kernel lists them (sock_diag(7)): listeners of TCP and of Unix stream sockets with their
-//! accept queues, UDP sockets that are bound and have no peer, and TCP sockets by state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made in.
+//! Sockets of this network namespace as the kernel lists them (sock_diag(7)): listeners of TCP and of Unix
+//! stream sockets with their accept queues, UDP sockets that are bound and have no peer, and TCP sockets by
+//! state. Asks only; closes and changes nothing. An answer is of the namespace the netlink socket was made
+//! in.
 
 use super::address::Address;
 use super::netlink::{Netlink, Wanted, attribute, u32_at};
@@ -12,8 +14,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// Bytes of `struct inet_diag_req_v2`, `struct inet_diag_msg`.
 const QUESTION: usize = 56;
 const ANSWER: usize = 72;
-/// `INET_DIAG_SKMEMINFO` of linux/inet_diag.h, as the attribute's type and, less one, as the bit that asks for it; and the place of
-/// `SK_MEMINFO_DROPS` (linux/sock_diag.h) in it, in words.
+/// `INET_DIAG_SKMEMINFO` of linux/inet_diag.h, as the attribute's type and, less one, as the bit that asks
+/// for it; and the place of `SK_MEMINFO_DROPS` (linux/sock_diag.h) in it, in words.
 const SKMEMINFO: u16 = 7;
 const DROPS: usize = 8;
 const AF_INET: u8 = 2;
@@ -25,7 +27,8 @@ const RECEIVE_BUFFER: usize = 1;
 /// The mask of every state of net/tcp_states.h, a bit by its number, up to `TCP_NEW_SYN_RECV` (12).
 pub const EVERY_STATE: u32 = 0x1ffe;
 
-/// State of a TCP socket, by the names that ss(8) and netstat(8) know and the kernel's numbers (`include/net/tcp_states.h`).
+/// State of a TCP socket, by the names that ss(8) and netstat(8) know and the kernel's numbers
+/// (`include/net/tcp_states.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(non_camel_case_types, clippy::upper_case_acronyms, missing_docs, reason = "the kernel's names")]
 pub enum State {
@@ -43,7 +46,8 @@ pub enum State {
 }
 
 impl State {
-    /// By the kernel's number; request sockets (`TCP_NEW_SYN_RECV`) are SYN_RECV, as the kernel itself shows them.
+    /// By the kernel's number; request sockets (`TCP_NEW_SYN_RECV`) are SYN_RECV, as the kernel itself shows
+    /// them.
     pub fn from_number(number: u8) -> Option<State> {
         use State::*;
         let order = [
@@ -75,7 +79,8 @@ impl fmt::Display for State {
     }
 }
 
-/// A listening TCP socket, or a listening Unix stream socket; or a UDP socket that is bound and has no peer, to which anybody may send.
+/// A listening TCP socket, or a listening Unix stream socket; or a UDP socket that is bound and has no peer,
+/// to which anybody may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Address it is bound to; the unspecified address for a wildcard.
@@ -84,14 +89,16 @@ pub struct Listener {
     pub inode: u64,
     /// User that made it.
     pub uid: u32,
-    /// Connections in its accept queue now (rqueue); of UDP, bytes of memory that the datagrams in its receive queue take.
+    /// Connections in its accept queue now (rqueue); of UDP, bytes of memory that the datagrams in its
+    /// receive queue take.
     pub queue: u32,
-    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue); of UDP, bytes that its receive queue may take (`SO_RCVBUF`), 0 unless
-    /// its drops were asked for.
+    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue); of UDP, bytes that its receive queue may
+    /// take (`SO_RCVBUF`), 0 unless its drops were asked for.
     pub backlog: u32,
-    /// SYNs and last ACKs of handshakes that it has dropped since it was made, for a full accept queue as a rule: its share of
-    /// `ListenDrops` (netstat(8)). Of UDP, datagrams that it has dropped, for a full receive queue as a rule. `None` unless asked for, and for
-    /// a Unix socket, which turns a client away and drops none.
+    /// SYNs and last ACKs of handshakes that it has dropped since it was made, for a full accept queue as a
+    /// rule: its share of `ListenDrops` (netstat(8)). Of UDP, datagrams that it has dropped, for a full
+    /// receive queue as a rule. `None` unless asked for, and for a Unix socket, which turns a client away and
+    /// drops none.
     pub drops: Option<u32>,
 }
 
@@ -101,8 +108,8 @@ impl Listener {
         Some(Listener { address: Address::Unix(name?), inode, uid, queue, backlog, drops: None })
     }
 
-    /// Connections that the accept queue takes before SYNs are dropped, or connects to a Unix socket told to try again: one more than the
-    /// backlog; of UDP none.
+    /// Connections that the accept queue takes before SYNs are dropped, or connects to a Unix socket told to
+    /// try again: one more than the backlog; of UDP none.
     pub fn capacity(&self) -> u32 {
         if self.address.is_udp() {
             return 0;
@@ -134,7 +141,8 @@ impl SockDiag {
     /// Opens a netlink socket (one descriptor) in the caller's network namespace.
     ///
     /// # Errors
-    /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy refuses it; `EMFILE`.
+    /// `EPROTONOSUPPORT` where the kernel has no sock_diag; `EPERM` or `EACCES` where a security policy
+    /// refuses it; `EMFILE`.
     pub fn open() -> io::Result<SockDiag> {
         Netlink::open().map(SockDiag)
     }
@@ -147,8 +155,8 @@ impl SockDiag {
         self.listeners_on(0)
     }
 
-    /// Every listening Unix stream socket of the namespace that has a name, as it was bound: a path may be relative. Empty where the
-    /// kernel does not list them (`CONFIG_UNIX_DIAG`).
+    /// Every listening Unix stream socket of the namespace that has a name, as it was bound: a path may be
+    /// relative. Empty where the kernel does not list them (`CONFIG_UNIX_DIAG`).
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -156,8 +164,8 @@ impl SockDiag {
         Ok(unix_diag::listeners(&mut self.0)?.into_iter().filter_map(Listener::of_unix).collect())
     }
 
-    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: what serves, and what only asks others
-    /// without connecting first.
+    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: what
+    /// serves, and what only asks others without connecting first.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -191,7 +199,8 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// Listening TCP sockets of one port (0: of every port): several where a program sets SO_REUSEPORT or binds several addresses.
+    /// Listening TCP sockets of one port (0: of every port): several where a program sets SO_REUSEPORT or
+    /// binds several addresses.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -211,10 +220,11 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// The listener that a connect to `address` would reach, a wildcard or dual-stack one included; `None` when nothing listens.
+    /// The listener that a connect to `address` would reach, a wildcard or dual-stack one included; `None`
+    /// when nothing listens.
     ///
-    /// Of TCP one exact look-up, microseconds. Of several sockets with SO_REUSEPORT it returns one, not always the same. Of Unix sockets
-    /// a walk through all of them, 0.1 ms for each ten thousand.
+    /// Of TCP one exact look-up, microseconds. Of several sockets with SO_REUSEPORT it returns one, not
+    /// always the same. Of Unix sockets a walk through all of them, 0.1 ms for each ten thousand.
     ///
     /// # Errors
     /// The kernel refused the question, or gave no answer for two seconds.
@@ -234,8 +244,9 @@ impl SockDiag {
         }
     }
 
-    /// Every listener bound to the address of the one that a connect to `address` would reach, with their drops: those that share its
-    /// clients (SO_REUSEPORT). Not those of another address on the same port. Empty when nothing listens. A Unix socket shares none.
+    /// Every listener bound to the address of the one that a connect to `address` would reach, with their
+    /// drops: those that share its clients (SO_REUSEPORT). Not those of another address on the same port.
+    /// Empty when nothing listens. A Unix socket shares none.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -255,7 +266,8 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// What the listener that a connect to `address` would reach has dropped since it was made; see [`Listener::drops`].
+    /// What the listener that a connect to `address` would reach has dropped since it was made; see
+    /// [`Listener::drops`].
     ///
     /// # Errors
     /// As [`SockDiag::listener`].
@@ -272,7 +284,8 @@ impl SockDiag {
         Ok(self.one(question, |answer| answer.listener()?.drops)?.flatten())
     }
 
-    /// The one socket with these two ends, its own first; `None` when there is none. An exact look-up, microseconds.
+    /// The one socket with these two ends, its own first; `None` when there is none. An exact look-up,
+    /// microseconds.
     ///
     /// # Errors
     /// As [`SockDiag::listener`].
@@ -293,8 +306,8 @@ impl SockDiag {
         }
     }
 
-    /// Sockets whose local port is `port`, counted by TCP state, the listeners included. SYN_RECV counts request sockets: clients
-    /// whose handshake the server has not completed.
+    /// Sockets whose local port is `port`, counted by TCP state, the listeners included. SYN_RECV counts
+    /// request sockets: clients whose handshake the server has not completed.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -306,8 +319,8 @@ impl SockDiag {
         Ok(counts.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
     }
 
-    /// The TCP sockets of the namespace in these states (bits, see [`State::bit`]), IPv4 and IPv6. The listeners alone are found without
-    /// a walk through every connection of the host.
+    /// The TCP sockets of the namespace in these states (bits, see [`State::bit`]), IPv4 and IPv6. The
+    /// listeners alone are found without a walk through every connection of the host.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -315,8 +328,8 @@ impl SockDiag {
         self.dump(0, states, 0, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
-    /// State and inode of each socket whose local end is this address, the listeners included: of TCP by its port, of a Unix socket the
-    /// listener and what was accepted from it.
+    /// State and inode of each socket whose local end is this address, the listeners included: of TCP by its
+    /// port, of a Unix socket the listener and what was accepted from it.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -352,7 +365,8 @@ impl SockDiag {
         })
     }
 
-    /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a loopback listener.
+    /// Local addresses of the sockets whose peer is `target`, TIME_WAIT left out: the clients' side of a
+    /// loopback listener.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -367,9 +381,10 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// Whether a client comes in by itself, sooner or later: its handshake is under way, because the accept queue was full when it came, and
-    /// the queue has room now. When it tries again is the kernel's to say: after a second at first, in the end ever more seldom. Never of
-    /// UDP, nor of a Unix socket, which drops nobody.
+    /// Whether a client comes in by itself, sooner or later: its handshake is under way, because the accept
+    /// queue was full when it came, and the queue has room now. When it tries again is the kernel's to say:
+    /// after a second at first, in the end ever more seldom. Never of UDP, nor of a Unix socket, which drops
+    /// nobody.
     ///
     /// A walk through every connection of the host, where there is room.
     ///
@@ -383,8 +398,9 @@ impl SockDiag {
         Ok(room && self.handshakes(target)? > 0)
     }
 
-    /// Handshakes under way with a listener of TCP on this host: clients in SYN_SENT towards its port, and requests in SYN_RECV at it. Where
-    /// the accept queue was full the kernel drops a SYN or the last ACK, and the handshake goes on when that is sent again (tcp(7)).
+    /// Handshakes under way with a listener of TCP on this host: clients in SYN_SENT towards its port, and
+    /// requests in SYN_RECV at it. Where the accept queue was full the kernel drops a SYN or the last ACK,
+    /// and the handshake goes on when that is sent again (tcp(7)).
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -400,8 +416,8 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// Each socket that is connected to the port of `target`, whichever of this host's addresses its peer has: a client
-    /// may use another name of it. Not of those that no descriptor refers to.
+    /// Each socket that is connected to the port of `target`, whichever of this host's addresses its peer
+    /// has: a client may use another name of it. Not of those that no descriptor refers to.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -432,7 +448,8 @@ impl SockDiag {
         self.ask(Wanted::All, question, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
-    /// Every socket of both families in one of these states, and of this local port where it is not zero (the kernel filters).
+    /// Every socket of both families in one of these states, and of this local port where it is not zero (the
+    /// kernel filters).
     fn dump(
         &mut self,
         port: u16,
@@ -760,7 +777,8 @@ mod tests {
         assert_eq!(diag.listener(&Address::Udp(to)).unwrap(), None);
     }
 
-    /// A counter of the namespace (/proc/net/netstat): the whole host's, so it is at least what one listener adds to it.
+    /// A counter of the namespace (/proc/net/netstat): the whole host's, so it is at least what one listener
+    /// adds to it.
     fn listen_drops() -> u64 {
         let table = std::fs::read_to_string("/proc/net/netstat").unwrap();
         let mut lines = table.lines().filter(|line| line.starts_with("TcpExt:"));

@@ -3,14 +3,15 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Sets `IP_BIND_ADDRESS_NO_PORT` (ip(7), Linux 4.2): bind(2) with port 0 then fixes the address only, and connect(2) picks a port that
-/// is free for that peer, so two sockets may share a port.
+/// Sets `IP_BIND_ADDRESS_NO_PORT` (ip(7), Linux 4.2): bind(2) with port 0 then fixes the address only, and
+/// connect(2) picks a port that is free for that peer, so two sockets may share a port.
 ///
 /// # Errors
 /// `ENOPROTOOPT` for a socket that is not IPv4.
 pub fn bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
     let on: libc::c_int = 1;
-    // SAFETY: the descriptor is borrowed for the call, and the pointer and length describe `on`, which outlives it.
+    // SAFETY: the descriptor is borrowed for the call, and the pointer and length describe `on`, which
+    // outlives it.
     let result = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

@@ -1,5 +1,6 @@
-//! Where the kernel describes its tracepoints (tracefs): their ids and the layout of their records. Reads only, and mounts
-//! nothing anywhere: where tracefs is not mounted, root reads it through a mount that belongs to a descriptor alone.
+//! Where the kernel describes its tracepoints (tracefs): their ids and the layout of their records. Reads
+//! only, and mounts nothing anywhere: where tracefs is not mounted, root reads it through a mount that
+//! belongs to a descriptor alone.
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
@@ -11,11 +12,12 @@ use std::os::fd::OwnedFd;
 pub struct Events(OwnedFd);
 
 impl Events {
-    /// Opens it at the two usual mount points, or else through a detached mount (fsopen(2)), which needs CAP_SYS_ADMIN.
+    /// Opens it at the two usual mount points, or else through a detached mount (fsopen(2)), which needs
+    /// CAP_SYS_ADMIN.
     ///
     /// # Errors
-    /// `EACCES` where it is mounted but not for this user; `EPERM` where it is not and may not be; `ENODEV` where the kernel
-    /// has no tracefs.
+    /// `EACCES` where it is mounted but not for this user; `EPERM` where it is not and may not be; `ENODEV`
+    /// where the kernel has no tracefs.
     pub fn open() -> io::Result<Self> {
         let mut refused = None;
         for mounted in ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"] {

@@ -1,5 +1,5 @@
-//! Unix stream sockets of this network namespace as the kernel lists them (sock_diag(7), AF_UNIX): who listens with which accept queue,
-//! and which connections have been accepted there. Asks only.
+//! Unix stream sockets of this network namespace as the kernel lists them (sock_diag(7), AF_UNIX): who
+//! listens with which accept queue, and which connections have been accepted there. Asks only.
 
 use super::netlink::{Netlink, Wanted, attribute, u32_at};
 use rustix::net::SocketAddrUnix;
@@ -49,12 +49,14 @@ pub struct UnixSocket {
 /// Those that listen.
 ///
 /// # Errors
-/// The kernel refused the dump, or gave no answer for two seconds. One that cannot list them (`CONFIG_UNIX_DIAG`) lists none.
+/// The kernel refused the dump, or gave no answer for two seconds. One that cannot list them
+/// (`CONFIG_UNIX_DIAG`) lists none.
 pub fn listeners(netlink: &mut Netlink) -> io::Result<Vec<UnixSocket>> {
     sockets(netlink, 1 << LISTEN)
 }
 
-/// The one that a connect to this name would reach. Where several were bound to one path, it is that whose file is there now.
+/// The one that a connect to this name would reach. Where several were bound to one path, it is that whose
+/// file is there now.
 ///
 /// # Errors
 /// As [`listeners`].
@@ -62,7 +64,8 @@ pub fn listener(netlink: &mut Netlink, name: &SocketAddrUnix) -> io::Result<Opti
     Ok(reached(listeners(netlink)?, name))
 }
 
-/// That listener, and every connection that was accepted from it and is open: those in its accept queue are not listed.
+/// That listener, and every connection that was accepted from it and is open: those in its accept queue are
+/// not listed.
 ///
 /// # Errors
 /// As [`listeners`].
@@ -77,8 +80,8 @@ pub fn bound(netlink: &mut Netlink, name: &SocketAddrUnix) -> io::Result<Vec<Uni
     Ok(all)
 }
 
-/// Whether the peer of the socket with this inode has been accepted: a descriptor refers to it. `None`: there is no such socket, or
-/// it has no peer.
+/// Whether the peer of the socket with this inode has been accepted: a descriptor refers to it. `None`: there
+/// is no such socket, or it has no peer.
 ///
 /// # Errors
 /// The kernel refused the question, or gave no answer for two seconds.
@@ -103,8 +106,8 @@ fn sockets(netlink: &mut Netlink, states: u32) -> io::Result<Vec<UnixSocket>> {
     }
 }
 
-/// Of these listeners the one that a connect would reach. A path is followed: the file says who is bound there, by whatever name. Where
-/// the file system shows another inode (overlays), the name decides.
+/// Of these listeners the one that a connect would reach. A path is followed: the file says who is bound
+/// there, by whatever name. Where the file system shows another inode (overlays), the name decides.
 fn reached(all: Vec<UnixSocket>, name: &SocketAddrUnix) -> Option<UnixSocket> {
     let Some(path) = name.path_bytes().map(|path| Path::new(OsStr::from_bytes(path))) else {
         return all.into_iter().find(|socket| socket.name.as_ref() == Some(name));
@@ -132,7 +135,8 @@ fn question(states: u32, inode: u32, show: u32) -> [u8; QUESTION] {
     m
 }
 
-/// A `struct unix_diag_msg` (family, type, state, padding, inode, cookie) and the attributes that follow it; `None` of other than streams.
+/// A `struct unix_diag_msg` (family, type, state, padding, inode, cookie) and the attributes that follow it;
+/// `None` of other than streams.
 fn read(body: &[u8]) -> Option<UnixSocket> {
     let wide = |kind| attribute(&body[ANSWER..], kind).filter(|bytes| bytes.len() >= 8);
     let pair = |kind| wide(kind).map(|bytes| (u32_at(bytes, 0), u32_at(bytes, 4)));

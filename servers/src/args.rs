@@ -70,8 +70,8 @@ pub enum AfterCall {
 pub enum Listeners {
     /// One for all of them, with one accept queue: any worker that has room takes the next client.
     Shared,
-    /// One each on the same port (SO_REUSEPORT), with a queue each: the kernel chooses a worker for each client, by a hash of the
-    /// addresses, and does not ask whether it has room.
+    /// One each on the same port (SO_REUSEPORT), with a queue each: the kernel chooses a worker for each
+    /// client, by a hash of the addresses, and does not ask whether it has room.
     Reuseport,
 }
 
@@ -127,7 +127,8 @@ pub struct CallArgs {
     #[arg(long, value_enum, default_value_t = AfterCall::Closed)]
     pub after_call: AfterCall,
 
-    /// Where uploads and logs are written; default: the temporary directory, where none is left [relay, collector]
+    /// Where uploads and logs are written; default: the temporary directory, where none is left [relay,
+    /// collector]
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
 }
@@ -147,7 +148,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub port: u16,
 
-    /// Listen on this Unix socket in place of a port: a path, or @NAME if it is abstract; not with workers that listen for themselves
+    /// Listen on this Unix socket in place of a port: a path, or @NAME if it is abstract; not with workers
+    /// that listen for themselves
     #[arg(long, value_name = "PATH", conflicts_with = "tls_port")]
     pub unix: Option<String>,
 
@@ -167,11 +169,13 @@ pub struct Args {
     #[arg(long, requires = "tls_port")]
     pub resumption: bool,
 
-    /// Tell each connection and call as it comes, in a line of JSON on standard output [http, tcp and grpc, without --workers]
+    /// Tell each connection and call as it comes, in a line of JSON on standard output [http, tcp and grpc,
+    /// without --workers]
     #[arg(long)]
     pub witness: bool,
 
-    /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be repeated [http and grpc]
+    /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be
+    /// repeated [http and grpc]
     #[arg(long, value_name = "N", requires = "witness", value_parser = clap::value_parser!(u64).range(1..))]
     pub wait_before: Vec<u64>,
 
@@ -179,7 +183,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Policy::Spin)]
     pub accept: Policy,
 
-    /// Milliseconds that `fixed-delay`, `listener-off` and `storm` wait, and the longest that `backoff` does; default: as their models do
+    /// Milliseconds that `fixed-delay`, `listener-off` and `storm` wait, and the longest that `backoff` does;
+    /// default: as their models do
     #[arg(long)]
     pub delay_ms: Option<u64>,
 
@@ -195,7 +200,8 @@ pub struct Args {
     #[arg(long)]
     pub blocking: bool,
 
-    /// Poll before each accept4, as servers that take one client an event do, in place of accepting until EAGAIN; always so for `outbound`
+    /// Poll before each accept4, as servers that take one client an event do, in place of accepting until
+    /// EAGAIN; always so for `outbound`
     #[arg(long, conflicts_with = "blocking")]
     pub poll_each: bool,
 
@@ -211,7 +217,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Listeners::Shared)]
     pub listeners: Listeners,
 
-    /// Open what a real service holds when idle until exactly this many descriptors are open, in each accepting process
+    /// Open what a real service holds when idle until exactly this many descriptors are open, in each
+    /// accepting process
     #[arg(long)]
     pub baseline: Option<u32>,
 
@@ -255,14 +262,16 @@ pub struct Args {
     #[command(flatten)]
     pub calls: CallArgs,
 
-    /// This process is a worker of the process with this id, and standard input is the listener, or what is bound where it is to listen
+    /// This process is a worker of the process with this id, and standard input is the listener, or what is
+    /// bound where it is to listen
     #[arg(long, hide = true)]
     pub worker: Option<i32>,
 }
 
 impl Args {
-    /// Whether the listener blocks. Threads that block in accept4 each hold a descriptor number that no listing shows; io_uring answers for
-    /// a listener that does not block at once, as accept4 would, and otherwise waits in the kernel, where it holds none.
+    /// Whether the listener blocks. Threads that block in accept4 each hold a descriptor number that no
+    /// listing shows; io_uring answers for a listener that does not block at once, as accept4 would, and
+    /// otherwise waits in the kernel, where it holds none.
     pub(crate) fn blocks(&self) -> bool {
         self.blocking || self.threads > 1 || self.io_uring
     }

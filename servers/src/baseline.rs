@@ -1,7 +1,9 @@
-//! The descriptors a real service holds when idle: a log file, a connection to its backend, a random device, sockets and
-//! pipes to itself. They fill a process up to an exact count before it listens, and stay open until it ends.
+//! The descriptors a real service holds when idle: a log file, a connection to its backend, a random device,
+//! sockets and pipes to itself. They fill a process up to an exact count before it listens, and stay open
+//! until it ends.
 //!
-//! None of them ever listens, not for a moment: a search for the server by its LISTEN socket finds only the real one.
+//! None of them ever listens, not for a moment: a search for the server by its LISTEN socket finds only the
+//! real one.
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{
@@ -73,8 +75,9 @@ const PIECES: [Piece; 5] = [
 
 /// Opens descriptors until exactly `asked` are open, and returns those to be kept.
 ///
-/// Counted are the descriptors that /proc/self/fd lists with a number below the soft limit: an inherited one above it takes
-/// no place. A number that a thread blocked in accept reserves is not listed and so not counted.
+/// Counted are the descriptors that /proc/self/fd lists with a number below the soft limit: an inherited one
+/// above it takes no place. A number that a thread blocked in accept reserves is not listed and so not
+/// counted.
 ///
 /// # Errors
 /// See [`BaselineError`]; on each of them everything opened here is closed again.
@@ -117,8 +120,8 @@ fn log_file() -> io::Result<Vec<OwnedFd>> {
     Ok(vec![tempfile::tempfile()?.into()])
 }
 
-/// An established, idle loopback TCP connection: a socket connected to itself (simultaneous open, RFC 9293 section 3.5),
-/// which needs neither a listener nor a second descriptor.
+/// An established, idle loopback TCP connection: a socket connected to itself (simultaneous open, RFC 9293
+/// section 3.5), which needs neither a listener nor a second descriptor.
 fn backend_connection() -> io::Result<Vec<OwnedFd>> {
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;

@@ -1,7 +1,8 @@
-//! The statistics collector: takes lines of text from TCP clients and writes them to log files, one a connection, open as long
-//! as that, or one for all. A connection's log is opened by the acceptor, before the next client is accepted: a client costs two
-//! descriptors at once. A log that cannot be opened is tried again with each line, and every line that is lost is
-//! complained about; nothing else stops. It never answers.
+//! The statistics collector: takes lines of text from TCP clients and writes them to log files, one a
+//! connection, open as long as that, or one for all. A connection's log is opened by the acceptor, before the
+//! next client is accepted: a client costs two descriptors at once. A log that cannot be opened is tried
+//! again with each line, and every line that is lost is complained about; nothing else stops. It never
+//! answers.
 
 use crate::args::{Args, CollectorLog};
 use crate::lines::complain;
@@ -22,7 +23,8 @@ use tokio::sync::mpsc::Receiver;
 const LINE_BYTES: u64 = 4096;
 
 struct Collector {
-    /// Where logs are; `None`: in the temporary directory, and without a name as soon as they are open, so that none is left.
+    /// Where logs are; `None`: in the temporary directory, and without a name as soon as they are open, so
+    /// that none is left.
     folder: Option<PathBuf>,
     /// Open all the time; `None`: each connection has its own.
     shared: Option<File>,

@@ -1,6 +1,7 @@
-//! A UDP relay as far as its descriptors go: it answers each datagram with the same bytes, and may open sockets for each flow, as a TURN
-//! server or a DNS forwarder does. A flow is an address that datagrams come from. Its sockets are closed when it has been silent for a
-//! while. A datagram of a flow that cannot have its sockets is not answered.
+//! A UDP relay as far as its descriptors go: it answers each datagram with the same bytes, and may open
+//! sockets for each flow, as a TURN server or a DNS forwarder does. A flow is an address that datagrams come
+//! from. Its sockets are closed when it has been silent for a while. A datagram of a flow that cannot have
+//! its sockets is not answered.
 
 use crate::args::Args;
 use crate::baseline;

@@ -1,6 +1,7 @@
-//! gRPC over tonic: one small unary call, `lastfd.echo.v1.Echo/Say`; any other is answered with an empty message, which is one of
-//! every type (protobuf): so that a caller of another service is answered, too. Tonic's own accept loop is not used: it gets accepted
-//! connections as a stream, each after its TLS handshake, if there is one.
+//! gRPC over tonic: one small unary call, `lastfd.echo.v1.Echo/Say`; any other is answered with an empty
+//! message, which is one of every type (protobuf): so that a caller of another service is answered, too.
+//! Tonic's own accept loop is not used: it gets accepted connections as a stream, each after its TLS
+//! handshake, if there is one.
 
 use crate::tls::Doorkeeper;
 use crate::witness::Seat;

@@ -1,5 +1,6 @@
-//! The bridge from acceptor threads into a tokio runtime of one thread. The runtime never accepts: it gets sockets that are
-//! accepted, non-blocking and cost it one registration with its epoll instance, no descriptor.
+//! The bridge from acceptor threads into a tokio runtime of one thread. The runtime never accepts: it gets
+//! sockets that are accepted, non-blocking and cost it one registration with its epoll instance, no
+//! descriptor.
 
 use crate::{Deliver, Door};
 use std::future::Future;
@@ -15,7 +16,8 @@ pub(crate) const HANDED_OVER: usize = 1024;
 /// What an acceptor hands over.
 pub(crate) type Accepted = (OwnedFd, Door);
 
-/// Builds the runtime, so that its descriptors are open, and runs `service` on a thread of its own with what is accepted.
+/// Builds the runtime, so that its descriptors are open, and runs `service` on a thread of its own with what
+/// is accepted.
 ///
 /// # Errors
 /// `EMFILE` under a limit too low for a runtime; `EAGAIN` when no thread can be started.
@@ -68,7 +70,8 @@ where
 /// `ENOSPC` beyond fs.epoll.max_user_watches.
 pub(crate) fn into_stream(connection: OwnedFd) -> io::Result<TcpStream> {
     let stream = TcpStream::from_std(connection.into())?;
-    // An answer in two writes must not wait for the client's delayed ACK. A Unix socket, which is read and written alike, has none.
+    // An answer in two writes must not wait for the client's delayed ACK. A Unix socket, which is read and
+    // written alike, has none.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }

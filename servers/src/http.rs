@@ -99,7 +99,8 @@ async fn converse(
     stream: TcpStream,
     door: Door,
 ) {
-    // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its connection is closed either way.
+    // An error is the client's: it broke the protocol or left in mid-request; or it is a file's. Its
+    // connection is closed either way.
     if let Ok(stream) = doorkeeper.admit(stream, door).await {
         let seat = stream.seat.clone();
         let of_service = tally.clone();

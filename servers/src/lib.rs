@@ -1,10 +1,11 @@
-//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp`, `grpc` and `mail`,
-//! and the services of real incidents: `relay`, `outbound` and `collector`, which open descriptors of their own for their clients. And
-//! `datagram`, which accepts nobody: it serves UDP.
+//! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp`,
+//! `grpc` and `mail`, and the services of real incidents: `relay`, `outbound` and `collector`, which open
+//! descriptors of their own for their clients. And `datagram`, which accepts nobody: it serves UDP.
 //!
-//! All of the others accept through [`accept`], which knows no runtime and reacts to a full descriptor table with a selectable
-//! [`Policy`]. To the former a connection costs exactly one descriptor, that of `accept4`; nothing else is opened after start-up.
-//! Every process counts its own accepts and prints them as it ends, as a witness beside whatever watches it from outside.
+//! All of the others accept through [`accept`], which knows no runtime and reacts to a full descriptor table
+//! with a selectable [`Policy`]. To the former a connection costs exactly one descriptor, that of `accept4`;
+//! nothing else is opened after start-up. Every process counts its own accepts and prints them as it ends, as
+//! a witness beside whatever watches it from outside.
 //!
 //! The package never depends on the harness that runs it, and never raises or lowers a limit.
 
@@ -49,16 +50,16 @@ type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
 
 /// Serves until SIGTERM or SIGINT, or until the accept policy gives up.
 ///
-/// Prints `listening ADDRESS` on standard output once everything is open (and `listening ADDRESS with TLS` after it, where there
-/// is a second listener), and as the process ends one line
+/// Prints `listening ADDRESS` on standard output once everything is open (and `listening ADDRESS with TLS`
+/// after it, where there is a second listener), and as the process ends one line
 /// `{"lastfd_server":{"pid":…,"before_first_emfile":…,"total":…,"shed":…}}` for each process that accepts.
-/// Where TLS is spoken `handshakes` is added; where descriptors are opened for clients `work`: how much was `done`, what `failed`, and
-/// the `first_emfile` of the process, with its call.
-/// With `--witness` it tells each connection and call as it comes, in a line `{"lastfd_upstream":…}`.
-/// To be called from `main`, before any other thread is started: it blocks the two signals for all threads to come.
+/// Where TLS is spoken `handshakes` is added; where descriptors are opened for clients `work`: how much was
+/// `done`, what `failed`, and the `first_emfile` of the process, with its call. With `--witness` it tells
+/// each connection and call as it comes, in a line `{"lastfd_upstream":…}`. To be called from `main`, before
+/// any other thread is started: it blocks the two signals for all threads to come.
 ///
-/// Exit codes: 0 after a signal, 1 when a policy that takes a failure as fatal met it or accept broke, 2 for options that do not go
-/// together, 6 when the server could not start; the reason goes to standard error.
+/// Exit codes: 0 after a signal, 1 when a policy that takes a failure as fatal met it or accept broke, 2 for
+/// options that do not go together, 6 when the server could not start; the reason goes to standard error.
 /// Returns only the last of these; the process ends with the others.
 pub fn serve(args: Args) -> u8 {
     let Err(error) = process::run(&args);

@@ -1,4 +1,5 @@
-//! The listening socket: bound first, made to listen last, so that a server that is seen to listen is at rest.
+//! The listening socket: bound first, made to listen last, so that a server that is seen to listen is at
+//! rest.
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -18,8 +19,8 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    /// A TCP socket bound to `address`, not yet listening. `blocking` is a property of the socket, shared by all workers.
-    /// `several`: so may others of this user, each with a queue of its own (SO_REUSEPORT).
+    /// A TCP socket bound to `address`, not yet listening. `blocking` is a property of the socket, shared by
+    /// all workers. `several`: so may others of this user, each with a queue of its own (SO_REUSEPORT).
     ///
     /// # Errors
     /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`; `EMFILE` under a limit too low to start.
@@ -35,7 +36,8 @@ impl Listener {
         Ok(Listener::Own(socket))
     }
 
-    /// A Unix socket bound to this path, or to an abstract name after `@`, not yet listening. `blocking` as in [`Listener::bind`].
+    /// A Unix socket bound to this path, or to an abstract name after `@`, not yet listening. `blocking` as
+    /// in [`Listener::bind`].
     ///
     /// # Errors
     /// `EADDRINUSE`, also where a file of that name is left; `ENOENT`, `EACCES`, `ENAMETOOLONG`.
@@ -50,11 +52,12 @@ impl Listener {
         Ok(Listener::Own(socket))
     }
 
-    /// One of this worker's own at the address that standard input is bound to, in the place of standard input: the worker holds as many
-    /// descriptors as one that shares its listener.
+    /// One of this worker's own at the address that standard input is bound to, in the place of standard
+    /// input: the worker holds as many descriptors as one that shares its listener.
     ///
     /// # Errors
-    /// Those of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket, `EAFNOSUPPORT` when it is not of TCP.
+    /// Those of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket, `EAFNOSUPPORT` when it is
+    /// not of TCP.
     pub(crate) fn beside_inherited(blocking: bool) -> Result<Self, Errno> {
         let own = Listener::bind(inet(&Listener::Inherited.bound()?)?, blocking, true)?;
         rustix::stdio::dup2_stdin(own)?;
@@ -69,7 +72,8 @@ impl Listener {
         listen(self.as_fd(), i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 
-    /// The address it is bound to, with the port that the kernel chose: `IP:PORT`, `unix:PATH` or `unix:@NAME`.
+    /// The address it is bound to, with the port that the kernel chose: `IP:PORT`, `unix:PATH` or
+    /// `unix:@NAME`.
     ///
     /// # Errors
     /// `ENOTSOCK` when standard input of a worker is not a socket.

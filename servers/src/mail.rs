@@ -1,4 +1,5 @@
-//! A mail server as far as its clients' first words (SMTP, RFC 5321): it speaks first, answers each line, and holds. STARTTLS (RFC
+//! A mail server as far as its clients' first words (SMTP, RFC 5321): it speaks first, answers each line, and
+//! holds. STARTTLS (RFC
 //! 3207) where it has a certificate. No mail is taken.
 
 use crate::tally::Tally;

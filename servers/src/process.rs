@@ -1,7 +1,8 @@
-//! The life of one server process: everything is opened first, the listener listens last, then a signal is awaited.
+//! The life of one server process: everything is opened first, the listener listens last, then a signal is
+//! awaited.
 //!
-//! The calling thread becomes the one that waits for signals, through sigwait and so without a descriptor. A process that
-//! has workers goes to [`crate::workers`] instead and accepts nothing itself.
+//! The calling thread becomes the one that waits for signals, through sigwait and so without a descriptor. A
+//! process that has workers goes to [`crate::workers`] instead and accepts nothing itself.
 
 use crate::accept::{self, Ended, Policy, Reserve, Responder, Taker, Waiting};
 use crate::args::{Args, Kind, Listeners};
@@ -100,8 +101,8 @@ fn bind(args: &Args, port: u16) -> Result<Listener, StartError> {
     .map_err(|errno| StartError::Listen { address: asked(args, port), source: errno.into() })
 }
 
-/// Blocks SIGTERM and SIGINT in this thread and all that it starts, and SIGUSR1 where calls may be kept waiting; returns them to be
-/// waited for.
+/// Blocks SIGTERM and SIGINT in this thread and all that it starts, and SIGUSR1 where calls may be kept
+/// waiting; returns them to be waited for.
 fn block_signals(args: &Args) -> Result<SigSet, StartError> {
     let goes_on = args.witness.then_some(Signal::SIGUSR1);
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().chain(goes_on).collect();
@@ -170,8 +171,9 @@ fn accept_until_signal(
 /// Grows the descriptor table to the soft limit, up to this many numbers (8 bytes each).
 const TABLE_AT_MOST: u64 = 1 << 16;
 
-/// Grows the descriptor table to its full size while no second thread shares it. Later each doubling would stop the acceptor until
-/// every CPU has left its RCU read sections, 5–20 ms (Linux, fs/file.c, `expand_fdtable`), and clients would pile up meanwhile.
+/// Grows the descriptor table to its full size while no second thread shares it. Later each doubling would
+/// stop the acceptor until every CPU has left its RCU read sections, 5–20 ms (Linux, fs/file.c,
+/// `expand_fdtable`), and clients would pile up meanwhile.
 fn grow_descriptor_table(listener: &Listener) {
     let soft = getrlimit(Resource::Nofile).current.unwrap_or(TABLE_AT_MOST).min(TABLE_AT_MOST);
     // The highest number there is, let go at once. A table that stays small is only slower.
@@ -212,7 +214,8 @@ struct Acceptors {
     waiting: Vec<Sender<()>>,
 }
 
-/// Starts the acceptor threads of a listener; one that ends takes the process with it, unless the policy is to fall silent.
+/// Starts the acceptor threads of a listener; one that ends takes the process with it, unless the policy is
+/// to fall silent.
 fn start_acceptors(
     args: &Args,
     door: Door,

@@ -1,4 +1,5 @@
-//! What the process of a server and its master have in common: why neither started, the lines that say it did, and the signals that end it.
+//! What the process of a server and its master have in common: why neither started, the lines that say it
+//! did, and the signals that end it.
 
 use crate::baseline::BaselineError;
 use crate::relay::CallError;
@@ -140,7 +141,8 @@ pub(crate) fn announcement(address: &str) -> String {
     format!("listening {address}")
 }
 
-/// Sleeps until one of `signals`, all blocked, is sent to the process; returns it. No deadline: a server runs until it gets one.
+/// Sleeps until one of `signals`, all blocked, is sent to the process; returns it. No deadline: a server runs
+/// until it gets one.
 pub(crate) fn wait_for_signal(signals: &SigSet) -> Signal {
     loop {
         if let Ok(signal) = signals.wait() {

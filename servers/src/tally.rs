@@ -1,5 +1,5 @@
-//! A process's own count of its accepts, and the line that says it: a witness that asks nobody else. Needs no descriptor
-//! to be printed.
+//! A process's own count of its accepts, and the line that says it: a witness that asks nobody else. Needs no
+//! descriptor to be printed.
 
 use crate::lines::say;
 use crate::witness::{Seat, Witness};
@@ -13,8 +13,8 @@ const NEVER: u64 = u64::MAX;
 
 /// Counts of this process, shared by its acceptors.
 ///
-/// With several acceptors an accept that has returned and is not yet counted may be missed by another thread's first
-/// failure; who needs the exact order watches the calls from outside.
+/// With several acceptors an accept that has returned and is not yet counted may be missed by another
+/// thread's first failure; who needs the exact order watches the calls from outside.
 #[derive(Debug)]
 pub struct Tally {
     total: AtomicU64,
@@ -125,7 +125,8 @@ impl Tally {
         *self.closed.lock().expect("no counter panics")
     }
 
-    /// Sleeps until more than `before` were. No deadline: who waits for this waits for ever where nobody leaves.
+    /// Sleeps until more than `before` were. No deadline: who waits for this waits for ever where nobody
+    /// leaves.
     pub(crate) fn wait_for_close_after(&self, before: u64) {
         let closed = self.closed.lock().expect("no counter panics");
         drop(self.closes.wait_while(closed, |closed| *closed <= before).expect("no counter panics"));
@@ -158,7 +159,8 @@ impl Tally {
         }
     }
 
-    /// A request was answered with failure, or a log not opened; `exhausted` is the call that failed with EMFILE, if one did.
+    /// A request was answered with failure, or a log not opened; `exhausted` is the call that failed with
+    /// EMFILE, if one did.
     pub(crate) fn count_failed(&self, exhausted: Option<&'static str>) {
         if let Some(work) = &self.work {
             work.failed.fetch_add(1, SeqCst);
@@ -168,7 +170,8 @@ impl Tally {
         }
     }
 
-    /// accept4 failed; the first EMFILE keeps the count of that moment. ENFILE is another limit's and is left out.
+    /// accept4 failed; the first EMFILE keeps the count of that moment. ENFILE is another limit's and is left
+    /// out.
     pub(crate) fn note_failure(&self, errno: Errno) {
         if let Some(work) = self.work.as_ref().filter(|_| errno == Errno::MFILE) {
             work.note_emfile("accept4");
@@ -178,7 +181,8 @@ impl Tally {
         }
     }
 
-    /// The JSON line; `total` counts every accept4 that returned a connection, `shed` those of them closed at once.
+    /// The JSON line; `total` counts every accept4 that returned a connection, `shed` those of them closed at
+    /// once.
     fn line(&self) -> String {
         let first = self.before_first_emfile.load(SeqCst);
         let line = Line {
@@ -198,7 +202,8 @@ impl Tally {
         serde_json::to_string(&line).expect("numbers serialise")
     }
 
-    /// Prints the line once and ends the process; of two threads that come here the second only waits for the end.
+    /// Prints the line once and ends the process; of two threads that come here the second only waits for the
+    /// end.
     pub(crate) fn end(&self, code: u8) -> ! {
         if self.reported.swap(true, SeqCst) {
             loop {

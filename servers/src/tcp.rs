@@ -1,5 +1,5 @@
-//! The bare service: holds connections and says nothing; one epoll instance notices hang-ups and closes. Reads nothing, so
-//! what a client sends stays in its socket.
+//! The bare service: holds connections and says nothing; one epoll instance notices hang-ups and closes.
+//! Reads nothing, so what a client sends stays in its socket.
 
 use crate::Deliver;
 use crate::tally::Tally;
@@ -44,7 +44,8 @@ impl Connections {
         if slots.len() <= slot {
             slots.resize_with(slot + 1, || None);
         }
-        // In its slot before it is watched: its hang-up may be reported at once. Hang-ups and errors come unasked.
+        // In its slot before it is watched: its hang-up may be reported at once. Hang-ups and errors come
+        // unasked.
         let watched =
             epoll::add(&self.epoll, &connection, EventData::new_u64(slot as u64), EventFlags::RDHUP);
         slots[slot] = watched.is_ok().then_some(Held { _connection: connection, _seat: seat });

@@ -1,7 +1,9 @@
-//! TLS, on either side of a connection: the second listener of a server, and the channels of the relay. Certificates are read
-//! and everything is computed before the server listens; a handshake opens nothing and keeps nobody else waiting.
+//! TLS, on either side of a connection: the second listener of a server, and the channels of the relay.
+//! Certificates are read and everything is computed before the server listens; a handshake opens nothing and
+//! keeps nobody else waiting.
 //!
-//! Sessions are resumed only where a server is told so (`--resumption`): else each connection makes a whole handshake.
+//! Sessions are resumed only where a server is told so (`--resumption`): else each connection makes a whole
+//! handshake.
 
 use crate::Door;
 use crate::tally::Tally;
@@ -71,7 +73,8 @@ impl TlsError {
     }
 }
 
-/// What makes an accepted connection ready to be spoken on: the handshake, for one that came in by the door of TLS.
+/// What makes an accepted connection ready to be spoken on: the handshake, for one that came in by the door
+/// of TLS.
 #[derive(Clone)]
 pub(crate) struct Doorkeeper {
     acceptor: Option<TlsAcceptor>,
@@ -102,8 +105,8 @@ impl Doorkeeper {
         self.acceptor.is_some()
     }
 
-    /// Shakes hands with a client, if it has come to be. No deadline: one that never speaks is held, as by a server without
-    /// time limits, and costs its descriptor.
+    /// Shakes hands with a client, if it has come to be. No deadline: one that never speaks is held, as by a
+    /// server without time limits, and costs its descriptor.
     ///
     /// # Errors
     /// The client left, or does not speak TLS. Its connection is closed.

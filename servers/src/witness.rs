@@ -1,7 +1,8 @@
-//! What a server sees of those who call it, told while it goes on (`--witness`): connections, calls on each, TLS handshakes. One line
-//! `{"lastfd_upstream":{…}}` on standard output for each connection and each call, with its time; of many thousands only one in a few, so that
-//! what is told stays bounded. The last line, as the process ends, is exact. Calls may be kept waiting (`--wait-before`), so that a caller can
-//! be looked at between two of them.
+//! What a server sees of those who call it, told while it goes on (`--witness`): connections, calls on each,
+//! TLS handshakes. One line `{"lastfd_upstream":{…}}` on standard output for each connection and each call,
+//! with its time; of many thousands only one in a few, so that what is told stays bounded. The last line, as
+//! the process ends, is exact. Calls may be kept waiting (`--wait-before`), so that a caller can be looked at
+//! between two of them.
 
 use crate::lines::say;
 use rustix::time::{ClockId, clock_gettime};
@@ -13,8 +14,8 @@ use tokio::sync::watch;
 /// Each of the first so many is told; of later ones about one in `n ÷ EXACT_UNTIL`.
 const EXACT_UNTIL: u64 = 1 << 14;
 
-/// Counts of a server that is a witness. A connection that has ended costs one number in a map, which is bounded by the number of calls that
-/// connections differ in.
+/// Counts of a server that is a witness. A connection that has ended costs one number in a map, which is
+/// bounded by the number of calls that connections differ in.
 #[derive(Debug)]
 pub(crate) struct Witness {
     counts: Mutex<Counts>,
@@ -70,7 +71,8 @@ struct Told {
 }
 
 impl Witness {
-    /// A witness that keeps each of these calls, counted from 1, and all later ones waiting, until it is told to go on.
+    /// A witness that keeps each of these calls, counted from 1, and all later ones waiting, until it is told
+    /// to go on.
     pub(crate) fn new(mut stops: Vec<u64>) -> Self {
         stops.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
         let first = stops.pop().unwrap_or(u64::MAX);

@@ -1,10 +1,11 @@
-//! Worker processes, as prefork servers have: each has its own limit and its own count. They share one listener, or have one each on the
-//! same port.
+//! Worker processes, as prefork servers have: each has its own limit and its own count. They share one
+//! listener, or have one each on the same port.
 //!
-//! The master binds, starts its own binary again for each worker with the bound socket as standard input, and relays what the
-//! workers print. It holds no connection and never listens itself: the workers do when they are at rest. TERM and INT are
-//! passed on; a worker is killed by the kernel when its master ends in any other way. A worker that ends is replaced under the
-//! policy `worker-restart` only, at once and however often.
+//! The master binds, starts its own binary again for each worker with the bound socket as standard input, and
+//! relays what the workers print. It holds no connection and never listens itself: the workers do when they
+//! are at rest. TERM and INT are passed on; a worker is killed by the kernel when its master ends in any
+//! other way. A worker that ends is replaced under the policy `worker-restart` only, at once and however
+//! often.
 
 use crate::accept::Policy;
 use crate::args::Args;
@@ -91,8 +92,8 @@ fn start(listener: &Listener) -> Result<Child, StartError> {
         .map_err(|source| StartError::Worker { source })
 }
 
-/// Passes on what a worker prints, and reaps it at the end of its output; returns the one in its place, if there is any. The last
-/// one ends the master.
+/// Passes on what a worker prints, and reaps it at the end of its output; returns the one in its place, if
+/// there is any. The last one ends the master.
 fn relay(
     id: u32,
     output: ChildStdout,

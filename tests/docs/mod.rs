@@ -1,5 +1,6 @@
-//! The documentation is true: links lead somewhere, commands and scenarios run, what is shown is what is printed, and what is registered in
-//! the code is named. The pages that are made from the code are as the code makes them.
+//! The documentation is true: links lead somewhere, commands and scenarios run, what is shown is what is
+//! printed, and what is registered in the code is named. The pages that are made from the code are as the
+//! code makes them.
 
 mod pages;
 mod site;
@@ -85,7 +86,8 @@ fn run(path: &str) {
                     lines.push(line.text);
                 }
             }
-            // What the command before it prints. The tables and excerpts of an incident's page have a test of their own.
+            // What the command before it prints. The tables and excerpts of an incident's page have a test of
+            // their own.
             "text" if !path.starts_with("scenarios") && !MADE.contains(&path) => {
                 assert!(!lines.is_empty(), "{path} shows what nothing has printed");
                 last.iter().for_each(|called| _ = incidents::shown(&block.text, &called.stdout));
@@ -102,7 +104,8 @@ fn run(path: &str) {
     }
 }
 
-/// The scenarios of a page, with the names of their files: as the line before the block has it, such as `scenarios/api.scenario.toml`.
+/// The scenarios of a page, with the names of their files: as the line before the block has it, such as
+/// `scenarios/api.scenario.toml`.
 fn scenarios(blocks: &[Block]) -> Vec<(String, &Block)> {
     let named = |block: &Block| {
         let words = block.before.split('`').skip(1).step_by(2);

@@ -11,7 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Programs that a page calls by a name of the reader's, and what stands for each: a line of shell, with the arguments in `"$@"`.
+/// Programs that a page calls by a name of the reader's, and what stands for each: a line of shell, with the
+/// arguments in `"$@"`.
 const STAND_INS: [(&str, &str); 7] = [
     ("server", r#"exec lastfd serve http --accept backoff "$@""#),
     ("proxy", r#"exec lastfd serve outbound --after-call left-open --accept backoff "$@""#),
@@ -91,7 +92,8 @@ impl Site {
         Some(called(&mut command))
     }
 
-    /// The process id of the reader's server, which listens. Its limits and descriptors are the same wherever this test runs.
+    /// The process id of the reader's server, which listens. Its limits and descriptors are the same wherever
+    /// this test runs.
     fn server(&mut self) -> i32 {
         let (server, _) = self.server.get_or_insert_with(|| {
             let mut command = launch::command(&[LASTFD, "serve", "http", "--accept", "backoff"]);

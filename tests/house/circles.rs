@@ -1,4 +1,5 @@
-//! Which file of a room uses which: from the paths in its text, through re-exports to where a name is defined.
+//! Which file of a room uses which: from the paths in its text, through re-exports to where a name is
+//! defined.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -101,7 +102,8 @@ fn exports(text: &str) -> Vec<Module> {
     statements(text, true).flat_map(|tree| expand("", tree)).collect()
 }
 
-/// The paths that a file uses: in its imports, and written out in its code. What it re-exports is not used by it.
+/// The paths that a file uses: in its imports, and written out in its code. What it re-exports is not used by
+/// it.
 fn paths(text: &str) -> Vec<Module> {
     let mut found: Vec<Module> = statements(text, false).flat_map(|tree| expand("", tree)).collect();
     let inside = |c: char| c.is_alphanumeric() || c == '_' || c == ':';

@@ -1,5 +1,5 @@
-//! A process that holds known descriptors: this test binary again, with only [`held`] selected. It says when it is ready and ends
-//! with its standard input, so none outlives the test that started it.
+//! A process that holds known descriptors: this test binary again, with only [`held`] selected. It says when
+//! it is ready and ends with its standard input, so none outlives the test that started it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -72,7 +72,8 @@ impl Held {
         self.stdin = None;
     }
 
-    /// The rest of the first line that begins with this word, of those before it was ready or of those that follow.
+    /// The rest of the first line that begins with this word, of those before it was ready or of those that
+    /// follow.
     pub fn line(&self, word: &str) -> String {
         let rest = |line: &str| Some(line.strip_prefix(word)?.trim().to_owned());
         let said = self.said.iter().find_map(|line| rest(line));
@@ -139,7 +140,8 @@ fn full() {
     std::process::exit(0);
 }
 
-/// Listens, and has a worker that is [`full`] and has inherited the listener; says the worker's process id and the port.
+/// Listens, and has a worker that is [`full`] and has inherited the listener; says the worker's process id
+/// and the port.
 fn master() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
@@ -186,7 +188,8 @@ fn many_kinds() {
     }
 }
 
-/// Connects [`CLIENTS`] times to the test and reads nothing, but has seen that everything came: [`ANSWERED`] answers, and a FIN on the next.
+/// Connects [`CLIENTS`] times to the test and reads nothing, but has seen that everything came: [`ANSWERED`]
+/// answers, and a FIN on the next.
 fn unread() {
     let address = std::env::var(ADDRESS).unwrap();
     let clients: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).unwrap()).collect();
@@ -210,8 +213,8 @@ fn shrink() {
     let _ = std::io::stdin().read(&mut [0; 1]);
 }
 
-/// 5 accepted connections, 3 of them closed by their client; 1 connection in the accept queue; a thread blocked in accept; and
-/// one of much else. `expected` in the test says the same.
+/// 5 accepted connections, 3 of them closed by their client; 1 connection in the accept queue; a thread
+/// blocked in accept; and one of much else. `expected` in the test says the same.
 fn known() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

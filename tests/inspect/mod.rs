@@ -211,7 +211,8 @@ fn an_exit_of_the_process_ends_the_measure_at_once() {
     assert!(report["unmeasured"]["raise_now"].as_str().is_some_and(|why| why.contains("has exited")));
 }
 
-/// Waits until this lastfd watches: its handlers are in place when /proc says that the last of them, of SIGUSR2 (bit 11), is caught.
+/// Waits until this lastfd watches: its handlers are in place when /proc says that the last of them, of
+/// SIGUSR2 (bit 11), is caught.
 fn watches(lastfd: u32) -> bool {
     eventually(Duration::from_secs(10), || {
         let status = std::fs::read_to_string(format!("/proc/{lastfd}/status")).unwrap();

@@ -4,8 +4,8 @@ use super::held::Held;
 use crate::support::{LASTFD, program};
 use std::process::{Command, Stdio};
 
-/// A line of shell as process 1 of a new PID namespace, with `/proc` of that namespace or the outer one's: what it prints. `None`, and
-/// said so, where namespaces are refused.
+/// A line of shell as process 1 of a new PID namespace, with `/proc` of that namespace or the outer one's:
+/// what it prints. `None`, and said so, where namespaces are refused.
 fn inside(own_proc: bool, script: &str) -> Option<String> {
     let unshare = program("unshare")?;
     let mount: &[&str] = if own_proc { &["--mount-proc"] } else { &[] };

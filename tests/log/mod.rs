@@ -1,5 +1,6 @@
-//! Logs of runs that were never made, built as a story is told: what happened, at which millisecond. `stories` has those that several tests
-//! read; the numbers that tests expect of them can be counted by hand. What a real run can show is recorded (`tests/data/recorded`) instead.
+//! Logs of runs that were never made, built as a story is told: what happened, at which millisecond.
+//! `stories` has those that several tests read; the numbers that tests expect of them can be counted by hand.
+//! What a real run can show is recorded (`tests/data/recorded`) instead.
 
 mod others;
 mod stories;
@@ -278,7 +279,8 @@ impl Story {
             .at(at, What::Exited { process, pid, code, signal })
     }
 
-    /// All leave; it closes these numbers, serves a new client, comes to rest at so many descriptors, and is stopped.
+    /// All leave; it closes these numbers, serves a new client, comes to rest at so many descriptors, and is
+    /// stopped.
     pub fn all_leave(self, at: f64, fds: Range<i32>, rest: u64) -> Story {
         let fd = fds.start;
         let (outcome, answer) = if self.asks { (Outcome::Served, Some(2.0)) } else { (Outcome::Waits, None) };

@@ -22,8 +22,8 @@ pub(super) fn worker_restarts() -> Story {
         .breaks_off(300.0, Ended::Decided, Ended::Time)
 }
 
-/// Each of four threads has taken the number of its next connection: ten at rest, of which six are listed. The threads fail one after the
-/// other, and those that are left take one more client each.
+/// Each of four threads has taken the number of its next connection: ten at rest, of which six are listed.
+/// The threads fail one after the other, and those that are left take one more client each.
 pub(super) fn threads() -> Story {
     const FOUR: Subject = Subject {
         soft: 20,
@@ -52,7 +52,8 @@ pub(super) fn threads() -> Story {
         .all_leave(1300.0, 10..10, 10)
 }
 
-/// They take turns. The first is full at its eighth, while the other holds seven; then that is full too. Both try again every half second.
+/// They take turns. The first is full at its eighth, while the other holds seven; then that is full too. Both
+/// try again every half second.
 pub(super) fn workers() -> Story {
     let twenty = "websocket = { clients = 20, path = \"/ws\" }";
     let scenario = scenario("two workers, two limits", 16, twenty, "ceiling = 8");

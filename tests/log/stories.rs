@@ -264,7 +264,8 @@ fn not_reached() -> Story {
         .all_leave(400.0, 8..20, 8)
 }
 
-/// The server spins, and a caller beside the flood gets two answers, then silence from the queue, then no connection.
+/// The server spins, and a caller beside the flood gets two answers, then silence from the queue, then no
+/// connection.
 fn three_answers() -> Story {
     let claim = "a caller is answered, then waits in the queue, then cannot connect";
     let caller = "[workloads.service-a]\ncaller = { to = \"server\", calls = 40, connect-timeout = \"300ms\", \

@@ -9,8 +9,8 @@ use lastfd::internal::report::{self, Report};
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Every null of an object has its own or its parent's reason; in a list, that of the element (`calls.0.per_s`) or of the field in all of
-/// them (`series.cpu_percent`).
+/// Every null of an object has its own or its parent's reason; in a list, that of the element
+/// (`calls.0.per_s`) or of the field in all of them (`series.cpu_percent`).
 fn nulls_without_reason(value: &Value, path: &str, known: &Value, missing: &mut Vec<String>) {
     let of_all =
         || path.split('.').filter(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
@@ -83,29 +83,38 @@ fn anything() -> impl Strategy<Value = What> {
         4 => (pid.clone(), 3..20i32).prop_map(|(pid, fd)| What::Close { pid, fd }),
         8 => (0..12u32, prop::sample::select(states)).prop_map(|(id, state)| What::Client { workload: "flood".into(), id, state }),
         4 => (pid.clone(), 0..40u64, prop::option::of(0..9u32), prop::num::f64::ANY, any::<u64>())
-            .prop_map(|(pid, descriptors, queue, cpu_s, log_bytes)| What::Sample { pid, descriptors, queue, cpu_s, log_bytes }),
-        2 => (0..100u64, any::<u64>(), prop::option::of(0..50u64), any::<bool>()).prop_map(|(n, took, held, files)| {
+            .prop_map(|(pid, descriptors, queue, cpu_s, log_bytes)| What::Sample { pid, descriptors, queue,
+                cpu_s, log_bytes }),
+        2 => (0..100u64, any::<u64>(), prop::option::of(0..50u64), any::<bool>()).prop_map(|(n, took, held,
+            files)| {
             let states = |n| [("ESTABLISHED".to_owned(), n)].into();
             let (subject, namespace) = (held.map(states), held.map(states));
             match files {
                 true => What::FileNr { allocated: n, max: 50 },
-                false => What::Tcp { states: states(1), listen_overflows: n, subject, namespace, descriptors: held, took },
+                false => What::Tcp { states: states(1), listen_overflows: n, subject, namespace,
+                    descriptors: held, took },
             }
         }),
-        2 => (prop::option::of(any::<u64>()), prop::option::of(any::<u32>())).prop_map(|(resident, drops)| What::Beside { resident, drops }),
-        1 => (pid.clone(), any::<u32>(), prop::option::of(prop::sample::select(outcomes.clone()))).prop_map(|(pid, n, new_client)| What::OtherListener {
+        2 => (prop::option::of(any::<u64>()), prop::option::of(any::<u32>())).prop_map(|(resident, drops)|
+            What::Beside { resident, drops }),
+        1 => (pid.clone(), any::<u32>(),
+            prop::option::of(prop::sample::select(outcomes.clone()))).prop_map(
+            |(pid, n, new_client)| What::OtherListener {
             address: format!("127.0.0.1:{pid}"), queue: n, capacity: 5, drops: Some(n), new_client
         }),
         1 => pid.clone().prop_map(|pid| What::FailedPath { pid, name: Call::Openat, path: "\u{1b}[2J".into() }),
-        2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()), prop::option::of(prop::num::f64::ANY)).prop_map(
+        2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()),
+            prop::option::of(prop::num::f64::ANY)).prop_map(
             |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "status 404\u{1b}[2J".into(), connect_s: s, answer_s: s }
         ),
-        4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY, prop::option::of(-30..30i32), prop::option::of(prop::num::f64::ANY)).prop_map(
+        4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY,
+            prop::option::of(-30..30i32), prop::option::of(prop::num::f64::ANY)).prop_map(
             |(id, outcome, took_s, errno, late_s)| What::CallEnded {
                 workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, handshakes: 1, resumed: id % 2, kept: (id > 6).then_some(id), late_s, held: id == 0
             }
         ),
-        2 => (pid.clone(), any::<u64>(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(pid, n, limit, kills)| {
+        2 => (pid.clone(), any::<u64>(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(pid, n,
+            limit, kills)| {
             let bound = limit.map(|most| event::Bound { used: n, most });
             What::Resources(event::Resources {
                 pid,
@@ -122,7 +131,8 @@ fn anything() -> impl Strategy<Value = What> {
             })
         }),
         1 => (pid.clone(), prop::sample::select(vec![11, 12])).prop_map(|(pid, errno)| What::Refused { pid, call: "clone".into(), errno }),
-        1 => (pid.clone(), prop::num::f64::ANY).prop_map(|(pid, descriptors_per_connection)| What::NotPredicted {
+        1 => (pid.clone(), prop::num::f64::ANY).prop_map(|(pid, descriptors_per_connection)|
+            What::NotPredicted {
             pid, reason: "its own process each".into(), descriptors_per_connection, calibrated_with: 8
         }),
         1 => any::<u64>().prop_map(|total| What::Failures { name: Call::Accept4, total }),
@@ -130,9 +140,11 @@ fn anything() -> impl Strategy<Value = What> {
         1 => Just(What::SamplingStopped),
         1 => any::<u32>().prop_map(|clients| What::Released { clients }),
         1 => pid.clone().prop_map(|pid| What::Process { pid, parent: 100, change: Change::Exit }),
-        2 => (pid.clone(), pid.clone(), prop::sample::select(vec![Change::Fork, Change::Exec])).prop_map(|(pid, parent, change)| What::Process { pid, parent, change }),
+        2 => (pid.clone(), pid.clone(), prop::sample::select(vec![Change::Fork,
+            Change::Exec])).prop_map(|(pid, parent, change)| What::Process { pid, parent, change }),
         1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Exited { process: "server".into(), pid, code, signal: code.is_none().then_some(9) }),
-        1 => (pid.clone(), pid.clone(), prop::option::of(15..18u64)).prop_map(|(pid, by, soft)| What::LimitSet {
+        1 => (pid.clone(), pid.clone(), prop::option::of(15..18u64)).prop_map(|(pid, by, soft)|
+            What::LimitSet {
             pid, by, limits: soft.map(|soft| event::Limits { soft, hard: 64 })
         }),
         1 => (pid.clone(), prop::sample::select(vec!["sh", "server"])).prop_map(|(pid, program)| What::Executed { pid, program: program.into() }),
@@ -142,14 +154,17 @@ fn anything() -> impl Strategy<Value = What> {
             when: Phase::Saturate,
             links: [above, pid].map(|pid| event::Link { pid, command: "server".into(), soft: 16, hard: 64 }).to_vec(),
         }),
-        1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n, total: n }),
+        1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n,
+            total: n }),
         1 => (pid.clone(), 0..20u64, any::<bool>()).prop_map(|(pid, n, ring)| {
             let inventory = if ring { vec![event::Descriptor { fd: 3, kind: "io_uring".into(), detail: String::new() }] } else { vec![] };
             What::Baseline { pid, descriptors: n, counted: n, inventory, settled: true }
         }),
-        1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Status { pid, code, signal: code.is_none().then_some(9) }),
+        1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Status { pid, code,
+            signal: code.is_none().then_some(9) }),
         1 => prop::collection::vec((pid.clone(), 0..9u32, 0..9u64), 0..4).prop_map(|all| {
-            What::Queues(all.into_iter().map(|(pid, length, room)| event::Queue { pid, length, capacity: 5, room }).collect())
+            What::Queues(all.into_iter().map(|(pid, length, room)| event::Queue { pid, length, capacity: 5,
+                room }).collect())
         }),
         1 => (pid, any::<u64>(), prop::num::f64::ANY).prop_map(|(pid, ceiling, d)| What::Prediction {
             pid,
@@ -174,7 +189,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_log_makes_measuring_panic_and_no_null_is_without_reason(events in scatter(), on_a_real_run in any::<bool>()) {
+    fn no_log_makes_measuring_panic_and_no_null_is_without_reason(events in scatter(),
+        on_a_real_run in any::<bool>()) {
         let (mut plan, log) = log::told("spin");
         let (calling, _) = log::told(if on_a_real_run { "three-answers" } else { "calls-client" });
         plan.workloads.extend(calling.workloads.into_values().filter(|w| w.calls.is_some()).map(|w| ("calls".to_owned(), w)));
@@ -198,7 +214,8 @@ proptest! {
     }
 
     #[test]
-    fn the_order_in_which_simultaneous_events_were_reported_changes_nothing(events in scatter(), seed in any::<u64>()) {
+    fn the_order_in_which_simultaneous_events_were_reported_changes_nothing(events in scatter(),
+        seed in any::<u64>()) {
         let (plan, log) = log::told("spin");
         let mut all = log.events;
         all.extend(events);

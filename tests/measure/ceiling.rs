@@ -180,7 +180,8 @@ fn the_descriptors_at_rest_are_those_of_a_worker_that_is_gone_and_not_its_master
     use lastfd::internal::event::{Limits, Link};
     let link = |pid, soft| Link { pid, command: "server".into(), soft, hard: 64 };
     let chain = |pid, when, links| What::Chain { process: "server".into(), pid, when, links };
-    // The master holds the listener too, and is read after its worker. That has exited when the ceiling is reached.
+    // The master holds the listener too, and is read after its worker. That has exited when the ceiling is
+    // reached.
     let of_master = What::Baseline { pid: 100, descriptors: 5, counted: 5, inventory: vec![], settled: true };
     let more = [
         event(14.5, chain(100, Phase::Baseline, vec![link(50, 20000), link(100, 32)])),

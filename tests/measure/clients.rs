@@ -40,7 +40,8 @@ fn what_clients_see_is_counted_apart_for_those_held_queued_and_next() {
     assert!(held.latency_s.value().is_some_and(|l| near(Some(l.p50), 0.001) && near(Some(l.max), 0.003)));
 }
 
-/// The server, executed by lastfd itself, exits with 8 of 12 connections held: the kernel closes them, and the accept queue with them.
+/// The server, executed by lastfd itself, exits with 8 of 12 connections held: the kernel closes them, and
+/// the accept queue with them.
 #[test]
 fn clients_of_a_process_that_exited_are_lost_whether_they_noticed_it_or_not() {
     let unnoticed = |event: &Event| !matches!(&event.is, What::Client { state: Client::Closed, .. });
@@ -72,7 +73,8 @@ fn full_report(more: Vec<Event>) -> (Report, String) {
     (report, text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The subject's sockets, the port's and the namespace's are three counts; one that goes on while clients leave is of no moment.
+/// The subject's sockets, the port's and the namespace's are three counts; one that goes on while clients
+/// leave is of no moment.
 #[test]
 fn sockets_by_state_are_those_of_the_last_whole_count_before_clients_leave() {
     let states = |held: u64| std::collections::BTreeMap::from([("ESTABLISHED".to_owned(), held)]);

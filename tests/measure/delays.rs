@@ -27,7 +27,8 @@ fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
         let of_delay = |reason: &judge::Reason| reason.expectation == Expectation::Delay;
         verdict.reasons.into_iter().find(of_delay).map(|reason| reason.observed)
     };
-    // Half a second and up to a millisecond more; 5.1 ms at first, later delays up to 0.2 ms late: 5 ms, doubled seven times.
+    // Half a second and up to a millisecond more; 5.1 ms at first, later delays up to 0.2 ms late: 5 ms,
+    // doubled seven times.
     let of = |name| measured(name).policy.delay_s.value().expect("a delay");
     let fixed = of("fixed-delay");
     assert!(near(Some(fixed.first), 0.5005) && fixed.longest == fixed.first);
@@ -50,7 +51,8 @@ fn the_pauses_between_tries_are_measured_and_judged_within_a_tenth() {
     assert!(matches!(judged("unclear", 1.0, 1.0), Some(Observed::NotMeasured(_))));
 }
 
-/// Idle connections are closed, so that after its delay it accepts for 0.2 s, then for 0.5 s, before it fails again.
+/// Idle connections are closed, so that after its delay it accepts for 0.2 s, then for 0.5 s, before it fails
+/// again.
 #[test]
 fn a_delay_lasts_until_the_next_try_and_not_until_the_next_failure() {
     let (third, fourth) = (1043.5, 1544.0);

@@ -1,5 +1,5 @@
-//! What is measured of told runs (`crate::log`). The expected numbers were counted by hand: eight descriptors at rest under a limit of 16
-//! leave room for eight connections, numbered 8 to 15.
+//! What is measured of told runs (`crate::log`). The expected numbers were counted by hand: eight descriptors
+//! at rest under a limit of 16 leave room for eight connections, numbered 8 to 15.
 
 mod any;
 mod calls;

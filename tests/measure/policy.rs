@@ -87,7 +87,8 @@ fn a_process_that_is_started_by_somebody_else_takes_nobodys_place() {
     assert_eq!(with_parent(50), Some(Policy::Exits), "of the harness");
 }
 
-/// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever waited comes in.
+/// The first connection it held is closed after half a second, the next one soon after it, and so on; whoever
+/// waited comes in.
 #[test]
 fn a_server_that_closes_idle_connections_sheds_nobody() {
     let (mut plan, mut log) = log::told("spin");
@@ -110,7 +111,8 @@ fn a_server_that_closes_idle_connections_sheds_nobody() {
     assert!(matches!(evidence, PolicyEvidence::Rhythm { held_closed: 4, .. }), "{evidence:?}");
 }
 
-/// Each of its connections needs a second descriptor, and three that did not get theirs are closed; two hundred wait all the same.
+/// Each of its connections needs a second descriptor, and three that did not get theirs are closed; two
+/// hundred wait all the same.
 #[test]
 fn a_server_that_leaves_hundreds_waiting_sheds_nobody() {
     let waiting = |clients: u32| {
@@ -136,7 +138,8 @@ fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
     assert_ne!(of(third), Some(Policy::Storm), "the gaps may be the observer's");
 }
 
-/// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left that fails first.
+/// ngircd makes a pipe for each connection that asks for its name to be looked up: with an odd number left
+/// that fails first.
 #[test]
 fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first() {
     let m = log::with("spin", 39.999, What::Call { pid: 100, name: Call::Pipe2, ret: -24 });

@@ -123,7 +123,8 @@ fn a_remedy_table_says_what_was_believed_and_what_became_of_the_ceiling() {
     let reports = remedies();
     let tables = report::remedies::tables(&reports);
     let cured: Vec<_> = tables[0].rows.iter().map(|row| (row.cured, row.ceiling)).collect();
-    // 8 of 16 numbers are taken at rest; own-limit stops at 5; 4 threads under 20 end at 14; skips and generators tell nothing.
+    // 8 of 16 numbers are taken at rest; own-limit stops at 5; 4 threads under 20 end at 14; skips and
+    // generators tell nothing.
     let no = Some(false);
     assert_eq!(
         cured,

@@ -18,7 +18,8 @@ fn an_observer_that_sees_no_accept_gives_no_number() {
     assert!(m.doubts.contains(&Doubt::Ceiling(blind)), "{:?}", m.doubts);
 }
 
-/// What a run of a program with a ring leaves where only its system calls are seen: everything but its accepts.
+/// What a run of a program with a ring leaves where only its system calls are seen: everything but its
+/// accepts.
 fn accepts_unseen() -> (Plan, Vec<Event>) {
     let (plan, log) = log::told("spin");
     let mut events = log.events;

@@ -1,4 +1,5 @@
-//! Which runs are recorded: every accept policy, every scenario with all its variants, some servers in other ways, and real programs.
+//! Which runs are recorded: every accept policy, every scenario with all its variants, some servers in other
+//! ways, and real programs.
 
 use super::small::small;
 use crate::support::{LASTFD, subject};
@@ -15,7 +16,8 @@ pub struct Case {
     pub observer: Choice,
 }
 
-/// Bundled servers in other ways: the file's name, the arguments of `lastfd serve`, and how often recovery is sampled.
+/// Bundled servers in other ways: the file's name, the arguments of `lastfd serve`, and how often recovery is
+/// sampled.
 const SERVERS: [(&str, &[&str], u32); 14] = [
     ("http-spin-rounds", &["http", "--accept", "spin"], 4),
     ("http-fixed-delay-rounds", &["http", "--accept", "fixed-delay", "--delay-ms", "200"], 4),
@@ -89,7 +91,8 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
-/// A policy of the bundled servers: under perf and under ptrace, with clients that ask and with clients that do not.
+/// A policy of the bundled servers: under perf and under ptrace, with clients that ask and with clients that
+/// do not.
 fn policies(policy: &str) -> [Case; 2] {
     // Constant delays are shorter than their models', so that a log is short.
     let constant = ["fixed-delay", "listener-off", "storm"].contains(&policy);
@@ -128,7 +131,8 @@ for _ in range(int(sys.argv[2])):
     kept[-1].getresponse().read()
 ";
 
-/// What `find` can be asked beside the ceiling of a port: a Unix socket, a proxy with its upstream, a command that calls, requests that leave.
+/// What `find` can be asked beside the ceiling of a port: a Unix socket, a proxy with its upstream, a command
+/// that calls, requests that leave.
 fn asked_otherwise() -> [Case; 6] {
     let case = |name: &str, command, ask: &dyn Fn(&mut Find)| {
         let mut find = asking(command, 64, 1);
@@ -187,7 +191,8 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| word.to_string()).collect()
 }
 
-/// The plan of `lastfd find`, with few clients. Of a server of HTTP and of one that is not known the run asks.
+/// The plan of `lastfd find`, with few clients. Of a server of HTTP and of one that is not known the run
+/// asks.
 fn find(command: Vec<String>, soft: u64, recoveries: u32) -> Plan {
     asking(command, soft, recoveries).plan().expect("a folder to be in")
 }

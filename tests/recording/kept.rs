@@ -1,4 +1,5 @@
-//! What is recorded is what the cases are now: a scenario that was changed since, or a run that was not met, is recorded again.
+//! What is recorded is what the cases are now: a scenario that was changed since, or a run that was not met,
+//! is recorded again.
 
 use super::cases;
 use crate::support::recordings;

@@ -2,10 +2,11 @@
 //!
 //!     cargo test --test tests record -- --ignored --nocapture
 //!
-//! Needed when the log's schema changes, a scenario, a bundled server, or the run itself. Every run is a real one. With `LASTFD_RECORD=TEXT` only the
-//! recordings whose name holds the text are made. A recording is kept when the observer and the report agree with the server's
-//! own count, and when a replay of the scrubbed log says what the run itself said. What needs a program that is not installed
-//! is skipped, says so, and leaves the recording that is there.
+//! Needed when the log's schema changes, a scenario, a bundled server, or the run itself. Every run is a real
+//! one. With `LASTFD_RECORD=TEXT` only the recordings whose name holds the text are made. A recording is kept
+//! when the observer and the report agree with the server's own count, and when a replay of the scrubbed log
+//! says what the run itself said. What needs a program that is not installed is skipped, says so, and leaves
+//! the recording that is there.
 
 mod cases;
 mod kept;
@@ -25,7 +26,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Failing calls that a recording holds one by one: enough to tell a spin from a storm, and few enough to keep the files small.
+/// Failing calls that a recording holds one by one: enough to tell a spin from a storm, and few enough to
+/// keep the files small.
 const SAMPLED: u64 = 3000;
 /// A busy machine may spoil a run: the observer loses samples, say.
 const TRIES: usize = 3;
@@ -95,7 +97,8 @@ fn made(case: &Case, scrub: &Scrub) -> Result<String, String> {
     scrubbed(&log, &report, scrub)
 }
 
-/// Compares what the observer saw with what the bundled servers counted themselves, each process before its first EMFILE.
+/// Compares what the observer saw with what the bundled servers counted themselves, each process before its
+/// first EMFILE.
 fn agrees_with_own_counts(log: &Log, report: &Report) -> Result<(), String> {
     // Threads that block in accept may have taken a client that they have not counted yet.
     let reserved = report.found.baseline.reserved();

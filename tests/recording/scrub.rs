@@ -1,4 +1,5 @@
-//! Takes out of a log what is this machine's alone: paths, names of users and hosts, and the command lines above the run.
+//! Takes out of a log what is this machine's alone: paths, names of users and hosts, and the command lines
+//! above the run.
 
 use crate::support::LASTFD;
 use lastfd::internal::event::{Event, Link, Log, What};

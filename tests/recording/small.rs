@@ -8,7 +8,8 @@ const LARGE: u64 = 128;
 /// … so that it has about so many.
 const SMALL: u64 = 64;
 
-/// The runs of one scenario file, all made smaller by one factor, which the run as written decides: what is more, or less, stays so.
+/// The runs of one scenario file, all made smaller by one factor, which the run as written decides: what is
+/// more, or less, stays so.
 pub fn small(plans: Vec<Plan>) -> Vec<Plan> {
     let soft = plans.first().map_or(0, |base| in_force(&base.processes[&base.subject]));
     if soft <= LARGE {

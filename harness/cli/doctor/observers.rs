@@ -11,7 +11,8 @@ use rustix::process::{Resource, getrlimit};
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_PERFMON: u32 = 38;
 
-/// The ring of failures that the perf observer asks for on each processor, KiB: 512 pages of 4 KiB and one more.
+/// The ring of failures that the perf observer asks for on each processor, KiB: 512 pages of 4 KiB and one
+/// more.
 const RING_KIB: u64 = 2052;
 
 pub(super) fn all() -> Vec<Check> {
@@ -59,7 +60,8 @@ fn perf(here: Result<&str, Unavailable>) -> Check {
         format!("{}; kernel.perf_event_paranoid is {paranoid}", refused.reason),
     );
     if !privileged && paranoid > 2 {
-        // 2 suffices: user-space-only events (exclude_kernel) on system-call tracepoints of one's own processes.
+        // 2 suffices: user-space-only events (exclude_kernel) on system-call tracepoints of one's own
+        // processes.
         check = check.by(
             "as root; 2 is enough, 1 or lower is not needed",
             "sudo sysctl -w kernel.perf_event_paranoid=2",
@@ -82,7 +84,8 @@ fn widen_tracefs(check: Check) -> Check {
         fields.nth(1) == Some(TRACEFS) && fields.next() == Some("tracefs")
     });
     let gid = rustix::process::getgid().as_raw();
-    // Remounting with mode=755 is not enough where the id files are 0440 (seen on Linux 6.18): their group must be the reader's.
+    // Remounting with mode=755 is not enough where the id files are 0440 (seen on Linux 6.18): their group
+    // must be the reader's.
     let command = if mounted {
         format!("sudo mount -o remount,gid={gid},mode=750 {}", TRACEFS)
     } else {

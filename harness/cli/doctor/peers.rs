@@ -1,4 +1,5 @@
-//! Third-party programs that the peer scenarios start, looked up on PATH. Only Python is run, to ask it for a module.
+//! Third-party programs that the peer scenarios start, looked up on PATH. Only Python is run, to ask it for a
+//! module.
 
 use super::check::{Check, State};
 use super::probe::output;

@@ -1,5 +1,5 @@
-//! Probes of namespaces, tried in a child process (`lastfd doctor --probe …`, hidden) so that nothing of the caller changes and
-//! what was made goes with the child. Bounded: a probe that hangs is killed.
+//! Probes of namespaces, tried in a child process (`lastfd doctor --probe …`, hidden) so that nothing of the
+//! caller changes and what was made goes with the child. Bounded: a probe that hangs is killed.
 
 use super::check::{Check, State, sysctl};
 use crate::cli::Exit;
@@ -138,7 +138,8 @@ impl Probe {
     }
 }
 
-/// Moves this process into new namespaces; where `user` is true in a user namespace in which it is root, which needs no privilege.
+/// Moves this process into new namespaces; where `user` is true in a user namespace in which it is root,
+/// which needs no privilege.
 fn unshare(user: bool, flags: UnshareFlags) -> io::Result<()> {
     if !user {
         return namespace::unshare(flags);
@@ -170,7 +171,8 @@ fn command(probe: Probe) -> io::Result<Command> {
     Ok(command)
 }
 
-/// Standard output of a command that ends within [`DEADLINE`] and writes less than a pipe holds; killed when it does not.
+/// Standard output of a command that ends within [`DEADLINE`] and writes less than a pipe holds; killed when
+/// it does not.
 pub(super) fn output(command: &mut Command) -> io::Result<Vec<u8>> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let in_time = ended_by(child.id(), Instant::now() + DEADLINE);
@@ -246,7 +248,8 @@ fn user(privileged: bool) -> Check {
     widen_user(Check::new("user-namespaces", state, format!("{}{whom}", answer.reason())))
 }
 
-/// The settings that forbid user namespaces to a user, those in force first; where none is, what else forbids them.
+/// The settings that forbid user namespaces to a user, those in force first; where none is, what else forbids
+/// them.
 fn widen_user(check: Check) -> Check {
     let mut check = check;
     let before = check.widen.len();

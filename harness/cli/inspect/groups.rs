@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct Group {
     /// As in the inventory.
     pub kind: String,
-    /// The peer or the path: `from 127.0.0.1 to port 80`, `to 127.0.0.1:6379`, `/var/log/app.log`, `3 files in /tmp`.
+    /// The peer or the path: `from 127.0.0.1 to port 80`, `to 127.0.0.1:6379`, `/var/log/app.log`, `3 files
+    /// in /tmp`.
     pub what: String,
     /// How many.
     pub count: u64,

@@ -1,5 +1,5 @@
-//! How fast a process's descriptors grow: sampled on a timer, until the time is up, the process exits, or a signal such as that
-//! of Ctrl-C.
+//! How fast a process's descriptors grow: sampled on a timer, until the time is up, the process exits, or a
+//! signal such as that of Ctrl-C.
 
 use super::groups::{self, Group};
 use crate::cli::output::ending_signals;
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 /// Most samples that are taken, however long it lasts.
 const SAMPLES_MAX: u32 = 200;
 
-/// Shortest time between two samples: a sample is one stat(2), but a shorter interval says nothing about growth.
+/// Shortest time between two samples: a sample is one stat(2), but a shorter interval says nothing about
+/// growth.
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
 
 /// Why sampling ended.
@@ -60,7 +61,8 @@ pub struct Growth {
     pub min: u64,
     /// The most.
     pub max: u64,
-    /// Slope of the line of least squares through the samples, descriptors a second; absent with fewer than two samples.
+    /// Slope of the line of least squares through the samples, descriptors a second; absent with fewer than
+    /// two samples.
     pub per_second: Option<f64>,
     /// Whether it grew, and not merely moved up and down: the net growth is at least half of the whole range.
     pub steady: bool,
@@ -118,7 +120,8 @@ fn until_ended(
     let mut points = Vec::new();
     let mut due = start;
     let ended = loop {
-        // A failure is an exit, or an exec of a set-user-id program: nothing more can be counted. A zombie counts as zero.
+        // A failure is an exit, or an exec of a set-user-id program: nothing more can be counted. A zombie
+        // counts as zero.
         let Some(count) = sys::proc::descriptors(pid).ok().filter(|_| !exited(pidfd)) else {
             break Ended::Exited;
         };
@@ -160,7 +163,8 @@ fn wait_until(due: Instant, pidfd: &OwnedFd, interrupted: &UnixStream) -> io::Re
 }
 
 impl Growth {
-    /// What the samples come to. `headroom` is that of the last sample; `before` and `after` are the inventories around them.
+    /// What the samples come to. `headroom` is that of the last sample; `before` and `after` are the
+    /// inventories around them.
     pub fn new(
         samples: &Samples,
         asked: Duration,

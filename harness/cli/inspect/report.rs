@@ -27,7 +27,8 @@ pub struct Report {
     pub limits: Limits,
     /// Descriptors that it can still open; null when its descriptors are not readable.
     pub headroom: Option<u64>,
-    /// All processes that were asked for and their descendants, this one too, the one with the smallest share of its limit left first.
+    /// All processes that were asked for and their descendants, this one too, the one with the smallest share
+    /// of its limit left first.
     pub tree: Vec<Member>,
     /// How many are open; null when they are not readable.
     pub descriptors: Option<Counts>,
@@ -81,11 +82,14 @@ impl Report {
 /// The ids of one process.
 #[derive(Debug, Serialize)]
 pub struct Ids {
-    /// In the PID namespace of lastfd: the one that commands take. Not that of /proc where /proc is of an outer namespace.
+    /// In the PID namespace of lastfd: the one that commands take. Not that of /proc where /proc is of an
+    /// outer namespace.
     pub here: Pid,
-    /// From the namespace of /proc inwards; the last is what the process calls itself. Empty when they are not readable.
+    /// From the namespace of /proc inwards; the last is what the process calls itself. Empty when they are
+    /// not readable.
     pub namespaces: Vec<Pid>,
-    /// Whether lastfd is in the machine's first PID namespace. Otherwise the host knows all processes by other ids.
+    /// Whether lastfd is in the machine's first PID namespace. Otherwise the host knows all processes by
+    /// other ids.
     pub whole_machine: bool,
 }
 
@@ -117,6 +121,7 @@ pub struct Counts {
     pub reserved: u64,
     /// Those that take a place under the soft limit: numbered below it, or reserved.
     pub counted: u64,
-    /// Descriptors numbered at or above the soft limit, inherited or from before it was lowered; they take no place.
+    /// Descriptors numbered at or above the soft limit, inherited or from before it was lowered; they take no
+    /// place.
     pub above_soft: Vec<Descriptor>,
 }

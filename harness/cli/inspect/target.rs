@@ -1,4 +1,5 @@
-//! Which processes `lastfd inspect` is asked about: one by its id, or those that listen on a TCP port or have a name.
+//! Which processes `lastfd inspect` is asked about: one by its id, or those that listen on a TCP port or have
+//! a name.
 
 use crate::cli::{Exit, Failure};
 use crate::event::Pid;
@@ -53,7 +54,8 @@ impl Target {
     /// The processes, at least one. Whether there is one of that id is not looked at.
     ///
     /// # Errors
-    /// [`Exit::NothingSelected`] when there is none; [`Exit::Inconclusive`] when the one that listens cannot be seen.
+    /// [`Exit::NothingSelected`] when there is none; [`Exit::Inconclusive`] when the one that listens cannot
+    /// be seen.
     pub fn processes(&self) -> Result<Vec<Pid>, Failure> {
         match self {
             Target::Pid(pid) => Ok(vec![*pid]),

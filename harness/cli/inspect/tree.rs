@@ -1,4 +1,5 @@
-//! The processes that a report is about: those asked for and their descendants, and how much each has left under its own limit.
+//! The processes that a report is about: those asked for and their descendants, and how much each has left
+//! under its own limit.
 
 use crate::event::Pid;
 use crate::sys::{self, proc};
@@ -32,8 +33,8 @@ impl Member {
     }
 }
 
-/// The processes with all their descendants, the one with the smallest share of its limit left first, and those that are not readable
-/// last. Not this process, and none that is exiting.
+/// The processes with all their descendants, the one with the smallest share of its limit left first, and
+/// those that are not readable last. Not this process, and none that is exiting.
 pub fn read(asked: &[Pid]) -> Vec<Member> {
     let own = proc::own();
     let pids: BTreeSet<Pid> =
@@ -81,14 +82,15 @@ fn taken(pid: Pid, soft: u64) -> io::Result<Taken> {
 
 /// Numbers reserved by threads blocked in `accept`, where so many descriptors are listed.
 pub fn reserved(pid: Pid, listed: u64) -> u64 {
-    // The two counts are taken at two moments: fewer than listed means that some were closed between them, or all by exit.
+    // The two counts are taken at two moments: fewer than listed means that some were closed between them, or
+    // all by exit.
     let total = proc::descriptors(pid).unwrap_or(listed).max(listed);
     // More may also be opened between them: only a thread that waits in accept reserves a number.
     (total - listed).min(accepting_threads(pid))
 }
 
-/// Threads of the process that wait in accept(2) or accept4(2), by `/proc/PID/task/TID/syscall`, or, where that is not readable,
-/// all of its threads.
+/// Threads of the process that wait in accept(2) or accept4(2), by `/proc/PID/task/TID/syscall`, or, where
+/// that is not readable, all of its threads.
 fn accepting_threads(pid: Pid) -> u64 {
     let accepts = [sys::calls::number("accept"), sys::calls::number("accept4")];
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };

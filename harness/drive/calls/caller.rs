@@ -1,4 +1,5 @@
-//! `caller`: one plain request after the other, each on a connection that is closed after it, to tell how the answers change.
+//! `caller`: one plain request after the other, each on a connection that is closed after it, to tell how the
+//! answers change.
 
 use super::Registered;
 use super::http_per_call::HttpPerCall;

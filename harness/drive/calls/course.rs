@@ -1,4 +1,5 @@
-//! How far one call has come and why it stopped: noted as it goes, so that it can be told of a call that was cut off, too.
+//! How far one call has come and why it stopped: noted as it goes, so that it can be told of a call that was
+//! cut off, too.
 
 use crate::event::{CallStep, Nanos, Outcome};
 use crate::sys::clock;
@@ -56,7 +57,8 @@ impl Stop {
         Stop { step, outcome, errno: error.raw_os_error(), words: error.to_string() }
     }
 
-    /// The first of its kind among an error and its sources; else what `otherwise` makes of the first I/O error, or of the words.
+    /// The first of its kind among an error and its sources; else what `otherwise` makes of the first I/O
+    /// error, or of the words.
     pub fn found(error: &(dyn std::error::Error + 'static), step: CallStep) -> Stop {
         let mut io = None;
         let mut cause = Some(error);

@@ -1,4 +1,5 @@
-//! `grpc-per-call`: unary gRPC calls over TLS, with a channel for each or one for all. The service is that of `lastfd serve grpc`.
+//! `grpc-per-call`: unary gRPC calls over TLS, with a channel for each or one for all. The service is that of
+//! `lastfd serve grpc`.
 
 use super::course::{Course, Stop};
 use super::wire::{Closed, Left, Site, Wire};

@@ -1,4 +1,5 @@
-//! `http-leak-body`: HTTP calls by a client that uses a connection again once its answer has been read, and keeps answers unread.
+//! `http-leak-body`: HTTP calls by a client that uses a connection again once its answer has been read, and
+//! keeps answers unread.
 
 use super::course::{Course, Stop};
 use super::http::{Asks, Connection, drain};

@@ -1,9 +1,11 @@
-//! The caller: makes the calls of one workload and tells how each ends. It may be the subject itself, under a small limit of descriptors:
-//! at rest it has its standard streams and the runtime's three (epoll twice, eventfd), and then opens only what a call needs.
+//! The caller: makes the calls of one workload and tells how each ends. It may be the subject itself, under a
+//! small limit of descriptors: at rest it has its standard streams and the runtime's three (epoll twice,
+//! eventfd), and then opens only what a call needs.
 //!
-//! One file per kind of caller implements [`Call`]; the registry below is the only place that names them all. A running-out of descriptors
-//! is an outcome of the call that meets it. Orders are read by a thread of their own, which takes no descriptor; everything else happens
-//! in one thread. Like the driver of clients that hold, it knows nothing of the run's phases.
+//! One file per kind of caller implements [`Call`]; the registry below is the only place that names them all.
+//! A running-out of descriptors is an outcome of the call that meets it. Orders are read by a thread of their
+//! own, which takes no descriptor; everything else happens in one thread. Like the driver of clients that
+//! hold, it knows nothing of the run's phases.
 
 mod caller;
 mod course;
@@ -81,7 +83,8 @@ pub fn registry() -> &'static [Registered] {
     }
 }
 
-/// Makes calls as ordered until `Quit` or the end of input. The calls' own deadlines apply; the setup's for connects does not.
+/// Makes calls as ordered until `Quit` or the end of input. The calls' own deadlines apply; the setup's for
+/// connects does not.
 ///
 /// # Errors
 /// See [`Error`]. How calls end is never an error.
@@ -97,7 +100,8 @@ pub fn run(setup: Setup, lines: Lines<'_>, out: impl Write) -> Result<(), Error>
             std::thread::Builder::new().name("orders".into()).spawn_scoped(scope, move || read(lines, &to));
         let reader = reader.map_err(at("starting the thread that reads orders"))?;
         let obeyed = runtime.block_on(callers.obey(orders));
-        // It ends with the orders; where obeying failed, the reader of the events is gone, and so is the writer of the orders.
+        // It ends with the orders; where obeying failed, the reader of the events is gone, and so is the
+        // writer of the orders.
         let read = reader.join().expect("reading orders does not panic");
         obeyed.and(read)
     })
@@ -479,8 +483,8 @@ impl<W: Write> Callers<W> {
         self.report.say(seen.event(self.report.workload()));
     }
 
-    /// Makes no further calls, and closes what earlier ones left open; all of it, and what calls under way and to come would use, when
-    /// there is no bound.
+    /// Makes no further calls, and closes what earlier ones left open; all of it, and what calls under way
+    /// and to come would use, when there is no bound.
     async fn release(&mut self, most: u32) {
         self.ordered = self.started;
         let mut released = 0;
@@ -515,7 +519,8 @@ impl<W: Write> Callers<W> {
         self.report.say(What::Released { clients: released });
     }
 
-    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the subject leaks.
+    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the
+    /// subject leaks.
     async fn dismiss_probes(&mut self) {
         self.dismissal.notify_waiters();
         while let Some(probed) = self.probes.join_next().await {

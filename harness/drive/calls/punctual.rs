@@ -1,4 +1,5 @@
-//! Waiting until a time, to some ten microseconds: the runtime's own timer counts milliseconds. Opens nothing.
+//! Waiting until a time, to some ten microseconds: the runtime's own timer counts milliseconds. Opens
+//! nothing.
 
 use crate::event::Nanos;
 use crate::sys::clock;

@@ -1,4 +1,5 @@
-//! The caller against small servers in threads: what each server sees of its calls, and what it says of the server.
+//! The caller against small servers in threads: what each server sees of its calls, and what it says of the
+//! server.
 
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};

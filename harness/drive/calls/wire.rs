@@ -1,5 +1,6 @@
-//! Connections: certificate, socket, connect and TLS handshake, each with its own deadline and told apart when it fails; and word of
-//! when a connection is really closed. Opens one descriptor a connection, and another for a moment where the certificate is read.
+//! Connections: certificate, socket, connect and TLS handshake, each with its own deadline and told apart
+//! when it fails; and word of when a connection is really closed. Opens one descriptor a connection, and
+//! another for a moment where the certificate is read.
 
 use super::course::{Course, Stop};
 use super::slow::Throttle;

@@ -1,5 +1,5 @@
-//! Sockets by inode, from the tables of the process's network namespace: netlink for TCP where that namespace is the caller's
-//! too, `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}` for everything else. Reads only.
+//! Sockets by inode, from the tables of the process's network namespace: netlink for TCP where that namespace
+//! is the caller's too, `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}` for everything else. Reads only.
 
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, Socket, State};
 use std::collections::{HashMap, HashSet};
@@ -15,7 +15,8 @@ pub struct Tcp {
     pub peer: SocketAddr,
     /// Its state.
     pub state: State,
-    /// Whether the local port has a listener in this namespace: the connection was accepted, not made, by the process.
+    /// Whether the local port has a listener in this namespace: the connection was accepted, not made, by the
+    /// process.
     pub accepted: bool,
     /// For a listener, the connections in its accept queue; otherwise bytes received and not yet read.
     pub receive_queue: u64,
@@ -38,13 +39,14 @@ pub struct Sockets {
     tcp: HashMap<u64, Tcp>,
     udp: HashMap<u64, String>,
     unix: HashMap<u64, String>,
-    /// Sockets in TIME_WAIT in the whole namespace, by local port, where they were asked for. None belongs to a process or holds a descriptor.
+    /// Sockets in TIME_WAIT in the whole namespace, by local port, where they were asked for. None belongs to
+    /// a process or holds a descriptor.
     pub time_wait: HashMap<u16, u64>,
 }
 
 impl Sockets {
-    /// Reads the tables that can hold these inodes, the cheapest first, until each is named; none when there are none to look for. With
-    /// `time_wait` also counts those. A table that cannot be read is left out.
+    /// Reads the tables that can hold these inodes, the cheapest first, until each is named; none when there
+    /// are none to look for. With `time_wait` also counts those. A table that cannot be read is left out.
     pub(super) fn read(pid: i32, inodes: &HashSet<u64>, time_wait: bool) -> Sockets {
         let mut sockets = Sockets::default();
         if inodes.is_empty() {
@@ -106,7 +108,8 @@ impl Sockets {
         udp.or_else(|| self.unix.get(&inode).map(|detail| ("unix", detail.clone(), None)))
     }
 
-    /// Takes in one socket of the namespace: keeps those asked for, counts those in TIME_WAIT, notes the ports that are listened on.
+    /// Takes in one socket of the namespace: keeps those asked for, counts those in TIME_WAIT, notes the
+    /// ports that are listened on.
     fn add(&mut self, socket: Socket, inodes: &HashSet<u64>, listening: &mut HashSet<u16>) {
         let Socket { local, peer, state, receive_queue, inode } = socket;
         match state {
@@ -171,7 +174,8 @@ fn same_network(pid: i32) -> bool {
     namespace("self").is_some_and(|own| namespace(&pid.to_string()) == Some(own))
 }
 
-/// One line of `/proc/net/tcp` or `tcp6`: number, addresses, state, queues, timer, retransmits, user, timeout, inode.
+/// One line of `/proc/net/tcp` or `tcp6`: number, addresses, state, queues, timer, retransmits, user,
+/// timeout, inode.
 fn tcp_line(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (local, peer, state, queues) = (
@@ -184,7 +188,8 @@ fn tcp_line(line: &str) -> Option<Socket> {
     Some(Socket { local, peer, state, receive_queue, inode: words.nth(4)?.parse().ok()? })
 }
 
-/// An address as /proc/net prints it: the address's 32-bit words in hexadecimal as this machine holds them, a colon, the port.
+/// An address as /proc/net prints it: the address's 32-bit words in hexadecimal as this machine holds them, a
+/// colon, the port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;

@@ -1,4 +1,5 @@
-//! How many clients the subject holds and serves when they come no faster than it settles, and how many of a burst.
+//! How many clients the subject holds and serves when they come no faster than it settles, and how many of a
+//! burst.
 
 use crate::event::{Nanos, Outcome, Phase, Unseen};
 use crate::measure::client_programs::unanswered;
@@ -16,8 +17,8 @@ pub struct Burst {
     pub served: Known<u64>,
 }
 
-/// Connections that it holds and serves. Where they cost no work after their accept, those that it accepted. `unwatched`: connections that
-/// it holds and cannot serve.
+/// Connections that it holds and serves. Where they cost no work after their accept, those that it accepted.
+/// `unwatched`: connections that it holds and cannot serve.
 pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64) -> Known<u64> {
     let Some(steady) = facts.readings.after_accept else { return lasting(facts, accepted) };
     if !steady {
@@ -30,14 +31,15 @@ pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64)
     let Some(held) = accepted.value() else { return accepted.clone() };
     Known::Value(match served(facts) {
         Some(served) => served,
-        // A client that asks nothing and gets nothing is held, unless it waits in the queue. Where the server exited, its calls tell.
+        // A client that asks nothing and gets nothing is held, unless it waits in the queue. Where the server
+        // exited, its calls tell.
         None if facts.exited().is_some() => held,
         None => accepted_by_clients(facts).saturating_sub(unwatched),
     })
 }
 
-/// Connections accepted, without the one whose own failed call ended it at once: where a call beside accept fails first, the last
-/// connection may be accepted for nothing.
+/// Connections accepted, without the one whose own failed call ended it at once: where a call beside accept
+/// fails first, the last connection may be accepted for nothing.
 fn lasting(facts: &Facts<'_>, accepted: &Known<u64>) -> Known<u64> {
     let holdings = &facts.holdings;
     let other = holdings.first.is_some_and(|first| !first.call.accepts());
@@ -49,7 +51,8 @@ fn lasting(facts: &Facts<'_>, accepted: &Known<u64>) -> Known<u64> {
     }
 }
 
-/// How many clients of a flood were accepted and served; `None` where none was made, or where that is the capacity.
+/// How many clients of a flood were accepted and served; `None` where none was made, or where that is the
+/// capacity.
 pub(super) fn burst(facts: &Facts<'_>, accepted: &Known<u64>) -> Option<Burst> {
     facts.readings.after_accept.filter(|steady| !steady)?;
     let plan = facts.plan;
@@ -58,8 +61,8 @@ pub(super) fn burst(facts: &Facts<'_>, accepted: &Known<u64>) -> Option<Burst> {
     flooded.then(|| Burst { accepted: accepted.clone(), served: served() })
 }
 
-/// The most clients that were answered, or greeted where the first was, and held at the same time before any was told to leave. `None`:
-/// nobody was.
+/// The most clients that were answered, or greeted where the first was, and held at the same time before any
+/// was told to leave. `None`: nobody was.
 fn served(facts: &Facts<'_>) -> Option<u64> {
     let (clients, until) = (&facts.clients, facts.phases.watched_until());
     let told = |client: &Client| if clients.answers { client.served } else { client.greeted };
@@ -89,8 +92,8 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
     Some(most.max().unwrap_or(0).unsigned_abs())
 }
 
-/// Clients connected at the end of the watch, less those in the accept queue; no more than were accepted: before a full queue handshakes
-/// wait.
+/// Clients connected at the end of the watch, less those in the accept queue; no more than were accepted:
+/// before a full queue handshakes wait.
 fn accepted_by_clients(facts: &Facts<'_>) -> u64 {
     let until = facts.phases.watched_until();
     let samples = facts.readings.samples_between(0, until);

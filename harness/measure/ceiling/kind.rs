@@ -31,7 +31,8 @@ pub enum Kind {
     Generator,
     /// Every client was accepted and nothing failed.
     NotReached,
-    /// It stopped below the limit, and something else had run out, or a call failed with EMFILE all the same: what binds says which.
+    /// It stopped below the limit, and something else had run out, or a call failed with EMFILE all the same:
+    /// what binds says which.
     OtherLimit,
 }
 
@@ -113,8 +114,8 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
     Ok(())
 }
 
-/// Where nobody was answered as the workload asks, the server may not speak its protocol. What clients were told may also be what became of
-/// another call that failed for want of a descriptor.
+/// Where nobody was answered as the workload asks, the server may not speak its protocol. What clients were
+/// told may also be what became of another call that failed for want of a descriptor.
 fn spoken(facts: &Facts<'_>, beside: Beside<'_>) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
     let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
@@ -167,8 +168,8 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
     if accepts > 0 { Err(Why::FailedUnseen { accepts }) } else { Ok(()) }
 }
 
-/// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own, something else that ran out, or
-/// something between them and the subject.
+/// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own,
+/// something else that ran out, or something between them and the subject.
 fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind>, Why> {
     let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
     let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
@@ -176,7 +177,8 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     let waiting = facts.clients.waiting(at, kept);
     let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|sample| sample.queue);
     let idle = facts.holdings.accepts_between(watched.saturating_sub(NOBODY_FOR), watched).is_empty();
-    // Handshakes end as places in the queue become free: where nobody takes a client from it, that none does is the subject's rule.
+    // Handshakes end as places in the queue become free: where nobody takes a client from it, that none does
+    // is the subject's rule.
     let left_alone = |queued: u64| queued > 0 && idle && facts.holdings.calls_seen;
     // Neither held, answered or not, nor in the queue.
     let nowhere = facts.clients.beyond(at, kept).min(waiting);
@@ -199,8 +201,8 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     Ok(Some(if other { Kind::OtherLimit } else { Kind::OwnLimit }))
 }
 
-/// Whether those without service are behind something else: no workload connects to the subject itself, whose accept queue is empty and who
-/// dismissed nobody.
+/// Whether those without service are behind something else: no workload connects to the subject itself, whose
+/// accept queue is empty and who dismissed nobody.
 fn behind_another(facts: &Facts<'_>, queued: Option<u32>) -> bool {
     let plan = facts.plan;
     let direct = plan.workloads.values().any(|w| w.to == plan.subject);

@@ -30,12 +30,14 @@ pub struct Ceiling {
     pub reached: Known<bool>,
     /// Why it stopped.
     pub kind: Known<Kind>,
-    /// Connections that it holds and serves, over all its processes, when clients come no faster than it settles: the headline.
+    /// Connections that it holds and serves, over all its processes, when clients come no faster than it
+    /// settles: the headline.
     pub capacity: Known<u64>,
     /// How many were accepted and served of clients that all connected at once, where that may differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<Burst>,
-    /// Connections held just before the first failed descriptor call of that process, or at the end of the ramp.
+    /// Connections held just before the first failed descriptor call of that process, or at the end of the
+    /// ramp.
     pub accepted: Known<u64>,
     /// The most that were held later on.
     pub accepted_max: Known<u64>,
@@ -47,11 +49,13 @@ pub struct Ceiling {
     pub descriptors: Known<u64>,
     /// Their growth from rest for each connection held at the same moment.
     pub descriptors_per_connection: Known<f64>,
-    /// Open just before the first failure, or where none came at the ceiling, more than at rest, and no connections: what else the
-    /// connections cost, or what a thread had open for a moment. Negative when some of those at rest were closed.
+    /// Open just before the first failure, or where none came at the ceiling, more than at rest, and no
+    /// connections: what else the connections cost, or what a thread had open for a moment. Negative when
+    /// some of those at rest were closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<i64>,
-    /// Of a subject that makes calls, or is called: calls answered before the first failure. `None`: it holds connections.
+    /// Of a subject that makes calls, or is called: calls answered before the first failure. `None`: it holds
+    /// connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<Known<u64>>,
     /// Of a subject that exited: how, as the process that started it saw.
@@ -135,7 +139,8 @@ pub struct BeforeRamp {
 }
 
 impl Ceiling {
-    /// Whether the subject stopped: as its kind says or, where nobody saw its calls, as its descriptor count does. `None`: not known.
+    /// Whether the subject stopped: as its kind says or, where nobody saw its calls, as its descriptor count
+    /// does. `None`: not known.
     pub fn stopped(&self) -> Option<bool> {
         match self.kind.value() {
             Some(Kind::Generator) => None,
@@ -154,8 +159,8 @@ impl Ceiling {
         self.exit.as_ref().is_some_and(|exit| exit.when_asked)
     }
 
-    /// Connections that it holds and serves, or calls answered before it stopped; where only a burst came, connections held then. `None`
-    /// where nobody knows.
+    /// Connections that it holds and serves, or calls answered before it stopped; where only a burst came,
+    /// connections held then. `None` where nobody knows.
     pub fn held(&self) -> Option<u64> {
         self.connections().value().or(self.calls_answered())
     }
@@ -170,15 +175,16 @@ impl Ceiling {
         self.calls.as_ref().and_then(Known::value)
     }
 
-    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were open under load, too, and what
-    /// each client leaks is about as many as there were clients.
+    /// Whether so many descriptors that stay open were opened once, and not for each client: as many were
+    /// open under load, too, and what each client leaks is about as many as there were clients.
     pub fn opened_once(&self, leaked: i64) -> bool {
         self.others.is_some_and(|others| others >= leaked)
             && self.accepted.value().is_some_and(|held| held as i64 >= leaked.saturating_mul(10))
     }
 }
 
-/// Where it stopped, by the calls that were observed; by the descriptor count where accepts pass by the observer.
+/// Where it stopped, by the calls that were observed; by the descriptor count where accepts pass by the
+/// observer.
 pub(super) fn ceiling(
     facts: &Facts<'_>,
     limits: &LimitsFound,
@@ -265,7 +271,8 @@ impl Stop {
     }
 }
 
-/// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and whether its table is full.
+/// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and
+/// whether its table is full.
 fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
     let exited = facts.exited().is_some();
     // Of one that exits, the last count may be any.
@@ -314,8 +321,8 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
     }
 }
 
-/// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not at most, by what the first few
-/// cost each.
+/// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not
+/// at most, by what the first few cost each.
 fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
     let stop = stopped(facts, kind, None);
     let holdings = &facts.holdings;
@@ -325,8 +332,8 @@ fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
     Stop { accepted: held.clone(), accepted_max: held, ..stop }
 }
 
-/// Those accepted, with those that other threads took after the first failure: each of the threads that block in accept has the number for
-/// its next client already.
+/// Those accepted, with those that other threads took after the first failure: each of the threads that block
+/// in accept has the number for its next client already.
 fn with_threads(stop: &Stop, reserved: u64) -> Known<u64> {
     let wall = matches!(stop.kind.value(), Some(Kind::Emfile));
     match (stop.accepted.value(), stop.accepted_max.value()) {
@@ -402,7 +409,8 @@ fn others(facts: &Facts<'_>, scale: &Scale) -> Option<i64> {
     (others < 0 || (1..=room).contains(&others.unsigned_abs())).then_some(others)
 }
 
-/// Calls answered before the first failure, as the workload of calls, the subject's own count, the upstream or the clients beside it say.
+/// Calls answered before the first failure, as the workload of calls, the subject's own count, the upstream
+/// or the clients beside it say.
 fn calls(facts: &Facts<'_>) -> Known<u64> {
     let first = facts.holdings.first.map(|first| first.at);
     let until = first.unwrap_or(facts.phases.watched_until());
@@ -415,7 +423,8 @@ fn calls(facts: &Facts<'_>) -> Known<u64> {
     counted.or_why(Why::CallsNotCounted)
 }
 
-/// Samples lost while nothing was moved: what is lost once limits are moved says nothing of what was held before.
+/// Samples lost while nothing was moved: what is lost once limits are moved says nothing of what was held
+/// before.
 fn lost_after(facts: &Facts<'_>) -> Option<u64> {
     let until = facts.phases.start(Phase::Moved).unwrap_or(Nanos::MAX);
     Some(facts.tries.lost_by(until.saturating_sub(1))).filter(|lost| *lost > 0)

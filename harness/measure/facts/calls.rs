@@ -190,8 +190,8 @@ impl<'a> Calls<'a> {
         made.filter(|e| e.outcome.is_none() && e.at < until).map(|e| (e.at, e.errno.unwrap_or(0))).min()
     }
 
-    /// Calls to the subject that were over by `until`, but for those answered before `from`: so many connections it may have closed
-    /// after `from` because their callers had left.
+    /// Calls to the subject that were over by `until`, but for those answered before `from`: so many
+    /// connections it may have closed after `from` because their callers had left.
     pub fn left_after(&self, from: Nanos, until: Nanos) -> u64 {
         let calls = self.0.iter().filter(|made| made.to_subject).flat_map(|made| &made.ended);
         calls.filter(|e| e.connected && e.at < until && !(e.answered() && e.at < from)).count() as u64

@@ -51,7 +51,8 @@ pub(crate) struct Clients<'a> {
     pub told: Vec<Told<'a>>,
     /// Error replies that clients of the subject got, in order of time: when, and in the server's words.
     pub error_replies: Vec<(Nanos, &'a str)>,
-    /// Connections that the subject has accepted before any of these came, and holds: their clients have left.
+    /// Connections that the subject has accepted before any of these came, and holds: their clients have
+    /// left.
     pub left_before: u64,
 }
 
@@ -73,8 +74,9 @@ struct Stranger<'a> {
 }
 
 impl<'a> Stranger<'a> {
-    /// All of them until the ramp was over, and whether the subject accepted its connection: a short one is seen by its accept only, so
-    /// as many were as it accepted connections more than clients were seen to be connected.
+    /// All of them until the ramp was over, and whether the subject accepted its connection: a short one is
+    /// seen by its accept only, so as many were as it accepted connections more than clients were seen to be
+    /// connected.
     fn all(events: &[&'a Event]) -> Vec<(Stranger<'a>, bool)> {
         let phase = |phase| events.iter().position(|event| event.is == What::Phase(phase));
         let Some(from) = phase(Phase::Ramp) else { return Vec::new() };
@@ -89,7 +91,10 @@ impl<'a> Stranger<'a> {
                 _ => {}
             }
         }
-        let accepts = |event: &&&Event| matches!(&event.is, What::Call { name, ret, .. } if name.accepts() && *ret >= 0);
+        let accepts = |event: &&&Event| match event.is {
+            What::Call { name, ret, .. } => name.accepts() && ret >= 0,
+            _ => false,
+        };
         let unseen = ramp.iter().filter(accepts).count().saturating_sub(seen);
         strangers.into_iter().enumerate().map(|(n, one)| (one, n < unseen)).collect()
     }
@@ -139,7 +144,8 @@ impl<'a> Clients<'a> {
         error_replies.sort_by_key(|(at, _)| *at);
         let mut keyed: Vec<_> = all.into_iter().collect();
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
-        // Where the scenario leaves the dialogue open, the run asks with HTTP, and keeps to it where that is answered.
+        // Where the scenario leaves the dialogue open, the run asks with HTTP, and keeps to it where that is
+        // answered.
         let speaks_http = |name: &str| {
             events.iter().any(|event| match &event.is {
                 What::Probe { workload, label, outcome, .. } => {
@@ -190,12 +196,14 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served_by(until) && r.open_at(until.saturating_sub(1)))
     }
 
-    /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not dropped while held.
+    /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not
+    /// dropped while held.
     pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
         self.count(|r| self.is_turned_away(r, ramp_ends, until))
     }
 
-    /// Of those that were turned away, the ones that the server had answered: it serves them, and keeps none of these connections.
+    /// Of those that were turned away, the ones that the server had answered: it serves them, and keeps none
+    /// of these connections.
     pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
         let answered =
             |r: &Client| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
@@ -235,7 +243,8 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// Of the connections held (answered; for `tcp` the first `accepted` to connect), those the server closed in this window.
+    /// Of the connections held (answered; for `tcp` the first `accepted` to connect), those the server closed
+    /// in this window.
     pub fn held_closed(&self, accepted: u64, from: Nanos, until: Nanos) -> u64 {
         let closed =
             |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
@@ -285,7 +294,8 @@ impl<'a> Clients<'a> {
         self.count(|r| r.ended.is_some_and(|(at, o)| o == Outcome::TimesOut && at < until))
     }
 
-    /// The first client not served by then, and what it had got; for `tcp` the first turned away, or beyond `accepts`.
+    /// The first client not served by then, and what it had got; for `tcp` the first turned away, or beyond
+    /// `accepts`.
     pub fn first_unserved(&self, accepts: u64, from: Nanos, until: Nanos) -> Option<(Nanos, Outcome)> {
         let outcome = |r: &Client| r.ended.filter(|e| e.0 < until).map_or(Outcome::Waits, |e| e.1);
         let mut rank = 0u64;

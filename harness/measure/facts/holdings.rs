@@ -1,5 +1,5 @@
-//! Which connections each process of the subject held, when it failed, and what `/proc` counted beside that: one pass over the log, in
-//! time linear to it.
+//! Which connections each process of the subject held, when it failed, and what `/proc` counted beside that:
+//! one pass over the log, in time linear to it.
 
 use super::clients::DISMISSED_WITHIN;
 use super::numbers::{Numbers, Step};
@@ -14,9 +14,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Failing calls whose times are kept; totals come from the counters.
 pub(crate) const KEPT_FAILURES: usize = 20_000;
-/// Closed within this time of its accept, a connection was not even looked at: what sheds does nothing else meanwhile.
+/// Closed within this time of its accept, a connection was not even looked at: what sheds does nothing else
+/// meanwhile.
 const SHED_WITHIN: Nanos = 250_000_000;
-/// A client that left is reported by this much later than the server may have closed its connection: its program has to end first.
+/// A client that left is reported by this much later than the server may have closed its connection: its
+/// program has to end first.
 const REPORTED_WITHIN: Nanos = 100_000_000;
 /// An interpreter takes this long to come to its end on a busy machine.
 const TEARDOWN: Nanos = 2_000_000_000;
@@ -56,7 +58,8 @@ pub(crate) struct Holdings {
     pub accepted: u64,
     /// Connections held by the whole subject just before it.
     pub held_in_all: u64,
-    /// Descriptors more than at rest that the failing process had open just before it and that are no connections.
+    /// Descriptors more than at rest that the failing process had open just before it and that are no
+    /// connections.
     pub others: i64,
     /// Accepts of the failing process that succeeded before it.
     pub accepts_before: u64,
@@ -64,17 +67,20 @@ pub(crate) struct Holdings {
     pub early: Option<(Failed, u64)>,
     /// Over all processes: the most that stayed, from the ramp's end to the release.
     pub kept_in_all: u64,
-    /// Over all processes: held when saturation ended; and those accepted before the ramp, whose client has left.
+    /// Over all processes: held when saturation ended; and those accepted before the ramp, whose client has
+    /// left.
     pub at_watched: u64,
     pub of_no_client: u64,
     /// Over all processes: the fewest held from the first failure until saturation ended.
     pub least_in_all: Option<u64>,
-    /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and under whatever limits.
+    /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and
+    /// under whatever limits.
     pub most_in_all: u64,
     pub most_ever: u64,
     /// At the first sample after the first failure, else at the last before the probes.
     pub at_ceiling: Option<Both>,
-    /// Where `/proc` saw the fewest descriptors of the failing process, from its first failure until saturation ended.
+    /// Where `/proc` saw the fewest descriptors of the failing process, from its first failure until
+    /// saturation ended.
     at_least: Option<Both>,
     /// At the last sample before the probes, whatever failed when.
     pub at_watch: Option<Both>,
@@ -87,22 +93,24 @@ pub(crate) struct Holdings {
     pub shed: u64,
     /// Connections that any process closed again within a second, at any time before clients left.
     pub turned_away: u64,
-    /// Connections held at the first failure that the failing process closed before any client was told to leave.
+    /// Connections held at the first failure that the failing process closed before any client was told to
+    /// leave.
     pub held_closed: u64,
     /// Every accept that succeeded.
     pub accepts: Vec<Nanos>,
-    /// Connections that only processes had which accept none themselves, when the ramp ended, and how many processes those were.
+    /// Connections that only processes had which accept none themselves, when the ramp ended, and how many
+    /// processes those were.
     pub handed_over: (u64, u64),
     /// Whether any call of the subject was seen at all since it was at rest.
     pub calls_seen: bool,
 }
 
 impl Holdings {
-    /// Follows the descriptors of every process of the subject, under these soft limits. `asked`: from then on a client of another port may
-    /// be let in.
+    /// Follows the descriptors of every process of the subject, under these soft limits. `asked`: from then
+    /// on a client of another port may be let in.
     ///
-    /// A flood may fill a table for a moment with connections that are closed again, because a call fails for want of something else. That
-    /// call is then the first failure.
+    /// A flood may fill a table for a moment with connections that are closed again, because a call fails for
+    /// want of something else. That call is then the first failure.
     pub fn new(
         events: &[&Event],
         phases: &Phases,
@@ -120,7 +128,8 @@ impl Holdings {
         Holdings { room: Some(room), at_ceiling: found.at_least.or(found.at_ceiling), ..found }
     }
 
-    /// Whether this failure, with numbers free, is what keeps clients out: since the first failure of all numbers were free at some time.
+    /// Whether this failure, with numbers free, is what keeps clients out: since the first failure of all
+    /// numbers were free at some time.
     fn lacks_else(&self, failed: Failed, room: Room) -> bool {
         let free = self
             .at_least
@@ -147,8 +156,8 @@ impl Holdings {
     }
 }
 
-/// Accepts, by their place in the log, whose connections the server closed again soon, and how soon. Each client that left by itself
-/// explains one close, the first after it: that one is no dismissal.
+/// Accepts, by their place in the log, whose connections the server closed again soon, and how soon. Each
+/// client that left by itself explains one close, the first after it: that one is no dismissal.
 fn dismissals(events: &[&Event], released: Nanos) -> HashMap<usize, Nanos> {
     let mut numbers = Numbers::default();
     let (mut closed, mut left) = (Vec::new(), VecDeque::new());
@@ -193,7 +202,8 @@ struct Follower<'a> {
     dismissed: HashMap<usize, Nanos>,
     changes: Changes,
     numbers: Numbers,
-    /// Connections of all processes: held, and of these the ones that the server does not close again at once.
+    /// Connections of all processes: held, and of these the ones that the server does not close again at
+    /// once.
     held: u64,
     kept: u64,
     /// Of all those held, accepted before the ramp.
@@ -314,8 +324,8 @@ impl<'a> Follower<'a> {
         self.found.held_closed += edge * u64::from(of_first && was_held);
     }
 
-    /// What a process did. `alone`: its numbers for connections stayed as they were; `before`: how many it held, and since when it had only
-    /// closed some.
+    /// What a process did. `alone`: its numbers for connections stayed as they were; `before`: how many it
+    /// held, and since when it had only closed some.
     fn of_process(
         &mut self,
         place: usize,
@@ -425,8 +435,8 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Notes a failure with EMFILE though the process has numbers free, as far as calls and `/proc` tell. fcntl(2) may ask for a number above
-    /// some other.
+    /// Notes a failure with EMFILE though the process has numbers free, as far as calls and `/proc` tell.
+    /// fcntl(2) may ask for a number above some other.
     fn with_room(&mut self, failed: Failed) {
         let known = self.found.with_room.or(self.with_room).is_some();
         let Some(&soft) = self.softs.get(&failed.pid) else { return };
@@ -480,7 +490,8 @@ impl<'a> Follower<'a> {
             self.found.at_least = Some(both);
         }
         match self.found.first {
-            // A count taken while descriptors come and go may belong to the moment before or after: a still one is better.
+            // A count taken while descriptors come and go may belong to the moment before or after: a still
+            // one is better.
             Some(first)
                 if first.pid == pid
                     && (self.found.at_ceiling.is_none() || still && !self.still && at < released) =>

@@ -1,12 +1,12 @@
-//! Which connections ended with the exit of a process. A client may be slow to notice; where nothing is left that could hold its
-//! connection, it is lost all the same.
+//! Which connections ended with the exit of a process. A client may be slow to notice; where nothing is left
+//! that could hold its connection, it is lost all the same.
 
 use super::clients::Client;
 use super::run::Facts;
 use crate::event::{Nanos, Outcome};
 
-/// A dying process closes its connections before it is seen to exit, by so much at most; or from its first failed call on, where it accepts
-/// nobody any more: it may take its time to end.
+/// A dying process closes its connections before it is seen to exit, by so much at most; or from its first
+/// failed call on, where it accepts nobody any more: it may take its time to end.
 const CLOSES_BEFORE_EXIT: Nanos = 100_000_000;
 
 /// What the exit of a process took with it.
@@ -34,7 +34,8 @@ impl Losses {
         let refused = |at: Nanos, outcome: Outcome| at > exit && outcome == Outcome::Refused;
         let asked = facts.readings.asked.iter().map(|asked| (asked.at, asked.outcome));
         let mut ends = asked.chain(facts.clients.all.iter().filter_map(|c| c.ended));
-        // What exited is what lastfd executed, so that nothing above it has the listener; or a client was refused.
+        // What exited is what lastfd executed, so that nothing above it has the listener; or a client was
+        // refused.
         let at_the_wall = facts.holdings.first.map(|first| first.pid).or(facts.processes.main);
         let executed = facts.readings.program_ends.iter().any(|ended| Some(ended.pid) == at_the_wall);
         let refuses = executed || ends.any(|(at, how)| refused(at, how));

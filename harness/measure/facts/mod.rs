@@ -1,5 +1,6 @@
-//! What the log says, each question asked once: who accepted, held and closed what and when, which calls failed, what clients saw, what was
-//! read. No thresholds of a verdict and no opinions; what nobody saw is a value, too.
+//! What the log says, each question asked once: who accepted, held and closed what and when, which calls
+//! failed, what clients saw, what was read. No thresholds of a verdict and no opinions; what nobody saw is a
+//! value, too.
 
 mod calls;
 mod clients;

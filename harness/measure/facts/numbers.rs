@@ -1,5 +1,6 @@
-//! Which process has which accepted connection under which numbers: forked processes share them, and a connection lasts
-//! until its last number is closed. Told of every event in order; remembers nothing but what is open.
+//! Which process has which accepted connection under which numbers: forked processes share them, and a
+//! connection lasts until its last number is closed. Told of every event in order; remembers nothing but what
+//! is open.
 
 use crate::event::{Call, Change, Pid, What};
 use std::collections::{HashMap, HashSet};
@@ -7,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 /// The numbers of all connections.
 #[derive(Default)]
 pub(super) struct Numbers {
-    /// Process → number → connection, by its accept's place in the timeline; and whether a forked process made this number.
+    /// Process → number → connection, by its accept's place in the timeline; and whether a forked process
+    /// made this number.
     of: HashMap<Pid, HashMap<i64, (usize, bool)>>,
     accepting: HashSet<Pid>,
     /// Connection → its numbers in all processes.
@@ -47,8 +49,8 @@ impl Numbers {
                     steps.push(self.open(pid, fd, (accept, false)));
                 }
             }
-            // The program it runs now has the duplicates that were made for it. Anything else is taken to be closed on exec where others
-            // have it too: a server's helper gets none of its connections.
+            // The program it runs now has the duplicates that were made for it. Anything else is taken to be
+            // closed on exec where others have it too: a server's helper gets none of its connections.
             What::Process { pid, change: Change::Exec, .. } => {
                 steps = self.close_all(pid, |made, shared| shared && !made);
             }
@@ -62,7 +64,8 @@ impl Numbers {
         steps
     }
 
-    /// Connections that only processes have which accept none themselves; and how many processes have one of these.
+    /// Connections that only processes have which accept none themselves; and how many processes have one of
+    /// these.
     pub fn handed_over(&self) -> (u64, u64) {
         let of =
             |accepts: bool| self.of.iter().filter(move |(pid, _)| self.accepting.contains(pid) == accepts);
@@ -77,7 +80,8 @@ impl Numbers {
         (connections.len() as u64, processes)
     }
 
-    /// The connection that a process was forked for: what it duplicates is that one, as no event tells which number it was.
+    /// The connection that a process was forked for: what it duplicates is that one, as no event tells which
+    /// number it was.
     fn only(&self, pid: Pid) -> Option<usize> {
         let mut all = self.of.get(&pid).filter(|_| !self.accepting.contains(&pid))?.values();
         let first = all.next()?.0;
@@ -102,7 +106,8 @@ impl Numbers {
         Some(Step { pid, accept, more: false, edge })
     }
 
-    /// Closes the numbers of a process for which this holds: whether it made the number, and whether others have the connection.
+    /// Closes the numbers of a process for which this holds: whether it made the number, and whether others
+    /// have the connection.
     fn close_all(&mut self, pid: Pid, which: impl Fn(bool, bool) -> bool) -> Vec<Step> {
         let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return Vec::new() };
         let mut own: HashMap<usize, u64> = HashMap::new();
@@ -190,7 +195,8 @@ mod tests {
         let (left, gone) = (What::Close { pid: SERVER, fd: 4 }, life(CHILD, Change::Exit));
         assert_eq!(open(&[taken.clone(), forked.clone(), left.clone()]), 1);
         assert_eq!(open(&[taken.clone(), forked.clone(), left.clone(), gone.clone()]), 0);
-        // As an inetd does: moved to standard input, and another program executed, before or after the parent closes its own.
+        // As an inetd does: moved to standard input, and another program executed, before or after the parent
+        // closes its own.
         let (moved, first) = (call(CHILD, Call::Dup2, 0), What::Close { pid: CHILD, fd: 4 });
         let executed = life(CHILD, Change::Exec);
         let early = [taken.clone(), forked.clone(), left.clone(), moved.clone(), first, executed.clone()];

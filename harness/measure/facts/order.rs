@@ -2,7 +2,8 @@
 
 use crate::event::{Change, Client, Event, Log, What};
 
-/// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients saw.
+/// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients
+/// saw.
 pub(super) fn ordered(log: &Log) -> Vec<&Event> {
     let mut events: Vec<&Event> = log.events.iter().collect();
     events.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| key(&a.is).cmp(&key(&b.is))));

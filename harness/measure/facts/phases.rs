@@ -66,7 +66,8 @@ impl Phases {
         self.begun.iter().rfind(|(_, begun)| *begun == phase).map(|(at, _)| *at)
     }
 
-    /// When the last second round began; `None` where the subject closed some during it, and settled once more.
+    /// When the last second round began; `None` where the subject closed some during it, and settled once
+    /// more.
     pub fn second_round(&self) -> Option<Nanos> {
         self.last(Phase::SecondRound).filter(|round| self.last(Phase::Settle).is_none_or(|at| at < *round))
     }
@@ -92,7 +93,8 @@ impl Phases {
         self.from(Phase::Moved)
     }
 
-    /// The windows that begin with each start of `phase`, up to the next one; the last ends where `closing` begins.
+    /// The windows that begin with each start of `phase`, up to the next one; the last ends where `closing`
+    /// begins.
     pub fn windows(&self, phase: Phase, closing: Phase) -> Vec<Window> {
         let close = self.from(closing);
         let starts: Vec<Nanos> = self

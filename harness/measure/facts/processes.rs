@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 pub(crate) struct Processes {
     /// The process that accepts, as the last chain of limits before the release says.
     pub main: Option<Pid>,
-    /// Whether its ceiling is counted in calls: it is a client that no workload loads, or it is loaded with calls.
+    /// Whether its ceiling is counted in calls: it is a client that no workload loads, or it is loaded with
+    /// calls.
     pub is_client: bool,
     /// Whether any of its processes counts, for none is known to accept.
     any: bool,
@@ -45,7 +46,8 @@ fn above<'a>(chain: &Chain<'a>) -> impl Iterator<Item = Pid> + use<'a> {
     links.iter().take(links.len().saturating_sub(1)).map(|link| link.pid)
 }
 
-/// The process that accepts. A master that only holds the listener has a chain too, and its worker may be gone when it is read again.
+/// The process that accepts. A master that only holds the listener has a chain too, and its worker may be
+/// gone when it is read again.
 fn main(readings: &Readings<'_>, accepting: &BTreeSet<Pid>, released: Nanos) -> Option<Pid> {
     let mut chained: Vec<Pid> = Vec::new();
     for chain in &readings.chains {

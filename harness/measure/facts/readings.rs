@@ -380,7 +380,8 @@ impl<'a> Readings<'a> {
         self.beside.iter().rev().filter(|(at, ..)| *at < until).find_map(|(.., drops)| *drops)
     }
 
-    /// When a client of another port was first asked: one that is let in there is no doing of the loaded listener's.
+    /// When a client of another port was first asked: one that is let in there is no doing of the loaded
+    /// listener's.
     pub fn other_port_asked(&self) -> Nanos {
         self.other_listeners
             .iter()

@@ -1,11 +1,13 @@
-//! The numbers that were free in a process's table when a call failed with EMFILE, and the soft limits that they are below.
+//! The numbers that were free in a process's table when a call failed with EMFILE, and the soft limits that
+//! they are below.
 
 use super::phases::Phases;
 use super::readings::Readings;
 use crate::event::{Event, Nanos, Phase, Pid, What};
 use std::collections::BTreeMap;
 
-/// The share of the limit, and at least so many numbers, that threads may have taken for a moment without their being seen.
+/// The share of the limit, and at least so many numbers, that threads may have taken for a moment without
+/// their being seen.
 const UNSEEN_SHARE: u64 = 8;
 const UNSEEN: u64 = 8;
 
@@ -28,7 +30,8 @@ impl Room {
     }
 }
 
-/// The lowest soft limit that was in force in each process from its rest until clients left; of those whose limits were read.
+/// The lowest soft limit that was in force in each process from its rest until clients left; of those whose
+/// limits were read.
 pub(super) fn softs(events: &[&Event], readings: &Readings<'_>, phases: &Phases) -> BTreeMap<Pid, u64> {
     let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
     let mut softs: BTreeMap<Pid, (Nanos, u64)> = BTreeMap::new();

@@ -70,7 +70,8 @@ impl<'a> Facts<'a> {
         self.holdings.first.map_or(ramp_ends, |first| first.at.min(ramp_ends))
     }
 
-    /// When clients arrived: those of the load, as they saw it; and those that see what a new one gets, which began to connect then.
+    /// When clients arrived: those of the load, as they saw it; and those that see what a new one gets, which
+    /// began to connect then.
     pub fn arrivals(&self) -> impl Iterator<Item = Nanos> {
         self.clients
             .all
@@ -84,8 +85,9 @@ impl<'a> Facts<'a> {
         self.readings.asked.iter().filter(move |asked| asked.label == label)
     }
 
-    /// When the accepting process (or every one of them) exited between the ramp and the release, and what it held. Before the ramp where
-    /// nothing was left of the subject for it: what it did with those that only asked it something ended it.
+    /// When the accepting process (or every one of them) exited between the ramp and the release, and what it
+    /// held. Before the ramp where nothing was left of the subject for it: what it did with those that only
+    /// asked it something ended it.
     pub fn exited(&self) -> Option<(Nanos, u64)> {
         let ramp = self.phases.from(Phase::Ramp);
         let nobody_left = self.phases.why_ended(Phase::Ramp) == Some(Ended::Gone);
@@ -105,7 +107,8 @@ impl<'a> Facts<'a> {
         exit.map(|(at, held)| (at, if at < ramp { 0 } else { held }))
     }
 
-    /// When the process at the wall (without one, the accepting process) exited before clients were told to leave, and what it held.
+    /// When the process at the wall (without one, the accepting process) exited before clients were told to
+    /// leave, and what it held.
     pub fn exit_at_the_wall(&self) -> Option<(Nanos, u64)> {
         let Some(first) = self.holdings.first else { return self.exited() };
         let table = self.holdings.tables.get(&first.pid);
@@ -127,7 +130,8 @@ impl<'a> Facts<'a> {
         last.is_none_or(|ended| (ended.code, ended.signal) == (Some(0), None))
     }
 
-    /// The process that forked this one; of one that was forked before anything was observed, the chain of limits knows it.
+    /// The process that forked this one; of one that was forked before anything was observed, the chain of
+    /// limits knows it.
     pub fn parent_of(&self, pid: Pid) -> Option<Pid> {
         let forked =
             self.readings.forks.iter().find(|(.., child)| *child == pid).map(|(_, parent, _)| *parent);
@@ -147,7 +151,8 @@ impl<'a> Facts<'a> {
         events.filter(|event| exits(&event.is)).map(|event| event.at).next()
     }
 
-    /// When the harness's own side first failed, and with which errno; `None` where that did not end the ramp.
+    /// When the harness's own side first failed, and with which errno; `None` where that did not end the
+    /// ramp.
     pub fn generator_failed(&self) -> Option<(Nanos, i32)> {
         if self.phases.why_ended(Phase::Ramp) != Some(Ended::Generator) {
             return None;
@@ -176,8 +181,9 @@ impl<'a> Facts<'a> {
         empty.map(|sample| seconds(sample.at - since))
     }
 
-    /// Why nobody saw what the subject accepted and failed to: it has a ring of io_uring, the observer sees system calls only, and
-    /// among those was no accept. A program may have a ring for its files, and accept by system calls.
+    /// Why nobody saw what the subject accepted and failed to: it has a ring of io_uring, the observer sees
+    /// system calls only, and among those was no accept. A program may have a ring for its files, and accept
+    /// by system calls.
     pub fn accepts_pass_by(&self) -> bool {
         let last = self.readings.observers.last();
         let blind_for_rings = last.is_some_and(|observer| !observer.io_uring);

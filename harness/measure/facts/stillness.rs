@@ -11,9 +11,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// A count and the calls around it may be this much apart: the sampler can be preempted between reading and noting.
+    /// A count and the calls around it may be this much apart: the sampler can be preempted between reading
+    /// and noting.
     const APART: Nanos = 2_000_000;
-    /// A close is seen before it is done, and a traced process may be stopped between the two for as long as its tracer does not run.
+    /// A close is seen before it is done, and a traced process may be stopped between the two for as long as
+    /// its tracer does not run.
     const CLOSING: Nanos = 100_000_000;
     /// Closing tens of thousands of descriptors at exit takes this long on a busy machine.
     const DYING: Nanos = 100_000_000;
@@ -35,7 +37,8 @@ impl Changes {
         changes
     }
 
-    /// Whether the process was about to exit: the kernel closes its descriptors without a call, and the exit is seen after that.
+    /// Whether the process was about to exit: the kernel closes its descriptors without a call, and the exit
+    /// is seen after that.
     pub fn dying(&self, pid: Pid, at: Nanos) -> bool {
         self.exits.get(&pid).is_some_and(|&exit| exit < at.saturating_add(Self::DYING))
     }

@@ -1,4 +1,5 @@
-//! What the subject held and did within windows of a run: while clients leave in rounds, in the second ramp, and after its limits were moved.
+//! What the subject held and did within windows of a run: while clients leave in rounds, in the second ramp,
+//! and after its limits were moved.
 
 use super::holdings::Failed;
 use super::numbers::Holders;
@@ -76,7 +77,8 @@ pub(crate) struct Move {
     pub raised: bool,
     /// The first accept under the new limits.
     pub resumed: Option<Nanos>,
-    /// The first failure under the new limits, the connections that its process held, and those that all held.
+    /// The first failure under the new limits, the connections that its process held, and those that all
+    /// held.
     pub failed: Option<(Failed, u64, u64)>,
     /// Connections that all held when the window ended.
     pub held_at_end: u64,
@@ -102,8 +104,8 @@ impl Move {
 }
 
 impl Facts<'_> {
-    /// Walks through the log once more. `see` is called with each event and what everybody holds before it, then again after it.
-    /// Comes back with what everybody holds in the end.
+    /// Walks through the log once more. `see` is called with each event and what everybody holds before it,
+    /// then again after it. Comes back with what everybody holds in the end.
     fn walk(&self, mut see: impl FnMut(&Event, &Holders, bool)) -> Holders {
         let mut held = Holders::new(self.holdings.handed_over.0 > 0);
         for (place, event) in self.events.iter().enumerate() {
@@ -114,7 +116,8 @@ impl Facts<'_> {
         held
     }
 
-    /// What the process at the wall held in each of these windows, which come one after the other; and since when each is watched.
+    /// What the process at the wall held in each of these windows, which come one after the other; and since
+    /// when each is watched.
     pub fn at_the_wall(&self, windows: &[(Window, Nanos)]) -> Vec<AtTheWall> {
         let mut found = vec![AtTheWall::default(); windows.len()];
         let Some(first) = self.holdings.first.filter(|_| !windows.is_empty()) else { return found };

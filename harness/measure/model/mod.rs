@@ -1,5 +1,6 @@
-//! The accept loop, estimated from the times of its failing tries: while a run goes on, when clients are released, and afterwards, by one
-//! model of timers and of what makes tries late. Arithmetic on times; no I/O, no clock, no processes and no clients.
+//! The accept loop, estimated from the times of its failing tries: while a run goes on, when clients are
+//! released, and afterwards, by one model of timers and of what makes tries late. Arithmetic on times; no
+//! I/O, no clock, no processes and no clients.
 
 #[cfg(test)]
 mod property;

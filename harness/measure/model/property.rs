@@ -1,5 +1,6 @@
-//! Noisy automata of the kinds that `servers/src/accept` bundles, watched as a run watches: until [`PolicyWatch`] has decided, otherwise for
-//! as long as `--hold` says. The right answer is their class and delay; `unclear` is no fault; the tests bound how many are wrong.
+//! Noisy automata of the kinds that `servers/src/accept` bundles, watched as a run watches: until
+//! [`PolicyWatch`] has decided, otherwise for as long as `--hold` says. The right answer is their class and
+//! delay; `unclear` is no fault; the tests bound how many are wrong.
 
 use super::rhythm::{Failing, Rhythm, rhythm};
 use super::watch::PolicyWatch;
@@ -161,7 +162,8 @@ fn automaton(seed: u64, machine: Machine) -> (Truth, Vec<f64>) {
         }
         5 => {
             let (size, pause) = (chance.between(16.0, 216.0), chance.of_any_size(200.0, 2000.0));
-            // One timer a burst; or one for each of its failures, so that the next burst is larger, up to the backlog.
+            // One timer a burst; or one for each of its failures, so that the next burst is larger, up to the
+            // backlog.
             let (grows, mut size, most) = (chance.next() < 0.3, size as usize, 256);
             let mut at = 0.0;
             while at < SILENT_AT_MOST && tries.len() < 20_000 {

@@ -1,5 +1,6 @@
-//! The pauses between failing tries of an accept loop, as they are seen while a run goes on: so that clients can be told to leave at
-//! a chosen phase of them. Arithmetic on times; what the policy *is* is measured afterwards.
+//! The pauses between failing tries of an accept loop, as they are seen while a run goes on: so that clients
+//! can be told to leave at a chosen phase of them. Arithmetic on times; what the policy *is* is measured
+//! afterwards.
 
 use crate::event::Nanos;
 use std::time::Duration;

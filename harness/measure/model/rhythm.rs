@@ -1,5 +1,5 @@
-//! The rhythm of failing calls: without pause, in bursts, at a constant distance, at a growing one, or once. Arithmetic on times;
-//! knows neither processes nor clients.
+//! The rhythm of failing calls: without pause, in bursts, at a constant distance, at a growing one, or once.
+//! Arithmetic on times; knows neither processes nor clients.
 
 use super::super::units::seconds;
 use super::timer::{self, Fit, LANES, TRIES, Timer, Try};
@@ -9,11 +9,13 @@ use crate::event::Nanos;
 pub(super) const BATCH: Nanos = 2_000_000;
 /// A loop whose median gap is below this does not pause in earnest.
 const NO_PAUSE: Nanos = 5_000_000;
-/// A gap from this on is a pause of the loop's own: a busy scheduler, or a quota of CPU time by periods of 100 ms, takes the CPU away for less.
+/// A gap from this on is a pause of the loop's own: a busy scheduler, or a quota of CPU time by periods of
+/// 100 ms, takes the CPU away for less.
 pub(super) const PAUSE: Nanos = 100_000_000;
 /// A burst has at least so many failures, on average.
 pub(super) const BURST: usize = 10;
-/// Share of the time that a storm of two bursts may fail in: a loop that was merely stopped once fails in more.
+/// Share of the time that a storm of two bursts may fail in: a loop that was merely stopped once fails in
+/// more.
 const STORM_FAILS_FOR: f64 = 0.1;
 /// Failures a second from which a loop without pauses spins.
 const SPIN_PER_S: f64 = 200.0;
@@ -25,7 +27,8 @@ const SPIN_AT_LEAST: usize = 20;
 const SPREAD: f64 = 0.25;
 /// A step of a delay that grows is no smaller a part of its longest than one in so many.
 const MOST_OF_A_PAUSE: f64 = 10.0;
-/// A silence is no pause of a loop that failed at one time, from so many seconds on and so many times as long as that took.
+/// A silence is no pause of a loop that failed at one time, from so many seconds on and so many times as long
+/// as that took.
 const SILENCE_S: f64 = 1.0;
 const SILENCE: f64 = 20.0;
 
@@ -145,8 +148,8 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
     Rhythm::of(timers(times, failing.accepts, failing.until))
 }
 
-/// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is no part of a delay, which
-/// lasts until the next try.
+/// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is
+/// no part of a delay, which lasts until the next try.
 pub(crate) fn rhythm_of_tries(failing: &Failing<'_>) -> Rhythm {
     let (plain, accepts) = (rhythm(failing), failing.accepts);
     if matches!(plain, Rhythm::Spin | Rhythm::Storm { .. } | Rhythm::Once { .. }) {
@@ -175,22 +178,24 @@ pub(crate) fn rhythm_of_tries(failing: &Failing<'_>) -> Rhythm {
     }
 }
 
-/// Failures a second where a hundred of them are closest: a loop that was denied the CPU now and then spins in between.
+/// Failures a second where a hundred of them are closest: a loop that was denied the CPU now and then spins
+/// in between.
 fn densest(times: &[Nanos]) -> f64 {
     let shortest = times.windows(SPIN_IN_A_ROW).map(|some| some[SPIN_IN_A_ROW - 1] - some[0]).min();
     shortest.filter(|span| *span > 0).map_or(0.0, |span| SPIN_IN_A_ROW as f64 / seconds(span))
 }
 
-/// After the last failure came a silence longer than all that was before it, and nothing that failed went unrecorded. A spinning loop
-/// may be denied the CPU at the end of the watch too, but it has spun for longer.
+/// After the last failure came a silence longer than all that was before it, and nothing that failed went
+/// unrecorded. A spinning loop may be denied the CPU at the end of the watch too, but it has spun for longer.
 fn fell_silent(failing: &Failing<'_>) -> bool {
     let (Some(&first), Some(&last)) = (failing.times.first(), failing.times.last()) else { return false };
     let silence = failing.until.saturating_sub(last);
     !failing.flooded && silence >= PAUSE && silence > (last - first).saturating_mul(2)
 }
 
-/// A constant delay of a loop that also fails for each client that arrives, as an edge-triggered one does: one burst, then few failures at
-/// a time with equal pauses between, beside which those within the burst are nothing (a delay that grows comes to its longest by steps).
+/// A constant delay of a loop that also fails for each client that arrives, as an edge-triggered one does:
+/// one burst, then few failures at a time with equal pauses between, beside which those within the burst are
+/// nothing (a delay that grows comes to its longest by steps).
 fn after_arrivals(failing: &Failing<'_>) -> Option<Rhythm> {
     let bursts: Vec<&[Nanos]> = failing.times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
     let (first, others) = bursts.split_first()?;
@@ -212,8 +217,8 @@ fn after_arrivals(failing: &Failing<'_>) -> Option<Rhythm> {
     (equal && within * MOST_OF_A_PAUSE <= pause).then_some(Rhythm::Fixed { gap_s: pause, gaps: pauses.len() })
 }
 
-/// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too: its pauses are the
-/// scheduler's, short, or of no regular length, and they do not fill the time.
+/// Bursts that the loop pauses between by itself. A spinning loop that is denied the CPU fails in bursts too:
+/// its pauses are the scheduler's, short, or of no regular length, and they do not fill the time.
 fn storm(failing: &Failing<'_>) -> Option<Rhythm> {
     let times = failing.times;
     let mut bursts: Vec<(Nanos, Nanos, usize)> = Vec::new();
@@ -325,7 +330,8 @@ mod tests {
 
     #[test]
     fn the_first_delay_is_told_from_those_that_follow_where_it_is_late_itself() {
-        // Go's, which doubles from 5 ms, recorded on a busy machine: the first is late by as much as it is long.
+        // Go's, which doubles from 5 ms, recorded on a busy machine: the first is late by as much as it is
+        // long.
         for gaps in
             [[11, 13, 20, 41, 80, 161, 320, 641, 1000, 1001], [5, 14, 22, 40, 88, 160, 322, 640, 1003, 1000]]
         {
@@ -336,7 +342,8 @@ mod tests {
 
     #[test]
     fn delays_that_begin_anew_after_an_accept_have_the_first_delay_of_one_rise() {
-        // gevent's, which doubles from 10 ms up to 1 s; every two seconds it closes idle connections, accepts, and begins anew.
+        // gevent's, which doubles from 10 ms up to 1 s; every two seconds it closes idle connections,
+        // accepts, and begins anew.
         let rise = [11, 21, 42, 81, 193, 321, 641, 1121];
         for gaps in [[rise, rise].concat(), [&rise[..5], &rise, &rise[..3]].concat()] {
             let times = after(&gaps);
@@ -406,7 +413,8 @@ mod tests {
 
     #[test]
     fn what_is_accepted_between_two_failures_is_no_part_of_the_delay() {
-        // actix-web, which closes idle connections after 5 s, recorded under ptrace on a busy machine: hundreds of accepts after each delay.
+        // actix-web, which closes idle connections after 5 s, recorded under ptrace on a busy machine:
+        // hundreds of accepts after each delay.
         let times = after(&[501, 697, 1072, 649, 767]);
         let failing = Failing { times: &times, accepts: &[], until: 4000 * MS, per_s: None, flooded: false };
         let accepts: Vec<Nanos> =
@@ -426,7 +434,8 @@ mod tests {
 
     #[test]
     fn two_listeners_that_fail_just_not_together_back_off() {
-        // Recorded of the server with two listeners on a busy machine: the second is two milliseconds late, until it is not.
+        // Recorded of the server with two listeners on a busy machine: the second is two milliseconds late,
+        // until it is not.
         let mut times = after(&[5, 3, 2, 8, 2, 18, 2, 38, 2, 79, 160, 320, 640, 1000, 1001]);
         let together: Vec<Nanos> = [&times[..1], &times[10..]].concat();
         times.extend(together.iter().map(|at| at + MS / 2));
@@ -471,13 +480,15 @@ mod tests {
         let bursts = |count: u64, size: u64, gap_ns: u64, every: Nanos| -> Vec<Nanos> {
             (0..count).flat_map(|burst| (0..size).map(move |i| burst * every + i * gap_ns)).collect()
         };
-        // Twenty thousand single failures in three time slices, and then totals only: recorded beside eight other loads.
+        // Twenty thousand single failures in three time slices, and then totals only: recorded beside eight
+        // other loads.
         let slices = bursts(3, 6667, 2500, 60 * MS);
         let flooded = |times: &[Nanos]| {
             rhythm(&Failing { times, accepts: &[], until: 140 * MS, per_s: Some(150_000.0), flooded: true })
         };
         assert_eq!(flooded(&slices), Rhythm::Spin);
-        // Slices further apart than any scheduler's, as of a machine that stood still, are no timer's unless they are regular.
+        // Slices further apart than any scheduler's, as of a machine that stood still, are no timer's unless
+        // they are regular.
         let mut still: Vec<Nanos> =
             slices.iter().map(|t| if *t > 60 * MS { t + 900 * MS } else { *t }).collect();
         still.iter_mut().filter(|t| **t > 1000 * MS).for_each(|t| *t += 200 * MS);
@@ -493,7 +504,8 @@ mod tests {
 
     #[test]
     fn a_slow_loop_without_pauses_spins_also_where_it_is_denied_the_cpu() {
-        // Tornado, whose every failure fails to open its sources too, recorded under ptrace on a busy machine.
+        // Tornado, whose every failure fails to open its sources too, recorded under ptrace on a busy
+        // machine.
         let gaps: Vec<u64> = [156]
             .into_iter()
             .chain((0..100).map(|i| [3, 2, 5, 3, 4][i % 5] + if i % 40 == 20 { 60 } else { 0 }))
@@ -509,7 +521,8 @@ mod tests {
 
     #[test]
     fn bursts_that_grow_are_a_storm() {
-        // An event loop's accepts, a timer for each that failed, recorded under a tracer: 15, 256 and the first of 744.
+        // An event loop's accepts, a timer for each that failed, recorded under a tracer: 15, 256 and the
+        // first of 744.
         let burst = |from: u64, count: u64, every: u64| (0..count).map(move |i| (from + i * every) * MS / 10);
         let mut times: Vec<Nanos> = burst(20_860, 15, 10).chain(burst(30_960, 256, 34)).collect();
         assert_eq!(watched(&times), None, "it paused for as long");
@@ -548,7 +561,8 @@ mod tests {
 
     #[test]
     fn a_burst_while_clients_arrive_does_not_hide_the_delay_of_the_single_tries_after_it() {
-        // gRPC's C core: edge-triggered, so each client that comes makes it fail; alone it tries once a second.
+        // gRPC's C core: edge-triggered, so each client that comes makes it fail; alone it tries once a
+        // second.
         let arriving = (0..193).map(|i| i * MS);
         let times: Vec<Nanos> = arriving.chain((1..4).map(|i| i * 1001 * MS)).collect();
         let Rhythm::Fixed { gap_s, gaps } = of(&times, 3200 * MS) else {
@@ -585,7 +599,8 @@ mod tests {
 
     #[test]
     fn one_great_burst_makes_no_storm_of_the_tries_after_it() {
-        // Two listeners that back off: both fail for each client that arrives, then alone, with growing pauses.
+        // Two listeners that back off: both fail for each client that arrives, then alone, with growing
+        // pauses.
         let arriving = (0..50).map(|i| i * 10 * MS);
         let alone = [628, 630, 884, 886, 1396, 1398, 2396, 2398].map(|ms| ms * MS);
         let times: Vec<Nanos> = arriving.chain(alone).collect();

@@ -1,6 +1,7 @@
-//! Loops that wait for a time of their own between tries. A lane is a thread, a listener or a timer: after a failure it waits for the next
-//! delay of its law, and tries again: never early, sometimes late, sometimes unseen. The law and the lanes that explain some tries best
-//! are taken; what is too little for them explains nothing. Milliseconds; every cost is a negative log likelihood.
+//! Loops that wait for a time of their own between tries. A lane is a thread, a listener or a timer: after a
+//! failure it waits for the next delay of its law, and tries again: never early, sometimes late, sometimes
+//! unseen. The law and the lanes that explain some tries best are taken; what is too little for them explains
+//! nothing. Milliseconds; every cost is a negative log likelihood.
 
 use crate::event::Nanos;
 use std::collections::HashSet;
@@ -8,7 +9,8 @@ use std::collections::HashSet;
 /// The most tries that are looked at, and the most lanes.
 pub(super) const TRIES: usize = 64;
 pub(super) const LANES: usize = 4;
-/// Half of the tries are late by less than so much and such a share of the delay; a hundredth by ten times as much.
+/// Half of the tries are late by less than so much and such a share of the delay; a hundredth by ten times as
+/// much.
 const LATE: (f64, f64) = (1.0, 0.002);
 /// Two clocks, or a law that is not told exactly, make a try early by so much and such a share.
 const EARLY: (f64, f64) = (1.0, 0.01);
@@ -36,7 +38,8 @@ const GROWTH: std::ops::RangeInclusive<f64> = 1.15..=4.2;
 const SAME: f64 = 0.04;
 /// A lane's next try is one of so many; the others are of other lanes.
 const NEAR: usize = 2 * LANES;
-/// Laws that are tried, by what they explain of so many tries; the longest delays that each is tried with; and those that are refined.
+/// Laws that are tried, by what they explain of so many tries; the longest delays that each is tried with;
+/// and those that are refined.
 const LAWS: usize = 24;
 const BEGIN: usize = 24;
 const CAPS: usize = 6;
@@ -283,7 +286,8 @@ impl Explained {
 pub(super) enum Timer {
     /// As long each time; so many were in time, and each lane made so many at least.
     Constant { delay: f64, pauses: usize, each: usize },
-    /// From the first to the longest, by a factor on average; so many of each lane were as long as the longest.
+    /// From the first to the longest, by a factor on average; so many of each lane were as long as the
+    /// longest.
     Grows { first: f64, longest: f64, factor: f64, at_longest: usize },
 }
 
@@ -335,7 +339,8 @@ fn growing_of(of: &Explained) -> Option<Timer> {
     let top = of.in_time().map(|pause| pause.failures).max()?;
     let at_top = |pause: &&Pause| law.delay(pause.failures) >= law.delay(top) * (1.0 - SAME / 2.0);
     let at_top: Vec<f64> = of.in_time().filter(at_top).map(|pause| pause.ms).collect();
-    // It is as long as the shortest of those: the others are late. A shorter delay that was late is as long by chance only.
+    // It is as long as the shortest of those: the others are late. A shorter delay that was late is as long
+    // by chance only.
     let longest = at_top.iter().copied().fold(f64::MAX, f64::min);
     let as_long = at_top.iter().filter(|ms| **ms <= longest * (1.0 + SAME / 2.0) + LATE.0).count();
     let at_longest = if law.delay(top) < law.longest { 0 } else { as_long / of.lanes };
@@ -420,7 +425,8 @@ fn suggested(tries: &[Try]) -> Vec<Law> {
     laws
 }
 
-/// The law as it may have begun so many tries, or so long, before its first delay here: some of these were late, or were not its own.
+/// The law as it may have begun so many tries, or so long, before its first delay here: some of these were
+/// late, or were not its own.
 fn begins(law: Law, failures: usize, after: f64) -> Vec<Law> {
     let (mut law, mut left, mut all) = (law, after, Vec::new());
     for earlier in 0.. {

@@ -1,5 +1,5 @@
-//! The watch that tells the run, while it looks on, when it has seen enough of an accept loop. The class itself is measured afterwards,
-//! from the whole log, by the same model.
+//! The watch that tells the run, while it looks on, when it has seen enough of an accept loop. The class
+//! itself is measured afterwards, from the whole log, by the same model.
 
 use super::rhythm::{BATCH, BURST, PAUSE, SPIN_IN_A_ROW, by_arrivals, timers};
 use super::timer::{Fit, LANES, TRIES, Timer};
@@ -7,7 +7,8 @@ use crate::event::Nanos;
 use crate::scenario::Policy;
 use std::collections::VecDeque;
 
-/// Told of what the process that failed first does, as it happens; says as soon as its policy is plain. Its memory is bounded.
+/// Told of what the process that failed first does, as it happens; says as soon as its policy is plain. Its
+/// memory is bounded.
 #[derive(Debug, Clone, Default)]
 pub struct PolicyWatch {
     recent: VecDeque<Nanos>,
@@ -88,7 +89,8 @@ impl PolicyWatch {
 
     fn spins(&self, first: Nanos, at: Nanos) -> Option<Policy> {
         let within = self.recent.front().map_or(0, |first| at.saturating_sub(*first));
-        // Bursts grow where each of their failures sets a timer: one that has paused spins when it goes on for longer than it paused.
+        // Bursts grow where each of their failures sets a timer: one that has paused spins when it goes on
+        // for longer than it paused.
         let goes_on = at.saturating_sub(self.burst_from) >= self.paused;
         let woken = self.arrived.iter().filter(|at| self.recent.front() <= Some(*at)).count();
         let spins = self.recent.len() == Self::SPIN

@@ -1,12 +1,13 @@
-//! Observes system calls by perf: an in-kernel filter on each call's tracepoint, inherited by threads and children, enabled
-//! when the launched program executes.
+//! Observes system calls by perf: an in-kernel filter on each call's tracepoint, inherited by threads and
+//! children, enabled when the launched program executes.
 //!
-//! Each cpu has four rings: successes (and what was asked to be closed), failures, the life of processes, and what is refused; they are read
-//! when the run drains, never woken for an event, because waking slows a spinning server sixty-fold. Beside the rings, one
-//! counter for each call counts its failures over the whole tree, exactly, sampled or not.
+//! Each cpu has four rings: successes (and what was asked to be closed), failures, the life of processes, and
+//! what is refused; they are read when the run drains, never woken for an event, because waking slows a
+//! spinning server sixty-fold. Beside the rings, one counter for each call counts its failures over the whole
+//! tree, exactly, sampled or not.
 //!
-//! What io_uring does passes by every system call; where the kernel lets us, its own tracepoints are observed too. To a subject that has
-//! no ring they cost nothing but their opening.
+//! What io_uring does passes by every system call; where the kernel lets us, its own tracepoints are observed
+//! too. To a subject that has no ring they cost nothing but their opening.
 
 mod record;
 mod requests;
@@ -41,8 +42,9 @@ const EXHAUSTED: &CStr = c"ret == -24 || ret == -23";
 
 /// The same of accept, and what it fails with for want of memory: ENOMEM and ENOBUFS.
 const UNACCEPTED: &CStr = c"ret == -24 || ret == -23 || ret == -12 || ret == -105";
-/// Calls that make what a connection may need beside a descriptor, and how they are refused: EAGAIN at a limit of tasks, ENOMEM. fork(3) and
-/// threads are one of the first two; each tracepoint more costs a command some 30 ms to take into use and out of it.
+/// Calls that make what a connection may need beside a descriptor, and how they are refused: EAGAIN at a
+/// limit of tasks, ENOMEM. fork(3) and threads are one of the first two; each tracepoint more costs a command
+/// some 30 ms to take into use and out of it.
 const MAKERS: [&str; 3] = ["clone3", "clone", "mmap"];
 const REFUSED: &CStr = c"ret == -11 || ret == -12";
 
@@ -76,8 +78,9 @@ fn refused(doing: &str, e: &io::Error) -> Unavailable {
 pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
-    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; what is refused; of each call: its total. And
-    // what keeps each tracepoint in use. The exit, the limits, and what io_uring takes, come on top.
+    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; what is
+    // refused; of each call: its total. And what keeps each tracepoint in use. The exit, the limits, and what
+    // io_uring takes, come on top.
     let beside = MAKERS.len() + 1 + record::LIMITS.len() + 3;
     (cpus * (2 * calls - 1 + 2 + beside) + calls + calls + 1 + beside) as u64
 }
@@ -147,8 +150,8 @@ impl Tracepoints {
     }
 }
 
-/// Keeps the observed tracepoints in use from one run to the next: taking one into use, or out of it, waits for RCU, and all of them
-/// for a second.
+/// Keeps the observed tracepoints in use from one run to the next: taking one into use, or out of it, waits
+/// for RCU, and all of them for a second.
 #[derive(Debug)]
 pub struct InUse(Vec<Counter>);
 
@@ -444,7 +447,8 @@ impl Syscalls for Perf {
                 sink.push(Event { at, is: What::Executed { pid, program } });
             }
         }
-        // Failures that found no room are too many to be sampled, and no more: what is opened and closed has rings of its own.
+        // Failures that found no room are too many to be sampled, and no more: what is opened and closed has
+        // rings of its own.
         if lost > 0 {
             sink.push(Event { at: now, is: What::Lost { samples: lost } });
         }

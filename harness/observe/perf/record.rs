@@ -1,4 +1,5 @@
-//! The records in perf's rings, as perf_event_open(2) lays them out for the samples that this observer asks for. Pure.
+//! The records in perf's rings, as perf_event_open(2) lays them out for the samples that this observer asks
+//! for. Pure.
 
 use crate::event::{Limits, Nanos, Pid};
 use perf_event_open_sys::bindings as abi;
@@ -33,11 +34,13 @@ pub struct RingLayout {
     pub completed: [usize; 4],
 }
 
-/// The calls that set limits, in the order of their arguments below. C libraries call the first, Go the second.
+/// The calls that set limits, in the order of their arguments below. C libraries call the first, Go the
+/// second.
 pub const LIMITS: [&str; 2] = ["prlimit64", "setrlimit"];
 
-/// What is sampled of who makes them: their arguments are still in their registers when they return (`asm/perf_regs.h`), and the new limits
-/// mostly on the stack. In the record the registers come in the order of their bits.
+/// What is sampled of who makes them: their arguments are still in their registers when they return
+/// (`asm/perf_regs.h`), and the new limits mostly on the stack. In the record the registers come in the order
+/// of their bits.
 #[cfg(target_arch = "x86_64")]
 mod caller {
     /// rdx, rsi, rdi, rsp.
@@ -53,8 +56,9 @@ mod caller {
     /// x0, x1, x2, sp.
     pub const REGISTERS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 31;
 
-    /// As on the other architecture, but for what was in x0, which has the result already: so prlimit64 of another process is taken for one
-    /// of the caller's own, whose limits are then found to be others, and the resource of setrlimit is not known.
+    /// As on the other architecture, but for what was in x0, which has the result already: so prlimit64 of
+    /// another process is taken for one of the caller's own, whose limits are then found to be others, and
+    /// the resource of setrlimit is not known.
     pub fn arguments(registers: [u64; 4]) -> [Option<[u64; 4]>; 2] {
         [Some(registers), None]
     }
@@ -81,7 +85,8 @@ pub enum Record {
     Status { pid: Pid, code: i32 },
     /// A process gave new limits of descriptors to one that it calls by this number (0: itself).
     LimitSet { pid: Pid, of: Pid, limits: Option<Limits> },
-    /// A process asked io_uring for something that creates a descriptor. A request is known by its ring and what its process calls it.
+    /// A process asked io_uring for something that creates a descriptor. A request is known by its ring and
+    /// what its process calls it.
     Submitted { request: (u64, u64), opcode: u8 },
     /// io_uring is done with a request, or did a part of it.
     Completed { pid: Pid, request: (u64, u64), ret: i32, more: bool },
@@ -143,9 +148,11 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
     })
 }
 
-/// What a successful call, by its place in [`LIMITS`], set; `None` where it only read, or was of another resource.
+/// What a successful call, by its place in [`LIMITS`], set; `None` where it only read, or was of another
+/// resource.
 fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
-    // After the raw record: the ABI, the registers, the stack's size and bytes, and how many of these were there.
+    // After the raw record: the ABI, the registers, the stack's size and bytes, and how many of these were
+    // there.
     let registers = 20 + u32_at(body, 16)? as usize + 8;
     let register = |index: usize| u64_at(body, registers + 8 * index);
     let [of, resource, new, stack] =
@@ -273,7 +280,8 @@ mod tests {
         assert_eq!(parse(&record(3, 1 << 13, &body), LAYOUT), Some((77, Record::Exec { pid: 42, name })));
     }
 
-    /// A successful call with these arguments, the last first, and 64 bytes of the stack from `sp` on, of which `there` were there.
+    /// A successful call with these arguments, the last first, and 64 bytes of the stack from `sp` on, of
+    /// which `there` were there.
     #[cfg(target_arch = "x86_64")]
     fn limit_call(tracepoint: u16, [rdx, rsi, rdi]: [u64; 3], sp: u64, there: u64) -> Vec<u8> {
         let stack: Vec<u8> = (0..8u64).flat_map(|word| (100 + word).to_ne_bytes()).collect();

@@ -1,5 +1,6 @@
-//! Requests of io_uring that create a descriptor, by its own tracepoints: what was submitted, and what came of it. The kernel lets only
-//! those with CAP_PERFMON look there. A completion does not say of what operation, so each is matched with its submission.
+//! Requests of io_uring that create a descriptor, by its own tracepoints: what was submitted, and what came
+//! of it. The kernel lets only those with CAP_PERFMON look there. A completion does not say of what
+//! operation, so each is matched with its submission.
 
 use super::record::RingLayout;
 use crate::event::{Call, Pid, What};
@@ -15,7 +16,8 @@ pub(super) const CREATES: &CStr = c"opcode == 13 || opcode == 18 || opcode == 28
 pub(super) const OTHERWISE: &CStr = c"res != -24 && res != -23";
 pub(super) const EXHAUSTED: &CStr = c"res == -24 || res == -23";
 
-/// Requests under way at a time, at most; while failures are no longer recorded one by one, those that failed stay in the map.
+/// Requests under way at a time, at most; while failures are no longer recorded one by one, those that failed
+/// stay in the map.
 const UNDER_WAY_AT_MOST: usize = 1 << 18;
 
 /// Finds the tracepoints, and opens one on the calling thread to see whether that is allowed.
@@ -41,8 +43,8 @@ pub(super) fn probe(events: &Events, cpu: u32) -> io::Result<(RingLayout, Counte
     Ok((layout, probed))
 }
 
-/// The requests under way, and how many failed. A program may give several of one kind the same name. What it gives the same name as
-/// requests that create nothing, at one time, is not told from those.
+/// The requests under way, and how many failed. A program may give several of one kind the same name. What it
+/// gives the same name as requests that create nothing, at one time, is not told from those.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     under_way: HashMap<(u64, u64), (Call, u32)>,
@@ -69,7 +71,8 @@ impl Requests {
         forgotten
     }
 
-    /// What a completion says: nothing where its request creates no descriptor, or failed for another reason than the want of one.
+    /// What a completion says: nothing where its request creates no descriptor, or failed for another reason
+    /// than the want of one.
     pub fn completed(&mut self, pid: Pid, request: (u64, u64), ret: i32, more: bool) -> Option<What> {
         let (name, count) = self.under_way.get_mut(&request)?;
         let name = *name;
@@ -87,7 +90,8 @@ impl Requests {
         Some(What::Call { pid, name, ret: ret.into() })
     }
 
-    /// Failures of each operation, of `all` together. Those that were not seen one by one count as of the operation that failed most.
+    /// Failures of each operation, of `all` together. Those that were not seen one by one count as of the
+    /// operation that failed most.
     pub fn totals(&self, all: u64) -> [(Call, u64); 4] {
         let calls = [Call::RingAccept, Call::RingOpenat, Call::RingOpenat2, Call::RingSocket];
         let seen = calls.map(|call| self.failed.get(&call).copied().unwrap_or(0));

@@ -1,5 +1,5 @@
-//! The arithmetic of a plan: limits that its launcher leaves, descriptors at rest, what fits and how many come. From the
-//! plan alone: nothing is started, and the machine is not asked.
+//! The arithmetic of a plan: limits that its launcher leaves, descriptors at rest, what fits and how many
+//! come. From the plan alone: nothing is started, and the machine is not asked.
 
 use crate::event::Limits;
 use crate::scenario::{
@@ -7,7 +7,8 @@ use crate::scenario::{
     Workload,
 };
 
-/// The limits that a launcher which starts with `from` leaves to its child; `None` where the plan does not tell.
+/// The limits that a launcher which starts with `from` leaves to its child; `None` where the plan does not
+/// tell.
 pub fn left_by(launcher: &Launcher, from: Limits) -> Option<Limits> {
     match launcher {
         Launcher::Exec | Launcher::Nohup | Launcher::NohupLike => Some(from),
@@ -29,7 +30,8 @@ pub fn left_by(launcher: &Launcher, from: Limits) -> Option<Limits> {
 pub struct InForce {
     /// What its launcher leaves.
     pub left: Option<Limits>,
-    /// What applies in the end: what the scenario expects or, where it expects nothing, what the launcher leaves.
+    /// What applies in the end: what the scenario expects or, where it expects nothing, what the launcher
+    /// leaves.
     pub limits: Option<Limits>,
 }
 

@@ -1,5 +1,5 @@
-//! The page of a recorded run: the paragraph that answers, then what happened, in its order, and why. A run that ended early is told
-//! as far as it came.
+//! The page of a recorded run: the paragraph that answers, then what happened, in its order, and why. A run
+//! that ended early is told as far as it came.
 
 use crate::event::{Log, What};
 use crate::judge::Outcome;

@@ -7,7 +7,8 @@ use crate::event::Ended;
 use crate::judge::Outcome;
 use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
 
-/// A process above the program is restarted; what became the program, or is none of its ancestors, is started again.
+/// A process above the program is restarted; what became the program, or is none of its ancestors, is started
+/// again.
 const RESTART: &str = "restart";
 const START: &str = "start";
 

@@ -234,7 +234,8 @@ fn capacity(r: &Report) -> Option<String> {
     ))
 }
 
-/// What clients were told, unless that is said to be a failure in disguise, or the reason that there is no ceiling.
+/// What clients were told, unless that is said to be a failure in disguise, or the reason that there is no
+/// ceiling.
 fn error_replies(r: &Report) -> Option<String> {
     let replies = r.found.error_replies.as_ref()?;
     let told = r.found.disguise.iter().any(|disguise| disguise.reply == replies.first);

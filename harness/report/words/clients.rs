@@ -1,4 +1,5 @@
-//! The clients: one account of all of them, which every sentence takes its numbers from; and what they see of a full server.
+//! The clients: one account of all of them, which every sentence takes its numbers from; and what they see of
+//! a full server.
 
 use super::super::Report;
 use super::{counted, flows, got, got_by_many, list, number, time};

@@ -19,7 +19,8 @@ pub fn costs(r: &Report) -> Option<String> {
     (!said.is_empty()).then(|| format!("{}.", said.join(", ")))
 }
 
-/// What it wrote to its log, at most so many lines: those that follow each other and are the same count as one.
+/// What it wrote to its log, at most so many lines: those that follow each other and are the same count as
+/// one.
 pub fn log(r: &Report, most: usize) -> Vec<String> {
     let same = r.found.costs.log_sample.chunk_by(|a, b| a == b).take(most);
     same.map(|lines| match lines.len() {

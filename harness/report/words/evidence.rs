@@ -1,4 +1,5 @@
-//! What was seen that makes a finding so: clauses without a full stop, for the JSON report's evidence and for sentences.
+//! What was seen that makes a finding so: clauses without a full stop, for the JSON report's evidence and for
+//! sentences.
 
 use super::{counted, errno_name, number, times};
 use crate::event::{Bound, Holder};
@@ -231,7 +232,8 @@ pub fn binds(evidence: &BindsEvidence) -> String {
     }
 }
 
-/// `its user has 128 of 128 inotify instances (fs.inotify.max_user_instances): 127 in `a` (4711), 1 in `b` (77)`.
+/// `its user has 128 of 128 inotify instances (fs.inotify.max_user_instances): 127 in `a` (4711), 1 in `b`
+/// (77)`.
 fn instances(found: &InotifyInstances) -> String {
     let of = found.most.map_or(String::new(), |most| format!(" of {most}"));
     let one = |holder: &Holder| format!("{} in `{}` ({})", holder.count, holder.program, holder.pid);

@@ -1,4 +1,5 @@
-//! A server that is loaded by UDP: its flows, what they cost in descriptors, and what waits in its receive queue.
+//! A server that is loaded by UDP: its flows, what they cost in descriptors, and what waits in its receive
+//! queue.
 
 use super::super::Report;
 use super::{counted, list, number, sentence, size, subject, time};
@@ -27,7 +28,8 @@ pub fn account(r: &Report) -> Option<String> {
     })
 }
 
-/// Why a server that answered every flow has no ceiling, as the first words of a report; `None` where it was only not reached.
+/// Why a server that answered every flow has no ceiling, as the first words of a report; `None` where it was
+/// only not reached.
 pub fn unbounded(r: &Report) -> Option<String> {
     let f = r.found.flows.as_ref().filter(|f| f.unanswered + f.error_replies == 0)?;
     let all = format!("{} answered all {}", super::capital(subject(r)), counted(f.answered, "flow"));

@@ -1,4 +1,5 @@
-//! What each launcher makes of the limits that it starts with. From the plan alone; a run reads back what came of it.
+//! What each launcher makes of the limits that it starts with. From the plan alone; a run reads back what
+//! came of it.
 
 use super::limits::pair;
 use crate::event::Limits;
@@ -46,7 +47,8 @@ pub fn rule(process: &Process) -> String {
     }
 }
 
-/// supervisord's rule: `minfds` raises the soft limit, the hard one only where it is in the way, and lowers neither.
+/// supervisord's rule: `minfds` raises the soft limit, the hard one only where it is in the way, and lowers
+/// neither.
 fn minfds(minfds: u64, from: Limits) -> String {
     let to = pair(Limits { soft: minfds, hard: from.hard.max(minfds) });
     match (from.soft >= minfds, from.hard >= minfds) {

@@ -153,7 +153,8 @@ pub enum Step<'a> {
     Folded(usize),
 }
 
-/// The chain, first ancestor first. Unless `whole`, links that change nothing are folded, except the first and the subject itself.
+/// The chain, first ancestor first. Unless `whole`, links that change nothing are folded, except the first
+/// and the subject itself.
 pub fn chain(r: &Report, whole: bool) -> Vec<Step<'_>> {
     let links = &r.found.limits.chain;
     let mark = |link: &Link| {

@@ -3,8 +3,8 @@
 use super::super::Report;
 use super::{rate, size};
 
-/// Memory that grows by less while the wall is watched is not worth a line, for what is done for the first time takes some: bytes a second,
-/// and the part of what there is.
+/// Memory that grows by less while the wall is watched is not worth a line, for what is done for the first
+/// time takes some: bytes a second, and the part of what there is.
 const GROWS_BYTES_PER_S: f64 = 1e6;
 const GROWS_PER_S: f64 = 0.05;
 

@@ -10,7 +10,8 @@ const SHOWN: usize = 4;
 /// Characters of the sorts that the first paragraph has room for.
 const SHORT: usize = 100;
 
-/// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says it already.
+/// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says
+/// it already.
 pub fn short(r: &Report) -> Option<String> {
     let end = r.found.end.get()?;
     Some(match (end.verdict, &end.evidence) {

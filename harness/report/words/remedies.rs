@@ -18,7 +18,8 @@ pub fn headings(believed: bool) -> Vec<&'static str> {
     HEADINGS.into_iter().filter(|heading| believed || *heading != BELIEVED).collect()
 }
 
-/// One text for each of the [`headings`]; a dash for what was not measured. Repetitions that differ stand beside each other.
+/// One text for each of the [`headings`]; a dash for what was not measured. Repetitions that differ stand
+/// beside each other.
 pub fn cells(row: &Row, believed: bool) -> Vec<String> {
     let mut name = row.variant.clone().unwrap_or_else(|| "(none)".into());
     if let Some(repeated) = &row.repeats {

@@ -1,5 +1,5 @@
-//! What `explain` says of a recorded run beside the sentences of its report: who made the limits what they are, and why the
-//! server stopped at this call, at this moment.
+//! What `explain` says of a recorded run beside the sentences of its report: who made the limits what they
+//! are, and why the server stopped at this call, at this moment.
 
 use super::super::Report;
 use super::kernel::{self, BEFORE_THE_QUEUE, KERNEL_CONNECTS};

@@ -45,7 +45,8 @@ fn handshakes(seen: &Upstream) -> Option<String> {
     ))
 }
 
-/// How many connections a proxy had on either side when it was first short of a descriptor, and for which side it lacked one.
+/// How many connections a proxy had on either side when it was first short of a descriptor, and for which
+/// side it lacked one.
 fn short(r: &Report, seen: &Upstream) -> Option<String> {
     let (then, side) = (seen.at_first_failure.get()?, seen.short.value()?);
     let clients = r.found.ceiling.first_failure.get()?.accepted_before;

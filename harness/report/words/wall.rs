@@ -1,4 +1,5 @@
-//! Side effects of a full table: what clients saw in disguise, other listeners, failed calls, the accept queue, memory.
+//! Side effects of a full table: what clients saw in disguise, other listeners, failed calls, the accept
+//! queue, memory.
 
 use super::super::Report;
 use super::{counted, got, memory, number, sockets, times};
@@ -34,7 +35,8 @@ pub fn unserved(r: &Report) -> Option<String> {
     Some(format!("It served {served} of them: {n} got \"{reply}\"{because}."))
 }
 
-/// What clients saw that hid the full table, in one short sentence; where that concerns those that it held, [`unserved`] says it.
+/// What clients saw that hid the full table, in one short sentence; where that concerns those that it held,
+/// [`unserved`] says it.
 pub fn short(r: &Report) -> Option<String> {
     if unserved(r).is_some() {
         return None;

@@ -1,8 +1,10 @@
-//! The one accept loop of all bundled servers: `accept4`, or a request of io_uring, and what to do when it fails.
+//! The one accept loop of all bundled servers: `accept4`, or a request of io_uring, and what to do when it
+//! fails.
 //!
-//! An acceptor is a thread. It waits in one of several ways ([`Waiting`]), hands each connection to the service, and leaves
-//! every failure for want of a descriptor to its [`Policy`]. It knows no runtime, opens nothing but connections (and the
-//! spare of `reserve-fd`, its ring, and the epoll instance of `waits-for-arrival`), and never touches a connection it has handed over.
+//! An acceptor is a thread. It waits in one of several ways ([`Waiting`]), hands each connection to the
+//! service, and leaves every failure for want of a descriptor to its [`Policy`]. It knows no runtime, opens
+//! nothing but connections (and the spare of `reserve-fd`, its ring, and the epoll instance of
+//! `waits-for-arrival`), and never touches a connection it has handed over.
 
 mod policy;
 mod reserve;
@@ -31,7 +33,8 @@ pub enum Waiting {
     Polls,
     /// The listener does not block: poll, then accept once, as event loops do that take one client an event.
     PollsEach,
-    /// The listener does not block: an edge-triggered epoll instance, one descriptor more, tells of each arrival once.
+    /// The listener does not block: an edge-triggered epoll instance, one descriptor more, tells of each
+    /// arrival once.
     Edges,
     /// The listener blocks: the thread sleeps in accept4 and holds one descriptor number meanwhile.
     Blocks,
@@ -90,8 +93,8 @@ pub enum Ended {
     Broken(Errno),
 }
 
-/// Accepts until the policy gives up or the listener breaks; each connection goes to `deliver`, non-blocking and
-/// close-on-exec.
+/// Accepts until the policy gives up or the listener breaks; each connection goes to `deliver`, non-blocking
+/// and close-on-exec.
 pub fn run<L: AsFd + 'static>(
     asked: &Arc<L>,
     waiting: Waiting,
@@ -193,7 +196,8 @@ fn accept_one(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }
 
-/// Sleeps until a client waits in the accept queue. No deadline: an idle server waits for ever, until its process ends.
+/// Sleeps until a client waits in the accept queue. No deadline: an idle server waits for ever, until its
+/// process ends.
 fn wait_readable(listener: BorrowedFd<'_>) -> Result<(), Errno> {
     loop {
         match poll(&mut [PollFd::from_borrowed_fd(listener, PollFlags::IN)], None) {
@@ -221,7 +225,8 @@ fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }
 
-/// The failure belongs to the one client that was taken, so the next may be asked for at once: accept(2), "Error handling".
+/// The failure belongs to the one client that was taken, so the next may be asked for at once: accept(2),
+/// "Error handling".
 fn is_of_the_client(errno: Errno) -> bool {
     matches!(
         errno,

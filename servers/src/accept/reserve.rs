@@ -1,10 +1,12 @@
-//! The spare descriptor of the policy `reserve-fd`: held open on /dev/null only to be given up when the table is full.
+//! The spare descriptor of the policy `reserve-fd`: held open on /dev/null only to be given up when the table
+//! is full.
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// A spare descriptor. `None` after somebody else took the place it had left; it is opened again as soon as there is one.
+/// A spare descriptor. `None` after somebody else took the place it had left; it is opened again as soon as
+/// there is one.
 #[derive(Debug)]
 pub struct Reserve {
     spare: Option<OwnedFd>,
@@ -43,7 +45,8 @@ impl Reserve {
                 Shed::Closed
             }
             Err(Errno::MFILE | Errno::NFILE) => Shed::NoSpare,
-            // Of the client that was taken, or nobody was there: the accept loop asks again when the listener is readable.
+            // Of the client that was taken, or nobody was there: the accept loop asks again when the listener
+            // is readable.
             Err(_) => Shed::NobodyWaits,
         };
         self.spare = open_null().ok();

@@ -1,5 +1,5 @@
-//! Accepting by io_uring: one request at a time, submitted again after each completion. The kernel holds no descriptor number while it
-//! waits, and looks for one before it looks for a client, as accept4 does.
+//! Accepting by io_uring: one request at a time, submitted again after each completion. The kernel holds no
+//! descriptor number while it waits, and looks for one before it looks for a client, as accept4 does.
 
 use compio_buf::IntoInner;
 use compio_driver::{
@@ -21,9 +21,11 @@ impl Ring {
     /// Sets the ring up.
     ///
     /// # Errors
-    /// `EPERM` where `kernel.io_uring_disabled` or a filter forbids it, `ENOSYS` where the kernel has none, `Unsupported` where it has no accept; `EMFILE`.
+    /// `EPERM` where `kernel.io_uring_disabled` or a filter forbids it, `ENOSYS` where the kernel has none,
+    /// `Unsupported` where it has no accept; `EMFILE`.
     pub fn open() -> io::Result<Self> {
-        // Asked here, and not at the first accept: asking takes a ring more for a moment, when the server is not at rest anyway.
+        // Asked here, and not at the first accept: asking takes a ring more for a moment, when the server is
+        // not at rest anyway.
         ProactorBuilder::new()
             .capacity(ENTRIES)
             .driver_type(DriverType::IoUring)
@@ -32,7 +34,8 @@ impl Ring {
             .map(Ring)
     }
 
-    /// Waits for a client of a listener that blocks; close-on-exec and non-blocking. No deadline: an idle server waits for ever.
+    /// Waits for a client of a listener that blocks; close-on-exec and non-blocking. No deadline: an idle
+    /// server waits for ever.
     ///
     /// # Errors
     /// Those of accept(2).

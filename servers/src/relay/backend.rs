@@ -1,5 +1,6 @@
-//! Calls of a gRPC backend, `lastfd.echo.v1.Echo/Say`, over TLS: by a channel for each call, or by one for all. A channel is one
-//! HTTP/2 connection, made by hyper and used by tonic; tonic's own would close after the call has been answered.
+//! Calls of a gRPC backend, `lastfd.echo.v1.Echo/Say`, over TLS: by a channel for each call, or by one for
+//! all. A channel is one HTTP/2 connection, made by hyper and used by tonic; tonic's own would close after
+//! the call has been answered.
 
 use super::dial::{CallError, answered, closed, dial, in_time};
 use crate::args::{AfterCall, CallArgs, CertificateRead, Channels};
@@ -61,7 +62,8 @@ impl tower_service::Service<Request<Body>> for Sender {
 }
 
 impl Backend {
-    /// Reads the certificate once, even if it is read for each call too: one that cannot be used is no use starting with.
+    /// Reads the certificate once, even if it is read for each call too: one that cannot be used is no use
+    /// starting with.
     ///
     /// # Errors
     /// The certificate cannot be read or used.
@@ -111,7 +113,8 @@ impl Backend {
         said
     }
 
-    /// The channel that calls share; the first call that finds it closed makes another, and the rest wait for that.
+    /// The channel that calls share; the first call that finds it closed makes another, and the rest wait for
+    /// that.
     async fn sender(&self) -> Result<Sender, CallError> {
         let mut shared = self.shared.lock().await;
         match shared.as_ref().filter(|channel| !channel.sender.0.is_closed()) {

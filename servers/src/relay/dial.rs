@@ -96,7 +96,8 @@ pub(super) async fn dial(to: SocketAddr) -> Result<TcpStream, CallError> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|source| CallError::Dial { to, step: "socket", source })?;
     let stream = in_time(to, "connect", socket.connect(to)).await?;
-    // As every HTTP client does: a request in two writes must not wait for the other side's delayed acknowledgement (40 ms).
+    // As every HTTP client does: a request in two writes must not wait for the other side's delayed
+    // acknowledgement (40 ms).
     stream.set_nodelay(true).map_err(|source| CallError::Dial { to, step: "connect", source })?;
     Ok(stream)
 }
@@ -127,7 +128,8 @@ pub(super) async fn answered<T, E: Into<Box<dyn std::error::Error + Send + Sync>
     }
 }
 
-/// Waits until the task of a connection that nobody uses any more has closed it: in order, or after a time for certain.
+/// Waits until the task of a connection that nobody uses any more has closed it: in order, or after a time
+/// for certain.
 pub(super) async fn closed(mut task: JoinHandle<()>) {
     if tokio::time::timeout(CLOSES_WITHIN, &mut task).await.is_err() {
         task.abort();

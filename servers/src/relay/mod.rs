@@ -1,9 +1,10 @@
 //! Services that call others for each request, over the same accept loop as the rest: `relay` and `outbound`.
 //!
-//! `relay` is the service of a leak that took two fixes to be found. `POST /upload` writes the body to a file, closes the file
-//! and calls an HTTP API, whose answer it may forget to read; any other path calls a gRPC backend over TLS, by a channel of its own or by one
-//! that all calls share. `outbound` makes one HTTP call by a new connection for any request. What fails is answered
-//! with 503 and logged, with the step that failed. Before it listens nothing is left to open but what a call itself needs.
+//! `relay` is the service of a leak that took two fixes to be found. `POST /upload` writes the body to a
+//! file, closes the file and calls an HTTP API, whose answer it may forget to read; any other path calls a
+//! gRPC backend over TLS, by a channel of its own or by one that all calls share. `outbound` makes one HTTP
+//! call by a new connection for any request. What fails is answered with 503 and logged, with the step that
+//! failed. Before it listens nothing is left to open but what a call itself needs.
 
 mod api;
 mod backend;
@@ -69,7 +70,8 @@ pub(crate) fn start(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, CallErro
 
 async fn converse(relay: Arc<Relay>, stream: TcpStream) {
     let answer = service_fn(|request| answer(relay.clone(), request));
-    // An error is the client's: it broke the protocol or left in mid-request. Its connection is closed either way.
+    // An error is the client's: it broke the protocol or left in mid-request. Its connection is closed either
+    // way.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
     relay.tally.count_closed(1);
 }
@@ -94,7 +96,8 @@ async fn answer(relay: Arc<Relay>, request: Request<Incoming>) -> Result<Respons
     Ok(response)
 }
 
-/// Does it once the request has been read to its end, so that its connection is free for the next request whatever comes of it.
+/// Does it once the request has been read to its end, so that its connection is free for the next request
+/// whatever comes of it.
 async fn drain(
     mut body: Incoming,
     then: impl Future<Output = Result<(), CallError>>,

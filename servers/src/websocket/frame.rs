@@ -1,5 +1,5 @@
-//! Frames from a client (RFC 6455 section 5), bytes in, bytes out: control frames are answered, data is dropped. Holds
-//! at most one unfinished header or control frame, and nothing while the connection is idle.
+//! Frames from a client (RFC 6455 section 5), bytes in, bytes out: control frames are answered, data is
+//! dropped. Holds at most one unfinished header or control frame, and nothing while the connection is idle.
 
 /// Whether the connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,8 @@ fn push_frame(reply: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
 mod tests {
     use super::*;
 
-    /// RFC 6455 section 5.7: a masked pong "Hello" is `8a 85 37 fa 21 3d 7f 9f 4d 51 58`; here the ping it answers.
+    /// RFC 6455 section 5.7: a masked pong "Hello" is `8a 85 37 fa 21 3d 7f 9f 4d 51 58`; here the ping it
+    /// answers.
     const PING_HELLO: [u8; 11] = [0x89, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 
     fn feed(frames: &mut Frames, received: &[u8]) -> (Flow, Vec<u8>) {

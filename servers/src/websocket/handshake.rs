@@ -1,4 +1,5 @@
-//! The opening handshake (RFC 6455 section 4.2), bytes in, text out. Accepts any path; offers no extension or subprotocol.
+//! The opening handshake (RFC 6455 section 4.2), bytes in, text out. Accepts any path; offers no extension or
+//! subprotocol.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

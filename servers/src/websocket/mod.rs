@@ -1,6 +1,6 @@
-//! RFC 6455, by hand on a tokio stream: upgrades, then holds the connection with as little memory as it can, answers
-//! pings and the closing handshake. Data messages are read and dropped. It never speaks first, and no time limit ends a
-//! client that is silent, before the upgrade or after.
+//! RFC 6455, by hand on a tokio stream: upgrades, then holds the connection with as little memory as it can,
+//! answers pings and the closing handshake. Data messages are read and dropped. It never speaks first, and no
+//! time limit ends a client that is silent, before the upgrade or after.
 
 mod frame;
 mod handshake;

@@ -67,7 +67,8 @@ fn an_unread_body_leaks_one_descriptor_an_upload_until_the_next_upload_cannot_be
     let field = Field::new();
     let server = field.relay(48, &["--body", "kept", "--baseline", "12"]);
     let (done, failure) = until_it_fails(&server, "POST", "/upload");
-    // 12 at rest and the client's connection: each upload leaves one more, and the next needs one for a moment.
+    // 12 at rest and the client's connection: each upload leaves one more, and the next needs one for a
+    // moment.
     assert_eq!(done, 48 - 13);
     assert!(failure.starts_with(&format!("open {}", field.folder.path().display())), "{failure}");
     assert!(failure.ends_with("Too many open files (os error 24)\n"), "{failure}");

@@ -1,7 +1,7 @@
 use crate::support::{Server, ask, eventually, is_answered, listed};
 
-/// Numbers that threads blocked in accept reserve: the size of /proc/PID/fd counts them (Linux 6.2 or newer), its listing
-/// does not. Both count what was inherited above the limit.
+/// Numbers that threads blocked in accept reserve: the size of /proc/PID/fd counts them (Linux 6.2 or newer),
+/// its listing does not. Both count what was inherited above the limit.
 fn reserved(server: &Server) -> u64 {
     let size = std::fs::metadata(format!("/proc/{}/fd", server.pid())).expect("it runs").len();
     size.saturating_sub(u64::from(listed(server.pid(), u32::MAX)))
@@ -34,7 +34,8 @@ fn a_blocked_thread_costs_a_place_at_the_first_emfile_but_not_in_the_end() {
         );
         let mut held: Vec<_> = (12..64)
             .map(|descriptors| {
-                // A thread that has just accepted must be back in accept, where a number is left for it, or it reserves none.
+                // A thread that has just accepted must be back in accept, where a number is left for it, or
+                // it reserves none.
                 let blocked = threads.min(64 - u64::from(descriptors));
                 eventually("the threads are blocked", || {
                     server.listed() == descriptors && reserved(&server) == blocked

@@ -1,5 +1,6 @@
-//! A hello server on each of several frameworks: `frameworks NAME --port N`. What they do at their descriptor limit is each framework's own;
-//! only of hyper, which has no accept loop, do the loops stand here: the one of its examples and the two that people make of it.
+//! A hello server on each of several frameworks: `frameworks NAME --port N`. What they do at their descriptor
+//! limit is each framework's own; only of hyper, which has no accept loop, do the loops stand here: the one
+//! of its examples and the two that people make of it.
 
 use actix_web::{App, HttpServer, web};
 use axum::routing::get;
