@@ -1,5 +1,5 @@
-//! Servers that mean harm: endless banners, heads of any length, one byte at a time, frames without end. The generator neither hangs nor
-//! swells: it obeys its orders in time, and its memory has a bound.
+//! Servers that mean harm: endless banners, heads of any length, one byte at a time, frames without end. The
+//! generator neither hangs nor swells: it obeys its orders in time, and its memory has a bound.
 
 use crate::support::LASTFD;
 use lastfd::internal::drive::Driver;

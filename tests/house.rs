@@ -57,7 +57,8 @@ fn imports_point_one_way() {
         ("measure", &["event", "scenario"]),
         ("judge", &["event", "measure", "scenario"]),
         ("report", &["compare", "event", "judge", "measure", "scenario"]),
-        // `measure` for one thing: when the accept policy is plain, saturation need not be watched any longer.
+        // `measure` for one thing: when the accept policy is plain, saturation need not be watched any
+        // longer.
         ("run", &["compare", "drive", "event", "launch", "limits", "measure", "observe", "scenario", "sys"]),
     ];
     for (module, may) in allowed {

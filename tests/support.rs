@@ -148,7 +148,8 @@ pub fn skip(name: &str) {
     eprintln!("skipped: {name} is not installed");
 }
 
-/// The same log of a process that gives each connection to a child of its own, and keeps a file open under its number for as long.
+/// The same log of a process that gives each connection to a child of its own, and keeps a file open under
+/// its number for as long.
 pub fn handed_over(mut events: Vec<Event>) -> Vec<Event> {
     events.sort_by_key(|e| e.at);
     let (mut children, mut all) = (HashMap::new(), Vec::new());

@@ -6,7 +6,7 @@ use super::requests::{header, method, rate};
 use super::run::Machine;
 use super::self_check::SelfCheck;
 use super::time::seconds;
-use super::values::one_of;
+use super::values::{one_of, percent};
 use super::worktree::Worktree;
 use super::{Exit, Failure, Outcome};
 use crate::compare::{Bound, Comparison, Described, Ending, Judged, Method, Record, compare};
@@ -23,14 +23,16 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Compare two variants of a program: connections, handshakes, descriptors, CPU, calls a second and latency, with a verdict on each
+/// Compare two variants of a program: connections, handshakes, descriptors, CPU, calls a second and latency,
+/// with a verdict on each
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", super::exit::HELP))]
 pub struct Args {
     /// Two scenario files, or one with variants; `@NAME` is a bundled scenario
     #[arg(value_name = "SCENARIO", num_args = 0..=2, conflicts_with_all = ["before", "after"])]
     files: Vec<PathBuf>,
-    /// A variant of the one scenario file (`base` is the scenario as written): give it twice, before and after [default: base, and its first variant]
+    /// A variant of the one scenario file (`base` is the scenario as written): give it twice, before and
+    /// after [default: base, and its first variant]
     #[arg(long, value_name = "NAME", requires = "files")]
     variant: Vec<String>,
     /// The command as it was, in shell quotes; with --build a revision that git knows
@@ -39,13 +41,16 @@ pub struct Args {
     /// The command as it is now; with --build a revision
     #[arg(long, value_name = "COMMAND", requires = "before")]
     after: Option<String>,
-    /// Build two revisions with this shell command, each in a git worktree of its own; the command that runs there follows `--`
+    /// Build two revisions with this shell command, each in a git worktree of its own; the command that runs
+    /// there follows `--`
     #[arg(long, value_name = "COMMAND", requires = "before")]
     build: Option<String>,
-    /// The program calls a bundled server of this kind, whose address it gets as `{upstream}`, `{upstream-address}` and `{ca}` [default: http if a placeholder names it]
+    /// The program calls a bundled server of this kind, whose address it gets as `{upstream}`,
+    /// `{upstream-address}` and `{ca}` [default: http if a placeholder names it]
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
-    /// The port of the bundled server, for a program that always calls the same; of a server that is compared, its own port
+    /// The port of the bundled server, for a program that always calls the same; of a server that is
+    /// compared, its own port
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Add a variable to both environments, with the same placeholders; can be repeated
@@ -56,7 +61,8 @@ pub struct Args {
     nofile: Option<Limits>,
     #[command(flatten)]
     calls: CallsOfServer,
-    /// A bound that the second side must keep, such as 'connections-opened <= 2', 'p99 no worse than 5 %' or 'calls-per-s better by 10 %'; can be repeated [default: those of the scenario file]
+    /// A bound that the second side must keep, such as 'connections-opened <= 2', 'p99 no worse than 5 %' or
+    /// 'calls-per-s better by 10 %'; can be repeated [default: those of the scenario file]
     #[arg(long, value_name = "BOUND")]
     require: Vec<Bound>,
     /// The two are the same if they differ by less
@@ -92,13 +98,15 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Calls of a server")]
 struct CallsOfServer {
-    /// Calls of one start [default: as many as a second has time for]; a program that calls is ended after so many [default: it ends by itself]
+    /// Calls of one start [default: as many as a second has time for]; a program that calls is ended after so
+    /// many [default: it ends by itself]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     calls: Option<u32>,
     /// Calls under way at once [default: 1; with --rate 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: Option<u32>,
-    /// Make so many calls a second, such as 200/s, whether earlier ones are answered or not; latencies count from the intended times
+    /// Make so many calls a second, such as 200/s, whether earlier ones are answered or not; latencies count
+    /// from the intended times
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<f64>,
     /// Path of the requests
@@ -407,7 +415,8 @@ fn load(plan: &Plan) -> String {
     }
 }
 
-/// Commands and environments of equal length: the stack of a process begins below them, and its alignment can cost per cents.
+/// Commands and environments of equal length: the stack of a process begins below them, and its alignment can
+/// cost per cents.
 fn padded(mut plans: [Plan; 2]) -> [Plan; 2] {
     let bytes = |plan: &Plan| {
         let subject = &plan.processes[&plan.subject];
@@ -428,15 +437,6 @@ fn padded(mut plans: [Plan; 2]) -> [Plan; 2] {
 
 /// The variable that makes environments equally long.
 const PADDING: &str = "LASTFD_PADDING";
-
-/// A share, from text such as `3%`.
-pub fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim().trim_end_matches('%').trim().parse::<f64>().ok();
-    number
-        .filter(|percent| (0.1..=50.0).contains(percent))
-        .map(|percent| percent / 100.0)
-        .ok_or_else(|| "a band is from 0.1% to 50%, such as 3%".into())
-}
 
 fn time(text: &str) -> Result<f64, String> {
     seconds(text, 24.0 * 3600.0)

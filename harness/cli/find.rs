@@ -46,7 +46,8 @@ pub struct Args {
     /// any]
     #[arg(long, conflicts_with_all = ["tls", "unix", "calls", "caller", "recoveries"])]
     udp: bool,
-    /// Clients speak TLS from the first byte, and accept any certificate [default: if the server turns plain text away and speaks TLS]
+    /// Clients speak TLS from the first byte, and accept any certificate [default: if the server turns plain
+    /// text away and speaks TLS]
     #[arg(long)]
     tls: bool,
     /// With TLS: a client takes up the session of an earlier one, in place of a whole handshake

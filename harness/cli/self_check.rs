@@ -1,5 +1,5 @@
-//! `lastfd compare --self-check`: compares the bundled server with itself, and with one that is slower by a planted delay, again and again,
-//! and counts the false claims and the found ones.
+//! `lastfd compare --self-check`: compares the bundled server with itself, and with one that is slower by a
+//! planted delay, again and again, and counts the false claims and the found ones.
 
 use super::output::{interrupted, say};
 use super::{Exit, Failure, Outcome};
@@ -20,14 +20,15 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Checking the comparison itself")]
 pub struct SelfCheck {
-    /// Compare the bundled server with itself, and with one that a planted delay makes slower, and count the false claims and the found ones
+    /// Compare the bundled server with itself, and with one that a planted delay makes slower, and count the
+    /// false claims and the found ones
     #[arg(long, conflicts_with_all = ["files", "before", "after", "replay", "events"])]
     self_check: bool,
     /// Comparisons of each kind
     #[arg(long, requires = "self_check", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// The planted delay, as a share of a call
-    #[arg(long, requires = "self_check", value_name = "PERCENT", default_value = "10%", value_parser = super::compare::percent)]
+    #[arg(long, requires = "self_check", value_name = "PERCENT", default_value = "10%", value_parser = super::values::percent)]
     planted: f64,
     /// Append each result to this file, and go on where it ends
     #[arg(long, requires = "self_check", value_name = "FILE")]
@@ -107,7 +108,8 @@ impl SelfCheck {
         Ok(if interrupted(flag) { Exit::Interrupted } else { Exit::Met })
     }
 
-    /// The delay that makes a call slower by the planted share, from the calls that were measured without one.
+    /// The delay that makes a call slower by the planted share, from the calls that were measured without
+    /// one.
     fn delay_us(&self, done: &[Checked]) -> u64 {
         if let Some(earlier) = done.iter().find(|one| one.planted_us > 0 && one.planted == self.planted) {
             return earlier.planted_us;
@@ -178,7 +180,8 @@ impl SelfCheck {
     }
 }
 
-/// The blocks of a comparison as if one side had been measured in the first half of the time, and the other in the second.
+/// The blocks of a comparison as if one side had been measured in the first half of the time, and the other
+/// in the second.
 fn one_after_the_other(records: &[Record]) -> Option<f64> {
     let pairs: Vec<_> = records
         .iter()

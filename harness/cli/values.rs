@@ -14,3 +14,12 @@ pub fn one_of<T: Copy + Send + Sync + 'static>(
         *all.iter().find(|&&value| name(value) == word).expect("the parser lets no other word through")
     })
 }
+
+/// A share, from text such as `3%`.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim().parse::<f64>().ok();
+    number
+        .filter(|percent| (0.1..=50.0).contains(percent))
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| "a band is from 0.1% to 50%, such as 3%".into())
+}

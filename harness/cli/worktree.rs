@@ -31,7 +31,8 @@ impl Worktree {
         let parent =
             tempfile::Builder::new().prefix("lastfd-").tempdir().map_err(|e| usage(e.to_string()))?;
         let folder = parent.path().join("tree");
-        // From the folder within the repository that lastfd was started in, the command is run in the same one.
+        // From the folder within the repository that lastfd was started in, the command is run in the same
+        // one.
         let prefix = said(Command::new("git").args(["rev-parse", "--show-prefix"]))
             .map_err(|e| usage(format!("no git repository here: {e}")))?;
         said(Command::new("git").args(["worktree", "add", "--detach"]).arg(&folder).arg(revision))

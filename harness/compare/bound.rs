@@ -118,14 +118,16 @@ impl fmt::Display for Bound {
 }
 
 impl Bound {
-    /// What became of it. Values of every start must keep a bound on the value, where they do not vary; otherwise their median must.
+    /// What became of it. Values of every start must keep a bound on the value, where they do not vary;
+    /// otherwise their median must.
     pub(super) fn judge(&self, columns: &[Column], method: &Method) -> Judged {
         let Some(column) = columns.iter().find(|column| column.quantity == self.quantity) else {
             return Judged::NotMeasured;
         };
         let after = &column.sides[Side::After.at()];
         let kept = |kept| if kept { Judged::Kept } else { Judged::Broken };
-        // Of what is the better the more there is, the logarithm is turned round: then less is better of each.
+        // Of what is the better the more there is, the logarithm is turned round: then less is better of
+        // each.
         let less = self.quantity.less_is_better();
         let sign = if less { 1.0 } else { -1.0 };
         let worse: Vec<f64> = column.changes.iter().map(|change| sign * change).collect();

@@ -9,7 +9,8 @@ const NEEDED_MAX: usize = 1000;
 /// Exact values are believed from this number of starts on.
 pub const STARTS_EXACT: usize = 3;
 
-/// How the second side differs from the first: of ratios an interval from `0.9` to `1.1` says from 10 % less to 10 % more.
+/// How the second side differs from the first: of ratios an interval from `0.9` to `1.1` says from 10 % less
+/// to 10 % more.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Change {

@@ -48,7 +48,8 @@ pub struct Row {
     pub medians: [f64; 2],
     /// The verdict.
     pub change: Change,
-    /// Ratio of the second side to the first, or their difference: the median over blocks, and its BCa interval, as description.
+    /// Ratio of the second side to the first, or their difference: the median over blocks, and its BCa
+    /// interval, as description.
     pub estimate: f64,
     /// See [`bca`]; `None`: the blocks are too few, or it is not over.
     pub described: Option<Interval>,
@@ -158,7 +159,8 @@ fn row(column: &Column, change: Change, noise: &[&Block], over: bool, seed: u64)
     }
 }
 
-/// The verdict on each quantity. Those that decide share the probability of a false claim; any other has it alone.
+/// The verdict on each quantity. Those that decide share the probability of a false claim; any other has it
+/// alone.
 fn changes(columns: &[Column], header: &Header) -> Vec<Change> {
     let (alpha, band) = (header.method.alpha, (1.0 + header.method.band).ln());
     let p: Vec<[f64; 2]> = columns.iter().map(|column| column.p(band)).collect();

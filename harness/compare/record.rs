@@ -1,4 +1,5 @@
-//! What a comparison records: a header, each block as it ends, and why it stopped. JSON lines; the only thing that its effects produce.
+//! What a comparison records: a header, each block as it ends, and why it stopped. JSON lines; the only thing
+//! that its effects produce.
 
 use super::quantity::Quantity;
 use crate::event::Environment;
@@ -122,8 +123,8 @@ pub struct Block {
     pub took_s: f64,
     /// Both starts.
     pub starts: [Start; 2],
-    /// Logarithms of ratios (second to first) from slices that alternated, which a disturbance meets alike: better than the ratio of the
-    /// starts' own values.
+    /// Logarithms of ratios (second to first) from slices that alternated, which a disturbance meets alike:
+    /// better than the ratio of the starts' own values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub alternated: BTreeMap<Quantity, f64>,
 }

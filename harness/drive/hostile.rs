@@ -1,4 +1,5 @@
-//! Every dialogue against bytes that no honest server sends: none panics, answers more than it was given, or keeps more than it may.
+//! Every dialogue against bytes that no honest server sends: none panics, answers more than it was given, or
+//! keeps more than it may.
 
 use super::dialogue::{News, Site, Talk};
 use super::registry::registry;
@@ -7,7 +8,8 @@ use crate::scenario::exchange::{Exchange, Step};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// What a dialogue says by itself, at most: its opening, once more when it is asked again, and when it is woken. Bytes.
+/// What a dialogue says by itself, at most: its opening, once more when it is asked again, and when it is
+/// woken. Bytes.
 const OWN_WORDS: usize = 4096;
 
 fn site() -> Site {

@@ -238,13 +238,13 @@ pub enum What {
     Process { pid: Pid, parent: Pid, change: Change },
     /// A client of a workload changed state.
     Client { workload: String, id: u32, state: Client },
-    /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side failed, with `errno`. `step`: where
-    /// it stopped; `None` when it was answered as asked. `connect_s`: of its TCP connect; `None` on a connection that was open before,
-    /// or without success. `took_s`: from its start to the answer, or to where it stopped. `handshakes`: of TLS, completed for it, and
-    /// `resumed`: those of them that took up an earlier session. `kept`: connections open then that calls take turns on or share; `None`
-    /// where each call has its own.
-    /// `late_s`: how long after its intended time it started, and `held`: because as many were under way as may be; `None` of a call that
-    /// had no time of its own.
+    /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side
+    /// failed, with `errno`. `step`: where it stopped; `None` when it was answered as asked. `connect_s`: of
+    /// its TCP connect; `None` on a connection that was open before, or without success. `took_s`: from its
+    /// start to the answer, or to where it stopped. `handshakes`: of TLS, completed for it, and `resumed`:
+    /// those of them that took up an earlier session. `kept`: connections open then that calls take turns on
+    /// or share; `None` where each call has its own. `late_s`: how long after its intended time it started,
+    /// and `held`: because as many were under way as may be; `None` of a call that had no time of its own.
     CallEnded {
         workload: String,
         id: u32,

@@ -238,8 +238,8 @@ impl Tree {
         self.exited
     }
 
-    /// CPU that the program's first process used, with the descendants that it waited for; `None` before [`Tree::exited`] has said that it
-    /// has ended.
+    /// CPU that the program's first process used, with the descendants that it waited for; `None` before
+    /// [`Tree::exited`] has said that it has ended.
     pub fn used(&self) -> Option<Duration> {
         self.used
     }

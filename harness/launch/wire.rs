@@ -95,7 +95,8 @@ pub enum Report {
     Failed(Step, i32),
     /// The program's first process ended, with this wait status (wait(2)).
     Exited(i32),
-    /// CPU that the program's first process and its waited-for descendants used, microseconds (getrusage(2)); before `Exited`.
+    /// CPU that the program's first process and its waited-for descendants used, microseconds (getrusage(2));
+    /// before `Exited`.
     Used(i32),
 }
 

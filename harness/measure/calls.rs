@@ -30,7 +30,8 @@ pub struct CallsMade {
     pub ends: Vec<CallEnds>,
     /// Calls answered before the subject's first failed descriptor call.
     pub completed_before_first_failure: Known<u64>,
-    /// Calls that were begun before that failure and answered after it: so many at a time had what they needed.
+    /// Calls that were begun before that failure and answered after it: so many at a time had what they
+    /// needed.
     pub under_way_at_first_failure: Known<u64>,
     /// Calls answered a second, up to the first failure, while any were to be made.
     pub per_s: Known<f64>,
@@ -164,8 +165,9 @@ fn ended(facts: &Facts<'_>, made: &Made<'_>, way: Way, began: Nanos, took: Vec<f
     }
 }
 
-/// Descriptors that 1000 answered calls leave open in the subject, when the first call failed; each call under way is taken to have one.
-/// Several may have more: where several are under way, the descriptors are those after all calls were over, if that was sampled.
+/// Descriptors that 1000 answered calls leave open in the subject, when the first call failed; each call
+/// under way is taken to have one. Several may have more: where several are under way, the descriptors are
+/// those after all calls were over, if that was sampled.
 fn per_1000(facts: &Facts<'_>, baseline: &Baseline) -> Result<f64, Why> {
     if !facts.calls.0.iter().any(|made| made.counts) {
         return Err(Why::NoCallsOfTheSubject);

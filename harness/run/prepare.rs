@@ -32,8 +32,8 @@ pub fn argv(program: &Program, helper: &Helper) -> Vec<String> {
     }
 }
 
-/// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of its own. `stops`: calls before
-/// which the bundled upstream keeps a program waiting that calls it.
+/// Turns a process of the plan into a tree that is blocked right before exec, with a temporary directory of
+/// its own. `stops`: calls before which the bundled upstream keeps a program waiting that calls it.
 pub(super) fn prepare(
     plan: &Plan,
     name: &str,

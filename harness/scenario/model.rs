@@ -612,7 +612,8 @@ pub struct Calls {
     pub every_s: f64,
     /// Over TLS, at the process's `{tls-port}` if it has one.
     pub tls: bool,
-    /// Whether over TLS is for the first call to find out (only `find`): what turns plain HTTP away is tried with TLS.
+    /// Whether over TLS is for the first call to find out (only `find`): what turns plain HTTP away is tried
+    /// with TLS.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls_or_not: bool,
     /// PEM file of the certificates to trust; `None`: that of the bundled servers, or of others any.
@@ -708,7 +709,8 @@ crate::named::named! {
         #[default]
         #[serde(rename = "1.1")]
         Http1 = "1.1",
-        /// HTTP/2: many requests at a time, each a stream. Without TLS the client begins with it (prior knowledge).
+        /// HTTP/2: many requests at a time, each a stream. Without TLS the client begins with it (prior
+        /// knowledge).
         #[serde(rename = "2")]
         Http2 = "2",
     }

@@ -33,7 +33,8 @@ pub fn per_second(text: &str) -> Option<f64> {
     text.strip_suffix("/s")?.trim().parse().ok().filter(|n| PER_SECOND.contains(n))
 }
 
-/// Bytes a second, from text such as `10B/s`, `1KiB/s`, `1kB/s` or `1MiB/s`; `None`: it is none, or none of 1 B/s to 1 GiB/s.
+/// Bytes a second, from text such as `10B/s`, `1KiB/s`, `1kB/s` or `1MiB/s`; `None`: it is none, or none of 1
+/// B/s to 1 GiB/s.
 pub fn bytes_per_second(text: &str) -> Option<u32> {
     let text = text.strip_suffix("/s")?.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -287,8 +287,9 @@ pub(super) struct CallLoad {
     /// Call over this Unix socket, in place of a port: its path, or `@` and its abstract name.
     #[schemars(with = "Option<String>")]
     pub unix: Option<Spanned<String>>,
-    /// Speak TLS, at the `{tls-port}` of the process if it has one: `true`, or a table with `ca` and `resumption`. gRPC calls always do.
-    /// Without `ca` the certificate made for the run is trusted, or where there is none, any.
+    /// Speak TLS, at the `{tls-port}` of the process if it has one: `true`, or a table with `ca` and
+    /// `resumption`. gRPC calls always do. Without `ca` the certificate made for the run is trusted, or where
+    /// there is none, any.
     pub tls: Option<RawTls>,
     /// Path of the HTTP request. Default: "/".
     #[schemars(with = "Option<String>")]
@@ -310,7 +311,8 @@ pub(super) struct CallLoad {
     /// `http-per-call`, `caller`: close the connection before the end of the answer. Default: read it to its
     /// end.
     pub leave: Option<Leave>,
-    /// `http-per-call`: how many requests each connection makes before it is closed or left open. Default: 1; of HTTP/2 any number.
+    /// `http-per-call`: how many requests each connection makes before it is closed or left open. Default: 1;
+    /// of HTTP/2 any number.
     #[schemars(range(min = 1))]
     pub requests: Option<u32>,
     /// `http-per-call`: the version of HTTP. With "2" many calls share a connection, each a stream.
@@ -319,7 +321,8 @@ pub(super) struct CallLoad {
     /// `http-per-call` with `version = "2"`: how many calls at a time share a connection. Default: all.
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub streams: Option<Spanned<u32>>,
-    /// HTTP: a client reads no faster than this, such as "1KiB/s", so a long answer keeps its connection. Default: as fast as it comes.
+    /// HTTP: a client reads no faster than this, such as "1KiB/s", so a long answer keeps its connection.
+    /// Default: as fast as it comes.
     #[schemars(with = "Option<String>")]
     pub read_rate: Option<Spanned<String>>,
     /// HTTP: a client sends its request no faster than this, such as "10B/s". Default: at once.

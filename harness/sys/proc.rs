@@ -338,8 +338,8 @@ pub fn cpu_s(pid: i32) -> Option<f64> {
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// CPU time of the process's live threads, nanoseconds (`/proc/PID/task/TID/schedstat`); threads that have exited do not count. `None` when
-/// it has exited, or the kernel keeps no such count.
+/// CPU time of the process's live threads, nanoseconds (`/proc/PID/task/TID/schedstat`); threads that have
+/// exited do not count. `None` when it has exited, or the kernel keeps no such count.
 pub fn cpu_ns(pid: i32) -> Option<u64> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let of = |thread: std::fs::DirEntry| {
@@ -349,8 +349,8 @@ pub fn cpu_ns(pid: i32) -> Option<u64> {
     threads.flatten().filter_map(of).reduce(|a, b| a + b)
 }
 
-/// Bytes of the process's memory that are resident (/proc/PID/statm); pages that it shares with others count whole. `None` when it has
-/// exited. Microseconds: the kernel keeps the count.
+/// Bytes of the process's memory that are resident (/proc/PID/statm); pages that it shares with others count
+/// whole. `None` when it has exited. Microseconds: the kernel keeps the count.
 pub fn resident(pid: i32) -> Option<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     Some(statm.split(' ').nth(1)?.parse::<u64>().ok()? * rustix::param::page_size() as u64)

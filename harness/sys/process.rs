@@ -39,7 +39,8 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// CPU, user and system, of all children of this process that have been waited for, and of theirs (getrusage(2)).
+/// CPU, user and system, of all children of this process that have been waited for, and of theirs
+/// (getrusage(2)).
 pub fn children_cpu() -> std::time::Duration {
     // SAFETY: the kernel fills the structure, of which every value is a number.
     let usage = unsafe {

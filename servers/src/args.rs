@@ -238,7 +238,8 @@ pub struct Args {
     #[arg(long, value_name = "US", alias = "delay", default_value_t = 0)]
     pub delay_us: u32,
 
-    /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk may take [http]
+    /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk
+    /// may take [http]
     #[arg(long, value_name = "MS")]
     pub stall_ms: Option<u64>,
 

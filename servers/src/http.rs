@@ -1,6 +1,7 @@
-//! HTTP/1.1 and HTTP/2 over hyper: every request is answered with 200 and a small body, and the connection is kept. No time limit
-//! ends an idle connection. A request may need a descriptor of its own for a moment, as a static file or a connection to a
-//! database does (`--opens`), or for longer (`--opens-ms`). All of it may stall once (`--stall-ms`).
+//! HTTP/1.1 and HTTP/2 over hyper: every request is answered with 200 and a small body, and the connection is
+//! kept. No time limit ends an idle connection. A request may need a descriptor of its own for a moment, as a
+//! static file or a connection to a database does (`--opens`), or for longer (`--opens-ms`). All of it may
+//! stall once (`--stall-ms`).
 
 use crate::args::{Args, Opens};
 use crate::lines::complain;

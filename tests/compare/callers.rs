@@ -1,4 +1,5 @@
-//! Real callers, the naive way and the mended way of each: how many connections they open is known from the way that they call.
+//! Real callers, the naive way and the mended way of each: how many connections they open is known from the
+//! way that they call.
 
 use super::cli::{compare, row};
 use crate::support::program;
@@ -16,14 +17,16 @@ fn path(name: &str) -> Option<String> {
     program(name).map(|path| path.display().to_string())
 }
 
-/// Compares both ways, and asserts that each call had a connection of its own before, and that there is one for all after.
+/// Compares both ways, and asserts that each call had a connection of its own before, and that there is one
+/// for all after.
 fn opens(options: &[&str], before: &str, after: &str) {
     opens_at_most(1, options, before, after);
 }
 
 /// The same of a client whose pool may have so many connections for one call at a time.
 fn opens_at_most(most: u32, options: &[&str], before: &str, after: &str) {
-    let options = [options, &["--require", &format!("connections-opened <= {most}"), "--json", "-"]].concat();
+    let bound = format!("connections-opened <= {most}");
+    let options = [options, &["--require", &bound, "--json", "-"]].concat();
     let called = compare(&options, before, after);
     assert_eq!(called.code, Some(0), "{}{}", called.stdout, called.stderr);
     let report = serde_json::from_str(&called.stdout).expect("JSON");

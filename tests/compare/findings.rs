@@ -170,7 +170,8 @@ fn work_that_differs_is_refused_and_an_end_is_told() {
     let _: (Option<Start>, Option<Kind>, Option<Method>) = (None, None, None);
 }
 
-/// Ratios between two sides that are the same, with heavy tails, bursts and drift, from a generator with this seed.
+/// Ratios between two sides that are the same, with heavy tails, bursts and drift, from a generator with this
+/// seed.
 fn noise(blocks: usize, seed: u64) -> Vec<f64> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut gauss =

@@ -53,7 +53,8 @@ fn sample(n: usize, random: &mut fastrand::Rng, kind: u64) -> Vec<f64> {
         .collect()
 }
 
-/// How often each interval covers the true median: BCa at a fixed number of blocks, the sequence at every number of them.
+/// How often each interval covers the true median: BCa at a fixed number of blocks, the sequence at every
+/// number of them.
 fn coverage(rounds: u64, blocks: usize) -> (f64, f64) {
     let (mut described, mut always) = (0, 0);
     for round in 0..rounds {

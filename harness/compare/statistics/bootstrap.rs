@@ -1,5 +1,5 @@
-//! The interval of a median by the bias-corrected and accelerated bootstrap (BCa; Efron 1987): a description of the blocks that were made,
-//! at a fixed number of them. It decides nothing.
+//! The interval of a median by the bias-corrected and accelerated bootstrap (BCa; Efron 1987): a description
+//! of the blocks that were made, at a fixed number of them. It decides nothing.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -62,8 +62,9 @@ pub fn jackknife(values: &[f64], statistic: impl Fn(&[f64]) -> f64) -> Vec<f64> 
     (0..values.len()).map(without).collect()
 }
 
-/// The BCa interval: percentiles of the bootstrap distribution, moved by its bias about the estimate and by the skewness that the jackknife
-/// shows. `None` where the distribution lies on one side of the estimate, or is empty.
+/// The BCa interval: percentiles of the bootstrap distribution, moved by its bias about the estimate and by
+/// the skewness that the jackknife shows. `None` where the distribution lies on one side of the estimate, or
+/// is empty.
 pub fn bca(estimate: f64, bootstrap: &[f64], jackknife: &[f64], level: f64) -> Option<Interval> {
     let normal = Normal::standard();
     let mut sorted = bootstrap.to_vec();

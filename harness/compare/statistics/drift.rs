@@ -1,5 +1,5 @@
-//! Whether values move with time: Spearman's rank correlation of the values with their order. Blocks that drift are no repetitions of one
-//! thing.
+//! Whether values move with time: Spearman's rank correlation of the values with their order. Blocks that
+//! drift are no repetitions of one thing.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 

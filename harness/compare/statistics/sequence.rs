@@ -1,12 +1,14 @@
-//! An anytime-valid interval of a median: it may be looked at after each block, and stopped at any of them, and still covers the median
-//! with the probability asked for over the whole course.
+//! An anytime-valid interval of a median: it may be looked at after each block, and stopped at any of them,
+//! and still covers the median with the probability asked for over the whole course.
 //!
-//! A bet on each block: if the median is `m`, a value lies above `m` with a probability of at most one half, whatever came before. A gambler
-//! who stakes on "above" at fair odds for one half then gains nothing on average, so by Ville's inequality (1939) the fortune reaches 1/α
-//! with a probability of at most α, ever. The stake is mixed over all probabilities above one half by the Jeffreys prior, so nothing has to
-//! be tuned. Values for `m` at which neither gambler (above, below) has got rich make the interval. It assumes no distribution: no
-//! variance, no symmetry, no bound; only that blocks are as likely to lie above the median as below it. Howard and Ramdas, *Sequential
-//! estimation of quantiles with applications to A/B testing and best-arm identification* (2022), have the general case.
+//! A bet on each block: if the median is `m`, a value lies above `m` with a probability of at most one half,
+//! whatever came before. A gambler who stakes on "above" at fair odds for one half then gains nothing on
+//! average, so by Ville's inequality (1939) the fortune reaches 1/α with a probability of at most α, ever.
+//! The stake is mixed over all probabilities above one half by the Jeffreys prior, so nothing has to be
+//! tuned. Values for `m` at which neither gambler (above, below) has got rich make the interval. It assumes
+//! no distribution: no variance, no symmetry, no bound; only that blocks are as likely to lie above the
+//! median as below it. Howard and Ramdas, *Sequential estimation of quantiles with applications to A/B
+//! testing and best-arm identification* (2022), have the general case.
 
 use super::bootstrap::Interval;
 use statrs::function::beta::{beta_reg, ln_beta};
@@ -14,7 +16,8 @@ use statrs::function::beta::{beta_reg, ln_beta};
 /// The Jeffreys prior of a probability: Beta(1/2, 1/2).
 const PRIOR: f64 = 0.5;
 
-/// Natural logarithm of the fortune after `hits` of `n` bets on something that happens at most half of the time.
+/// Natural logarithm of the fortune after `hits` of `n` bets on something that happens at most half of the
+/// time.
 fn fortune(hits: usize, n: usize) -> f64 {
     let (a, b) = (hits as f64 + PRIOR, (n - hits) as f64 + PRIOR);
     // The prior above one half has half of its mass.
@@ -27,8 +30,8 @@ fn hits_needed(n: usize, alpha: f64) -> Option<usize> {
     (n / 2..=n).find(|hits| fortune(*hits, n) >= -alpha.ln())
 }
 
-/// The confidence sequence of the median at level `1 - alpha`, where it has come to: what all intervals so far have in common. An end that is
-/// not bounded yet is infinite.
+/// The confidence sequence of the median at level `1 - alpha`, where it has come to: what all intervals so
+/// far have in common. An end that is not bounded yet is infinite.
 pub fn confidence(values: &[f64], alpha: f64) -> Interval {
     let mut sorted: Vec<f64> = Vec::with_capacity(values.len());
     let mut common = Interval::new(f64::NEG_INFINITY, f64::INFINITY);
@@ -53,8 +56,8 @@ pub fn beyond(values: &[f64], bound: f64) -> f64 {
     (-best).exp()
 }
 
-/// Blocks that would decide, about: after which the interval, if further values are as those so far, keeps to one side of `apart` or inside
-/// of `within` about it. `None`: more than `most`.
+/// Blocks that would decide, about: after which the interval, if further values are as those so far, keeps to
+/// one side of `apart` or inside of `within` about it. `None`: more than `most`.
 pub fn blocks_needed(values: &[f64], apart: f64, within: f64, alpha: f64, most: usize) -> Option<usize> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -80,7 +83,8 @@ mod tests {
 
     #[test]
     fn the_fortune_is_the_mean_of_all_stakes() {
-        // By hand: the integral of (2p)^k (2(1-p))^(n-k) over the prior above one half, as a sum over many strips.
+        // By hand: the integral of (2p)^k (2(1-p))^(n-k) over the prior above one half, as a sum over many
+        // strips.
         let by_strips = |hits: i32, n: i32| {
             let strips = 2_000_000;
             let angle = |i: i32| (f64::from(i) + 0.5) / f64::from(strips) * std::f64::consts::FRAC_PI_4;

@@ -1,8 +1,10 @@
-//! Welch's t-test, as people use it who measure one side after the other: here to show what that does, not to decide.
+//! Welch's t-test, as people use it who measure one side after the other: here to show what that does, not to
+//! decide.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The two-sided p-value of Welch's t for two samples; `None` of fewer than two values, or of values that do not vary.
+/// The two-sided p-value of Welch's t for two samples; `None` of fewer than two values, or of values that do
+/// not vary.
 pub fn welch(a: &[f64], b: &[f64]) -> Option<f64> {
     let of = |values: &[f64]| {
         let n = values.len() as f64;

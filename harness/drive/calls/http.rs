@@ -1,4 +1,5 @@
-//! One HTTP connection of a caller and the requests on it. Keeps no connections: what becomes of them is the kinds' matter.
+//! One HTTP connection of a caller and the requests on it. Keeps no connections: what becomes of them is the
+//! kinds' matter.
 
 use super::course::{Course, Stop};
 use super::wire::{Closed, Left, Site};

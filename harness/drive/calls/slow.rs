@@ -1,4 +1,5 @@
-//! A client that reads and writes no faster than so many bytes a second, as over a bad line, or as one that means harm.
+//! A client that reads and writes no faster than so many bytes a second, as over a bad line, or as one that
+//! means harm.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Whom the TLS of calls trusts: a certificate that is read from its file once, or for each call as careless programs do; or anybody, as the
-//! server is on this machine. Opens that file and nothing else.
+//! Whom the TLS of calls trusts: a certificate that is read from its file once, or for each call as careless
+//! programs do; or anybody, as the server is on this machine. Opens that file and nothing else.
 
 use super::super::tls::config;
 use super::course::Stop;

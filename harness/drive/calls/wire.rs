@@ -32,7 +32,8 @@ const READS_IN_A_ROW: u32 = 16;
 const SLOW_BUFFER: u32 = 2048;
 /// Bytes that the head of an answer may have where it is read slowly.
 const HEAD: u32 = 1024;
-/// A Unix socket whose accept queue is full is tried again so often: nothing tells when there is room (unix(7)).
+/// A Unix socket whose accept queue is full is tried again so often: nothing tells when there is room
+/// (unix(7)).
 const KNOCK_EVERY: Duration = Duration::from_millis(5);
 
 /// Whom the calls of a workload go to.
@@ -63,7 +64,8 @@ impl Site {
         self.secure.load(Relaxed)
     }
 
-    /// How long an answer to a request of so many bytes may take: of a slow client longer, by what it takes to write and to read.
+    /// How long an answer to a request of so many bytes may take: of a slow client longer, by what it takes
+    /// to write and to read.
     pub fn patience(&self, bytes: usize) -> Duration {
         let takes = |rate: Option<u32>, bytes: f64| rate.map_or(0.0, |rate| bytes / f64::from(rate.max(1)));
         let slow = takes(self.rates.0, HEAD.into()) + takes(self.rates.1, bytes as f64);

@@ -203,8 +203,8 @@ impl<'a> Calls<'a> {
         own.filter(|e| e.began <= at && e.at > at && e.had_one()).count() as u64
     }
 
-    /// Of the subject's calls: answered by then, and descriptors in use by calls then: one each of those under way, and those of the
-    /// connections that calls share.
+    /// Of the subject's calls: answered by then, and descriptors in use by calls then: one each of those
+    /// under way, and those of the connections that calls share.
     pub fn around(&self, at: Nanos) -> (u64, u64) {
         let own = || self.0.iter().filter(|made| made.counts);
         let answered = own().flat_map(|made| &made.ended).filter(|e| e.answered() && e.at <= at).count();

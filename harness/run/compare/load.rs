@@ -1,5 +1,6 @@
-//! Calls that lastfd makes itself: to a server, or as the bundled caller under the limits of the subject. Both sides are up at once, and are
-//! called in short slices, one after the other: a disturbance that lasts longer than a slice meets both alike.
+//! Calls that lastfd makes itself: to a server, or as the bundled caller under the limits of the subject.
+//! Both sides are up at once, and are called in short slices, one after the other: a disturbance that lasts
+//! longer than a slice meets both alike.
 
 use super::start::{Beside, Site, failed, seen};
 use super::watch::Watched;
@@ -38,7 +39,8 @@ const SLICE_WITHIN: Duration = Duration::from_secs(60);
 const MET_WITHIN: Duration = Duration::from_secs(30);
 /// While calls go on the subject is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// A generator that started more than this share of its calls late fell behind, as in `measure`; so late, seconds.
+/// A generator that started more than this share of its calls late fell behind, as in `measure`; so late,
+/// seconds.
 const LATE_SHARE: f64 = 0.01;
 const LATE_S: f64 = 0.001;
 /// A percentile is given where this many calls lie beyond it.

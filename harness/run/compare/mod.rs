@@ -1,5 +1,5 @@
-//! The effects of a comparison: blocks, each a fresh start of both sides in random order, until enough is known. What comes out is a list of
-//! records; what they mean `crate::compare` says.
+//! The effects of a comparison: blocks, each a fresh start of both sides in random order, until enough is
+//! known. What comes out is a list of records; what they mean `crate::compare` says.
 
 mod caller;
 mod load;

@@ -1,5 +1,5 @@
-//! A subject that is looked at while it works: its descriptors, CPU and memory, from /proc. No system call of it is observed, so it is as
-//! fast as it always is.
+//! A subject that is looked at while it works: its descriptors, CPU and memory, from /proc. No system call of
+//! it is observed, so it is as fast as it always is.
 
 use crate::compare::{Missing, Quantity, Start};
 use crate::event::Pid;
@@ -67,7 +67,8 @@ impl Watched {
         };
     }
 
-    /// Descriptors that a call leaves open: the median slope between all pairs of looks (Theil and Sen), after so many calls.
+    /// Descriptors that a call leaves open: the median slope between all pairs of looks (Theil and Sen),
+    /// after so many calls.
     fn slope(&self, after: u64) -> Option<f64> {
         let looks: Vec<_> = self.looks.iter().filter(|(calls, _)| *calls >= after).collect();
         let pairs = looks.iter().enumerate().flat_map(|(at, a)| looks[at + 1..].iter().map(move |b| (a, b)));
