@@ -98,7 +98,7 @@ impl SelfCheck {
         let took: Vec<f64> = of(true).map(|one| one.took_s).collect();
         let (same, planted) = (of(false).count() as u64, of(true).count() as u64);
         let sequential = of(false).filter(after).count() as u64;
-        let us = of(true).last().map_or(0, |one| one.planted_us);
+        let us = of(true).next_back().map_or(0, |one| one.planted_us);
         let facts = [
             words::compare::false_claims(claims, same),
             words::compare::sequential_claims(sequential, same),
@@ -186,7 +186,7 @@ fn one_after_the_other(records: &[Record]) -> Option<f64> {
     let pairs: Vec<_> = records
         .iter()
         .filter_map(|record| match record {
-            Record::Block(block) if block.kind == Kind::Pair => Some(block),
+            Record::Block(block) if block.kind == Kind::Pair => Some(&**block),
             _ => None,
         })
         .collect();

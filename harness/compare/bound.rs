@@ -48,6 +48,9 @@ pub enum Judged {
     NotMeasured,
 }
 
+/// How a bound begins, what it is then, and whether its number is a share.
+type Form = (&'static str, fn(f64) -> Limit, bool);
+
 impl FromStr for Bound {
     type Err = String;
 
@@ -66,7 +69,7 @@ impl FromStr for Bound {
             Some(percent) => number(percent).map(|percent| percent / 100.0),
             None => Err(format!("`{}` is no share: write 5 %", text.trim())),
         };
-        let forms: [(&str, fn(f64) -> Limit, bool); 5] = [
+        let forms: [Form; 5] = [
             ("<=", Limit::AtMost, false),
             (">=", Limit::AtLeast, false),
             ("<", Limit::Below, false),

@@ -67,7 +67,7 @@ pub fn compare(records: &[Record], bounds: &[Bound]) -> Option<Comparison> {
     })?;
     let all: Vec<&Block> = records
         .iter()
-        .filter_map(|record| if let Record::Block(block) = record { Some(block) } else { None })
+        .filter_map(|record| if let Record::Block(block) = record { Some(&**block) } else { None })
         .collect();
     let of = |kind| all.iter().copied().filter(|block| block.kind == kind).collect::<Vec<_>>();
     let (pairs, noise) = (of(Kind::Pair), of(Kind::Noise));

@@ -17,7 +17,7 @@ pub enum Record {
     /// The first.
     Header(Box<Header>),
     /// A block is over.
-    Block(Block),
+    Block(Box<Block>),
     /// The last.
     End(Ending),
 }

@@ -25,7 +25,7 @@ fn header() -> Record {
 fn block(number: u32, kind: &str, sides: [&[(Quantity, f64)]; 2]) -> Record {
     let start = |values: &[(Quantity, f64)]| serde_json::json!({ "work": { "calls": 100 }, "values": values.iter().map(|(q, v)| (q.name(), *v)).collect::<std::collections::BTreeMap<_, _>>() });
     let block = serde_json::json!({ "number": number, "kind": kind, "first": "before", "took_s": 1.0, "starts": sides.map(start) });
-    Record::Block(serde_json::from_value::<Block>(block).expect("a block"))
+    Record::Block(Box::new(serde_json::from_value::<Block>(block).expect("a block")))
 }
 
 /// Blocks in which the second side has these ratios of calls a second to the first.

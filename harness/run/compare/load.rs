@@ -116,9 +116,12 @@ fn calls_of(up: &mut [Running<'_>; 2]) -> Result<u32, Error> {
     }
 }
 
+/// A quantity that each slice has.
+type OfSlice = (Quantity, fn(&Slice) -> f64);
+
 /// Of each quantity that every slice has, the median over the pairs.
 fn alternated(pairs: &[[Slice; 2]]) -> BTreeMap<Quantity, f64> {
-    let of: [(Quantity, fn(&Slice) -> f64); 4] = [
+    let of: [OfSlice; 4] = [
         (Quantity::CallsPerS, |slice| slice.took_s.len() as f64 / slice.wall_ns as f64),
         (Quantity::CpuUsPerCall, |slice| slice.cpu_ns as f64),
         (Quantity::PeerCpuUsPerCall, |slice| slice.peer_ns as f64),
@@ -162,7 +165,7 @@ enum Subject {
     /// One of the processes that listen.
     Server,
     /// The bundled caller.
-    Caller { tree: Tree, pid: Pid, _scratch: TempDir },
+    Caller { tree: Box<Tree>, pid: Pid, _scratch: TempDir },
 }
 
 /// A side that is up.
@@ -413,5 +416,5 @@ fn bundled(
     let wanted = of.wanted(name, workload, kind, &nowhere, 0);
     let fleet = Fleet::over(stream, pid, &wanted.setup, beside.sink.clone())
         .map_err(|e| Error::NotStarted(e.to_string()))?;
-    Ok((fleet, Subject::Caller { tree, pid, _scratch: scratch }))
+    Ok((fleet, Subject::Caller { tree: Box::new(tree), pid, _scratch: scratch }))
 }

@@ -74,7 +74,7 @@ pub fn compared(
         };
         let (kind, same) = (block.kind, same_work(&block.starts));
         let saturated = block.starts.iter().any(|start| start.saturated);
-        record(Record::Block(block), &mut records);
+        record(Record::Block(Box::new(block)), &mut records);
         number += 1;
         pairs += u32::from(kind == Kind::Pair);
         if !same && kind != Kind::Noise {
