@@ -12,6 +12,7 @@ mod clients;
 mod log;
 mod observer;
 mod ratio;
+mod reuse;
 
 use criterion::Criterion;
 use std::time::Duration;
@@ -35,5 +36,6 @@ fn main() {
     observer::bench(&mut criterion);
     clients::bench(&mut criterion);
     log::bench(&mut criterion);
+    reuse::bench(&mut criterion);
     criterion.final_summary();
 }

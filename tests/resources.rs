@@ -2,7 +2,7 @@
 //! of 256.
 
 use lastfd::internal::event::{
-    self, Bound, Call, Client, Event, Limits, Log, ObserverName, Phase, Resources, What,
+    self, Bound, Call, Client, Ended, Event, Limits, Log, ObserverName, Phase, Resources, What,
 };
 use lastfd::internal::measure::{
     self, BindsEvidence, Exhausted, Findings, Kind, LostToTheQueue, Refusal, Resource, TaskLimit, Why,
@@ -236,7 +236,10 @@ fn an_accept_queue_that_lost_clients_is_named_with_whose_number_it_is() {
 
 #[test]
 fn source_ports_are_the_generators() {
-    let failed = vec![(60 * MS, client(50, Client::Local(EADDRNOTAVAIL)))];
+    let failed = vec![
+        (60 * MS, client(50, Client::Local(EADDRNOTAVAIL))),
+        (500 * MS, What::PhaseEnded { phase: Phase::Ramp, why: Ended::Generator }),
+    ];
     let looks = Resources { local_ports: Some((40_000, 40_099)), ..threads(1, None) };
     let m = run(looks.clone(), looks, failed);
     assert_eq!((m.ceiling.kind.value(), resource(&m)), (Some(Kind::Generator), Some(Resource::SourcePorts)));

@@ -974,7 +974,7 @@ fn a_burst_overflows_the_accept_queue() {
 fn a_server_that_answers_nobody_is_inconclusive() {
     let (called, _) = bundled(&["--nofile", "64", "--workload", "websocket", "--hold", "1s"], &["http"]);
     refused(&called, 5, &[r#"were answered \"200 OK where 101 was expected\""#]);
-    let (called, _) = bundled(&["--nofile", "64", "--workload", "grpc", "--hold", "1s"], &["http"]);
+    let (called, _) = bundled(&["--nofile", "64", "--workload", "grpc", "--hold", "1s"], &["websocket"]);
     refused(&called, 5, &["no client got the answer that its workload expects"]);
 }
 

@@ -1,7 +1,7 @@
 //! `lastfd compare`: two variants of one subject, side by side, with a verdict on each quantity.
 
 use super::check::{discovered, loaded, variant as name_of};
-use super::output::{Files, interrupt_flag, interrupted, writable};
+use super::output::{Files, interrupt_flag, writable};
 use super::requests::{header, method, rate};
 use super::run::Machine;
 use super::self_check::SelfCheck;
@@ -16,7 +16,7 @@ use crate::limits::budget;
 use crate::report;
 use crate::run::compare::{Wanted, compared};
 use crate::scenario::{
-    Arrivals, Calls, Find, Plan, Program, Request, Schedule, UNDER_WAY_DEFAULT, Upstream, soft_hard,
+    self, Arrivals, Calls, Find, Plan, Program, Request, Schedule, UNDER_WAY_DEFAULT, Upstream, soft_hard,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -121,6 +121,16 @@ struct CallsOfServer {
 }
 
 impl CallsOfServer {
+    /// Whether anything of it is given.
+    fn given(&self) -> bool {
+        self.calls.is_some() || self.concurrency.is_some() || self.rate.is_some() || self.asks()
+    }
+
+    /// Whether it says what is asked.
+    fn asks(&self) -> bool {
+        self.path != "/" || self.method.is_some() || !self.header.is_empty()
+    }
+
     fn asked(&self) -> (Calls, Option<u32>) {
         let request = Request {
             method: self.method.clone(),
@@ -154,8 +164,11 @@ const ALPHA: f64 = 0.05;
 pub fn run(args: &Args) -> Outcome {
     args.reports.preflight()?;
     if let Some(path) = &args.replay {
-        let records = recorded(path)?;
-        return conclude(args, &records, false);
+        let mut records = recorded(path)?;
+        if let (Some(Record::Header(header)), false) = (records.first_mut(), args.require.is_empty()) {
+            header.bounds = args.require.clone();
+        }
+        return conclude(args, &records);
     }
     args.events.as_ref().map_or(Ok(()), |path| writable(path))?;
     let flag = interrupt_flag()?;
@@ -180,7 +193,7 @@ pub fn run(args: &Args) -> Outcome {
             lost = lost.take().or(log.write_all(line.as_bytes()).err());
         }
         records.push(record.clone());
-        if let Some(so_far) = compare(&records, &wanted.bounds) {
+        if let Some(so_far) = compare(&records) {
             bar.set_message(report::words::compare::progress(&so_far));
             bar.tick();
         }
@@ -190,7 +203,7 @@ pub fn run(args: &Args) -> Outcome {
     if let Some(error) = lost {
         return Err(Failure::new(Exit::Usage, format!("the record is not whole: {error}")));
     }
-    conclude_with(args, &records, &wanted.bounds, interrupted(&flag))
+    conclude(args, &records)
 }
 
 fn progress() -> ProgressBar {
@@ -201,27 +214,22 @@ fn progress() -> ProgressBar {
     bar
 }
 
-fn conclude(args: &Args, records: &[Record], interrupted: bool) -> Outcome {
-    conclude_with(args, records, &args.require, interrupted)
-}
-
-fn conclude_with(args: &Args, records: &[Record], bounds: &[Bound], interrupted: bool) -> Outcome {
-    let comparison = compare(records, bounds)
+fn conclude(args: &Args, records: &[Record]) -> Outcome {
+    let comparison = compare(records)
         .ok_or_else(|| Failure::new(Exit::Invalid, "the record has no header: it is none of a comparison"))?;
-    let exit = exit(&comparison, interrupted);
-    exit.once(args.reports.conclude_comparison(&comparison))
+    exit(&comparison).once(args.reports.conclude_comparison(&comparison))
 }
 
 /// The exit code. Without bounds a comparison that came to an end has met all.
-fn exit(comparison: &Comparison, interrupted: bool) -> Exit {
+fn exit(comparison: &Comparison) -> Exit {
     let of_bound = |judged: &Judged| match judged {
         Judged::Kept => Exit::Met,
         Judged::Broken => Exit::NotMet,
         Judged::Open | Judged::NotMeasured => Exit::Inconclusive,
     };
     let refused = match &comparison.ending {
-        _ if interrupted => Some(Exit::Interrupted),
-        Some(Ending::Failed { .. }) => Some(Exit::NotStarted),
+        Some(Ending::Interrupted) => Some(Exit::Interrupted),
+        Some(Ending::Failed { inconclusive: false, .. }) => Some(Exit::NotStarted),
         _ if !comparison.concluded() => Some(Exit::Inconclusive),
         _ => None,
     };
@@ -238,7 +246,10 @@ fn recorded(path: &Path) -> Result<Vec<Record>, Failure> {
             Failure::new(Exit::Invalid, format!("{}:{}: no record: {e}", path.display(), number + 1))
         })
     };
-    text.lines().enumerate().map(line).collect()
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    // A last line without an end was being written when lastfd was killed.
+    lines.pop_if(|last| !last.ends_with('\n'));
+    lines.into_iter().enumerate().map(line).collect()
 }
 
 /// What is compared, and the worktrees that it needs.
@@ -249,9 +260,10 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
             if args.command.is_empty() {
                 return Err(usage("--build needs the command that runs in each worktree, after `--`"));
             }
+            let caller = are_callers(args, &[&args.command])?;
             let worktrees = Worktree::both([before, after], build)?;
             let plan = |worktree: &Worktree| {
-                let plan = plan(args, args.command.clone())?;
+                let plan = plan(args, args.command.clone(), caller)?;
                 Ok::<_, Failure>(Plan { directory: worktree.folder().to_path_buf(), ..plan })
             };
             let plans = [plan(&worktrees[0])?, plan(&worktrees[1])?];
@@ -265,7 +277,9 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
                         |words| if words.is_empty() { Err(usage("a command is empty")) } else { Ok(words) },
                     )
             };
-            let plans = [plan(args, words(before)?)?, plan(args, words(after)?)?];
+            let (before, after) = (words(before)?, words(after)?);
+            let caller = are_callers(args, &[&before, &after])?;
+            let plans = [plan(args, before, caller)?, plan(args, after, caller)?];
             (plans, ["before".into(), "after".into()], Vec::new(), Vec::new())
         }
         _ => {
@@ -276,24 +290,34 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
             (plans, names, bounds, Vec::new())
         }
     };
+    plans.iter().try_for_each(comparable)?;
     let bounds = if args.require.is_empty() { bounds } else { args.require.clone() };
-    let written = [&args.before, &args.after].map(|command| command.clone().filter(|_| args.build.is_none()));
+    let redact = args.machine.options(None)?.redact;
+    let hidden = |text: &String| {
+        let words = shell_words::split(text).unwrap_or_default();
+        shell_words::join(plans[0].redaction(redact).words(&words))
+    };
+    let written = [&args.before, &args.after]
+        .map(|command| command.as_ref().filter(|_| args.build.is_none()).map(hidden));
     let described = |at: usize| Described {
         name: names[at].clone(),
-        command: written[at].clone().unwrap_or_else(|| command(&plans[at])),
+        command: written[at].clone().unwrap_or_else(|| command(&plans[at], redact)),
         load: load(&plans[at]),
+        limit: plans[at].processes[&plans[at].subject].limits.soft,
     };
     let sides = [described(0), described(1)];
+    let method = scheduled(method_of(args), &plans);
     Ok((
-        Wanted {
-            plans: padded(plans),
-            sides,
-            method: method_of(args),
-            calls: args.calls.calls.map(u64::from),
-            bounds,
-        },
+        Wanted { plans: padded(plans), sides, method, calls: args.calls.calls.map(u64::from), bounds },
         worktrees,
     ))
+}
+
+/// The same for plans whose calls come at a rate.
+fn scheduled(method: Method, plans: &[Plan; 2]) -> Method {
+    let calls = plans.iter().flat_map(|plan| plan.workloads.values()).filter_map(|load| load.calls.as_ref());
+    let scheduled = calls.into_iter().any(|calls| calls.schedule.is_some());
+    Method { scheduled, ..method }
 }
 
 /// How blocks are made and decided.
@@ -304,15 +328,44 @@ fn method_of(args: &Args) -> Method {
         band: args.band,
         blocks_max: args.blocks,
         within_s: args.within,
+        scheduled: args.calls.rate.is_some(),
+    }
+}
+
+/// Whether the commands are programs that call: one of them names the upstream, or it is asked for.
+fn are_callers(args: &Args, commands: &[&[String]]) -> Result<bool, Failure> {
+    let usage = |message: String| Err(Failure::new(Exit::Usage, message));
+    let env = args.env.iter().map(|(_, value)| value);
+    let named = Find::names_upstream(commands.iter().copied().flatten().chain(env)).is_some();
+    match (named, args.upstream, args.port) {
+        (_, Some(Upstream::Tcp), _) => {
+            usage("calls are compared, and a tcp upstream answers none: http, https, grpc or grpcs".into())
+        }
+        (true, Some(upstream), Some(_)) | (false, Some(upstream), Some(_)) if upstream.tls() => {
+            usage(format!("--port is of a plain upstream: {upstream} listens on a port of its own for TLS"))
+        }
+        (false, Some(upstream), None) => usage(format!(
+            "nothing names the upstream of --upstream {upstream}: write `{{upstream}}` (a URL) or `{{upstream-address}}` \
+             in the commands, or give the port that they always call with --port"
+        )),
+        _ if named || args.upstream.is_some() => {
+            let of_server = &args.calls;
+            match of_server.concurrency.is_some() || of_server.rate.is_some() || of_server.asks() {
+                true => usage(
+                    "--concurrency, --rate, --path, --method and --header are of a server: a program that calls makes \
+                     its own calls"
+                        .into(),
+                ),
+                false => Ok(true),
+            }
+        }
+        _ => Ok(false),
     }
 }
 
 /// The plan of a command: a program that calls, or a server.
-fn plan(args: &Args, command: Vec<String>) -> Result<Plan, Failure> {
+fn plan(args: &Args, command: Vec<String>, caller: bool) -> Result<Plan, Failure> {
     let failed = |e: String| Failure::new(Exit::Usage, e);
-    let words = || command.iter().chain(args.env.iter().map(|(_, value)| value));
-    let named = Find::names_upstream(words()).is_some();
-    let caller = named || args.upstream.is_some();
     let most = budget::raise_own().hard;
     let find = Find {
         upstream: caller.then(|| args.upstream.unwrap_or(Upstream::Http)),
@@ -332,48 +385,79 @@ fn plan(args: &Args, command: Vec<String>) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// The plans of scenario files, and the bounds of the last of them.
+/// The plans of scenario files, and the bounds that go with them: those of the second file, if its
+/// `[compare]` is about this plan.
 fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
-    let variant = |path: &Path, name: Option<&String>| {
-        let plans = of_file(path)?;
+    let of_command = args.calls.given() || args.nofile.is_some() || !args.env.is_empty();
+    if of_command || args.upstream.is_some() || args.port.is_some() {
+        return Err(usage(
+            "a scenario says what is called, and how: --calls, --concurrency, --rate, --path, --method, --header, \
+             --nofile, --env, --upstream and --port are of commands"
+                .into(),
+        ));
+    }
+    let (first, second, names) = match (&args.files[..], &args.variant[..]) {
+        ([], _) => {
+            return Err(usage(
+                "what is to be compared? Give --before COMMAND and --after COMMAND, or one or two scenario files".into(),
+            ));
+        }
+        ([path], [before, after]) => (path, path, [Some(before), Some(after)]),
+        ([path], [after]) => (path, path, [None, Some(after)]),
+        ([path], []) => (path, path, [None, None]),
+        ([before, after], []) => (before, after, [None, None]),
+        _ => {
+            return Err(usage(
+                "two variants are of one file: give one file with two --variant, or two files".into(),
+            ));
+        }
+    };
+    let (before, after) = (of_file(first)?, of_file(second)?);
+    let gate = after.first().and_then(|plan| plan.compare.clone());
+    let gated = gate.as_ref().and_then(|gate| gate.variant.clone());
+    let gated = gated.or_else(|| after.get(1).and_then(|plan| plan.variant.clone()));
+    let named = |plans: &[Plan], name: Option<&String>, path: &Path| {
         let wanted = name.filter(|name| name.as_str() != "base");
         let found = plans.iter().find(|plan| plan.variant.as_ref() == wanted);
-        let names = || plans.iter().map(name_of).collect::<Vec<_>>().join(", ");
-        found.cloned().ok_or_else(|| {
-            usage(format!(
+        let there = || plans.iter().map(name_of).collect::<Vec<_>>().join(", ");
+        let none = || {
+            format!(
                 "{} has no variant `{}`: it has {}",
                 path.display(),
                 wanted.map_or("base", |w| w),
-                names()
-            ))
-        })
+                there()
+            )
+        };
+        found.cloned().ok_or_else(|| usage(none()))
     };
-    match (&args.files[..], &args.variant[..]) {
-        ([], _) => Err(usage(
-            "what is to be compared? Give --before COMMAND and --after COMMAND, or one or two scenario files"
-                .into(),
-        )),
-        ([path], []) => {
-            let plans = of_file(path)?;
-            let gate = plans.first().and_then(|plan| plan.compare.clone());
-            let wanted = gate.as_ref().and_then(|gate| gate.variant.as_ref());
-            let after = plans.iter().skip(1).find(|plan| wanted.is_none_or(|name| name == name_of(plan)));
-            match (plans.first(), after) {
-                (Some(base), Some(after)) => {
-                    Ok(([base.clone(), after.clone()], gate.map_or(Vec::new(), |gate| gate.require)))
-                }
-                _ => Err(usage(format!("{} has no variant to compare with", path.display()))),
-            }
-        }
-        ([path], [before, after]) => {
-            Ok(([variant(path, Some(before))?, variant(path, Some(after))?], Vec::new()))
-        }
-        ([path], [after]) => Ok(([variant(path, None)?, variant(path, Some(after))?], Vec::new())),
-        ([before, after], []) => Ok(([variant(before, None)?, variant(after, None)?], Vec::new())),
-        _ => {
-            Err(usage("two variants are of one file: give one file with two --variant, or two files".into()))
-        }
+    let default = if args.files.len() == 1 { gated.as_ref() } else { None };
+    if args.files.len() == 1 && names[1].is_none() && default.is_none() {
+        return Err(usage(format!("{} has no variant to compare with", first.display())));
+    }
+    let plans = [named(&before, names[0], first)?, named(&after, names[1].or(default), second)?];
+    let applies = args.files.len() == 2 || plans[1].variant == gated && plans[0].variant.is_none();
+    let bounds = gate.filter(|_| applies).map_or(Vec::new(), |gate| gate.require);
+    Ok((plans, bounds))
+}
+
+/// What a comparison would leave out of a scenario: it would compare something else then.
+fn comparable(plan: &Plan) -> Result<(), Failure> {
+    let usage = |what: String| {
+        Err(Failure::new(Exit::Usage, format!("{} has {what}, which `compare` does not make", plan.title())))
+    };
+    let holds = plan.workloads.iter().find(|(_, workload)| workload.calls.is_none());
+    let calls = plan.workloads.values().filter(|workload| workload.calls.is_some()).count();
+    match holds {
+        _ if !plan.sysctls.is_empty() => usage("sysctls".into()),
+        _ if !plan.then.is_empty() => usage("limits that are moved (`then`)".into()),
+        Some((name, _)) => usage(format!("clients that hold connections (workload `{name}`)")),
+        None if calls > 1 => usage("several workloads".into()),
+        None => Ok(()),
+    }?;
+    match scenario::preflight(plan).first() {
+        Some(obstacle) => Err(Failure::new(Exit::Inconclusive, format!("{}: {obstacle}", plan.title()))),
+        None => Ok(()),
     }
 }
 
@@ -389,9 +473,9 @@ fn of_file(path: &Path) -> Result<Vec<Plan>, Failure> {
 }
 
 /// The subject's words.
-fn command(plan: &Plan) -> String {
+fn command(plan: &Plan, redact: bool) -> String {
     match &plan.processes[&plan.subject].program {
-        Program::Command(words) => shell_words::join(plan.redaction(false).words(words)),
+        Program::Command(words) => shell_words::join(plan.redaction(redact).words(words)),
         Program::Serve(serve) => format!("lastfd serve {}", serve.arguments().join(" ")),
         Program::Call(workload) => format!("the bundled caller, workload `{workload}`"),
     }

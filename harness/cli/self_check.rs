@@ -134,16 +134,16 @@ impl SelfCheck {
         let wanted =
             Wanted { plans, sides: ["before", "after"].map(side), method, calls: None, bounds: Vec::new() };
         let records = compared(&wanted, options, flag, &mut |_| {}).map_err(|e| fault(e.to_string()))?;
-        let found = compare(&records, &[]).ok_or_else(|| fault("a comparison without a header".into()))?;
+        let found = compare(&records).ok_or_else(|| fault("a comparison without a header".into()))?;
         match &found.ending {
             Some(Ending::Interrupted) => return Ok(None),
-            Some(Ending::Failed { reason }) => return Err(fault(reason.clone())),
+            Some(Ending::Failed { reason, .. }) => return Err(fault(reason.clone())),
             _ => {}
         }
         let claimed = |better: bool| {
             let claims = |change| match change {
-                Change::Better(_) => better,
-                Change::Worse(_) => !better,
+                Change::Better(_) | Change::Exactly { better: true } => better,
+                Change::Worse(_) | Change::Exactly { better: false } => !better,
                 _ => false,
             };
             found
@@ -171,11 +171,23 @@ impl SelfCheck {
         let Some(path) = self.resume.as_ref().filter(|path| path.exists()) else { return Ok(Vec::new()) };
         let wrong = |e: String| Failure::new(Exit::Usage, format!("{}: {e}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-        text.lines().map(|line| serde_json::from_str(line).map_err(|e| wrong(e.to_string()))).collect()
+        let all: Vec<&str> = text.split_inclusive('\n').collect();
+        // A last line without an end was being written when it was killed.
+        let whole = all.into_iter().filter(|line| line.ends_with('\n'));
+        let read: Result<Vec<Checked>, _> =
+            whole.map(|line| serde_json::from_str(line).map_err(|e| wrong(e.to_string()))).collect();
+        let planted = |one: &Checked| one.planted_us == 0 || one.planted == self.planted;
+        read.map(|all| all.into_iter().filter(planted).collect())
     }
 
+    /// The file, open at the end of its last whole line.
     fn appended(&self) -> Result<Option<std::fs::File>, Failure> {
-        let open = |path: &PathBuf| std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let open = |path: &PathBuf| {
+            let text = std::fs::read(path).unwrap_or_default();
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+            file.set_len(whole as u64).map(|()| file)
+        };
         self.resume.as_ref().map(open).transpose().map_err(|e| Failure::new(Exit::Usage, e))
     }
 }
@@ -200,7 +212,12 @@ fn one_after_the_other(records: &[Record]) -> Option<f64> {
 }
 
 fn side(name: &str) -> Described {
-    Described { name: name.into(), command: "the bundled http server".into(), load: "http-per-call".into() }
+    Described {
+        name: name.into(),
+        command: "the bundled http server".into(),
+        load: "http-per-call".into(),
+        limit: budget::raise_own().hard,
+    }
 }
 
 /// The bundled server, which computes for so long before each answer. The words are of equal length.

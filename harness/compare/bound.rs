@@ -1,9 +1,6 @@
 //! Bounds that a comparison must keep: `connections-opened <= 2`, `p99 no worse than 5 %`.
 
-use super::column::Column;
 use super::quantity::{Quantity, Scale};
-use super::record::{Method, Side};
-use super::statistics::{beyond, confidence};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -32,20 +29,6 @@ pub enum Limit {
     NoWorse(f64),
     /// The second side is better than the first by at least this share.
     Better(f64),
-}
-
-/// What became of a bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Judged {
-    /// It is kept.
-    Kept,
-    /// It is broken.
-    Broken,
-    /// The blocks do not decide.
-    Open,
-    /// The quantity was not measured.
-    NotMeasured,
 }
 
 /// How a bound begins, what it is then, and whether its number is a share.
@@ -87,6 +70,12 @@ impl FromStr for Bound {
             Limit::NoWorse(_) | Limit::Better(_) if quantity.scale() == Scale::Difference => Err(format!(
                 "{quantity} may be zero, so it has no ratio: bound the value itself, such as `{quantity} <= 2`"
             )),
+            Limit::NoWorse(share) if share >= 1.0 && !quantity.less_is_better() => {
+                Err(format!("{quantity} cannot be worse by {} %: nothing would be left", share * 100.0))
+            }
+            Limit::Better(share) if share >= 1.0 && quantity.less_is_better() => {
+                Err(format!("{quantity} cannot be better by {} %: nothing would be left", share * 100.0))
+            }
             limit => Ok(Bound { quantity, limit }),
         }
     }
@@ -117,54 +106,6 @@ impl fmt::Display for Bound {
             Limit::NoWorse(share) => write!(f, "{quantity} no worse than {} %", percent(share)),
             Limit::Better(share) => write!(f, "{quantity} better by {} %", percent(share)),
         }
-    }
-}
-
-impl Bound {
-    /// What became of it. Values of every start must keep a bound on the value, where they do not vary;
-    /// otherwise their median must.
-    pub(super) fn judge(&self, columns: &[Column], method: &Method) -> Judged {
-        let Some(column) = columns.iter().find(|column| column.quantity == self.quantity) else {
-            return Judged::NotMeasured;
-        };
-        let after = &column.sides[Side::After.at()];
-        let kept = |kept| if kept { Judged::Kept } else { Judged::Broken };
-        // Of what is the better the more there is, the logarithm is turned round: then less is better of
-        // each.
-        let less = self.quantity.less_is_better();
-        let sign = if less { 1.0 } else { -1.0 };
-        let worse: Vec<f64> = column.changes.iter().map(|change| sign * change).collect();
-        let by = |share: f64| sign * (1.0 + sign * share).ln();
-        match (self.limit, column.exact()) {
-            _ if after.is_empty() => Judged::NotMeasured,
-            (Limit::AtMost(most), Some([_, after])) => kept(after <= most),
-            (Limit::Below(bound), Some([_, after])) => kept(after < bound),
-            (Limit::AtLeast(least), Some([_, after])) => kept(after >= least),
-            (Limit::AtMost(bound) | Limit::Below(bound), None) => decided(after, bound, method.alpha),
-            (Limit::AtLeast(bound), None) => {
-                let turned: Vec<f64> = after.iter().map(|value| -value).collect();
-                decided(&turned, -bound, method.alpha)
-            }
-            (Limit::NoWorse(share), Some([before, after])) => kept(sign * (after / before).ln() <= by(share)),
-            (Limit::Better(share), Some([before, after])) => kept(sign * (after / before).ln() <= by(-share)),
-            _ if worse.is_empty() => Judged::NotMeasured,
-            (Limit::NoWorse(share), None) => decided(&worse, by(share), method.alpha),
-            (Limit::Better(share), None) => decided(&worse, by(-share), method.alpha),
-        }
-    }
-}
-
-/// Whether the median lies below the bound, as an anytime-valid rule decides.
-fn decided(values: &[f64], bound: f64, alpha: f64) -> Judged {
-    let turned: Vec<f64> = values.iter().map(|value| -value).collect();
-    // Both ends of one interval: looked at as often as one likes.
-    let interval = confidence(values, alpha);
-    if interval.high <= bound || beyond(&turned, -bound) <= alpha / 2.0 {
-        Judged::Kept
-    } else if interval.low > bound || beyond(values, bound) <= alpha / 2.0 {
-        Judged::Broken
-    } else {
-        Judged::Open
     }
 }
 
@@ -202,6 +143,8 @@ mod tests {
             ("p99 no worse than 5", "no share"),
             ("errors no worse than 5 %", "may be zero"),
             ("p99 about 5", "begins with"),
+            ("p50 better by 150 %", "nothing would be left"),
+            ("calls-per-s no worse than 100 %", "nothing would be left"),
         ] {
             let said = parsed(text).unwrap_err();
             assert!(said.contains(why), "{text}: {said}");

@@ -1,13 +1,14 @@
 //! The values of one quantity over all blocks, and the verdict on them.
 
 use super::quantity::{Quantity, Scale};
-use super::record::{Block, Missing, Side};
-use super::statistics::{Interval, beyond, blocks_needed, confidence, median};
+use super::record::{Block, Kind, Missing, Side};
+use super::statistics::{Interval, beyond, blocks_needed, confidence};
 
 /// Further blocks are estimated up to this number.
 const NEEDED_MAX: usize = 1000;
-/// Exact values are believed from this number of starts on.
-pub const STARTS_EXACT: usize = 3;
+/// A value is exact if so many starts have it, those of the warm-up and of noise blocks included: a value
+/// that is one of two by chance agrees so often in 3 of 100 comparisons.
+pub const STARTS_EXACT: usize = 6;
 
 /// How the second side differs from the first: of ratios an interval from `0.9` to `1.1` says from 10 % less
 /// to 10 % more.
@@ -52,13 +53,29 @@ pub struct Column {
     pub decides: bool,
     /// Of each side, in every block.
     pub sides: [Vec<f64>; 2],
+    /// The same, with the starts of the warm-up and of noise blocks.
+    starts: [Vec<f64>; 2],
     /// Logarithms of ratios, or differences: of blocks where both sides have a value.
     pub changes: Vec<f64>,
     missing: Option<Missing>,
 }
 
 impl Column {
-    pub fn of(quantity: Quantity, blocks: &[&Block], decides: bool) -> Column {
+    /// The values of a quantity. `all`: with the warm-up and the blocks of noise, in which both are the first
+    /// side.
+    pub fn of(quantity: Quantity, blocks: &[&Block], all: &[&Block], decides: bool) -> Column {
+        let started = |side: Side| {
+            let of = |block: &&Block| {
+                let places = Side::BOTH.into_iter().filter(|place| match block.kind {
+                    Kind::Noise => side == Side::Before,
+                    _ => *place == side,
+                });
+                places
+                    .filter_map(|place| block.starts[place.at()].values.get(&quantity).copied())
+                    .collect::<Vec<_>>()
+            };
+            all.iter().flat_map(of).collect()
+        };
         let side = |side: Side| {
             blocks.iter().filter_map(|block| block.starts[side.at()].values.get(&quantity).copied()).collect()
         };
@@ -70,18 +87,22 @@ impl Column {
             quantity,
             decides,
             sides: Side::BOTH.map(side),
+            starts: Side::BOTH.map(started),
             changes: blocks.iter().filter_map(|block| change(quantity, block)).collect(),
             missing,
         }
     }
 
-    /// Each side's one value, where it has only one; a single start proves nothing.
+    /// The one value of a side, where it has only one.
+    pub fn exact_side(&self, side: usize) -> Option<f64> {
+        let all = &self.starts[side];
+        let first = *all.first()?;
+        (all.len() >= STARTS_EXACT && all.iter().all(|value| *value == first)).then_some(first)
+    }
+
+    /// Each side's one value.
     pub fn exact(&self) -> Option<[f64; 2]> {
-        let only = |values: &[f64]| {
-            let first = *values.first()?;
-            (values.len() >= STARTS_EXACT && values.iter().all(|value| *value == first)).then_some(first)
-        };
-        Some([only(&self.sides[0])?, only(&self.sides[1])?])
+        Some([self.exact_side(0)?, self.exact_side(1)?])
     }
 }
 
@@ -106,21 +127,38 @@ pub fn change(quantity: Quantity, block: &Block) -> Option<f64> {
     }
 }
 
+/// Anytime-valid p-values of a column.
+#[derive(Debug, Clone, Copy)]
+pub struct Probable {
+    /// Against "the second side's median is not larger", two-sided.
+    pub more: f64,
+    /// Against "it is not smaller", two-sided.
+    pub less: f64,
+    /// Against "they differ by more than the band".
+    pub same: f64,
+}
+
+/// Whether a claim is made, and the level that it was held against.
+pub type Claim = (bool, f64);
+
 impl Column {
-    /// Anytime-valid p-values against "no difference" and against "not the same within the band".
-    pub fn p(&self, band: f64) -> [f64; 2] {
+    /// What can be claimed of it.
+    pub fn probable(&self, band: f64) -> Probable {
         let mirrored: Vec<f64> = self.changes.iter().map(|value| -value).collect();
-        // Two-sided: either tail has half of the probability.
-        let differ = 2.0 * f64::min(beyond(&self.changes, 0.0), beyond(&mirrored, 0.0));
-        let within = match self.quantity.scale() {
-            Scale::Ratio => 2.0 * f64::max(beyond(&self.changes, -band), beyond(&mirrored, -band)),
-            Scale::Difference => 1.0,
-        };
-        [differ, within]
+        // Either tail has half of the probability.
+        let both = |p: f64| (2.0 * p).min(1.0);
+        Probable {
+            more: both(beyond(&self.changes, 0.0)),
+            less: both(beyond(&mirrored, 0.0)),
+            same: match self.quantity.scale() {
+                Scale::Ratio => both(f64::max(beyond(&self.changes, -band), beyond(&mirrored, -band))),
+                Scale::Difference => 1.0,
+            },
+        }
     }
 
-    /// The verdict, where it is known whether the sides differ, and whether they are the same.
-    pub fn verdict(&self, differs: (bool, f64), same: (bool, f64), band: f64) -> Change {
+    /// The verdict, where it is known which claims are made.
+    pub fn verdict(&self, probable: Probable, differs: Claim, same: Claim, band: f64) -> Change {
         if let Some([before, after]) = self.exact() {
             let less = after < before;
             return match before == after {
@@ -132,18 +170,29 @@ impl Column {
             return Change::Unknown(self.missing.unwrap_or(Missing::Exited));
         }
         let scale = self.quantity.scale();
-        let interval = |level| confidence(&self.changes, level).map(|end| shown(scale, end));
-        let less = median(&self.changes) < 0.0;
-        match (same, differs) {
+        let raw = |level| confidence(&self.changes, level);
+        let interval = |level| raw(level).map(|end| shown(scale, end));
+        let (differs, level) = differs;
+        // What was shown early on, and its contrary later: what is compared has changed meanwhile.
+        let turned = |level| raw(level).low > raw(level).high;
+        let both = probable.more <= level && probable.less <= level;
+        let same = (same.0 && !turned(same.1), same.1);
+        // A difference has no band: none at all, by the interval, is the same.
+        let none = scale == Scale::Difference && raw(level) == Interval::new(0.0, 0.0);
+        let less = probable.less < probable.more;
+        match (same, differs && !both && !turned(level)) {
             ((true, level), _) => Change::Same(interval(level)),
-            (_, (true, level)) if less == self.quantity.less_is_better() => Change::Better(interval(level)),
-            (_, (true, level)) => Change::Worse(interval(level)),
-            (_, (false, level)) => {
+            _ if none => Change::Same(interval(level)),
+            (_, true) if less == self.quantity.less_is_better() => Change::Better(interval(level)),
+            (_, true) => Change::Worse(interval(level)),
+            (_, false) => {
                 let within = if scale == Scale::Ratio { band } else { 0.0 };
                 let all = blocks_needed(&self.changes, 0.0, within, level, NEEDED_MAX);
-                let needs = all.map(|all| all.saturating_sub(self.changes.len()).max(1));
-                let bounded = confidence(&self.changes, level).is_bounded();
-                Change::Open { interval: bounded.then(|| interval(level)), needs }
+                let needs = all
+                    .map(|all| all.saturating_sub(self.changes.len()).max(1))
+                    .filter(|_| !both && !turned(level));
+                let known = raw(level).is_bounded() && raw(level).low <= raw(level).high;
+                Change::Open { interval: known.then(|| interval(level)), needs }
             }
         }
     }

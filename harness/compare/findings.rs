@@ -1,7 +1,8 @@
 //! What the blocks mean: for each quantity one verdict, by a rule that may be asked after every block.
 
-use super::bound::{Bound, Judged};
-use super::column::{self, Change, Column, STARTS_EXACT, shown};
+use super::bound::Bound;
+use super::column::{self, Change, Column, Probable, shown};
+use super::judged::{Evidence, Judged, evidence, judged};
 use super::quantity::{Quantity, Scale};
 use super::record::{Block, Ending, Header, Kind, Record, Start, Work};
 use super::statistics::{Drift, Interval, bca, bootstrap, drift, holm, jackknife, median};
@@ -28,6 +29,8 @@ pub struct Comparison {
     pub took_s: f64,
     /// One a quantity, in the order of their declaration.
     pub rows: Vec<Row>,
+    /// Calls of a start of each side that were answered, in the last block.
+    pub calls: [u64; 2],
     /// The work of the first block in which the two sides did not do the same.
     pub different_work: Option<[Work; 2]>,
     /// Why it stopped; `None`: it goes on, or was killed.
@@ -60,7 +63,7 @@ pub struct Row {
 }
 
 /// What the records mean. `None`: they have no header.
-pub fn compare(records: &[Record], bounds: &[Bound]) -> Option<Comparison> {
+pub fn compare(records: &[Record]) -> Option<Comparison> {
     let header = records.iter().find_map(|record| match record {
         Record::Header(header) => Some((**header).clone()),
         _ => None,
@@ -77,28 +80,31 @@ pub fn compare(records: &[Record], bounds: &[Bound]) -> Option<Comparison> {
         .flat_map(|start| start.values.keys().chain(start.missing.keys()))
         .copied()
         .collect();
-    let decide = |quantity: Quantity| {
-        let bound = bounds.iter().any(|bound| bound.quantity == quantity);
-        bound || bounds.is_empty() && quantity.gates()
+    let (bounds, method) = (&header.bounds, &header.method);
+    let decide = |quantity: Quantity| match bounds.is_empty() {
+        true => quantity.gates() && !(method.scheduled && quantity == Quantity::CallsPerS),
+        false => bounds.iter().any(|bound| bound.quantity == quantity),
     };
     let ending = records.iter().find_map(|record| match record {
         Record::End(ending) => Some(ending.clone()),
         _ => None,
     });
     let columns: Vec<Column> =
-        measured.into_iter().map(|quantity| Column::of(quantity, &pairs, decide(quantity))).collect();
+        measured.into_iter().map(|quantity| Column::of(quantity, &pairs, &all, decide(quantity))).collect();
     let changes = changes(&columns, &header);
     let rows: Vec<Row> = columns
         .iter()
         .zip(changes)
         .map(|(column, change)| row(column, change, &noise, ending.is_some(), header.method.seed))
         .collect();
-    let judged = bounds.iter().map(|bound| (*bound, bound.judge(&columns, &header.method))).collect();
+    let found: Vec<Evidence> = bounds.iter().map(|bound| evidence(bound, &columns)).collect();
+    let judged = bounds.iter().copied().zip(judged(&found, method.alpha)).collect();
     Some(Comparison {
         blocks: pairs.len(),
         noise_blocks: noise.len(),
         took_s: all.iter().map(|block| block.took_s).sum(),
         rows,
+        calls: pairs.last().map_or([0; 2], |block| block.starts.each_ref().map(|start| start.work.calls)),
         different_work: different_work(&all),
         ending,
         judged,
@@ -112,7 +118,7 @@ impl Comparison {
         let rows = || self.rows.iter().filter(|row| row.decides);
         let open = self.judged.iter().any(|(_, judged)| *judged == Judged::Open);
         match self.judged.is_empty() {
-            _ if self.blocks < STARTS_EXACT => false,
+            _ if self.blocks == 0 => false,
             true => rows().next().is_some() && rows().all(|row| row.change.decided()),
             false => !open,
         }
@@ -163,24 +169,32 @@ fn row(column: &Column, change: Change, noise: &[&Block], over: bool, seed: u64)
 /// alone.
 fn changes(columns: &[Column], header: &Header) -> Vec<Change> {
     let (alpha, band) = (header.method.alpha, (1.0 + header.method.band).ln());
-    let p: Vec<[f64; 2]> = columns.iter().map(|column| column.p(band)).collect();
+    let probable: Vec<Probable> = columns.iter().map(|column| column.probable(band)).collect();
     let deciding: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].decides).collect();
-    let of = |claim: usize| {
-        let together = holm(&deciding.iter().map(|at| p[*at][claim]).collect::<Vec<_>>(), alpha);
+    let claimed = |p: fn(&Probable) -> f64| {
+        let together = holm(&deciding.iter().map(|at| p(&probable[*at])).collect::<Vec<_>>(), alpha);
         let of_one = |at: usize| match deciding.iter().position(|deciding| *deciding == at) {
             Some(place) => together[place],
-            None => (p[at][claim] <= alpha, alpha),
+            None => (p(&probable[at]) <= alpha, alpha),
         };
         (0..columns.len()).map(of_one).collect::<Vec<_>>()
     };
-    let (differ, same) = (of(0), of(1));
-    columns.iter().enumerate().map(|(at, column)| column.verdict(differ[at], same[at], band)).collect()
+    let (differ, same) = (claimed(|p| p.more.min(p.less)), claimed(|p| p.same));
+    let verdict = |(at, column): (usize, &Column)| column.verdict(probable[at], differ[at], same[at], band);
+    columns.iter().enumerate().map(verdict).collect()
 }
 
-/// Whether two starts did the same work: as many calls, answered alike, and the same end.
+/// Two starts whose shares of failed calls differ by more did not do the same work.
+const FAILED_APART: f64 = 0.01;
+
+/// Whether two starts did the same work: as many calls, and about as many of them answered.
 pub fn same_work(starts: &[Start; 2]) -> bool {
-    let [a, b] = starts.each_ref().map(|start| &start.work);
-    (a.calls, &a.failed, &a.exit) == (b.calls, &b.failed, &b.exit)
+    let of = |start: &Start| {
+        let failed: u64 = start.work.failed.values().sum();
+        (start.work.calls + failed, failed as f64)
+    };
+    let [(calls, failed), (other, also)] = starts.each_ref().map(of);
+    calls == other && (failed - also).abs() <= FAILED_APART * calls as f64
 }
 
 /// The work of the first block in which the sides differ.

@@ -8,12 +8,14 @@
 pub mod bound;
 pub mod column;
 pub mod findings;
+pub mod judged;
 pub mod quantity;
 pub mod record;
 pub mod statistics;
 
-pub use bound::{Bound, Judged, Limit};
+pub use bound::{Bound, Limit};
 pub use column::Change;
 pub use findings::{Comparison, Row, compare, same_work};
+pub use judged::Judged;
 pub use quantity::{Quantity, Scale};
 pub use record::{Block, Described, Ending, Header, Kind, Method, Missing, Record, Side, Start, Work};

@@ -59,7 +59,7 @@ pub enum Scale {
 }
 
 impl Quantity {
-    /// Whether less of it is better; `None`: neither is.
+    /// Whether less of it is better.
     pub fn less_is_better(self) -> bool {
         !matches!(
             self,

@@ -1,6 +1,7 @@
 //! What a comparison records: a header, each block as it ends, and why it stopped. JSON lines; the only thing
 //! that its effects produce.
 
+use super::bound::Bound;
 use super::quantity::Quantity;
 use crate::event::Environment;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct Header {
     pub sides: [Described; 2],
     /// How blocks are made and decided.
     pub method: Method,
+    /// What the second side must keep.
+    pub bounds: Vec<Bound>,
 }
 
 /// A side in words.
@@ -50,6 +53,8 @@ pub struct Described {
     pub command: String,
     /// What calls, or is called.
     pub load: String,
+    /// Its soft `RLIMIT_NOFILE`, as asked for.
+    pub limit: u64,
 }
 
 /// How blocks are made and decided.
@@ -66,6 +71,8 @@ pub struct Method {
     pub blocks_max: u32,
     /// Seconds at most.
     pub within_s: f64,
+    /// Calls come at a rate: how many there are in a second says nothing.
+    pub scheduled: bool,
 }
 
 /// Which of the two.
@@ -154,12 +161,6 @@ pub struct Work {
     /// Calls that ended otherwise, by how they ended.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed: BTreeMap<String, u64>,
-    /// How a program that runs to its end ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit: Option<String>,
-    /// Its last lines, where that was not success.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub said: Vec<String>,
 }
 
 /// Why a quantity has no value.
@@ -197,6 +198,8 @@ pub enum Ending {
     Interrupted,
     /// A side did not start, or this machine cannot compare them.
     Failed {
+        /// Whether it is the machine's or lastfd's own, and not a side's.
+        inconclusive: bool,
         /// In words: the run knows them, and no replay can.
         reason: String,
     },

@@ -195,9 +195,8 @@ fn init(options: &Options) -> Result<i32, Failed> {
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_pid() == program => {
-                let used = i32::try_from(process::children_cpu().as_micros()).unwrap_or(i32::MAX);
-                Report::Used(used).send(stdio::stdin());
-                Report::Exited(status.as_raw()).send(stdio::stdin())
+                let used = u32::try_from(process::children_cpu().as_micros()).unwrap_or(u32::MAX);
+                Report::Exited(status.as_raw(), used).send(stdio::stdin())
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => (),
             // ECHILD: orphans become children of the init, so without a child there is no process.

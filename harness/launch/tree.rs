@@ -167,7 +167,7 @@ impl Tree {
                     return Ok(tree);
                 }
                 (Report::Failed(step, errno), _) => return Err(Error::of_step(step, errno, command)),
-                (Report::Executed | Report::Exited(_) | Report::Used(_), _) => return Err(tree.lost()),
+                (Report::Executed | Report::Exited(..), _) => return Err(tree.lost()),
             }
         }
     }
@@ -185,8 +185,7 @@ impl Tree {
             match self.next_report(deadline)? {
                 (Report::Executed, _) => return Ok(at),
                 (Report::Failed(step, errno), _) => return Err(Error::of_step(step, errno, &self.command)),
-                (Report::Exited(status), _) => self.note_exit(status),
-                (Report::Used(microseconds), _) => self.note_use(microseconds),
+                (Report::Exited(status, used), _) => self.note_exit(status, used),
                 (Report::Init | Report::Waiting, _) => (),
             }
         }
@@ -228,8 +227,7 @@ impl Tree {
     pub fn exited(&mut self) -> Option<ExitStatus> {
         while self.exited.is_none() && !self.silent {
             match Report::receive(&self.control) {
-                Ok(Some((Report::Exited(status), _))) => self.note_exit(status),
-                Ok(Some((Report::Used(microseconds), _))) => self.note_use(microseconds),
+                Ok(Some((Report::Exited(status, used), _))) => self.note_exit(status, used),
                 Ok(Some(_)) => (),
                 Ok(None) => self.silent = true,
                 Err(_) => break,
@@ -322,11 +320,8 @@ impl Tree {
         if pids.is_empty() { Ok(()) } else { Err(Error::Survivors { pids, waited: KILLED_WITHIN }) }
     }
 
-    fn note_use(&mut self, microseconds: i32) {
-        self.used = Some(Duration::from_micros(u64::try_from(microseconds).unwrap_or(0)));
-    }
-
-    fn note_exit(&mut self, status: i32) {
+    fn note_exit(&mut self, status: i32, used_us: u32) {
+        self.used = Some(Duration::from_micros(used_us.into()));
         let status = std::process::ExitStatus::from_raw(status);
         self.exited = Some(ExitStatus { code: status.code(), signal: status.signal() });
     }

@@ -13,6 +13,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// The byte that lets the waiting program go on to exec.
 pub const GO: &[u8] = b"g";
 
+/// Length of a packet.
+const BYTES: usize = 10;
+
 /// What the launch was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -93,36 +96,34 @@ pub enum Report {
     Executed,
     /// A step failed, with this errno.
     Failed(Step, i32),
-    /// The program's first process ended, with this wait status (wait(2)).
-    Exited(i32),
-    /// CPU that the program's first process and its waited-for descendants used, microseconds (getrusage(2));
-    /// before `Exited`.
-    Used(i32),
+    /// The program's first process ended, with this wait status (wait(2)); and the CPU that it and its
+    /// waited-for descendants used, microseconds (getrusage(2)).
+    Exited(i32, u32),
 }
 
 impl Report {
-    fn encode(self) -> [u8; 6] {
-        let (kind, step, value) = match self {
-            Report::Init => (0, 0, 0),
-            Report::Waiting => (1, 0, 0),
-            Report::Executed => (2, 0, 0),
-            Report::Failed(step, errno) => (3, step as u8, errno),
-            Report::Exited(status) => (4, 0, status),
-            Report::Used(microseconds) => (5, 0, microseconds),
+    fn encode(self) -> [u8; BYTES] {
+        let (kind, step, value, used) = match self {
+            Report::Init => (0, 0, 0, 0),
+            Report::Waiting => (1, 0, 0, 0),
+            Report::Executed => (2, 0, 0, 0),
+            Report::Failed(step, errno) => (3, step as u8, errno, 0),
+            Report::Exited(status, used) => (4, 0, status, used),
         };
-        let [a, b, c, d] = value.to_le_bytes();
-        [kind, step, a, b, c, d]
+        let mut packet = [kind, step, 0, 0, 0, 0, 0, 0, 0, 0];
+        packet[2..6].copy_from_slice(&value.to_le_bytes());
+        packet[6..].copy_from_slice(&used.to_le_bytes());
+        packet
     }
 
-    fn decode([kind, step, a, b, c, d]: [u8; 6]) -> Option<Self> {
+    fn decode([kind, step, a, b, c, d, used @ ..]: [u8; BYTES]) -> Option<Self> {
         let value = i32::from_le_bytes([a, b, c, d]);
         Some(match kind {
             0 => Report::Init,
             1 => Report::Waiting,
             2 => Report::Executed,
             3 => Report::Failed(*Step::ALL.get(usize::from(step))?, value),
-            4 => Report::Exited(value),
-            5 => Report::Used(value),
+            4 => Report::Exited(value, u32::from_le_bytes(used)),
             _ => return None,
         })
     }
@@ -138,7 +139,7 @@ impl Report {
     /// # Errors
     /// `EAGAIN` when none has come yet.
     pub fn receive(control: impl AsFd) -> io::Result<Option<(Report, i32)>> {
-        let mut packet = [0; 6];
+        let mut packet = [0; BYTES];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -166,6 +167,8 @@ mod tests {
             let report = Report::Failed(step, -7);
             assert_eq!(Report::decode(report.encode()), Some(report));
         }
-        assert_eq!(Report::decode([3, Step::ALL.len() as u8, 0, 0, 0, 0]), None);
+        let ended = Report::Exited(-9, u32::MAX);
+        assert_eq!(Report::decode(ended.encode()), Some(ended));
+        assert_eq!(Report::decode([3, Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

@@ -3,7 +3,7 @@
 use super::page::{Page, clean};
 use super::tables::empty;
 use super::words::compare as words;
-use crate::compare::{Change, Comparison, Judged, Row, Scale};
+use crate::compare::{Change, Comparison, Ending, Judged, Row, Scale};
 use comfy_table::presets;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
@@ -152,10 +152,15 @@ pub fn junit(comparison: &Comparison) -> String {
             },
         );
     }
-    if comparison.judged.is_empty() || !comparison.concluded() {
-        let status = match comparison.concluded() {
+    let whole = comparison.concluded() && comparison.ending != Some(Ending::Interrupted);
+    if comparison.judged.is_empty() || !whole {
+        let status = match whole {
             true => TestCaseStatus::success(),
-            false => non_success(NonSuccessKind::Error, &words::answer(comparison)),
+            false => {
+                let said =
+                    format!("{} {}", words::answer(comparison), words::ending(comparison.ending.as_ref()));
+                non_success(NonSuccessKind::Error, &said)
+            }
         };
         add("comparison".into(), status);
     }

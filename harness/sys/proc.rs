@@ -338,17 +338,6 @@ pub fn cpu_s(pid: i32) -> Option<f64> {
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// CPU time of the process's live threads, nanoseconds (`/proc/PID/task/TID/schedstat`); threads that have
-/// exited do not count. `None` when it has exited, or the kernel keeps no such count.
-pub fn cpu_ns(pid: i32) -> Option<u64> {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let of = |thread: std::fs::DirEntry| {
-        let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        stat.split(' ').next()?.parse::<u64>().ok()
-    };
-    threads.flatten().filter_map(of).reduce(|a, b| a + b)
-}
-
 /// Bytes of the process's memory that are resident (/proc/PID/statm); pages that it shares with others count
 /// whole. `None` when it has exited. Microseconds: the kernel keeps the count.
 pub fn resident(pid: i32) -> Option<u64> {

@@ -4,6 +4,7 @@
 use super::cli::{compare, row};
 use crate::support::program;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const CALLS: u32 = 30;
 
@@ -50,7 +51,7 @@ fn python(library: &str) {
 }
 
 fn has_module(python: &str, module: &str) -> bool {
-    let there = std::process::Command::new(python).args(["-c", &format!("import {module}")]).output();
+    let there = Command::new(python).args(["-c", &format!("import {module}")]).output();
     let there = there.is_ok_and(|output| output.status.success());
     if !there {
         crate::support::skip(&format!("the Python module {module}"));
@@ -83,8 +84,12 @@ fn node_fetch() {
 
 #[test]
 fn java_http_client() {
-    let Some(java) = path("java") else { return };
-    let words = |way| format!("{java} {} {{upstream}} {CALLS} {way}", source("Calls.java"));
+    let (Some(java), Some(javac)) = (path("java"), program("javac")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let compiled = Command::new(javac).arg("-d").arg(folder.path()).arg(source("Calls.java")).status();
+    assert!(compiled.is_ok_and(|status| status.success()), "javac compiles a program of one file");
+    let classes = folder.path().display();
+    let words = |way| format!("{java} -cp {classes} Calls {{upstream}} {CALLS} {way}");
     opens(&[], &words("per-call"), &words("shared"));
 }
 
@@ -107,7 +112,7 @@ fn go_net_http() {
 
 fn built(go: &Path, source: &Path, folder: &Path) -> PathBuf {
     let binary = folder.join("calls");
-    let built = std::process::Command::new(go)
+    let built = Command::new(go)
         .args(["build", "-o"])
         .args([&binary, &source.to_path_buf()])
         .env("CGO_ENABLED", "0")

@@ -10,6 +10,6 @@ mod welch;
 pub use bootstrap::{Interval, bca, bootstrap, jackknife, median};
 pub use drift::{Drift, drift};
 pub use holm::holm;
-pub use sequence::{beyond, blocks_needed, confidence};
+pub use sequence::{beyond, blocks_needed, confidence, mostly};
 pub use share::share;
 pub use welch::welch;

@@ -46,14 +46,19 @@ pub fn confidence(values: &[f64], alpha: f64) -> Interval {
     common
 }
 
-/// An anytime-valid p-value against "the median is at most `bound`", by the largest fortune on the way.
-pub fn beyond(values: &[f64], bound: f64) -> f64 {
+/// An anytime-valid p-value against "it happens at most half of the time", by the largest fortune on the way.
+pub fn mostly(happens: impl IntoIterator<Item = bool>) -> f64 {
     let (mut hits, mut best) = (0, 0.0_f64);
-    for (at, value) in values.iter().enumerate() {
-        hits += usize::from(*value > bound);
+    for (at, hit) in happens.into_iter().enumerate() {
+        hits += usize::from(hit);
         best = best.max(fortune(hits, at + 1));
     }
     (-best).exp()
+}
+
+/// The same against "the median is at most `bound`".
+pub fn beyond(values: &[f64], bound: f64) -> f64 {
+    mostly(values.iter().map(|value| *value > bound))
 }
 
 /// Blocks that would decide, about: after which the interval, if further values are as those so far, keeps to

@@ -36,10 +36,20 @@ pub fn label(quantity: Quantity) -> &'static str {
     }
 }
 
+/// What a row is called, without its unit.
+fn name_of(quantity: Quantity) -> &'static str {
+    let label = label(quantity);
+    label
+        .split_once(", ")
+        .filter(|_| quantity.tail().is_some() || label.starts_with("CPU"))
+        .map_or(label, |(name, _)| name)
+}
+
 /// The cells of a row.
 pub fn cells(row: &Row) -> [String; 4] {
     let [before, after] = row.medians.map(number);
-    [label(row.quantity).to_owned(), before, after, change(row)]
+    let mark = if row.decides { " *" } else { "" };
+    [format!("{}{mark}", label(row.quantity)), before, after, change(row)]
 }
 
 /// A value with as many digits as mean something.
@@ -133,7 +143,7 @@ pub fn progress(comparison: &Comparison) -> String {
     let open = comparison.rows.iter().filter(|row| row.decides && !row.change.decided()).count();
     match comparison.blocks {
         0 => "warming up".into(),
-        blocks => format!("{}, {open} of what decides is open", count(blocks as u64, "block")),
+        blocks => format!("{}; {open} undecided", count(blocks as u64, "block")),
     }
 }
 
@@ -150,7 +160,9 @@ pub fn answer(comparison: &Comparison) -> String {
         );
     }
     match &comparison.ending {
-        Some(Ending::Failed { reason }) => return format!("Nothing can be compared: {reason}"),
+        Some(Ending::Failed { reason, .. }) if comparison.blocks == 0 => {
+            return format!("Nothing can be compared: {reason}");
+        }
         Some(Ending::Saturated) => {
             return "Nothing is compared: lastfd itself fell behind the rate, and started more than 1 % of the \
                     calls over 1 ms late. Lower --rate."
@@ -160,6 +172,7 @@ pub fn answer(comparison: &Comparison) -> String {
     }
     let told: Vec<String> = [
         Quantity::ConnectionsOpened,
+        Quantity::TlsFull,
         Quantity::DescriptorsPer1000Calls,
         Quantity::CallsPerS,
         Quantity::CpuUsPerCall,
@@ -171,8 +184,8 @@ pub fn answer(comparison: &Comparison) -> String {
     let rows = comparison.rows.iter().filter(|row| row.decides && !row.change.decided());
     let bounds = comparison.judged.iter().filter(|(_, judged)| *judged == Judged::Open);
     let open: Vec<&str> = match comparison.judged.is_empty() {
-        true => rows.map(|row| label(row.quantity)).collect(),
-        false => bounds.map(|(bound, _)| label(bound.quantity)).collect(),
+        true => rows.map(|row| name_of(row.quantity)).collect(),
+        false => bounds.map(|(bound, _)| name_of(bound.quantity)).collect(),
     };
     let open = match open.is_empty() {
         true => String::new(),
@@ -220,15 +233,23 @@ fn told(row: &Row, after: &Described) -> Option<String> {
         (Quantity::ConnectionsOpened, Change::ExactlySame) => {
             Some(format!("Both open {}.", count_of("connection")))
         }
+        (
+            Quantity::ConnectionsOpened | Quantity::TlsFull | Quantity::DescriptorsPer1000Calls,
+            Change::Same(_),
+        ) => None,
         (Quantity::ConnectionsOpened, _) => {
             Some(format!("{name} opens {}, not {was}.", count_of("connection")))
         }
-        (Quantity::DescriptorsPer1000Calls, Change::ExactlySame) => None,
+        (Quantity::TlsFull | Quantity::DescriptorsPer1000Calls, Change::ExactlySame) => None,
+        (Quantity::TlsFull, _) => Some(format!(
+            "{name} makes {}, not {was}.",
+            count(row.medians[1].round() as u64, "full TLS handshake")
+        )),
         (Quantity::DescriptorsPer1000Calls, _) => {
-            Some(format!("1000 calls leave {is} descriptors open, not {was}."))
+            Some(format!("1000 calls of {name} leave {is} descriptors open, not {was}."))
         }
         (Quantity::CallsPerS, _) => amount("more", "fewer", "as many")
-            .map(|(amount, range)| format!("It makes {amount} calls a second ({range})."))
+            .map(|(amount, range)| format!("{name} makes {amount} calls a second ({range})."))
             .or_else(|| same("The number of calls a second")),
         (Quantity::CpuUsPerCall, _) => amount("more", "less", "as much")
             .map(|(amount, range)| format!("A call takes {amount} CPU ({range})."))
@@ -269,18 +290,19 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
             "Calls",
             match before.load == after.load {
                 true => before.load.clone(),
-                false => format!("{}, then {}", before.load, after.load),
+                false => format!("before: {}; after: {}", before.load, after.load),
             },
         ),
     ];
     facts.push((
         "Method",
         format!(
-            "{} in {:.1} s, each a fresh start of both in random order (--seed {}). The probability that any \
-             verdict on what decides is false is at most {:.0} %, whenever the comparison stops; the same within \
-             {:.0} % counts as the same.",
+            "{} in {:.1} s, each a fresh start of both sides in random order (--order-seed {}). A claimed \
+             difference is false with a probability of at most {:.0} %, whenever the comparison stops, and so is \
+             a claimed *same*. That is shared by the \
+             rows marked *; each other row has it alone. Less than {:.0} % apart is the same.",
             count(comparison.blocks as u64, "block"),
-            comparison.took_s,
+            comparison.took_s + 0.0, // of no blocks it is -0.0
             method.seed,
             method.alpha * 100.0,
             method.band * 100.0
@@ -290,7 +312,7 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         .rows
         .iter()
         .filter(|row| row.decides && !matches!(row.change, Change::ExactlySame | Change::Exactly { .. }))
-        .filter_map(|row| Some(format!("{} ± {:.1} %", label(row.quantity), row.noise? * 100.0)))
+        .filter_map(|row| Some(format!("{} ± {:.1} %", name_of(row.quantity), row.noise? * 100.0)))
         .collect();
     if !noise.is_empty() {
         let of = count(comparison.noise_blocks as u64, "block");
@@ -318,11 +340,39 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
             ));
         }
     }
+    facts.extend(exhaustion(comparison).map(|text| ("Limit", text)));
     facts.extend(
         comparison.judged.iter().map(|(bound, judged)| ("Bound", bounded(comparison, bound, *judged))),
     );
     facts.push(("Stopped", ending(comparison.ending.as_ref())));
     facts
+}
+
+/// When each side has used its descriptors up, if one of them leaves any open.
+fn exhaustion(comparison: &Comparison) -> Option<String> {
+    let growth = comparison.row(Quantity::DescriptorsPer1000Calls)?.medians;
+    let peak = comparison.row(Quantity::DescriptorsPeak)?.medians;
+    let rate = comparison.row(Quantity::CallsPerS).map(|row| row.medians);
+    let shown = !matches!(comparison.row(Quantity::DescriptorsPer1000Calls)?.change, Change::Open { .. });
+    if !shown || growth.iter().all(|growth| *growth <= 0.0) {
+        return None;
+    }
+    let of = |at: usize| {
+        let side = &comparison.header.sides[at];
+        let a_call = growth[at] / 1000.0;
+        if a_call <= 0.0 {
+            let calls = count(comparison.calls[at], "call");
+            return format!("{} shows no growth in {calls} a start", side.name);
+        }
+        let room = side.limit as f64 - (peak[at] - a_call * comparison.calls[at] as f64);
+        let calls = (room / a_call).round();
+        let takes = rate.map_or(String::new(), |rate| format!(" ({:.1} s at this rate)", calls / rate[at]));
+        format!(
+            "{} reaches its limit of {} descriptors after about {calls:.0} calls{takes}",
+            side.name, side.limit
+        )
+    };
+    Some(format!("{}; {}.", of(0), of(1)))
 }
 
 /// A bound, and what became of it.
@@ -350,7 +400,7 @@ pub fn ending(ending: Option<&Ending>) -> String {
         Some(Ending::DifferentWork) => "the two sides did different work.".into(),
         Some(Ending::Saturated) => "lastfd itself fell behind the rate.".into(),
         Some(Ending::Interrupted) => "it was interrupted: this is the comparison as far as it came.".into(),
-        Some(Ending::Failed { reason }) => reason.clone(),
+        Some(Ending::Failed { reason, .. }) => reason.clone(),
         None => "the record has no end: lastfd was killed.".into(),
     }
 }
@@ -369,9 +419,10 @@ pub fn checked(
     };
     let claims = |word: &str, of: &[Quantity]| match of {
         [] => None,
-        of => {
-            Some(format!("{word}: {}", list(&of.iter().map(|quantity| label(*quantity)).collect::<Vec<_>>())))
-        }
+        of => Some(format!(
+            "{word}: {}",
+            list(&of.iter().map(|quantity| name_of(*quantity)).collect::<Vec<_>>())
+        )),
     };
     let said: Vec<String> = claims("worse", worse).into_iter().chain(claims("better", better)).collect();
     let said = if said.is_empty() { "no difference claimed".into() } else { said.join("; ") };

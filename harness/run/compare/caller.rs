@@ -7,25 +7,37 @@ use crate::event::{Event, Seen};
 use crate::observe::output::Drain;
 use crate::run::error::Error;
 use crate::run::prepare::prepare;
-use crate::scenario::Plan;
-use crate::sys::{clock, proc};
+use crate::scenario::{Plan, Program};
+use crate::sys::clock;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// A program is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// A program that runs longer has no end.
-const ENDS_WITHIN: Duration = Duration::from_secs(120);
+/// A program that runs longer has no end, unless more time was asked for.
+pub const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
+/// Whether the subject is a program that calls a bundled upstream, and that nobody connects to.
+pub fn calls_by_itself(plan: &Plan) -> bool {
+    let command = matches!(plan.processes[&plan.subject].program, Program::Command(_));
+    command && plan.workloads.is_empty() && plan.upstream().is_some()
+}
 
 /// Runs it once: to its end, or until it has made so many calls.
-pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Result<Start, Error> {
-    let (upstream, _) = plan.called().ok_or_else(|| Error::Fault("a caller without an upstream".into()))?;
+pub fn run(
+    plan: &Plan,
+    name: &str,
+    enough: Option<u64>,
+    within: Duration,
+    site: Site<'_>,
+) -> Result<Start, Error> {
+    let (upstream, _) = plan.upstream().ok_or_else(|| Error::Fault("a caller without an upstream".into()))?;
     let mut beside = Beside::start(plan, Some(&plan.subject), site)?;
     let peer = beside.companions[upstream].ready.holders[0];
     let (mut tree, process, scratch) =
         prepare(plan, &plan.subject, site.options, &beside.places, false, &[], site.interrupted)?;
     let output = tree.output().map(|fd| Drain::start(fd, |_| ())).transpose()?;
-    let before = proc::cpu_ns(peer);
+    let before = clock::cpu_ns(peer);
     tree.start().map_err(|e| match e.is_of_machine() {
         true => Error::Inconclusive(format!("{name}: {e}")),
         false => Error::NotStarted(format!("{name}: {e}")),
@@ -33,11 +45,11 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
     let (began, mut watched, mut told) = (Instant::now(), Watched::default(), Told::default());
     while !tree.wait_gone(Duration::ZERO) && tree.exited().is_none() {
         site.go_on()?;
-        if began.elapsed() > ENDS_WITHIN {
+        if began.elapsed() > within {
             let _ = tree.end(Signal::TERM, Duration::from_secs_f64(process.grace_s));
             return Err(Error::NotStarted(format!(
                 "{name} did not end within {} s: a program that calls is run to its end, so give it a bounded number of calls, or end it after --calls",
-                ENDS_WITHIN.as_secs()
+                within.as_secs()
             )));
         }
         told.hear(&beside.next(LOOK_EVERY), enough);
@@ -46,11 +58,13 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
             break;
         }
     }
+    told.hear(&beside.next(Duration::ZERO), enough);
     let exit = tree.exited();
     // Of one that goes on, as far as its threads do.
-    let alive = || tree.processes().into_iter().filter_map(proc::cpu_ns).reduce(|a, b| a + b);
+    let alive = || tree.processes().into_iter().filter_map(clock::cpu_ns).reduce(|a, b| a + b);
     let used = if told.enough(enough) { alive().map(Duration::from_nanos) } else { tree.used() };
-    let cpu = before.zip(proc::cpu_ns(peer)).map(|(before, after)| after.saturating_sub(before) as f64 / 1e3);
+    let cpu =
+        before.zip(clock::cpu_ns(peer)).map(|(before, after)| after.saturating_sub(before) as f64 / 1e3);
     let ended = tree.end(Signal::TERM, Duration::from_secs_f64(process.grace_s));
     ended.map_err(|e| Error::Fault(e.to_string()))?;
     let mut output = output;
@@ -58,8 +72,12 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
     let said = output.as_ref().map(Drain::tail).unwrap_or_default();
     let time_wait = beside.time_wait()?;
     // Its last line is exact.
+    let all = told.all;
     beside.companions.clear();
     told.hear(&beside.next(Duration::ZERO), enough);
+    if told.enough(enough) {
+        told.all = all;
+    }
     drop(scratch);
     let ended = match exit {
         _ if told.enough(enough) => None,
@@ -83,6 +101,15 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
             last_lines()
         )));
     }
+    if told.last.calls == 0 {
+        return Err(Error::NotStarted(format!(
+            "{name} opened {} connections to the upstream, and no call on them was answered; {}",
+            told.last.connections,
+            last_lines()
+        )));
+    }
+    // At a port that it shares with earlier starts, theirs end meanwhile.
+    let time_wait = plan.processes[upstream].port.is_none().then_some(time_wait);
     Ok(told.start(&watched, used, cpu, time_wait))
 }
 
@@ -93,6 +120,8 @@ struct Told {
     /// The first call's time, and the last one's, with the calls until then.
     first: Option<(u64, u64)>,
     newest: (u64, u64),
+    /// Calls in all, those after enough included.
+    all: u64,
 }
 
 impl Told {
@@ -104,8 +133,9 @@ impl Told {
     /// Notes what is told, until it has called often enough.
     fn hear(&mut self, events: &[Event], enough: Option<u64>) {
         for (at, seen) in seen(events) {
+            self.all = self.all.max(seen.calls);
             if self.enough(enough) {
-                return;
+                continue;
             }
             self.last = seen.clone();
             if seen.calls > self.newest.1 {
@@ -120,17 +150,20 @@ impl Told {
         watched: &Watched,
         used: Option<Duration>,
         peer_us: Option<f64>,
-        time_wait: u64,
+        time_wait: Option<u64>,
     ) -> Start {
         let mut start = Start::default();
         let seen = &self.last;
         start.work.calls = seen.calls;
-        let calls = seen.calls.max(1) as f64;
+        // Calls go on while CPU is read.
+        let calls = self.all.max(1) as f64;
         let mut value = |quantity, value: f64| start.values.insert(quantity, value);
         value(Quantity::ConnectionsOpened, seen.connections as f64);
         value(Quantity::CallsPerConnectionLeast, seen.least as f64);
         value(Quantity::CallsPerConnection, seen.median as f64);
-        value(Quantity::TimeWait, time_wait as f64);
+        if let Some(time_wait) = time_wait {
+            value(Quantity::TimeWait, time_wait as f64);
+        }
         if seen.handshakes_full + seen.handshakes_resumed > 0 {
             value(Quantity::TlsFull, seen.handshakes_full as f64);
             value(Quantity::TlsResumed, seen.handshakes_resumed as f64);

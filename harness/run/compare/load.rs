@@ -16,7 +16,7 @@ use crate::run::ready::Ready;
 use crate::run::site;
 use crate::scenario::{Plan, Program, Workload};
 use crate::sys::address::Address;
-use crate::sys::proc;
+use crate::sys::clock;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -31,8 +31,12 @@ const SLICES: u32 = 12;
 const SLICE: Duration = Duration::from_millis(40);
 /// Calls of a slice, at most.
 const SLICE_CALLS_MAX: u32 = 20_000;
-/// Calls with which the length of a slice is measured at first.
-const TRIED: u32 = 16;
+/// Slices of calls at a rate: a queue that grows must have the time to.
+const SLICES_AT_A_RATE: u32 = 2;
+/// Such a slice.
+const SLICE_AT_A_RATE: Duration = Duration::from_millis(500);
+/// Slices in a block, at most.
+const SLICES_MAX: u32 = 400;
 /// No slice takes longer.
 const SLICE_WITHIN: Duration = Duration::from_secs(60);
 /// The bundled caller meets the run within this.
@@ -50,16 +54,40 @@ const BEYOND: f64 = 10.0;
 #[derive(Debug, Default)]
 pub struct Pace {
     calls: Option<u32>,
+    /// Of a call, on the slower side, in the last block.
+    call_ns: Option<f64>,
+}
+
+impl Pace {
+    /// Slices of a start with so many calls: about 40 ms each, as far as it is known how long a call takes.
+    fn slices(&self, calls: u32, scheduled: bool) -> u32 {
+        let fit = |ns: f64| (f64::from(calls) * ns / SLICE.as_nanos() as f64) as u32;
+        match scheduled {
+            true => SLICES_AT_A_RATE.min(calls),
+            false => self.call_ns.map_or(SLICES, fit).clamp(SLICES, SLICES_MAX).min(calls),
+        }
+    }
+
+    /// Notes how long calls took.
+    fn note<'a>(&mut self, slices: impl Iterator<Item = &'a Slice>) {
+        let each =
+            slices.filter(|slice| slice.ended > 0).map(|slice| slice.wall_ns as f64 / slice.ended as f64);
+        self.call_ns = each.reduce(f64::max);
+    }
 }
 
 /// One block: both sides in alternation, and the logarithms of the ratios of their slices.
 pub fn alternate(
     plans: [&Plan; 2],
+    names: [&str; 2],
     first: Side,
     site: Site<'_>,
     pace: &mut Pace,
     random: &mut fastrand::Rng,
 ) -> Result<([Start; 2], BTreeMap<Quantity, f64>), Error> {
+    if one_port(plans) {
+        return Ok((one_after_the_other(plans, names, first, site, pace)?, BTreeMap::new()));
+    }
     let mut up = match first {
         Side::Before => {
             let before = Running::start(plans[0], site)?;
@@ -70,15 +98,22 @@ pub fn alternate(
             [Running::start(plans[0], site)?, after]
         }
     };
+    if let [Some(before), Some(after)] = up.each_ref().map(Running::address)
+        && before == after
+    {
+        return Err(Error::NotStarted(format!(
+            "both servers listen on {before}, so the calls of one reach the other: write {{port}} in both commands, or \
+             name the port with --port, and one is up at a time"
+        )));
+    }
     let calls = match pace.calls {
         Some(calls) => calls,
         None => *pace.calls.insert(calls_of(&mut up)?),
     };
     let mut pairs: Vec<[Slice; 2]> = Vec::new();
-    let slices = SLICES.min(calls);
+    let slices = pace.slices(calls, up[0].scheduled());
     for slice in 0..slices {
-        // Exactly so many in all.
-        let here = calls * (slice + 1) / slices - calls * slice / slices;
+        let here = share(calls, slice, slices);
         let first = if random.bool() { Side::Before } else { Side::After };
         let mut pair = [None, None];
         for side in [first, first.other()] {
@@ -88,18 +123,61 @@ pub fn alternate(
             pairs.push([before, after]);
         }
     }
+    pace.note(pairs.iter().flatten());
     let alternated = alternated(&pairs);
     let [before, after] = up;
     let of = |side: Side| pairs.iter().map(|pair| &pair[side.at()]).collect::<Vec<_>>();
-    Ok(([before.end(&of(Side::Before))?, after.end(&of(Side::After))?], alternated))
+    let starts = [before.end(names[0], &of(Side::Before))?, after.end(names[1], &of(Side::After))?];
+    Ok((starts, alternated))
+}
+
+/// Whether both sides have a process that listens on the same port, so that only one side can be up.
+fn one_port(plans: [&Plan; 2]) -> bool {
+    let ports = |plan: &Plan| plan.processes.values().filter_map(|process| process.port).collect::<Vec<_>>();
+    let before = ports(plans[0]);
+    ports(plans[1]).iter().any(|port| before.contains(port))
+}
+
+/// One block of sides that cannot both be up: all calls of one, and then all of the other.
+fn one_after_the_other(
+    plans: [&Plan; 2],
+    names: [&str; 2],
+    first: Side,
+    site: Site<'_>,
+    pace: &mut Pace,
+) -> Result<[Start; 2], Error> {
+    let mut starts = [Start::default(), Start::default()];
+    for side in [first, first.other()] {
+        let mut up = [Running::start(plans[side.at()], site)?];
+        let calls = match pace.calls {
+            Some(calls) => calls,
+            None => *pace.calls.insert(calls_of(&mut up)?),
+        };
+        let slices = pace.slices(calls, up[0].scheduled());
+        let made: Vec<Slice> =
+            (0..slices).map(|slice| up[0].slice(share(calls, slice, slices))).collect::<Result<_, _>>()?;
+        let [up] = up;
+        starts[side.at()] = up.end(names[side.at()], &made.iter().collect::<Vec<_>>())?;
+    }
+    Ok(starts)
+}
+
+/// Calls of one of so many slices, which are exactly so many in all.
+fn share(calls: u32, slice: u32, slices: u32) -> u32 {
+    let upto = |slice: u32| (u64::from(calls) * u64::from(slice) / u64::from(slices)) as u32;
+    upto(slice + 1) - upto(slice)
 }
 
 /// Calls of a start: what the workload asks for, or as many as its slices have time for on both sides.
-fn calls_of(up: &mut [Running<'_>; 2]) -> Result<u32, Error> {
+fn calls_of(up: &mut [Running<'_>]) -> Result<u32, Error> {
     if let Some(calls) = up[0].workload.clients {
         return Ok(calls.max(1));
     }
-    let mut calls = TRIED;
+    if let Some(schedule) = up[0].workload.calls.as_ref().and_then(|calls| calls.schedule) {
+        let slice = (schedule.per_s * SLICE_AT_A_RATE.as_secs_f64()).ceil() as u32;
+        return Ok(slice.clamp(1, SLICE_CALLS_MAX) * SLICES_AT_A_RATE);
+    }
+    let mut calls = 1;
     loop {
         // The first calls of a start are slow: the quickest of three tries counts, of the slower side.
         let mut longest = 0;
@@ -110,7 +188,7 @@ fn calls_of(up: &mut [Running<'_>; 2]) -> Result<u32, Error> {
         let wanted = SLICE.as_nanos() as f64;
         if longest as f64 > wanted / 4.0 || calls >= SLICE_CALLS_MAX / 4 {
             let fit = f64::from(calls) * wanted / (longest.max(1) as f64);
-            return Ok((fit as u32).clamp(TRIED, SLICE_CALLS_MAX) * SLICES);
+            return Ok((fit as u32).clamp(1, SLICE_CALLS_MAX) * SLICES);
         }
         calls *= 4;
     }
@@ -123,8 +201,8 @@ type OfSlice = (Quantity, fn(&Slice) -> f64);
 fn alternated(pairs: &[[Slice; 2]]) -> BTreeMap<Quantity, f64> {
     let of: [OfSlice; 4] = [
         (Quantity::CallsPerS, |slice| slice.took_s.len() as f64 / slice.wall_ns as f64),
-        (Quantity::CpuUsPerCall, |slice| slice.cpu_ns as f64),
-        (Quantity::PeerCpuUsPerCall, |slice| slice.peer_ns as f64),
+        (Quantity::CpuUsPerCall, |slice| slice.cpu_ns.map_or(f64::NAN, |ns| ns as f64)),
+        (Quantity::PeerCpuUsPerCall, |slice| slice.peer_ns.map_or(f64::NAN, |ns| ns as f64)),
         (Quantity::P50, |slice| quantile(&slice.took_s, 0.5)),
     ];
     of.into_iter()
@@ -149,8 +227,9 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 struct Slice {
     /// From the first call's beginning to the last one's end.
     wall_ns: u64,
-    cpu_ns: u64,
-    peer_ns: u64,
+    /// `None`: the processes have ended.
+    cpu_ns: Option<u64>,
+    peer_ns: Option<u64>,
     /// Of calls that were answered.
     took_s: Vec<f64>,
     connect_s: Vec<f64>,
@@ -201,6 +280,19 @@ impl<'a> Running<'a> {
         Ok(Running { plan, workload, site, fleet, subject, beside, ordered, watched, seen })
     }
 
+    /// Whether its calls come at a rate.
+    fn scheduled(&self) -> bool {
+        self.workload.calls.as_ref().is_some_and(|calls| calls.schedule.is_some())
+    }
+
+    /// Where a server listens.
+    fn address(&self) -> Option<&Address> {
+        match self.subject {
+            Subject::Server => Some(&self.beside.companions[&self.plan.subject].ready.address),
+            Subject::Caller { .. } => None,
+        }
+    }
+
     fn pids(&self) -> Vec<Pid> {
         match &self.subject {
             Subject::Server => self.beside.companions[&self.plan.subject].tree.processes(),
@@ -209,8 +301,8 @@ impl<'a> Running<'a> {
     }
 
     /// CPU of the subject, and of what lastfd has on the other side of its connections; nanoseconds.
-    fn cpu(&self) -> [u64; 2] {
-        let of = |pids: &[Pid]| pids.iter().filter_map(|pid| proc::cpu_ns(*pid)).sum();
+    fn cpu(&self) -> [Option<u64>; 2] {
+        let of = |pids: &[Pid]| pids.iter().filter_map(|pid| clock::cpu_ns(*pid)).reduce(|a, b| a + b);
         let peer = match &self.subject {
             Subject::Server => self.fleet.pids().to_vec(),
             Subject::Caller { .. } => {
@@ -249,12 +341,12 @@ impl<'a> Running<'a> {
         }
         let after = self.cpu();
         slice.wall_ns = to.saturating_sub(from);
-        [slice.cpu_ns, slice.peer_ns] = [0, 1].map(|at| after[at].saturating_sub(before[at]));
+        [slice.cpu_ns, slice.peer_ns] = [0, 1].map(|at| Some(after[at]?.saturating_sub(before[at]?)));
         Ok(slice)
     }
 
     /// Ends it, and says what came of all its slices.
-    fn end(mut self, slices: &[&Slice]) -> Result<Start, Error> {
+    fn end(mut self, name: &str, slices: &[&Slice]) -> Result<Start, Error> {
         let calls = u64::from(self.ordered);
         // Calls that chose the length of a slice were made, too.
         let counted: u64 = slices.iter().map(|slice| slice.ended).sum();
@@ -280,8 +372,18 @@ impl<'a> Running<'a> {
         let mut value = |quantity, value: f64| start.values.insert(quantity, value);
         value(Quantity::Errors, (counted as f64 - took.len() as f64).max(0.0));
         value(Quantity::CallsPerS, answered / (sum(|slice| slice.wall_ns) / 1e9));
-        value(Quantity::CpuUsPerCall, sum(|slice| slice.cpu_ns) / 1e3 / answered);
-        value(Quantity::PeerCpuUsPerCall, sum(|slice| slice.peer_ns) / 1e3 / answered);
+        let cpu = |of: fn(&Slice) -> Option<u64>| slices.iter().map(|slice| of(slice)).sum::<Option<u64>>();
+        let known = [
+            (Quantity::CpuUsPerCall, cpu(|slice| slice.cpu_ns)),
+            (Quantity::PeerCpuUsPerCall, cpu(|slice| slice.peer_ns)),
+        ];
+        for (quantity, ns) in known {
+            match ns {
+                Some(ns) => start.values.insert(quantity, ns as f64 / 1e3 / answered).map(drop),
+                None => start.missing.insert(quantity, Missing::Exited).map(drop),
+            };
+        }
+        let mut value = |quantity, value: f64| start.values.insert(quantity, value);
         if calls == counted {
             value(Quantity::TimeWait, time_wait as f64);
         }
@@ -301,6 +403,10 @@ impl<'a> Running<'a> {
                     value(Quantity::TlsFull, sum(|slice| slice.handshakes));
                 }
             }
+        }
+        if took.is_empty() {
+            let how: Vec<String> = start.work.failed.iter().map(|(how, n)| format!("{n} {how}")).collect();
+            return Err(Error::NotStarted(format!("no call of {name} was answered: {}", how.join(", "))));
         }
         percentiles(&mut start, &took, &connects);
         self.watched.told(&mut start, calls);
@@ -326,13 +432,14 @@ impl Slice {
     /// Notes an event; whether it says that all calls are over.
     fn take(&mut self, event: &Event, from: &mut u64, to: &mut u64) -> Result<bool, Error> {
         match &event.is {
-            What::CallEnded { outcome, step, connect_s, took_s, handshakes, late_s, .. } => {
+            What::CallEnded { outcome, step, connect_s, took_s, handshakes, late_s, held, .. } => {
                 *from = (*from).min(event.at.saturating_sub((took_s * 1e9) as u64));
                 *to = (*to).max(event.at);
                 self.ended += 1;
                 self.connect_s.extend(connect_s);
                 self.handshakes += u64::from(*handshakes);
-                self.late += u64::from(late_s.is_some_and(|late| late > LATE_S));
+                // Who waits for others to end is late by the server.
+                self.late += u64::from(!held && late_s.is_some_and(|late| late > LATE_S));
                 match outcome {
                     // From its intended time, if it had one.
                     Some(Outcome::Served) => self.took_s.push(took_s + late_s.unwrap_or(0.0)),

@@ -17,7 +17,7 @@ use crate::scenario::Plan;
 use load::Pace;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One block in so many has the first side on both sides.
 const NOISE_EVERY: u32 = 5;
@@ -70,7 +70,10 @@ pub fn compared(
                 drop(error);
                 break Ending::Interrupted;
             }
-            Err(error) => break Ending::Failed { reason: error.to_string() },
+            Err(error) => {
+                let inconclusive = !matches!(error, Error::NotStarted(_));
+                break Ending::Failed { inconclusive, reason: error.to_string() };
+            }
         };
         let (kind, same) = (block.kind, same_work(&block.starts));
         let saturated = block.starts.iter().any(|start| start.saturated);
@@ -80,10 +83,11 @@ pub fn compared(
         if !same && kind != Kind::Noise {
             break Ending::DifferentWork;
         }
-        if saturated {
+        // A disturbance may delay a few of a warm-up.
+        if saturated && kind == Kind::Pair {
             break Ending::Saturated;
         }
-        if compare(&records, &wanted.bounds).is_some_and(|so_far| so_far.decided()) {
+        if compare(&records).is_some_and(|so_far| so_far.decided()) {
             break Ending::Decided;
         }
         if pairs >= wanted.method.blocks_max {
@@ -105,6 +109,7 @@ fn header(wanted: &Wanted) -> Header {
         environment: environment(),
         sides: wanted.sides.clone(),
         method: wanted.method,
+        bounds: wanted.bounds.clone(),
     }
 }
 
@@ -128,23 +133,31 @@ impl Blocks<'_> {
         let [before, after] = &self.wanted.plans;
         let plans = if kind == Kind::Noise { [before, before] } else { [before, after] };
         let began = Instant::now();
-        let (starts, alternated) = match plans[0].called() {
-            Some(_) => (self.run_to_their_ends(plans, first)?, BTreeMap::new()),
-            None => {
+        let names =
+            if kind == Kind::Noise { [0, 0] } else { [0, 1] }.map(|at| self.wanted.sides[at].name.as_str());
+        let (starts, alternated) = match caller::calls_by_itself(plans[0]) {
+            true => (self.run_to_their_ends(plans, names, first)?, BTreeMap::new()),
+            false => {
                 let site = start::Site { options: self.options, interrupted: self.interrupted };
-                load::alternate(plans, first, site, &mut self.pace, &mut self.random)?
+                load::alternate(plans, names, first, site, &mut self.pace, &mut self.random)?
             }
         };
         Ok(Block { number, kind, first, took_s: began.elapsed().as_secs_f64(), starts, alternated })
     }
 
     /// A program that calls by itself is run to its end: one side after the other.
-    fn run_to_their_ends(&self, plans: [&Plan; 2], first: Side) -> Result<[Start; 2], Error> {
+    fn run_to_their_ends(
+        &self,
+        plans: [&Plan; 2],
+        names: [&str; 2],
+        first: Side,
+    ) -> Result<[Start; 2], Error> {
         let site = start::Site { options: self.options, interrupted: self.interrupted };
         let mut starts = [Start::default(), Start::default()];
         for side in [first, first.other()] {
-            starts[side.at()] =
-                caller::run(plans[side.at()], &self.wanted.sides[side.at()].name, self.wanted.calls, site)?;
+            let (plan, name) = (plans[side.at()], names[side.at()]);
+            let within = Duration::from_secs_f64(self.wanted.method.within_s).max(caller::ENDS_WITHIN);
+            starts[side.at()] = caller::run(plan, name, self.wanted.calls, within, site)?;
         }
         Ok(starts)
     }

@@ -18,7 +18,7 @@ const MIB: f64 = (1 << 20) as f64;
 pub struct Watched {
     peak: u64,
     memory: u64,
-    /// Calls that were made by then, and the descriptors that were open in all its processes.
+    /// Calls that were made by then, and the descriptors that were open in the process with the most.
     looks: Vec<(u64, u64)>,
     every: usize,
     skipped: usize,
@@ -28,16 +28,13 @@ impl Watched {
     /// Looks at these processes, after so many calls.
     pub fn look(&mut self, pids: &[Pid], calls: u64) {
         let open: Vec<u64> = pids.iter().filter_map(|pid| proc::descriptors(*pid).ok()).collect();
-        let all: u64 = open.iter().sum();
-        if all == 0 {
-            return;
-        }
-        self.peak = self.peak.max(open.into_iter().max().unwrap_or(0));
+        let Some(most) = open.into_iter().max().filter(|most| *most > 0) else { return };
+        self.peak = self.peak.max(most);
         self.memory = self.memory.max(pids.iter().filter_map(|pid| proc::resident(*pid)).sum());
         self.skipped += 1;
         if self.skipped >= self.every {
             self.skipped = 0;
-            self.looks.push((calls, all));
+            self.looks.push((calls, most));
         }
         if self.looks.len() > LOOKS_MAX {
             let mut odd = false;
