@@ -152,6 +152,16 @@ pub struct Start {
     pub saturated: bool,
 }
 
+impl Start {
+    /// Keeps a value, or why there is none.
+    pub fn note(&mut self, quantity: Quantity, value: Option<f64>, why: Missing) {
+        match value {
+            Some(value) => self.values.insert(quantity, value).map(drop),
+            None => self.missing.insert(quantity, why).map(drop),
+        };
+    }
+}
+
 /// What a start did: two sides that did different work are not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

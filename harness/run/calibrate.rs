@@ -358,7 +358,7 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
         let why = format!(
-            "{made} calibration calls left {whole} descriptors open: calls made one after the other have no ceiling"
+            "descriptors that {made} calibration calls left open: {whole}. Calls made one after the other have no ceiling"
         );
         // A caller's own connections are its descriptors; those to a server are closed after each call.
         if pump.listener.is_some() {

@@ -135,8 +135,9 @@ fn needs_identity(process: &Process) -> bool {
 }
 
 fn free(taken: &HashSet<u16>) -> Result<u16, Error> {
-    // Runs side by side begin at different ports.
-    let first = FREE.start + (std::process::id() % u32::from(FREE.end - FREE.start)) as u16;
+    // Nothing holds the port until its server listens: runs side by side must hardly ever choose the same
+    // one.
+    let first = fastrand::u16(FREE);
     (first..FREE.end)
         .chain(FREE.start..first)
         .find(|&port| {
@@ -182,6 +183,12 @@ mod tests {
         let (own, tls, backend) = (places.port("a"), places.tls_port("a").unwrap(), places.port("backend"));
         assert_eq!(filled, format!("{own} {own} {tls} {backend} {{backend.tls-port}}"));
         assert_eq!(HashSet::from([own, tls, backend]).len(), 3);
+    }
+
+    #[test]
+    fn ports_that_nobody_has_taken_yet_are_not_chosen_by_two_runs_at_once() {
+        let chosen: HashSet<u16> = (0..50).map(|_| free(&HashSet::new()).unwrap()).collect();
+        assert!(chosen.len() > 40, "{chosen:?}");
     }
 
     #[test]

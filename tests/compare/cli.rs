@@ -210,6 +210,35 @@ fn a_bound_that_is_none_points_into_the_file() {
     }
 }
 
+/// Calls over TLS to a server that is the subject: nobody but its clients can count the handshakes.
+const TLS_SERVER: &str = r#"
+claim = "c"
+[processes.server]
+serve.http = { tls = true, resumption = true }
+limits = { soft = 256, hard = 256 }
+[workloads.calls]
+http-per-call = { to = "server", calls = 60, tls = { resumption = false } }
+[compare]
+variant = "resumed"
+[[variant]]
+name = "resumed"
+set = { "workloads.calls.http-per-call.tls" = true }
+"#;
+
+#[test]
+fn sessions_that_a_server_resumes_are_counted_by_its_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.scenario.toml");
+    std::fs::write(&file, TLS_SERVER).unwrap();
+    let called =
+        lastfd(&["compare", file.to_str().unwrap(), "--order-seed", "7", "--within", "300s", "--json", "-"]);
+    assert!(matches!(called.code, Some(0 | 5)), "{}{}", called.stdout, called.stderr);
+    let found = report(&called);
+    let full = row(&found, "tls-full");
+    assert_eq!((&full["before"], &full["after"]), (&60.0.into(), &1.0.into()), "{found:#}");
+    assert_eq!(row(&found, "tls-resumed")["after"], 59.0, "{found:#}");
+}
+
 #[test]
 fn a_recorded_comparison_is_reported_again_and_alike() {
     let folder = tempfile::tempdir().unwrap();

@@ -62,7 +62,8 @@ pub fn run(
     let exit = tree.exited();
     // Of one that goes on, as far as its threads do.
     let alive = || tree.processes().into_iter().filter_map(clock::cpu_ns).reduce(|a, b| a + b);
-    let used = if told.enough(enough) { alive().map(Duration::from_nanos) } else { tree.used() };
+    let used =
+        if told.enough(enough) { alive().map(Duration::from_nanos).or(tree.used()) } else { tree.used() };
     let cpu =
         before.zip(clock::cpu_ns(peer)).map(|(before, after)| after.saturating_sub(before) as f64 / 1e3);
     let ended = tree.end(Signal::TERM, Duration::from_secs_f64(process.grace_s));
@@ -168,20 +169,13 @@ impl Told {
             value(Quantity::TlsFull, seen.handshakes_full as f64);
             value(Quantity::TlsResumed, seen.handshakes_resumed as f64);
         }
-        if let Some(used) = used {
-            value(Quantity::CpuUsPerCall, used.as_secs_f64() * 1e6 / calls);
-        }
-        if let Some(us) = peer_us {
-            value(Quantity::PeerCpuUsPerCall, us / calls);
-        }
-        match self.first.map(|first| (self.newest.1 - first.1, self.newest.0.saturating_sub(first.0))) {
-            Some((calls @ 1.., ns @ 1..)) => {
-                value(Quantity::CallsPerS, calls as f64 / (ns as f64 / 1e9));
-            }
-            _ => {
-                start.missing.insert(Quantity::CallsPerS, Missing::TooShort);
-            }
-        }
+        let cpu_us = used.map(|used| used.as_secs_f64() * 1e6 / calls);
+        start.note(Quantity::CpuUsPerCall, cpu_us, Missing::Exited);
+        start.note(Quantity::PeerCpuUsPerCall, peer_us.map(|us| us / calls), Missing::Exited);
+        let span = self.first.map(|first| (self.newest.1 - first.1, self.newest.0.saturating_sub(first.0)));
+        let rate = span.filter(|(calls, ns)| *calls > 0 && *ns > 0);
+        let per_s = rate.map(|(calls, ns)| calls as f64 / (ns as f64 / 1e9));
+        start.note(Quantity::CallsPerS, per_s, Missing::TooShort);
         watched.told(&mut start, seen.calls);
         start
     }

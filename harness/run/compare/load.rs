@@ -234,6 +234,7 @@ struct Slice {
     took_s: Vec<f64>,
     connect_s: Vec<f64>,
     handshakes: u64,
+    resumed: u64,
     late: u64,
     ended: u64,
     failed: Vec<String>,
@@ -373,16 +374,9 @@ impl<'a> Running<'a> {
         value(Quantity::Errors, (counted as f64 - took.len() as f64).max(0.0));
         value(Quantity::CallsPerS, answered / (sum(|slice| slice.wall_ns) / 1e9));
         let cpu = |of: fn(&Slice) -> Option<u64>| slices.iter().map(|slice| of(slice)).sum::<Option<u64>>();
-        let known = [
-            (Quantity::CpuUsPerCall, cpu(|slice| slice.cpu_ns)),
-            (Quantity::PeerCpuUsPerCall, cpu(|slice| slice.peer_ns)),
-        ];
-        for (quantity, ns) in known {
-            match ns {
-                Some(ns) => start.values.insert(quantity, ns as f64 / 1e3 / answered).map(drop),
-                None => start.missing.insert(quantity, Missing::Exited).map(drop),
-            };
-        }
+        let each = |ns: u64| ns as f64 / 1e3 / answered;
+        start.note(Quantity::CpuUsPerCall, cpu(|slice| slice.cpu_ns).map(each), Missing::Exited);
+        start.note(Quantity::PeerCpuUsPerCall, cpu(|slice| slice.peer_ns).map(each), Missing::Exited);
         let mut value = |quantity, value: f64| start.values.insert(quantity, value);
         if calls == counted {
             value(Quantity::TimeWait, time_wait as f64);
@@ -399,8 +393,10 @@ impl<'a> Running<'a> {
             }
             None => {
                 value(Quantity::ConnectionsOpened, connects.len() as f64);
-                if sum(|slice| slice.handshakes) > 0.0 {
-                    value(Quantity::TlsFull, sum(|slice| slice.handshakes));
+                let (handshakes, resumed) = (sum(|slice| slice.handshakes), sum(|slice| slice.resumed));
+                if handshakes > 0.0 {
+                    value(Quantity::TlsFull, handshakes - resumed);
+                    value(Quantity::TlsResumed, resumed);
                 }
             }
         }
@@ -421,10 +417,9 @@ fn percentiles(start: &mut Start, took: &[f64], connects: &[f64]) {
     for (quantity, values) in of.into_iter().chain(connect) {
         let tail = quantity.tail().expect("a percentile");
         let needs = (BEYOND / tail).ceil();
-        match values.len() as f64 >= needs {
-            true => start.values.insert(quantity, quantile(values, 1.0 - tail) * 1e3).map(drop),
-            false => start.missing.insert(quantity, Missing::FewCalls { needs: needs as u64 }).map(drop),
-        };
+        let enough = values.len() as f64 >= needs;
+        let value = enough.then(|| quantile(values, 1.0 - tail) * 1e3);
+        start.note(quantity, value, Missing::FewCalls { needs: needs as u64 });
     }
 }
 
@@ -432,12 +427,15 @@ impl Slice {
     /// Notes an event; whether it says that all calls are over.
     fn take(&mut self, event: &Event, from: &mut u64, to: &mut u64) -> Result<bool, Error> {
         match &event.is {
-            What::CallEnded { outcome, step, connect_s, took_s, handshakes, late_s, held, .. } => {
+            What::CallEnded {
+                outcome, step, connect_s, took_s, handshakes, resumed, late_s, held, ..
+            } => {
                 *from = (*from).min(event.at.saturating_sub((took_s * 1e9) as u64));
                 *to = (*to).max(event.at);
                 self.ended += 1;
                 self.connect_s.extend(connect_s);
                 self.handshakes += u64::from(*handshakes);
+                self.resumed += u64::from(*resumed);
                 // Who waits for others to end is late by the server.
                 self.late += u64::from(!held && late_s.is_some_and(|late| late > LATE_S));
                 match outcome {

@@ -65,9 +65,8 @@ pub fn compared(
     let ending = loop {
         let block = match blocks.block(number) {
             Ok(block) => block,
-            Err(Error::Interrupted) => break Ending::Interrupted,
-            Err(error) if interrupted.load(Ordering::Relaxed) => {
-                drop(error);
+            // What an interrupt ends in the middle may fail in other words.
+            Err(error) if matches!(error, Error::Interrupted) || interrupted.load(Ordering::Relaxed) => {
                 break Ending::Interrupted;
             }
             Err(error) => {

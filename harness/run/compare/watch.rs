@@ -9,6 +9,9 @@ use crate::sys::proc;
 const LOOKS_MAX: usize = 128;
 /// A slope of fewer looks is chance.
 const LOOKS_MIN: usize = 4;
+/// So many calls lie between two looks that give a slope: one more descriptor at the moment of a look is no
+/// leak.
+const CALLS_MIN: u64 = 20;
 /// The share of calls at the beginning in which pools fill and lazy parts open.
 const BEGINNING: f64 = 0.25;
 const MIB: f64 = (1 << 20) as f64;
@@ -48,20 +51,12 @@ impl Watched {
 
     /// Puts what was seen into the values of a start that made so many calls.
     pub fn told(&self, start: &mut Start, calls: u64) {
-        if self.peak == 0 {
-            for quantity in
-                [Quantity::DescriptorsPeak, Quantity::MemoryMib, Quantity::DescriptorsPer1000Calls]
-            {
-                start.missing.insert(quantity, Missing::Exited);
-            }
-            return;
-        }
-        start.values.insert(Quantity::DescriptorsPeak, self.peak as f64);
-        start.values.insert(Quantity::MemoryMib, self.memory as f64 / MIB);
-        match self.slope((calls as f64 * BEGINNING) as u64) {
-            Some(slope) => start.values.insert(Quantity::DescriptorsPer1000Calls, slope * 1000.0).map(drop),
-            None => start.missing.insert(Quantity::DescriptorsPer1000Calls, Missing::TooShort).map(drop),
-        };
+        let seen = |value: f64| (self.peak > 0).then_some(value);
+        start.note(Quantity::DescriptorsPeak, seen(self.peak as f64), Missing::Exited);
+        start.note(Quantity::MemoryMib, seen(self.memory as f64 / MIB), Missing::Exited);
+        let slope = self.slope((calls as f64 * BEGINNING) as u64).map(|slope| slope * 1000.0);
+        let why = if self.peak == 0 { Missing::Exited } else { Missing::TooShort };
+        start.note(Quantity::DescriptorsPer1000Calls, slope, why);
     }
 
     /// Descriptors that a call leaves open: the median slope between all pairs of looks (Theil and Sen),
@@ -70,7 +65,7 @@ impl Watched {
         let looks: Vec<_> = self.looks.iter().filter(|(calls, _)| *calls >= after).collect();
         let pairs = looks.iter().enumerate().flat_map(|(at, a)| looks[at + 1..].iter().map(move |b| (a, b)));
         let mut slopes: Vec<f64> = pairs
-            .filter(|(a, b)| b.0 > a.0)
+            .filter(|(a, b)| b.0 >= a.0 + CALLS_MIN)
             .map(|(a, b)| (b.1 as f64 - a.1 as f64) / (b.0 - a.0) as f64)
             .collect();
         slopes.sort_by(f64::total_cmp);
@@ -96,6 +91,9 @@ mod tests {
         assert_eq!(watched(|calls| 7 + calls.min(50)).slope(250), Some(0.0));
         assert_eq!(watched(|calls| 7 + calls % 3).slope(250), Some(0.0));
         assert_eq!(watched(|_| 7).slope(990), None, "two looks are too few");
+        let mut few = watched(|calls| 7 + calls % 20 / 10);
+        few.looks.iter_mut().enumerate().for_each(|(at, look)| look.0 = at as u64 / 20);
+        assert_eq!(few.slope(0), None, "five calls are too few");
     }
 
     #[test]
