@@ -99,6 +99,12 @@ impl Quantity {
         }
     }
 
+    /// Whether it says something about the machine, too: another machine has another value.
+    pub fn of_machine(self) -> bool {
+        let times = matches!(self, Quantity::CallsPerS | Quantity::CpuUsPerCall | Quantity::PeerCpuUsPerCall);
+        times || self.tail().is_some()
+    }
+
     /// Whether it decides when a comparison may stop, if no bound says otherwise.
     pub fn gates(self) -> bool {
         matches!(self, Quantity::CallsPerS | Quantity::CpuUsPerCall | Quantity::P50)

@@ -217,12 +217,12 @@ claim = "c"
 serve.http = { tls = true, resumption = true }
 limits = { soft = 256, hard = 256 }
 [workloads.calls]
-http-per-call = { to = "server", calls = 60, tls = { resumption = false } }
+http-per-call = { to = "server", calls = 60, tls = true }
 [compare]
 variant = "resumed"
 [[variant]]
 name = "resumed"
-set = { "workloads.calls.http-per-call.tls" = true }
+set = { "workloads.calls.http-per-call.tls" = { resumption = true } }
 "#;
 
 #[test]

@@ -3,11 +3,19 @@
 use super::counted as count;
 use crate::compare::statistics::{Interval, share as share_of};
 use crate::compare::{
-    Bound, Change, Comparison, Described, Ending, Judged, Missing, Quantity, Row, Scale, Work,
+    Bound, Change, Comparison, Described, Ending, Judged, Missing, Quantity, Reference, Row, Scale, Work,
 };
 
 /// Headings of the table.
-pub const HEADINGS: [&str; 4] = ["", "before", "after", "change"];
+pub fn headings(comparison: &Comparison) -> [&'static str; 4] {
+    let first = match &comparison.header.reference {
+        None => "before",
+        Some(Reference { baseline: Some(_), .. }) => "recorded",
+        Some(Reference { beside: true, .. }) => "reference",
+        Some(_) => "first start",
+    };
+    ["", first, if first == "first start" { "second start" } else { "after" }, "change"]
+}
 
 /// From this ratio on (and from its inverse on downwards) people say "times", not per cent.
 const TIMES: f64 = 2.0;
@@ -97,6 +105,7 @@ pub fn change(row: &Row) -> String {
         Change::Unknown(Missing::FewCalls { needs }) => format!("not shown: it needs {needs} calls a block"),
         Change::Unknown(Missing::Exited) => "not measured: it had ended".into(),
         Change::Unknown(Missing::TooShort) => "not measured: too few calls".into(),
+        Change::Unknown(Missing::NotRecorded) => "not compared: it was not recorded".into(),
     }
 }
 
@@ -146,6 +155,33 @@ fn percent(share: f64) -> String {
     format!("{}{:.1} %", if share < 0.0 { "−" } else { "+" }, share.abs() * 100.0)
 }
 
+/// What the file of a recording says of itself.
+pub const RECORDING: &str = "Written by `lastfd compare --record`. Compare a later version with it: `lastfd compare --baseline FILE`.\n\
+    Counts are those of one start. A `ratio` is to the bundled server under the same calls, which runs beside either\n\
+    version; `seen` is the value on the machine that recorded it. `low` and `high` are the ends of a 99 % interval.";
+
+/// Why nothing could be recorded.
+pub fn not_recorded(comparison: &Comparison) -> String {
+    let unknown = comparison.rows.iter().filter(|row| row.decides && row.kept.is_none());
+    let names: Vec<&str> = unknown.map(|row| name_of(row.quantity)).collect();
+    format!(
+        "nothing is recorded: {} do not tell {} closely enough; --within and --blocks allow more",
+        count(comparison.blocks as u64, "block"),
+        list(&names)
+    )
+}
+
+/// The first paragraph of a recording.
+fn of_recording(comparison: &Comparison, beside: bool) -> String {
+    let kept = comparison.rows.iter().filter(|row| row.kept.is_some()).count() as u64;
+    let by = match beside {
+        true => " Times are recorded as ratios to the bundled server, which ran beside it.",
+        false => " Times are not recorded: nothing that makes the same calls ran beside it.",
+    };
+    let after = &comparison.header.sides[1];
+    format!("{} of {} can be recorded.{by}", count(kept, "value"), after.name)
+}
+
 /// How far it has come, for the line that moves.
 pub fn progress(comparison: &Comparison) -> String {
     let open = comparison.rows.iter().filter(|row| row.decides && !row.change.decided()).count();
@@ -177,6 +213,9 @@ pub fn answer(comparison: &Comparison) -> String {
                 .into();
         }
         _ => {}
+    }
+    if let Some(Reference { baseline: None, beside }) = comparison.header.reference {
+        return of_recording(comparison, beside);
     }
     let told: Vec<String> = [
         Quantity::ConnectionsOpened,
@@ -287,12 +326,31 @@ fn side(described: &Described, label: &str) -> String {
     }
 }
 
+/// The first side where it was recorded, or is what the other one is measured by.
+fn recorded_side(comparison: &Comparison) -> Option<String> {
+    Some(match comparison.header.reference.as_ref()? {
+        Reference { baseline: Some(baseline), beside } => format!(
+            "{}, recorded {}{}.",
+            baseline.command,
+            baseline.recorded_at.split('T').next().unwrap_or_default(),
+            match beside {
+                true =>
+                    "; its times are what its ratios to the bundled server come to here, beside that server",
+                false =>
+                    "; its times are not compared: nothing that makes the same calls runs beside the program",
+            }
+        ),
+        Reference { beside: true, .. } => "the bundled server, under the same calls".into(),
+        _ => "the same program, started once more".into(),
+    })
+}
+
 /// A line with a label for each further fact.
 pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let method = &comparison.header.method;
     let [before, after] = &comparison.header.sides;
     let mut facts = vec![
-        ("Before", side(before, "before")),
+        ("Before", recorded_side(comparison).unwrap_or_else(|| side(before, "before"))),
         ("After", side(after, "after")),
         (
             "Calls",

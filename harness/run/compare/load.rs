@@ -4,7 +4,7 @@
 
 use super::start::{Beside, Site, failed, seen};
 use super::watch::Watched;
-use crate::compare::{Missing, Quantity, Side, Start};
+use crate::compare::{Baseline, Missing, Quantity, Side, Start};
 use crate::drive::Fleet;
 use crate::drive::protocol::Order;
 use crate::event::{Event, Outcome, Pacing, Pid, Seen, What};
@@ -59,6 +59,11 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// As many calls as were recorded, in a comparison with a recording.
+    pub fn of(baseline: Option<&Baseline>) -> Pace {
+        Pace { calls: baseline.and_then(|baseline| u32::try_from(baseline.calls).ok()), call_ns: None }
+    }
+
     /// Slices of a start with so many calls: about 40 ms each, as far as it is known how long a call takes.
     fn slices(&self, calls: u32, scheduled: bool) -> u32 {
         let fit = |ns: f64| (f64::from(calls) * ns / SLICE.as_nanos() as f64) as u32;
