@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct Recording {
     /// Measure one side alone (`--after COMMAND`, or one scenario), and write to this file what a later
     /// version is compared with: counts, and times as ratios to the bundled server, which runs beside it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["before", "build", "baseline"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["before", "build", "baseline", "require"])]
     record: Option<PathBuf>,
     /// Compare one side with such a file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["before", "build", "replay"])]

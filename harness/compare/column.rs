@@ -133,6 +133,8 @@ impl Column {
         if let Some(exactly) = self.exact_side(1) {
             return Some(Kept::Exactly { exactly });
         }
+        // A file that people read, and that no later run could repeat to more digits.
+        let digits = |value: f64| format!("{value:.4e}").parse().unwrap_or(value);
         let values = &self.sides[1];
         let bounded = |values: &[f64]| {
             Some(confidence(values, RECORDED_ALPHA)).filter(|i| i.is_bounded() && i.low <= i.high)
@@ -140,12 +142,13 @@ impl Column {
         match self.quantity.of_machine() {
             true if !beside => None,
             true => {
-                let Interval { low, high, .. } = bounded(&self.changes)?.map(f64::exp);
-                Some(Kept::Ratio { ratio: median(&self.changes).exp(), low, high, seen: median(values) })
+                let Interval { low, high, .. } = bounded(&self.changes)?.map(|end| digits(end.exp()));
+                let ratio = digits(median(&self.changes).exp());
+                Some(Kept::Ratio { ratio, low, high, seen: digits(median(values)) })
             }
             false => {
-                let Interval { low, high, .. } = bounded(values)?;
-                Some(Kept::Value { value: median(values), low, high })
+                let Interval { low, high, .. } = bounded(values)?.map(digits);
+                Some(Kept::Value { value: digits(median(values)), low, high })
             }
         }
     }

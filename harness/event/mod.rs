@@ -242,10 +242,11 @@ pub enum What {
     /// failed, with `errno`. `step`: where it stopped; `None` when it was answered as asked. `connect_s`: of
     /// its TCP connect; `None` on a connection that was open before, or without success. `took_s`: from its
     /// start to the answer, or to where it stopped. `tls_s`: of its TLS handshakes; `first_byte_s`: from its
-    /// first request to the head of the answer, of HTTP. `handshakes`: of TLS, completed for it, and `resumed`:
-    /// those of them that took up an earlier session. `kept`: connections open then that calls take turns on
-    /// or share; `None` where each call has its own. `late_s`: how long after its intended time it started,
-    /// and `held`: because as many were under way as may be; `None` of a call that had no time of its own.
+    /// first request to the head of the answer, of HTTP. `handshakes`: of TLS, completed for it, and
+    /// `resumed`: those of them that took up an earlier session. `kept`: connections open then that calls
+    /// take turns on or share; `None` where each call has its own. `late_s`: how long after its intended time
+    /// it started, and `held`: because as many were under way as may be; `None` of a call that had no time of
+    /// its own.
     CallEnded {
         workload: String,
         id: u32,

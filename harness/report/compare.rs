@@ -21,7 +21,7 @@ pub fn text(comparison: &Comparison, full: bool, colour: bool, width: usize) -> 
     table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(presets::NOTHING.row_separator));
     table.set_header(words::headings(comparison));
     for row in &rows {
-        table.add_row(words::cells(row));
+        table.add_row(words::cells(comparison, row));
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n\n", table.trim_fmt()) };
     let answer = std::mem::take(&mut page.text);
@@ -45,7 +45,8 @@ pub fn markdown(comparison: &Comparison) -> String {
     if !rows.is_empty() {
         text += &format!("| {} |\n|---|---:|---:|---|\n", words::headings(comparison).join(" | "));
         for row in rows {
-            text += &format!("| {} |\n", words::cells(row).map(|cell| escaped(&cell)).join(" | "));
+            text +=
+                &format!("| {} |\n", words::cells(comparison, row).map(|cell| escaped(&cell)).join(" | "));
         }
         text.push('\n');
     }

@@ -3,7 +3,8 @@
 use super::counted as count;
 use crate::compare::statistics::{Interval, share as share_of};
 use crate::compare::{
-    Bound, Change, Comparison, Described, Ending, Judged, Missing, Quantity, Reference, Row, Scale, Work,
+    Bound, Change, Comparison, Described, Ending, Judged, Kept, Missing, Quantity, Reference, Row, Scale,
+    Work,
 };
 
 /// Headings of the table.
@@ -14,7 +15,11 @@ pub fn headings(comparison: &Comparison) -> [&'static str; 4] {
         Some(Reference { beside: true, .. }) => "reference",
         Some(_) => "first start",
     };
-    ["", first, if first == "first start" { "second start" } else { "after" }, "change"]
+    match &comparison.header.reference {
+        None | Some(Reference { baseline: Some(_), .. }) => ["", first, "after", "change"],
+        Some(Reference { beside: true, .. }) => ["", first, "after", "recorded"],
+        Some(_) => ["", first, "second start", "recorded"],
+    }
 }
 
 /// From this ratio on (and from its inverse on downwards) people say "times", not per cent.
@@ -62,10 +67,25 @@ fn name_of(quantity: Quantity) -> &'static str {
 }
 
 /// The cells of a row.
-pub fn cells(row: &Row) -> [String; 4] {
+pub fn cells(comparison: &Comparison, row: &Row) -> [String; 4] {
     let [before, after] = row.medians.map(number);
     let mark = if row.decides { " *" } else { "" };
-    [format!("{}{mark}", label(row.quantity)), before, after, change(row)]
+    let recording = matches!(comparison.header.reference, Some(Reference { baseline: None, .. }));
+    let last = if recording { kept(row.kept) } else { change(row) };
+    [format!("{}{mark}", label(row.quantity)), before, after, last]
+}
+
+/// What a recording keeps.
+fn kept(kept: Option<Kept>) -> String {
+    let range = |low: f64, high: f64| format!("{} to {}", number(low), number(high));
+    match kept {
+        None => "not recorded: too few blocks".into(),
+        Some(Kept::Exactly { exactly }) => format!("exactly {}", number(exactly)),
+        Some(Kept::Ratio { ratio, low, high, .. }) => {
+            format!("{} times the reference ({})", number(ratio), range(low, high))
+        }
+        Some(Kept::Value { value, low, high }) => format!("{} ({})", number(value), range(low, high)),
+    }
 }
 
 /// A value with as many digits as mean something.
@@ -382,11 +402,12 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         .collect();
     if !noise.is_empty() {
         let of = count(comparison.noise_blocks as u64, "block");
+        let bundled = comparison.header.reference.as_ref().is_some_and(|reference| reference.beside);
         facts.push((
             "Noise",
             format!(
                 "two starts of {} differ by: {} ({of} of it against itself).",
-                before.name,
+                if bundled { "the bundled server" } else { &before.name },
                 noise.join(", ")
             ),
         ));
