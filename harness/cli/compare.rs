@@ -2,6 +2,7 @@
 
 use super::check::{discovered, loaded, variant as name_of};
 use super::output::{Files, interrupt_flag, writable};
+use super::recording::Recording;
 use super::requests::{header, method, rate};
 use super::run::Machine;
 use super::self_check::SelfCheck;
@@ -9,7 +10,7 @@ use super::time::seconds;
 use super::values::{one_of, percent};
 use super::worktree::Worktree;
 use super::{Exit, Failure, Outcome};
-use crate::compare::{Bound, Comparison, Described, Ending, Judged, Method, Record, compare};
+use crate::compare::{Bound, Comparison, Described, Ending, Judged, Method, Record, Reference, compare};
 use crate::drive::callers;
 use crate::event::Limits;
 use crate::limits::budget;
@@ -39,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "COMMAND", requires = "after")]
     before: Option<String>,
     /// The command as it is now; with --build a revision
-    #[arg(long, value_name = "COMMAND", requires = "before")]
+    #[arg(long, value_name = "COMMAND")]
     after: Option<String>,
     /// Build two revisions with this shell command, each in a git worktree of its own; the command that runs
     /// there follows `--`
@@ -83,6 +84,8 @@ pub struct Args {
     /// Report a recorded comparison again; starts nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "before", "after", "events"])]
     replay: Option<PathBuf>,
+    #[command(flatten)]
+    recording: Recording,
     #[command(flatten)]
     self_check: SelfCheck,
     #[command(flatten)]
@@ -217,7 +220,12 @@ fn progress() -> ProgressBar {
 fn conclude(args: &Args, records: &[Record]) -> Outcome {
     let comparison = compare(records)
         .ok_or_else(|| Failure::new(Exit::Invalid, "the record has no header: it is none of a comparison"))?;
-    exit(&comparison).once(args.reports.conclude_comparison(&comparison))
+    let told = args.reports.conclude_comparison(&comparison);
+    let recorded = match comparison.concluded() {
+        true => args.recording.keep(&comparison),
+        false => Ok(()),
+    };
+    exit(&comparison).once(told.and(recorded))
 }
 
 /// The exit code. Without bounds a comparison that came to an end has met all.
@@ -255,7 +263,32 @@ fn recorded(path: &Path) -> Result<Vec<Record>, Failure> {
 /// What is compared, and the worktrees that it needs.
 fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
     let usage = |message: &str| Failure::new(Exit::Usage, message);
+    let mut reference = None;
     let (plans, names, bounds, worktrees) = match (&args.before, &args.after, &args.build) {
+        (None, after, None) if args.recording.asked() => {
+            let plan = match after {
+                Some(after) => {
+                    let words = words(after)?;
+                    let caller = are_callers(args, &[&words])?;
+                    plan(args, words, caller)?
+                }
+                None => of_one_file(args)?,
+            };
+            let (plans, kept) = args.recording.sides(&plan)?;
+            let first = match &kept {
+                Reference { baseline: Some(_), .. } => "the recorded version",
+                Reference { beside: true, .. } => "the bundled server",
+                _ => "the first start",
+            };
+            reference = Some(kept);
+            let name = if after.is_some() { "after".into() } else { name_of(&plan).to_owned() };
+            (plans, [first.into(), name], Vec::new(), Vec::new())
+        }
+        (None, Some(_), None) => {
+            return Err(usage(
+                "--after alone is compared with nothing: give --before COMMAND, --baseline FILE or --record FILE",
+            ));
+        }
         (Some(before), Some(after), Some(build)) => {
             if args.command.is_empty() {
                 return Err(usage("--build needs the command that runs in each worktree, after `--`"));
@@ -270,13 +303,6 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
             (plans, [before.clone(), after.clone()], Vec::new(), worktrees)
         }
         (Some(before), Some(after), None) => {
-            let words = |text: &str| {
-                shell_words::split(text)
-                    .map_err(|e| Failure::new(Exit::Usage, format!("`{text}` is no command: {e}")))
-                    .and_then(
-                        |words| if words.is_empty() { Err(usage("a command is empty")) } else { Ok(words) },
-                    )
-            };
             let (before, after) = (words(before)?, words(after)?);
             let caller = are_callers(args, &[&before, &after])?;
             let plans = [plan(args, before, caller)?, plan(args, after, caller)?];
@@ -297,20 +323,39 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
         let words = shell_words::split(text).unwrap_or_default();
         shell_words::join(plans[0].redaction(redact).words(&words))
     };
-    let written = [&args.before, &args.after]
-        .map(|command| command.as_ref().filter(|_| args.build.is_none()).map(hidden));
+    let before = if reference.is_some() { None } else { args.before.as_ref() };
+    let written =
+        [before, args.after.as_ref()].map(|command| command.filter(|_| args.build.is_none()).map(hidden));
     let described = |at: usize| Described {
         name: names[at].clone(),
         command: written[at].clone().unwrap_or_else(|| command(&plans[at], redact)),
         load: load(&plans[at]),
         limit: plans[at].processes[&plans[at].subject].limits.soft,
     };
-    let sides = [described(0), described(1)];
+    let mut sides = [described(0), described(1)];
+    if let Some(baseline) = reference.as_ref().and_then(|reference| reference.baseline.as_ref()) {
+        sides[0] =
+            Described { command: baseline.command.clone(), load: baseline.load.clone(), ..sides[0].clone() };
+    }
     let method = scheduled(method_of(args), &plans);
     Ok((
-        Wanted { plans: padded(plans), sides, method, calls: args.calls.calls.map(u64::from), bounds },
+        Wanted {
+            plans: padded(plans),
+            sides,
+            method,
+            calls: args.calls.calls.map(u64::from),
+            bounds,
+            reference,
+        },
         worktrees,
     ))
+}
+
+/// The words of a command in shell quotes.
+fn words(text: &str) -> Result<Vec<String>, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let words = shell_words::split(text).map_err(|e| usage(format!("`{text}` is no command: {e}")))?;
+    if words.is_empty() { Err(usage("a command is empty".into())) } else { Ok(words) }
 }
 
 /// The same for plans whose calls come at a rate.
@@ -385,18 +430,48 @@ fn plan(args: &Args, command: Vec<String>, caller: bool) -> Result<Plan, Failure
     Ok(plan)
 }
 
+/// The plan of the one scenario, or of its variant, that is recorded or compared with a recording.
+fn of_one_file(args: &Args) -> Result<Plan, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let ([path], [] | [_]) = (&args.files[..], &args.variant[..]) else {
+        return Err(usage(
+            "a recording is of one side: give --after COMMAND, or one scenario file and one --variant".into(),
+        ));
+    };
+    of_commands(args)?;
+    named(&of_file(path)?, args.variant.first(), path)
+}
+
+/// A scenario says itself what the options of commands say.
+fn of_commands(args: &Args) -> Result<(), Failure> {
+    let of_command = args.calls.given() || args.nofile.is_some() || !args.env.is_empty();
+    match of_command || args.upstream.is_some() || args.port.is_some() {
+        true => Err(Failure::new(
+            Exit::Usage,
+            "a scenario says what is called, and how: --calls, --concurrency, --rate, --path, --method, --header, \
+             --nofile, --env, --upstream and --port are of commands",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The plan of a variant; `base`, and none, is the scenario as written.
+fn named(plans: &[Plan], name: Option<&String>, path: &Path) -> Result<Plan, Failure> {
+    let wanted = name.filter(|name| name.as_str() != "base");
+    let found = plans.iter().find(|plan| plan.variant.as_ref() == wanted);
+    let there = || plans.iter().map(name_of).collect::<Vec<_>>().join(", ");
+    let none = || {
+        let wanted = wanted.map_or("base", |w| w);
+        format!("{} has no variant `{wanted}`: it has {}", path.display(), there())
+    };
+    found.cloned().ok_or_else(|| Failure::new(Exit::Usage, none()))
+}
+
 /// The plans of scenario files, and the bounds that go with them: those of the second file, if its
 /// `[compare]` is about this plan.
 fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
-    let of_command = args.calls.given() || args.nofile.is_some() || !args.env.is_empty();
-    if of_command || args.upstream.is_some() || args.port.is_some() {
-        return Err(usage(
-            "a scenario says what is called, and how: --calls, --concurrency, --rate, --path, --method, --header, \
-             --nofile, --env, --upstream and --port are of commands"
-                .into(),
-        ));
-    }
+    of_commands(args)?;
     let (first, second, names) = match (&args.files[..], &args.variant[..]) {
         ([], _) => {
             return Err(usage(
@@ -417,20 +492,6 @@ fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
     let gate = after.first().and_then(|plan| plan.compare.clone());
     let gated = gate.as_ref().and_then(|gate| gate.variant.clone());
     let gated = gated.or_else(|| after.get(1).and_then(|plan| plan.variant.clone()));
-    let named = |plans: &[Plan], name: Option<&String>, path: &Path| {
-        let wanted = name.filter(|name| name.as_str() != "base");
-        let found = plans.iter().find(|plan| plan.variant.as_ref() == wanted);
-        let there = || plans.iter().map(name_of).collect::<Vec<_>>().join(", ");
-        let none = || {
-            format!(
-                "{} has no variant `{}`: it has {}",
-                path.display(),
-                wanted.map_or("base", |w| w),
-                there()
-            )
-        };
-        found.cloned().ok_or_else(|| usage(none()))
-    };
     let default = if args.files.len() == 1 { gated.as_ref() } else { None };
     if args.files.len() == 1 && names[1].is_none() && default.is_none() {
         return Err(usage(format!("{} has no variant to compare with", first.display())));

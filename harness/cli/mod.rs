@@ -21,6 +21,7 @@ mod output;
 mod own;
 mod page;
 mod plain;
+mod recording;
 mod replay;
 mod requests;
 mod run;

@@ -131,8 +131,14 @@ impl SelfCheck {
         let plans = [server(options, 0).map_err(fault)?, server(options, us).map_err(fault)?];
         let seed = fastrand::u64(1..1_000_000);
         let method = Method { seed, ..template };
-        let wanted =
-            Wanted { plans, sides: ["before", "after"].map(side), method, calls: None, bounds: Vec::new() };
+        let wanted = Wanted {
+            plans,
+            sides: ["before", "after"].map(side),
+            method,
+            calls: None,
+            bounds: Vec::new(),
+            reference: None,
+        };
         let records = compared(&wanted, options, flag, &mut |_| {}).map_err(|e| fault(e.to_string()))?;
         let found = compare(&records).ok_or_else(|| fault("a comparison without a header".into()))?;
         match &found.ending {

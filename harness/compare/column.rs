@@ -1,14 +1,17 @@
 //! The values of one quantity over all blocks, and the verdict on them.
 
+use super::baseline::{Baseline, Kept};
 use super::quantity::{Quantity, Scale};
 use super::record::{Block, Kind, Missing, Side};
-use super::statistics::{Interval, beyond, blocks_needed, confidence};
+use super::statistics::{Interval, beyond, blocks_needed, confidence, median};
 
 /// Further blocks are estimated up to this number.
 const NEEDED_MAX: usize = 1000;
 /// A value is exact if so many starts have it, those of the warm-up and of noise blocks included: a value
 /// that is one of two by chance agrees so often in 3 of 100 comparisons.
 pub const STARTS_EXACT: usize = 6;
+/// A recorded interval misses the median with a probability of at most this.
+const RECORDED_ALPHA: f64 = 0.01;
 
 /// How the second side differs from the first: of ratios an interval from `0.9` to `1.1` says from 10 % less
 /// to 10 % more.
@@ -57,6 +60,8 @@ pub struct Column {
     starts: [Vec<f64>; 2],
     /// Logarithms of ratios, or differences: of blocks where both sides have a value.
     pub changes: Vec<f64>,
+    /// How far off the first side may be, if it was recorded: in the unit of `changes`.
+    pub off: Interval,
     missing: Option<Missing>,
 }
 
@@ -89,7 +94,62 @@ impl Column {
             sides: Side::BOTH.map(side),
             starts: Side::BOTH.map(started),
             changes: blocks.iter().filter_map(|block| change(quantity, block)).collect(),
+            off: Interval::new(0.0, 0.0),
             missing,
+        }
+    }
+
+    /// The same with a recording in place of the first side, which is the bundled server.
+    pub fn since(self, baseline: &Baseline) -> Column {
+        let Some(kept) = baseline.quantities.get(&self.quantity).copied() else {
+            return Column { changes: Vec::new(), missing: Some(Missing::NotRecorded), ..self };
+        };
+        let recorded = |values: &[f64]| values.iter().map(|value| kept.value(*value)).collect();
+        let starts = match kept {
+            Kept::Exactly { exactly } => vec![exactly; STARTS_EXACT],
+            _ => Vec::new(),
+        };
+        let scale = self.quantity.scale();
+        let apart = |from: f64, to: f64| match scale {
+            Scale::Ratio => (to / from).ln(),
+            Scale::Difference => to - from,
+        };
+        let changes: Vec<f64> = match kept {
+            Kept::Ratio { ratio, .. } => self.changes.iter().map(|change| change - ratio.ln()).collect(),
+            _ => self.sides[1].iter().map(|value| apart(kept.value(1.0), *value)).collect(),
+        };
+        Column {
+            sides: [recorded(&self.sides[0]), self.sides[1].clone()],
+            starts: [starts, self.starts[1].clone()],
+            changes: changes.into_iter().filter(|change| change.is_finite()).collect(),
+            off: kept.interval(1.0).map(|end| apart(kept.value(1.0), end)),
+            ..self
+        }
+    }
+
+    /// What a recording keeps of the second side; `None`: the blocks do not bound it yet. `beside`: the first
+    /// side is the bundled server.
+    pub fn kept(&self, beside: bool) -> Option<Kept> {
+        if let Some(exactly) = self.exact_side(1) {
+            return Some(Kept::Exactly { exactly });
+        }
+        // A file that people read, and that no later run could repeat to more digits.
+        let digits = |value: f64| format!("{value:.4e}").parse().unwrap_or(value);
+        let values = &self.sides[1];
+        let bounded = |values: &[f64]| {
+            Some(confidence(values, RECORDED_ALPHA)).filter(|i| i.is_bounded() && i.low <= i.high)
+        };
+        match self.quantity.of_machine() {
+            true if !beside => None,
+            true => {
+                let Interval { low, high, .. } = bounded(&self.changes)?.map(|end| digits(end.exp()));
+                let ratio = digits(median(&self.changes).exp());
+                Some(Kept::Ratio { ratio, low, high, seen: digits(median(values)) })
+            }
+            false => {
+                let Interval { low, high, .. } = bounded(values)?.map(digits);
+                Some(Kept::Value { value: digits(median(values)), low, high })
+            }
         }
     }
 
@@ -148,10 +208,13 @@ impl Column {
         // Either tail has half of the probability.
         let both = |p: f64| (2.0 * p).min(1.0);
         Probable {
-            more: both(beyond(&self.changes, 0.0)),
-            less: both(beyond(&mirrored, 0.0)),
+            more: both(beyond(&self.changes, self.off.high)),
+            less: both(beyond(&mirrored, -self.off.low)),
             same: match self.quantity.scale() {
-                Scale::Ratio => both(f64::max(beyond(&self.changes, -band), beyond(&mirrored, -band))),
+                Scale::Ratio => both(f64::max(
+                    beyond(&self.changes, self.off.high - band),
+                    beyond(&mirrored, -self.off.low - band),
+                )),
                 Scale::Difference => 1.0,
             },
         }
@@ -170,7 +233,10 @@ impl Column {
             return Change::Unknown(self.missing.unwrap_or(Missing::Exited));
         }
         let scale = self.quantity.scale();
-        let raw = |level| confidence(&self.changes, level);
+        let raw = |level| {
+            let of_changes = confidence(&self.changes, level);
+            Interval::new(of_changes.low - self.off.high, of_changes.high - self.off.low)
+        };
         let interval = |level| raw(level).map(|end| shown(scale, end));
         let (differs, level) = differs;
         // What was shown early on, and its contrary later: what is compared has changed meanwhile.

@@ -1,10 +1,11 @@
 //! What the blocks mean: for each quantity one verdict, by a rule that may be asked after every block.
 
+use super::baseline::{self, Baseline, Kept, Reference};
 use super::bound::Bound;
 use super::column::{self, Change, Column, Probable, shown};
 use super::judged::{Evidence, Judged, evidence, judged};
 use super::quantity::{Quantity, Scale};
-use super::record::{Block, Ending, Header, Kind, Record, Start, Work};
+use super::record::{Block, Ending, Header, Kind, Record, Side, Start, Work};
 use super::statistics::{Drift, Interval, bca, bootstrap, drift, holm, jackknife, median};
 use std::collections::BTreeSet;
 
@@ -60,6 +61,8 @@ pub struct Row {
     pub noise: Option<f64>,
     /// Blocks that move with time, where that is no chance.
     pub drift: Option<Drift>,
+    /// What a recording keeps of it; `None`: this is none, or the blocks do not bound it yet.
+    pub kept: Option<Kept>,
 }
 
 /// What the records mean. `None`: they have no header.
@@ -81,7 +84,10 @@ pub fn compare(records: &[Record]) -> Option<Comparison> {
         .copied()
         .collect();
     let (bounds, method) = (&header.bounds, &header.method);
+    // A program that calls has no other beside it, so its times are not compared with recorded ones.
+    let untimed = header.reference.as_ref().is_some_and(|reference| !reference.beside);
     let decide = |quantity: Quantity| match bounds.is_empty() {
+        true if untimed => quantity == Quantity::ConnectionsOpened,
         true => quantity.gates() && !(method.scheduled && quantity == Quantity::CallsPerS),
         false => bounds.iter().any(|bound| bound.quantity == quantity),
     };
@@ -89,13 +95,23 @@ pub fn compare(records: &[Record]) -> Option<Comparison> {
         Record::End(ending) => Some(ending.clone()),
         _ => None,
     });
-    let columns: Vec<Column> =
-        measured.into_iter().map(|quantity| Column::of(quantity, &pairs, &all, decide(quantity))).collect();
+    let column = |quantity| {
+        let column = Column::of(quantity, &pairs, &all, decide(quantity));
+        match header.reference.as_ref().and_then(|reference| reference.baseline.as_ref()) {
+            Some(baseline) => column.since(baseline),
+            None => column,
+        }
+    };
+    let told = |quantity: &Quantity| !(untimed && quantity.of_machine());
+    let columns: Vec<Column> = measured.into_iter().filter(told).map(column).collect();
     let changes = changes(&columns, &header);
     let rows: Vec<Row> = columns
         .iter()
         .zip(changes)
-        .map(|(column, change)| row(column, change, &noise, ending.is_some(), header.method.seed))
+        .map(|(column, change)| Row {
+            kept: recording(&header).and_then(|reference| column.kept(reference.beside)),
+            ..row(column, change, &noise, ending.is_some(), header.method.seed)
+        })
         .collect();
     let found: Vec<Evidence> = bounds.iter().map(|bound| evidence(bound, &columns)).collect();
     let judged = bounds.iter().copied().zip(judged(&found, method.alpha)).collect();
@@ -105,7 +121,7 @@ pub fn compare(records: &[Record]) -> Option<Comparison> {
         took_s: all.iter().map(|block| block.took_s).sum(),
         rows,
         calls: pairs.last().map_or([0; 2], |block| block.starts.each_ref().map(|start| start.work.calls)),
-        different_work: different_work(&all),
+        different_work: different_work(&all, header.reference.as_ref()),
         ending,
         judged,
         header,
@@ -117,6 +133,9 @@ impl Comparison {
     pub fn decided(&self) -> bool {
         let rows = || self.rows.iter().filter(|row| row.decides);
         let open = self.judged.iter().any(|(_, judged)| *judged == Judged::Open);
+        if recording(&self.header).is_some() {
+            return rows().next().is_some() && rows().all(|row| self.is_recorded(row));
+        }
         match self.judged.is_empty() {
             _ if self.blocks == 0 => false,
             true => rows().next().is_some() && rows().all(|row| row.change.decided()),
@@ -131,10 +150,40 @@ impl Comparison {
         !stopped && self.blocks > 0
     }
 
+    /// Whether a recording knows this closely enough to tell a difference as large as the band.
+    fn is_recorded(&self, row: &Row) -> bool {
+        let width = |kept: Kept| {
+            let Interval { low, high, .. } = kept.interval(1.0);
+            if low == high { 0.0 } else { (high / low).ln().abs() }
+        };
+        row.kept.is_some_and(|kept| width(kept) <= (1.0 + self.header.method.band).ln())
+    }
+
+    /// The recording, if this is one and all that decides is known.
+    pub fn recorded(&self) -> Option<Baseline> {
+        let known = self.concluded() && self.rows.iter().all(|row| !row.decides || row.kept.is_some());
+        recording(&self.header).filter(|_| known)?;
+        let after = &self.header.sides[Side::After.at()];
+        Some(Baseline {
+            schema: baseline::SCHEMA.into(),
+            lastfd_version: self.header.lastfd_version.clone(),
+            recorded_at: self.header.started_at.clone(),
+            command: after.command.clone(),
+            load: after.load.clone(),
+            calls: self.calls[Side::After.at()],
+            quantities: self.rows.iter().filter_map(|row| Some((row.quantity, row.kept?))).collect(),
+        })
+    }
+
     /// The row of a quantity.
     pub fn row(&self, quantity: Quantity) -> Option<&Row> {
         self.rows.iter().find(|row| row.quantity == quantity)
     }
+}
+
+/// How a recording is made; `None`: this compares.
+fn recording(header: &Header) -> Option<&Reference> {
+    header.reference.as_ref().filter(|reference| reference.baseline.is_none())
 }
 
 /// What is told of a column.
@@ -161,6 +210,7 @@ fn row(column: &Column, change: Change, noise: &[&Block], over: bool, seed: u64)
         estimate: shown(scale, estimate),
         described: described.map(|interval| interval.map(|value| shown(scale, value))),
         noise: (!noise.is_empty()).then(|| spread(&noise)),
+        kept: None,
         drift: drift(&column.changes).filter(|drift| drift.p < DRIFTS && column.exact().is_none()),
     }
 }
@@ -187,18 +237,27 @@ fn changes(columns: &[Column], header: &Header) -> Vec<Change> {
 /// Two starts whose shares of failed calls differ by more did not do the same work.
 const FAILED_APART: f64 = 0.01;
 
-/// Whether two starts did the same work: as many calls, and about as many of them answered.
-pub fn same_work(starts: &[Start; 2]) -> bool {
+/// Whether two starts did the same work, and as many calls as were recorded: about as many of them answered.
+pub fn same_work(starts: &[Start; 2], reference: Option<&Reference>) -> bool {
     let of = |start: &Start| {
         let failed: u64 = start.work.failed.values().sum();
         (start.work.calls + failed, failed as f64)
     };
     let [(calls, failed), (other, also)] = starts.each_ref().map(of);
-    calls == other && (failed - also).abs() <= FAILED_APART * calls as f64
+    let recorded = reference.and_then(|reference| reference.baseline.as_ref());
+    recorded.is_none_or(|baseline| baseline.calls == other)
+        && calls == other
+        && (failed - also).abs() <= FAILED_APART * calls as f64
 }
 
 /// The work of the first block in which the sides differ.
-fn different_work(blocks: &[&Block]) -> Option<[Work; 2]> {
-    let block = blocks.iter().find(|block| block.kind != Kind::Noise && !same_work(&block.starts))?;
-    Some(block.starts.each_ref().map(|start| start.work.clone()))
+fn different_work(blocks: &[&Block], reference: Option<&Reference>) -> Option<[Work; 2]> {
+    let differs = |block: &&&Block| block.kind != Kind::Noise && !same_work(&block.starts, reference);
+    let works = blocks.iter().find(differs)?.starts.each_ref().map(|start| start.work.clone());
+    match reference.and_then(|reference| reference.baseline.as_ref()) {
+        Some(baseline) => {
+            Some([Work { calls: baseline.calls, ..Work::default() }, works[Side::After.at()].clone()])
+        }
+        None => Some(works),
+    }
 }

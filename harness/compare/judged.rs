@@ -63,10 +63,18 @@ pub(super) fn evidence(bound: &Bound, columns: &[Column]) -> Evidence {
     match exact {
         _ if values.is_empty() => Evidence::None,
         Some(value) => Evidence::Exact(kept(value)),
-        None => Evidence::Probable {
-            kept: mostly(values.iter().map(|value| kept(*value))),
-            broken: mostly(values.iter().map(|value| !kept(*value))),
-        },
+        None => {
+            // The recorded side at its best, and at its worst.
+            let (best, worst) = match absolute {
+                true => (0.0, 0.0),
+                false if sign > 0.0 => (column.off.low, column.off.high),
+                false => (column.off.high, column.off.low),
+            };
+            Evidence::Probable {
+                kept: mostly(values.iter().map(|value| kept(*value - best))),
+                broken: mostly(values.iter().map(|value| !kept(*value - worst))),
+            }
+        }
     }
 }
 

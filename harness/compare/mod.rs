@@ -5,6 +5,7 @@
 //! either side; the logarithm of their ratio is what the statistics see. One block in five has the first side
 //! on both sides: its ratio is this machine's noise.
 
+pub mod baseline;
 pub mod bound;
 pub mod column;
 pub mod findings;
@@ -13,6 +14,7 @@ pub mod quantity;
 pub mod record;
 pub mod statistics;
 
+pub use baseline::{Baseline, Kept, Reference};
 pub use bound::{Bound, Limit};
 pub use column::Change;
 pub use findings::{Comparison, Row, compare, same_work};

@@ -27,14 +27,30 @@ crate::named::named! {
         DescriptorsPer1000Calls = "descriptors-per-1000-calls",
         /// Sockets left in TIME_WAIT, each of which keeps a source port busy for 60 s
         TimeWait = "time-wait",
+        /// Source ports that are busy when the calls are over: of open connections, and in TIME_WAIT
+        SourcePorts = "source-ports",
         /// Calls a second
         CallsPerS = "calls-per-s",
         /// CPU of the subject, microseconds a call
         CpuUsPerCall = "cpu-us-per-call",
         /// CPU of lastfd's own side (its clients, or its upstream), microseconds a call
         PeerCpuUsPerCall = "peer-cpu-us-per-call",
+        /// From the intended time of a call to its start, at a rate: median, milliseconds
+        QueuedP50 = "queued-p50",
+        /// The same: 99 calls of 100 waited no longer
+        QueuedP99 = "queued-p99",
         /// Time to connect, median, milliseconds
         ConnectP50 = "connect-p50",
+        /// 99 connects of 100 took no longer, milliseconds
+        ConnectP99 = "connect-p99",
+        /// TLS handshakes of a call, median, milliseconds
+        TlsP50 = "tls-p50",
+        /// The same: 99 calls of 100 took no longer
+        TlsP99 = "tls-p99",
+        /// From the request to the head of its answer, over HTTP: median, milliseconds
+        FirstByteP50 = "first-byte-p50",
+        /// The same: 99 calls of 100 waited no longer
+        FirstByteP99 = "first-byte-p99",
         /// Time of a call, median, milliseconds
         P50 = "p50",
         /// Nine calls of ten took no longer, milliseconds
@@ -77,9 +93,16 @@ impl Quantity {
             | Quantity::TlsResumed
             | Quantity::Errors
             | Quantity::DescriptorsPer1000Calls
-            | Quantity::TimeWait => Scale::Difference,
+            | Quantity::TimeWait
+            | Quantity::SourcePorts => Scale::Difference,
             _ => Scale::Ratio,
         }
+    }
+
+    /// Whether it says something about the machine, too: another machine has another value.
+    pub fn of_machine(self) -> bool {
+        let times = matches!(self, Quantity::CallsPerS | Quantity::CpuUsPerCall | Quantity::PeerCpuUsPerCall);
+        times || self.tail().is_some()
     }
 
     /// Whether it decides when a comparison may stop, if no bound says otherwise.
@@ -90,9 +113,17 @@ impl Quantity {
     /// The share of calls that a percentile leaves above it.
     pub fn tail(self) -> Option<f64> {
         match self {
-            Quantity::P50 | Quantity::ConnectP50 => Some(0.5),
+            Quantity::P50
+            | Quantity::QueuedP50
+            | Quantity::ConnectP50
+            | Quantity::TlsP50
+            | Quantity::FirstByteP50 => Some(0.5),
             Quantity::P90 => Some(0.1),
-            Quantity::P99 => Some(0.01),
+            Quantity::P99
+            | Quantity::QueuedP99
+            | Quantity::ConnectP99
+            | Quantity::TlsP99
+            | Quantity::FirstByteP99 => Some(0.01),
             Quantity::P999 => Some(0.001),
             _ => None,
         }

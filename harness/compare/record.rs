@@ -1,6 +1,7 @@
 //! What a comparison records: a header, each block as it ends, and why it stopped. JSON lines; the only thing
 //! that its effects produce.
 
+use super::baseline::Reference;
 use super::bound::Bound;
 use super::quantity::Quantity;
 use crate::event::Environment;
@@ -41,6 +42,9 @@ pub struct Header {
     pub method: Method,
     /// What the second side must keep.
     pub bounds: Vec<Bound>,
+    /// Of a recording, and of a comparison with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// A side in words.
@@ -187,6 +191,8 @@ pub enum Missing {
     Exited,
     /// The subject made all of its calls between two looks.
     TooShort,
+    /// The recording that it is compared with has none.
+    NotRecorded,
 }
 
 /// Why a comparison stopped.

@@ -241,10 +241,12 @@ pub enum What {
     /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side
     /// failed, with `errno`. `step`: where it stopped; `None` when it was answered as asked. `connect_s`: of
     /// its TCP connect; `None` on a connection that was open before, or without success. `took_s`: from its
-    /// start to the answer, or to where it stopped. `handshakes`: of TLS, completed for it, and `resumed`:
-    /// those of them that took up an earlier session. `kept`: connections open then that calls take turns on
-    /// or share; `None` where each call has its own. `late_s`: how long after its intended time it started,
-    /// and `held`: because as many were under way as may be; `None` of a call that had no time of its own.
+    /// start to the answer, or to where it stopped. `tls_s`: of its TLS handshakes; `first_byte_s`: from its
+    /// first request to the head of the answer, of HTTP. `handshakes`: of TLS, completed for it, and
+    /// `resumed`: those of them that took up an earlier session. `kept`: connections open then that calls
+    /// take turns on or share; `None` where each call has its own. `late_s`: how long after its intended time
+    /// it started, and `held`: because as many were under way as may be; `None` of a call that had no time of
+    /// its own.
     CallEnded {
         workload: String,
         id: u32,
@@ -253,6 +255,10 @@ pub enum What {
         errno: Option<i32>,
         connect_s: Option<f64>,
         took_s: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls_s: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first_byte_s: Option<f64>,
         handshakes: u32,
         #[serde(default, skip_serializing_if = "is_zero")]
         resumed: u32,

@@ -19,9 +19,9 @@ pub fn text(comparison: &Comparison, full: bool, colour: bool, width: usize) -> 
     let mut table = empty(width);
     // One line a row: they are read down the columns.
     table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(presets::NOTHING.row_separator));
-    table.set_header(words::HEADINGS);
+    table.set_header(words::headings(comparison));
     for row in &rows {
-        table.add_row(words::cells(row));
+        table.add_row(words::cells(comparison, row));
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n\n", table.trim_fmt()) };
     let answer = std::mem::take(&mut page.text);
@@ -43,9 +43,10 @@ pub fn markdown(comparison: &Comparison) -> String {
     let mut text = format!("{}\n\n", clean(&words::answer(comparison)));
     let rows: Vec<&Row> = comparison.rows.iter().filter(|row| tells(row)).collect();
     if !rows.is_empty() {
-        text += &format!("| {} |\n|---|---:|---:|---|\n", words::HEADINGS.join(" | "));
+        text += &format!("| {} |\n|---|---:|---:|---|\n", words::headings(comparison).join(" | "));
         for row in rows {
-            text += &format!("| {} |\n", words::cells(row).map(|cell| escaped(&cell)).join(" | "));
+            text +=
+                &format!("| {} |\n", words::cells(comparison, row).map(|cell| escaped(&cell)).join(" | "));
         }
         text.push('\n');
     }
@@ -78,6 +79,7 @@ pub fn json(comparison: &Comparison) -> String {
         "before": header.sides[0],
         "after": header.sides[1],
         "method": header.method,
+        "reference": header.reference,
         "blocks": comparison.blocks,
         "noise_blocks": comparison.noise_blocks,
         "took_s": comparison.took_s,

@@ -193,6 +193,9 @@ fn what_cannot_be_compared_is_wrong_usage() {
         said(&["--before", "a", "--after", "b", "--upstream", "http"]).contains("nothing names the upstream")
     );
     assert!(said(&["@reuse/http", "--calls", "5"]).contains("are of commands"));
+    assert!(said(&["--after", "x {upstream}"]).contains("--baseline FILE"));
+    assert!(said(&["--record", "x.toml"]).contains("a recording is of one side"));
+    assert!(said(&["--after", "x", "--record", "/nowhere/x.toml"]).contains("/nowhere/x.toml"));
     assert!(said(&["@workloads/tcp", "--variant", "limit raised"]).contains("clients that hold connections"));
 }
 
@@ -260,6 +263,57 @@ fn a_recorded_comparison_is_reported_again_and_alike() {
     assert!(killed.stdout.contains("the record has no end: lastfd was killed"), "{}", killed.stdout);
     std::fs::write(file, "{}\n").unwrap();
     assert_eq!(lastfd(&["compare", "--replay", file]).code, Some(3));
+}
+
+#[test]
+fn a_later_version_is_compared_with_a_recording() {
+    let (Some(shared), Some(curl)) = (calls(20), program("curl")) else { return };
+    let each = format!("{} -sS -H 'Connection: close' {{upstream}}/[1-20] -o /dev/null", curl.display());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("baseline.toml");
+    let file = file.to_str().unwrap();
+    let recorded = lastfd(&["compare", "--after", &shared, "--record", file]);
+    assert_eq!(recorded.code, Some(0), "{}{}", recorded.stdout, recorded.stderr);
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("[quantities.connections-opened]\nexactly = 1.0"), "{text}");
+    let later = |command: &str| {
+        let gate = ["--baseline", file, "--require", "connections-opened <= 1"];
+        lastfd(&[&["compare", "--after", command][..], &gate].concat())
+    };
+    let (kept, lost) = (later(&shared), later(&each));
+    assert_eq!(kept.code, Some(0), "{}{}", kept.stdout, kept.stderr);
+    assert_eq!(lost.code, Some(1), "{}{}", lost.stdout, lost.stderr);
+    assert!(lost.stdout.starts_with("after opens 20 connections, not 1."), "{}", lost.stdout);
+    std::fs::write(file, "schema = 3").unwrap();
+    let broken = later(&shared);
+    assert_eq!(broken.code, Some(3), "{}{}", broken.stdout, broken.stderr);
+    assert!(broken.stderr.contains("is no recording"), "{}", broken.stderr);
+}
+
+#[test]
+fn a_server_is_recorded_by_its_ratio_to_the_bundled_one() {
+    let server = format!("{LASTFD} serve http --port {{port}}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("baseline.toml");
+    let file = file.to_str().unwrap();
+    let recorded = lastfd(&[
+        "compare", "--after", &server, "--record", file, "--calls", "48", "--band", "50%", "--within", "300s",
+    ]);
+    assert_eq!(recorded.code, Some(0), "{}{}", recorded.stdout, recorded.stderr);
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("calls = 48\n") && text.contains("\nratio = "), "{text}");
+    let slower = lastfd(&[
+        "compare",
+        "--after",
+        &format!("{server} --delay-us 5000"),
+        "--baseline",
+        file,
+        "--within",
+        "300s",
+        "--require",
+        "calls-per-s no worse than 50 %",
+    ]);
+    assert_eq!(slower.code, Some(1), "{}{}", slower.stdout, slower.stderr);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Verdicts on blocks that are made up: what is decided, when, and in which words.
 
 use lastfd::internal::compare::{
-    Block, Change, Comparison, Described, Ending, Header, Judged, Kind, Method, Quantity, Record, Side,
-    Start, compare,
+    Baseline, Block, Change, Comparison, Described, Ending, Header, Judged, Kind, Method, Quantity, Record,
+    Reference, Side, Start, compare,
 };
 use lastfd::internal::report;
 
@@ -256,4 +256,77 @@ fn two_sides_that_are_the_same_are_seldom_said_to_differ_however_often_one_looks
     let false_claims = (0..rounds).filter(|seed| claims(*seed)).count();
     // Of 160 at 5 % at most: 16 and more would come by chance once in 300.
     assert!(false_claims <= 15, "{false_claims} of {rounds}");
+}
+
+/// The same records as a recording, or in a comparison with one.
+fn referred(records: &[Record], beside: bool, baseline: Option<Baseline>) -> Vec<Record> {
+    let mut records = records.to_vec();
+    if let Record::Header(header) = &mut records[0] {
+        let mut of = serde_json::json!({ "beside": beside });
+        of["baseline"] = serde_json::to_value(baseline).expect("numbers");
+        header.reference = Some(serde_json::from_value::<Reference>(of).expect("a reference"));
+    }
+    records
+}
+
+/// Ratios to the bundled server that are about this one, in a recording; what it keeps.
+fn recorded_about(ratio: f64) -> Baseline {
+    let ratios: Vec<f64> =
+        [1.0, 1.002, 0.998, 1.004, 0.996].iter().cycle().take(20).map(|noise| ratio * noise).collect();
+    found(&referred(&of_ratios(&ratios), true, None), &[]).recorded().expect("enough blocks")
+}
+
+#[test]
+fn a_later_version_is_compared_by_its_ratio_to_the_bundled_server() {
+    // Recorded at 0.8 of the bundled server; the same today is 0.8, on whatever machine.
+    let baseline = recorded_about(0.8);
+    let later = |ratio: f64| {
+        let ratios: Vec<f64> =
+            [1.0, 0.999, 1.001, 1.003, 0.997].iter().cycle().take(15).map(|noise| ratio * noise).collect();
+        found(
+            &referred(&of_ratios(&ratios), true, Some(baseline.clone())),
+            &["calls-per-s no worse than 5 %"],
+        )
+    };
+    let same = later(0.8);
+    assert!(matches!(change(&same), Change::Same(_)), "{:?}", change(&same));
+    assert_eq!(same.judged[0].1, Judged::Kept);
+    let slower = later(0.72);
+    let Change::Worse(interval) = change(&slower) else { panic!("{:?}", change(&slower)) };
+    assert!(interval.low < 0.9 && interval.high > 0.9, "{interval:?}");
+    assert_eq!(slower.judged[0].1, Judged::Broken);
+    // What the recording itself does not tell so closely is not claimed.
+    let wide = recorded_with_interval(&baseline, 0.7, 0.9);
+    let ratios = [0.72; 15];
+    let open = found(&referred(&of_ratios(&ratios), true, Some(wide)), &["calls-per-s no worse than 5 %"]);
+    assert!(matches!(change(&open), Change::Open { .. }), "{:?}", change(&open));
+    assert_eq!(open.judged[0].1, Judged::Open);
+}
+
+/// The same recording with another interval of calls a second.
+fn recorded_with_interval(baseline: &Baseline, low: f64, high: f64) -> Baseline {
+    let mut value = serde_json::to_value(baseline).expect("numbers");
+    let of = &mut value["quantities"]["calls-per-s"];
+    (of["low"], of["high"]) = (low.into(), high.into());
+    serde_json::from_value(value).expect("a recording")
+}
+
+#[test]
+fn counts_are_recorded_as_they_are_and_other_work_is_refused() {
+    let opened = |n| [(Quantity::ConnectionsOpened, n)];
+    let records = |n: f64| -> Vec<Record> {
+        std::iter::once(header())
+            .chain((0..6).map(|at| block(at, "pair", [&opened(n), &opened(n)])))
+            .collect()
+    };
+    let baseline = found(&referred(&records(1.0), false, None), &[]).recorded().expect("exact");
+    let later = found(&referred(&records(400.0), false, Some(baseline.clone())), &[]);
+    assert_eq!(later.row(Quantity::ConnectionsOpened).unwrap().change, Change::Exactly { better: false });
+    assert!(later.decided() && later.different_work.is_none());
+    let mut more = serde_json::to_value(&baseline).expect("numbers");
+    more["calls"] = 99.into();
+    let more = serde_json::from_value(more).expect("a recording");
+    let refused = found(&referred(&records(1.0), false, Some(more)), &[]);
+    let said = report::words::compare::answer(&refused);
+    assert!(said.contains("before made 99 calls, all answered; after made 100 calls"), "{said}");
 }

@@ -110,7 +110,7 @@ fn anything() -> impl Strategy<Value = What> {
         4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY,
             prop::option::of(-30..30i32), prop::option::of(prop::num::f64::ANY)).prop_map(
             |(id, outcome, took_s, errno, late_s)| What::CallEnded {
-                workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, handshakes: 1, resumed: id % 2, kept: (id > 6).then_some(id), late_s, held: id == 0
+                workload: "calls".into(), id, outcome, step: outcome.is_none().then_some(CallStep::Socket), errno, connect_s: None, took_s, tls_s: None, first_byte_s: None, handshakes: 1, resumed: id % 2, kept: (id > 6).then_some(id), late_s, held: id == 0
             }
         ),
         2 => (pid.clone(), any::<u64>(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(pid, n,

@@ -169,6 +169,8 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
                 errno,
                 connect_s,
                 took_s,
+                tls_s: None,
+                first_byte_s: None,
                 handshakes,
                 resumed,
                 kept,

@@ -84,6 +84,10 @@ pub struct Passed {
     pub handshakes: u32,
     /// Of these, those that took up an earlier session.
     pub resumed: u32,
+    /// How long the handshakes took.
+    pub shaken: Option<Nanos>,
+    /// From the first request to the head of its answer.
+    pub headed: Option<Nanos>,
     /// When the answer was there, or where it stopped; `None`: it goes on.
     pub ended: Option<Nanos>,
 }
@@ -104,12 +108,20 @@ impl Course {
         self.note(|passed| passed.connected = Some((now, now - began)));
     }
 
-    /// A TLS handshake is complete, of an earlier session or a whole one.
-    pub fn shaken(&self, resumed: bool) {
+    /// A TLS handshake that began then is complete, of an earlier session or a whole one.
+    pub fn shaken(&self, began: Nanos, resumed: bool) {
+        let took = clock::now() - began;
         self.note(|passed| {
             passed.handshakes += 1;
             passed.resumed += u32::from(resumed);
+            passed.shaken = Some(passed.shaken.unwrap_or(0) + took);
         });
+    }
+
+    /// The answer to a request that was sent then begins; the first time counts.
+    pub fn headed(&self, sent: Nanos) {
+        let took = clock::now() - sent;
+        self.note(|passed| passed.headed = passed.headed.or(Some(took)));
     }
 
     /// The call is over, whatever closing its connection still takes; the first time counts.
@@ -124,7 +136,7 @@ impl Course {
 
     /// The call is made once more, from the connect on.
     pub fn again(&self) {
-        self.note(|passed| (passed.connected, passed.ended) = (None, None));
+        self.note(|passed| (passed.connected, passed.headed, passed.ended) = (None, None, None));
     }
 
     /// Takes over the connect and the handshakes of another course, which has none any more.
@@ -134,6 +146,7 @@ impl Course {
             passed.connected = passed.connected.or(taken.connected);
             passed.handshakes += taken.handshakes;
             passed.resumed += taken.resumed;
+            passed.shaken = passed.shaken.or(taken.shaken);
         });
     }
 

@@ -5,6 +5,7 @@ use super::course::{Course, Stop};
 use super::wire::{Closed, Left, Site};
 use crate::event::CallStep;
 use crate::scenario::{Calls, Request as Wanted, Version};
+use crate::sys::clock;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
@@ -76,26 +77,31 @@ impl Connection {
         Ok(Connection { sender, task, why, closed: Some(closed) })
     }
 
-    /// Asks once; the answer's body is not read.
+    /// Asks once, as part of this call; the answer's body is not read.
     ///
     /// # Errors
     /// No answer came, or another than the one asked for.
-    pub async fn ask(&self, site: &Site, asks: &Asks) -> Result<Response<Incoming>, Stop> {
+    pub async fn ask(&self, site: &Site, asks: &Asks, course: &Course) -> Result<Response<Incoming>, Stop> {
         let uri = if self.has_streams() { asks.uri(site) } else { site.path.clone() };
         let request = asks.request(site, uri).map_err(|e| Stop::told(CallStep::Request, e.to_string()))?;
         let asked = async {
-            match &self.sender {
+            let sent;
+            let answer = match &self.sender {
                 Sender::Http1(turns) => {
                     let mut sender = turns.lock().await;
                     sender.ready().await?;
+                    sent = clock::now();
                     sender.send_request(request).await
                 }
                 Sender::Http2(shared) => {
                     let mut sender = shared.clone();
                     sender.ready().await?;
+                    sent = clock::now();
                     sender.send_request(request).await
                 }
-            }
+            };
+            course.headed(sent);
+            answer
         };
         let answered =
             timeout(asks.patience(site), asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;

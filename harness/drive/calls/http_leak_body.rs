@@ -43,7 +43,7 @@ impl HttpLeakBody {
 
     async fn ask(&self, course: &Course) -> Result<(Connection, Response<Incoming>), Stop> {
         if let Some(connection) = self.take() {
-            match connection.ask(&self.site, &self.asks).await {
+            match connection.ask(&self.site, &self.asks, course).await {
                 Ok(response) => return Ok((connection, response)),
                 // The server closed it while it was idle: that is no fault of this call.
                 Err(stop) if stop.outcome == Some(Outcome::Closed) => connection.left(()).let_go().await,
@@ -55,7 +55,7 @@ impl HttpLeakBody {
             }
         }
         let connection = Connection::open(&self.site, Version::Http1, course).await?;
-        match connection.ask(&self.site, &self.asks).await {
+        match connection.ask(&self.site, &self.asks, course).await {
             Ok(response) => Ok((connection, response)),
             Err(stop) => {
                 course.ended();

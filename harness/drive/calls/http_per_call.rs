@@ -44,7 +44,7 @@ impl HttpPerCall {
     async fn answer(&self, turn: &Turn<'_>, course: &Course) -> Result<(), Stop> {
         let connection = turn.connection(course).await?;
         let answer = async {
-            let mut response = connection.ask(&self.site, &self.asks).await?;
+            let mut response = connection.ask(&self.site, &self.asks, course).await?;
             match self.leave {
                 Some(Leave::AfterHeaders) => Ok(()),
                 Some(_) => some(&self.site, response.body_mut()).await,

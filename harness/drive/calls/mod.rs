@@ -417,6 +417,8 @@ impl<W: Write> Callers<W> {
                 errno,
                 connect_s: passed.connected.map(|(_, took)| took as f64 * NS),
                 took_s: (ended - began) as f64 * NS,
+                tls_s: passed.shaken.map(|took| took as f64 * NS),
+                first_byte_s: passed.headed.map(|took| took as f64 * NS),
                 handshakes: passed.handshakes,
                 resumed: passed.resumed,
                 kept,

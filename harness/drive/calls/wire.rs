@@ -91,12 +91,13 @@ impl Site {
             None => stream,
             Some(config) => {
                 let name = ServerName::try_from("localhost").expect("a name");
+                let began = clock::now();
                 let shaken =
                     timeout(self.read_timeout, TlsConnector::from(config).connect(name, stream)).await;
                 let stream = shaken
                     .map_err(|_| Stop::overdue(CallStep::Tls))?
                     .map_err(|e| Stop::io(CallStep::Tls, &e))?;
-                course.shaken(stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed));
+                course.shaken(began, stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed));
                 Box::new(stream)
             }
         };

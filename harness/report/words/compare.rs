@@ -3,11 +3,24 @@
 use super::counted as count;
 use crate::compare::statistics::{Interval, share as share_of};
 use crate::compare::{
-    Bound, Change, Comparison, Described, Ending, Judged, Missing, Quantity, Row, Scale, Work,
+    Bound, Change, Comparison, Described, Ending, Judged, Kept, Missing, Quantity, Reference, Row, Scale,
+    Work,
 };
 
 /// Headings of the table.
-pub const HEADINGS: [&str; 4] = ["", "before", "after", "change"];
+pub fn headings(comparison: &Comparison) -> [&'static str; 4] {
+    let first = match &comparison.header.reference {
+        None => "before",
+        Some(Reference { baseline: Some(_), .. }) => "recorded",
+        Some(Reference { beside: true, .. }) => "reference",
+        Some(_) => "first start",
+    };
+    match &comparison.header.reference {
+        None | Some(Reference { baseline: Some(_), .. }) => ["", first, "after", "change"],
+        Some(Reference { beside: true, .. }) => ["", first, "after", "recorded"],
+        Some(_) => ["", first, "second start", "recorded"],
+    }
+}
 
 /// From this ratio on (and from its inverse on downwards) people say "times", not per cent.
 const TIMES: f64 = 2.0;
@@ -27,7 +40,15 @@ pub fn label(quantity: Quantity) -> &'static str {
         Quantity::CallsPerS => "calls a second",
         Quantity::CpuUsPerCall => "CPU a call, µs",
         Quantity::PeerCpuUsPerCall => "CPU a call on lastfd's side, µs",
+        Quantity::SourcePorts => "source ports busy at the end",
+        Quantity::QueuedP50 => "queued in lastfd p50, ms",
+        Quantity::QueuedP99 => "queued in lastfd p99, ms",
         Quantity::ConnectP50 => "connect p50, ms",
+        Quantity::ConnectP99 => "connect p99, ms",
+        Quantity::TlsP50 => "TLS handshake p50, ms",
+        Quantity::TlsP99 => "TLS handshake p99, ms",
+        Quantity::FirstByteP50 => "first byte p50, ms",
+        Quantity::FirstByteP99 => "first byte p99, ms",
         Quantity::P50 => "p50, ms",
         Quantity::P90 => "p90, ms",
         Quantity::P99 => "p99, ms",
@@ -46,10 +67,25 @@ fn name_of(quantity: Quantity) -> &'static str {
 }
 
 /// The cells of a row.
-pub fn cells(row: &Row) -> [String; 4] {
+pub fn cells(comparison: &Comparison, row: &Row) -> [String; 4] {
     let [before, after] = row.medians.map(number);
     let mark = if row.decides { " *" } else { "" };
-    [format!("{}{mark}", label(row.quantity)), before, after, change(row)]
+    let recording = matches!(comparison.header.reference, Some(Reference { baseline: None, .. }));
+    let last = if recording { kept(row.kept) } else { change(row) };
+    [format!("{}{mark}", label(row.quantity)), before, after, last]
+}
+
+/// What a recording keeps.
+fn kept(kept: Option<Kept>) -> String {
+    let range = |low: f64, high: f64| format!("{} to {}", number(low), number(high));
+    match kept {
+        None => "not recorded: too few blocks".into(),
+        Some(Kept::Exactly { exactly }) => format!("exactly {}", number(exactly)),
+        Some(Kept::Ratio { ratio, low, high, .. }) => {
+            format!("{} times the reference ({})", number(ratio), range(low, high))
+        }
+        Some(Kept::Value { value, low, high }) => format!("{} ({})", number(value), range(low, high)),
+    }
 }
 
 /// A value with as many digits as mean something.
@@ -89,6 +125,7 @@ pub fn change(row: &Row) -> String {
         Change::Unknown(Missing::FewCalls { needs }) => format!("not shown: it needs {needs} calls a block"),
         Change::Unknown(Missing::Exited) => "not measured: it had ended".into(),
         Change::Unknown(Missing::TooShort) => "not measured: too few calls".into(),
+        Change::Unknown(Missing::NotRecorded) => "not compared: it was not recorded".into(),
     }
 }
 
@@ -138,6 +175,33 @@ fn percent(share: f64) -> String {
     format!("{}{:.1} %", if share < 0.0 { "−" } else { "+" }, share.abs() * 100.0)
 }
 
+/// What the file of a recording says of itself.
+pub const RECORDING: &str = "Written by `lastfd compare --record`. Compare a later version with it: `lastfd compare --baseline FILE`.\n\
+    Counts are those of one start. A `ratio` is to the bundled server under the same calls, which runs beside either\n\
+    version; `seen` is the value on the machine that recorded it. `low` and `high` are the ends of a 99 % interval.";
+
+/// Why nothing could be recorded.
+pub fn not_recorded(comparison: &Comparison) -> String {
+    let unknown = comparison.rows.iter().filter(|row| row.decides && row.kept.is_none());
+    let names: Vec<&str> = unknown.map(|row| name_of(row.quantity)).collect();
+    format!(
+        "nothing is recorded: {} do not tell {} closely enough; --within and --blocks allow more",
+        count(comparison.blocks as u64, "block"),
+        list(&names)
+    )
+}
+
+/// The first paragraph of a recording.
+fn of_recording(comparison: &Comparison, beside: bool) -> String {
+    let kept = comparison.rows.iter().filter(|row| row.kept.is_some()).count() as u64;
+    let by = match beside {
+        true => " Times are recorded as ratios to the bundled server, which ran beside it.",
+        false => " Times are not recorded: nothing that makes the same calls ran beside it.",
+    };
+    let after = &comparison.header.sides[1];
+    format!("{} of {} can be recorded.{by}", count(kept, "value"), after.name)
+}
+
 /// How far it has come, for the line that moves.
 pub fn progress(comparison: &Comparison) -> String {
     let open = comparison.rows.iter().filter(|row| row.decides && !row.change.decided()).count();
@@ -169,6 +233,9 @@ pub fn answer(comparison: &Comparison) -> String {
                 .into();
         }
         _ => {}
+    }
+    if let Some(Reference { baseline: None, beside }) = comparison.header.reference {
+        return of_recording(comparison, beside);
     }
     let told: Vec<String> = [
         Quantity::ConnectionsOpened,
@@ -279,12 +346,31 @@ fn side(described: &Described, label: &str) -> String {
     }
 }
 
+/// The first side where it was recorded, or is what the other one is measured by.
+fn recorded_side(comparison: &Comparison) -> Option<String> {
+    Some(match comparison.header.reference.as_ref()? {
+        Reference { baseline: Some(baseline), beside } => format!(
+            "{}, recorded {}{}.",
+            baseline.command,
+            baseline.recorded_at.split('T').next().unwrap_or_default(),
+            match beside {
+                true =>
+                    "; its times are what its ratios to the bundled server come to here, beside that server",
+                false =>
+                    "; its times are not compared: nothing that makes the same calls runs beside the program",
+            }
+        ),
+        Reference { beside: true, .. } => "the bundled server, under the same calls".into(),
+        _ => "the same program, started once more".into(),
+    })
+}
+
 /// A line with a label for each further fact.
 pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let method = &comparison.header.method;
     let [before, after] = &comparison.header.sides;
     let mut facts = vec![
-        ("Before", side(before, "before")),
+        ("Before", recorded_side(comparison).unwrap_or_else(|| side(before, "before"))),
         ("After", side(after, "after")),
         (
             "Calls",
@@ -316,11 +402,12 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         .collect();
     if !noise.is_empty() {
         let of = count(comparison.noise_blocks as u64, "block");
+        let bundled = comparison.header.reference.as_ref().is_some_and(|reference| reference.beside);
         facts.push((
             "Noise",
             format!(
                 "two starts of {} differ by: {} ({of} of it against itself).",
-                before.name,
+                if bundled { "the bundled server" } else { &before.name },
                 noise.join(", ")
             ),
         ));

@@ -1,6 +1,6 @@
 //! A program that calls the bundled upstream by itself: run to its end, while the upstream counts.
 
-use super::start::{Beside, Site, seen};
+use super::start::{Beside, Busy, Site, seen};
 use super::watch::Watched;
 use crate::compare::{Missing, Quantity, Start};
 use crate::event::{Event, Seen};
@@ -71,7 +71,7 @@ pub fn run(
     let mut output = output;
     output.iter_mut().for_each(Drain::finish);
     let said = output.as_ref().map(Drain::tail).unwrap_or_default();
-    let time_wait = beside.time_wait()?;
+    let busy = beside.busy()?;
     // Its last line is exact.
     let all = told.all;
     beside.companions.clear();
@@ -110,8 +110,8 @@ pub fn run(
         )));
     }
     // At a port that it shares with earlier starts, theirs end meanwhile.
-    let time_wait = plan.processes[upstream].port.is_none().then_some(time_wait);
-    Ok(told.start(&watched, used, cpu, time_wait))
+    let busy = plan.processes[upstream].port.is_none().then_some(busy);
+    Ok(told.start(&watched, used, cpu, busy))
 }
 
 /// What the upstream tells.
@@ -151,7 +151,7 @@ impl Told {
         watched: &Watched,
         used: Option<Duration>,
         peer_us: Option<f64>,
-        time_wait: Option<u64>,
+        busy: Option<Busy>,
     ) -> Start {
         let mut start = Start::default();
         let seen = &self.last;
@@ -162,12 +162,12 @@ impl Told {
         value(Quantity::ConnectionsOpened, seen.connections as f64);
         value(Quantity::CallsPerConnectionLeast, seen.least as f64);
         value(Quantity::CallsPerConnection, seen.median as f64);
-        if let Some(time_wait) = time_wait {
-            value(Quantity::TimeWait, time_wait as f64);
-        }
         if seen.handshakes_full + seen.handshakes_resumed > 0 {
             value(Quantity::TlsFull, seen.handshakes_full as f64);
             value(Quantity::TlsResumed, seen.handshakes_resumed as f64);
+        }
+        if let Some(busy) = busy {
+            busy.tell(&mut start);
         }
         let cpu_us = used.map(|used| used.as_secs_f64() * 1e6 / calls);
         start.note(Quantity::CpuUsPerCall, cpu_us, Missing::Exited);

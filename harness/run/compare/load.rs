@@ -4,7 +4,7 @@
 
 use super::start::{Beside, Site, failed, seen};
 use super::watch::Watched;
-use crate::compare::{Missing, Quantity, Side, Start};
+use crate::compare::{Baseline, Missing, Quantity, Side, Start};
 use crate::drive::Fleet;
 use crate::drive::protocol::Order;
 use crate::event::{Event, Outcome, Pacing, Pid, Seen, What};
@@ -59,6 +59,11 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// As many calls as were recorded, in a comparison with a recording.
+    pub fn of(baseline: Option<&Baseline>) -> Pace {
+        Pace { calls: baseline.and_then(|baseline| u32::try_from(baseline.calls).ok()), call_ns: None }
+    }
+
     /// Slices of a start with so many calls: about 40 ms each, as far as it is known how long a call takes.
     fn slices(&self, calls: u32, scheduled: bool) -> u32 {
         let fit = |ns: f64| (f64::from(calls) * ns / SLICE.as_nanos() as f64) as u32;
@@ -233,6 +238,10 @@ struct Slice {
     /// Of calls that were answered.
     took_s: Vec<f64>,
     connect_s: Vec<f64>,
+    tls_s: Vec<f64>,
+    first_byte_s: Vec<f64>,
+    /// From the intended time to the start.
+    queued_s: Vec<f64>,
     handshakes: u64,
     resumed: u64,
     late: u64,
@@ -351,7 +360,7 @@ impl<'a> Running<'a> {
         let calls = u64::from(self.ordered);
         // Calls that chose the length of a slice were made, too.
         let counted: u64 = slices.iter().map(|slice| slice.ended).sum();
-        let time_wait = self.beside.time_wait()?;
+        let busy = self.beside.busy()?;
         let _ = self.fleet.order(&Order::Quit);
         drop(self.fleet);
         if let Subject::Caller { tree, .. } = &mut self.subject {
@@ -363,7 +372,15 @@ impl<'a> Running<'a> {
         let seen = seen(&last).last().map(|(_, seen)| seen.clone()).or(self.seen);
         let mut start = Start::default();
         let took: Vec<f64> = slices.iter().flat_map(|slice| &slice.took_s).copied().collect();
-        let connects: Vec<f64> = slices.iter().flat_map(|slice| &slice.connect_s).copied().collect();
+        let part = |of: fn(&Slice) -> &Vec<f64>| -> Vec<f64> {
+            slices.iter().flat_map(|slice| of(slice)).copied().collect()
+        };
+        let connects = part(|slice| &slice.connect_s);
+        let parts = [
+            ([Quantity::QueuedP50, Quantity::QueuedP99], part(|slice| &slice.queued_s)),
+            ([Quantity::TlsP50, Quantity::TlsP99], part(|slice| &slice.tls_s)),
+            ([Quantity::FirstByteP50, Quantity::FirstByteP99], part(|slice| &slice.first_byte_s)),
+        ];
         start.work.calls = took.len() as u64;
         slices.iter().flat_map(|slice| &slice.failed).for_each(|how| failed(&mut start.work, how));
         let late: u64 = slices.iter().map(|slice| slice.late).sum();
@@ -377,10 +394,10 @@ impl<'a> Running<'a> {
         let each = |ns: u64| ns as f64 / 1e3 / answered;
         start.note(Quantity::CpuUsPerCall, cpu(|slice| slice.cpu_ns).map(each), Missing::Exited);
         start.note(Quantity::PeerCpuUsPerCall, cpu(|slice| slice.peer_ns).map(each), Missing::Exited);
-        let mut value = |quantity, value: f64| start.values.insert(quantity, value);
         if calls == counted {
-            value(Quantity::TimeWait, time_wait as f64);
+            busy.tell(&mut start);
         }
+        let mut value = |quantity, value: f64| start.values.insert(quantity, value);
         match seen.filter(|_| calls == counted) {
             Some(seen) => {
                 value(Quantity::ConnectionsOpened, seen.connections as f64);
@@ -404,17 +421,17 @@ impl<'a> Running<'a> {
             let how: Vec<String> = start.work.failed.iter().map(|(how, n)| format!("{n} {how}")).collect();
             return Err(Error::NotStarted(format!("no call of {name} was answered: {}", how.join(", "))));
         }
-        percentiles(&mut start, &took, &connects);
+        percentiles(&mut start, &[Quantity::P50, Quantity::P90, Quantity::P99, Quantity::P999], &took);
+        percentiles(&mut start, &[Quantity::ConnectP50, Quantity::ConnectP99], &connects);
+        parts.iter().for_each(|(quantities, values)| percentiles(&mut start, quantities, values));
         self.watched.told(&mut start, calls);
         Ok(start)
     }
 }
 
-/// Percentiles, as far as there are calls enough for them.
-fn percentiles(start: &mut Start, took: &[f64], connects: &[f64]) {
-    let of = [Quantity::P50, Quantity::P90, Quantity::P99, Quantity::P999].map(|quantity| (quantity, took));
-    let connect = (!connects.is_empty()).then_some((Quantity::ConnectP50, connects));
-    for (quantity, values) in of.into_iter().chain(connect) {
+/// Percentiles of what calls have, as far as there are calls enough for them.
+fn percentiles(start: &mut Start, quantities: &[Quantity], values: &[f64]) {
+    for &quantity in quantities.iter().filter(|_| !values.is_empty()) {
         let tail = quantity.tail().expect("a percentile");
         let needs = (BEYOND / tail).ceil();
         let enough = values.len() as f64 >= needs;
@@ -428,12 +445,25 @@ impl Slice {
     fn take(&mut self, event: &Event, from: &mut u64, to: &mut u64) -> Result<bool, Error> {
         match &event.is {
             What::CallEnded {
-                outcome, step, connect_s, took_s, handshakes, resumed, late_s, held, ..
+                outcome,
+                step,
+                connect_s,
+                took_s,
+                tls_s,
+                first_byte_s,
+                handshakes,
+                resumed,
+                late_s,
+                held,
+                ..
             } => {
                 *from = (*from).min(event.at.saturating_sub((took_s * 1e9) as u64));
                 *to = (*to).max(event.at);
                 self.ended += 1;
                 self.connect_s.extend(connect_s);
+                self.tls_s.extend(tls_s);
+                self.first_byte_s.extend(first_byte_s);
+                self.queued_s.extend(late_s);
                 self.handshakes += u64::from(*handshakes);
                 self.resumed += u64::from(*resumed);
                 // Who waits for others to end is late by the server.

@@ -6,11 +6,13 @@ mod load;
 mod start;
 mod watch;
 
+pub use caller::calls_by_itself;
+
 use super::error::Error;
 use super::options::{Options, environment};
 use crate::compare::record::SCHEMA;
 use crate::compare::{
-    Block, Bound, Described, Ending, Header, Kind, Method, Record, Side, Start, compare, same_work,
+    Block, Bound, Described, Ending, Header, Kind, Method, Record, Reference, Side, Start, compare, same_work,
 };
 use crate::limits::budget;
 use crate::scenario::Plan;
@@ -35,6 +37,8 @@ pub struct Wanted {
     pub calls: Option<u64>,
     /// What the second side must keep.
     pub bounds: Vec<Bound>,
+    /// Of a recording, and of a comparison with one.
+    pub reference: Option<Reference>,
 }
 
 /// Compares until enough is known; each record is told as it is made.
@@ -59,7 +63,7 @@ pub fn compared(
         options,
         interrupted,
         random: fastrand::Rng::with_seed(wanted.method.seed),
-        pace: Pace::default(),
+        pace: Pace::of(wanted.reference.as_ref().and_then(|reference| reference.baseline.as_ref())),
     };
     let (begun, mut number, mut pairs) = (Instant::now(), 0, 0);
     let ending = loop {
@@ -74,7 +78,7 @@ pub fn compared(
                 break Ending::Failed { inconclusive, reason: error.to_string() };
             }
         };
-        let (kind, same) = (block.kind, same_work(&block.starts));
+        let (kind, same) = (block.kind, same_work(&block.starts, wanted.reference.as_ref()));
         let saturated = block.starts.iter().any(|start| start.saturated);
         record(Record::Block(Box::new(block)), &mut records);
         number += 1;
@@ -109,6 +113,7 @@ fn header(wanted: &Wanted) -> Header {
         sides: wanted.sides.clone(),
         method: wanted.method,
         bounds: wanted.bounds.clone(),
+        reference: wanted.reference.clone(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! One side, started afresh: its processes, and what lastfd's own side of them has seen.
 
-use crate::compare::Work;
+use crate::compare::{Quantity, Start, Work};
 use crate::event::{Event, Seen, What};
 use crate::run::companions::{self, Companion, Which};
 use crate::run::error::Error;
 use crate::run::options::Options;
 use crate::run::places::Places;
 use crate::scenario::Plan;
-use crate::sys::sock_diag::{SockDiag, State};
+use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -37,8 +37,8 @@ pub struct Beside {
     pub events: Receiver<Vec<Event>>,
     /// Where they listen.
     ports: Vec<u16>,
-    /// Sockets in TIME_WAIT there before anybody was called.
-    waited: u64,
+    /// Connections there before anybody was called.
+    earlier: Busy,
 }
 
 impl Beside {
@@ -60,8 +60,8 @@ impl Beside {
             companion.ready.address.port().into_iter().chain(places.tls_port(name)).collect::<Vec<_>>()
         };
         let ports: Vec<u16> = companions.iter().flat_map(listening).collect();
-        let waited = time_wait(&mut diag, &ports)?;
-        Ok(Beside { places, diag, companions, sink, events, ports, waited })
+        let earlier = Busy::at(&mut diag, &ports)?;
+        Ok(Beside { places, diag, companions, sink, events, ports, earlier })
     }
 
     /// What came since the last look, or within this time.
@@ -70,19 +70,43 @@ impl Beside {
         first.into_iter().chain(self.events.try_iter().flatten()).collect()
     }
 
-    /// Sockets in TIME_WAIT that came of this start.
-    pub fn time_wait(&mut self) -> Result<u64, Error> {
-        Ok(time_wait(&mut self.diag, &self.ports)?.saturating_sub(self.waited))
+    /// Connections that came of this start, and still keep a source port busy.
+    pub fn busy(&mut self) -> Result<Busy, Error> {
+        let now = Busy::at(&mut self.diag, &self.ports)?;
+        let new = |now: HashSet<_>, earlier: &HashSet<_>| now.difference(earlier).copied().collect();
+        Ok(Busy { waiting: new(now.waiting, &self.earlier.waiting), open: new(now.open, &self.earlier.open) })
     }
 }
 
-/// Sockets in TIME_WAIT at these ports, on either side of the connection.
-fn time_wait(diag: &mut SockDiag, ports: &[u16]) -> Result<u64, Error> {
-    let mut count = 0;
-    diag.sockets(State::TIME_WAIT.bit(), |socket| {
-        count += u64::from(ports.contains(&socket.local.port()) || ports.contains(&socket.peer.port()));
-    })?;
-    Ok(count)
+/// Connections to some listeners, each by its source port and the listener's.
+#[derive(Debug, Default)]
+pub struct Busy {
+    /// In TIME_WAIT, on either side.
+    waiting: HashSet<(u16, u16)>,
+    /// In any other state.
+    open: HashSet<(u16, u16)>,
+}
+
+impl Busy {
+    /// At these ports now.
+    fn at(diag: &mut SockDiag, ports: &[u16]) -> Result<Busy, Error> {
+        let mut busy = Busy::default();
+        diag.sockets(EVERY_STATE & !State::LISTEN.bit(), |socket| {
+            let (local, peer) = (socket.local.port(), socket.peer.port());
+            let connection = if ports.contains(&peer) { (local, peer) } else { (peer, local) };
+            if ports.contains(&connection.1) {
+                let waits = socket.state == State::TIME_WAIT;
+                if waits { &mut busy.waiting } else { &mut busy.open }.insert(connection);
+            }
+        })?;
+        Ok(busy)
+    }
+
+    /// Puts both numbers into the values of a start.
+    pub fn tell(&self, start: &mut Start) {
+        start.values.insert(Quantity::TimeWait, self.waiting.len() as f64);
+        start.values.insert(Quantity::SourcePorts, self.waiting.union(&self.open).count() as f64);
+    }
 }
 
 /// What a bundled upstream has seen last, if any of these events is of it.
