@@ -1,6 +1,6 @@
 //! How fast clients come: as fast as the server settles, where a connection costs work after its accept.
 
-use crate::support::{LASTFD, find, lastfd, program};
+use crate::support::{LASTFD, find, lastfd, program, subject};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -120,4 +120,49 @@ fn a_pace_is_checked_and_burst_is_another_name_of_one() {
     assert!(wrong.stderr.contains("`auto`, `burst`, `steady`, or clients a second"), "{wrong:?}");
     let both = lastfd(&["find", "--pace", "steady", "--burst", "--", "true"]);
     assert_eq!(both.code, Some(2), "{both:?}");
+}
+
+/// A server of `tests/subjects.rs` that passes connections on, under 100 clients that ask nothing.
+fn passing(server: &str, observer: &str) -> Option<Value> {
+    let words = subject(server);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let options = ["--nofile", "64", "--workload", "tcp", "--clients", "100", "--observer", observer];
+    decided(find(&options, &words).run())
+}
+
+#[test]
+fn connections_that_are_passed_by_a_message_are_held_though_no_call_says_so() {
+    for observer in ["perf", "ptrace"] {
+        let Some(run) = passing("passes_twenty_connections_to_each_child", observer) else { continue };
+        let (ceiling, account) = (&run["ceiling"], &run["saturation"]["clients_account"]);
+        assert_eq!((&ceiling["kind"], &ceiling["accepted"]), (&json!("not-reached"), &json!(100)), "{run:#}");
+        assert_eq!((&account["held"], &account["waiting"]), (&json!(100), &json!(0)), "{account:#}");
+        assert_eq!(ceiling["holders"].as_array().map(Vec::len), Some(5), "{ceiling:#}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_passed_to_a_full_process_is_lost_for_want_of_its_descriptors() {
+    for observer in ["perf", "ptrace"] {
+        let Some(run) = passing("passes_eighty_connections_to_each_child", observer) else { continue };
+        let ceiling = &run["ceiling"];
+        let first = &ceiling["holders"][0];
+        assert_eq!((&first["full"], &first["descriptors"]), (&json!(true), &json!(64)), "{ceiling:#}");
+        assert_eq!(ceiling["binds"]["resource"], "descriptors", "{ceiling:#}");
+        assert_eq!(
+            (&ceiling["capacity"], &ceiling["accepted"], &ceiling["kind"]),
+            (&first["connections"], &first["connections"], &json!("other-limit")),
+            "{ceiling:#}"
+        );
+        // The first child loses what it has no number for; the second one holds the rest.
+        let lost = 80 - first["connections"].as_u64().expect("a number");
+        let account = &run["saturation"]["clients_account"];
+        assert_eq!(
+            (&account["turned_away"], &account["held"]),
+            (&json!(lost), &json!(100 - lost)),
+            "{run:#}"
+        );
+        assert_eq!(ceiling["accepted_max"], 100 - lost, "{ceiling:#}");
+        assert_eq!(run["saturation"]["policy"], Value::Null, "{run:#}");
+    }
 }

@@ -3,11 +3,15 @@
 
 use crate::support::{LASTFD, is_subject};
 use rustix::event::{PollFd, PollFlags, epoll, poll};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 
 /// Blocks until it is killed.
@@ -634,6 +638,67 @@ fn keeps_files() {
             };
             leaked.extend(etag.then(|| std::fs::File::open("/etc/hostname").ok()));
             let _ = stream.write_all(answer.as_bytes()); // it may have left
+        }
+    }
+}
+
+/// Passes each connection to a child, by a message; each child gets so many of them.
+fn passes_connections(each: usize) -> ! {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let words = crate::support::subject("holds_what_it_is_passed");
+    let mut children: Vec<(UnixStream, usize)> = Vec::new();
+    loop {
+        let Ok((stream, _)) = listener.accept() else { continue };
+        if children.last().is_none_or(|(_, given)| *given == each) {
+            let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+            let mut command = std::process::Command::new(&words[0]);
+            command.args(&words[1..]).stdin(OwnedFd::from(theirs)).spawn().expect("a child");
+            children.push((ours, 0));
+        }
+        let (to, given) = children.last_mut().expect("one with room");
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut passed = SendAncillaryBuffer::new(&mut space);
+        let fds = [stream.as_fd()];
+        passed.push(SendAncillaryMessage::ScmRights(&fds));
+        sendmsg(to, &[std::io::IoSlice::new(b".")], &mut passed, SendFlags::empty())
+            .expect("a child that reads");
+        *given += 1;
+    }
+}
+
+#[test]
+fn passes_twenty_connections_to_each_child() {
+    if is_subject("passes_twenty_connections_to_each_child") {
+        passes_connections(20);
+    }
+}
+
+/// A child of these is full before it has been given them all.
+#[test]
+fn passes_eighty_connections_to_each_child() {
+    if is_subject("passes_eighty_connections_to_each_child") {
+        passes_connections(80);
+    }
+}
+
+#[test]
+fn holds_what_it_is_passed() {
+    if is_subject("holds_what_it_is_passed") {
+        let from = std::io::stdin();
+        loop {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut passed = RecvAncillaryBuffer::new(&mut space);
+            let mut byte = [0];
+            let read =
+                recvmsg(&from, &mut [std::io::IoSliceMut::new(&mut byte)], &mut passed, RecvFlags::empty());
+            if read.expect("a message").bytes == 0 {
+                return;
+            }
+            for message in passed.drain() {
+                if let RecvAncillaryMessage::ScmRights(fds) = message {
+                    fds.for_each(|fd| hold(fd.into()));
+                }
+            }
         }
     }
 }

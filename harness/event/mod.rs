@@ -310,7 +310,13 @@ pub enum What {
     AfterAccept { clients: u32, opened: u64, closed: u64, born: u64, steady: bool },
     /// Who holds connections of the loaded port, by `/proc`, where the subject has several processes: those
     /// with the most first, and how many there are in all. At the wall, and when all clients have left.
-    Holders { processes: u64, holders: Vec<Holding> },
+    /// `connections`: those that any of them holds, each counted once.
+    Holders {
+        processes: u64,
+        holders: Vec<Holding>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connections: Option<u64>,
+    },
     /// The clients told to leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is

@@ -2,9 +2,10 @@
 //! the generator's ports, or a rule of its own. Named only where something was seen to run out; where the
 //! evidence does not decide, the reason says so.
 
-use super::ceiling::{Ceiling, Kind};
+use super::ceiling::{Beside, Ceiling, Kind};
 use super::facts::Facts;
 use super::fd_setsize::FdSetsize;
+use super::holders::LostInPassing;
 use super::known::{Known, Why};
 use super::limits::LimitsFound;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
@@ -88,6 +89,8 @@ pub enum BindsEvidence {
     Enfile,
     /// `/proc` counts as many descriptors as this soft limit allows.
     CountFull { soft: Option<u64> },
+    /// Processes that connections are passed to were full.
+    LostInPassing(LostInPassing),
     /// Nothing ran out; whether refusals of tasks and memory were watched, too.
     OwnRule { policy: Option<PolicyEvidence>, refusals_watched: bool },
     /// Its numbers ended where select(2) does.
@@ -160,7 +163,7 @@ pub(super) fn binds(
     facts: &Facts<'_>,
     limits: &LimitsFound,
     ceiling: &Ceiling,
-    fd_setsize: Option<FdSetsize>,
+    beside: Beside<'_>,
     policy: &AcceptPolicy,
     exhausted: Option<&Exhausted>,
 ) -> Known<Binds> {
@@ -171,9 +174,12 @@ pub(super) fn binds(
         Some(Kind::Emfile) => found(Resource::Descriptors, BindsEvidence::Emfile { soft }),
         Some(Kind::Enfile) => found(Resource::OpenFiles, BindsEvidence::Enfile),
         Some(Kind::Generator) => generator(facts).ok_or(Why::GeneratorFailed),
-        Some(Kind::OtherLimit | Kind::Exited) => match (numbers_free(facts), fd_setsize) {
+        Some(Kind::OtherLimit | Kind::Exited) => match (numbers_free(facts), beside.fd_setsize) {
             (Some(binds), _) => Ok(binds),
             (None, Some(end)) => found(Resource::FdSetsize, BindsEvidence::FdSetsize(end)),
+            (None, None) if let Some(lost) = beside.lost_in_passing => {
+                found(Resource::Descriptors, BindsEvidence::LostInPassing(lost))
+            }
             (None, None) => {
                 exhausted.cloned().map(of_exhausted).ok_or_else(|| unexplained_exit(facts, ceiling))
             }

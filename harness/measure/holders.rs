@@ -1,7 +1,7 @@
 //! Who holds the connections, where that is not who accepts; and who is left full when all clients have left.
 
-use super::facts::Facts;
-use crate::event::{Holding, Pid};
+use super::facts::{Client, Facts};
+use crate::event::{Holding, Nanos, Outcome, Phase, Pid};
 
 /// A process of the subject that holds connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -32,6 +32,38 @@ pub struct Holders {
     pub processes: u64,
     /// Those of several that have no number left after all clients have left.
     pub left_full: Vec<Holder>,
+}
+
+/// Connections that were passed to processes without a number for them: the kernel drops those, and no call
+/// fails (recvmsg(2), MSG_CTRUNC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LostInPassing {
+    /// Processes that are full, of those that hold connections which others accept.
+    pub full: u64,
+    /// All of those that were looked at.
+    pub processes: u64,
+    /// The soft limit of the first of them.
+    pub soft: u64,
+    /// Clients that were connected when the first came that was lost.
+    pub held: u64,
+}
+
+/// `None` where a call failed, no such process is full, or nobody was lost.
+pub(super) fn lost_in_passing(facts: &Facts<'_>, holders: &Holders) -> Option<LostInPassing> {
+    let passed_to = || holders.at_the_wall.iter().filter(|holder| !holder.accepts);
+    let full = passed_to().filter(|holder| holder.full).count() as u64;
+    let soft = passed_to().find(|holder| holder.full)?.soft;
+    let (ramp, watched) = (facts.phases.from(Phase::Saturate), facts.phases.watched_until());
+    let lost = |client: &&Client| {
+        let closed = client.ended.is_some_and(|(_, how)| how == Outcome::Closed);
+        closed && facts.clients.is_turned_away(client, ramp, watched)
+    };
+    let came = |client: &Client| client.connected;
+    let first: Nanos = facts.clients.all.iter().filter(lost).filter_map(came).min()?;
+    let held = facts.clients.open_at(first.saturating_sub(1));
+    let none_failed = facts.holdings.first.is_none() && facts.exited().is_none();
+    none_failed.then(|| LostInPassing { full, processes: passed_to().count() as u64, soft, held })
 }
 
 /// Each of them, as the run found them in `/proc`.

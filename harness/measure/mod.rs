@@ -67,7 +67,7 @@ pub use failed_calls::FailedCalls;
 pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
 pub use flows::{FlowCost, Flows, KindPerFlow};
-pub use holders::{Holder, Holders};
+pub use holders::{Holder, Holders, LostInPassing};
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
 pub use leaks::{Leak, SecondRound};
@@ -193,11 +193,17 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let exhausted = resources::exhausted(&facts);
     let error_replies = error_replies::error_replies(&facts);
     let handed_over = binds::handed_over(&facts);
-    let beside =
-        ceiling::Beside { fd_setsize, exhausted: exhausted.is_some(), error_replies: error_replies.as_ref() };
+    let holders = holders::holders(&facts);
+    let lost_in_passing = holders::lost_in_passing(&facts, &holders);
+    let beside = ceiling::Beside {
+        fd_setsize,
+        exhausted: exhausted.is_some(),
+        lost_in_passing,
+        error_replies: error_replies.as_ref(),
+    };
     let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, beside);
     let costs = costs::costs(&facts, &ceiling);
-    let policy = policy::policy(&facts, &ceiling, &costs, exhausted.is_some());
+    let policy = policy::policy(&facts, &ceiling, &costs, exhausted.is_some() || lost_in_passing.is_some());
     let moved = moved::moved(&facts, &ceiling);
     let stays = leaks::stays_open(&facts, &baseline);
     let recovery = recovery::recovery(&facts, &baseline, &stays);
@@ -208,9 +214,9 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         made: made::made(&facts),
         not_started: subject::not_started(&facts),
         subject: subject::subject(&facts),
-        binds: binds::binds(&facts, &limits, &ceiling, fd_setsize, &policy, exhausted.as_ref()),
+        binds: binds::binds(&facts, &limits, &ceiling, beside, &policy, exhausted.as_ref()),
         handed_over,
-        holders: holders::holders(&facts),
+        holders,
         first_full: first_full::first_full(&facts, &ceiling),
         costs,
         held_closed: clients_seen::held_closed(&facts, &ceiling),

@@ -26,10 +26,13 @@ pub fn told(pump: &mut Pump) {
     if counted.is_err() {
         return;
     }
+    let mut all_held: HashSet<u64> = HashSet::new();
     let one = |&pid: &i32| {
         let mut held = HashSet::new();
         proc::sockets(pid, &mut held).ok()?;
-        let connections = held.intersection(&connections).count() as u64;
+        held.retain(|inode| connections.contains(inode));
+        all_held.extend(&held);
+        let connections = held.len() as u64;
         let (descriptors, soft) = (proc::descriptors(pid).ok()?, proc::nofile(pid).ok()?.0);
         (connections > 0).then_some(Holding { pid, connections, descriptors, soft })
     };
@@ -37,5 +40,6 @@ pub fn told(pump: &mut Pump) {
     all.sort_by_key(|holding| (std::cmp::Reverse(holding.connections), holding.pid));
     let processes = all.len() as u64;
     all.truncate(TOLD);
-    pump.journal.record(What::Holders { processes, holders: all });
+    let connections = Some(all_held.len() as u64);
+    pump.journal.record(What::Holders { processes, holders: all, connections });
 }

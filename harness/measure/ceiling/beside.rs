@@ -2,6 +2,7 @@
 
 use crate::measure::error_replies::ErrorReplies;
 use crate::measure::fd_setsize::FdSetsize;
+use crate::measure::holders::LostInPassing;
 
 /// What may have stopped it beside its descriptors.
 #[derive(Clone, Copy)]
@@ -10,6 +11,8 @@ pub struct Beside<'a> {
     pub fd_setsize: Option<FdSetsize>,
     /// Whether tasks or memory ran out.
     pub exhausted: bool,
+    /// That the processes which connections are passed to were full.
+    pub lost_in_passing: Option<LostInPassing>,
     /// What clients were told in place of what they asked for.
     pub error_replies: Option<&'a ErrorReplies>,
 }

@@ -197,7 +197,7 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     if behind_another(facts, queued) {
         return Err(Why::BehindAnother { waiting, turned_away });
     }
-    let other = beside.fd_setsize.is_some() || beside.exhausted;
+    let other = beside.fd_setsize.is_some() || beside.exhausted || beside.lost_in_passing.is_some();
     Ok(Some(if other { Kind::OtherLimit } else { Kind::OwnLimit }))
 }
 

@@ -201,7 +201,7 @@ pub(super) fn ceiling(
     let stop = match kind::kind(facts, baseline, &scale, beside) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
         Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction),
-        Ok(kind) => stopped(facts, kind, fd_setsize),
+        Ok(kind) => stopped(facts, kind, beside),
         Err(why) => Stop::unknown(why),
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
@@ -210,7 +210,7 @@ pub(super) fn ceiling(
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: match facts.serves_datagrams() {
+        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() {
             true => stop.accepted.clone(),
             false => capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
         },
@@ -294,9 +294,12 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
 }
 
 /// What was held when it stopped for this reason.
-fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop {
+fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
     let (accepted, later) = held(facts, kind);
-    let accepted = accepted.saturating_sub(unwatched(Some(kind), fd_setsize));
+    let accepted = match beside.lost_in_passing {
+        Some(lost) => lost.held.min(accepted),
+        None => accepted.saturating_sub(unwatched(Some(kind), beside.fd_setsize)),
+    };
     let (accepted, accepted_max) = match lost_after(facts) {
         _ if facts.processes.is_client => {
             (Known::Unknown(Why::CountedInCalls), Known::Unknown(Why::CountedInCalls))
@@ -324,7 +327,8 @@ fn stopped(facts: &Facts<'_>, kind: Kind, fd_setsize: Option<FdSetsize>) -> Stop
 /// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not
 /// at most, by what the first few cost each.
 fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
-    let stop = stopped(facts, kind, None);
+    let none = Beside { fd_setsize: None, exhausted: false, lost_in_passing: None, error_replies: None };
+    let stop = stopped(facts, kind, none);
     let holdings = &facts.holdings;
     let others = holdings.first.map(|_| holdings.others).or(holdings.at_most.map(|both| both.others));
     let flows = |others: i64| Some((others.max(0) as f64 / prediction.measured_cost()?).floor() as u64);

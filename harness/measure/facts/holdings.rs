@@ -101,6 +101,9 @@ pub(crate) struct Holdings {
     /// Connections that only processes had which accept none themselves, when the ramp ended, and how many
     /// processes those were.
     pub handed_over: (u64, u64),
+    /// When `/proc` was last asked, before clients left, which processes hold connections: how many all of
+    /// them held, and how many by their calls.
+    pub by_proc: Option<(Nanos, u64, u64)>,
     /// Whether any call of the subject was seen at all since it was at rest.
     pub calls_seen: bool,
 }
@@ -136,6 +139,20 @@ impl Holdings {
             .map(|both| both.pid == failed.pid && Room { open: both.descriptors, ..room }.plain());
         // Who exits at once is not counted again.
         free.unwrap_or(self.first.is_some_and(|first| first.at == failed.at))
+    }
+
+    /// Counts connections that were passed to another process by a message, which no call tells (unix(7),
+    /// SCM_RIGHTS): those that `/proc` finds beyond the calls, of clients that were connected then.
+    pub fn count_passed(&mut self, clients: impl Fn(Nanos) -> u64) {
+        let Some((at, all, by_calls)) = self.by_proc else { return };
+        let all = all.min(clients(at));
+        if all > by_calls {
+            for held in
+                [&mut self.kept_in_all, &mut self.most_in_all, &mut self.most_ever, &mut self.at_watched]
+            {
+                *held = all.max(*held);
+            }
+        }
     }
 
     /// Accepts that succeeded in `[from, until)`, in order of time.
@@ -278,6 +295,11 @@ impl<'a> Follower<'a> {
         if !self.ramp_over && event.at >= self.moments.ramp_ends {
             self.found.handed_over = self.numbers.handed_over();
             self.end_ramp();
+        }
+        if let What::Holders { connections: Some(all), .. } = event.is
+            && event.at < self.moments.released
+        {
+            self.found.by_proc = Some((event.at, all, self.held));
         }
         let forked = matches!(event.is, What::Process { change: Change::Fork, .. });
         // A process that was forked to serve a connection accepts nothing itself.

@@ -69,7 +69,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Probe { workload, label, outcome, .. } => {
             (19, label.len() as i64, *outcome as i64, workload, 0)
         }
-        What::Holders { processes, holders } => (16, *processes as i64, holders.len() as i64, "", -2),
+        What::Holders { processes, holders, .. } => (16, *processes as i64, holders.len() as i64, "", -2),
         What::AfterAccept { clients, opened, closed, .. } => {
             (20, (*clients).into(), *opened as i64, "", *closed as i64)
         }

@@ -331,7 +331,7 @@ impl<'a> Readings<'a> {
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
             What::Queues(queues) => self.queues = queues,
             What::ReceiveQueue(queue) => self.receive_queues.push((at, *queue)),
-            What::Holders { processes, holders } => self.holders.push((at, *processes, holders)),
+            What::Holders { processes, holders, .. } => self.holders.push((at, *processes, holders)),
             What::OtherListener { address, queue, capacity, drops, new_client } => {
                 let (queue, capacity, drops, new_client) = (*queue, *capacity, *drops, *new_client);
                 self.other_listeners.push(Beside { at, address, queue, capacity, drops, new_client });

@@ -37,8 +37,9 @@ impl<'a> Facts<'a> {
         let tries = Tries::new(&events);
         let processes = Processes::new(plan, &readings, &tries, phases.released_from());
         let softs = softs(&events, &readings, &phases);
-        let holdings = Holdings::new(&events, &phases, &processes, &softs, readings.other_port_asked());
+        let mut holdings = Holdings::new(&events, &phases, &processes, &softs, readings.other_port_asked());
         let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
+        holdings.count_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
         Facts {
             plan,

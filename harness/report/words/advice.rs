@@ -82,6 +82,9 @@ fn leaks(r: &Report) -> bool {
 fn full(r: &Report) -> bool {
     let ceiling = &r.found.ceiling;
     match ceiling.kind.value() {
+        Some(Kind::OtherLimit) => {
+            r.found.binds.get().is_some_and(|binds| binds.resource == Resource::Descriptors)
+        }
         Some(kind) => kind == Kind::Emfile,
         None => ceiling.reached.value() == Some(true),
     }

@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::{counted, evidence, number, sentence};
-use crate::measure::{Kind, Resource};
+use crate::measure::{Binds, BindsEvidence, Kind, Resource};
 
 /// What a resource is called.
 pub const fn resource(resource: Resource) -> &'static str {
@@ -25,7 +25,8 @@ pub const fn resource(resource: Resource) -> &'static str {
 /// What ran out and what shows it; nothing where the first failed call or the policy says it already.
 pub fn binds(r: &Report) -> Option<String> {
     let said = [Resource::Descriptors, Resource::OpenFiles, Resource::OwnRule];
-    let binds = r.found.binds.get().filter(|binds| !said.contains(&binds.resource))?;
+    let lost = |binds: &&Binds| matches!(binds.evidence, BindsEvidence::LostInPassing(_));
+    let binds = r.found.binds.get().filter(|binds| lost(binds) || !said.contains(&binds.resource))?;
     let why = evidence::binds(&binds.evidence);
     Some(sentence(&match binds.resource {
         Resource::OtherKernelLimit => format!("another kernel limit stopped it, not RLIMIT_NOFILE: {why}"),

@@ -196,6 +196,14 @@ pub fn binds(evidence: &BindsEvidence) -> String {
         }
         BindsEvidence::Enfile => "a descriptor call failed with ENFILE: the whole host has no room for another open file (fs.file-max)".into(),
         BindsEvidence::CountFull { soft } => format!("/proc counts as many descriptors as {} allows", under(soft)),
+        BindsEvidence::LostInPassing(lost) => format!(
+            "{} of {} that connections are passed to {} no number left under a soft limit of {}; the kernel drops a connection that is passed \
+             to a full process, and no call fails (MSG_CTRUNC of recvmsg(2))",
+            lost.full,
+            counted(lost.processes, "process"),
+            number(lost.full, "has", "have"),
+            lost.soft
+        ),
         BindsEvidence::OwnRule { policy: seen, refusals_watched } => {
             let seen = seen.as_ref().map(policy).unwrap_or_default();
             let refused = match refusals_watched {
