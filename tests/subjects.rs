@@ -702,3 +702,45 @@ fn holds_what_it_is_passed() {
         }
     }
 }
+
+/// Has opened all descriptors that it may have before its first client comes, and tries to accept all the
+/// same.
+#[test]
+fn is_full_at_rest() {
+    if is_subject("is_full_at_rest") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _files: Vec<_> = std::iter::repeat_with(a_file).map_while(Result::ok).collect();
+        loop {
+            let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], None);
+            let _ = listener.accept();
+        }
+    }
+}
+
+/// Answers every request; keeps the connection open for the first four clients, and closes it after the
+/// answer to any further one.
+#[test]
+fn keeps_four_connections_alive() {
+    if is_subject("keeps_four_connections_alive") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let kept = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        for mut stream in listener.incoming().flatten() {
+            let kept = std::sync::Arc::clone(&kept);
+            std::thread::spawn(move || {
+                use std::sync::atomic::Ordering::SeqCst;
+                let keeps = kept.fetch_update(SeqCst, SeqCst, |n| (n < 4).then_some(n + 1)).is_ok();
+                let connection = if keeps { "keep-alive" } else { "close" };
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: {connection}\r\n\r\nx");
+                let mut request = [0; 1024];
+                while stream.read(&mut request).is_ok_and(|length| length > 0)
+                    && stream.write_all(answer.as_bytes()).is_ok()
+                    && keeps
+                {}
+                if keeps {
+                    kept.fetch_sub(1, SeqCst);
+                }
+            });
+        }
+    }
+}

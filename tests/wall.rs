@@ -467,3 +467,34 @@ fn memory_is_told_at_rest_at_the_wall_as_it_grows_and_after() {
     assert_eq!(why, Some(&Why::TooShortForARate { watched_s: 0.05 }), "what is first done is no growth");
     assert!(!text(short).contains("memory grows"));
 }
+
+/// A server of `tests/subjects.rs` under a limit of 64 descriptors.
+fn limited(server: &str, observer: &str) -> Value {
+    let words = crate::support::subject(server);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    find(&["--nofile", "64", "--clients", "30", "--observer", observer], &words).run()
+}
+
+#[test]
+fn a_program_that_is_full_at_rest_has_a_ceiling_of_zero_and_its_retries_are_seen() {
+    for observer in ["perf", "ptrace"] {
+        let run = limited("is_full_at_rest", observer);
+        let ceiling = &run["ceiling"];
+        assert_eq!(
+            (&ceiling["kind"], &ceiling["capacity"], &ceiling["binds"]["resource"]),
+            (&json!("emfile"), &json!(0), &json!("descriptors")),
+            "{run:#}"
+        );
+        assert_eq!(ceiling["first_failure"]["call"], "accept4", "{ceiling:#}");
+        assert_eq!(run["saturation"]["policy"], "spin", "{run:#}");
+    }
+}
+
+#[test]
+fn who_is_answered_before_the_connection_is_closed_is_not_turned_away() {
+    let run = limited("keeps_four_connections_alive", "perf");
+    let account = &run["saturation"]["clients_account"];
+    assert_eq!((&account["held"], &account["answered_first"]), (&json!(4), &json!(26)), "{account:#}");
+    assert_eq!((&run["ceiling"]["kind"], &run["ceiling"]["capacity"]), (&json!("own-limit"), &json!(4)));
+    assert_eq!(run["saturation"]["new_client"], "served", "{run:#}");
+}

@@ -25,6 +25,8 @@ pub struct Site {
 pub struct News {
     /// The answer to what was asked last is complete, and the connection stays open.
     pub answered: bool,
+    /// The answer to what was asked last is good, and the server closes the connection after it.
+    pub parting: bool,
     /// The server spoke, though nothing was asked.
     pub greeted: bool,
     /// An answer began, and is not (yet) the one that the client waits for.

@@ -562,7 +562,7 @@ impl<W: Write> Driver<W> {
                     self.load.unserved -= 1;
                     self.report.client(id, State::ErrorReply(words));
                     Place::Rejected(client)
-                } else if heard.news.answered {
+                } else if heard.news.answered || heard.news.parting {
                     self.load.unserved -= 1;
                     self.report.client(id, State::Served);
                     Place::Served(client)
@@ -760,7 +760,7 @@ impl<W: Write> Driver<W> {
     fn settle_probe(&mut self, at: usize, heard: &Heard) {
         let probe = &self.probes[at];
         let token = probe.token;
-        if let Some((outcome, detail)) = outcome(heard, &probe.client) {
+        if let Some((outcome, detail)) = probe.outcome(heard) {
             let seen = self.probes.swap_remove(at).seen(outcome, detail, clock::now());
             self.seen(seen);
         } else if heard.more {

@@ -157,6 +157,8 @@ impl HttpIdle {
             self.trouble = words();
         }
         self.state = body;
+        // Where the connection ends the body, its end cannot be told from a lost connection.
+        news.parting |= matches!(self.state, State::UntilClose) && !turns_away(status);
         if matches!(self.state, State::Body(0)) {
             self.complete(news);
         }
@@ -164,7 +166,9 @@ impl HttpIdle {
 
     fn complete(&mut self, news: &mut News) {
         self.state = State::Idle;
-        news.answered |= !self.closes && !turns_away(self.status);
+        let good = !turns_away(self.status);
+        news.answered |= good && !self.closes;
+        news.parting |= good && self.closes;
         news.trouble = self.trouble.take().or(news.trouble.take());
     }
 
@@ -241,6 +245,10 @@ mod tests {
         News { answered: true, ..News::default() }
     }
 
+    fn parting() -> News {
+        News { parting: true, ..News::default() }
+    }
+
     #[test]
     fn the_request_names_host_and_path() {
         let mut out = Vec::new();
@@ -273,7 +281,7 @@ mod tests {
         let kept = told("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno");
         assert_eq!(kept, News { trouble: trouble.clone(), ..served() });
         let closed = told("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
-        assert_eq!(closed, News { trouble, ..News::default() });
+        assert_eq!(closed, News { trouble, ..parting() });
     }
 
     #[test]
@@ -288,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_closes_after_its_answer_has_not_served_a_held_client() {
+    fn a_good_answer_after_which_the_server_closes_is_an_answer_and_its_client_is_not_held() {
         for reply in [
             "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
             "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
             "HTTP/1.1 200 OK\r\n\r\nuntil the end",
         ] {
-            assert_eq!(however_cut(client, reply.as_bytes()), (News::default(), Vec::new()), "{reply}");
+            assert_eq!(however_cut(client, reply.as_bytes()), (parting(), Vec::new()), "{reply}");
             let mut talk = client();
             talk.receive(reply.as_bytes(), &mut Vec::new(), &mut News::default());
             assert_eq!(talk.detail(), "status 200, and the server closes after it");

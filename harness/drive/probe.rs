@@ -4,7 +4,7 @@
 
 use super::client::{Client, Dial, Failure, Heard};
 use super::dialogue::Site;
-use crate::event::{Outcome, Unseen, What};
+use crate::event::{Outcome, Unseen, What, asks};
 
 const NS: f64 = 1e-9;
 
@@ -58,6 +58,9 @@ pub fn outcome(heard: &Heard, client: &Client) -> Option<(Outcome, String)> {
     if heard.refused {
         return Some((Outcome::Refused, client.detail()));
     }
+    if heard.news.parting {
+        return Some((Outcome::Served, client.detail()));
+    }
     if heard.ended || heard.news.goodbye {
         return Some(match client.last_words() {
             Some(words) => (Outcome::ErrorReply, words),
@@ -109,6 +112,14 @@ impl Probe {
             return self.client.open(site, tls, scratch);
         }
         Heard::default()
+    }
+
+    /// What it came to, if what it heard is its end.
+    pub fn outcome(&self, heard: &Heard) -> Option<(Outcome, String)> {
+        let (outcome, detail) = outcome(heard, &self.client)?;
+        // Who asks which dialogue a server speaks looks for one that holds connections.
+        let holds = !(heard.news.parting && asks::ALL.contains(&self.label.as_str()));
+        Some((if holds { outcome } else { Outcome::Closed }, detail))
     }
 
     /// Its end, with this outcome.

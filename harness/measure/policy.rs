@@ -312,8 +312,8 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     let lets_few_wait =
         (clients >= 3 && waiting / WAIT_FOR_EACH <= clients) || (clients >= 1 && clients >= waiting);
     match lack {
-        // Of a server whose accept fails too, that is looked at.
-        Some(call) if !loop_.in_accept => {
+        // Of a server whose accept fails too, that is looked at, unless it keeps nobody waiting.
+        Some(call) if !loop_.in_accept || waiting == 0 => {
             return seen(Policy::Sheds, PolicyEvidence::ClosedForLack { clients, call });
         }
         None if lets_few_wait => return seen(Policy::Sheds, PolicyEvidence::Shed { clients, waiting }),

@@ -85,7 +85,9 @@ pub struct Live {
     pub work: Work,
     /// Descriptors of one process, while that is asked.
     pub tally: Option<Tally>,
-    /// Of those that `ended`: connections closed by the server, or with an error reply.
+    /// Clients that were answered and have not ended since, by workload.
+    answered: HashMap<String, HashSet<u32>>,
+    /// Of those that `ended`: connections closed by the server before an answer, or with an error reply.
     pub turned_away: u64,
     /// Clients whose connection or connect ended without being told to, or that got an error reply.
     pub ended: u64,
@@ -300,15 +302,27 @@ impl Live {
                 self.connected += 1;
                 self.policy.arrived(at);
             }
-            Client::Served => self.served += 1,
+            Client::Served => {
+                self.served += 1;
+                match self.answered.get_mut(workload) {
+                    Some(answered) => answered.insert(id),
+                    None => self.answered.entry(workload.to_owned()).or_default().insert(id),
+                };
+            }
             Client::Greeted => self.greeted += 1,
             Client::Begun => {
                 self.half_answered.insert((workload.to_owned(), id));
             }
             Client::Local(errno) => self.local_failure = Some(*errno),
-            Client::Released | Client::GaveUp | Client::ErrorAnswer(_) => {}
+            Client::ErrorAnswer(_) => {}
+            Client::Released | Client::GaveUp => {
+                self.answered.get_mut(workload).map(|answered| answered.remove(&id));
+            }
             Client::ErrorReply(_) | Client::Closed => {
-                (self.turned_away, self.ended) = (self.turned_away + 1, self.ended + 1)
+                // Who was answered before waited no longer.
+                let answered = self.answered.get_mut(workload).is_some_and(|answered| answered.remove(&id));
+                self.turned_away += u64::from(!answered);
+                self.ended += 1;
             }
             Client::Refused | Client::TimedOut => self.ended += 1,
         }

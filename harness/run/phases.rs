@@ -184,6 +184,10 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     let kinds = kinds(pump, site, &ready)?;
     pump.live.arm();
     pump.next(why, Phase::Ramp);
+    // A program that is full at rest may have failed too often to be recorded.
+    if let Some(observer) = &mut pump.observer {
+        observer.sample_again(pump.sampled)?;
+    }
     let mut clients = Vec::new();
     for ((name, workload), kind) in plan.workloads.iter().zip(kinds) {
         let wanted = site.wanted(name, workload, kind, &ready, rests[0].limits.soft);

@@ -158,9 +158,6 @@ fn answered(facts: &Facts<'_>) -> Result<(), Why> {
 
 /// Failed accepts that only the counters tell of: when they came is not known.
 fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
-    if facts.holdings.first.is_some() || facts.holdings.early.is_some() {
-        return Ok(());
-    }
     let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
     let grown =
         facts.tries.growth().filter(|(total, _)| total.call.accepts() && (ramp..watched).contains(&total.at));

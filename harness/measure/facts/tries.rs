@@ -1,6 +1,6 @@
 //! The descriptor calls of the subject, one by one, and their totals where single ones were not recorded.
 
-use crate::event::{Call, Event, Nanos, Pid, What};
+use crate::event::{Call, Event, Nanos, Phase, Pid, What};
 use std::collections::HashMap;
 
 /// EMFILE (`-24`) or ENFILE (`-23`), as the kernel returns them.
@@ -66,6 +66,8 @@ impl Tries {
                 What::Close { pid, .. } => tries.closes.push((at, pid)),
                 What::Failures { name: call, total } => tries.totals.push(Total { at, call, total }),
                 What::SamplingStopped => tries.sampling_stops.push(at),
+                // From here on single failures are recorded again.
+                What::Phase(Phase::Ramp) => tries.sampling_stops.clear(),
                 What::Lost { samples } => tries.lost.push((at, samples)),
                 _ => {}
             }
@@ -73,7 +75,7 @@ impl Tries {
         tries
     }
 
-    /// From then on single failures were no longer recorded, for the first time.
+    /// From then on single failures were no longer recorded, for the first time since clients came.
     pub fn sampling_stopped(&self) -> Option<Nanos> {
         self.sampling_stops.first().copied()
     }

@@ -5,7 +5,7 @@ use super::limits::{self, Setter, name};
 use super::{calls, counted, flows, recovery};
 use crate::event::Ended;
 use crate::judge::Outcome;
-use crate::measure::{Kind, Policy, Resource, SetBy, Verdict};
+use crate::measure::{Binds, Kind, Policy, Resource, SetBy, Verdict};
 
 /// A process above the program is restarted; what became the program, or is none of its ancestors, is started
 /// again.
@@ -34,7 +34,10 @@ pub fn advice(r: &Report) -> Option<String> {
         (Outcome::Inconclusive, _) => return Some("Run it again when that is out of the way.".into()),
         _ => {}
     }
+    let select = |binds: &Binds| binds.resource == Resource::FdSetsize;
     match ceiling.kind.value() {
+        // What it holds then it cannot let go of.
+        _ if r.found.binds.get().is_some_and(select) => Some(other(Resource::FdSetsize)),
         _ if leaks(r) => Some(leak(r)),
         Some(Kind::Emfile) if calls::leaks(r) => Some(leak_by_calls(r)),
         _ if full(r) => Some(more_descriptors(r)),
@@ -120,6 +123,9 @@ fn own_rule(r: &Report) -> String {
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
         return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into();
     }
+    if super::clients::all_answered(r) {
+        return "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.".into();
+    }
     "Look for a limit of clients in its own settings (such as maxclients); a run with another `--nofile` shows whether it follows the \
      descriptor limit."
         .into()
@@ -147,6 +153,10 @@ fn other(resource: Resource) -> String {
 /// Where the limit is raised, by whatever set it.
 fn more_descriptors(r: &Report) -> String {
     let raise = raise(r);
+    let soft = r.found.limits.effective.value().map(|limits| limits.soft);
+    if let (Some(0), Some(soft)) = (r.found.ceiling.held(), soft) {
+        return format!("It uses all {soft} descriptors by itself: {raise}.");
+    }
     match r.found.policy.policy.value() {
         Some(Policy::AcceptLoopDead) => {
             format!(

@@ -50,7 +50,13 @@ pub fn headline(r: &Report) -> String {
             let open = open.map_or(String::new(), |(limits, open)| {
                 format!(", and {open} of {} descriptors were in use", limits.soft)
             });
-            stopped("", &format!(" by a rule of its own: no descriptor call failed{open}"))
+            match super::clients::all_answered(r) {
+                true => sentence(&format!(
+                    "{server} keeps {} open by a rule of its own: no descriptor call failed{open}",
+                    counted(c.held().unwrap_or(0), unit(r))
+                )),
+                false => stopped("", &format!(" by a rule of its own: no descriptor call failed{open}")),
+            }
         }
         (Some(Kind::OtherLimit), _) => match r.found.binds.get() {
             Some(b) => stopped("", &format!(": it ran out of {}", binds::resource(b.resource))),

@@ -46,6 +46,12 @@ pub fn all_left(r: &Report) -> bool {
     r.found.clients_account.get().is_some_and(|a| a.left > 0 && a.left == a.connected)
 }
 
+/// Whether those that it does not hold were all answered before it closed their connections.
+pub fn all_answered(r: &Report) -> bool {
+    let answered = |a: &ClientsAccount| a.waiting == 0 && a.answered_first == a.turned_away;
+    r.found.clients_account.get().is_some_and(|a| a.answered_first > 0 && answered(a))
+}
+
 /// How the client programs of each workload ended.
 pub fn programs(r: &Report) -> Vec<String> {
     let each = r.found.client_programs.iter();

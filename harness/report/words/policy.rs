@@ -1,7 +1,7 @@
 //! What its accept loop does with a full table.
 
 use super::super::Report;
-use super::{clients, counted, evidence, sentence, subject};
+use super::{clients, counted, evidence, number, sentence, subject};
 use crate::event::{Call, SeenAs};
 use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
@@ -108,20 +108,29 @@ fn own_rule(r: &Report) -> Option<String> {
     let words = r.found.error_replies.as_ref().filter(|replies| replies.others == 0);
     let words =
         words.map_or("an error reply".into(), |replies| format!("\"{}\"", cut(&replies.first, REPLY)));
-    let told = match (account.error_replies, account.turned_away) {
+    let away = account.turned_away - account.answered_first;
+    let told = match (account.error_replies, away) {
         (0, _) => String::new(),
         (told, all) if told == all => format!(" with {words}"),
         (told, _) => format!(", {told} with {words}"),
     };
-    let clause = match (account.turned_away, account.waiting) {
-        (0, 0) => return None,
+    let parted = match account.answered_first {
+        0 => None,
+        n => Some(sentence(&format!(
+            "it answered {} and closed {} after the answer",
+            counted(n, "further client"),
+            number(n, "its connection", "their connections")
+        ))),
+    };
+    let clause = match (away, account.waiting) {
+        (0, 0) => return parted,
         (0, n) => format!("the server leaves {} waiting", counted(n, "further client")),
         (n, 0) => format!("it turned {} away{told}", counted(n, "further client")),
         (n, waiting) => {
             format!("it turned {} away{told} and leaves {waiting} waiting", counted(n, "further client"))
         }
     };
-    Some(sentence(&clause))
+    Some(parted.into_iter().chain([sentence(&clause)]).collect::<Vec<_>>().join(" "))
 }
 
 /// An exit: how, when, what it held, and how many clients lost their connection.

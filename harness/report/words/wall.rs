@@ -4,7 +4,7 @@
 use super::super::Report;
 use super::{counted, got, memory, number, sockets, times};
 use crate::event::SeenAs;
-use crate::measure::{Disguise, Kind};
+use crate::measure::{ClientsAccount, Disguise, Kind};
 use crate::report::page::cut;
 
 /// Of a reply, and of a path.
@@ -26,13 +26,27 @@ pub fn wall(r: &Report) -> Vec<String> {
 
 /// How few of the connections that it held were served, where the others only got an error reply.
 pub fn unserved(r: &Report) -> Option<String> {
-    let account = r.found.clients_account.get().filter(|a| a.held_with_error > 0)?;
+    let account = r.found.clients_account.get()?;
+    if account.held_with_error == 0 {
+        return unanswered(r, account);
+    }
     let replies = r.found.error_replies.as_ref().filter(|_| !r.found.ceiling.in_calls())?;
-    let told = r.found.disguise.iter().find(|d| d.reply == replies.first);
+    // A call that failed for a few of them is not why all of them got it.
+    let explains = |d: &&Disguise| d.reply == replies.first && d.count * 2 >= account.held_with_error;
+    let told = r.found.disguise.iter().find(explains);
     let because = told.map_or(String::new(), |told| format!(", because {} failed", told.call));
     let served = if account.held == 0 { "none".to_owned() } else { format!("only {}", account.held) };
     let (n, reply) = (account.held_with_error, cut(&replies.first, SHORT));
     Some(format!("It served {served} of them: {n} got \"{reply}\"{because}."))
+}
+
+/// How many of the connections that it held got no answer at all.
+fn unanswered(r: &Report, account: &ClientsAccount) -> Option<String> {
+    let accepted = r.found.ceiling.accepted.value().filter(|_| r.found.ceiling.served.value().is_some())?;
+    // The last one may have been accepted just as the call failed.
+    let silent = accepted.saturating_sub(account.held).min(account.waiting);
+    (silent > 1 && account.held > 0)
+        .then(|| format!("It answered only {} of them: {silent} wait for their answer.", account.held))
 }
 
 /// What clients saw that hid the full table, in one short sentence; where that concerns those that it held,
