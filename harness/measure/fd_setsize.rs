@@ -18,8 +18,8 @@ pub struct FdSetsize {
     pub highest: u64,
     /// Its soft limit.
     pub soft: u64,
-    /// Whether that number is of a connection, which is then held and cannot be watched.
-    pub unwatched: bool,
+    /// Connections that are held and cannot be watched, for their number is too high.
+    pub unwatched: u64,
 }
 
 /// `None` where its numbers ended elsewhere, its limit allows no such number, or a call failed for want of
@@ -39,10 +39,23 @@ pub(super) fn fd_setsize(facts: &Facts<'_>, limits: &LimitsFound) -> Option<FdSe
     if exited.is_none() && polls(facts, *pid) {
         return None;
     }
+    if let (None, Some(end)) = (exited, written_behind(facts, table, soft)) {
+        return Some(end);
+    }
     let highest = u64::try_from(last_number(table)?).ok()?;
     let connection = table.accepted_highest.0 >= FD_SETSIZE as i64;
-    let unwatched = connection && (exited.is_some() || !table.closed_highest);
+    let unwatched = (connection && (exited.is_some() || !table.closed_highest)).into();
     Some(FdSetsize { highest, soft, unwatched })
+}
+
+/// Of a program that takes some connections more: it answers all with a number that can be watched and none
+/// of the others, for which it writes behind its `fd_set`.
+fn written_behind(facts: &Facts<'_>, table: &Table, soft: u64) -> Option<FdSetsize> {
+    let highest = u64::try_from(table.accepted_highest.0).ok()?;
+    let unwatched = highest.checked_sub(FD_SETSIZE - 1).filter(|above| *above > 0)?;
+    let answered = facts.clients.served(facts.phases.watched_until());
+    let exactly = facts.clients.answers && answered > 0 && table.at_ramp_end == answered + unwatched;
+    exactly.then_some(FdSetsize { highest, soft, unwatched })
 }
 
 /// The last number that it was given, where that is the last which can be watched or the first which cannot.

@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn a_limit_beyond_fd_setsize_makes_it_worse_though_more_are_held() {
         let mut raised = run(Some("raised"), Kind::Exited, 1020, None);
-        let end = FdSetsize { highest: 1024, soft: 2048, unwatched: true };
+        let end = FdSetsize { highest: 1024, soft: 2048, unwatched: 1 };
         let binds = Binds { resource: Resource::FdSetsize, evidence: BindsEvidence::FdSetsize(end) };
         raised.found.binds = Known::Value(binds);
         let said = verdicts(&[run(None, Kind::Emfile, 57, Some(Call::Accept4)), raised]);

@@ -634,7 +634,7 @@ mod tests {
     #[test]
     fn where_fd_setsize_ends_it_raising_the_limit_made_it_worse() {
         let mut died = run(4096, Kind::Exited, 1016);
-        let end = FdSetsize { highest: 1024, soft: 4096, unwatched: true };
+        let end = FdSetsize { highest: 1024, soft: 4096, unwatched: 1 };
         let binds = measure::Binds { resource: Resource::FdSetsize, evidence: BindsEvidence::FdSetsize(end) };
         (died.found.binds, died.found.policy.policy) = (Known::Value(binds), Known::Value(Policy::Exits));
         died.found.ceiling.exit = Some(Exit {

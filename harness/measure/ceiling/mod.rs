@@ -348,10 +348,10 @@ fn with_threads(stop: &Stop, reserved: u64) -> Known<u64> {
     }
 }
 
-/// The connection that cannot be watched is accepted, and never served.
+/// Connections that cannot be watched are accepted, and never served.
 fn unwatched(kind: Option<Kind>, fd_setsize: Option<FdSetsize>) -> u64 {
     let stops = matches!(kind, Some(Kind::Exited | Kind::OtherLimit));
-    (stops && fd_setsize.is_some_and(|end| end.unwatched)).into()
+    fd_setsize.filter(|_| stops).map_or(0, |end| end.unwatched)
 }
 
 /// Connections held when it stopped, and the most afterwards.

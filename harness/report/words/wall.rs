@@ -3,7 +3,7 @@
 
 use super::super::Report;
 use super::{counted, got, memory, number, sockets, times};
-use crate::event::SeenAs;
+use crate::event::{Call, SeenAs};
 use crate::measure::{ClientsAccount, Disguise, Kind};
 use crate::report::page::cut;
 
@@ -16,7 +16,10 @@ const CALLS: usize = 4;
 
 /// A sentence for each thing that there is to say.
 pub fn wall(r: &Report) -> Vec<String> {
-    let mut said: Vec<String> = r.found.disguise.iter().map(|d| disguise(r, d)).collect();
+    let exits = |d: &&Disguise| d.seen_as == SeenAs::Exit;
+    let told = r.found.disguise.iter().filter(|d| !exits(d));
+    let mut said: Vec<String> = told.map(|d| disguise(r, d)).collect();
+    said.extend(exited(&r.found.disguise.iter().filter(exits).collect::<Vec<_>>()));
     said.extend(failed(r));
     said.extend(sockets::queue(r));
     said.extend(others(r));
@@ -79,13 +82,25 @@ fn disguise(r: &Report, d: &Disguise) -> String {
             let was = number(d.count, "was", "were");
             format!("{} {was} closed just after {call}.", counted(d.count, "connection"))
         }
-        SeenAs::Exit => {
-            format!(
-                "A process exited just after {call}; {} ended with it.",
-                counted(d.count, "held connection")
-            )
-        }
+        SeenAs::Exit => exited(&[d]).concat(),
     }
+}
+
+/// Processes that exited, one sentence for each call that failed.
+fn exited(all: &[&Disguise]) -> Vec<String> {
+    let mut calls: Vec<(Call, &str)> = all.iter().map(|d| (d.call, d.errno)).collect();
+    calls.dedup();
+    let of = |(call, errno): (Call, &str)| {
+        let same = all.iter().filter(|d| (d.call, d.errno) == (call, errno));
+        let (processes, held) = same.fold((0, 0), |(n, held), d| (n + 1, held + d.count));
+        let who = if processes == 1 { "A process".to_owned() } else { format!("{processes} processes") };
+        format!(
+            "{who} exited just after {call} had failed with {errno}; {} ended with {}.",
+            counted(held, "held connection"),
+            number(processes, "it", "them")
+        )
+    };
+    calls.into_iter().map(of).collect()
 }
 
 /// Of clients that got an error, those that had been answered before.
