@@ -1,6 +1,7 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing
 //! else.
 
+mod attempt;
 pub mod check;
 mod client_options;
 mod compare;
@@ -28,6 +29,8 @@ pub mod schema;
 mod self_check;
 mod serve;
 mod setting_options;
+mod side_by_side;
+mod suite;
 mod time;
 mod values;
 mod worktree;

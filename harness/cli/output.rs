@@ -8,7 +8,7 @@ use crate::judge::Outcome as Verdict;
 use crate::report::{self, Report};
 use crate::run::{Error, Step};
 use crate::sys;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -260,7 +260,17 @@ pub fn interrupted(flag: &AtomicBool) -> bool {
 /// standard output.
 pub struct Progress {
     bar: ProgressBar,
-    quiet: bool,
+    lines: Lines,
+}
+
+/// Where the lines of a run's progress go that belong to the report.
+enum Lines {
+    /// To standard output, as they come.
+    Printed,
+    /// Standard output belongs to a machine-readable report.
+    Dropped,
+    /// To standard output later: other runs are made beside this one.
+    Kept(String),
 }
 
 impl Progress {
@@ -272,7 +282,37 @@ impl Progress {
             ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"),
         );
         bar.set_prefix(title.to_string());
-        Progress { bar, quiet }
+        Progress { bar, lines: if quiet { Lines::Dropped } else { Lines::Printed } }
+    }
+
+    /// The same of a run beside others, whose lines move below each other.
+    pub fn beside(bars: &MultiProgress, title: &str, quiet: bool) -> Self {
+        let mut progress = Progress::new(title, quiet);
+        if !progress.bar.is_hidden() {
+            progress.bar = bars.add(progress.bar.clone());
+        }
+        if !quiet {
+            progress.lines = Lines::Kept(String::new());
+        }
+        progress
+    }
+
+    /// Its lines that were not printed.
+    pub fn kept(&mut self) -> String {
+        match &mut self.lines {
+            Lines::Kept(lines) => std::mem::take(lines),
+            Lines::Printed | Lines::Dropped => String::new(),
+        }
+    }
+
+    /// A line that belongs to the report. Where it cannot be printed, the report cannot be either, and says
+    /// so.
+    fn line(&mut self, line: &str) {
+        match &mut self.lines {
+            Lines::Printed => _ = self.bar.suspend(|| say(line)),
+            Lines::Kept(lines) => lines.push_str(line),
+            Lines::Dropped => {}
+        }
     }
 
     /// Says something of the run on the standard error output.
@@ -281,23 +321,20 @@ impl Progress {
         self.bar.suspend(|| anstream::eprintln!("{text}"));
     }
 
-    /// Shows a step. Where that cannot be printed, the report cannot be either, and says so.
+    /// Shows a step.
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
             // Not only to a terminal: half a minute is long for a reader of a CI log, too.
             Step::Waiting { seen } => self.say(&format!("waiting for it to listen: {}", clean(seen))),
-            Step::Predicted { formula, calibrated_with, .. } if !self.quiet => {
+            Step::Predicted { formula, calibrated_with, .. } => {
                 let when = match calibrated_with {
                     0 => "before the first client".to_string(),
                     n => format!("after {n} calibration clients"),
                 };
-                let _ = self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
+                self.line(&format!("predicted {when}: {formula}\n"));
             }
-            Step::NotPredicted { reason } if !self.quiet => {
-                let _ = self.bar.suspend(|| say(&format!("not predicted: {reason}\n")));
-            }
-            Step::Predicted { .. } | Step::NotPredicted { .. } => {}
+            Step::NotPredicted { reason } => self.line(&format!("not predicted: {reason}\n")),
             Step::Counts { connected, accepted, descriptors } => {
                 self.bar.set_message(format!(
                     "{connected} connected, {accepted} accepted, {descriptors} descriptors"

@@ -1,21 +1,18 @@
-//! `lastfd run`: runs scenario files, every variant of each, one after the other.
+//! `lastfd run`: runs scenario files, every variant of each.
 
 use super::check::{none_called, variant};
-use super::output::{Files, Progress, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
+use super::output::{Files, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::own::own_helper;
+use super::suite::Suite;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome};
-use crate::event::Log;
 use crate::helper::Helper;
-use crate::judge;
 use crate::launch::Isolation;
-use crate::measure::Why;
 use crate::observe::Choice;
-use crate::report::{Report, words};
-use crate::run::{Error, Options, Run};
-use crate::scenario::{self, Dialogue, InFile, Obstacle, Plan, ReadyWhen, Setting, Stdin};
+use crate::report::words;
+use crate::run::Options;
+use crate::scenario::{Dialogue, InFile, Plan, ReadyWhen, Setting, Stdin};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// Run scenarios and check what they expect
 #[derive(Debug, clap::Args)]
@@ -33,6 +30,9 @@ pub struct Args {
     /// Run each variant this many times
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
+    /// Make so many runs at a time; those that another run could disturb are made alone, after the others
+    #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
     /// Run only every N-th variant, starting with the M-th: one machine's share of the work
     #[arg(long, value_name = "slice:M/N", value_parser = slice)]
     partition: Option<(usize, usize)>,
@@ -110,30 +110,15 @@ pub fn run(args: &Args) -> Outcome {
         return Ok(Exit::Met);
     }
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
-    let machine = args.machine.options(None)?;
-    let (mut done, mut said) = (Vec::new(), Ok(()));
-    for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
-        let events =
-            args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
-        let mut progress = Progress::new(&plan.title(), args.files.quiet());
-        if !args.files.quiet() {
-            let which =
-                if args.repeat == 1 { String::new() } else { format!(" ({number} of {})", args.repeat) };
-            let claim = plan.redaction(args.machine.redact).text(&plan.claim);
-            said = said.and(say(&format!(
-                "▶ {}{which}: {claim}
-",
-                plan.title()
-            )));
-        }
-        let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
-        drop(progress);
-        said = said.and(args.files.print(std::slice::from_ref(&outcome.0)));
-        done.push(outcome);
-        if interrupted(&flag) {
-            break;
-        }
-    }
+    let suite = Suite {
+        plans: &plans,
+        repeat: args.repeat,
+        jobs: args.jobs.into(),
+        events: args.events.as_deref(),
+        options: args.machine.options(None)?,
+        files: &args.files,
+    };
+    let (done, said) = suite.run(&flag)?;
     let exit = exit_code(&done, skips_fail, interrupted(&flag));
     conclude(&args.files, done, exit, said)
 }
@@ -179,15 +164,6 @@ fn narrowed(
     Ok(passing)
 }
 
-fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
-    let name: String = plan
-        .title()
-        .chars()
-        .map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' })
-        .collect();
-    if repeat > 1 { format!("{name}.{number}.jsonl") } else { format!("{name}.jsonl") }
-}
-
 /// Finds a folder that cannot be written to before anything is started.
 fn writable_folder(directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)
@@ -223,6 +199,9 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
         };
         text += &format!("    inherits 0 ({stdin}), 1 and 2 (a pipe); every other descriptor is closed\n");
     }
+    if let Some(why) = plan.needs_the_machine() {
+        text += &format!("  alone, also with --jobs: {}\n", words::plan::alone(why));
+    }
     if !plan.sysctls.is_empty() {
         let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         text += &format!("  in a network namespace of its own, with {}\n", all.join(", "));
@@ -255,76 +234,4 @@ fn setting_lines(setting: &Setting) -> impl Iterator<Item = String> {
         }
     });
     files.chain(user).chain(directory).chain(prepare).chain(ready)
-}
-
-/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks
-/// something for it.
-///
-/// # Errors
-/// The event log cannot be written.
-fn execute(
-    plan: &Plan,
-    options: &Options,
-    flag: &AtomicBool,
-    progress: &mut Progress,
-) -> Result<(Report, Option<Error>), Failure> {
-    let obstacles = scenario::preflight(plan);
-    let told = plan.redacted(&plan.redaction(options.redact));
-    for obstacle in &obstacles {
-        if let Obstacle::Missing { requirement, why, .. } = obstacle {
-            return Ok((Report::skipped(&told, judge::Verdict::skipped(requirement, why)), None));
-        }
-    }
-    let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.to_string()));
-    attempt(plan, refused, options, flag, progress)
-}
-
-/// Why a run is not begun, in these words.
-pub fn refusal(obstacle: &Obstacle, words: String) -> Error {
-    match obstacle {
-        Obstacle::Program { .. } => Error::NotStarted(words),
-        _ => Error::Inconclusive(words),
-    }
-}
-
-/// One run, unless it is refused; measured, judged and made into a report.
-///
-/// # Errors
-/// The event log cannot be written.
-pub fn attempt(
-    plan: &Plan,
-    refused: Option<Error>,
-    options: &Options,
-    flag: &AtomicBool,
-    progress: &mut Progress,
-) -> Result<(Report, Option<Error>), Failure> {
-    let told = plan.redacted(&plan.redaction(options.redact));
-    if let Some(error) = refused {
-        let run = Run::refused(&told, error);
-        return Ok((Report::of(&told, &Log::new(run.events)), run.error));
-    }
-    let observed_by = |observer: Choice, progress: &mut Progress| {
-        let options = Options { observer, ..options.clone() };
-        let run = crate::run::run(plan, &options, flag, &mut |step| progress.step(step))
-            .map_err(|e| Failure::new(Exit::Usage, e))?;
-        Ok((Report::of(&told, &Log::new(run.events)), run.error))
-    };
-    let first = observed_by(options.observer, progress)?;
-    // perf is stopped by the kernel in a program that changes its user as it is executed: ptrace is not.
-    let ptrace = options.observer == Choice::Auto && first.1.is_none() && is_blind(&first.0);
-    if !ptrace {
-        return Ok(first);
-    }
-    progress.say("perf saw no accept of this program: once more, under ptrace");
-    let second = observed_by(Choice::Ptrace, progress)?;
-    Ok(if second.1.is_some() { first } else { second })
-}
-
-/// Whether perf saw no accept of a program that served clients.
-fn is_blind(report: &Report) -> bool {
-    let blind = matches!(
-        report.found.ceiling.kind.why(),
-        Some(Why::BlindByCount { .. } | Why::BlindByClients { .. })
-    );
-    blind && report.found.witnesses.all.iter().any(|witness| witness.observer == "perf")
 }

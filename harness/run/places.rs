@@ -8,9 +8,13 @@ use crate::sys::sock_diag::SockDiag;
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Free ports are looked for here: inside the ephemeral range they would collide with the clients' own ports.
 const FREE: std::ops::Range<u16> = 10_000..30_000;
+/// How far apart processes with consecutive ids begin. It has no factor in common with their number, so all
+/// ports are used.
+const FAR: u32 = 7919;
 
 /// The ports of every process of a plan, and the run's certificate.
 #[derive(Debug)]
@@ -135,8 +139,12 @@ fn needs_identity(process: &Process) -> bool {
 }
 
 fn free(taken: &HashSet<u16>) -> Result<u16, Error> {
-    // Runs side by side begin at different ports.
-    let first = FREE.start + (std::process::id() % u32::from(FREE.end - FREE.start)) as u16;
+    // Nothing listens there before the run's processes have started: runs side by side must not choose the
+    // same one. Those of one process take turns, and other processes begin far from each other.
+    static TURN: AtomicU16 = AtomicU16::new(0);
+    let (count, turn) = (u32::from(FREE.end - FREE.start), TURN.fetch_add(1, Ordering::Relaxed));
+    let first = std::process::id().wrapping_mul(FAR).wrapping_add(turn.into()) % count;
+    let first = FREE.start + first as u16;
     (first..FREE.end)
         .chain(FREE.start..first)
         .find(|&port| {

@@ -156,6 +156,7 @@ fn plan(
         then: file.then.iter().map(|then| then.get_ref().clone()).collect(),
         recovery: file.recovery.as_ref().map(|recovery| *recovery.get_ref()).unwrap_or_default(),
         compare: gate(file, problems),
+        alone: file.alone,
         expect: expect(&expected, problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),

@@ -169,6 +169,7 @@ impl Find {
             then: Vec::new(),
             recovery: Recovery { rounds: self.recoveries },
             compare: None,
+            alone: false,
             expect: Expect::default(),
             hold_s: self.hold_s,
             directory: std::env::current_dir()?,

@@ -2,6 +2,7 @@
 //! first and then its variants. It reads files and asks what this machine has; it never starts a process of a
 //! scenario.
 
+mod alone;
 pub mod bundled;
 mod check;
 mod discover;
@@ -28,6 +29,7 @@ mod shape;
 pub mod sysctl;
 mod user;
 
+pub use alone::Alone;
 pub use check::is_token;
 pub use discover::{DiscoverError, discover, name_of};
 pub use duration::duration;

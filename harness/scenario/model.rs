@@ -46,6 +46,9 @@ pub struct Plan {
     /// What it is compared with, and what that must keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<Gate>,
+    /// Whether the scenario asks that nothing else runs beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.

@@ -54,6 +54,10 @@ pub(super) struct File {
     pub recovery: Option<Spanned<Recovery>>,
     /// What `lastfd compare` does with this file.
     pub compare: Option<RawCompare>,
+    /// With `lastfd run -j`, whether nothing else runs at the same time. Default: false; a run that expects
+    /// something within a time, or has clients at a rate, is alone in any case.
+    #[serde(default)]
+    pub alone: bool,
     /// What must be observed. What is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,

@@ -1,0 +1,143 @@
+//! `lastfd run` on several scenarios: side by side, filtered, tried again, in parts that are merged.
+
+use crate::support::{Called, LASTFD, called, eventually, lastfd, marked};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Three runs that may be made beside others, one of them not as expected, and two that are alone: one by
+/// what it expects, one because it says so.
+const SIDE: &str = r#"
+claim = "stops 8 below"
+processes.server = { serve.tcp = { baseline = 8 }, limits = { soft = 32, hard = 32 } }
+workloads.flood.tcp = { clients = 48 }
+hold = "500ms"
+expect.ceiling = "soft - baseline"
+[[variant]]
+name = "timed"
+expect = { recovers-within = "60s" }
+[[variant]]
+name = "unmet"
+expect = { ceiling = 1 }
+[[variant]]
+name = "higher"
+set = { "processes.server.limits" = { soft = 40, hard = 40 } }
+"#;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(format!("{name}.scenario.toml")), text).expect("a scenario");
+    }
+    folder
+}
+
+/// `lastfd run FOLDER` with these options.
+fn run(folder: &TempDir, options: &[&str]) -> Called {
+    lastfd(&[&["run", folder.path().to_str().expect("UTF-8")], options].concat())
+}
+
+/// The report of the same.
+fn report(folder: &TempDir, options: &[&str]) -> (Option<i32>, Value) {
+    let called = run(folder, &[options, &["--json", "-"]].concat());
+    let report = serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("{e}: {called:?}"));
+    (called.code, report)
+}
+
+fn runs(report: &Value) -> &[Value] {
+    report["runs"].as_array().expect("a list of runs")
+}
+
+/// What a run of a report is called.
+fn title(run: &Value) -> String {
+    let scenario = run["scenario"].as_str().expect("a name");
+    run["variant"].as_str().map_or(scenario.to_owned(), |variant| format!("{scenario} / {variant}"))
+}
+
+/// When a run began and ended, in seconds.
+fn span(run: &Value) -> (f64, f64) {
+    let began: jiff::Timestamp = run["started_at"].as_str().expect("a time").parse().expect("RFC 3339");
+    let began = began.as_duration().as_secs_f64();
+    (began, began + run["timings"]["total_s"].as_f64().expect("a number"))
+}
+
+#[test]
+fn runs_side_by_side_come_out_as_one_after_the_other_and_overlap_where_they_may() {
+    let asked = format!("alone = true\n{}", SIDE.split("[[variant]]").next().expect("the head"));
+    let folder = folder(&[("a", &asked), ("b", SIDE)]);
+    let (one, two) = (report(&folder, &[]), report(&folder, &["-j", "3"]));
+    let verdicts = |(code, report): &(Option<i32>, Value)| {
+        let of = |run: &Value| (title(run), run["verdict"].clone(), run["ceiling"]["accepted"].clone());
+        (*code, runs(report).iter().map(of).collect::<Vec<_>>())
+    };
+    assert_eq!(verdicts(&one), verdicts(&two));
+    let titles: Vec<String> = runs(&two.1).iter().map(title).collect();
+    assert_eq!(titles, ["a", "b", "b / timed", "b / unmet", "b / higher"]);
+    assert_eq!(two.0, Some(1));
+
+    let overlap = |report: &Value, one: usize, other: usize| {
+        let (one, other) = (span(&runs(report)[one]), span(&runs(report)[other]));
+        one.0 < other.1 && other.0 < one.1
+    };
+    // All three begin before the first of them is over.
+    assert!(overlap(&two.1, 1, 3) && overlap(&two.1, 3, 4), "{:?}", runs(&two.1).iter().map(span));
+    for alone in [0, 2] {
+        let others = (0..5).filter(|other| *other != alone);
+        assert_eq!(others.filter(|other| overlap(&two.1, alone, *other)).count(), 0, "{alone}");
+    }
+    assert!(!overlap(&one.1, 1, 3), "without -j there is one at a time");
+}
+
+#[test]
+fn runs_side_by_side_are_printed_one_after_the_other_with_their_times() {
+    let folder = folder(&[("b", SIDE)]);
+    let said = run(&folder, &["-j2"]).stdout;
+    let lines = said
+        .lines()
+        .filter(|line| ["▶", "predicted", "✓ exp", "✗ exp", "took"].iter().any(|s| line.starts_with(s)));
+    let mut kinds: Vec<&str> = lines.map(|line| line.split(' ').next().expect("a word")).collect();
+    // A second prediction may follow after calibration.
+    kinds.dedup();
+    let (met, unmet) = (["▶", "predicted", "✓", "took"], ["▶", "predicted", "✗", "took"]);
+    assert_eq!(kinds, [met, met, unmet, met].concat(), "{said}");
+    let dry = run(&folder, &["--dry-run"]).stdout;
+    assert_eq!(
+        dry.matches("alone, also with --jobs: it expects something within a time").count(),
+        1,
+        "{dry}"
+    );
+}
+
+#[test]
+fn an_interrupt_ends_runs_side_by_side_and_leaves_no_process() {
+    let endless = "claim = \"waits\"\nhold = \"60s\"\nprocesses.server = { serve.tcp = { accept = \"fixed-delay\" }, \
+                   limits = { soft = 32, hard = 32 } }\nworkloads.flood.tcp = { clients = 48 }\nexpect.policy = \"unclear\"\n";
+    let folder = folder(&[("a", endless), ("b", endless), ("c", endless)]);
+    let mark = format!("LASTFD_TEST_MARK=side-{}", std::process::id());
+    let (name, value) = mark.split_once('=').expect("a variable");
+    let harness = Command::new(LASTFD)
+        .args(["run", "-j2", "--json", "-"])
+        .arg(folder.path())
+        .env(name, value)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("lastfd runs");
+    // lastfd, and of two runs the stage, the init, the server and the driver.
+    assert!(eventually(Duration::from_secs(20), || marked(&mark).len() >= 9), "{:?}", marked(&mark));
+    kill_process(Pid::from_child(&harness), Signal::INT).expect("it is alive");
+    let out = harness.wait_with_output().expect("its end");
+    assert!(eventually(Duration::from_secs(10), || marked(&mark).is_empty()), "left: {:?}", marked(&mark));
+    let report: Value = serde_json::from_slice(&out.stdout).expect("a report of what was done");
+    assert_eq!((out.status.code(), runs(&report).len()), (Some(130), 2), "the third never began");
+}
+
+#[test]
+fn a_number_of_jobs_that_makes_no_sense_is_refused() {
+    for jobs in ["0", "65", "two"] {
+        let refused = called(Command::new(LASTFD).args(["run", "-j", jobs]));
+        assert_eq!((refused.code, refused.stderr.contains("--jobs")), (Some(2), true), "{refused:?}");
+    }
+}
