@@ -141,3 +141,67 @@ fn a_number_of_jobs_that_makes_no_sense_is_refused() {
         assert_eq!((refused.code, refused.stderr.contains("--jobs")), (Some(2), true), "{refused:?}");
     }
 }
+
+/// Two scenarios with tags, one of them called as a tag of the other.
+fn tagged() -> TempDir {
+    let with = |tags: &str, claim: &str| {
+        let text = SIDE.replace("claim = \"stops 8 below\"", &format!("claim = \"{claim}\"\ntags = {tags}"));
+        text.split("[[variant]]").take(2).collect::<Vec<_>>().join("[[variant]]")
+    };
+    let (push, night) = (with("[\"night\", \"incident\"]", "stops early"), with("[]", "stops late"));
+    folder(&[("push", &push), ("nightly", &night)])
+}
+
+#[test]
+fn one_filter_selects_the_same_in_run_list_and_check() {
+    let folder = tagged();
+    let path = folder.path().to_str().expect("UTF-8");
+    for (filter, wanted) in [
+        ("push", &["push", "push / timed"][..]),
+        ("night", &["nightly", "nightly / timed", "push", "push / timed"]),
+        ("tag:night and variant:base", &["push"]),
+        ("claim:LATE and not variant:base", &["nightly / timed"]),
+        ("not (incident or variant:timed)", &["nightly"]),
+    ] {
+        let dry = lastfd(&["run", "--dry-run", "--filter", filter, path]).stdout;
+        let titles = |text: &str, of: fn(&str) -> Option<&str>| -> Vec<String> {
+            text.lines().filter_map(of).map(str::to_owned).collect()
+        };
+        let run = titles(&dry, |line| {
+            line.split_once(": ").filter(|_| !line.starts_with(' ')).map(|(title, _)| title)
+        });
+        assert_eq!(run, wanted, "{filter}: {dry}");
+        let check = lastfd(&["check", "--filter", filter, path]).stdout;
+        assert_eq!(titles(&check, |line| line.strip_prefix("ready    ")), wanted, "{filter}: {check}");
+        let list = lastfd(&["list", "--filter", filter, path]).stdout;
+        assert_eq!(list.lines().count(), wanted.len(), "one line each, and nothing else: {list}");
+    }
+}
+
+#[test]
+fn a_filter_word_that_is_of_no_run_is_told_with_the_nearest_in_each_command() {
+    let folder = tagged();
+    let path = folder.path().to_str().expect("UTF-8");
+    for (filter, code, wanted) in [
+        ("push and not nightli", 4, "no scenario has a name with \"nightli\": there are nightly, push"),
+        ("tag:incidnt", 4, "no scenario has the tag \"incidnt\": there are incident, night"),
+        ("variant:time2", 4, "no variant has a name with \"time2\": there are timed, base"),
+        ("claim:erly", 4, "no claim has \"erly\": there are early, "),
+        ("tag:night and nightly", 4, "the filter selects none of 4 runs"),
+        ("push nightly", 2, "there is no `and` or `or` before `nightly`"),
+        ("", 2, "a word is missing"),
+    ] {
+        for command in ["run", "list", "check"] {
+            let told = lastfd(&[command, "--filter", filter, path]);
+            assert_eq!((told.code, told.stderr.contains(wanted)), (Some(code), true), "{command}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_a_filter_could_not_name_is_refused() {
+    let folder = folder(&[("a", &SIDE.replace("hold =", "tags = [\"night shift\"]\nhold ="))]);
+    let told = lastfd(&["check", folder.path().to_str().expect("UTF-8")]);
+    let wanted = "a tag is one word of letters, digits, `-` and `_`";
+    assert_eq!((told.code, told.stderr.contains(wanted)), (Some(3), true), "{told:?}");
+}

@@ -26,6 +26,7 @@ mod replay;
 mod requests;
 mod run;
 pub mod schema;
+pub mod select;
 mod self_check;
 mod serve;
 mod setting_options;

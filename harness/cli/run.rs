@@ -1,8 +1,8 @@
 //! `lastfd run`: runs scenario files, every variant of each.
 
-use super::check::{none_called, variant};
 use super::output::{Files, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::own::own_helper;
+use super::select::{Selection, none_called};
 use super::suite::Suite;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome};
@@ -21,9 +21,8 @@ pub struct Args {
     /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Run only scenarios whose name contains this text
-    #[arg(long, value_name = "TEXT")]
-    filter: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Run only this variant (`base` is the scenario as written)
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
@@ -129,12 +128,15 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
     for file in &super::check::discovered(&args.paths)? {
         plans.extend(super::check::loaded(file)?);
     }
-    if let Some(text) = &args.filter {
-        let holds = |plan: &Plan| plan.scenario.contains(text.as_str());
-        plans = narrowed(plans, holds, |plan| &plan.scenario, "no scenario has a name with", text)?;
-    }
+    let mut plans = args.selection.of(plans)?;
     if let Some(name) = &args.variant {
-        plans = narrowed(plans, |plan| variant(plan) == name, variant, "no variant is called", name)?;
+        let (passing, others): (Vec<Plan>, Vec<Plan>) =
+            plans.into_iter().partition(|plan| plan.variant_name() == name);
+        if passing.is_empty() {
+            let there: Vec<&str> = others.iter().map(Plan::variant_name).collect();
+            return Err(none_called("no variant is called", name, &there));
+        }
+        plans = passing;
     }
     let all = plans.len();
     if let Some((m, n)) = args.partition {
@@ -147,21 +149,6 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
         }
         _ => Ok(plans),
     }
-}
-
-/// The plans that pass; where none does, what they are called.
-fn narrowed(
-    plans: Vec<Plan>,
-    passes: impl Fn(&Plan) -> bool,
-    name: impl Fn(&Plan) -> &str,
-    none: &str,
-    wanted: &str,
-) -> Result<Vec<Plan>, Failure> {
-    let (passing, others): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(passes);
-    if passing.is_empty() {
-        return Err(none_called(none, wanted, &others.iter().map(name).collect::<Vec<_>>()));
-    }
-    Ok(passing)
 }
 
 /// Finds a folder that cannot be written to before anything is started.

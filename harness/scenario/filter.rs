@@ -58,7 +58,9 @@ pub enum NoFilter {
     #[error("a closing quote is missing after `{0}`")]
     Quote(String),
     /// There is nothing to look in.
-    #[error("`{0}:` is not known: use `name:`, `tag:`, `claim:` or `variant:`, or put the whole word in quotes")]
+    #[error(
+        "`{0}:` is not known: use `name:`, `tag:`, `claim:` or `variant:`, or put the whole word in quotes"
+    )]
     Prefix(String),
 }
 
@@ -145,7 +147,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, NoFilter> {
 
 /// The word at the beginning of a text, and what follows it.
 fn word(text: &str) -> Result<(Token, &str), NoFilter> {
-    let ends = |text: &str| text.find(|c: char| c.is_whitespace() || "()\"".contains(c)).unwrap_or(text.len());
+    let ends =
+        |text: &str| text.find(|c: char| c.is_whitespace() || "()\"".contains(c)).unwrap_or(text.len());
     let (bare, rest) = text.split_at(ends(text));
     if let Some(operator) = ["and", "or", "not"].into_iter().find(|operator| *operator == bare) {
         return Ok((Token::Operator(operator), rest));

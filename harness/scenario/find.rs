@@ -157,6 +157,7 @@ impl Find {
             variant: None,
             believed: None,
             claim,
+            tags: Vec::new(),
             subject: subject.into(),
             processes: BTreeMap::from_iter(
                 self.upstream

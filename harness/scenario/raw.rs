@@ -27,6 +27,10 @@ pub(super) struct File {
     pub claim: Spanned<String>,
     /// What people believed when it happened, in their words. A column of the remedy table.
     pub believed: Option<String>,
+    /// Words that `--filter` selects the scenario by, such as `["incident", "nightly"]`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub tags: Vec<Spanned<String>>,
     /// The process whose ceiling is measured. Needed if there are several processes.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
