@@ -205,3 +205,72 @@ fn a_tag_that_a_filter_could_not_name_is_refused() {
     let wanted = "a tag is one word of letters, digits, `-` and `_`";
     assert_eq!((told.code, told.stderr.contains(wanted)), (Some(3), true), "{told:?}");
 }
+
+/// A server that has a descriptor more at rest when it is started for the first time, and none but that.
+fn flaky(folder: &TempDir) {
+    let text = format!(
+        "claim = \"holds 8 at rest\"\n[processes.server]\nlimits = {{ soft = 32, hard = 32 }}\n\
+         command = [\"sh\", \"-c\", \"test -e tried && exec $0 $@ 8; touch tried; exec $0 $@ 9\", \
+         {LASTFD:?}, \"serve\", \"tcp\", \"--port\", \"{{port}}\", \"--baseline\"]\n\
+         [workloads.flood]\ntcp = {{ clients = 40 }}\n[expect]\nbaseline = 8\n"
+    );
+    std::fs::write(folder.path().join("flaky.scenario.toml"), text).expect("a scenario");
+}
+
+#[test]
+fn a_run_that_is_met_at_a_later_try_is_flaky_in_every_report() {
+    let once = folder(&[]);
+    flaky(&once);
+    assert_eq!(run(&once, &[]).code, Some(1), "without retries it is a failure");
+    let reports = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| reports.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (junit, markdown, json) = (at("junit.xml"), at("summary.md"), at("report.json"));
+    let again = folder(&[]);
+    flaky(&again);
+    let events = at("events");
+    let options =
+        ["--retries", "2", "--events", &events, "--junit", &junit, "--markdown", &markdown, "--json", &json];
+    let said = run(&again, &options);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let tally =
+        "1 run\n~ flaky          flaky (1 of 2 met, flaky): baseline: expected 8, observed 9\n0 met\n";
+    assert!(said.stdout.contains("tried again (2 of 3)") && said.stdout.ends_with(tally), "{}", said.stdout);
+    let read = |path: &str| std::fs::read_to_string(path).expect("a report");
+    let (junit, markdown) = (read(&junit), read(&markdown));
+    assert!(junit.contains("<flakyFailure") && junit.contains("failures=\"0\""), "{junit}");
+    assert!(
+        markdown.contains("| flaky (1 of 2 met, flaky) |") && markdown.contains("**flaky (1 of 2)**"),
+        "{markdown}"
+    );
+    let report: Value = serde_json::from_str(&read(&json)).expect("JSON");
+    let run = &runs(&report)[0];
+    assert_eq!((&run["verdict"], &run["flaky"]), (&"met".into(), &true.into()), "{run:#}");
+    let earlier = run["earlier"].as_array().expect("a list");
+    assert_eq!((earlier.len(), &earlier[0]["verdict"]), (1, &"not-met".into()));
+    let mut logs: Vec<_> =
+        std::fs::read_dir(&events).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    logs.sort();
+    assert_eq!(logs, ["flaky.jsonl", "flaky.try-2.jsonl"]);
+}
+
+#[test]
+fn a_run_that_is_never_met_is_tried_as_often_as_asked_and_what_cannot_be_made_once() {
+    let beyond = SIDE.replace("soft = 32, hard = 32", "soft = 2000000000, hard = 2000000000");
+    let folder = folder(&[("a", SIDE), ("b", &beyond)]);
+    let (code, report) = report(&folder, &["--variant", "unmet", "--retries", "2", "-j2"]);
+    let tries = |run: &Value| run["earlier"].as_array().map_or(0, Vec::len);
+    assert_eq!(code, Some(1));
+    assert_eq!(runs(&report).iter().map(tries).collect::<Vec<_>>(), [2, 0], "{report:#}");
+    assert_eq!(runs(&report)[0]["flaky"], false);
+}
+
+#[test]
+fn fail_fast_begins_nothing_after_a_failure() {
+    let folder = folder(&[("a", SIDE)]);
+    let stopped = run(&folder, &["--fail-fast", "--json", "-"]);
+    let report: Value = serde_json::from_str(&stopped.stdout).expect("JSON");
+    let titles: Vec<String> = runs(&report).iter().map(title).collect();
+    assert_eq!(titles, ["a", "a / timed", "a / unmet"]);
+    assert_eq!(stopped.code, Some(1));
+    assert!(stopped.stderr.contains("--fail-fast: 1 of 4 runs were not made"), "{stopped:?}");
+}

@@ -134,11 +134,14 @@ impl Files {
     pub fn print(&self, reports: &[Report]) -> Result<(), Failure> {
         match self.quiet() {
             true => Ok(()),
-            false => {
-                let render = if self.full { report::terminal::render_full } else { report::terminal::render };
-                say(&render(reports, std::io::stdout().is_terminal(), terminal_width()))
-            }
+            false => say(&self.text(reports)),
         }
+    }
+
+    /// The report for people.
+    pub fn text(&self, reports: &[Report]) -> String {
+        let render = if self.full { report::terminal::render_full } else { report::terminal::render };
+        render(reports, std::io::stdout().is_terminal(), terminal_width())
     }
 
     /// Prints the remedy tables of several runs and their tally, unless standard output is taken.

@@ -29,6 +29,13 @@ pub struct Args {
     /// Run each variant this many times
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
+    /// Try a run that is not as expected again, so many times at most; one that is as expected at a later try
+    /// is said to be flaky, and exits with 0
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    retries: u32,
+    /// Begin no further run after one that was not as expected, or did not start
+    #[arg(long)]
+    fail_fast: bool,
     /// Make so many runs at a time; those that another run could disturb are made alone, after the others
     #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
@@ -112,6 +119,8 @@ pub fn run(args: &Args) -> Outcome {
     let suite = Suite {
         plans: &plans,
         repeat: args.repeat,
+        retries: args.retries,
+        fail_fast: args.fail_fast,
         jobs: args.jobs.into(),
         events: args.events.as_deref(),
         options: args.machine.options(None)?,

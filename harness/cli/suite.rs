@@ -1,10 +1,11 @@
 //! The runs of `lastfd run`: each plan as often as it is asked for, side by side where that is asked for,
 //! printed in the order of the suite.
 
-use super::Failure;
 use super::attempt::execute;
-use super::output::{Files, Progress, interrupted, say};
+use super::output::{Files, Progress, exit_code, interrupted, say};
 use super::side_by_side;
+use super::{Exit, Failure};
+use crate::judge::Outcome;
 use crate::report::Report;
 use crate::run::{Error, Options};
 use crate::scenario::Plan;
@@ -20,6 +21,10 @@ pub struct Suite<'a> {
     pub plans: &'a [Plan],
     /// How often each is run.
     pub repeat: u32,
+    /// How often a run that is not as expected is tried again, at most.
+    pub retries: u32,
+    /// Whether a run that is not as expected is the last that begins.
+    pub fail_fast: bool,
     /// How many runs are made at a time, at most.
     pub jobs: usize,
     /// The folder of event logs.
@@ -55,7 +60,7 @@ impl Suite<'_> {
     pub fn run(&self, flag: &AtomicBool) -> Result<(Vec<Made>, Result<(), Failure>), Failure> {
         let each = |plan| (1..=self.repeat).map(move |number| Turn { plan, number });
         let turns: Vec<Turn> = self.plans.iter().flat_map(each).collect();
-        let (failed, bars) = (AtomicBool::new(false), MultiProgress::new());
+        let (stop, bars) = (AtomicBool::new(false), MultiProgress::new());
         let (mut made, mut said, mut failure) = (Vec::new(), Ok(()), None);
         let mut done = |result: Result<Done, Failure>| match result {
             Ok(done) => {
@@ -75,14 +80,19 @@ impl Suite<'_> {
             turns.len(),
             self.jobs,
             |turn| turns[turn].plan.needs_the_machine().is_some(),
-            || interrupted(flag) || failed.load(Ordering::Relaxed),
+            || interrupted(flag) || stop.load(Ordering::Relaxed),
             |turn| {
                 let result = self.turn(&turns[turn], &bars, flag);
-                failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                let failed = result.as_ref().map_or(true, |done| self.fail_fast && has_failed(&done.made));
+                stop.fetch_or(failed, Ordering::Relaxed);
                 result
             },
             &mut done,
         );
+        let left = turns.len() - made.len();
+        if self.fail_fast && stop.load(Ordering::Relaxed) && left > 0 && failure.is_none() {
+            anstream::eprintln!("lastfd: --fail-fast: {left} of {} runs were not made", turns.len());
+        }
         failure.map_or(Ok((made, said)), Err)
     }
 
@@ -104,10 +114,37 @@ impl Suite<'_> {
             }
             _ => Progress::beside(bars, &title, quiet),
         };
-        let events = self.events.map(|folder| folder.join(file_name(plan, turn.number, self.repeat)));
-        let made = execute(plan, &Options { events, ..self.options.clone() }, flag, &mut progress)?;
-        before += &progress.kept();
+        let mut earlier = Vec::new();
+        let mut made = loop {
+            let number = earlier.len() as u32 + 1;
+            let events = self.events.map(|folder| folder.join(self.file_name(turn, number)));
+            let made = execute(plan, &Options { events, ..self.options.clone() }, flag, &mut progress)?;
+            before += &progress.kept();
+            if number > self.retries || !may_differ(&made) || interrupted(flag) {
+                break made;
+            }
+            let again = format!("tried again ({} of {})\n", number + 1, self.retries + 1);
+            before += &(self.files.text(std::slice::from_ref(&made.0)) + &again);
+            if self.jobs == 1 {
+                let _ = self.say(&std::mem::take(&mut before));
+            }
+            earlier.push(made.0);
+        };
+        made.0.earlier = earlier;
         Ok(Done { made, before, took: began.elapsed() })
+    }
+
+    /// The event log's name, with the number of the run and of its try where there are several.
+    fn file_name(&self, turn: &Turn, attempt: u32) -> String {
+        let kept = |c: &char| c.is_alphanumeric() || *c == '-' || *c == '.';
+        let mut name: String = turn.plan.title().chars().map(|c| if kept(&c) { c } else { '-' }).collect();
+        if self.repeat > 1 {
+            name += &format!(".{}", turn.number);
+        }
+        if attempt > 1 {
+            name += &format!(".try-{attempt}");
+        }
+        name + ".jsonl"
     }
 
     /// Prints, unless standard output is taken.
@@ -121,11 +158,12 @@ fn took(time: Duration, runs: usize) -> String {
     if runs == 1 { String::new() } else { format!("took {:.1} s\n", time.as_secs_f64()) }
 }
 
-fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
-    let name: String = plan
-        .title()
-        .chars()
-        .map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' })
-        .collect();
-    if repeat > 1 { format!("{name}.{number}.jsonl") } else { format!("{name}.jsonl") }
+/// Whether another try may end differently. What this machine cannot make, it cannot make a second time.
+fn may_differ((report, error): &Made) -> bool {
+    error.is_none() && matches!(report.verdict.outcome, Outcome::NotMet | Outcome::Inconclusive)
+}
+
+/// Whether the program failed: not the machine, which may lack something for a run.
+fn has_failed(made: &Made) -> bool {
+    !matches!(exit_code(std::slice::from_ref(made), false, false), Exit::Met | Exit::Inconclusive)
 }

@@ -70,6 +70,10 @@ pub fn run(report: &Report) -> Value {
     }
     reasons.sort_keys();
     value["unmeasured"] = Value::Object(reasons);
+    if !report.earlier.is_empty() {
+        value["flaky"] = report.is_flaky().into();
+        value["earlier"] = report.earlier.iter().map(run).collect();
+    }
     value
 }
 

@@ -4,7 +4,9 @@ use super::repeats::repeats;
 use super::words::sweep as words;
 use super::{Report, short, sweep, tables};
 use crate::judge::Outcome;
-use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{
+    NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestRerun, TestSuite,
+};
 use std::time::Duration;
 
 /// The reports as one JUnit document.
@@ -69,15 +71,40 @@ fn case(report: &Report, number: usize, of: usize) -> TestCase {
             .set_type(report.verdict.outcome.name())
             .set_description([why, vec![short::paragraph(report)]].concat().join("\n").trim_end().to_owned());
     }
+    status.add_reruns(report.earlier.iter().map(rerun));
     let variant = report.variant.as_deref().unwrap_or("as written");
     let name = if of == 1 { variant.to_owned() } else { format!("{variant} ({number} of {of})") };
     let mut case = TestCase::new(name, status);
     case.set_classname(report.scenario.as_str());
-    if let Some(total) =
-        report.found.timings.total_s.value().and_then(|s| Duration::try_from_secs_f64(s).ok())
-    {
+    if let Some(total) = total(report) {
         case.set_time(total);
     }
-    case.set_system_out(super::terminal::render(std::slice::from_ref(report), false, super::terminal::WIDTH));
+    case.set_system_out(text(report));
     case
+}
+
+/// An earlier try of a run, which was not as expected: `flakyFailure` where a later one was.
+fn rerun(report: &Report) -> TestRerun {
+    let why = short::reasons(report);
+    let mut rerun = TestRerun::new(match report.verdict.outcome {
+        Outcome::NotMet => NonSuccessKind::Failure,
+        Outcome::Met | Outcome::Inconclusive | Outcome::Skipped => NonSuccessKind::Error,
+    });
+    rerun
+        .set_message(why.first().cloned().unwrap_or_default())
+        .set_type(report.verdict.outcome.name())
+        .set_description(why.join("\n"))
+        .set_system_out(text(report));
+    if let Some(total) = total(report) {
+        rerun.set_time(total);
+    }
+    rerun
+}
+
+fn total(report: &Report) -> Option<Duration> {
+    report.found.timings.total_s.value().and_then(|s| Duration::try_from_secs_f64(s).ok())
+}
+
+fn text(report: &Report) -> String {
+    super::terminal::render(std::slice::from_ref(report), false, super::terminal::WIDTH)
 }

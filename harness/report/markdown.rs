@@ -43,11 +43,14 @@ fn runs(reports: &[Report]) -> String {
     for group in &groups {
         let _ = writeln!(text, "| {} |", row(group).join(" | "));
     }
-    // Of several runs of a variant, each says which it is.
-    let numbered = groups.iter().flat_map(|group| {
-        group.iter().zip(1..).map(|(run, n)| match group.len() {
-            1 => (escape(&run.title()), *run),
-            all => (format!("{} ({n} of {all})", escape(&run.title())), *run),
+    // Of several runs of a variant, each says which it is. A try that was not as expected is told, also where
+    // a later one was.
+    let tries = groups.iter().map(|group| group.iter().flat_map(|run| run.tries()).collect::<Vec<_>>());
+    let numbered = tries.flat_map(|tries| {
+        let all = tries.len();
+        tries.into_iter().zip(1..).map(move |(run, n)| match all {
+            1 => (escape(&run.title()), run),
+            all => (format!("{} ({n} of {all})", escape(&run.title())), run),
         })
     });
     let numbered: Vec<(String, &Report)> = numbered.collect();
@@ -76,7 +79,7 @@ fn runs(reports: &[Report]) -> String {
 
 /// One row of the table of runs: of a variant that was run several times, each different value once.
 fn row(runs: &[&Report]) -> Vec<String> {
-    let each: Vec<[String; 9]> = runs.iter().map(|run| cells(run)).collect();
+    let each: Vec<[String; 9]> = runs.iter().flat_map(|run| run.tries()).map(cells).collect();
     let mut row: Vec<String> = (0..9)
         .map(|column| {
             let mut values: Vec<&str> = Vec::new();

@@ -17,7 +17,7 @@ pub mod terminal;
 pub mod words;
 
 use crate::event::Log;
-use crate::judge::Verdict;
+use crate::judge::{Outcome, Verdict};
 use crate::measure::Findings;
 use crate::scenario::{Find, Plan};
 
@@ -41,6 +41,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What was measured.
     pub found: Findings,
+    /// Earlier tries of this run, none of which was as expected. It was made again because of them.
+    pub earlier: Vec<Report>,
 }
 
 impl Report {
@@ -60,6 +62,7 @@ impl Report {
             believed: plan.believed.clone(),
             verdict,
             found,
+            earlier: Vec::new(),
         }
     }
 
@@ -79,6 +82,16 @@ impl Report {
             Some(variant) => format!("{name} / {variant}"),
             None => name,
         }
+    }
+
+    /// Whether it was as expected, but not at its first try.
+    pub fn is_flaky(&self) -> bool {
+        self.verdict.outcome == Outcome::Met && !self.earlier.is_empty()
+    }
+
+    /// All its tries in their order, the last of which it is.
+    pub fn tries(&self) -> impl Iterator<Item = &Report> {
+        self.earlier.iter().chain([self])
     }
 
     /// Whether it is of a command, and no scenario file asked for anything.

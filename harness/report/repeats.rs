@@ -4,7 +4,7 @@ use super::Report;
 use crate::judge::Outcome;
 use serde::Serialize;
 
-/// How often a variant was run, and how often its expectations were met.
+/// How often a variant was run, each try counted, and how often its expectations were met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Repeats {
@@ -15,8 +15,14 @@ pub struct Repeats {
 impl Repeats {
     /// Of a variant's runs; `None` when there is only one.
     pub fn of(reports: &[&Report]) -> Option<Self> {
-        let met = reports.iter().filter(|report| report.verdict.outcome == Outcome::Met).count();
-        (reports.len() > 1).then_some(Repeats { runs: reports.len(), met })
+        let tries: Vec<&Report> = reports.iter().flat_map(|report| report.tries()).collect();
+        let met = tries.iter().filter(|report| report.verdict.outcome == Outcome::Met).count();
+        (tries.len() > 1).then_some(Repeats { runs: tries.len(), met })
+    }
+
+    /// Whether they were met in some of the runs only.
+    pub fn flaky(&self) -> bool {
+        (1..self.runs).contains(&self.met)
     }
 }
 

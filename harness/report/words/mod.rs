@@ -44,7 +44,8 @@ pub const BY_COUNT: &str = "by descriptor count";
 
 /// How many of several runs met their expectations.
 pub fn repeats(repeats: &Repeats) -> String {
-    format!("{} of {} met", repeats.met, repeats.runs)
+    let flaky = if repeats.flaky() { ", flaky" } else { "" };
+    format!("{} of {} met{flaky}", repeats.met, repeats.runs)
 }
 
 /// A count with its noun, in the plural where it is not one.
