@@ -274,3 +274,143 @@ fn fail_fast_begins_nothing_after_a_failure() {
     assert_eq!(stopped.code, Some(1));
     assert!(stopped.stderr.contains("--fail-fast: 1 of 4 runs were not made"), "{stopped:?}");
 }
+
+/// The parts of a suite in a folder: the JSON report of each, made with these options.
+fn parts(folder: &TempDir, of: usize, options: &[&str], reports: &TempDir) -> Vec<String> {
+    let part = |part: usize| {
+        let json = reports.path().join(format!("{part}-of-{of}.json")).to_str().expect("UTF-8").to_owned();
+        run(folder, &[options, &["--partition", &format!("slice:{part}/{of}"), "--json", &json]].concat());
+        json
+    };
+    (1..=of).map(part).collect()
+}
+
+fn merge(reports: &[&String], options: &[&str]) -> Called {
+    let reports: Vec<&str> = reports.iter().map(|report| report.as_str()).collect();
+    lastfd(&[&["report", "merge"], reports.as_slice(), options].concat())
+}
+
+#[test]
+fn merged_parts_are_the_report_of_the_whole_suite() {
+    let (folder, reports) = (
+        folder(&[("a", SIDE), ("b", SIDE.split("[[variant]]").next().expect("a head"))]),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let at = |name: &str| reports.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (junit, markdown, json) = (at("junit.xml"), at("summary.md"), at("report.json"));
+    let written = ["--junit", &junit, "--markdown", &markdown, "--json", &json];
+    let read = |path: &str| std::fs::read_to_string(path).expect("a report");
+    // What the formats have beside what differs from run to run: times and process ids.
+    let cases = |xml: &str| -> Vec<String> {
+        xml.split("<testcase name=\"")
+            .skip(1)
+            .map(|case| case.split('"').next().expect("a name").to_owned())
+            .collect()
+    };
+    let rows = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|line| line.starts_with("| "))
+            .map(|row| row.split('|').take(3).collect())
+            .collect()
+    };
+    let whole = run(&folder, &[&["--repeat", "2"][..], &written].concat());
+    let (suite, whole_cases, whole_rows) = (
+        serde_json::from_str::<Value>(&read(&json)).expect("JSON"),
+        cases(&read(&junit)),
+        rows(&read(&markdown)),
+    );
+    std::fs::remove_file(&markdown).expect("it is appended to");
+
+    let [one, two, three] = &parts(&folder, 3, &["--repeat", "2"], &reports)[..] else {
+        panic!("three parts")
+    };
+    let merged = merge(&[three, one, two], &written);
+    assert_eq!((merged.code, whole.code), (Some(1), Some(1)), "{merged:?}");
+    assert!(merged.stdout.ends_with("10 runs of 3 parts: 8 met, 2 not met\n"), "{merged:?}");
+    let report: Value = serde_json::from_str(&read(&json)).expect("JSON");
+    assert_eq!(
+        runs(&report).iter().map(title).collect::<Vec<_>>(),
+        runs(&suite).iter().map(title).collect::<Vec<_>>()
+    );
+    assert_eq!(report["suite"], suite["suite"]);
+    assert_eq!((report["suite"]["part"].is_null(), &report["suite"]["complete"]), (true, &true.into()));
+    assert_eq!(cases(&read(&junit)), whole_cases);
+    assert_eq!(whole_cases.len(), 10);
+    // The remedy tables of scenarios that were split are left out.
+    assert_eq!(rows(&read(&markdown)), whole_rows[..6], "a heading and five variants");
+    let again = merge(&[&json], &[]);
+    assert!(
+        again.code == Some(3) && again.stderr.contains("made without `lastfd run --partition`"),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn what_does_not_make_one_suite_is_refused() {
+    let skipped = SIDE.replace("limits =", "requires = [\"no-such-program\"], limits =");
+    let (folder, other) =
+        (folder(&[("a", &skipped)]), self::folder(&[("a", &skipped.replace("stops", "ends"))]));
+    let (reports, others) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let [one, two] = &parts(&folder, 2, &[], &reports)[..] else { panic!("two parts") };
+    let thirds = parts(&folder, 3, &[], &reports);
+    let foreign = &parts(&other, 2, &[], &others)[1];
+    let fewer = tempfile::tempdir().expect("a folder");
+    let narrowed = &parts(&folder, 2, &["--filter", "variant:m"], &fewer)[1];
+    let no_json = reports.path().join("text").to_str().expect("UTF-8").to_owned();
+    std::fs::write(&no_json, "no JSON").expect("written");
+    let edited = |name: &str, edit: &dyn Fn(&mut Value)| {
+        let path = reports.path().join(name).to_str().expect("UTF-8").to_owned();
+        let mut report: Value =
+            serde_json::from_str(&std::fs::read_to_string(two).expect("a report")).expect("JSON");
+        edit(&mut report);
+        std::fs::write(&path, report.to_string()).expect("written");
+        path
+    };
+    let older = edited("older", &|report| report["suite"]["lastfd_version"] = "0.0.1".into());
+    let schema = edited("schema", &|report| report["schema"] = "lastfd/report/0".into());
+    let broken = edited("broken", &|report| report["suite"]["part"]["part"] = 7.into());
+    let cut = edited("cut", &|report| {
+        report["suite"]["complete"] = false.into();
+        report["runs"].as_array_mut().expect("a list").pop();
+        report["told"].as_array_mut().expect("a list").pop();
+    });
+    let refused: [(&[&String], i32, &str); 11] = [
+        (&[one], 3, "part 2 of 2 is missing: it has a / timed and 1 more"),
+        (&[one, two, one], 3, "part 1 of 2 is there twice: "),
+        (&[one, foreign], 3, "is of another suite than"),
+        (&[one, narrowed], 3, "is of another suite than"),
+        (&[one, &thirds[1]], 3, "the suite was split differently"),
+        (&[one, &older], 3, "was made by lastfd 0.0.1"),
+        (&[one, &schema], 3, "not a report of `lastfd run --json`: its `schema` is not lastfd/report/1"),
+        (&[one, &broken], 3, "broken: part 7 of 2"),
+        (&[one, &cut], 3, "part 2 of 2 is not whole: it lacks a / higher"),
+        (&[one, &no_json], 3, "not a JSON report"),
+        (&[&"/nonexistent/report.json".to_owned()], 2, "No such file"),
+    ];
+    for (reports, code, wanted) in refused {
+        let told = merge(reports, &[]);
+        assert_eq!((told.code, told.stderr.contains(wanted)), (Some(code), true), "{wanted}: {told:?}");
+    }
+    assert_eq!(merge(&[two, one], &[]).code, Some(0), "skipped is no failure");
+    // Of five parts the fifth has no run, and writes no report.
+    let five = parts(&folder, 5, &[], &reports);
+    assert_eq!(merge(&five[..4].iter().collect::<Vec<_>>(), &[]).code, Some(0));
+}
+
+#[test]
+fn a_partition_that_the_system_names_is_the_slice_of_that_number() {
+    let folder = folder(&[("a", SIDE)]);
+    let dry = |partition: &str, variables: &[(&str, &str)]| {
+        let mut command = Command::new(LASTFD);
+        command.args(["run", "--dry-run", "--partition", partition]).arg(folder.path());
+        called(command.envs(variables.iter().copied()))
+    };
+    let slice = dry("slice:2/2", &[]).stdout;
+    assert_eq!(dry("auto", &[("CI_NODE_INDEX", "2"), ("CI_NODE_TOTAL", "2")]).stdout, slice);
+    assert_eq!(dry("auto", &[("CIRCLE_NODE_INDEX", "1"), ("CIRCLE_NODE_TOTAL", "2")]).stdout, slice);
+    assert_eq!(dry("auto/2", &[("JOB_COMPLETION_INDEX", "1")]).stdout, slice);
+    let refused = dry("auto", &[("JOB_COMPLETION_INDEX", "1")]);
+    assert_eq!((refused.code, refused.stderr.contains("write `auto/N`")), (Some(2), true), "{refused:?}");
+    let refused = dry("slice:0/2", &[]);
+    assert_eq!((refused.code, refused.stderr.contains("1 ≤ M ≤ N")), (Some(2), true), "{refused:?}");
+}

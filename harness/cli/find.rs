@@ -214,7 +214,7 @@ pub fn run(args: &Args) -> Outcome {
     let said = args.files.print(std::slice::from_ref(&report));
     let runs = vec![(report, error)];
     let exit = exit_code(&runs, false, false);
-    conclude(&args.files, runs, exit, said)
+    conclude(&args.files, None, runs, exit, said)
 }
 
 /// Whether every file that is asked for can be written.

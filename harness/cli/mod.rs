@@ -21,8 +21,10 @@ pub mod list;
 mod output;
 mod own;
 mod page;
+mod partition;
 mod plain;
 mod replay;
+mod report;
 mod requests;
 mod run;
 pub mod schema;
@@ -66,6 +68,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Inspect(inspect::Args),
     Replay(replay::Args),
+    Report(report::Args),
     List(list::Args),
     Check(check::Args),
     Explain(explain::Args),
@@ -95,6 +98,7 @@ impl Cli {
             Command::Compare(args) => compare::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::List(args) => list::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),

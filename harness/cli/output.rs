@@ -5,6 +5,8 @@ use super::plain::clean;
 use super::{Exit, Failure, Outcome};
 use crate::compare::Comparison;
 use crate::judge::Outcome as Verdict;
+use crate::report::merge::Merged;
+use crate::report::suite::Suite;
 use crate::report::{self, Report};
 use crate::run::{Error, Step};
 use crate::sys;
@@ -65,12 +67,16 @@ impl Files {
         named.map(PathBuf::from)
     }
 
-    /// Writes every report that was asked for.
+    /// Writes every report that was asked for; of a suite, or of runs that are none.
     ///
     /// # Errors
     /// Which path, and why.
-    pub fn write(&self, reports: &[Report]) -> Result<(), Failure> {
-        let (json, junit) = (|| report::json::render(reports), || report::junit::render(reports));
+    pub fn write(&self, reports: &[Report], suite: Option<&Suite>) -> Result<(), Failure> {
+        let json = || match suite {
+            Some(suite) => report::json::render_suite(reports, suite),
+            None => report::json::render(reports),
+        };
+        let junit = || report::junit::render(reports);
         self.write_as([&json, &junit, &|| report::markdown::render(reports)])
     }
 
@@ -109,6 +115,16 @@ impl Files {
             || report::markdown::render_sweep(reports, &sweep),
         );
         self.write_as([&json, &junit, &markdown]).and(said)
+    }
+
+    /// Writes the reports of the parts of a suite, merged.
+    ///
+    /// # Errors
+    /// Which path, and why.
+    pub fn conclude_merged(&self, merged: &Merged) -> Result<(), Failure> {
+        let (json, junit) =
+            (|| report::json::pretty(&merged.document), || report::junit::render_told(&merged.told));
+        self.write_as([&json, &junit, &|| report::markdown::render_told(&merged.told)])
     }
 
     /// Prints and writes the report of a comparison.
@@ -378,6 +394,7 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool, interrupted
 /// A report that cannot be written.
 pub fn conclude(
     files: &Files,
+    suite: Option<&Suite>,
     runs: Vec<(Report, Option<Error>)>,
     exit: Exit,
     said: Result<(), Failure>,
@@ -385,7 +402,7 @@ pub fn conclude(
     tell(&runs);
     let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
     let said = said.and(files.print_together(&reports));
-    exit.once(files.write(&reports).and(said))
+    exit.once(files.write(&reports, suite).and(said))
 }
 
 /// Why runs ended early, on standard error: the report has it too, but goes elsewhere, or is long.

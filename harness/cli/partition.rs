@@ -1,25 +1,17 @@
 //! Which part of the suite this machine runs: `slice:M/N`, or `auto`, which asks the system that started
 //! several of us.
 
+use crate::report::suite::Part;
 use std::str::FromStr;
 
 /// What `--partition` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partition {
     /// This slice.
-    Slice(Slice),
+    Slice(Part),
     /// The slice of the system that started this process; with the number of slices where that system does
     /// not tell it.
     Auto(Option<usize>),
-}
-
-/// Every `of`-th run of the suite, from the `part`-th on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
-    /// From 1.
-    pub part: usize,
-    /// How many parts there are.
-    pub of: usize,
 }
 
 /// A system that starts a job several times, and the variables by which each learns which it is.
@@ -102,7 +94,7 @@ impl FromStr for Partition {
             (Some(slice), _) => {
                 let (part, of) = slice.split_once('/').ok_or_else(wanted)?;
                 let (part, of) = (part.parse().map_err(|_| wanted())?, of.parse().map_err(|_| wanted())?);
-                Slice::new(part, of).map(Partition::Slice).ok_or_else(wanted)
+                self::part(part, of).map(Partition::Slice).ok_or_else(wanted)
             }
             (None, Some("")) => Ok(Partition::Auto(None)),
             (None, Some(rest)) => {
@@ -119,7 +111,7 @@ impl Partition {
     ///
     /// # Errors
     /// No system is known, or what its variables say is no slice.
-    pub fn slice(self, variable: impl Fn(&str) -> Option<String>) -> Result<Slice, String> {
+    pub fn part(self, variable: impl Fn(&str) -> Option<String>) -> Result<Part, String> {
         let of = match self {
             Partition::Slice(slice) => return Ok(slice),
             Partition::Auto(of) => of,
@@ -131,30 +123,21 @@ impl Partition {
                 all.join(", ")
             ));
         };
-        system.slice(of, &variable).map_err(|why| format!("--partition auto: {}: {why}", system.name))
+        system.part(of, &variable).map_err(|why| format!("--partition auto: {}: {why}", system.name))
     }
 }
 
-impl Slice {
-    fn new(part: usize, of: usize) -> Option<Self> {
-        (1..=of).contains(&part).then_some(Slice { part, of })
-    }
-
-    /// Those of the suite's runs that belong to it.
-    pub fn of_all<T>(self, all: Vec<T>) -> Vec<T> {
-        all.into_iter().skip(self.part - 1).step_by(self.of).collect()
-    }
+/// The `part`-th of so many, if there is one.
+fn part(part: usize, of: usize) -> Option<Part> {
+    (1..=of).contains(&part).then_some(Part { part, of })
 }
 
 impl System {
     /// The slice that its variables tell. `given`: how many there are, as the command line has it.
-    fn slice(
-        &self,
-        given: Option<usize>,
-        variable: &impl Fn(&str) -> Option<String>,
-    ) -> Result<Slice, String> {
+    fn part(&self, given: Option<usize>, variable: &impl Fn(&str) -> Option<String>) -> Result<Part, String> {
         let number = |name: &str| -> Result<usize, String> {
-            let value = variable(name).ok_or_else(|| format!("{name} is not set, though {} is", self.index))?;
+            let value =
+                variable(name).ok_or_else(|| format!("{name} is not set, though {} is", self.index))?;
             value.trim().parse().map_err(|_| format!("{name} is {value:?}, which is no number"))
         };
         let index = number(self.index)?;
@@ -185,9 +168,9 @@ impl System {
             (None, None, _) => unreachable!("every other way tells the total"),
         };
         let from_first = index.checked_sub(first).filter(|n| n % step == 0);
-        from_first.and_then(|n| Slice::new(n / step + 1, of)).ok_or_else(|| {
-            format!("{} is {index}, which is none of {of} parts from {first} on", self.index)
-        })
+        from_first
+            .and_then(|n| part(n / step + 1, of))
+            .ok_or_else(|| format!("{} is {index}, which is none of {of} parts from {first} on", self.index))
     }
 }
 
@@ -195,14 +178,17 @@ impl System {
 mod tests {
     use super::*;
 
-    fn auto(given: Option<usize>, variables: &[(&str, &str)]) -> Result<(usize, usize), String> {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    type Told = Result<(usize, usize), String>;
+
+    fn auto(given: Option<usize>, variables: Variables) -> Told {
         let of = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        Partition::Auto(given).slice(of).map(|slice| (slice.part, slice.of))
+        Partition::Auto(given).part(of).map(|slice| (slice.part, slice.of))
     }
 
-    fn array(id: &str, min: &str, max: &str, step: &str, count: &str) -> Result<(usize, usize), String> {
+    fn array(id: &str, min: &str, max: &str, step: &str, count: &str) -> Told {
         let names = ["ID", "MIN", "MAX", "STEP", "COUNT"].map(|name| format!("SLURM_ARRAY_TASK_{name}"));
         let values = [id, min, max, step, count];
         let all: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(values).collect();
@@ -211,7 +197,7 @@ mod tests {
 
     #[test]
     fn each_system_tells_its_slice_as_its_manual_says() {
-        let cases: [(&[(&str, &str)], (usize, usize)); 5] = [
+        let cases: [(Variables, (usize, usize)); 5] = [
             (&[("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "3")], (1, 3)),
             (&[("CI_NODE_INDEX", "3"), ("CI_NODE_TOTAL", "3")], (3, 3)),
             (&[("CIRCLE_NODE_INDEX", "0"), ("CIRCLE_NODE_TOTAL", "3")], (1, 3)),
@@ -229,14 +215,20 @@ mod tests {
 
     #[test]
     fn what_is_no_slice_is_refused_with_the_way_out() {
-        let cases: [(Result<(usize, usize), String>, &str); 9] = [
+        let cases: [(Told, &str); 9] = [
             (auto(None, &[]), "no variable tells which part this is: GitLab (CI_NODE_INDEX), "),
             (auto(None, &[("JOB_COMPLETION_INDEX", "0")]), "write `auto/N`, where N is the `completions`"),
             (auto(None, &[("PARALLEL_SEQ", "1")]), "write `slice:{#}/{##}`"),
             (auto(None, &[("CI_NODE_INDEX", "1")]), "GitLab: CI_NODE_TOTAL is not set, though"),
-            (auto(None, &[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "2")]), "CI_NODE_INDEX is 0, which is none of 2"),
+            (
+                auto(None, &[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "2")]),
+                "CI_NODE_INDEX is 0, which is none of 2",
+            ),
             (auto(Some(3), &[("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "2")]), "it tells of 2 parts, and"),
-            (auto(None, &[("CIRCLE_NODE_INDEX", "x"), ("CIRCLE_NODE_TOTAL", "2")]), "is \"x\", which is no number"),
+            (
+                auto(None, &[("CIRCLE_NODE_INDEX", "x"), ("CIRCLE_NODE_TOTAL", "2")]),
+                "is \"x\", which is no number",
+            ),
             // --array=1,2,9: Slurm tells a step of 1, and three tasks.
             (array("9", "1", "9", "1", "3"), "not evenly stepped"),
             (array("5", "1", "9", "3", "3"), "not evenly stepped"),

@@ -2,13 +2,15 @@
 
 use super::output::{Files, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::own::own_helper;
+use super::partition::Partition;
 use super::select::{Selection, none_called};
-use super::suite::Suite;
+use super::suite::Turns;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome};
 use crate::helper::Helper;
 use crate::launch::Isolation;
 use crate::observe::Choice;
+use crate::report::suite::Suite;
 use crate::report::words;
 use crate::run::Options;
 use crate::scenario::{Dialogue, InFile, Plan, ReadyWhen, Setting, Stdin};
@@ -39,9 +41,11 @@ pub struct Args {
     /// Make so many runs at a time; those that another run could disturb are made alone, after the others
     #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
-    /// Run only every N-th variant, starting with the M-th: one machine's share of the work
-    #[arg(long, value_name = "slice:M/N", value_parser = slice)]
-    partition: Option<(usize, usize)>,
+    /// Run only every N-th variant, starting with the M-th: one machine's share of the work. `auto` asks the
+    /// variables of GitLab, CircleCI, Buildkite or a Slurm array, and with `/N` those of GNU parallel or a
+    /// Kubernetes Job; `lastfd report merge` merges the reports
+    #[arg(long, value_name = "slice:M/N|auto[/N]")]
+    partition: Option<Partition>,
     /// Print what would run, with its limits and inherited descriptors; start nothing
     #[arg(long)]
     dry_run: bool,
@@ -86,16 +90,6 @@ impl Machine {
     }
 }
 
-fn slice(text: &str) -> Result<(usize, usize), String> {
-    let parsed = text.strip_prefix("slice:").and_then(|rest| {
-        let (m, n) = rest.split_once('/')?;
-        Some((m.parse::<usize>().ok()?, n.parse::<usize>().ok()?))
-    });
-    parsed
-        .filter(|&(m, n)| (1..=n).contains(&m))
-        .ok_or_else(|| "slice:M/N with 1 ≤ M ≤ N, such as slice:1/2".into())
-}
-
 /// Runs what is selected.
 ///
 /// # Errors
@@ -107,7 +101,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     // Before: reading sysctls makes a network namespace.
     let flag = interrupt_flag()?;
-    let plans = select(args)?;
+    let (plans, mut identity) = select(args)?;
     if interrupted(&flag) {
         return Ok(Exit::Interrupted);
     }
@@ -116,7 +110,7 @@ pub fn run(args: &Args) -> Outcome {
         return Ok(Exit::Met);
     }
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
-    let suite = Suite {
+    let suite = Turns {
         plans: &plans,
         repeat: args.repeat,
         retries: args.retries,
@@ -127,12 +121,15 @@ pub fn run(args: &Args) -> Outcome {
         files: &args.files,
     };
     let (done, said) = suite.run(&flag)?;
+    identity.complete = !interrupted(&flag) && done.len() == plans.len() * args.repeat as usize;
     let exit = exit_code(&done, skips_fail, interrupted(&flag));
-    conclude(&args.files, done, exit, said)
+    conclude(&args.files, Some(&identity), done, exit, said)
 }
 
-/// The runs that the paths and filters select.
-fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
+/// The runs that the paths and filters select, and the suite that they are of.
+fn select(args: &Args) -> Result<(Vec<Plan>, Suite), Failure> {
+    let part = args.partition.map(|partition| partition.part(|name| std::env::var(name).ok()));
+    let part = part.transpose().map_err(|why| Failure::new(Exit::Usage, why))?;
     let mut plans = Vec::new();
     for file in &super::check::discovered(&args.paths)? {
         plans.extend(super::check::loaded(file)?);
@@ -147,17 +144,30 @@ fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
         }
         plans = passing;
     }
-    let all = plans.len();
-    if let Some((m, n)) = args.partition {
-        plans = plans.into_iter().skip(m - 1).step_by(n).collect();
+    let suite = Suite {
+        lastfd_version: env!("CARGO_PKG_VERSION").into(),
+        hash: hash(&plans, args.repeat),
+        runs: plans.iter().map(Plan::title).collect(),
+        repeat: args.repeat,
+        part,
+        complete: false,
+    };
+    let Some(part) = part else { return Ok((plans, suite)) };
+    let selected = part.of_all(plans);
+    if selected.is_empty() {
+        let message =
+            format!("slice {} of {} has no run: {} selected in all", part.part, part.of, suite.runs.len());
+        return Err(Failure::new(Exit::NothingSelected, message));
     }
-    match (plans.is_empty(), args.partition) {
-        (true, Some((m, n))) => {
-            let message = format!("slice {m} of {n} has no run: {all} selected in all");
-            Err(Failure::new(Exit::NothingSelected, message))
-        }
-        _ => Ok(plans),
-    }
+    Ok((selected, suite))
+}
+
+/// What tells this suite from others. The same files may be in other folders on another machine.
+fn hash(plans: &[Plan], repeat: u32) -> String {
+    let plans: Vec<Plan> =
+        plans.iter().map(|plan| Plan { directory: PathBuf::new(), ..plan.clone() }).collect();
+    let text = serde_json::to_string(&(plans, repeat)).expect("a plan is made of strings and numbers");
+    sha1_smol::Sha1::from(text).digest().to_string()
 }
 
 /// Finds a folder that cannot be written to before anything is started.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// What is run, and how.
 #[derive(Debug)]
-pub struct Suite<'a> {
+pub struct Turns<'a> {
     /// In this order.
     pub plans: &'a [Plan],
     /// How often each is run.
@@ -52,7 +52,7 @@ struct Done {
     took: Duration,
 }
 
-impl Suite<'_> {
+impl Turns<'_> {
     /// Makes the runs until `flag` is set; second, whether their reports could be printed.
     ///
     /// # Errors

@@ -6,14 +6,18 @@ pub mod explain;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod merge;
 pub mod page;
 pub mod remedies;
 pub mod repeats;
+pub mod row;
 pub mod short;
+pub mod suite;
 pub mod sweep;
 pub mod tables;
 pub mod tally;
 pub mod terminal;
+pub mod told;
 pub mod words;
 
 use crate::event::Log;
