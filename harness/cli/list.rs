@@ -77,7 +77,7 @@ fn parts() -> String {
     format!("\nLaunchers\n{launchers}\nWorkloads: each client\n{workloads}\nWorkloads: calls\n{callers}")
 }
 
-/// One scenario: name, tags and claim, what it requires, then one line a variant with what is its own.
+/// One scenario: name and claim, its tags, what it requires, then one line a variant with what is its own.
 fn shown(plans: &[&Plan]) -> String {
     let mut text = String::new();
     let mut base: Option<&Plan> = None;
@@ -89,14 +89,13 @@ fn shown(plans: &[&Plan]) -> String {
             Some(variant) if base.is_some() => ("    ", variant.clone()),
             _ => ("", plan.title()),
         };
-        let tags: String = match base {
-            None => plan.tags.iter().map(|tag| format!(" [{tag}]")).collect(),
-            Some(_) => String::new(),
-        };
         text += &match claim_is_own {
-            true => format!("{indent}{name}{tags}: {}\n", plan.claim),
+            true => format!("{indent}{name}: {}\n", plan.claim),
             false => format!("{indent}{name}\n"),
         };
+        if base.is_none() && !plan.tags.is_empty() {
+            text += &format!("{indent}    tagged {}\n", plan.tags.join(", "));
+        }
         if !requires.is_empty() {
             text += &format!("{indent}    requires {}\n", requires.join(", "));
         }
@@ -136,10 +135,11 @@ mod tests {
             requires = ["./server", "supervisord"]
         "#;
         let plans = crate::scenario::parse(text, "x.toml", "push", std::path::Path::new(".")).unwrap();
-        let wanted = "push [nightly]: stops at 52\n    requires ./server\n    same\n    supervised: stops later\n        requires supervisord\n";
+        let wanted = "push: stops at 52\n    tagged nightly\n    requires ./server\n    same\n    supervised: stops later\n        requires supervisord\n";
         let plans: Vec<&Plan> = plans.iter().collect();
         assert_eq!(shown(&plans), wanted);
-        let alone = "push / supervised [nightly]: stops later\n    requires ./server, supervisord\n";
+        let alone =
+            "push / supervised: stops later\n    tagged nightly\n    requires ./server, supervisord\n";
         assert_eq!(shown(&plans[2..]), alone, "a filter may leave out the scenario as written");
     }
 }

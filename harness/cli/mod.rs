@@ -18,6 +18,7 @@ mod helper;
 mod init;
 mod inspect;
 pub mod list;
+mod measured;
 mod output;
 mod own;
 mod page;

@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod explain;
+pub mod first;
 pub mod json;
 pub mod junit;
 pub mod markdown;

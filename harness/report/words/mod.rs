@@ -12,6 +12,7 @@ pub mod compare;
 pub mod costs;
 pub mod doubts;
 pub mod evidence;
+pub mod first;
 pub mod flows;
 pub mod judged;
 pub mod kernel;
