@@ -41,6 +41,7 @@ mod setting;
 mod silence;
 mod soak;
 mod subjects;
+mod suite;
 mod support;
 mod sweep;
 mod unix;

@@ -539,7 +539,7 @@ fn a_limit_above_the_machines_is_an_obstacle_and_no_error() {
 fn check_tells_valid_invalid_and_nothing_apart_by_exit_code() {
     use lastfd::internal::cli::{Exit, check};
     let check = |path: &Path| {
-        check::run(&check::Args { paths: vec![path.to_owned()] })
+        check::run(&check::Args { paths: vec![path.to_owned()], selection: Default::default() })
             .map_err(|failure| (failure.exit, failure.message))
     };
     let folder = tempfile::tempdir().unwrap();

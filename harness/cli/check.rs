@@ -2,6 +2,7 @@
 
 use super::diagnostic::Faults;
 use super::output::say;
+use super::select::Selection;
 use super::{Exit, Failure, Outcome};
 use crate::run::inside;
 use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan, placeholder};
@@ -15,6 +16,8 @@ pub struct Args {
     /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// Prints one line a run. All files are read, also after one that is not valid.
@@ -23,20 +26,26 @@ pub struct Args {
 /// No scenario there: [`Exit::NothingSelected`]. One that is not valid: [`Exit::Invalid`], with every fault
 /// of every file.
 pub fn run(args: &Args) -> Outcome {
-    let (mut faults, mut invalid) = (Vec::new(), 0);
+    let (mut faults, mut lines, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for path in discovered(&args.paths)? {
         match read(&path) {
             Ok((plans, cannot)) => {
-                plans.iter().try_for_each(|plan| say(&format!("{}\n", line(plan, cannot.as_deref()))))?
+                let selected = plans.iter().filter(|plan| args.selection.selects(plan));
+                lines.extend(selected.map(|plan| line(plan, cannot.as_deref())));
+                all.extend(plans);
             }
+            // What it would select is not known.
             Err(error) => {
-                invalid += 1;
-                say(&format!("invalid  {}\n", scenario::name_of(&path)))?;
+                lines.push(format!("invalid  {}", scenario::name_of(&path)));
                 faults.push(rendered(&error));
             }
         }
     }
-    if invalid == 0 { Ok(Exit::Met) } else { Err(Failure::new(Exit::Invalid, faults.join("\n"))) }
+    lines.iter().try_for_each(|line| say(&format!("{line}\n")))?;
+    if !faults.is_empty() {
+        return Err(Failure::new(Exit::Invalid, faults.join("\n")));
+    }
+    args.selection.of(all).map(|_| Exit::Met)
 }
 
 /// `ready`, `skip` or `cannot`, the run, and why.
@@ -78,29 +87,6 @@ pub fn discovered(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         | DiscoverError::NoFolder
         | DiscoverError::NotBundled { .. } => Failure::new(Exit::NothingSelected, error),
     })
-}
-
-/// Most names that a message lists.
-const NAMES_MAX: usize = 20;
-
-/// Nothing is called so: what there is, the most like it first.
-pub fn none_called(what: &str, wanted: &str, names: &[&str]) -> Failure {
-    let mut names = scenario::by_likeness(wanted, names.iter().copied());
-    let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(*name));
-    let more = names.len().saturating_sub(NAMES_MAX);
-    names.truncate(NAMES_MAX);
-    let more = if more == 0 { String::new() } else { format!(", and {more} more (`lastfd list` shows all)") };
-    let there = match names.as_slice() {
-        [one] => format!("there is only {one}"),
-        names => format!("there are {}", names.join(", ")),
-    };
-    Failure::new(Exit::NothingSelected, format!("{what} {wanted:?}: {}{more}", there))
-}
-
-/// What a variant is called on the command line; the scenario as written is `base`.
-pub fn variant(plan: &Plan) -> &str {
-    plan.variant.as_deref().unwrap_or("base")
 }
 
 /// The plans of one file.

@@ -1,6 +1,6 @@
 //! `lastfd compare`: two variants of one subject, side by side, with a verdict on each quantity.
 
-use super::check::{discovered, loaded, variant as name_of};
+use super::check::{discovered, loaded};
 use super::output::{Files, interrupt_flag, writable};
 use super::recording::Recording;
 use super::requests::{header, method, rate};
@@ -281,7 +281,7 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
                 _ => "the first start",
             };
             reference = Some(kept);
-            let name = if after.is_some() { "after".into() } else { name_of(&plan).to_owned() };
+            let name = if after.is_some() { "after".into() } else { plan.variant_name().to_owned() };
             (plans, [first.into(), name], Vec::new(), Vec::new())
         }
         (None, Some(_), None) => {
@@ -312,7 +312,7 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
             let (plans, bounds) = of_files(args)?;
             let one = plans[0].scenario == plans[1].scenario;
             let names =
-                plans.each_ref().map(|plan| if one { name_of(plan).to_owned() } else { plan.title() });
+                plans.each_ref().map(|plan| if one { plan.variant_name().to_owned() } else { plan.title() });
             (plans, names, bounds, Vec::new())
         }
     };
@@ -459,7 +459,7 @@ fn of_commands(args: &Args) -> Result<(), Failure> {
 fn named(plans: &[Plan], name: Option<&String>, path: &Path) -> Result<Plan, Failure> {
     let wanted = name.filter(|name| name.as_str() != "base");
     let found = plans.iter().find(|plan| plan.variant.as_ref() == wanted);
-    let there = || plans.iter().map(name_of).collect::<Vec<_>>().join(", ");
+    let there = || plans.iter().map(Plan::variant_name).collect::<Vec<_>>().join(", ");
     let none = || {
         let wanted = wanted.map_or("base", |w| w);
         format!("{} has no variant `{wanted}`: it has {}", path.display(), there())

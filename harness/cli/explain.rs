@@ -1,10 +1,12 @@
 //! `lastfd explain`: a scenario's arithmetic, or a recorded run's story, in plain words. It starts nothing.
 
-use super::check::{discovered, loaded, none_called, variant};
+use super::check::{discovered, loaded};
 use super::output::{say, terminal_width};
 use super::replay::recorded;
+use super::select::none_called;
 use super::{Exit, Outcome};
 use crate::report::{Report, explain};
+use crate::scenario::Plan;
 use std::io::IsTerminal;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -41,14 +43,14 @@ pub fn run(args: &Args) -> Outcome {
         let (plans, not): (Vec<_>, Vec<_>) = loaded(&path)?
             .into_iter()
             .map(|plan| plan.redacted(&plan.redaction(false)))
-            .partition(|plan| args.variant.as_ref().is_none_or(|wanted| wanted == variant(plan)));
+            .partition(|plan| args.variant.as_ref().is_none_or(|wanted| wanted == plan.variant_name()));
         others.extend(not);
         if !plans.is_empty() {
             texts.push(explain::scenario(&plans, colour, width));
         }
     }
     if let Some(wanted) = args.variant.as_ref().filter(|_| texts.is_empty()) {
-        let names: Vec<&str> = others.iter().map(variant).collect();
+        let names: Vec<&str> = others.iter().map(Plan::variant_name).collect();
         return Err(none_called("no variant is called", wanted, &names));
     }
     say(&texts.join("\n"))?;

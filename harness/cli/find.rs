@@ -1,10 +1,11 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
+use super::attempt::{attempt, refusal};
 use super::client_options::ClientOptions;
 use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
 use super::requests::Requests;
-use super::run::{Machine, attempt, refusal};
+use super::run::Machine;
 use super::setting_options::SettingOptions;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome, time::seconds};
@@ -213,7 +214,7 @@ pub fn run(args: &Args) -> Outcome {
     let said = args.files.print(std::slice::from_ref(&report));
     let runs = vec![(report, error)];
     let exit = exit_code(&runs, false, false);
-    conclude(&args.files, runs, exit, said)
+    conclude(&args.files, None, runs, exit, said)
 }
 
 /// Whether every file that is asked for can be written.

@@ -3,6 +3,7 @@
 
 use super::check::{discovered, loaded};
 use super::output::say;
+use super::select::Selection;
 use super::{Exit, Failure, Outcome};
 use crate::scenario::{self, FOLDER, Plan, bundled};
 use crate::{drive, launch};
@@ -14,6 +15,8 @@ pub struct Args {
     /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 /// Prints the scenarios, each with its variants below it.
@@ -21,14 +24,24 @@ pub struct Args {
 /// # Errors
 /// No scenario there: `Exit::NothingSelected`. The first that is not valid: `Exit::Invalid`.
 pub fn run(args: &Args) -> Outcome {
-    let mut text = String::new();
-    let here = match args.paths.is_empty() && !Path::new(FOLDER).exists() {
+    let here = match args.paths.is_empty() && !args.selection.narrows() && !Path::new(FOLDER).exists() {
         true => Vec::new(),
         false => discovered(&args.paths)?,
     };
+    let (mut text, mut all) = (String::new(), Vec::new());
     for path in here {
-        let sign = if bundled::is_meant(&path) { "@" } else { "" };
-        text += &format!("{sign}{}", shown(&loaded(&path)?));
+        let plans = loaded(&path)?;
+        let selected: Vec<&Plan> = plans.iter().filter(|plan| args.selection.selects(plan)).collect();
+        if !selected.is_empty() {
+            let sign = if bundled::is_meant(&path) { "@" } else { "" };
+            text += &format!("{sign}{}", shown(&selected));
+        }
+        all.extend(plans);
+    }
+    // Who looks for something need not be told what else there is.
+    if args.selection.narrows() {
+        args.selection.of(all)?;
+        return say(&text).map(|()| Exit::Met);
     }
     if args.paths.is_empty() {
         text += &carried()?;
@@ -64,8 +77,8 @@ fn parts() -> String {
     format!("\nLaunchers\n{launchers}\nWorkloads: each client\n{workloads}\nWorkloads: calls\n{callers}")
 }
 
-/// One scenario: name and claim, what it requires, then one line a variant with what is its own.
-fn shown(plans: &[Plan]) -> String {
+/// One scenario: name and claim, its tags, what it requires, then one line a variant with what is its own.
+fn shown(plans: &[&Plan]) -> String {
     let mut text = String::new();
     let mut base: Option<&Plan> = None;
     for plan in plans {
@@ -73,13 +86,16 @@ fn shown(plans: &[Plan]) -> String {
         let requires: Vec<String> =
             requires(plan).into_iter().filter(|r| base.is_none_or(|base| !requires_of(base, r))).collect();
         let (indent, name) = match &plan.variant {
-            None => ("", &plan.scenario),
-            Some(variant) => ("    ", variant),
+            Some(variant) if base.is_some() => ("    ", variant.clone()),
+            _ => ("", plan.title()),
         };
         text += &match claim_is_own {
             true => format!("{indent}{name}: {}\n", plan.claim),
             false => format!("{indent}{name}\n"),
         };
+        if base.is_none() && !plan.tags.is_empty() {
+            text += &format!("{indent}    tagged {}\n", plan.tags.join(", "));
+        }
         if !requires.is_empty() {
             text += &format!("{indent}    requires {}\n", requires.join(", "));
         }
@@ -104,6 +120,7 @@ mod tests {
     fn a_variant_shows_only_what_is_its_own() {
         let text = r#"
             claim = "stops at 52"
+            tags = ["nightly"]
             [processes.server]
             command = ["./server"]
             limits = { soft = 64, hard = 64 }
@@ -118,7 +135,11 @@ mod tests {
             requires = ["./server", "supervisord"]
         "#;
         let plans = crate::scenario::parse(text, "x.toml", "push", std::path::Path::new(".")).unwrap();
-        let wanted = "push: stops at 52\n    requires ./server\n    same\n    supervised: stops later\n        requires supervisord\n";
+        let wanted = "push: stops at 52\n    tagged nightly\n    requires ./server\n    same\n    supervised: stops later\n        requires supervisord\n";
+        let plans: Vec<&Plan> = plans.iter().collect();
         assert_eq!(shown(&plans), wanted);
+        let alone =
+            "push / supervised: stops later\n    tagged nightly\n    requires ./server, supervisord\n";
+        assert_eq!(shown(&plans[2..]), alone, "a filter may leave out the scenario as written");
     }
 }

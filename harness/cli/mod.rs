@@ -1,6 +1,7 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing
 //! else.
 
+mod attempt;
 pub mod check;
 mod client_options;
 mod compare;
@@ -17,18 +18,24 @@ mod helper;
 mod init;
 mod inspect;
 pub mod list;
+mod measured;
 mod output;
 mod own;
 mod page;
+mod partition;
 mod plain;
 mod recording;
 mod replay;
+mod report;
 mod requests;
 mod run;
 pub mod schema;
+pub mod select;
 mod self_check;
 mod serve;
 mod setting_options;
+mod side_by_side;
+mod suite;
 mod time;
 mod values;
 mod worktree;
@@ -63,6 +70,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Inspect(inspect::Args),
     Replay(replay::Args),
+    Report(report::Args),
     List(list::Args),
     Check(check::Args),
     Explain(explain::Args),
@@ -92,6 +100,7 @@ impl Cli {
             Command::Compare(args) => compare::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::List(args) => list::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),

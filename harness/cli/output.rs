@@ -5,10 +5,12 @@ use super::plain::clean;
 use super::{Exit, Failure, Outcome};
 use crate::compare::Comparison;
 use crate::judge::Outcome as Verdict;
+use crate::report::merge::Merged;
+use crate::report::suite::Suite;
 use crate::report::{self, Report};
 use crate::run::{Error, Step};
 use crate::sys;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -65,12 +67,16 @@ impl Files {
         named.map(PathBuf::from)
     }
 
-    /// Writes every report that was asked for.
+    /// Writes every report that was asked for; of a suite, or of runs that are none.
     ///
     /// # Errors
     /// Which path, and why.
-    pub fn write(&self, reports: &[Report]) -> Result<(), Failure> {
-        let (json, junit) = (|| report::json::render(reports), || report::junit::render(reports));
+    pub fn write(&self, reports: &[Report], suite: Option<&Suite>) -> Result<(), Failure> {
+        let json = || match suite {
+            Some(suite) => report::json::render_suite(reports, suite),
+            None => report::json::render(reports),
+        };
+        let junit = || report::junit::render(reports);
         self.write_as([&json, &junit, &|| report::markdown::render(reports)])
     }
 
@@ -111,6 +117,16 @@ impl Files {
         self.write_as([&json, &junit, &markdown]).and(said)
     }
 
+    /// Writes the reports of the parts of a suite, merged.
+    ///
+    /// # Errors
+    /// Which path, and why.
+    pub fn conclude_merged(&self, merged: &Merged) -> Result<(), Failure> {
+        let (json, junit) =
+            (|| report::json::pretty(&merged.document), || report::junit::render_told(&merged.told));
+        self.write_as([&json, &junit, &|| report::markdown::render_told(&merged.told)])
+    }
+
     /// Prints and writes the report of a comparison.
     ///
     /// # Errors
@@ -134,11 +150,14 @@ impl Files {
     pub fn print(&self, reports: &[Report]) -> Result<(), Failure> {
         match self.quiet() {
             true => Ok(()),
-            false => {
-                let render = if self.full { report::terminal::render_full } else { report::terminal::render };
-                say(&render(reports, std::io::stdout().is_terminal(), terminal_width()))
-            }
+            false => say(&self.text(reports)),
         }
+    }
+
+    /// The report for people.
+    pub fn text(&self, reports: &[Report]) -> String {
+        let render = if self.full { report::terminal::render_full } else { report::terminal::render };
+        render(reports, std::io::stdout().is_terminal(), terminal_width())
     }
 
     /// Prints the remedy tables of several runs and their tally, unless standard output is taken.
@@ -260,7 +279,17 @@ pub fn interrupted(flag: &AtomicBool) -> bool {
 /// standard output.
 pub struct Progress {
     bar: ProgressBar,
-    quiet: bool,
+    lines: Lines,
+}
+
+/// Where the lines of a run's progress go that belong to the report.
+enum Lines {
+    /// To standard output, as they come.
+    Printed,
+    /// Standard output belongs to a machine-readable report.
+    Dropped,
+    /// To standard output later: other runs are made beside this one.
+    Kept(String),
 }
 
 impl Progress {
@@ -272,7 +301,37 @@ impl Progress {
             ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"),
         );
         bar.set_prefix(title.to_string());
-        Progress { bar, quiet }
+        Progress { bar, lines: if quiet { Lines::Dropped } else { Lines::Printed } }
+    }
+
+    /// The same of a run beside others, whose lines move below each other.
+    pub fn beside(bars: &MultiProgress, title: &str, quiet: bool) -> Self {
+        let mut progress = Progress::new(title, quiet);
+        if !progress.bar.is_hidden() {
+            progress.bar = bars.add(progress.bar.clone());
+        }
+        if !quiet {
+            progress.lines = Lines::Kept(String::new());
+        }
+        progress
+    }
+
+    /// Its lines that were not printed.
+    pub fn kept(&mut self) -> String {
+        match &mut self.lines {
+            Lines::Kept(lines) => std::mem::take(lines),
+            Lines::Printed | Lines::Dropped => String::new(),
+        }
+    }
+
+    /// A line that belongs to the report. Where it cannot be printed, the report cannot be either, and says
+    /// so.
+    fn line(&mut self, line: &str) {
+        match &mut self.lines {
+            Lines::Printed => _ = self.bar.suspend(|| say(line)),
+            Lines::Kept(lines) => lines.push_str(line),
+            Lines::Dropped => {}
+        }
     }
 
     /// Says something of the run on the standard error output.
@@ -281,23 +340,20 @@ impl Progress {
         self.bar.suspend(|| anstream::eprintln!("{text}"));
     }
 
-    /// Shows a step. Where that cannot be printed, the report cannot be either, and says so.
+    /// Shows a step.
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
             // Not only to a terminal: half a minute is long for a reader of a CI log, too.
             Step::Waiting { seen } => self.say(&format!("waiting for it to listen: {}", clean(seen))),
-            Step::Predicted { formula, calibrated_with, .. } if !self.quiet => {
+            Step::Predicted { formula, calibrated_with, .. } => {
                 let when = match calibrated_with {
                     0 => "before the first client".to_string(),
                     n => format!("after {n} calibration clients"),
                 };
-                let _ = self.bar.suspend(|| say(&format!("predicted {when}: {formula}\n")));
+                self.line(&format!("predicted {when}: {formula}\n"));
             }
-            Step::NotPredicted { reason } if !self.quiet => {
-                let _ = self.bar.suspend(|| say(&format!("not predicted: {reason}\n")));
-            }
-            Step::Predicted { .. } | Step::NotPredicted { .. } => {}
+            Step::NotPredicted { reason } => self.line(&format!("not predicted: {reason}\n")),
             Step::Counts { connected, accepted, descriptors } => {
                 self.bar.set_message(format!(
                     "{connected} connected, {accepted} accepted, {descriptors} descriptors"
@@ -338,6 +394,7 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool, interrupted
 /// A report that cannot be written.
 pub fn conclude(
     files: &Files,
+    suite: Option<&Suite>,
     runs: Vec<(Report, Option<Error>)>,
     exit: Exit,
     said: Result<(), Failure>,
@@ -345,7 +402,7 @@ pub fn conclude(
     tell(&runs);
     let reports: Vec<Report> = runs.into_iter().map(|(report, _)| report).collect();
     let said = said.and(files.print_together(&reports));
-    exit.once(files.write(&reports).and(said))
+    exit.once(files.write(&reports, suite).and(said))
 }
 
 /// Why runs ended early, on standard error: the report has it too, but goes elsewhere, or is long.

@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Outcome {
     let report = Report::of(&plan, &log);
     let exit = Exit::from(report.verdict.outcome);
     let said = args.files.print(std::slice::from_ref(&report));
-    args.files.write(&[report]).and(said)?;
+    args.files.write(&[report], None).and(said)?;
     Ok(exit)
 }
 

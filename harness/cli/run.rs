@@ -1,21 +1,20 @@
-//! `lastfd run`: runs scenario files, every variant of each, one after the other.
+//! `lastfd run`: runs scenario files, every variant of each.
 
-use super::check::{none_called, variant};
-use super::output::{Files, Progress, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
+use super::output::{Files, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::own::own_helper;
+use super::partition::Partition;
+use super::select::{Selection, none_called};
+use super::suite::Turns;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome};
-use crate::event::Log;
 use crate::helper::Helper;
-use crate::judge;
 use crate::launch::Isolation;
-use crate::measure::Why;
 use crate::observe::Choice;
-use crate::report::{Report, words};
-use crate::run::{Error, Options, Run};
-use crate::scenario::{self, Dialogue, InFile, Obstacle, Plan, ReadyWhen, Setting, Stdin};
+use crate::report::suite::Suite;
+use crate::report::words;
+use crate::run::Options;
+use crate::scenario::{Dialogue, InFile, Plan, ReadyWhen, Setting, Stdin};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// Run scenarios and check what they expect
 #[derive(Debug, clap::Args)]
@@ -24,18 +23,29 @@ pub struct Args {
     /// Scenario files or folders; `@NAME` is a bundled scenario, `@` all of them [default: scenarios/]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Run only scenarios whose name contains this text
-    #[arg(long, value_name = "TEXT")]
-    filter: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Run only this variant (`base` is the scenario as written)
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
     /// Run each variant this many times
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
-    /// Run only every N-th variant, starting with the M-th: one machine's share of the work
-    #[arg(long, value_name = "slice:M/N", value_parser = slice)]
-    partition: Option<(usize, usize)>,
+    /// Try a run that is not as expected again, so many times at most; one that is as expected at a later try
+    /// is said to be flaky, and exits with 0
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    retries: u32,
+    /// Begin no further run after one that was not as expected, or did not start
+    #[arg(long)]
+    fail_fast: bool,
+    /// Make so many runs at a time; those that another run could disturb are made alone, after the others
+    #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// Run only every N-th variant, starting with the M-th: one machine's share of the work. `auto` asks the
+    /// variables of GitLab, CircleCI, Buildkite or a Slurm array, and with `/N` those of GNU parallel or a
+    /// Kubernetes Job; `lastfd report merge` merges the reports
+    #[arg(long, value_name = "slice:M/N|auto[/N]")]
+    partition: Option<Partition>,
     /// Print what would run, with its limits and inherited descriptors; start nothing
     #[arg(long)]
     dry_run: bool,
@@ -80,16 +90,6 @@ impl Machine {
     }
 }
 
-fn slice(text: &str) -> Result<(usize, usize), String> {
-    let parsed = text.strip_prefix("slice:").and_then(|rest| {
-        let (m, n) = rest.split_once('/')?;
-        Some((m.parse::<usize>().ok()?, n.parse::<usize>().ok()?))
-    });
-    parsed
-        .filter(|&(m, n)| (1..=n).contains(&m))
-        .ok_or_else(|| "slice:M/N with 1 ≤ M ≤ N, such as slice:1/2".into())
-}
-
 /// Runs what is selected.
 ///
 /// # Errors
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     // Before: reading sysctls makes a network namespace.
     let flag = interrupt_flag()?;
-    let plans = select(args)?;
+    let (plans, mut identity) = select(args)?;
     if interrupted(&flag) {
         return Ok(Exit::Interrupted);
     }
@@ -110,82 +110,64 @@ pub fn run(args: &Args) -> Outcome {
         return Ok(Exit::Met);
     }
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
-    let machine = args.machine.options(None)?;
-    let (mut done, mut said) = (Vec::new(), Ok(()));
-    for (plan, number) in plans.iter().flat_map(|plan| (1..=args.repeat).map(move |n| (plan, n))) {
-        let events =
-            args.events.as_ref().map(|directory| directory.join(file_name(plan, number, args.repeat)));
-        let mut progress = Progress::new(&plan.title(), args.files.quiet());
-        if !args.files.quiet() {
-            let which =
-                if args.repeat == 1 { String::new() } else { format!(" ({number} of {})", args.repeat) };
-            let claim = plan.redaction(args.machine.redact).text(&plan.claim);
-            said = said.and(say(&format!(
-                "▶ {}{which}: {claim}
-",
-                plan.title()
-            )));
-        }
-        let outcome = execute(plan, &Options { events, ..machine.clone() }, &flag, &mut progress)?;
-        drop(progress);
-        said = said.and(args.files.print(std::slice::from_ref(&outcome.0)));
-        done.push(outcome);
-        if interrupted(&flag) {
-            break;
-        }
-    }
+    let suite = Turns {
+        plans: &plans,
+        repeat: args.repeat,
+        retries: args.retries,
+        fail_fast: args.fail_fast,
+        jobs: args.jobs.into(),
+        events: args.events.as_deref(),
+        options: args.machine.options(None)?,
+        files: &args.files,
+    };
+    let (done, said) = suite.run(&flag)?;
+    identity.complete = !interrupted(&flag) && done.len() == plans.len() * args.repeat as usize;
     let exit = exit_code(&done, skips_fail, interrupted(&flag));
-    conclude(&args.files, done, exit, said)
+    conclude(&args.files, Some(&identity), done, exit, said)
 }
 
-/// The runs that the paths and filters select.
-fn select(args: &Args) -> Result<Vec<Plan>, Failure> {
+/// The runs that the paths and filters select, and the suite that they are of.
+fn select(args: &Args) -> Result<(Vec<Plan>, Suite), Failure> {
+    let part = args.partition.map(|partition| partition.part(|name| std::env::var(name).ok()));
+    let part = part.transpose().map_err(|why| Failure::new(Exit::Usage, why))?;
     let mut plans = Vec::new();
     for file in &super::check::discovered(&args.paths)? {
         plans.extend(super::check::loaded(file)?);
     }
-    if let Some(text) = &args.filter {
-        let holds = |plan: &Plan| plan.scenario.contains(text.as_str());
-        plans = narrowed(plans, holds, |plan| &plan.scenario, "no scenario has a name with", text)?;
-    }
+    let mut plans = args.selection.of(plans)?;
     if let Some(name) = &args.variant {
-        plans = narrowed(plans, |plan| variant(plan) == name, variant, "no variant is called", name)?;
-    }
-    let all = plans.len();
-    if let Some((m, n)) = args.partition {
-        plans = plans.into_iter().skip(m - 1).step_by(n).collect();
-    }
-    match (plans.is_empty(), args.partition) {
-        (true, Some((m, n))) => {
-            let message = format!("slice {m} of {n} has no run: {all} selected in all");
-            Err(Failure::new(Exit::NothingSelected, message))
+        let (passing, others): (Vec<Plan>, Vec<Plan>) =
+            plans.into_iter().partition(|plan| plan.variant_name() == name);
+        if passing.is_empty() {
+            let there: Vec<&str> = others.iter().map(Plan::variant_name).collect();
+            return Err(none_called("no variant is called", name, &there));
         }
-        _ => Ok(plans),
+        plans = passing;
     }
+    let suite = Suite {
+        lastfd_version: env!("CARGO_PKG_VERSION").into(),
+        hash: hash(&plans, args.repeat),
+        runs: plans.iter().map(Plan::title).collect(),
+        repeat: args.repeat,
+        part,
+        complete: false,
+    };
+    let Some(part) = part else { return Ok((plans, suite)) };
+    let selected = part.of_all(plans);
+    if selected.is_empty() {
+        let message =
+            format!("slice {} of {} has no run: {} selected in all", part.part, part.of, suite.runs.len());
+        return Err(Failure::new(Exit::NothingSelected, message));
+    }
+    Ok((selected, suite))
 }
 
-/// The plans that pass; where none does, what they are called.
-fn narrowed(
-    plans: Vec<Plan>,
-    passes: impl Fn(&Plan) -> bool,
-    name: impl Fn(&Plan) -> &str,
-    none: &str,
-    wanted: &str,
-) -> Result<Vec<Plan>, Failure> {
-    let (passing, others): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(passes);
-    if passing.is_empty() {
-        return Err(none_called(none, wanted, &others.iter().map(name).collect::<Vec<_>>()));
-    }
-    Ok(passing)
-}
-
-fn file_name(plan: &Plan, number: u32, repeat: u32) -> String {
-    let name: String = plan
-        .title()
-        .chars()
-        .map(|c| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' })
-        .collect();
-    if repeat > 1 { format!("{name}.{number}.jsonl") } else { format!("{name}.jsonl") }
+/// What tells this suite from others. The same files may be in other folders on another machine.
+fn hash(plans: &[Plan], repeat: u32) -> String {
+    let plans: Vec<Plan> =
+        plans.iter().map(|plan| Plan { directory: PathBuf::new(), ..plan.clone() }).collect();
+    let text = serde_json::to_string(&(plans, repeat)).expect("a plan is made of strings and numbers");
+    sha1_smol::Sha1::from(text).digest().to_string()
 }
 
 /// Finds a folder that cannot be written to before anything is started.
@@ -223,6 +205,9 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
         };
         text += &format!("    inherits 0 ({stdin}), 1 and 2 (a pipe); every other descriptor is closed\n");
     }
+    if let Some(why) = plan.needs_the_machine() {
+        text += &format!("  alone, also with --jobs: {}\n", words::plan::alone(why));
+    }
     if !plan.sysctls.is_empty() {
         let all: Vec<String> = plan.sysctls.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         text += &format!("  in a network namespace of its own, with {}\n", all.join(", "));
@@ -255,76 +240,4 @@ fn setting_lines(setting: &Setting) -> impl Iterator<Item = String> {
         }
     });
     files.chain(user).chain(directory).chain(prepare).chain(ready)
-}
-
-/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks
-/// something for it.
-///
-/// # Errors
-/// The event log cannot be written.
-fn execute(
-    plan: &Plan,
-    options: &Options,
-    flag: &AtomicBool,
-    progress: &mut Progress,
-) -> Result<(Report, Option<Error>), Failure> {
-    let obstacles = scenario::preflight(plan);
-    let told = plan.redacted(&plan.redaction(options.redact));
-    for obstacle in &obstacles {
-        if let Obstacle::Missing { requirement, why, .. } = obstacle {
-            return Ok((Report::skipped(&told, judge::Verdict::skipped(requirement, why)), None));
-        }
-    }
-    let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.to_string()));
-    attempt(plan, refused, options, flag, progress)
-}
-
-/// Why a run is not begun, in these words.
-pub fn refusal(obstacle: &Obstacle, words: String) -> Error {
-    match obstacle {
-        Obstacle::Program { .. } => Error::NotStarted(words),
-        _ => Error::Inconclusive(words),
-    }
-}
-
-/// One run, unless it is refused; measured, judged and made into a report.
-///
-/// # Errors
-/// The event log cannot be written.
-pub fn attempt(
-    plan: &Plan,
-    refused: Option<Error>,
-    options: &Options,
-    flag: &AtomicBool,
-    progress: &mut Progress,
-) -> Result<(Report, Option<Error>), Failure> {
-    let told = plan.redacted(&plan.redaction(options.redact));
-    if let Some(error) = refused {
-        let run = Run::refused(&told, error);
-        return Ok((Report::of(&told, &Log::new(run.events)), run.error));
-    }
-    let observed_by = |observer: Choice, progress: &mut Progress| {
-        let options = Options { observer, ..options.clone() };
-        let run = crate::run::run(plan, &options, flag, &mut |step| progress.step(step))
-            .map_err(|e| Failure::new(Exit::Usage, e))?;
-        Ok((Report::of(&told, &Log::new(run.events)), run.error))
-    };
-    let first = observed_by(options.observer, progress)?;
-    // perf is stopped by the kernel in a program that changes its user as it is executed: ptrace is not.
-    let ptrace = options.observer == Choice::Auto && first.1.is_none() && is_blind(&first.0);
-    if !ptrace {
-        return Ok(first);
-    }
-    progress.say("perf saw no accept of this program: once more, under ptrace");
-    let second = observed_by(Choice::Ptrace, progress)?;
-    Ok(if second.1.is_some() { first } else { second })
-}
-
-/// Whether perf saw no accept of a program that served clients.
-fn is_blind(report: &Report) -> bool {
-    let blind = matches!(
-        report.found.ceiling.kind.why(),
-        Some(Why::BlindByCount { .. } | Why::BlindByClients { .. })
-    );
-    blind && report.found.witnesses.all.iter().any(|witness| witness.observer == "perf")
 }

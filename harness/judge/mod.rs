@@ -11,10 +11,10 @@ pub use reason::{Expectation, Expected, NotMeasured, Observed, Reason};
 
 use crate::measure::{Doubt, Findings, Known};
 use crate::scenario::{Expect, Plan};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a run comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Outcome {

@@ -1,8 +1,9 @@
 //! The report that other programs read (contract.md): the layout only. A value that is unknown is null, and
 //! `unmeasured` has its reason.
 
+use super::told::{Told, told};
 use super::words::{self, evidence, judged, why};
-use super::{Report, remedies, sweep};
+use super::{Report, remedies, suite::Suite, sweep};
 use crate::event::{Outcome, Unseen};
 use crate::measure::{self, Findings, Known};
 use serde::Serialize;
@@ -21,7 +22,12 @@ const BY_PLACE: [&str; 3] = ["calls", "ends", "witnesses"];
 #[derive(Debug, Clone, Serialize)]
 struct Document {
     schema: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suite: Option<Suite>,
     runs: Vec<Value>,
+    /// Of a part, so that it can be merged with the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    told: Vec<Told>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remedies: Vec<remedies::Table>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,18 +36,41 @@ struct Document {
 
 /// The reports as one JSON object, with a newline at its end.
 pub fn render(reports: &[Report]) -> String {
-    text(reports, remedies::tables(reports), None)
+    text(reports, remedies::tables(reports), None, None)
+}
+
+/// The same of a suite, or of a part of one.
+pub fn render_suite(reports: &[Report], suite: &Suite) -> String {
+    text(reports, remedies::tables(reports), None, Some(suite.clone()))
 }
 
 /// The same of one program at several limits: no limit is another's remedy.
 pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
-    text(reports, Vec::new(), Some(sweep.clone()))
+    text(reports, Vec::new(), Some(sweep.clone()), None)
 }
 
-fn text(reports: &[Report], remedies: Vec<remedies::Table>, sweep: Option<sweep::Sweep>) -> String {
-    let document = Document { schema: SCHEMA, runs: reports.iter().map(run).collect(), remedies, sweep };
+fn text(
+    reports: &[Report],
+    remedies: Vec<remedies::Table>,
+    sweep: Option<sweep::Sweep>,
+    suite: Option<Suite>,
+) -> String {
+    let in_parts = suite.as_ref().is_some_and(|suite| suite.part.is_some());
+    let told = if in_parts { told(reports) } else { Vec::new() };
+    pretty(&Document {
+        schema: SCHEMA,
+        suite,
+        runs: reports.iter().map(run).collect(),
+        told,
+        remedies,
+        sweep,
+    })
+}
+
+/// A document with a newline at its end.
+pub fn pretty(document: &impl Serialize) -> String {
     let text =
-        serde_json::to_string_pretty(&document).expect("a report has only string keys and finite numbers");
+        serde_json::to_string_pretty(document).expect("a report has only string keys and finite numbers");
     text + "\n"
 }
 
@@ -70,6 +99,10 @@ pub fn run(report: &Report) -> Value {
     }
     reasons.sort_keys();
     value["unmeasured"] = Value::Object(reasons);
+    if !report.earlier.is_empty() {
+        value["flaky"] = report.is_flaky().into();
+        value["earlier"] = report.earlier.iter().map(run).collect();
+    }
     value
 }
 

@@ -3,21 +3,26 @@
 
 pub mod compare;
 pub mod explain;
+pub mod first;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod merge;
 pub mod page;
 pub mod remedies;
 pub mod repeats;
+pub mod row;
 pub mod short;
+pub mod suite;
 pub mod sweep;
 pub mod tables;
 pub mod tally;
 pub mod terminal;
+pub mod told;
 pub mod words;
 
 use crate::event::Log;
-use crate::judge::Verdict;
+use crate::judge::{Outcome, Verdict};
 use crate::measure::Findings;
 use crate::scenario::{Find, Plan};
 
@@ -41,6 +46,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What was measured.
     pub found: Findings,
+    /// Earlier tries of this run, none of which was as expected. It was made again because of them.
+    pub earlier: Vec<Report>,
 }
 
 impl Report {
@@ -60,6 +67,7 @@ impl Report {
             believed: plan.believed.clone(),
             verdict,
             found,
+            earlier: Vec::new(),
         }
     }
 
@@ -79,6 +87,16 @@ impl Report {
             Some(variant) => format!("{name} / {variant}"),
             None => name,
         }
+    }
+
+    /// Whether it was as expected, but not at its first try.
+    pub fn is_flaky(&self) -> bool {
+        self.verdict.outcome == Outcome::Met && !self.earlier.is_empty()
+    }
+
+    /// All its tries in their order, the last of which it is.
+    pub fn tries(&self) -> impl Iterator<Item = &Report> {
+        self.earlier.iter().chain([self])
     }
 
     /// Whether it is of a command, and no scenario file asked for anything.

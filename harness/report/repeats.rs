@@ -4,7 +4,7 @@ use super::Report;
 use crate::judge::Outcome;
 use serde::Serialize;
 
-/// How often a variant was run, and how often its expectations were met.
+/// How often a variant was run, each try counted, and how often its expectations were met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Repeats {
@@ -15,21 +15,37 @@ pub struct Repeats {
 impl Repeats {
     /// Of a variant's runs; `None` when there is only one.
     pub fn of(reports: &[&Report]) -> Option<Self> {
-        let met = reports.iter().filter(|report| report.verdict.outcome == Outcome::Met).count();
-        (reports.len() > 1).then_some(Repeats { runs: reports.len(), met })
+        Repeats::counted(reports.iter().flat_map(|report| report.tries()).map(|run| run.verdict.outcome))
+    }
+
+    /// Of what the tries came to.
+    pub fn counted(tries: impl Iterator<Item = Outcome>) -> Option<Self> {
+        let tries: Vec<Outcome> = tries.collect();
+        let met = tries.iter().filter(|outcome| **outcome == Outcome::Met).count();
+        (tries.len() > 1).then_some(Repeats { runs: tries.len(), met })
+    }
+
+    /// Whether they were met in some of the runs only.
+    pub fn flaky(&self) -> bool {
+        (1..self.runs).contains(&self.met)
     }
 }
 
 /// The runs of each variant of each scenario, in the order of their first runs.
 pub fn repeats<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Vec<Vec<&'r Report>> {
-    let mut groups: Vec<Vec<&Report>> = Vec::new();
-    for report in reports {
-        let same = |group: &&mut Vec<&Report>| {
-            (&group[0].scenario, &group[0].variant) == (&report.scenario, &report.variant)
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(report),
-            None => groups.push(vec![report]),
+    grouped(reports, |report| (&report.scenario, &report.variant))
+}
+
+/// Those that have the same key together, in the order in which the keys first come.
+pub fn grouped<'r, T, K: PartialEq>(
+    all: impl IntoIterator<Item = &'r T>,
+    key: impl Fn(&'r T) -> K,
+) -> Vec<Vec<&'r T>> {
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    for one in all {
+        match groups.iter_mut().find(|group| key(group[0]) == key(one)) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
         }
     }
     groups

@@ -14,6 +14,7 @@ enum Ended {
     NotMet,
     Inconclusive,
     NotStarted,
+    Flaky,
     Skipped,
     Met,
 }
@@ -21,6 +22,7 @@ enum Ended {
 impl Ended {
     fn of(report: &Report) -> Ended {
         match report.verdict.outcome {
+            Outcome::Met if report.is_flaky() => Ended::Flaky,
             Outcome::Met => Ended::Met,
             Outcome::NotMet => Ended::NotMet,
             Outcome::Skipped => Ended::Skipped,
@@ -35,6 +37,7 @@ impl Ended {
             Ended::NotMet => ("✗ not met", style.red().bold()),
             Ended::Inconclusive => ("? inconclusive", style.yellow().bold()),
             Ended::NotStarted => ("? did not start", style.yellow().bold()),
+            Ended::Flaky => ("~ flaky", style.yellow().bold()),
             Ended::Skipped => ("– skipped", style.dimmed()),
             Ended::Met => ("✓ met", style.green().bold()),
         }
@@ -44,13 +47,14 @@ impl Ended {
 /// Columns of the longest of the words, and two spaces.
 const WORDS: usize = 17;
 
-/// The tally, in lines of at most `width` columns; empty for a single run, whose report says it all.
+/// The tally, in lines of at most `width` columns; empty for a single run that was tried once, whose report
+/// says it all.
 pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
-    if reports.len() < 2 {
+    if reports.iter().flat_map(Report::tries).count() < 2 {
         return String::new();
     }
     let mut page = Page::new(colour, width);
-    page.line(&format!("\n{} runs", reports.len()));
+    page.line(&format!("\n{}", words::counted(reports.len() as u64, "run")));
     let mut groups: Vec<(Ended, Vec<&Report>)> = repeats(reports)
         .into_iter()
         .map(|runs| (runs.iter().map(|run| Ended::of(run)).min().expect("a group has a run"), runs))
@@ -62,6 +66,8 @@ pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
         let worst = runs.iter().find(|run| Ended::of(run) == *ended).expect("it is of one of them");
         let repeats =
             Repeats::of(runs).map_or(String::new(), |repeats| format!(" ({})", words::repeats(&repeats)));
+        // A flaky run was met in the end: its first try says what was not.
+        let worst = worst.earlier.first().filter(|_| *ended == Ended::Flaky).unwrap_or(worst);
         let reason =
             worst.verdict.reasons.first().map_or(String::new(), |reason| format!(": {}", said(reason)));
         let words = page.styled(&format!("{words:WORDS$}"), style);
@@ -150,8 +156,28 @@ mod tests {
         let reports = [met("flaky"), unmet, met("flaky"), met("sure"), met("sure"), met("sure")];
         let said = render(&reports, false, 100);
         let wanted = "\n6 runs\n\
-            ✗ not met        push / flaky (2 of 3 met): baseline: expected 12, observed 13\n\
+            ✗ not met        push / flaky (2 of 3 met, flaky): baseline: expected 12, observed 13\n\
             ✓ 1 met\n";
         assert_eq!(said, wanted, "{said}");
+    }
+
+    #[test]
+    fn a_run_that_was_met_at_a_later_try_is_flaky_and_one_that_never_was_is_not() {
+        let unmet = |variant, observed| {
+            let reason = (Expectation::Baseline, Expected::Number(12), Observed::Number(observed));
+            run(variant, Outcome::NotMet, Some(reason))
+        };
+        let later = Report {
+            earlier: vec![unmet("later", 13), unmet("later", 14)],
+            ..run("later", Outcome::Met, None)
+        };
+        let never = Report { earlier: vec![unmet("never", 15)], ..unmet("never", 16) };
+        let said = render(&[later.clone(), never], false, 100);
+        let wanted = "\n2 runs\n\
+            ✗ not met        push / never (0 of 2 met): baseline: expected 12, observed 16\n\
+            ~ flaky          push / later (1 of 3 met, flaky): baseline: expected 12, observed 13\n\
+            0 met\n";
+        assert_eq!(said, wanted, "{said}");
+        assert!(render(&[later], false, 100).contains("~ flaky"), "also of a single run");
     }
 }

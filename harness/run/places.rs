@@ -8,10 +8,11 @@ use crate::sys::sock_diag::SockDiag;
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Free ports are looked for here: inside the ephemeral range they would collide with the clients' own ports.
 const FREE: std::ops::Range<u16> = 10_000..30_000;
-
 /// The ports of every process of a plan, and the run's certificate.
 #[derive(Debug)]
 pub struct Places {
@@ -135,9 +136,12 @@ fn needs_identity(process: &Process) -> bool {
 }
 
 fn free(taken: &HashSet<u16>) -> Result<u16, Error> {
-    // Nothing holds the port until its server listens: runs side by side must hardly ever choose the same
-    // one.
-    let first = fastrand::u16(FREE);
+    // Nothing listens there before the run's processes have started: runs side by side must not choose the
+    // same one. Those of one process take turns, and each process begins at random.
+    static TURN: AtomicU16 = AtomicU16::new(0);
+    static BEGIN: LazyLock<u16> = LazyLock::new(|| fastrand::u16(0..FREE.end - FREE.start));
+    let turn = u32::from(TURN.fetch_add(1, Ordering::Relaxed)) + u32::from(*BEGIN);
+    let first = FREE.start + (turn % u32::from(FREE.end - FREE.start)) as u16;
     (first..FREE.end)
         .chain(FREE.start..first)
         .find(|&port| {

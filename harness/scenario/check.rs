@@ -148,6 +148,7 @@ fn plan(
         scenario: name.to_owned(),
         variant: variant.map(|variant| variant.name.get_ref().clone()),
         claim: own_claim.unwrap_or_else(|| file.claim.get_ref().clone()),
+        tags: tags(file, problems),
         believed: variant.map_or(&file.believed, |variant| &variant.believed).clone(),
         subject,
         processes,
@@ -156,6 +157,7 @@ fn plan(
         then: file.then.iter().map(|then| then.get_ref().clone()).collect(),
         recovery: file.recovery.as_ref().map(|recovery| *recovery.get_ref()).unwrap_or_default(),
         compare: gate(file, problems),
+        alone: file.alone,
         expect: expect(&expected, problems),
         hold_s: seconds(file.hold.as_ref(), HOLD_DEFAULT_S, problems),
         directory: directory.to_owned(),
@@ -166,6 +168,16 @@ fn plan(
     check_rounds(file, &plan, problems);
     check_datagrams(file, &plan, problems);
     plan
+}
+
+/// The tags of a file, each a word that a filter can name without quotes.
+fn tags(file: &File, problems: &mut Vec<Problem>) -> Vec<String> {
+    let is_word =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    for tag in file.tags.iter().filter(|tag| !is_word(tag.get_ref())) {
+        problems.push(Problem::new(tag.span(), "a tag is one word of letters, digits, `-` and `_`", "here"));
+    }
+    file.tags.iter().map(|tag| tag.get_ref().clone()).collect()
 }
 
 /// What `lastfd compare` does with the file.

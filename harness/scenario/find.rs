@@ -157,6 +157,7 @@ impl Find {
             variant: None,
             believed: None,
             claim,
+            tags: Vec::new(),
             subject: subject.into(),
             processes: BTreeMap::from_iter(
                 self.upstream
@@ -169,6 +170,7 @@ impl Find {
             then: Vec::new(),
             recovery: Recovery { rounds: self.recoveries },
             compare: None,
+            alone: false,
             expect: Expect::default(),
             hold_s: self.hold_s,
             directory: std::env::current_dir()?,

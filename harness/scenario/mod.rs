@@ -2,12 +2,14 @@
 //! first and then its variants. It reads files and asks what this machine has; it never starts a process of a
 //! scenario.
 
+mod alone;
 pub mod bundled;
 mod check;
 mod discover;
 mod duration;
 pub mod exchange;
 mod expect;
+mod filter;
 mod find;
 pub mod formula;
 mod launcher;
@@ -28,11 +30,13 @@ mod shape;
 pub mod sysctl;
 mod user;
 
+pub use alone::Alone;
 pub use check::is_token;
 pub use discover::{DiscoverError, discover, name_of};
 pub use duration::duration;
 pub use exchange::{Exchange, Step};
 pub use expect::*;
+pub use filter::{Filter, Of, Word};
 pub use find::Find;
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;

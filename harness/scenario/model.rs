@@ -27,6 +27,9 @@ pub struct Plan {
     /// What people thought of this run's remedy (or of how it was), in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub believed: Option<String>,
+    /// Words that filters select it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The process whose ceiling is asked for.
     pub subject: String,
     /// By name.
@@ -46,6 +49,9 @@ pub struct Plan {
     /// What it is compared with, and what that must keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<Gate>,
+    /// Whether the scenario asks that nothing else runs beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// What must be observed.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
@@ -1078,6 +1084,11 @@ impl Plan {
         let subject = self.processes.get(&self.subject)?;
         let begins = matches!(subject.program, Program::Command(_)) && subject.begin.is_none();
         self.upstream().filter(|(name, _)| begins && self.subject_is_client() && subject.names(name))
+    }
+
+    /// What the variant is called on the command line; the scenario as written is `base`.
+    pub fn variant_name(&self) -> &str {
+        self.variant.as_deref().unwrap_or("base")
     }
 
     /// Scenario and variant, as `scenario` or `scenario / variant`.

@@ -27,6 +27,10 @@ pub(super) struct File {
     pub claim: Spanned<String>,
     /// What people believed when it happened, in their words. A column of the remedy table.
     pub believed: Option<String>,
+    /// Words that `--filter` selects the scenario by, such as `["incident", "nightly"]`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub tags: Vec<Spanned<String>>,
     /// The process whose ceiling is measured. Needed if there are several processes.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
@@ -54,6 +58,10 @@ pub(super) struct File {
     pub recovery: Option<Spanned<Recovery>>,
     /// What `lastfd compare` does with this file.
     pub compare: Option<RawCompare>,
+    /// With `lastfd run -j`, whether nothing else runs at the same time. Default: false; a run that expects
+    /// something within a time, or has clients at a rate, is alone in any case.
+    #[serde(default)]
+    pub alone: bool,
     /// What must be observed. What is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,

@@ -239,6 +239,11 @@ fn the_reference_of_the_command_line_is_what_help_says() {
     for name in names {
         let command = root.find_subcommand_mut(&name).expect("it was listed");
         add(&format!("lastfd {name}"), command.render_long_help().to_string());
+        let below: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+        for below in below.iter().filter(|below| *below != "help") {
+            let help = command.find_subcommand_mut(below).expect("it was listed").render_long_help();
+            add(&format!("lastfd {name} {below}"), help.to_string());
+        }
     }
     made(MADE[0], &text);
 }

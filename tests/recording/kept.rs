@@ -31,6 +31,8 @@ fn a_recorded_scenario_is_the_scenario_as_it_is_now() {
         let (_, plan, _) = recordings().iter().find(|(name, ..)| *name == case.name)?;
         // Where the files are is the machine's, and of commands a log has not all words.
         case.plan.directory = PathBuf::clone(&plan.directory);
+        // They decide which runs are made, and when: not what a run is.
+        (case.plan.tags, case.plan.alone) = (plan.tags.clone(), plan.alone);
         for (name, process) in &mut case.plan.processes {
             if let (Program::Command(words), Some(recorded)) =
                 (&mut process.program, plan.processes.get(name))

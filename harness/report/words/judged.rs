@@ -68,9 +68,14 @@ pub fn expected(reason: &Reason) -> String {
 
 /// A verdict's mark and name. Where nothing was expected, nothing is met.
 pub fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
+    outcome(verdict.outcome, verdict.judged)
+}
+
+/// The same of a run of which only that much is known.
+pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static str) {
     use judge::Outcome;
-    match verdict.outcome {
-        Outcome::Met if verdict.judged == 0 => ("●", "measured"),
+    match outcome {
+        Outcome::Met if judged == 0 => ("●", "measured"),
         Outcome::Met => ("✓", "expectations met"),
         Outcome::NotMet => ("✗", "expectation not met"),
         Outcome::Inconclusive => ("?", "inconclusive"),

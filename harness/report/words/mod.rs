@@ -12,6 +12,7 @@ pub mod compare;
 pub mod costs;
 pub mod doubts;
 pub mod evidence;
+pub mod first;
 pub mod flows;
 pub mod judged;
 pub mod kernel;
@@ -44,7 +45,8 @@ pub const BY_COUNT: &str = "by descriptor count";
 
 /// How many of several runs met their expectations.
 pub fn repeats(repeats: &Repeats) -> String {
-    format!("{} of {} met", repeats.met, repeats.runs)
+    let flaky = if repeats.flaky() { ", flaky" } else { "" };
+    format!("{} of {} met{flaky}", repeats.met, repeats.runs)
 }
 
 /// A count with its noun, in the plural where it is not one.

@@ -7,9 +7,21 @@ use super::{counted, launcher};
 use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
-    AfterCall, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits, Listeners,
-    One, Pace, Plan, Process, Program, Then, Version, Workload,
+    AfterCall, Alone, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits,
+    Listeners, One, Pace, Plan, Process, Program, Then, Version, Workload,
 };
+
+/// Why nothing else runs beside it.
+pub fn alone(why: Alone) -> &'static str {
+    match why {
+        Alone::Asked => "the scenario says `alone = true`",
+        Alone::Time => "it expects something within a time",
+        Alone::Rate => "its clients or calls come at a rate",
+        Alone::Tasks => "its limit `nproc` counts the processes of other runs too",
+        Alone::Port => "it listens on a port that the scenario names",
+        Alone::Large => "it holds more than 10000 descriptors",
+    }
+}
 
 /// A process beside the subject.
 pub fn starts(name: &str, process: &Process) -> String {

@@ -1,0 +1,84 @@
+//! One run of a plan, from its obstacles to its report.
+
+use super::output::Progress;
+use super::{Exit, Failure};
+use crate::event::Log;
+use crate::judge;
+use crate::measure::Why;
+use crate::observe::Choice;
+use crate::report::Report;
+use crate::run::{Error, Options, Run};
+use crate::scenario::{self, Obstacle, Plan};
+use std::sync::atomic::AtomicBool;
+
+/// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks
+/// something for it.
+///
+/// # Errors
+/// The event log cannot be written.
+pub fn execute(
+    plan: &Plan,
+    options: &Options,
+    flag: &AtomicBool,
+    progress: &mut Progress,
+) -> Result<(Report, Option<Error>), Failure> {
+    let obstacles = scenario::preflight(plan);
+    let told = plan.redacted(&plan.redaction(options.redact));
+    for obstacle in &obstacles {
+        if let Obstacle::Missing { requirement, why, .. } = obstacle {
+            return Ok((Report::skipped(&told, judge::Verdict::skipped(requirement, why)), None));
+        }
+    }
+    let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.to_string()));
+    attempt(plan, refused, options, flag, progress)
+}
+
+/// Why a run is not begun, in these words.
+pub fn refusal(obstacle: &Obstacle, words: String) -> Error {
+    match obstacle {
+        Obstacle::Program { .. } => Error::NotStarted(words),
+        _ => Error::Inconclusive(words),
+    }
+}
+
+/// One run, unless it is refused; measured, judged and made into a report.
+///
+/// # Errors
+/// The event log cannot be written.
+pub fn attempt(
+    plan: &Plan,
+    refused: Option<Error>,
+    options: &Options,
+    flag: &AtomicBool,
+    progress: &mut Progress,
+) -> Result<(Report, Option<Error>), Failure> {
+    let told = plan.redacted(&plan.redaction(options.redact));
+    if let Some(error) = refused {
+        let run = Run::refused(&told, error);
+        return Ok((Report::of(&told, &Log::new(run.events)), run.error));
+    }
+    let observed_by = |observer: Choice, progress: &mut Progress| {
+        let options = Options { observer, ..options.clone() };
+        let run = crate::run::run(plan, &options, flag, &mut |step| progress.step(step))
+            .map_err(|e| Failure::new(Exit::Usage, e))?;
+        Ok((Report::of(&told, &Log::new(run.events)), run.error))
+    };
+    let first = observed_by(options.observer, progress)?;
+    // perf is stopped by the kernel in a program that changes its user as it is executed: ptrace is not.
+    let ptrace = options.observer == Choice::Auto && first.1.is_none() && is_blind(&first.0);
+    if !ptrace {
+        return Ok(first);
+    }
+    progress.say("perf saw no accept of this program: once more, under ptrace");
+    let second = observed_by(Choice::Ptrace, progress)?;
+    Ok(if second.1.is_some() { first } else { second })
+}
+
+/// Whether perf saw no accept of a program that served clients.
+fn is_blind(report: &Report) -> bool {
+    let blind = matches!(
+        report.found.ceiling.kind.why(),
+        Some(Why::BlindByCount { .. } | Why::BlindByClients { .. })
+    );
+    blind && report.found.witnesses.all.iter().any(|witness| witness.observer == "perf")
+}

@@ -1,0 +1,18 @@
+//! A first scenario file, in words.
+
+use crate::measure::Kind;
+use crate::report::Report;
+
+/// What stands above it.
+pub const COMMENT: &str = "Written by `lastfd init`. It expects what was measured; keep what must stay so.";
+
+/// What it shows.
+pub fn claim(report: &Report, command: &[String]) -> String {
+    let program = command.first().map_or("the program", |word| word.rsplit('/').next().unwrap_or(word));
+    let ceiling = &report.found.ceiling;
+    match (ceiling.kind.value(), ceiling.held()) {
+        (Some(Kind::NotReached), Some(held)) => format!("{program} holds {held} connections"),
+        (Some(_), Some(held)) => format!("{program} stops at {held} connections"),
+        _ => format!("{program} is as it was when it was measured"),
+    }
+}
