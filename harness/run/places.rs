@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Free ports are looked for here: inside the ephemeral range they would collide with the clients' own ports.
 const FREE: std::ops::Range<u16> = 10_000..30_000;
+
 /// The ports of every process of a plan, and the run's certificate.
 #[derive(Debug)]
 pub struct Places {
