@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::process::Child;
 
 /// Blocks until it is killed.
 fn forever() -> ! {
@@ -646,16 +647,16 @@ fn keeps_files() {
 fn passes_connections(each: usize) -> ! {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let words = crate::support::subject("holds_what_it_is_passed");
-    let mut children: Vec<(UnixStream, usize)> = Vec::new();
+    let mut children: Vec<(UnixStream, usize, Child)> = Vec::new();
     loop {
         let Ok((stream, _)) = listener.accept() else { continue };
-        if children.last().is_none_or(|(_, given)| *given == each) {
+        if children.last().is_none_or(|(_, given, _)| *given == each) {
             let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
             let mut command = std::process::Command::new(&words[0]);
-            command.args(&words[1..]).stdin(OwnedFd::from(theirs)).spawn().expect("a child");
-            children.push((ours, 0));
+            let child = command.args(&words[1..]).stdin(OwnedFd::from(theirs)).spawn().expect("a child");
+            children.push((ours, 0, child));
         }
-        let (to, given) = children.last_mut().expect("one with room");
+        let (to, given, _) = children.last_mut().expect("one with room");
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut passed = SendAncillaryBuffer::new(&mut space);
         let fds = [stream.as_fd()];
