@@ -266,16 +266,6 @@ fn not_survived<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Option<&'a T
     (!told).then_some(only)
 }
 
-/// Whether the exit followed a failed accept: the only one, before anything else failed. What fails after it,
-/// such as the file that a message needs, is a consequence.
-fn accept_ended(facts: &Facts<'_>, pid: Pid, exit: Nanos) -> bool {
-    let before = facts.tries.between(0, exit).iter();
-    let mut failed = before.filter(|t| t.pid == pid && t.failed().is_some());
-    let first = failed.next();
-    first.is_some_and(|first| first.call.accepts() && first.at >= exit.saturating_sub(CONSEQUENCE))
-        && failed.all(|t| !t.call.accepts())
-}
-
 /// Processes that exited after such a failure, the last of their failing calls, and held connections; and
 /// when.
 fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
@@ -294,7 +284,7 @@ fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
         let made = not_survived(facts, *pid, at).filter(|_| made.call.accepts()).unwrap_or(made);
         let (call, errno) = (made.call, made.failed()?);
         // A policy of accept has a name already.
-        if call.accepts() || accept_ended(facts, *pid, at) {
+        if call.accepts() {
             return None;
         }
         Some((at, Disguise { call, errno, seen_as: SeenAs::Exit, reply: String::new(), count }))

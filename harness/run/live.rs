@@ -364,3 +364,26 @@ pub enum Step {
         descriptors: u64,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_answered_and_is_closed_later_was_not_turned_away() {
+        let mut live = Live::default();
+        let mut told = |id: u32, state: Client| {
+            live.note(&Event { at: 1, is: What::Client { workload: "flood".into(), id, state } });
+            live.turned_away
+        };
+        told(1, Client::Connected);
+        told(1, Client::Served);
+        assert_eq!(told(1, Client::Closed), 0, "it was held until then");
+        told(2, Client::Connected);
+        assert_eq!(told(2, Client::Closed), 1);
+        // A client of the next round has the number of one that left.
+        told(3, Client::Served);
+        told(3, Client::Released);
+        assert_eq!(told(3, Client::ErrorReply("busy".into())), 2);
+    }
+}
