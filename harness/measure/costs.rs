@@ -11,6 +11,10 @@ use crate::event::{Nanos, Phase};
 /// Lines of output kept, at most.
 const LINES: usize = 10;
 
+/// CPU time is counted in ticks of 10 ms (proc(5), `utime`): ten of them are the least that a share is taken
+/// of.
+const SPAN_AT_LEAST: Nanos = 100_000_000;
+
 /// What the subject spends at the wall.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
@@ -29,7 +33,13 @@ pub struct Costs {
 pub(super) fn costs(facts: &Facts<'_>, ceiling: &Ceiling) -> Costs {
     let watched = facts.phases.watched_until();
     let samples = facts.readings.samples_between(facts.phases.from(Phase::Saturate).min(watched), watched);
-    let ends = samples.first().zip(samples.last()).filter(|(a, b)| b.at > a.at);
+    let later = facts.readings.samples_between(watched, facts.phases.released_from());
+    let ends = samples.first().zip(samples.last()).map(|(a, b)| {
+        let short = b.at - a.at < SPAN_AT_LEAST;
+        // Two looks within a few ticks of the clock say nothing of the CPU: the next one does.
+        (a, later.iter().find(|sample| short && sample.at - a.at >= SPAN_AT_LEAST).unwrap_or(b))
+    });
+    let ends = ends.filter(|(a, b)| b.at > a.at);
     let most = possible::cpu_percent(facts);
     Costs {
         failures_per_s: failures_per_s(facts, ceiling, watched, |_| true),
