@@ -109,7 +109,7 @@ fn leak(r: &Report) -> String {
 
 fn leak_by_calls(r: &Report) -> String {
     let opens = match calls::left_open_per_1000(r).unwrap_or(0.0) {
-        n if n < 1000.0 => format!("1000 calls leave {n:.0} descriptors open"),
+        n if n < 1000.0 => format!("about {n:.0} of 1000 calls leave a descriptor open"),
         n => format!("each call leaves {} open", counted((n / 1000.0).round() as u64, "descriptor")),
     };
     format!("Close what each call opens: {opens}, and a higher limit only delays the failure.")
