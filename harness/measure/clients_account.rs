@@ -76,6 +76,11 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         exit: losses.as_ref().map(|losses| Lost { held: losses.held, clients: 0 }),
     };
     facts.clients.all.iter().for_each(|client| account.add(facts, client, watched, losses.as_ref()));
+    let closed_after_error = facts.clients.all.iter().filter(|client| {
+        let told = client.ended.is_some_and(|(at, how)| how == Outcome::ErrorReply && at < watched);
+        told && client.closed.is_some_and(|at| at < watched)
+    });
+    let open_after_error = account.error_replies.saturating_sub(closed_after_error.count() as u64);
     if let (Some(lost), Some(losses)) = (account.exit.as_mut(), &losses) {
         let unseen = (losses.clients(&facts.clients.all) - lost.clients).min(account.waiting);
         (lost.clients, account.waiting) = (lost.clients + unseen, account.waiting - unseen);
@@ -89,8 +94,9 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
     };
     let by_calls = by_calls.saturating_sub(facts.clients.left_before);
     if facts.clients.answers && losses.is_none() {
-        // An error reply ends no connection by itself: as many are held as the subject held.
-        let kept = account.error_replies.min(by_calls.saturating_sub(account.held));
+        // An error reply ends no connection by itself: of those that were not closed then, as many are held as
+        // the subject held.
+        let kept = open_after_error.min(by_calls.saturating_sub(account.held));
         account.held_with_error = kept;
         account.turned_away -= kept;
         account.error_replies -= kept;

@@ -17,6 +17,8 @@ pub(crate) struct Client {
     pub greeted: Option<Nanos>,
     /// When and how it ended other than by leaving.
     pub ended: Option<(Nanos, Outcome)>,
+    /// When the server closed the connection, an error reply before that or not.
+    pub closed: Option<Nanos>,
     pub released: Option<Nanos>,
     /// It left while it waited to be accepted, as it was told.
     pub gave_up: bool,
@@ -123,7 +125,10 @@ impl<'a> Clients<'a> {
                 record.ended.get_or_insert((event.at, outcome));
             };
             match state {
-                State::Closed => end(Outcome::Closed),
+                State::Closed => {
+                    end(Outcome::Closed);
+                    record.closed = record.closed.or(Some(event.at));
+                }
                 State::Refused => end(Outcome::Refused),
                 State::TimedOut => end(Outcome::TimesOut),
                 State::ErrorReply(_) => end(Outcome::ErrorReply),
