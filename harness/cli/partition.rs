@@ -41,7 +41,7 @@ enum Total {
     Untold(&'static str),
 }
 
-/// Slurm comes last but for what its jobs start: a CI system may run in one of its allocations.
+/// The systems, one a row, with what their manuals say.
 const SYSTEMS: [System; 6] = [
     System {
         name: "GitLab",
@@ -116,14 +116,18 @@ impl Partition {
             Partition::Slice(slice) => return Ok(slice),
             Partition::Auto(of) => of,
         };
-        let Some(system) = SYSTEMS.iter().find(|system| variable(system.index).is_some()) else {
-            let all: Vec<String> = SYSTEMS.iter().map(|s| format!("{} ({})", s.name, s.index)).collect();
-            return Err(format!(
-                "--partition auto: no variable tells which part this is: {}. Write `slice:M/N`",
-                all.join(", ")
-            ));
+        let named = |systems: &[&System]| {
+            systems.iter().map(|s| format!("{} ({})", s.name, s.index)).collect::<Vec<_>>().join(", ")
         };
-        system.part(of, &variable).map_err(|why| format!("--partition auto: {}: {why}", system.name))
+        let (there, others): (Vec<&System>, Vec<&System>) =
+            SYSTEMS.iter().partition(|system| variable(system.index).is_some());
+        match there.as_slice() {
+            [] => Err(format!("no variable tells which part this is: {}. Write `slice:M/N`", named(&others))),
+            [system] => system.part(of, &variable).map_err(|why| format!("{}: {why}", system.name)),
+            // One was started by the other: either may be what splits the suite.
+            several => Err(format!("several systems tell a part: {}. Write `slice:M/N`", named(several))),
+        }
+        .map_err(|why| format!("--partition auto: {why}"))
     }
 }
 
@@ -215,7 +219,9 @@ mod tests {
 
     #[test]
     fn what_is_no_slice_is_refused_with_the_way_out() {
-        let cases: [(Told, &str); 9] = [
+        let both = [("CIRCLE_NODE_INDEX", "0"), ("CIRCLE_NODE_TOTAL", "1"), ("PARALLEL_SEQ", "2")];
+        let cases: [(Told, &str); 10] = [
+            (auto(Some(2), &both), "several systems tell a part: CircleCI (CIRCLE_NODE_INDEX), GNU parallel"),
             (auto(None, &[]), "no variable tells which part this is: GitLab (CI_NODE_INDEX), "),
             (auto(None, &[("JOB_COMPLETION_INDEX", "0")]), "write `auto/N`, where N is the `completions`"),
             (auto(None, &[("PARALLEL_SEQ", "1")]), "write `slice:{#}/{##}`"),

@@ -12,15 +12,16 @@ use crate::scenario::{
 };
 
 /// Why nothing else runs beside it.
-pub fn alone(why: Alone) -> &'static str {
-    match why {
+pub fn alone(why: Alone) -> String {
+    let said = match why {
         Alone::Asked => "the scenario says `alone = true`",
         Alone::Time => "it expects something within a time",
         Alone::Rate => "its clients or calls come at a rate",
         Alone::Tasks => "its limit `nproc` counts the processes of other runs too",
-        Alone::Port => "it listens on a port that the scenario names",
-        Alone::Large => "it holds more than 10000 descriptors",
-    }
+        Alone::Port => "lastfd does not choose where it listens (`port`, or no `{port}` in its command)",
+        Alone::Large => return format!("it has more than {} descriptors or clients", Alone::MANY),
+    };
+    said.to_owned()
 }
 
 /// A process beside the subject.
