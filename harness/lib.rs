@@ -3,8 +3,8 @@
 //! recovers.
 //!
 //! The flow is one-way: a [`Plan`] → [`run`] (all the effects) → [`Log`] → [`measure`] → [`judge`] →
-//! [`Report`] → [`text`], [`json`], [`junit`], [`markdown`]. Everything right of the log is a pure function
-//! of it. [`find`] does it all for one command.
+//! [`Report`] → [`text`], [`json`], [`junit`], [`markdown`], [`html`]. Everything right of the log is a pure
+//! function of it. [`find`] does it all for one command.
 //!
 //! ```no_run
 //! use lastfd::{Log, Options, Outcome, Plan, Report};
@@ -96,7 +96,8 @@ pub use internal::measure::{
 pub use internal::judge::{Outcome, Reason, Verdict, judge};
 pub use internal::report::Report;
 pub use internal::report::{
-    json::render as json, junit::render as junit, markdown::render as markdown, terminal::render as text,
+    html::render as html, json::render as json, junit::render as junit, markdown::render as markdown,
+    terminal::render as text,
 };
 
 /// Finds the connection ceiling of a server command: executes it under these limits, connects clients until

@@ -29,6 +29,7 @@ fn rendered(name: &str, plan: &Plan, log: &Log) -> Rendered {
         ("markdown", decoded(report::markdown::render(one))),
         ("junit", decoded(report::junit::render(one))),
         ("explain", explain::run(&report, log, false, 100)),
+        ("html", of_html(&report::html::render(one))),
     ];
     let texts = texts.map(|(format, text)| (format, unwrapped(&text))).into();
     Rendered { name: name.to_owned(), json: whole["runs"][0].clone(), report, texts }
@@ -49,6 +50,23 @@ fn decoded(text: String) -> String {
     let escapes =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&"), ("\\|", "|")];
     escapes.iter().fold(text, |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+/// The text of a page without its pictures and their tables; code stands between backquotes.
+fn of_html(page: &str) -> String {
+    let (_, body) = page.split_once("<body>").expect("a body");
+    let mut body = body.replace("<code>", "`").replace("</code>", "`");
+    while let Some(at) = body.find("<svg") {
+        let end = at + crate::html::svg(&body[at..]).len();
+        body.replace_range(at..end, "");
+    }
+    for (begin, end) in [("<figure>", "</figure>"), ("<details>", "</details>")] {
+        while let Some((before, rest)) = body.split_once(begin) {
+            body = format!("{before}{}", rest.split_once(end).expect("its end").1);
+        }
+    }
+    let text = |piece: &str| piece.split_once('>').map_or(piece.to_owned(), |(_, text)| format!(" {text}"));
+    decoded(body.split('<').map(text).collect())
 }
 
 fn unwrapped(text: &str) -> String {

@@ -14,6 +14,7 @@ mod exchange;
 mod explain;
 mod hostile;
 mod house;
+mod html;
 mod incidents;
 mod inspect;
 mod judge;

@@ -58,6 +58,7 @@ const NAMES: &[&str] = &[
     "Workload",
     "find",
     "helper",
+    "html",
     "json",
     "judge",
     "junit",

@@ -2,7 +2,7 @@
 
 use super::output::Progress;
 use super::{Exit, Failure};
-use crate::event::Log;
+use crate::event::{Event, Log};
 use crate::judge;
 use crate::measure::Why;
 use crate::observe::Choice;
@@ -12,7 +12,7 @@ use crate::scenario::{self, Obstacle, Plan};
 use std::sync::atomic::AtomicBool;
 
 /// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks
-/// something for it.
+/// something for it. `logs`: whether the report is to carry the event log.
 ///
 /// # Errors
 /// The event log cannot be written.
@@ -21,6 +21,7 @@ pub fn execute(
     options: &Options,
     flag: &AtomicBool,
     progress: &mut Progress,
+    logs: bool,
 ) -> Result<(Report, Option<Error>), Failure> {
     let obstacles = scenario::preflight(plan);
     let told = plan.redacted(&plan.redaction(options.redact));
@@ -30,7 +31,7 @@ pub fn execute(
         }
     }
     let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.to_string()));
-    attempt(plan, refused, options, flag, progress)
+    attempt(plan, refused, options, flag, progress, logs)
 }
 
 /// Why a run is not begun, in these words.
@@ -41,7 +42,8 @@ pub fn refusal(obstacle: &Obstacle, words: String) -> Error {
     }
 }
 
-/// One run, unless it is refused; measured, judged and made into a report.
+/// One run, unless it is refused; measured, judged and made into a report. `logs`: whether that is to carry
+/// the event log.
 ///
 /// # Errors
 /// The event log cannot be written.
@@ -51,17 +53,18 @@ pub fn attempt(
     options: &Options,
     flag: &AtomicBool,
     progress: &mut Progress,
+    logs: bool,
 ) -> Result<(Report, Option<Error>), Failure> {
     let told = plan.redacted(&plan.redaction(options.redact));
     if let Some(error) = refused {
         let run = Run::refused(&told, error);
-        return Ok((Report::of(&told, &Log::new(run.events)), run.error));
+        return Ok((reported(&told, run.events, options, logs), run.error));
     }
     let observed_by = |observer: Choice, progress: &mut Progress| {
         let options = Options { observer, ..options.clone() };
         let run = crate::run::run(plan, &options, flag, &mut |step| progress.step(step))
             .map_err(|e| Failure::new(Exit::Usage, e))?;
-        Ok((Report::of(&told, &Log::new(run.events)), run.error))
+        Ok((reported(&told, run.events, &options, logs), run.error))
     };
     let first = observed_by(options.observer, progress)?;
     // perf is stopped by the kernel in a program that changes its user as it is executed: ptrace is not.
@@ -72,6 +75,17 @@ pub fn attempt(
     progress.say("perf saw no accept of this program: once more, under ptrace");
     let second = observed_by(Choice::Ptrace, progress)?;
     Ok(if second.1.is_some() { first } else { second })
+}
+
+/// The report of a run, with its log where a report is to carry that.
+fn reported(told: &Plan, events: Vec<Event>, options: &Options, logs: bool) -> Report {
+    let log = Log::new(events);
+    let report = Report::of(told, &log);
+    let file = options.events.as_ref().and_then(|path| path.file_name());
+    match logs {
+        true => report.carrying(&log, file.map(|name| name.to_string_lossy().into_owned())),
+        false => report,
+    }
 }
 
 /// Whether perf saw no accept of a program that served clients.

@@ -34,8 +34,9 @@ pub fn run(args: &Args) -> Outcome {
     let (colour, width) = (std::io::stdout().is_terminal(), terminal_width());
     let log = args.paths.first().filter(|path| args.paths.len() == 1 && is_log(path));
     if let Some(events) = args.events.as_ref().or(log) {
-        let (plan, log) = recorded(events)?;
-        say(&explain::run(&Report::of(&plan, &log), &log, colour, width))?;
+        for (plan, log) in recorded(events)? {
+            say(&explain::run(&Report::of(&plan, &log), &log, colour, width))?;
+        }
         return Ok(Exit::Met);
     }
     let (mut texts, mut others) = (Vec::new(), Vec::new());

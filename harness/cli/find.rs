@@ -209,7 +209,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut progress = Progress::new("find", args.files.quiet());
     let options = args.machine.options(args.events.clone())?;
-    let (report, error) = execute(&plan, &options, &flag, &mut progress)?;
+    let (report, error) = execute(&plan, &options, &flag, &mut progress, args.files.carries_logs())?;
     drop(progress);
     let said = args.files.print(std::slice::from_ref(&report));
     let runs = vec![(report, error)];
@@ -319,10 +319,11 @@ fn execute(
     options: &Options,
     flag: &AtomicBool,
     progress: &mut Progress,
+    logs: bool,
 ) -> Result<(Report, Option<Error>), Failure> {
     let obstacles = scenario::preflight(plan);
     let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.on_a_command_line()));
-    attempt(plan, refused, options, flag, progress)
+    attempt(plan, refused, options, flag, progress, logs)
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.
@@ -344,7 +345,8 @@ fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
         plan.processes.get_mut(&plan.subject).expect("the one of this command").limits = limits;
         let mut progress = Progress::new(&plan.title(), true);
         let events = args.events.as_ref().map(|path| events_of(args, path, limits));
-        let outcome = execute(&plan, &Options { events, ..machine.clone() }, flag, &mut progress)?;
+        let options = Options { events, ..machine.clone() };
+        let outcome = execute(&plan, &options, flag, &mut progress, args.files.carries_logs())?;
         drop(progress);
         if !args.files.quiet() {
             said = said.and(say(&format!("{}\n", words::sweep::run(&outcome.0))));

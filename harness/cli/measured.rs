@@ -83,7 +83,7 @@ fn run(
     let obstacles = scenario::preflight(plan);
     let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.on_a_command_line()));
     let began = refused.is_none();
-    let made = attempt(plan, refused, &options, flag, &mut Progress::new("init", true))?;
+    let made = attempt(plan, refused, &options, flag, &mut Progress::new("init", true), false)?;
     let runs = [made];
     let exit = exit_code(&runs, false, false);
     let [(report, _)] = &runs;
@@ -93,7 +93,7 @@ fn run(
         let why = report.verdict.reasons.first().map_or(String::new(), judged::reason);
         return Err(Failure::new(exit, format!("no scenario was written: {why}")));
     }
-    let spoken = if began { spoken(&recorded(log.path())?.1) } else { (scenario::Dialogue::Tcp, false) };
+    let spoken = if began { spoken(&recorded(log.path())?[0].1) } else { (scenario::Dialogue::Tcp, false) };
     Ok((report.clone(), spoken))
 }
 

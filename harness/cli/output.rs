@@ -29,6 +29,10 @@ pub struct Files {
     /// Append the report as Markdown [default: $GITHUB_STEP_SUMMARY if it is set]
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write the report as one HTML file with pictures, which needs no network and carries the event log:
+    /// `lastfd replay FILE` reads that again
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print all details: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of
     /// observing
     #[arg(long)]
@@ -38,7 +42,17 @@ pub struct Files {
 impl Files {
     /// Whether standard output belongs to a machine-readable report.
     pub fn quiet(&self) -> bool {
-        [&self.json, &self.junit, &self.markdown].into_iter().flatten().any(|path| path == Path::new("-"))
+        self.paths().any(|path| path == Path::new("-"))
+    }
+
+    /// Whether a report carries the event log.
+    pub fn carries_logs(&self) -> bool {
+        self.html.is_some()
+    }
+
+    /// Where reports are asked for.
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.json, &self.junit, &self.markdown, &self.html].into_iter().flatten()
     }
 
     /// Finds an unwritable path before anything is started.
@@ -46,15 +60,14 @@ impl Files {
     /// # Errors
     /// Which, and why.
     pub fn preflight(&self) -> Result<(), Failure> {
-        let paths = || [&self.json, &self.junit, &self.markdown].into_iter().flatten();
-        if paths().filter(|p| *p == Path::new("-")).count() > 1 {
+        if self.paths().filter(|p| *p == Path::new("-")).count() > 1 {
             return Err(Failure::new(
                 Exit::Usage,
                 "only one report can be written to standard output: give the others a file",
             ));
         }
         let summary = self.summary();
-        for path in paths().chain(&summary).filter(|p| *p != Path::new("-")) {
+        for path in self.paths().chain(&summary).filter(|p| *p != Path::new("-")) {
             writable(path)?;
         }
         Ok(())
@@ -77,11 +90,12 @@ impl Files {
             None => report::json::render(reports),
         };
         let junit = || report::junit::render(reports);
-        self.write_as([&json, &junit, &|| report::markdown::render(reports)])
+        let (markdown, html) = (|| report::markdown::render(reports), || report::html::render(reports));
+        self.write_as([&json, &junit, &markdown, &html])
     }
 
-    /// JSON, JUnit and Markdown, each made where it is asked for.
-    fn write_as(&self, [json, junit, markdown]: [&dyn Fn() -> String; 3]) -> Result<(), Failure> {
+    /// JSON, JUnit, Markdown and HTML, each made where it is asked for.
+    fn write_as(&self, [json, junit, markdown, html]: [&dyn Fn() -> String; 4]) -> Result<(), Failure> {
         if let Some(path) = &self.json {
             put(path, &json(), false)?;
         }
@@ -90,6 +104,9 @@ impl Files {
         }
         if let Some(path) = self.markdown.clone().or_else(|| self.summary()) {
             put(&path, &markdown(), true)?;
+        }
+        if let Some(path) = &self.html {
+            put(path, &html(), false)?;
         }
         Ok(())
     }
@@ -114,7 +131,8 @@ impl Files {
             || report::junit::render_sweep(reports, &sweep),
             || report::markdown::render_sweep(reports, &sweep),
         );
-        self.write_as([&json, &junit, &markdown]).and(said)
+        let html = || report::html::render_sweep(reports, &sweep);
+        self.write_as([&json, &junit, &markdown, &html]).and(said)
     }
 
     /// Writes the reports of the parts of a suite, merged.
@@ -122,9 +140,15 @@ impl Files {
     /// # Errors
     /// Which path, and why.
     pub fn conclude_merged(&self, merged: &Merged) -> Result<(), Failure> {
+        if self.html.is_some() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--html is made from event logs, which JSON reports do not have: give it to each `lastfd run`",
+            ));
+        }
         let (json, junit) =
             (|| report::json::pretty(&merged.document), || report::junit::render_told(&merged.told));
-        self.write_as([&json, &junit, &|| report::markdown::render_told(&merged.told)])
+        self.write_as([&json, &junit, &|| report::markdown::render_told(&merged.told), &String::new])
     }
 
     /// Prints and writes the report of a comparison.
@@ -140,7 +164,8 @@ impl Files {
             }
         };
         let (json, junit) = (|| compare::json(comparison), || compare::junit(comparison));
-        self.write_as([&json, &junit, &|| compare::markdown(comparison)]).and(said)
+        let (markdown, html) = (|| compare::markdown(comparison), || report::html::compared(comparison));
+        self.write_as([&json, &junit, &markdown, &html]).and(said)
     }
 
     /// Prints the report for people, unless standard output is taken.
@@ -161,7 +186,7 @@ impl Files {
     }
 
     /// Prints the remedy tables of several runs and their tally, unless standard output is taken.
-    fn print_together(&self, reports: &[Report]) -> Result<(), Failure> {
+    pub fn print_together(&self, reports: &[Report]) -> Result<(), Failure> {
         let (colour, width) = (std::io::stdout().is_terminal(), terminal_width());
         let tables = report::tables::remedies(&report::remedies::tables(reports), colour, width);
         match tables + &report::tally::render(reports, colour, width) {

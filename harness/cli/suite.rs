@@ -118,7 +118,10 @@ impl Turns<'_> {
         let mut made = loop {
             let number = earlier.len() as u32 + 1;
             let events = self.events.map(|folder| folder.join(self.file_name(turn, number)));
-            let made = execute(plan, &Options { events, ..self.options.clone() }, flag, &mut progress)?;
+            let made = {
+                let options = Options { events, ..self.options.clone() };
+                execute(plan, &options, flag, &mut progress, self.files.carries_logs())?
+            };
             before += &progress.kept();
             if number > self.retries || !may_differ(&made) || interrupted(flag) {
                 break made;

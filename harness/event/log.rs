@@ -1,7 +1,7 @@
 //! Writing and reading a log file: JSON lines, the first a `Header`, the last an `End`.
 
-use super::{Event, What, file};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use super::{Event, What};
+use std::io::{BufRead, BufWriter, Write};
 use std::path::Path;
 
 /// What the header of a log that this version reads says.
@@ -23,15 +23,6 @@ impl Log {
         events.sort_by_key(|e| e.at);
         let complete = events.iter().any(|e| e.is == What::End);
         Log { events, complete }
-    }
-
-    /// The log in a file, as a run writes it to `Options::events`. A last line that was cut (the writer was
-    /// killed) is left out, and the log is not [`Log::complete`].
-    ///
-    /// # Errors
-    /// See [`LogError`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, LogError> {
-        read(path.as_ref())
     }
 }
 
@@ -65,6 +56,22 @@ pub enum LogError {
         path: String,
         /// The schema it names.
         found: String,
+    },
+    /// A packed log that cannot be unpacked.
+    #[error("{path}: the event log in it is broken: {reason}")]
+    Broken {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More than one log, where one is asked for.
+    #[error("{path}: it carries {number} event logs: `lastfd replay` reads them all")]
+    Several {
+        /// The file.
+        path: String,
+        /// How many.
+        number: usize,
     },
     /// A line in the middle that is not an event.
     #[error("{path}:{line}: not an event: {reason}")]
@@ -111,19 +118,8 @@ impl Writer {
     }
 }
 
-/// Reads a log. A last line that was cut (the writer was killed) is left out, and the log is not `complete`.
-///
-/// # Errors
-/// See [`LogError`].
-pub fn read(path: &Path) -> Result<Log, LogError> {
-    let shown = path.display().to_string();
-    match file::open(path) {
-        Ok(file) => parse(&shown, BufReader::new(file)),
-        Err(source) => Err(LogError::Io { path: shown, source }),
-    }
-}
-
-/// Reads a log from wherever its text comes; `shown` stands for it in errors. As [`read`] otherwise.
+/// Reads a log from wherever its text comes; `shown` stands for it in errors. A last line that was cut
+/// (the writer was killed) is left out, and the log is not `complete`.
 ///
 /// # Errors
 /// See [`LogError`].

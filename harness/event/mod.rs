@@ -8,10 +8,14 @@
 mod call;
 pub mod file;
 mod log;
+mod packed;
+mod read;
 mod redact;
 
 pub use call::Call;
-pub use log::{Log, LogError, SCHEMA, Writer, parse, read};
+pub use log::{Log, LogError, SCHEMA, Writer, parse};
+pub use packed::{BEFORE, Packed, logs};
+pub use read::{read, read_all};
 pub use redact::{HIDDEN, Redaction};
 
 use serde::{Deserialize, Serialize};
@@ -399,6 +403,8 @@ pub enum What {
     /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE:
     /// measured on this machine.
     ObserverCost { name: ObserverName, opened_ns: u64, failed_ns: u64 },
+    /// The log was thinned after the run, to fit into a report: it had so many events before.
+    Thinned { of: u64 },
     /// Something that the run set out to see and could not, and why.
     NotSeen { what: Unseen, why: String },
     /// The launcher refused, or the program ended or did not come to be ready before the first client, for

@@ -18,6 +18,9 @@ pub struct Made {
     pub network_namespace: Known<String>,
     /// The sysctls that the scenario sets there.
     pub sysctls: Vec<Sysctl>,
+    /// The events of the whole log, where this is of a thinned one, as an HTML report may carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinned_from: Option<u64>,
 }
 
 /// A sysctl of the run's own network namespace.
@@ -47,6 +50,7 @@ pub(super) fn made(facts: &Facts<'_>) -> Made {
         environment: header.map(|h| h.environment.clone()).or_why(Why::NoHeader),
         network_namespace: sysctls.map(|(namespace, _)| namespace.to_owned()).or_why(no_network),
         sysctls: sysctls.map_or(Vec::new(), |(_, set)| set.iter().map(sysctl).collect()),
+        thinned_from: facts.readings.thinned,
     }
 }
 

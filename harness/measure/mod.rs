@@ -44,6 +44,7 @@ mod rounds;
 mod series;
 mod sockets;
 mod subject;
+mod timeline;
 mod timings;
 mod units;
 mod upstream;
@@ -63,6 +64,7 @@ pub use costs::Costs;
 pub use disguise::Disguise;
 pub use doubts::{Doubt, NotSeen};
 pub use error_replies::ErrorReplies;
+pub use facts::OpenKind;
 pub use failed_calls::FailedCalls;
 pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
@@ -87,6 +89,7 @@ pub use rounds::{PlaceOrder, Round, Rounds, Service, Spread};
 pub use series::{Point, TcpPoint};
 pub use sockets::{AcceptQueue, FileNr, SocketsSeen};
 pub use subject::{NotStarted, Subject};
+pub use timeline::{Happened, Moment, Over, ProcessBand, Range, Soft, Stack, Stretch, Timeline};
 pub use timings::{Timings, Took};
 pub use upstream::{AtFirstFailure, CallsOnEach, Handshakes, KindPerCall, PerCall, Side, Upstream};
 pub use verdict::{End, Verdict, VerdictEvidence};
@@ -177,6 +180,8 @@ pub struct Findings {
     pub series: Vec<Point>,
     /// TCP sockets by state over time, at most 200 points.
     pub tcp: Vec<TcpPoint>,
+    /// What a picture of the run shows.
+    pub timeline: Timeline,
     /// What the run set out to see and could not.
     pub not_seen: Vec<NotSeen>,
     /// Why nothing can be concluded from this run; empty when it can.
@@ -245,6 +250,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         timings: timings::timings(&facts),
         series: series::series(&facts),
         tcp: series::tcp(&facts),
+        timeline: timeline::timeline(&facts, &ceiling, &moved, &recovery),
         limits,
         baseline,
         prediction,

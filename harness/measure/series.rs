@@ -53,7 +53,7 @@ pub(super) fn series(facts: &Facts<'_>) -> Vec<Point> {
     let all = &facts.readings.samples;
     let known = all.iter().any(|sample| Some(sample.pid) == main);
     let own: Vec<_> = all.iter().filter(|sample| !known || Some(sample.pid) == main).collect();
-    let failures = failures_by(facts, own.iter().map(|sample| sample.at));
+    let failures = facts.failures_by(own.iter().map(|sample| sample.at));
     let own: Vec<_> = own.into_iter().zip(failures).collect();
     let each = own.len().div_ceil(POINTS).max(1);
     let most = possible::cpu_percent(facts);
@@ -87,23 +87,6 @@ pub(super) fn series(facts: &Facts<'_>) -> Vec<Point> {
         before = Some((*last, *failures));
     }
     points
-}
-
-/// Failed calls in all up to each of these moments: from the totals, or one by one where there are none.
-fn failures_by(facts: &Facts<'_>, moments: impl Iterator<Item = Nanos>) -> Vec<u64> {
-    let tries = &facts.tries;
-    let grown: Vec<(Nanos, u64)> = match tries.totals.is_empty() {
-        true => tries.all.iter().filter(|made| made.failed().is_some()).map(|made| (made.at, 1)).collect(),
-        false => tries.growth().map(|(total, grown)| (total.at, grown)).collect(),
-    };
-    let (mut grown, mut sum) = (grown.into_iter().peekable(), 0u64);
-    let mut by = |moment: Nanos| {
-        while let Some((_, more)) = grown.next_if(|(at, _)| *at <= moment) {
-            sum = sum.saturating_add(more);
-        }
-        sum
-    };
-    moments.map(&mut by).collect()
 }
 
 /// The counts of TCP sockets since the first client.

@@ -32,7 +32,7 @@ pub fn text(comparison: &Comparison, full: bool, colour: bool, width: usize) -> 
 }
 
 /// Whether a row says something: not one that could not be measured, or is zero on both sides.
-fn tells(row: &Row) -> bool {
+pub(super) fn tells(row: &Row) -> bool {
     let nothing = row.change == Change::ExactlySame && row.medians == [0.0, 0.0];
     row.decides || !nothing && !matches!(row.change, Change::Unknown(_))
 }

@@ -4,8 +4,10 @@
 pub mod compare;
 pub mod explain;
 pub mod first;
+pub mod html;
 pub mod json;
 pub mod junit;
+mod lines;
 pub mod markdown;
 pub mod merge;
 pub mod page;
@@ -21,7 +23,7 @@ pub mod terminal;
 pub mod told;
 pub mod words;
 
-use crate::event::Log;
+use crate::event::{Log, Packed};
 use crate::judge::{Outcome, Verdict};
 use crate::measure::Findings;
 use crate::scenario::{Find, Plan};
@@ -48,7 +50,22 @@ pub struct Report {
     pub found: Findings,
     /// Earlier tries of this run, none of which was as expected. It was made again because of them.
     pub earlier: Vec<Report>,
+    /// The event log that an HTML report carries; `None`: it carries none.
+    pub carried: Option<Carried>,
 }
+
+/// A log to be carried by a report.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Carried {
+    /// The log; `None` where it is too long, however it is thinned.
+    pub packed: Option<Packed>,
+    /// The name of the file that has all of it.
+    pub file: Option<String>,
+}
+
+/// Bytes of a log that a report carries, at most: a megabyte as text.
+const CARRIED: usize = 750_000;
 
 impl Report {
     /// The report of an event log: measured, judged. A pure function of its arguments.
@@ -68,7 +85,15 @@ impl Report {
             verdict,
             found,
             earlier: Vec::new(),
+            carried: None,
         }
+    }
+
+    /// The same with the log that it was made of, for an HTML report; `file` is the name of the file that has
+    /// all of it.
+    pub fn carrying(self, log: &Log, file: Option<String>) -> Self {
+        let packed = Packed::of(log, CARRIED);
+        Report { carried: Some(Carried { packed, file }), ..self }
     }
 
     /// The report of a run that was skipped: nothing was measured.

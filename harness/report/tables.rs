@@ -20,7 +20,7 @@ pub fn remedies(tables: &[remedies::Table], colour: bool, width: usize) -> Strin
         if let Some(limits) = shown.column_mut(if believed { 2 } else { 1 }) {
             limits.set_constraint(ColumnConstraint::ContentWidth);
         }
-        let title = bold(&clean(&format!("Remedies: {}", table.scenario)), colour);
+        let title = bold(&clean(&remedy_words::title(&table.scenario)), colour);
         text += &format!("\n{title}\n{}\n", shown.trim_fmt());
     }
     text

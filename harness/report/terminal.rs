@@ -2,19 +2,15 @@
 //! answers, then one line a fact. Layout only: every sentence is made in `words`.
 
 use super::Report;
+use super::lines::{self, Part};
 pub use super::page::WIDTH;
 use super::page::{LABEL, Page, cut};
 use super::short;
 use super::words::limits::Step;
-use super::words::{
-    self, baseline, calls, ceiling, clients, costs, flows, judged, limits, memory, moved, network, phases,
-    policy, prediction, recovery, sockets, upstream, wall, witnesses,
-};
+use super::words::{judged, limits};
 use crate::judge::Outcome;
 use owo_colors::Style;
 
-/// Lines of a subject's log that are shown.
-const LOG: usize = 2;
 /// A kind's column in the inventory.
 const KIND: usize = 11;
 /// Columns of the title beside the run's name, at most.
@@ -68,44 +64,16 @@ fn title(page: &mut Page, r: &Report) {
 
 /// One line a fact, in the order in which a run comes to them.
 fn facts(page: &mut Page, r: &Report, full: bool) {
-    let only_full = |text: Option<String>| text.filter(|_| full);
-    page.facts("Claim", only_full(Some(r.claim.clone()).filter(|claim| !claim.is_empty())));
-    page.facts("Network", network::network(r));
-    page.facts("Limit", limits::limit(r));
-    chain(page, r, full);
-    page.facts("At rest", baseline::at_rest(r));
-    if full {
-        inventory(page, r);
-    }
-    page.facts("Predicted", prediction::predicted(r));
-    page.facts(
-        "Ceiling",
-        ceiling::stopped(r).into_iter().chain(ceiling::more(r)).chain(only_full(ceiling::first_unserved(r))),
-    );
-    calls::calls(r).into_iter().for_each(|said| page.facts(said.label, said.texts));
-    page.facts("Upstream", upstream::upstream(r));
-    page.facts("Flows", flows::flows(r));
-    page.facts(
-        "Clients",
-        clients::account(r).into_iter().chain(clients::programs(r)).chain(only_full(clients::next(r))),
-    );
-    page.facts("At the wall", policy::at_the_wall(r).into_iter().chain(wall::wall(r)));
-    page.facts("Cost", costs::costs(r));
-    page.facts("New client", clients::new_client(r));
-    page.facts(
-        "Held clients",
-        clients::held(r).into_iter().chain(policy::held_closed(r)).chain(only_full(clients::latency(r))),
-    );
-    let log = costs::log(r, if full { usize::MAX } else { LOG });
-    log.iter().enumerate().for_each(|(i, line)| page.value(if i == 0 { "Log begins" } else { "" }, line));
-    page.facts("TCP", only_full(sockets::tcp(r)).into_iter().chain(sockets::left_open(r)));
-    page.facts("Memory", only_full(memory::moments(r)).map(|text| words::sentence(&text)));
-    page.facts("Limit moved", moved::moved(r));
-    page.facts("Recovery", recovery::recovery(r));
-    page.facts("Witnesses", witnesses::witnesses(r).filter(|_| r.found.not_started.is_none()));
-    if full {
-        page.facts("Steps", phases::phases(r));
-        page.facts("Observing", witnesses::costs(r));
+    for part in lines::parts(r, full) {
+        match part {
+            Part::Fact(label, texts) => page.facts(label, texts),
+            Part::Chain => chain(page, r, full),
+            Part::Inventory => inventory(page, r),
+            Part::Log(log) => {
+                let each = log.iter().enumerate();
+                each.for_each(|(i, line)| page.value(if i == 0 { "Log begins" } else { "" }, line));
+            }
+        }
     }
 }
 
@@ -115,7 +83,7 @@ fn chain(page: &mut Page, r: &Report, full: bool) {
             if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((depth - 1).min(12))) };
         let text = match step {
             Step::Folded(n) => {
-                format!("{tree}… {} with the same limits", words::counted(n as u64, "process"),)
+                format!("{tree}{}", limits::folded(n))
             }
             Step::Link(link, mark) => {
                 let values = format!("{}:{}  pid {}", link.soft, link.hard, link.pid);

@@ -63,6 +63,25 @@ fn a_slowdown_is_found_by_its_first_eight_blocks() {
 }
 
 #[test]
+fn the_page_of_a_comparison_shows_each_ratio_on_its_side_of_no_change() {
+    let bars = |ratios: &[f64]| {
+        let page = report::html::compared(&found(&of_ratios(ratios), &[]));
+        let document = crate::html::is_sound("a comparison", &page);
+        assert!(page.contains("calls a second"), "{page}");
+        let bar = scraper::Selector::parse(".ratios rect[height='8']").expect("a selector");
+        let part = |rect: scraper::ElementRef<'_>, name: &str| -> f64 {
+            rect.attr(name).expect("a place").trim_end_matches('%').parse().expect("a percentage")
+        };
+        let bars = document.select(&bar).map(|rect| (part(rect, "x"), part(rect, "x") + part(rect, "width")));
+        bars.collect::<Vec<_>>()
+    };
+    let slower = bars(&[0.90, 0.91, 0.89, 0.90, 0.92, 0.88, 0.90, 0.91]);
+    assert!(slower.len() == 1 && slower[0].0 > 0.0 && slower[0].1 < 50.0, "{slower:?}");
+    let faster = bars(&[1.10, 1.11, 1.09, 1.10, 1.12, 1.08, 1.10, 1.11]);
+    assert!(faster.len() == 1 && faster[0].0 > 50.0 && faster[0].1 < 100.0, "{faster:?}");
+}
+
+#[test]
 fn six_blocks_decide_nothing_and_say_how_many_more_would() {
     let open = found(&of_ratios(&[0.90, 0.91, 0.89, 0.90, 0.92, 0.88]), &[]);
     assert!(matches!(change(&open), Change::Open { needs: Some(1..=3), .. }), "{:?}", change(&open));

@@ -35,6 +35,7 @@ pages! {
     comparing_runs = "docs/guides/compare.md",
     find_a_ceiling_runs = "docs/guides/find-a-ceiling.md",
     speaking_a_protocol_runs = "docs/guides/speak-a-protocol.md",
+    a_page_with_pictures_runs = "docs/guides/html-report.md",
     the_incidents_run = "docs/guides/incidents.md",
     kernel_settings_run = "docs/guides/kernel-settings.md",
     a_live_process_runs = "docs/guides/live-process.md",

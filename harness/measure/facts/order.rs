@@ -87,6 +87,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
             (14, seen.connections as i64, seen.calls as i64, &seen.process, seen.exhausted.is_some().into())
         }
         What::Observer { name, .. } => (24, 0, 0, name.name(), 0),
+        What::Thinned { of } => (0, 2, *of as i64, "", 0),
         What::NotSeen { why, .. } => (25, 0, 0, why, 0),
         What::Inconclusive { reason } => (26, 0, 0, reason, 0),
         What::NotStarted { reason } => (26, 1, 0, reason, 0),

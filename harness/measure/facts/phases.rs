@@ -56,6 +56,15 @@ impl Phases {
         self.ended.iter().filter_map(span).collect()
     }
 
+    /// The run from its first phase to its end, phase by phase: each lasts until the next one begins, the
+    /// last until it ended.
+    pub fn stretches(&self) -> Vec<(Phase, Window)> {
+        let over = self.ended.last().map(|(at, ..)| *at).filter(|_| self.ended.len() >= self.begun.len());
+        let ends = self.begun.iter().skip(1).map(|(at, _)| *at).chain([over.unwrap_or(self.end)]);
+        let all = self.begun.iter().zip(ends);
+        all.map(|(&(from, phase), until)| (phase, Window { from, until: until.max(from) })).collect()
+    }
+
     /// When the phase first began.
     pub fn start(&self, phase: Phase) -> Option<Nanos> {
         self.begun.iter().find(|(_, begun)| *begun == phase).map(|(at, _)| *at)

@@ -4,7 +4,7 @@ use super::readings::{Chain, Ended, Readings};
 use super::tries::Tries;
 use crate::event::{Nanos, Pid};
 use crate::scenario::{Caller, Plan, Workload};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The processes whose failures and connections count.
 pub(crate) struct Processes {
@@ -37,6 +37,11 @@ impl Processes {
     pub fn counts(&self, pid: Pid) -> bool {
         let own = self.any || self.accepting.is_empty() || self.accepting.contains(&pid);
         own && !self.launchers.contains(&pid)
+    }
+
+    /// The processes above the subject, which are no part of it.
+    pub fn above(&self) -> HashSet<Pid> {
+        self.launchers.iter().copied().collect()
     }
 }
 

@@ -185,6 +185,8 @@ pub(crate) struct Readings<'a> {
     pub forks: Vec<(Nanos, Pid, Pid)>,
     /// What bundled witnesses beside the subject have seen.
     pub upstream: Vec<(Nanos, &'a Seen)>,
+    /// Events that the log had before it was thinned.
+    pub thinned: Option<u64>,
     /// Why the run says nothing, in the words of its error.
     pub inconclusive: Vec<&'a str>,
     pub not_started: Option<&'a str>,
@@ -225,6 +227,7 @@ impl<'a> Readings<'a> {
             What::ObserverCost { name, opened_ns, failed_ns } => {
                 self.costs.insert(*name, (*opened_ns, *failed_ns));
             }
+            What::Thinned { of } => self.thinned = Some(*of),
             What::Inconclusive { reason } => self.inconclusive.push(reason),
             What::NotStarted { reason } => self.not_started = Some(reason),
             What::AfterAccept { steady, .. } => self.after_accept = Some(*steady),

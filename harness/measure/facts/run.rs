@@ -55,6 +55,11 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// All events, in order.
+    pub fn events(&self) -> &[&'a Event] {
+        &self.events
+    }
+
     /// The events before this moment, in order.
     pub fn events_before(&self, at: Nanos) -> &[&'a Event] {
         &self.events[..self.events.partition_point(|event| event.at < at)]
@@ -191,6 +196,26 @@ impl<'a> Facts<'a> {
         let ring = self.readings.rests.iter().flat_map(|rest| rest.inventory).any(|d| d.kind == "io_uring");
         let saw = !self.holdings.accepts.is_empty() || self.holdings.accept_failed();
         blind_for_rings && ring && !saw && !self.processes.is_client
+    }
+
+    /// Failed calls in all up to each of these moments, which are in order: from the totals, or one by one
+    /// where there are none.
+    pub fn failures_by(&self, moments: impl Iterator<Item = Nanos>) -> Vec<u64> {
+        let tries = &self.tries;
+        let grown: Vec<(Nanos, u64)> = match tries.totals.is_empty() {
+            true => {
+                tries.all.iter().filter(|made| made.failed().is_some()).map(|made| (made.at, 1)).collect()
+            }
+            false => tries.growth().map(|(total, grown)| (total.at, grown)).collect(),
+        };
+        let (mut grown, mut sum) = (grown.into_iter().peekable(), 0u64);
+        let mut by = |moment: Nanos| {
+            while let Some((_, more)) = grown.next_if(|(at, _)| *at <= moment) {
+                sum = sum.saturating_add(more);
+            }
+            sum
+        };
+        moments.map(&mut by).collect()
     }
 
     /// Whether the subject is loaded by UDP: it accepts nobody.

@@ -13,17 +13,7 @@ pub fn account(r: &Report) -> Option<String> {
         return flows::account(r);
     }
     let a = r.found.clients_account.get().filter(|a| a.came() > 0)?;
-    let mut parts = Vec::new();
-    let mut part = |n: u64, what: &str| parts.extend((n > 0).then(|| format!("{n} {what}")));
-    let answers = r.found.ceiling.served.get().is_some();
-    part(a.held, if answers { "answered and held" } else { "held" });
-    part(a.held_with_error, "held, and given an error reply");
-    part(a.waiting, "waiting");
-    part(a.turned_away - a.answered_first, &turned_away(a));
-    part(a.answered_first, "answered and then closed");
-    part(a.left, "left by themselves");
-    part(a.closed, "closed after the server had held them for a while");
-    part(a.exit.map_or(0, |lost| lost.clients), "lost with the exit");
+    let parts: Vec<String> = places(r).into_iter().map(|(n, what)| format!("{n} {what}")).collect();
     let connected = counted(a.connected, "client");
     let mut text = match parts.as_slice() {
         _ if a.connected == 0 => "No client connected.".to_owned(),
@@ -39,6 +29,23 @@ pub fn account(r: &Report) -> Option<String> {
         text += &format!(" Of those that did not connect, {}.", list(&failed));
     }
     Some(text)
+}
+
+/// Of the clients that connected, how many are where; no place without any.
+pub fn places(r: &Report) -> Vec<(u64, String)> {
+    let Some(a) = r.found.clients_account.get() else { return Vec::new() };
+    let answers = r.found.ceiling.served.get().is_some();
+    let all = [
+        (a.held, if answers { "answered and held" } else { "held" }.to_owned()),
+        (a.held_with_error, "held, and given an error reply".to_owned()),
+        (a.waiting, "waiting".to_owned()),
+        (a.turned_away - a.answered_first, turned_away(a)),
+        (a.answered_first, "answered and then closed".to_owned()),
+        (a.left, "left by themselves".to_owned()),
+        (a.closed, "closed after the server had held them for a while".to_owned()),
+        (a.exit.map_or(0, |lost| lost.clients), "lost with the exit".to_owned()),
+    ];
+    all.into_iter().filter(|(n, _)| *n > 0).collect()
 }
 
 /// Whether every client that connected left by itself.

@@ -7,6 +7,21 @@ use crate::compare::{
     Work,
 };
 
+/// What a comparison is called.
+pub const TITLE: &str = "Before and after";
+/// What made its report, at the end.
+pub const MADE: &str = "Compared by lastfd.";
+
+/// How the picture of ratios is to be read; it ends at this ratio.
+pub fn ratios(most: f64) -> String {
+    let ends = number(most);
+    format!(
+        "The line in the middle is no change. Left of it the value after is less than before, right of it more; the ends are {ends} times less and more, or beyond. The thick bar is the interval."
+    )
+}
+
+/// What its table is called.
+pub const QUANTITIES: &str = "What was compared";
 /// Headings of the table.
 pub fn headings(comparison: &Comparison) -> [&'static str; 4] {
     let first = match &comparison.header.reference {

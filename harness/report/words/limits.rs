@@ -1,7 +1,8 @@
 //! The limit in force, which process set it, and the chain that it came down.
 
 use super::super::Report;
-use crate::event::{Limits, Link};
+use super::counted;
+use crate::event::{Limits, Link, Pid};
 use crate::measure::{By, SetBy};
 use crate::report::page::cut;
 
@@ -179,6 +180,16 @@ pub fn chain(r: &Report, whole: bool) -> Vec<Step<'_>> {
         }
     }
     steps
+}
+
+/// Links that were folded.
+pub fn folded(count: usize) -> String {
+    format!("… {} with the same limits", counted(count as u64, "process"))
+}
+
+/// A process by its number.
+pub fn pid(pid: Pid) -> String {
+    format!("pid {pid}")
 }
 
 /// `1024:4096`, soft before hard.

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod moved;
 pub mod network;
 pub mod phases;
+pub mod picture;
 pub mod plan;
 pub mod policy;
 pub mod prediction;

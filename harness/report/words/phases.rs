@@ -13,7 +13,8 @@ pub fn phases(r: &Report) -> Option<String> {
     (!steps.is_empty()).then(|| sentence(&steps.join("; ")))
 }
 
-fn name(phase: Phase) -> &'static str {
+/// What a step is called.
+pub fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Launch => "launch",
         Phase::Baseline => "coming to rest",

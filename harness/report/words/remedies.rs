@@ -13,6 +13,11 @@ const HEADINGS: [&str; 6] = ["remedy", BELIEVED, "limits", "ceiling", "first fai
 /// Longest verdict in a cell, characters; the report of the run itself has the whole reason.
 const VERDICT: usize = 72;
 
+/// What the table is called.
+pub fn title(scenario: &str) -> String {
+    format!("Remedies: {scenario}")
+}
+
 /// The headings, with or without what people believed.
 pub fn headings(believed: bool) -> Vec<&'static str> {
     HEADINGS.into_iter().filter(|heading| believed || *heading != BELIEVED).collect()

@@ -1,7 +1,7 @@
 //! Who counted what, whether they agree, and what being observed costs.
 
 use super::super::Report;
-use super::evidence;
+use super::{counted, evidence};
 use crate::measure::{Cost, PROC, Witness};
 
 /// The witness that slows every call down.
@@ -46,4 +46,14 @@ pub fn costs(r: &Report) -> Vec<String> {
         format!("{} slowed the subject by {}{distorts}.", w.observer, evidence::cost(&w.cost))
     };
     measured.map(one).collect()
+}
+
+/// That the log was thinned, and so is not all that the run wrote.
+pub fn thinned(r: &Report) -> Option<String> {
+    r.found.made.thinned_from.map(|of| {
+        format!(
+            "This event log was thinned to fit into a report; the whole one has {}. Rates and pauses at the wall may be missing.",
+            counted(of, "event")
+        )
+    })
 }

@@ -1,0 +1,231 @@
+//! What the processes of the subject have open, by process and by what it is, event by event: as far as calls
+//! tell, from the rest on.
+
+use super::numbers::Numbers;
+use crate::event::{Call, Change, Descriptor, Phase, Pid, What};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What a descriptor is, by the call that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum OpenKind {
+    /// Open before the first client.
+    AtRest,
+    /// Accepted from the listener.
+    Connection,
+    /// Made by `socket` or `socketpair`.
+    Socket,
+    /// Made by `open` and its kin.
+    File,
+    /// Made by `pipe`.
+    Pipe,
+    /// Made by any other call.
+    Other,
+}
+
+impl OpenKind {
+    /// All, in the order in which a picture stacks them.
+    pub const ALL: [OpenKind; 6] = [
+        OpenKind::AtRest,
+        OpenKind::Connection,
+        OpenKind::Socket,
+        OpenKind::File,
+        OpenKind::Pipe,
+        OpenKind::Other,
+    ];
+
+    /// Of what this call makes; `None` of one that may make nothing.
+    const fn of(call: Call) -> Option<OpenKind> {
+        match call {
+            Call::Accept4 | Call::Accept | Call::RingAccept => Some(OpenKind::Connection),
+            Call::Socket | Call::Socketpair | Call::RingSocket => Some(OpenKind::Socket),
+            Call::Openat
+            | Call::Openat2
+            | Call::Open
+            | Call::Creat
+            | Call::RingOpenat
+            | Call::RingOpenat2 => Some(OpenKind::File),
+            Call::Pipe | Call::Pipe2 => Some(OpenKind::Pipe),
+            Call::Fcntl => None,
+            _ => Some(OpenKind::Other),
+        }
+    }
+}
+
+/// Counts by kind, in the order of [`OpenKind::ALL`].
+type Counts = [u64; OpenKind::ALL.len()];
+
+/// One process: its numbers that are no connections, and what has no number here.
+#[derive(Default, Clone)]
+struct Own {
+    numbers: HashMap<i64, OpenKind>,
+    /// Made by calls that return no number, and not closed since.
+    unnumbered: Vec<OpenKind>,
+    /// At rest, and not listed.
+    unlisted: u64,
+    counts: Counts,
+}
+
+impl Own {
+    /// One more of a kind, or one fewer.
+    fn count(&mut self, kind: OpenKind, more: bool) {
+        let n = &mut self.counts[kind as usize];
+        *n = if more { *n + 1 } else { n.saturating_sub(1) };
+    }
+
+    fn insert(&mut self, fd: i64, kind: OpenKind) {
+        if let Some(was) = self.numbers.insert(fd, kind) {
+            self.count(was, false);
+        }
+        self.count(kind, true);
+    }
+
+    /// A number that is no connection's is closed: one that nothing returned is a pipe's or a socket pair's,
+    /// or was open at rest.
+    fn close(&mut self, fd: i64) {
+        let was = self.numbers.remove(&fd).or_else(|| self.unnumbered.pop());
+        let unlisted = was.is_none() && self.unlisted > 0;
+        self.unlisted -= u64::from(unlisted);
+        if let Some(kind) = was.or(unlisted.then_some(OpenKind::AtRest)) {
+            self.count(kind, false);
+        }
+    }
+
+    /// Everything is closed, but for connections, which are followed elsewhere.
+    fn clear(&mut self) {
+        *self = Own::default().with_connections_of(self);
+    }
+
+    /// With as many connections as the other one has.
+    fn with_connections_of(mut self, other: &Own) -> Own {
+        self.counts[OpenKind::Connection as usize] = other.counts[OpenKind::Connection as usize];
+        self
+    }
+
+    /// What it has at rest, in place of all else but connections.
+    fn rests(&mut self, inventory: &[Descriptor], unlisted: u64) {
+        self.clear();
+        inventory.iter().for_each(|d| self.insert(d.fd.into(), OpenKind::AtRest));
+        self.unlisted = unlisted;
+        self.counts[OpenKind::AtRest as usize] += unlisted;
+    }
+
+    /// What the process did. `alone`: its connections stayed as they were; `ramped`: clients have come.
+    fn take(&mut self, what: &What, alone: bool, ramped: bool) {
+        match what {
+            What::Baseline { inventory, .. } => self.rests(inventory, 0),
+            What::Close { fd, .. } if alone => self.close((*fd).into()),
+            What::Process { .. } | What::Exited { .. } => self.clear(),
+            &What::Call { name, ret, .. } if ret >= 0 => self.opens(name, ret, ramped),
+            _ => {}
+        }
+    }
+
+    /// A call that may have made a descriptor. What a program opens as it starts is open at rest, or closed
+    /// by then.
+    fn opens(&mut self, name: Call, ret: i64, ramped: bool) {
+        let kind = |kind| if ramped { kind } else { OpenKind::AtRest };
+        match OpenKind::of(name) {
+            None => {}
+            // The number is a connection's now.
+            Some(OpenKind::Connection) => {
+                if let Some(was) = self.numbers.remove(&ret) {
+                    self.count(was, false);
+                }
+            }
+            Some(made) if name.returns_descriptor() => self.insert(ret, kind(made)),
+            Some(made) => {
+                for _ in 0..name.descriptors() {
+                    self.unnumbered.push(kind(made));
+                    self.count(kind(made), true);
+                }
+            }
+        }
+    }
+}
+
+/// What is open, up to the event that was taken last.
+#[derive(Default)]
+pub(crate) struct OpenNow {
+    numbers: Numbers,
+    of: BTreeMap<Pid, Own>,
+    /// Launchers, whose descriptors are not the subject's.
+    above: HashSet<Pid>,
+    all: Counts,
+    ramped: bool,
+}
+
+impl OpenNow {
+    /// Nothing yet; without what these processes have.
+    pub fn without(above: HashSet<Pid>) -> Self {
+        OpenNow { above, ..OpenNow::default() }
+    }
+
+    /// All descriptors of all its processes, by kind.
+    pub fn all(&self) -> &[u64; OpenKind::ALL.len()] {
+        &self.all
+    }
+
+    /// The descriptors of a process.
+    pub fn of(&self, pid: Pid) -> u64 {
+        self.of.get(&pid).map_or(0, |own| own.counts.iter().sum())
+    }
+
+    /// The descriptors of each process that has any.
+    pub fn processes(&self) -> impl Iterator<Item = (Pid, u64)> + '_ {
+        self.of.iter().map(|(pid, own)| (*pid, own.counts.iter().sum())).filter(|(_, open)| *open > 0)
+    }
+
+    /// Takes in the event at this place; whether it may have changed anything.
+    pub fn follow(&mut self, place: usize, what: &What) -> bool {
+        let steps = self.numbers.follow(place, what);
+        for step in &steps {
+            self.change(step.pid, |own| own.count(OpenKind::Connection, step.more));
+        }
+        match what {
+            What::Phase(Phase::Ramp) => self.ramped = true,
+            // Of the processes that do not hold the listener.
+            What::Open(open) if !self.ramped => open.iter().for_each(|open| {
+                let unlisted = open.descriptors.saturating_sub(open.inventory.len() as u64);
+                self.change(open.pid, |own| own.rests(&open.inventory, unlisted));
+            }),
+            // It shares what its parent has; until it executes something, that stays open in both.
+            What::Process { pid, parent, change: Change::Fork } => {
+                if let Some(shared) = self.of.get(parent).cloned() {
+                    self.change(*pid, |own| *own = shared.with_connections_of(own));
+                }
+            }
+            _ => {
+                let Some(pid) = pid_of(what) else { return !steps.is_empty() };
+                let (alone, ramped) = (steps.is_empty(), self.ramped);
+                self.change(pid, |own| own.take(what, alone, ramped));
+            }
+        }
+        true
+    }
+
+    /// Changes one process, and with it the counts of all.
+    fn change(&mut self, pid: Pid, how: impl FnOnce(&mut Own)) {
+        if self.above.contains(&pid) {
+            return;
+        }
+        let own = self.of.entry(pid).or_default();
+        let before = own.counts;
+        how(own);
+        for ((all, before), after) in self.all.iter_mut().zip(before).zip(own.counts) {
+            *all = (*all + after).saturating_sub(before);
+        }
+    }
+}
+
+/// The process whose descriptors an event may change.
+fn pid_of(what: &What) -> Option<Pid> {
+    match what {
+        What::Call { pid, ret: 0.., .. }
+        | What::Close { pid, .. }
+        | What::Baseline { pid, .. }
+        | What::Exited { pid, .. }
+        | What::Process { pid, .. } => Some(*pid),
+        _ => None,
+    }
+}
