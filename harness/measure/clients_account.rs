@@ -94,8 +94,8 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
     };
     let by_calls = by_calls.saturating_sub(facts.clients.left_before);
     if facts.clients.answers && losses.is_none() {
-        // An error reply ends no connection by itself: of those that were not closed then, as many are held as
-        // the subject held.
+        // An error reply ends no connection by itself: of those that were not closed then, as many are held
+        // as the subject held.
         let kept = open_after_error.min(by_calls.saturating_sub(account.held));
         account.held_with_error = kept;
         account.turned_away -= kept;
