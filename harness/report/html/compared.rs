@@ -15,6 +15,7 @@ const WIDEST: f64 = 16.0;
 pub fn body(comparison: &Comparison) -> Markup {
     let rows: Vec<&Row> = comparison.rows.iter().filter(|row| tells(row)).collect();
     let moved: Vec<(&Row, Interval)> = rows.iter().filter_map(|row| Some((*row, ratio(row)?))).collect();
+    let cells = |row: &&Row| words::cells(comparison, row).to_vec();
     html! {
         header.top { p.brand { "lastfd" } h1 { (words::TITLE) } }
         main {
@@ -22,7 +23,7 @@ pub fn body(comparison: &Comparison) -> Markup {
             section {
                 h2 { (words::QUANTITIES) }
                 @if !moved.is_empty() { (ratios(&moved)) }
-                (table(&words::headings(comparison), rows.iter().map(|row| words::cells(comparison, row).to_vec())))
+                (table(&words::headings(comparison), rows.iter().map(cells)))
             }
             section {
                 h2 { (FACTS) }

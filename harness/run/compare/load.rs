@@ -347,8 +347,15 @@ impl<'a> Running<'a> {
             for event in &events {
                 over |= slice.take(event, &mut from, &mut to)?;
             }
-            self.watched.look(&pids, u64::from(self.ordered - calls) + slice.ended);
+            // How many are under way at that moment nobody knows: if there are slices enough, what is open
+            // between them is exact.
+            if self.scheduled() {
+                self.watched.look(&pids, u64::from(self.ordered - calls) + slice.ended);
+            } else {
+                self.watched.peak(&pids);
+            }
         }
+        self.watched.look(&pids, self.ordered.into());
         let after = self.cpu();
         slice.wall_ns = to.saturating_sub(from);
         [slice.cpu_ns, slice.peer_ns] = [0, 1].map(|at| Some(after[at]?.saturating_sub(before[at]?)));

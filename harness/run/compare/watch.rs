@@ -28,12 +28,18 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Looks at these processes, after so many calls.
-    pub fn look(&mut self, pids: &[Pid], calls: u64) {
-        let open: Vec<u64> = pids.iter().filter_map(|pid| proc::descriptors(*pid).ok()).collect();
-        let Some(most) = open.into_iter().max().filter(|most| *most > 0) else { return };
+    /// Looks for the most that these processes have, while calls are under way.
+    pub fn peak(&mut self, pids: &[Pid]) -> Option<u64> {
+        let open = pids.iter().filter_map(|pid| proc::descriptors(*pid).ok());
+        let most = open.max().filter(|most| *most > 0)?;
         self.peak = self.peak.max(most);
         self.memory = self.memory.max(pids.iter().filter_map(|pid| proc::resident(*pid)).sum());
+        Some(most)
+    }
+
+    /// Looks at these processes, after so many calls.
+    pub fn look(&mut self, pids: &[Pid], calls: u64) {
+        let Some(most) = self.peak(pids) else { return };
         self.skipped += 1;
         if self.skipped >= self.every {
             self.skipped = 0;
