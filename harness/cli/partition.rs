@@ -34,7 +34,7 @@ enum First {
 enum Total {
     /// This variable's value.
     Named(&'static str),
-    /// By these: the last index, and the step from one to the next; the count, where it is told, must fit
+    /// By the last index and the step between indices. A count, if the system sets one, must agree with
     /// them.
     Last { last: &'static str, step: &'static str, count: &'static str },
     /// Not at all; what to write in place of `auto`.

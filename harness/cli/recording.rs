@@ -6,8 +6,7 @@ use crate::compare::baseline::SCHEMA;
 use crate::compare::{Baseline, Comparison, Reference};
 use crate::report::words;
 use crate::run::compare::calls_by_itself;
-use crate::scenario::{Caller, Launcher, Plan, Process, Program, Rlimits, Serve, ServeOptions, Setting};
-use std::collections::BTreeMap;
+use crate::scenario::{Caller, Plan, Process, Serve, ServeOptions};
 use std::path::{Path, PathBuf};
 
 /// Whether one side is recorded, or compared with a recording.
@@ -89,20 +88,8 @@ fn bundled(plan: &Plan) -> Plan {
         resumption: tls,
         ..ServeOptions::default()
     };
-    let limits = plan.processes[&plan.subject].limits;
-    let process = Process {
-        program: Program::Serve(if grpc { Serve::Grpc(options) } else { Serve::Http(options) }),
-        launcher: Launcher::Exec,
-        limits,
-        requires: Vec::new(),
-        port: None,
-        env: BTreeMap::new(),
-        ready_within_s: 30.0,
-        grace_s: 2.0,
-        begin: None,
-        rlimits: Rlimits::default(),
-        setting: Setting::default(),
-    };
+    let serve = if grpc { Serve::Grpc(options) } else { Serve::Http(options) };
+    let process = Process::serving(serve, plan.processes[&plan.subject].limits);
     let mut plan = plan.clone();
     plan.processes.insert(plan.subject.clone(), process);
     // Where the subject listens is its own affair.

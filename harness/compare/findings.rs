@@ -30,7 +30,7 @@ pub struct Comparison {
     pub took_s: f64,
     /// One a quantity, in the order of their declaration.
     pub rows: Vec<Row>,
-    /// Calls of a start of each side that were answered, in the last block.
+    /// Calls that a start of each side made, answered or not, in the last block.
     pub calls: [u64; 2],
     /// The work of the first block in which the two sides did not do the same.
     pub different_work: Option<[Work; 2]>,
@@ -120,7 +120,7 @@ pub fn compare(records: &[Record]) -> Option<Comparison> {
         noise_blocks: noise.len(),
         took_s: all.iter().map(|block| block.took_s).sum(),
         rows,
-        calls: pairs.last().map_or([0; 2], |block| block.starts.each_ref().map(|start| start.work.calls)),
+        calls: pairs.last().map_or([0; 2], |block| block.starts.each_ref().map(|start| start.work.made())),
         different_work: different_work(&all, header.reference.as_ref()),
         ending,
         judged,
@@ -239,15 +239,12 @@ const FAILED_APART: f64 = 0.01;
 
 /// Whether two starts did the same work, and as many calls as were recorded: about as many of them answered.
 pub fn same_work(starts: &[Start; 2], reference: Option<&Reference>) -> bool {
-    let of = |start: &Start| {
-        let failed: u64 = start.work.failed.values().sum();
-        (start.work.calls + failed, failed as f64)
-    };
-    let [(calls, failed), (other, also)] = starts.each_ref().map(of);
+    let [made, other] = starts.each_ref().map(|start| start.work.made());
+    let [failed, also] = starts.each_ref().map(|start| (start.work.made() - start.work.calls) as f64);
     let recorded = reference.and_then(|reference| reference.baseline.as_ref());
     recorded.is_none_or(|baseline| baseline.calls == other)
-        && calls == other
-        && (failed - also).abs() <= FAILED_APART * calls as f64
+        && made == other
+        && (failed - also).abs() <= FAILED_APART * made as f64
 }
 
 /// The work of the first block in which the sides differ.

@@ -177,6 +177,13 @@ pub struct Work {
     pub failed: BTreeMap<String, u64>,
 }
 
+impl Work {
+    /// Calls that were made, answered or not.
+    pub fn made(&self) -> u64 {
+        self.calls + self.failed.values().sum::<u64>()
+    }
+}
+
 /// Why a quantity has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -14,7 +14,7 @@ pub fn render(reports: &[Report]) -> String {
     render_told(&told(reports))
 }
 
-/// The same of runs of which only the words are there.
+/// The same, of runs whose reports are no longer there: a part of a suite keeps only their words.
 pub fn render_told(runs: &[Told]) -> String {
     written(suites(runs))
 }

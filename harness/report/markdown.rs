@@ -35,7 +35,7 @@ pub fn render_sweep(reports: &[Report], sweep: &Sweep) -> String {
     format!("{text}\n{}", render_told(&told(reports)))
 }
 
-/// The same of runs of which only the words are there, without what each remedy changed.
+/// The same, of runs whose words alone are kept. It does not say what each remedy changed.
 pub fn render_told(runs: &[Told]) -> String {
     let mut text = String::from(
         "| | run | limits in force | at rest | predicted | ceiling | first failure | policy | recovers |\n|---|---|---|---|---|---|---|---|---|\n",
@@ -44,8 +44,8 @@ pub fn render_told(runs: &[Told]) -> String {
     for group in &groups {
         let _ = writeln!(text, "| {} |", row(group).join(" | "));
     }
-    // Of several runs of a variant, each says which it is. A try that was not as expected is told, also where
-    // a later one was.
+    // Each of several runs of a variant says which it is. An unexpected try is told even if a later one was
+    // as expected.
     let tries = groups.iter().map(|group| group.iter().flat_map(|run| run.tries()).collect::<Vec<_>>());
     let numbered = tries.flat_map(|tries| {
         let all = tries.len();

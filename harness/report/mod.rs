@@ -48,7 +48,7 @@ pub struct Report {
     pub verdict: Verdict,
     /// What was measured.
     pub found: Findings,
-    /// Earlier tries of this run, none of which was as expected. It was made again because of them.
+    /// Earlier tries of this run. Each was unexpected, so the run was made again.
     pub earlier: Vec<Report>,
     /// The event log that an HTML report carries; `None`: it carries none.
     pub carried: Option<Carried>,
@@ -119,7 +119,7 @@ impl Report {
         self.verdict.outcome == Outcome::Met && !self.earlier.is_empty()
     }
 
-    /// All its tries in their order, the last of which it is.
+    /// All its tries in their order; the run itself is the last.
     pub fn tries(&self) -> impl Iterator<Item = &Report> {
         self.earlier.iter().chain([self])
     }

@@ -70,7 +70,7 @@ impl Told {
         }
     }
 
-    /// All its tries in their order, the last of which it is.
+    /// All its tries in their order; the run itself is the last.
     pub fn tries(&self) -> impl Iterator<Item = &Told> {
         self.earlier.iter().chain([self])
     }

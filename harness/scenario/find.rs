@@ -204,23 +204,12 @@ fn beside(serves: Upstream) -> Process {
         ..ServeOptions::default()
     };
     let most = getrlimit(Resource::Nofile).maximum.unwrap_or(MOST).min(MOST);
-    Process {
-        program: Program::Serve(match serves {
-            Upstream::Http | Upstream::Https => Serve::Http(options),
-            Upstream::Tcp => Serve::Tcp(options),
-            Upstream::Grpc | Upstream::Grpcs => Serve::Grpc(options),
-        }),
-        launcher: Launcher::Exec,
-        limits: Limits { soft: most, hard: most },
-        requires: Vec::new(),
-        port: None,
-        env: BTreeMap::new(),
-        ready_within_s: 30.0,
-        grace_s: 2.0,
-        begin: None,
-        rlimits: Rlimits::default(),
-        setting: Setting::default(),
-    }
+    let serve = match serves {
+        Upstream::Http | Upstream::Https => Serve::Http(options),
+        Upstream::Tcp => Serve::Tcp(options),
+        Upstream::Grpc | Upstream::Grpcs => Serve::Grpc(options),
+    };
+    Process::serving(serve, Limits { soft: most, hard: most })
 }
 
 /// Descriptors of the upstream at most: more than a million clients are never asked for.

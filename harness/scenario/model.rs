@@ -894,6 +894,25 @@ impl Upstream {
     }
 }
 
+impl Process {
+    /// A bundled server under these limits, which is all that is asked of it.
+    pub fn serving(serve: Serve, limits: Limits) -> Process {
+        Process {
+            program: Program::Serve(serve),
+            launcher: Launcher::Exec,
+            limits,
+            requires: Vec::new(),
+            port: None,
+            env: BTreeMap::new(),
+            ready_within_s: 30.0,
+            grace_s: 2.0,
+            begin: None,
+            rlimits: Rlimits::default(),
+            setting: Setting::default(),
+        }
+    }
+}
+
 impl Serve {
     /// What it serves as a witness of those that call it; `None`: it is none.
     pub fn witness(&self) -> Option<Upstream> {

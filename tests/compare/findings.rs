@@ -349,3 +349,26 @@ fn counts_are_recorded_as_they_are_and_other_work_is_refused() {
     let said = report::words::compare::answer(&refused);
     assert!(said.contains("before made 99 calls, all answered; after made 100 calls"), "{said}");
 }
+
+#[test]
+fn calls_that_failed_are_part_of_the_recorded_work() {
+    let opened = [(Quantity::ConnectionsOpened, 1.0)];
+    let failed = |record: Record| match record {
+        Record::Block(mut block) => {
+            block.starts.iter_mut().for_each(|start| {
+                (start.work.calls, start.work.failed) = (90, [("closed at answer".into(), 10)].into());
+            });
+            Record::Block(block)
+        }
+        other => other,
+    };
+    let blocks = (0..6).map(|at| failed(block(at, "pair", [&opened, &opened])));
+    let records: Vec<Record> = std::iter::once(header()).chain(blocks).collect();
+    let baseline = found(&referred(&records, false, None), &[]).recorded().expect("exact");
+    let later = found(&referred(&records, false, Some(baseline)), &[]);
+    assert!(
+        later.different_work.is_none(),
+        "the same program does the same work: {:?}",
+        later.different_work
+    );
+}

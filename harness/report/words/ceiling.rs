@@ -339,7 +339,7 @@ fn asked_first(r: &Report) -> Option<String> {
     };
     let got = match asked.outcome {
         Outcome::Waits => "got no answer",
-        Outcome::Closed => "was closed",
+        Outcome::Closed => "ended with a closed connection",
         Outcome::Refused => "was refused",
         Outcome::TimesOut => "timed out",
         Outcome::ErrorReply => "got an error",

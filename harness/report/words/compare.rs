@@ -345,11 +345,11 @@ fn told(row: &Row, after: &Described) -> Option<String> {
 
 /// What a side did.
 fn work(work: &Work) -> String {
-    let failed: u64 = work.failed.values().sum();
+    let failed = work.made() - work.calls;
     let how = work.failed.iter().map(|(how, n)| format!("{n} {how}")).collect::<Vec<_>>().join(", ");
     match failed {
         0 => format!("made {}, all answered", count(work.calls, "call")),
-        _ => format!("made {}, of which {failed} failed ({how})", count(work.calls + failed, "call")),
+        _ => format!("made {}, of which {failed} failed ({how})", count(work.made(), "call")),
     }
 }
 
