@@ -366,7 +366,7 @@ fn the_first_paragraph_of_a_stuck_server_says_so_whatever_stays_open() {
     let pid = measure::measure(&plan, &log).subject.pid.value().expect("a process");
     let stop = log.events.iter().position(|e| e.is == What::Phase(Phase::Stop)).expect("an end");
     let sorts = [
-        ("tcp", "not connected: new, or reset by its peer"),
+        ("tcp", "UNCONN: new or reset"),
         ("tcp", "10.0.0.1:80 ← 10.0.0.1:50000 CLOSE_WAIT"),
         ("unix", "unnamed stream connected"),
         ("file", "/var/lib/a-service/of-some-name/with-a-file-for-each.log"),

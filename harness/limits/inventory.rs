@@ -199,7 +199,7 @@ fn unlisted_socket(pid: i32, fd: i32) -> (&'static str, String) {
         .unwrap_or(0);
     let protocol = String::from_utf8_lossy(&protocol[..length]).trim_end_matches('\0').to_owned();
     match protocol.as_str() {
-        "TCP" | "TCPv6" => ("tcp", "not connected: new, or reset by its peer".into()),
+        "TCP" | "TCPv6" => ("tcp", "UNCONN: new or reset".into()),
         "UDP" | "UDPv6" => ("udp", "not bound".into()),
         "UNIX" | "UNIX-STREAM" => ("unix", "unnamed".into()),
         "" => ("socket", "unknown protocol".into()),

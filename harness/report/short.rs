@@ -8,7 +8,7 @@ use super::words::{
     sockets, wall,
 };
 use crate::judge::Outcome;
-use crate::measure::{Kind, Verdict};
+use crate::measure::{Kind, PolicyEvidence, Verdict};
 
 /// Lines of the paragraph at [`WIDTH`] columns, at most.
 pub const LINES: usize = 4;
@@ -38,7 +38,7 @@ pub fn paragraph(r: &Report) -> String {
         }
         (None, None) => findings(r),
     };
-    let advice = advice.map(|advice| (MOST, advice));
+    let advice = advice.into_iter().enumerate().map(|(at, said)| (if at == 0 { MOST } else { 4 }, said));
     fitted(said.into_iter().chain(advice).collect())
 }
 
@@ -53,10 +53,13 @@ fn findings(r: &Report) -> Vec<Ranked> {
     let room = r.found.ceiling.kind.value() == Some(Kind::NotReached)
         && r.found.limits.set_by.get().is_some()
         && flows::unbounded(r).is_none();
-    let by =
-        limits::set_by(r, "that limit").filter(|_| room || stopped && descriptors).map(|by| sentence(&by));
+    // The headline says whose limit it is where this run asked for it.
+    let another = stopped && descriptors && limits::whose(r).is_none();
+    let by = limits::set_by(r, "that limit").filter(|_| room || another).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);
-    // Where something stays open for good, that and the limit matter more than the pauses between tries.
+    // An exit is what happened. Where something stays open for good, that and the limit matter more than the
+    // pauses between tries.
+    let exits = matches!(r.found.policy.evidence.get(), Some(PolicyEvidence::Exited { .. }));
     let stays = !recovered && r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
     let ranked = [
         (MOST, Some(ceiling::headline(r))),
@@ -64,12 +67,21 @@ fn findings(r: &Report) -> Vec<Ranked> {
         (5, by),
         (2, ceiling::in_all(r).filter(|_| stopped)),
         (3, sockets::unbalanced(r)),
-        (if stays { 2 } else { 4 }, policy::short(r)),
+        (
+            if exits {
+                6
+            } else if stays {
+                2
+            } else {
+                4
+            },
+            policy::short(r),
+        ),
         (3, wall::short(r).or_else(|| calls::failed(r))),
         (3, moved::short(r)),
-        (if recovered { 2 } else { 6 }, recovery::short(r)),
+        (if recovered { 5 } else { 6 }, recovery::short(r)),
         (2, baseline::grows(r)),
-        (1, recovery::nothing_leaks(r)),
+        (1, recovery::left_by_calls(r)),
     ];
     ranked.into_iter().filter_map(|(rank, said)| Some((rank, said?))).collect()
 }

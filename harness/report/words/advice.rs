@@ -15,60 +15,64 @@ const START: &str = "start";
 /// Programs that begin a session, whose limits are those of limits.conf.
 const SESSIONS: [&str; 6] = ["runuser", "su", "sshd", "login", "sudo", "cron"];
 
-/// The advice, one or two sentences; `None` where there is nothing to do.
-pub fn advice(r: &Report) -> Option<String> {
+/// What to do, the most important first; empty where there is nothing to do.
+pub fn advice(r: &Report) -> Vec<String> {
     let ceiling = &r.found.ceiling;
+    if r.found.not_started.is_some() || matches!(r.verdict.outcome, Outcome::Skipped | Outcome::Inconclusive)
+    {
+        return not_concluded(r).into_iter().map(str::to_owned).collect();
+    }
+    let select = |binds: &Binds| binds.resource == Resource::FdSetsize;
+    let only = match ceiling.kind.value() {
+        // What it holds then it cannot let go of.
+        _ if r.found.binds.get().is_some_and(select) => other(Resource::FdSetsize).into(),
+        _ if leaks(r) => leak(r),
+        Some(Kind::Emfile) if calls::leaks(r) => leak_by_calls(r),
+        _ if full(r) => return mend(r).into_iter().chain([more_descriptors(r)]).collect(),
+        Some(Kind::Enfile) => "Raise `fs.file-max` on the host: a limit of the process does not help.".into(),
+        Some(Kind::OwnLimit) => own_rule(r).into(),
+        Some(Kind::OtherLimit | Kind::Exited) => match r.found.binds.get() {
+            Some(binds) => other(binds.resource).into(),
+            None if ceiling.exited_when_asked() => {
+                "Say what its clients do (`--workload`): then it is not asked.".into()
+            }
+            None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
+        },
+        Some(Kind::NotReached) => return further(r).into_iter().map(str::to_owned).collect(),
+        _ => return Vec::new(),
+    };
+    vec![only]
+}
+
+/// What to do about a run that nothing can be concluded from, or whose subject did not start.
+fn not_concluded(r: &Report) -> Option<&'static str> {
     if let Some(refused) = &r.found.not_started {
         let by_itself = r.verdict.outcome != Outcome::Met && refused.exit_status.is_some();
         return by_itself
-            .then(|| "Start the same command by hand under the same limit, and read what it writes.".into());
+            .then_some("Start the same command by hand under the same limit, and read what it writes.");
     }
-    match (r.verdict.outcome, ceiling.kind.value()) {
+    Some(match (r.verdict.outcome, r.found.ceiling.kind.value()) {
         (Outcome::Skipped, _) => return None,
-        (Outcome::Inconclusive, Some(Kind::Generator)) => {
-            return Some(
-                "Give lastfd more descriptors or ports (`lastfd doctor` shows how), and run it again.".into(),
-            );
+        (_, Some(Kind::Generator)) => {
+            "Give lastfd more descriptors or ports (`lastfd doctor` shows how), and run it again."
         }
-        (Outcome::Inconclusive, _) if interrupted(r) => return Some("Run it again to its end.".into()),
-        (Outcome::Inconclusive, _) => return Some("Run it again when that is out of the way.".into()),
-        _ => {}
+        _ if interrupted(r) => "Run it again to its end.",
+        _ => "Run it again when that is out of the way.",
+    })
+}
+
+/// How to come to a ceiling that was not reached.
+fn further(r: &Report) -> Option<&'static str> {
+    if let Some(flows) = flows::advice(r) {
+        return Some(flows);
     }
-    let select = |binds: &Binds| binds.resource == Resource::FdSetsize;
-    match ceiling.kind.value() {
-        // What it holds then it cannot let go of.
-        _ if r.found.binds.get().is_some_and(select) => Some(other(Resource::FdSetsize)),
-        _ if leaks(r) => Some(leak(r)),
-        Some(Kind::Emfile) if calls::leaks(r) => Some(leak_by_calls(r)),
-        _ if full(r) => Some(more_descriptors(r)),
-        Some(Kind::Enfile) => {
-            Some("Raise `fs.file-max` on the host: a limit of the process does not help.".into())
-        }
-        Some(Kind::OwnLimit) => Some(own_rule(r)),
-        Some(Kind::OtherLimit | Kind::Exited) => {
-            Some(match r.found.binds.get().map(|binds| binds.resource) {
-                Some(resource) => other(resource),
-                None if ceiling.exited_when_asked() => {
-                    "Say what its clients do (`--workload`): then it is not asked.".into()
-                }
-                None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
-            })
-        }
-        Some(Kind::NotReached) if flows::advice(r).is_some() => flows::advice(r).map(str::to_owned),
-        Some(Kind::NotReached) if r.found.handed_over.is_some() => {
-            Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.".into())
-        }
-        Some(Kind::NotReached) if r.verdict.judged == 0 && !ceiling.in_calls() => {
-            Some(match super::clients::all_left(r) {
-                true => {
-                    "To find the ceiling, use clients that hold their connection, or more at the same time."
-                        .into()
-                }
-                false => "To find the ceiling, connect more clients (`--clients`).".into(),
-            })
-        }
-        _ => None,
+    if r.found.handed_over.is_some() {
+        return Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.");
     }
+    (r.verdict.judged == 0 && !r.found.ceiling.in_calls()).then(|| match super::clients::all_left(r) {
+        true => "To find the ceiling, use clients that hold their connection, or more at the same time.",
+        false => "To find the ceiling, connect more clients (`--clients`).",
+    })
 }
 
 /// What stays open keeps it from recovering.
@@ -116,58 +120,63 @@ fn leak_by_calls(r: &Report) -> String {
 }
 
 /// The program's own setting makes the number.
-fn own_rule(r: &Report) -> String {
+fn own_rule(r: &Report) -> &'static str {
     if r.found.ceiling.held() == Some(0) {
-        return "Check that the clients speak its protocol (`--workload`, `--path`).".into();
+        return "Check that the clients speak its protocol (`--workload`, `--path`).";
     }
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
-        return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into();
+        return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).";
     }
     if super::clients::all_answered(r) {
-        return "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.".into();
+        return "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.";
     }
     "Look for a limit of clients in its own settings (such as maxclients); a run with another `--nofile` shows whether it follows the \
      descriptor limit."
-        .into()
 }
 
-fn other(resource: Resource) -> String {
+fn other(resource: Resource) -> &'static str {
     match resource {
         Resource::Threads | Resource::Processes => {
-            "Raise its limit of tasks (`ulimit -u`, `LimitNPROC=`, `TasksMax=`, `--pids-limit`), or serve more connections with each.".into()
+            "Raise its limit of tasks (`ulimit -u`, `LimitNPROC=`, `TasksMax=`, `--pids-limit`), or serve more connections with each."
         }
         Resource::InotifyInstances => {
-            "Raise `fs.inotify.max_user_instances` (`sysctl`), or make it hold fewer inotify instances: no descriptor limit changes this number.".into()
+            "Raise `fs.inotify.max_user_instances` (`sysctl`), or make it hold fewer inotify instances: no descriptor limit changes this number."
         }
         Resource::FdSetsize => {
-            "Use poll() or epoll in place of select(), or keep its soft limit at 1024 or less: a higher one makes it worse.".into()
+            "Use poll() or epoll in place of select(), or keep its soft limit at 1024 or less: a higher one makes it worse."
         }
         Resource::OtherKernelLimit => {
-            "Look up in its manual page what else the call that failed is limited by: no descriptor limit changes this number.".into()
+            "Look up in its manual page what else the call that failed is limited by: no descriptor limit changes this number."
         }
-        Resource::AcceptQueue => "Raise its backlog and net.core.somaxconn.".into(),
-        _ => "Give it more memory (`ulimit -v`, `MemoryMax=`, `--memory`), or find what each connection takes.".into(),
+        Resource::AcceptQueue => "Raise its backlog and net.core.somaxconn.",
+        _ => {
+            "Give it more memory (`ulimit -v`, `MemoryMax=`, `--memory`), or find what each connection takes."
+        }
     }
+}
+
+/// What its own code is to do better about a full table, before its limit.
+fn mend(r: &Report) -> Option<String> {
+    if r.found.ceiling.held() == Some(0) {
+        return None;
+    }
+    Some(match r.found.policy.policy.value()? {
+        Policy::AcceptLoopDead => "Restart it; then fix it, so that it accepts again after a failure.".into(),
+        Policy::Exits => {
+            let call = super::policy::ended_by(r).map_or("accept".into(), |call| call.to_string());
+            format!("Restart it, and make it survive a failed {call}.")
+        }
+        Policy::Spin => "Make the server pause after a failed accept.".into(),
+        _ => return None,
+    })
 }
 
 /// Where the limit is raised, by whatever set it.
 fn more_descriptors(r: &Report) -> String {
     let raise = raise(r);
     let soft = r.found.limits.effective.value().map(|limits| limits.soft);
-    if let (Some(0), Some(soft)) = (r.found.ceiling.held(), soft) {
-        return format!("It uses all {soft} descriptors by itself: {raise}.");
-    }
-    match r.found.policy.policy.value() {
-        Some(Policy::AcceptLoopDead) => {
-            format!(
-                "Restart it; then fix it, so that it accepts again after a failure. To hold more, {raise}."
-            )
-        }
-        Some(Policy::Exits) => {
-            let call = super::policy::ended_by(r).map_or("accept".into(), |call| call.to_string());
-            format!("Restart it, and make it survive a failed {call}; to hold more, {raise}.")
-        }
-        Some(Policy::Spin) => format!("Make the server pause after a failed accept; to hold more, {raise}."),
+    match (r.found.ceiling.held(), soft) {
+        (Some(0), Some(soft)) => format!("It uses all {soft} descriptors by itself: {raise}."),
         _ => format!("To hold more, {raise}."),
     }
 }
@@ -177,7 +186,7 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise your service's own limit".into(),
+        Setter::Run => "raise the limit where your service is started".into(),
         Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),

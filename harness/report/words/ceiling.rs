@@ -134,10 +134,7 @@ fn not_reached(r: &Report) -> String {
         (None, _) => String::new(),
         (Some(n), true) => format!("{} {} answered and ", counted(n, "call"), number(n, "was", "were")),
         (Some(_), false) if super::clients::all_left(r) => {
-            format!(
-                "all clients left by themselves, and {} held none of them, and ",
-                subject(r).to_lowercase()
-            )
+            format!("all clients left by themselves, {} held none of them, and ", subject(r).to_lowercase())
         }
         (Some(n), false) if r.found.flows.is_some() => {
             format!("{} held {} at the same time and ", subject(r), counted(n, unit(r)))

@@ -28,8 +28,7 @@ pub fn limit(r: &Report) -> Option<String> {
     let unseen =
         unseen.map_or(String::new(), |by| format!(", in process {}; that call was not seen", by.pid));
     let mine = r.found.limits.set_by.get().is_some_and(|by| Setter::of(r, by) == Setter::Run);
-    let yours =
-        if mine { " `lastfd inspect PID` shows what sets the limit of your running service." } else { "" };
+    let yours = if mine { " `lastfd inspect PID` shows it for a running service." } else { "" };
     Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.{yours}", pair(effective)))
 }
 
@@ -62,6 +61,12 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
             format!("{names} probably set {it}{with}")
         }
     })
+}
+
+/// Whose limit it is, where it is the one that was asked for: `this run's`.
+pub fn whose(r: &Report) -> Option<&'static str> {
+    let by = r.found.limits.set_by.get()?;
+    (Setter::of(r, by) == Setter::Run).then(|| if r.is_find() { "this run's" } else { "this scenario's" })
 }
 
 fn with(r: &Report, by: &SetBy) -> String {
@@ -204,7 +209,8 @@ pub fn name(command: &str) -> String {
     }
     let base = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
     let mut words = command.split_whitespace();
-    let first = words.next().map(base).unwrap_or_default();
+    // A process that names itself: `nginx: worker process`.
+    let first = words.next().map(|word| base(word.trim_end_matches(':'))).unwrap_or_default();
     let mut plain = words.take_while(|word| !word.starts_with('-') && !word.contains('='));
     let name = match first.as_str() {
         "lastfd" => match (plain.next(), plain.next()) {
@@ -234,8 +240,9 @@ mod tests {
             "server --port 9000",
             "lastfd exec systemd-like --soft 64",
             "python3 -m http.server",
+            "nginx: worker process",
         ]
         .map(name);
-        assert_eq!(names, ["nginx", "server.py", "sh", "server", "systemd-like", "python3"]);
+        assert_eq!(names, ["nginx", "server.py", "sh", "server", "systemd-like", "python3", "nginx"]);
     }
 }

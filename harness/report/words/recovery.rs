@@ -4,6 +4,7 @@ use super::super::Report;
 use super::{calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
 use crate::event::Outcome;
 use crate::measure::{Holder, Kind, Leak, Policy, Probe, Verdict, VerdictEvidence};
+use crate::report::page::cut;
 
 /// Processes, and sorts of what leaks, that are named.
 const SHOWN: usize = 4;
@@ -23,9 +24,10 @@ pub fn short(r: &Report) -> Option<String> {
                 number(n.unsigned_abs(), "stays", "stay")
             ),
             Some(_) if calls::leaks(r) => {
-                "It recovers when all calls are over: only then is closed what they opened.".into()
+                "It recovers when all calls are over: only then does it close what they opened.".into()
             }
-            _ => format!("{}.", serves(r)),
+            Some(_) => format!("{}, and leaks nothing.", serves(r)),
+            None => format!("{}.", serves(r)),
         },
         (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors }) => {
             let stayed = number(
@@ -41,7 +43,8 @@ pub fn short(r: &Report) -> Option<String> {
         }
         (Verdict::Draining, evidence) => format!("It is draining: {}.", evidence::verdict(evidence)),
         (Verdict::Degraded, VerdictEvidence::AcceptedOnly { turned_away: Some(n), .. }) => {
-            format!("When clients leave, it recovers only in part: it turned away {n} that had waited.")
+            let waited = r.found.recovery.waiters.value().map_or(String::new(), |n| format!(" of {n}"));
+            format!("It recovers only in part: it served none{waited} that waited, and turned {n} away.")
         }
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
@@ -59,8 +62,8 @@ pub fn short(r: &Report) -> Option<String> {
     })
 }
 
-/// That nothing stays open, for the first paragraph.
-pub fn nothing_leaks(r: &Report) -> Option<String> {
+/// What calls that stopped at no limit left open, for the first paragraph.
+pub fn left_by_calls(r: &Report) -> Option<String> {
     if r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached) {
         return match once(r).filter(|n| *n > 0) {
             Some(n) => {
@@ -70,9 +73,7 @@ pub fn nothing_leaks(r: &Report) -> Option<String> {
             None => (leaked(r) == Some(0)).then(|| "The calls left nothing open.".into()),
         };
     }
-    let end = r.found.end.get()?;
-    let none = end.verdict == Verdict::Recovered && leaked(r).is_some_and(|n| n <= 0) && !calls::leaks(r);
-    none.then(|| "Nothing leaks.".into())
+    None
 }
 
 fn serves(r: &Report) -> &'static str {
@@ -243,7 +244,7 @@ fn each_leaves(r: &Report) -> String {
 fn mostly_leaves(r: &Report) -> String {
     let all = each_leaves(r);
     let most = r.found.leaks.first().filter(|_| r.found.leaks.len() > 1 && all.chars().count() > SHORT);
-    most.map_or(all, |leak| format!(": mostly {}", leaves(r, leak)))
+    most.map_or(all, |leak| format!(": mostly {}", cut(&leaves(r, leak), SHORT / 2)))
 }
 
 fn sorts(r: &Report, shown: usize) -> String {

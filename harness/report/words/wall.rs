@@ -37,7 +37,7 @@ pub fn unserved(r: &Report) -> Option<String> {
     // A call that failed for a few of them is not why all of them got it.
     let explains = |d: &&Disguise| d.reply == replies.first && d.count * 2 >= account.held_with_error;
     let told = r.found.disguise.iter().find(explains);
-    let because = told.map_or(String::new(), |told| format!(", because {} failed", told.call));
+    let because = told.map_or(String::new(), |told| format!(" ({} failed with {})", told.call, told.errno));
     let served = if account.held == 0 { "none".to_owned() } else { format!("only {}", account.held) };
     let (n, reply) = (account.held_with_error, cut(&replies.first, SHORT));
     Some(format!("It served {served} of them: {n} got \"{reply}\"{because}."))
