@@ -38,7 +38,7 @@ pub fn paragraph(r: &Report) -> String {
         }
         (None, None) => findings(r),
     };
-    let advice = advice.into_iter().enumerate().map(|(at, said)| (if at == 0 { MOST } else { 4 }, said));
+    let advice = advice.into_iter().enumerate().map(|(at, said)| (if at == 0 { MOST } else { 3 }, said));
     fitted(said.into_iter().chain(advice).collect())
 }
 
@@ -53,7 +53,7 @@ fn findings(r: &Report) -> Vec<Ranked> {
     let room = r.found.ceiling.kind.value() == Some(Kind::NotReached)
         && r.found.limits.set_by.get().is_some()
         && flows::unbounded(r).is_none();
-    // The headline says whose limit it is where this run asked for it.
+    // The headline may say whose limit it is.
     let another = stopped && descriptors && limits::whose(r).is_none();
     let by = limits::set_by(r, "that limit").filter(|_| room || another).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);

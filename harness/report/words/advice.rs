@@ -30,7 +30,7 @@ pub fn advice(r: &Report) -> Vec<String> {
         Some(Kind::Emfile) if calls::leaks(r) => leak_by_calls(r),
         _ if full(r) => return mend(r).into_iter().chain([more_descriptors(r)]).collect(),
         Some(Kind::Enfile) => "Raise `fs.file-max` on the host: a limit of the process does not help.".into(),
-        Some(Kind::OwnLimit) => own_rule(r).into(),
+        Some(Kind::OwnLimit) => return own_rule(r).iter().map(|&said| said.into()).collect(),
         Some(Kind::OtherLimit | Kind::Exited) => match r.found.binds.get() {
             Some(binds) => other(binds.resource).into(),
             None if ceiling.exited_when_asked() => {
@@ -120,18 +120,22 @@ fn leak_by_calls(r: &Report) -> String {
 }
 
 /// The program's own setting makes the number.
-fn own_rule(r: &Report) -> &'static str {
+fn own_rule(r: &Report) -> &'static [&'static str] {
     if r.found.ceiling.held() == Some(0) {
-        return "Check that the clients speak its protocol (`--workload`, `--path`).";
+        return &["Check that the clients speak its protocol (`--workload`, `--path`)."];
     }
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
-        return "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).";
+        return &["Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`)."];
     }
     if super::clients::all_answered(r) {
-        return "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.";
+        return &[
+            "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.",
+        ];
     }
-    "Look for a limit of clients in its own settings (such as maxclients); a run with another `--nofile` shows whether it follows the \
-     descriptor limit."
+    &[
+        "Look for a limit of clients in its own settings (such as maxclients).",
+        "A run with another `--nofile` shows whether it follows the descriptor limit.",
+    ]
 }
 
 fn other(resource: Resource) -> &'static str {

@@ -63,10 +63,15 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
     })
 }
 
-/// Whose limit it is, where it is the one that was asked for: `this run's`.
-pub fn whose(r: &Report) -> Option<&'static str> {
+/// Who set the soft limit, where that is a word: this run, or a process above.
+pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
-    (Setter::of(r, by) == Setter::Run).then(|| if r.is_find() { "this run's" } else { "this scenario's" })
+    match Setter::of(r, by) {
+        Setter::Run if r.is_find() => Some("this run".into()),
+        Setter::Run => Some("this scenario".into()),
+        Setter::Ancestor => Some(format!("`{}`", name(&by.command))),
+        _ => None,
+    }
 }
 
 fn with(r: &Report, by: &SetBy) -> String {
@@ -92,9 +97,7 @@ pub struct Setting {
 /// The setting of a launcher, or of a program that launches others.
 pub fn setting(launcher: &str) -> Option<Setting> {
     let (name, place, then) = match name(launcher).as_str() {
-        name if name.contains("supervis") => {
-            ("minfds", "in supervisord.conf", "restart supervisord, not only its child")
-        }
+        name if name.contains("supervis") => ("minfds", "in supervisord.conf", "restart supervisord itself"),
         "systemd-like" | "systemd" => ("LimitNOFILE=", "in its unit file", "restart the service"),
         "container-like" | "containerd-shim" | "conmon" | "dockerd" => {
             ("--ulimit nofile=", "of its container", "create the container again")

@@ -58,23 +58,24 @@ fn without_result(formula: &str, ceiling: u64) -> &str {
 pub fn sum(r: &Report) -> Option<String> {
     let f = &r.found;
     let soft = f.limits.effective.value()?.soft;
-    let limit = limits::whose(r).map_or("soft limit".into(), |whose| format!("{whose} soft limit"));
+    let by = limits::whose(r).map_or(String::new(), |by| format!(" set by {by}"));
+    let limit = format!("soft limit of {soft} descriptors{by}");
     let Some(rest) = f.baseline.counted.value() else {
-        return Some(format!("{limit} of {soft} descriptors"));
+        return Some(limit);
     };
     let open = format!("{rest} open at rest");
-    let plain = format!("{limit} of {soft} descriptors, {open}");
+    let plain = format!("{limit}, {open}");
     let Some(held) = f.ceiling.held() else { return Some(plain) };
     let left = soft.saturating_sub(rest);
     let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
     let beside = f.ceiling.others.filter(|n| *n != 0);
     Some(match (each, beside) {
-        _ if left == held => format!("{limit} of {soft} descriptors − {open}"),
+        _ if left == held => format!("{limit} − {open}"),
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
-            format!("{limit} of {soft} descriptors − {open} − {n} opened since")
+            format!("{limit} − {open} − {n} opened since")
         }
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) => {
-            format!("{limit} of {soft} descriptors − {open} + {} closed since", n.unsigned_abs())
+            format!("{limit} − {open} + {} closed since", n.unsigned_abs())
         }
         // The last one may find room for its first descriptor only.
         (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
@@ -82,7 +83,7 @@ pub fn sum(r: &Report) -> Option<String> {
                 0.0 => String::new(),
                 room => format!(", room for {room} in the last"),
             };
-            format!("{limit} of {soft} descriptors − {open}, {each} per {}{part}", unit(r))
+            format!("{limit} − {open}, {each} per {}{part}", unit(r))
         }
         // The next one did not find room for all that it takes while it is made.
         (Some(each), _)
@@ -91,24 +92,24 @@ pub fn sum(r: &Report) -> Option<String> {
         {
             let more =
                 if left as f64 - held as f64 * each < each { "" } else { " and more while it is made" };
-            format!("{limit} of {soft} descriptors − {open}, {each} per {}{more}", unit(r))
+            format!("{limit} − {open}, {each} per {}{more}", unit(r))
         }
         (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
-            format!("{limit} of {soft} descriptors = {open} + {n} opened since")
+            format!("{limit} = {open} + {n} opened since")
         }
         // The number that a thread blocked in accept has reserved is its next client's.
         _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
             let next = held - left;
             let used = rest - next;
             let waits = format!("{next} more {}", number(next, "waits for a client", "wait for clients"));
-            format!("{limit} of {soft} descriptors − {used} in use at rest; {waits}")
+            format!("{limit} − {used} in use at rest; {waits}")
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => {
                 let formula = without_result(formula, held);
                 match formula.strip_prefix(&format!("{soft} − {rest} ")) {
-                    Some(shared) => format!("{limit} of {soft} descriptors − {open} {shared}"),
-                    None => format!("{limit} of {soft} descriptors: {formula}"),
+                    Some(shared) => format!("{limit} − {open} {shared}"),
+                    None => format!("{limit}: {formula}"),
                 }
             }
             None => plain,
