@@ -2,7 +2,7 @@
 
 use super::near;
 use crate::log::{self, began, changed, client, event, failed, measured, ms};
-use lastfd::internal::event::{Call, Client, Event, Log, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Call, Change, Client, Event, Log, Outcome as Got, Phase, What};
 use lastfd::internal::measure::{self, Doubt, Kind, Policy, Why};
 use lastfd::internal::report::{self, Report};
 use lastfd::internal::scenario::{Dialogue, Program};
@@ -71,6 +71,31 @@ fn each_worker_has_a_ceiling_and_the_first_to_fail_gives_the_runs() {
     let counts = (first.pid, m.ceiling.accepted.value(), first.waiting_clients);
     assert_eq!(counts, (101, Some(8), 0), "15 connected, 8 + 7 accepted");
     assert_eq!(m.policy.policy.value(), Some(Policy::FixedDelay), "of the process that failed first");
+}
+
+#[test]
+fn a_process_that_was_forked_for_a_client_and_finds_no_number_is_why_that_client_is_turned_away() {
+    let m = measured("forks");
+    let first = m.ceiling.first_failure.get().expect("the first of seven");
+    assert_eq!((first.pid, first.call, first.errno, first.in_child), (205, Call::Openat, "EMFILE", true));
+    assert_eq!((m.ceiling.kind.value(), m.ceiling.held()), (Some(Kind::Emfile), Some(5)));
+    assert_eq!(m.policy.policy.value(), Some(Policy::Sheds));
+    let failed: Vec<_> = m.failed_calls.iter().map(|failed| (failed.call, failed.count)).collect();
+    assert_eq!(failed, [(Call::Openat, 7)]);
+    let (plan, log) = log::told("forks");
+    let said = report::json::render(&[Report::of(&plan, &log)]);
+    let words = "because openat failed with EMFILE in 7 processes that were forked for clients, each under a soft limit of 16";
+    assert!(said.contains(words), "{said}");
+    // The same failures, after which each process serves its client all the same, are not why.
+    let served = changed("forks", |events| {
+        events.retain(|event| !matches!(event.is, What::Process { change: Change::Exit, pid: 205.., .. }));
+        for event in events {
+            if let What::Client { state: state @ Client::Closed, .. } = &mut event.is {
+                *state = Client::Served;
+            }
+        }
+    });
+    assert_eq!(served.ceiling.kind.value(), Some(Kind::NotReached));
 }
 
 #[test]

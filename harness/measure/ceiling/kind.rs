@@ -125,6 +125,7 @@ fn spoken(facts: &Facts<'_>, beside: Beside<'_>) -> Result<(), Why> {
         lacking.is_some_and(|lacking| facts.clients.error_replies.iter().all(|(at, _)| *at > lacking));
     // An exit closes all that was not answered yet.
     let exited = facts.exit_at_the_wall().is_some();
+    let lacked = lacked || beside.in_children.is_some();
     if facts.clients.answers
         && refused > 0
         && !ever_served
@@ -195,7 +196,11 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
         return Err(Why::BehindAnother { waiting, turned_away });
     }
     let other = beside.fd_setsize.is_some() || beside.exhausted || beside.lost_in_passing.is_some();
-    Ok(Some(if other { Kind::OtherLimit } else { Kind::OwnLimit }))
+    Ok(Some(match beside.in_children {
+        Some(child) => of_errno(child.errno),
+        None if other => Kind::OtherLimit,
+        None => Kind::OwnLimit,
+    }))
 }
 
 /// Whether those without service are behind something else: no workload connects to the subject itself, whose

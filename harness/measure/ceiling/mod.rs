@@ -15,6 +15,7 @@ use super::client_programs::unanswered;
 use super::count::{Grown, Scale, grown};
 use super::facts::{Facts, Failed, Losses};
 use super::fd_setsize::FdSetsize;
+use super::in_children::InChildren;
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
@@ -101,6 +102,9 @@ pub struct FirstFailure {
     pub accepted_before: u64,
     /// Clients connected by then and held by no process of the subject.
     pub waiting_clients: u64,
+    /// Whether it was forked for a connection: it accepts none itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_child: bool,
     /// Why it is not the ceiling, when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<NotTheCeiling>,
@@ -239,7 +243,7 @@ pub(super) fn ceiling(
         exit: stop.exit,
         first_failure: match unseen {
             true => Known::Unknown(Why::AcceptsPassBy),
-            false => first_failure(facts).or_why(Why::NoFailureSeen),
+            false => first_failure(facts, beside.in_children).or_why(Why::NoFailureSeen),
         },
         first_unserved: first_unserved(facts),
         before_ramp: holdings.early.map(|(first, failures)| before_ramp(first, failures)),
@@ -295,7 +299,7 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
 
 /// What was held when it stopped for this reason.
 fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
-    let (accepted, later) = held(facts, kind);
+    let (accepted, later) = held(facts, kind, beside.in_children);
     let accepted = match beside.lost_in_passing {
         Some(lost) => lost.held.min(accepted),
         None => accepted.saturating_sub(unwatched(Some(kind), beside.fd_setsize)),
@@ -327,7 +331,13 @@ fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
 /// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not
 /// at most, by what the first few cost each.
 fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
-    let none = Beside { fd_setsize: None, exhausted: false, lost_in_passing: None, error_replies: None };
+    let none = Beside {
+        fd_setsize: None,
+        exhausted: false,
+        lost_in_passing: None,
+        in_children: None,
+        error_replies: None,
+    };
     let stop = stopped(facts, kind, none);
     let holdings = &facts.holdings;
     let others = holdings.first.map(|_| holdings.others).or(holdings.at_most.map(|both| both.others));
@@ -355,7 +365,7 @@ fn unwatched(kind: Option<Kind>, fd_setsize: Option<FdSetsize>) -> u64 {
 }
 
 /// Connections held when it stopped, and the most afterwards.
-fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
+fn held(facts: &Facts<'_>, kind: Kind, in_children: Option<InChildren>) -> (u64, u64) {
     let holdings = &facts.holdings;
     let failing = holdings.first.and_then(|first| holdings.tables.get(&first.pid));
     match (failing, kind) {
@@ -366,6 +376,11 @@ fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
             (held, held)
         }
         (Some(table), _) => (holdings.accepted, table.most_after),
+        // A process that dies of its failed call holds its client's connection until then.
+        (None, _) if in_children.is_some() => {
+            let open = facts.clients.open_at(facts.phases.watched_until().saturating_sub(1));
+            (holdings.kept_in_all.min(open), holdings.most_in_all.min(open))
+        }
         (None, Kind::Emfile | Kind::Enfile) => (0, 0),
         (None, Kind::Exited) => {
             // Those that it had handed over may outlive it.
@@ -434,7 +449,7 @@ fn lost_after(facts: &Facts<'_>) -> Option<u64> {
     Some(facts.tries.lost_by(until.saturating_sub(1))).filter(|lost| *lost > 0)
 }
 
-fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
+fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<FirstFailure> {
     let holdings = &facts.holdings;
     let of = |failed: Failed, accepted_before, waiting_clients, reason| FirstFailure {
         pid: failed.pid,
@@ -443,6 +458,7 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
         at_s: seconds(failed.at),
         accepted_before,
         waiting_clients,
+        in_child: false,
         reason,
     };
     match (holdings.first, holdings.early) {
@@ -455,6 +471,11 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
             // One that was accepted and handed on may be served: then it does not wait.
             let waiting = waiting.min(facts.clients.waiting(first.at, holdings.held_in_all));
             Some(of(first, holdings.accepted, waiting, None))
+        }
+        (None, _) if let Some(child) = in_children => {
+            let failed = Failed { pid: child.pid, at: child.at, call: child.call, errno: child.errno };
+            let held = facts.clients.open_at(child.at);
+            Some(FirstFailure { in_child: true, ..of(failed, held, 0, None) })
         }
         (None, Some((first, _))) => Some(of(first, 0, 0, Some(NotTheCeiling::BeforeFirstClient))),
         (None, None) => None,

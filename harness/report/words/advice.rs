@@ -154,7 +154,8 @@ fn other(resource: Resource) -> String {
 fn more_descriptors(r: &Report) -> String {
     let raise = raise(r);
     let soft = r.found.limits.effective.value().map(|limits| limits.soft);
-    if let (Some(0), Some(soft)) = (r.found.ceiling.held(), soft) {
+    let in_child = r.found.ceiling.first_failure.get().is_some_and(|first| first.in_child);
+    if let (Some(0), Some(soft), false) = (r.found.ceiling.held(), soft, in_child) {
         return format!("It uses all {soft} descriptors by itself: {raise}.");
     }
     match r.found.policy.policy.value() {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::event::asks;
 use crate::event::{Call, Outcome};
-use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, Why};
+use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, PolicyEvidence, Why};
 use crate::report::page::cut;
 
 /// Processes listed one by one.
@@ -30,6 +30,11 @@ pub fn headline(r: &Report) -> String {
             "{} failed with {} before the first client connected: {server} needs more descriptors by itself",
             f.call, f.errno
         )),
+        (Some(Kind::Emfile | Kind::Enfile), Some(f)) if f.in_child => {
+            let fails =
+                format!(": {} failed with {} in a process that was forked for a client", f.call, f.errno);
+            stopped(&forked(r).unwrap_or_default(), &fails)
+        }
         (Some(Kind::Emfile), Some(f)) => stopped(&sum, &format!(": {} failed with {}", f.call, f.errno)),
         (Some(Kind::Enfile), Some(f)) => stopped(
             "",
@@ -83,6 +88,14 @@ fn one_of_several(r: &Report) -> Option<String> {
     let several = Some(r.found.ceiling.per_process.len()).filter(|n| *n > 1)?;
     let full = r.found.ceiling.first_failure.get()?;
     Some(format!("process {} (one of {several})", full.pid))
+}
+
+/// The limit that each process has which is forked for a client.
+fn forked(r: &Report) -> Option<String> {
+    let Some(PolicyEvidence::InChildren { children, .. }) = r.found.policy.evidence.get() else {
+        return None;
+    };
+    Some(format!("each forked process has a soft limit of {} descriptors", children.soft?))
 }
 
 /// ` at 8 connections`, ` after 8 answered calls`; nothing where nobody counted.

@@ -60,6 +60,12 @@ pub fn short(r: &Report) -> Option<String> {
         PolicyEvidence::TurnedAway { clients, call } => {
             format!("{server} turns further clients away because {call} fails, {clients} so far")
         }
+        PolicyEvidence::InChildren { clients, children } => {
+            format!(
+                "{server} forks a process for each client, and turns further clients away because {} fails in it, {clients} so far",
+                children.call
+            )
+        }
         PolicyEvidence::Shed { clients, .. } => {
             format!("{server} accepts further clients and closes them at once, {clients} so far")
         }
