@@ -165,7 +165,11 @@ fn more_descriptors(r: &Report) -> String {
             )
         }
         Some(Policy::Exits) => {
-            let call = super::policy::ended_by(r).map_or("accept".into(), |call| call.to_string());
+            let call =
+                super::policy::ended_by(r).map_or("accept".into(), |ended| match ended.in_order.first() {
+                    Some(first) => first.to_string(),
+                    None => ended.call.to_string(),
+                });
             format!("Restart it, and make it survive a failed {call}; to hold more, {raise}.")
         }
         Some(Policy::Spin) => format!("Make the server pause after a failed accept; to hold more, {raise}."),
