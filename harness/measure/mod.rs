@@ -56,7 +56,8 @@ pub use baseline::{Baseline, Growth};
 pub use binds::{Binds, BindsEvidence, HandedOver, InotifyInstances, LostToTheQueue, Resource};
 pub use calls::{CallEnds, CallsMade, Way};
 pub use ceiling::{
-    BeforeRamp, Burst, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess,
+    BeforeRamp, Burst, Ceiling, Exit, FirstFailure, FirstUnserved, IdleTimeout, Kind, NotTheCeiling,
+    PerProcess,
 };
 pub use client_programs::{ClientPrograms, LastWords};
 pub use clients_account::{ClientsAccount, Lost};

@@ -52,7 +52,8 @@ fn findings(r: &Report) -> Vec<Ranked> {
     // How much room there is, and whose doing that is.
     let room = r.found.ceiling.kind.value() == Some(Kind::NotReached)
         && r.found.limits.set_by.get().is_some()
-        && flows::unbounded(r).is_none();
+        && flows::unbounded(r).is_none()
+        && r.found.ceiling.idle_timeout.is_none();
     let by =
         limits::set_by(r, "that limit").filter(|_| room || stopped && descriptors).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);

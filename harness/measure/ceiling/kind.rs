@@ -29,7 +29,8 @@ pub enum Kind {
     Exited,
     /// The harness's own side ran out first.
     Generator,
-    /// Every client was accepted and nothing failed.
+    /// Every client was accepted and nothing failed; or idle ones were closed by a timer as fast as it
+    /// accepted others.
     NotReached,
     /// It stopped below the limit, and something else had run out, or a call failed with EMFILE all the same:
     /// what binds says which.
@@ -186,6 +187,10 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     }
     if turned_away == 0 && waiting == 0 {
         return Ok(None);
+    }
+    // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
+    if turned_away == 0 && facts.clients.idle.is_some() && !idle {
+        return Ok(Some(Kind::NotReached));
     }
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     if facts.clients.answers && !ever_served && turned_away == 0 && kept > 0 && !behind_another(facts, queued)

@@ -66,11 +66,27 @@ pub struct Ceiling {
     pub first_failure: Known<FirstFailure>,
     /// The first client that connected (or tried to) and was not served before saturation ended.
     pub first_unserved: Known<FirstUnserved>,
+    /// A timer of its own that closed idle clients while others still came, where that is why it was not
+    /// reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<IdleTimeout>,
     /// Failures before the first client, which say nothing of the ceiling and must not go unseen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before_ramp: Option<BeforeRamp>,
     /// Each process that accepted or failed.
     pub per_process: Vec<PerProcess>,
+}
+
+/// A timer by which the server closes clients that send nothing.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct IdleTimeout {
+    /// How long a client may be idle, seconds: the shortest that was seen.
+    pub after_s: f64,
+    /// Clients that it closed before any was told to leave.
+    pub closed: u64,
+    /// Connections that it held at the same time, at most.
+    pub most_held: u64,
 }
 
 /// How a process ended (wait(2)).
@@ -210,11 +226,12 @@ pub(super) fn ceiling(
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
     let kind_known = stop.kind.value();
+    let idle = idle_timeout(facts).filter(|_| kind_known == Some(Kind::NotReached));
     let by_all_threads = with_threads(&stop, baseline.reserved());
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() {
+        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() || idle.is_some() {
             true => stop.accepted.clone(),
             false => capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
         },
@@ -247,6 +264,7 @@ pub(super) fn ceiling(
         },
         first_unserved: first_unserved(facts),
         before_ramp: holdings.early.map(|(first, failures)| before_ramp(first, failures)),
+        idle_timeout: idle,
         per_process: if facts.serves_datagrams() { Vec::new() } else { per_process::per_process(facts) },
     }
 }
@@ -273,6 +291,12 @@ impl Stop {
             exit: None,
         }
     }
+}
+
+fn idle_timeout(facts: &Facts<'_>) -> Option<IdleTimeout> {
+    let idle = facts.clients.idle.as_ref()?;
+    let after_s = seconds(*idle.ages.start());
+    Some(IdleTimeout { after_s, closed: idle.closed, most_held: facts.holdings.most_at_once })
 }
 
 /// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and
@@ -386,6 +410,9 @@ fn held(facts: &Facts<'_>, kind: Kind, in_children: Option<InChildren>) -> (u64,
             // Those that it had handed over may outlive it.
             let held = facts.exited().map_or(0, |(_, held)| held) + holdings.handed_over.0;
             (held, held)
+        }
+        (None, Kind::NotReached) if facts.clients.idle.is_some() => {
+            (holdings.most_at_once, holdings.most_at_once)
         }
         // A probe that it took as well is none of the workload's.
         (None, Kind::NotReached) => (holdings.kept_in_all, holdings.kept_in_all),

@@ -5,7 +5,7 @@ use super::limits::{self, Setter, name};
 use super::{calls, counted, flows, recovery};
 use crate::event::Ended;
 use crate::judge::Outcome;
-use crate::measure::{Binds, Kind, Policy, Resource, SetBy, Verdict};
+use crate::measure::{Binds, IdleTimeout, Kind, Policy, Resource, SetBy, Verdict};
 
 /// A process above the program is restarted; what became the program, or is none of its ancestors, is started
 /// again.
@@ -54,6 +54,7 @@ pub fn advice(r: &Report) -> Option<String> {
                 None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
             })
         }
+        Some(Kind::NotReached) if let Some(idle) = ceiling.idle_timeout => Some(faster(r, idle)),
         Some(Kind::NotReached) if flows::advice(r).is_some() => flows::advice(r).map(str::to_owned),
         Some(Kind::NotReached) if r.found.handed_over.is_some() => {
             Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.".into())
@@ -69,6 +70,21 @@ pub fn advice(r: &Report) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// How fast clients must come to fill its table before its timer closes them.
+fn faster(r: &Report, idle: IdleTimeout) -> String {
+    let rate = r.found.prediction.ceiling.value().map_or(String::new(), |ceiling| {
+        format!(
+            ": {ceiling} connections take more than {:.0} clients a second",
+            (ceiling as f64 / idle.after_s).ceil()
+        )
+    });
+    let faster = match super::clients::waiting(r) {
+        Some(_) => "make it take waiting clients faster",
+        None => "let clients come faster (`--pace burst`)",
+    };
+    format!("To find the ceiling, {faster}, or give its idle timeout more time{rate}.")
 }
 
 /// What stays open keeps it from recovering.

@@ -138,6 +138,16 @@ fn not_reached(r: &Report) -> String {
         return unbounded;
     }
     let c = &r.found.ceiling;
+    if let Some(idle) = c.idle_timeout {
+        return format!(
+            "The ceiling was not reached: no descriptor call failed, and {} closes clients that are idle for {:.1} s while others still \
+             come; it held at most {} of {} at the same time.",
+            subject(r).to_lowercase(),
+            idle.after_s,
+            idle.most_held,
+            c.connected.value().unwrap_or(idle.most_held),
+        );
+    }
     let open = r.found.limits.effective.value().zip(c.descriptors.value());
     // Of a program that has exited, the last count may be any.
     let open = open.filter(|_| !upstream::is_called(r)).map_or(String::new(), |(limits, open)| {
