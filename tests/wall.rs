@@ -147,6 +147,34 @@ fn a_failed_accept_just_before_the_exit_does_not_hide_the_open_that_it_died_of()
     assert_eq!(seen(&Log::new(log.events.iter().cloned().chain([failed]).collect())), wanted);
 }
 
+/// A program that says why it ends fails in that, too: Python opens sources, perror(3) duplicates stderr.
+#[test]
+fn a_call_that_fails_in_the_message_about_a_failed_accept_is_not_blamed_alone() {
+    let openat = What::Call { pid: 100, name: Call::Openat, ret: -24 };
+    let report = |change: &dyn Fn(&mut Vec<Event>)| {
+        let (plan, log) = log::told("exits");
+        let mut events = log.events;
+        change(&mut events);
+        Report::of(&plan, &Log::new(events))
+    };
+    let exits = |report: &Report| {
+        let all = report.found.disguise.iter().filter(|d| d.seen_as == SeenAs::Exit);
+        all.map(|d| (d.call, d.in_order.clone())).collect::<Vec<_>>()
+    };
+    // Its accept fails at 42 ms, and it exits at 42.5 ms.
+    let both = report(&|events| events.push(log::event(42.2, openat.clone())));
+    assert_eq!(exits(&both), [(Call::Openat, vec![Call::Accept4, Call::Openat])]);
+    let text = report::terminal::render_full(&[both], false, 100);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("make it survive a failed accept4;"), "{text}");
+    assert!(text.contains("exited just after accept4 had failed with EMFILE, and then openat;"), "{text}");
+    // It accepted once more in between, so the first failure did not end it.
+    let survived = report(&|events| {
+        events.extend([log::accept(42.1, 15), log::event(42.2, openat.clone())]);
+    });
+    assert_eq!(exits(&survived), [(Call::Openat, Vec::new())]);
+}
+
 #[test]
 fn a_second_port_of_the_process_dies_with_the_first_and_lives_where_there_is_room() {
     let serve = "http = { accept = \"spin\", tls = true, backlog = 20 }";

@@ -171,7 +171,10 @@ pub(super) fn binds(
     let found = |resource, evidence| Ok(Binds { resource, evidence });
     let nothing = |why: fn(Option<Box<Exhausted>>) -> Why| Err(why(exhausted.cloned().map(Box::new)));
     let result = match ceiling.kind.value() {
-        Some(Kind::Emfile) => found(Resource::Descriptors, BindsEvidence::Emfile { soft }),
+        Some(Kind::Emfile) => {
+            let soft = beside.in_children.map_or(soft, |children| children.soft);
+            found(Resource::Descriptors, BindsEvidence::Emfile { soft })
+        }
         Some(Kind::Enfile) => found(Resource::OpenFiles, BindsEvidence::Enfile),
         Some(Kind::Generator) => generator(facts).ok_or(Why::GeneratorFailed),
         Some(Kind::OtherLimit | Kind::Exited) => match (numbers_free(facts), beside.fd_setsize) {

@@ -25,6 +25,10 @@ pub struct Disguise {
     pub errno: &'static str,
     /// As what.
     pub seen_as: SeenAs,
+    /// Of an exit before which several calls had failed, any of which may be its cause: all of them, the
+    /// first first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_order: Vec<Call>,
     /// The reply's first words; empty where there was none.
     pub reply: String,
     /// How many saw it; of an exit, the connections that the process held.
@@ -250,44 +254,48 @@ impl<'a> Matching<'a> {
             call,
             errno,
             seen_as,
+            in_order: Vec::new(),
             reply,
             count,
         })
     }
 }
 
-/// The failure of another call than accept, shortly before the exit, that nothing shows to have been
-/// survived: it is the only one, and nobody was told an error since.
-fn not_survived<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Option<&'a Try> {
-    let tried = facts.tries.between(exit.saturating_sub(CONSEQUENCE), exit).iter();
-    let mut failed = tried.filter(|t| t.pid == pid && t.failed().is_some() && !t.call.accepts());
-    let only = failed.next().filter(|_| failed.next().is_none())?;
-    let told = facts.clients.error_replies.iter().any(|(at, _)| (only.at..exit).contains(at));
-    (!told).then_some(only)
+/// Failed calls of a process shortly before its exit, in their order, that it is not known to have survived:
+/// since the last connection that it accepted, and the last error that anybody was told.
+fn last_failures<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Vec<&'a Try> {
+    let own = |t: &&Try| t.pid == pid;
+    let tried = facts.tries.between(exit.saturating_sub(CONSEQUENCE), exit.saturating_add(1));
+    let told = facts.clients.error_replies.iter().map(|(at, _)| *at).filter(|at| *at < exit).max();
+    let accepted = tried.iter().filter(own).filter(|t| t.accepted()).map(|t| t.at).max();
+    let since = told.max(accepted).unwrap_or(0);
+    let failed = |from: Nanos| -> Vec<&Try> {
+        tried.iter().filter(own).filter(|t| t.failed().is_some() && t.at >= from).collect()
+    };
+    // Another thread may accept between the failure and the exit.
+    let last = failed(since);
+    if last.is_empty() { failed(0) } else { last }
 }
 
-/// Processes that exited after such a failure, the last of their failing calls, and held connections; and
-/// when.
+/// Processes that exited after a call other than accept had failed, and held connections; and when. A program
+/// that tells of a failed accept may fail in that, too: where several calls failed, all are named.
 fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
-    let exited = |table: &Table| table.exited.filter(|(_, held)| *held > 0);
-    let mut last: HashMap<Pid, &Try> = HashMap::new();
-    for made in facts.tries.all.iter().filter(|t| t.failed().is_some()) {
-        let table = facts.holdings.tables.get(&made.pid);
-        if table.and_then(exited).is_some_and(|(at, _)| made.at <= at) {
-            last.insert(made.pid, made);
-        }
-    }
     let exit = |(pid, table): (&Pid, &Table)| {
-        let (at, count) = exited(table)?;
-        let made = last.get(pid).filter(|made| made.at >= at.saturating_sub(CONSEQUENCE))?;
-        // Another thread may have failed to accept in the moment between the failure and the exit.
-        let made = not_survived(facts, *pid, at).filter(|_| made.call.accepts()).unwrap_or(made);
-        let (call, errno) = (made.call, made.failed()?);
+        let (at, count) = table.exited.filter(|(_, held)| *held > 0)?;
+        let failures = last_failures(facts, *pid, at);
         // A policy of accept has a name already.
-        if call.accepts() {
-            return None;
+        let other = failures.iter().find(|made| !made.call.accepts())?;
+        let mut in_order: Vec<Call> = Vec::new();
+        for made in &failures {
+            if !in_order.contains(&made.call) {
+                in_order.push(made.call);
+            }
         }
-        Some((at, Disguise { call, errno, seen_as: SeenAs::Exit, reply: String::new(), count }))
+        if in_order.len() == 1 {
+            in_order.clear();
+        }
+        let (call, errno, reply) = (other.call, other.failed()?, String::new());
+        Some((at, Disguise { call, errno, seen_as: SeenAs::Exit, in_order, reply, count }))
     };
     facts.holdings.tables.iter().filter_map(exit).collect()
 }

@@ -1,6 +1,7 @@
 //! Descriptor calls other than accept that failed at the wall.
 
 use super::facts::{Facts, Try};
+use super::in_children::{InChildren, failed_in_child};
 use super::known::Why;
 use crate::event::{Call, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +23,11 @@ pub struct FailedCalls {
     pub paths: Vec<String>,
 }
 
-/// A descriptor call other than accept, of a process that accepts, for which there was no number.
+/// A descriptor call other than accept, of a process that accepts or was forked for a connection, for which
+/// there was no number.
 pub(super) fn failed_beside(facts: &Facts<'_>, made: &Try) -> Option<&'static str> {
     let own = !made.call.accepts() && facts.processes.counts(made.pid);
-    if own { made.failed() } else { None }
+    if own { made.failed() } else { failed_in_child(facts, made) }
 }
 
 /// Why failures before clients left may not have been recorded one by one; `None` where all were.
@@ -43,8 +45,10 @@ pub(super) fn unsampled(facts: &Facts<'_>) -> Option<Why> {
 }
 
 /// Each call that failed, the most frequent first.
-pub(super) fn failed_calls(facts: &Facts<'_>) -> Vec<FailedCalls> {
-    let (from, until) = (facts.wall_begins(), facts.phases.released_from());
+pub(super) fn failed_calls(facts: &Facts<'_>, in_children: Option<InChildren>) -> Vec<FailedCalls> {
+    let wall = facts.wall_begins();
+    let from = in_children.map_or(wall, |children| children.at.min(wall));
+    let until = facts.phases.released_from();
     let mut single: BTreeMap<Call, (&'static str, u64)> = BTreeMap::new();
     for made in facts.tries.between(from, until) {
         if let Some(errno) = failed_beside(facts, made) {

@@ -23,6 +23,7 @@ mod fd_setsize;
 mod first_full;
 mod flows;
 mod holders;
+mod in_children;
 mod known;
 mod latency;
 mod leaks;
@@ -55,7 +56,8 @@ pub use baseline::{Baseline, Growth};
 pub use binds::{Binds, BindsEvidence, HandedOver, InotifyInstances, LostToTheQueue, Resource};
 pub use calls::{CallEnds, CallsMade, Way};
 pub use ceiling::{
-    BeforeRamp, Burst, Ceiling, Exit, FirstFailure, FirstUnserved, Kind, NotTheCeiling, PerProcess,
+    BeforeRamp, Burst, Ceiling, Exit, FirstFailure, FirstUnserved, IdleTimeout, Kind, NotTheCeiling,
+    PerProcess,
 };
 pub use client_programs::{ClientPrograms, LastWords};
 pub use clients_account::{ClientsAccount, Lost};
@@ -70,6 +72,7 @@ pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
 pub use flows::{FlowCost, Flows, KindPerFlow};
 pub use holders::{Holder, Holders, LostInPassing};
+pub use in_children::InChildren;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
 pub use leaks::{Leak, SecondRound};
@@ -199,16 +202,18 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let error_replies = error_replies::error_replies(&facts);
     let handed_over = binds::handed_over(&facts);
     let holders = holders::holders(&facts);
-    let lost_in_passing = holders::lost_in_passing(&facts, &holders);
+    let in_children = in_children::in_children(&facts, &holders, &limits);
+    let lost_in_passing = holders::lost_in_passing(&facts, &holders).filter(|_| in_children.is_none());
     let beside = ceiling::Beside {
         fd_setsize,
         exhausted: exhausted.is_some(),
         lost_in_passing,
+        in_children,
         error_replies: error_replies.as_ref(),
     };
     let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, beside);
     let costs = costs::costs(&facts, &ceiling);
-    let policy = policy::policy(&facts, &ceiling, &costs, exhausted.is_some() || lost_in_passing.is_some());
+    let policy = policy::policy(&facts, &ceiling, &costs, beside);
     let moved = moved::moved(&facts, &ceiling);
     let stays = leaks::stays_open(&facts, &baseline);
     let recovery = recovery::recovery(&facts, &baseline, &stays);
@@ -234,7 +239,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         sockets: sockets::sockets(&facts),
         memory: memory::memory(&facts),
         other_listeners: other_listeners::other_listeners(&facts),
-        failed_calls: failed_calls::failed_calls(&facts),
+        failed_calls: failed_calls::failed_calls(&facts, in_children),
         unsampled: failed_calls::unsampled(&facts),
         disguise: disguise::disguise(&facts, &policy),
         leaks: match end.get().map(|end| end.verdict) {

@@ -2,10 +2,11 @@
 //! and closed, which of its processes ended and began, and what its clients saw. Never from a program's name
 //! or its log; *unclear* when that does not decide.
 
-use super::ceiling::{Ceiling, Kind};
+use super::ceiling::{Beside, Ceiling, Kind};
 use super::clients_seen::held_asked;
 use super::costs::Costs;
 use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, Try, ended};
+use super::in_children::InChildren;
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
 use super::rates::failures_per_s;
@@ -90,6 +91,9 @@ pub enum PolicyEvidence {
     /// So many clients were accepted and turned away because this call fails, for want of something else than
     /// a number.
     TurnedAway { clients: u64, call: Call },
+    /// So many clients were accepted and turned away because a call fails in the processes that were forked
+    /// for them.
+    InChildren { clients: u64, children: InChildren },
     /// Clients were accepted and closed at once after accept had failed.
     Shed { clients: u64, waiting: u64 },
     /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and
@@ -153,8 +157,14 @@ pub enum AfterSilence {
     NobodyReleased,
 }
 
-/// The policy, as far as the ceiling leaves a question. `exhausted`: tasks or memory ran out.
-pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs, exhausted: bool) -> AcceptPolicy {
+/// The policy, as far as the ceiling leaves a question.
+pub(super) fn policy(
+    facts: &Facts<'_>,
+    ceiling: &Ceiling,
+    costs: &Costs,
+    beside: Beside<'_>,
+) -> AcceptPolicy {
+    let exhausted = beside.exhausted || beside.lost_in_passing.is_some();
     if let Some(why) = no_question(facts, ceiling, exhausted) {
         return AcceptPolicy {
             policy: Known::Unknown(why.clone()),
@@ -179,12 +189,17 @@ pub(super) fn policy(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs, exhaus
             let pid = facts.holdings.tables.iter().find(|(_, t)| t.exited.is_some_and(|exit| exit.0 == at));
             after_exit(facts, pid.map(|(pid, _)| *pid), at, None)
         }
+        Some(Kind::Emfile | Kind::Enfile) if let Some(children) = beside.in_children => {
+            let clients = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+            none(Policy::Sheds, PolicyEvidence::InChildren { clients, children })
+        }
         Some(Kind::Emfile | Kind::Enfile | Kind::OtherLimit) => at_the_wall(facts, ceiling, watched),
         _ => none(Policy::None, PolicyEvidence::NoFailure),
     };
     let delay = seen.rhythm.as_ref().and_then(delay);
     let cause = match seen.evidence {
         PolicyEvidence::ClosedForLack { call, .. } | PolicyEvidence::TurnedAway { call, .. } => Some(call),
+        PolicyEvidence::InChildren { children, .. } => Some(children.call),
         PolicyEvidence::Shed { .. } => facts.holdings.first.map(|first| first.call),
         _ => None,
     };

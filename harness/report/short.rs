@@ -52,7 +52,8 @@ fn findings(r: &Report) -> Vec<Ranked> {
     // How much room there is, and whose doing that is.
     let room = r.found.ceiling.kind.value() == Some(Kind::NotReached)
         && r.found.limits.set_by.get().is_some()
-        && flows::unbounded(r).is_none();
+        && flows::unbounded(r).is_none()
+        && r.found.ceiling.idle_timeout.is_none();
     // The headline may say whose limit it is.
     let another = stopped && descriptors && limits::whose(r).is_none();
     let by = limits::set_by(r, "that limit").filter(|_| room || another).map(|by| sentence(&by));

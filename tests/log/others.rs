@@ -22,6 +22,37 @@ pub(super) fn worker_restarts() -> Story {
         .breaks_off(300.0, Ended::Decided, Ended::Time)
 }
 
+/// It forks a process for each client, which takes over all that is open: the first five answer theirs, and
+/// the others find no number for a file, and exit.
+pub(super) fn forks() -> Story {
+    let expect = "ceiling = 5\nfirst-failure = { call = \"openat\", errno = \"EMFILE\" }\npolicy = \"sheds\"";
+    let story = Story::begin("forks", &SERVER, &scenario("a process for each client", 16, TWELVE, expect));
+    let story = (0..12).fold(story, |story, id: u32| {
+        let (at, child) = (31.0 + f64::from(id), 200 + id as i32);
+        let change = |change| What::Process { pid: child, parent: 100, change };
+        let open = |ret| What::Call { pid: child, name: Call::Openat, ret };
+        let served = id < 5;
+        // One end of a socket pair stays open for each that is served.
+        let taken = story
+            .client(at, id, Client::Connected)
+            .call(at + 0.1, Call::Accept4, 8 + i64::from(id.min(5)))
+            .call(at + 0.2, Call::Socketpair, 0)
+            .at(at + 0.3, change(Change::Fork))
+            .closes(at + 0.4, 8 + id.min(5) as i32..9 + id.min(5) as i32)
+            .closes(at + 0.4, 40..if served { 41 } else { 42 });
+        if served {
+            return taken.at(at + 0.5, open(15)).client(at + 0.6, id, Client::Served);
+        }
+        let failed = taken.at(at + 0.5, open(-24)).at(at + 0.6, change(Change::Exit));
+        failed.client(at + 0.7, id, Client::Closed)
+    });
+    story.sample(43.0, 13, 0).phase(45.0, Phase::Saturate, Ended::AllIn).sample(1000.0, 13, 0).breaks_off(
+        1045.0,
+        Ended::NoFailure,
+        Ended::Time,
+    )
+}
+
 /// Each of four threads has taken the number of its next connection: ten at rest, of which six are listed.
 /// The threads fail one after the other, and those that are left take one more client each.
 pub(super) fn threads() -> Story {

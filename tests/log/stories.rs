@@ -1,7 +1,7 @@
 //! The stories. Clients are called by the order in which they come, from 0 on.
 
 use super::others::{
-    calls_client, conflict, died, early, generator, threads, truncated, worker_restarts, workers,
+    calls_client, conflict, died, early, forks, generator, threads, truncated, worker_restarts, workers,
 };
 use super::{SERVER, Story, Subject, TURNED_AWAY, TWELVE, full, scenario, twelve, twelve_silent};
 use lastfd::internal::event::{Call, CallStep, Client, Ended, Log, Outcome as Got, Phase, What};
@@ -11,7 +11,7 @@ use lastfd::internal::scenario::Plan;
 type Tell = fn() -> Story;
 
 /// By name, with the verdict that its scenario's expectations come to.
-const STORIES: [(&str, Tell, Outcome); 22] = [
+const STORIES: [(&str, Tell, Outcome); 23] = [
     ("spin", spin, Outcome::Met),
     ("spin-denied-cpu", spin_denied_cpu, Outcome::Met),
     ("storm", storm, Outcome::Met),
@@ -22,6 +22,7 @@ const STORIES: [(&str, Tell, Outcome); 22] = [
     ("own-limit", own_limit, Outcome::Met),
     ("exits", exits, Outcome::Met),
     ("worker-restarts", worker_restarts, Outcome::Met),
+    ("forks", forks, Outcome::Met),
     ("threads", threads, Outcome::Met),
     ("workers", workers, Outcome::Met),
     ("not-reached", not_reached, Outcome::Met),

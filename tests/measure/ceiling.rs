@@ -2,7 +2,7 @@
 
 use super::near;
 use crate::log::{self, began, changed, client, event, failed, measured, ms};
-use lastfd::internal::event::{Call, Client, Event, Log, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Call, Change, Client, Ended, Event, Log, Outcome as Got, Phase, What};
 use lastfd::internal::measure::{self, Doubt, Kind, Policy, Why};
 use lastfd::internal::report::{self, Report};
 use lastfd::internal::scenario::{Dialogue, Program};
@@ -71,6 +71,73 @@ fn each_worker_has_a_ceiling_and_the_first_to_fail_gives_the_runs() {
     let counts = (first.pid, m.ceiling.accepted.value(), first.waiting_clients);
     assert_eq!(counts, (101, Some(8), 0), "15 connected, 8 + 7 accepted");
     assert_eq!(m.policy.policy.value(), Some(Policy::FixedDelay), "of the process that failed first");
+}
+
+#[test]
+fn a_process_that_was_forked_for_a_client_and_finds_no_number_is_why_that_client_is_turned_away() {
+    let m = measured("forks");
+    let first = m.ceiling.first_failure.get().expect("the first of seven");
+    assert_eq!((first.pid, first.call, first.errno, first.in_child), (205, Call::Openat, "EMFILE", true));
+    assert_eq!((m.ceiling.kind.value(), m.ceiling.held()), (Some(Kind::Emfile), Some(5)));
+    assert_eq!(m.policy.policy.value(), Some(Policy::Sheds));
+    let failed: Vec<_> = m.failed_calls.iter().map(|failed| (failed.call, failed.count)).collect();
+    assert_eq!(failed, [(Call::Openat, 7)]);
+    let (plan, log) = log::told("forks");
+    let said = report::json::render(&[Report::of(&plan, &log)]);
+    let words = "because openat failed with EMFILE in 7 processes that were forked for clients, each under a soft limit of 16";
+    assert!(said.contains(words), "{said}");
+    // The same failures, after which each process serves its client all the same, are not why.
+    let served = changed("forks", |events| {
+        events.retain(|event| !matches!(event.is, What::Process { change: Change::Exit, pid: 205.., .. }));
+        for event in events {
+            if let What::Client { state: state @ Client::Closed, .. } = &mut event.is {
+                *state = Client::Served;
+            }
+        }
+    });
+    assert_eq!(served.ceiling.kind.value(), Some(Kind::NotReached));
+}
+
+/// Twelve clients, one every 300 ms; the server closes the first of them, each after so many milliseconds.
+fn closes_by_and_by(after: f64, closed: u32) -> measure::Findings {
+    let (plan, log) = log::told("not-reached");
+    let first = log.events.iter().position(|event| event.is == What::Phase(Phase::Ramp)).expect("a ramp");
+    let mut events = log.events[..=first].to_vec();
+    for id in 0..12_u32 {
+        let (came, fd) = (31.0 + 300.0 * f64::from(id), 8 + id as i32);
+        events.push(client(came, id, Client::Connected));
+        events.push(log::accept(came + 0.1, fd.into()));
+        events.push(client(came + 0.2, id, Client::Served));
+        if id < closed {
+            events.push(log::close(came + after, fd));
+            events.push(client(came + after + 0.1, id, Client::Closed));
+        }
+    }
+    let next = |at: f64, phase, next, why| {
+        [event(at, What::PhaseEnded { phase, why }), event(at, What::Phase(next))]
+    };
+    events.extend(next(3400.0, Phase::Ramp, Phase::Saturate, Ended::AllIn));
+    events.extend(next(4900.0, Phase::Saturate, Phase::Stop, Ended::NoFailure));
+    events.push(event(5000.0, What::End));
+    measure::measure(&plan, &Log::new(events))
+}
+
+#[test]
+fn a_timer_that_closes_idle_clients_while_others_still_come_is_no_limit_of_clients() {
+    let m = closes_by_and_by(1250.0, 12);
+    let idle = m.ceiling.idle_timeout.expect("a timer");
+    assert!(near(Some(idle.after_s), 1.2499), "answered at 0.2 ms, and closed at 1250.1 ms: {idle:?}");
+    assert_eq!((idle.closed, idle.most_held), (12, 5), "one every 300 ms, each for 1250 ms");
+    assert_eq!((m.ceiling.kind.value(), m.ceiling.accepted.value()), (Some(Kind::NotReached), Some(5)));
+    let account = m.clients_account.get().expect("twelve clients");
+    assert_eq!((account.closed, account.turned_away), (12, 0));
+}
+
+#[test]
+fn the_longest_idle_connection_that_gives_way_to_the_next_client_is_a_limit_of_clients() {
+    // Each is closed just after the fourth one after it was accepted. That is no timer, for four stay.
+    let m = closes_by_and_by(1201.0, 8);
+    assert_eq!((m.ceiling.idle_timeout, m.ceiling.kind.value()), (None, Some(Kind::OwnLimit)));
 }
 
 #[test]

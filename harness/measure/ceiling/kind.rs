@@ -29,7 +29,8 @@ pub enum Kind {
     Exited,
     /// The harness's own side ran out first.
     Generator,
-    /// Every client was accepted and nothing failed.
+    /// Every client was accepted and nothing failed; or idle ones were closed by a timer as fast as it
+    /// accepted others.
     NotReached,
     /// It stopped below the limit, and something else had run out, or a call failed with EMFILE all the same:
     /// what binds says which.
@@ -125,6 +126,7 @@ fn spoken(facts: &Facts<'_>, beside: Beside<'_>) -> Result<(), Why> {
         lacking.is_some_and(|lacking| facts.clients.error_replies.iter().all(|(at, _)| *at > lacking));
     // An exit closes all that was not answered yet.
     let exited = facts.exit_at_the_wall().is_some();
+    let lacked = lacked || beside.in_children.is_some();
     if facts.clients.answers
         && refused > 0
         && !ever_served
@@ -186,6 +188,10 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     if turned_away == 0 && waiting == 0 {
         return Ok(None);
     }
+    // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
+    if turned_away == 0 && facts.clients.idle.is_some() && !idle {
+        return Ok(Some(Kind::NotReached));
+    }
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     if facts.clients.answers && !ever_served && turned_away == 0 && kept > 0 && !behind_another(facts, queued)
     {
@@ -195,7 +201,11 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
         return Err(Why::BehindAnother { waiting, turned_away });
     }
     let other = beside.fd_setsize.is_some() || beside.exhausted || beside.lost_in_passing.is_some();
-    Ok(Some(if other { Kind::OtherLimit } else { Kind::OwnLimit }))
+    Ok(Some(match beside.in_children {
+        Some(child) => of_errno(child.errno),
+        None if other => Kind::OtherLimit,
+        None => Kind::OwnLimit,
+    }))
 }
 
 /// Whether those without service are behind something else: no workload connects to the subject itself, whose

@@ -15,6 +15,7 @@ use super::client_programs::unanswered;
 use super::count::{Grown, Scale, grown};
 use super::facts::{Facts, Failed, Losses};
 use super::fd_setsize::FdSetsize;
+use super::in_children::InChildren;
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
@@ -65,11 +66,27 @@ pub struct Ceiling {
     pub first_failure: Known<FirstFailure>,
     /// The first client that connected (or tried to) and was not served before saturation ended.
     pub first_unserved: Known<FirstUnserved>,
+    /// A timer of its own that closed idle clients while others still came, where that is why it was not
+    /// reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<IdleTimeout>,
     /// Failures before the first client, which say nothing of the ceiling and must not go unseen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before_ramp: Option<BeforeRamp>,
     /// Each process that accepted or failed.
     pub per_process: Vec<PerProcess>,
+}
+
+/// A timer by which the server closes clients that send nothing.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct IdleTimeout {
+    /// How long a client may be idle, seconds: the shortest that was seen.
+    pub after_s: f64,
+    /// Clients that it closed before any was told to leave.
+    pub closed: u64,
+    /// Connections that it held at the same time, at most.
+    pub most_held: u64,
 }
 
 /// How a process ended (wait(2)).
@@ -101,6 +118,9 @@ pub struct FirstFailure {
     pub accepted_before: u64,
     /// Clients connected by then and held by no process of the subject.
     pub waiting_clients: u64,
+    /// Whether it was forked for a connection: it accepts none itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_child: bool,
     /// Why it is not the ceiling, when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<NotTheCeiling>,
@@ -206,11 +226,12 @@ pub(super) fn ceiling(
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
     let kind_known = stop.kind.value();
+    let idle = idle_timeout(facts).filter(|_| kind_known == Some(Kind::NotReached));
     let by_all_threads = with_threads(&stop, baseline.reserved());
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() {
+        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() || idle.is_some() {
             true => stop.accepted.clone(),
             false => capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
         },
@@ -239,10 +260,11 @@ pub(super) fn ceiling(
         exit: stop.exit,
         first_failure: match unseen {
             true => Known::Unknown(Why::AcceptsPassBy),
-            false => first_failure(facts).or_why(Why::NoFailureSeen),
+            false => first_failure(facts, beside.in_children).or_why(Why::NoFailureSeen),
         },
         first_unserved: first_unserved(facts),
         before_ramp: holdings.early.map(|(first, failures)| before_ramp(first, failures)),
+        idle_timeout: idle,
         per_process: if facts.serves_datagrams() { Vec::new() } else { per_process::per_process(facts) },
     }
 }
@@ -271,6 +293,12 @@ impl Stop {
     }
 }
 
+fn idle_timeout(facts: &Facts<'_>) -> Option<IdleTimeout> {
+    let idle = facts.clients.idle.as_ref()?;
+    let after_s = seconds(*idle.ages.start());
+    Some(IdleTimeout { after_s, closed: idle.closed, most_held: facts.holdings.most_at_once })
+}
+
 /// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and
 /// whether its table is full.
 fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
@@ -295,7 +323,7 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
 
 /// What was held when it stopped for this reason.
 fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
-    let (accepted, later) = held(facts, kind);
+    let (accepted, later) = held(facts, kind, beside.in_children);
     let accepted = match beside.lost_in_passing {
         Some(lost) => lost.held.min(accepted),
         None => accepted.saturating_sub(unwatched(Some(kind), beside.fd_setsize)),
@@ -327,7 +355,13 @@ fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
 /// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not
 /// at most, by what the first few cost each.
 fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
-    let none = Beside { fd_setsize: None, exhausted: false, lost_in_passing: None, error_replies: None };
+    let none = Beside {
+        fd_setsize: None,
+        exhausted: false,
+        lost_in_passing: None,
+        in_children: None,
+        error_replies: None,
+    };
     let stop = stopped(facts, kind, none);
     let holdings = &facts.holdings;
     let others = holdings.first.map(|_| holdings.others).or(holdings.at_most.map(|both| both.others));
@@ -355,7 +389,7 @@ fn unwatched(kind: Option<Kind>, fd_setsize: Option<FdSetsize>) -> u64 {
 }
 
 /// Connections held when it stopped, and the most afterwards.
-fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
+fn held(facts: &Facts<'_>, kind: Kind, in_children: Option<InChildren>) -> (u64, u64) {
     let holdings = &facts.holdings;
     let failing = holdings.first.and_then(|first| holdings.tables.get(&first.pid));
     match (failing, kind) {
@@ -366,11 +400,19 @@ fn held(facts: &Facts<'_>, kind: Kind) -> (u64, u64) {
             (held, held)
         }
         (Some(table), _) => (holdings.accepted, table.most_after),
+        // A process that dies of its failed call holds its client's connection until then.
+        (None, _) if in_children.is_some() => {
+            let open = facts.clients.open_at(facts.phases.watched_until().saturating_sub(1));
+            (holdings.kept_in_all.min(open), holdings.most_in_all.min(open))
+        }
         (None, Kind::Emfile | Kind::Enfile) => (0, 0),
         (None, Kind::Exited) => {
             // Those that it had handed over may outlive it.
             let held = facts.exited().map_or(0, |(_, held)| held) + holdings.handed_over.0;
             (held, held)
+        }
+        (None, Kind::NotReached) if facts.clients.idle.is_some() => {
+            (holdings.most_at_once, holdings.most_at_once)
         }
         // A probe that it took as well is none of the workload's.
         (None, Kind::NotReached) => (holdings.kept_in_all, holdings.kept_in_all),
@@ -434,7 +476,7 @@ fn lost_after(facts: &Facts<'_>) -> Option<u64> {
     Some(facts.tries.lost_by(until.saturating_sub(1))).filter(|lost| *lost > 0)
 }
 
-fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
+fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<FirstFailure> {
     let holdings = &facts.holdings;
     let of = |failed: Failed, accepted_before, waiting_clients, reason| FirstFailure {
         pid: failed.pid,
@@ -443,6 +485,7 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
         at_s: seconds(failed.at),
         accepted_before,
         waiting_clients,
+        in_child: false,
         reason,
     };
     match (holdings.first, holdings.early) {
@@ -455,6 +498,11 @@ fn first_failure(facts: &Facts<'_>) -> Option<FirstFailure> {
             // One that was accepted and handed on may be served: then it does not wait.
             let waiting = waiting.min(facts.clients.waiting(first.at, holdings.held_in_all));
             Some(of(first, holdings.accepted, waiting, None))
+        }
+        (None, _) if let Some(child) = in_children => {
+            let failed = Failed { pid: child.pid, at: child.at, call: child.call, errno: child.errno };
+            let held = facts.clients.open_at(child.at);
+            Some(FirstFailure { in_child: true, ..of(failed, held, 0, None) })
         }
         (None, Some((first, _))) => Some(of(first, 0, 0, Some(NotTheCeiling::BeforeFirstClient))),
         (None, None) => None,

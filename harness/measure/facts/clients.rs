@@ -4,6 +4,7 @@ use crate::event::asks;
 use crate::event::{Client as State, Event, Nanos, Outcome, Phase, What};
 use crate::scenario::Plan;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
@@ -43,6 +44,23 @@ impl Client {
     }
 }
 
+/// A timer by which the server closes connections that nothing comes from for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct IdleTimer {
+    /// How old connections were when it closed them, since they were made or, where they were answered, since
+    /// then: the shortest and the longest.
+    pub ages: RangeInclusive<Nanos>,
+    /// How many it closed before any client was told to leave.
+    pub closed: u64,
+}
+
+impl IdleTimer {
+    /// Whether it was this timer that closed the connection of a client that had been idle for so long.
+    pub fn closes(&self, age: Nanos) -> bool {
+        self.ages.contains(&age)
+    }
+}
+
 /// All clients of the subject.
 pub(crate) struct Clients<'a> {
     /// By the time of their connect (or of its failure).
@@ -56,6 +74,8 @@ pub(crate) struct Clients<'a> {
     /// Connections that the subject has accepted before any of these came, and holds: their clients have
     /// left.
     pub left_before: u64,
+    /// By which the server closes those that are idle.
+    pub idle: Option<IdleTimer>,
 }
 
 /// A client was answered, told an error, or closed.
@@ -172,7 +192,7 @@ impl<'a> Clients<'a> {
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told, error_replies, left_before: 0 }
+        Clients { all, answers, told, error_replies, left_before: 0, idle: None }
     }
 
     /// Connects that had succeeded by then.
@@ -215,8 +235,21 @@ impl<'a> Clients<'a> {
         self.count(|r| answered(r) && self.is_turned_away(r, ramp_ends, until))
     }
 
-    /// Whether it was closed, refused or told an error before the server held it.
+    /// How long a client had been idle when the server closed its connection: since it was answered, or where
+    /// it asks nothing since it connected. `None` of one that was not held for a while.
+    pub(super) fn idle_age(&self, client: &Client) -> Option<Nanos> {
+        let (at, _) = client.ended.filter(|(_, how)| *how == Outcome::Closed)?;
+        let since = if self.answers { client.served } else { client.connected };
+        at.checked_sub(since?).filter(|age| *age >= DISMISSED_WITHIN)
+    }
+
+    /// Whether it was closed, refused or told an error before the server held it. Not by a timer that closes
+    /// whoever is idle.
     pub fn is_turned_away(&self, r: &Client, ramp_ends: Nanos, until: Nanos) -> bool {
+        let idle = self.idle.as_ref().zip(self.idle_age(r));
+        if idle.is_some_and(|(timer, age)| timer.closes(age)) {
+            return false;
+        }
         r.ended.is_some_and(|(at, outcome)| {
             let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
             let unserved = self.answers && !r.served_by(at);

@@ -76,6 +76,8 @@ pub(crate) struct Holdings {
     /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and
     /// under whatever limits.
     pub most_in_all: u64,
+    /// The same before clients left, and in the ramp too.
+    pub most_at_once: u64,
     pub most_ever: u64,
     /// At the first sample after the first failure, else at the last before the probes.
     pub at_ceiling: Option<Both>,
@@ -535,6 +537,9 @@ impl<'a> Follower<'a> {
         let table = self.table(pid);
         if (table.before_failure.is_some() || ramp_over) && at < moved {
             table.most_after = table.most_after.max(table.kept);
+        }
+        if at < self.moments.released {
+            self.found.most_at_once = self.found.most_at_once.max(kept);
         }
         if !ramp_over {
             return;

@@ -5,6 +5,7 @@
 mod calls;
 mod clients;
 mod holdings;
+mod idle;
 mod losses;
 mod numbers;
 mod open;

@@ -3,6 +3,7 @@
 use super::calls::Calls;
 use super::clients::Clients;
 use super::holdings::Holdings;
+use super::idle::idle_timer;
 use super::order::ordered;
 use super::phases::{Phases, Window};
 use super::processes::Processes;
@@ -39,6 +40,9 @@ impl<'a> Facts<'a> {
         let softs = softs(&events, &readings, &phases);
         let mut holdings = Holdings::new(&events, &phases, &processes, &softs, readings.other_port_asked());
         let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
+        let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
+        let idle = idle_timer(&clients, &holdings.accepts, ramp, released);
+        let clients = Clients { idle, ..clients };
         holdings.count_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
         Facts {

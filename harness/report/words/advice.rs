@@ -5,7 +5,7 @@ use super::limits::{self, Setter, name};
 use super::{calls, counted, flows, recovery};
 use crate::event::Ended;
 use crate::judge::Outcome;
-use crate::measure::{Binds, Kind, Policy, Resource, SetBy, Verdict};
+use crate::measure::{Binds, IdleTimeout, Kind, Policy, Resource, SetBy, Verdict};
 
 /// A process above the program is restarted; what became the program, or is none of its ancestors, is started
 /// again.
@@ -38,7 +38,10 @@ pub fn advice(r: &Report) -> Vec<String> {
             }
             None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
         },
-        Some(Kind::NotReached) => return further(r).into_iter().map(str::to_owned).collect(),
+        Some(Kind::NotReached) => match ceiling.idle_timeout {
+            Some(idle) => faster(r, idle),
+            None => return further(r).into_iter().map(str::to_owned).collect(),
+        },
         _ => return Vec::new(),
     };
     vec![only]
@@ -73,6 +76,21 @@ fn further(r: &Report) -> Option<&'static str> {
         true => "To find the ceiling, use clients that hold their connection, or more at the same time.",
         false => "To find the ceiling, connect more clients (`--clients`).",
     })
+}
+
+/// How fast clients must come to fill its table before its timer closes them.
+fn faster(r: &Report, idle: IdleTimeout) -> String {
+    let rate = r.found.prediction.ceiling.value().map_or(String::new(), |ceiling| {
+        format!(
+            ": {ceiling} connections take more than {:.0} clients a second",
+            (ceiling as f64 / idle.after_s).ceil()
+        )
+    });
+    let faster = match super::clients::waiting(r) {
+        Some(_) => "make it take waiting clients faster",
+        None => "let clients come faster (`--pace burst`)",
+    };
+    format!("To find the ceiling, {faster}, or give its idle timeout more time{rate}.")
 }
 
 /// What stays open keeps it from recovering.
@@ -167,7 +185,8 @@ fn mend(r: &Report) -> Option<String> {
     Some(match r.found.policy.policy.value()? {
         Policy::AcceptLoopDead => "Restart it; then fix it, so that it accepts again after a failure.".into(),
         Policy::Exits => {
-            let call = super::policy::ended_by(r).map_or("accept".into(), |call| call.to_string());
+            let call = super::policy::ended_by(r)
+                .map_or("accept".into(), |ended| ended.in_order.first().unwrap_or(&ended.call).to_string());
             format!("Restart it, and make it survive a failed {call}.")
         }
         Policy::Spin => "Make the server pause after a failed accept.".into(),
@@ -179,8 +198,9 @@ fn mend(r: &Report) -> Option<String> {
 fn more_descriptors(r: &Report) -> String {
     let raise = raise(r);
     let soft = r.found.limits.effective.value().map(|limits| limits.soft);
+    let in_child = r.found.ceiling.first_failure.get().is_some_and(|first| first.in_child);
     match (r.found.ceiling.held(), soft) {
-        (Some(0), Some(soft)) => format!("It uses all {soft} descriptors by itself: {raise}."),
+        (Some(0), Some(soft)) if !in_child => format!("It uses all {soft} descriptors by itself: {raise}."),
         _ => format!("To hold more, {raise}."),
     }
 }

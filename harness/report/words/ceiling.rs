@@ -7,7 +7,7 @@ use super::{
 };
 use crate::event::asks;
 use crate::event::{Call, Outcome};
-use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, Why};
+use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, PolicyEvidence, Why};
 use crate::report::page::cut;
 
 /// Processes listed one by one.
@@ -30,6 +30,11 @@ pub fn headline(r: &Report) -> String {
             "{} failed with {} before the first client connected: {server} needs more descriptors by itself",
             f.call, f.errno
         )),
+        (Some(Kind::Emfile | Kind::Enfile), Some(f)) if f.in_child => {
+            let fails =
+                format!(": {} failed with {} in a process that was forked for a client", f.call, f.errno);
+            stopped(&forked(r).unwrap_or_default(), &fails)
+        }
         (Some(Kind::Emfile), Some(f)) => stopped(&sum, &format!(": {} failed with {}", f.call, f.errno)),
         (Some(Kind::Enfile), Some(f)) => stopped(
             "",
@@ -85,6 +90,14 @@ fn one_of_several(r: &Report) -> Option<String> {
     Some(format!("process {} (one of {several})", full.pid))
 }
 
+/// The limit that each process has which is forked for a client.
+fn forked(r: &Report) -> Option<String> {
+    let Some(PolicyEvidence::InChildren { children, .. }) = r.found.policy.evidence.get() else {
+        return None;
+    };
+    Some(format!("each forked process has a soft limit of {} descriptors", children.soft?))
+}
+
 /// ` at 8 connections`, ` after 8 answered calls`; nothing where nobody counted.
 fn at(r: &Report) -> String {
     let c = &r.found.ceiling;
@@ -125,6 +138,16 @@ fn not_reached(r: &Report) -> String {
         return unbounded;
     }
     let c = &r.found.ceiling;
+    if let Some(idle) = c.idle_timeout {
+        return format!(
+            "The ceiling was not reached: no descriptor call failed, and {} closes clients that are idle for {:.1} s while others still \
+             come; it held at most {} of {} at the same time.",
+            subject(r).to_lowercase(),
+            idle.after_s,
+            idle.most_held,
+            c.connected.value().unwrap_or(idle.most_held),
+        );
+    }
     let open = r.found.limits.effective.value().zip(c.descriptors.value());
     // Of a program that has exited, the last count may be any.
     let open = open.filter(|_| !upstream::is_called(r)).map_or(String::new(), |(limits, open)| {

@@ -29,6 +29,16 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
                 number(*clients, "it", "them")
             )
         }
+        PolicyEvidence::InChildren { clients, children } => format!(
+            "{} {} turned away because {} failed with {} in {} that {} forked for clients{}",
+            counted(*clients, "client"),
+            number(*clients, "was", "were"),
+            children.call,
+            children.errno,
+            counted(children.processes, "process"),
+            number(children.processes, "was", "were"),
+            children.soft.map_or(String::new(), |soft| format!(", each under a soft limit of {soft}")),
+        ),
         PolicyEvidence::Shed { clients, waiting } => format!(
             "after the first failure it accepted {} and closed {} at once; {}",
             counted(*clients, "client"),

@@ -2,8 +2,8 @@
 
 use super::super::Report;
 use super::{clients, counted, evidence, number, sentence, subject};
-use crate::event::{Call, SeenAs};
-use crate::measure::{AfterSilence, Policy, PolicyEvidence, Rhythm, Waker};
+use crate::event::SeenAs;
+use crate::measure::{AfterSilence, Disguise, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
 /// Of an error reply.
@@ -59,6 +59,12 @@ pub fn short(r: &Report) -> Option<String> {
         }
         PolicyEvidence::TurnedAway { clients, call } => {
             format!("{server} turns further clients away because {call} fails, {clients} so far")
+        }
+        PolicyEvidence::InChildren { clients, children } => {
+            format!(
+                "{server} forks a process for each client, and turns further clients away because {} fails in it, {clients} so far",
+                children.call
+            )
         }
         PolicyEvidence::Shed { clients, .. } => {
             format!("{server} accepts further clients and closes them at once, {clients} so far")
@@ -149,8 +155,13 @@ fn exit(r: &Report) -> String {
             sentence(&format!("the worker exited{how} and process {} replaced it{again}{lost}", by.pid))
         }
         (Some((call, _, after_s)), None) => sentence(&match ended_by(r) {
-            Some(other) if other != *call => {
-                format!("{} exited{how}, just after {other} had failed{lost}", subject(r))
+            Some(ended) if ended.in_order.is_empty() && ended.call != *call => {
+                format!("{} exited{how}, just after {} had failed{lost}", subject(r), ended.call)
+            }
+            // That others failed after it stands below.
+            Some(ended) if ended.in_order.first().is_some_and(|first| first != call) => {
+                let failed = in_order(ended, "");
+                format!("{} exited{how}, just after {failed}{lost}", subject(r))
             }
             _ => format!("{} exited{how}, {} the first failed {call}{lost}", subject(r), soon(*after_s)),
         }),
@@ -159,9 +170,16 @@ fn exit(r: &Report) -> String {
     }
 }
 
-/// The call other than accept whose failure the process did not survive.
-pub fn ended_by(r: &Report) -> Option<Call> {
-    r.found.disguise.iter().find(|d| d.seen_as == SeenAs::Exit).map(|d| d.call)
+/// The call other than accept whose failure the process may not have survived.
+pub fn ended_by(r: &Report) -> Option<&Disguise> {
+    r.found.disguise.iter().find(|d| d.seen_as == SeenAs::Exit)
+}
+
+/// `accept4 had failed, and then openat`; `with`: what stands after *failed*.
+pub fn in_order(ended: &Disguise, with: &str) -> String {
+    let calls = if ended.in_order.is_empty() { std::slice::from_ref(&ended.call) } else { &ended.in_order };
+    let then: String = calls.iter().skip(1).map(|call| format!(", and then {call}")).collect();
+    format!("{} had failed{with}{then}", calls[0])
 }
 
 fn soon(after_s: f64) -> String {

@@ -2,8 +2,8 @@
 //! queue, memory.
 
 use super::super::Report;
-use super::{counted, got, memory, number, sockets, times};
-use crate::event::{Call, SeenAs};
+use super::{counted, got, memory, number, policy, sockets, times};
+use crate::event::SeenAs;
 use crate::measure::{ClientsAccount, Disguise, Kind};
 use crate::report::page::cut;
 
@@ -88,19 +88,24 @@ fn disguise(r: &Report, d: &Disguise) -> String {
 
 /// Processes that exited, one sentence for each call that failed.
 fn exited(all: &[&Disguise]) -> Vec<String> {
-    let mut calls: Vec<(Call, &str)> = all.iter().map(|d| (d.call, d.errno)).collect();
-    calls.dedup();
-    let of = |(call, errno): (Call, &str)| {
-        let same = all.iter().filter(|d| (d.call, d.errno) == (call, errno));
+    let failed = |d: &Disguise| policy::in_order(d, &format!(" with {}", d.errno));
+    let mut ways: Vec<String> = Vec::new();
+    for way in all.iter().map(|d| failed(d)) {
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    let of = |way: String| {
+        let same = all.iter().filter(|d| failed(d) == way);
         let (processes, held) = same.fold((0, 0), |(n, held), d| (n + 1, held + d.count));
         let who = if processes == 1 { "A process".to_owned() } else { format!("{processes} processes") };
         format!(
-            "{who} exited just after {call} had failed with {errno}; {} ended with {}.",
+            "{who} exited just after {way}; {} ended with {}.",
             counted(held, "held connection"),
             number(processes, "it", "them")
         )
     };
-    calls.into_iter().map(of).collect()
+    ways.into_iter().map(of).collect()
 }
 
 /// Of clients that got an error, those that had been answered before.
