@@ -55,6 +55,11 @@ pub(super) fn prepare(
     }
     let given = &process.setting;
     let user = setting::user(given)?;
+    let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
+    // Until the process itself has a tree, another that is never started removes the folder if lastfd is killed.
+    let keeper =
+        (!given.files.is_empty()).then(|| Tree::prepare(&setting::keeper(process, site), options.isolation));
+    let keeper = keeper.transpose()?;
     let stdin = setting::files(given, &plan.directory, scratch.path(), |word| fill(word.to_owned()))?;
     let named = user.iter().flat_map(User::variables);
     let own = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone())));
@@ -67,7 +72,6 @@ pub(super) fn prepare(
     let asks_for_port =
         matches!(process.program, Program::Command(_)) && process.words().any(|word| word.contains("{port}"));
     let process = Process { env, setting: Setting { ready, ..given.clone() }, ..process.clone() };
-    let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
     let mut command = launch::command(&process, argv, site)?;
     let within = process.setting.directory.clone().map(|directory| plan.directory.join(fill(directory)));
     if let Some(own) = within.as_ref().filter(|folder| folder.starts_with(scratch.path())) {
@@ -89,6 +93,7 @@ pub(super) fn prepare(
     }
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
+    drop(keeper);
     let several = places.tls_port(name).is_some();
     let speaks_tls = plan.workloads.values().filter(|load| load.to == name).all(|load| load.tls.is_some());
     let loaded = plan.workloads.values().any(|load| load.to == name);

@@ -843,7 +843,10 @@ fn programmed(raw: &RawClients, names: &[&str], subject: &str, problems: &mut Ve
         env: raw.env.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
         one: raw.one,
         served: raw.served.as_ref().map(|pattern| pattern.get_ref().clone()),
+        error_status: None,
     };
+    let by_name = ClientProgram::error_status_of(&program.run);
+    let program = ClientProgram { error_status: raw.error_status.or(by_name), ..program };
     if let (Some(written), Err(fault)) = (&raw.served, program.pattern()) {
         problems.push(Problem::new(written.span(), fault.to_string(), "here"));
     }

@@ -566,13 +566,29 @@ pub struct ClientProgram {
     /// status 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
+    /// The exit status that says that the server answered with an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_status: Option<u8>,
 }
 
 impl ClientProgram {
     /// One process of this command for each client.
     pub fn new(run: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let run = run.into_iter().map(Into::into).collect();
-        ClientProgram { run, env: BTreeMap::new(), one: One::Each, served: None }
+        let run: Vec<String> = run;
+        let error_status = Self::error_status_of(&run);
+        ClientProgram { run, env: BTreeMap::new(), one: One::Each, served: None, error_status }
+    }
+
+    /// The exit status by which this program says that the server answered with an error, where its manual
+    /// has one: curl(1) with `--fail`, wget(1).
+    pub fn error_status_of(run: &[String]) -> Option<u8> {
+        let program = run.first().and_then(|word| word.rsplit('/').next());
+        match program {
+            Some("curl") => Some(22),
+            Some("wget") => Some(8),
+            _ => None,
+        }
     }
 
     /// The pattern of a line of output that says that its client is served.

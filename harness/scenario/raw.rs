@@ -520,6 +520,10 @@ pub(super) struct RawClients {
     /// is served when its program ends with 0.
     #[schemars(with = "Option<String>")]
     pub served: Option<Spanned<String>>,
+    /// The exit status by which the program says that the server answered with an error. Its client then got
+    /// an error reply. Default: 22 of `curl` (with `--fail`), 8 of `wget`, and none of another program.
+    #[schemars(range(min = 1, max = 255))]
+    pub error_status: Option<u8>,
     /// Variables that are added to its environment, with the same placeholders.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
