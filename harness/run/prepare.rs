@@ -6,7 +6,7 @@ use super::places::Places;
 use super::setting;
 use crate::helper::Helper;
 use crate::launch::{self, Tree};
-use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, Upstream, User};
+use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, User};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ pub(super) fn prepare(
     places.deliver(scratch.path())?;
     let fill = |word: String| places.fill(&word, name, scratch.path());
     let mut argv: Vec<String> = argv(&process.program, &options.helper).into_iter().map(fill).collect();
-    if plan.called().is_some_and(|(upstream, serves)| upstream == name && serves != Upstream::Tcp) {
+    if plan.called().is_some_and(|(upstream, _)| upstream == name) {
         argv.extend(stops.iter().flat_map(|stop| ["--wait-before".into(), stop.to_string()]));
     }
     let given = &process.setting;
