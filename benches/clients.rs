@@ -7,7 +7,7 @@ use criterion::Criterion;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
 use lastfd::internal::drive::{Driver, MARGIN};
 use lastfd::internal::event::{Client, Event, What};
-use lastfd::internal::scenario::{Dialogue, Pace};
+use lastfd::internal::scenario::{Dialogue, KeepAlive, Pace};
 use lastfd::internal::sys::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -57,6 +57,7 @@ fn upgrade_driven() -> (Duration, f64) {
         target: server.address.into(),
         path: "/".into(),
         exchange: None,
+        keep_alive: KeepAlive::default(),
         first_id: 0,
         connect_deadline_ms: 3000,
     };

@@ -8,7 +8,7 @@ use criterion::Criterion;
 use lastfd::internal::drive::Driver;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
 use lastfd::internal::event::{Event, Outcome, What};
-use lastfd::internal::scenario::{Body, Caller, Calls, Certificate, Channel, Request};
+use lastfd::internal::scenario::{Body, Caller, Calls, Certificate, Channel, KeepAlive, Request};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -79,6 +79,7 @@ impl Side {
             target: server.tls.unwrap_or(server.plain).into(),
             path: "/".into(),
             exchange: None,
+            keep_alive: KeepAlive::default(),
             first_id: 0,
             connect_deadline_ms: 3000,
         };

@@ -76,7 +76,7 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario, Launcher,
+    ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario, KeepAlive, Launcher,
     LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Setting,
     Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
 };

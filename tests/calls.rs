@@ -11,7 +11,7 @@ use hyper_util::service::TowerToHyperService;
 use lastfd::internal::drive::Driver;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
 use lastfd::internal::event::{CallStep, Event, Outcome, Pacing, What};
-use lastfd::internal::scenario::{AfterCall, Caller, Calls, Certificate, Channel};
+use lastfd::internal::scenario::{AfterCall, Caller, Calls, Certificate, Channel, KeepAlive};
 use lastfd_servers::grpc::echo::Message;
 use lastfd_servers::grpc::echo::echo_server::{Echo, EchoServer};
 use std::net::SocketAddr;
@@ -122,6 +122,7 @@ impl Rig {
             target: server.address.into(),
             path: "/".into(),
             exchange: None,
+            keep_alive: KeepAlive::default(),
             first_id: 0,
             connect_deadline_ms: 5000,
         };

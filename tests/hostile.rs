@@ -5,6 +5,7 @@ use crate::support::LASTFD;
 use lastfd::internal::drive::Driver;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
 use lastfd::internal::event::{Event, What};
+use lastfd::internal::scenario::KeepAlive;
 use lastfd::internal::scenario::exchange::{Exchange, Step};
 use lastfd::internal::scenario::{Caller, Calls, Dialogue, Pace, Request, Version};
 use std::io::{Read, Write};
@@ -83,6 +84,7 @@ impl Rig {
             target: hostile().into(),
             path: "/".into(),
             exchange: Some(Exchange::of(steps)),
+            keep_alive: KeepAlive::default(),
             first_id: 0,
             connect_deadline_ms: 5000,
         };

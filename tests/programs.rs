@@ -192,3 +192,29 @@ fn no_client_program_outlives_lastfd() {
     assert!(started, "no client program ran");
     assert!(eventually(Duration::from_secs(20), || marked(&mark).is_empty()), "{:?}", marked(&mark));
 }
+
+/// Answers each request with 503, and keeps the connection open: curl is the first to leave.
+const UNAVAILABLE: &str = r"import socket, sys, threading
+def answer(client):
+    for line in client.makefile('rb'):
+        if line == b'\r\n':
+            client.sendall(b'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n')
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True:
+    threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()";
+
+#[test]
+fn an_http_error_is_an_error_reply_where_the_exit_status_of_curl_says_so() {
+    let (Some(_), Some(_)) = (program("curl"), program("python3")) else { return };
+    let server = ["python3", "-c", UNAVAILABLE, "{port}"];
+    let with = |curl| find(&["--nofile", "40", "--clients", "8", "--client", curl], &server).run();
+    let run = with("curl --fail -sS http://{address}/");
+    let (account, ended) = (&run["saturation"]["clients_account"], &run["saturation"]["client_programs"][0]);
+    assert_eq!((&ended["failed"], &ended["error_replies"]), (&8.into(), &8.into()), "{run:#}");
+    assert_eq!(ended["unconnected"], 0, "who was answered was connected: {run:#}");
+    assert_eq!((&account["error_replies"], account["left"].as_u64()), (&8.into(), None), "{run:#}");
+    // Another exit status says nothing about the server.
+    let run = with("bash -c 'curl --fail -sS http://{address}/ || exit 1'");
+    let ended = &run["saturation"]["client_programs"][0];
+    assert_eq!((&ended["failed"], &ended["error_replies"]), (&8.into(), &0.into()), "{run:#}");
+}

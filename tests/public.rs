@@ -25,6 +25,7 @@ const NAMES: &[&str] = &[
     "Isolation",
     "Kind",
     "Known",
+    "KeepAlive",
     "Launcher",
     "Limits",
     "Log",

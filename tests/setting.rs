@@ -101,6 +101,36 @@ fn sigkill_while_a_command_before_runs_leaves_nothing() {
     assert!(eventually(Duration::from_secs(10), || within().next().is_none()), "the folder is left");
 }
 
+/// SIGKILL of lastfd while it copies files: the folder that they are copied into is not left.
+#[test]
+fn sigkill_while_files_are_copied_leaves_nothing() {
+    let (folder, source) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
+    for n in 0..20_000 {
+        let name = source.path().join(n.to_string());
+        std::fs::write(name, "port {port}").expect("a file to copy");
+    }
+    let within = || std::fs::read_dir(folder.path()).expect("it is there").flatten();
+    let mut harness = std::process::Command::new(LASTFD)
+        .args(["find", "--nofile", "40", "--workload", "tcp", "--file"])
+        .arg(format!("all={}", source.path().display()))
+        .arg("--")
+        .args(server("true"))
+        .env("TMPDIR", folder.path())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("lastfd starts");
+    let copies = |entry: std::fs::DirEntry| {
+        std::fs::read_dir(entry.path().join("all")).is_ok_and(|copied| copied.count() > 10)
+    };
+    let copying = eventually(Duration::from_secs(30), || within().any(copies));
+    harness.kill().expect("SIGKILL");
+    harness.wait().expect("its end");
+    assert!(copying, "files were copied");
+    assert!(eventually(Duration::from_secs(20), || within().next().is_none()), "the folder is left");
+}
+
 #[test]
 fn a_named_pipe_as_standard_input_is_not_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");

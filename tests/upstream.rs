@@ -128,6 +128,38 @@ fn the_ceiling_of_a_caller_is_in_calls_with_descriptors_a_call_by_kind() {
     assert_eq!(run["upstream"]["per_call"]["kinds"], kinds);
 }
 
+/// Connects so many times, opens /dev/null beside each connection, and keeps both.
+const HOLDS: &str = "import socket, sys
+host, port = sys.argv[1].split(':')
+kept = [(socket.create_connection((host, int(port))), open('/dev/null')) for _ in range(int(sys.argv[2]))]
+sys.stdin.read()";
+
+#[test]
+fn a_caller_of_tcp_is_counted_at_rest_and_its_ceiling_is_in_connections() {
+    let Some(_) = program("python3") else { return };
+    let with = |connections| {
+        let job = ["python3", "-c", HOLDS, "{upstream-address}", connections];
+        find(&["--nofile", "64", "--caller", "tcp"], &job).run()
+    };
+    let run = with("200");
+    assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{run:#}");
+    // Of 64 three are its standard streams; a pair takes two, and the last pair is not whole.
+    assert_eq!(run["ceiling"]["calls"], 31, "{run:#}");
+    let kinds = json!([{ "kind": "device", "descriptors": 1.0 }, { "kind": "tcp", "descriptors": 1.0 }]);
+    assert_eq!(run["upstream"]["per_call"]["kinds"], kinds, "{run:#}");
+    assert_eq!(run["prediction"]["descriptors_per_connection"], 2.0, "{run:#}");
+    let predicted = run["prediction"]["ceiling"].as_u64().expect("a number");
+    assert!((30..=31).contains(&predicted), "{run:#}");
+    // Below its limit: told from the first eight.
+    let run = with("20");
+    assert_eq!(
+        (&run["ceiling"]["kind"], &run["ceiling"]["calls"]),
+        (&json!("not-reached"), &json!(20)),
+        "{run:#}"
+    );
+    assert_eq!(run["upstream"]["per_call"]["descriptors"], 2.0, "{run:#}");
+}
+
 #[test]
 fn a_caller_that_ends_below_its_limit_is_told_when_it_is_reached() {
     let Some((run, own)) = job("64", "20", "keep") else { return };

@@ -21,6 +21,11 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
+    /// Whether the clients are the bundled ones.
+    pub fn is_none(&self) -> bool {
+        self.client.is_none()
+    }
+
     /// The program; `None` where there is none.
     ///
     /// # Errors

@@ -245,13 +245,17 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     if args.resumption && !args.tls && requests.is_none() {
         return Err(usage("--resumption is of clients that speak TLS: add --tls"));
     }
+    let workload = workload(args.workload, udp, exchange.is_some())?;
+    let keep_alive = args.requests.kept_alive();
+    let workload = if keep_alive.is_plain() { workload } else { Some(of_http(args, workload)?) };
     let find = Find {
         upstream: args.upstream.or(args.caller),
         calls: args.caller.is_some(),
         env: args.env.iter().cloned().collect(),
         rlimits,
         launcher,
-        workload: workload(args.workload, udp, exchange.is_some())?,
+        workload,
+        keep_alive,
         exchange,
         tls: (args.tls && requests.is_none()).then(|| Tls { resumption: args.resumption, ..Tls::default() }),
         setting: args.setting.setting(),
@@ -311,6 +315,19 @@ fn workload(asked: Option<Dialogue>, udp: bool, steps: bool) -> Result<Option<Di
         ))),
         (workload, _) => Ok(workload),
     }
+}
+
+/// Requests on a connection that is held are of `http-idle`.
+fn of_http(args: &Args, workload: Option<Dialogue>) -> Result<Dialogue, Failure> {
+    let other = match workload {
+        None | Some(Dialogue::HttpIdle) if args.client.is_none() && args.caller.is_none() => {
+            return Ok(Dialogue::HttpIdle);
+        }
+        None => "--client or --caller".into(),
+        Some(other) => format!("--workload {}", other.name()),
+    };
+    let options = "--http2, --requests and --every are of HTTP";
+    Err(usage(format!("{options}: leave out {other}, or add --calls for requests that hold nothing")))
 }
 
 /// One run, unless this machine cannot make it: said in the words of this command.

@@ -3,7 +3,7 @@
 use super::time::seconds;
 use super::values::one_of;
 use crate::scenario::{
-    Arrivals, CALLS_DURATION_MAX_S, Calls, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version,
+    Arrivals, CALLS_DURATION_MAX_S, Calls, KeepAlive, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version,
     bytes_per_second, is_token, per_second,
 };
 
@@ -47,18 +47,22 @@ pub struct Requests {
     /// Close the connection before the end of the answer
     #[arg(long, requires = "calls", value_name = "WHEN", value_parser = one_of(Leave::ALL, Leave::name, Leave::doc))]
     leave: Option<Leave>,
-    /// Make N requests on each connection before it is closed [default: 1, or with --http2 all]
-    #[arg(long, requires = "calls", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Make N requests on each connection before it is closed, or without --calls held [default: 1, or of
+    /// --http2 all of the calls; without --calls as many as --streams]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     requests: Option<u32>,
     /// Make so many requests at a time [default: 1, or as many as a --rate needs]
     #[arg(long, requires = "calls", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     concurrency: Option<u32>,
-    /// Speak HTTP/2, each request a stream on a shared connection; without TLS with prior knowledge
-    #[arg(long, requires = "calls")]
+    /// Speak HTTP/2, each request a stream of a connection; without TLS with prior knowledge
+    #[arg(long)]
     http2: bool,
     /// At most so many streams at a time on a connection [default: all]
     #[arg(long, requires = "http2", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     streams: Option<u32>,
+    /// A client that holds its connection makes a further request so often, such as 1s [default: none]
+    #[arg(long, conflicts_with = "calls", value_name = "TIME", value_parser = every)]
+    every: Option<f64>,
     /// Read answers no faster than this, such as 1KiB/s: a long answer keeps its connection
     #[arg(long, requires = "calls", value_name = "BYTES/s", value_parser = slowly)]
     read_rate: Option<u32>,
@@ -109,6 +113,27 @@ impl Requests {
         }
         calls.concurrency = self.concurrency.unwrap_or(calls.concurrency);
         Ok(Some((calls, count.or(self.duration.is_none().then_some(CALLS_DEFAULT)))))
+    }
+}
+
+impl Requests {
+    /// What clients ask that hold their connections.
+    pub fn kept_alive(&self) -> KeepAlive {
+        let mut keep_alive = KeepAlive::default();
+        if self.calls.is_none() {
+            keep_alive.version = if self.http2 { Version::Http2 } else { Version::Http1 };
+            (keep_alive.requests, keep_alive.streams) = (self.requests, self.streams);
+            keep_alive.every_s = self.every;
+        }
+        keep_alive
+    }
+}
+
+/// A time between two requests, seconds.
+fn every(text: &str) -> Result<f64, String> {
+    match seconds(text, CALLS_DURATION_MAX_S)? {
+        s if s > 0.0 => Ok(s),
+        _ => Err("no request is made every 0 s".into()),
     }
 }
 

@@ -152,9 +152,9 @@ impl Client {
         Ok(if event.contains(EventFlags::OUT) { Dial::Open } else { Dial::Pending })
     }
 
-    /// Says what the dialogue opens with, over TLS where `tls` says so.
-    pub fn open(&mut self, site: &Site, tls: bool, scratch: &mut Scratch) -> Heard {
-        if tls {
+    /// Says what the dialogue opens with, over TLS where the site says so.
+    pub fn open(&mut self, site: &Site, scratch: &mut Scratch) -> Heard {
+        if site.tls {
             self.session = scratch.secure.as_ref().map(Secure::connect);
         }
         scratch.output.clear();

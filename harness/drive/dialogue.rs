@@ -3,8 +3,8 @@
 //!
 //! One file per workload implements [`Talk`]; the registry names them all.
 
-use crate::scenario::Dialogue;
 use crate::scenario::exchange::Script;
+use crate::scenario::{Dialogue, KeepAlive};
 use crate::sys::address::Address;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,10 @@ pub struct Site {
     pub path: String,
     /// The steps of an exchange.
     pub script: Option<Arc<Script>>,
+    /// What clients of `http-idle` ask.
+    pub keep_alive: KeepAlive,
+    /// They speak TLS from the first byte.
+    pub tls: bool,
 }
 
 /// What bytes from the server meant; several may come at once.
@@ -110,7 +114,13 @@ pub(super) mod tests {
 
     /// A site for the tests of dialogues.
     pub fn site() -> Site {
-        Site { target: "127.0.0.1:8080".parse().unwrap(), path: "/ws?x=1".into(), script: None }
+        Site {
+            target: "127.0.0.1:8080".parse().unwrap(),
+            path: "/ws?x=1".into(),
+            script: None,
+            keep_alive: KeepAlive::default(),
+            tls: false,
+        }
     }
 
     /// Feeds a reply whole, then cut in two at every place, then byte by byte, each to a client of its own,

@@ -136,8 +136,6 @@ impl Place {
 
 struct Driver<W> {
     site: Site,
-    /// Clients speak TLS from the first byte.
-    tls: bool,
     workload: &'static Registered,
     first_id: u32,
     connect_deadline: u64,
@@ -218,12 +216,18 @@ impl<W: Write> Driver<W> {
         let script = setup.exchange.map(|exchange| exchange.compile()).transpose();
         let script = script.map_err(|fault| at("compiling an exchange")(io::Error::other(fault)))?;
         let (tls, starts) = (wanted.is_some(), script.as_ref().is_some_and(|script| script.starts_tls()));
-        let secure = wanted.or(starts.then(Tls::default)).map(|tls| Secure::new(&tls, workload.alpn));
+        let alpn = if setup.keep_alive.version.is_1() { workload.alpn } else { &["h2"] };
+        let secure = wanted.or(starts.then(Tls::default)).map(|tls| Secure::new(&tls, alpn));
         let secure = secure.transpose().map_err(at("reading the certificates to trust"))?;
         Ok(Driver {
             gate: Gate::new(target.clone(), pace, dialogue != Dialogue::Tcp),
-            site: Site { target, path: setup.path, script: script.map(Arc::new) },
-            tls,
+            site: Site {
+                target,
+                path: setup.path,
+                script: script.map(Arc::new),
+                keep_alive: setup.keep_alive,
+                tls,
+            },
             workload,
             first_id: setup.first_id,
             connect_deadline: setup.connect_deadline_ms.saturating_mul(MS),
@@ -375,7 +379,7 @@ impl<W: Write> Driver<W> {
         let index = self.places.len();
         let (talk, source) = ((self.workload.start)(&self.site, self.id(index)), self.source());
         self.places.push(Place::Gone);
-        let silent = self.workload.kind == Dialogue::Tcp && !self.tls;
+        let silent = self.workload.kind == Dialogue::Tcp && !self.site.tls;
         let dialled = Client::dial(&self.site.target, source, talk).and_then(|(client, dial)| {
             match dial {
                 // Who is asked nothing has nothing to say but goodbye: the ramp goes first.
@@ -433,8 +437,7 @@ impl<W: Write> Driver<W> {
                 Ok(Dial::Full) => return,
                 Ok(dial) => match probe.client.watch(&self.epoll, probe.token, dial) {
                     Ok(()) => {
-                        let site = (&self.site, self.tls);
-                        let heard = probe.connected(dial, clock::now(), site, &mut self.scratch);
+                        let heard = probe.connected(dial, clock::now(), &self.site, &mut self.scratch);
                         self.settle_probe(at, &heard);
                     }
                     Err(failure) => self.probe_lost(at, failure),
@@ -472,7 +475,7 @@ impl<W: Write> Driver<W> {
         self.connected += 1;
         self.load.unserved += 1;
         self.report.client(self.id(index), State::Connected);
-        let heard = client.open(&self.site, self.tls, &mut self.scratch);
+        let heard = client.open(&self.site, &mut self.scratch);
         self.places[index] = Place::Connected(client);
         self.settle(index, heard);
     }
@@ -697,7 +700,7 @@ impl<W: Write> Driver<W> {
         match dialled {
             Ok((client, dial)) => {
                 let mut probe = Probe::new(token, label, client, started, deadline_ms);
-                let heard = probe.connected(dial, clock::now(), (&self.site, self.tls), &mut self.scratch);
+                let heard = probe.connected(dial, clock::now(), &self.site, &mut self.scratch);
                 self.report.say_of(started, What::Arrived { workload: self.report.workload() });
                 self.probes.push(probe);
                 self.settle_probe(self.probes.len() - 1, &heard);
@@ -737,8 +740,7 @@ impl<W: Write> Driver<W> {
         if !probe.is_connected() {
             match probe.client.dialled(flags) {
                 Ok(dial) => {
-                    let heard =
-                        probe.connected(dial, clock::now(), (&self.site, self.tls), &mut self.scratch);
+                    let heard = probe.connected(dial, clock::now(), &self.site, &mut self.scratch);
                     self.note(token, &heard);
                 }
                 Err(failure) => return self.probe_lost(at, failure),

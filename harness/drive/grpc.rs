@@ -74,12 +74,9 @@ impl Grpc {
     /// an error's words.
     fn frame(&mut self, frame: &[u8], after: &[u8], out: &mut Vec<u8>, news: &mut News) {
         let (length, kind, flags) = (length(frame), frame[3], frame[4]);
-        if !self.settings && (kind != SETTINGS || flags & ACK != 0) {
+        if !self.settings && !is_settings(frame) {
             self.over = true;
-            let said = words(&[frame, after].concat());
-            let http1 = said.starts_with("HTTP/1");
-            news.error =
-                Some(if http1 { format!("{} where HTTP/2 was expected", said.trim_end()) } else { said });
+            news.error = Some(foreign(&[frame, after].concat()));
             return;
         }
         if kind != PING || length != 8 {
@@ -106,6 +103,20 @@ impl Grpc {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether a frame with this head may be a server's first.
+pub(super) fn is_settings(head: &[u8]) -> bool {
+    head[3] == SETTINGS && head[4] & ACK == 0
+}
+
+/// What is not HTTP/2, in its own words.
+pub(super) fn foreign(bytes: &[u8]) -> String {
+    let said = words(bytes);
+    match said.starts_with("HTTP/1") {
+        true => format!("{} where HTTP/2 was expected", said.trim_end()),
+        false => said,
     }
 }
 

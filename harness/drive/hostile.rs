@@ -1,10 +1,10 @@
 //! Every dialogue against bytes that no honest server sends: none panics, answers more than it was given, or
 //! keeps more than it may.
 
-use super::dialogue::{News, Site, Talk};
+use super::dialogue::{self, News, Site, Talk};
 use super::registry::registry;
-use crate::scenario::Dialogue;
 use crate::scenario::exchange::{Exchange, Step};
+use crate::scenario::{Dialogue, KeepAlive, Version};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn site() -> Site {
     let [first, second] = steps;
     let script =
         Exchange::of(vec![first, Step::Send("HELO x\r\n".into()), second]).compile().expect("patterns");
-    Site { target: "127.0.0.1:8080".parse().unwrap(), path: "/".into(), script: Some(Arc::new(script)) }
+    Site { path: "/".into(), script: Some(Arc::new(script)), ..dialogue::tests::site() }
 }
 
 /// Pieces of protocols, whole and broken, and bytes of none.
@@ -57,11 +57,17 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
     #[test]
     fn no_bytes_make_a_dialogue_panic_or_talk_without_end(pieces in pieces(), cut in 1..20_000usize) {
-        let (site, heard) = (site(), pieces.concat());
-        for entry in registry() {
-            let mut talk: Box<dyn Talk> = (entry.start)(&site, 7);
+        let (one, heard) = (site(), pieces.concat());
+        let keep_alive =
+            |version| KeepAlive { version, requests: Some(3), every_s: Some(1.0), ..KeepAlive::default() };
+        let several = |version| Site { keep_alive: keep_alive(version), ..site() };
+        let several = [Version::Http1, Version::Http2].map(several);
+        let http = registry().iter().filter(|entry| entry.kind == Dialogue::HttpIdle);
+        let asked = http.flat_map(|entry| several.iter().map(move |site| (entry, site)));
+        for (entry, site) in registry().iter().map(|entry| (entry, &one)).chain(asked) {
+            let mut talk: Box<dyn Talk> = (entry.start)(site, 7);
             let (mut out, mut news) = (Vec::new(), News::default());
-            talk.open(&site, &mut out);
+            talk.open(site, &mut out);
             talk.go_on(&mut out, &mut news);
             for piece in heard.chunks(cut) {
                 talk.receive(piece, &mut out, &mut news);
@@ -69,7 +75,7 @@ proptest! {
                     talk.go_on(&mut out, &mut news);
                 }
             }
-            talk.ask_again(&site, &mut out);
+            talk.ask_again(site, &mut out);
             prop_assert!(
                 out.len() <= OWN_WORDS + 8 * heard.len(),
                 "{}: {} bytes for {}", entry.name, out.len(), heard.len()

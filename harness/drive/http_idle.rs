@@ -1,25 +1,32 @@
 //! `http-idle`: one answered HTTP/1.1 request (RFC 9112), then the keep-alive connection is held.
 //!
+//! Several requests are asked by [`Repeated`]; HTTP/2 is spoken by [`http2`].
+//!
 //! An answer of the application is any complete response that leaves the connection open, 404 and 401
 //! included; 5xx, 403 and 429 are error replies: they are what servers and proxies say when they turn clients
 //! away.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
-use crate::scenario::Dialogue;
+use super::http2::{self, turns_away};
+use super::repeated::Repeated;
+use crate::scenario::{Dialogue, Version};
+use std::time::Duration;
 
 pub(super) const REGISTERED: Registered = Registered {
     kind: Dialogue::HttpIdle,
     name: "http-idle",
     doc: "one answered GET over HTTP/1.1, then holds the keep-alive connection",
     alpn: &["http/1.1"],
-    start: |_, _| {
-        Box::new(HttpIdle {
-            pending: Vec::new(),
-            state: State::Head,
-            status: 0,
-            closes: false,
-            trouble: None,
-        })
+    start: |site, _| {
+        let (talk, times): (Box<dyn Talk>, _) = match site.keep_alive.version {
+            Version::Http1 => (Box::new(HttpIdle::default()), site.keep_alive.each().0),
+            // Its streams are its own.
+            Version::Http2 => (http2::start(site), 1),
+        };
+        match site.keep_alive.every_s.map(Duration::from_secs_f64) {
+            None if times == 1 => talk,
+            every => Box::new(Repeated::new(talk, site, times, every)),
+        }
     },
 };
 
@@ -29,6 +36,7 @@ const HEAD_BYTES: usize = 64 * 1024;
 /// How an error reply begins that is HTTP: an echo, or another protocol's complaint, does not.
 const HTTP: &str = "HTTP ";
 
+#[derive(Default)]
 struct HttpIdle {
     /// Bytes of a head or line that is not complete yet; without memory otherwise.
     pending: Vec<u8>,
@@ -41,8 +49,10 @@ struct HttpIdle {
     trouble: Option<String>,
 }
 
+#[derive(Default)]
 enum State {
     /// Reading a response head.
+    #[default]
     Head,
     /// This many bytes of body left.
     Body(u64),
@@ -190,11 +200,6 @@ impl HttpIdle {
         self.state = State::Foreign;
         news.error = Some(words(bytes));
     }
-}
-
-/// What servers and proxies say when they turn clients away.
-fn turns_away(status: u16) -> bool {
-    status >= 500 || status == 403 || status == 429
 }
 
 /// Drops up to `left` bytes of the input; what is left then.

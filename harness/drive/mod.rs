@@ -14,6 +14,7 @@ mod grpc;
 mod handle;
 #[cfg(test)]
 mod hostile;
+mod http2;
 mod http_idle;
 mod merge;
 mod orders;
@@ -22,6 +23,7 @@ mod probe;
 mod program;
 pub mod protocol;
 mod registry;
+mod repeated;
 mod report;
 pub mod source;
 mod tcp;

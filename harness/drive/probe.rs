@@ -104,12 +104,12 @@ impl Probe {
         &mut self,
         dial: Dial,
         now: u64,
-        (site, tls): (&Site, bool),
+        site: &Site,
         scratch: &mut super::client::Scratch,
     ) -> Heard {
         if dial == Dial::Open && self.connected.is_none() {
             self.connected = Some(now);
-            return self.client.open(site, tls, scratch);
+            return self.client.open(site, scratch);
         }
         Heard::default()
     }

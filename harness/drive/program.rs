@@ -615,11 +615,15 @@ impl<W: Write> Programs<W> {
 
     /// `first`: it was not seen to be connected before.
     fn say_served(&mut self, id: u32, first: bool) {
+        self.say_connected(id, first);
+        self.report.client(id, State::Served);
+    }
+
+    fn say_connected(&mut self, id: u32, first: bool) {
         if first {
             self.connected += 1;
             self.report.client(id, State::Connected);
         }
-        self.report.client(id, State::Served);
     }
 
     /// A program has ended.
@@ -636,6 +640,7 @@ impl<W: Write> Programs<W> {
         let status = one.child.wait().map_err(at("waiting for a client program"))?;
         one.ends_line(None);
         let (words, connected, fine) = (one.words(status), one.connected.is_some(), status.success());
+        let told = self.program.error_status.is_some_and(|error| status.code() == Some(error.into()));
         match one.role {
             Role::Client(id) => {
                 match (fine, connected) {
@@ -646,12 +651,16 @@ impl<W: Write> Programs<W> {
                         }
                         self.report.client(id, State::Released);
                     }
+                    (false, _) if told => {
+                        self.say_connected(id, !connected);
+                        self.report.client(id, State::ErrorReply(words.clone()));
+                    }
                     (false, true) if left_by_itself => self.report.client(id, State::Released),
                     (false, true) if one.served => self.report.client(id, State::Closed),
                     (false, true) => self.report.client(id, State::ErrorReply(words.clone())),
                     (false, false) => {}
                 }
-                self.say_ended(id, Some(status), words, connected || fine);
+                self.say_ended(id, Some(status), words, connected || fine || told);
             }
             Role::Probe { label, .. } => {
                 let listens = self.diag.listener(&self.target).is_ok_and(|listener| listener.is_some());

@@ -1,7 +1,7 @@
 //! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input,
 //! events (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
-use crate::scenario::{Calls, ClientProgram, Dialogue, Exchange, Pace, Tls};
+use crate::scenario::{Calls, ClientProgram, Dialogue, Exchange, KeepAlive, Pace, Tls};
 use crate::sys::address::Address;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -20,6 +20,9 @@ pub struct Setup {
     /// The steps of an exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// What clients of `http-idle` ask, where that is more than one request.
+    #[serde(default, skip_serializing_if = "KeepAlive::is_plain")]
+    pub keep_alive: KeepAlive,
     /// Number of this driver's first client, when several processes share a workload.
     pub first_id: u32,
     /// A connect that takes longer than this is `TimedOut`.

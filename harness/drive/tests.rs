@@ -4,7 +4,7 @@ use super::driver::run;
 use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
 use crate::event::{Client, Event, Outcome, Pacing, What};
-use crate::scenario::{Dialogue, Exchange, Pace, Step, Tls};
+use crate::scenario::{Dialogue, Exchange, KeepAlive, Pace, Step, Tls};
 use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
 use std::collections::BTreeSet;
@@ -30,6 +30,7 @@ fn setup(kind: Dialogue, target: SocketAddr) -> Setup {
         target: target.into(),
         path: "/".into(),
         exchange: None,
+        keep_alive: KeepAlive::default(),
         first_id: 1,
         connect_deadline_ms: 5000,
     }

@@ -706,8 +706,10 @@ pub enum CallStep {
     Tls,
     /// Sending the request.
     Request,
-    /// Waiting for the answer, and reading it.
+    /// Waiting for the answer.
     Answer,
+    /// Reading the rest of it.
+    Body,
 }
 
 impl CallStep {
@@ -720,6 +722,7 @@ impl CallStep {
             CallStep::Tls => "tls",
             CallStep::Request => "request",
             CallStep::Answer => "answer",
+            CallStep::Body => "body",
         }
     }
 }

@@ -80,7 +80,7 @@ pub struct Site<'a> {
 
 impl Command {
     /// `argv` with a scenario process's environment and limits, in the harness's own directory.
-    pub(super) fn new(process: &Process, argv: Vec<String>, site: Site<'_>) -> Self {
+    pub fn new(process: &Process, argv: Vec<String>, site: Site<'_>) -> Self {
         Command {
             argv,
             env: process.env.clone(),

@@ -18,6 +18,8 @@ pub struct ClientPrograms {
     pub served: u64,
     /// Ended otherwise.
     pub failed: u64,
+    /// Of those that failed, how many said by their exit status that the server answered with an error.
+    pub error_replies: u64,
     /// Of those that failed, never seen to be connected.
     pub unconnected: u64,
     /// What most of those that failed wrote last.
@@ -43,6 +45,8 @@ pub(super) fn client_programs(facts: &Facts<'_>) -> Vec<ClientPrograms> {
     all.map(|(name, program)| {
         let ended = || facts.readings.programs.iter().filter(|end| end.workload == name && end.at < until);
         let failed: Vec<&ProgramEnd<'_>> = ended().filter(|end| end.code != Some(0)).collect();
+        let told =
+            |end: &ProgramEnd<'_>| end.code.is_some() && end.code == program.error_status.map(i32::from);
         let mut words: BTreeMap<&str, u64> = BTreeMap::new();
         failed.iter().for_each(|end| *words.entry(end.words).or_default() += 1);
         let mostly = words.into_iter().max_by_key(|(_, programs)| *programs);
@@ -51,6 +55,7 @@ pub(super) fn client_programs(facts: &Facts<'_>) -> Vec<ClientPrograms> {
             one: program.one,
             served: ended().count() as u64 - failed.len() as u64,
             failed: failed.len() as u64,
+            error_replies: failed.iter().filter(|end| told(end)).count() as u64,
             unconnected: failed.iter().filter(|end| !end.connected).count() as u64,
             mostly: mostly.map(|(words, programs)| LastWords { words: words.to_owned(), programs }),
         }

@@ -177,8 +177,11 @@ pub(super) fn exhausted(facts: &Facts<'_>) -> bool {
 /// `None`: the subject calls none.
 pub(super) fn calls(facts: &Facts<'_>, until: Nanos) -> Option<u64> {
     let (name, serves) = facts.plan.called()?;
-    let seen = seen_by(facts, name, until);
-    Some(if serves == Serves::Tcp { seen.connections } else { seen.calls })
+    Some(match serves {
+        // The kernel completes a connect before the upstream accepts it.
+        Serves::Tcp => seen_by(facts, name, until.saturating_add(ACCEPTED_WITHIN)).connections,
+        _ => seen_by(facts, name, until).calls,
+    })
 }
 
 /// Calls that a look at the program came after, the descriptors that it had, and each of them.
@@ -193,6 +196,8 @@ struct Look<'a> {
 /// tell another number: not within this share of it.
 const MANY_CALLS: u64 = 32;
 const SAME_WITHIN: f64 = 0.1;
+/// The upstream has accepted by then who had connected. Nanoseconds.
+const ACCEPTED_WITHIN: Nanos = 100_000_000;
 /// Fewer descriptors a call are chance.
 const NONE: f64 = 0.005;
 
@@ -201,7 +206,7 @@ fn per_call(facts: &Facts<'_>, limits: &LimitsFound, name: &str, serves: Serves)
     let begun = |at| {
         let seen = seen_by(facts, name, at);
         // One that waits for its answer has its descriptors, too.
-        if serves == Serves::Tcp { seen.connections } else { seen.calls + seen.waiting }
+        seen.waiting + if serves == Serves::Tcp { seen.connections } else { seen.calls }
     };
     let (ramp, released) = (facts.phases.from(Phase::Ramp), facts.phases.released_from());
     let read = facts.readings.open.iter().filter(|(at, _)| (ramp..released).contains(at));

@@ -3,7 +3,7 @@
 //! known what those before have left open.
 
 use super::calibrate::{Growth, predict_calls};
-use super::client::{at_once, at_rest, deadline, found};
+use super::client::{at_rest, deadline, found};
 use super::error::Error;
 use super::loaded::loaded;
 use super::orders::SETTLE_WINDOW;
@@ -32,10 +32,6 @@ pub(super) fn attended(
     serves: Upstream,
 ) -> Result<Ended, Error> {
     pump.live.enough_calls = Some(site.process.limits.soft.saturating_mul(2).saturating_add(64));
-    if serves == Upstream::Tcp {
-        // Its connections are not kept waiting: whoever connects need not know that nobody accepts.
-        return at_once(pump, site);
-    }
     launch(pump, site)?;
     let started = clock::now();
     let called = |pump: &Pump| pump.live.upstream.waiting > 0;
@@ -46,11 +42,16 @@ pub(super) fn attended(
     let ports = [Some(site.places.port(upstream)), site.places.tls_port(upstream)];
     let pid = caller(pump, &ports).unwrap_or(pump.acceptor);
     found(pump, pid);
+    if serves == Upstream::Tcp {
+        // It may connect several times before it waits.
+        pump.until(FOUR_CALLS_WITHIN, LOOK_EVERY, |pump| pump.quiet(SETTLE_WINDOW) || pump.tree.gone())?;
+        recount(pump, &ports);
+    }
     let (rest, why) = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
     pump.live.arm();
     pump.next(why, Phase::Ramp);
     let companion = site.companions[upstream].ready.holders[0];
-    calibrate(pump, companion, &rest)?;
+    calibrate(pump, companion, &rest, (serves, &ports))?;
     loaded(pump, site, &[], &[rest], None)
 }
 
@@ -66,15 +67,29 @@ fn never(pump: &mut Pump, site: &Site<'_>) -> Error {
     ))
 }
 
-/// The process of the subject that has a connection to one of these ports.
-fn caller(pump: &mut Pump, ports: &[Option<u16>]) -> Option<Pid> {
+/// The callers' sockets to one of these ports, connected or not yet.
+fn sockets_to(pump: &mut Pump, ports: &[Option<u16>]) -> Option<HashSet<u64>> {
     let mut connections = HashSet::new();
     let all = pump.diag.sockets(EVERY_STATE, |socket| {
         if socket.inode != 0 && ports.contains(&Some(socket.peer.port())) {
             connections.insert(socket.inode);
         }
     });
-    all.ok()?;
+    all.ok().map(|()| connections)
+}
+
+/// Where each connection is a call: those that wait in the kernel wait, too, and the upstream does not see
+/// them. Of the others, those are no longer open that the program has closed.
+fn recount(pump: &mut Pump, ports: &[Option<u16>]) {
+    let open = sockets_to(pump, ports).map_or(0, |sockets| sockets.len() as u64);
+    let seen = &mut pump.live.upstream;
+    seen.waiting = seen.waiting.max(open.saturating_sub(seen.open));
+    pump.journal.record(What::Upstream(seen.clone()));
+}
+
+/// The process of the subject that has a connection to one of these ports.
+fn caller(pump: &mut Pump, ports: &[Option<u16>]) -> Option<Pid> {
+    let connections = sockets_to(pump, ports)?;
     let calls = |pid: &Pid| {
         let mut own = HashSet::new();
         proc::sockets(*pid, &mut own).is_ok() && !own.is_disjoint(&connections)
@@ -83,15 +98,19 @@ fn caller(pump: &mut Pump, ports: &[Option<u16>]) -> Option<Pid> {
 }
 
 /// Lets some calls be answered to see what they leave open; then all.
-fn calibrate(pump: &mut Pump, upstream: Pid, rest: &Rest) -> Result<(), Error> {
+fn calibrate(
+    pump: &mut Pump,
+    upstream: Pid,
+    rest: &Rest,
+    (serves, ports): (Upstream, &[Option<u16>]),
+) -> Result<(), Error> {
     let under_way = pump.live.upstream.waiting;
+    // Calls that were begun: those that wait have their descriptors, too.
+    let begun = |pump: &Pump| pump.live.upstream.waiting + done(pump, serves);
     let (mut grown, mut stops) = (Vec::new(), STOPS[1..].iter().map(|stop| stop - 1));
     while let Some(answered) = stops.next() {
         go_on(upstream)?;
-        let waits = |pump: &mut Pump| {
-            let seen = &pump.live.upstream;
-            seen.calls >= answered && seen.waiting > 0
-        };
+        let waits = |pump: &mut Pump| done(pump, serves) >= answered && pump.live.upstream.waiting > 0;
         let over = |pump: &mut Pump| pump.live.first_failure.is_some() || pump.tree.gone();
         pump.until(FOUR_CALLS_WITHIN, LOOK_EVERY, |pump| waits(pump) || over(pump))?;
         pump.until(FOUR_CALLS_WITHIN, LOOK_EVERY, |pump| pump.quiet(SETTLE_WINDOW) || over(pump))?;
@@ -99,14 +118,25 @@ fn calibrate(pump: &mut Pump, upstream: Pid, rest: &Rest) -> Result<(), Error> {
             stops.by_ref().try_for_each(|_| go_on(upstream))?;
             return go_on(upstream);
         }
+        if serves == Upstream::Tcp {
+            recount(pump, ports);
+        }
         pump.journal.record(What::Open(inventory::of_all(&[rest.pid])));
-        grown.push(pump.descriptors().saturating_sub(rest.counted));
+        grown.push((begun(pump), pump.descriptors().saturating_sub(rest.counted)));
     }
-    if let [half, whole] = grown[..] {
-        let (made, between) = (STOPS[2] - 1, STOPS[2] - STOPS[1]);
+    if let [(before, half), (after, whole)] = grown[..]
+        && after > before.max(under_way)
+    {
+        let (made, between) = (after - under_way, after - before);
         predict_calls(pump, rest, Growth { half, whole, made, between, under_way });
     }
     go_on(upstream)
+}
+
+/// Calls that are over: answered, or where nothing is answered connected.
+fn done(pump: &Pump, serves: Upstream) -> u64 {
+    let seen = &pump.live.upstream;
+    if serves == Upstream::Tcp { seen.connections } else { seen.calls }
 }
 
 /// Tells the upstream to answer those that it keeps waiting.

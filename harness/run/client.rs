@@ -13,7 +13,7 @@ use crate::drive::Fleet;
 use crate::drive::protocol::Order;
 use crate::event::{Ended, Pacing, Phase, Pid, Unseen, What};
 use crate::launch::supervise;
-use crate::limits::{chain, inventory};
+use crate::limits::chain;
 use crate::scenario::Program;
 use crate::sys::{address::Address, clock, proc};
 use std::net::Ipv4Addr;
@@ -125,9 +125,6 @@ pub(super) fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> 
     let why =
         "the client began to call at once; with `begin` it waits for a signal, and is counted before that";
     pump.journal.record(What::NotSeen { what: Unseen::Baseline, why: why.into() });
-    if pump.live.enough_calls.is_some() {
-        pump.journal.record(What::Open(inventory::of_all(&[pid])));
-    }
     loaded(pump, site, &[], &[], None)
 }
 

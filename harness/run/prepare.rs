@@ -6,7 +6,7 @@ use super::places::Places;
 use super::setting;
 use crate::helper::Helper;
 use crate::launch::{self, Tree};
-use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, Upstream, User};
+use crate::scenario::{Plan, Process, Program, ReadyWhen, Setting, User};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -50,11 +50,16 @@ pub(super) fn prepare(
     places.deliver(scratch.path())?;
     let fill = |word: String| places.fill(&word, name, scratch.path());
     let mut argv: Vec<String> = argv(&process.program, &options.helper).into_iter().map(fill).collect();
-    if plan.called().is_some_and(|(upstream, serves)| upstream == name && serves != Upstream::Tcp) {
+    if plan.called().is_some_and(|(upstream, _)| upstream == name) {
         argv.extend(stops.iter().flat_map(|stop| ["--wait-before".into(), stop.to_string()]));
     }
     let given = &process.setting;
     let user = setting::user(given)?;
+    let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
+    // Until the process itself has a tree, another that is never started removes the folder if lastfd is killed.
+    let keeper =
+        (!given.files.is_empty()).then(|| Tree::prepare(&setting::keeper(process, site), options.isolation));
+    let keeper = keeper.transpose()?;
     let stdin = setting::files(given, &plan.directory, scratch.path(), |word| fill(word.to_owned()))?;
     let named = user.iter().flat_map(User::variables);
     let own = process.env.iter().map(|(key, value)| (key.clone(), fill(value.clone())));
@@ -67,7 +72,6 @@ pub(super) fn prepare(
     let asks_for_port =
         matches!(process.program, Program::Command(_)) && process.words().any(|word| word.contains("{port}"));
     let process = Process { env, setting: Setting { ready, ..given.clone() }, ..process.clone() };
-    let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
     let mut command = launch::command(&process, argv, site)?;
     let within = process.setting.directory.clone().map(|directory| plan.directory.join(fill(directory)));
     if let Some(own) = within.as_ref().filter(|folder| folder.starts_with(scratch.path())) {
@@ -89,6 +93,7 @@ pub(super) fn prepare(
     }
     command.trap = trap;
     let tree = Tree::prepare(&command, options.isolation)?;
+    drop(keeper);
     let several = places.tls_port(name).is_some();
     let speaks_tls = plan.workloads.values().filter(|load| load.to == name).all(|load| load.tls.is_some());
     let loaded = plan.workloads.values().any(|load| load.to == name);

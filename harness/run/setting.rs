@@ -4,9 +4,9 @@
 
 use super::error::Error;
 use crate::event::Redaction;
-use crate::launch::{Command, ExitStatus, Isolation, Tree};
+use crate::launch::{Command, ExitStatus, Isolation, Site, Tree};
 use crate::observe::output::Drain;
-use crate::scenario::{InFile, ReadyWhen, Setting, Stdin, User};
+use crate::scenario::{InFile, Process, ReadyWhen, Setting, Stdin, User};
 use regex::Regex;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -287,6 +287,13 @@ pub fn beside(command: &Command, argv: Vec<String>) -> Command {
         switches_user: false,
         ..command.clone()
     }
+}
+
+/// A program whose tree removes the folder of a process if lastfd is killed, and keeps it otherwise.
+pub fn keeper(process: &Process, site: Site<'_>) -> Command {
+    let scratch = Some(site.scratch.to_path_buf());
+    let idle = Command::new(process, vec!["true".into()], site);
+    Command { scratch, keeps_scratch: true, env: Default::default(), ..beside(&idle, idle.argv.clone()) }
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ use crate::event::{Event, Outcome, Phase, Pid, What, asks};
 use crate::launch::{self};
 use crate::limits::budget;
 use crate::scenario::{
-    CALLS_IN_A_TIME_MAX, Caller, Calls, ClientProgram, Dialogue, One, Pace, Plan, Process, Program, Tls,
-    Workload,
+    CALLS_IN_A_TIME_MAX, Caller, Calls, ClientProgram, Dialogue, KeepAlive, One, Pace, Plan, Process,
+    Program, Tls, Workload,
 };
 use crate::sys::address::Address;
 use std::collections::BTreeMap;
@@ -127,7 +127,11 @@ impl Site<'_> {
             other => other,
         };
         Wanted {
-            setup: Setup { exchange: workload.exchange.clone(), ..setup(name, kind, &workload.path, target) },
+            setup: Setup {
+                exchange: workload.exchange.clone(),
+                keep_alive: workload.keep_alive,
+                ..setup(name, kind, &workload.path, target)
+            },
             // Where a time was asked for, that ends them.
             clients: workload.clients.unwrap_or(if timed { CALLS_IN_A_TIME_MAX } else { enough }),
         }
@@ -235,6 +239,7 @@ pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: Address) -> 
         target,
         path: path.into(),
         exchange: None,
+        keep_alive: KeepAlive::default(),
         first_id: 0,
         connect_deadline_ms: 3000,
     }

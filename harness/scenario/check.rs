@@ -5,6 +5,7 @@ use super::duration::duration;
 use super::exchange::{Exchange, READ_TIMEOUT_DEFAULT_S, Step};
 use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
 use super::formula::{self, FormulaError, IDENTIFIERS};
+use super::keep_alive::{KeepAlive, Version};
 use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
@@ -754,9 +755,38 @@ fn workload(raw: &RawWorkload, names: &[&str], subject: &str, problems: &mut Vec
         path: path(load.path.as_ref(), problems),
         pace: pace(load, problems),
         exchange: None,
+        keep_alive: keep_alive(kind, load, problems),
         tls: load.tls.as_ref().and_then(RawTls::tls),
         calls: None,
         program: None,
+    }
+}
+
+/// What clients of `http-idle` ask.
+fn keep_alive(kind: Dialogue, load: &Load, problems: &mut Vec<Problem>) -> KeepAlive {
+    let version = load.version.as_ref().map_or_else(Version::default, |version| *version.get_ref());
+    let keys = [
+        ("version", load.version.as_ref().map(Spanned::span)),
+        ("requests", load.requests.as_ref().map(Spanned::span)),
+        ("streams", load.streams.as_ref().map(Spanned::span)),
+        ("every", load.every.as_ref().map(Spanned::span)),
+    ];
+    for (key, at) in keys.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+        if kind != Dialogue::HttpIdle {
+            problems.push(Problem::new(at, format!("`{key}` is of `http-idle`"), "leave it out"));
+        } else if key == "streams" && version.is_1() {
+            let problem = Problem::new(at, "`streams` is of HTTP/2", "here");
+            problems.push(problem.help("add `version = \"2\"`"));
+        }
+    }
+    if let Some(every) = load.every.as_ref().filter(|every| duration(every.get_ref()) == Some(0.0)) {
+        problems.push(Problem::new(every.span(), "no request is made every 0 s", "leave it out"));
+    }
+    KeepAlive {
+        version,
+        requests: load.requests.as_ref().map(|requests| *requests.get_ref()),
+        streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        every_s: load.every.as_ref().map(|every| seconds(Some(every), 1.0, problems)),
     }
 }
 
@@ -792,6 +822,7 @@ fn exchanged(raw: &RawExchange, names: &[&str], subject: &str, problems: &mut Ve
         path: "/".into(),
         pace: paced(raw.pace.as_ref(), false, problems),
         exchange: Some(exchange),
+        keep_alive: KeepAlive::default(),
         tls: raw.tls.as_ref().and_then(RawTls::tls),
         calls: None,
         program: None,
@@ -812,7 +843,10 @@ fn programmed(raw: &RawClients, names: &[&str], subject: &str, problems: &mut Ve
         env: raw.env.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
         one: raw.one,
         served: raw.served.as_ref().map(|pattern| pattern.get_ref().clone()),
+        error_status: None,
     };
+    let by_name = ClientProgram::error_status_of(&program.run);
+    let program = ClientProgram { error_status: raw.error_status.or(by_name), ..program };
     if let (Some(written), Err(fault)) = (&raw.served, program.pattern()) {
         problems.push(Problem::new(written.span(), fault.to_string(), "here"));
     }
@@ -829,6 +863,7 @@ fn programmed(raw: &RawClients, names: &[&str], subject: &str, problems: &mut Ve
         path: "/".into(),
         pace: paced(raw.pace.as_ref(), false, problems),
         exchange: None,
+        keep_alive: KeepAlive::default(),
         tls: None,
         calls: None,
         program: Some(program),
@@ -869,6 +904,7 @@ fn datagrams(raw: &RawDatagram, names: &[&str], subject: &str, problems: &mut Ve
         path: "/".into(),
         pace: paced(raw.pace.as_ref(), false, problems),
         exchange,
+        keep_alive: KeepAlive::default(),
         program: None,
         tls: None,
         calls: None,
@@ -962,6 +998,7 @@ fn calls(
         duration_s: load.duration.as_ref().map(|text| calls_for(text, problems)),
         connect_timeout_s: seconds(load.connect_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
         read_timeout_s: seconds(load.read_timeout.as_ref(), CALL_TIMEOUT_DEFAULT_S, problems),
+        answer_timeout_s: seconds(load.answer_timeout.as_ref(), ANSWER_TIMEOUT_DEFAULT_S, problems),
     };
     Workload {
         kind: None,
@@ -972,6 +1009,7 @@ fn calls(
         path: path(load.path.as_ref(), problems),
         pace: Pace::Auto,
         exchange: None,
+        keep_alive: KeepAlive::default(),
         tls: None,
         calls: Some(calls),
         program: None,

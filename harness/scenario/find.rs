@@ -3,6 +3,7 @@
 use super::Expect;
 use super::Pace;
 use super::exchange::Exchange;
+use super::keep_alive::KeepAlive;
 use super::model::*;
 use super::placeholder;
 use super::setting::Setting;
@@ -46,6 +47,8 @@ pub struct Find {
     pub pace: Pace,
     /// The steps of each client, where `workload` is an exchange.
     pub exchange: Option<Exchange>,
+    /// What clients ask, where `workload` is `http-idle` and it is more than one request.
+    pub keep_alive: KeepAlive,
     /// Clients speak TLS from the first byte.
     pub tls: Option<Tls>,
     /// Calls in place of clients that hold, and how many; `None`: as many as their time or the limit asks
@@ -107,6 +110,7 @@ impl Find {
             env: BTreeMap::new(),
             pace: Pace::Auto,
             exchange: None,
+            keep_alive: KeepAlive::default(),
             tls: None,
             requests: None,
             client: None,
@@ -148,6 +152,7 @@ impl Find {
             path: self.path,
             pace: self.pace,
             exchange: self.exchange,
+            keep_alive: self.keep_alive,
             tls: self.tls,
             calls: self.requests.map(|(calls, _)| calls),
             program: self.client,

@@ -5,6 +5,7 @@
 
 use super::exchange::Exchange;
 use super::expect::Expect;
+use super::keep_alive::{KeepAlive, Version};
 pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
 use super::schedule::Schedule;
@@ -524,6 +525,9 @@ pub struct Workload {
     /// The steps of an exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// What clients of `http-idle` ask, where that is more than one request.
+    #[serde(default, skip_serializing_if = "KeepAlive::is_plain")]
+    pub keep_alive: KeepAlive,
     /// They speak TLS from the first byte. (Calls have their own.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
@@ -562,13 +566,29 @@ pub struct ClientProgram {
     /// status 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
+    /// The exit status that says that the server answered with an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_status: Option<u8>,
 }
 
 impl ClientProgram {
     /// One process of this command for each client.
     pub fn new(run: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let run = run.into_iter().map(Into::into).collect();
-        ClientProgram { run, env: BTreeMap::new(), one: One::Each, served: None }
+        let run: Vec<String> = run;
+        let error_status = Self::error_status_of(&run);
+        ClientProgram { run, env: BTreeMap::new(), one: One::Each, served: None, error_status }
+    }
+
+    /// The exit status by which this program says that the server answered with an error, where its manual
+    /// has one: curl(1) with `--fail`, wget(1).
+    pub fn error_status_of(run: &[String]) -> Option<u8> {
+        let program = run.first().and_then(|word| word.rsplit('/').next());
+        match program {
+            Some("curl") => Some(22),
+            Some("wget") => Some(8),
+            _ => None,
+        }
     }
 
     /// The pattern of a line of output that says that its client is served.
@@ -652,6 +672,9 @@ pub struct Calls {
     pub connect_timeout_s: f64,
     /// A TLS handshake or an answer that takes longer: the server is silent; seconds.
     pub read_timeout_s: f64,
+    /// HTTP: an answer that has begun and takes longer does not end; seconds.
+    #[serde(default = "Calls::answer_timeout_default_s")]
+    pub answer_timeout_s: f64,
 }
 
 /// What an HTTP call asks, and how it ends.
@@ -707,29 +730,6 @@ impl Request {
 }
 
 crate::named::named! {
-    /// A version of HTTP.
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-    #[non_exhaustive]
-    pub enum Version {
-        /// HTTP/1.1: one request at a time on a connection.
-        #[default]
-        #[serde(rename = "1.1")]
-        Http1 = "1.1",
-        /// HTTP/2: many requests at a time, each a stream. Without TLS the client begins with it (prior
-        /// knowledge).
-        #[serde(rename = "2")]
-        Http2 = "2",
-    }
-}
-
-impl Version {
-    /// Whether it is the usual one.
-    pub fn is_1(&self) -> bool {
-        *self == Version::Http1
-    }
-}
-
-crate::named::named! {
     /// When a caller closes its connection, if not at the end of the answer.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
     #[serde(rename_all = "kebab-case")]
@@ -767,7 +767,12 @@ impl Calls {
             duration_s: None,
             connect_timeout_s: CALL_TIMEOUT_DEFAULT_S,
             read_timeout_s: CALL_TIMEOUT_DEFAULT_S,
+            answer_timeout_s: ANSWER_TIMEOUT_DEFAULT_S,
         }
+    }
+
+    const fn answer_timeout_default_s() -> f64 {
+        ANSWER_TIMEOUT_DEFAULT_S
     }
 }
 
@@ -783,6 +788,10 @@ pub const CALLS_DURATION_MAX_S: f64 = 240.0;
 
 /// A connect or an answer of a call may take this long when nothing else is asked for, seconds.
 pub const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
+
+/// An answer that has begun may go on for so long when nothing else is asked for, seconds: a large file over
+/// loopback takes less.
+pub const ANSWER_TIMEOUT_DEFAULT_S: f64 = 60.0;
 
 /// What a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 
 use super::exchange::Step;
 use super::expect::{ExpectLimits, FirstFailure, Outcome, Policy, Refusal, SeenAs, Verdict};
+use super::keep_alive::Version;
 use super::launcher_options::{RawContainer, RawSystemd, Session, Shell};
 use super::model::{
     AfterCall, Body, Certificate, Channel, Leave, One, Recovery, Rlimits, Serve, Supervisor, Then, Tls,
-    Version,
 };
 use super::schedule::Arrivals;
 use super::setting::{ReadyWhen, Stdin};
@@ -351,6 +351,10 @@ pub(super) struct CallLoad {
     /// Default: "3s".
     #[schemars(with = "Option<String>")]
     pub read_timeout: Option<Spanned<String>>,
+    /// HTTP: an answer that has begun and goes on for longer does not end: the call `waits` at the step
+    /// `body`. Default: "60s"; a `read-rate` adds the time that it takes for an answer of a known length.
+    #[schemars(with = "Option<String>")]
+    pub answer_timeout: Option<Spanned<String>>,
 }
 
 /// Options of a workload that holds connections.
@@ -382,6 +386,20 @@ pub(super) struct Load {
     /// Another name of `pace = "burst"`.
     #[serde(default)]
     pub burst: bool,
+    /// `http-idle`: the version of HTTP. With "2" each request is a stream; without TLS the client begins
+    /// with it (prior knowledge).
+    #[schemars(with = "Option<Version>")]
+    pub version: Option<Spanned<Version>>,
+    /// `http-idle`: how many requests a client makes before it holds. Default: 1, or as many as `streams`.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    pub requests: Option<Spanned<u32>>,
+    /// `http-idle` with `version = "2"`: how many of them are under way at a time. Default: all.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    pub streams: Option<Spanned<u32>>,
+    /// `http-idle`: a client that holds makes a further request so often, such as "1s". Default: it asks
+    /// nothing more.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Spanned<String>>,
     /// Speak TLS from the first byte: true, or a table such as `{ ca = "ca.pem" }`. Default: false. The
     /// `port` is the one that speaks it.
     pub tls: Option<RawTls>,
@@ -502,6 +520,10 @@ pub(super) struct RawClients {
     /// is served when its program ends with 0.
     #[schemars(with = "Option<String>")]
     pub served: Option<Spanned<String>>,
+    /// The exit status by which the program says that the server answered with an error. Its client then got
+    /// an error reply. Default: 22 of `curl` (with `--fail`), 8 of `wget`, and none of another program.
+    #[schemars(range(min = 1, max = 255))]
+    pub error_status: Option<u8>,
     /// Variables that are added to its environment, with the same placeholders.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]

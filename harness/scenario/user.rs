@@ -1,6 +1,8 @@
-//! A user that a program runs as: its ids, groups and home as the files of the system have them.
+//! A user that a program runs as: its ids, groups and home as the system's name services have them.
 
+use nix::unistd;
 use rustix::process::geteuid;
+use std::ffi::CString;
 use std::io;
 
 /// A user that a program runs as.
@@ -19,36 +21,36 @@ pub struct User {
 }
 
 impl User {
-    /// By its name, or its number: from /etc/passwd and /etc/group. A number that is not there is a user and
-    /// a group of that number.
+    /// By its name, or its number, as the system knows it: from every source of nsswitch.conf(5), such as
+    /// /etc/passwd, LDAP or a directory service. A number that none of them has is a user and a group of that
+    /// number.
     ///
     /// # Errors
-    /// No such name.
+    /// No such name, or a source that cannot be asked.
     pub fn named(name: &str) -> io::Result<User> {
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let group = std::fs::read_to_string("/etc/group").unwrap_or_default();
-        User::from_tables(name, &passwd, &group)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no user {name} in /etc/passwd")))
+        let number = user_id(name);
+        let found = match (unistd::User::from_name(name)?, number) {
+            (None, Some(id)) => unistd::User::from_uid(id.into())?,
+            (found, _) => found,
+        };
+        match (found, number) {
+            (Some(user), _) => User::of_entry(user),
+            (None, Some(id)) => Ok(User { uid: id, gid: id, groups: Vec::new(), name: None, home: None }),
+            (None, None) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("this system knows no user {name}")))
+            }
+        }
     }
 
-    /// Lines of passwd(5) and group(5).
-    fn from_tables(name: &str, passwd: &str, group: &str) -> Option<User> {
-        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-        let number = user_id(name);
-        let found = passwd.lines().map(fields).find(|user| {
-            user.len() >= 6 && (user[0] == name || number.is_some() && user_id(&user[2]) == number)
-        });
-        let Some(user) = found else {
-            return number.map(|id| User { uid: id, gid: id, groups: Vec::new(), name: None, home: None });
-        };
-        let member = |group: &Vec<String>| group.len() >= 4 && group[3].split(',').any(|one| one == user[0]);
-        let groups = group.lines().map(fields).filter(member).filter_map(|group| user_id(&group[2]));
-        Some(User {
-            uid: user_id(&user[2])?,
-            gid: user_id(&user[3])?,
-            groups: groups.collect(),
-            name: Some(user[0].clone()),
-            home: Some(user[5].clone()),
+    fn of_entry(user: unistd::User) -> io::Result<User> {
+        let all = unistd::getgrouplist(&CString::new(user.name.as_str())?, user.gid)?;
+        let others = all.into_iter().filter(|group| *group != user.gid);
+        Ok(User {
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            groups: others.map(unistd::Gid::as_raw).collect(),
+            name: Some(user.name),
+            home: Some(user.dir.to_string_lossy().into_owned()),
         })
     }
 
@@ -80,20 +82,33 @@ pub fn user_id(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\npg:x:102:110:PG,,,:/var/lib/pg:/bin/sh\n";
-    const GROUP: &str = "ssl:x:109:pg,web\npg:x:110:\nweb:x:111:web\n";
+    /// What this program writes, in one line.
+    fn said(program: &str, arguments: &[&str]) -> String {
+        let output = std::process::Command::new(program).args(arguments).output().expect("it is there");
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    }
 
     #[test]
-    fn a_user_is_known_by_its_name_or_number_with_its_groups() {
-        let named = User::from_tables("pg", PASSWD, GROUP).unwrap();
-        assert_eq!((named.uid, named.gid, named.groups.as_slice()), (102, 110, [109].as_slice()));
-        assert_eq!(User::from_tables("102", PASSWD, GROUP).as_ref(), Some(&named));
-        assert_eq!(named.word(), "102,110,109");
-        let variables: Vec<_> = named.variables().collect();
-        assert!(variables.contains(&("HOME".into(), "/var/lib/pg".into())), "{variables:?}");
-        let number = User::from_tables("4711", PASSWD, GROUP).unwrap();
-        assert_eq!((number.uid, number.gid, number.name), (4711, 4711, None));
-        assert_eq!(User::from_tables("nobody-here", PASSWD, GROUP), None);
-        assert_eq!(User::from_tables("4294967295", PASSWD, GROUP), None, "it would stay who it is");
+    fn a_user_is_known_by_its_name_or_number_as_id_and_getent_know_it() {
+        for name in ["root", "nobody", "daemon"] {
+            let user = User::named(name).unwrap();
+            assert_eq!(user.uid.to_string(), said("id", &["-u", name]));
+            let mut groups = vec![user.gid.to_string()];
+            groups.extend(user.groups.iter().map(u32::to_string));
+            assert_eq!(groups.join(" "), said("id", &["-G", name]));
+            let line = said("getent", &["passwd", name]);
+            assert_eq!(user.home.as_deref(), line.split(':').nth(5));
+            assert_eq!(User::named(&user.uid.to_string()).unwrap(), user);
+            assert!(user.variables().any(|variable| variable == ("USER".into(), name.into())));
+            assert_eq!(user.word(), [&[user.uid.to_string()], &groups[..]].concat().join(","));
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_user_has_is_a_user_and_a_group_and_an_unknown_name_is_none() {
+        let number = User::named("3999999999").unwrap();
+        assert_eq!((number.uid, number.gid, number.name), (3_999_999_999, 3_999_999_999, None));
+        assert!(User::named("nobody-here").unwrap_err().to_string().contains("nobody-here"));
+        assert!(User::named("4294967295").is_err(), "it would stay who it is");
     }
 }

@@ -175,7 +175,7 @@ pub struct Args {
     pub witness: bool,
 
     /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be
-    /// repeated [http and grpc]
+    /// repeated [http, grpc and tcp; of tcp a call is a connection]
     #[arg(long, value_name = "N", requires = "witness", value_parser = clap::value_parser!(u64).range(1..))]
     pub wait_before: Vec<u64>,
 

@@ -147,9 +147,13 @@ fn accept_until_signal(
     // Last of all descriptors, and open until the process ends.
     let _held = args.baseline.map(baseline::fill).transpose()?;
     let mut said = Vec::new();
+    // Where connections are kept waiting, the kernel completes no more of them than one.
+    let holds_up = args.kind == Kind::Tcp && !args.wait_before.is_empty();
+    let plain = acceptors[0].listener.clone();
+    let backlog = if holds_up { 0 } else { args.backlog };
     // The plain listener last: a client that waits for it finds all of them.
     for Acceptors { door, listener, waiting } in acceptors.into_iter().rev() {
-        let address = listener.listen(args.backlog).and_then(|()| listener.address()).map_err(|errno| {
+        let address = listener.listen(backlog).and_then(|()| listener.address()).map_err(|errno| {
             StartError::Listen {
                 address: asked(
                     args,
@@ -163,7 +167,10 @@ fn accept_until_signal(
     }
     said.iter().rev().for_each(|line| say(line));
     while wait_for_signal(&signals) == Signal::SIGUSR1 {
-        tally.go_on();
+        if !tally.go_on() && holds_up {
+            // It listens already, so this only makes room.
+            let _ = plain.listen(args.backlog);
+        }
     }
     tally.end(0)
 }

@@ -137,9 +137,14 @@ impl Tally {
         self.witness.as_ref().map(Witness::opened)
     }
 
-    /// Answers the calls that are kept waiting.
-    pub(crate) fn go_on(&self) {
-        self.witness.iter().for_each(|witness| witness.go_on());
+    /// Answers the calls that are kept waiting; false if no later ones will be.
+    pub(crate) fn go_on(&self) -> bool {
+        self.witness.as_ref().is_some_and(|witness| witness.go_on())
+    }
+
+    /// Returns when a connection is to be served that is a call itself.
+    pub(crate) fn admit(&self) {
+        self.witness.iter().for_each(|witness| witness.admit_here());
     }
 
     /// A TLS handshake was completed, on either side.

@@ -1,5 +1,6 @@
 //! The bare service: holds connections and says nothing; one epoll instance notices hang-ups and closes.
-//! Reads nothing, so what a client sends stays in its socket.
+//! Reads nothing, so what a client sends stays in its socket. Connections are kept waiting (`--wait-before`) by
+//! an acceptor that sleeps, and an accept queue of one.
 
 use crate::Deliver;
 use crate::tally::Tally;
@@ -33,7 +34,10 @@ pub(crate) fn start(tally: &Arc<Tally>) -> io::Result<Deliver> {
     });
     let (closer, counter, tally) = (held.clone(), tally.clone(), tally.clone());
     std::thread::Builder::new().name("hang-ups".to_owned()).spawn(move || closer.close_hang_ups(&tally))?;
-    Ok(Arc::new(move |connection, _| held.hold(connection, counter.seat())))
+    Ok(Arc::new(move |connection, _| {
+        counter.admit();
+        held.hold(connection, counter.seat());
+    }))
 }
 
 impl Connections {

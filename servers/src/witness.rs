@@ -8,7 +8,7 @@ use crate::lines::say;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Each of the first so many is told; of later ones about one in `n ÷ EXACT_UNTIL`.
@@ -23,6 +23,8 @@ pub(crate) struct Witness {
     answered: watch::Sender<u64>,
     /// Numbers of the calls to wait before next, the last one first.
     stops: Mutex<Vec<u64>>,
+    /// Tells threads that wait that the next of them has come.
+    goes_on: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -76,13 +78,37 @@ impl Witness {
     pub(crate) fn new(mut stops: Vec<u64>) -> Self {
         stops.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
         let first = stops.pop().unwrap_or(u64::MAX);
-        Witness { counts: Mutex::default(), answered: watch::channel(first).0, stops: Mutex::new(stops) }
+        Witness {
+            counts: Mutex::default(),
+            answered: watch::channel(first).0,
+            stops: Mutex::new(stops),
+            goes_on: Condvar::new(),
+        }
     }
 
-    /// Answers those that wait, up to the next call to wait before.
-    pub(crate) fn go_on(&self) {
-        let next = self.stops.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(u64::MAX);
-        self.answered.send_replace(next);
+    /// Answers those that wait, up to the next call to wait before; false if there is none.
+    pub(crate) fn go_on(&self) -> bool {
+        let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = stops.pop();
+        self.answered.send_replace(next.unwrap_or(u64::MAX));
+        self.goes_on.notify_all();
+        next.is_some()
+    }
+
+    /// A connection came to a server that answers nothing: it is a call. Returns when it is to be counted;
+    /// until then the thread sleeps.
+    pub(crate) fn admit_here(&self) {
+        let number = {
+            let mut counts = self.counts();
+            counts.begun += 1;
+            counts.begun
+        };
+        let waits = || number >= *self.answered.borrow();
+        let stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits() {
+            let _waits = Waits::begun(self);
+            drop(self.goes_on.wait_while(stops, |_| waits()));
+        }
     }
 
     /// A call came; returns when it is to be answered.
@@ -254,6 +280,24 @@ mod tests {
         assert_eq!(seen, [1, 3, 5]);
         let counts = witness.counts();
         assert_eq!((counts.waiting, counts.calls), (0, 5));
+    }
+
+    #[test]
+    fn a_thread_that_accepts_waits_until_it_is_told_to_go_on() {
+        let witness = Arc::new(Witness::new(vec![1, 3]));
+        let accepts = {
+            let witness = witness.clone();
+            std::thread::spawn(move || (0..4).for_each(|_| witness.admit_here()))
+        };
+        for (begun, another) in [(1, true), (3, false)] {
+            while witness.counts().waiting == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(witness.counts().begun, begun);
+            assert_eq!(witness.go_on(), another);
+        }
+        accepts.join().expect("no panic while waiting");
+        assert_eq!((witness.counts().begun, witness.counts().waiting), (4, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::event::CallStep;
 use crate::scenario::{Calls, Request as Wanted, Version};
 use crate::sys::clock;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use hyper::{Request, Response, StatusCode};
@@ -260,12 +260,15 @@ pub async fn some(site: &Site, body: &mut Incoming) -> Result<(), Stop> {
 /// Reads a body to its end.
 ///
 /// # Errors
-/// The connection ended before, or nothing came for too long.
+/// The connection ended before, nothing came for too long, or it went on for too long.
 pub async fn drain(site: &Site, mut body: Incoming) -> Result<(), Stop> {
-    while let Some(frame) =
-        timeout(site.read_timeout, body.frame()).await.map_err(|_| Stop::overdue(CallStep::Answer))?
-    {
-        frame.map_err(|e| Stop::found(&e, CallStep::Answer))?;
-    }
-    Ok(())
+    let overdue = |_| Stop::overdue(CallStep::Body);
+    let within = site.time_for(body.size_hint().exact());
+    let read = async {
+        while let Some(frame) = timeout(site.read_timeout, body.frame()).await.map_err(overdue)? {
+            frame.map_err(|e| Stop::found(&e, CallStep::Body))?;
+        }
+        Ok(())
+    };
+    timeout(within, read).await.map_err(overdue)?
 }

@@ -217,6 +217,7 @@ impl<W: Write> Callers<W> {
             path: setup.path,
             connect_timeout: duration(calls.connect_timeout_s),
             read_timeout: duration(calls.read_timeout_s),
+            answer_timeout: duration(calls.answer_timeout_s),
             trust: trust.transpose().map_err(at("reading the certificate to trust"))?,
             secure: calls.tls.into(),
             first: tokio::sync::Mutex::new(calls.tls_or_not),

@@ -4,12 +4,13 @@
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
 use crate::event::{CallStep, Client, Outcome, Unseen, What};
-use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, Request, Schedule, Version};
+use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, KeepAlive, Request, Schedule, Version};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 fn calls(caller: Caller) -> Calls {
     let request = Request::default();
@@ -24,6 +25,7 @@ fn setup(calls: Calls, target: SocketAddr) -> Setup {
         target: target.into(),
         path: "/stats".into(),
         exchange: None,
+        keep_alive: KeepAlive::default(),
         first_id: 0,
         connect_deadline_ms: 5000,
     }
@@ -237,6 +239,34 @@ fn no_more_calls_go_on_at_a_time_than_ordered_and_a_release_drops_them() {
     assert_eq!(seen.last(), Some(&What::Released { clients: 4 }));
     assert_eq!(clients(&seen, &Client::Released), 4);
     assert_eq!(rig.until(done).len(), 1, "the ramp is over");
+}
+
+#[test]
+fn an_answer_without_an_end_is_given_up_and_its_connection_closed() {
+    let (listener, to) = listening(8);
+    let (to_test, closed) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, to_test) = (stream.unwrap(), to_test.clone());
+            thread::spawn(move || {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                while stream.write_all(b"1\r\nx\r\n").is_ok() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                let _ = to_test.send(());
+            });
+        }
+    });
+    for caller in [Caller::HttpPerCall, Caller::HttpLeakBody] {
+        let body = Body::Drained;
+        let calls = Calls { answer_timeout_s: 0.1, body, concurrency: 2, ..calls(caller) };
+        let given_up = (Some(Outcome::Waits), Some(CallStep::Body), None);
+        assert_eq!(ends(&Rig::new(setup(calls, to)).ramp(2)), [given_up; 2]);
+        for _ in 0..2 {
+            closed.recv_timeout(Duration::from_secs(20)).expect("its connection is closed");
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::course::{Course, Stop};
 use super::slow::Throttle;
 use super::trust::Trust;
 use crate::event::CallStep;
+use crate::scenario::CALLS_DURATION_MAX_S;
 use crate::sys::address::Address;
 use crate::sys::clock;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -46,6 +47,8 @@ pub struct Site {
     pub connect_timeout: Duration,
     /// Of a TLS handshake, and of an answer.
     pub read_timeout: Duration,
+    /// Of the rest of an answer, however it comes.
+    pub answer_timeout: Duration,
     /// `None` where TLS is never spoken.
     pub trust: Option<Trust>,
     /// TLS is spoken.
@@ -70,6 +73,13 @@ impl Site {
         let takes = |rate: Option<u32>, bytes: f64| rate.map_or(0.0, |rate| bytes / f64::from(rate.max(1)));
         let slow = takes(self.rates.0, HEAD.into()) + takes(self.rates.1, bytes as f64);
         self.read_timeout.saturating_add(Duration::from_secs_f64(slow))
+    }
+
+    /// How long the rest of an answer may take, of so many bytes where it says so: of a slow client longer, by
+    /// what it takes to read.
+    pub fn time_for(&self, bytes: Option<u64>) -> Duration {
+        let slow = self.rates.0.zip(bytes).map_or(0.0, |(rate, bytes)| bytes as f64 / f64::from(rate.max(1)));
+        self.answer_timeout.saturating_add(Duration::from_secs_f64(slow.min(CALLS_DURATION_MAX_S)))
     }
 
     /// Waits until every connection is closed; they have been let go of.

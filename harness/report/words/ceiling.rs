@@ -9,6 +9,7 @@ use crate::event::asks;
 use crate::event::{Call, Outcome};
 use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, PolicyEvidence, Why};
 use crate::report::page::cut;
+use crate::scenario::Upstream as Serves;
 
 /// Processes listed one by one.
 const SHOWN: usize = 8;
@@ -103,9 +104,19 @@ fn at(r: &Report) -> String {
     let c = &r.found.ceiling;
     match (c.held(), c.in_calls()) {
         (None, _) => String::new(),
-        (Some(n), true) => format!(" after {}", counted(n, "answered call")),
+        (Some(n), true) => format!(" after {}", counted(n, call(r))),
         (Some(n), false) => format!(" at {}", counted(n, unit(r))),
     }
+}
+
+/// What a call of the subject is: one that was answered, or where the upstream answers nothing a connection.
+fn call(r: &Report) -> &'static str {
+    if connects(r) { "connection" } else { "answered call" }
+}
+
+/// Whether the subject calls an upstream that answers nothing.
+fn connects(r: &Report) -> bool {
+    r.found.upstream.as_ref().is_some_and(|seen| seen.serves == Serves::Tcp)
 }
 
 /// Of several processes, what all of them hold.
@@ -155,7 +166,10 @@ fn not_reached(r: &Report) -> String {
     });
     let all = match (c.held(), c.in_calls()) {
         (None, _) => String::new(),
-        (Some(n), true) => format!("{} {} answered and ", counted(n, "call"), number(n, "was", "were")),
+        (Some(n), true) => {
+            let (what, done) = if connects(r) { ("connection", "made") } else { ("call", "answered") };
+            format!("{} {} {done} and ", counted(n, what), number(n, "was", "were"))
+        }
         (Some(_), false) if super::clients::all_left(r) => {
             format!("all clients left by themselves, {} held none of them, and ", subject(r).to_lowercase())
         }

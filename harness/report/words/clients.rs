@@ -81,7 +81,12 @@ fn programs_of(programs: &ClientPrograms, several: bool) -> Option<String> {
             n if n == failed => ", before the connection was seen".to_owned(),
             n => format!(", {n} of them before a connection was seen"),
         };
-        format!("{failed} with an error{words}{before}")
+        let error = match programs.error_replies {
+            0 => "an error".to_owned(),
+            n if n == failed => "an error reply of the server".to_owned(),
+            n => format!("an error, {n} of them with an error reply of the server"),
+        };
+        format!("{failed} with {error}{words}{before}")
     }));
     if parts.is_empty() {
         return None;

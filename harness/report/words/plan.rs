@@ -8,7 +8,7 @@ use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
     AfterCall, Alone, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits,
-    Listeners, One, Pace, Plan, Process, Program, Then, Version, Workload,
+    KeepAlive, Listeners, One, Pace, Plan, Process, Program, Then, Version, Workload,
 };
 
 /// Why nothing else runs beside it.
@@ -176,7 +176,7 @@ pub fn load(name: &str, workload: &Workload, plan: &Plan) -> String {
     let wanted = wanted(workload);
     let comma = if wanted.contains(',') { "," } else { "" };
     let pace = if datagrams { of_datagrams(workload.pace) } else { pace(workload.pace) };
-    format!("`{name}` sends {wanted}{comma} to {to}. Each {}. {pace}", doing(workload.kind))
+    format!("`{name}` sends {wanted}{comma} to {to}. Each {}. {pace}", doing(workload))
 }
 
 /// How many clients or calls.
@@ -270,10 +270,10 @@ fn connection(calls: &Calls) -> &'static str {
     }
 }
 
-fn doing(kind: Option<Dialogue>) -> &'static str {
-    match kind {
+fn doing(workload: &Workload) -> String {
+    match workload.kind {
         Some(Dialogue::Tcp) => "connects, sends nothing and holds the connection",
-        Some(Dialogue::HttpIdle) => "gets one response, then holds the keep-alive connection",
+        Some(Dialogue::HttpIdle) => return kept_alive(&workload.keep_alive),
         Some(Dialogue::Websocket) => "upgrades to a WebSocket, then holds it and answers pings",
         Some(Dialogue::Grpc) => "exchanges HTTP/2 settings, then holds the channel and answers pings",
         Some(Dialogue::Datagram) => "sends one datagram from a socket of its own",
@@ -282,6 +282,19 @@ fn doing(kind: Option<Dialogue>) -> &'static str {
         }
         None => "sends an HTTP request, or only connects where the server answers none; then it holds",
     }
+    .to_owned()
+}
+
+fn kept_alive(keep_alive: &KeepAlive) -> String {
+    let asks = match (keep_alive.version, keep_alive.each()) {
+        (Version::Http1, (1, _)) => "gets one response".to_owned(),
+        (Version::Http1, (n, _)) => format!("gets {n} responses, one after the other"),
+        (_, (1, _)) => "gets one response over HTTP/2".to_owned(),
+        (_, (n, streams)) if streams >= n => format!("gets {n} responses over HTTP/2, all at a time"),
+        (_, (n, streams)) => format!("gets {n} responses over HTTP/2, {streams} at a time"),
+    };
+    let again = keep_alive.every_s.map_or(String::new(), |s| format!(" and asks again every {s} s"));
+    format!("{asks}, then holds the keep-alive connection{again}")
 }
 
 /// Of a subject that makes the connections.

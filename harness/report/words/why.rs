@@ -331,6 +331,9 @@ fn plain(why: &Why) -> &'static str {
 
 /// How calls ended, in a few words.
 pub fn way(way: &Way) -> String {
+    if (way.outcome, way.step) == (Some(Outcome::Waits), Some(CallStep::Body)) {
+        return "given an answer that did not end in time".into();
+    }
     let what = match way.outcome {
         Some(Outcome::Served) => "answered",
         Some(Outcome::Waits) => "connected without a response",
