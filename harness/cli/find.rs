@@ -1,6 +1,6 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
-use super::attempt::{attempt, refusal};
+use crate::testing::attempt::{Made, attempt, refusal};
 use super::client_options::ClientOptions;
 use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
@@ -12,7 +12,7 @@ use super::{Exit, Failure, Outcome, time::seconds};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};
-use crate::run::{Error, Options};
+use crate::run::Options;
 use crate::scenario::{
     self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, Tls, Upstream, launcher_from_toml,
     placeholder, soft_hard,
@@ -320,10 +320,11 @@ fn execute(
     flag: &AtomicBool,
     progress: &mut Progress,
     logs: bool,
-) -> Result<(Report, Option<Error>), Failure> {
+) -> Result<Made, Failure> {
     let obstacles = scenario::preflight(plan);
     let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.on_a_command_line()));
-    attempt(plan, refused, options, flag, progress, logs)
+    attempt(plan, refused, options, flag, &mut |step| progress.step(step), logs)
+        .map_err(|e| Failure::new(Exit::Usage, e))
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.

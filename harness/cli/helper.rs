@@ -2,7 +2,9 @@
 //! program that links the library.
 
 use super::{Failure, drive, exec, serve};
-use crate::helper::{WORD, asked};
+use crate::helper::WORD;
+use crate::sys::image::Place;
+use crate::testing;
 use clap::Parser;
 
 #[derive(Debug, clap::Subcommand)]
@@ -13,6 +15,10 @@ pub(super) enum Helper {
     Drive(drive::Args),
     #[command(hide = true)]
     Exec(exec::Args),
+    #[command(hide = true)]
+    Closure {
+        place: Place,
+    },
 }
 
 impl Helper {
@@ -22,6 +28,7 @@ impl Helper {
             Helper::Serve(args) => Ok(serve::run(args)),
             Helper::Drive(args) => drive::drive(&args).map(|exit| exit as u8),
             Helper::Exec(args) => Ok(exec::main(args) as u8),
+            Helper::Closure { place } => Ok(testing::serve(place)),
         }
     }
 }
@@ -34,23 +41,9 @@ struct Line {
     helper: Helper,
 }
 
-/// Does a helper's part and exits, where a run started this process as its helper; otherwise returns at once.
-/// Call it first in `main`.
-///
-/// A run needs processes of its own beside the subject: one owns the subject's process tree, others are the
-/// load generators and the bundled servers. They are the program that links this library, executed again with
-/// the first argument `lastfd-helper`, so nothing else has to be installed. Some of them enter namespaces,
-/// which only a process with one thread may do: call this function before the program starts a thread.
-///
-/// A program whose `main` is not its own, such as a test, uses an installed `lastfd` instead:
-/// [`Options::with_lastfd`](crate::Options::with_lastfd).
-pub fn helper() {
-    asked();
-    if std::env::args_os().nth(1).is_none_or(|word| word != WORD) {
-        return;
-    }
-    let line = Line::parse_from(std::env::args_os().skip(1));
-    std::process::exit(ended(line.helper.run()).into());
+/// Does what the command line of a helper asks, of a program that links the library; the exit code.
+pub fn helped() -> u8 {
+    ended(Line::parse_from(std::env::args_os().skip(1)).helper.run())
 }
 
 /// The exit code, with the reason for an early end on standard error.

@@ -1,7 +1,6 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing
 //! else.
 
-mod attempt;
 pub mod check;
 mod client_options;
 mod compare;
@@ -41,7 +40,7 @@ mod values;
 mod worktree;
 
 pub use exit::{Exit, Failure, Outcome};
-pub use helper::helper;
+pub use helper::helped;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
