@@ -15,6 +15,7 @@ fn tiny_http_never_accepts_again_after_a_failed_accept() {
         }
     })
     .nofile(64)
+    .ceiling(30) // each connection has two descriptors
     .policy(Policy::AcceptLoopDead)
     .run();
 }
