@@ -48,6 +48,7 @@ compile_error!("lastfd observes Linux system calls: it builds on Linux only");
 #[doc(hidden)]
 #[path = "."]
 pub mod internal {
+    #[cfg(feature = "cli")]
     pub mod cli;
     pub mod compare;
     pub mod drive;
@@ -59,6 +60,7 @@ pub mod internal {
     pub mod measure;
     pub mod named;
     pub mod observe;
+    pub mod parts;
     pub mod report;
     pub mod run;
     pub mod scenario;
@@ -66,9 +68,10 @@ pub mod internal {
     pub mod testing;
 }
 
+#[cfg(feature = "cli")]
+use internal::{cli, parts, testing};
 use internal::{
-    cli, compare, drive, event, helper, judge, launch, limits, measure, named, observe, report, run,
-    scenario, sys, testing,
+    compare, drive, event, helper, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
 };
 
 // The public surface, one list. `tests/public.rs` repeats its names, so that a new one is a decision.
@@ -76,8 +79,8 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    Ceiling as ExpectedCeiling, ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario, Launcher,
-    LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Setting,
+    Ceiling as ExpectedCeiling, ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario,
+    Launcher, LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Setting,
     Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
 };
 // The run.
@@ -87,7 +90,10 @@ pub use internal::named::UnknownName;
 pub use internal::observe::Choice as Observer;
 pub use internal::run::{Error as RunError, Options, Run, Step, run};
 // The door for tests.
-pub use internal::testing::{ServerTest, helper};
+pub use internal::parts::helper;
+pub use internal::testing::ServerTest;
+#[cfg(feature = "scenario-tests")]
+pub use internal::testing::scenario_tests;
 // What was found.
 pub use internal::measure::{
     AcceptPolicy, Baseline, Binds, Ceiling, Findings, FirstFailure, Kind, Known, Policy, Prediction,

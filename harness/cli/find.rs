@@ -1,6 +1,5 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
-use crate::testing::attempt::{Made, attempt, refusal};
 use super::client_options::ClientOptions;
 use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
@@ -17,6 +16,7 @@ use crate::scenario::{
     self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, Tls, Upstream, launcher_from_toml,
     placeholder, soft_hard,
 };
+use crate::testing::attempt::{Made, attempt, refusal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -77,7 +77,7 @@ pub struct Args {
     /// that is one limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     for_clients: Option<u64>,
-    /// Watch the server at its limit for at most this long: 5, 5s or 500ms
+    /// Watch the server at its limit for at most this long: 5, 5s or 500ms; 0 does not watch it
     #[arg(long, default_value = "5s", value_parser = time, value_name = "TIME")]
     hold: f64,
     /// Rounds of recovery, each at another phase of the server's own delay; with more than one, a second ramp

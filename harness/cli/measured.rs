@@ -1,6 +1,5 @@
 //! `lastfd init -- COMMAND`: measures a program, and writes a first scenario file with what it expects.
 
-use crate::testing::attempt::{attempt, refusal};
 use super::output::{Files, Progress, exit_code, interrupt_flag, tell};
 use super::replay::recorded;
 use super::run::Machine;
@@ -10,6 +9,7 @@ use crate::judge::{Outcome, judge};
 use crate::report::first::{Expected, Started, expected, spoken, text};
 use crate::report::{Report, words::judged};
 use crate::scenario::{self, Find, Plan};
+use crate::testing::attempt::{attempt, refusal};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 

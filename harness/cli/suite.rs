@@ -1,13 +1,13 @@
 //! The runs of `lastfd run`: each plan as often as it is asked for, side by side where that is asked for,
 //! printed in the order of the suite.
 
-use crate::testing::attempt::{Made, execute};
 use super::output::{Files, Progress, exit_code, interrupted, say};
 use super::side_by_side;
 use super::{Exit, Failure};
 use crate::judge::Outcome;
 use crate::run::Options;
 use crate::scenario::Plan;
+use crate::testing::attempt::{Made, execute};
 use indicatif::MultiProgress;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -22,18 +22,13 @@ const STILL_FULL: Duration = Duration::from_secs(1);
 const FLOW_IDLE: Duration = Duration::from_secs(65);
 
 /// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the
-/// queue drained, a new client answered. Where it was not `watched` at the wall, all leave at once. `why`: for
-/// which reason the phase before ended. Returns why the last one did, and whether the subject was seen to
+/// queue drained, a new client answered. Where it was not `watched` at the wall, all leave at once. `why`:
+/// for which reason the phase before ended. Returns why the last one did, and whether the subject was seen to
 /// accept after all had left.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn recover(
-    pump: &mut Pump,
-    rounds: u32,
-    watched: bool,
-    why: Ended,
-) -> Result<(Ended, bool), Error> {
+pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Result<(Ended, bool), Error> {
     if pump.tree.gone() {
         return Ok((why, false));
     }

@@ -1,23 +1,19 @@
 //! A test of a server: what is started, under which limit, and what it asserts.
 
 use super::attempt::{Made, attempt, refusal};
+use super::ending::{Ending, ending, inconclusive};
+use super::options::options;
 use crate::event::Limits;
 use crate::helper::WORD;
-use crate::judge::Outcome;
-use crate::report::{Report, short};
-use crate::run::{Error, Options};
+use crate::report::Report;
+use crate::run::Error;
 use crate::scenario::{self, Expect, Find, Policy, Verdict, formula};
 use crate::sys::image::Place;
-use std::io::Write;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The soft and hard limit of a test that sets none.
 const NOFILE: u64 = 64;
-
-/// With the value 1, a test that is inconclusive fails.
-const REQUIRE: &str = "LASTFD_REQUIRE";
 
 /// A test of a server at its descriptor limit: it starts the server, floods it until a call fails, lets all
 /// clients leave, and asserts what was asked for.
@@ -131,32 +127,21 @@ impl ServerTest {
     /// Where neither the policy nor recovery is asserted, nobody watches what the server does at its limit,
     /// and the test is over as soon as it is quiet again.
     ///
-    /// What this machine cannot show is *inconclusive*: the reason goes to standard error and the test passes,
-    /// unless the environment has `LASTFD_REQUIRE=1`.
+    /// What this machine cannot show is *inconclusive*: the reason goes to standard error and the test
+    /// passes, unless the environment has `LASTFD_REQUIRE=1`.
     ///
     /// # Panics
     /// An assertion is not met, with the reason and the report; the server did not start; a fault of lastfd.
     #[track_caller]
     pub fn run(self) -> Report {
-        let required = std::env::var(REQUIRE).is_ok_and(|value| value == "1");
         let (report, error) = self.made().unwrap_or_else(|error| panic!("lastfd: {error}"));
-        let why = || match short::reasons(&report) {
-            reasons if reasons.is_empty() => short::paragraph(&report),
-            reasons => reasons.join("\n"),
-        };
-        let whole = || crate::report::terminal::render(std::slice::from_ref(&report), false, 100);
-        match (error, report.verdict.outcome) {
-            (Some(Error::NotStarted(reason)), _) => panic!("the server did not start: {reason}"),
-            (Some(error @ (Error::Fault(_) | Error::Log(_) | Error::Lost(_))), _) => panic!("lastfd: {error}"),
-            (_, Outcome::NotMet) => panic!("{}\n\n{}", why(), whole()),
-            (_, Outcome::Inconclusive | Outcome::Skipped) if required => {
-                panic!("inconclusive, and {REQUIRE}=1 asks for more: {}\n\n{}", why(), whole())
+        match ending(&report, error.as_ref()) {
+            Ending::Failed(why) => panic!("{why}"),
+            Ending::Inconclusive(why) => {
+                let thread = std::thread::current();
+                inconclusive(thread.name().unwrap_or("a test"), &why);
             }
-            (_, Outcome::Inconclusive | Outcome::Skipped) => inconclusive(&why()),
-            (_, Outcome::Met) => {}
-        }
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{:?}", report.found.timings);
+            Ending::Passed => {}
         }
         report
     }
@@ -177,25 +162,4 @@ impl ServerTest {
     fn asks_for_recovery(&self) -> bool {
         self.expect.recovery.is_some() || self.expect.recovers_within_s.is_some()
     }
-}
-
-/// Options that all tests of this process share: what one learns of the machine, the next need not.
-fn options() -> Result<Options, Error> {
-    static SHARED: OnceLock<Options> = OnceLock::new();
-    match SHARED.get() {
-        Some(options) => Ok(options.clone()),
-        None => Options::new().map(|options| SHARED.get_or_init(|| options).clone()),
-    }
-}
-
-/// Says that a test shows nothing, where a test's captured output would not be seen.
-fn inconclusive(why: &str) {
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    // Nobody may read it: that is no reason to fail.
-    let _ = writeln!(
-        std::io::stderr(),
-        "lastfd: {test} is inconclusive ({REQUIRE}=1 makes it fail): {}",
-        why.replace('\n', "; ")
-    );
 }

@@ -1,8 +1,8 @@
 //! Before `main`: a program that links the library may be a helper of a run, and its `main` may not be its
 //! own, as in a test.
 
+use super::part::{self, FAULT};
 use crate::helper::{WORD, asked};
-use crate::sys::image::Place;
 use crate::sys::process;
 use rustix::process::Signal;
 use std::panic::catch_unwind;
@@ -31,24 +31,15 @@ ctor::declarative::ctor! {
 /// a program whose linker leaves out `.init_array` calls it, first in `main` and before it starts a thread.
 pub fn helper() {
     asked();
-    if std::env::args_os().nth(1).is_none_or(|word| word != WORD) {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_none_or(|word| word != WORD) {
         return;
     }
     // As Rust's `main` does: who writes to a pipe that nobody reads gets an error.
     process::ignore(Signal::PIPE);
-    std::process::exit(crate::cli::helped().into());
-}
-
-/// Serves as the closure of a test, which is at this place of this program; the exit code.
-pub fn serve(place: Place) -> u8 {
-    match place.function() {
-        Ok(serve) => {
-            serve();
-            0
-        }
-        Err(error) => {
-            eprintln!("the closure cannot be called: {error}");
-            crate::cli::Exit::Fault as u8
-        }
-    }
+    let code = part::run(words).unwrap_or_else(|| {
+        eprintln!("{WORD}: no part of a run is called so; a run starts this, and nobody else");
+        FAULT
+    });
+    std::process::exit(code.into());
 }
