@@ -4,7 +4,6 @@
 use lastfd::Limits;
 
 fn main() -> Result<(), lastfd::RunError> {
-    lastfd::helper();
     let report = lastfd::find(std::env::args().skip(1), Limits { soft: 64, hard: 64 })?;
     print!("{}", lastfd::text(std::slice::from_ref(&report), false, 100));
     match report.found.ceiling.accepted.value() {

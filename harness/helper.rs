@@ -29,7 +29,7 @@ impl Helper {
         Helper { exe: exe.into(), links: false }
     }
 
-    /// A program that links the library, and calls `lastfd::helper` before anything else.
+    /// A program that links the library, which asks before `main` whether it is a helper.
     pub fn linking(exe: impl Into<PathBuf>) -> Self {
         Helper { exe: exe.into(), links: true }
     }
@@ -37,13 +37,13 @@ impl Helper {
     /// This program, which links the library.
     ///
     /// # Errors
-    /// Its own path is not known; or it has not called `lastfd::helper`, so a second copy of it would start a
-    /// run instead of helping in this one, and so on without end.
+    /// Its own path is not known; or nothing asked before `main` whether it is a helper, so a second copy of
+    /// it would start a run instead of helping in this one, and so on without end.
     pub fn this_program() -> std::io::Result<Self> {
         match ASKED.load(Ordering::Relaxed) {
             true => std::env::current_exe().map(Helper::linking),
             false => Err(std::io::Error::other(
-                "this program cannot help in its own run: call `lastfd::helper()` first in its `main`",
+                "this program cannot help in its own run: its linker leaves out `.init_array`, so call `lastfd::helper()` first in its `main`",
             )),
         }
     }

@@ -22,7 +22,6 @@
 //! "#;
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     lastfd::helper(); // first: a run executes this program again for its own processes
 //!     let plans = Plan::parse(SCENARIO, "push", ".")?;
 //!     let run = lastfd::run(&plans[0], &Options::new()?, &AtomicBool::new(false), &mut |_| {})?;
 //!     let log = Log::new(run.events);
@@ -49,6 +48,7 @@ compile_error!("lastfd observes Linux system calls: it builds on Linux only");
 #[doc(hidden)]
 #[path = "."]
 pub mod internal {
+    #[cfg(feature = "cli")]
     pub mod cli;
     pub mod compare;
     pub mod drive;
@@ -60,15 +60,18 @@ pub mod internal {
     pub mod measure;
     pub mod named;
     pub mod observe;
+    pub mod parts;
     pub mod report;
     pub mod run;
     pub mod scenario;
     pub mod sys;
+    pub mod testing;
 }
 
+#[cfg(feature = "cli")]
+use internal::{cli, parts, testing};
 use internal::{
-    cli, compare, drive, event, helper, judge, launch, limits, measure, named, observe, report, run,
-    scenario, sys,
+    compare, drive, event, helper, judge, launch, limits, measure, named, observe, report, run, scenario, sys,
 };
 
 // The public surface, one list. `tests/public.rs` repeats its names, so that a new one is a decision.
@@ -76,17 +79,21 @@ use internal::{
 // What is asked.
 pub use internal::event::Limits;
 pub use internal::scenario::{
-    ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario, KeepAlive, Launcher,
-    LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request, Setting,
-    Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
+    Ceiling as ExpectedCeiling, ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario,
+    KeepAlive, Launcher, LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request,
+    Setting, Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
 };
 // The run.
-pub use internal::cli::helper;
 pub use internal::event::{Event, Log, LogError, What};
 pub use internal::launch::Isolation;
 pub use internal::named::UnknownName;
 pub use internal::observe::Choice as Observer;
 pub use internal::run::{Error as RunError, Options, Run, Step, run};
+// The door for tests.
+pub use internal::parts::helper;
+pub use internal::testing::ServerTest;
+#[cfg(feature = "scenario-tests")]
+pub use internal::testing::scenario_tests;
 // What was found.
 pub use internal::measure::{
     AcceptPolicy, Baseline, Binds, Ceiling, Findings, FirstFailure, Kind, Known, Policy, Prediction,
@@ -108,8 +115,7 @@ pub use internal::report::{
 /// `RLIMIT_NOFILE`.
 ///
 /// # Errors
-/// The command did not start or did not listen, this machine cannot make the run, or `main` has not called
-/// [`helper`].
+/// The command did not start or did not listen, or this machine cannot make the run.
 pub fn find(
     command: impl IntoIterator<Item = impl Into<String>>,
     limits: Limits,

@@ -57,6 +57,8 @@ fn imports_point_one_way() {
         ("measure", &["event", "scenario"]),
         ("judge", &["event", "measure", "scenario"]),
         ("report", &["compare", "event", "judge", "measure", "scenario"]),
+        ("parts", &["drive", "event", "launch", "observe", "run", "scenario", "sys"]),
+        ("testing", &["event", "judge", "measure", "observe", "report", "run", "scenario", "sys"]),
         // `measure` for one thing: when the accept policy is plain, saturation need not be watched any
         // longer.
         ("run", &["compare", "drive", "event", "launch", "limits", "measure", "observe", "scenario", "sys"]),

@@ -1,6 +1,5 @@
 //! `lastfd find`: the ceiling of any server program, with no file at all.
 
-use super::attempt::{attempt, refusal};
 use super::client_options::ClientOptions;
 use super::dialogue::Steps;
 use super::output::{Files, Progress, conclude, exit_code, interrupt_flag, interrupted, say, tell, writable};
@@ -12,11 +11,12 @@ use super::{Exit, Failure, Outcome, time::seconds};
 use crate::event::Limits;
 use crate::launch::LAUNCHERS;
 use crate::report::{Report, words};
-use crate::run::{Error, Options};
+use crate::run::Options;
 use crate::scenario::{
     self, Dialogue, Find, Launcher, Pace, Plan, Recovery, Rlimits, Tls, Upstream, launcher_from_toml,
     placeholder, soft_hard,
 };
+use crate::testing::attempt::{Made, attempt, refusal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -77,7 +77,7 @@ pub struct Args {
     /// that is one limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     for_clients: Option<u64>,
-    /// Watch the server at its limit for at most this long: 5, 5s or 500ms
+    /// Watch the server at its limit for at most this long: 5, 5s or 500ms; 0 does not watch it
     #[arg(long, default_value = "5s", value_parser = time, value_name = "TIME")]
     hold: f64,
     /// Rounds of recovery, each at another phase of the server's own delay; with more than one, a second ramp
@@ -337,10 +337,11 @@ fn execute(
     flag: &AtomicBool,
     progress: &mut Progress,
     logs: bool,
-) -> Result<(Report, Option<Error>), Failure> {
+) -> Result<Made, Failure> {
     let obstacles = scenario::preflight(plan);
     let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.on_a_command_line()));
-    attempt(plan, refused, options, flag, progress, logs)
+    attempt(plan, refused, options, flag, &mut |step| progress.step(step), logs)
+        .map_err(|e| Failure::new(Exit::Usage, e))
 }
 
 /// The event log of a run: in a sweep each has its own, with the limit before the ending.

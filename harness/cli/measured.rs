@@ -1,6 +1,5 @@
 //! `lastfd init -- COMMAND`: measures a program, and writes a first scenario file with what it expects.
 
-use super::attempt::{attempt, refusal};
 use super::output::{Files, Progress, exit_code, interrupt_flag, tell};
 use super::replay::recorded;
 use super::run::Machine;
@@ -10,6 +9,7 @@ use crate::judge::{Outcome, judge};
 use crate::report::first::{Expected, Started, expected, spoken, text};
 use crate::report::{Report, words::judged};
 use crate::scenario::{self, Find, Plan};
+use crate::testing::attempt::{attempt, refusal};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -83,7 +83,9 @@ fn run(
     let obstacles = scenario::preflight(plan);
     let refused = obstacles.first().map(|obstacle| refusal(obstacle, obstacle.on_a_command_line()));
     let began = refused.is_none();
-    let made = attempt(plan, refused, &options, flag, &mut Progress::new("init", true), false)?;
+    let mut progress = Progress::new("init", true);
+    let made = attempt(plan, refused, &options, flag, &mut |step| progress.step(step), false)
+        .map_err(|e| Failure::new(Exit::Usage, e))?;
     let runs = [made];
     let exit = exit_code(&runs, false, false);
     let [(report, _)] = &runs;

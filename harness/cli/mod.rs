@@ -1,7 +1,6 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing
 //! else.
 
-mod attempt;
 pub mod check;
 mod client_options;
 mod compare;
@@ -9,12 +8,9 @@ mod completions;
 pub mod diagnostic;
 mod dialogue;
 mod doctor;
-mod drive;
-mod exec;
 pub mod exit;
 mod explain;
 mod find;
-mod helper;
 mod init;
 mod inspect;
 pub mod list;
@@ -32,7 +28,6 @@ mod run;
 pub mod schema;
 pub mod select;
 mod self_check;
-mod serve;
 mod setting_options;
 mod side_by_side;
 mod suite;
@@ -41,7 +36,6 @@ mod values;
 mod worktree;
 
 pub use exit::{Exit, Failure, Outcome};
-pub use helper::helper;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -79,13 +73,19 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
-    #[command(flatten)]
-    Helper(helper::Helper),
 }
 
 /// Does what the command line of the `lastfd` program asks; the exit code.
 pub fn main() -> u8 {
-    helper::ended(Cli::parse().run())
+    // Hidden commands, which only runs execute.
+    if let Some(code) = crate::parts::run(std::env::args_os().skip(1)) {
+        return code;
+    }
+    let exit = Cli::parse().run().unwrap_or_else(|failure| {
+        anstream::eprintln!("{}", failure.message);
+        failure.exit
+    });
+    exit as u8
 }
 
 impl Cli {
@@ -93,8 +93,8 @@ impl Cli {
     ///
     /// # Errors
     /// What to print to standard error, and the exit code.
-    pub fn run(self) -> Result<u8, Failure> {
-        let exit = match self.command {
+    pub fn run(self) -> Outcome {
+        match self.command {
             Command::Run(args) => run::run(&args),
             Command::Find(args) => find::run(&args),
             Command::Compare(args) => compare::run(&args),
@@ -109,8 +109,6 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::completions(&args, Cli::command()),
             Command::Man(args) => completions::man(&args, Cli::command()),
-            Command::Helper(helper) => return helper.run(),
-        };
-        exit.map(|exit| exit as u8)
+        }
     }
 }

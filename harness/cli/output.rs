@@ -379,6 +379,7 @@ impl Progress {
                 self.line(&format!("predicted {when}: {formula}\n"));
             }
             Step::NotPredicted { reason } => self.line(&format!("not predicted: {reason}\n")),
+            Step::UnderPtrace => self.say("perf saw no accept of this program: once more, under ptrace"),
             Step::Counts { connected, accepted, descriptors } => {
                 self.bar.set_message(format!(
                     "{connected} connected, {accepted} accepted, {descriptors} descriptors"

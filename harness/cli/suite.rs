@@ -1,14 +1,13 @@
 //! The runs of `lastfd run`: each plan as often as it is asked for, side by side where that is asked for,
 //! printed in the order of the suite.
 
-use super::attempt::execute;
 use super::output::{Files, Progress, exit_code, interrupted, say};
 use super::side_by_side;
 use super::{Exit, Failure};
 use crate::judge::Outcome;
-use crate::report::Report;
-use crate::run::{Error, Options};
+use crate::run::Options;
 use crate::scenario::Plan;
+use crate::testing::attempt::{Made, execute};
 use indicatif::MultiProgress;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,9 +33,6 @@ pub struct Turns<'a> {
     /// Where reports go.
     pub files: &'a Files,
 }
-
-/// A run that was made.
-pub type Made = (Report, Option<Error>);
 
 /// A run of the suite.
 struct Turn<'a> {
@@ -120,7 +116,8 @@ impl Turns<'_> {
             let events = self.events.map(|folder| folder.join(self.file_name(turn, number)));
             let made = {
                 let options = Options { events, ..self.options.clone() };
-                execute(plan, &options, flag, &mut progress, self.files.carries_logs())?
+                execute(plan, &options, flag, &mut |step| progress.step(step), self.files.carries_logs())
+                    .map_err(|e| Failure::new(Exit::Usage, e))?
             };
             before += &progress.kept();
             if number > self.retries || !may_differ(&made) || interrupted(flag) {

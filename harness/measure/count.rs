@@ -31,8 +31,11 @@ impl Scale {
         if self.soft.is_some_and(|soft| both.others > i64::try_from(soft).unwrap_or(i64::MAX)) {
             return None;
         }
+        // A descriptor of rest that was closed made room for one more of the connections'.
+        let growth = growth + both.rest_gone;
+        let opened = both.others.saturating_add_unsigned(both.rest_gone);
         Some(match self.each {
-            _ if both.others != 0 => growth.saturating_add_signed(-both.others),
+            _ if opened != 0 => growth.saturating_add_signed(-opened),
             Some(each) => (growth as f64 / each).floor() as u64,
             None => growth,
         })

@@ -354,6 +354,8 @@ pub enum Step {
         /// Why.
         reason: String,
     },
+    /// perf saw no accept of this program, so the run is made once more.
+    UnderPtrace,
     /// The ramp or saturation goes on.
     Counts {
         /// Clients connected.

@@ -39,7 +39,7 @@ pub(super) fn loaded(
     holders::told(pump);
     let why = moved::moved(pump, &site.plan.then, clients, rests, why)?;
     let rounds = site.plan.recovery.rounds;
-    let (why, accepts) = recover::recover(pump, rounds, why)?;
+    let (why, accepts) = recover::recover(pump, rounds, !hold.is_zero(), why)?;
     pump.next(why, Phase::Settle);
     let why = second_round::settled(pump, why == Ended::Draining)?;
     holders::told(pump);

@@ -38,13 +38,13 @@ impl Options {
     /// this program, executed again.
     ///
     /// # Errors
-    /// [`Error::Fault`]: `main` has not called `lastfd::helper`, or this program's own path is not known.
+    /// [`Error::Fault`]: this program's own path is not known, or its linker leaves out `.init_array` and its
+    /// `main` has not called `lastfd::helper`.
     pub fn new() -> Result<Self, Error> {
         Ok(Options::with(Helper::this_program()?))
     }
 
-    /// The same, with an installed `lastfd` program in place of this one: for a program whose `main` is not
-    /// its own, such as a test.
+    /// The same, with an installed `lastfd` program in place of this one.
     pub fn with_lastfd(program: impl Into<PathBuf>) -> Self {
         Options::with(Helper::lastfd(program))
     }

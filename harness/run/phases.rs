@@ -12,7 +12,7 @@ use super::pump::Pump;
 use super::setting::Condition;
 use super::site::{Site, kinds, launch as execute, listening};
 use super::{caller, client, companions, journal::Journal, live::Step, ready};
-use crate::event::{Ended, Event, Phase, What};
+use crate::event::{Ended, Event, Phase, Unseen, What};
 use crate::observe::{self, failures::SAMPLED_AT_MOST};
 use crate::scenario::{self, Plan, Program};
 use crate::sys::proc;
@@ -21,6 +21,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+
+/// Why the cost of observing is not known of a run that is to be short.
+const UNWATCHED: &str = "nobody watched the server at its limit (`hold` is 0)";
 
 /// Makes the run where this process is. `first`: what came before its phases, or why there can be none.
 pub(super) fn made(
@@ -116,7 +119,11 @@ fn phases(
     drop(companions);
     let _ = pump.turn(Duration::ZERO);
     if let (Some(chosen), Ok(_)) = (&chosen, &result) {
-        pump.journal.record(options.cost(chosen));
+        let cost = match plan.hold_s > 0.0 {
+            true => options.cost(chosen),
+            false => What::NotSeen { what: Unseen::ObserverCost, why: UNWATCHED.into() },
+        };
+        pump.journal.record(cost);
     }
     *journal = Some(pump.journal);
     result.map(drop)

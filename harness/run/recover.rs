@@ -22,12 +22,13 @@ const STILL_FULL: Duration = Duration::from_secs(1);
 const FLOW_IDLE: Duration = Duration::from_secs(65);
 
 /// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the
-/// queue drained, a new client answered. `why`: for which reason the phase before ended. Returns why the last
-/// one did, and whether the subject was seen to accept after all had left.
+/// queue drained, a new client answered. Where it was not `watched` at the wall, all leave at once. `why`:
+/// for which reason the phase before ended. Returns why the last one did, and whether the subject was seen to
+/// accept after all had left.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
-pub fn recover(pump: &mut Pump, rounds: u32, why: Ended) -> Result<(Ended, bool), Error> {
+pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Result<(Ended, bool), Error> {
     if pump.tree.gone() {
         return Ok((why, false));
     }
@@ -47,7 +48,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, why: Ended) -> Result<(Ended, bool)
     }
     let (why, dead) = if failed && rounds > 1 && told {
         rounds::rounds(pump, rounds, gone, why)?
-    } else if failed && !pump.loads.iter().any(Load::is_one) {
+    } else if failed && watched && !pump.loads.iter().any(Load::is_one) {
         pump.next(why, Phase::ReleaseSome);
         release_some(pump, waiting)?
     } else {

@@ -26,7 +26,8 @@ const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
 const SILENT_AT_MOST: Duration = Duration::from_secs(35);
 
 /// Watches the subject at the wall until its accept policy is decided, at most for `hold`; returns why the
-/// watch ended. `asks_others`: clients are sent to its other listeners.
+/// watch ended. Where `hold` is zero nobody watches, and no client is sent. `asks_others`: clients are sent
+/// to its other listeners.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -38,6 +39,10 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
         return gone(pump);
     }
     let failing = pump.live.first_failure.is_some();
+    if failing && hold.is_zero() {
+        note_last(pump);
+        return Ok(Ended::Time);
+    }
     if !failing {
         // Nothing keeps a new client out: it would be one connection more than the workload's.
         let gone = pump.until(WATCH_AT_LEAST, DRAIN_EVERY, |pump| pump.tree.gone())?;

@@ -108,6 +108,7 @@ impl std::fmt::Display for ExpectDelay {
 /// An expected ceiling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Ceiling {
     /// Exactly this many accepted.
     Exactly(u64),
@@ -117,6 +118,25 @@ pub enum Ceiling {
     Formula(String),
     /// Every client is accepted and nothing fails.
     NotReached,
+}
+
+impl From<u64> for Ceiling {
+    fn from(exactly: u64) -> Self {
+        Ceiling::Exactly(exactly)
+    }
+}
+
+impl From<std::ops::RangeInclusive<u64>> for Ceiling {
+    fn from(range: std::ops::RangeInclusive<u64>) -> Self {
+        Ceiling::Range(*range.start(), *range.end())
+    }
+}
+
+/// A formula.
+impl From<&str> for Ceiling {
+    fn from(formula: &str) -> Self {
+        Ceiling::Formula(formula.to_owned())
+    }
 }
 
 /// The call that fails first.

@@ -6,6 +6,7 @@ pub mod address;
 pub mod blocked;
 pub mod calls;
 pub mod clock;
+pub mod image;
 pub mod namespace;
 pub mod netlink;
 pub mod netns;

@@ -28,10 +28,11 @@ mod tcp;
 mod tls;
 mod websocket;
 mod witness;
+mod words;
 mod workers;
 
 pub use accept::Policy;
-pub use args::{Args, Kind};
+pub use args::{Args, HELP, Kind, NoArgs};
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -47,6 +48,21 @@ enum Door {
 
 /// Takes each accepted connection from an acceptor thread; called from several threads at once.
 type Deliver = Arc<dyn Fn(OwnedFd, Door) + Send + Sync>;
+
+/// Serves as these words of a command line say ([`HELP`]); see [`serve`].
+pub fn main(words: impl IntoIterator<Item = impl Into<std::ffi::OsString>>) -> u8 {
+    match Args::of_words(words) {
+        Ok(args) => serve(args),
+        Err(NoArgs::Help) => {
+            print!("{HELP}");
+            0
+        }
+        Err(error) => {
+            lines::complain(format_args!("{error}"));
+            2
+        }
+    }
+}
 
 /// Serves until SIGTERM or SIGINT, or until the accept policy gives up.
 ///

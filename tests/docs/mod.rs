@@ -41,6 +41,7 @@ pages! {
     a_live_process_runs = "docs/guides/live-process.md",
     moved_limits_run = "docs/guides/moved-limits.md",
     recovery_runs = "docs/guides/recovery.md",
+    a_rust_server_s_own_test_runs = "docs/guides/test-in-rust.md",
     a_regression_suite_runs = "docs/guides/regression-suite-in-ci.md",
     how_it_knows_runs = "docs/how-it-knows.md",
     bundled_servers_run = "docs/reference/bundled-servers-and-policies.md",

@@ -40,6 +40,8 @@ pub(crate) struct Both {
     pub held: u64,
     /// Opened since rest by calls that accept nothing and not closed, less those of rest that were closed.
     pub others: i64,
+    /// Those of rest that were closed since.
+    pub rest_gone: u64,
     /// Whether nothing changed around that moment: otherwise the count may be of a moment before or after.
     pub still: bool,
 }
@@ -504,7 +506,8 @@ impl<'a> Follower<'a> {
         }
         let still = self.changes.still(pid, at);
         let table = self.table(pid);
-        let both = Both { pid, descriptors, held: table.held, others: table.others(), still };
+        let (held, others, rest_gone) = (table.held, table.others(), table.rest_gone);
+        let both = Both { pid, descriptors, held, others, rest_gone, still };
         let main = self.processes.main == Some(pid);
         if at < watched && main {
             self.found.at_watch = Some(both);

@@ -12,7 +12,7 @@ pub(crate) struct Table {
     pub(super) others: HashSet<i64>,
     /// Numbers open at rest, and how many of them were closed since.
     pub(super) rest: HashSet<i64>,
-    rest_gone: u64,
+    pub(super) rest_gone: u64,
     /// Made by calls that return no number, `pipe` and `socketpair`, and not closed since.
     pub(super) unnumbered: u64,
     /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.

@@ -1,88 +1,91 @@
 //! What a server does when accept4 fails for want of a descriptor: the policies found in the field, as a pure
 //! state machine. Never sleeps, logs or calls the kernel by itself.
 
+use crate::words::words;
 use std::time::Duration;
 
-/// Reaction of the accept loop to EMFILE and its like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Policy {
-    /// Calls accept4 again at once and says nothing.
-    ///
-    /// Origin: tonic 0.14 `Server::serve`, whose incoming stream goes on to the next item after an error;
-    /// tokio keeps the listener marked ready, so it spins even with nobody waiting.
-    Spin,
-    /// Logs the failure and goes back to its event loop, which reports the listener again as long as a client
-    /// waits.
-    ///
-    /// Origin: Tornado `add_accept_handler`, where the `OSError` reaches the IOLoop's log.
-    SpinLog,
-    /// Sleeps a fixed time, 1 s, then calls accept4 again; says nothing, as these do unless a tracing
-    /// subscriber listens.
-    ///
-    /// Origin: axum 0.8 `serve` and warp 0.4 (hyper 0.14's `sleep_on_errors` before them).
-    FixedDelay,
-    /// Logs the failure and takes the listener out of its event loop for a fixed time, 500 ms; accepts when a
-    /// client waits then.
-    ///
-    /// Origin: nginx, `ngx_disable_accept_events` for `accept_mutex_delay` after EMFILE; actix-server does so
-    /// too.
-    ListenerOff,
-    /// Logs the failure and sleeps 5 ms, doubled with each failure in a row up to 1 s.
-    ///
-    /// Origin: Go `net/http` `Server.Serve` (its "Accept error: …; retrying in …").
-    Backoff,
-    /// Sleeps a time that is doubled with each failure in a row, and takes the eighth failure as fatal: exits
-    /// with code 1.
-    ///
-    /// Origin: tokio's mini-redis, `Listener::accept`, 1 s to 64 s; here 5 ms to 320 ms, so that the end is
-    /// seen soon.
-    BackoffExit,
-    /// Calls accept4 once for each slot of the backlog, whether it fails or not, logs each failure, and does
-    /// so again after 1 s.
-    ///
-    /// Origin: Python's asyncio, `BaseSelectorEventLoop._accept_connection`, whose loop goes on after EMFILE
-    /// and sets a timer of `ACCEPT_RETRY_DELAY` in each turn. There the timers add up to more with each
-    /// round; here they are one.
-    Storm,
-    /// Gives up a spare descriptor of /dev/null to accept the client and close its connection, then opens the
-    /// spare again.
-    ///
-    /// Origin: libev's manual, "The special problem of accept()ing when you can't"; libuv `uv__emfile_trick`.
-    ReserveFd,
-    /// Never comes to the failure: accepts, and closes at once what would leave fewer than [`KEPT_FREE`]
-    /// descriptors.
-    ///
-    /// Origin: nginx, `ngx_event_accept` when all `worker_connections` are in use.
-    CapClose,
-    /// The same, and tells the client first: `503 Service Unavailable`, whatever it is about to ask.
-    ///
-    /// Origin: redis `acceptCommonHandler` ("-ERR max number of clients reached") and memcached's
-    /// `maxconns_fast`, each in the words of its protocol.
-    #[value(name = "cap-503")]
-    Cap503,
-    /// Ends the process with code 1.
-    ///
-    /// Origin: hyper's examples, `let (stream, _) = listener.accept().await?;` in `main`.
-    Exit,
-    /// Ends the worker with code 1; its master starts another in its place.
-    ///
-    /// Origin: gunicorn's synchronous worker, which re-raises what accept raised, under its arbiter.
-    WorkerRestart,
-    /// Ends the accept loop and nothing else: the listener stays open, the connections are served, and nobody
-    /// is ever accepted again.
-    ///
-    /// Origin: a task or thread of its own for the loop whose result nobody looks at: `tokio::spawn` with
-    /// `accept().await?` in it, or Java's `ServerSocket.accept` in a thread that an `IOException` ends.
-    Dead,
-    /// Stops listening to its listener until one of its own connections is closed, however long that is; sets
-    /// no timer.
-    ///
-    /// Origin: squid, which defers accepting until a descriptor is free, and OpenLDAP's slapd.
-    WaitsForClose,
-    /// Hears of new clients only: fails, and tries again when a further client arrives, though others wait.
-    ///
-    /// Origin: event loops that are edge-triggered and leave their loop of accepts at its first error.
-    WaitsForArrival,
+words! {
+    /// Reaction of the accept loop to EMFILE and its like.
+    pub enum Policy {
+        /// Calls accept4 again at once and says nothing.
+        ///
+        /// Origin: tonic 0.14 `Server::serve`, whose incoming stream goes on to the next item after an error;
+        /// tokio keeps the listener marked ready, so it spins even with nobody waiting.
+        Spin = "spin",
+        /// Logs the failure and goes back to its event loop, which reports the listener again as long as a
+        /// client waits.
+        ///
+        /// Origin: Tornado `add_accept_handler`, where the `OSError` reaches the IOLoop's log.
+        SpinLog = "spin-log",
+        /// Sleeps a fixed time, 1 s, then calls accept4 again; says nothing, as these do unless a tracing
+        /// subscriber listens.
+        ///
+        /// Origin: axum 0.8 `serve` and warp 0.4 (hyper 0.14's `sleep_on_errors` before them).
+        FixedDelay = "fixed-delay",
+        /// Logs the failure and takes the listener out of its event loop for a fixed time, 500 ms; accepts
+        /// when a client waits then.
+        ///
+        /// Origin: nginx, `ngx_disable_accept_events` for `accept_mutex_delay` after EMFILE; actix-server
+        /// does so too.
+        ListenerOff = "listener-off",
+        /// Logs the failure and sleeps 5 ms, doubled with each failure in a row up to 1 s.
+        ///
+        /// Origin: Go `net/http` `Server.Serve` (its "Accept error: …; retrying in …").
+        Backoff = "backoff",
+        /// Sleeps a time that is doubled with each failure in a row, and takes the eighth failure as fatal:
+        /// exits with code 1.
+        ///
+        /// Origin: tokio's mini-redis, `Listener::accept`, 1 s to 64 s; here 5 ms to 320 ms, so that the end
+        /// is seen soon.
+        BackoffExit = "backoff-exit",
+        /// Calls accept4 once for each slot of the backlog, whether it fails or not, logs each failure, and
+        /// does so again after 1 s.
+        ///
+        /// Origin: Python's asyncio, `BaseSelectorEventLoop._accept_connection`, whose loop goes on after
+        /// EMFILE and sets a timer of `ACCEPT_RETRY_DELAY` in each turn. There the timers add up to more with
+        /// each round; here they are one.
+        Storm = "storm",
+        /// Gives up a spare descriptor of /dev/null to accept the client and close its connection, then opens
+        /// the spare again.
+        ///
+        /// Origin: libev's manual, "The special problem of accept()ing when you can't"; libuv
+        /// `uv__emfile_trick`.
+        ReserveFd = "reserve-fd",
+        /// Never comes to the failure: accepts, and closes at once what would leave fewer than [`KEPT_FREE`]
+        /// descriptors.
+        ///
+        /// Origin: nginx, `ngx_event_accept` when all `worker_connections` are in use.
+        CapClose = "cap-close",
+        /// The same, and tells the client first: `503 Service Unavailable`, whatever it is about to ask.
+        ///
+        /// Origin: redis `acceptCommonHandler` ("-ERR max number of clients reached") and memcached's
+        /// `maxconns_fast`, each in the words of its protocol.
+        Cap503 = "cap-503",
+        /// Ends the process with code 1.
+        ///
+        /// Origin: hyper's examples, `let (stream, _) = listener.accept().await?;` in `main`.
+        Exit = "exit",
+        /// Ends the worker with code 1; its master starts another in its place.
+        ///
+        /// Origin: gunicorn's synchronous worker, which re-raises what accept raised, under its arbiter.
+        WorkerRestart = "worker-restart",
+        /// Ends the accept loop and nothing else: the listener stays open, the connections are served, and
+        /// nobody is ever accepted again.
+        ///
+        /// Origin: a task or thread of its own for the loop whose result nobody looks at: `tokio::spawn` with
+        /// `accept().await?` in it, or Java's `ServerSocket.accept` in a thread that an `IOException` ends.
+        Dead = "dead",
+        /// Stops listening to its listener until one of its own connections is closed, however long that is;
+        /// sets no timer.
+        ///
+        /// Origin: squid, which defers accepting until a descriptor is free, and OpenLDAP's slapd.
+        WaitsForClose = "waits-for-close",
+        /// Hears of new clients only: fails, and tries again when a further client arrives, though others
+        /// wait.
+        ///
+        /// Origin: event loops that are edge-triggered and leave their loop of accepts at its first error.
+        WaitsForArrival = "waits-for-arrival",
+    }
 }
 
 impl Policy {

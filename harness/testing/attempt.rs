@@ -1,15 +1,16 @@
 //! One run of a plan, from its obstacles to its report.
 
-use super::output::Progress;
-use super::{Exit, Failure};
 use crate::event::{Event, Log};
 use crate::judge;
 use crate::measure::Why;
 use crate::observe::Choice;
 use crate::report::Report;
-use crate::run::{Error, Options, Run};
+use crate::run::{Error, Options, Run, Step};
 use crate::scenario::{self, Obstacle, Plan};
 use std::sync::atomic::AtomicBool;
+
+/// A run that was made, and why it ended early if it did.
+pub type Made = (Report, Option<Error>);
 
 /// One run, measured, judged and made into a report; skipped, or inconclusive, when this machine lacks
 /// something for it. `logs`: whether the report is to carry the event log.
@@ -20,9 +21,9 @@ pub fn execute(
     plan: &Plan,
     options: &Options,
     flag: &AtomicBool,
-    progress: &mut Progress,
+    progress: &mut dyn FnMut(&Step),
     logs: bool,
-) -> Result<(Report, Option<Error>), Failure> {
+) -> Result<Made, Error> {
     let obstacles = scenario::preflight(plan);
     let told = plan.redacted(&plan.redaction(options.redact));
     for obstacle in &obstacles {
@@ -52,18 +53,17 @@ pub fn attempt(
     refused: Option<Error>,
     options: &Options,
     flag: &AtomicBool,
-    progress: &mut Progress,
+    progress: &mut dyn FnMut(&Step),
     logs: bool,
-) -> Result<(Report, Option<Error>), Failure> {
+) -> Result<Made, Error> {
     let told = plan.redacted(&plan.redaction(options.redact));
     if let Some(error) = refused {
         let run = Run::refused(&told, error);
         return Ok((reported(&told, run.events, options, logs), run.error));
     }
-    let observed_by = |observer: Choice, progress: &mut Progress| {
+    let observed_by = |observer: Choice, progress: &mut dyn FnMut(&Step)| -> Result<Made, Error> {
         let options = Options { observer, ..options.clone() };
-        let run = crate::run::run(plan, &options, flag, &mut |step| progress.step(step))
-            .map_err(|e| Failure::new(Exit::Usage, e))?;
+        let run = crate::run::run(plan, &options, flag, progress)?;
         Ok((reported(&told, run.events, &options, logs), run.error))
     };
     let first = observed_by(options.observer, progress)?;
@@ -72,7 +72,7 @@ pub fn attempt(
     if !ptrace {
         return Ok(first);
     }
-    progress.say("perf saw no accept of this program: once more, under ptrace");
+    progress(&Step::UnderPtrace);
     let second = observed_by(Choice::Ptrace, progress)?;
     Ok(if second.1.is_some() { first } else { second })
 }
