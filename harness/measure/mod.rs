@@ -252,7 +252,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         upstream: upstream::upstream(&facts, &limits),
         doubts: doubts::doubts(&facts, &ceiling, &witnesses),
         not_seen: doubts::not_seen(&facts),
-        timings: timings::timings(&facts),
+        timings: timings::timings(&facts, in_children.as_ref()),
         series: series::series(&facts),
         tcp: series::tcp(&facts),
         timeline: timeline::timeline(&facts, &ceiling, &moved, &recovery),

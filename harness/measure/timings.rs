@@ -1,6 +1,7 @@
 //! How long the launch, the way to the wall and the whole run took.
 
 use super::facts::{Facts, Window};
+use super::in_children::InChildren;
 use super::known::{Known, OrWhy, Why};
 use super::units::seconds;
 use crate::event::{Ended, Phase};
@@ -35,13 +36,14 @@ pub struct Timings {
 }
 
 /// Reads the times.
-pub(super) fn timings(facts: &Facts<'_>) -> Timings {
+pub(super) fn timings(facts: &Facts<'_>, in_children: Option<&InChildren>) -> Timings {
     let exec = facts.readings.launched.as_ref().map_or(0, |launched| launched.at);
     let since = |at: u64| seconds(at.saturating_sub(exec));
+    let first = facts.holdings.first.map(|first| first.at).or(in_children.map(|failed| failed.at));
     let total = (!facts.is_empty()).then(|| seconds(facts.phases.end));
     Timings {
         launch_s: facts.readings.listening.first().map(|ready| since(ready.at)).or_why(Why::NeverListened),
-        to_first_failure_s: facts.holdings.first.map(|first| since(first.at)).or_why(Why::NoFailureAfterRamp),
+        to_first_failure_s: first.map(since).or_why(Why::NoFailureAfterRamp),
         total_s: total.or_why(Why::LogEmpty),
         phases: facts.phases.spans().into_iter().map(took).collect(),
         started_s: seconds(exec),

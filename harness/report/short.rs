@@ -67,7 +67,7 @@ fn findings(r: &Report) -> Vec<Ranked> {
         (7, wall::unserved(r).filter(|_| stopped)),
         (5, by),
         (2, ceiling::in_all(r).filter(|_| stopped)),
-        (3, sockets::unbalanced(r)),
+        (5, sockets::unbalanced(r)),
         (
             if exits {
                 6

@@ -23,9 +23,15 @@ pub fn advice(r: &Report) -> Vec<String> {
         return not_concluded(r).into_iter().map(str::to_owned).collect();
     }
     let select = |binds: &Binds| binds.resource == Resource::FdSetsize;
+    let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
     let only = match ceiling.kind.value() {
         // What it holds then it cannot let go of.
         _ if r.found.binds.get().is_some_and(select) => other(Resource::FdSetsize).into(),
+        // A loop that is dead may close nothing either.
+        _ if leaks(r) && dead => {
+            let left = "If what stays open is a leak, a higher limit only delays the failure.";
+            return mend(r).into_iter().chain([left.to_owned()]).collect();
+        }
         _ if leaks(r) => leak(r),
         Some(Kind::Emfile) if calls::leaks(r) => leak_by_calls(r),
         _ if full(r) => return mend(r).into_iter().chain([more_descriptors(r)]).collect(),

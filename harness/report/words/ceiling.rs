@@ -206,7 +206,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
         0 if f.call.accepts() => {
-            format!("; no client was waiting: {} takes a number before it looks for a client", f.call)
+            format!("; no client was waiting: {} needs a free descriptor even when nobody waits", f.call)
         }
         0 => "; no client was waiting yet".to_owned(),
         n if r.found.flows.is_some() => format!("; {} had no answer yet", counted(n, "client")),
@@ -349,7 +349,7 @@ fn first_full(r: &Report) -> Option<String> {
     let several = r.found.ceiling.per_process.len() > 1;
     let full = r.found.first_full.value().filter(|full| several && full.held < full.most)?;
     Some(format!(
-        "When the first of them was full, all together held {} of the {} connections that they held at most.",
+        "When the first one was full, all of them held {} connections together; they held {} at most.",
         full.held, full.most
     ))
 }
@@ -379,7 +379,7 @@ fn asked_first(r: &Report) -> Option<String> {
         Outcome::ErrorReply => "got an error",
         Outcome::Served => "was answered",
     };
-    Some(format!("An HTTP request {got}{detail}, so the clients send nothing: they connect and hold."))
+    Some(format!("A trial HTTP request {got}{detail}, so the clients only connect and hold."))
 }
 
 fn before_ramp(r: &Report) -> Option<String> {

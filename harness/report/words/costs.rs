@@ -19,6 +19,20 @@ pub fn costs(r: &Report) -> Option<String> {
     (!said.is_empty()).then(|| format!("{}.", said.join(", ")))
 }
 
+/// Log output that fills a disk within a day: 1 MB a second is 86 GB.
+const MUCH_LOG: f64 = 1e6;
+
+/// The CPU time, and a log that fills a disk, in brackets after what causes them.
+pub fn short(r: &Report) -> String {
+    let c = &r.found.costs;
+    let cpu = c.cpu_percent.value().filter(|percent| *percent >= 1.0);
+    let cpu = cpu.map(|percent| format!("{percent:.0} % of a CPU"));
+    let log = c.log_bytes_per_s.value().filter(|bytes| *bytes >= MUCH_LOG);
+    let log = log.map(|bytes| format!("{} of log", rate(bytes)));
+    let all: Vec<String> = cpu.into_iter().chain(log).collect();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
+}
+
 /// What it wrote to its log, at most so many lines: those that follow each other and are the same count as
 /// one.
 pub fn log(r: &Report, most: usize) -> Vec<String> {

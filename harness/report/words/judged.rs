@@ -76,8 +76,8 @@ pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static 
     use judge::Outcome;
     match outcome {
         Outcome::Met if judged == 0 => ("●", "measured"),
-        Outcome::Met => ("✓", "expectations met"),
-        Outcome::NotMet => ("✗", "expectation not met"),
+        Outcome::Met => ("✓", "as expected"),
+        Outcome::NotMet => ("✗", "not as expected"),
         Outcome::Inconclusive => ("?", "inconclusive"),
         Outcome::Skipped => ("–", "skipped"),
     }

@@ -18,8 +18,7 @@ pub fn limit(r: &Report) -> Option<String> {
     let limits = &r.found.limits;
     let effective = limits.effective.value()?;
     let asked = limits.requested.value().filter(|asked| *asked != effective);
-    let asked =
-        asked.map_or(String::new(), |asked| format!("; this run started the launcher with {}", pair(asked)));
+    let asked = asked.map_or(String::new(), |asked| format!("; lastfd started it with {}", pair(asked)));
     let before = limits.earlier.first().map_or(String::new(), |before| {
         format!("; the program had {} at first and changed it while it ran", pair(*before))
     });
@@ -67,7 +66,7 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
 pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     match Setter::of(r, by) {
-        Setter::Run if r.is_find() => Some("this run".into()),
+        Setter::Run if r.is_find() => Some("lastfd".into()),
         Setter::Run => Some("this scenario".into()),
         Setter::Ancestor => Some(format!("`{}`", name(&by.command))),
         _ => None,

@@ -1,7 +1,7 @@
 //! What its accept loop does with a full table.
 
 use super::super::Report;
-use super::{clients, counted, evidence, number, sentence, subject};
+use super::{clients, costs, counted, evidence, number, sentence, subject};
 use crate::event::SeenAs;
 use crate::measure::{AfterSilence, Disguise, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
@@ -78,7 +78,7 @@ pub fn short(r: &Report) -> Option<String> {
             format!("{server} closed its listener: new clients are refused, though the process lives on")
         }
         PolicyEvidence::Rhythm { rhythm, call, .. } => match rhythm {
-            Rhythm::Spin => format!("{server} retries {call} without a pause{waits}"),
+            Rhythm::Spin => format!("{server} retries {call} without a pause{}{waits}", costs::short(r)),
             Rhythm::Storm { pause_s, .. } => {
                 format!("{server} retries {call} in bursts {pause_s:.3} s apart{waits}")
             }

@@ -101,7 +101,10 @@ pub fn sum(r: &Report) -> Option<String> {
         _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
             let next = held - left;
             let used = rest - next;
-            let waits = format!("{next} more {}", number(next, "waits for a client", "wait for clients"));
+            let waits = format!(
+                "threads in accept keep {next} more for the next {}",
+                number(next, "client", "clients")
+            );
             format!("{limit} − {used} in use at rest; {waits}")
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {

@@ -54,7 +54,7 @@ pub fn listeners(r: &Report) -> Option<String> {
         .collect();
     let others: Vec<String> =
         room.iter().take(SHOWN).map(|q| format!("process {} has room for {}", q.pid, q.room)).collect();
-    Some(format!("{intro}, full or not: {}, while {}.", waiting.join(", "), others.join(", ")))
+    Some(format!("{intro}, even a full one: {}, while {}.", waiting.join(", "), others.join(", ")))
 }
 
 /// The same in one short sentence: where clients wait though other processes have room.

@@ -56,13 +56,19 @@ fn short(r: &Report, seen: &Upstream) -> Option<String> {
     let lacked = match side {
         Side::Clients => "it lacked descriptors to accept clients",
         Side::Upstream => "it lacked descriptors to connect to the upstream",
-        Side::Both => "it lacked descriptors for either side",
+        Side::Both => "it lacked descriptors for both sides",
     };
-    Some(format!(
-        "At the first failure {} and {} to the upstream were open: {lacked}.",
-        counted(clients, "client"),
-        counted(then.open, "connection")
-    ))
+    // The upstream hears of a close later than the subject's next accept.
+    let room = r.found.limits.effective.value().zip(r.found.baseline.counted.value());
+    let late = room.is_some_and(|(limits, rest)| clients + then.open + rest > limits.soft);
+    Some(match late {
+        true => format!("At the first failure {} were open: {lacked}.", counted(clients, "client")),
+        false => format!(
+            "At the first failure {} and {} to the upstream were open: {lacked}.",
+            counted(clients, "client"),
+            counted(then.open, "connection")
+        ),
+    })
 }
 
 /// What each call leaves open, by kind; and after how many calls the limit is reached, where it was not.

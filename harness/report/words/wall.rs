@@ -69,7 +69,7 @@ pub fn short(r: &Report) -> Option<String> {
 
 fn disguise(r: &Report, d: &Disguise) -> String {
     let other = r.found.ceiling.kind.value() == Some(Kind::OtherLimit);
-    let cause = if other { "another limit of the kernel's" } else { "the full table" };
+    let cause = if other { "another limit of the kernel's" } else { "the descriptor limit" };
     let call = format!("{} had failed with {}", d.call, d.errno);
     match d.seen_as {
         SeenAs::ErrorReply => format!(
