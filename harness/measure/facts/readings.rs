@@ -159,8 +159,8 @@ pub(crate) struct Readings<'a> {
     pub resources: Vec<(Nanos, &'a Resources)>,
     /// When the new clients of probes began to connect.
     pub arrived: Vec<Nanos>,
-    /// Whether the silent process waits for a time of its own, as last read.
-    pub timer: Option<bool>,
+    /// Whether the process that accepts waited for a time of its own, each time that this was read.
+    pub timers: Vec<(Nanos, Option<bool>)>,
     /// `fs.inotify.max_user_instances`, and who has some; read where a call lacked one.
     pub inotify: Option<(Option<u64>, &'a [Holder])>,
     /// Open files of the host, and the most there may be.
@@ -329,7 +329,7 @@ impl<'a> Readings<'a> {
             What::Open(open) => self.open.push((at, open)),
             What::Resources(resources) => self.resources.push((at, resources)),
             What::Arrived { .. } => self.arrived.push(at),
-            What::Waits { timer, .. } => self.timer = *timer,
+            What::Waits { timer, .. } => self.timers.push((at, *timer)),
             What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
             What::Queues(queues) => self.queues = queues,
