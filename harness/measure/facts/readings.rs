@@ -1,5 +1,6 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
+use super::answers::Answers;
 use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
     Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
@@ -139,6 +140,7 @@ pub(crate) struct Header<'a> {
 #[derive(Default)]
 pub(crate) struct Readings<'a> {
     pub header: Option<Header<'a>>,
+    answers: Answers<'a>,
     pub sysctls: Option<(&'a str, &'a [Sysctl])>,
     pub launched: Option<Launched<'a>>,
     pub listening: Vec<Listening<'a>>,
@@ -328,6 +330,9 @@ impl<'a> Readings<'a> {
             }
             What::Open(open) => self.open.push((at, open)),
             What::Resources(resources) => self.resources.push((at, resources)),
+            What::Client { workload, id, state } => {
+                self.answers.fails(workload, *id, state);
+            }
             What::Arrived { .. } => self.arrived.push(at),
             What::Waits { timer, .. } => self.timers.push((at, *timer)),
             What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
@@ -343,7 +348,12 @@ impl<'a> Readings<'a> {
                 at,
                 workload,
                 label,
-                outcome: *outcome,
+                outcome: match outcome {
+                    Outcome::Served if error_status(detail).is_some() && self.answers.are_good(workload) => {
+                        Outcome::ErrorReply
+                    }
+                    outcome => *outcome,
+                },
                 detail,
                 error_status: error_status(detail),
                 connect_s: connect_s.filter(|s| s.is_finite()),
