@@ -52,6 +52,20 @@ fn clients_come_no_faster_than_a_server_can_do_the_work_that_follows_an_accept()
 }
 
 #[test]
+fn a_descriptor_that_is_opened_once_is_no_part_of_what_each_client_costs() {
+    let options = ["--nofile", "64", "--workload", "tcp", "--hold", "1s"];
+    let Some(run) = python("opens_once.py", &options) else { return };
+    let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
+    let predicted = &run["prediction"];
+    assert_eq!(
+        (&predicted["descriptors_per_connection"], &predicted["ceiling"]),
+        (&json!(1.0), &json!(64 - rest - 3)),
+        "{predicted:#}"
+    );
+    assert_eq!(run["ceiling"]["accepted"], predicted["ceiling"], "{:#}", run["ceiling"]);
+}
+
+#[test]
 fn a_burst_says_what_it_came_to_and_is_no_capacity() {
     let options = ["--nofile", "64", "--burst", "--hold", "1s"];
     let Some(run) = python("pipes_each.py", &options) else { return };

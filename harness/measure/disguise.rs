@@ -173,7 +173,7 @@ impl<'a> Matching<'a> {
     fn told(&mut self, told: &Told<'a>) {
         let client = (told.workload, told.id);
         let (seen_as, reply) = match told.state {
-            State::ErrorReply(words) => (SeenAs::ErrorReply, words.as_str()),
+            State::ErrorReply(words) | State::ErrorAnswer(words) => (SeenAs::ErrorReply, words.as_str()),
             State::Closed => (SeenAs::Closed, ""),
             _ => {
                 self.answered.insert(client, told.at);

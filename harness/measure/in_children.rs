@@ -69,5 +69,5 @@ fn ends_service(facts: &Facts<'_>, made: &Try) -> bool {
     let from = facts.clients.told.partition_point(|told| told.at < made.at);
     let mut told = facts.clients.told[from..].iter().take_while(|told| soon.contains(&told.at));
     exit.is_some_and(|at| soon.contains(&at))
-        || told.any(|told| matches!(told.state, State::ErrorReply(_) | State::Closed))
+        || told.any(|told| matches!(told.state, State::ErrorReply(_) | State::ErrorAnswer(_) | State::Closed))
 }

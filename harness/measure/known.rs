@@ -187,6 +187,11 @@ pub enum Why {
     },
     /// Flows are over when nothing came for a time that only the server knows.
     FlowsStillOpen,
+    /// All had left, and no new client was served within so many seconds; it still waited for a time of its
+    /// own, at which it may close what it holds, or tried to accept without a pause.
+    NobodyServedWithin {
+        within_s: f64,
+    },
     NobodyHolds,
     TcpAsksNothing,
     ProgramsHoldSilently,

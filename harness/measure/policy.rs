@@ -437,7 +437,7 @@ impl FailingLoop {
         let last = *self.times.last()?;
         let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
         let again = tries.filter(|t| t.pid == self.first.pid && t.call.accepts()).map(|t| t.at).next()?;
-        if facts.readings.timer != Some(false) {
+        if facts.timer_at_the_wall() != Some(false) {
             return None;
         }
         let just_before = again.saturating_sub(WOKEN_WITHIN)..again;

@@ -87,6 +87,10 @@ pub(super) fn verdict(
     }
     let leaked = recovery.leaked.value().filter(|leaked| *leaked > 0);
     let open = leaked.map(i64::unsigned_abs);
+    if !recovered && facts.may_close() {
+        let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
+        return Known::Unknown(Why::NobodyServedWithin { within_s: seconds(until.saturating_sub(from)) });
+    }
     if !recovered {
         // Also where a leak keeps every new client out: nobody is served until it is restarted.
         return end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) });

@@ -123,16 +123,13 @@ fn predict_of_holders(pump: &mut Pump, few: &Few, cost: f64) {
 /// Predicts once more, where a connection takes more descriptors while it is made than afterwards: the last
 /// one needs them, too.
 fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
-    let Few { rest, accepted, grown, .. } = few;
-    let cost = *grown as f64 / *accepted as f64;
-    let (soft, at_rest) = (rest.limits.soft, rest.counted);
-    if one.most as f64 <= cost {
+    let (each, most) = (few.costs().0, one.most.max(0).unsigned_abs());
+    if most <= each {
         return;
     }
-    let room = soft.saturating_sub(at_rest).checked_sub(one.most as u64);
-    let ceiling = room.map_or(0, |room| (room as f64 / cost) as u64 + 1);
-    let formula = format!("⌊({soft} − {at_rest} − {} to make the last) ÷ {cost}⌋ + 1 = {ceiling}", one.most);
-    announce(pump, rest.pid, ceiling, formula, cost, *accepted as u32);
+    let ceiling = few.free().checked_sub(most).map_or(0, |room| room / each + 1);
+    let formula = format!("⌊({} − {most} to make the last) ÷ {each}⌋ + 1 = {ceiling}", few.room());
+    announce(pump, few.rest.pid, ceiling, formula, each as f64, few.accepted as u32);
 }
 
 /// What the first few clients showed.
@@ -147,6 +144,28 @@ struct Few {
     born: u64,
     /// Processes that do not listen, and have more descriptors now.
     given: Vec<Holder>,
+}
+
+impl Few {
+    /// Descriptors that each connection costs, and those that were opened once: what does not come out even,
+    /// such as a log that the first client opens.
+    fn costs(&self) -> (u64, u64) {
+        (self.grown / self.accepted, self.grown % self.accepted)
+    }
+
+    /// Descriptors that are left for connections.
+    fn free(&self) -> u64 {
+        self.rest.limits.soft.saturating_sub(self.rest.counted + self.costs().1)
+    }
+
+    /// The same as a sum in words.
+    fn room(&self) -> String {
+        let (soft, at_rest) = (self.rest.limits.soft, self.rest.counted);
+        match self.costs().1 {
+            0 => format!("{soft} − {at_rest}"),
+            once => format!("{soft} − {at_rest} − {once} opened once"),
+        }
+    }
 }
 
 /// A process that does not listen, to which connections may be handed.
@@ -274,11 +293,15 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
         pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
         return;
     }
-    let free = rest.limits.soft.saturating_sub(rest.counted);
+    let (each, _) = few.costs();
+    let free = few.free();
     // The last connection may be accepted and then lack its other descriptors: it counts as accepted.
-    let ceiling = (free as f64 / cost).ceil() as u64;
-    let formula = format!("⌈({} − {}) ÷ {cost}⌉ = {ceiling}", rest.limits.soft, rest.counted);
-    announce(pump, rest.pid, ceiling, formula, cost, *accepted as u32);
+    let ceiling = free.div_ceil(each);
+    let formula = match each {
+        1 => format!("{} = {ceiling}", few.room()),
+        _ => format!("⌈({}) ÷ {each}⌉ = {ceiling}", few.room()),
+    };
+    announce(pump, rest.pid, ceiling, formula, each as f64, *accepted as u32);
 }
 
 /// Predicts from what the first few flows of UDP hold. One that lacks a descriptor is not answered, so that

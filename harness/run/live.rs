@@ -6,6 +6,7 @@
 use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What};
 use crate::measure::{PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 /// As the kernel returns it.
 const EMFILE: i64 = -24;
@@ -121,6 +122,8 @@ pub struct Live {
     pub local_failure: Option<i32>,
     /// Whether the accept policy can be told already.
     pub policy: PolicyWatch,
+    /// After how long, at most, it closes connections whose clients have left, where it does so by a timer.
+    pub closes_after: Option<Duration>,
     /// How long the process that failed first pauses between its tries, so far.
     pub retries: Retries,
     /// What the bundled upstream has seen.

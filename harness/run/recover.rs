@@ -10,7 +10,8 @@ use super::pump::{DRAIN_EVERY, Load, Pump};
 use super::ready::{self, SETTLE_DEADLINE};
 use super::rounds;
 use crate::event::{Ended, Nanos, Outcome, Phase, Unseen, What};
-use crate::sys::clock;
+use crate::scenario::Policy;
+use crate::sys::{clock, proc};
 use std::time::Duration;
 
 /// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked;
@@ -20,6 +21,62 @@ const STILL_FULL: Duration = Duration::from_secs(1);
 /// A flow of UDP is over when nothing came for a while, which no client is told: half a minute or a whole one
 /// with most servers.
 const FLOW_IDLE: Duration = Duration::from_secs(65);
+
+/// The process that accepts still has descriptors that all who left had caused, and waits for a time of its
+/// own: a timer may close them, as one of 60 s that closes idle connections.
+struct MayClose {
+    /// When it was last seen to wait so.
+    seen: Nanos,
+    looked: Nanos,
+    end: Nanos,
+}
+
+impl MayClose {
+    /// How often that is looked up.
+    const LOOK_EVERY: Duration = Duration::from_millis(50);
+    /// A thread may run for a moment.
+    const RUNS_FOR: Duration = Duration::from_secs(2);
+
+    /// All have left just now.
+    fn since_now() -> Self {
+        MayClose { seen: 0, looked: 0, end: clock::now() + DRAINING_AT_MOST.as_nanos() as u64 }
+    }
+
+    /// Whether it is worth waiting for.
+    fn holds(&mut self, pump: &mut Pump) -> bool {
+        let now = clock::now();
+        if now - self.looked >= Self::LOOK_EVERY.as_nanos() as u64 {
+            // It may run just as it is looked at for the first time.
+            self.seen = if self.looked == 0 { now } else { self.seen };
+            self.looked = now;
+            match proc::timer_pending(pump.acceptor) {
+                Some(true) => self.seen = now,
+                Some(false) => self.seen = 0,
+                // A loop that tries again without a pause never sleeps.
+                None if matches!(pump.live.policy.decided(), Some(Policy::Spin | Policy::Storm)) => {
+                    self.seen = now;
+                }
+                None => {}
+            }
+        }
+        let waits = now - self.seen <= Self::RUNS_FOR.as_nanos() as u64;
+        waits && now < self.end && !pump.back() && !pump.died()
+    }
+
+    /// Waits until it closes something, or it is not worth waiting any longer; whether it closed something.
+    fn wait(&mut self, pump: &mut Pump) -> Result<bool, Error> {
+        let mut progress = Progress::of(pump);
+        let began = clock::now();
+        let moved = |progress: &mut Progress, pump: &mut Pump| {
+            let still = progress.still(pump).as_nanos() as u64;
+            still < clock::now() - began
+        };
+        pump.until(DRAINING_AT_MOST, Self::LOOK_EVERY, |pump| {
+            moved(&mut progress, pump) || !self.holds(pump)
+        })?;
+        Ok(moved(&mut progress, pump))
+    }
+}
 
 /// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the
 /// queue drained, a new client answered. Where it was not `watched` at the wall, all leave at once. `why`:
@@ -96,26 +153,39 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
 /// is answered: so long at the most.
 fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     release(pump, u32::MAX)?;
-    let mut progress = Progress::of(pump);
+    let (mut progress, mut may_close, mut late) = (Progress::of(pump), MayClose::since_now(), false);
     let why = pump.until_ended(DRAINING_AT_MOST, Duration::from_millis(1), |pump| {
         if pump.tree.gone() {
             Some(Ended::Gone)
         } else if pump.drained() {
             Some(Ended::Quiet)
         } else {
-            (progress.still(pump) > within * 2).then_some(Ended::Time)
+            let still = progress.still(pump) > within * 2;
+            late |= still;
+            (still && !may_close.holds(pump)).then_some(Ended::Time)
         }
     })?;
+    if late && why == Ended::Quiet {
+        closes_late(pump);
+    }
     let late = why == Ended::Time && progress.still(pump) <= within * 2;
     if pump.tree.gone() || pump.loads.is_empty() {
         return Ok(why);
     }
-    let why = new_client(pump, if late { PROBE_DEADLINE } else { within })?;
+    let why = new_client(pump, if late { PROBE_DEADLINE } else { within }, &mut may_close)?;
     Ok(if late { Ended::Draining } else { why })
 }
 
+/// It has just closed connections whose clients had left long before: those that it accepts now it may hold
+/// for as long.
+fn closes_late(pump: &mut Pump) {
+    let now = clock::now();
+    let held = Duration::from_nanos(now - pump.live.first_failure.map_or(now, |(at, _)| at));
+    pump.live.closes_after = Some(held + held / 8);
+}
+
 /// Sends one new client after another until one is not turned away; returns why no more are sent.
-fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
+fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Result<Ended, Error> {
     // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all
     // there is to see. Where clients come through another process, that one's answer is what they get.
     let direct = pump.loads.iter().any(|load| load.concerns_subject);
@@ -157,6 +227,15 @@ fn new_client(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
         if waits && !silent && pump.live.accepted_total() > accepted && std::mem::take(&mut again) {
             continue;
         }
+        if waits && may_close.holds(pump) && may_close.wait(pump)? {
+            closes_late(pump);
+            continue;
+        }
+        if waits && clock::now() >= may_close.end && !pump.back() {
+            // What never sleeps has no timer that is seen.
+            pump.journal
+                .record(What::Waits { pid: pump.acceptor, timer: proc::timer_pending(pump.acceptor) });
+        }
         if !turned_away {
             return Ok(why);
         }
@@ -185,7 +264,8 @@ pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
     if pump.serves_datagrams() && served {
         pump.until(FLOW_IDLE, Duration::from_millis(1), |pump| pump.back() || pump.tree.gone())?;
     }
-    let patience = STALL + pause(pump) * 2;
+    let closes_after = pump.live.closes_after.unwrap_or_default();
+    let patience = (STALL + pause(pump) * 2).max(closes_after);
     let mut progress = Progress::of(pump);
     let disturbed_until = clock::now() + SETTLE_DEADLINE.as_nanos() as u64;
     loop {
@@ -193,7 +273,9 @@ pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
             if pump.back() {
                 return Some(Ended::AtRest);
             }
-            progress.still(pump);
+            if progress.still(pump) < closes_after {
+                return None;
+            }
             let why = if progress.grows() { Ended::Growing } else { Ended::Quiet };
             ((rests || why == Ended::Growing) && pump.drained()).then_some(why)
         })?;

@@ -1,7 +1,7 @@
 //! What clients see.
 
 use super::near;
-use crate::log::{self, changed, event, measured, ms, with};
+use crate::log::{self, changed, client, event, measured, ms, with};
 use lastfd::internal::event::{Client, Event, Log, Outcome as Got, Queue, What};
 use lastfd::internal::measure;
 use lastfd::internal::report::{self, Report};
@@ -113,4 +113,28 @@ fn clients_that_wait_for_a_full_worker_while_another_has_room_are_pointed_out() 
         full_report(vec![event(1499.999, What::Queues(vec![queue(100, 4, 0), queue(101, 0, 3)]))]);
     let words = "4 clients wait for process 100, which is full, while process 101 has room for 3.";
     assert!(text.contains(words), "{text}");
+}
+
+/// A server that lacks a descriptor for a file may say 404, where it said 200 before.
+#[test]
+fn an_error_that_the_first_client_did_not_get_is_no_service() {
+    let not_found = |from: u32| {
+        changed("not-reached", |events| {
+            let answered = |event: &Event| match event.is {
+                What::Client { id, state: Client::Served, .. } if id >= from => Some((id, event.at)),
+                _ => None,
+            };
+            let answers: Vec<_> = events.iter().filter_map(answered).collect();
+            let words = || Client::ErrorAnswer("HTTP 404 Not Found".into());
+            events.extend(answers.iter().map(|&(id, at)| Event { at, ..client(0.0, id, words()) }));
+        })
+    };
+    let at_the_wall = not_found(8);
+    assert_eq!(at_the_wall.ceiling.served.value(), Some(8));
+    let replies = at_the_wall.error_replies.expect("error replies");
+    assert_eq!((replies.first.as_str(), replies.clients), ("HTTP 404 Not Found", 4));
+    let account = at_the_wall.clients_account.get().expect("twelve clients");
+    assert_eq!((account.held, account.held_with_error + account.error_replies), (8, 4));
+    let always = not_found(0);
+    assert_eq!(always.ceiling.served.value(), Some(12), "it is what this server answers");
 }

@@ -2,9 +2,9 @@
 
 use super::{near, report};
 use crate::log::{accept, began, changed, client, measured, ms, with};
-use lastfd::internal::event::{Client, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Client, Event, Outcome as Got, Phase, What};
 use lastfd::internal::judge::{Expectation, Observed};
-use lastfd::internal::measure::{Verdict, VerdictEvidence};
+use lastfd::internal::measure::{Findings, Verdict, VerdictEvidence, Why};
 
 #[test]
 fn recovery_is_timed_from_the_first_client_that_leaves() {
@@ -60,4 +60,24 @@ fn a_server_that_is_stuck_behind_a_queue_of_those_who_are_gone_is_seen_to_work_i
     let evidence = &slow.get().expect("an end").evidence;
     assert!(matches!(evidence, VerdictEvidence::NobodyServed { meanwhile: Some((3, _)) }), "{evidence:?}");
     assert_eq!(began(&crate::log::told("three-answers").1.events, Phase::ReleaseAll), ms(3000.0));
+}
+
+#[test]
+fn a_server_that_may_still_close_what_it_holds_is_not_stuck() {
+    let waits = |timer| {
+        changed("dead", |events| {
+            let at = began(events, Phase::Settle) - 1;
+            events.push(Event { at, is: What::Waits { pid: 100, timer } });
+        })
+    };
+    let stuck = |m: &Findings| m.end.get().map(|end| end.verdict);
+    assert_eq!(
+        stuck(&waits(Some(false))),
+        Some(Verdict::Stuck),
+        "only something that happens to it wakes it"
+    );
+    for may in [Some(true), None] {
+        let m = waits(may);
+        assert!(matches!(m.end.why(), Some(Why::NobodyServedWithin { .. })), "{:?}", m.end);
+    }
 }

@@ -1,9 +1,10 @@
 //! One life a client: connected, answered, told, closed and by which side, as its driver saw it.
 
+use super::answers::Answers;
 use crate::event::asks;
 use crate::event::{Client as State, Event, Nanos, Outcome, Phase, What};
 use crate::scenario::Plan;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
@@ -128,6 +129,8 @@ impl<'a> Clients<'a> {
         let direct = plan.workloads.values().any(|w| w.to == plan.subject);
         let mut all: HashMap<(&str, u32), Client> = HashMap::new();
         let mut error_replies = Vec::new();
+        let mut answers_so_far = Answers::default();
+        let mut failing: HashSet<(&str, u32)> = HashSet::new();
         for event in events {
             let What::Client { workload, id, state } = &event.is else { continue };
             // Calls come and go: they have measures of their own.
@@ -138,6 +141,11 @@ impl<'a> Clients<'a> {
             }
             if let State::ErrorReply(words) | State::ErrorAnswer(words) = state {
                 error_replies.push((event.at, words.as_str()));
+            }
+            // An error that the first client did not get is no service.
+            let fails = answers_so_far.fails(workload, *id, state);
+            if fails {
+                failing.insert((workload.as_str(), *id));
             }
             let record = all.entry((workload, *id)).or_default();
             record.gave_up |= *state == State::GaveUp;
@@ -155,6 +163,7 @@ impl<'a> Clients<'a> {
                 State::ErrorAnswer(_) | State::Begun => {}
                 State::Connected => record.connected = record.connected.or(Some(event.at)),
                 State::Greeted => record.greeted = record.greeted.or(Some(event.at)),
+                State::Served if fails => end(Outcome::ErrorReply),
                 State::Served => record.served = record.served.or(Some(event.at)),
                 State::Released | State::GaveUp => record.released = record.released.or(Some(event.at)),
                 State::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),
@@ -184,11 +193,16 @@ impl<'a> Clients<'a> {
             plan.workloads.iter().filter(|(_, w)| w.calls.is_none() && (!direct || w.to == plan.subject));
         let answers = loads.any(|(name, w)| w.asks().unwrap_or_else(|| speaks_http(name)));
         let told = events.iter().filter_map(|event| match &event.is {
-            What::Client {
-                workload,
-                id,
-                state: state @ (State::Served | State::ErrorReply(_) | State::Closed),
-            } => Some(Told { at: event.at, workload, id: *id, state }),
+            What::Client { workload, id, state } => {
+                let fails = failing.contains(&(workload.as_str(), *id));
+                let tells = match state {
+                    State::ErrorReply(_) | State::Closed => true,
+                    State::Served => !fails,
+                    State::ErrorAnswer(_) => fails,
+                    _ => false,
+                };
+                tells.then_some(Told { at: event.at, workload, id: *id, state })
+            }
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());

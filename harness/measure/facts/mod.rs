@@ -2,6 +2,7 @@
 //! failed, what clients saw, what was read. No thresholds of a verdict and no opinions; what nobody saw is a
 //! value, too.
 
+mod answers;
 mod calls;
 mod clients;
 mod holdings;

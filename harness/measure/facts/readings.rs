@@ -1,5 +1,6 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
+use super::answers::Answers;
 use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
     Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
@@ -139,6 +140,7 @@ pub(crate) struct Header<'a> {
 #[derive(Default)]
 pub(crate) struct Readings<'a> {
     pub header: Option<Header<'a>>,
+    answers: Answers<'a>,
     pub sysctls: Option<(&'a str, &'a [Sysctl])>,
     pub launched: Option<Launched<'a>>,
     pub listening: Vec<Listening<'a>>,
@@ -159,8 +161,8 @@ pub(crate) struct Readings<'a> {
     pub resources: Vec<(Nanos, &'a Resources)>,
     /// When the new clients of probes began to connect.
     pub arrived: Vec<Nanos>,
-    /// Whether the silent process waits for a time of its own, as last read.
-    pub timer: Option<bool>,
+    /// Whether the process that accepts waited for a time of its own, each time that this was read.
+    pub timers: Vec<(Nanos, Option<bool>)>,
     /// `fs.inotify.max_user_instances`, and who has some; read where a call lacked one.
     pub inotify: Option<(Option<u64>, &'a [Holder])>,
     /// Open files of the host, and the most there may be.
@@ -328,8 +330,11 @@ impl<'a> Readings<'a> {
             }
             What::Open(open) => self.open.push((at, open)),
             What::Resources(resources) => self.resources.push((at, resources)),
+            What::Client { workload, id, state } => {
+                self.answers.fails(workload, *id, state);
+            }
             What::Arrived { .. } => self.arrived.push(at),
-            What::Waits { timer, .. } => self.timer = *timer,
+            What::Waits { timer, .. } => self.timers.push((at, *timer)),
             What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
             What::Queues(queues) => self.queues = queues,
@@ -343,7 +348,12 @@ impl<'a> Readings<'a> {
                 at,
                 workload,
                 label,
-                outcome: *outcome,
+                outcome: match outcome {
+                    Outcome::Served if error_status(detail).is_some() && self.answers.are_good(workload) => {
+                        Outcome::ErrorReply
+                    }
+                    outcome => *outcome,
+                },
                 detail,
                 error_status: error_status(detail),
                 connect_s: connect_s.filter(|s| s.is_finite()),

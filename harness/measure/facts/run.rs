@@ -90,6 +90,19 @@ impl<'a> Facts<'a> {
             .chain(self.readings.arrived.iter().copied())
     }
 
+    /// Whether the subject waited for a time of its own, when that was last read at the wall.
+    pub fn timer_at_the_wall(&self) -> Option<bool> {
+        let all_leave = self.phases.from(Phase::ReleaseAll);
+        self.readings.timers.iter().rfind(|(at, _)| *at < all_leave).and_then(|(_, timer)| *timer)
+    }
+
+    /// Whether it waited for a time of its own, or ran, with descriptors open, when all had left and the run
+    /// waited for it no longer.
+    pub fn may_close(&self) -> bool {
+        let all_leave = self.phases.from(Phase::ReleaseAll);
+        self.readings.timers.iter().any(|(at, timer)| *at >= all_leave && *timer != Some(false))
+    }
+
     /// What new clients saw, or held ones that were asked again.
     pub fn asked(&self, label: &'static str) -> impl Iterator<Item = &Asked<'a>> {
         self.readings.asked.iter().filter(move |asked| asked.label == label)

@@ -3,7 +3,7 @@
 use super::super::Report;
 use super::{calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
 use crate::event::Outcome;
-use crate::measure::{Holder, Kind, Leak, Policy, Probe, Verdict, VerdictEvidence};
+use crate::measure::{Holder, Kind, Known, Leak, Policy, Probe, Verdict, VerdictEvidence, Why};
 use crate::report::page::cut;
 
 /// Processes, and sorts of what leaks, that are named.
@@ -14,7 +14,13 @@ const SHORT: usize = 100;
 /// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says
 /// it already.
 pub fn short(r: &Report) -> Option<String> {
-    let end = r.found.end.get()?;
+    let end = match &r.found.end {
+        Known::Value(end) => end,
+        Known::Unknown(why @ Why::NobodyServedWithin { .. }) => {
+            return Some(format!("Whether it recovers is not known: {}.", super::why::why(why)));
+        }
+        Known::Unknown(_) => return None,
+    };
     Some(match (end.verdict, &end.evidence) {
         (Verdict::Recovered, _) => match once(r).map(|n| n as i64).or(leaked(r)) {
             Some(n) if n > 0 => format!(

@@ -74,6 +74,12 @@ pub fn why(why: &Why) -> String {
                 counted((*drops).into(), "datagram")
             );
         }
+        Why::NobodyServedWithin { within_s } => {
+            return format!(
+                "within {within_s:.0} s after all clients had left it served no new one and closed nothing, but it neither waits for \
+                 ever nor has exited: a timer of its own may still close what it holds"
+            );
+        }
         Why::LostBefore { samples } => {
             return format!(
                 "the observer lost {} before the ceiling, and /proc does not confirm the count",
