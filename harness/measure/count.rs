@@ -32,7 +32,8 @@ impl Scale {
             return None;
         }
         Some(match self.each {
-            // Where both count the same there is nothing to scale: what a connection cost at first may be closed.
+            // Where both count the same there is nothing to scale: what a connection cost at first may be
+            // closed.
             _ if both.others != 0 || growth == both.held => growth.saturating_add_signed(-both.others),
             Some(each) => (growth as f64 / each).floor() as u64,
             None => growth,

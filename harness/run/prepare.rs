@@ -56,7 +56,8 @@ pub(super) fn prepare(
     let given = &process.setting;
     let user = setting::user(given)?;
     let site = launch::Site { helper: &options.helper, scratch: scratch.path() };
-    // Until the process itself has a tree, another that is never started removes the folder if lastfd is killed.
+    // Until the process itself has a tree, another that is never started removes the folder if lastfd is
+    // killed.
     let keeper =
         (!given.files.is_empty()).then(|| Tree::prepare(&setting::keeper(process, site), options.isolation));
     let keeper = keeper.transpose()?;

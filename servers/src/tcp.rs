@@ -1,6 +1,6 @@
 //! The bare service: holds connections and says nothing; one epoll instance notices hang-ups and closes.
-//! Reads nothing, so what a client sends stays in its socket. Connections are kept waiting (`--wait-before`) by
-//! an acceptor that sleeps, and an accept queue of one.
+//! Reads nothing, so what a client sends stays in its socket. Connections are kept waiting (`--wait-before`)
+//! by an acceptor that sleeps, and an accept queue of one.
 
 use crate::Deliver;
 use crate::tally::Tally;

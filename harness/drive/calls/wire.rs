@@ -75,8 +75,8 @@ impl Site {
         self.read_timeout.saturating_add(Duration::from_secs_f64(slow))
     }
 
-    /// How long the rest of an answer may take, of so many bytes where it says so: of a slow client longer, by
-    /// what it takes to read.
+    /// How long the rest of an answer may take, of so many bytes where it says so: of a slow client longer,
+    /// by what it takes to read.
     pub fn time_for(&self, bytes: Option<u64>) -> Duration {
         let slow = self.rates.0.zip(bytes).map_or(0.0, |(rate, bytes)| bytes as f64 / f64::from(rate.max(1)));
         self.answer_timeout.saturating_add(Duration::from_secs_f64(slow.min(CALLS_DURATION_MAX_S)))
