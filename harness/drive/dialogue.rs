@@ -95,8 +95,21 @@ pub struct Registered {
     pub start: fn(&Site, u32) -> Box<dyn Talk>,
 }
 
-/// The first line of what a server said, as printable text of at most 80 characters.
+/// Printable characters of binary data, in a row, that are a text and no chance: as strings(1) takes it.
+const TEXT_BYTES: usize = 4;
+
+/// The first line of what a server said, as printable text of at most 80 characters; of binary data the texts
+/// in it, so that two answers with the same text are the same though their checksums differ.
 pub(super) fn words(bytes: &[u8]) -> String {
+    let binary = bytes.contains(&0) || std::str::from_utf8(bytes).is_err_and(|e| e.error_len().is_some());
+    if binary {
+        let printable = |byte: &u8| *byte == b' ' || byte.is_ascii_graphic();
+        let texts = bytes.split(|byte| !printable(byte)).filter(|text| text.len() >= TEXT_BYTES);
+        let texts: Vec<_> = texts.filter_map(|text| std::str::from_utf8(text).ok()).map(str::trim).collect();
+        if !texts.is_empty() {
+            return texts.join(" ").chars().take(80).collect();
+        }
+    }
     let line = bytes.split(|&b| b == b'\r' || b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
     let text = String::from_utf8_lossy(line);
     let printable: String =
@@ -153,6 +166,12 @@ pub(super) mod tests {
         assert_eq!(words(b"a\x1b[2Jb"), "a[2Jb");
         assert_eq!(words(b"\x15\x03\x01\0\x02\x02\x46"), "F");
         assert_eq!(words(b"\xff\x10\x04Too many connections"), "Too many connections");
+        let stun = |checksum: &[u8]| {
+            [b"\x01\x13\0\x20id4711\0\x09\x05\x08No socket\x80\x28\0\x04", checksum].concat()
+        };
+        for checksum in [b"\x0a\xc3\x41\x42", b"z\0\x0d\x7f"] {
+            assert_eq!(words(&stun(checksum)), "id4711 No socket");
+        }
         assert_eq!(words(b"\x15\x03\x01\0\x02"), "bytes 15 03 01 00 02");
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn start(site: &Site) -> Box<dyn Talk> {
         line: Line::Closed,
         streams,
         to_ask: requests,
+        wanted: requests,
         under_way: Vec::new(),
         told: Told::default(),
     })
@@ -47,6 +48,8 @@ struct Http2 {
     line: Line,
     streams: u32,
     to_ask: u32,
+    /// Answers until the client is answered.
+    wanted: u32,
     under_way: Vec<Stream>,
     told: Told,
 }
@@ -54,6 +57,8 @@ struct Http2 {
 /// What answers said since the client was last answered.
 #[derive(Default)]
 struct Told {
+    /// How many came to their end.
+    answers: u32,
     /// The status of the last.
     status: u16,
     /// The first that turns the client away, in words.
@@ -104,7 +109,7 @@ impl Talk for Http2 {
     }
 
     fn ask_again(&mut self, _: &Site, out: &mut Vec<u8>) -> bool {
-        self.to_ask = self.to_ask.saturating_add(1);
+        (self.to_ask, self.wanted) = (self.to_ask.saturating_add(1), self.wanted.saturating_add(1));
         self.advance(out, &mut News::default());
         true
     }
@@ -120,7 +125,6 @@ impl Talk for Http2 {
 impl Http2 {
     /// Lets the connection and its streams go on as far as they can.
     fn advance(&mut self, out: &mut Vec<u8>, news: &mut News) {
-        let asking = self.to_ask > 0 || !self.under_way.is_empty();
         while let Line::Open(sender, connection) = &mut self.line {
             self.told.moved = false;
             let over = pin!(&mut **connection).poll(&mut idle());
@@ -142,7 +146,7 @@ impl Http2 {
                     Err(e) if e.reason() != Some(Reason::NO_ERROR) => {
                         news.error.get_or_insert(format!("HTTP/2: {e}"));
                     }
-                    _ => news.goodbye = true,
+                    _ => (news.goodbye, news.parting) = (true, self.told.answers > 0),
                 }
             } else if !self.told.moved && self.pipe.0.borrow().came.is_empty() {
                 break;
@@ -154,9 +158,9 @@ impl Http2 {
             pipe.came.clear();
         }
         if let Some(error) = self.told.error.take() {
-            (self.to_ask, news.error) = (0, news.error.take().or(Some(error)));
-        } else if asking && self.to_ask == 0 && self.under_way.is_empty() && news.error.is_none() {
-            news.answered = true;
+            (self.to_ask, self.wanted, news.error) = (0, 0, news.error.take().or(Some(error)));
+        } else if self.wanted > 0 && self.told.answers >= self.wanted && news.error.is_none() {
+            (self.wanted, self.told.answers, news.answered) = (0, 0, true);
             news.trouble = self.told.trouble.take().or(news.trouble.take());
         }
     }
@@ -183,7 +187,10 @@ impl Stream {
                     let _ = body.flow_control().release_capacity(data.len()); // it was taken just now
                 }
                 Poll::Ready(Some(Err(e))) => return told.broken(&e),
-                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(None) => {
+                    told.answers += 1;
+                    return Poll::Ready(());
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -370,6 +377,23 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_closes_before_the_last_answer_has_answered_and_leaves() {
+        let mut one = client(KeepAlive { requests: Some(20), streams: Some(2), ..KeepAlive::default() });
+        let mut out = Vec::new();
+        one.open(&site(), &mut out);
+        let mut server = Server::new(&out, 100);
+        let (mut out, mut news) = (Vec::new(), News::default());
+        while server.paths.len() < 10 {
+            let said = server.hear(&std::mem::take(&mut out), 200);
+            one.receive(&said, &mut out, &mut news);
+        }
+        assert_eq!(news, News::default());
+        server.connection.graceful_shutdown();
+        let news = talk(&mut *one, &mut server, out, 200, usize::MAX);
+        assert!(news.parting && news.goodbye && !news.answered && news.error.is_none(), "{news:?}");
+    }
+
+    #[test]
     fn a_goaway_is_a_goodbye_and_what_is_not_http2_an_error_in_its_own_words() {
         let mut one = client(KeepAlive::default());
         let mut out = Vec::new();
@@ -377,7 +401,8 @@ mod tests {
         let mut server = Server::new(&out, 1);
         assert!(talk(&mut *one, &mut server, Vec::new(), 200, usize::MAX).answered);
         server.connection.graceful_shutdown();
-        assert!(talk(&mut *one, &mut server, Vec::new(), 200, usize::MAX).goodbye);
+        let news = talk(&mut *one, &mut server, Vec::new(), 200, usize::MAX);
+        assert!(news.goodbye && !news.parting, "it was answered before: {news:?}");
 
         let (mut one, mut news) = (client(KeepAlive::default()), News::default());
         one.open(&site(), &mut Vec::new());

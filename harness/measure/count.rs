@@ -35,7 +35,9 @@ impl Scale {
         let growth = growth + both.rest_gone;
         let opened = both.others.saturating_add_unsigned(both.rest_gone);
         Some(match self.each {
-            _ if opened != 0 => growth.saturating_add_signed(-opened),
+            // Where both count the same there is nothing to scale: what a connection cost at first may be
+            // closed.
+            _ if opened != 0 || growth == both.held => growth.saturating_add_signed(-opened),
             Some(each) => (growth as f64 / each).floor() as u64,
             None => growth,
         })
@@ -65,4 +67,23 @@ pub(super) struct Grown {
 pub(super) fn grown(facts: &Facts<'_>, scale: &Scale) -> Option<Grown> {
     let both = facts.holdings.at_watch?;
     Some(Grown { full: scale.full(both)?, held: scale.connections(both)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_scaled_only_where_the_calls_do_not_say_the_same() {
+        let scale = Scale { rest: Some(7), counted: Some(7), soft: Some(256), each: Some(1.625) };
+        let both = |descriptors, held, others| Both { pid: 1, descriptors, held, others, rest_gone: 0, still: true };
+        // A proxy whose idle connections to its upstream are closed by now.
+        assert_eq!(scale.connections(both(128, 121, 0)), Some(121));
+        assert_eq!(scale.connections(both(128, 100, 21)), Some(100));
+        assert_eq!(
+            scale.connections(both(128, 74, 0)),
+            Some(74),
+            "descriptors that no call was seen to open"
+        );
+    }
 }

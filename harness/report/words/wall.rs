@@ -40,14 +40,20 @@ pub fn unserved(r: &Report) -> Option<String> {
     let because = told.map_or(String::new(), |told| format!(" ({} failed with {})", told.call, told.errno));
     let served = if account.held == 0 { "none".to_owned() } else { format!("only {}", account.held) };
     let (n, reply) = (account.held_with_error, cut(&replies.first, SHORT));
-    Some(format!("It served {served} of them: {n} got \"{reply}\"{because}."))
+    let all = account.held + n;
+    let of = match r.found.ceiling.held() {
+        Some(headline) if headline < all => format!("the {all} that it held later"),
+        _ => "them".to_owned(),
+    };
+    Some(format!("It served {served} of {of}: {n} got \"{reply}\"{because}."))
 }
 
 /// How many of the connections that it held got no answer at all.
 fn unanswered(r: &Report, account: &ClientsAccount) -> Option<String> {
     let accepted = r.found.ceiling.accepted.value().filter(|_| r.found.ceiling.served.value().is_some())?;
-    // The last one may have been accepted just as the call failed.
-    let silent = accepted.saturating_sub(account.held).min(account.waiting);
+    // The last one may have been accepted just as the call failed. Those that it closed wait for nothing.
+    let over = account.held + account.turned_away + account.closed;
+    let silent = accepted.saturating_sub(over).min(account.waiting);
     (silent > 1 && account.held > 0)
         .then(|| format!("It answered only {} of them: {silent} wait for their answer.", account.held))
 }
