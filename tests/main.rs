@@ -12,6 +12,7 @@ mod docs;
 mod doctor;
 mod exchange;
 mod explain;
+mod formats;
 mod hostile;
 mod house;
 mod html;

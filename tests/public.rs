@@ -110,6 +110,82 @@ fn the_names_at_the_root_are_those_that_were_decided_on() {
     assert_eq!(declared, ["\npub mod "], "only the hidden rooms are declared here, all else is re-exported");
 }
 
+/// What is public of these names in the sources: functions with their signatures, fields and variants.
+fn surface() -> String {
+    let rooms = sources("harness");
+    let mut all = BTreeSet::new();
+    for (room, name, shown) in exported() {
+        let mut of = |within: &dyn Fn(&Path) -> bool| {
+            let mut found = false;
+            for (_, text) in rooms.iter().filter(|(path, _)| within(path)) {
+                of_name(text, &name, &mut |item| found |= all.insert(format!("{shown} {item}")));
+            }
+            found
+        };
+        // What a room re-exports from another is anywhere.
+        if !of(&|path| path.components().any(|part| part.as_os_str() == room.as_str())) {
+            of(&|_| true);
+        }
+    }
+    all.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+fn of_name(text: &str, name: &str, each: &mut dyn FnMut(String)) {
+    let lines: Vec<&str> = text.lines().collect();
+    let is = |head: &str| {
+        let rest = head.strip_prefix(name).unwrap_or("?");
+        !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '?')
+    };
+    for (at, line) in lines.iter().enumerate() {
+        let head = line.trim_start();
+        let indent = line.len() - head.len();
+        let inside = || {
+            let body = lines[at + 1..].iter();
+            let body = body
+                .take_while(move |line| line.trim().is_empty() || line.starts_with(&" ".repeat(indent + 1)));
+            body.filter(move |line| line.len() - line.trim_start().len() == indent + 4)
+                .map(|line| line.trim())
+        };
+        if head.strip_prefix("pub fn ").is_some_and(is) && indent == 0 {
+            each(signature(&lines[at..]));
+        } else if ["pub struct ", "pub enum "].iter().any(|kind| head.strip_prefix(kind).is_some_and(is)) {
+            let fields = head.starts_with("pub struct");
+            let shown =
+                |line: &&str| line.starts_with("pub ") || !fields && line.starts_with(char::is_uppercase);
+            inside()
+                .filter(shown)
+                .for_each(|line| each(format!("{{ {} }}", line.trim_end_matches([',', ' ', '{']))));
+        } else if line.strip_prefix("impl ").is_some_and(is) && line.ends_with('{') && !line.contains(" for ")
+        {
+            for (below, line) in lines[at + 1..].iter().take_while(|line| **line != "}").enumerate() {
+                if line.starts_with("    pub fn ") || line.starts_with("    pub const ") {
+                    each(signature(&lines[at + 1 + below..]));
+                }
+            }
+        }
+    }
+}
+
+/// The first item's head, on one line.
+fn signature(lines: &[&str]) -> String {
+    let mut head = String::new();
+    for line in lines {
+        head += line.trim();
+        head.push(' ');
+        if line.ends_with(['{', ';', ',']) && head.matches('(').count() == head.matches(')').count() {
+            break;
+        }
+    }
+    head.split(" {").next().unwrap_or_default().trim().to_owned()
+}
+
+/// A change here is a change of what other programs may rely on. Bless it as other snapshots, and say it in
+/// the changelog.
+#[test]
+fn the_surface_is_the_one_that_was_decided_on() {
+    insta::assert_snapshot!(surface());
+}
+
 #[test]
 fn every_public_type_may_grow() {
     let rooms = sources("harness");

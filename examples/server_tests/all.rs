@@ -2,6 +2,7 @@
 //! them; copy the file of yours into your `tests` folder.
 
 mod axum;
+mod guide;
 mod hyper;
 mod tiny_http;
 mod tonic;

@@ -1,7 +1,7 @@
 //! `lastfd compare`: two variants of one subject, side by side, with a verdict on each quantity.
 
 use super::check::{discovered, loaded};
-use super::output::{Files, interrupt_flag, writable};
+use super::output::{Common, interrupt_flag, writable};
 use super::recording::Recording;
 use super::requests::{header, method, rate};
 use super::run::Machine;
@@ -91,7 +91,7 @@ pub struct Args {
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
-    reports: Files,
+    reports: Common,
     /// With --build: the command that runs in each worktree
     #[arg(last = true, value_name = "COMMAND", requires = "build")]
     command: Vec<String>,

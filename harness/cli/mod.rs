@@ -1,6 +1,7 @@
 //! The commands: one file each. They parse arguments, call the library, print, and say the exit code; nothing
 //! else.
 
+mod annotations;
 pub mod check;
 mod client_options;
 mod compare;

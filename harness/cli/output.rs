@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where reports go besides the terminal
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Files {
+pub struct Common {
     /// Write the report as JSON; `-` writes it to standard output, and nothing else
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -39,15 +39,29 @@ pub struct Files {
     full: bool,
 }
 
-impl Files {
-    /// Whether standard output belongs to a machine-readable report.
-    pub fn quiet(&self) -> bool {
-        self.paths().any(|path| path == Path::new("-"))
-    }
+/// Where the reports of runs go besides the terminal
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Files {
+    #[command(flatten)]
+    common: Common,
+    /// Write one line of JSON for each run, as it ends: each line is a whole JSON report of one run
+    #[arg(long, value_name = "FILE")]
+    json_lines: Option<PathBuf>,
+    /// Write the report as TAP (Test Anything Protocol)
+    #[arg(long, value_name = "FILE")]
+    tap: Option<PathBuf>,
+    /// Write what was measured in Bencher's metric format (`bencher run --adapter json --file FILE`)
+    #[arg(long, value_name = "FILE")]
+    bencher: Option<PathBuf>,
+}
 
-    /// Whether a report carries the event log.
-    pub fn carries_logs(&self) -> bool {
-        self.html.is_some()
+/// Bytes of a step summary at most: GitHub shows nothing of a longer one.
+const SUMMARY_MOST: usize = 1 << 20;
+
+impl Common {
+    /// Whether standard output belongs to a machine-readable report.
+    fn quiet(&self) -> bool {
+        self.paths().any(|path| path == Path::new("-"))
     }
 
     /// Where reports are asked for.
@@ -60,14 +74,19 @@ impl Files {
     /// # Errors
     /// Which, and why.
     pub fn preflight(&self) -> Result<(), Failure> {
-        if self.paths().filter(|p| *p == Path::new("-")).count() > 1 {
+        self.preflight_with(&[])
+    }
+
+    fn preflight_with(&self, others: &[&PathBuf]) -> Result<(), Failure> {
+        let paths = || self.paths().chain(others.iter().copied());
+        if paths().filter(|p| *p == Path::new("-")).count() > 1 {
             return Err(Failure::new(
                 Exit::Usage,
                 "only one report can be written to standard output: give the others a file",
             ));
         }
         let summary = self.summary();
-        for path in self.paths().chain(&summary).filter(|p| *p != Path::new("-")) {
+        for path in paths().chain(&summary).filter(|p| *p != Path::new("-")) {
             writable(path)?;
         }
         Ok(())
@@ -80,7 +99,92 @@ impl Files {
         named.map(PathBuf::from)
     }
 
-    /// Writes every report that was asked for; of a suite, or of runs that are none.
+    /// JSON, JUnit, Markdown and HTML, each made where it is asked for.
+    fn write_as(&self, [json, junit, markdown, html]: [&dyn Fn() -> String; 4]) -> Result<(), Failure> {
+        if let Some(path) = &self.json {
+            put(path, &json(), false)?;
+        }
+        if let Some(path) = &self.junit {
+            put(path, &junit(), false)?;
+        }
+        if let Some(path) = &self.markdown {
+            put(path, &markdown(), true)?;
+        }
+        if let Some(path) = self.summary() {
+            let there = std::fs::metadata(&path).map_or(0, |about| about.len() as usize);
+            put(&path, &report::markdown::fitted(&markdown(), SUMMARY_MOST.saturating_sub(there)), true)?;
+        }
+        if let Some(path) = &self.html {
+            put(path, &html(), false)?;
+        }
+        Ok(())
+    }
+
+    /// Prints and writes the report of a comparison.
+    ///
+    /// # Errors
+    /// Which path, and why.
+    pub fn conclude_comparison(&self, comparison: &Comparison) -> Result<(), Failure> {
+        use report::compare;
+        let said = match self.quiet() {
+            true => Ok(()),
+            false => {
+                say(&compare::text(comparison, self.full, std::io::stdout().is_terminal(), terminal_width()))
+            }
+        };
+        let (json, junit) = (|| compare::json(comparison), || compare::junit(comparison));
+        let (markdown, html) = (|| compare::markdown(comparison), || report::html::compared(comparison));
+        self.write_as([&json, &junit, &markdown, &html]).and(said)
+    }
+}
+
+impl Files {
+    /// Whether standard output belongs to a machine-readable report.
+    pub fn quiet(&self) -> bool {
+        self.common.quiet() || self.others().iter().any(|path| *path == Path::new("-"))
+    }
+
+    /// Whether a report carries the event log.
+    pub fn carries_logs(&self) -> bool {
+        self.common.html.is_some()
+    }
+
+    fn others(&self) -> Vec<&PathBuf> {
+        [&self.json_lines, &self.tap, &self.bencher].into_iter().flatten().collect()
+    }
+
+    /// As [`Common::preflight`].
+    ///
+    /// # Errors
+    /// Which, and why.
+    pub fn preflight(&self) -> Result<(), Failure> {
+        self.common.preflight_with(&self.others())
+    }
+
+    /// Begins the file of lines: what it had is gone.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn begin_lines(&self) -> Result<(), Failure> {
+        match self.json_lines.as_deref().filter(|path| *path != Path::new("-")) {
+            Some(path) => put(path, "", false),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the line of a run, as it ends.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn line(&self, report: &Report) -> Result<(), Failure> {
+        match &self.json_lines {
+            Some(path) => put(path, &report::json::line(report::json::run(report)), true),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes every report that was asked for; of a suite, whose lines are written already, or of runs that
+    /// are none.
     ///
     /// # Errors
     /// Which path, and why.
@@ -91,22 +195,22 @@ impl Files {
         };
         let junit = || report::junit::render(reports);
         let (markdown, html) = (|| report::markdown::render(reports), || report::html::render(reports));
-        self.write_as([&json, &junit, &markdown, &html])
+        self.common.write_as([&json, &junit, &markdown, &html])?;
+        if suite.is_none() {
+            self.begin_lines()?;
+            reports.iter().try_for_each(|report| self.line(report))?;
+        }
+        self.write_others(reports, suite.is_none_or(|suite| suite.complete))
     }
 
-    /// JSON, JUnit, Markdown and HTML, each made where it is asked for.
-    fn write_as(&self, [json, junit, markdown, html]: [&dyn Fn() -> String; 4]) -> Result<(), Failure> {
-        if let Some(path) = &self.json {
-            put(path, &json(), false)?;
+    /// TAP and Bencher's format of these runs.
+    fn write_others(&self, reports: &[Report], whole: bool) -> Result<(), Failure> {
+        if let Some(path) = &self.tap {
+            put(path, &report::tap::render(&report::told::told(reports), whole), false)?;
         }
-        if let Some(path) = &self.junit {
-            put(path, &junit(), false)?;
-        }
-        if let Some(path) = self.markdown.clone().or_else(|| self.summary()) {
-            put(&path, &markdown(), true)?;
-        }
-        if let Some(path) = &self.html {
-            put(path, &html(), false)?;
+        if let Some(path) = &self.bencher {
+            let runs: Vec<_> = reports.iter().map(report::json::run).collect();
+            put(path, &report::bencher::render(&runs), false)?;
         }
         Ok(())
     }
@@ -132,7 +236,10 @@ impl Files {
             || report::markdown::render_sweep(reports, &sweep),
         );
         let html = || report::html::render_sweep(reports, &sweep);
-        self.write_as([&json, &junit, &markdown, &html]).and(said)
+        self.common.write_as([&json, &junit, &markdown, &html])?;
+        self.begin_lines()?;
+        reports.iter().try_for_each(|report| self.line(report))?;
+        self.write_others(reports, true).and(said)
     }
 
     /// Writes the reports of the parts of a suite, merged.
@@ -140,7 +247,7 @@ impl Files {
     /// # Errors
     /// Which path, and why.
     pub fn conclude_merged(&self, merged: &Merged) -> Result<(), Failure> {
-        if self.html.is_some() {
+        if self.common.html.is_some() {
             return Err(Failure::new(
                 Exit::Usage,
                 "--html is made from event logs, which JSON reports do not have: give it to each `lastfd run`",
@@ -148,24 +255,19 @@ impl Files {
         }
         let (json, junit) =
             (|| report::json::pretty(&merged.document), || report::junit::render_told(&merged.told));
-        self.write_as([&json, &junit, &|| report::markdown::render_told(&merged.told), &String::new])
-    }
-
-    /// Prints and writes the report of a comparison.
-    ///
-    /// # Errors
-    /// Which path, and why.
-    pub fn conclude_comparison(&self, comparison: &Comparison) -> Result<(), Failure> {
-        use report::compare;
-        let said = match self.quiet() {
-            true => Ok(()),
-            false => {
-                say(&compare::text(comparison, self.full, std::io::stdout().is_terminal(), terminal_width()))
-            }
-        };
-        let (json, junit) = (|| compare::json(comparison), || compare::junit(comparison));
-        let (markdown, html) = (|| compare::markdown(comparison), || report::html::compared(comparison));
-        self.write_as([&json, &junit, &markdown, &html]).and(said)
+        let markdown = || report::markdown::render_told(&merged.told);
+        self.common.write_as([&json, &junit, &markdown, &String::new])?;
+        let runs = merged.document["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(path) = &self.json_lines {
+            put(path, &runs.iter().cloned().map(report::json::line).collect::<String>(), false)?;
+        }
+        if let Some(path) = &self.tap {
+            put(path, &report::tap::render(&merged.told, true), false)?;
+        }
+        if let Some(path) = &self.bencher {
+            put(path, &report::bencher::render(runs), false)?;
+        }
+        Ok(())
     }
 
     /// Prints the report for people, unless standard output is taken.
@@ -181,7 +283,7 @@ impl Files {
 
     /// The report for people.
     pub fn text(&self, reports: &[Report]) -> String {
-        let render = if self.full { report::terminal::render_full } else { report::terminal::render };
+        let render = if self.common.full { report::terminal::render_full } else { report::terminal::render };
         render(reports, std::io::stdout().is_terminal(), terminal_width())
     }
 

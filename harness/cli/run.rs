@@ -1,5 +1,6 @@
 //! `lastfd run`: runs scenario files, every variant of each.
 
+use super::annotations::{self, Sources};
 use super::output::{Files, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::own::own_helper;
 use super::partition::Partition;
@@ -101,7 +102,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     // Before: reading sysctls makes a network namespace.
     let flag = interrupt_flag()?;
-    let (plans, mut identity) = select(args)?;
+    let (plans, sources, mut identity) = select(args)?;
     if interrupted(&flag) {
         return Ok(Exit::Interrupted);
     }
@@ -120,19 +121,35 @@ pub fn run(args: &Args) -> Outcome {
         options: args.machine.options(None)?,
         files: &args.files,
     };
+    args.files.begin_lines()?;
     let (done, said) = suite.run(&flag)?;
+    let said = said.and(annotate(args, &annotations::of(&done, &sources)));
     identity.complete = !interrupted(&flag) && done.len() == plans.len() * args.repeat as usize;
     let exit = exit_code(&done, skips_fail, interrupted(&flag));
     conclude(&args.files, Some(&identity), done, exit, said)
 }
 
-/// The runs that the paths and filters select, and the suite that they are of.
-fn select(args: &Args) -> Result<(Vec<Plan>, Suite), Failure> {
+/// Prints annotations where GitHub reads them: beside a report on standard output, on standard error.
+fn annotate(args: &Args, text: &str) -> Result<(), Failure> {
+    match (text.is_empty(), args.files.quiet()) {
+        (true, _) => Ok(()),
+        (false, false) => say(text),
+        (false, true) => {
+            anstream::eprint!("{text}");
+            Ok(())
+        }
+    }
+}
+
+/// The runs that the paths and filters select, the files that they are from, and the suite that they are of.
+fn select(args: &Args) -> Result<(Vec<Plan>, Sources, Suite), Failure> {
     let part = args.partition.map(|partition| partition.part(|name| std::env::var(name).ok()));
     let part = part.transpose().map_err(|why| Failure::new(Exit::Usage, why))?;
-    let mut plans = Vec::new();
-    for file in &super::check::discovered(&args.paths)? {
-        plans.extend(super::check::loaded(file)?);
+    let (mut plans, mut sources) = (Vec::new(), Sources::new());
+    for file in super::check::discovered(&args.paths)? {
+        let loaded = super::check::loaded(&file)?;
+        sources.extend(loaded.first().map(|plan| (plan.scenario.clone(), file)));
+        plans.extend(loaded);
     }
     let mut plans = args.selection.of(plans)?;
     if let Some(name) = &args.variant {
@@ -152,14 +169,14 @@ fn select(args: &Args) -> Result<(Vec<Plan>, Suite), Failure> {
         part,
         complete: false,
     };
-    let Some(part) = part else { return Ok((plans, suite)) };
+    let Some(part) = part else { return Ok((plans, sources, suite)) };
     let selected = part.of_all(plans);
     if selected.is_empty() {
         let message =
             format!("slice {} of {} has no run: {} selected in all", part.part, part.of, suite.runs.len());
         return Err(Failure::new(Exit::NothingSelected, message));
     }
-    Ok((selected, suite))
+    Ok((selected, sources, suite))
 }
 
 /// What tells this suite from others. The same files may be in other folders on another machine.

@@ -67,7 +67,8 @@ impl Turns<'_> {
                         .and_then(|()| self.say(&took(done.took, turns.len())))
                 };
                 let printed = bars.suspend(print);
-                said = std::mem::replace(&mut said, Ok(())).and(printed);
+                let written = self.files.line(&done.made.0);
+                said = std::mem::replace(&mut said, Ok(())).and(printed).and(written);
                 made.push(done.made);
             }
             Err(error) => failure = failure.take().or(Some(error)),

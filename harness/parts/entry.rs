@@ -3,8 +3,9 @@
 
 use super::part::{self, FAULT};
 use crate::helper::{WORD, asked};
-use crate::sys::process;
+use crate::sys::{proc, process};
 use rustix::process::Signal;
+use std::ffi::OsString;
 use std::panic::catch_unwind;
 
 /// The exit code after a panic, as Rust's own `main` has it.
@@ -30,8 +31,11 @@ ctor::declarative::ctor! {
 /// Nobody has to call it: the C library does before `main`, also in a test, whose `main` is not its own. Only
 /// a program whose linker leaves out `.init_array` calls it, first in `main` and before it starts a thread.
 pub fn helper() {
+    // musl gives constructors no arguments.
+    let told: Vec<OsString> = std::env::args_os().collect();
+    let own = if told.is_empty() { proc::own_words() } else { told };
     asked();
-    let mut words = std::env::args_os().skip(1);
+    let mut words = own.into_iter().skip(1);
     if words.next().is_none_or(|word| word != WORD) {
         return;
     }

@@ -67,6 +67,19 @@ fn text(
     })
 }
 
+/// The same of one run on one line: each line of a file of lines is a report of its own.
+pub fn line(run: Value) -> String {
+    let document = Document {
+        schema: SCHEMA,
+        suite: None,
+        runs: vec![run],
+        told: Vec::new(),
+        remedies: Vec::new(),
+        sweep: None,
+    };
+    serde_json::to_string(&document).expect("a report has only string keys and finite numbers") + "\n"
+}
+
 /// A document with a newline at its end.
 pub fn pretty(document: &impl Serialize) -> String {
     let text =

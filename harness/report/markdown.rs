@@ -99,6 +99,17 @@ fn row(runs: &[&Told]) -> Vec<String> {
     row
 }
 
+/// The same, of no more bytes than `room`: whole lines, and a last one that says so where some were left out.
+pub fn fitted(text: &str, room: usize) -> String {
+    if text.len() <= room {
+        return text.to_owned();
+    }
+    let cut = format!("\n{}\n", words::CUT);
+    let kept = room.saturating_sub(cut.len());
+    let end = text.as_bytes()[..kept].iter().rposition(|byte| *byte == b'\n');
+    end.map_or(String::new(), |end| format!("{}{cut}", &text[..=end]))
+}
+
 /// What each remedy of a scenario changed.
 fn remedy_table(text: &mut String, table: &remedies::Table) {
     let believed = table.believed();

@@ -1,6 +1,8 @@
 //! The report of a run, and one file per format. Each format is a pure function of reports to text; none
 //! knows a runner, reads a file or looks at a terminal.
 
+pub mod annotations;
+pub mod bencher;
 pub mod compare;
 pub mod explain;
 pub mod first;
@@ -19,6 +21,7 @@ pub mod suite;
 pub mod sweep;
 pub mod tables;
 pub mod tally;
+pub mod tap;
 pub mod terminal;
 pub mod told;
 pub mod words;

@@ -1,8 +1,10 @@
 //! /proc of live processes: descriptor counts, the process tree, limits, states, CPU time. Reads only.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that
@@ -299,6 +301,13 @@ pub fn arguments(pid: i32) -> Vec<String> {
     }
 }
 
+/// The words that this process was executed with, as bytes: where the C library does not tell them.
+pub fn own_words() -> Vec<OsString> {
+    let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let line = line.strip_suffix(&[0]).unwrap_or(&line);
+    line.split(|&b| b == 0).map(|word| OsString::from_vec(word.to_vec())).collect()
+}
+
 /// Whether a process was executed with this `NAME=value` in its environment; false of one that has ended.
 pub fn has_variable(pid: i32, variable: &str) -> bool {
     let all = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -387,6 +396,11 @@ mod tests {
             Ok(()) => assert!(held, "it waits for nothing but its tracer"),
             Err(error) => eprintln!("skipped: ptrace is not allowed here: {error}"),
         }
+    }
+
+    #[test]
+    fn own_words_are_those_that_the_c_library_tells() {
+        assert_eq!(own_words(), std::env::args_os().collect::<Vec<_>>());
     }
 
     #[test]

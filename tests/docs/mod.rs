@@ -5,6 +5,7 @@
 mod pages;
 mod site;
 
+use crate::house::sources;
 use crate::incidents;
 use crate::support::Called;
 use clap::{CommandFactory, Parser};
@@ -67,6 +68,12 @@ fn every_page_has_its_test() {
     assert_eq!(there, PAGES.iter().map(|path| path.to_string()).collect());
 }
 
+/// Whether an example has this text, but for the reader's own program.
+fn is_compiled(text: &str) -> bool {
+    let text = text.replace(r#"[env!("CARGO_BIN_EXE_server"), "--port", "{port}"]"#, "SERVER");
+    sources("examples").iter().any(|(_, example)| example.contains(text.trim()))
+}
+
 /// Runs a page from top to bottom in a folder of its own.
 fn run(path: &str) {
     let page = pages::page(Path::new(path));
@@ -95,6 +102,9 @@ fn run(path: &str) {
                 last.iter().for_each(|called| _ = incidents::shown(&block.text, &called.stdout));
             }
             "text" | "toml" => {}
+            "rust" => {
+                assert!(is_compiled(&block.text), "{path} has Rust that no example has: {}", block.text)
+            }
             other => panic!("{path} has a block of {other:?}, which nobody checks"),
         }
     }
@@ -113,7 +123,8 @@ fn scenarios(blocks: &[Block]) -> Vec<(String, &Block)> {
         let words = block.before.split('`').skip(1).step_by(2);
         words.filter(|word| word.ends_with(".scenario.toml")).last().map(str::to_owned)
     };
-    let toml = blocks.iter().filter(|block| block.language == "toml").enumerate();
+    let of_cargo = |block: &&Block| block.before.contains("`Cargo.toml`");
+    let toml = blocks.iter().filter(|block| block.language == "toml" && !of_cargo(block)).enumerate();
     toml.map(|(i, block)| (named(block).unwrap_or_else(|| format!("{i}.scenario.toml")), block)).collect()
 }
 

@@ -89,6 +89,7 @@ impl Site {
         let mut command = Command::new("sh");
         let path = std::env::var("PATH").unwrap_or_default();
         command.args(["-c", &line]).current_dir(self.path()).env_remove("GITHUB_STEP_SUMMARY");
+        command.env_remove("GITHUB_ACTIONS");
         command.env("PATH", format!("{}:{path}", self.path().join("bin").display()));
         Some(called(&mut command))
     }

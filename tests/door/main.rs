@@ -1,7 +1,8 @@
 //! The door for tests: what a server's own test asserts, what it says when that is not so, and that many of
 //! them do not disturb each other. A binary of its own: its `main` is libtest's, as that of a user's test is.
 
-use lastfd::{Outcome, Policy, ServerTest};
+use lastfd::internal::event::Phase;
+use lastfd::{Outcome, Policy, Report, ServerTest};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -69,11 +70,22 @@ fn policy_and_recovery_are_watched_where_they_are_asserted() {
     assert!(report.found.new_client.get().is_some(), "a new client was sent at the limit");
 }
 
+/// How long it was watched at its limit, seconds.
+fn watched_s(report: &Report) -> f64 {
+    let phases = &report.found.timings.phases;
+    phases.iter().find(|took| took.phase == Phase::Saturate).expect("it came there").took_s
+}
+
+/// A new client at the limit is waited for, for half a second: one run is compared with the other, as
+/// machines are shared.
 #[test]
 fn nobody_watches_the_limit_where_ceiling_and_leak_alone_are_asserted() {
-    let report = ServerTest::closure(holds).ceiling(50..=64).leaks_nothing().run();
-    assert!(report.found.new_client.get().is_none(), "no new client was sent at the limit");
-    assert_eq!(report.found.recovery.leaked.value(), Some(0), "and yet the leak is known");
+    let test = ServerTest::closure(holds).ceiling(50..=64).leaks_nothing();
+    let (unwatched, watched) = (test.clone().run(), test.policy(Policy::FixedDelay).run());
+    assert!(unwatched.found.new_client.get().is_none(), "no new client was sent at the limit");
+    assert_eq!(unwatched.found.recovery.leaked.value(), Some(0), "and yet the leak is known");
+    let (short, long) = (watched_s(&unwatched), watched_s(&watched));
+    assert!(short * 5.0 < long, "{short} s and {long} s");
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub mod wall;
 pub mod why;
 pub mod witnesses;
 
+/// What stands below a text that was cut.
+pub const CUT: &str = "The rest did not fit here: `--markdown FILE` writes all of it.";
+
 use super::Report;
 use super::repeats::Repeats;
 use crate::event::Outcome;
