@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn a_count_is_scaled_only_where_the_calls_do_not_say_the_same() {
         let scale = Scale { rest: Some(7), counted: Some(7), soft: Some(256), each: Some(1.625) };
-        let both = |descriptors, held, others| Both { pid: 1, descriptors, held, others, rest_gone: 0, still: true };
+        let both =
+            |descriptors, held, others| Both { pid: 1, descriptors, held, others, rest_gone: 0, still: true };
         // A proxy whose idle connections to its upstream are closed by now.
         assert_eq!(scale.connections(both(128, 121, 0)), Some(121));
         assert_eq!(scale.connections(both(128, 100, 21)), Some(100));

@@ -19,8 +19,8 @@ pub fn costs(r: &Report) -> Option<String> {
     (!said.is_empty()).then(|| format!("{}.", said.join(", ")))
 }
 
-/// Log output that fills a disk within a day: 1 MB a second is 86 GB.
-const MUCH_LOG: f64 = 1e6;
+/// Log output that fills a disk: 0.1 MB a second is 8.6 GB a day.
+const MUCH_LOG: f64 = 1e5;
 
 /// The CPU time, and a log that fills a disk, in brackets after what causes them.
 pub fn short(r: &Report) -> String {
@@ -28,7 +28,7 @@ pub fn short(r: &Report) -> String {
     let cpu = c.cpu_percent.value().filter(|percent| *percent >= 1.0);
     let cpu = cpu.map(|percent| format!("{percent:.0} % of a CPU"));
     let log = c.log_bytes_per_s.value().filter(|bytes| *bytes >= MUCH_LOG);
-    let log = log.map(|bytes| format!("{} of log", rate(bytes)));
+    let log = log.map(|bytes| format!("{:.1} MB/s of log", bytes / 1e6));
     let all: Vec<String> = cpu.into_iter().chain(log).collect();
     if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
 }
