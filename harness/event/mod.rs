@@ -362,6 +362,11 @@ pub enum What {
     /// subject's processes, bytes (what they share counts in each), and the `drops` of the loaded listener
     /// since it was made: SYNs and last ACKs that found its queue full.
     Beside { resident: Option<u64>, drops: Option<u32> },
+    /// Taken with a sample once a call has failed, a tenth of a second apart, of the process that accepts:
+    /// for how long since the first of these readings its busiest thread ran, and for how long it could have
+    /// run and was given no processor; and for how long all its threads together did either. Seconds
+    /// (/proc/PID/task/TID/schedstat).
+    Ready { pid: Pid, ran_s: f64, waited_s: f64, all_s: f64 },
     /// The receive queue of the UDP socket that is loaded, when the watch at the wall began or ended.
     ReceiveQueue(ReceiveQueue),
     /// Another listener of the subject at the wall, before a client that only connects came to it; and what

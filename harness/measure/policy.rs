@@ -27,6 +27,12 @@ const PAUSES: usize = 3;
 const WAIT_FOR_EACH: u64 = 10;
 /// A loop that waits for something tries again within this time of it, also on a busy machine.
 const WOKEN_WITHIN: Nanos = 200_000_000;
+/// A process that has to wait for a processor for less than this share of the time has one when it wants.
+const STARVED: f64 = 0.1;
+/// A loop without pauses is ready all the time: it runs, or waits for a processor.
+const ALWAYS_READY: f64 = 0.85;
+/// One that sleeps between its bursts is ready for less than this.
+const OFTEN_READY: f64 = 0.6;
 /// A client may see so much later that it is connected than the server does.
 const SEEN_LATE: Nanos = 2_000_000;
 /// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
@@ -394,6 +400,7 @@ impl FailingLoop {
             Rhythm::Spin => alone(facts, &times).map_or(Rhythm::Spin, of),
             rhythm => rhythm,
         };
+        let rhythm = unless_denied(facts, rhythm, first.at..watched);
         let call = failures().next().map_or(first.call, |(_, call)| *call);
         FailingLoop { first, in_accept, call, times, until, per_s, rhythm }
     }
@@ -487,6 +494,17 @@ impl FailingLoop {
             rhythm: Some(self.rhythm),
             gaps_s: self.gaps_s(),
         }
+    }
+}
+
+/// Pauses between bursts in which it was ready, and was given no processor, are not its own.
+fn unless_denied(facts: &Facts<'_>, rhythm: Rhythm, watched: Range<Nanos>) -> Rhythm {
+    let Rhythm::Storm { .. } = rhythm else { return rhythm };
+    match facts.readings.ready_shares(watched.start, watched.end) {
+        Some([ran, waited, _]) if waited >= STARVED && ran + waited >= ALWAYS_READY => Rhythm::Spin,
+        // Which of its threads tries is not known: one may wait for a lock of another that was denied.
+        Some([ran, _, all]) if all - ran >= STARVED && all >= OFTEN_READY => Rhythm::Unclear,
+        _ => rhythm,
     }
 }
 

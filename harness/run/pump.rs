@@ -25,6 +25,8 @@ const SAMPLE_EVERY: Nanos = 10_000_000;
 const STATES_EVERY: Nanos = 250_000_000;
 /// How often handshakes are looked at where nothing else moves.
 const RETRIES_EVERY: Nanos = 100_000_000;
+/// How often it is read how long the process was ready to run.
+const READY_EVERY: Nanos = 100_000_000;
 /// Perf rings hold 20 ms of a spinning server: they are drained well before.
 pub const DRAIN_EVERY: Duration = Duration::from_millis(5);
 
@@ -113,6 +115,11 @@ pub struct Pump<'a> {
     /// When it was last looked whether clients are still to come by themselves, and whether they were.
     retries: (Nanos, bool),
     cpu: HashMap<Pid, f64>,
+    /// When it was last read how long threads had been ready; how long each had run and waited then; and the
+    /// busiest, one reading after the other, and all of them.
+    ready_at: Nanos,
+    ready_of: HashMap<i32, (u64, u64)>,
+    ready: [f64; 3],
     /// What the subject's processes call themselves, in their own PID namespace → what they are here.
     named: HashMap<Pid, Pid>,
     batch: Vec<Event>,
@@ -153,6 +160,9 @@ impl<'a> Pump<'a> {
             sampled_at: 0,
             retries: (0, false),
             cpu: HashMap::new(),
+            ready_at: 0,
+            ready_of: HashMap::new(),
+            ready: [0.0; 3],
             named: HashMap::new(),
             states_at: 0,
             batch: Vec::new(),
@@ -321,6 +331,28 @@ impl<'a> Pump<'a> {
         self.live.exited.contains(&self.acceptor) || self.tree.gone()
     }
 
+    /// Records for how long threads of the process that accepts were ready to run.
+    fn note_ready(&mut self, now: Nanos) {
+        let threads = proc::ready_ns(self.acceptor);
+        let known = !self.ready_of.is_empty();
+        let since = |&(tid, ran, waited): &(i32, u64, u64)| {
+            let (ran_before, waited_before) = self.ready_of.get(&tid).copied().unwrap_or((ran, waited));
+            (ran.saturating_sub(ran_before), waited.saturating_sub(waited_before))
+        };
+        let spent: Vec<(u64, u64)> = threads.iter().map(since).collect();
+        self.ready_of = threads.into_iter().map(|(tid, ran, waited)| (tid, (ran, waited))).collect();
+        let busiest = spent.iter().copied().max_by_key(|(ran, waited)| ran + waited);
+        let Some((ran, waited)) = busiest else { return };
+        let all: u64 = spent.iter().map(|(ran, waited)| ran + waited).sum();
+        let more = [ran, waited, all].map(|ns| if known { ns as f64 / 1e9 } else { 0.0 });
+        for (total, more) in self.ready.iter_mut().zip(more) {
+            *total += more;
+        }
+        let [ran_s, waited_s, all_s] = self.ready;
+        self.journal
+            .absorb(Event { at: now, is: What::Ready { pid: self.acceptor, ran_s, waited_s, all_s } });
+    }
+
     /// Records a sample of the subject, and shows progress.
     pub fn sample(&mut self) {
         let now = clock::now();
@@ -343,6 +375,10 @@ impl<'a> Pump<'a> {
             at: now,
             is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes },
         });
+        if self.live.first_failure.is_some() && now - self.ready_at >= READY_EVERY {
+            self.ready_at = now;
+            self.note_ready(now);
+        }
         // The ramp is what is timed: nothing is read then that can be read at another time.
         if self.now.is_some_and(|phase| !matches!(phase, Phase::Launch | Phase::Baseline | Phase::Ramp)) {
             self.beside(now, &processes);

@@ -347,6 +347,20 @@ pub fn cpu_s(pid: i32) -> Option<f64> {
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// The threads of the process with the nanoseconds for which each has run, and for which it could have run
+/// and was given no processor, since it began (sched-stats: the first fields of schedstat). None where the
+/// kernel does not count that, or the process has exited.
+pub fn ready_ns(pid: i32) -> Vec<(i32, u64, u64)> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let mut fields = stat.split_whitespace().map(str::parse);
+        let tid = task.file_name().to_str()?.parse().ok()?;
+        Some((tid, fields.next()?.ok()?, fields.next()?.ok()?))
+    };
+    tasks.filter_map(of).collect()
+}
+
 /// Bytes of the process's memory that are resident (/proc/PID/statm); pages that it shares with others count
 /// whole. `None` when it has exited. Microseconds: the kernel keeps the count.
 pub fn resident(pid: i32) -> Option<u64> {

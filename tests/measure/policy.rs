@@ -190,3 +190,23 @@ fn calls_that_are_answered_and_leave_are_not_shed() {
     let elsewhere = unexplained(Some(event(1109.999, other)));
     assert_eq!(policy(&elsewhere), Some(Policy::Spin), "{:?}", elsewhere.policy.evidence);
 }
+
+#[test]
+fn pauses_in_which_it_was_ready_and_given_no_processor_are_not_its_own() {
+    // Read at 50 and at 1050 ms: it ran and waited for so many milliseconds meanwhile.
+    let ready = |ran_ms: f64, waited_ms: f64| {
+        changed("storm", |events| {
+            let read = |at, ran_s, waited_s| {
+                event(at, What::Ready { pid: 100, ran_s, waited_s, all_s: ran_s + waited_s })
+            };
+            events.extend([read(50.0, 2.0, 3.0), read(1050.0, 2.0 + ran_ms / 1e3, 3.0 + waited_ms / 1e3)]);
+        })
+        .policy
+        .policy
+        .value()
+    };
+    assert_eq!(ready(330.0, 660.0), Some(Policy::Spin), "ready for 990 of 1000 ms");
+    assert_eq!(ready(200.0, 500.0), Some(Policy::Unclear));
+    assert_eq!(ready(50.0, 250.0), Some(Policy::Storm), "asleep for 700 of 1000 ms");
+    assert_eq!(ready(950.0, 20.0), Some(Policy::Storm), "it had a processor whenever it wanted one");
+}

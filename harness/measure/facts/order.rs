@@ -58,6 +58,9 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Beside { resident, drops } => {
             (16, i64::MAX, resident.map_or(-1, |n| n as i64), "", drops.map_or(-1, i64::from))
         }
+        What::Ready { pid, ran_s, waited_s, .. } => {
+            (16, i64::MAX, (*pid).into(), "", ((ran_s + waited_s) * 1e9) as i64)
+        }
         What::ReceiveQueue(queue) => (17, i64::from(queue.bytes), -3, "", i64::from(queue.drops)),
         What::OtherListener { address, queue, drops, .. } => {
             (17, i64::from(*queue), -2, address, drops.map_or(-1, i64::from))

@@ -5,6 +5,7 @@ use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
     Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
 };
+use crate::measure::units::seconds;
 use crate::scenario::Plan;
 use std::collections::BTreeMap;
 
@@ -161,6 +162,9 @@ pub(crate) struct Readings<'a> {
     pub resources: Vec<(Nanos, &'a Resources)>,
     /// When the new clients of probes began to connect.
     pub arrived: Vec<Nanos>,
+    /// For how long the busiest thread of the process that accepts ran, and waited for a processor, and for
+    /// how long all did either, seconds.
+    pub ready: Vec<(Nanos, [f64; 3])>,
     /// Whether the process that accepts waited for a time of its own, each time that this was read.
     pub timers: Vec<(Nanos, Option<bool>)>,
     /// `fs.inotify.max_user_instances`, and who has some; read where a call lacked one.
@@ -334,6 +338,7 @@ impl<'a> Readings<'a> {
                 self.answers.fails(workload, *id, state);
             }
             What::Arrived { .. } => self.arrived.push(at),
+            What::Ready { ran_s, waited_s, all_s, .. } => self.ready.push((at, [*ran_s, *waited_s, *all_s])),
             What::Waits { timer, .. } => self.timers.push((at, *timer)),
             What::InotifyInstances { most, holders } => self.inotify = Some((*most, holders)),
             What::FileNr { allocated, max } => self.files.push((at, *allocated, *max)),
@@ -366,6 +371,16 @@ impl<'a> Readings<'a> {
             What::Released { clients } => self.released.push((at, u64::from(*clients))),
             _ => {}
         }
+    }
+
+    /// The shares of the time between the first and the last reading in `[from, until)` for which the busiest
+    /// thread of the process that accepts ran, for which it waited for a processor, and for which all did
+    /// either; `None` where that was not read twice.
+    pub fn ready_shares(&self, from: Nanos, until: Nanos) -> Option<[f64; 3]> {
+        let read = || self.ready.iter().filter(|(at, _)| (from..until).contains(at));
+        let ((first, before), (last, after)) = (read().next()?, read().next_back()?);
+        let share = |i: usize| (after[i] - before[i]).max(0.0) / seconds(last - first);
+        (last > first).then(|| [share(0), share(1), share(2)])
     }
 
     /// Samples of `[from, until)`.
