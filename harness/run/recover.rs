@@ -227,11 +227,11 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
         if waits && !silent && pump.live.accepted_total() > accepted && std::mem::take(&mut again) {
             continue;
         }
-        if waits && may_close.holds(pump) && may_close.wait(pump)? {
+        if waits && !silent && may_close.holds(pump) && may_close.wait(pump)? {
             closes_late(pump);
             continue;
         }
-        if waits && clock::now() >= may_close.end && !pump.back() {
+        if waits && !silent && clock::now() >= may_close.end && !pump.back() {
             // What never sleeps has no timer that is seen.
             pump.journal
                 .record(What::Waits { pid: pump.acceptor, timer: proc::timer_pending(pump.acceptor) });

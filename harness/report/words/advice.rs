@@ -230,9 +230,7 @@ fn place(r: &Report, by: &SetBy, start: &str) -> String {
     let launcher = limits::launcher(r, by);
     let session = name(launcher);
     if SESSIONS.contains(&session.as_str()) {
-        return format!(
-            "raise `nofile` in limits.conf (`{session}` needs pam_limits.so in its PAM service) and log in again"
-        );
+        return format!("raise `nofile` in limits.conf (`{session}` needs pam_limits.so) and log in again");
     }
     match (limits::setting(launcher), start) {
         (Some(setting), _) => format!("raise `{}` {} and {}", setting.name, setting.place, setting.then),

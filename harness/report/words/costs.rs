@@ -26,7 +26,7 @@ const MUCH_LOG: f64 = 1e5;
 pub fn short(r: &Report) -> String {
     let c = &r.found.costs;
     let cpu = c.cpu_percent.value().filter(|percent| *percent >= 1.0);
-    let cpu = cpu.map(|percent| format!("{percent:.0} % of a CPU"));
+    let cpu = cpu.map(|percent| format!("{percent:.0} % CPU"));
     let log = c.log_bytes_per_s.value().filter(|bytes| *bytes >= MUCH_LOG);
     let log = log.map(|bytes| format!("{:.1} MB/s of log", bytes / 1e6));
     let all: Vec<String> = cpu.into_iter().chain(log).collect();

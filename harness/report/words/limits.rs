@@ -96,10 +96,10 @@ pub struct Setting {
 /// The setting of a launcher, or of a program that launches others.
 pub fn setting(launcher: &str) -> Option<Setting> {
     let (name, place, then) = match name(launcher).as_str() {
-        name if name.contains("supervis") => ("minfds", "in supervisord.conf", "restart supervisord itself"),
+        name if name.contains("supervis") => ("minfds", "in supervisord.conf", "restart supervisord"),
         "systemd-like" | "systemd" => ("LimitNOFILE=", "in its unit file", "restart the service"),
         "container-like" | "containerd-shim" | "conmon" | "dockerd" => {
-            ("--ulimit nofile=", "of its container", "create the container again")
+            ("--ulimit nofile=", "of its container", "create that again")
         }
         "shell" | "sh" | "bash" | "dash" | "zsh" | "ksh" => ("ulimit -n", "in its script", "run that again"),
         _ => return None,
