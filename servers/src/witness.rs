@@ -244,6 +244,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().build().expect("it opens what it needs")
@@ -290,10 +291,15 @@ mod tests {
             std::thread::spawn(move || (0..4).for_each(|_| witness.admit_here()))
         };
         for (begun, another) in [(1, true), (3, false)] {
-            while witness.counts().waiting == 0 {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let waits = || {
+                let counts = witness.counts();
+                (counts.begun, counts.waiting) == (begun, 1)
+            };
+            while !waits() {
+                assert!(Instant::now() < deadline, "call {begun} does not wait");
                 std::thread::yield_now();
             }
-            assert_eq!(witness.counts().begun, begun);
             assert_eq!(witness.go_on(), another);
         }
         accepts.join().expect("no panic while waiting");
