@@ -303,7 +303,8 @@ mod tests {
             assert_eq!(witness.go_on(), another);
         }
         accepts.join().expect("no panic while waiting");
-        assert_eq!((witness.counts().begun, witness.counts().waiting), (4, 0));
+        let counts = witness.counts();
+        assert_eq!((counts.begun, counts.waiting), (4, 0));
     }
 
     #[test]
