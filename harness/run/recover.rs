@@ -28,7 +28,9 @@ struct MayClose {
     /// When it was last seen to wait so.
     seen: Nanos,
     looked: Nanos,
-    end: Nanos,
+    /// Until when it is waited for; `None` after calls: who calls closes its connection itself, and no timer
+    /// for idle clients closes what the calls left open.
+    end: Option<Nanos>,
 }
 
 impl MayClose {
@@ -38,8 +40,15 @@ impl MayClose {
     const RUNS_FOR: Duration = Duration::from_secs(2);
 
     /// All have left just now.
-    fn since_now() -> Self {
-        MayClose { seen: 0, looked: 0, end: clock::now() + DRAINING_AT_MOST.as_nanos() as u64 }
+    fn since_now(pump: &Pump) -> Self {
+        let calls = pump.loads.iter().any(|load| load.calls);
+        let end = (!calls).then(|| clock::now() + DRAINING_AT_MOST.as_nanos() as u64);
+        MayClose { seen: 0, looked: 0, end }
+    }
+
+    /// Whether it was waited for in vain.
+    fn over(&self, pump: &Pump) -> bool {
+        self.end.is_some_and(|end| clock::now() >= end) && !pump.back()
     }
 
     /// Whether it is worth waiting for.
@@ -60,7 +69,7 @@ impl MayClose {
             }
         }
         let waits = now - self.seen <= Self::RUNS_FOR.as_nanos() as u64;
-        waits && now < self.end && !pump.back() && !pump.died()
+        waits && self.end.is_some_and(|end| now < end) && !pump.back() && !pump.died()
     }
 
     /// Waits until it closes something, or it is not worth waiting any longer; whether it closed something.
@@ -153,7 +162,7 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
 /// is answered: so long at the most.
 fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     release(pump, u32::MAX)?;
-    let (mut progress, mut may_close, mut late) = (Progress::of(pump), MayClose::since_now(), false);
+    let (mut progress, mut may_close, mut late) = (Progress::of(pump), MayClose::since_now(pump), false);
     let why = pump.until_ended(DRAINING_AT_MOST, Duration::from_millis(1), |pump| {
         if pump.tree.gone() {
             Some(Ended::Gone)
@@ -231,7 +240,7 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
             closes_late(pump);
             continue;
         }
-        if waits && !silent && clock::now() >= may_close.end && !pump.back() {
+        if waits && !silent && may_close.over(pump) {
             // What never sleeps has no timer that is seen.
             pump.journal
                 .record(What::Waits { pid: pump.acceptor, timer: proc::timer_pending(pump.acceptor) });
