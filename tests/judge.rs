@@ -43,6 +43,23 @@ fn outcome(expect: Value) -> Outcome {
     judge::judge(&plan, &measured).outcome
 }
 
+/// Its pauses grow from 5 to 640 ms; it waited for a processor for so many seconds meanwhile.
+fn pauses(first_s: f64, longest_s: f64, waited_s: f64) -> Outcome {
+    let ready = What::Ready { pid: 100, ran_s: 0.1, waited_s, all_s: 0.1 + waited_s };
+    let expect = json!({ "delay": { "first_s": first_s, "longest_s": longest_s } });
+    let (plan, measured) = told("backoff", &expect, |_| vec![log::event(1300.0, ready.clone())]);
+    judge::judge(&plan, &measured).outcome
+}
+
+#[test]
+fn a_pause_is_never_shorter_than_it_was_seen_and_longer_only_where_a_processor_was_waited_for() {
+    assert_eq!(pauses(0.005, 0.64, 0.0), Outcome::Met);
+    assert_eq!(pauses(0.005, 0.5, 0.0), Outcome::NotMet);
+    assert_eq!(pauses(0.005, 0.5, 0.2), Outcome::Inconclusive);
+    assert_eq!(pauses(0.005, 0.5, 0.01), Outcome::NotMet, "it was not late by so much");
+    assert_eq!(pauses(0.005, 0.8, 0.2), Outcome::NotMet, "nothing is early");
+}
+
 #[test]
 fn each_expectation_is_met_by_the_value_observed_and_by_no_other() {
     for (met, not_met) in [

@@ -176,6 +176,13 @@ pub enum NotMeasured {
     NoOtherListener,
     /// This other port was not tried, or not to the end.
     PortNotTried(u16),
+    /// The pauses were seen longer than expected, and it was given no processor for so long.
+    Starved {
+        /// The pauses.
+        seen: Delay,
+        /// Seconds.
+        starved_s: f64,
+    },
     /// Fewer clients came than the number that is expected.
     TooFewClients { wanted: u64, came: u64 },
     /// The formula cannot be read.

@@ -25,7 +25,12 @@ impl Judge<'_> {
     pub(super) fn delay(&mut self) {
         let Some(expected) = self.expect.delay else { return };
         let compared = match (self.found.policy.delay_s.known(), self.found.policy.policy.value()) {
-            (Ok(seen), _) => Ok((near(expected, *seen), Observed::Delay(*seen))),
+            (Ok(seen), _) if near(expected, *seen, 0.0) => Ok((true, Observed::Delay(*seen))),
+            // A try is never early, and late where it was given no processor.
+            (Ok(seen), _) => match self.found.policy.starved_s.filter(|late| near(expected, *seen, *late)) {
+                Some(starved_s) => Err(NotMeasured::Starved { seen: *seen, starved_s }),
+                None => Ok((false, Observed::Delay(*seen))),
+            },
             (Err(why), None | Some(Policy::Unclear)) => Err(why.into()),
             (Err(_), Some(other)) => Ok((false, Observed::NoPauses(other))),
         };
@@ -92,9 +97,11 @@ impl Judge<'_> {
     }
 }
 
-/// Whether pauses are as long as expected.
-fn near(expected: ExpectDelay, seen: Delay) -> bool {
-    let near =
-        |expected: f64, seen: f64| (seen - expected).abs() <= (expected * DELAY_WITHIN).max(TIMER_LATE_S);
+/// Whether pauses are as long as expected, or so much longer, seconds, at the most.
+fn near(expected: ExpectDelay, seen: Delay, late_s: f64) -> bool {
+    let near = |expected: f64, seen: f64| {
+        let within = (expected * DELAY_WITHIN).max(TIMER_LATE_S);
+        (-within..=within + late_s).contains(&(seen - expected))
+    };
     near(expected.first_s, seen.first) && near(expected.longest_s, seen.longest)
 }

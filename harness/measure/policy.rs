@@ -55,6 +55,10 @@ pub struct AcceptPolicy {
     pub cause: Option<Call>,
     /// The pauses between its tries, where it makes any.
     pub delay_s: Known<Delay>,
+    /// For how long in all, from its first failure on, it could have run and was given no processor: so much
+    /// too long a pause may seem. Seconds (/proc/PID/task/TID/schedstat).
+    #[serde(skip)]
+    pub starved_s: Option<f64>,
     /// Between failing calls of the failing process, at most 20; nearly simultaneous ones count as one.
     pub retry_gaps_s: Vec<f64>,
 }
@@ -177,6 +181,7 @@ pub(super) fn policy(
             evidence: Known::Unknown(why.clone()),
             cause: None,
             delay_s: Known::Unknown(why),
+            starved_s: None,
             retry_gaps_s: Vec::new(),
         };
     }
@@ -214,6 +219,7 @@ pub(super) fn policy(
         policy: Known::Value(seen.policy),
         evidence: Known::Value(seen.evidence),
         delay_s: delay.map_or(Known::Unknown(Why::NoPauses(seen.policy)), Known::Value),
+        starved_s: facts.readings.starved_s(watched),
         retry_gaps_s: seen.gaps_s,
     }
 }

@@ -383,6 +383,13 @@ impl<'a> Readings<'a> {
         (last > first).then(|| [share(0), share(1), share(2)])
     }
 
+    /// For how long the busiest thread of the process that accepts was given no processor though it could
+    /// have run, since its first failure was noticed, seconds.
+    pub fn starved_s(&self, until: Nanos) -> Option<f64> {
+        let read = &self.ready[..self.ready.partition_point(|(at, _)| *at < until)];
+        read.last().map(|(_, [_, waited_s, _])| *waited_s)
+    }
+
     /// Samples of `[from, until)`.
     pub fn samples_between(&self, from: Nanos, until: Nanos) -> &[Sample] {
         let first = self.samples.partition_point(|s| s.at < from);

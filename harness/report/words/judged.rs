@@ -151,6 +151,10 @@ fn not_measured(not: &NotMeasured) -> String {
         NotMeasured::PortNotTried(port) => {
             format!("port {port} was not tried, or not to the end: only loopback addresses are")
         }
+        NotMeasured::Starved { seen, starved_s } => format!(
+            "{} were seen, but the server waited {starved_s:.3} s for a processor, so its pauses may be shorter",
+            evidence::delay(seen)
+        ),
         NotMeasured::TooFewClients { wanted, came } => {
             format!(
                 "{} cannot reach {wanted}: raise `clients`, or leave it out",
