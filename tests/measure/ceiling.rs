@@ -98,8 +98,9 @@ fn a_process_that_was_forked_for_a_client_and_finds_no_number_is_why_that_client
     assert_eq!(served.ceiling.kind.value(), Some(Kind::NotReached));
 }
 
-/// Twelve clients, one every 300 ms; the server closes the first of them, each after so many milliseconds.
-fn closes_by_and_by(after: f64, closed: u32) -> measure::Findings {
+/// Twelve clients, one every 300 ms; the server closes the first of them, each after so many milliseconds and
+/// as this client sees it.
+fn closes_by_and_by(after: f64, closed: u32, seen: &Client) -> measure::Findings {
     let (plan, log) = log::told("not-reached");
     let first = log.events.iter().position(|event| event.is == What::Phase(Phase::Ramp)).expect("a ramp");
     let mut events = log.events[..=first].to_vec();
@@ -110,7 +111,7 @@ fn closes_by_and_by(after: f64, closed: u32) -> measure::Findings {
         events.push(client(came + 0.2, id, Client::Served));
         if id < closed {
             events.push(log::close(came + after, fd));
-            events.push(client(came + after + 0.1, id, Client::Closed));
+            events.push(client(came + after + 0.1, id, seen.clone()));
         }
     }
     let next = |at: f64, phase, next, why| {
@@ -124,8 +125,14 @@ fn closes_by_and_by(after: f64, closed: u32) -> measure::Findings {
 
 #[test]
 fn a_timer_that_closes_idle_clients_while_others_still_come_is_no_limit_of_clients() {
-    let m = closes_by_and_by(1250.0, 12);
-    let idle = m.ceiling.idle_timeout.expect("a timer");
+    let told = Client::ErrorReply("408 Request Timeout".into());
+    for seen in [Client::Closed, told] {
+        closes_idle_clients(&closes_by_and_by(1250.0, 12, &seen));
+    }
+}
+
+fn closes_idle_clients(m: &measure::Findings) {
+    let idle = m.ceiling.idle_timeout.as_ref().expect("a timer");
     assert!(near(Some(idle.after_s), 1.2499), "answered at 0.2 ms, and closed at 1250.1 ms: {idle:?}");
     assert_eq!((idle.closed, idle.most_held), (12, 5), "one every 300 ms, each for 1250 ms");
     assert_eq!((m.ceiling.kind.value(), m.ceiling.accepted.value()), (Some(Kind::NotReached), Some(5)));
@@ -136,7 +143,7 @@ fn a_timer_that_closes_idle_clients_while_others_still_come_is_no_limit_of_clien
 #[test]
 fn the_longest_idle_connection_that_gives_way_to_the_next_client_is_a_limit_of_clients() {
     // Each is closed just after the fourth one after it was accepted. That is no timer, for four stay.
-    let m = closes_by_and_by(1201.0, 8);
+    let m = closes_by_and_by(1201.0, 8, &Client::Closed);
     assert_eq!((m.ceiling.idle_timeout, m.ceiling.kind.value()), (None, Some(Kind::OwnLimit)));
 }
 

@@ -249,10 +249,11 @@ impl<'a> Clients<'a> {
         self.count(|r| answered(r) && self.is_turned_away(r, ramp_ends, until))
     }
 
-    /// How long a client had been idle when the server closed its connection: since it was answered, or where
-    /// it asks nothing since it connected. `None` of one that was not held for a while.
+    /// How long a client had been idle when the server closed its connection, an error reply such as 408 or
+    /// 421 before that or not: since it was answered, or where it asks nothing since it connected. `None` of
+    /// one that was not held for a while.
     pub(super) fn idle_age(&self, client: &Client) -> Option<Nanos> {
-        let (at, _) = client.ended.filter(|(_, how)| *how == Outcome::Closed)?;
+        let (at, _) = client.ended.filter(|(_, how)| matches!(how, Outcome::Closed | Outcome::ErrorReply))?;
         let since = if self.answers { client.served } else { client.connected };
         at.checked_sub(since?).filter(|age| *age >= DISMISSED_WITHIN)
     }
