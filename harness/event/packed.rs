@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 
 /// What an HTML report writes before a log, which ends at the next quotation mark. No text of a subject can
 /// look like it: in text and in attributes, quotation marks are escaped.
@@ -59,14 +59,16 @@ impl Packed {
 
 /// The events in at most so many bytes.
 fn packed(events: &[Event], most: usize) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // The encoder clears 32 KiB of its own before each write, and serde_json writes a few bytes at a time.
+    let mut text = BufWriter::new(GzEncoder::new(Vec::new(), Compression::default()));
     for event in events {
-        if encoder.get_ref().len() > most {
+        if text.get_ref().get_ref().len() > most {
             return None;
         }
-        serde_json::to_writer(&mut encoder, event).expect("an event is JSON");
-        encoder.write_all(b"\n").expect("memory takes all");
+        serde_json::to_writer(&mut text, event).expect("an event is JSON");
+        text.write_all(b"\n").expect("memory takes all");
     }
+    let encoder = text.into_inner().expect("memory takes all");
     Some(encoder.finish().expect("memory takes all")).filter(|gzip| gzip.len() <= most)
 }
 

@@ -234,7 +234,7 @@ fn sessions_that_a_server_resumes_are_counted_by_its_clients() {
     let file = folder.path().join("x.scenario.toml");
     std::fs::write(&file, TLS_SERVER).unwrap();
     let called =
-        lastfd(&["compare", file.to_str().unwrap(), "--order-seed", "7", "--within", "300s", "--json", "-"]);
+        lastfd(&["compare", file.to_str().unwrap(), "--order-seed", "7", "--blocks", "6", "--json", "-"]);
     assert!(matches!(called.code, Some(0 | 5)), "{}{}", called.stdout, called.stderr);
     let found = report(&called);
     let full = row(&found, "tls-full");
