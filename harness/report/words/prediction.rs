@@ -39,10 +39,13 @@ pub fn predicted(r: &Report) -> Option<String> {
     Some(format!("{}{sum} ({each}){}.", counted(ceiling, one), first(r, ceiling)))
 }
 
-/// What came before the predicted number, where that was no descriptor limit.
+/// What came before the predicted number, where that was no descriptor limit; or why there was room for more.
 fn first(r: &Report, predicted: u64) -> &'static str {
-    let fewer = r.found.ceiling.held().is_some_and(|held| held < predicted);
-    match r.found.ceiling.kind.value() {
+    let ceiling = &r.found.ceiling;
+    let fewer = ceiling.held().is_some_and(|held| held < predicted);
+    let more = ceiling.held().is_some_and(|held| held > predicted);
+    match ceiling.kind.value() {
+        _ if more && r.found.holders.processes > 1 => "; connections went to further processes, too",
         Some(Kind::OwnLimit) if fewer => "; a rule of its own stopped it before that",
         Some(Kind::OtherLimit) if fewer => "; another resource ran out before that",
         _ => "",
