@@ -3,9 +3,9 @@
 //!
 //!     cargo test --test tests soak -- --ignored --nocapture
 //!
-//! `LASTFD_SOAK_ROUNDS` (20) is how often, `LASTFD_SOAK_BURNERS` (0) how many such loops run beside. Answers
-//! are kept in the target folder, a line each: the command goes on where it was stopped, and begins anew
-//! where that file is removed.
+//! `LASTFD_SOAK_ROUNDS` (20) is how often, `LASTFD_SOAK_BURNERS` (0) how many such loops run beside, and
+//! `LASTFD_SOAK_JOBS` (1) how many runs are made at a time. Answers are kept in the target folder, a line
+//! each: the command goes on where it was stopped, and begins anew where that file is removed.
 
 use super::run::{CLASSES, at_the_wall};
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
 const LIMITS: [u64; 3] = [32, 64, 256];
@@ -27,15 +28,26 @@ fn setting(name: &str, otherwise: usize) -> usize {
 #[ignore = "a command, not a test: counts right answers, in an hour or two"]
 fn soak() {
     let (rounds, burners) = (setting("LASTFD_SOAK_ROUNDS", 20), setting("LASTFD_SOAK_BURNERS", 0));
+    let jobs = setting("LASTFD_SOAK_JOBS", 1);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{burners}-burners.tsv"));
     let known = fs::read_to_string(&file).unwrap_or_default();
-    let mut answers: BTreeMap<String, String> = known
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .map(|(run, answer)| (run.to_owned(), answer.to_owned()))
-        .collect();
-    let mut kept = OpenOptions::new().create(true).append(true).open(&file).expect("the file of answers");
-    let stop = AtomicBool::new(false);
+    let known: BTreeMap<&str, &str> = known.lines().filter_map(|line| line.split_once('\t')).collect();
+    let kept = OpenOptions::new().create(true).append(true).open(&file).expect("the file of answers");
+    let (stop, answers) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (turns, kept) = (Mutex::new(runs(rounds)), Mutex::new(kept));
+    let work = || {
+        while let Some((run, policy, class, soft, observer)) = locked(&turns).next() {
+            let answer = known.get(run.as_str()).map(|answer| (*answer).to_owned()).unwrap_or_else(|| {
+                let answer = answer(policy, class, soft, observer);
+                writeln!(locked(&kept), "{run}\t{answer}").expect("the file of answers can be written");
+                answer
+            });
+            if answer != RIGHT {
+                eprintln!("{run}: {answer}");
+            }
+            locked(&answers).push(answer);
+        }
+    };
     thread::scope(|scope| {
         for _ in 0..burners {
             scope.spawn(|| {
@@ -44,24 +56,15 @@ fn soak() {
                 }
             });
         }
-        for (run, policy, class, soft, observer) in runs(rounds) {
-            if answers.contains_key(&run) {
-                continue;
-            }
-            let answer = answer(policy, class, soft, observer);
-            writeln!(kept, "{run}\t{answer}").expect("the file of answers can be written");
-            if answer != RIGHT {
-                eprintln!("{run}: {answer}");
-            }
-            answers.insert(run, answer);
-        }
+        let working: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        working.into_iter().for_each(|one| one.join().expect("it does not panic"));
         stop.store(true, Ordering::Relaxed);
     });
-    let asked: Vec<&String> = runs(rounds).filter_map(|(run, ..)| answers.get(&run)).collect();
-    let count = |begins: &str| asked.iter().filter(|answer| answer.starts_with(begins)).count();
-    let (all, right, unclear) = (asked.len(), count(RIGHT), count(UNCLEAR));
+    let answers = answers.into_inner().expect("nobody panicked");
+    let count = |begins: &str| answers.iter().filter(|answer| answer.starts_with(begins)).count();
+    let (all, right, unclear) = (answers.len(), count(RIGHT), count(UNCLEAR));
     eprintln!(
-        "{right} of {all} right, {unclear} unclear, {} wrong; {burners} burners",
+        "{right} of {all} right, {unclear} unclear, {} wrong; {burners} burners, {jobs} at a time",
         all - right - unclear
     );
     assert_eq!(
@@ -70,6 +73,10 @@ fn soak() {
         "wrong answers are in {}",
         file.display()
     );
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics with it")
 }
 
 /// Every run: its name, the policy, its class, the soft limit and the observer.

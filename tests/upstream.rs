@@ -15,7 +15,16 @@ fn proxy(options: &[&str], command: &[&str]) -> Value {
 
 /// A service that makes one call of its upstream for each request, each on a connection of its own.
 fn outbound(after_call: &str) -> [&str; 8] {
-    ["serve", "outbound", "--api", "{upstream-address}", "--port", "{port}", "--after-call", after_call]
+    [
+        "serve",
+        "outbound",
+        "--api",
+        "127.0.0.1:{upstream-port}",
+        "--port",
+        "{port}",
+        "--after-call",
+        after_call,
+    ]
 }
 
 #[test]

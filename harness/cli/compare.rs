@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "COMMAND", requires = "before")]
     build: Option<String>,
     /// The program calls a bundled server of this kind, whose address it gets as `{upstream}`,
-    /// `{upstream-address}` and `{ca}` [default: http if a placeholder names it]
+    /// `{upstream-address}`, `{upstream-port}` and `{ca}` [default: http if a placeholder names it]
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
     /// The port of the bundled server, for a program that always calls the same; of a server that is

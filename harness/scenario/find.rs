@@ -37,7 +37,7 @@ pub struct Find {
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
     pub clients: Option<u32>,
     /// A bundled server beside the command, for a proxy to connect to: the command and `env` name it as
-    /// `{upstream}`, `{upstream-address}` and `{ca}`.
+    /// `{upstream}`, `{upstream-address}`, `{upstream-port}` and `{ca}`.
     pub upstream: Option<Upstream>,
     /// Whether the command calls its upstream and nobody connects to it: its ceiling is counted in calls.
     pub calls: bool,
@@ -190,10 +190,11 @@ fn named(upstream: Upstream, word: &str) -> String {
         Upstream::Https | Upstream::Grpcs => "https",
         Upstream::Tcp => "tcp",
     };
-    let port = if upstream.tls() { "tls-port" } else { "port" };
-    let address = format!("127.0.0.1:{{{}.{port}}}", Find::UPSTREAM);
+    let port = format!("{{{}.{}}}", Find::UPSTREAM, if upstream.tls() { "tls-port" } else { "port" });
+    let address = format!("127.0.0.1:{port}");
     word.replace("{upstream}", &format!("{scheme}://{address}"))
         .replace("{upstream-address}", &address)
+        .replace("{upstream-port}", &port)
         .replace("{ca}", "{certificate}")
 }
 

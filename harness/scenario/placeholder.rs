@@ -8,7 +8,7 @@ pub const OWN: [&str; 5] = ["port", "tls-port", "scratch", "certificate", "key"]
 /// What it may name of another, as `{NAME.port}`.
 pub const OF_ANOTHER: [&str; 2] = ["port", "tls-port"];
 /// What the command of `find` may name of the bundled upstream.
-pub const OF_UPSTREAM: [&str; 3] = ["upstream", "upstream-address", "ca"];
+pub const OF_UPSTREAM: [&str; 4] = ["upstream", "upstream-address", "upstream-port", "ca"];
 /// What a client program may name beside.
 pub const OF_CLIENT: [&str; 3] = ["address", "client", "clients"];
 /// Most edits of a slip: two in a word that is long enough to be known by the rest, one in a shorter one, and
