@@ -88,8 +88,8 @@ pub struct Args {
     #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
     /// Start a bundled server beside the command, for a proxy to connect to; the command names it as
-    /// `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT), `{upstream-port}` and, with TLS, `{ca}` (the
-    /// certificate to trust)
+    /// `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT), `{upstream-port}` and, with TLS, `{ca}`
+    /// (the certificate to trust)
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
     /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in

@@ -147,6 +147,10 @@ pub enum Why {
     HandshakesUnfinished {
         clients: u64,
     },
+    /// So many waited when the watch was over, and it was still accepting.
+    StillAccepting {
+        waiting: u64,
+    },
     BehindAnother {
         waiting: u64,
         turned_away: u64,

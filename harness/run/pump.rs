@@ -114,6 +114,8 @@ pub struct Pump<'a> {
     states_at: Nanos,
     /// When it was last looked whether clients are still to come by themselves, and whether they were.
     retries: (Nanos, bool),
+    /// Clients in the accept queue, when it was last sampled.
+    pub queued: u32,
     cpu: HashMap<Pid, f64>,
     /// When it was last read how long threads had been ready; how long each had run and waited then; and the
     /// busiest, one reading after the other, and all of them.
@@ -159,6 +161,7 @@ impl<'a> Pump<'a> {
             now: None,
             sampled_at: 0,
             retries: (0, false),
+            queued: 0,
             cpu: HashMap::new(),
             ready_at: 0,
             ready_of: HashMap::new(),
@@ -359,6 +362,7 @@ impl<'a> Pump<'a> {
         self.sampled_at = now;
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue().filter(|_| !self.serves_datagrams());
+        self.queued = queue.unwrap_or(0);
         // What a process had used when it was last seen counts on after its end.
         let processes = self.tree.processes();
         for &pid in &processes {

@@ -156,10 +156,11 @@ impl Ramp {
         Duration::from_nanos(now - self.moved_at)
     }
 
-    /// Whether no more clients stay than a while ago, however many come and go. Who called and was answered
-    /// leaves: calls do not fill.
+    /// Whether no more clients stay than a while ago, however many come and go: a server that is slow to take
+    /// them from its accept queue is not full. Who called and was answered leaves: calls do not fill.
     pub fn full(&mut self, pump: &Pump, now: Nanos) -> bool {
-        self.filling.full(pump.live.connected.saturating_sub(pump.live.ended), now) && !self.calls
+        let outside = pump.live.ended + u64::from(pump.queued);
+        self.filling.full(pump.live.connected.saturating_sub(outside), now) && !self.calls
     }
 
     /// Whether every client that was asked for has connected and was taken in, or has ended.

@@ -138,7 +138,9 @@ fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Err
         let decided =
             pump.live.policy.decided().is_some() || pump.listener.is_none() || pump.serves_datagrams();
         if !awaited.failing {
-            Some(Ended::Answered)
+            // A slow server still takes clients from its queue.
+            let accepts = clock::now().saturating_sub(pump.live.last_accept) < NOBODY_WAITS.as_nanos() as u64;
+            (!accepts || pump.drained()).then_some(Ended::Answered)
         } else if decided && watched >= at_least {
             Some(Ended::Decided)
         } else {

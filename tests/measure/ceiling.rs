@@ -148,6 +148,33 @@ fn the_longest_idle_connection_that_gives_way_to_the_next_client_is_a_limit_of_c
 }
 
 #[test]
+fn a_server_that_still_takes_clients_from_its_queue_has_no_rule_of_its_own() {
+    // Twelve clients are connected at once, and it takes one of them every 300 ms; or eight at once, and then
+    // nobody.
+    let slow = |every: f64| {
+        let (plan, log) = log::told("not-reached");
+        let first = log.events.iter().position(|event| event.is == What::Phase(Phase::Ramp)).expect("a ramp");
+        let mut events = log.events[..=first].to_vec();
+        events.extend((0..12).map(|id| client(31.0, id, Client::Connected)));
+        for id in 0..8_u32 {
+            let at = 32.0 + every * f64::from(id);
+            events.extend([log::accept(at, (8 + id).into()), client(at + 0.1, id, Client::Served)]);
+        }
+        let next = |at: f64, phase, next, why| {
+            [event(at, What::PhaseEnded { phase, why }), event(at, What::Phase(next))]
+        };
+        events.extend(next(1000.0, Phase::Ramp, Phase::Saturate, Ended::Full));
+        let sample = What::Sample { pid: 100, descriptors: 16, queue: Some(4), cpu_s: 0.1, log_bytes: 0 };
+        events.push(event(2190.0, sample));
+        events.extend(next(2200.0, Phase::Saturate, Phase::Stop, Ended::Time));
+        events.push(event(2300.0, What::End));
+        measure::measure(&plan, &Log::new(events)).ceiling.kind
+    };
+    assert_eq!(slow(300.0).why(), Some(&Why::StillAccepting { waiting: 4 }));
+    assert_eq!(slow(1.0).value(), Some(Kind::OwnLimit));
+}
+
+#[test]
 fn a_generator_that_runs_out_is_never_the_subjects_ceiling() {
     let m = measured("generator");
     assert_eq!((m.ceiling.kind.value(), m.ceiling.reached.value()), (Some(Kind::Generator), Some(false)));

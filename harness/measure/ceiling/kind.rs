@@ -1,7 +1,7 @@
 //! Why the subject stopped, or why that cannot be said.
 
 use super::beside::Beside;
-use crate::event::{Nanos, Phase};
+use crate::event::{Nanos, Outcome, Phase};
 use crate::measure::baseline::Baseline;
 use crate::measure::count::Scale;
 use crate::measure::facts::Facts;
@@ -191,6 +191,13 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
     if turned_away == 0 && facts.clients.idle.is_some() && !idle {
         return Ok(Some(Kind::NotReached));
+    }
+    // One that closes a connection for each that it takes may go on like this for ever.
+    let closed = facts.clients.ended(Outcome::Closed, watched);
+    let lately = facts.phases.from(Phase::Saturate).max(watched.saturating_sub(NOBODY_FOR));
+    let accepts = !facts.holdings.accepts_between(lately, watched).is_empty();
+    if turned_away + closed == 0 && accepts && queued.is_some_and(|queued| queued > 0) {
+        return Err(Why::StillAccepting { waiting });
     }
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     if facts.clients.answers && !ever_served && turned_away == 0 && kept > 0 && !behind_another(facts, queued)

@@ -102,6 +102,13 @@ pub fn why(why: &Why) -> String {
                 number(*clients, "1 client is", &format!("{clients} clients are"))
             );
         }
+        Why::StillAccepting { waiting } => {
+            return format!(
+                "the server was still accepting when the watch ended, and {} in its accept queue: give it more time (`--hold`), or fewer \
+                 clients",
+                number(*waiting, "1 client was", &format!("{waiting} clients were"))
+            );
+        }
         Why::BehindAnother { waiting, turned_away } => {
             return format!(
                 "{waiting} clients wait and {turned_away} were turned away before they reached the subject, whose accept queue is empty and \
