@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const DELAY_WITHIN: f64 = 0.1;
 /// And by so much, seconds: a timer is late by that on a busy machine, which is as long as the shortest
 /// delays in use.
-const TIMER_LATE_S: f64 = 0.005;
+pub(super) const TIMER_LATE_S: f64 = 0.005;
 
 impl Judge<'_> {
     pub(super) fn policy(&mut self) {
