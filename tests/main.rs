@@ -36,6 +36,7 @@ mod recording;
 mod recovery;
 mod redact;
 mod requests;
+mod regressions;
 mod resources;
 mod run;
 mod scenario;

@@ -21,6 +21,7 @@ mod own;
 mod page;
 mod partition;
 mod plain;
+mod record;
 mod recording;
 mod replay;
 mod report;

@@ -1,6 +1,6 @@
 //! Where it stopped, under the first limits and under those that were moved.
 
-use super::amount::first_failure;
+use super::because::first_failure;
 use super::{Compared, Expectation, Expected, Judge, NotMeasured, Observed};
 use crate::event::Limits;
 use crate::measure::{Findings, Kind, Moved};

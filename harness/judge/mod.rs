@@ -3,12 +3,14 @@
 //! finding is unknown leaves the verdict open.
 
 mod amount;
+mod because;
 mod ceiling;
+mod metric;
 mod reason;
 mod recovery;
 mod wall;
 
-pub use amount::{RUNS_FOR_TIMES, no_worse, value};
+pub use metric::{RUNS_FOR_TIMES, no_worse, value};
 pub use reason::{Because, Expectation, Expected, NotMeasured, Observed, Reason};
 
 use crate::measure::{Doubt, Findings, Known};
@@ -148,7 +150,7 @@ impl Judge<'_> {
     fn limits_and_rest(&mut self) {
         let (limits, effective) = (self.expect.limits, &self.found.limits.effective);
         let (soft, hard) = (effective.clone().map(|both| both.soft), effective.clone().map(|both| both.hard));
-        let set_by = amount::set_by(self.found);
+        let set_by = because::set_by(self.found);
         self.number(Expectation::SoftLimit, limits.soft, soft, set_by);
         self.number(Expectation::HardLimit, limits.hard, hard, None);
         let rest = self.found.baseline.descriptors.clone();

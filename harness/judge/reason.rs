@@ -156,7 +156,14 @@ pub enum Observed {
     Leaked { number: i64, because: Option<Because> },
     /// A number of the table of metrics, what that had to be under this run's limits or by what is recorded,
     /// and what is recorded.
-    Amount { value: f64, least: Option<f64>, most: Option<f64>, kept: Option<Kept>, because: Option<Because> },
+    Amount {
+        value: f64,
+        /// The least that it may be.
+        least: Option<f64>,
+        most: Option<f64>,
+        kept: Option<Kept>,
+        because: Option<Because>,
+    },
     /// A word of the table of aspects; `None`: there is none.
     Word { seen: Option<String>, because: Option<Because> },
     /// So many, where the ceiling is any number; of a formula, what it comes to.

@@ -1,6 +1,6 @@
 //! What it did when clients left, and when its limit was moved.
 
-use super::amount::leaks;
+use super::because::leaks;
 use super::ceiling::last_moved;
 use super::{Expectation, Expected, Judge, NotMeasured, Observed};
 
