@@ -4,6 +4,7 @@ mod agree;
 mod binds;
 mod bundled;
 mod calls;
+mod ci;
 mod clients;
 mod compare;
 mod counts;
