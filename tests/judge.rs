@@ -5,6 +5,7 @@ use crate::log;
 use lastfd::internal::event::{Call, Event, Limits, Log, Outcome as Got, Phase, What};
 use lastfd::internal::judge::{self, Outcome};
 use lastfd::internal::measure::{self, Findings, Kind, Known, Why};
+use lastfd::internal::report::words;
 use lastfd::internal::scenario::Plan;
 use serde_json::{Value, json};
 
@@ -190,4 +191,102 @@ fn one_listener_that_differs_decides_also_where_another_was_not_tried() {
             told("spin", &json!({ "other_listeners": "waits" }), |released| both(released).to_vec());
         assert_eq!(judge::judge(&plan, &measured).outcome, verdict, "{second:?}");
     }
+}
+
+/// The run that is told as `spin`, by the lines of `[expect]` of a scenario file.
+fn by_lines(lines: &str) -> judge::Verdict {
+    let (plan, measured) = expecting_lines(lines);
+    judge::judge(&plan, &measured)
+}
+
+fn expecting_lines(lines: &str) -> (Plan, Findings) {
+    let text = format!(
+        "claim = \"c\"\n[processes.s]\nserve.tcp = {{}}\nlimits = {{ soft = 16, hard = 64 }}\n[workloads.w]\ntcp = \
+         {{ clients = 100 }}\n[expect]\n{lines}\n"
+    );
+    let plans = Plan::parse(&text, "told", ".").unwrap_or_else(|e| panic!("{e}: {text}"));
+    let (plan, log) = log::told("spin");
+    let plan = Plan::clone(&plan);
+    let mut json = serde_json::to_value(plan).expect("JSON");
+    json["expect"] = serde_json::to_value(&plans[0].expect).expect("JSON");
+    let plan: Plan = serde_json::from_value(json).expect("a plan");
+    let measured = measure::measure(&plan, &log);
+    (plan, measured)
+}
+
+#[test]
+fn a_metric_is_met_by_amounts_that_contain_what_was_told_and_by_no_others() {
+    // Told: 16 of 64 descriptors, 8 at rest; 8 connections; CPU from 1.0 s to 1.9 s, and 5 MB of log, both
+    // within one second; the first that had waited was served after 2.5 ms, and a new one 12 ms after all had
+    // left; four waited and were served.
+    for (met, not_met) in [
+        ("capacity = 8", "capacity = 7"),
+        ("capacity = \"soft - baseline\"", "capacity = \"soft - baseline - 1\""),
+        ("accepted = \"at least soft / 2\"", "accepted = \"at least soft / 2 + 1\""),
+        ("capacity = \"7..=8\"", "capacity = \"9..=10\""),
+        ("limits.soft = \"at least 16\"", "limits.soft = \"at least 17\""),
+        ("limits.hard = \"at most 64\"", "limits.hard = \"at most 63\""),
+        ("baseline = \"at most 8\"", "baseline = \"at most 7\""),
+        ("leaked = \"at most 0\"", "leaked = \"at least 1\""),
+        ("cpu-percent = \"at most 90 %\"", "cpu-percent = \"at most 89.9 %\""),
+        ("cpu-percent = \"89..=91\"", "cpu-percent = \"91 % ..= 92 %\""),
+        ("log-bytes-per-s = \"at most 5MB/s\"", "log-bytes-per-s = \"at most 4999kB/s\""),
+        ("first-served = \"2ms..=3ms\"", "first-served = \"at most 2ms\""),
+        ("recovers-within = \"at least 12ms\"", "recovers-within = \"at least 13ms\""),
+        ("waiters-served = 4", "waiters-served = 5"),
+        ("descriptors-per-connection = \"at most 1.0\"", "descriptors-per-connection = \"at most 0.99\""),
+        ("ceiling-kind = \"emfile\"", "ceiling-kind = \"own-limit\""),
+        ("binds = [\"memory\", \"descriptors\"]", "binds = [\"memory\", \"threads\"]"),
+        ("new-client = \"waits\"", "new-client = [\"served\", \"closed\"]"),
+    ] {
+        assert_eq!(
+            (by_lines(met).outcome, by_lines(met).judged),
+            (Outcome::Met, 1),
+            "{met}: {:?}",
+            by_lines(met)
+        );
+        assert_eq!(by_lines(not_met).outcome, Outcome::NotMet, "{not_met}: {:?}", by_lines(not_met));
+    }
+}
+
+#[test]
+fn a_number_that_a_run_does_not_have_is_not_measured_and_never_met() {
+    for lines in ["idle-timeout = \"at most 60s\"", "burst = \"at least 0\"", "call-p50 = \"at most 1s\""] {
+        assert_eq!(by_lines(lines).outcome, Outcome::Inconclusive, "{lines}");
+    }
+}
+
+#[test]
+fn a_mismatch_says_what_was_expected_what_was_observed_and_why_in_one_sentence() {
+    let said = |lines: &str| match by_lines(lines).reasons.as_slice() {
+        [only] => words::judged::reason(only),
+        other => panic!("{lines}: {other:?}"),
+    };
+    assert_eq!(
+        said("cpu-percent = \"at most 20 %\""),
+        "cpu-percent: expected at most 20 %, observed 90.0 % (CPU of the server at the limit, in percent of one \
+         processor; policy spin: 10000 failed accept4 calls a second; 4 clients wait)"
+    );
+    assert_eq!(
+        said("capacity = \"at least soft\""),
+        "capacity: expected at least soft, observed 8, where `at least soft` is at least 16 (connections that the \
+         server holds and serves when clients come no faster than it settles; accept4 failed with EMFILE under a soft \
+         limit of 16)"
+    );
+    assert_eq!(
+        said("new-client = \"served\""),
+        "new-client: expected served, observed waits (policy spin: 10000 failed accept4 calls a second; 4 clients wait)"
+    );
+    assert_eq!(
+        said("error-reply = \"503\""),
+        "error-reply: expected 503, observed that no client got an error reply"
+    );
+    assert_eq!(
+        said("ceiling = 7"),
+        "ceiling: expected 7, observed 8 (accept4 failed with EMFILE under a soft limit of 16)"
+    );
+    assert_eq!(
+        said("limits = { soft = 20 }"),
+        "limits.soft: expected 20, observed 16 (set by `server`, process 100)"
+    );
 }

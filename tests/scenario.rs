@@ -157,6 +157,14 @@ bad! {
     too_few_clients_for_a_ceiling_are_refused_in_each_variant: "clients = 1500" => "clients = 100";
     a_slip_of_a_placeholder_names_what_was_meant: "\"{port}\"" => "\"--listen={prot}\"";
     a_slip_in_the_environment_is_found_too: "MODE = \"push\"" => "MODE = \"{server.prot}\"";
+    a_metric_that_is_not_known_names_the_nearest: "leaked = 0" => "cpu-precent = \"at most 20 %\"";
+    an_amount_without_its_unit_is_refused: "leaked = 0" => "first-served = \"at most 20\"";
+    a_time_that_must_be_exact_is_refused: "leaked = 0" => "first-served = \"20ms\"";
+    an_amount_that_is_prose_is_refused: "leaked = 0" => "leaked = \"no more than at most usual\"";
+    a_slip_in_an_amount_is_pointed_into: "leaked = 0" => "capacity = \"at least soft - basline\"";
+    an_empty_range_of_amounts_is_refused: "leaked = 0" => "cpu-percent = \"30..=20\"";
+    a_word_that_no_run_comes_to_names_the_nearest: "leaked = 0" => "binds = [\"descriptor\"]";
+    too_few_clients_for_an_amount_are_refused: "leaked = 0" => "served = \"at least 1501\"";
     a_relative_request_path_is_refused: "path = \"/ws\"" => "path = \"ws\"";
 }
 
@@ -265,6 +273,33 @@ fn a_delay_is_one_that_stays_or_one_that_grows_and_goes_with_its_policy() {
         delays(grows, "policy = \"backoff\", delay = \"2s\"")[..],
         [Some((0.005, 1.0)), None, Some((2.0, 2.0))]
     );
+}
+
+#[test]
+fn a_variant_lays_its_amounts_over_those_of_the_scenario_and_over_plain_values() {
+    let text = with(
+        "leaked = 0",
+        "leaked = 0\ncpu-percent = \"at most 20 %\"\nserved = \"at least 3\"\nbinds = \"descriptors\"",
+    );
+    let text = text.replace(
+        "expect = { limits = { soft = 256 }, ceiling = \"240..=244\" }",
+        "expect = { limits = { soft = \"at least 200\" }, leaked = \"at most 1\", cpu-percent = \"at most 5 %\" }",
+    );
+    let plans = parse(&text).unwrap_or_else(|e| panic!("{e}"));
+    let written = |plan: &Plan| {
+        let all = plan.expect.amounts.iter().map(|(metric, amount)| format!("{metric} {amount}"));
+        all.chain(plan.expect.aspects.keys().map(|aspect| aspect.to_string())).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(written(&plans[0]), "served at least 3, cpu-percent at most 20 %, binds");
+    // What is not reached costs nothing at the limit, and nothing binds.
+    assert_eq!(written(&plans[1]), "served at least 3");
+    assert_eq!(
+        written(&plans[2]),
+        "limits.soft at least 200, served at least 3, cpu-percent at most 5 %, leaked at most 1, binds"
+    );
+    let (base, over) = (&plans[0].expect, &plans[2].expect);
+    assert_eq!((base.leaked, over.leaked), (Some(0), None));
+    assert_eq!((over.limits.soft, over.limits.hard), (None, Some(4096)));
 }
 
 #[test]

@@ -134,6 +134,45 @@ fn opens_a_file_every_50_ms() {
     }
 }
 
+/// Serves in one thread. When its table is full it waits until a client leaves, then for as many milliseconds
+/// as `COOLS_MS` says, and accepts again. It keeps a file for each `LEAKS_EVERY`-th client.
+#[test]
+fn cools_down() {
+    if is_subject("cools_down") {
+        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let (cools, leaks_every) = (number("COOLS_MS").unwrap_or(0), number("LEAKS_EVERY"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        listener.set_nonblocking(true).expect("our own");
+        let (mut held, mut kept, mut came, mut full) = (Vec::<TcpStream>::new(), Vec::new(), 0, false);
+        loop {
+            let wants = if full { PollFlags::empty() } else { PollFlags::IN };
+            let mut all = vec![PollFd::new(&listener, wants)];
+            all.extend(held.iter().map(|client| PollFd::new(client, PollFlags::IN)));
+            poll(&mut all, None).expect("descriptors of our own");
+            // Clients send nothing, so what can be read is their end.
+            let mut left =
+                all[1..].iter().map(|polled| !polled.revents().is_empty()).collect::<Vec<_>>().into_iter();
+            let before = held.len();
+            held.retain(|_| left.next() == Some(false));
+            if full && held.len() < before {
+                std::thread::sleep(std::time::Duration::from_millis(cools));
+                full = false;
+            }
+            while !full {
+                match listener.accept() {
+                    Ok((client, _)) => {
+                        held.push(client);
+                        came += 1;
+                        kept.extend(leaks_every.filter(|n| came % n == 0).and_then(|_| a_file().ok()));
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(_) => full = true,
+                }
+            }
+        }
+    }
+}
+
 /// Closes one client that has left every 100 ms.
 #[test]
 fn closes_one_every_100_ms() {

@@ -3,13 +3,14 @@
 //! never runs.
 
 mod groups;
-mod growth;
+pub mod growth;
 mod render;
 mod report;
 mod target;
 mod tree;
 mod unread;
 
+pub use groups::kinds;
 pub use report::{Counts, Ids, Kind, Listener, Report};
 pub use target::Target;
 
@@ -55,7 +56,10 @@ pub struct Args {
 }
 
 /// The time to watch; at most a day.
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn duration(text: &str) -> Result<Duration, String> {
     seconds(text, 86400.0).map(Duration::from_secs_f64)
 }
 
@@ -84,10 +88,7 @@ pub fn run(args: &Args) -> Outcome {
 /// Those of [`run`].
 pub fn inspect(target: &Target, watch: Duration, redact: bool) -> Result<Report, Failure> {
     let asked = target.processes()?;
-    let pid = match target {
-        Target::Pid(pid) => *pid,
-        _ => tree::read(&asked).first().map_or(asked[0], |worst| worst.pid),
-    };
+    let pid = worst(target, &asked);
     let (process, here) = pidfd(pid)?;
     let limits = limits(pid, &process)?;
     let mut redaction = Redaction::new(redact);
@@ -145,9 +146,20 @@ pub fn inspect(target: &Target, watch: Duration, redact: bool) -> Result<Report,
     Ok(report)
 }
 
+/// The process that is asked for; of several the one with the least room.
+pub fn worst(target: &Target, asked: &[Pid]) -> Pid {
+    match target {
+        Target::Pid(pid) => *pid,
+        _ => tree::read(asked).first().map_or(asked[0], |worst| worst.pid),
+    }
+}
+
 /// A handle of the process that no other process can take over, and the id that the process has in this PID
 /// namespace.
-fn pidfd(pid: Pid) -> Result<(OwnedFd, Pid), Failure> {
+///
+/// # Errors
+/// [`Exit::Inconclusive`]: there is no such process, or it cannot be reached.
+pub fn pidfd(pid: Pid) -> Result<(OwnedFd, Pid), Failure> {
     let no_such = || {
         let hidden = if hides_processes() && !raise::may_read_all() {
             format!(", or /proc hides it (hidepid): {}", raise::may_not_read(&again(pid)))
@@ -202,10 +214,12 @@ fn hides_processes() -> bool {
     })
 }
 
-fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
-    let nothing = |why: &str| {
-        Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"))
-    };
+/// The limits in force in the process.
+///
+/// # Errors
+/// [`Exit::Inconclusive`]: nothing can be measured of it.
+pub fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
+    let nothing = |why: &str| nothing(pid, why);
     if growth::exited(process) {
         return Err(nothing("it has exited, and waits for its parent to collect it (a zombie)"));
     }
@@ -217,11 +231,20 @@ fn limits(pid: Pid, process: &OwnedFd) -> Result<Limits, Failure> {
     }
     match sys::proc::nofile(pid) {
         Ok((soft, hard)) => Ok(Limits { soft, hard }),
-        Err(e) => Err(match e.kind() {
-            io::ErrorKind::NotFound => nothing("it has exited just now"),
-            io::ErrorKind::PermissionDenied => nothing(&raise::may_not_read(&again(pid))),
-            _ => nothing(&e.to_string()),
-        }),
+        Err(error) => Err(unread(pid, &error)),
+    }
+}
+
+fn nothing(pid: Pid, why: &str) -> Failure {
+    Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"))
+}
+
+/// What to say of a process that could not be read.
+pub fn unread(pid: Pid, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => nothing(pid, "it has exited just now"),
+        io::ErrorKind::PermissionDenied => nothing(pid, &raise::may_not_read(&again(pid))),
+        _ => nothing(pid, &error.to_string()),
     }
 }
 

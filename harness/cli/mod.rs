@@ -21,6 +21,7 @@ mod own;
 mod page;
 mod partition;
 mod plain;
+mod record;
 mod recording;
 mod replay;
 mod report;
@@ -34,6 +35,7 @@ mod side_by_side;
 mod suite;
 mod time;
 mod values;
+mod watch;
 mod worktree;
 
 pub use exit::{Exit, Failure, Outcome};
@@ -56,6 +58,7 @@ Examples:
   lastfd find -- ./server --listen 8080        the ceiling of any server program
   lastfd find --nofile 256 -- python3 -m http.server 8080
   lastfd inspect 4711 --for 10s                a live process: limits, headroom, leaks
+  lastfd watch :8080                           the same, live
   lastfd doctor                                what this machine allows";
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +67,7 @@ enum Command {
     Find(Box<find::Args>),
     Compare(Box<compare::Args>),
     Inspect(inspect::Args),
+    Watch(watch::Args),
     Replay(replay::Args),
     Report(report::Args),
     List(list::Args),
@@ -100,6 +104,7 @@ impl Cli {
             Command::Find(args) => find::run(&args),
             Command::Compare(args) => compare::run(&args),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Watch(args) => watch::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Report(args) => report::run(&args),
             Command::List(args) => list::run(&args),

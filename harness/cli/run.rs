@@ -4,11 +4,13 @@ use super::annotations::{self, Sources};
 use super::output::{Files, conclude, exit_code, has_room, interrupt_flag, interrupted, say};
 use super::own::own_helper;
 use super::partition::Partition;
+use super::record;
 use super::select::{Selection, none_called};
 use super::suite::Turns;
 use super::values::one_of;
 use super::{Exit, Failure, Outcome};
 use crate::helper::Helper;
+use crate::judge::RUNS_FOR_TIMES;
 use crate::launch::Isolation;
 use crate::observe::Choice;
 use crate::report::suite::Suite;
@@ -54,6 +56,11 @@ pub struct Args {
     /// LASTFD_REQUIRE_PEERS=1 does the same
     #[arg(long)]
     require_all: bool,
+    /// Keep what the runs measure in a file beside each scenario file (`api.recorded.toml` beside
+    /// `api.scenario.toml`), which expectations such as `"no worse than recorded by 5 %"` compare with. Each
+    /// variant is run 3 times at least, because times vary by themselves
+    #[arg(long, conflicts_with_all = ["partition", "retries", "dry_run"])]
+    record: bool,
     /// Write the event log of each run to this folder
     #[arg(long, value_name = "DIR")]
     events: Option<PathBuf>,
@@ -110,10 +117,13 @@ pub fn run(args: &Args) -> Outcome {
         plans.iter().try_for_each(|plan| dry_run(plan, &args.machine))?;
         return Ok(Exit::Met);
     }
+    let expected = plans;
+    let plans = if args.record { record::plans(&expected, &sources)? } else { expected.clone() };
+    let repeat = if args.record { args.repeat.max(RUNS_FOR_TIMES) } else { args.repeat };
     let skips_fail = args.require_all || std::env::var("LASTFD_REQUIRE_PEERS").is_ok_and(|v| v == "1");
     let suite = Turns {
         plans: &plans,
-        repeat: args.repeat,
+        repeat,
         retries: args.retries,
         fail_fast: args.fail_fast,
         jobs: args.jobs.into(),
@@ -124,7 +134,11 @@ pub fn run(args: &Args) -> Outcome {
     args.files.begin_lines()?;
     let (done, said) = suite.run(&flag)?;
     let said = said.and(annotate(args, &annotations::of(&done, &sources)));
-    identity.complete = !interrupted(&flag) && done.len() == plans.len() * args.repeat as usize;
+    identity.complete = !interrupted(&flag) && done.len() == plans.len() * repeat as usize;
+    let said = match args.record && identity.complete {
+        true => said.and(record::keep(&expected, &sources, &done)),
+        false => said,
+    };
     let exit = exit_code(&done, skips_fail, interrupted(&flag));
     conclude(&args.files, Some(&identity), done, exit, said)
 }

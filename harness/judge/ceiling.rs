@@ -1,5 +1,6 @@
 //! Where it stopped, under the first limits and under those that were moved.
 
+use super::because::first_failure;
 use super::{Compared, Expectation, Expected, Judge, NotMeasured, Observed};
 use crate::event::Limits;
 use crate::measure::{Findings, Kind, Moved};
@@ -124,5 +125,5 @@ fn counted(
         }
         Ceiling::NotReached => unreachable!("that is no number"),
     };
-    Ok((met, Observed::Counted { number, formula }))
+    Ok((met, Observed::Counted { number, formula, because: first_failure(found) }))
 }

@@ -2,12 +2,16 @@
 //! not an error; one whose
 //! finding is unknown leaves the verdict open.
 
+mod amount;
+mod because;
 mod ceiling;
+mod metric;
 mod reason;
 mod recovery;
 mod wall;
 
-pub use reason::{Expectation, Expected, NotMeasured, Observed, Reason};
+pub use metric::{RUNS_FOR_TIMES, no_worse, value};
+pub use reason::{Because, Expectation, Expected, NotMeasured, Observed, Reason};
 
 use crate::measure::{Doubt, Findings, Known};
 use crate::scenario::{Expect, Plan};
@@ -83,6 +87,8 @@ pub fn judge(plan: &Plan, found: &Findings) -> Verdict {
         judge.file_max();
         judge.disguise();
         judge.other_listeners();
+        judge.amounts();
+        judge.aspects();
     }
     judge.verdict()
 }
@@ -110,10 +116,17 @@ impl Judge<'_> {
         reasons.push(Reason { expectation, expected, observed });
     }
 
-    /// Any, with nothing more to say than its number.
-    fn number(&mut self, expectation: Expectation, expected: Option<u64>, observed: Known<u64>) {
+    /// A number, and what explains it.
+    fn number(
+        &mut self,
+        expectation: Expectation,
+        expected: Option<u64>,
+        observed: Known<u64>,
+        because: Option<Because>,
+    ) {
         let Some(expected) = expected else { return };
-        let compared = observed.known().map(|seen| (*seen == expected, Observed::Number(*seen)));
+        let compared =
+            observed.known().map(|seen| (*seen == expected, Observed::Number { number: *seen, because }));
         self.compare(expectation, Expected::Number(expected), compared.map_err(NotMeasured::from));
     }
 
@@ -136,9 +149,12 @@ impl Judge<'_> {
 
     fn limits_and_rest(&mut self) {
         let (limits, effective) = (self.expect.limits, &self.found.limits.effective);
-        self.number(Expectation::SoftLimit, limits.soft, effective.clone().map(|limits| limits.soft));
-        self.number(Expectation::HardLimit, limits.hard, effective.clone().map(|limits| limits.hard));
-        self.number(Expectation::Baseline, self.expect.baseline, self.found.baseline.descriptors.clone());
+        let (soft, hard) = (effective.clone().map(|both| both.soft), effective.clone().map(|both| both.hard));
+        let set_by = because::set_by(self.found);
+        self.number(Expectation::SoftLimit, limits.soft, soft, set_by);
+        self.number(Expectation::HardLimit, limits.hard, hard, None);
+        let rest = self.found.baseline.descriptors.clone();
+        self.number(Expectation::Baseline, self.expect.baseline, rest, None);
     }
 
     /// What concerns the run as a whole decides first, then what is surely not met, then what is open.

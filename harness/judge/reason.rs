@@ -3,11 +3,11 @@
 
 use crate::event::{Call, SeenAs};
 use crate::measure::{
-    BeforeRamp, Delay, Doubt, End, FileNr, FirstFailure, Kind, NotStarted, Policy, PolicyEvidence, Verdict,
-    Why,
+    BeforeRamp, BindsEvidence, Delay, Doubt, End, FileNr, FirstFailure, Kind, Leak, NotStarted, Policy,
+    PolicyEvidence, SetBy, Verdict, VerdictEvidence, Why,
 };
 use crate::scenario::formula::{FormulaError, NoCount, Values};
-use crate::scenario::{self, Ceiling, ExpectDelay, Outcome, Refusal};
+use crate::scenario::{self, Amount, Aspect, Ceiling, ExpectDelay, Kept, Metric, Outcome, Refusal};
 use std::collections::BTreeSet;
 
 /// One expectation that was not met or could not be judged.
@@ -64,6 +64,10 @@ pub enum Expectation {
     FileMaxBinds,
     Disguise,
     OtherListeners,
+    /// A number.
+    Amount(Metric),
+    /// A word.
+    Aspect(Aspect),
 }
 
 /// What the scenario says of it.
@@ -100,6 +104,35 @@ pub enum Expected {
     SeenAs(BTreeSet<SeenAs>),
     /// What a new client gets.
     NewClient(Outcome),
+    /// What a number must be.
+    Amount(Amount),
+    /// Words of which any will do.
+    AnyOf(Vec<String>),
+}
+
+/// What was seen beside a value that explains it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Because {
+    /// Who set the soft limit.
+    SetBy(SetBy),
+    /// The call that failed first, under this soft limit.
+    Failed {
+        /// Which.
+        call: Call,
+        /// With what.
+        errno: &'static str,
+        /// The limit in force.
+        soft: Option<u64>,
+    },
+    /// What the accept loop does at the limit.
+    Policy(Policy, PolicyEvidence),
+    /// What ran out.
+    Binds(BindsEvidence),
+    /// What became of it when clients left.
+    End(Verdict, VerdictEvidence),
+    /// What stays open.
+    Leaks(Vec<Leak>),
 }
 
 /// What was found.
@@ -118,11 +151,23 @@ pub enum Observed {
     /// It did not start.
     NotStarted(NotStarted),
     /// A limit, or descriptors at rest.
-    Number(u64),
+    Number { number: u64, because: Option<Because> },
     /// Descriptors more than at rest.
-    Leaked(i64),
+    Leaked { number: i64, because: Option<Because> },
+    /// A number of the table of metrics, what that had to be under this run's limits or by what is recorded,
+    /// and what is recorded.
+    Amount {
+        value: f64,
+        /// The least that it may be.
+        least: Option<f64>,
+        most: Option<f64>,
+        kept: Option<Kept>,
+        because: Option<Because>,
+    },
+    /// A word of the table of aspects; `None`: there is none.
+    Word { seen: Option<String>, because: Option<Because> },
     /// So many, where the ceiling is any number; of a formula, what it comes to.
-    Counted { number: u64, formula: Option<u64> },
+    Counted { number: u64, formula: Option<u64>, because: Option<Because> },
     /// It did not stop: so many connections held, or calls answered.
     NotReached { number: Option<u64>, calls: bool, before_ramp: Option<BeforeRamp> },
     /// It stopped for this reason.
@@ -185,6 +230,12 @@ pub enum NotMeasured {
     },
     /// Fewer clients came than the number that is expected.
     TooFewClients { wanted: u64, came: u64 },
+    /// No run has this number, or this one has none.
+    Absent(Metric),
+    /// Nothing is recorded of it, for this scenario file.
+    NotRecorded { scenario: String },
+    /// The recorded runs differ among themselves by more than the expectation allows, or are too few.
+    Noise { metric: Metric, kept: Kept, by_percent: f64 },
     /// The formula cannot be read.
     Formula(FormulaError),
     /// The formula comes to no number with these values.

@@ -1,5 +1,6 @@
 //! What it did when clients left, and when its limit was moved.
 
+use super::because::leaks;
 use super::ceiling::last_moved;
 use super::{Expectation, Expected, Judge, NotMeasured, Observed};
 
@@ -40,8 +41,10 @@ impl Judge<'_> {
 
     pub(super) fn leaked(&mut self) {
         let Some(expected) = self.expect.leaked else { return };
+        let because = leaks(self.found);
+        let compared = self.found.recovery.leaked.known();
         let compared =
-            self.found.recovery.leaked.known().map(|leaked| (*leaked == expected, Observed::Leaked(*leaked)));
+            compared.map(|leaked| (*leaked == expected, Observed::Leaked { number: *leaked, because }));
         self.compare(Expectation::Leaked, Expected::Leaked(expected), compared.map_err(NotMeasured::from));
     }
 }

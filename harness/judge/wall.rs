@@ -1,5 +1,6 @@
 //! What it did at the wall: its accept loop, its calls, what clients saw, and its other listeners.
 
+use super::metric::TIMER_LATE_S;
 use super::{Expectation, Expected, Judge, NotMeasured, Observed};
 use crate::event::SeenAs;
 use crate::measure::{Delay, FileNr, Kind, Policy};
@@ -8,9 +9,6 @@ use std::collections::BTreeSet;
 
 /// Share of an expected delay that the measured one may differ by.
 const DELAY_WITHIN: f64 = 0.1;
-/// And by so much, seconds: a timer is late by that on a busy machine, which is as long as the shortest
-/// delays in use.
-const TIMER_LATE_S: f64 = 0.005;
 
 impl Judge<'_> {
     pub(super) fn policy(&mut self) {

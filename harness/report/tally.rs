@@ -131,7 +131,11 @@ mod tests {
             run(
                 "low",
                 Outcome::NotMet,
-                Some((Expectation::Baseline, Expected::Number(52), Observed::Number(51))),
+                Some((
+                    Expectation::Baseline,
+                    Expected::Number(52),
+                    Observed::Number { number: 51, because: None },
+                )),
             ),
         ];
         let said = render(&reports, false, 60);
@@ -150,7 +154,11 @@ mod tests {
         let unmet = run(
             "flaky",
             Outcome::NotMet,
-            Some((Expectation::Baseline, Expected::Number(12), Observed::Number(13))),
+            Some((
+                Expectation::Baseline,
+                Expected::Number(12),
+                Observed::Number { number: 13, because: None },
+            )),
         );
         let met = |name| run(name, Outcome::Met, None);
         let reports = [met("flaky"), unmet, met("flaky"), met("sure"), met("sure"), met("sure")];
@@ -164,7 +172,11 @@ mod tests {
     #[test]
     fn a_run_that_was_met_at_a_later_try_is_flaky_and_one_that_never_was_is_not() {
         let unmet = |variant, observed| {
-            let reason = (Expectation::Baseline, Expected::Number(12), Observed::Number(observed));
+            let reason = (
+                Expectation::Baseline,
+                Expected::Number(12),
+                Observed::Number { number: observed, because: None },
+            );
             run(variant, Outcome::NotMet, Some(reason))
         };
         let later = Report {

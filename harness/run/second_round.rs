@@ -15,11 +15,16 @@ use crate::limits::inventory;
 use crate::sys::{clock, proc};
 use std::time::Duration;
 
-/// The round has two halves, each of so many groups: what grows in both grows with the clients.
+/// The round has two halves, each of so many groups at least: what grows in both grows with the clients.
 const HALVES: u32 = 2;
-const GROUPS: u32 = 3;
-/// Clients of a group, which are there at the same time: fewer where there is little room.
+const GROUPS: u64 = 3;
+/// Groups of a half, at most: a bound on its time where there is room for a few clients only.
+const GROUPS_MAX: u64 = 32;
+/// Clients of a group, which are there at the same time, where few are enough: fewer where there is little
+/// room.
 const GROUP: u64 = 8;
+/// What leaks at the rate of the load adds so many in each half.
+const ADDS: u64 = 2;
 /// What closes late is waited for this long after each half.
 const QUIET_WITHIN: Duration = Duration::from_millis(500);
 /// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is
@@ -42,12 +47,14 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
             return Ok(why);
         }
         let before = note_open(pump);
-        let group = group(pump);
+        let clients = each_half(pump);
+        let group = room(pump).min(GROUP.max(clients.div_ceil(GROUPS)));
         if group == 0 || !can_tell(pump) {
             return Ok(why);
         }
         pump.next(why, Phase::SecondRound);
-        let why = halves(pump, group as u32, before, end)?;
+        let groups = clients.div_ceil(group).clamp(GROUPS, GROUPS_MAX);
+        let why = halves(pump, [groups, group], before, end)?;
         // It closed meanwhile what it had kept for long, and may go on.
         if why != Ended::Draining || clock::now() >= end {
             return Ok(why);
@@ -76,18 +83,36 @@ fn note_open(pump: &mut Pump) -> Left {
     left
 }
 
-/// Clients of a group, so that whatever stays open after all groups finds room: in the process that accepts,
-/// and where something stays open now. What is full cannot grow.
-fn group(pump: &Pump) -> u64 {
-    let more = |pid, open: u64| open.saturating_sub(pump.rest.get(&pid).copied().unwrap_or(0));
-    let came = pump.live.accepted_total().max(pump.live.connected).max(1);
+/// How many more descriptors than at rest a process has, of so many that are open.
+fn more(pump: &Pump, pid: Pid, open: u64) -> u64 {
+    open.saturating_sub(pump.rest.get(&pid).copied().unwrap_or(0))
+}
+
+/// Clients that the load had.
+fn came(pump: &Pump) -> u64 {
+    pump.live.accepted_total().max(pump.live.connected).max(1)
+}
+
+/// Clients of each half. One of a hundred may leave something open, and a few clients would not show that: so
+/// many come that a leak shows in each half, and no more than the load had.
+fn each_half(pump: &Pump) -> u64 {
+    let more: u64 = pump.open().into_iter().map(|(pid, open)| more(pump, pid, open)).sum();
+    let few = GROUPS * GROUP;
+    (came(pump) * ADDS).div_ceil(more.max(1)).clamp(few, came(pump).max(few))
+}
+
+/// Clients of a group at most, so that whatever stays open after all groups finds room: in the process that
+/// accepts, and where something stays open now. What is full cannot grow.
+fn room(pump: &Pump) -> u64 {
+    let more = |pid, open: u64| more(pump, pid, open);
+    let came = came(pump);
     let left = |(pid, open): (Pid, u64)| {
         let room = proc::nofile(pid).map_or(0, |(soft, _)| soft.saturating_sub(open));
         let each = more(pid, open).div_ceil(came).max(1);
-        room / each / u64::from(HALVES * GROUPS + 2)
+        room / each / (u64::from(HALVES) * GROUPS + 2)
     };
     let concerned = |&(pid, open): &(Pid, u64)| pid == pump.acceptor || more(pid, open) > 0;
-    pump.open().into_iter().filter(concerned).map(left).min().unwrap_or(0).min(GROUP)
+    pump.open().into_iter().filter(concerned).map(left).min().unwrap_or(0)
 }
 
 /// Whether clients of this workload can come once more: those that hold, and calls of a server.
@@ -109,11 +134,11 @@ fn can_tell(pump: &mut Pump) -> bool {
 }
 
 /// Makes the round. [`Ended::Draining`]: less was open after a half than before it, or some time after both.
-fn halves(pump: &mut Pump, group: u32, first: Left, end: Nanos) -> Result<Ended, Error> {
+fn halves(pump: &mut Pump, [groups, group]: [u64; 2], first: Left, end: Nanos) -> Result<Ended, Error> {
     let mut before = first;
     for _ in 0..HALVES {
-        for _ in 0..GROUPS {
-            let why = come_and_leave(pump, group)?;
+        for _ in 0..groups {
+            let why = come_and_leave(pump, group as u32)?;
             if why != Ended::AllIn {
                 return Ok(why);
             }

@@ -53,6 +53,7 @@ impl Plan {
         let timed = expect.delay.is_some()
             || expect.recovers_within_s.is_some()
             || expect.resumes_within_s.is_some()
+            || expect.amounts.keys().any(|metric| metric.is_timed())
             || expect.outcomes.values().flatten().any(|outcome| TIMED.contains(outcome));
         let mut processes = self.processes.values();
         let calls = || self.workloads.values().filter_map(|load| load.calls.as_ref());
@@ -101,6 +102,7 @@ mod tests {
             (why("alone = true", serve, tcp, ""), Alone::Asked),
             (why("", serve, tcp, "recovers-within = \"1s\""), Alone::Time),
             (why("", serve, tcp, "delay = \"1s\""), Alone::Time),
+            (why("", serve, tcp, "cpu-percent = \"at most 20 %\""), Alone::Time),
             (why("", "serve.http = {}", calls, "outcomes = { w = [\"served\", \"waits\"] }"), Alone::Time),
             (why("", serve, "tcp = { clients = 96, pace = \"50/s\" }", ""), Alone::Rate),
             (why("", "serve.http = {}", "http-per-call = { calls = 10, rate = \"50/s\" }", ""), Alone::Rate),

@@ -1,6 +1,7 @@
 //! From the text of a scenario to its plans: parse, lay each variant over, read, check what the keys mean
 //! together, and fill in every default. Pure: it asks nothing of the machine.
 
+use super::amount::{Amount, Aspect, Bound as AmountBound, Metric, NoAmount, Wanted};
 use super::duration::duration;
 use super::exchange::{Exchange, READ_TIMEOUT_DEFAULT_S, Step};
 use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
@@ -13,11 +14,11 @@ use super::pace::{NoPace, Pace, bytes_per_second, per_second};
 use super::problem::{Problem, by_likeness, nearest, unknown};
 use super::raw::{
     CallLoad, File, LauncherName, LauncherTable, Load, RawCeiling, RawClients, RawDatagram, RawDelay,
-    RawExchange, RawExpect, RawLauncher, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
+    RawExchange, RawExpect, RawLauncher, RawMeasured, RawProcess, RawSysctl, RawTls, RawVariant, RawWorkload,
 };
 use super::schedule::{Arrivals, Schedule};
 use super::setting::{PREPARE_WITHIN_DEFAULT_S, Prepare, ReadyWhen, Setting, stays_where_it_is, wrong_name};
-use super::{placeholder, set, shape, sysctl};
+use super::{gathered, placeholder, set, shape, sysctl};
 use crate::compare::Bound;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -66,6 +67,8 @@ fn refused(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
 }
 
 fn read(document: Spanned<DeTable<'_>>, text: &str) -> Result<File, Vec<Problem>> {
+    let mut document = document;
+    gathered::gather(document.get_mut());
     File::deserialize(Deserializer::from(document)).map_err(|error| vec![not_toml(&error, text)])
 }
 
@@ -480,10 +483,23 @@ fn check_reach(raw: &RawExpect, plan: &Plan, problems: &mut Vec<Problem>) {
         (&raw.ceiling, wanted(&plan.expect.ceiling, false)),
         (&raw.ceiling_after, wanted(&plan.expect.ceiling_after, true)),
     ];
-    for (written, count) in ceilings {
-        let (Some(written), Some(count)) = (written, count.filter(|count| *count > most)) else { continue };
+    let ceilings = ceilings.map(|(written, count)| (written.as_ref().map(Spanned::span), count));
+    let amounts = plan.expect.amounts.iter().filter(|(metric, _)| metric.needs_clients());
+    let amounts = amounts.map(|(metric, amount)| {
+        let written = raw.measured.iter().find(|(name, _)| name.get_ref() == metric.name());
+        let least = match &amount.wanted {
+            Wanted::Between { least: Some(AmountBound::Number(least)), .. } => Some(*least as u64),
+            Wanted::Between { least: Some(AmountBound::Formula(text)), .. } => {
+                formula::parse(text).ok().and_then(|formula| formula.count_with([soft, hard, baseline]))
+            }
+            _ => None,
+        };
+        (written.map(|(_, value)| value.span()), least)
+    });
+    for (written, count) in ceilings.into_iter().chain(amounts) {
+        let (Some(at), Some(count)) = (written, count.filter(|count| *count > most)) else { continue };
         let message = format!("{most} {what} cannot reach {count}");
-        let problem = Problem::new(written.span(), message, format!("more than all {most} {what}"));
+        let problem = Problem::new(at, message, format!("more than all {most} {what}"));
         let key = if what == "calls" { "calls" } else { "clients" };
         problems.push(
             problem.help(format!("raise `{key}` above {count}, or leave it out: then there are enough")),
@@ -1147,11 +1163,13 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     if over.not_started.is_some() {
         return over;
     }
-    let base = base.clone();
+    let mut base = base.clone();
+    over.measured.keys().filter_map(metric).for_each(|metric| base.forget(metric));
     let not_reached = match over.ceiling.as_ref().map(Spanned::get_ref) {
         Some(RawCeiling::Text(text)) => text == NOT_REACHED,
         _ => false,
     };
+    let own: Vec<Metric> = Metric::ALL.iter().copied().filter(|metric| over.has(*metric)).collect();
     let limits = match (base.limits, over.limits) {
         (Some(base), Some(over)) => {
             let (soft, hard) =
@@ -1160,7 +1178,12 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         }
         (base, over) => over.or(base),
     };
+    let stays = |name: &Spanned<String>| match metric(name) {
+        Some(metric) => !(own.contains(&metric) || not_reached && metric.of_the_limit()),
+        None => !not_reached,
+    };
     RawExpect {
+        measured: base.measured.into_iter().filter(|(name, _)| stays(name)).chain(over.measured).collect(),
         limits,
         baseline: over.baseline.or(base.baseline),
         ceiling: over.ceiling.or(base.ceiling),
@@ -1178,6 +1201,81 @@ fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
         outcomes: base.outcomes.into_iter().chain(over.outcomes).collect(),
         not_started: base.not_started,
     }
+}
+
+fn metric(name: &Spanned<String>) -> Option<Metric> {
+    name.get_ref().parse().ok()
+}
+
+impl RawExpect {
+    /// Whether this metric has a plain value, by the key of its own.
+    fn has(&self, metric: Metric) -> bool {
+        let limits = self.limits.as_ref().map(|limits| *limits.get_ref()).unwrap_or_default();
+        match metric {
+            Metric::SoftLimit => limits.soft.is_some(),
+            Metric::HardLimit => limits.hard.is_some(),
+            Metric::Baseline => self.baseline.is_some(),
+            Metric::Leaked => self.leaked.is_some(),
+            Metric::RecoversWithin => self.recovers_within.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Takes that value out.
+    fn forget(&mut self, metric: Metric) {
+        let limits = self.limits.as_mut().map(Spanned::get_mut);
+        match (metric, limits) {
+            (Metric::SoftLimit, Some(limits)) => limits.soft = None,
+            (Metric::HardLimit, Some(limits)) => limits.hard = None,
+            (Metric::Baseline, _) => self.baseline = None,
+            (Metric::Leaked, _) => self.leaked = None,
+            (Metric::RecoversWithin, _) => self.recovers_within = None,
+            _ => {}
+        }
+    }
+}
+
+/// The expected amounts.
+fn amounts(raw: &RawExpect, problems: &mut Vec<Problem>) -> BTreeMap<Metric, Amount> {
+    let mut read = |(name, value): (&Spanned<String>, &Spanned<RawMeasured>)| {
+        let metric = metric(name)?;
+        let text = match value.get_ref() {
+            RawMeasured::Integer(number) => number.to_string(),
+            RawMeasured::Number(number) => number.to_string(),
+            RawMeasured::Text(text) => text.clone(),
+            RawMeasured::Words(_) => return None,
+        };
+        Amount::read(metric, &text)
+            .map_err(|error| problems.push(no_amount(value, metric, &text, &error)))
+            .ok()
+            .map(|amount| (metric, amount))
+    };
+    raw.measured.iter().filter_map(&mut read).collect()
+}
+
+fn no_amount(value: &Spanned<RawMeasured>, metric: Metric, text: &str, error: &NoAmount) -> Problem {
+    let at = match error {
+        NoAmount::Formula { at, .. } => within(value.span(), text, at.clone()),
+        _ => value.span(),
+    };
+    let help = format!(
+        "`{metric}` is {}, a range of two (\"A..=B\"), \"at most …\", \"at least …\", or \"no worse than recorded by 5 %\"",
+        metric.unit().example()
+    );
+    Problem::new(at, format!("{text:?} is not an amount of `{metric}`"), error.to_string()).help(help)
+}
+
+/// The expected words.
+fn aspects(raw: &RawExpect) -> BTreeMap<Aspect, Vec<String>> {
+    let read = |(name, value): (&Spanned<String>, &Spanned<RawMeasured>)| {
+        let aspect: Aspect = name.get_ref().parse().ok()?;
+        match value.get_ref() {
+            RawMeasured::Text(text) => Some((aspect, vec![text.clone()])),
+            RawMeasured::Words(words) => Some((aspect, words.clone())),
+            RawMeasured::Integer(_) | RawMeasured::Number(_) => None,
+        }
+    };
+    raw.measured.iter().filter_map(read).collect()
 }
 
 /// How a scenario says that nothing fails.
@@ -1220,6 +1318,8 @@ fn expect(raw: &RawExpect, problems: &mut Vec<Problem>) -> Expect {
             .iter()
             .map(|(workload, met)| (workload.get_ref().clone(), met.clone()))
             .collect(),
+        amounts: amounts(raw, problems),
+        aspects: aspects(raw),
         not_started: raw.not_started.clone(),
     }
 }

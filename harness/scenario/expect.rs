@@ -1,6 +1,7 @@
 //! What a scenario expects, and the words for it: the report says what was measured in the same ones. Part of
 //! the plan; it judges nothing.
 
+use super::amount::{Amount, Aspect, Metric};
 use crate::event::Call;
 pub use crate::event::{Outcome, SeenAs};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,12 @@ pub struct Expect {
     /// Of workloads of calls by name: what their calls came to, in the order in which each was first met.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outcomes: BTreeMap<String, Vec<Outcome>>,
+    /// What numbers must be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub amounts: BTreeMap<Metric, Amount>,
+    /// Words, or texts, of which any will do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aspects: BTreeMap<Aspect, Vec<String>>,
     /// That it does not start. Beside others: that, or all of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_started: Option<Refusal>,
@@ -77,7 +84,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Expected limits. Either may be left out.
+/// Expected limits: numbers, or amounts as texts such as "at least 65536". Either may be left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpectLimits {

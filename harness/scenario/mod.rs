@@ -3,6 +3,7 @@
 //! scenario.
 
 mod alone;
+mod amount;
 pub mod bundled;
 mod check;
 mod discover;
@@ -12,6 +13,7 @@ mod expect;
 mod filter;
 mod find;
 pub mod formula;
+mod gathered;
 mod keep_alive;
 mod launcher;
 mod launcher_options;
@@ -23,6 +25,7 @@ pub mod placeholder;
 mod preflight;
 mod problem;
 mod raw;
+pub mod recorded;
 mod redacted;
 mod reference;
 mod schedule;
@@ -33,6 +36,7 @@ pub mod sysctl;
 mod user;
 
 pub use alone::Alone;
+pub use amount::{Amount, Aspect, Bound as AmountBound, Kept, Metric, NoAmount, Unit, Wanted};
 pub use check::is_token;
 pub use discover::{DiscoverError, discover, name_of};
 pub use duration::duration;
@@ -68,7 +72,12 @@ pub fn load(path: &Path) -> Result<Vec<Plan>, LoadError> {
     let text = source(path)?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty() && !bundled::is_meant(path));
     let directory = folder.unwrap_or(Path::new("."));
-    Ok(parse(&text, &path.display().to_string(), &name_of(path), directory)?)
+    let mut plans = parse(&text, &path.display().to_string(), &name_of(path), directory)?;
+    if plans.iter().any(Plan::compares_with_recorded) {
+        let recorded = recorded::read(path)?;
+        plans.iter_mut().for_each(|plan| plan.compared_with(&recorded, &path.display().to_string()));
+    }
+    Ok(plans)
 }
 
 impl Plan {

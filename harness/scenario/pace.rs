@@ -38,16 +38,20 @@ pub fn per_second(text: &str) -> Option<f64> {
 pub fn bytes_per_second(text: &str) -> Option<u32> {
     let text = text.strip_suffix("/s")?.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let unit = match text[digits..].trim_start() {
+    let bytes = text[..digits].parse::<u32>().ok()?.checked_mul(byte_unit(&text[digits..])?)?;
+    (1..=1 << 30).contains(&bytes).then_some(bytes)
+}
+
+/// Bytes of a unit such as `kB` or `MiB`.
+pub(super) fn byte_unit(unit: &str) -> Option<u32> {
+    Some(match unit.trim() {
         "B" => 1,
         "kB" => 1000,
         "KiB" => 1 << 10,
         "MB" => 1_000_000,
         "MiB" => 1 << 20,
         _ => return None,
-    };
-    let bytes = text[..digits].parse::<u32>().ok()?.checked_mul(unit)?;
-    (1..=1 << 30).contains(&bytes).then_some(bytes)
+    })
 }
 
 impl FromStr for Pace {

@@ -28,6 +28,14 @@ pub enum LoadError {
         /// The first byte that is not.
         byte: u8,
     },
+    /// The recording beside it is none.
+    #[error("{} is no recording: {why}: record it again with `lastfd run --record`", path.display())]
+    Recorded {
+        /// The file of the recording.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It was read and is not a scenario.
     #[error(transparent)]
     Invalid(#[from] Invalid),

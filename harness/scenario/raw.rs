@@ -551,7 +551,7 @@ pub(super) struct RawExpect {
     /// Limits in force in the process that accepts.
     #[schemars(with = "Option<ExpectLimits>")]
     pub limits: Option<Spanned<ExpectLimits>>,
-    /// Descriptors open at rest.
+    /// Descriptors open at rest: a number, or an amount as a text.
     pub baseline: Option<u64>,
     /// Connections held at the ceiling (of calls: calls answered before it).
     #[schemars(with = "Option<RawCeiling>")]
@@ -564,7 +564,8 @@ pub(super) struct RawExpect {
     /// grows, such as `{ first = "5ms", longest = "1s" }`.
     #[schemars(with = "Option<RawDelay>")]
     pub delay: Option<Spanned<RawDelay>>,
-    /// Longest time from the moment all clients leave until a new one is served, such as "1s".
+    /// Longest time from the moment all clients leave until a new one is served, such as "1s" or "no worse
+    /// than recorded by 5 %".
     #[schemars(with = "Option<String>")]
     pub recovers_within: Option<Spanned<String>>,
     /// How the server recovers when clients leave.
@@ -576,7 +577,8 @@ pub(super) struct RawExpect {
     /// new limits.
     #[schemars(with = "Option<RawCeiling>")]
     pub ceiling_after: Option<Spanned<RawCeiling>>,
-    /// Descriptors above those at rest that are open after all clients left.
+    /// Descriptors above those at rest that are open after all clients left: a number, or an amount as a
+    /// text.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the limit of the whole system, stopped it. lastfd reads it and never sets it.
     pub file_max_binds: Option<bool>,
@@ -590,11 +592,24 @@ pub(super) struct RawExpect {
     /// occurred, such as `a = ["served", "waits", "times-out"]`.
     #[schemars(with = "BTreeMap<String, Vec<Outcome>>")]
     pub outcomes: BTreeMap<Spanned<String>, Vec<Outcome>>,
+    /// The keys of metrics and aspects, see `gathered`.
+    #[schemars(skip)]
+    pub measured: BTreeMap<Spanned<String>, Spanned<RawMeasured>>,
     /// The launcher refuses to start the program, or the program ends before it is ready, such as `{
     /// exit-status = 2, says = "minfds" }`. The scenario's expectations then do not apply to the variant.
     /// Beside other expectations of the same variant: either this, or all of those, for a number that only
     /// some machines permit.
     pub not_started: Option<Refusal>,
+}
+
+/// What is expected of a metric or an aspect.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawMeasured {
+    Integer(i64),
+    Number(f64),
+    Text(String),
+    Words(Vec<String>),
 }
 
 /// An expected pause: a constant one, or one that grows.
@@ -670,7 +685,9 @@ pub(super) struct RawVariant {
 pub fn schema() -> serde_json::Value {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_null));
     let schema = settings.into_generator().into_root_schema_for::<File>();
-    serde_json::to_value(schema).expect("a schema is JSON")
+    let mut schema = serde_json::to_value(schema).expect("a schema is JSON");
+    super::gathered::described(&mut schema);
+    schema
 }
 
 /// TOML has no null: an optional key is left out. Removes what schemars says of it.

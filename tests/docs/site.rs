@@ -33,7 +33,8 @@ const WRITTEN: [(&str, &str); 1] = [
 /// Programs that not every system has: without them a line is skipped.
 const NEEDED: [&str; 1] = ["python3"];
 /// Lines that are not run here, and why.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("RUSTFLAGS=", "it would build everything once more"),
     ("cargo test --workspace", "this test is part of it"),
     ("cargo test --test server_tests", "`cargo test --workspace` runs it"),
     ("cargo install", "it would build everything once more, and install it"),

@@ -144,7 +144,10 @@ pub fn exited(pidfd: &OwnedFd) -> bool {
 }
 
 /// Waits until then, the process's exit or Ctrl-C, whichever is first.
-fn wait_until(due: Instant, pidfd: &OwnedFd, interrupted: &UnixStream) -> io::Result<Option<Ended>> {
+///
+/// # Errors
+/// poll(2) failed.
+pub fn wait_until(due: Instant, pidfd: &OwnedFd, interrupted: &UnixStream) -> io::Result<Option<Ended>> {
     loop {
         let left = due.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
@@ -175,9 +178,7 @@ impl Growth {
         let counts = || samples.points.iter().map(|(_, count)| *count);
         let (first, last, min, max) =
             (counts().next()?, counts().next_back()?, counts().min()?, counts().max()?);
-        let per_second = slope(&samples.points);
-        let net = last.saturating_sub(first);
-        let steady = net > 0 && net * 2 >= max - min && per_second.is_some_and(|slope| slope > 0.0);
+        let (per_second, steady) = (slope(&samples.points), steady(&samples.points).is_some());
         let left_s = per_second.filter(|_| steady).map(|slope| headroom as f64 / slope);
         Some(Growth {
             asked_s: asked.as_secs_f64(),
@@ -202,6 +203,16 @@ impl Growth {
         let net = self.first.saturating_sub(self.last);
         net > 0 && net * 2 >= self.max - self.min && self.per_second.is_some_and(|slope| slope < 0.0)
     }
+}
+
+/// Descriptors a second where they grow, and do not only move up and down: the net growth is at least half of
+/// the whole range.
+pub fn steady(points: &[(f64, u64)]) -> Option<f64> {
+    let counts = || points.iter().map(|(_, count)| *count);
+    let (first, last) = (counts().next()?, counts().next_back()?);
+    let net = last.saturating_sub(first);
+    let range = counts().max()? - counts().min()?;
+    slope(points).filter(|slope| net > 0 && net * 2 >= range && *slope > 0.0)
 }
 
 /// Slope of the line of least squares; `None` with fewer than two moments.

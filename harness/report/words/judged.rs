@@ -1,11 +1,13 @@
 //! Why a run's verdict is not *met*: the name of the expectation as in scenario files, what it says, and what
 //! was observed.
 
-use super::{doubts, evidence, why};
-use crate::event::SeenAs;
-use crate::judge::{self, Expectation, Expected, NotMeasured, Observed, Reason, Verdict};
+use super::{counted, doubts, evidence, limits, rate, recovery, size, time, why};
+use crate::event::{Link, SeenAs};
+use crate::judge::{
+    self, Because, Expectation, Expected, NotMeasured, Observed, RUNS_FOR_TIMES, Reason, Verdict,
+};
 use crate::measure::BeforeRamp;
-use crate::scenario::{Ceiling, Outcome};
+use crate::scenario::{Ceiling, Kept, Metric, Outcome, Unit};
 use std::collections::BTreeSet;
 
 /// The expectation's name in the scenario file; `run` for what concerns all of it.
@@ -30,6 +32,8 @@ pub fn name(reason: &Reason) -> String {
         Expectation::FileMaxBinds => "file-max-binds",
         Expectation::Disguise => "disguise",
         Expectation::OtherListeners => "other-listeners",
+        Expectation::Amount(metric) => metric.name(),
+        Expectation::Aspect(aspect) => aspect.name(),
     };
     name.to_owned()
 }
@@ -63,6 +67,8 @@ pub fn expected(reason: &Reason) -> String {
         Expected::FileMaxBinds(binds) => binds.to_string(),
         Expected::SeenAs(all) => seen_as(all),
         Expected::NewClient(outcome) => outcome.name().into(),
+        Expected::Amount(amount) => amount.written.clone(),
+        Expected::AnyOf(words) => words.join(" or "),
     }
 }
 
@@ -96,12 +102,17 @@ pub fn observed(reason: &Reason) -> String {
                 refused.exit_status.map_or(String::new(), |status| format!("exit status {status}: "));
             format!("{status}{}", refused.reason)
         }
-        Observed::Number(n) => n.to_string(),
-        Observed::Leaked(n) => n.to_string(),
-        Observed::Counted { number, formula } => {
+        Observed::Number { number, because } => format!("{number}{}", explained(because)),
+        Observed::Leaked { number, because } => format!("{number}{}", explained(because)),
+        Observed::Amount { .. } => amount_seen(reason),
+        Observed::Word { seen, because } => {
+            let seen = seen.as_deref().unwrap_or("that no client got an error reply");
+            format!("{seen}{}", explained(because))
+        }
+        Observed::Counted { number, formula, because } => {
             let text = expected(reason);
-            formula
-                .map_or_else(|| number.to_string(), |wanted| format!("{number}, where `{text}` is {wanted}"))
+            let wanted = formula.map_or(String::new(), |wanted| format!(", where `{text}` is {wanted}"));
+            format!("{number}{wanted}{}", explained(because))
         }
         Observed::NotReached { number, calls, before_ramp } => match (not_reached_expected, calls) {
             (true, true) => format!("not reached ({} calls answered){}", shown(*number), early(before_ramp)),
@@ -141,8 +152,128 @@ pub fn observed(reason: &Reason) -> String {
     }
 }
 
+/// A number of the table, with what it had to be, what is recorded, and what explains it.
+fn amount_seen(reason: &Reason) -> String {
+    let (Observed::Amount { value, least, most, kept, because }, Expectation::Amount(metric)) =
+        (&reason.observed, &reason.expectation)
+    else {
+        return String::new();
+    };
+    let unit = metric.unit();
+    let written = expected(reason);
+    // A bound that is not written as a number is said as one.
+    let bound = match (least, most) {
+        (Some(least), Some(most)) if least == most => Some(quantity(unit, *least)),
+        (Some(least), Some(most)) => Some(format!("{} to {}", quantity(unit, *least), quantity(unit, *most))),
+        (Some(least), None) => Some(format!("at least {}", quantity(unit, *least))),
+        (None, Some(most)) => Some(format!("at most {}", quantity(unit, *most))),
+        (None, None) => None,
+    };
+    let formula = written.contains("soft") || written.contains("hard") || written.contains("baseline");
+    let means = match (kept, bound) {
+        (Some(kept), Some(bound)) => format!(", where {} allow {bound}", recorded(*metric, *kept)),
+        (None, Some(bound)) if formula => format!(", where `{written}` is {bound}"),
+        _ => String::new(),
+    };
+    let about = about(*metric);
+    let why = because.as_ref().map_or(String::new(), |why| format!("; {}", because_of(why)));
+    format!("{}{means} ({about}{why})", quantity(unit, *value))
+}
+
+/// What a metric is, within a sentence: an acronym keeps its capitals.
+fn about(metric: Metric) -> String {
+    let text = metric.doc();
+    match text.as_bytes() {
+        [_, second, ..] if second.is_ascii_lowercase() => {
+            format!("{}{}", text[..1].to_lowercase(), &text[1..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A value in the unit of its metric.
+pub fn quantity(unit: Unit, value: f64) -> String {
+    let trimmed = |value: f64| {
+        let text = format!("{value:.3}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    match unit {
+        Unit::Count => format!("{value:.0}"),
+        Unit::Ratio => trimmed(value),
+        Unit::Seconds => time(value),
+        Unit::Percent => format!("{value:.1} %"),
+        Unit::PerSecond => format!("{}/s", trimmed(value)),
+        Unit::Bytes => size(value.max(0.0) as u64),
+        Unit::BytesPerSecond => rate(value),
+    }
+}
+
+/// What is recorded of a metric.
+fn recorded(metric: Metric, kept: Kept) -> String {
+    let unit = metric.unit();
+    let runs = counted(u64::from(kept.runs), "recorded run");
+    match kept.least == kept.most {
+        true => format!("{runs} with {}", quantity(unit, kept.median)),
+        false => format!("{runs} with {} to {}", quantity(unit, kept.least), quantity(unit, kept.most)),
+    }
+}
+
+fn explained(because: &Option<Because>) -> String {
+    because.as_ref().map_or(String::new(), |why| format!(" ({})", because_of(why)))
+}
+
+fn because_of(because: &Because) -> String {
+    match because {
+        Because::SetBy(by) if by.command == Link::REQUESTED => "set by this scenario".to_owned(),
+        Because::SetBy(by) => format!("set by `{}`, process {}", limits::name(&by.command), by.pid),
+        Because::Failed { call, errno, soft } => {
+            let under = soft.map_or(String::new(), |soft| format!(" under a soft limit of {soft}"));
+            format!("{call} failed with {errno}{under}")
+        }
+        Because::Policy(policy, seen) => format!("policy {}: {}", policy.name(), evidence::policy(seen)),
+        Because::Binds(seen) => evidence::binds(seen),
+        Because::End(verdict, seen) => format!("{}: {}", verdict.name(), evidence::verdict(seen)),
+        Because::Leaks(all) => {
+            format!("left open: {}", all.iter().map(recovery::sort).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// Why a number cannot be compared with what is recorded.
+pub fn noise(metric: Metric, kept: Kept, by_percent: f64) -> String {
+    if kept.runs < RUNS_FOR_TIMES && kept.least == kept.most {
+        return format!(
+            "it was recorded in {} only, which do not show how much it varies by itself: record at least {RUNS_FOR_TIMES} \
+             (`--record --repeat {RUNS_FOR_TIMES}`)",
+            counted(u64::from(kept.runs), "run")
+        );
+    }
+    let needed = ((kept.most - kept.least) / kept.median.abs() * 100.0).ceil();
+    let way = match needed.is_finite() {
+        true => format!("allow {needed} %, or record it on a quieter machine"),
+        false => "expect a number in place of the recording".to_owned(),
+    };
+    format!(
+        "{}, so they differ among themselves by more than {by_percent} %, and one run cannot tell so little: {way}",
+        recorded(metric, kept)
+    )
+}
+
+/// Why there is nothing to compare with, and the command that makes it.
+pub fn not_recorded(scenario: &str) -> String {
+    match scenario {
+        "" => "nothing is recorded, and no file is beside this scenario to record in".to_owned(),
+        file => format!("nothing is recorded: `lastfd run --record {file}` records it"),
+    }
+}
+
 fn not_measured(not: &NotMeasured) -> String {
     match not {
+        NotMeasured::Absent(metric) => {
+            format!("this run has no such number ({})", about(*metric))
+        }
+        NotMeasured::NotRecorded { scenario } => not_recorded(scenario),
+        NotMeasured::Noise { metric, kept, by_percent } => noise(*metric, *kept, *by_percent),
         NotMeasured::Unknown(reason) => why::why(reason),
         NotMeasured::GeneratorFirst => "the generator ran out first".into(),
         NotMeasured::NothingMoved => "`moved` is unknown".into(),

@@ -3,12 +3,12 @@
 use super::kernel::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, RESERVED, numbers};
 use super::limits::pair;
 use super::policy::behaviour;
-use super::{counted, launcher};
+use super::{counted, judged, launcher};
 use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
     AfterCall, Alone, Body, Caller, Calls, Ceiling, Certificate, Channel, Dialogue, Expect, ExpectLimits,
-    KeepAlive, Listeners, One, Pace, Plan, Process, Program, Then, Version, Workload,
+    KeepAlive, Listeners, One, Pace, Plan, Process, Program, Then, Version, Wanted, Workload,
 };
 
 /// Why nothing else runs beside it.
@@ -484,6 +484,13 @@ pub fn expected(expect: &Expect) -> String {
         let names: Vec<_> = outcomes.iter().map(|o| o.name()).collect();
         format!("the calls of `{workload}` end in {}", names.join(", then "))
     }));
+    all.extend(expect.amounts.iter().map(|(metric, amount)| match amount.wanted {
+        Wanted::NoWorse { kept: Some(kept), .. } => {
+            format!("{metric} {amount} ({})", judged::quantity(metric.unit(), kept.median))
+        }
+        _ => format!("{metric} {amount}"),
+    }));
+    all.extend(expect.aspects.iter().map(|(aspect, words)| format!("{aspect} {}", words.join(" or "))));
     if let Some(refusal) = &expect.not_started {
         let or = if all.is_empty() { "" } else { "or, where this machine does not allow it, " };
         let says =

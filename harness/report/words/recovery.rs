@@ -273,6 +273,14 @@ fn full_after(r: &Report) -> String {
 
 /// `1 file a connection (/var/log/x)`.
 fn leaves(r: &Report, leak: &Leak) -> String {
+    let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
+    let elsewhere = leak.processes.first().filter(|_| !own);
+    let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
+    format!("{}{process}", sort(leak))
+}
+
+/// The same without its process.
+pub fn sort(leak: &Leak) -> String {
     let many = leak.slope.value().unwrap_or(leak.open as f64);
     let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
     let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
@@ -283,10 +291,7 @@ fn leaves(r: &Report, leak: &Leak) -> String {
     };
     let kind = if many > 1.0 { format!("{kind}s") } else { kind.to_owned() };
     let detail = if leak.detail.is_empty() { String::new() } else { format!(" ({})", leak.detail) };
-    let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
-    let elsewhere = leak.processes.first().filter(|_| !own);
-    let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
-    format!("{count} {kind}{each}{detail}{process}")
+    format!("{count} {kind}{each}{detail}")
 }
 
 /// What is known of what leaked: how many for each connection, of which kind.
