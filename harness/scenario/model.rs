@@ -5,7 +5,7 @@
 
 use super::exchange::Exchange;
 use super::expect::Expect;
-use super::keep_alive::{KeepAlive, Version};
+use super::keep_alive::{KeepAlive, OnConnection, Version};
 pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
 use super::schedule::Schedule;
@@ -697,15 +697,9 @@ pub struct Request {
     /// The caller closes the connection before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
-    /// What is spoken.
-    #[serde(skip_serializing_if = "Version::is_1")]
-    pub version: Version,
-    /// Requests on each connection; `None`: one, or of HTTP/2 any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests: Option<u32>,
-    /// HTTP/2: requests under way on a connection at a time, at most; `None`: any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub streams: Option<u32>,
+    /// What each connection takes.
+    #[serde(flatten)]
+    pub on: OnConnection,
     /// Bytes of answers that a client reads a second, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_rate: Option<u32>,
@@ -720,11 +714,12 @@ impl Request {
         *self == Request::default()
     }
 
-    /// Requests that a connection takes in all, and at a time.
+    /// Requests that a connection takes in all, and at a time: by default one, or of HTTP/2 any number.
     pub fn each(&self) -> (u32, u32) {
-        match self.version {
-            Version::Http1 => (self.requests.unwrap_or(1), 1),
-            Version::Http2 => (self.requests.unwrap_or(u32::MAX), self.streams.unwrap_or(u32::MAX)),
+        let OnConnection { version, requests, streams } = self.on;
+        match version {
+            Version::Http1 => (requests.unwrap_or(1), 1),
+            Version::Http2 => (requests.unwrap_or(u32::MAX), streams.unwrap_or(u32::MAX)),
         }
     }
 }

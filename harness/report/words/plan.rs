@@ -241,7 +241,7 @@ fn each_call(calls: &Calls) -> String {
 
 fn connection(calls: &Calls) -> &'static str {
     if calls.request.each().0 > 1 {
-        return match calls.request.version {
+        return match calls.request.on.version {
             Version::Http2 => "as a stream of HTTP/2, on a connection that calls share",
             _ => "on a connection that takes several calls, one after the other",
         };
@@ -286,7 +286,7 @@ fn doing(workload: &Workload) -> String {
 }
 
 fn kept_alive(keep_alive: &KeepAlive) -> String {
-    let asks = match (keep_alive.version, keep_alive.each()) {
+    let asks = match (keep_alive.on.version, keep_alive.each()) {
         (Version::Http1, (1, _)) => "gets one response".to_owned(),
         (Version::Http1, (n, _)) => format!("gets {n} responses, one after the other"),
         (_, (1, _)) => "gets one response over HTTP/2".to_owned(),
