@@ -291,7 +291,7 @@ pub struct ServeOptions {
     /// the server does not start.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub io_uring: bool,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
     /// Also listen on `{tls-port}` and speak TLS there, with a certificate made for the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -330,7 +330,7 @@ pub struct DatagramOptions {
     pub per_flow: Option<u32>,
     /// Milliseconds of silence after which a flow's sockets are closed. Default: 30000.
     pub idle_ms: Option<u32>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -380,7 +380,7 @@ pub struct RelayOptions {
     /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -410,7 +410,7 @@ pub struct OutboundOptions {
     #[serde(default)]
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -423,7 +423,7 @@ pub struct CollectorOptions {
     /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 

@@ -46,8 +46,15 @@ pub fn status(r: &Report) -> Option<String> {
     Some(how).filter(|how| !how.is_empty())
 }
 
-/// The same in one short sentence, for the first paragraph.
-pub fn short(r: &Report) -> Option<String> {
+/// The same in one short sentence, for the first paragraph; and shorter still, without what it costs.
+pub fn short(r: &Report) -> Vec<String> {
+    let mut said: Vec<String> =
+        [costs::short(r), String::new()].into_iter().filter_map(|costs| at_cost(r, &costs)).collect();
+    said.dedup();
+    said
+}
+
+fn at_cost(r: &Report, costs: &str) -> Option<String> {
     let waits = clients::waiting(r).map_or(String::new(), |n| format!("; {}", evidence::wait(n)));
     let server = subject(r);
     let clause = match r.found.policy.evidence.get()? {
@@ -78,7 +85,7 @@ pub fn short(r: &Report) -> Option<String> {
             format!("{server} closed its listener: new clients are refused, though the process lives on")
         }
         PolicyEvidence::Rhythm { rhythm, call, .. } => match rhythm {
-            Rhythm::Spin => format!("{server} retries {call} without a pause{}{waits}", costs::short(r)),
+            Rhythm::Spin => format!("{server} retries {call} without a pause{costs}{waits}"),
             Rhythm::Storm { pause_s, .. } => {
                 format!("{server} retries {call} in bursts {pause_s:.3} s apart{waits}")
             }
