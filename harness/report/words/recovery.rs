@@ -10,11 +10,11 @@ const SHOWN: usize = 4;
 /// Characters of the sorts that the first paragraph has room for.
 const SHORT: usize = 100;
 
-/// What becomes of it when clients leave, in one sentence for the first paragraph; and shorter, without what
-/// stays open. Nothing where an exit says it already.
+/// What becomes of it when clients leave, in one sentence for the first paragraph; and shorter, with less of
+/// what stays open. Nothing where an exit says it already.
 pub fn short(r: &Report) -> Vec<String> {
-    let mut said: Vec<String> =
-        [mostly_leaves(r), String::new()].into_iter().filter_map(|leaves| leaving(r, &leaves)).collect();
+    let leaves = [mostly_leaves(r), briefly_leaves(r), String::new()];
+    let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves)).collect();
     said.dedup();
     said
 }
@@ -104,10 +104,10 @@ pub fn left_by_calls(r: &Report) -> Option<String> {
 }
 
 fn serves(r: &Report) -> &'static str {
-    if r.found.ceiling.in_calls() {
-        "It recovers by itself when all calls are over"
-    } else {
-        "It recovers when clients leave"
+    match r.found.policy.policy.value() {
+        _ if r.found.ceiling.in_calls() => "It recovers by itself when all calls are over",
+        Some(Policy::WaitsForArrival) => "It recovers when clients have left and a further one arrives",
+        _ => "It recovers when clients leave",
     }
 }
 
@@ -278,7 +278,22 @@ fn each_leaves(r: &Report) -> String {
 fn mostly_leaves(r: &Report) -> String {
     let all = each_leaves(r);
     let most = r.found.leaks.first().filter(|_| r.found.leaks.len() > 1 && all.chars().count() > SHORT);
-    most.map_or(all, |leak| format!(": mostly {}", many(leak)))
+    most.map_or(all, |leak| format!(": mostly {}", many(r, leak)))
+}
+
+/// The same in a few words: the most frequent, and of what matters of it one.
+fn briefly_leaves(r: &Report) -> String {
+    let Some(leak) = r.found.leaks.first() else { return String::new() };
+    let mostly = if r.found.leaks.len() > 1 { "mostly " } else { "" };
+    let which = match (leads(leak), leak.kind.as_str(), leak.detail.as_str()) {
+        (Some(leads), "tcp", "ESTABLISHED") => {
+            let comma = if leak.leads_to.as_ref().is_some_and(|to| to.share < 1.0) { "," } else { "" };
+            format!("{comma} {leads}")
+        }
+        (_, "tcp", state) if !state.contains(' ') => format!(" ({state})"),
+        _ => String::new(),
+    };
+    format!(": {mostly}{}{which}", many(r, leak))
 }
 
 fn sorts(r: &Report, shown: usize) -> String {
@@ -299,8 +314,8 @@ fn full_after(r: &Report) -> String {
     }
 }
 
-/// `1 file a connection`.
-fn many(leak: &Leak) -> String {
+/// `1 file a connection`; without a number where the sentence before it has that.
+fn many(r: &Report, leak: &Leak) -> String {
     let many = leak.slope.value().unwrap_or(leak.open as f64);
     let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
     let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
@@ -310,22 +325,26 @@ fn many(leak: &Leak) -> String {
         kind => kind,
     };
     let kind = if many > 1.0 { format!("{kind}s") } else { kind.to_owned() };
-    format!("{count} {kind}{each}")
+    let said = leak.slope.get().is_none() && leaked(r) == i64::try_from(leak.open).ok();
+    if said { format!("{kind}{each}") } else { format!("{count} {kind}{each}") }
+}
+
+/// `to 10.0.0.2:80`.
+fn leads(leak: &Leak) -> Option<String> {
+    let to = leak.leads_to.as_ref()?;
+    let mostly = if to.share < 1.0 { "most of them " } else { "" };
+    Some(format!("{mostly}{} {}", if to.accepted { "accepted on" } else { "to" }, to.address))
 }
 
 /// `1 file a connection (/var/log/x)`.
 fn leaves(r: &Report, leak: &Leak) -> String {
-    let leads = leak.leads_to.as_ref().map(|to| {
-        let mostly = if to.share < 1.0 { "most of them " } else { "" };
-        format!("{mostly}{} {}", if to.accepted { "accepted on" } else { "to" }, to.address)
-    });
     let detail = Some(leak.detail.clone()).filter(|detail| !detail.is_empty());
-    let detail: Vec<String> = detail.into_iter().chain(leads).collect();
+    let detail: Vec<String> = detail.into_iter().chain(leads(leak)).collect();
     let detail = if detail.is_empty() { String::new() } else { format!(" ({})", detail.join(", ")) };
     let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
     let elsewhere = leak.processes.first().filter(|_| !own);
     let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
-    format!("{}{detail}{process}", many(leak))
+    format!("{}{detail}{process}", many(r, leak))
 }
 
 /// What is known of what leaked: how many for each connection, of which kind.
