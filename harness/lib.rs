@@ -80,8 +80,8 @@ use internal::{
 pub use internal::event::Limits;
 pub use internal::scenario::{
     Ceiling as ExpectedCeiling, ClientProgram, Dialogue, Exchange, Find, Invalid as InvalidScenario,
-    KeepAlive, Launcher, LoadError as ScenarioError, One as OneProgram, Pace, Plan, Problem, Request,
-    Setting, Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
+    KeepAlive, Launcher, LoadError as ScenarioError, OnConnection, One as OneProgram, Pace, Plan, Problem,
+    Request, Setting, Step as ExchangeStep, Tls, Verdict as RecoveryVerdict, Workload,
 };
 // The run.
 pub use internal::event::{Event, Log, LogError, What};

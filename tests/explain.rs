@@ -265,7 +265,10 @@ fn one_is_told_in_the_singular_and_two_in_the_plural() {
             "It handed 1 connection over to 1 other process and keeps no copy of it",
             "It handed 2 connections over to 2 other processes and keeps no copy of them",
         ),
-        ("1 descriptor more than at rest stays open", "2 descriptors more than at rest stay open"),
+        (
+            "1 more descriptor than before the first client stays open",
+            "2 more descriptors than before the first client stay open",
+        ),
         ("while 1 connection was held", "while 2 connections were held"),
         ("dropped 1 packet of handshakes", "dropped 2 packets of handshakes"),
     ] {

@@ -125,7 +125,7 @@ fn kinds() -> Vec<(String, Kind)> {
     };
     let call = |version: Version| {
         let mut request = Request::default();
-        request.version = version;
+        request.on.version = version;
         let (caller, concurrency) = (Caller::HttpPerCall, (HARM.len() * EACH) as u32);
         let calls = Calls { caller, concurrency, read_timeout_s: 1.0, ..Calls::http(request) };
         (format!("HTTP/{version} calls"), Kind::Call { calls, certificate: None })

@@ -32,6 +32,7 @@ const NAMES: &[&str] = &[
     "Log",
     "LogError",
     "Observer",
+    "OnConnection",
     "OneProgram",
     "Options",
     "Outcome",

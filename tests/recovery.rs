@@ -588,12 +588,16 @@ fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
     );
     assert_eq!(verdict(&once.found), Some(Verdict::Recovered), "{:?}", once.found.end);
     assert!(
-        texts.iter().all(|text| text.contains("1 descriptor more than at rest stays open, opened once")),
+        texts
+            .iter()
+            .all(|text| text
+                .contains("1 more descriptor than before the first client stays open, opened once")),
         "{texts:?}"
     );
     let (leak, texts) = told(false);
     assert_eq!((leak.found.recovery.leaked.value(), verdict(&leak.found)), (Some(1), Some(Verdict::Leaking)));
-    let told = |text: &String| text.contains("1 descriptor more than at rest stays open: a leak");
+    let told =
+        |text: &String| text.contains("1 more descriptor than before the first client stays open: a leak");
     assert!(texts.iter().all(told), "{texts:?}");
 }
 

@@ -6,6 +6,7 @@ use crate::scenario::{ClientProgram, Find, One, placeholder};
 
 /// What was given.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Client programs")]
 pub struct ClientOptions {
     /// Each client is this program, such as 'curl -sS http://{address}/'; {address}, {port}, {client} (its
     /// number) and {clients} stand for what their names say. Exit status 0: it was served; otherwise the last

@@ -54,12 +54,6 @@ pub struct Args {
     /// With TLS: a client takes up the session of an earlier one, in place of a whole handshake
     #[arg(long, conflicts_with_all = ["udp", "caller"])]
     resumption: bool,
-    #[command(flatten)]
-    requests: Requests,
-    #[command(flatten)]
-    client: ClientOptions,
-    #[command(flatten)]
-    setting: SettingOptions,
     /// Path of HTTP requests
     #[arg(long, default_value = "/")]
     path: String,
@@ -109,6 +103,12 @@ pub struct Args {
     /// Write the event log to this file, for `lastfd replay` and `lastfd explain`
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    requests: Requests,
+    #[command(flatten)]
+    client: ClientOptions,
+    #[command(flatten)]
+    setting: SettingOptions,
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where reports go besides the terminal
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Reports")]
 pub struct Common {
     /// Write the report as JSON; `-` writes it to standard output, and nothing else
     #[arg(long, value_name = "FILE")]
@@ -33,8 +34,8 @@ pub struct Common {
     /// `lastfd replay FILE` reads that again
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Print all details: the whole chain of limits, every descriptor at rest, sockets, memory, the cost of
-    /// observing
+    /// Print all details: the whole chain of limits, every descriptor already open, sockets, memory, the cost
+    /// of observing
     #[arg(long)]
     full: bool,
 }

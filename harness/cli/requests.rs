@@ -3,8 +3,8 @@
 use super::time::seconds;
 use super::values::one_of;
 use crate::scenario::{
-    Arrivals, CALLS_DURATION_MAX_S, Calls, KeepAlive, Leave, Request, Schedule, UNDER_WAY_DEFAULT, Version,
-    bytes_per_second, is_token, per_second,
+    Arrivals, CALLS_DURATION_MAX_S, Calls, KeepAlive, Leave, OnConnection, Request, Schedule,
+    UNDER_WAY_DEFAULT, Version, bytes_per_second, is_token, per_second,
 };
 
 /// Requests, when nothing else is asked for.
@@ -84,9 +84,7 @@ impl Requests {
             conditional: self.conditional,
             expect_status: self.expect_status,
             leave: self.leave,
-            version: if self.http2 { Version::Http2 } else { Version::Http1 },
-            requests: self.requests,
-            streams: self.streams,
+            on: self.on_connection(),
             read_rate: self.read_rate,
             write_rate: self.write_rate,
         };
@@ -117,12 +115,16 @@ impl Requests {
 }
 
 impl Requests {
+    fn on_connection(&self) -> OnConnection {
+        let version = if self.http2 { Version::Http2 } else { Version::Http1 };
+        OnConnection { version, requests: self.requests, streams: self.streams }
+    }
+
     /// What clients ask that hold their connections.
     pub fn kept_alive(&self) -> KeepAlive {
         let mut keep_alive = KeepAlive::default();
         if self.calls.is_none() {
-            keep_alive.version = if self.http2 { Version::Http2 } else { Version::Http1 };
-            (keep_alive.requests, keep_alive.streams) = (self.requests, self.streams);
+            keep_alive.on = self.on_connection();
             keep_alive.every_s = self.every;
         }
         keep_alive

@@ -72,6 +72,7 @@ pub struct Args {
 
 /// How to run on this machine
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "This machine")]
 pub struct Machine {
     /// How to observe system calls
     #[arg(long, value_parser = one_of(Choice::ALL, Choice::name, Choice::doc), default_value_t)]

@@ -6,6 +6,7 @@ use crate::scenario::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_where_it
 
 /// What was given.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "How the command starts")]
 pub struct SettingOptions {
     /// Start the command in this folder; {scratch} may stand in it [default: this folder]
     #[arg(long, value_name = "DIR", value_parser = directory)]
@@ -34,7 +35,7 @@ pub struct SettingOptions {
     #[arg(long, value_name = "PATTERN", value_parser = pattern, conflicts_with = "ready_path")]
     ready_log: Option<String>,
     /// Wait until the program listens and this command ends with exit status 0. If it connects, it does so
-    /// before the descriptors at rest are counted
+    /// before the descriptors that are already open are counted
     #[arg(long, value_name = "CMD", value_parser = words, conflicts_with_all = ["ready_path", "ready_log"])]
     ready_command: Option<Words>,
 }

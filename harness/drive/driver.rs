@@ -216,7 +216,7 @@ impl<W: Write> Driver<W> {
         let script = setup.exchange.map(|exchange| exchange.compile()).transpose();
         let script = script.map_err(|fault| at("compiling an exchange")(io::Error::other(fault)))?;
         let (tls, starts) = (wanted.is_some(), script.as_ref().is_some_and(|script| script.starts_tls()));
-        let alpn = if setup.keep_alive.version.is_1() { workload.alpn } else { &["h2"] };
+        let alpn = if setup.keep_alive.on.version.is_1() { workload.alpn } else { &["h2"] };
         let secure = wanted.or(starts.then(Tls::default)).map(|tls| Secure::new(&tls, alpn));
         let secure = secure.transpose().map_err(at("reading the certificates to trust"))?;
         Ok(Driver {

@@ -4,7 +4,7 @@
 use super::dialogue::{self, News, Site, Talk};
 use super::registry::registry;
 use crate::scenario::exchange::{Exchange, Step};
-use crate::scenario::{Dialogue, KeepAlive, Version};
+use crate::scenario::{Dialogue, KeepAlive, OnConnection, Version};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ proptest! {
     #[test]
     fn no_bytes_make_a_dialogue_panic_or_talk_without_end(pieces in pieces(), cut in 1..20_000usize) {
         let (one, heard) = (site(), pieces.concat());
-        let keep_alive =
-            |version| KeepAlive { version, requests: Some(3), every_s: Some(1.0), ..KeepAlive::default() };
+        let on = |version| OnConnection { version, requests: Some(3), streams: None };
+        let keep_alive = |version| KeepAlive { on: on(version), every_s: Some(1.0) };
         let several = |version| Site { keep_alive: keep_alive(version), ..site() };
         let several = [Version::Http1, Version::Http2].map(several);
         let http = registry().iter().filter(|entry| entry.kind == Dialogue::HttpIdle);

@@ -271,7 +271,7 @@ impl AsyncWrite for Pipe {
 mod tests {
     use super::super::dialogue::tests::site;
     use super::*;
-    use crate::scenario::{KeepAlive, Version};
+    use crate::scenario::{KeepAlive, OnConnection, Version};
     use hyper::http::Response;
 
     /// The other side: h2's own server over such buffers, which answers so many streams at a time, each
@@ -314,9 +314,9 @@ mod tests {
         }
     }
 
-    fn client(keep_alive: KeepAlive) -> Box<dyn Talk> {
+    fn client(on: OnConnection) -> Box<dyn Talk> {
         let version = Version::Http2;
-        start(&Site { keep_alive: KeepAlive { version, ..keep_alive }, ..site() })
+        start(&Site { keep_alive: KeepAlive { on: OnConnection { version, ..on }, every_s: None }, ..site() })
     }
 
     /// Lets both speak until neither has more to say.
@@ -337,7 +337,8 @@ mod tests {
     #[test]
     fn a_client_is_served_when_all_its_streams_are_answered_however_they_are_cut() {
         for piece in [usize::MAX, 1000, 7] {
-            let mut one = client(KeepAlive { requests: Some(10), streams: Some(4), ..KeepAlive::default() });
+            let mut one =
+                client(OnConnection { requests: Some(10), streams: Some(4), ..OnConnection::default() });
             let mut out = Vec::new();
             one.open(&site(), &mut out);
             let mut server = Server::new(&out, 100);
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_server_that_allows_fewer_streams_at_a_time_answers_all_of_them() {
-        let mut one = client(KeepAlive { streams: Some(20), ..KeepAlive::default() });
+        let mut one = client(OnConnection { streams: Some(20), ..OnConnection::default() });
         let mut out = Vec::new();
         one.open(&site(), &mut out);
         let mut server = Server::new(&out, 3);
@@ -367,7 +368,7 @@ mod tests {
         for (status, error, trouble) in
             [(503, Some("HTTP 503 Service Unavailable"), None), (404, None, Some("HTTP 404 Not Found"))]
         {
-            let mut one = client(KeepAlive::default());
+            let mut one = client(OnConnection::default());
             let mut out = Vec::new();
             one.open(&site(), &mut out);
             let news = talk(&mut *one, &mut Server::new(&out, 1), Vec::new(), status, usize::MAX);
@@ -378,7 +379,8 @@ mod tests {
 
     #[test]
     fn a_server_that_closes_before_the_last_answer_has_answered_and_leaves() {
-        let mut one = client(KeepAlive { requests: Some(20), streams: Some(2), ..KeepAlive::default() });
+        let mut one =
+            client(OnConnection { requests: Some(20), streams: Some(2), ..OnConnection::default() });
         let mut out = Vec::new();
         one.open(&site(), &mut out);
         let mut server = Server::new(&out, 100);
@@ -395,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_goaway_is_a_goodbye_and_what_is_not_http2_an_error_in_its_own_words() {
-        let mut one = client(KeepAlive::default());
+        let mut one = client(OnConnection::default());
         let mut out = Vec::new();
         one.open(&site(), &mut out);
         let mut server = Server::new(&out, 1);
@@ -404,7 +406,7 @@ mod tests {
         let news = talk(&mut *one, &mut server, Vec::new(), 200, usize::MAX);
         assert!(news.goodbye && !news.parting, "it was answered before: {news:?}");
 
-        let (mut one, mut news) = (client(KeepAlive::default()), News::default());
+        let (mut one, mut news) = (client(OnConnection::default()), News::default());
         one.open(&site(), &mut Vec::new());
         one.receive(b"HTTP/1.1 400 Bad Request\r\n\r\n", &mut Vec::new(), &mut news);
         assert_eq!(news.error.unwrap(), "HTTP/1.1 400 Bad Request where HTTP/2 was expected");

@@ -18,7 +18,7 @@ pub(super) const REGISTERED: Registered = Registered {
     doc: "one answered GET over HTTP/1.1, then holds the keep-alive connection",
     alpn: &["http/1.1"],
     start: |site, _| {
-        let (talk, times): (Box<dyn Talk>, _) = match site.keep_alive.version {
+        let (talk, times): (Box<dyn Talk>, _) = match site.keep_alive.on.version {
             Version::Http1 => (Box::new(HttpIdle::default()), site.keep_alive.each().0),
             // Its streams are its own.
             Version::Http2 => (http2::start(site), 1),

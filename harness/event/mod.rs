@@ -624,24 +624,28 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// Kind and detail without what differs from one to the next of its sort: addresses, inodes and counts.
-    pub fn sort(&self) -> (&str, &str) {
-        let of = || self.detail.split(" of ").next().unwrap_or_default();
-        let detail = match self.kind.as_str() {
-            "tcp" => self.tcp_state().unwrap_or(&self.detail),
-            "pipe" if self.detail.contains(" of pipe:") => of(),
-            "udp" | "epoll" | "inotify" => "",
-            "other" => of(),
-            _ => &self.detail,
+    /// The ends and the state of a TCP socket that is or was connected; `None` of anything else.
+    pub fn connected(&self) -> Option<Connected<'_>> {
+        let [local, arrow @ ("→" | "←"), peer, state] = self.detail.split(' ').collect::<Vec<_>>()[..]
+        else {
+            return None;
         };
-        (&self.kind, detail)
+        (self.kind == "tcp").then_some(Connected { local, peer, state, accepted: arrow == "←" })
     }
+}
 
-    /// State of a TCP socket that is or was connected, as ss(8) calls it; `None` for anything else.
-    pub fn tcp_state(&self) -> Option<&str> {
-        let connected = self.kind == "tcp" && self.detail.contains(['→', '←']);
-        connected.then(|| self.detail.rsplit(' ').next().unwrap_or_default())
-    }
+/// A TCP socket that is or was connected, as a descriptor's detail names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connected<'a> {
+    /// Its own address and port.
+    pub local: &'a str,
+    /// Those of the other side.
+    pub peer: &'a str,
+    /// Its state, as ss(8) calls it.
+    pub state: &'a str,
+    /// Whether its process accepted it.
+    pub accepted: bool,
 }
 
 /// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much

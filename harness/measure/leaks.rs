@@ -3,7 +3,7 @@
 //! neither.
 
 use super::baseline::{Baseline, Growth};
-use super::facts::Facts;
+use super::facts::{End, Facts, Sort};
 use super::known::{Known, Why};
 use super::units::{milli, seconds};
 use crate::event::{Descriptor, Ended, Nanos, Open, Phase, Pid};
@@ -26,6 +26,9 @@ pub struct Leak {
     pub kind: String,
     /// Without what differs from one to the next: a path, the folder of many, or the state of a socket.
     pub detail: String,
+    /// Where more than half of them lead; `None` of what is no connected TCP socket, and where each leads
+    /// elsewhere.
+    pub leads_to: Option<LeadsTo>,
     /// Processes in which they stay, the one with the most first.
     pub processes: Vec<Pid>,
     /// Open after all clients of the load had left, more than at rest.
@@ -34,6 +37,18 @@ pub struct Leak {
     pub slope: Known<f64>,
     /// The least and the most of that, in either half of the second round.
     pub interval: Known<[f64; 2]>,
+}
+
+/// The end that sockets share.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct LeadsTo {
+    /// Address and port: of the other side where the subject connected, its own where it accepted.
+    pub address: String,
+    /// Whether the subject accepted them.
+    pub accepted: bool,
+    /// Share of the sort's sockets, more than 0.5.
+    pub share: f64,
 }
 
 /// Clients that came again after all had left.
@@ -60,8 +75,6 @@ pub(super) struct StaysOpen {
     pub second_round: Option<SecondRound>,
 }
 
-/// A sort: kind and detail.
-type Sort = (String, String);
 /// How many of each sort, and in which processes.
 type Counts = BTreeMap<Sort, (i64, BTreeMap<Pid, i64>)>;
 
@@ -172,12 +185,12 @@ impl Halves<'_> {
         if self.clients.contains(&0) || (self.by_itself && self.growth.is_none()) {
             return Vec::new();
         }
-        let mut leaks = self.grown(&|descriptor| Some(sort(descriptor)));
+        let mut leaks = self.grown(&|descriptor| Some(Sort::of(descriptor)));
         let named: BTreeSet<Sort> =
-            leaks.iter().map(|leak| (leak.kind.clone(), leak.detail.clone())).collect();
+            leaks.iter().map(|leak| Sort { kind: leak.kind.clone(), detail: leak.detail.clone() }).collect();
         leaks.extend(self.grown(&|descriptor| {
-            let sort = sort(descriptor);
-            (!named.contains(&sort)).then(|| wider(sort))
+            let sort = Sort::of(descriptor);
+            (!named.contains(&sort)).then(|| sort.wider())
         }));
         leaks.sort_by_key(|leak| std::cmp::Reverse(leak.open));
         leaks
@@ -213,13 +226,11 @@ impl Halves<'_> {
                 return None;
             }
             let slopes = [0, 1].map(|half| milli(each(half)));
-            let mut processes: Vec<(Pid, i64)> =
-                counts[2][sort].1.iter().map(|(pid, n)| (*pid, *n)).collect();
-            processes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             Some(Leak {
                 per: self.per,
-                kind: sort.0.clone(),
-                detail: sort.1.clone(),
+                kind: sort.kind.clone(),
+                detail: sort.detail.clone(),
+                leads_to: leads_to(self.read[2], sort, of),
                 processes: most_first(&counts[2][sort].1),
                 open,
                 slope: Known::Value(milli(
@@ -249,18 +260,19 @@ impl Halves<'_> {
 
 /// Sorts with more open than at rest, in processes that were there then, the most first.
 fn sorts_left(rests: &BTreeMap<Pid, (u64, &[Descriptor])>, open: &[Open]) -> Vec<Leak> {
-    let of = |descriptor: &Descriptor| Some(sort(descriptor));
+    let of = |descriptor: &Descriptor| Some(Sort::of(descriptor));
     let rest = counted(rests.iter().map(|(pid, (count, inventory))| (*pid, *count, *inventory)), &of);
     let known = open.iter().filter(|open| rests.contains_key(&open.pid));
     let now = counted(known.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of);
     let more = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
-        let open = count - rest.get(sort).map_or(0, |(count, _)| *count);
+        let more = count - rest.get(sort).map_or(0, |(count, _)| *count);
         Some(Leak {
             per: "connection",
-            kind: sort.0.clone(),
-            detail: sort.1.clone(),
+            kind: sort.kind.clone(),
+            detail: sort.detail.clone(),
+            leads_to: leads_to(open, sort, &of),
             processes: most_first(processes),
-            open: u64::try_from(open).ok().filter(|open| *open > 0)?,
+            open: u64::try_from(more).ok().filter(|more| *more > 0)?,
             slope: Known::Unknown(Why::NoSecondRound),
             interval: Known::Unknown(Why::NoSecondRound),
         })
@@ -301,23 +313,26 @@ fn counted<'a>(
     };
     for (pid, count, inventory) in tables {
         if inventory.is_empty() && count > 0 {
-            add(pid, ("unknown".into(), String::new()), count as i64);
+            add(pid, Sort::unknown(), count as i64);
         }
         inventory.iter().filter_map(of).for_each(|sort| add(pid, sort, 1));
     }
     counts
 }
 
-/// See [`Descriptor::sort`].
-fn sort(descriptor: &Descriptor) -> Sort {
-    let (kind, detail) = descriptor.sort();
-    (kind.to_owned(), detail.to_owned())
-}
-
-/// The same of all in the same folder.
-fn wider((kind, detail): Sort) -> Sort {
-    let folder = detail.rfind('/').map_or(String::new(), |end| format!("{}/…", &detail[..end]));
-    (kind, folder)
+/// Where more than half of a sort lead.
+fn leads_to(open: &[Open], sort: &Sort, of: &dyn Fn(&Descriptor) -> Option<Sort>) -> Option<LeadsTo> {
+    let all = open.iter().flat_map(|open| &open.inventory);
+    let mut sockets = 0;
+    let mut ends: BTreeMap<End, u64> = BTreeMap::new();
+    for descriptor in all.filter(|descriptor| of(descriptor).as_ref() == Some(sort)) {
+        sockets += 1;
+        if let Some(end) = End::of(descriptor) {
+            *ends.entry(end).or_default() += 1;
+        }
+    }
+    let (End { address, accepted }, count) = ends.into_iter().max_by_key(|(_, count)| *count)?;
+    (count * 2 > sockets).then(|| LeadsTo { address, accepted, share: milli(count as f64 / sockets as f64) })
 }
 
 #[cfg(test)]

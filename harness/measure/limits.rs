@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
-use super::origins::{Origins, SetBy};
+use super::origins::{Origins, SetBy, hard_set_by};
 use crate::event::{Limits, Link, Nanos};
 
 /// `RLIMIT_NOFILE` as asked for and as found.
@@ -18,6 +18,8 @@ pub struct LimitsFound {
     /// The link from which on the soft limit has the value in force; the first link when it was inherited
     /// from before.
     pub set_by: Known<SetBy>,
+    /// The same of the hard limit, as the values of the chain say.
+    pub hard_set_by: Known<SetBy>,
     /// Effective limits read earlier that differ: the program changed its own limits while it ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Limits>,
@@ -41,7 +43,8 @@ pub(super) fn limits(facts: &Facts<'_>) -> LimitsFound {
     let Some((at, links, effective)) = read.last().and_then(|(at, links)| Some((*at, *links, of(links)?)))
     else {
         let (effective, set_by) = (Known::Unknown(Why::LimitsNotRead), Known::Unknown(Why::ChainNotRead));
-        return LimitsFound { requested, effective, chain: Vec::new(), set_by, earlier: Vec::new() };
+        let (chain, earlier, hard_set_by) = (Vec::new(), Vec::new(), Known::Unknown(Why::ChainNotRead));
+        return LimitsFound { requested, effective, chain, set_by, hard_set_by, earlier };
     };
     let mut earlier: Vec<Limits> = read[..read.len() - 1].iter().filter_map(|(_, links)| of(links)).collect();
     earlier.retain(|limits| *limits != effective);
@@ -50,5 +53,6 @@ pub(super) fn limits(facts: &Facts<'_>) -> LimitsFound {
         Some((chain, set_by)) => (chain, Known::Value(set_by)),
         None => (links.to_vec(), Known::Unknown(Why::ChainNotRead)),
     };
-    LimitsFound { requested, effective: Known::Value(effective), chain, set_by, earlier }
+    let hard_set_by = hard_set_by(&chain).or_why(Why::ChainNotRead);
+    LimitsFound { requested, effective: Known::Value(effective), chain, set_by, hard_set_by, earlier }
 }

@@ -75,7 +75,7 @@ pub use holders::{Holder, Holders, LostInPassing};
 pub use in_children::InChildren;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
-pub use leaks::{Leak, SecondRound};
+pub use leaks::{LeadsTo, Leak, SecondRound};
 pub use limits::LimitsFound;
 pub use made::{Made, Sysctl};
 pub use memory::Memory;

@@ -199,23 +199,15 @@ impl Origins {
     /// As the values alone say: the first of the last links that have the same soft limit. The limits asked
     /// for were set, even where the harness had the same.
     fn by_value(&self, links: &[Link]) -> Option<SetBy> {
-        let own = links.last()?;
-        let first = links.iter().rposition(|l| l.soft != own.soft).map_or(0, |above| above + 1);
-        let first = first.max(links.iter().rposition(|l| l.command == Link::REQUESTED).unwrap_or(0));
-        let link = &links[first.min(links.len() - 1)];
-        let by = match first {
-            _ if link.command == Link::REQUESTED => By::AskedFor,
-            0 => By::Inherited,
-            _ => By::Unseen,
-        };
-        let mut set_by = of(link, by);
-        if let Some(life) = self.of.get(&link.pid).filter(|_| by == By::Unseen) {
+        let mut set_by = first_with(links, |link| link.soft)?;
+        if let Some(life) = self.of.get(&set_by.pid).filter(|_| set_by.by == By::Unseen) {
             // Where no exec is seen at all, the launched process was executed with these words all the same.
-            let unseen = (life.ran.len() == 1 && self.launched == Some(link.pid)).then(|| self.argv.clone());
+            let unseen =
+                (life.ran.len() == 1 && self.launched == Some(set_by.pid)).then(|| self.argv.clone());
             let ran = life.ran.iter().enumerate().take(life.now());
             let ran = ran.filter(|(_, ran)| ran.program != LAUNCH_STEP);
-            let before = ran.map(|(nth, ran)| self.command(link.pid, nth, &ran.program)).chain(unseen);
-            set_by.alternatives = before.filter(|command| *command != link.command).collect();
+            let before = ran.map(|(nth, ran)| self.command(set_by.pid, nth, &ran.program)).chain(unseen);
+            set_by.alternatives = before.filter(|command| *command != set_by.command).collect();
             set_by.alternatives.dedup();
         }
         Some(set_by)
@@ -226,6 +218,25 @@ impl Origins {
         // The launched process: after the launch step the first.
         if self.launched == Some(pid) && nth == 1 { self.argv.clone() } else { program.to_owned() }
     }
+}
+
+/// The first of the last links that have the same hard limit.
+pub(super) fn hard_set_by(chain: &[Link]) -> Option<SetBy> {
+    first_with(chain, |link| link.hard)
+}
+
+/// The first of the last links with the value that the last one has, from the limits asked for on.
+fn first_with(links: &[Link], value: fn(&Link) -> u64) -> Option<SetBy> {
+    let own = value(links.last()?);
+    let first = links.iter().rposition(|link| value(link) != own).map_or(0, |above| above + 1);
+    let first = first.max(links.iter().rposition(|link| link.command == Link::REQUESTED).unwrap_or(0));
+    let link = &links[first.min(links.len() - 1)];
+    let by = match first {
+        _ if link.command == Link::REQUESTED => By::AskedFor,
+        0 => By::Inherited,
+        _ => By::Unseen,
+    };
+    Some(of(link, by))
 }
 
 fn of(link: &Link, by: By) -> SetBy {

@@ -243,9 +243,10 @@ fn explain(
     let Both { pid, descriptors, held, others, .. } = both;
     if counted == held {
         return match handed_over {
+            // It says where the connections went, the others that what it keeps for them is no connection.
+            Some(handed) if held != accepted => Some(Note::HandedOver { pid, held, handed }),
             _ if others != 0 => Some(Note::Others(others)),
             _ if one_of_several => Some(Note::OneOfSeveral { pid, held, accepted }),
-            Some(handed) if held != accepted => Some(Note::HandedOver { pid, held, handed }),
             _ if held != accepted => Some(Note::Later { held }),
             _ => None,
         };

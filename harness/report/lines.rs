@@ -32,7 +32,7 @@ pub fn parts(r: &Report, full: bool) -> Vec<Part> {
         fact("Network", network::network(r)),
         fact("Limit", limits::limit(r)),
         Some(Part::Chain),
-        fact("At rest", baseline::at_rest(r)),
+        fact("Already open", baseline::at_rest(r)),
         full.then_some(Part::Inventory),
         fact("Predicted", prediction::predicted(r)),
         fact(
@@ -46,7 +46,7 @@ pub fn parts(r: &Report, full: bool) -> Vec<Part> {
     all.extend(calls::calls(r).into_iter().map(|said| fact(said.label, said.texts)));
     all.extend([
         fact("Upstream", upstream::upstream(r)),
-        fact("Flows", flows::flows(r)),
+        fact("UDP", flows::flows(r)),
         fact(
             "Clients",
             clients::account(r).into_iter().chain(clients::programs(r)).chain(only_full(clients::next(r))),

@@ -38,7 +38,7 @@ pub fn render_sweep(reports: &[Report], sweep: &Sweep) -> String {
 /// The same, of runs whose words alone are kept. It does not say what each remedy changed.
 pub fn render_told(runs: &[Told]) -> String {
     let mut text = String::from(
-        "| | run | limits in force | at rest | predicted | ceiling | first failure | policy | recovers |\n|---|---|---|---|---|---|---|---|---|\n",
+        "| | run | limits in force | already open | predicted | ceiling | first failure | policy | recovers |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     let groups = repeats(runs);
     for group in &groups {

@@ -23,30 +23,43 @@ pub fn paragraph(r: &Report) -> String {
         return String::new();
     }
     let advice = advice::advice(r);
-    let said: Vec<Ranked> = match (&r.found.not_started, r.found.doubts.first()) {
+    let said: Vec<Wordings> = match (&r.found.not_started, r.found.doubts.first()) {
         (Some(refused), _) => {
             // Where that was expected, no reason stands below.
             let met = r.verdict.outcome == Outcome::Met;
             let why = if met { refused.reason.clone() } else { doubts::cause(&refused.reason) };
-            vec![(MOST, doubts::not_started(&cut(&why, REASON)))]
+            vec![vec![(MOST, doubts::not_started(&cut(&why, REASON)))]]
         }
         (None, Some(doubt)) => {
             let seen = r.found.ceiling.kind.get().filter(|kind| **kind != Kind::Generator);
-            let seen = seen.map(|_| (1, ceiling::headline(r)));
-            let nothing = (MOST, doubts::nothing(&cut(&doubts::doubt(doubt), REASON)));
+            let seen = seen.map(|_| vec![(1, ceiling::headline(r))]);
+            let nothing = vec![(MOST, doubts::nothing(&cut(&doubts::doubt(doubt), REASON)))];
             [Some(nothing), seen].into_iter().flatten().collect()
         }
         (None, None) => findings(r),
     };
-    let advice = advice.into_iter().enumerate().map(|(at, said)| (if at == 0 { MOST } else { 3 }, said));
+    let advice =
+        advice.into_iter().enumerate().map(|(at, said)| vec![(if at == 0 { MOST } else { 3 }, said)]);
     fitted(said.into_iter().chain(advice).collect())
 }
 
-/// A sentence, and how much it matters: the least goes first where there is no room.
-type Ranked = (u8, String);
+/// The wordings of a sentence, the longest first, each with how much it matters: where there is no room, what
+/// matters least gives way to the next wording, or goes.
+type Wordings = Vec<(u8, String)>;
+
+fn one(rank: u8, text: Option<String>) -> Wordings {
+    text.map(|text| (rank, text)).into_iter().collect()
+}
+
+/// What a longer wording says more matters so much, and the shortest one so much.
+fn several(more: u8, rank: u8, texts: Vec<String>) -> Wordings {
+    let last = texts.len().saturating_sub(1);
+    let ranked = texts.into_iter().enumerate();
+    ranked.map(|(at, text)| (if at < last { more.min(rank) } else { rank }, text)).collect()
+}
 
 /// What was found, in the order in which it is asked.
-fn findings(r: &Report) -> Vec<Ranked> {
+fn findings(r: &Report) -> Vec<Wordings> {
     let stopped = r.found.ceiling.stopped() == Some(true);
     let descriptors = matches!(r.found.ceiling.kind.value(), Some(Kind::Emfile) | None);
     // How much room there is, and whose doing that is.
@@ -62,41 +75,35 @@ fn findings(r: &Report) -> Vec<Ranked> {
     // pauses between tries.
     let exits = matches!(r.found.policy.evidence.get(), Some(PolicyEvidence::Exited { .. }));
     let stays = !recovered && r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
-    let ranked = [
-        (MOST, Some(ceiling::headline(r))),
-        (7, wall::unserved(r).filter(|_| stopped)),
-        (5, by),
-        (2, ceiling::in_all(r).filter(|_| stopped)),
-        (5, sockets::unbalanced(r)),
-        (
-            if exits {
-                6
-            } else if stays {
-                2
-            } else {
-                4
-            },
-            policy::short(r),
-        ),
-        (3, wall::short(r).or_else(|| calls::failed(r))),
-        (3, moved::short(r)),
-        (if recovered { 5 } else { 6 }, recovery::short(r)),
-        (2, baseline::grows(r)),
-        (1, recovery::left_by_calls(r)),
-    ];
-    ranked.into_iter().filter_map(|(rank, said)| Some((rank, said?))).collect()
+    let pauses = match (exits, stays) {
+        (true, _) => 6,
+        (false, true) => 2,
+        (false, false) => 4,
+    };
+    vec![
+        one(MOST, Some(ceiling::headline(r))),
+        one(7, wall::unserved(r).filter(|_| stopped)),
+        one(5, by),
+        one(2, ceiling::in_all(r).filter(|_| stopped)),
+        one(5, sockets::unbalanced(r)),
+        several(2, pauses, policy::short(r)),
+        one(3, wall::short(r).or_else(|| calls::failed(r))),
+        one(3, moved::short(r)),
+        several(4, if recovered { 5 } else { 6 }, recovery::short(r)),
+        one(2, baseline::grows(r)),
+        one(1, recovery::left_by_calls(r)),
+    ]
 }
 
 /// Leaves out what matters least until the rest fits; the first sentence and the advice stay.
-fn fitted(mut said: Vec<Ranked>) -> String {
+fn fitted(mut said: Vec<Wordings>) -> String {
     loop {
         // A subject's last words are several lines.
-        let words = said.iter().flat_map(|(_, text)| text.split_whitespace());
+        let words = said.iter().filter_map(|all| all.first()).flat_map(|(_, text)| text.split_whitespace());
         let text = words.collect::<Vec<_>>().join(" ");
-        let least =
-            said.iter().enumerate().min_by_key(|(_, (rank, _))| *rank).map(|(at, (rank, _))| (at, *rank));
-        match least {
-            Some((at, rank)) if rank < MOST && wrap(&text, WIDTH).len() > LINES => drop(said.remove(at)),
+        let ranks = said.iter().enumerate().filter_map(|(at, all)| Some((at, all.first()?.0)));
+        match ranks.min_by_key(|(_, rank)| *rank) {
+            Some((at, rank)) if rank < MOST && wrap(&text, WIDTH).len() > LINES => drop(said[at].remove(0)),
             _ => return text,
         }
     }

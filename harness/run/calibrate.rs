@@ -380,8 +380,9 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     let free = rest.limits.soft.saturating_sub(rest.counted);
     let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
+        let open = if whole == 1 { "1 descriptor".to_owned() } else { format!("{whole} descriptors") };
         let why = format!(
-            "descriptors that {made} calibration calls left open: {whole}. Calls made one after the other have no ceiling"
+            "{made} calibration calls left {open} open; calls made one after the other have no ceiling"
         );
         // A caller's own connections are its descriptors; those to a server are closed after each call.
         if pump.listener.is_some() {
@@ -404,8 +405,8 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     let formula = match (each, under_way) {
         (true, 0) => format!("{room} = {ceiling}"),
         (false, 0) => format!("⌈({room}) ÷ {cost}⌉ = {ceiling}"),
-        (true, n) => format!("{room} + {n} under way at rest = {ceiling}"),
-        (false, n) => format!("⌊({room}) ÷ {cost}⌋ + {n} under way at rest = {ceiling}"),
+        (true, n) => format!("{room} + {n} already under way = {ceiling}"),
+        (false, n) => format!("⌊({room}) ÷ {cost}⌋ + {n} already under way = {ceiling}"),
     };
     announce(pump, rest.pid, ceiling, formula, cost, made as u32);
 }

@@ -81,12 +81,13 @@ fn phases(
         Program::Serve(_) | Program::Call(_) => Some(options.helper.exe().to_path_buf()),
     };
     let chosen = match observe::choose(options.observer, executable.as_deref()) {
-        Ok(observe::Chosen::None) => Err("none was asked for".to_string()),
+        Ok(observe::Chosen::None) => Err("no observer was asked for".to_string()),
         Ok(chosen) => Ok(chosen),
         Err(refused) => Err(refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     };
     if let Err(reason) = &chosen {
-        let reason = format!("no observer of system calls: {reason} (`lastfd doctor` says how to allow one)");
+        let reason =
+            format!("nobody observed system calls ({reason}; `lastfd doctor` says how to allow that)");
         journal.as_mut().expect("still here").record(What::Inconclusive { reason });
     }
     let chosen = chosen.ok();

@@ -6,7 +6,7 @@ use super::duration::duration;
 use super::exchange::{Exchange, READ_TIMEOUT_DEFAULT_S, Step};
 use super::expect::{Ceiling, Expect, ExpectDelay, ExpectLimits};
 use super::formula::{self, FormulaError, IDENTIFIERS};
-use super::keep_alive::{KeepAlive, Version};
+use super::keep_alive::{KeepAlive, OnConnection, Version};
 use super::launcher::of_table;
 use super::launcher_options::{RawContainer, RawSystemd};
 use super::model::*;
@@ -799,9 +799,11 @@ fn keep_alive(kind: Dialogue, load: &Load, problems: &mut Vec<Problem>) -> KeepA
         problems.push(Problem::new(every.span(), "no request is made every 0 s", "leave it out"));
     }
     KeepAlive {
-        version,
-        requests: load.requests.as_ref().map(|requests| *requests.get_ref()),
-        streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        on: OnConnection {
+            version,
+            requests: load.requests.as_ref().map(|requests| *requests.get_ref()),
+            streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        },
         every_s: load.every.as_ref().map(|every| seconds(Some(every), 1.0, problems)),
     }
 }
@@ -1126,9 +1128,11 @@ fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Requ
         conditional: load.conditional,
         expect_status: load.expect_status,
         leave: load.leave,
-        version,
-        requests: load.requests,
-        streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        on: OnConnection {
+            version,
+            requests: load.requests,
+            streams: load.streams.as_ref().map(|streams| *streams.get_ref()),
+        },
         read_rate: bytes_rate(load.read_rate.as_ref(), caller, problems),
         write_rate: bytes_rate(load.write_rate.as_ref(), caller, problems),
     }

@@ -14,7 +14,7 @@ pub struct Expect {
     pub limits: ExpectLimits,
     /// Accepted at the ceiling.
     pub ceiling: Option<Ceiling>,
-    /// Descriptors open at rest.
+    /// Descriptors open before the first client.
     pub baseline: Option<u64>,
     /// The first failing call.
     pub first_failure: Option<FirstFailure>,
@@ -34,7 +34,7 @@ pub struct Expect {
     /// Accepted at the ceiling under the limit that was moved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling_after: Option<Ceiling>,
-    /// Descriptors above those at rest that are open after all clients left.
+    /// Descriptors that are open after all clients left, less those open before the first client.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
     #[serde(default)]

@@ -47,7 +47,7 @@ pub struct Values {
     pub soft: u64,
     /// Hard limit in force.
     pub hard: u64,
-    /// Descriptors at rest.
+    /// Descriptors open before the first client.
     pub baseline: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a client of `http-idle` asks on its connection, where that is more than one request.
+//! What clients ask on one HTTP connection, where that is more than one request.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,20 +25,31 @@ impl Version {
     }
 }
 
-/// The requests on a connection that is held. By default there is one, before it is held, over HTTP/1.1.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+/// The requests on one connection, over HTTP/1.1 by default. How many there are where nothing is said depends
+/// on what the connection is for: see `each` of [`KeepAlive`] and of [`Request`](super::Request).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct KeepAlive {
+pub struct OnConnection {
     /// What is spoken.
     #[serde(skip_serializing_if = "Version::is_1")]
     pub version: Version,
-    /// Requests before the connection is held; `None`: one, or as many as there are streams.
+    /// Requests in all; `None`: as many as are usual.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u32>,
     /// HTTP/2: requests under way at a time, at most; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streams: Option<u32>,
+}
+
+/// The requests on a connection that is held. By default there is one, before it is held, over HTTP/1.1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct KeepAlive {
+    /// Those before it is held.
+    #[serde(flatten)]
+    pub on: OnConnection,
     /// A client that holds makes a further request so often, seconds; `None`: it asks nothing more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_s: Option<f64>,
@@ -50,12 +61,13 @@ impl KeepAlive {
         *self == KeepAlive::default()
     }
 
-    /// Requests before the connection is held, and how many of them at a time.
+    /// Requests before the connection is held, and how many of them at a time: by default one, or as many as
+    /// there are streams.
     pub fn each(&self) -> (u32, u32) {
-        let requests = self.requests.or(self.streams).unwrap_or(1).max(1);
-        match self.version {
+        let requests = self.on.requests.or(self.on.streams).unwrap_or(1).max(1);
+        match self.on.version {
             Version::Http1 => (requests, 1),
-            Version::Http2 => (requests, self.streams.unwrap_or(requests).max(1)),
+            Version::Http2 => (requests, self.on.streams.unwrap_or(requests).max(1)),
         }
     }
 }

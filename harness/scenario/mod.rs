@@ -44,7 +44,7 @@ pub use exchange::{Exchange, Step};
 pub use expect::*;
 pub use filter::{Filter, Of, Word};
 pub use find::Find;
-pub use keep_alive::{KeepAlive, Version};
+pub use keep_alive::{KeepAlive, OnConnection, Version};
 pub use launcher::{from_toml as launcher_from_toml, soft_hard};
 pub use model::*;
 pub use name::FOLDER;

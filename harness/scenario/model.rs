@@ -5,7 +5,7 @@
 
 use super::exchange::Exchange;
 use super::expect::Expect;
-use super::keep_alive::{KeepAlive, Version};
+use super::keep_alive::{KeepAlive, OnConnection, Version};
 pub use super::launcher_options::{Session, Shell};
 use super::pace::Pace;
 use super::schedule::Schedule;
@@ -291,7 +291,7 @@ pub struct ServeOptions {
     /// the server does not start.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub io_uring: bool,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
     /// Also listen on `{tls-port}` and speak TLS there, with a certificate made for the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -330,7 +330,7 @@ pub struct DatagramOptions {
     pub per_flow: Option<u32>,
     /// Milliseconds of silence after which a flow's sockets are closed. Default: 30000.
     pub idle_ms: Option<u32>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -380,7 +380,7 @@ pub struct RelayOptions {
     /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -410,7 +410,7 @@ pub struct OutboundOptions {
     #[serde(default)]
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -423,7 +423,7 @@ pub struct CollectorOptions {
     /// What it does when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
-    /// Hold exactly this many descriptors at rest, as a real service would.
+    /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
@@ -697,15 +697,9 @@ pub struct Request {
     /// The caller closes the connection before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
-    /// What is spoken.
-    #[serde(skip_serializing_if = "Version::is_1")]
-    pub version: Version,
-    /// Requests on each connection; `None`: one, or of HTTP/2 any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests: Option<u32>,
-    /// HTTP/2: requests under way on a connection at a time, at most; `None`: any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub streams: Option<u32>,
+    /// What each connection takes.
+    #[serde(flatten)]
+    pub on: OnConnection,
     /// Bytes of answers that a client reads a second, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_rate: Option<u32>,
@@ -720,11 +714,12 @@ impl Request {
         *self == Request::default()
     }
 
-    /// Requests that a connection takes in all, and at a time.
+    /// Requests that a connection takes in all, and at a time: by default one, or of HTTP/2 any number.
     pub fn each(&self) -> (u32, u32) {
-        match self.version {
-            Version::Http1 => (self.requests.unwrap_or(1), 1),
-            Version::Http2 => (self.requests.unwrap_or(u32::MAX), self.streams.unwrap_or(u32::MAX)),
+        let OnConnection { version, requests, streams } = self.on;
+        match version {
+            Version::Http1 => (requests.unwrap_or(1), 1),
+            Version::Http2 => (requests.unwrap_or(u32::MAX), streams.unwrap_or(u32::MAX)),
         }
     }
 }

@@ -142,7 +142,7 @@ pub(super) struct RawProcess {
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
     /// For a client that nobody connects to: the signal that it waits for before it makes calls. Without it,
-    /// the client calls as soon as it runs, and its descriptors at rest cannot be counted.
+    /// the client calls as soon as it runs, and the descriptors that are already open cannot be counted.
     #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
     pub begin: Option<String>,
     /// The folder that it starts in, from the folder of the scenario file; `{scratch}` may stand in it.
@@ -551,7 +551,7 @@ pub(super) struct RawExpect {
     /// Limits in force in the process that accepts.
     #[schemars(with = "Option<ExpectLimits>")]
     pub limits: Option<Spanned<ExpectLimits>>,
-    /// Descriptors open at rest: a number, or an amount as a text.
+    /// Descriptors open before the first client: a number, or an amount as a text.
     pub baseline: Option<u64>,
     /// Connections held at the ceiling (of calls: calls answered before it).
     #[schemars(with = "Option<RawCeiling>")]
@@ -577,8 +577,8 @@ pub(super) struct RawExpect {
     /// new limits.
     #[schemars(with = "Option<RawCeiling>")]
     pub ceiling_after: Option<Spanned<RawCeiling>>,
-    /// Descriptors above those at rest that are open after all clients left: a number, or an amount as a
-    /// text.
+    /// Descriptors that are open after all clients left, less those open before the first client: a number, or an
+    /// amount as a text.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the limit of the whole system, stopped it. lastfd reads it and never sets it.
     pub file_max_binds: Option<bool>,

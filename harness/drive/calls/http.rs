@@ -167,7 +167,7 @@ impl Asks {
     }
 
     fn request(&self, site: &Site, uri: String) -> hyper::http::Result<Request<Full<Bytes>>> {
-        let streams = self.request.version == Version::Http2;
+        let streams = self.request.on.version == Version::Http2;
         let mut request = Request::builder().method(self.method()).uri(uri);
         if !streams && !self.names("host") {
             request = request.header("host", site.target.host());

@@ -34,7 +34,7 @@ impl HttpPerCall {
     /// For calls of this kind.
     pub fn new(site: Arc<Site>, calls: &Calls, after_call: AfterCall) -> HttpPerCall {
         let request = &calls.request;
-        let pool = Pool::new(Arc::clone(&site), request.version, request.each());
+        let pool = Pool::new(Arc::clone(&site), request.on.version, request.each());
         HttpPerCall { site, asks: Asks::new(calls), pool, after_call, leave: request.leave }
     }
 }

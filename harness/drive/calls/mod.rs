@@ -208,7 +208,7 @@ impl<W: Write> Callers<W> {
             .find(|entry| entry.kind == calls.caller)
             .expect("every kind of caller is registered");
         let protocols: &[&[u8]] =
-            if calls.request.version == Version::Http2 { &[b"h2"] } else { kind.protocols };
+            if calls.request.on.version == Version::Http2 { &[b"h2"] } else { kind.protocols };
         let tls = Tls { ca: certificate, resumption: calls.resumption };
         let spoken = calls.tls || calls.tls_or_not;
         let trust = spoken.then(|| trust::Trust::new(tls, calls.certificate, protocols));

@@ -4,7 +4,9 @@
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
 use crate::event::{CallStep, Client, Outcome, Unseen, What};
-use crate::scenario::{AfterCall, Arrivals, Body, Caller, Calls, KeepAlive, Request, Schedule, Version};
+use crate::scenario::{
+    AfterCall, Arrivals, Body, Caller, Calls, KeepAlive, OnConnection, Request, Schedule, Version,
+};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -355,10 +357,15 @@ fn calls_of_a_closed_loop_end_with_their_time() {
     assert!(began.elapsed().as_millis() >= 50, "calls are made until then");
 }
 
+/// Of calls that ask nothing special.
+fn of(on: OnConnection) -> Request {
+    Request { on, ..Request::default() }
+}
+
 #[test]
 fn each_connection_makes_as_many_requests_as_asked_for_and_is_closed_then() {
     let (server, to) = serving(HELLO);
-    let requests = |each| Request { requests: Some(each), ..Request::default() };
+    let requests = |each| of(OnConnection { requests: Some(each), ..OnConnection::default() });
     let mut rig = Rig::new(setup(Calls { request: requests(4), ..calls(Caller::HttpPerCall) }, to));
     let seen = rig.ramp(10);
     assert_eq!(ends(&seen), [SERVED; 10]);
@@ -389,7 +396,7 @@ fn a_connection_that_the_server_closes_while_it_is_idle_is_replaced() {
             }
         }
     });
-    let request = Request { requests: Some(100), ..Request::default() };
+    let request = of(OnConnection { requests: Some(100), ..OnConnection::default() });
     let seen = Rig::new(setup(Calls { request, ..calls(Caller::HttpPerCall) }, to)).ramp(6);
     assert_eq!(ends(&seen), [SERVED; 6]);
     server.join().unwrap();
@@ -407,7 +414,7 @@ fn http_2_over_what_speaks_http_1_is_an_error_reply_and_not_silence() {
             let _ = stream.read_to_end(&mut Vec::new());
         }
     });
-    let request = Request { version: Version::Http2, ..Request::default() };
+    let request = of(OnConnection { version: Version::Http2, ..OnConnection::default() });
     let seen = Rig::new(setup(Calls { request, ..calls(Caller::HttpPerCall) }, to)).ramp(1);
     assert_eq!(ends(&seen), [(Some(Outcome::ErrorReply), Some(CallStep::Answer), None)], "{seen:?}");
 }

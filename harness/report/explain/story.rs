@@ -28,7 +28,7 @@ pub fn run(report: &Report, log: &Log, colour: bool, width: usize) -> String {
     page.say("Started", &story::started(r));
     page.facts("Sysctls", network::network(r));
     page.say("Limits", &story::limits(r));
-    page.facts("At rest", baseline::at_rest(r));
+    page.facts("Already open", baseline::at_rest(r));
     page.facts("Predicted", [story::numbers(r), prediction::predicted(r)].into_iter().flatten());
     page.facts("Clients", clients::account(r));
     calls::calls(r).into_iter().for_each(|said| page.facts(said.label, said.texts));

@@ -1,7 +1,7 @@
 //! What a reader would do now: what fits the verdict, the program, and whatever set the limit.
 
 use super::super::Report;
-use super::limits::{self, Setter, name};
+use super::limits::{self, Hard, Setter, name};
 use super::{calls, counted, flows, recovery};
 use crate::event::Ended;
 use crate::judge::Outcome;
@@ -36,7 +36,7 @@ pub fn advice(r: &Report) -> Vec<String> {
         Some(Kind::Emfile) if calls::leaks(r) => leak_by_calls(r),
         _ if full(r) => return mend(r).into_iter().chain([more_descriptors(r)]).collect(),
         Some(Kind::Enfile) => "Raise `fs.file-max` on the host: a limit of the process does not help.".into(),
-        Some(Kind::OwnLimit) => return own_rule(r).iter().map(|&said| said.into()).collect(),
+        Some(Kind::OwnLimit) => return own_rule(r),
         Some(Kind::OtherLimit | Kind::Exited) => match r.found.binds.get() {
             Some(binds) => other(binds.resource).into(),
             None if ceiling.exited_when_asked() => {
@@ -129,9 +129,13 @@ fn interrupted(r: &Report) -> bool {
 fn leak(r: &Report) -> String {
     let what = recovery::what_leaks(r);
     let what = what.trim_start_matches(", ");
-    // Sorts that are known by name stand in the sentence before.
-    let what =
-        if what.is_empty() || !r.found.leaks.is_empty() { String::new() } else { format!(" ({what})") };
+    // Sorts that are known by name, and those of one that is stuck, stand in the sentence before.
+    let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
+    let what = if what.is_empty() || stuck || !r.found.leaks.is_empty() {
+        String::new()
+    } else {
+        format!(" ({what})")
+    };
     format!("Restart it, then fix the leak{what}: a higher limit only delays the failure.")
 }
 
@@ -144,22 +148,32 @@ fn leak_by_calls(r: &Report) -> String {
 }
 
 /// The program's own setting makes the number.
-fn own_rule(r: &Report) -> &'static [&'static str] {
+fn own_rule(r: &Report) -> Vec<String> {
     if r.found.ceiling.held() == Some(0) {
-        return &["Check that the clients speak its protocol (`--workload`, `--path`)."];
+        return vec!["Check that the clients speak its protocol (`--workload`, `--path`).".into()];
     }
     if r.found.policy.policy.value() == Some(Policy::AcceptLoopDead) {
-        return &["Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`)."];
-    }
-    if super::clients::all_answered(r) {
-        return &[
-            "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.",
+        return vec![
+            "Restart it. Look at what it does meanwhile (`perf top -p PID`, `strace -p PID`).".into(),
         ];
     }
-    &[
-        "Look for a limit of clients in its own settings (such as maxclients).",
-        "A run with another `--nofile` shows whether it follows the descriptor limit.",
+    if super::clients::all_answered(r) {
+        return vec![
+            "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.".into(),
+        ];
+    }
+    vec![
+        "Look for a limit of clients in its settings (such as maxclients).".into(),
+        format!("A sweep ({}) tells whether it follows the descriptor limit.", sweep(r)),
     ]
+}
+
+/// The command that runs it under two limits.
+pub fn sweep(r: &Report) -> String {
+    match r.found.limits.effective.value().map(|limits| limits.soft) {
+        Some(soft) => format!("`find --nofile {soft},{}`", soft.saturating_mul(2)),
+        None => "`find --nofile 1024,2048`".into(),
+    }
 }
 
 fn other(resource: Resource) -> &'static str {
@@ -188,8 +202,11 @@ fn mend(r: &Report) -> Option<String> {
     if r.found.ceiling.held() == Some(0) {
         return None;
     }
+    let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
     Some(match r.found.policy.policy.value()? {
-        Policy::AcceptLoopDead => "Restart it; then fix it, so that it accepts again after a failure.".into(),
+        Policy::AcceptLoopDead | Policy::WaitsForArrival if stuck => {
+            "Restart it; then fix it, so that it accepts again after a failure.".into()
+        }
         Policy::Exits => {
             let call = super::policy::ended_by(r)
                 .map_or("accept".into(), |ended| ended.in_order.first().unwrap_or(&ended.call).to_string());
@@ -207,6 +224,7 @@ fn more_descriptors(r: &Report) -> String {
     let in_child = r.found.ceiling.first_failure.get().is_some_and(|first| first.in_child);
     match (r.found.ceiling.held(), soft) {
         (Some(0), Some(soft)) if !in_child => format!("It uses all {soft} descriptors by itself: {raise}."),
+        _ if r.found.ceiling.in_calls() => format!("For more calls at a time, {raise}."),
         _ => format!("To hold more, {raise}."),
     }
 }
@@ -217,7 +235,10 @@ fn raise(r: &Report) -> String {
     };
     match Setter::of(r, by) {
         Setter::Run => "raise the limit where your service is started".into(),
-        Setter::ToItsHardLimit => "raise its hard limit where it is started, and start it again".into(),
+        Setter::ToItsHardLimit => match limits::hard(r) {
+            Some(Hard::By(name)) => format!("raise the hard limit in `{name}` and start that again"),
+            _ => "raise the hard limit where your service is started".into(),
+        },
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),
         Setter::BeforeExec | Setter::Another | Setter::Unseen => place(r, by, START),

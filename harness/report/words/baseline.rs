@@ -33,14 +33,19 @@ pub fn at_rest(r: &Report) -> Option<String> {
     Some(text)
 }
 
+/// Before what the descriptors that clients cost were counted.
+pub fn before_load(r: &Report) -> &'static str {
+    if upstream::is_called(r) || r.found.subject.is_client { "its first call" } else { "the first client" }
+}
+
 /// What it opens by itself, and when that is too much.
 pub fn grows(r: &Report) -> Option<String> {
     let growth = r.found.baseline.growth.as_ref()?;
-    let when = if growth.before_clients { "At rest" } else { "With no client connected" };
+    let when = if growth.before_clients { "Before the first client" } else { "With no client connected" };
     let full = growth.full_after_s.value().map_or(String::new(), |s| {
         format!(": without any client it would reach its limit {} after the server started", duration(s))
     });
-    Some(format!("{when} it opens {:.1} descriptors a second by itself{full}.", growth.per_s))
+    Some(format!("{when}, it opens {:.1} descriptors a second by itself{full}.", growth.per_s))
 }
 
 /// A time that need not be exact.

@@ -1,7 +1,7 @@
 //! The calls of a run: how many, how fast, at what cost, and how they ended.
 
 use super::super::Report;
-use super::why::way;
+use super::why::{ended, way};
 use super::{after_start, counted, got, number, time, upstream};
 use crate::measure::{CallEnds, CallsMade, LATE_S, OpenLoop, Tail};
 use crate::scenario::Caller;
@@ -56,12 +56,15 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
     said.push(format!("{}.", costs.join("; ")));
     let at_once = made.under_way_at_first_failure.value().filter(|calls| *calls > 1);
     said.extend(at_once.map(|calls| {
-        format!("{calls} calls were under way when a call of the server first failed, and were answered.")
+        format!(
+            "{calls} calls were under way when a system call first failed; they were answered all the same."
+        )
     }));
     said.extend(made.open_loop.get().map(open_loop));
     let failed: Vec<&CallEnds> = made.ends.iter().filter(|end| end.step.get().is_some()).collect();
     said.extend(failed.iter().take(SHOWN).map(|end| {
-        format!("{} {}, the first {}.", end.calls, way(&end.way()), after_start(r, end.first_at_s))
+        let (calls, ended) = (counted(end.calls, "call"), ended(&end.way(), end.calls != 1));
+        format!("{calls} {ended}, the first {}.", after_start(r, end.first_at_s))
     }));
     if failed.len() > SHOWN {
         said.push(format!(

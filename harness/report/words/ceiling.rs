@@ -3,7 +3,8 @@
 use super::super::Report;
 use super::why::why;
 use super::{
-    BY_COUNT, after_start, binds, counted, flows, got, number, prediction, sentence, subject, unit, upstream,
+    BY_COUNT, advice, after_start, binds, counted, flows, got, number, prediction, sentence, subject, unit,
+    upstream,
 };
 use crate::event::asks;
 use crate::event::{Call, Outcome};
@@ -54,7 +55,7 @@ pub fn headline(r: &Report) -> String {
         (Some(Kind::OwnLimit), _) => {
             let open = r.found.limits.effective.value().zip(c.descriptors.value());
             let open = open.map_or(String::new(), |(limits, open)| {
-                format!(", and {open} of {} descriptors were in use", limits.soft)
+                format!(", {open} of {} descriptors in use", limits.soft)
             });
             match super::clients::all_answered(r) {
                 true => sentence(&format!(
@@ -74,7 +75,7 @@ pub fn headline(r: &Report) -> String {
         }
         (Some(Kind::NotReached), _) => not_reached(r),
         (None, _) => match (c.reached.value(), c.held()) {
-            (Some(true), Some(_)) => stopped(&sum, &format!("; that is {BY_COUNT}, as no call was seen")),
+            (Some(true), Some(_)) => stopped(&sum, ": lastfd counted descriptors, for it saw no call fail"),
             (Some(false), Some(held)) => format!(
                 "The ceiling was not reached: {server} holds all {} that came, {BY_COUNT}.",
                 counted(held, unit(r))
@@ -239,10 +240,23 @@ pub fn more(r: &Report) -> Vec<String> {
     said.extend(first_full(r));
     said.extend(super::sockets::listeners(r));
     said.extend(binds::binds(r));
+    said.extend(follows_the_limit(r));
     said.extend(binds::handed_over(r));
     said.extend(asked_first(r));
     said.extend(before_ramp(r));
     said
+}
+
+/// What one run of a server that has a rule of its own cannot tell.
+fn follows_the_limit(r: &Report) -> Option<String> {
+    let own = r.found.ceiling.kind.value() == Some(Kind::OwnLimit) && r.found.ceiling.held() > Some(0);
+    let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
+    (own && !dead).then(|| {
+        format!(
+            "One run cannot tell a fixed number of its own from one that it takes from its descriptor limit. A sweep can: {}.",
+            advice::sweep(r)
+        )
+    })
 }
 
 /// What was accepted, where that is not what it can serve.
@@ -292,7 +306,13 @@ fn open_beside(r: &Report) -> Option<String> {
         return None;
     }
     let (n, more) = (others.unsigned_abs(), if others > 0 { "more" } else { "fewer" });
-    let were = number(n, "descriptor than at rest was", "descriptors than at rest were");
+    let (descriptors, were) = number(n, ("descriptor", "was"), ("descriptors", "were"));
+    let since = super::baseline::before_load(r);
+    let when = if r.found.ceiling.first_failure.get().is_some() {
+        "at that moment"
+    } else {
+        "at the end of the ramp"
+    };
     let accepted = r.found.ceiling.per_process.iter().any(|process| process.accepted > 0);
     let beside = match (r.found.ceiling.in_calls(), accepted) {
         (true, true) => "Besides connections that it accepted, ",
@@ -300,7 +320,7 @@ fn open_beside(r: &Report) -> Option<String> {
         (true, false) => "",
         (false, _) => "Besides the connections, ",
     };
-    Some(format!("{beside}{n} {more} {were} open at that moment."))
+    Some(format!("{beside}{n} {more} {descriptors} than before {since} {were} open {when}."))
 }
 
 /// Where others hold the connections than accept them: each of them, and which are full.
@@ -332,7 +352,7 @@ fn processes(all: &[PerProcess]) -> Vec<String> {
         all.iter().take(SHOWN).map(|p| format!("{} in process {}", p.accepted, p.pid)).collect();
     let more = if all.len() > SHOWN { ", …" } else { "" };
     let mut said = vec![format!(
-        "Each of {} processes has its own table. Held at the limit: {}{more}.",
+        "Each of {} processes has its own table of descriptors. Connections held: {}{more}.",
         all.len(),
         shown.join(", ")
     )];

@@ -15,8 +15,7 @@ pub fn account(r: &Report) -> Option<String> {
     let a = r.found.clients_account.get().filter(|a| a.came() > 0)?;
     let parts: Vec<String> = places(r).into_iter().map(|(n, what)| format!("{n} {what}")).collect();
     let connected = counted(a.connected, "client");
-    let mut text = match parts.as_slice() {
-        _ if a.connected == 0 => "No client connected.".to_owned(),
+    let text = match parts.as_slice() {
         [one] => format!("{connected} connected: {}.", all_of(one, a.connected)),
         parts => format!("{connected} connected: {}.", parts.join(", ")),
     };
@@ -25,10 +24,11 @@ pub fn account(r: &Report) -> Option<String> {
     failed.extend(
         (a.refused > 0).then(|| format!("{} {} refused", a.refused, number(a.refused, "was", "were"))),
     );
-    if !failed.is_empty() {
-        text += &format!(" Of those that did not connect, {}.", list(&failed));
-    }
-    Some(text)
+    Some(match failed.as_slice() {
+        [] => text,
+        failed if a.connected == 0 => format!("No client connected: {}.", list(failed)),
+        failed => format!("{text} Further clients did not connect: {}.", list(failed)),
+    })
 }
 
 /// Of the clients that connected, how many are where; no place without any.
@@ -37,7 +37,7 @@ pub fn places(r: &Report) -> Vec<(u64, String)> {
     let answers = r.found.ceiling.served.get().is_some();
     let all = [
         (a.held, if answers { "answered and held" } else { "held" }.to_owned()),
-        (a.held_with_error, "held, and given an error reply".to_owned()),
+        (a.held_with_error, "held after an error reply".to_owned()),
         (a.waiting, "waiting".to_owned()),
         (a.turned_away - a.answered_first, turned_away(a)),
         (a.answered_first, "answered and then closed".to_owned()),
@@ -93,8 +93,10 @@ fn programs_of(programs: &ClientPrograms, several: bool) -> Option<String> {
     }
     Some(match programs.one {
         One::Each => {
-            let ended = counted(programs.served + programs.failed, "client program");
-            format!("{ended}{of} ended before any was told to leave: {}.", list(&parts))
+            let all = programs.served + programs.failed;
+            let how = if let [one] = &parts[..] { all_of(one, all) } else { list(&parts) };
+            let ended = counted(all, "client program");
+            format!("{ended}{of} ended before any was told to leave: {how}.")
         }
         One::All => format!("The client program{of} ended before it was told to leave: {}.", list(&parts)),
     })
@@ -171,19 +173,23 @@ pub fn held(r: &Report) -> Option<String> {
     if held.probed == 0 {
         return None;
     }
-    let mut others = Vec::new();
-    let mut other = |n: u64, what: &str| others.extend((n > 0).then(|| format!("{n} {what}")));
-    other(held.error_replies, number(held.error_replies, "gets an error", "get an error"));
-    other(held.silent, number(held.silent, "gets no answer", "get no answer"));
-    other(held.dropped, number(held.dropped, "is closed", "are closed"));
-    let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
-    let gets = number(held.answered, "gets an answer", "get answers");
-    Some(format!(
-        "{} of {} that {} asked again {gets}{others}.",
-        held.answered,
-        counted(held.probed, "held client"),
-        number(held.probed, "was", "were")
-    ))
+    let got = [
+        (held.answered, number(held.probed, "it got an answer", "got answers")),
+        (held.error_replies, number(held.probed, "it got an error", "got an error")),
+        (held.silent, number(held.probed, "it got no answer", "got no answer")),
+        (
+            held.dropped,
+            number(held.probed, "it was closed", number(held.dropped, "was closed", "were closed")),
+        ),
+    ];
+    let got: Vec<(u64, &str)> = got.into_iter().filter(|(n, _)| *n > 0).collect();
+    let said = match got[..] {
+        [(_, what)] if held.probed == 1 => what.to_owned(),
+        [(n, what)] if n == held.probed => format!("all {what}"),
+        _ => list(&got.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>()),
+    };
+    let asked = number(held.probed, "was", "were");
+    Some(format!("{} {asked} asked again: {said}.", counted(held.probed, "held client")))
 }
 
 /// How long answers took, before the wall and at it.

@@ -36,5 +36,5 @@ pub fn cause(reason: &str) -> String {
 
 /// That there was no subject to load, and why.
 pub fn not_started(why: &str) -> String {
-    sentence(&format!("the subject did not start: {why}"))
+    sentence(&format!("it did not start: {why}"))
 }

@@ -125,8 +125,8 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
     };
     let how = match rhythm {
         Rhythm::Spin => match per_s {
-            Some(per_s) => format!("{per_s:.0} failed {call} calls a second"),
-            None => format!("at least {failures} failed {call} calls without a pause"),
+            Some(per_s) if *per_s >= 1.0 => format!("{per_s:.0} failed {call} calls a second"),
+            _ => format!("at least {failures} failed {call} calls"),
         },
         Rhythm::Storm { bursts, size, pause_s } => {
             format!("{bursts} bursts of {} failures each, {pause_s:.3} s apart", size.round())
@@ -276,7 +276,10 @@ pub fn exhausted(seen: &Exhausted) -> String {
                 format!("{}, first after {}; ", refusal(refused), counted(refused.after_accepts, "accept"))
             });
             let (threads, processes) = (counted(*threads, "thread"), counted(*processes, "process"));
-            format!("{refused}{threads} and {processes} more than at rest; {}", task_limit(*limit))
+            format!(
+                "{refused}{threads} and {processes} more than before the first client; {}",
+                task_limit(*limit)
+            )
         }
         Exhausted::Killed { processes, memory } => {
             let of = memory.map_or(String::new(), |b| {
@@ -373,10 +376,7 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
         }
         VerdictEvidence::NobodyServed { meanwhile } => {
             let meanwhile = meanwhile.map_or(String::new(), |(taken, within_s)| {
-                format!(
-                    "; in {within_s:.1} s it accepted {} that had left its queue",
-                    counted(taken, "client")
-                )
+                format!("; in {within_s:.1} s it accepted {} that had already gone", counted(taken, "client"))
             });
             format!("all clients left and a new one was not served{meanwhile}")
         }
@@ -416,8 +416,7 @@ pub fn verdict(evidence: &VerdictEvidence) -> String {
 }
 
 fn stays_open(descriptors: u64) -> String {
-    let stays = number(descriptors, "stays", "stay");
-    format!("{} more than at rest {stays} open", counted(descriptors, "descriptor"))
+    format!("{descriptors} {} open", number(descriptors, "extra descriptor stays", "extra descriptors stay"))
 }
 
 /// Of a difference between witnesses.
@@ -425,8 +424,10 @@ pub fn note(note: &Note) -> String {
     match note {
         Note::Others(others) => {
             let (n, more) = (others.unsigned_abs(), if *others > 0 { "more" } else { "fewer" });
-            let are = number(n, "descriptor than at rest is", "descriptors than at rest are");
-            format!("besides the connections, {n} {more} {are} open")
+            let (descriptors, are) = number(n, ("descriptor", "is"), ("descriptors", "are"));
+            format!(
+                "besides the connections, {n} {more} {descriptors} than before the first client {are} open"
+            )
         }
         Note::OneOfSeveral { pid, held, accepted } => format!(
             "/proc was read for process {pid}, which holds {held} of the {accepted}, as the calls say too"
@@ -438,11 +439,11 @@ pub fn note(note: &Note) -> String {
         ),
         Note::Later { held } => format!("/proc was read a moment later, when it held {held}"),
         Note::Reserved { reserved, counted, held } => format!(
-            "{} reserved at rest by threads in accept, and used by a client later, so growth of {counted} means {held} connections",
-            super::number(*reserved, "1 number was", &format!("{reserved} numbers were"))
+            "before the first client, threads in accept had reserved {} for clients that came later, so growth of {counted} means {held} connections",
+            super::counted(*reserved, "number")
         ),
         Note::Conflict { descriptors, rest, held } => format!(
-            "/proc counts {descriptors} descriptors, {rest} of them at rest, and the calls leave {held} connections"
+            "/proc counts {descriptors} descriptors, {rest} of them open before the first client, and the calls leave {held} connections"
         ),
         Note::CountedLate { counted, threads } => format!(
             "the server's own count says {counted}: some of its {threads} accepting threads had not counted yet at the first failure"

@@ -14,7 +14,7 @@ pub fn flows(r: &Report) -> Vec<String> {
 /// Every client is a flow: how many were answered.
 pub fn account(r: &Report) -> Option<String> {
     let f = r.found.flows.as_ref().filter(|f| f.all() > 0)?;
-    let all = counted(f.all(), "flow");
+    let all = counted(f.all(), "UDP client");
     let parts = [
         (f.answered, "answered"),
         (f.error_replies, "given an error reply"),
@@ -32,13 +32,13 @@ pub fn account(r: &Report) -> Option<String> {
 /// only not reached.
 pub fn unbounded(r: &Report) -> Option<String> {
     let f = r.found.flows.as_ref().filter(|f| f.unanswered + f.error_replies == 0)?;
-    let all = format!("{} answered all {}", super::capital(subject(r)), counted(f.answered, "flow"));
+    let all = format!("{} answered all {}", super::capital(subject(r)), counted(f.answered, "client"));
     match f.cost.value()? {
         FlowCost::Nothing => Some(format!(
-            "{all} and opened no descriptor for them: the descriptor limit does not bound how many flows it serves."
+            "{all} and opened no descriptor for them: the descriptor limit does not bound how many clients it serves."
         )),
         FlowCost::ClosedAgain => Some(format!(
-            "{all} and closed the descriptors of each flow again at once: the descriptor limit bounds only the flows that wait for \
+            "{all} and closed the descriptors of each of them again at once: the descriptor limit bounds only the clients that wait for \
              their answer at the same time."
         )),
         FlowCost::Held => None,
@@ -50,12 +50,12 @@ pub fn advice(r: &Report) -> Option<&'static str> {
     let flows = r.found.flows.as_ref()?;
     match flows.cost.value()? {
         FlowCost::Held if flows.closed.value() > Some(0) => Some(
-            "Flows end while others come: to hold more, let clients come faster (`--pace`), or send again (`every` in a scenario).",
+            "The server closes descriptors of silent clients while others come: to hold more, let clients come faster (`--pace`), or send again (`every` in a scenario).",
         ),
         FlowCost::Nothing => Some("A higher descriptor limit changes nothing here."),
-        FlowCost::ClosedAgain => {
-            Some("To make more flows wait at once, send faster than it answers (`--pace burst`, or a rate).")
-        }
+        FlowCost::ClosedAgain => Some(
+            "To make more clients wait at once, send faster than it answers (`--pace burst`, or a rate).",
+        ),
         FlowCost::Held => None,
     }
 }
@@ -66,17 +66,20 @@ fn cost(f: &Flows) -> Option<String> {
     Some(match f.cost.value()? {
         FlowCost::Held => {
             let kinds = f.kinds.get().filter(|kinds| !kinds.is_empty())?;
-            let each = |kind: &crate::measure::KindPerFlow| format!("{} {}", kind.descriptors, kind.kind);
+            let each = |kind: &crate::measure::KindPerFlow| {
+                let noun = if kind.kind == "udp" { "udp socket" } else { &kind.kind };
+                format!("{} {noun}{}", kind.descriptors, if kind.descriptors == 1.0 { "" } else { "s" })
+            };
             let kinds: Vec<String> = kinds.iter().map(each).collect();
-            format!("Each flow holds, by kind of descriptor: {}.", list(&kinds))
+            format!("The server keeps {} open for each client.", list(&kinds))
         }
         FlowCost::ClosedAgain => format!(
             "For {} it opened {} and closed {} again.",
-            counted(all, "flow"),
+            counted(all, "client"),
             opened.map_or("some descriptors".to_owned(), |n| counted(n, "descriptor")),
             closed.map_or("some".to_owned(), |n| n.to_string())
         ),
-        FlowCost::Nothing => "The sockets that it has at rest serve all flows.".to_owned(),
+        FlowCost::Nothing => "The sockets that it had before the first client serve all clients.".to_owned(),
     })
 }
 
@@ -104,7 +107,9 @@ fn silent(f: &Flows) -> Option<String> {
         return None;
     }
     Some(match f.closed_after_s.known() {
-        Ok(after) => format!("All descriptors of flows were closed {} after the clients left.", time(*after)),
+        Ok(after) => {
+            format!("It had closed the descriptors of all clients {} after they left.", time(*after))
+        }
         Err(why) => sentence(&super::why::why(why)),
     })
 }

@@ -81,7 +81,7 @@ pub fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
 pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static str) {
     use judge::Outcome;
     match outcome {
-        Outcome::Met if judged == 0 => ("●", "measured"),
+        Outcome::Met if judged == 0 => ("●", "result"),
         Outcome::Met => ("✓", "as expected"),
         Outcome::NotMet => ("✗", "not as expected"),
         Outcome::Inconclusive => ("?", "inconclusive"),

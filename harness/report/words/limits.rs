@@ -27,7 +27,8 @@ pub fn limit(r: &Report) -> Option<String> {
     let unseen =
         unseen.map_or(String::new(), |by| format!(", in process {}; that call was not seen", by.pid));
     let mine = r.found.limits.set_by.get().is_some_and(|by| Setter::of(r, by) == Setter::Run);
-    let yours = if mine { " `lastfd inspect PID` shows it for a running service." } else { "" };
+    let yours =
+        if mine { " `lastfd inspect PID` shows who sets the limit of a running service." } else { "" };
     Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.{yours}", pair(effective)))
 }
 
@@ -40,7 +41,17 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
     Some(match Setter::of(r, by) {
         Setter::Run if r.is_find() => format!("this run set {it} (`--nofile`)"),
         Setter::Run => format!("this scenario set {it} (`limits`)"),
-        Setter::ToItsHardLimit => format!("`{name}` itself raised {it} to its hard limit"),
+        Setter::ToItsHardLimit => {
+            let hard =
+                r.found.limits.effective.value().map_or(String::new(), |now| format!(" of {}", now.hard));
+            let whose = match self::hard(r) {
+                Some(Hard::Run) if r.is_find() => ", set by lastfd".into(),
+                Some(Hard::Run) => ", set by this scenario".into(),
+                Some(Hard::By(name)) => format!(", set by `{name}`"),
+                Some(Hard::Inherited) | None => String::new(),
+            };
+            format!("`{name}` itself raised {it} to the hard limit{hard}{whose}")
+        }
         Setter::Program => format!("`{name}` itself set {it}"),
         Setter::Inherited => format!("{it} was there already in `{name}`{pid}"),
         Setter::Ancestor => format!("`{name}`{pid} set {it}{}", with(r, by)),
@@ -59,6 +70,26 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
             let (names, with) = (names.join(" or "), with(r, by));
             format!("{names} probably set {it}{with}")
         }
+    })
+}
+
+/// Who set the hard limit.
+pub enum Hard {
+    /// This run.
+    Run,
+    /// It was so already where the chain begins.
+    Inherited,
+    /// This program.
+    By(String),
+}
+
+/// Who set the hard limit, where that is known.
+pub fn hard(r: &Report) -> Option<Hard> {
+    let by = r.found.limits.hard_set_by.get()?;
+    Some(match by.by {
+        By::AskedFor => Hard::Run,
+        By::Inherited => Hard::Inherited,
+        _ => Hard::By(name(&by.command)),
     })
 }
 

@@ -17,11 +17,11 @@ pub fn grows(r: &Report) -> Option<String> {
     Some(format!("Its memory grows by {} at the wall: {}.", rate(grows), moments(r)?))
 }
 
-/// Memory at rest, at the wall and after all clients left.
+/// Memory before the first client, at the wall and after all clients left.
 pub fn moments(r: &Report) -> Option<String> {
     let m = &r.found.memory;
     let said: Vec<String> = [
-        (m.rest_bytes.value(), "at rest"),
+        (m.rest_bytes.value(), "before the first client"),
         (m.wall_bytes.value(), "at the wall"),
         (m.after_bytes.value(), "after all clients left"),
     ]

@@ -63,7 +63,7 @@ pub fn counted(count: u64, noun: &str) -> String {
 }
 
 /// `one` of one, `many` of more and of none.
-pub fn number<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
+pub fn number<T>(count: u64, one: T, many: T) -> T {
     if count == 1 { one } else { many }
 }
 
@@ -130,7 +130,7 @@ pub fn subject(r: &Report) -> &'static str {
 pub fn unit(r: &Report) -> &'static str {
     match r.found.flows {
         _ if r.found.ceiling.in_calls() => "call",
-        Some(_) => "flow",
+        Some(_) => "client",
         None => "connection",
     }
 }

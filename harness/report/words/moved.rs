@@ -32,7 +32,7 @@ fn one(m: &Moved) -> String {
     };
     let were = number(m.held, "was", "were");
     let mut text = vec![format!(
-        "{}:{} → {}:{} {many}, while {} {were} held.",
+        "{}:{} → {}:{} (soft:hard) {many}, while {} {were} held.",
         m.was.soft,
         m.was.hard,
         m.soft,
@@ -40,6 +40,7 @@ fn one(m: &Moved) -> String {
         counted(m.held, "connection")
     )];
     match (m.resumed.value(), m.resumed_s.value()) {
+        (Some(true), Some(s)) if s < 0.0005 => text.push("It accepted again at once.".to_owned()),
         (Some(true), Some(s)) => text.push(format!("It accepted again {s:.3} s later.")),
         (Some(false), _) => text.push("It did not accept again.".to_owned()),
         _ => {}
@@ -49,7 +50,7 @@ fn one(m: &Moved) -> String {
             "Then it was full at {held}: {} failed with {} while {} waited.",
             f.call,
             f.errno,
-            counted(f.waiting_clients, "client")
+            if f.waiting_clients == 0 { "no client".into() } else { counted(f.waiting_clients, "client") }
         )),
         (None, Some(held)) => text.push(format!("It held {held} in the end, and no descriptor call failed.")),
         _ => {}

@@ -7,7 +7,7 @@ use crate::measure::Sysctl;
 pub fn network(r: &Report) -> Vec<String> {
     let Some(namespace) = r.found.made.network_namespace.get() else { return Vec::new() };
     let mut said: Vec<String> = r.found.made.sysctls.iter().map(one).collect();
-    said.push(format!("In force in {namespace} for the whole run; the host's values were not touched."));
+    said.push(format!("These values were in force in a network namespace of the run's own ({namespace}); those of the host were not touched."));
     said
 }
 

@@ -17,7 +17,7 @@ pub fn phases(r: &Report) -> Option<String> {
 pub fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Launch => "launch",
-        Phase::Baseline => "coming to rest",
+        Phase::Baseline => "becoming idle",
         Phase::Ramp => "clients connect",
         Phase::Saturate => "watched at the wall",
         Phase::Probe => "new client",
@@ -35,7 +35,7 @@ pub fn name(phase: Phase) -> &'static str {
 pub fn ended(ended: Ended) -> &'static str {
     match ended {
         Ended::Ready => "it was ready",
-        Ended::AtRest => "it was at rest",
+        Ended::AtRest => "it was idle",
         Ended::AllIn => "every client was in or turned away",
         Ended::FirstFailure => "a call failed",
         Ended::NoFailure => "no call had failed",

@@ -16,7 +16,7 @@ pub const WHO_HELD: &str = "Who held what";
 /// Heading.
 pub const CHAIN: &str = "Where the limit comes from";
 /// Heading.
-pub const AT_REST: &str = "Open at rest";
+pub const AT_REST: &str = "Open before the first client";
 /// Heading.
 pub const CLIENTS: &str = "Clients at the wall";
 /// Heading.
@@ -182,7 +182,7 @@ pub fn phase(r: &Report, place: usize, stretch: &Stretch) -> [String; 4] {
 /// What descriptors of this kind are.
 pub fn kind(kind: OpenKind) -> &'static str {
     match kind {
-        OpenKind::AtRest => "open at rest",
+        OpenKind::AtRest => "already open",
         OpenKind::Connection => "connections",
         OpenKind::Socket => "other sockets",
         OpenKind::File => "files",
@@ -224,7 +224,7 @@ pub fn figures(r: &Report) -> Vec<(&'static str, String, String)> {
         all.push(("limit, soft:hard", pair(effective), by));
     }
     if let Some(rest) = f.baseline.descriptors.value() {
-        all.push(("open at rest", rest.to_string(), "descriptors".to_owned()));
+        all.push(("already open", rest.to_string(), "descriptors before the first client".to_owned()));
     }
     if let Some(end) = f.end.get() {
         all.push(("when clients leave", end.verdict.name().to_owned(), String::new()));

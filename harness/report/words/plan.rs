@@ -86,7 +86,7 @@ pub fn sysctls(plan: &Plan) -> String {
 /// Why the ceiling is where it is.
 pub fn arithmetic(room: Room, subject: &Process) -> String {
     let Some(soft) = room.soft else {
-        return "The ceiling is the soft limit in force, less the descriptors at rest.".into();
+        return "The ceiling is the soft limit in force, less the descriptors that are already open.".into();
     };
     let numbers = numbers(soft);
     let mut text = match room.rest {
@@ -95,9 +95,9 @@ pub fn arithmetic(room: Room, subject: &Process) -> String {
                 AtRest::Expected(_) => "as the scenario expects; the report lists them",
                 AtRest::Opened(_) => "which the server opens on purpose",
             };
-            format!("{numbers}. {} are open at rest ({by}): {}.", rest.count(), sum(room))
+            format!("{numbers}. {} are open before the first client ({by}): {}.", rest.count(), sum(room))
         }
-        None => format!("{numbers}. Those open at rest are counted once it has settled: {}.", sum(room)),
+        None => format!("{numbers}. Those that are already open are counted once it is idle: {}.", sum(room)),
     };
     let options = options(&subject.program);
     if let Some(threads) = options.and_then(|o| o.threads).filter(|n| *n > 1) {
@@ -120,10 +120,10 @@ pub fn arithmetic(room: Room, subject: &Process) -> String {
 pub fn sum(room: Room) -> String {
     let each = match (room.client, room.flows) {
         (true, _) => "for each connection that stays open",
-        (_, true) => "for each descriptor that a flow takes",
+        (_, true) => "for each descriptor that a client takes",
         _ => "for each connection",
     };
-    let many = if room.flows { "flows" } else { "connections" };
+    let many = if room.flows { "clients" } else { "connections" };
     match (room.soft, room.rest, room.left(), room.connections) {
         (Some(soft), Some(rest), Some(left), Some(connections)) => {
             format!("{soft} − {} = {left} remain, and {connections} {many} use them all", rest.count())
@@ -131,8 +131,8 @@ pub fn sum(room: Room) -> String {
         (Some(soft), Some(rest), Some(left), None) => {
             format!("{soft} − {} = {left} remain, one {each}", rest.count())
         }
-        (Some(soft), ..) => format!("{soft} − (at rest) remain, one {each}"),
-        (None, ..) => format!("the soft limit − (at rest) remain, one {each}"),
+        (Some(soft), ..) => format!("{soft} − (already open) remain, one {each}"),
+        (None, ..) => format!("the soft limit − (already open) remain, one {each}"),
     }
 }
 
@@ -241,7 +241,7 @@ fn each_call(calls: &Calls) -> String {
 
 fn connection(calls: &Calls) -> &'static str {
     if calls.request.each().0 > 1 {
-        return match calls.request.version {
+        return match calls.request.on.version {
             Version::Http2 => "as a stream of HTTP/2, on a connection that calls share",
             _ => "on a connection that takes several calls, one after the other",
         };
@@ -286,7 +286,7 @@ fn doing(workload: &Workload) -> String {
 }
 
 fn kept_alive(keep_alive: &KeepAlive) -> String {
-    let asks = match (keep_alive.version, keep_alive.each()) {
+    let asks = match (keep_alive.on.version, keep_alive.each()) {
         (Version::Http1, (1, _)) => "gets one response".to_owned(),
         (Version::Http1, (n, _)) => format!("gets {n} responses, one after the other"),
         (_, (1, _)) => "gets one response over HTTP/2".to_owned(),
@@ -304,7 +304,9 @@ pub fn is_client(subject: &str) -> String {
 
 /// Of a subject that begins by a signal.
 pub fn waits_for(signal: &str) -> String {
-    format!("It waits for SIG{signal} before its first call, so that its descriptors at rest can be counted.")
+    format!(
+        "It waits for SIG{signal} before its first call, so that the descriptors that are already open can be counted."
+    )
 }
 
 /// Whether the load reaches the ceiling.
@@ -370,7 +372,7 @@ fn flows_fail(plan: &Plan) -> String {
         plan.expect.first_failure.as_ref().map_or("the next call that needs a descriptor", |f| f.call.name());
     format!(
         "When the last number is taken, {call} fails with EMFILE, and the client that it is for gets no answer, or an error. Then all \
-         clients leave. The server is not told: it closes the descriptors of flows when nothing has come for a while, which is waited for."
+         clients leave. The server does not learn that: it closes their descriptors when nothing has come for a while, and lastfd waits for that."
     )
 }
 
@@ -455,7 +457,7 @@ fn one_change(change: &Change<'_>, plan: &Plan) -> String {
 pub fn expected(expect: &Expect) -> String {
     let mut all = Vec::new();
     all.extend(limits(&expect.limits));
-    all.extend(expect.baseline.map(|n| format!("{} at rest", counted(n, "descriptor"))));
+    all.extend(expect.baseline.map(|n| format!("{} already open", counted(n, "descriptor"))));
     all.extend(expect.ceiling.as_ref().map(ceiling));
     all.extend(expect.first_failure.as_ref().map(|f| format!("{} fails first, with {}", f.calls(), f.errno)));
     all.extend(expect.policy.map(|policy| format!("policy {}", policy.name())));
@@ -526,7 +528,10 @@ fn leaked(descriptors: i64) -> String {
         Ok(0) => "nothing leaked".into(),
         Ok(n) => format!("{} leaked", counted(n, "descriptor")),
         Err(_) => {
-            format!("{} fewer open than at rest", counted(descriptors.unsigned_abs(), "descriptor"))
+            format!(
+                "{} fewer open than before the first client",
+                counted(descriptors.unsigned_abs(), "descriptor")
+            )
         }
     }
 }

@@ -46,8 +46,15 @@ pub fn status(r: &Report) -> Option<String> {
     Some(how).filter(|how| !how.is_empty())
 }
 
-/// The same in one short sentence, for the first paragraph.
-pub fn short(r: &Report) -> Option<String> {
+/// The same in one short sentence, for the first paragraph; and shorter still, without what it costs and how
+/// long its pauses are.
+pub fn short(r: &Report) -> Vec<String> {
+    let mut said: Vec<String> = [false, true].into_iter().filter_map(|brief| worded(r, brief)).collect();
+    said.dedup();
+    said
+}
+
+fn worded(r: &Report, brief: bool) -> Option<String> {
     let waits = clients::waiting(r).map_or(String::new(), |n| format!("; {}", evidence::wait(n)));
     let server = subject(r);
     let clause = match r.found.policy.evidence.get()? {
@@ -78,11 +85,13 @@ pub fn short(r: &Report) -> Option<String> {
             format!("{server} closed its listener: new clients are refused, though the process lives on")
         }
         PolicyEvidence::Rhythm { rhythm, call, .. } => match rhythm {
+            Rhythm::Spin if brief => format!("{server} retries {call} without a pause{waits}"),
             Rhythm::Spin => format!("{server} retries {call} without a pause{}{waits}", costs::short(r)),
             Rhythm::Storm { pause_s, .. } => {
                 format!("{server} retries {call} in bursts {pause_s:.3} s apart{waits}")
             }
             Rhythm::Fixed { gap_s, .. } => format!("{server} retries {call} every {gap_s:.3} s{waits}"),
+            Rhythm::Grows { .. } if brief => format!("{server} retries {call} after growing pauses{waits}"),
             Rhythm::Grows { from_s, to_s, .. } => {
                 format!(
                     "{server} retries {call} after pauses that grow from {from_s:.3} s to {to_s:.3} s{waits}"

@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::why::why;
-use super::{counted, limits, number, unit, upstream};
+use super::{counted, limits, unit, upstream};
 use crate::measure::Kind;
 
 /// The prediction with its arithmetic, or why there is none.
@@ -10,7 +10,10 @@ pub fn predicted(r: &Report) -> Option<String> {
     let p = &r.found.prediction;
     let Some(ceiling) = p.ceiling.value() else {
         let (why, assumed) = (p.ceiling.why().map(why)?, p.before_first_client?);
-        return Some(format!("None ({assumed} before the first client): {why}."));
+        return Some(format!(
+            "None: {why}. Before the first client, {} had been predicted.",
+            counted(assumed, unit(r))
+        ));
     };
     let one = unit(r);
     let with = if upstream::is_called(r) { "call" } else { "client" };
@@ -66,7 +69,7 @@ pub fn sum(r: &Report) -> Option<String> {
     let Some(rest) = f.baseline.counted.value() else {
         return Some(limit);
     };
-    let open = format!("{rest} open at rest");
+    let open = format!("{rest} already open");
     let plain = format!("{limit}, {open}");
     let Some(held) = f.ceiling.held() else { return Some(plain) };
     let left = soft.saturating_sub(rest);
@@ -104,11 +107,11 @@ pub fn sum(r: &Report) -> Option<String> {
         _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
             let next = held - left;
             let used = rest - next;
-            let waits = format!(
-                "threads in accept keep {next} more for the next {}",
-                number(next, "client", "clients")
-            );
-            format!("{limit} − {used} in use at rest; {waits}")
+            let waits = match next {
+                1 => "a thread in accept keeps 1 for the next client".to_owned(),
+                n => format!("threads in accept keep {n} for the next clients"),
+            };
+            format!("{limit} − {used} already in use; {waits}")
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => {

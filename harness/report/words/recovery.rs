@@ -1,19 +1,25 @@
 //! What it does when clients leave: who is served, what stays open, and whether it is as before.
 
 use super::super::Report;
-use super::{calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
+use super::{baseline, calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
 use crate::event::Outcome;
 use crate::measure::{Holder, Kind, Known, Leak, Policy, Probe, Verdict, VerdictEvidence, Why};
-use crate::report::page::cut;
 
 /// Processes, and sorts of what leaks, that are named.
 const SHOWN: usize = 4;
 /// Characters of the sorts that the first paragraph has room for.
 const SHORT: usize = 100;
 
-/// What becomes of it when clients leave, in one sentence for the first paragraph. Nothing where an exit says
-/// it already.
-pub fn short(r: &Report) -> Option<String> {
+/// What becomes of it when clients leave, in one sentence for the first paragraph; and shorter, with less of
+/// what stays open. Nothing where an exit says it already.
+pub fn short(r: &Report) -> Vec<String> {
+    let leaves = [mostly_leaves(r), briefly_leaves(r), String::new()];
+    let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves)).collect();
+    said.dedup();
+    said
+}
+
+fn leaving(r: &Report, leaves: &str) -> Option<String> {
     let end = match &r.found.end {
         Known::Value(end) => end,
         Known::Unknown(why @ Why::NobodyServedWithin { .. }) => {
@@ -36,36 +42,51 @@ pub fn short(r: &Report) -> Option<String> {
             None => format!("{}.", serves(r)),
         },
         (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors }) => {
-            let stayed = number(
-                *descriptors,
-                "descriptor more than at rest stays",
-                "descriptors more than at rest stay",
-            );
-            let (leaves, until) = (mostly_leaves(r), full_after(r));
+            let stayed = number(*descriptors, "extra descriptor stays", "extra descriptors stay");
+            let until = full_after(r);
             format!("It leaks: {}, {descriptors} {stayed} open{leaves}{until}.", afterwards(r))
         }
         (Verdict::Leaking, evidence) => {
-            format!("It leaks: {}{}.", evidence::verdict(evidence), mostly_leaves(r))
+            format!("It leaks: {}{leaves}.", evidence::verdict(evidence))
         }
         (Verdict::Draining, evidence) => format!("It is draining: {}.", evidence::verdict(evidence)),
         (Verdict::Degraded, VerdictEvidence::AcceptedOnly { turned_away: Some(n), .. }) => {
-            let waited = r.found.recovery.waiters.value().map_or(String::new(), |n| format!(" of {n}"));
-            format!("It recovers only in part: it served none{waited} that waited, and turned {n} away.")
+            let waited = r.found.recovery.waiters.value().map_or(String::new(), |n| format!(" of the {n}"));
+            format!(
+                "It recovers only in part: it served none{waited} that waited, and turned {n} of them away."
+            )
         }
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
         }
-        (Verdict::Stuck, _) => match leaked(r) {
-            Some(n) if n > 0 => format!(
-                "It is stuck: after all clients left, it serves no new one, and {} more than at rest stay open{}.",
-                counted(n.unsigned_abs(), "descriptor"),
-                mostly_leaves(r)
-            ),
-            _ => "It is stuck: after all clients left, it serves no new one.".into(),
-        },
+        (Verdict::Stuck, evidence) => stuck(r, evidence, leaves),
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
     })
+}
+
+/// That nobody is served any more, and what shows it.
+fn stuck(r: &Report, evidence: &VerdictEvidence, leaves: &str) -> String {
+    if let Some(n) = leaked(r).filter(|n| *n > 0) {
+        let n = n.unsigned_abs();
+        let stay = number(n, "extra descriptor stays", "extra descriptors stay");
+        let state = if r.found.leaks.is_empty() { sockets::close_wait(r) } else { None };
+        let state = match state {
+            Some(sockets) if sockets >= n => ", all in CLOSE_WAIT".to_owned(),
+            Some(sockets) => format!(", {sockets} of them in CLOSE_WAIT"),
+            None => leaves.to_owned(),
+        };
+        return format!(
+            "It is stuck: after all clients left, it serves no new one, and {n} {stay} open{state}."
+        );
+    }
+    match evidence {
+        VerdictEvidence::NobodyServed { meanwhile: Some((taken, _)) } => format!(
+            "It is stuck: after all clients left, it accepted {} that had already gone, and serves no new one.",
+            counted(*taken, "client")
+        ),
+        _ => "It is stuck: after all clients left, it serves no new one.".into(),
+    }
 }
 
 /// What calls that stopped at no limit left open, for the first paragraph.
@@ -83,10 +104,10 @@ pub fn left_by_calls(r: &Report) -> Option<String> {
 }
 
 fn serves(r: &Report) -> &'static str {
-    if r.found.ceiling.in_calls() {
-        "It recovers by itself when all calls are over"
-    } else {
-        "It recovers when clients leave"
+    match r.found.policy.policy.value() {
+        _ if r.found.ceiling.in_calls() => "It recovers by itself when all calls are over",
+        Some(Policy::WaitsForArrival) => "It recovers when clients have left and a further one arrives",
+        _ => "It recovers when clients leave",
     }
 }
 
@@ -134,15 +155,18 @@ fn some_left(r: &Report) -> Option<String> {
     let v = &r.found.recovery;
     let (released, waiters) = (v.released.value()?, v.waiters.value().filter(|n| *n > 0)?);
     let first = v.first_served_s.value().map_or(String::new(), |s| format!(", the first after {s:.3} s"));
-    let served = v.waiters_served.value().filter(|n| *n > 0).map_or("none".to_owned(), |n| n.to_string());
-    let were = number(v.waiters_served.value().unwrap_or(0), "was", "were");
+    let left = counted(released, "client");
     let away = v
         .waiters_turned_away
-        .map_or(String::new(), |n| format!("; {n} {} turned away", number(n, "was", "were")));
-    Some(format!(
-        "{} left: {served} of {waiters} that waited {were} served{first}{away}.",
-        counted(released, "client")
-    ))
+        .map_or(String::new(), |n| format!("; {n} of them {} turned away", number(n, "was", "were")));
+    let served = match (v.waiters_served.value().unwrap_or(0), waiters) {
+        (0, 1) => "the one that waited was not served".to_owned(),
+        (1, 1) => "the one that waited was served".to_owned(),
+        (0, n) => format!("none of the {n} that waited was served"),
+        (n, all) if n == all => format!("all {n} that waited were served"),
+        (n, all) => format!("{n} of the {all} that waited {} served", number(n, "was", "were")),
+    };
+    Some(format!("{left} left: {served}{first}{away}."))
 }
 
 fn exited(r: &Report) -> Option<String> {
@@ -163,7 +187,7 @@ fn exited(r: &Report) -> Option<String> {
 fn left_full(r: &Report) -> Option<String> {
     let one = |h: &Holder| {
         format!(
-            "process {} is left full: {} of {} descriptors, {} of which {} to clients that have left",
+            "process {} is left full: it has {} of {} descriptors open, and {} of them {} to clients that have left",
             h.pid,
             h.descriptors,
             h.soft,
@@ -202,36 +226,40 @@ fn stays_open(r: &Report) -> Option<String> {
     let n = leaked(r).filter(|_| v.exited_s.get().is_none())?;
     let (once, clients) = (once(r).unwrap_or(0), v.second_round.map_or(0, |round| round.clients));
     if once > 0 {
-        let once = format!(
-            "{} {} open, opened once: {} more came and left, and added none.",
-            counted(once, "descriptor"),
-            number(once, "stays", "stay"),
-            counted(clients, "client")
-        );
+        let (stays, s) = (number(once, "stays", "stay"), if clients == 1 { "" } else { "s" });
+        let more = match r.found.ceiling.in_calls() {
+            true => format!("{clients} more call{s} added none"),
+            false => format!("{clients} more client{s} came and left, and added none"),
+        };
+        let once = format!("{} {stays} open, opened once: {more}.", counted(once, "descriptor"));
         let leak = (n > 0).then(|| {
             format!(" {} more {} a leak{}.", n, number(n.unsigned_abs(), "is", "are"), what_leaks(r))
         });
         return Some(once + &leak.unwrap_or_default());
     }
-    let many = counted(n.unsigned_abs(), "descriptor");
+    let than = |more: &str| {
+        let descriptors = number(n.unsigned_abs(), "descriptor", "descriptors");
+        format!("{} {more} {descriptors} than before {}", n.unsigned_abs(), baseline::before_load(r))
+    };
+    let many = than("more");
     let stays = number(n.unsigned_abs(), "stays", "stay");
     Some(match n {
         0 if calls::leaks(r) => "What the calls had left open was closed by then.".into(),
         0 => "Nothing leaked.".into(),
         n if n < 0 => {
-            format!("{many} fewer than at rest {} open then.", number(n.unsigned_abs(), "was", "were"))
+            format!("{} {} open then.", than("fewer"), number(n.unsigned_abs(), "was", "were"))
         }
         _ if v.recovered.value() == Some(false) => {
-            format!("{many} more than at rest {} still open.", number(n.unsigned_abs(), "was", "were"))
+            format!("{many} {} still open.", number(n.unsigned_abs(), "was", "were"))
         }
         n => match r.found.end.get().map(|end| end.verdict) {
             Some(Verdict::Leaking) => {
-                format!("{many} more than at rest {stays} open: a leak{}.", what_leaks(r))
+                format!("{many} {stays} open: a leak{}.", what_leaks(r))
             }
             _ if r.found.ceiling.opened_once(n) => {
-                format!("{many} more than at rest {stays} open, opened once and not for each {}.", unit(r))
+                format!("{many} {stays} open, opened once and not for each {}.", unit(r))
             }
-            _ => format!("{many} more than at rest {stays} open."),
+            _ => format!("{many} {stays} open."),
         },
     })
 }
@@ -250,7 +278,22 @@ fn each_leaves(r: &Report) -> String {
 fn mostly_leaves(r: &Report) -> String {
     let all = each_leaves(r);
     let most = r.found.leaks.first().filter(|_| r.found.leaks.len() > 1 && all.chars().count() > SHORT);
-    most.map_or(all, |leak| format!(": mostly {}", cut(&leaves(r, leak), SHORT / 2)))
+    most.map_or(all, |leak| format!(": mostly {}", many(r, leak)))
+}
+
+/// The same in a few words: the most frequent, and of what matters of it one.
+fn briefly_leaves(r: &Report) -> String {
+    let Some(leak) = r.found.leaks.first() else { return String::new() };
+    let mostly = if r.found.leaks.len() > 1 { "mostly " } else { "" };
+    let which = match (leads(leak), leak.kind.as_str(), leak.detail.as_str()) {
+        (Some(leads), "tcp", "ESTABLISHED") => {
+            let comma = if leak.leads_to.as_ref().is_some_and(|to| to.share < 1.0) { "," } else { "" };
+            format!("{comma} {leads}")
+        }
+        (_, "tcp", state) if !state.contains(' ') => format!(" ({state})"),
+        _ => String::new(),
+    };
+    format!(": {mostly}{}{which}", many(r, leak))
 }
 
 fn sorts(r: &Report, shown: usize) -> String {
@@ -271,16 +314,15 @@ fn full_after(r: &Report) -> String {
     }
 }
 
-/// `1 file a connection (/var/log/x)`.
-fn leaves(r: &Report, leak: &Leak) -> String {
-    let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
-    let elsewhere = leak.processes.first().filter(|_| !own);
-    let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
-    format!("{}{process}", sort(leak))
+/// `1 file a connection`; without a number where the sentence before it has that.
+fn many(r: &Report, leak: &Leak) -> String {
+    let (count, kind) = of_kind(leak);
+    let said = leak.slope.get().is_none() && leaked(r) == i64::try_from(leak.open).ok();
+    if said { kind } else { format!("{count} {kind}") }
 }
 
-/// The same without its process.
-pub fn sort(leak: &Leak) -> String {
+/// How many, and `files a connection`.
+fn of_kind(leak: &Leak) -> (String, String) {
     let many = leak.slope.value().unwrap_or(leak.open as f64);
     let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
     let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
@@ -289,9 +331,36 @@ pub fn sort(leak: &Leak) -> String {
         "tcp" | "udp" | "unix" => &format!("{} socket", leak.kind),
         kind => kind,
     };
-    let kind = if many > 1.0 { format!("{kind}s") } else { kind.to_owned() };
-    let detail = if leak.detail.is_empty() { String::new() } else { format!(" ({})", leak.detail) };
-    format!("{count} {kind}{each}{detail}")
+    let plural = if many > 1.0 { "s" } else { "" };
+    (count, format!("{kind}{plural}{each}"))
+}
+
+/// ` (/var/log/x, to 10.0.0.2:80)`.
+fn detail(leak: &Leak) -> String {
+    let detail = Some(leak.detail.clone()).filter(|detail| !detail.is_empty());
+    let detail: Vec<String> = detail.into_iter().chain(leads(leak)).collect();
+    if detail.is_empty() { String::new() } else { format!(" ({})", detail.join(", ")) }
+}
+
+/// `to 10.0.0.2:80`.
+fn leads(leak: &Leak) -> Option<String> {
+    let to = leak.leads_to.as_ref()?;
+    let mostly = if to.share < 1.0 { "most of them " } else { "" };
+    Some(format!("{mostly}{} {}", if to.accepted { "accepted on" } else { "to" }, to.address))
+}
+
+/// `1 file a connection (/var/log/x)`.
+pub fn sort(leak: &Leak) -> String {
+    let (count, kind) = of_kind(leak);
+    format!("{count} {kind}{}", detail(leak))
+}
+
+/// `1 file a connection (/var/log/x) in process 7`.
+fn leaves(r: &Report, leak: &Leak) -> String {
+    let own = r.found.subject.pid.value().is_some_and(|pid| leak.processes.contains(&pid));
+    let elsewhere = leak.processes.first().filter(|_| !own);
+    let process = elsewhere.map_or(String::new(), |pid| format!(" in process {pid}"));
+    format!("{}{}{process}", many(r, leak), detail(leak))
 }
 
 /// What is known of what leaked: how many for each connection, of which kind.

@@ -63,7 +63,7 @@ pub fn unbalanced(r: &Report) -> Option<String> {
     let waits = all.iter().any(|q| q.room == 0 && q.length > 0);
     let room: u64 = all.iter().map(|q| q.room).sum();
     (waits && room > 0).then(|| {
-        format!("Others have room for {room} more in all, but the kernel spreads clients by a hash (SO_REUSEPORT).")
+        format!("The other processes have room for {room} more, but the kernel spreads clients by a hash (SO_REUSEPORT).")
     })
 }
 
@@ -89,9 +89,9 @@ pub fn tcp(r: &Report) -> Option<String> {
 /// Sockets that the other side has closed and the subject has not, after all clients had left.
 pub fn left_open(r: &Report) -> Option<String> {
     let left = close_wait(r)?;
-    let these = number(left, "one", "ones");
+    let them = number(left, "it", "them");
     Some(format!(
-        "After all clients left it still holds {} in CLOSE_WAIT: {these} that the client closed and the program did not.",
+        "In the end it still holds {} in CLOSE_WAIT: the other side has closed {them}, the program has not.",
         counted(left, "socket")
     ))
 }

@@ -136,7 +136,7 @@ pub fn sockets(r: &Report) -> Vec<String> {
 
 /// What gives room under the same limit.
 pub const fn fewer_at_rest() -> &'static str {
-    "Each descriptor fewer at rest is room for one more."
+    "Each descriptor fewer that it opens before the first client is room for one more."
 }
 
 /// What people change in vain.

@@ -9,7 +9,8 @@ use crate::report::sweep::{Fit, Formula, Needs, NoFit, Point, Stop, Sweep, What,
 /// What the table is called.
 pub const TITLE: &str = "Sweep of the limit";
 /// The columns of the table.
-pub const HEADINGS: [&str; 6] = ["limit", "at rest", "predicted", "ceiling", "first failing call", "policy"];
+pub const HEADINGS: [&str; 6] =
+    ["limit", "already open", "predicted", "ceiling", "first failing call", "policy"];
 const NOT_REACHED: &str = "not reached";
 /// Characters of what the program wrote that are shown.
 const WROTE: usize = 80;
@@ -44,7 +45,7 @@ pub fn run(report: &Report) -> String {
     let [limit, rest, predicted, ceiling, call, policy] = cells(&Point::of(report));
     let why = doubt(report).map_or(String::new(), |why| format!(": {}", clean(&judged::observed(why))));
     format!(
-        "{limit}: {rest} at rest, {predicted} predicted, ceiling {ceiling}, first failing call {call}, policy \
+        "{limit}: {rest} already open, {predicted} predicted, ceiling {ceiling}, first failing call {call}, policy \
          {policy}{why}"
     )
 }

@@ -144,16 +144,16 @@ fn failed(r: &Report) -> Option<String> {
 fn others(r: &Report) -> Vec<String> {
     let one = |other: &crate::measure::OtherListener| {
         let last =
-            || other.new_client_last.map(|new| format!("; after recovery a new client there {}", got(new)));
+            || other.new_client_last.map(|new| format!("; after recovery, a new client there {}", got(new)));
         let fate = other.new_client.value().map(|new| format!("; a new client there {}", got(new)));
         let fate = fate.or_else(last).unwrap_or_default();
         let when = if other.new_client.get().is_some() { "before that" } else { "at the limit" };
         let overflows = other
             .overflows
             .filter(|n| *n > 0)
-            .map_or(String::new(), |n| format!(", which has dropped {}", counted(n.into(), "packet")));
+            .map_or(String::new(), |n| format!(", which dropped {}", counted(n.into(), "packet")));
         format!(
-            "It also listens on {} and shares its table of descriptors{fate}; {} of {} waited in its accept queue {when}{overflows}.",
+            "It also listens on {}, with the same table of descriptors{fate}; {} of {} places in its accept queue were taken {when}{overflows}.",
             other.address, other.queue, other.capacity
         )
     };

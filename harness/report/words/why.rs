@@ -28,8 +28,8 @@ pub fn why(why: &Why) -> String {
         Why::Said(reason) => return reason.clone(),
         Why::BlindByCount { descriptors, rest } => {
             return format!(
-                "the witnesses disagree: the system-call observer saw no accept, but /proc counts {descriptors} descriptors, up from {rest} at \
-                 rest (it may accept through io_uring, or the observer cannot see this program)"
+                "the witnesses disagree: the system-call observer saw no accept, but /proc counts {descriptors} descriptors, up from {rest} \
+                 before the first client (it may accept through io_uring, or the observer cannot see this program)"
             );
         }
         Why::BlindByClients { served } => {
@@ -64,7 +64,7 @@ pub fn why(why: &Why) -> String {
         }
         Why::NoFlowAnswered { flows } => {
             return format!(
-                "no client got an answer to its datagram ({flows} {} sent): does the server answer this, and whom does it ask first?",
+                "no client got an answer to its datagram ({flows} {} sent): does the server answer this, and does it expect another datagram first?",
                 number(*flows, "was", "were")
             );
         }
@@ -134,10 +134,8 @@ pub fn why(why: &Why) -> String {
             );
         }
         Why::NoCallAnswered { over, mostly } => {
-            let mostly = mostly.map(|mostly| way(&mostly)).unwrap_or_default();
-            return format!(
-                "none of {over} calls was answered, and no descriptor call failed; most were {mostly}"
-            );
+            let mostly = mostly.map(|way| format!("; most {}", ended(&way, true))).unwrap_or_default();
+            return format!("none of {over} calls was answered, and no descriptor call failed{mostly}");
         }
         Why::NothingStoppedIt { though } => return with_though("nothing stopped it", though.as_deref()),
         Why::CeilingUnknown { though } => return with_though("the ceiling is not known", though.as_deref()),
@@ -146,7 +144,7 @@ pub fn why(why: &Why) -> String {
         }
         Why::MemoryNotRead(at) => {
             let when = match at {
-                MemoryAt::Rest => "at rest",
+                MemoryAt::Rest => "before the first client",
                 MemoryAt::Wall => "at the wall",
                 MemoryAt::End => "after all clients left",
             };
@@ -180,8 +178,10 @@ fn plain(why: &Why) -> &'static str {
         Why::NotRecorded => "the log does not say",
         Why::LimitsNotRead => "the limits of the process that accepts were never read back",
         Why::ChainNotRead => "the chain of limits was never read",
-        Why::BaselineNotRead => "the descriptors at rest were never read",
-        Why::NothingPredicted => "nothing was predicted: limits or descriptors at rest are unknown",
+        Why::BaselineNotRead => "the descriptors open before the first client were never counted",
+        Why::NothingPredicted => {
+            "nothing was predicted: the limits, or the descriptors open before the first client, are unknown"
+        }
         Why::NotFinite => "it is not a finite number",
         Why::NoObserver => {
             "no observer of system calls was there, so nothing counted what the subject accepted"
@@ -244,12 +244,12 @@ fn plain(why: &Why) -> &'static str {
         Why::SamplesLost => "the observer lost samples",
         Why::TooFewSamples => "fewer than two samples were taken at the wall",
         Why::CpuRanBackwards => "another process took its place, so its CPU time cannot be compared",
-        Why::FlowsHoldNone => "flows hold no descriptor that tells how many there are",
+        Why::FlowsHoldNone => "no descriptor tells how many clients there are",
         Why::UdpAcceptsNobody => {
             "UDP has no connections to accept, so there is no accept loop and no accept queue"
         }
         Why::FlowsStillOpen => {
-            "descriptors of flows were still open a minute after the clients fell silent; whether they are closed later is not known"
+            "descriptors of clients were still open a minute after these fell silent; whether they are closed later is not known"
         }
         Why::NoNewClientAtWall => "no new client was sent at the wall",
         Why::NoneKnownHeld => "no connection is known to have been held",
@@ -293,7 +293,9 @@ fn plain(why: &Why) -> &'static str {
         Why::NoSecondRound => "no clients came again after all had left",
         Why::NotCountedAfterAll => "the descriptors were not counted after all clients left",
         Why::SocketsNotListedAfterAll => "the sockets were not listed after all clients left",
-        Why::RestOrEndUnknown => "the descriptors at rest, or after all clients left, are not known",
+        Why::RestOrEndUnknown => {
+            "the descriptors open before the first client, or after all had left, are not known"
+        }
         Why::NotAtItsCeiling => "it did not reach its ceiling",
         Why::NoWaiterServedInAnyRound => "no waiting client was served in any round",
         Why::NoPauseToTellAPhase => "it tries again without a pause",
@@ -322,7 +324,7 @@ fn plain(why: &Why) -> &'static str {
         Why::NothingDrawn => "constant intervals are not drawn from a seed",
         Why::NotTheSubjectsCalls => "these calls are not the subject's own work",
         Why::NoCallsOfTheSubject => "no workload makes calls of the subject",
-        Why::RestUnknown => "the descriptors at rest are not known",
+        Why::RestUnknown => "the descriptors open before the first client are not known",
         Why::NotSampledWhileCalling => "the descriptors were not sampled while calls were made",
         Why::NoCallAnsweredBeforeSample => "no call was answered before the descriptors were sampled",
         Why::CallersOwnSide => "the caller's side failed",
@@ -340,6 +342,18 @@ fn plain(why: &Why) -> &'static str {
         Why::DescriptorsNotReadable => "the descriptors of the subject could not be read",
         _ => "",
     }
+}
+
+/// The same of so many calls, as a verb.
+pub fn ended(way: &Way, many: bool) -> String {
+    let be = if way.outcome.is_none() {
+        ""
+    } else if many {
+        "were "
+    } else {
+        "was "
+    };
+    format!("{be}{}", self::way(way))
 }
 
 /// How calls ended, in a few words.

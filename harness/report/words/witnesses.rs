@@ -21,7 +21,8 @@ pub fn witnesses(r: &Report) -> Option<String> {
         (Some(false), note) => format!(" — they disagree: {}", note.unwrap_or_default()),
         (None, _) => String::new(),
     };
-    Some(format!("{}{agree}.", said.join(" · ")))
+    let alone = if all.all.len() == 1 { ", and no second witness" } else { "" };
+    Some(format!("{}{agree}{alone}.", said.join(" · ")))
 }
 
 fn one(w: &Witness, calls: bool) -> String {
@@ -29,7 +30,7 @@ fn one(w: &Witness, calls: bool) -> String {
         Some(n) => format!(" {n}"),
         // Calls are counted by who makes them; a witness of the system calls saw the failure.
         None if calls => String::new(),
-        None => " no number".to_owned(),
+        None => " counted nothing".to_owned(),
     };
     let exact = if w.exact { "" } else { ", not exact" };
     let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
