@@ -694,8 +694,8 @@ pub enum Client {
     TimedOut,
     /// An answer came that is not the one asked for, such as `503` or `-ERR`.
     ErrorReply(String),
-    /// An answer came that is complete and an error, such as `404`: the application speaks, and `Served`
-    /// follows where it keeps the connection.
+    /// An answer came that is complete and an error or a redirect, such as `404`: the application speaks, and
+    /// `Served` follows where it keeps the connection.
     ErrorAnswer(String),
     /// The generator's own side failed with this errno: a limit of the harness, never the subject's.
     Local(i32),
