@@ -138,13 +138,18 @@ fn events(plan: &Plan) -> Vec<Event> {
         log.client(10 * US, id, Client::Connected);
         log.say(
             5 * US,
-            What::Call { pid: SUBJECT, name: Call::Accept4, ret: i64::from(AT_REST) + i64::from(id) },
+            What::Call {
+                pid: SUBJECT,
+                name: Call::Accept4,
+                ret: i64::from(AT_REST) + i64::from(id),
+                on: None,
+            },
         );
         log.client(5 * US, id, Client::Served);
         log.sample(u64::from(id) + at_rest);
     }
     for _ in 0..SAMPLED {
-        log.say(2 * US, What::Call { pid: SUBJECT, name: Call::Accept4, ret: -24 });
+        log.say(2 * US, What::Call { pid: SUBJECT, name: Call::Accept4, ret: -24, on: None });
     }
     log.say(0, What::SamplingStopped);
     log.say(0, What::Phase(Phase::Saturate));

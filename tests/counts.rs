@@ -32,7 +32,10 @@ fn a_new_client_that_finds_room_is_none_of_those_held() {
     let m = measured("not-reached", |events| {
         let probe =
             events.iter().find(|event| event.is == What::Phase(Phase::Probe)).expect("it has this phase").at;
-        events.push(Event { at: probe + 1, is: What::Call { pid: 100, name: Call::Accept4, ret: 60 } });
+        events.push(Event {
+            at: probe + 1,
+            is: What::Call { pid: 100, name: Call::Accept4, ret: 60, on: None },
+        });
     });
     assert_eq!(
         (m.ceiling.kind.value(), m.ceiling.accepted.value()),
@@ -59,7 +62,7 @@ fn a_queue_is_drained_when_it_is_seen_empty_and_not_when_it_is_seen() {
 
 #[test]
 fn a_launcher_that_runs_out_is_not_the_subject() {
-    let m = with("calls-client", 30_500_000, What::Call { pid: 50, name: Call::Openat, ret: -24 });
+    let m = with("calls-client", 30_500_000, What::Call { pid: 50, name: Call::Openat, ret: -24, on: None });
     assert_eq!(m.ceiling.first_failure.get().expect("its own").pid, 100);
 }
 
@@ -205,7 +208,10 @@ fn a_server_that_counts_a_connection_it_closed_again_does_not_disagree() {
                 *before_first_emfile += 1;
             }
         }
-        events.push(Event { at: 30_500_000, is: What::Call { pid: 100, name: Call::Accept4, ret: 14 } });
+        events.push(Event {
+            at: 30_500_000,
+            is: What::Call { pid: 100, name: Call::Accept4, ret: 14, on: None },
+        });
         events.push(Event { at: 30_600_000, is: What::Close { pid: 100, fd: 14 } });
     });
     assert_eq!(

@@ -343,7 +343,7 @@ fn what_a_child_shares_with_its_parent_counts_in_both_until_it_executes_somethin
             Event { at: begin + ms(at), is }
         };
         let mut events = log.events.clone();
-        let opened = What::Call { pid: SERVER.pid, name: Call::Openat, ret: 200 };
+        let opened = What::Call { pid: SERVER.pid, name: Call::Openat, ret: 200, on: None };
         events.push(Event { at: begin + 1, is: opened });
         events.push(change(0.001, event::Change::Fork));
         events.extend(executes.then(|| change(0.002, event::Change::Exec)));

@@ -156,7 +156,7 @@ fn a_number_held_under_a_moved_limit_is_no_ceiling_where_nothing_failed() {
 fn a_disguise_that_nobody_expects_is_not_met() {
     // Three that were held are asked again, and closed when a file could not be opened.
     let closed = |released| {
-        let open = What::Call { pid: 100, name: Call::Openat, ret: -24 };
+        let open = What::Call { pid: 100, name: Call::Openat, ret: -24, on: None };
         let asked = What::Probe {
             workload: "flood".into(),
             label: "held".into(),

@@ -127,7 +127,7 @@ fn with_move(soft: u64, was: u64, calls: &[(u64, i64)]) -> (Plan, Vec<Event>) {
     log.events.extend([Event { at, is: What::Phase(Phase::Moved) }, Event { at: at + 10, is: limits }]);
     log.events.extend(calls.iter().map(|&(after, ret)| Event {
         at: at + 10 + after,
-        is: What::Call { pid: 100, name: Call::Accept4, ret },
+        is: What::Call { pid: 100, name: Call::Accept4, ret, on: None },
     }));
     (plan, log.events)
 }

@@ -518,8 +518,10 @@ fn with_second_ramp(takes: i64, left_open: u64) -> (Plan, Vec<Event>) {
     let (plan, log) = log::told("spin");
     let at = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).expect("a phase").at;
     let (all, again) = (at(Phase::ReleaseAll), at(Phase::Stop) - 50_000);
-    let call =
-        |after: u64, ret| Event { at: again + after, is: What::Call { pid: 100, name: Call::Accept4, ret } };
+    let call = |after: u64, ret| Event {
+        at: again + after,
+        is: What::Call { pid: 100, name: Call::Accept4, ret, on: None },
+    };
     let mut events: Vec<Event> = log.events.clone();
     for event in events.iter_mut().filter(|e| e.at > all) {
         if let What::Sample { descriptors, .. } = &mut event.is {
@@ -564,9 +566,10 @@ fn what_is_opened_once_is_no_leak_and_both_reports_say_so() {
     let (ramp, all) = (at(Phase::Ramp), at(Phase::ReleaseAll));
     let told = |opened: bool| {
         let mut events = log.events.clone();
-        events.extend(
-            opened.then_some(Event { at: ramp, is: What::Call { pid: 100, name: Call::Openat, ret: 400 } }),
-        );
+        events.extend(opened.then_some(Event {
+            at: ramp,
+            is: What::Call { pid: 100, name: Call::Openat, ret: 400, on: None },
+        }));
         for event in events.iter_mut().filter(|e| e.at > all || (opened && e.at > ramp)) {
             if let What::Sample { descriptors, .. } = &mut event.is {
                 *descriptors += 1;
@@ -623,7 +626,7 @@ fn a_ceiling_of_a_round_that_is_one_less_is_no_leak_where_nothing_stays_open() {
     let mut events: Vec<Event> =
         log.events.iter().filter(|e| !(release..release + 500_000_000).contains(&e.at)).cloned().collect();
     let mut add = |after: u64, is| events.push(Event { at: release + after * 1_000_000, is });
-    let call = |ret| What::Call { pid: 100, name: Call::Accept4, ret };
+    let call = |ret| What::Call { pid: 100, name: Call::Accept4, ret, on: None };
     for (begin, taken) in [(0, &[8, 9][..]), (20, &[8, 9]), (40, &[8])] {
         add(begin, What::Phase(Phase::ReleaseSome));
         [8, 9].into_iter().for_each(|fd| add(begin + 1, What::Close { pid: 100, fd }));
@@ -651,7 +654,7 @@ fn a_second_ceiling_is_compared_with_that_under_the_limits_in_force() {
         let (was, raised) = (Limits { soft: 16, hard: 64 }, 18);
         let call = |(i, &ret): (u64, &i64)| Event {
             at: at + 10 + 10 * i,
-            is: What::Call { pid: 100, name: Call::Accept4, ret },
+            is: What::Call { pid: 100, name: Call::Accept4, ret, on: None },
         };
         events.extend(
             [What::Phase(Phase::Moved), What::LimitMoved { pid: 100, soft: raised, hard: 64, was }]
@@ -690,7 +693,10 @@ fn recorded_leak_that_is_stuck() -> (Plan, Vec<Event>) {
             *outcome = event::Outcome::Waits;
         }
     }
-    events.push(Event { at: all + 5_000_000, is: What::Call { pid: 100, name: Call::Accept4, ret: -24 } });
+    events.push(Event {
+        at: all + 5_000_000,
+        is: What::Call { pid: 100, name: Call::Accept4, ret: -24, on: None },
+    });
     (plan, events)
 }
 

@@ -39,7 +39,7 @@ fn client(id: u32, state: Client) -> What {
 }
 
 fn accepted(ret: i64) -> What {
-    What::Call { pid: SERVER, name: Call::Accept4, ret }
+    What::Call { pid: SERVER, name: Call::Accept4, ret, on: None }
 }
 
 /// Of 40 clients 20 are accepted and the others closed; `rest` and `wall`: looks at its resources then.

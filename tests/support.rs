@@ -158,12 +158,12 @@ pub fn handed_over(mut events: Vec<Event>) -> Vec<Event> {
         all.push(Event { at, is: is.clone() });
         let life = |pid, change| What::Process { pid, parent: 100, change };
         match is {
-            What::Call { pid: 100, name: Call::Accept4, ret: fd @ 0.. } => {
+            What::Call { pid: 100, name: Call::Accept4, ret: fd @ 0.., .. } => {
                 children.insert(fd, of);
                 let then = [
                     life(of, Change::Fork),
                     What::Close { pid: 100, fd: fd as i32 },
-                    What::Call { pid: 100, name: Call::Openat, ret: fd },
+                    What::Call { pid: 100, name: Call::Openat, ret: fd, on: None },
                 ];
                 all.extend((1..).zip(then).map(|(later, is)| Event { at: at + later, is }));
             }

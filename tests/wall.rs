@@ -140,7 +140,7 @@ fn a_failed_accept_just_before_the_exit_does_not_hide_the_open_that_it_died_of()
     let exits = |e: &&Event| matches!(e.is, What::Process { change: Change::Exit, .. });
     let exit = log.events.iter().rfind(exits).expect("it dies");
     let What::Process { pid, .. } = exit.is else { unreachable!("it was found as one") };
-    let failed = Event { at: exit.at - 1, is: What::Call { pid, name: Call::Accept4, ret: -24 } };
+    let failed = Event { at: exit.at - 1, is: What::Call { pid, name: Call::Accept4, ret: -24, on: None } };
     let seen = |log: &Log| {
         measure::measure(plan, log).disguise.iter().map(|d| (d.seen_as, d.call)).collect::<Vec<_>>()
     };
@@ -152,7 +152,7 @@ fn a_failed_accept_just_before_the_exit_does_not_hide_the_open_that_it_died_of()
 /// A program that says why it ends fails in that, too: Python opens sources, perror(3) duplicates stderr.
 #[test]
 fn a_call_that_fails_in_the_message_about_a_failed_accept_is_not_blamed_alone() {
-    let openat = What::Call { pid: 100, name: Call::Openat, ret: -24 };
+    let openat = What::Call { pid: 100, name: Call::Openat, ret: -24, on: None };
     let report = |change: &dyn Fn(&mut Vec<Event>)| {
         let (plan, log) = log::told("exits");
         let mut events = log.events;
@@ -284,7 +284,7 @@ fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
     let (m, _) = with(|release| {
         let fail = |before: &u64| Event {
             at: release - before * MS,
-            is: What::Call { pid: 100, name: Call::Socket, ret: -24 },
+            is: What::Call { pid: 100, name: Call::Socket, ret: -24, on: None },
         };
         let (workload, label, detail) = ("flood".to_owned(), "held".to_owned(), "HTTP 503 Busy".to_owned());
         let reply = |before: &u64| Event {
@@ -333,7 +333,7 @@ fn what_is_said_before_anything_failed_and_who_is_closed_for_being_idle_is_no_di
         id,
         state: Client::ErrorReply(words.into()),
     };
-    let fails = What::Call { pid: 100, name: Call::Socket, ret: -24 };
+    let fails = What::Call { pid: 100, name: Call::Socket, ret: -24, on: None };
     let of = |usual: &str| {
         let (m, _) = with(|release| {
             let ramp = log::began(&log::told("spin").1.events, Phase::Ramp);

@@ -38,7 +38,7 @@ pub struct News {
     /// An answer that is not the one asked for, in the server's words: the first of them, as far as they had
     /// come.
     pub error: Option<String>,
-    /// A complete answer of the application that is an error, such as `HTTP 404 Not Found`.
+    /// A complete answer of the application that is an error or a redirect, such as `HTTP 404 Not Found`.
     pub trouble: Option<String>,
     /// The server said that it is closing (a close frame, GOAWAY): no more is to be expected.
     pub goodbye: bool,

@@ -203,7 +203,7 @@ impl Told {
         let words = || format!("HTTP {}", status.to_string().trim_end());
         if turns_away(self.status) {
             self.error.get_or_insert_with(words);
-        } else if self.status >= 400 {
+        } else if is_told(self.status) {
             self.trouble = Some(words());
         }
     }
@@ -221,6 +221,12 @@ impl Told {
 /// What servers and proxies say when they turn clients away.
 pub(super) fn turns_away(status: u16) -> bool {
     status >= 500 || status == 403 || status == 429
+}
+
+/// Whether a status that turns nobody away is told, because it is no success: a redirect or an error of the
+/// application. 304 is what a conditional request asks for.
+pub(super) fn is_told(status: u16) -> bool {
+    status >= 300 && status != 304
 }
 
 /// Nobody is woken: all is polled whenever something came.

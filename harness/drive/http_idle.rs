@@ -7,7 +7,7 @@
 //! away.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
-use super::http2::{self, turns_away};
+use super::http2::{self, is_told, turns_away};
 use super::repeated::Repeated;
 use crate::scenario::{Dialogue, Version};
 use std::time::Duration;
@@ -163,7 +163,7 @@ impl HttpIdle {
         let words = || Some(format!("{HTTP}{status} {reason}").trim_end().to_owned());
         if turns_away(status) {
             news.error = words();
-        } else if status >= 400 {
+        } else if is_told(status) {
             self.trouble = words();
         }
         self.state = body;

@@ -224,8 +224,15 @@ pub enum What {
         calibrated_with: u32,
     },
     /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on
-    /// failure.
-    Call { pid: Pid, name: Call, ret: i64 },
+    /// failure. `on`: of an accept that failed, the number of its listener; `None`: of another call, or not
+    /// known.
+    Call {
+        pid: Pid,
+        name: Call,
+        ret: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<i32>,
+    },
     /// The subject asked to close this number.
     Close { pid: Pid, fd: i32 },
     /// Counter totals so far: failures with EMFILE or ENFILE of one call over the whole tree (sampled or
@@ -233,6 +240,8 @@ pub enum What {
     Failures { name: Call, total: u64 },
     /// The observer no longer records single failures (the bound was reached); `Failures` totals stay exact.
     SamplingStopped,
+    /// The same of one listener only, whose accepts failed most while others of the process failed, too.
+    Muted { pid: Pid, on: i32 },
     /// The observer lost samples; totals stay exact, single events are missing.
     Lost { samples: u64 },
     /// With what a process of the tree ended: what it gave exit_group(2), or as its tracer was told. Not of
@@ -689,8 +698,8 @@ pub enum Client {
     TimedOut,
     /// An answer came that is not the one asked for, such as `503` or `-ERR`.
     ErrorReply(String),
-    /// An answer came that is complete and an error, such as `404`: the application speaks, and `Served`
-    /// follows where it keeps the connection.
+    /// An answer came that is complete and an error or a redirect, such as `404`: the application speaks, and
+    /// `Served` follows where it keeps the connection.
     ErrorAnswer(String),
     /// The generator's own side failed with this errno: a limit of the harness, never the subject's.
     Local(i32),

@@ -3,7 +3,7 @@
 
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::failed_beside;
-use super::policy::{AcceptPolicy, Policy, TRIES_A_REPLY};
+use super::policy::{AcceptPolicy, Policy, PolicyEvidence, TRIES_A_REPLY};
 use crate::event::asks;
 use crate::event::{Call, Client as State, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -42,8 +42,12 @@ pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise
     let by_its_name = policy.cause.is_none_or(Call::accepts);
     let turns_away =
         by_its_name && matches!(policy.policy.value(), Some(Policy::Sheds | Policy::LimitsItself));
+    // Those that wait at a listener are reset when it is closed, whatever calls its message makes.
+    let turns_away =
+        turns_away || matches!(policy.evidence.get(), Some(PolicyEvidence::ListenerClosed { .. }));
     let exits = exits(facts);
-    let exited: Vec<Nanos> = exits.iter().map(|(at, _)| *at).collect();
+    let exited: Vec<Nanos> =
+        facts.holdings.tables.values().filter_map(|table| table.exited).map(|(at, _)| at).collect();
     let mut matching = Matching::new(facts, turns_away, &exited);
     moments(facts).iter().for_each(|moment| matching.take(facts, moment));
     let mut all: Vec<Disguise> = matching.named().chain(exits.into_iter().map(|(_, exit)| exit)).collect();

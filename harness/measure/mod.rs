@@ -35,6 +35,7 @@ mod moved;
 mod open_loop;
 mod origins;
 mod other_listeners;
+mod other_policies;
 mod policy;
 mod possible;
 mod prediction;
@@ -66,7 +67,7 @@ pub use costs::Costs;
 pub use disguise::Disguise;
 pub use doubts::{Doubt, NotSeen};
 pub use error_replies::ErrorReplies;
-pub use facts::OpenKind;
+pub use facts::{Listeners, OpenKind};
 pub use failed_calls::FailedCalls;
 pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
@@ -84,6 +85,7 @@ pub use moved::{Moved, before_release};
 pub use open_loop::{LATE_S, OpenLoop, Tail};
 pub use origins::{By, SetBy};
 pub use other_listeners::OtherListener;
+pub use other_policies::OtherPolicy;
 pub use policy::{AcceptPolicy, AfterSilence, Delay, Policy, PolicyEvidence, Replaced, Waker};
 pub use prediction::Prediction;
 pub use recovery::Recovery;
@@ -130,6 +132,8 @@ pub struct Findings {
     pub first_full: Known<FirstFull>,
     /// What its accept loop does at the wall.
     pub policy: AcceptPolicy,
+    /// What the accept loops of other listeners do meanwhile.
+    pub other_policies: Vec<OtherPolicy>,
     /// What the wall costs.
     pub costs: Costs,
     /// Connections held before that the server closed by itself at the wall.
@@ -239,6 +243,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         sockets: sockets::sockets(&facts),
         memory: memory::memory(&facts),
         other_listeners: other_listeners::other_listeners(&facts),
+        other_policies: other_policies::other_policies(&facts),
         failed_calls: failed_calls::failed_calls(&facts, in_children),
         unsampled: failed_calls::unsampled(&facts),
         disguise: disguise::disguise(&facts, &policy),

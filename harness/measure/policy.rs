@@ -9,6 +9,7 @@ use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, Try, ended};
 use super::in_children::InChildren;
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
+use super::other_policies::fails_beside;
 use super::rates::failures_per_s;
 use super::units::seconds;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
@@ -111,6 +112,8 @@ pub enum PolicyEvidence {
     Deaf { cpu_percent: f64, waiting: u64 },
     /// It closed its listener: so many that waited were reset.
     ListenerClosed { reset: u64 },
+    /// So many accepts failed on other listeners only: none was seen to fail on the loaded one.
+    OnlyBeside { failures: usize, waiting: u64 },
     /// The rhythm of its failing calls.
     Rhythm {
         rhythm: Rhythm,
@@ -346,6 +349,11 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
         None if lets_few_wait => return seen(Policy::Sheds, PolicyEvidence::Shed { clients, waiting }),
         _ => {}
     }
+    let others = facts.tries.between(first.at, watched).iter();
+    let others = others.filter(|t| t.pid == first.pid && t.beside && t.failed().is_some()).count();
+    if first.call.accepts() && !loop_.in_accept && others > 0 {
+        return seen(Policy::Unclear, PolicyEvidence::OnlyBeside { failures: others, waiting });
+    }
     if let Some(reset) = listener_closed(facts, first, watched) {
         return seen(Policy::AcceptLoopDead, PolicyEvidence::ListenerClosed { reset });
     }
@@ -386,6 +394,8 @@ impl FailingLoop {
         let until = stopped.map_or(watched.min(facts.phases.end), |at| at.min(watched));
         // Over the same time as among the costs, so that a report has one rate.
         let per_s = failures_per_s(facts, ceiling, facts.phases.watched_until(), counts).value();
+        // Totals are of all listeners.
+        let per_s = per_s.filter(|_| !in_accept || !fails_beside(facts, first.pid, watched));
         let lost = facts.tries.lost_in(first.at, watched);
         let flooded = stopped.is_some() || lost || holdings.failures.len() >= KEPT_FAILURES;
         let made = facts.tries.between(first.at, until).iter();
@@ -449,7 +459,7 @@ impl FailingLoop {
     fn woken(&self, facts: &Facts<'_>) -> Option<Waker> {
         let last = *self.times.last()?;
         let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
-        let again = tries.filter(|t| t.pid == self.first.pid && t.call.accepts()).map(|t| t.at).next()?;
+        let again = tries.filter(|t| t.pid == self.first.pid && t.tries_to_accept()).map(|t| t.at).next()?;
         if facts.timer_at_the_wall() != Some(false) {
             return None;
         }
@@ -473,7 +483,7 @@ impl FailingLoop {
         let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
         // Another call that fails is no try to accept.
         let tried = |t: &&Try| {
-            let followed = if self.in_accept { t.call.accepts() } else { t.call == self.first.call };
+            let followed = if self.in_accept { t.tries_to_accept() } else { t.call == self.first.call };
             followed && t.pid == self.first.pid && t.failed().is_some()
         };
         let failed = released.is_some_and(|at| facts.tries.between(at, stop).iter().any(|t| tried(&t)));

@@ -1,7 +1,8 @@
 //! The totals of failed calls, and the bound on how many are reported one by one. Both syscall observers keep
 //! to it, so that a spinning subject fills no memory and the totals stay exact.
 
-use crate::event::{Call, Event, Nanos, What};
+use crate::event::{Call, Event, Nanos, Pid, What};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Failures of one run that are reported one by one, over all calls and processes; then totals only. Enough
@@ -10,6 +11,58 @@ pub const SAMPLED_AT_MOST: u64 = 20_000;
 
 /// Totals are reported at most this often, and when observing ends.
 const TOTALS_EVERY: Duration = Duration::from_millis(100);
+
+/// How many failures were reported one by one, and on which listeners.
+#[derive(Debug, Default)]
+pub struct Sampled {
+    all: u64,
+    /// By process and listener.
+    of: HashMap<(Pid, i32), u64>,
+    muted: HashSet<(Pid, i32)>,
+    /// What [`Sampled::muted`] returns next.
+    news: Option<What>,
+}
+
+impl Sampled {
+    /// Only so many more are to be reported.
+    pub fn with_room_for(failures: u64) -> Self {
+        Sampled { all: SAMPLED_AT_MOST.saturating_sub(failures), ..Sampled::default() }
+    }
+
+    /// Whether one more is reported: of this process, and of its accept on this listener.
+    ///
+    /// Where the bound is reached and most were of one listener, while another of the same process fails too,
+    /// that one is reported no more, and the others have its room.
+    pub fn takes(&mut self, pid: Pid, on: Option<i32>) -> bool {
+        if self.all >= SAMPLED_AT_MOST || on.is_some_and(|on| self.muted.contains(&(pid, on))) {
+            return false;
+        }
+        self.all += 1;
+        let Some(on) = on else { return true };
+        *self.of.entry((pid, on)).or_default() += 1;
+        if self.full()
+            && let Some((&(pid, on), &most)) = self.of.iter().max_by_key(|(_, failures)| **failures)
+            && most > SAMPLED_AT_MOST / 2
+            && self.of.keys().any(|(other, listener)| *other == pid && *listener != on)
+        {
+            self.all -= most;
+            self.of.remove(&(pid, on));
+            self.muted.insert((pid, on));
+            self.news = Some(What::Muted { pid, on });
+        }
+        true
+    }
+
+    /// Whether no more are reported at all.
+    pub fn full(&self) -> bool {
+        self.all >= SAMPLED_AT_MOST
+    }
+
+    /// The listener that is reported no more since the last failure.
+    pub fn muted(&mut self) -> Option<What> {
+        self.news.take()
+    }
+}
 
 /// The totals that were reported last.
 #[derive(Debug, Default)]
@@ -41,6 +94,21 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_that_fails_most_leaves_room_for_the_others_of_its_process() {
+        let mut sampled = Sampled::default();
+        assert!(sampled.takes(7, Some(3)));
+        (2..SAMPLED_AT_MOST).for_each(|_| assert!(sampled.takes(7, Some(4)) && sampled.muted().is_none()));
+        assert!(sampled.takes(7, Some(4)));
+        assert_eq!(sampled.muted(), Some(What::Muted { pid: 7, on: 4 }));
+        assert!(!sampled.takes(7, Some(4)) && sampled.takes(7, Some(3)) && sampled.takes(7, None));
+        // The only one of its process: what fails is all there is to see.
+        let mut alone = Sampled::default();
+        assert!(alone.takes(8, Some(3)));
+        (1..SAMPLED_AT_MOST).for_each(|_| assert!(alone.takes(7, Some(4))));
+        assert!(alone.full() && alone.muted().is_none() && !alone.takes(8, Some(3)));
+    }
 
     #[test]
     fn only_totals_that_changed_are_reported() {

@@ -5,7 +5,7 @@
 //! life, and its calls fail where no tracer is: so the tracer never lets go of a process before that exits,
 //! not even when observing has ended, and the kernel kills the tree should the harness die.
 
-use super::failures::{SAMPLED_AT_MOST, Totals};
+use super::failures::{Sampled, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, called, exhausted};
 use crate::event::{Call, Event, Limits, ObserverName, Pid, What};
@@ -70,7 +70,7 @@ struct Shared {
     failed: Vec<AtomicU64>,
     lost: AtomicU64,
     /// Failures reported one by one so far.
-    sampled: AtomicU64,
+    sampled: Mutex<Sampled>,
     /// Nobody reads the queue any more.
     stopped: AtomicBool,
 }
@@ -110,7 +110,7 @@ impl Ptrace {
             queue: Mutex::default(),
             failed: Call::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             lost: AtomicU64::new(0),
-            sampled: AtomicU64::new(0),
+            sampled: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
         let (tell, attached) = mpsc::sync_channel(1);
@@ -164,7 +164,8 @@ impl Syscalls for Ptrace {
     }
 
     fn sample_again(&mut self, failures: u64) -> io::Result<()> {
-        self.shared.sampled.store(SAMPLED_AT_MOST.saturating_sub(failures), Ordering::Relaxed);
+        *self.shared.sampled.lock().unwrap_or_else(PoisonError::into_inner) =
+            Sampled::with_room_for(failures);
         Ok(())
     }
 
@@ -186,8 +187,8 @@ impl Drop for Ptrace {
 /// A trapped call that has still to return.
 #[derive(Debug, Clone, Copy)]
 enum Inside {
-    /// It creates a descriptor.
-    Call(Call),
+    /// It creates a descriptor; an accept from this listener.
+    Call(Call, Option<i32>),
     /// It gives these limits to a process, by the number that its caller knows; 0 is the caller's own.
     Limits(Pid, Option<Limits>),
 }
@@ -289,7 +290,7 @@ impl Tracer {
         } else if Some(number) == self.setrlimit {
             Inside::Limits(0, limits(arguments[1]))
         } else if let Some(&call) = self.calls.get(&number) {
-            Inside::Call(call)
+            Inside::Call(call, call.accepts().then_some(arguments[0] as i32))
         } else {
             return Resume::Run(0);
         };
@@ -301,7 +302,7 @@ impl Tracer {
         let Some(inside) = self.inside.remove(&tid) else { return };
         let Some(Syscall::Exit(ret)) = syscall(tid) else { return };
         match inside {
-            Inside::Call(name) => self.returned(tid, name, ret),
+            Inside::Call(name, on) => self.returned(tid, name, on, ret),
             Inside::Limits(of, limits) if ret == 0 => {
                 let by = self.process(tid);
                 if let Some(pid) = called(of, by, self.processes.values().copied()) {
@@ -312,23 +313,26 @@ impl Tracer {
         }
     }
 
-    fn returned(&mut self, tid: i32, name: Call, ret: i64) {
+    fn returned(&mut self, tid: i32, name: Call, on: Option<i32>, ret: i64) {
         let pid = self.process(tid);
         if exhausted(ret) {
             if !self.recording {
                 return;
             }
             self.shared.failed[name as usize].fetch_add(1, Ordering::Relaxed);
-            let sampled = self.shared.sampled.fetch_add(1, Ordering::Relaxed) + 1;
-            if sampled <= SAMPLED_AT_MOST {
-                self.record(What::Call { pid, name, ret });
+            let mut sampled = self.shared.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+            let (takes, muted, full) = (sampled.takes(pid, on), sampled.muted(), sampled.full());
+            drop(sampled);
+            if takes {
+                self.record(What::Call { pid, name, ret, on });
                 self.path(pid, tid, name);
+                muted.into_iter().for_each(|is| self.record(is));
             }
-            if sampled == SAMPLED_AT_MOST {
+            if takes && full {
                 self.record(What::SamplingStopped);
             }
         } else if ret >= 0 && name != Call::Fcntl {
-            self.record(What::Call { pid, name, ret });
+            self.record(What::Call { pid, name, ret, on: None });
         }
     }
 

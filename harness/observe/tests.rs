@@ -81,7 +81,7 @@ impl Seen {
     /// Results of one call, in order, of one process or (`None`) all.
     fn results(&self, of: Option<Pid>, call: Call) -> Vec<i64> {
         let result = |e: &Event| match e.is {
-            What::Call { pid, name, ret } if name == call && of.is_none_or(|of| of == pid) => Some(ret),
+            What::Call { pid, name, ret, .. } if name == call && of.is_none_or(|of| of == pid) => Some(ret),
             _ => None,
         };
         self.events.iter().filter_map(result).collect()
@@ -299,7 +299,7 @@ fn what_is_closed_is_seen_and_what_the_launcher_did_before_exec_is_not() {
                 .position(|e| e.is == *what)
                 .unwrap_or_else(|| panic!("{chosen:?}: no {what:?}"))
         };
-        let opened = at(&What::Call { pid: seen.pid, name: Call::Dup3, ret: 200 });
+        let opened = at(&What::Call { pid: seen.pid, name: Call::Dup3, ret: 200, on: None });
         assert!(at(&What::Close { pid: seen.pid, fd: 200 }) > opened);
         assert!(
             matches!(seen.events[0].is, What::Process { pid, change: Change::Exec, .. } if pid == seen.pid),

@@ -264,6 +264,8 @@ struct Ceiling<'a> {
 struct Saturation<'a> {
     #[serde(flatten)]
     policy: &'a measure::AcceptPolicy,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    other_policies: &'a [measure::OtherPolicy],
     #[serde(flatten)]
     costs: &'a measure::Costs,
     held_closed_by_server: &'a Known<u64>,
@@ -320,6 +322,7 @@ impl<'a> Run<'a> {
             },
             saturation: Saturation {
                 policy: &f.policy,
+                other_policies: &f.other_policies,
                 costs: &f.costs,
                 held_closed_by_server: &f.held_closed,
                 new_client: &f.new_client,

@@ -4,7 +4,7 @@
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
 use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What};
-use crate::measure::{PolicyWatch, Retries};
+use crate::measure::{Listeners, PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -120,6 +120,8 @@ pub struct Live {
     pub release_answered: bool,
     /// The generator's own side failed.
     pub local_failure: Option<i32>,
+    /// The listeners of its processes.
+    pub listeners: Listeners,
     /// Whether the accept policy can be told already.
     pub policy: PolicyWatch,
     /// After how long, at most, it closes connections whose clients have left, where it does so by a timer.
@@ -196,9 +198,13 @@ impl Live {
 
     /// Takes in one event with an absolute time.
     pub fn note(&mut self, event: &Event) {
+        self.listeners.note(&event.is);
         match &event.is {
-            What::Call { pid, name, ret } if *ret >= 0 => self.called(event.at, *pid, *name),
-            What::Call { pid, name, ret } => self.failed(event.at, *pid, *name, *ret),
+            What::Call { pid, name, ret, .. } if *ret >= 0 => self.called(event.at, *pid, *name),
+            What::Call { pid, name, ret, on } => self.failed(event.at, *pid, *name, *ret, *on),
+            What::Muted { pid, on } if self.listeners.beside(*pid, Some(*on)).is_none() => {
+                self.policy.flooded();
+            }
             What::SamplingStopped if self.armed => {
                 self.policy.flooded();
                 self.unsampled = true;
@@ -266,7 +272,7 @@ impl Live {
     }
 
     /// A descriptor call failed.
-    fn failed(&mut self, at: Nanos, pid: Pid, call: Call, ret: i64) {
+    fn failed(&mut self, at: Nanos, pid: Pid, call: Call, ret: i64, on: Option<i32>) {
         self.tried(at, call);
         if !self.armed {
             return;
@@ -275,7 +281,8 @@ impl Live {
         if at >= self.moved && !self.stuck {
             self.first_failure.get_or_insert((at, pid));
         }
-        if call.accepts() && self.first_failure.is_none_or(|(_, first)| first == pid) {
+        let loaded = call.accepts() && self.listeners.beside(pid, on).is_none();
+        if loaded && self.first_failure.is_none_or(|(_, first)| first == pid) {
             self.policy.failed(at);
             self.retries.failed(at);
         }

@@ -306,6 +306,13 @@ impl<'a> Pump<'a> {
         self.retries.1
     }
 
+    /// Whether its accept loop failed at one time, and has neither failed nor accepted since.
+    pub fn never_tried_again(&self) -> bool {
+        let live = &self.live;
+        let since = live.first_failure.is_some_and(|(at, _)| live.last_accept <= at);
+        since && self.counts_accepts() && live.policy.silent() && live.policy.decided().is_none()
+    }
+
     /// Whether nothing listens any more where the clients connect to.
     pub fn closed_its_listener(&mut self) -> bool {
         self.listener.as_ref().is_some_and(|address| matches!(self.diag.listener(address), Ok(None)))

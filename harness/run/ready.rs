@@ -297,7 +297,9 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         let for_clients = blocked.max(1).min(reserved);
         pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
         pump.rest.insert(pid, descriptors);
-        pump.journal.record(What::Baseline { pid, descriptors, counted, inventory, settled });
+        let rest = What::Baseline { pid, descriptors, counted, inventory, settled };
+        pump.live.listeners.note(&rest);
+        pump.journal.record(rest);
         rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved, for_clients });
     }
     pump.note_resources();
@@ -306,8 +308,11 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
     let open = inventory::of_all(&others);
     pump.rest.extend(open.iter().map(|one| (one.pid, one.descriptors)));
     if !open.is_empty() {
-        pump.journal.record(What::Open(open));
+        let open = What::Open(open);
+        pump.live.listeners.note(&open);
+        pump.journal.record(open);
     }
+    pump.live.listeners.loads(&ready.address.to_string());
     pump.beside(clock::now(), &processes);
     if rests.is_empty() {
         Err(Error::NotStarted("the subject exited while its descriptors were counted".into()))

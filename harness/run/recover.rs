@@ -9,9 +9,10 @@ use super::progress::Progress;
 use super::pump::{DRAIN_EVERY, Load, Pump};
 use super::ready::{self, SETTLE_DEADLINE};
 use super::rounds;
-use crate::event::{Ended, Nanos, Outcome, Phase, Unseen, What};
+use crate::event::{Ended, Nanos, Outcome, Phase, Pid, Unseen, What};
 use crate::scenario::Policy;
 use crate::sys::{clock, proc};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A server that turns new clients away, and has closed nothing for so long after all have left, has leaked;
@@ -28,9 +29,36 @@ struct MayClose {
     /// When it was last seen to wait so.
     seen: Nanos,
     looked: Nanos,
-    /// Until when it is waited for; `None` after calls: who calls closes its connection itself, and no timer
-    /// for idle clients closes what the calls left open.
+    /// Until when it is waited for; `None`: not at all. After calls, because who calls closes its connection
+    /// itself, and no timer for idle clients closes what the calls left open; and once timers have shown that
+    /// they change nothing.
     end: Option<Nanos>,
+    /// Of an accept loop that never tried again: what its threads' timers did since they were first looked
+    /// at.
+    ticks: Ticks,
+}
+
+/// Sleeps of threads for a limited time, since they were first looked at.
+#[derive(Default)]
+struct Ticks {
+    /// How often each had slept then.
+    from: HashMap<i32, u64>,
+}
+
+impl Ticks {
+    /// A sleep that was under way may end for another reason, and the next one, too.
+    const ENOUGH: u64 = 3;
+
+    /// Whether each thread that sleeps for a time has done so often enough to show what it does then; not
+    /// where there is none.
+    fn all_seen(&mut self, pid: Pid) -> bool {
+        let now = proc::timed_sleeps(pid).unwrap_or_default();
+        let seen =
+            |(tid, slept): (&i32, &u64)| self.from.get(tid).is_some_and(|from| slept - from >= Self::ENOUGH);
+        let all = !now.is_empty() && now.iter().all(seen);
+        now.into_iter().for_each(|(tid, slept)| _ = self.from.entry(tid).or_insert(slept));
+        all
+    }
 }
 
 impl MayClose {
@@ -43,7 +71,7 @@ impl MayClose {
     fn since_now(pump: &Pump) -> Self {
         let calls = pump.loads.iter().any(|load| load.calls);
         let end = (!calls).then(|| clock::now() + DRAINING_AT_MOST.as_nanos() as u64);
-        MayClose { seen: 0, looked: 0, end }
+        MayClose { seen: 0, looked: 0, end, ticks: Ticks::default() }
     }
 
     /// Whether it was waited for in vain.
@@ -66,6 +94,11 @@ impl MayClose {
                     self.seen = now;
                 }
                 None => {}
+            }
+            // A loop that has not tried since it failed waits for no number: its timers have shown what they
+            // do.
+            if self.seen > 0 && pump.never_tried_again() && self.ticks.all_seen(pump.acceptor) {
+                self.end = None;
             }
         }
         let waits = now - self.seen <= Self::RUNS_FOR.as_nanos() as u64;
@@ -169,8 +202,9 @@ fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
         } else if pump.drained() {
             Some(Ended::Quiet)
         } else {
-            let still = progress.still(pump) > within * 2;
-            late |= still;
+            let still = progress.still(pump);
+            late |= still > STALL + pause(pump) * 2;
+            let still = still > within * 2;
             (still && !may_close.holds(pump)).then_some(Ended::Time)
         }
     })?;

@@ -28,7 +28,7 @@ const ADDS: u64 = 2;
 /// What closes late is waited for this long after each half.
 const QUIET_WITHIN: Duration = Duration::from_millis(500);
 /// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is
-/// the usual for those that are idle.
+/// the usual for those that are idle, where none was seen before.
 const IDLE_TIMER: Duration = Duration::from_secs(6);
 
 /// Waits until the subject is back at rest, or keeps open what it has; in the second case also makes the
@@ -158,10 +158,9 @@ fn halves(pump: &mut Pump, [groups, group]: [u64; 2], first: Left, end: Nanos) -
 /// timer, or the subject is at rest.
 fn closes_late(pump: &mut Pump, open: u64, end: Nanos) -> Result<bool, Error> {
     let within = Duration::from_nanos(end.saturating_sub(clock::now()));
+    let timer = IDLE_TIMER.max(pump.live.closes_after.unwrap_or_default());
     let mut progress = Progress::of(pump);
-    pump.until(within, LOOK_EVERY, |pump| {
-        pump.back() || pump.tree.gone() || progress.still(pump) > IDLE_TIMER
-    })?;
+    pump.until(within, LOOK_EVERY, |pump| pump.back() || pump.tree.gone() || progress.still(pump) > timer)?;
     Ok(pump.open().iter().map(|(_, open)| open).sum::<u64>() < open)
 }
 

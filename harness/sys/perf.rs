@@ -24,7 +24,7 @@ pub enum Source {
         id: u64,
         /// Which registers.
         registers: u64,
-        /// A multiple of 8.
+        /// A multiple of 8; 0: none.
         stack: u32,
     },
     /// As `Samples`, of a tracepoint that is hit inside the kernel: those of system calls are hit at its
@@ -91,9 +91,8 @@ impl Counter {
                 attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW)
             }
             Source::Called { registers, stack, .. } => {
-                attr.sample_type |= u64::from(
-                    abi::PERF_SAMPLE_RAW | abi::PERF_SAMPLE_REGS_USER | abi::PERF_SAMPLE_STACK_USER,
-                );
+                attr.sample_type |= u64::from(abi::PERF_SAMPLE_RAW | abi::PERF_SAMPLE_REGS_USER);
+                attr.sample_type |= u64::from(if stack > 0 { abi::PERF_SAMPLE_STACK_USER } else { 0 });
                 (attr.sample_regs_user, attr.sample_stack_user) = (registers, stack);
             }
             Source::Tasks => {

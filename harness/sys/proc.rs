@@ -1,6 +1,6 @@
 //! /proc of live processes: descriptor counts, the process tree, limits, states, CPU time. Reads only.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
@@ -114,6 +114,26 @@ pub fn timer_pending(pid: i32) -> Option<bool> {
         pending |= sleeps_for_a_time(&line)?;
     }
     Some(pending)
+}
+
+/// How often each thread of the process that sleeps for a limited time has gone to sleep by itself since it
+/// began, by its id (`voluntary_ctxt_switches` of proc(5)): it grows when such a time is over. `None` where
+/// that cannot be read, or a timerfd is set, whose end no thread's sleep shows.
+pub fn timed_sleeps(pid: i32) -> Option<HashMap<i32, u64>> {
+    if armed_timerfd(pid)? {
+        return None;
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let timed = tasks.filter_map(|task| {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).ok();
+        if !sleeps_for_a_time(&read("syscall")?)? {
+            return None;
+        }
+        let status = read("status")?;
+        let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        Some((task.file_name().to_str()?.parse().ok()?, sleeps.trim().parse().ok()?))
+    });
+    Some(timed.collect())
 }
 
 /// The descriptors that threads of the process wait in accept on, one for each thread; none where that cannot
@@ -377,6 +397,29 @@ mod tests {
         let accept = |call: i64| accepts_on(&format!("{call} 0x3 0x7f0 0x7fc 0x80000 0x0 0x0 0x7f1 0x7f2"));
         assert_eq!((accept(libc::SYS_accept), accept(libc::SYS_accept4)), (Some(3), Some(3)));
         assert_eq!((accept(libc::SYS_read), accepts_on("running")), (None, None));
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_for_a_time_again_and_again_is_counted() {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mine = rustix::thread::gettid().as_raw_nonzero().get();
+            while tell.send(mine).is_ok() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        let (own_pid, tid) = (own(), told.recv().expect("a thread"));
+        let slept = || timed_sleeps(own_pid).and_then(|all| all.get(&tid).copied());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let first =
+            std::iter::from_fn(|| (std::time::Instant::now() < deadline).then(slept)).flatten().next();
+        let first = first.expect("it sleeps nearly always");
+        for _ in 0..4 {
+            told.recv().expect("it goes on");
+        }
+        let later =
+            std::iter::from_fn(|| (std::time::Instant::now() < deadline).then(slept)).flatten().next();
+        assert!(later.expect("it sleeps") >= first + 2);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Story {
     /// A call returned.
     pub fn call(self, at: f64, name: Call, ret: i64) -> Story {
         let pid = self.pid;
-        self.at(at, What::Call { pid, name, ret })
+        self.at(at, What::Call { pid, name, ret, on: None })
     }
 
     /// From here on it is this process that accepts, fails and is sampled.
@@ -406,7 +406,7 @@ pub fn event(at: f64, is: What) -> Event {
 
 /// accept4 of process 100 returned.
 pub fn accept(at: f64, ret: i64) -> Event {
-    event(at, What::Call { pid: 100, name: Call::Accept4, ret })
+    event(at, What::Call { pid: 100, name: Call::Accept4, ret, on: None })
 }
 
 /// Process 100 closed this number.
@@ -417,6 +417,11 @@ pub fn close(at: f64, fd: i32) -> Event {
 /// The connection of a client of the flood is in this state.
 pub fn client(at: f64, id: u32, state: Client) -> Event {
     event(at, What::Client { workload: "flood".into(), id, state })
+}
+
+/// accept4 of process 100 failed with EMFILE on the listener of this number.
+pub fn fails_on(at: f64, listener: i32) -> Event {
+    event(at, What::Call { pid: 100, name: Call::Accept4, ret: -24, on: Some(listener) })
 }
 
 /// Whether a call failed with EMFILE.

@@ -30,7 +30,7 @@ pub(super) fn forks() -> Story {
     let story = (0..12).fold(story, |story, id: u32| {
         let (at, child) = (31.0 + f64::from(id), 200 + id as i32);
         let change = |change| What::Process { pid: child, parent: 100, change };
-        let open = |ret| What::Call { pid: child, name: Call::Openat, ret };
+        let open = |ret| What::Call { pid: child, name: Call::Openat, ret, on: None };
         let served = id < 5;
         // One end of a socket pair stays open for each that is served.
         let taken = story

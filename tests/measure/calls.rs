@@ -18,7 +18,7 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     (plan.expect.ceiling, plan.expect.first_failure) = (Some(Ceiling::Exactly(4)), Some(first));
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= ms(30.0)).collect();
     let calls = (0..).zip([9, 10, 11, 12, -24, -24]);
-    let socket = |ret| What::Call { pid: 100, name: Call::Socket, ret };
+    let socket = |ret| What::Call { pid: 100, name: Call::Socket, ret, on: None };
     events.extend(calls.map(|(n, ret)| event(31.0 + f64::from(n) / 1000.0, socket(ret))));
     events.push(event(50.0, What::OwnCount { pid: 100, before_first_emfile: 4, total: 4 }));
     events.push(event(60.0, What::End));

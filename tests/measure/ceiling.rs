@@ -340,7 +340,7 @@ fn a_pipe_whose_one_end_is_closed_costs_one_descriptor() {
                 *descriptors += 1;
             }
         }
-        let pair = What::Call { pid: 100, name: Call::Socketpair, ret: 0 };
+        let pair = What::Call { pid: 100, name: Call::Socketpair, ret: 0, on: None };
         events.extend([event(30.0, pair), log::close(30.001, 400)]);
     });
     let agreement = m.witnesses.agreement.value();
@@ -361,8 +361,9 @@ fn lost_samples_make_the_count_inconclusive_unless_proc_confirms_it() {
         .value()
     };
     assert_eq!(accepted(&|_| ()), Some(8), "/proc counts 16 − 8");
-    let third =
-        |e: &Event| e.is == What::Call { pid: 100, name: Call::Accept4, ret: 10 } && e.at <= ms(100.0);
+    let third = |e: &Event| {
+        e.is == What::Call { pid: 100, name: Call::Accept4, ret: 10, on: None } && e.at <= ms(100.0)
+    };
     assert_eq!(accepted(&|events| events.retain(|e| !third(e))), None);
 }
 

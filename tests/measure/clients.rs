@@ -3,7 +3,7 @@
 use super::near;
 use crate::log::{self, changed, client, event, measured, ms, with};
 use lastfd::internal::event::{Client, Event, Log, Outcome as Got, Queue, What};
-use lastfd::internal::measure;
+use lastfd::internal::measure::{self, Findings};
 use lastfd::internal::report::{self, Report};
 
 #[test]
@@ -115,20 +115,26 @@ fn clients_that_wait_for_a_full_worker_while_another_has_room_are_pointed_out() 
     assert!(text.contains(words), "{text}");
 }
 
+/// A run whose clients from this one on are answered with this status.
+fn saying(status: &str, from: u32) -> Findings {
+    changed("not-reached", |events| answer(events, status, from))
+}
+
+fn answer(events: &mut Vec<Event>, status: &str, from: u32) {
+    let answered = |event: &Event| match event.is {
+        What::Client { id, state: Client::Served, .. } if id >= from => Some((id, event.at)),
+        _ => None,
+    };
+    let answers: Vec<_> = events.iter().filter_map(answered).collect();
+    events.retain(|e| !matches!(e.is, What::Client { id, state: Client::ErrorAnswer(_), .. } if id >= from));
+    let words = || Client::ErrorAnswer(status.into());
+    events.extend(answers.iter().map(|&(id, at)| Event { at, ..client(0.0, id, words()) }));
+}
+
 /// A server that lacks a descriptor for a file may say 404, where it said 200 before.
 #[test]
 fn an_error_that_the_first_client_did_not_get_is_no_service() {
-    let not_found = |from: u32| {
-        changed("not-reached", |events| {
-            let answered = |event: &Event| match event.is {
-                What::Client { id, state: Client::Served, .. } if id >= from => Some((id, event.at)),
-                _ => None,
-            };
-            let answers: Vec<_> = events.iter().filter_map(answered).collect();
-            let words = || Client::ErrorAnswer("HTTP 404 Not Found".into());
-            events.extend(answers.iter().map(|&(id, at)| Event { at, ..client(0.0, id, words()) }));
-        })
-    };
+    let not_found = |from: u32| saying("HTTP 404 Not Found", from);
     let at_the_wall = not_found(8);
     assert_eq!(at_the_wall.ceiling.served.value(), Some(8));
     let replies = at_the_wall.error_replies.expect("error replies");
@@ -137,4 +143,43 @@ fn an_error_that_the_first_client_did_not_get_is_no_service() {
     assert_eq!((account.held, account.held_with_error + account.error_replies), (8, 4));
     let always = not_found(0);
     assert_eq!(always.ceiling.served.value(), Some(12), "it is what this server answers");
+}
+
+/// One that lacks it for its sessions may send clients to the login page.
+#[test]
+fn a_redirect_that_the_first_client_did_not_get_is_no_service() {
+    assert_eq!(saying("HTTP 302 Found", 8).ceiling.served.value(), Some(8));
+    assert_eq!(
+        saying("HTTP 302 Found", 0).ceiling.served.value(),
+        Some(12),
+        "it is what this server answers"
+    );
+    let then = |status: &str| {
+        let m = changed("not-reached", |events| {
+            answer(events, "HTTP 302 Found", 0);
+            answer(events, status, 8);
+        });
+        m.ceiling.served.value()
+    };
+    assert_eq!(then("HTTP 404 Not Found"), Some(8), "a redirect was right, and this is none");
+}
+
+/// It said `hello` to all whom it accepted; they hear of its exit as the end of their connections.
+#[test]
+fn a_greeting_is_no_error_reply_when_the_server_exits() {
+    let greeted = |at: fn(u32) -> f64| {
+        changed("exits", |events| {
+            let ends: Vec<_> =
+                (0..8).map(|id| client(42.55, id, Client::ErrorReply("hello".into()))).collect();
+            events.extend(ends);
+            events.extend((0..8).map(|id| client(at(id), id, Client::Greeted)));
+        })
+    };
+    let before = greeted(|id| 31.15 + f64::from(id));
+    assert_eq!(before.error_replies, None);
+    let account = before.clients_account.get().expect("twelve clients");
+    let lost = account.exit.as_ref().map(|lost| lost.clients);
+    assert_eq!((lost, account.error_replies), (Some(12), 0), "{account:?}");
+    let after = greeted(|_| 42.2);
+    assert_eq!(after.error_replies.map(|replies| replies.clients), Some(8), "a call had failed by then");
 }

@@ -2,7 +2,7 @@
 
 use super::ceiling::of_silent_clients;
 use crate::log::{self, accept, changed, client, close, event, failed, measured, ms, released};
-use lastfd::internal::event::{Call, Change, Client, Event, Log, Outcome as Got, What};
+use lastfd::internal::event::{Call, Change, Client, Descriptor, Event, Log, Outcome as Got, What};
 use lastfd::internal::measure::{self, Findings, Policy, PolicyEvidence, Rhythm};
 
 fn policy(found: &Findings) -> Option<Policy> {
@@ -41,7 +41,7 @@ fn every_policy_is_told_by_what_it_does() {
 
 /// A call of the server that fails for want of a descriptor.
 fn failing(name: Call) -> What {
-    What::Call { pid: 100, name, ret: -24 }
+    What::Call { pid: 100, name, ret: -24, on: None }
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_storm_whose_pauses_differ_is_one_also_when_it_floods_later() {
 /// that fails first.
 #[test]
 fn a_loop_that_spins_in_accept_is_told_so_also_where_another_call_failed_first() {
-    let m = log::with("spin", 39.999, What::Call { pid: 100, name: Call::Pipe2, ret: -24 });
+    let m = log::with("spin", 39.999, What::Call { pid: 100, name: Call::Pipe2, ret: -24, on: None });
     let first = m.ceiling.first_failure.get().expect("a failure").call;
     assert_eq!((first, policy(&m)), (Call::Pipe2, Some(Policy::Spin)));
     let evidence = m.policy.evidence.get().expect("an evidence");
@@ -209,4 +209,63 @@ fn pauses_in_which_it_was_ready_and_given_no_processor_are_not_its_own() {
     assert_eq!(ready(200.0, 500.0), Some(Policy::Unclear));
     assert_eq!(ready(50.0, 250.0), Some(Policy::Storm), "asleep for 700 of 1000 ms");
     assert_eq!(ready(950.0, 20.0), Some(Policy::Storm), "it had a processor whenever it wanted one");
+}
+
+/// The log of `name`, whose server has a second listener, a Unix socket by the number 6, and whose accepts
+/// are of the listener by number 4: that of its clients.
+fn with_an_admin_socket(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Findings {
+    changed(name, |events| {
+        for event in events.iter_mut() {
+            match &mut event.is {
+                What::Baseline { inventory, .. } => {
+                    inventory.iter_mut().filter(|d| d.fd == 3).for_each(|d| d.detail += " LISTEN");
+                    inventory.retain(|d| d.fd != 6);
+                    let detail = "/run/admin stream listening".into();
+                    inventory.push(Descriptor { fd: 6, kind: "unix".into(), detail });
+                }
+                What::Call { ret: -24, on, .. } => *on = Some(3),
+                _ => {}
+            }
+        }
+        change(events);
+    })
+}
+
+/// A thread that accepts on an admin socket fails in the same table of descriptors: its tries say nothing of
+/// the loop that the clients wait for.
+#[test]
+fn the_policy_is_the_loaded_listeners_and_that_of_another_is_named_beside_it() {
+    let spins = |events: &mut Vec<Event>| {
+        events.extend((0..400).map(|n| log::fails_on(42.05 + f64::from(n) * 4.0, 6)));
+        events.push(event(1650.0, What::Muted { pid: 100, on: 6 }));
+    };
+    let m = with_an_admin_socket("fixed-delay", spins);
+    let other =
+        |m: &Findings| m.other_policies.iter().map(|o| (o.listener.clone(), o.policy)).collect::<Vec<_>>();
+    assert_eq!(policy(&m), Some(Policy::FixedDelay), "{:?}", m.policy.evidence);
+    assert_eq!(other(&m), [("unix:/run/admin".to_owned(), Policy::Spin)]);
+    // The other way round: four equal pauses of half a second.
+    let pauses = |events: &mut Vec<Event>| {
+        events.extend((0..4).map(|n| log::fails_on(42.5 + f64::from(n) * 500.0, 6)));
+    };
+    let m = with_an_admin_socket("backoff", pauses);
+    assert_eq!(policy(&m), Some(Policy::Backoff), "{:?}", m.policy.evidence);
+    let [other] = &m.other_policies[..] else { panic!("{:?}", m.other_policies) };
+    assert_eq!((other.policy, other.failures), (Policy::FixedDelay, 3), "one came after the first had left");
+    assert!((other.pause_s.expect("a pause") - 0.5).abs() < 0.001, "{other:?}");
+}
+
+#[test]
+fn accepts_that_fail_on_other_listeners_only_leave_the_policy_unclear() {
+    let m = with_an_admin_socket("fixed-delay", |events| {
+        for event in events {
+            if let What::Call { ret: -24, on, .. } = &mut event.is {
+                *on = Some(6);
+            }
+        }
+    });
+    assert_eq!(policy(&m), Some(Policy::Unclear));
+    let evidence = m.policy.evidence.get();
+    assert!(matches!(evidence, Some(PolicyEvidence::OnlyBeside { failures: 8, waiting: 4 })), "{evidence:?}");
+    assert_eq!(m.ceiling.accepted.value(), Some(8), "the table is full all the same");
 }

@@ -106,7 +106,7 @@ fn agrees_with_own_counts(log: &Log, report: &Report) -> Result<(), String> {
     for event in &log.events {
         let What::OwnCount { pid: of, before_first_emfile: own, .. } = event.is else { continue };
         let accepts = log.events.iter().filter_map(|e| match e.is {
-            What::Call { pid, name, ret } if pid == of && name.accepts() => Some(ret),
+            What::Call { pid, name, ret, .. } if pid == of && name.accepts() => Some(ret),
             _ => None,
         });
         let accepts: Vec<i64> = accepts.collect();

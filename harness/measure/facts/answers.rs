@@ -1,35 +1,47 @@
-//! Which answers are those that a server gives when it can: what the first client got. An error of the
-//! application, such as 404, is one where the first client got it, too, and an error reply where that got
-//! another answer.
+//! Which answers are those that a server gives when it can: what the first client got. A status of the
+//! application, such as 404 or 302, is one where the first client got it, too, and an error reply where that
+//! got another answer.
 
 use crate::event::Client as State;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The answers so far; told of every state of a client in order.
 #[derive(Default)]
 pub(super) struct Answers<'a> {
-    /// Clients whose answer is an error of the application.
-    errors: HashSet<(&'a str, u32)>,
-    /// Whether the first client of a workload that was answered got no such.
-    good: HashMap<&'a str, bool>,
+    /// Clients whose answer has such a status.
+    statuses: HashMap<(&'a str, u32), Option<u16>>,
+    /// That of the first client of a workload that was answered; `None`: its answer was good.
+    first: HashMap<&'a str, Option<u16>>,
 }
 
 impl<'a> Answers<'a> {
-    /// Whether this client is answered, and with an error that the first one did not get.
+    /// Whether this client is answered, and with a status that the first one did not get.
     pub fn fails(&mut self, workload: &'a str, id: u32, state: &State) -> bool {
-        let error = self.errors.contains(&(workload, id));
         match state {
-            State::ErrorAnswer(_) => {
-                self.errors.insert((workload, id));
+            State::ErrorAnswer(words) => {
+                self.statuses.insert((workload, id), status(words));
                 false
             }
-            State::Served => *self.good.entry(workload).or_insert(!error) && error,
+            State::Served => {
+                let own = self.statuses.get(&(workload, id)).copied();
+                let first = *self.first.entry(workload).or_insert(own.flatten());
+                own.is_some_and(|own| own != first)
+            }
             _ => false,
         }
     }
 
-    /// Whether the first client of this workload got an answer that is no error.
-    pub fn are_good(&self, workload: &str) -> bool {
-        self.good.get(workload).copied().unwrap_or(false)
+    /// Whether these words have a status that is not good, and that the first client of this workload did not
+    /// get.
+    pub fn differs(&self, workload: &str, words: &str) -> bool {
+        let first = self.first.get(workload).copied();
+        first.is_some_and(|first| status(words).is_some_and(|own| Some(own) != first))
     }
+}
+
+/// The status of an HTTP answer, in the driver's words, where it is no success: a redirect or an error. 304
+/// is what a conditional request asks for.
+pub(super) fn status(words: &str) -> Option<u16> {
+    let number = words.strip_prefix("status ").or_else(|| words.strip_prefix("HTTP "))?;
+    number.get(..3)?.parse().ok().filter(|status| *status >= 300 && *status != 304)
 }

@@ -1,6 +1,7 @@
 //! One life a client: connected, answered, told, closed and by which side, as its driver saw it.
 
 use super::answers::Answers;
+use super::tries::full;
 use crate::event::asks;
 use crate::event::{Client as State, Event, Nanos, Outcome, Phase, What};
 use crate::scenario::Plan;
@@ -9,6 +10,9 @@ use std::ops::RangeInclusive;
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
+
+/// A timer for idle clients is no shorter. A client sees a little less of it than there is.
+const IDLE_AT_LEAST: Nanos = 500_000_000;
 
 /// One client.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +92,36 @@ pub(crate) struct Told<'a> {
     pub state: &'a State,
 }
 
+/// What the server says to whoever comes, before it is asked anything: a client whose connection ends has
+/// heard no error by it.
+struct Greeting<'a> {
+    /// As the client heard it that asked with HTTP, before the ramp.
+    words: Option<&'a str>,
+    /// The first call that failed for want of a descriptor once clients came.
+    wall: Nanos,
+}
+
+impl<'a> Greeting<'a> {
+    fn of(events: &[&'a Event]) -> Self {
+        let words = events.iter().find_map(|event| match &event.is {
+            What::Probe { label, outcome: Outcome::ErrorReply, detail, .. } if label == asks::HTTP => {
+                Some(detail.as_str())
+            }
+            _ => None,
+        });
+        let ramp = events.iter().skip_while(|event| event.is != What::Phase(Phase::Ramp));
+        let mut failed =
+            ramp.filter(|event| matches!(event.is, What::Call { ret, .. } if full(ret).is_some()));
+        Greeting { words, wall: failed.next().map_or(0, |event| event.at) }
+    }
+
+    /// Whether these last words are what everybody hears: also where the server spoke them before a call
+    /// failed.
+    fn is(&self, words: &str, spoken: Option<Nanos>) -> bool {
+        spoken.is_some_and(|at| at < self.wall || self.words == Some(words))
+    }
+}
+
 /// A client program that ended with an error and was not seen to be connected.
 struct Stranger<'a> {
     at: Nanos,
@@ -131,12 +165,21 @@ impl<'a> Clients<'a> {
         let mut error_replies = Vec::new();
         let mut answers_so_far = Answers::default();
         let mut failing: HashSet<(&str, u32)> = HashSet::new();
+        let mut greeted: HashSet<(&str, u32)> = HashSet::new();
+        let greeting = Greeting::of(events);
         for event in events {
             let What::Client { workload, id, state } = &event.is else { continue };
             // Calls come and go: they have measures of their own.
             if (direct && !to_subject(workload))
                 || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some())
             {
+                continue;
+            }
+            let record = all.entry((workload, *id)).or_default();
+            if let State::ErrorReply(words) = state
+                && greeting.is(words, record.greeted)
+            {
+                greeted.insert((workload.as_str(), *id));
                 continue;
             }
             if let State::ErrorReply(words) | State::ErrorAnswer(words) = state {
@@ -147,7 +190,6 @@ impl<'a> Clients<'a> {
             if fails {
                 failing.insert((workload.as_str(), *id));
             }
-            let record = all.entry((workload, *id)).or_default();
             record.gave_up |= *state == State::GaveUp;
             let mut end = |outcome| {
                 record.ended.get_or_insert((event.at, outcome));
@@ -196,7 +238,8 @@ impl<'a> Clients<'a> {
             What::Client { workload, id, state } => {
                 let fails = failing.contains(&(workload.as_str(), *id));
                 let tells = match state {
-                    State::ErrorReply(_) | State::Closed => true,
+                    State::ErrorReply(_) => !greeted.contains(&(workload.as_str(), *id)),
+                    State::Closed => true,
                     State::Served => !fails,
                     State::ErrorAnswer(_) => fails,
                     _ => false,
@@ -255,7 +298,7 @@ impl<'a> Clients<'a> {
     pub(super) fn idle_age(&self, client: &Client) -> Option<Nanos> {
         let (at, _) = client.ended.filter(|(_, how)| matches!(how, Outcome::Closed | Outcome::ErrorReply))?;
         let since = if self.answers { client.served } else { client.connected };
-        at.checked_sub(since?).filter(|age| *age >= DISMISSED_WITHIN)
+        at.checked_sub(since?).filter(|age| *age >= IDLE_AT_LEAST)
     }
 
     /// Whether it was closed, refused or told an error before the server held it. Not by a timer that closes

@@ -2,6 +2,7 @@
 //! one pass over the log, in time linear to it.
 
 use super::clients::DISMISSED_WITHIN;
+use super::listeners::Listeners;
 use super::numbers::{Numbers, Step};
 use super::phases::Phases;
 use super::processes::Processes;
@@ -90,7 +91,8 @@ pub(crate) struct Holdings {
     pub at_watch: Option<Both>,
     /// Where `/proc` saw the most.
     pub at_most: Option<Both>,
-    /// Failing calls of the failing process up to the release.
+    /// Failing calls of the failing process up to the release, but for accepts from another listener than the
+    /// loaded one.
     pub failures: Vec<(Nanos, Call)>,
     /// Connections taken after the first failure and closed again within a second, or at once.
     pub dismissed: u64,
@@ -122,10 +124,12 @@ impl Holdings {
         events: &[&Event],
         phases: &Phases,
         processes: &Processes,
+        listeners: &Listeners,
         softs: &BTreeMap<Pid, u64>,
         asked: Nanos,
     ) -> Self {
-        let follow = |wall| Follower::new(events, phases, processes, softs, asked, wall).followed();
+        let follow =
+            |wall| Follower::new(events, phases, processes, listeners, softs, asked, wall).followed();
         let found = follow(0);
         let Some((failed, room)) = found.with_room.filter(|(failed, room)| found.lacks_else(*failed, *room))
         else {
@@ -219,6 +223,7 @@ struct Moments {
 struct Follower<'a> {
     events: &'a [&'a Event],
     processes: &'a Processes,
+    listeners: &'a Listeners,
     moments: Moments,
     dismissed: HashMap<usize, Nanos>,
     changes: Changes,
@@ -247,6 +252,7 @@ impl<'a> Follower<'a> {
         events: &'a [&'a Event],
         phases: &Phases,
         processes: &'a Processes,
+        listeners: &'a Listeners,
         softs: &'a BTreeMap<Pid, u64>,
         asked: Nanos,
         wall: Nanos,
@@ -266,6 +272,7 @@ impl<'a> Follower<'a> {
         Follower {
             events,
             processes,
+            listeners,
             moments,
             dismissed,
             changes,
@@ -374,9 +381,12 @@ impl<'a> Follower<'a> {
             What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => self.exit(pid, at, before),
             &What::Call { name: call, ret, .. } if ret >= 0 => {
-                self.opened(place, &Try { at, pid, call, ret })
+                self.opened(place, &Try { at, pid, call, ret, on: None, beside: false })
             }
-            &What::Call { name: call, ret, .. } => self.failed(&Try { at, pid, call, ret }),
+            &What::Call { name: call, ret, on, .. } => {
+                let beside = self.listeners.beside(pid, on).is_some();
+                self.failed(&Try { at, pid, call, ret, on, beside });
+            }
             &What::Sample { descriptors, .. } if !self.changes.dying(pid, at) => {
                 self.counted(pid, at, descriptors)
             }
@@ -456,7 +466,7 @@ impl<'a> Follower<'a> {
                 self.with_room(failed);
             }
             if made.at >= self.wall {
-                self.at_the_wall(failed);
+                self.at_the_wall(failed, made.beside);
             }
         }
     }
@@ -476,7 +486,7 @@ impl<'a> Follower<'a> {
     }
 
     /// A failure under the limits that the ramp began with.
-    fn at_the_wall(&mut self, failed: Failed) {
+    fn at_the_wall(&mut self, failed: Failed, beside: bool) {
         let table = self.found.tables.entry(failed.pid).or_default();
         if table.before_failure.is_none() {
             table.before_failure = Some((failed.at, table.held));
@@ -491,7 +501,11 @@ impl<'a> Follower<'a> {
             self.found.at_ceiling = None;
         }
         let of_first = self.found.first.is_some_and(|f| f.pid == failed.pid);
-        if of_first && failed.at < self.moments.released && self.found.failures.len() < KEPT_FAILURES {
+        if of_first
+            && !beside
+            && failed.at < self.moments.released
+            && self.found.failures.len() < KEPT_FAILURES
+        {
             self.found.failures.push((failed.at, failed.call));
         }
     }

@@ -32,12 +32,12 @@ impl Numbers {
     pub fn follow(&mut self, place: usize, what: &What) -> Vec<Step> {
         let mut steps = Vec::new();
         match *what {
-            What::Call { pid, name, ret } if ret >= 0 && name.accepts() => {
+            What::Call { pid, name, ret, .. } if ret >= 0 && name.accepts() => {
                 self.accepting.insert(pid);
                 steps.extend(self.close(pid, ret));
                 steps.push(self.open(pid, ret, (place, false)));
             }
-            What::Call { pid, name, ret } if ret >= 0 && name.returns_descriptor() => {
+            What::Call { pid, name, ret, .. } if ret >= 0 && name.returns_descriptor() => {
                 steps.extend(self.close(pid, ret));
                 if let (Call::Dup | Call::Dup2 | Call::Dup3, Some(accept)) = (name, self.only(pid)) {
                     steps.push(self.open(pid, ret, (accept, true)));
@@ -167,7 +167,7 @@ mod tests {
     const CHILD: Pid = 11;
 
     fn call(pid: Pid, name: Call, ret: i64) -> What {
-        What::Call { pid, name, ret }
+        What::Call { pid, name, ret, on: None }
     }
 
     fn life(pid: Pid, change: Change) -> What {

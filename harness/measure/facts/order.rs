@@ -32,13 +32,14 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
             (7, (*calibrated_with).into(), (*pid).into(), "", *ceiling as i64)
         }
         What::Close { pid, fd } => (8, (*pid).into(), (*fd).into(), "", 0),
-        What::Call { pid, name, ret } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
-        What::Call { pid, name, ret } => (10, (*pid).into(), *name as i64, "", *ret),
+        What::Call { pid, name, ret, .. } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
+        What::Call { pid, name, ret, .. } => (10, (*pid).into(), *name as i64, "", *ret),
         What::ObserverCost { name, opened_ns, failed_ns } => {
             (11, *opened_ns as i64, *failed_ns as i64, name.name(), 0)
         }
         What::Failures { name, total } => (11, *name as i64, *total as i64, "", 0),
         What::SamplingStopped => (12, 0, 0, "", 0),
+        What::Muted { pid, on } => (12, (*pid).into(), (*on).into(), "", 0),
         What::Lost { samples } => (13, *samples as i64, 0, "", 0),
         What::Client { workload, id, state } => (14, (*id).into(), step(state), workload, 0),
         What::CallEnded { workload, id, handshakes, .. } => {

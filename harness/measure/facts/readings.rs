@@ -1,6 +1,6 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
-use super::answers::Answers;
+use super::answers::{Answers, status};
 use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
     Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
@@ -89,7 +89,8 @@ pub(crate) struct Asked<'a> {
     pub label: &'a str,
     pub outcome: Outcome,
     pub detail: &'a str,
-    /// Its status, where that is an error's though no connection was ended by it: `status 404`.
+    /// Its status, where that is a redirect's or an error's though no connection was ended by it: `status
+    /// 404`.
     pub error_status: Option<&'a str>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
@@ -354,9 +355,7 @@ impl<'a> Readings<'a> {
                 workload,
                 label,
                 outcome: match outcome {
-                    Outcome::Served if error_status(detail).is_some() && self.answers.are_good(workload) => {
-                        Outcome::ErrorReply
-                    }
+                    Outcome::Served if self.answers.differs(workload, detail) => Outcome::ErrorReply,
                     outcome => *outcome,
                 },
                 detail,
@@ -425,9 +424,8 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// The status of an HTTP answer, in the driver's words, where it is an error's.
+/// The status of an HTTP answer, in the driver's words, where it is a redirect's or an error's.
 fn error_status(detail: &str) -> Option<&str> {
     let words = detail.split(',').next()?;
-    let status = words.strip_prefix("status ")?.get(..3)?.parse::<u16>().ok()?;
-    (status >= 400).then_some(words)
+    words.starts_with("status ").then_some(words).filter(|words| status(words).is_some())
 }

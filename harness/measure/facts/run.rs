@@ -4,6 +4,7 @@ use super::calls::Calls;
 use super::clients::Clients;
 use super::holdings::Holdings;
 use super::idle::idle_timer;
+use super::listeners::Listeners;
 use super::order::ordered;
 use super::phases::{Phases, Window};
 use super::processes::Processes;
@@ -24,6 +25,7 @@ pub(crate) struct Facts<'a> {
     pub readings: Readings<'a>,
     pub tries: Tries,
     pub processes: Processes,
+    pub listeners: Listeners,
     pub holdings: Holdings,
     pub clients: Clients<'a>,
     pub calls: Calls<'a>,
@@ -35,10 +37,14 @@ impl<'a> Facts<'a> {
         let events = ordered(log);
         let phases = Phases::new(&events);
         let readings = Readings::new(plan, &events);
-        let tries = Tries::new(&events);
+        let mut listeners = Listeners::default();
+        readings.listening.last().into_iter().for_each(|of| listeners.loads(of.address));
+        events.iter().for_each(|event| listeners.note(&event.is));
+        let tries = Tries::new(&events, &listeners);
         let processes = Processes::new(plan, &readings, &tries, phases.released_from());
         let softs = softs(&events, &readings, &phases);
-        let mut holdings = Holdings::new(&events, &phases, &processes, &softs, readings.other_port_asked());
+        let mut holdings =
+            Holdings::new(&events, &phases, &processes, &listeners, &softs, readings.other_port_asked());
         let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
         let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
         let idle = idle_timer(&clients, &holdings.accepts, ramp, released);
@@ -53,6 +59,7 @@ impl<'a> Facts<'a> {
             readings,
             tries,
             processes,
+            listeners,
             holdings,
             clients,
             calls,

@@ -63,7 +63,7 @@ mod tests {
     fn a_close_that_was_begun_may_not_be_done_yet() {
         const MS: Nanos = 1_000_000;
         let calls = [
-            Event { at: 10 * MS, is: What::Call { pid: 7, name: Call::Accept4, ret: 5 } },
+            Event { at: 10 * MS, is: What::Call { pid: 7, name: Call::Accept4, ret: 5, on: None } },
             Event { at: 20 * MS, is: What::Close { pid: 7, fd: 5 } },
         ];
         let changes = Changes::of(&calls.iter().collect::<Vec<_>>());

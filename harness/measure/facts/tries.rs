@@ -1,5 +1,6 @@
 //! The descriptor calls of the subject, one by one, and their totals where single ones were not recorded.
 
+use super::listeners::Listeners;
 use crate::event::{Call, Event, Nanos, Phase, Pid, What};
 use std::collections::HashMap;
 
@@ -20,11 +21,20 @@ pub(crate) struct Try {
     pub call: Call,
     /// As the kernel gave it: a number, or a negative errno.
     pub ret: i64,
+    /// Of an accept that failed, the number of its listener, where that is known.
+    pub on: Option<i32>,
+    /// It is a listener beside the loaded one.
+    pub beside: bool,
 }
 
 impl Try {
     pub fn accepted(&self) -> bool {
         self.ret >= 0 && self.call.accepts()
+    }
+
+    /// Whether it is a try of the loop that is loaded.
+    pub fn tries_to_accept(&self) -> bool {
+        self.call.accepts() && !self.beside
     }
 
     /// The errno, where there was no descriptor for it.
@@ -52,20 +62,29 @@ pub(crate) struct Tries {
     pub totals: Vec<Total>,
     /// From each of these on single failures were no longer recorded, until the run asked for more.
     pub sampling_stops: Vec<Nanos>,
+    /// From when on failures on which listener beside the loaded one were no longer recorded.
+    pub muted: Vec<(Nanos, Pid, i32)>,
     /// How many samples the observer had lost, each time that it noticed.
     pub lost: Vec<(Nanos, u64)>,
 }
 
 impl Tries {
-    pub fn new(events: &[&Event]) -> Self {
+    pub fn new(events: &[&Event], listeners: &Listeners) -> Self {
         let mut tries = Tries::default();
         for event in events {
             let at = event.at;
             match event.is {
-                What::Call { pid, name: call, ret } => tries.all.push(Try { at, pid, call, ret }),
+                What::Call { pid, name: call, ret, on } => {
+                    let beside = listeners.beside(pid, on).is_some();
+                    tries.all.push(Try { at, pid, call, ret, on, beside });
+                }
                 What::Close { pid, .. } => tries.closes.push((at, pid)),
                 What::Failures { name: call, total } => tries.totals.push(Total { at, call, total }),
                 What::SamplingStopped => tries.sampling_stops.push(at),
+                What::Muted { pid, on } if listeners.beside(pid, Some(on)).is_none() => {
+                    tries.sampling_stops.push(at);
+                }
+                What::Muted { pid, on } => tries.muted.push((at, pid, on)),
                 // From here on single failures are recorded again.
                 What::Phase(Phase::Ramp) => tries.sampling_stops.clear(),
                 What::Lost { samples } => tries.lost.push((at, samples)),

@@ -32,10 +32,10 @@ impl AtTheWall {
     /// Takes in an event of the window; `counts`: whether a process is one of the subject's that accept.
     fn take(&mut self, event: &Event, held: &Holders, counts: impl Fn(Pid) -> bool) {
         match event.is {
-            What::Call { pid, name, ret: 0.. } if self.of == Some(pid) && name.accepts() => {
+            What::Call { pid, name, ret: 0.., .. } if self.of == Some(pid) && name.accepts() => {
                 self.accepted = Some(event.at);
             }
-            What::Call { pid, name, ret }
+            What::Call { pid, name, ret, .. }
                 if name.accepts()
                     && full(ret).is_some()
                     && counts(pid)
@@ -168,7 +168,7 @@ impl Facts<'_> {
                     ..one
                 })
             }
-            What::Call { pid, name, ret } if self.processes.counts(pid) => {
+            What::Call { pid, name, ret, .. } if self.processes.counts(pid) => {
                 let one = so_far?;
                 let resumed = one.resumed.or((ret >= 0 && name.accepts()).then_some(event.at));
                 // A call that had begun before the limit was raised may fail after that.

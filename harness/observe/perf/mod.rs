@@ -12,7 +12,7 @@
 mod record;
 mod requests;
 
-use super::failures::{SAMPLED_AT_MOST, Totals};
+use super::failures::{Sampled, Totals};
 use super::threads::Threads;
 use super::{Syscalls, Unavailable, called};
 use crate::event::{Call, Event, Nanos, ObserverName, Pid, What};
@@ -204,7 +204,7 @@ pub struct Perf {
     /// Those of io_uring's requests, all operations together.
     ring_counter: Option<Counter>,
     requests: Requests,
-    sampled: u64,
+    sampled: Sampled,
     totals: Totals,
     threads: Threads,
     /// Newer than the last drain's horizon.
@@ -240,7 +240,11 @@ impl OfCpu {
         }
         for &(call, id) in &tracepoints.exits {
             let failed = if call.accepts() { UNACCEPTED } else { EXHAUSTED };
-            failures.push(open(Source::Samples(id), Some(failed))?);
+            let source = match record::FIRST_ARGUMENT {
+                Some(registers) if call.accepts() => Source::Called { id, registers, stack: 0 },
+                _ => Source::Samples(id),
+            };
+            failures.push(open(source, Some(failed))?);
             if call != Call::Fcntl {
                 successes.push(open(Source::Samples(id), Some(SUCCEEDED))?);
             }
@@ -331,7 +335,7 @@ impl Perf {
             sampling,
             sampling_stopped: false,
             counters: failed_calls(tracepoints, pid)?,
-            sampled: 0,
+            sampled: Sampled::default(),
             totals: Totals::default(),
             threads: Threads::of(pid),
             held_back: Vec::new(),
@@ -364,12 +368,12 @@ impl Perf {
 
     fn describe(&mut self, record: Record) -> Option<What> {
         Some(match record {
-            Record::Call { pid, tracepoint, ret } => match (self.makers.get(&tracepoint), ret) {
+            Record::Call { pid, tracepoint, ret, on } => match (self.makers.get(&tracepoint), ret) {
                 (Some(call), _) => What::Refused { pid, call: (*call).into(), errno: -ret as i32 },
                 (None, -105 | -12) => {
                     What::Refused { pid, call: self.calls.get(&tracepoint)?.to_string(), errno: -ret as i32 }
                 }
-                (None, _) => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret },
+                (None, _) => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret, on },
             },
             Record::Close { pid, fd } => What::Close { pid, fd },
             Record::Status { pid, code } => What::Status { pid, code: Some(code), signal: None },
@@ -436,12 +440,13 @@ impl Syscalls for Perf {
                     continue;
                 }
             } else if matches!(is, What::Refused { .. } | What::Call { ret: ..0, .. }) {
-                self.sampled += 1;
-                if self.sampled > SAMPLED_AT_MOST {
+                let (pid, on) = if let What::Call { pid, on, .. } = is { (pid, on) } else { (0, None) };
+                if !self.sampled.takes(pid, on) {
                     continue;
                 }
             }
             sink.push(Event { at, is });
+            sink.extend(self.sampled.muted().map(|is| Event { at, is }));
             if let Some((pid, name)) = program {
                 let program = String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned();
                 sink.push(Event { at, is: What::Executed { pid, program } });
@@ -452,7 +457,7 @@ impl Syscalls for Perf {
         if lost > 0 {
             sink.push(Event { at: now, is: What::Lost { samples: lost } });
         }
-        if !self.sampling_stopped && (self.sampled >= SAMPLED_AT_MOST || lost_failures > 0) {
+        if !self.sampling_stopped && (self.sampled.full() || lost_failures > 0) {
             self.stop_sampling()?;
             sink.push(Event { at: now, is: What::SamplingStopped });
         }
@@ -477,7 +482,7 @@ impl Syscalls for Perf {
     }
 
     fn sample_again(&mut self, failures: u64) -> io::Result<()> {
-        self.sampled = SAMPLED_AT_MOST.saturating_sub(failures);
+        self.sampled = Sampled::with_room_for(failures);
         match std::mem::take(&mut self.sampling_stopped) {
             true => self.sampling.iter().try_for_each(Counter::enable),
             false => Ok(()),

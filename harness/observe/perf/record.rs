@@ -45,6 +45,8 @@ pub const LIMITS: [&str; 2] = ["prlimit64", "setrlimit"];
 mod caller {
     /// rdx, rsi, rdi, rsp.
     pub const REGISTERS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7;
+    /// rdi, which a call leaves as it was.
+    pub const FIRST_ARGUMENT: Option<u64> = Some(1 << 5);
 
     /// Of prlimit64, then of setrlimit: the process, the resource, the new limits; and the stack pointer.
     pub fn arguments([rdx, rsi, rdi, rsp]: [u64; 4]) -> [Option<[u64; 4]>; 2] {
@@ -55,6 +57,8 @@ mod caller {
 mod caller {
     /// x0, x1, x2, sp.
     pub const REGISTERS: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 31;
+    /// In its place is the result.
+    pub const FIRST_ARGUMENT: Option<u64> = None;
 
     /// As on the other architecture, but for what was in x0, which has the result already: so prlimit64 of
     /// another process is taken for one of the caller's own, whose limits are then found to be others, and
@@ -63,7 +67,7 @@ mod caller {
         [Some(registers), None]
     }
 }
-pub use caller::REGISTERS;
+pub use caller::{FIRST_ARGUMENT, REGISTERS};
 
 /// So much of the caller's stack is sampled, bytes: from a thin wrapper of the call to the frame above it.
 pub const STACK: u32 = 512;
@@ -78,7 +82,8 @@ const MORE: u32 = 1 << 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// A call returned; the tracepoint says which.
-    Call { pid: Pid, tracepoint: u64, ret: i64 },
+    /// `on`: of an accept that failed, the number that it was called with.
+    Call { pid: Pid, tracepoint: u64, ret: i64, on: Option<i32> },
     /// A process is about to close this number.
     Close { pid: Pid, fd: i32 },
     /// A process is about to end with this status.
@@ -122,7 +127,7 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
             } else if let Some(record) = layout.ring.and_then(|ring| of_ring(raw, pid, tracepoint, ring)) {
                 record
             } else {
-                Record::Call { pid, tracepoint, ret: i64_at(raw, layout.ret)? }
+                Record::Call { pid, tracepoint, ret: i64_at(raw, layout.ret)?, on: first_argument(body) }
             };
             (u64_at(body, 8)?, record)
         }
@@ -169,6 +174,14 @@ fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
         Some(Limits { soft: u64_at(body, at)?, hard: u64_at(body, at + 8)? })
     });
     Some(Record::LimitSet { pid, of: of as Pid, limits })
+}
+
+/// The register that was sampled with a call, where one was, of a program of 64 bits.
+fn first_argument(body: &[u8]) -> Option<i32> {
+    let registers = 20 + u32_at(body, 16)? as usize;
+    let wide = u64_at(body, registers)? == u64::from(abi::PERF_SAMPLE_REGS_ABI_64);
+    // 64 bits wide, of which the kernel looks at the lower half.
+    if wide { Some(u64_at(body, registers + 8)? as i32) } else { None }
 }
 
 /// A record of one of io_uring's tracepoints; `None` for any other.
@@ -263,12 +276,23 @@ mod tests {
     fn a_sample_belongs_to_the_process_and_not_to_the_thread() {
         assert_eq!(
             parse(&sample(560, -24), LAYOUT),
-            Some((5000, Record::Call { pid: 42, tracepoint: 560, ret: -24 }))
+            Some((5000, Record::Call { pid: 42, tracepoint: 560, ret: -24, on: None }))
         );
         assert_eq!(
             parse(&sample(700, 0xdead_0000_0007), LAYOUT),
             Some((5000, Record::Close { pid: 42, fd: 7 }))
         );
+    }
+
+    #[test]
+    fn a_failed_accept_has_the_number_of_its_listener() {
+        let with = |kind: u64| {
+            let mut bytes = sample(560, -24);
+            bytes.extend([kind, 0xdead_0000_0003].map(u64::to_ne_bytes).concat());
+            parse(&bytes, LAYOUT)
+        };
+        let call = |on| Some((5000, Record::Call { pid: 42, tracepoint: 560, ret: -24, on }));
+        assert_eq!((with(2), with(1)), (call(Some(3)), call(None)), "registers of 64 bits, of 32 bits");
     }
 
     #[test]

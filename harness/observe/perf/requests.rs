@@ -87,7 +87,7 @@ impl Requests {
             -24 | -23 => *self.failed.entry(name).or_default() += 1,
             _ => return None,
         }
-        Some(What::Call { pid, name, ret: ret.into() })
+        Some(What::Call { pid, name, ret: ret.into(), on: None })
     }
 
     /// Failures of each operation, of `all` together. Those that were not seen one by one count as of the
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(requests.completed(10, (1, 8), 5, false), None, "five bytes are no descriptor");
         assert_eq!(
             requests.completed(10, (1, 7), 5, false),
-            Some(What::Call { pid: 10, name: Call::RingAccept, ret: 5 })
+            Some(What::Call { pid: 10, name: Call::RingAccept, ret: 5, on: None })
         );
         assert_eq!(requests.completed(10, (1, 7), 6, false), None, "it was done");
     }

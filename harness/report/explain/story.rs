@@ -50,7 +50,7 @@ fn highest(r: &Report, log: &Log) -> Option<String> {
     let first = r.found.ceiling.first_failure.get()?;
     let until = log.events.iter().take_while(|e| e.at as f64 / 1e9 <= first.at_s);
     let given = until.filter_map(|e| match e.is {
-        What::Call { pid, ret, name } if pid == first.pid && name.returns_descriptor() => {
+        What::Call { pid, ret, name, .. } if pid == first.pid && name.returns_descriptor() => {
             u64::try_from(ret).ok()
         }
         _ => None,

@@ -208,8 +208,10 @@ fn mend(r: &Report) -> Option<String> {
             "Restart it; then fix it, so that it accepts again after a failure.".into()
         }
         Policy::Exits => {
-            let call = super::policy::ended_by(r)
-                .map_or("accept".into(), |ended| ended.in_order.first().unwrap_or(&ended.call).to_string());
+            let ended =
+                super::policy::ended_by(r).map(|ended| *ended.in_order.first().unwrap_or(&ended.call));
+            let first = r.found.ceiling.first_failure.get().map(|failed| failed.call);
+            let call = ended.or(first).map_or("accept".into(), |call| call.to_string());
             format!("Restart it, and make it survive a failed {call}.")
         }
         Policy::Spin => "Make the server pause after a failed accept.".into(),

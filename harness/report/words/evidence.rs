@@ -55,6 +55,10 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
             counted(*reset, "waiting client"),
             number(*reset, "was", "were"),
         ),
+        PolicyEvidence::OnlyBeside { failures, waiting } => format!(
+            "accept failed {failures} times on other listeners, and was not seen to fail on the loaded one; {}",
+            wait(*waiting)
+        ),
         PolicyEvidence::Rhythm { .. } => rhythm(evidence),
         PolicyEvidence::Silence { failures, silent_s, waiting, then } => {
             silence(*failures, *silent_s, *waiting, *then)

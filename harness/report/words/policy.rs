@@ -1,9 +1,9 @@
 //! What its accept loop does with a full table.
 
 use super::super::Report;
-use super::{clients, costs, counted, evidence, number, sentence, subject};
+use super::{clients, costs, counted, evidence, number, sentence, subject, times};
 use crate::event::SeenAs;
-use crate::measure::{AfterSilence, Disguise, Policy, PolicyEvidence, Rhythm, Waker};
+use crate::measure::{AfterSilence, Disguise, OtherPolicy, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
 /// Of an error reply.
@@ -34,6 +34,18 @@ pub fn at_the_wall(r: &Report) -> Option<String> {
     let policy = seen.policy.value().filter(|policy| *policy != Policy::None)?;
     let evidence = seen.evidence.get().map_or(String::new(), |e| format!(": {}", evidence::policy(e)));
     Some(format!("{}{evidence}. [{}]", behaviour(policy), policy.name()))
+}
+
+/// What the loop of another listener does.
+pub fn of_another(other: &OtherPolicy) -> String {
+    let how = match (other.policy, other.pause_s) {
+        (Policy::Spin, _) => "retries accept without a pause".into(),
+        (Policy::Storm, Some(pause)) => format!("retries accept in bursts {pause:.3} s apart"),
+        (Policy::FixedDelay, Some(pause)) => format!("retries accept every {pause:.3} s"),
+        (Policy::Backoff, Some(pause)) => format!("retries accept after pauses that grow to {pause:.3} s"),
+        _ => format!("failed to accept {}, in no pattern that is clear", times(other.failures as u64)),
+    };
+    format!("The loop of its other listener {} {how}. [{}]", other.listener, other.policy.name())
 }
 
 /// How the process at the wall ended: `with code 1`.
@@ -83,6 +95,9 @@ fn worded(r: &Report, brief: bool) -> Option<String> {
         }
         PolicyEvidence::ListenerClosed { .. } => {
             format!("{server} closed its listener: new clients are refused, though the process lives on")
+        }
+        PolicyEvidence::OnlyBeside { .. } => {
+            format!("how {server} retries accept is not clear: it fails on other listeners only{waits}")
         }
         PolicyEvidence::Rhythm { rhythm, call, .. } => match rhythm {
             Rhythm::Spin if brief => format!("{server} retries {call} without a pause{waits}"),

@@ -23,6 +23,7 @@ pub fn wall(r: &Report) -> Vec<String> {
     said.extend(failed(r));
     said.extend(sockets::queue(r));
     said.extend(others(r));
+    said.extend(r.found.other_policies.iter().map(policy::of_another));
     said.extend(memory::grows(r));
     said
 }

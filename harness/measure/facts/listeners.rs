@@ -1,0 +1,72 @@
+//! Which numbers of a process are its listeners beside the loaded one: what it does there is another loop's.
+
+use crate::event::{Change, Descriptor, Pid, What};
+use std::collections::{BTreeMap, HashMap};
+
+/// The listeners of a subject's processes, by their numbers at rest. A process that is forked later has those
+/// of its parent.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    loaded: Option<String>,
+    /// As they are bound.
+    of: HashMap<Pid, BTreeMap<i32, String>>,
+}
+
+impl Listeners {
+    /// The address at which its clients come, as it is bound.
+    pub fn loads(&mut self, address: &str) {
+        self.loaded = Some(address.to_owned());
+    }
+
+    /// Takes what says who has which listener.
+    pub fn note(&mut self, what: &What) {
+        match what {
+            What::Baseline { pid, inventory, .. } => self.has(*pid, inventory),
+            What::Open(all) => all.iter().for_each(|open| self.has(open.pid, &open.inventory)),
+            What::Process { pid, parent, change: Change::Fork } => {
+                if let Some(of) = self.of.get(parent).cloned() {
+                    self.of.insert(*pid, of);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn has(&mut self, pid: Pid, inventory: &[Descriptor]) {
+        let all = inventory.iter().filter_map(|d| Some((d.fd, address(d)?)));
+        let all: BTreeMap<i32, String> = all.collect();
+        if !all.is_empty() {
+            self.of.entry(pid).or_insert(all);
+        }
+    }
+
+    /// The address of the listener that a process has by this number, where that is not the loaded one;
+    /// `None` where it is, or where that is not known.
+    pub fn beside(&self, pid: Pid, on: Option<i32>) -> Option<&str> {
+        let loaded = self.loaded.as_deref()?;
+        let address = self.of.get(&pid)?.get(&on?)?;
+        (!same(address, loaded)).then_some(address)
+    }
+}
+
+/// Where a descriptor listens, as an address is written.
+fn address(d: &Descriptor) -> Option<String> {
+    match d.kind.as_str() {
+        "tcp-listen" => d.detail.strip_suffix(" LISTEN").map(str::to_owned),
+        "unix" => {
+            let name = d.detail.strip_suffix(" listening")?;
+            Some(format!("unix:{}", name.rsplit_once(' ')?.0))
+        }
+        _ => None,
+    }
+}
+
+/// Whether clients of one may come to the other: a port's listeners share them, whatever address each is
+/// bound to.
+fn same(one: &str, other: &str) -> bool {
+    let port = |address: &str| {
+        let port = address.rsplit_once(':')?.1.parse::<u16>();
+        port.ok().filter(|_| !address.starts_with("unix:"))
+    };
+    one == other || port(one).is_some_and(|one| port(other) == Some(one))
+}
