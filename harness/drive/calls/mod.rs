@@ -278,7 +278,14 @@ impl<W: Write> Callers<W> {
                     Some(Order::Quit) | None => return self.report.flush().map_err(at("reporting")),
                     Some(order) => self.obey_one(order).await,
                 },
-                Some(finished) = self.calls.join_next() => self.finish(finished.expect("no call panics or is cancelled here")),
+                Some(finished) = self.calls.join_next() => {
+                    // Those that ended meanwhile are over, too: a turn of this loop costs as much as a call.
+                    let mut finished = Some(finished);
+                    while let Some(one) = finished {
+                        self.finish(one.expect("no call panics or is cancelled here"));
+                        finished = self.calls.try_join_next();
+                    }
+                }
                 Some(probed) = self.probes.join_next() => self.probed(probed.expect("no probe panics")).await,
                 () = sleep(next_in), if paced && self.schedule.is_none() => {}
                 () = punctual::rung(&mut self.alarm), if paced && self.alarm.is_some() => {}
