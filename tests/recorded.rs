@@ -3,10 +3,10 @@
 use crate::log;
 use crate::run::CLASSES;
 use crate::support::{RECORDED, recordings};
-use lastfd::internal::event::{Phase, SCHEMA, What};
+use lastfd::internal::event::{Log, Phase, SCHEMA, What};
 use lastfd::internal::judge::Outcome;
-use lastfd::internal::report::Report;
-use lastfd::internal::scenario::ACCEPT_POLICIES;
+use lastfd::internal::report::{Report, short};
+use lastfd::internal::scenario::{ACCEPT_POLICIES, Plan};
 
 /// All of them together: a clone of the project should not be heavy.
 const BYTES_AT_MOST: u64 = 8_000_000;
@@ -93,4 +93,39 @@ fn the_first_full_worker_is_seen_beside_what_all_of_them_hold() {
         let Some(full) = found.first_full.value() else { continue };
         assert!(Some(full.held) >= found.ceiling.accepted.value(), "{name}: one process is a part of all");
     }
+}
+
+/// The report of the recording of this name, its plan and its log.
+fn recording(wanted: &str) -> (Report, &'static Plan, &'static Log) {
+    let (_, plan, log) = recordings().iter().find(|(name, ..)| name == wanted).expect("it is recorded");
+    (Report::of(plan, log), plan, log)
+}
+
+#[test]
+fn leaked_sockets_lead_to_the_upstream_that_the_run_started() {
+    let (report, _, log) = recording("find-upstream-left-open");
+    let upstream = log.events.iter().find_map(|event| match &event.is {
+        What::Listening { process, address, .. } if process == "upstream" => Some(address.as_str()),
+        _ => None,
+    });
+    let leads_to = report.found.leaks[0].leads_to.as_ref().expect("they are connected");
+    assert_eq!((Some(leads_to.address.as_str()), leads_to.accepted), (upstream, false));
+    let said = format!("(ESTABLISHED, to {})", upstream.expect("it listens"));
+    assert!(short::paragraph(&report).contains(&said), "{}", short::paragraph(&report));
+}
+
+#[test]
+fn who_set_the_hard_limit_is_said_of_a_program_that_raised_its_soft_limit_to_it() {
+    let mut raised = 0;
+    for (name, plan, log) in recordings() {
+        let asked = plan.processes[&plan.subject].limits;
+        let report = Report::of(plan, log);
+        let paragraph = short::paragraph(&report);
+        if paragraph.contains("itself raised that limit to the hard limit") {
+            let said = format!("the hard limit of {}, set by this scenario.", asked.hard);
+            assert!(paragraph.contains(&said), "{name}: {paragraph}");
+            raised += 1;
+        }
+    }
+    assert!(raised >= 5, "only {raised} programs raise their limit");
 }
