@@ -101,6 +101,9 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         account.turned_away -= kept;
         account.error_replies -= kept;
     } else if !facts.clients.answers {
+        let never_held = account.closed.saturating_sub(closed_at_most(facts, watched));
+        (account.closed, account.turned_away) =
+            (account.closed - never_held, account.turned_away + never_held);
         // A client that asks nothing cannot tell whether it was accepted: as many are held as the subject
         // held.
         let held = account.waiting.min(by_calls);
@@ -143,6 +146,20 @@ impl ClientsAccount {
             None if answered(watched) => self.held += 1,
             None => self.waiting += 1,
         }
+    }
+}
+
+/// Connections that the subject had held and can have closed: where it accepted nobody since its first
+/// failure, those that it was seen to close. The others that ended waited for it, as at a listener that it
+/// closed.
+fn closed_at_most(facts: &Facts<'_>, watched: Nanos) -> u64 {
+    match facts.holdings.first {
+        Some(first)
+            if facts.holdings.calls_seen && facts.holdings.accepts_between(first.at, watched).is_empty() =>
+        {
+            facts.holdings.held_closed
+        }
+        _ => u64::MAX,
     }
 }
 

@@ -100,9 +100,10 @@ pub fn calibrate(
     let accepted = pump.live.accepted_total().max(few.accepted);
     let (grown, born) = (few.grown, few.born);
     let first = First { sent: first, accepted, grown, standing, born, work, ended, took };
+    let takes_more = few.grown > few.accepted || first.opens_for_each(answers(pump));
     let mut steady = Steady::of(pump, pace, first);
     if let Some(steady) = &mut steady
-        && few.grown > few.accepted
+        && takes_more
         && let Some(one) = steady.alone(pump, wanted)?
     {
         predict_with_making(pump, &few, one);
@@ -128,7 +129,10 @@ fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
         return;
     }
     let ceiling = few.free().checked_sub(most).map_or(0, |room| room / each + 1);
-    let formula = format!("⌊({} − {most} to make the last) ÷ {each}⌋ + 1 = {ceiling}", few.room());
+    let formula = match each {
+        1 => format!("{} − {} more to make the last = {ceiling}", few.room(), most - 1),
+        _ => format!("⌊({} − {most} to make the last) ÷ {each}⌋ + 1 = {ceiling}", few.room()),
+    };
     announce(pump, few.rest.pid, ceiling, formula, each as f64, few.accepted as u32);
 }
 

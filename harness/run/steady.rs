@@ -80,6 +80,14 @@ pub struct First {
     pub took: Duration,
 }
 
+impl First {
+    /// Whether each of them was answered from a descriptor of its own, such as a file, whether that is open
+    /// still or not.
+    pub fn opens_for_each(&self, answered: bool) -> bool {
+        answered && self.accepted > 0 && self.work.opened >= self.accepted
+    }
+}
+
 /// What was done when a batch began to come.
 #[derive(Clone, Copy)]
 struct Before {
@@ -91,8 +99,9 @@ impl Steady {
     /// Whether, and how, the others are to wait for the work that the first clients show. Records what they
     /// show.
     pub fn of(pump: &mut Pump, pace: Pace, first: First) -> Option<Steady> {
-        // A file that was opened and closed again for a request costs nothing that lasts. What was closed
-        // beyond that, and not with its client, is a connection that was handed on.
+        // A file that was opened and closed again for a request costs nothing that lasts; but a flood that is
+        // accepted before it is opened leaves no number for it. What was closed beyond that, and not with its
+        // client, is a connection that was handed on.
         let Work { opened, closed, born } = first.work;
         let seen = pump.observer.is_some();
         let work = Work {
@@ -106,7 +115,7 @@ impl Steady {
         };
         let steady = match pace {
             Pace::Steady => true,
-            Pace::Auto => work.all() >= first.accepted.max(1),
+            Pace::Auto => work.all() >= first.accepted.max(1) || first.opens_for_each(answers(pump)),
             _ => false,
         };
         if steady || work.all() > 0 {

@@ -79,7 +79,8 @@ fn anything() -> impl Strategy<Value = What> {
     let labels = vec!["saturated", "after-some", "after-all", "held"];
     prop_oneof![
         4 => prop::sample::select(phases.to_vec()).prop_map(What::Phase),
-        8 => (pid.clone(), call, ret, prop::option::of(3..9i32)).prop_map(|(pid, name, ret, on)| What::Call { pid, name,
+        8 => (pid.clone(), call, ret, prop::option::of(3..9i32))
+            .prop_map(|(pid, name, ret, on)| What::Call { pid, name,
             ret, on }),
         1 => (pid.clone(), 3..9i32).prop_map(|(pid, on)| What::Muted { pid, on }),
         4 => (pid.clone(), 3..20i32).prop_map(|(pid, fd)| What::Close { pid, fd }),

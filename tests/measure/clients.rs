@@ -169,9 +169,8 @@ fn a_redirect_that_the_first_client_did_not_get_is_no_service() {
 fn a_greeting_is_no_error_reply_when_the_server_exits() {
     let greeted = |at: fn(u32) -> f64| {
         changed("exits", |events| {
-            let ends: Vec<_> =
-                (0..8).map(|id| client(42.55, id, Client::ErrorReply("hello".into()))).collect();
-            events.extend(ends);
+            let ends = at(7).max(42.5) + 0.05;
+            events.extend((0..8).map(|id| client(ends, id, Client::ErrorReply("hello".into()))));
             events.extend((0..8).map(|id| client(at(id), id, Client::Greeted)));
         })
     };
@@ -180,6 +179,6 @@ fn a_greeting_is_no_error_reply_when_the_server_exits() {
     let account = before.clients_account.get().expect("twelve clients");
     let lost = account.exit.as_ref().map(|lost| lost.clients);
     assert_eq!((lost, account.error_replies), (Some(12), 0), "{account:?}");
-    let after = greeted(|_| 42.2);
+    let after = greeted(|_| 44.1);
     assert_eq!(after.error_replies.map(|replies| replies.clients), Some(8), "a call had failed by then");
 }

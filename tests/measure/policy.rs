@@ -60,7 +60,8 @@ fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
     let of = |outcome| {
         changed("dead", |events| {
             events.retain(|e| !matches!(e.is, What::Probe { .. }));
-            events.extend((8..12).map(|id| client(60.0, id, Client::Closed)));
+            // The last of them waited for longer than a client that is turned away does.
+            events.extend((8..12).map(|id| client(if id < 11 { 60.0 } else { 1090.0 }, id, Client::Closed)));
             let (workload, label, detail) = ("flood".into(), "saturated".into(), String::new());
             let asked = What::Probe { workload, label, outcome, detail, connect_s: None, answer_s: None };
             events.push(event(1299.0, asked));
@@ -69,6 +70,8 @@ fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
     let refused = of(Got::Refused);
     assert_eq!(policy(&refused), Some(Policy::AcceptLoopDead), "{:?}", refused.policy.evidence);
     assert_eq!(refused.policy.evidence.get(), Some(&PolicyEvidence::ListenerClosed { reset: 4 }));
+    let account = refused.clients_account.get().expect("twelve clients");
+    assert_eq!((account.held, account.turned_away, account.closed), (8, 4, 0), "it held none of the four");
     assert_ne!(policy(&of(Got::Waits)), Some(Policy::Sheds), "nobody was accepted, so nobody was shed");
 }
 

@@ -11,6 +11,8 @@ use std::ops::RangeInclusive;
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 
+/// What a server said before, a client may hear so much later.
+const SEEN_LATE: Nanos = 2_000_000;
 /// A timer for idle clients is no shorter. A client sees a little less of it than there is.
 const IDLE_AT_LEAST: Nanos = 500_000_000;
 
@@ -97,7 +99,8 @@ pub(crate) struct Told<'a> {
 struct Greeting<'a> {
     /// As the client heard it that asked with HTTP, before the ramp.
     words: Option<&'a str>,
-    /// The first call that failed for want of a descriptor once clients came.
+    /// The first call that failed for want of a descriptor once clients came; a moment later where that is
+    /// accept, which says nothing of those that were accepted before.
     wall: Nanos,
 }
 
@@ -112,7 +115,11 @@ impl<'a> Greeting<'a> {
         let ramp = events.iter().skip_while(|event| event.is != What::Phase(Phase::Ramp));
         let mut failed =
             ramp.filter(|event| matches!(event.is, What::Call { ret, .. } if full(ret).is_some()));
-        Greeting { words, wall: failed.next().map_or(0, |event| event.at) }
+        let wall = failed.next().map_or(0, |event| match event.is {
+            What::Call { name, .. } if name.accepts() => event.at.saturating_add(SEEN_LATE),
+            _ => event.at,
+        });
+        Greeting { words, wall }
     }
 
     /// Whether these last words are what everybody hears: also where the server spoke them before a call

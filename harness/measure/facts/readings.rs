@@ -89,8 +89,8 @@ pub(crate) struct Asked<'a> {
     pub label: &'a str,
     pub outcome: Outcome,
     pub detail: &'a str,
-    /// Its status, where that is a redirect's or an error's though no connection was ended by it: `status
-    /// 404`.
+    /// Its status, where that is a redirect's or an error's that the first client did not get, though no
+    /// connection was ended by it: `status 404`.
     pub error_status: Option<&'a str>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
@@ -359,7 +359,7 @@ impl<'a> Readings<'a> {
                     outcome => *outcome,
                 },
                 detail,
-                error_status: error_status(detail),
+                error_status: error_status(detail).filter(|_| self.answers.differs(workload, detail)),
                 connect_s: connect_s.filter(|s| s.is_finite()),
                 answer_s: answer_s.filter(|s| s.is_finite()),
             }),
