@@ -23,6 +23,9 @@ const GROUPS_MAX: u64 = 32;
 /// Clients of a group, which are there at the same time, where few are enough: fewer where there is little
 /// room.
 const GROUP: u64 = 8;
+/// Clients of a half, at most: so many show a leak of one descriptor in several hundred connections, and take
+/// a second or two.
+const HALF_MAX: u64 = 1000;
 /// What leaks at the rate of the load adds so many in each half.
 const ADDS: u64 = 2;
 /// What closes late is waited for this long after each half.
@@ -98,7 +101,7 @@ fn came(pump: &Pump) -> u64 {
 fn each_half(pump: &Pump) -> u64 {
     let more: u64 = pump.open().into_iter().map(|(pid, open)| more(pump, pid, open)).sum();
     let few = GROUPS * GROUP;
-    (came(pump) * ADDS).div_ceil(more.max(1)).clamp(few, came(pump).max(few))
+    (came(pump) * ADDS).div_ceil(more.max(1)).clamp(few, came(pump).clamp(few, HALF_MAX))
 }
 
 /// Clients of a group at most, so that whatever stays open after all groups finds room: in the process that
