@@ -195,7 +195,7 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
 /// is answered: so long at the most.
 fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
     release(pump, u32::MAX)?;
-    let (mut progress, mut may_close, mut late) = (Progress::of(pump), MayClose::since_now(pump), false);
+    let (mut progress, mut may_close, mut paused) = (Progress::of(pump), MayClose::since_now(pump), false);
     let why = pump.until_ended(DRAINING_AT_MOST, Duration::from_millis(1), |pump| {
         if pump.tree.gone() {
             Some(Ended::Gone)
@@ -203,19 +203,25 @@ fn release_all(pump: &mut Pump, within: Duration) -> Result<Ended, Error> {
             Some(Ended::Quiet)
         } else {
             let still = progress.still(pump);
-            late |= still > STALL + pause(pump) * 2;
+            paused |= still > STALL + pause(pump) * 2;
             let still = still > within * 2;
             (still && !may_close.holds(pump)).then_some(Ended::Time)
         }
     })?;
-    if late && why == Ended::Quiet {
+    if paused && why == Ended::Quiet {
         closes_late(pump);
     }
     let late = why == Ended::Time && progress.still(pump) <= within * 2;
     if pump.tree.gone() || pump.loads.is_empty() {
         return Ok(why);
     }
-    let why = new_client(pump, if late { PROBE_DEADLINE } else { within }, &mut may_close)?;
+    let held = pump.descriptors();
+    let answered = new_client(pump, if late { PROBE_DEADLINE } else { within }, &mut may_close)?;
+    // Its timer has fired just after it was waited for.
+    if paused && why == Ended::Time && answered == Ended::Answered && pump.descriptors() < held {
+        closes_late(pump);
+    }
+    let why = answered;
     Ok(if late { Ended::Draining } else { why })
 }
 

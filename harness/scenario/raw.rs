@@ -577,8 +577,8 @@ pub(super) struct RawExpect {
     /// new limits.
     #[schemars(with = "Option<RawCeiling>")]
     pub ceiling_after: Option<Spanned<RawCeiling>>,
-    /// Descriptors that are open after all clients left, less those open before the first client: a number, or an
-    /// amount as a text.
+    /// Descriptors that are open after all clients left, less those open before the first client: a number,
+    /// or an amount as a text.
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the limit of the whole system, stopped it. lastfd reads it and never sets it.
     pub file_max_binds: Option<bool>,
