@@ -305,7 +305,7 @@ fn where_descriptors_ran_out_the_first_paragraph_names_who_set_the_limit_and_wha
         let paragraph = short::paragraph(&run.report);
         assert!(paragraph.contains("failed with EMFILE"), "{}: {paragraph}", run.name);
         assert!(
-            ["raise ", "Close ", "fix the leak", "Restart it", "Make the server pause"]
+            ["raise ", "Close ", "fix the leak", "Restart it", "Make its code pause"]
                 .iter()
                 .any(|verb| paragraph.contains(verb)),
             "{}: {paragraph}",

@@ -29,7 +29,7 @@ pub fn advice(r: &Report) -> Vec<String> {
         _ if r.found.binds.get().is_some_and(select) => other(Resource::FdSetsize).into(),
         // A loop that is dead may close nothing either.
         _ if leaks(r) && dead => {
-            let left = "If what stays open is a leak, a higher limit only delays the failure.";
+            let left = "If those are leaked, a higher limit only delays the failure.";
             return mend(r).into_iter().chain([left.to_owned()]).collect();
         }
         _ if leaks(r) => leak(r),
@@ -76,7 +76,9 @@ fn further(r: &Report) -> Option<&'static str> {
         return Some(flows);
     }
     if r.found.handed_over.is_some() {
-        return Some("Bound its processes (`ulimit -u`, `TasksMax=`): each connection has one of its own.");
+        return Some(
+            "Limit the number of its processes (`ulimit -u`, `TasksMax=`): each connection gets one of its own.",
+        );
     }
     (r.verdict.judged == 0 && !r.found.ceiling.in_calls()).then(|| match super::clients::all_left(r) {
         true => "To find the ceiling, use clients that hold their connection, or more at the same time.",
@@ -136,7 +138,11 @@ fn leak(r: &Report) -> String {
     } else {
         format!(" ({what})")
     };
-    format!("Restart it, then fix the leak{what}: a higher limit only delays the failure.")
+    let why = match full(r) {
+        true => "a higher limit only delays the failure",
+        false => "descriptors did not run out, so a higher limit does not help",
+    };
+    format!("Restart it, then fix the leak{what}: {why}.")
 }
 
 fn leak_by_calls(r: &Report) -> String {
@@ -163,16 +169,19 @@ fn own_rule(r: &Report) -> Vec<String> {
         ];
     }
     vec![
-        "Look for a limit of clients in its settings (such as maxclients).".into(),
-        format!("A sweep ({}) tells whether it follows the descriptor limit.", sweep(r)),
+        match r.found.error_replies.is_some() {
+            true => "Look in its settings for the limit of clients that its reply is about.".into(),
+            false => "Look for a limit of clients in its settings (such as maxclients).".into(),
+        },
+        format!("{} shows whether the number follows the descriptor limit.", sweep(r)),
     ]
 }
 
 /// The command that runs it under two limits.
 pub fn sweep(r: &Report) -> String {
     match r.found.limits.effective.value().map(|limits| limits.soft) {
-        Some(soft) => format!("`find --nofile {soft},{}`", soft.saturating_mul(2)),
-        None => "`find --nofile 1024,2048`".into(),
+        Some(soft) => format!("`lastfd find --nofile {soft},{}`", soft.saturating_mul(2)),
+        None => "`lastfd find --nofile 1024,2048`".into(),
     }
 }
 
@@ -205,7 +214,7 @@ fn mend(r: &Report) -> Option<String> {
     let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
     Some(match r.found.policy.policy.value()? {
         Policy::AcceptLoopDead | Policy::WaitsForArrival if stuck => {
-            "Restart it; then fix it, so that it accepts again after a failure.".into()
+            "Restart it; then change it so that it accepts again after a failed accept.".into()
         }
         Policy::Exits => {
             let ended =
@@ -214,7 +223,7 @@ fn mend(r: &Report) -> Option<String> {
             let call = ended.or(first).map_or("accept".into(), |call| call.to_string());
             format!("Restart it, and make it survive a failed {call}.")
         }
-        Policy::Spin => "Make the server pause after a failed accept.".into(),
+        Policy::Spin => "Make its code pause after a failed accept.".into(),
         _ => return None,
     })
 }
@@ -236,7 +245,7 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise the limit where your service is started".into(),
+        Setter::Run => "raise your service's limit (see `lastfd inspect`)".into(),
         Setter::ToItsHardLimit => match limits::hard(r) {
             Some(Hard::By(name)) => format!("raise the hard limit in `{name}` and start that again"),
             _ => "raise the hard limit where your service is started".into(),

@@ -253,7 +253,7 @@ fn follows_the_limit(r: &Report) -> Option<String> {
     let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
     (own && !dead).then(|| {
         format!(
-            "One run cannot tell a fixed number of its own from one that it takes from its descriptor limit. A sweep can: {}.",
+            "One run cannot tell whether this number is fixed or follows the descriptor limit: {} can.",
             advice::sweep(r)
         )
     })

@@ -14,7 +14,7 @@ pub fn costs(r: &Report) -> Option<String> {
     said.extend(c.failures_per_s.value().filter(|n| *n > 0.0 && !dead).map(|n| failures(r, n)));
     said.extend(c.log_bytes_per_s.value().map(|bytes| match bytes {
         b if b > 0.0 => format!("{} of log", rate(b)),
-        _ => "no log output".into(),
+        _ => "nothing logged meanwhile".into(),
     }));
     (!said.is_empty()).then(|| format!("{}.", said.join(", ")))
 }

@@ -97,7 +97,7 @@ pub fn hard(r: &Report) -> Option<Hard> {
 pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     match Setter::of(r, by) {
-        Setter::Run if r.is_find() => Some("lastfd".into()),
+        Setter::Run if r.is_find() => Some("this run".into()),
         Setter::Run => Some("this scenario".into()),
         Setter::Ancestor => Some(format!("`{}`", name(&by.command))),
         _ => None,

@@ -16,7 +16,7 @@ pub const fn behaviour(policy: Policy) -> &'static str {
         Policy::Storm => "It fails in bursts",
         Policy::FixedDelay => "It pauses for a constant time and tries again",
         Policy::Backoff => "It pauses longer and longer between tries",
-        Policy::Sheds => "It accepts waiting clients and closes them at once, so that none waits in vain",
+        Policy::Sheds => "It accepts waiting clients and closes them at once",
         Policy::LimitsItself => "It limits itself",
         Policy::Exits => "It exits",
         Policy::WorkerRestarts => "The worker exits and another one replaces it",

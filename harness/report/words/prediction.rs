@@ -60,22 +60,28 @@ fn without_result(formula: &str, ceiling: u64) -> &str {
     formula.strip_suffix(&format!(" = {ceiling}")).unwrap_or(formula)
 }
 
-/// Why it stopped at this number: what remains of the soft limit, as a remark in brackets.
+/// Why it stopped at this number, as a remark in brackets: what remains of the soft limit, and who set that.
 pub fn sum(r: &Report) -> Option<String> {
+    let by = limits::whose(r).map_or(String::new(), |by| format!("; set by {by}"));
+    let (sum, more) = remains(r)?;
+    Some(sum + &by + &more)
+}
+
+/// What remains, and more about it.
+fn remains(r: &Report) -> Option<(String, String)> {
     let f = &r.found;
     let soft = f.limits.effective.value()?.soft;
-    let by = limits::whose(r).map_or(String::new(), |by| format!(" set by {by}"));
-    let limit = format!("soft limit of {soft} descriptors{by}");
+    let limit = format!("soft limit of {soft}");
     let Some(rest) = f.baseline.counted.value() else {
-        return Some(limit);
+        return Some((limit, String::new()));
     };
     let open = format!("{rest} already open");
     let plain = format!("{limit}, {open}");
-    let Some(held) = f.ceiling.held() else { return Some(plain) };
+    let Some(held) = f.ceiling.held() else { return Some((plain, String::new())) };
     let left = soft.saturating_sub(rest);
     let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
     let beside = f.ceiling.others.filter(|n| *n != 0);
-    Some(match (each, beside) {
+    let sum = match (each, beside) {
         _ if left == held => format!("{limit} − {open}"),
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
             format!("{limit} − {open} − {n} opened since")
@@ -108,10 +114,10 @@ pub fn sum(r: &Report) -> Option<String> {
             let next = held - left;
             let used = rest - next;
             let waits = match next {
-                1 => "a thread in accept keeps 1 for the next client".to_owned(),
-                n => format!("threads in accept keep {n} for the next clients"),
+                1 => "; a thread in accept keeps 1 for the next client".to_owned(),
+                n => format!("; threads in accept keep {n} for the next clients"),
             };
-            format!("{limit} − {used} already in use; {waits}")
+            return Some((format!("{limit} − {used} already in use"), waits));
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => {
@@ -124,5 +130,6 @@ pub fn sum(r: &Report) -> Option<String> {
             None => plain,
         },
         _ => plain,
-    })
+    };
+    Some((sum, String::new()))
 }

@@ -30,10 +30,9 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
     Some(match (end.verdict, &end.evidence) {
         (Verdict::Recovered, _) => match once(r).map(|n| n as i64).or(leaked(r)) {
             Some(n) if n > 0 => format!(
-                "{}; {} opened once {} open.",
+                "{}, and leaks nothing: {n} {} opened once.",
                 serves(r),
-                counted(n.unsigned_abs(), "descriptor"),
-                number(n.unsigned_abs(), "stays", "stay")
+                number(n.unsigned_abs(), "descriptor that stays open was", "descriptors that stay open were")
             ),
             Some(_) if calls::leaks(r) => {
                 "It recovers when all calls are over: only then does it close what they opened.".into()
@@ -44,7 +43,14 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
         (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors }) => {
             let stayed = number(*descriptors, "extra descriptor stays", "extra descriptors stay");
             let until = full_after(r);
-            format!("It leaks: {}, {descriptors} {stayed} open{leaves}{until}.", afterwards(r))
+            let after = afterwards(r);
+            match leaves
+                .strip_prefix(": ")
+                .filter(|_| r.found.leaks.iter().any(|leak| leak.slope.get().is_some()))
+            {
+                Some(each) => format!("It leaks {each}: {after}, {descriptors} {stayed} open{until}."),
+                None => format!("It leaks: {after}, {descriptors} {stayed} open{leaves}{until}."),
+            }
         }
         (Verdict::Leaking, evidence) => {
             format!("It leaks: {}{leaves}.", evidence::verdict(evidence))
@@ -53,7 +59,7 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
         (Verdict::Degraded, VerdictEvidence::AcceptedOnly { turned_away: Some(n), .. }) => {
             let waited = r.found.recovery.waiters.value().map_or(String::new(), |n| format!(" of the {n}"));
             format!(
-                "It recovers only in part: it served none{waited} that waited, and turned {n} of them away."
+                "It recovers only in part: when some clients left, it served none{waited} that waited and turned {n} of them away."
             )
         }
         (Verdict::Degraded, evidence) => {
@@ -278,13 +284,23 @@ fn each_leaves(r: &Report) -> String {
 fn mostly_leaves(r: &Report) -> String {
     let all = each_leaves(r);
     let most = r.found.leaks.first().filter(|_| r.found.leaks.len() > 1 && all.chars().count() > SHORT);
-    most.map_or(all, |leak| format!(": mostly {}", many(r, leak)))
+    most.map_or(all, |leak| format!(": {}", most_of(r, leak)))
+}
+
+/// `mostly 1 file a connection`, or `87 of them tcp sockets`.
+fn most_of(r: &Report, leak: &Leak) -> String {
+    match leak.slope.get() {
+        Some(_) => format!("mostly {}", many(r, leak)),
+        None => {
+            let (count, kind) = of_kind(leak);
+            format!("{count} of them {kind}")
+        }
+    }
 }
 
 /// The same in a few words: the most frequent, and of what matters of it one.
 fn briefly_leaves(r: &Report) -> String {
     let Some(leak) = r.found.leaks.first() else { return String::new() };
-    let mostly = if r.found.leaks.len() > 1 { "mostly " } else { "" };
     let which = match (leads(leak), leak.kind.as_str(), leak.detail.as_str()) {
         (Some(leads), "tcp", "ESTABLISHED") => {
             let comma = if leak.leads_to.as_ref().is_some_and(|to| to.share < 1.0) { "," } else { "" };
@@ -293,7 +309,8 @@ fn briefly_leaves(r: &Report) -> String {
         (_, "tcp", state) if !state.contains(' ') => format!(" ({state})"),
         _ => String::new(),
     };
-    format!(": {mostly}{}{which}", many(r, leak))
+    let many = if r.found.leaks.len() > 1 { most_of(r, leak) } else { many(r, leak) };
+    format!(": {many}{which}")
 }
 
 fn sorts(r: &Report, shown: usize) -> String {
