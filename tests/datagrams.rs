@@ -64,9 +64,13 @@ fn a_port_that_is_opened_after_a_udp_socket_is_waited_for() {
     if program("python3").is_none() {
         return;
     }
-    let late = "import socket, sys, time; u = socket.socket(type=socket.SOCK_DGRAM); u.bind(('127.0.0.1', 0)); time.sleep(2); \
-                s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); held = []\n\
-                while True:\n    try: held.append(s.accept())\n    except OSError: time.sleep(.05)";
+    let late = "import socket, sys, threading, time\n\
+                u = socket.socket(type=socket.SOCK_DGRAM); u.bind(('127.0.0.1', 0)); time.sleep(2)\n\
+                s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+                def hold(c): c.recv(1); c.close()\n\
+                while True:\n    \
+                try: threading.Thread(target=hold, args=(s.accept()[0],), daemon=True).start()\n    \
+                except OSError: time.sleep(.05)";
     let run = find(&["--nofile", "32", "--hold", "1s"], &["python3", "-c", late, "{port}"]).run();
     assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{run:#}");
 }

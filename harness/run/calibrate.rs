@@ -100,7 +100,9 @@ pub fn calibrate(
     let accepted = pump.live.accepted_total().max(few.accepted);
     let (grown, born) = (few.grown, few.born);
     let first = First { sent: first, accepted, grown, standing, born, work, ended, took };
-    let takes_more = few.grown > few.accepted || first.opens_for_each(answers(pump));
+    // Each takes one at least: one that is handed on takes none, and of UDP nobody accepts.
+    let takes_some = few.accepted > 0 && few.grown >= few.accepted && !pump.serves_datagrams();
+    let takes_more = takes_some && (few.grown > few.accepted || first.opens_for_each(answers(pump)));
     let mut steady = Steady::of(pump, pace, first);
     if let Some(steady) = &mut steady
         && takes_more
