@@ -46,8 +46,9 @@ pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise
     let turns_away =
         turns_away || matches!(policy.evidence.get(), Some(PolicyEvidence::ListenerClosed { .. }));
     let exits = exits(facts);
-    let exited: Vec<Nanos> =
-        facts.holdings.tables.values().filter_map(|table| table.exited).map(|(at, _)| at).collect();
+    // A process that serves one client ends with it.
+    let accepts = |(pid, table): (&Pid, &Table)| table.exited.filter(|_| facts.processes.counts(*pid));
+    let exited: Vec<Nanos> = facts.holdings.tables.iter().filter_map(accepts).map(|(at, _)| at).collect();
     let mut matching = Matching::new(facts, turns_away, &exited);
     moments(facts).iter().for_each(|moment| matching.take(facts, moment));
     let mut all: Vec<Disguise> = matching.named().chain(exits.into_iter().map(|(_, exit)| exit)).collect();

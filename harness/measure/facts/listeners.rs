@@ -2,6 +2,7 @@
 
 use crate::event::{Change, Descriptor, Pid, What};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// The listeners of a subject's processes, by their numbers at rest. A process that is forked later has those
 /// of its parent.
@@ -62,11 +63,12 @@ fn address(d: &Descriptor) -> Option<String> {
 }
 
 /// Whether clients of one may come to the other: a port's listeners share them, whatever address each is
-/// bound to.
+/// bound to. A Unix socket may be bound by a path that is relative to the server's folder.
 fn same(one: &str, other: &str) -> bool {
-    let port = |address: &str| {
-        let port = address.rsplit_once(':')?.1.parse::<u16>();
-        port.ok().filter(|_| !address.starts_with("unix:"))
-    };
-    one == other || port(one).is_some_and(|one| port(other) == Some(one))
+    let port = |address: &str| address.rsplit_once(':')?.1.parse::<u16>().ok();
+    match (one.strip_prefix("unix:"), other.strip_prefix("unix:")) {
+        (Some(one), Some(other)) => Path::new(one).ends_with(other) || Path::new(other).ends_with(one),
+        (None, None) => one == other || port(one).is_some_and(|one| port(other) == Some(one)),
+        _ => false,
+    }
 }
