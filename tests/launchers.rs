@@ -349,7 +349,7 @@ fn the_report_names_the_setting_of_the_launcher_that_set_the_limit() {
             "set it (`--ulimit nofile=`)",
             "raise `--ulimit nofile=` of its container",
         ),
-        ("exec", "this run set it (`--nofile`)", "raise the limit where your service is started"),
+        ("exec", "this run set it (`--nofile`)", "raise your service's limit"),
     ];
     for (launcher, setting, advice) in settings {
         let options = ["find", "--nofile", "64:128", "--hold", "0.1s", "--launcher", launcher, "--"];
