@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Shortest time between two looks: the view moves at most ten times a second.
 const EVERY_MIN_S: f64 = 0.1;
-/// Looks that growth is told from, and that the line of bars shows.
+/// The last looks: growth is measured over them, and the line of bars shows them.
 const LOOKS: usize = 30;
 /// Naming every descriptor costs 1 µs each: it is done this often, so that it takes less than 1 % of the
 /// time.

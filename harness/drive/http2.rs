@@ -223,8 +223,8 @@ pub(super) fn turns_away(status: u16) -> bool {
     status >= 500 || status == 403 || status == 429
 }
 
-/// Whether a status that turns nobody away is told, because it is no success: a redirect or an error of the
-/// application. 304 is what a conditional request asks for.
+/// Whether the driver reports this status: a redirect or an error of the application. 304 is what a
+/// conditional request asks for.
 pub(super) fn is_told(status: u16) -> bool {
     status >= 300 && status != 304
 }

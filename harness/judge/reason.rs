@@ -106,7 +106,7 @@ pub enum Expected {
     NewClient(Outcome),
     /// What a number must be.
     Amount(Amount),
-    /// Words of which any will do.
+    /// One of these words.
     AnyOf(Vec<String>),
 }
 

@@ -87,7 +87,7 @@ crate::named::named! {
     #[serde(rename_all = "kebab-case")]
     #[non_exhaustive]
     pub enum Aspect {
-        /// Why the server stopped: the word of `ceiling.kind` in the report, or several of which any will do
+        /// Why the server stopped: the word of `ceiling.kind` in the report, or a list of accepted words
         CeilingKind = "ceiling-kind",
         /// What ran out: the word of `ceiling.binds.resource` in the report, or several
         Binds = "binds",

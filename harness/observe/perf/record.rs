@@ -180,7 +180,7 @@ fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
 fn first_argument(body: &[u8]) -> Option<i32> {
     let registers = 20 + u32_at(body, 16)? as usize;
     let wide = u64_at(body, registers)? == u64::from(abi::PERF_SAMPLE_REGS_ABI_64);
-    // 64 bits wide, of which the kernel looks at the lower half.
+    // 64 bits wide; the kernel reads the lower half.
     if wide { Some(u64_at(body, registers + 8)? as i32) } else { None }
 }
 
