@@ -79,6 +79,13 @@ fn a_rate_counts_nothing_that_failed_before_its_time() {
     assert_eq!(m.costs.failures_per_s.value(), Some(10_000.0));
 }
 
+/// Counted at 60 ms and at 1100 ms: 5 tries in between, and 3 before.
+#[test]
+fn a_rate_counts_what_failed_within_its_time_and_not_what_began_it() {
+    let rate = measured("backoff", |_| ()).costs.failures_per_s.value();
+    assert_eq!(rate, Some((5.0_f64 / 1.04 * 1e3).round() / 1e3));
+}
+
 #[test]
 fn samples_lost_after_the_first_failure_leave_the_most_held_open() {
     let m = with("spin", 1_150 * MS, What::Lost { samples: 5 });

@@ -35,6 +35,9 @@ pub struct ClientsAccount {
     pub left: u64,
     /// Held for a while, and then closed by the server, which lived on.
     pub closed: u64,
+    /// Connections that it still holds of lastfd's own trial requests, which are none of these clients.
+    #[serde(skip_serializing_if = "nobody")]
+    pub trials_held: u64,
     /// Of a process that exited: what its clients lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Lost>,
@@ -73,6 +76,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         answered_first: 0,
         left: 0,
         closed: 0,
+        trials_held: 0,
         exit: losses.as_ref().map(|losses| Lost { held: losses.held, clients: 0 }),
     };
     facts.clients.all.iter().for_each(|client| account.add(facts, client, watched, losses.as_ref()));
@@ -92,7 +96,8 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         Some(_) => facts.holdings.at_watched,
         None => held(facts, ceiling),
     };
-    let by_calls = by_calls.saturating_sub(facts.clients.left_before);
+    account.trials_held = facts.clients.left_before.min(by_calls);
+    let by_calls = by_calls - account.trials_held;
     if facts.clients.answers && losses.is_none() {
         // An error reply ends no connection by itself: of those that were not closed then, as many are held
         // as the subject held.

@@ -276,6 +276,29 @@ fn a_server_holds_each_client_that_it_answered_and_that_is_still_connected() {
     assert_eq!((c.served.value(), c.capacity.value()), (Some(6), Some(6)));
 }
 
+/// A server that opens a file for each answer has none left for a held client that asks again.
+#[test]
+fn a_held_client_that_is_closed_when_it_is_asked_again_was_held() {
+    let c = changed("fixed-delay", |events| {
+        let steady = What::AfterAccept { clients: 8, opened: 8, closed: 8, born: 0, steady: true };
+        events.push(event(20.0, steady));
+        events.push(client(60.4, 7, Client::Closed));
+        events.push(event(
+            60.5,
+            What::Probe {
+                workload: "flood".into(),
+                label: "held".into(),
+                outcome: Got::Closed,
+                detail: String::new(),
+                connect_s: None,
+                answer_s: Some(0.0002),
+            },
+        ));
+    })
+    .ceiling;
+    assert_eq!(c.capacity.value(), Some(8), "asking must not change the answer");
+}
+
 #[test]
 fn the_descriptors_at_rest_are_those_of_a_worker_that_is_gone_and_not_its_masters() {
     use lastfd::internal::event::{Limits, Link};

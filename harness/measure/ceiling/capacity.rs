@@ -3,9 +3,10 @@
 
 use crate::event::{Nanos, Outcome, Phase, Unseen};
 use crate::measure::client_programs::unanswered;
-use crate::measure::facts::{Client, DISMISSED_WITHIN, Facts, Losses};
+use crate::measure::facts::{Asked, Client, DISMISSED_WITHIN, Facts, Losses};
 use crate::measure::known::{Known, Why};
 use crate::scenario::Pace;
+use std::time::Duration;
 
 /// What came of clients that all connected at once, where each connection costs work after its accept.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -70,13 +71,16 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
         return None;
     }
     let losses = Losses::at_the_wall(facts);
+    let asked = asked_again(facts);
     let mut changes: Vec<(Nanos, i64)> = Vec::new();
     for client in &clients.all {
         let Some(from) = told(client).filter(|at| *at < until) else { continue };
         let ended = client.ended.map(|(at, _)| at);
         let lost = losses.as_ref().is_some_and(|losses| losses.took(client));
-        let soon =
-            ended.zip(client.connected).is_some_and(|(at, since)| at - since.min(at) < DISMISSED_WITHIN);
+        let soon = ended.zip(client.connected).is_some_and(|(at, since)| {
+            // What had been held may end when it is asked again.
+            (at < asked || since >= asked) && at - since.min(at) < DISMISSED_WITHIN
+        });
         if soon && !lost {
             continue;
         }
@@ -90,6 +94,15 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
         held
     });
     Some(most.max().unwrap_or(0).unsigned_abs())
+}
+
+/// When held clients were first asked again; later than anything where none was.
+fn asked_again(facts: &Facts<'_>) -> Nanos {
+    let began = |asked: &Asked<'_>| {
+        let took = Duration::from_secs_f64(asked.answer_s.unwrap_or_default().max(0.0));
+        asked.at.saturating_sub(took.as_nanos() as Nanos)
+    };
+    facts.asked("held").map(began).min().unwrap_or(Nanos::MAX)
 }
 
 /// Clients connected at the end of the watch, less those in the accept queue; no more than were accepted:

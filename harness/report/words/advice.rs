@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::limits::{self, Hard, Setter, name};
-use super::{calls, counted, flows, recovery};
+use super::{calls, counted, flows, number, recovery, sockets};
 use crate::event::Ended;
 use crate::judge::Outcome;
 use crate::measure::{Binds, IdleTimeout, Kind, Policy, Resource, SetBy, Verdict};
@@ -45,8 +45,8 @@ pub fn advice(r: &Report) -> Vec<String> {
             None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
         },
         Some(Kind::NotReached) => match ceiling.idle_timeout {
-            Some(idle) => faster(r, idle),
-            None => return further(r).into_iter().map(str::to_owned).collect(),
+            Some(idle) if r.found.handed_over.is_none() => faster(r, idle),
+            _ => return further(r).into_iter().map(str::to_owned).collect(),
         },
         _ => return Vec::new(),
     };
@@ -107,6 +107,8 @@ fn leaks(r: &Report) -> bool {
     match r.found.end.get().map(|end| end.verdict) {
         Some(Verdict::Leaking) => true,
         Some(Verdict::Stuck) => stays_open,
+        // Nobody calls a caller to see whether it recovers. Whose peers have closed, it has not.
+        None => stays_open && r.found.ceiling.in_calls() && sockets::close_wait(r).is_some(),
         _ => false,
     }
 }
@@ -130,7 +132,14 @@ fn interrupted(r: &Report) -> bool {
 
 fn leak(r: &Report) -> String {
     let what = recovery::what_leaks(r);
-    let what = what.trim_start_matches(", ");
+    // Where nothing is said of recovery, nothing said how many.
+    let what = match (r.found.end.get(), r.found.recovery.leaked.value()) {
+        (None, Some(n)) => format!(
+            "{} open{what}",
+            number(n.unsigned_abs(), "1 descriptor stays", &format!("{n} descriptors stay"))
+        ),
+        _ => what.trim_start_matches(", ").to_owned(),
+    };
     // Sorts that are known by name, and those of one that is stuck, stand in the sentence before.
     let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
     let what = if what.is_empty() || stuck || !r.found.leaks.is_empty() {
@@ -168,13 +177,11 @@ fn own_rule(r: &Report) -> Vec<String> {
             "It serves everybody who comes: its own settings say how many connections it keeps alive, and how long.".into(),
         ];
     }
-    vec![
-        match r.found.error_replies.is_some() {
-            true => "Look in its settings for the limit of clients that its reply is about.".into(),
-            false => "Look for a limit of clients in its settings (such as maxclients).".into(),
-        },
-        format!("{} shows whether the number follows the descriptor limit.", sweep(r)),
-    ]
+    // One run cannot tell which of the two it is.
+    vec![format!(
+        "{} shows whether this number follows the descriptor limit; if not, look in its settings.",
+        sweep(r)
+    )]
 }
 
 /// The command that runs it under two limits.
@@ -211,19 +218,24 @@ fn mend(r: &Report) -> Option<String> {
     if r.found.ceiling.held() == Some(0) {
         return None;
     }
-    let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
-    Some(match r.found.policy.policy.value()? {
-        Policy::AcceptLoopDead | Policy::WaitsForArrival if stuck => {
+    let end = r.found.end.get().map(|end| end.verdict);
+    Some(match (r.found.policy.policy.value()?, end) {
+        (Policy::AcceptLoopDead, Some(Verdict::Stuck | Verdict::Gone))
+        | (Policy::WaitsForArrival, Some(Verdict::Stuck)) => {
             "Restart it; then change it so that it accepts again after a failed accept.".into()
         }
-        Policy::Exits => {
-            let ended =
-                super::policy::ended_by(r).map(|ended| *ended.in_order.first().unwrap_or(&ended.call));
-            let first = r.found.ceiling.first_failure.get().map(|failed| failed.call);
-            let call = ended.or(first).map_or("accept".into(), |call| call.to_string());
-            format!("Restart it, and make it survive a failed {call}.")
+        (Policy::Exits, _) => {
+            // Which of several ended it, the log does not tell.
+            let calls = match super::policy::ended_by(r) {
+                Some(ended) if ended.in_order.is_empty() => vec![ended.call],
+                Some(ended) => ended.in_order.clone(),
+                None => r.found.ceiling.first_failure.get().map(|failed| failed.call).into_iter().collect(),
+            };
+            let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+            let calls = if calls.is_empty() { "accept".to_owned() } else { calls.join(" and a failed ") };
+            format!("Restart it, and make it survive a failed {calls}.")
         }
-        Policy::Spin => "Make its code pause after a failed accept.".into(),
+        (Policy::Spin, _) => "Make its code pause after a failed accept.".into(),
         _ => return None,
     })
 }
@@ -245,10 +257,10 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise your service's limit (see `lastfd inspect`)".into(),
+        Setter::Run => "raise your service's limit (see `lastfd inspect PID`)".into(),
         Setter::ToItsHardLimit => match limits::hard(r) {
             Some(Hard::By(name)) => format!("raise the hard limit in `{name}` and start that again"),
-            _ => "raise the hard limit where your service is started".into(),
+            _ => "raise your service's hard limit (see `lastfd inspect PID`)".into(),
         },
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),

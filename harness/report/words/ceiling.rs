@@ -62,7 +62,7 @@ pub fn headline(r: &Report) -> String {
                     "{server} keeps {} open by a rule of its own: no descriptor call failed{open}",
                     counted(c.held().unwrap_or(0), unit(r))
                 )),
-                false => stopped("", &format!(" by a rule of its own: no descriptor call failed{open}")),
+                false => stopped("", &format!(" by a rule of its own: no call failed{open}")),
             }
         }
         (Some(Kind::OtherLimit), _) => match r.found.binds.get() {
@@ -211,7 +211,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
         }
         0 => "; no client was waiting yet".to_owned(),
         n if r.found.flows.is_some() => format!("; {} had no answer yet", counted(n, "client")),
-        n => format!("; {} {} waiting", counted(n, "client"), number(n, "was", "were")),
+        n => format!("; {} {} waiting then", counted(n, "client"), number(n, "was", "were")),
     };
     format!("{} failed with {} {}{waiting}.", f.call, f.errno, after_start(r, f.at_s))
 }
@@ -233,7 +233,7 @@ pub fn more(r: &Report) -> Vec<String> {
             .value()
             .zip(c.accepted.value())
             .filter(|(max, held)| max > held)
-            .map(|(max, _)| format!("Later it held up to {max}.")),
+            .map(|(max, held)| format!("Later it held up to {max}, not {held}.")),
     );
     said.extend(processes(&c.per_process));
     said.extend(holders(r));

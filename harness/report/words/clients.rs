@@ -19,6 +19,10 @@ pub fn account(r: &Report) -> Option<String> {
         [one] => format!("{connected} connected: {}.", all_of(one, a.connected)),
         parts => format!("{connected} connected: {}.", parts.join(", ")),
     };
+    let text = match a.trials_held {
+        0 => text,
+        n => format!("{text} It still holds {} of lastfd's trial requests, too.", counted(n, "connection")),
+    };
     let mut failed = Vec::new();
     failed.extend((a.timed_out > 0).then(|| format!("{} timed out while connecting", a.timed_out)));
     failed.extend(

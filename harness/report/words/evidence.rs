@@ -192,6 +192,14 @@ pub fn wait(n: u64) -> String {
     }
 }
 
+/// The same, and what it is like for them.
+pub fn unanswered(n: u64) -> String {
+    match n {
+        0 => wait(n),
+        n => format!("{} {}, unanswered", counted(n, "further client"), number(n, "waits", "wait")),
+    }
+}
+
 /// Pauses between tries.
 pub fn delay(delay: &Delay) -> String {
     match (delay.first, delay.longest) {

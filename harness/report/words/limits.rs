@@ -45,12 +45,12 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
             let hard =
                 r.found.limits.effective.value().map_or(String::new(), |now| format!(" of {}", now.hard));
             let whose = match self::hard(r) {
-                Some(Hard::Run) if r.is_find() => ", set by lastfd".into(),
-                Some(Hard::Run) => ", set by this scenario".into(),
-                Some(Hard::By(name)) => format!(", set by `{name}`"),
+                Some(Hard::Run) if r.is_find() => ", which this run set".into(),
+                Some(Hard::Run) => ", which this scenario set".into(),
+                Some(Hard::By(name)) => format!(", which `{name}` set"),
                 Some(Hard::Inherited) | None => String::new(),
             };
-            format!("`{name}` itself raised {it} to the hard limit{hard}{whose}")
+            format!("`{name}` itself raised {it} to its hard limit{hard}{whose}")
         }
         Setter::Program => format!("`{name}` itself set {it}"),
         Setter::Inherited => format!("{it} was there already in `{name}`{pid}"),
@@ -97,7 +97,7 @@ pub fn hard(r: &Report) -> Option<Hard> {
 pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     match Setter::of(r, by) {
-        Setter::Run if r.is_find() => Some("this run".into()),
+        Setter::Run if r.is_find() => Some("`--nofile`".into()),
         Setter::Run => Some("this scenario".into()),
         Setter::Ancestor => Some(format!("`{}`", name(&by.command))),
         _ => None,

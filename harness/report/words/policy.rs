@@ -61,13 +61,18 @@ pub fn status(r: &Report) -> Option<String> {
 /// The same in one short sentence, for the first paragraph; and shorter still, without what it costs and how
 /// long its pauses are.
 pub fn short(r: &Report) -> Vec<String> {
-    let mut said: Vec<String> = [false, true].into_iter().filter_map(|brief| worded(r, brief)).collect();
+    let wordings = [(false, evidence::unanswered as Waits), (false, evidence::wait), (true, evidence::wait)];
+    let mut said: Vec<String> =
+        wordings.into_iter().filter_map(|(brief, waits)| worded(r, brief, waits)).collect();
     said.dedup();
     said
 }
 
-fn worded(r: &Report, brief: bool) -> Option<String> {
-    let waits = clients::waiting(r).map_or(String::new(), |n| format!("; {}", evidence::wait(n)));
+/// Says that so many clients wait.
+type Waits = fn(u64) -> String;
+
+fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
+    let waits = clients::waiting(r).map_or(String::new(), |n| format!("; {}", waits(n)));
     let server = subject(r);
     let clause = match r.found.policy.evidence.get()? {
         PolicyEvidence::NoFailure | PolicyEvidence::BeforeClients => return None,
@@ -86,7 +91,7 @@ fn worded(r: &Report, brief: bool) -> Option<String> {
             )
         }
         PolicyEvidence::Shed { clients, .. } => {
-            format!("{server} accepts further clients and closes them at once, {clients} so far")
+            format!("{server} accepts further clients only to close them at once: {clients} of them")
         }
         PolicyEvidence::Deaf { cpu_percent, .. } => {
             format!(

@@ -93,7 +93,7 @@ fn remains(r: &Report) -> Option<(String, String)> {
         (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
             let part = match left as f64 % each {
                 0.0 => String::new(),
-                room => format!(", room for {room} in the last"),
+                room => format!(", the last one got only {room}"),
             };
             format!("{limit} − {open}, {each} per {}{part}", unit(r))
         }

@@ -48,8 +48,10 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
                 .strip_prefix(": ")
                 .filter(|_| r.found.leaks.iter().any(|leak| leak.slope.get().is_some()))
             {
-                Some(each) => format!("It leaks {each}: {after}, {descriptors} {stayed} open{until}."),
-                None => format!("It leaks: {after}, {descriptors} {stayed} open{leaves}{until}."),
+                Some(each) => {
+                    format!("{} {each}: {after}, {descriptors} {stayed} open{until}.", leaks_and(r))
+                }
+                None => format!("{}: {after}, {descriptors} {stayed} open{leaves}{until}.", leaks_and(r)),
             }
         }
         (Verdict::Leaking, evidence) => {
@@ -69,6 +71,12 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
     })
+}
+
+/// That it leaks, and whether it serves new clients all the same.
+fn leaks_and(r: &Report) -> &'static str {
+    let recovered = r.found.recovery.recovered.value() == Some(true) && !r.found.ceiling.in_calls();
+    if recovered { "It serves new clients when others leave, but it leaks" } else { "It leaks" }
 }
 
 /// That nobody is served any more, and what shows it.
@@ -103,16 +111,22 @@ pub fn left_by_calls(r: &Report) -> Option<String> {
                 let stay = number(n, "stays open, opened once and not", "stay open, opened once and not");
                 Some(format!("{} {stay} for each call.", counted(n, "descriptor")))
             }
-            None => (leaked(r) == Some(0)).then(|| "The calls left nothing open.".into()),
+            None => (leaked(r) == Some(0)).then(|| match calls::leaks(r) {
+                true => "Calls leave descriptors open, but none once all calls are over.".into(),
+                false => "The calls left nothing open.".into(),
+            }),
         };
     }
     None
 }
 
 fn serves(r: &Report) -> &'static str {
+    let v = &r.found.recovery;
+    let waited_in_vain = v.waiters.value() > Some(0) && v.waiters_served.value() == Some(0);
     match r.found.policy.policy.value() {
         _ if r.found.ceiling.in_calls() => "It recovers by itself when all calls are over",
         Some(Policy::WaitsForArrival) => "It recovers when clients have left and a further one arrives",
+        _ if v.released.value() > Some(0) && waited_in_vain => "It recovers only when all clients have left",
         _ => "It recovers when clients leave",
     }
 }
@@ -160,11 +174,14 @@ pub fn recovery(r: &Report) -> Vec<String> {
 fn some_left(r: &Report) -> Option<String> {
     let v = &r.found.recovery;
     let (released, waiters) = (v.released.value()?, v.waiters.value().filter(|n| *n > 0)?);
-    let first = v.first_served_s.value().map_or(String::new(), |s| format!(", the first after {s:.3} s"));
+    let first = v.first_served_s.value().map_or(String::new(), |s| match s {
+        s if s < 0.0005 => ", the first at once".to_owned(),
+        s => format!(", the first after {s:.3} s"),
+    });
     let left = counted(released, "client");
     let away = v
         .waiters_turned_away
-        .map_or(String::new(), |n| format!("; {n} of them {} turned away", number(n, "was", "were")));
+        .map_or(String::new(), |n| format!("; {n} that waited {} turned away", number(n, "was", "were")));
     let served = match (v.waiters_served.value().unwrap_or(0), waiters) {
         (0, 1) => "the one that waited was not served".to_owned(),
         (1, 1) => "the one that waited was served".to_owned(),
