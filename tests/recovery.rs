@@ -204,6 +204,20 @@ fn a_server_that_closes_by_a_timer_is_waited_for_and_leaks_nothing() {
     }
 }
 
+/// What the second round's clients left open fills the table before the first of its timers fires.
+#[test]
+fn a_server_whose_table_is_full_before_its_timers_fire_leaks_nothing() {
+    for observer in ["perf", "ptrace"] {
+        let words = subject("closes_each_after_3_s");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let few = ["--nofile", "32", "--clients", "8", "--workload", "tcp", "--observer", observer];
+        let run = find(&few, &words).run();
+        let recovery = &run["recovery"];
+        assert_eq!((&recovery["leaked"], &run["leaks"]), (&0.into(), &Value::Null), "{run:#}");
+        assert_eq!(recovery["verdict"], "recovered", "{run:#}");
+    }
+}
+
 /// There is no room for further clients.
 #[test]
 fn what_a_server_that_is_full_left_open_is_named() {

@@ -82,7 +82,9 @@ pub(super) fn holders(facts: &Facts<'_>) -> Holders {
     let at_the_wall = wall.last().copied().map(all).unwrap_or_default();
     let handed = at_the_wall.iter().any(|holder| !holder.accepts);
     let mut left_full = after.last().copied().map(all).unwrap_or_default();
-    left_full.retain(|holder| holder.full);
+    // A second round is made only where there is room for it: what is full then, that round has filled.
+    let filled = facts.phases.last(Phase::SecondRound).is_some();
+    left_full.retain(|holder| holder.full && !filled);
     Holders {
         processes: if handed { wall.last().map_or(0, |found| found.1) } else { 0 },
         at_the_wall: if handed { at_the_wall } else { Vec::new() },

@@ -138,13 +138,16 @@ fn can_tell(pump: &mut Pump) -> bool {
 
 /// Makes the round. [`Ended::Draining`]: less was open after a half than before it, or some time after both.
 fn halves(pump: &mut Pump, [groups, group]: [u64; 2], first: Left, end: Nanos) -> Result<Ended, Error> {
-    let mut before = first;
+    let (mut before, mut why) = (first, Ended::Quiet);
     for _ in 0..HALVES {
-        for _ in 0..groups {
-            let why = come_and_leave(pump, group as u32)?;
-            if why != Ended::AllIn {
-                return Ok(why);
-            }
+        let mut left = groups;
+        why = Ended::AllIn;
+        while left > 0 && why == Ended::AllIn {
+            why = come_and_leave(pump, group as u32)?;
+            left -= 1;
+        }
+        if why == Ended::Gone {
+            return Ok(why);
         }
         pump.until(QUIET_WITHIN, LOOK_EVERY, |pump| pump.quiet(SETTLE_WINDOW) && pump.drained())?;
         let after = note_open(pump);
@@ -152,9 +155,16 @@ fn halves(pump: &mut Pump, [groups, group]: [u64; 2], first: Left, end: Nanos) -
             return Ok(Ended::Draining);
         }
         before = after;
+        // What these left open may have filled the table.
+        if why != Ended::AllIn {
+            break;
+        }
     }
     let grew = before.close_wait > first.close_wait;
-    Ok(if grew && closes_late(pump, before.descriptors, end)? { Ended::Draining } else { Ended::Quiet })
+    if grew && closes_late(pump, before.descriptors, end)? {
+        return Ok(Ended::Draining);
+    }
+    Ok(if why == Ended::AllIn { Ended::Quiet } else { why })
 }
 
 /// Whether fewer descriptors than so many are open when nothing has been closed for longer than an idle
