@@ -87,9 +87,18 @@ pub fn headline(r: &Report) -> String {
 
 /// `process 7 (one of 4)`, where each has a table of its own.
 fn one_of_several(r: &Report) -> Option<String> {
-    let several = Some(r.found.ceiling.per_process.len()).filter(|n| *n > 1)?;
+    let several = Some(at_once(r)).filter(|n| *n > 1)?;
     let full = r.found.ceiling.first_failure.get()?;
     Some(format!("process {} (one of {several})", full.pid))
+}
+
+/// Processes that accept, without the one that took the place of another.
+fn at_once(r: &Report) -> usize {
+    let replaced = match r.found.policy.evidence.get() {
+        Some(PolicyEvidence::Exited { replaced: Some(by), .. }) => Some(by.pid),
+        _ => None,
+    };
+    r.found.ceiling.per_process.iter().filter(|process| Some(process.pid) != replaced).count()
 }
 
 /// The limit that each process has which is forked for a client.
@@ -122,7 +131,7 @@ fn connects(r: &Report) -> bool {
 
 /// Of several processes, what all of them hold.
 pub fn in_all(r: &Report) -> Option<String> {
-    let several = r.found.ceiling.per_process.len();
+    let several = at_once(r);
     let full = r.found.first_full.value().filter(|_| several > 1)?;
     let all = if several == 2 { "Both".into() } else { format!("All {several}") };
     Some(format!("{all} processes together hold {}.", full.most))
