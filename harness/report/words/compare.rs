@@ -409,6 +409,7 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
             method.band * 100.0
         ),
     ));
+    facts.extend(left_out(comparison).map(|text| ("Left out", text)));
     let noise: Vec<String> = comparison
         .rows
         .iter()
@@ -448,6 +449,21 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     );
     facts.push(("Stopped", ending(comparison.ending.as_ref())));
     facts
+}
+
+/// Blocks that failed, and why.
+fn left_out(comparison: &Comparison) -> Option<String> {
+    // Without a block nothing is left of which they could be left out.
+    let first = comparison.left_out.first().filter(|_| comparison.blocks > 0)?;
+    let warm_up = 1;
+    let failed = comparison.left_out.len();
+    let all = count((comparison.blocks + comparison.noise_blocks + warm_up + failed) as u64, "block");
+    let were = if failed == 1 { "was" } else { "were" };
+    let others = match comparison.left_out.iter().filter(|other| other.reason != first.reason).count() {
+        0 => String::new(),
+        others => format!(" ({others} for another reason)"),
+    };
+    Some(format!("{failed} of {all} {were} left out: {}{others}", first.reason))
 }
 
 /// When each side has used its descriptors up, if one of them leaves any open.

@@ -540,7 +540,7 @@ fn bundled(
     tree.start()?;
     meeting.set_nonblocking(true)?;
     let mut fds = [rustix::event::PollFd::new(&meeting, rustix::event::PollFlags::IN)];
-    let within = rustix::event::Timespec { tv_sec: MET_WITHIN.as_secs() as i64, tv_nsec: 0 };
+    let within = rustix::event::Timespec::try_from(MET_WITHIN.min(site.left())).expect("seconds");
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&within)))
         .map_err(std::io::Error::from)?;
     let met = meeting.accept();
