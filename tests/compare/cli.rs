@@ -443,3 +443,28 @@ fn two_revisions_are_built_and_compared() {
     assert!(compare("nowhere", build).stderr.contains("git cannot check out `nowhere`"));
     assert!(compare("HEAD~1", "exit 9").stderr.contains("`exit 9` failed for `HEAD~1`"));
 }
+
+#[test]
+fn a_self_check_measures_one_side_after_the_other_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checked.jsonl");
+    let file = file.to_str().unwrap();
+    let own = ["compare", "--self-check", "--rounds", "1", "--disturbed", "--blocks", "2", "--resume", file];
+    let checked = lastfd(&own);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    let lines: Vec<Value> = std::fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect();
+    let [same, planted] = &lines[..] else { panic!("{lines:#?}") };
+    assert!((0.0..=1.0).contains(&same["in_sequence"].as_f64().unwrap()), "{lines:#?}");
+    assert!(planted["in_sequence"].is_null() && same["disturbed"] == true, "{lines:#?}");
+    let words = checked.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("a difference was claimed in 0 of 1") || words.contains("claimed in 1 of 1"));
+    assert!(words.contains("measured one after the other, with as many starts"), "{words}");
+    // What was disturbed is no part of a check that is not.
+    let quiet = lastfd(&["compare", "--self-check", "--rounds", "1", "--blocks", "1", "--resume", file]);
+    assert_eq!(quiet.code, Some(0), "{}{}", quiet.stdout, quiet.stderr);
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 4);
+}

@@ -530,6 +530,7 @@ pub fn checked(
     planted_us: u64,
     blocks: usize,
     took_s: f64,
+    in_sequence: Option<f64>,
 ) -> String {
     let what = match planted_us {
         0 => "the same program twice".into(),
@@ -544,7 +545,8 @@ pub fn checked(
     };
     let said: Vec<String> = claims("worse", worse).into_iter().chain(claims("better", better)).collect();
     let said = if said.is_empty() { "no difference claimed".into() } else { said.join("; ") };
-    format!("{what}: {said} ({}, {took_s:.1} s)", count(blocks as u64, "block"))
+    let after = in_sequence.map_or(String::new(), |p| format!("; measured one after the other: p {p:.3}"));
+    format!("{what}: {said} ({}, {took_s:.1} s){after}", count(blocks as u64, "block"))
 }
 
 /// So many of so many, with the interval of the share.
@@ -561,11 +563,11 @@ pub fn false_claims(claims: u64, of: u64) -> String {
     )
 }
 
-/// The same by Welch's t, had one side been measured after the other.
+/// False claims of those who measure one side after the other.
 pub fn sequential_claims(claims: u64, of: u64) -> String {
     format!(
-        "The same blocks, read as if one side had been measured in the first half of the time and the other in the \
-         second (Welch's t at 5 %): in {}.",
+        "The same program measured one after the other, with as many starts (Welch's t at 5 %): a difference was \
+         claimed in {}.",
         of_all(claims, of)
     )
 }

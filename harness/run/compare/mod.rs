@@ -29,6 +29,10 @@ const FAILED_FEW: usize = 2;
 /// … and of more blocks this share. What is left out may be what one side is bad at.
 const FAILED_SHARE: f64 = 0.2;
 
+/// All starts of one side after the other take so many times as long as the comparison, at most: it is the
+/// same work, but a disturbance may last.
+const IN_SEQUENCE: f64 = 10.0;
+
 /// What is compared.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -128,6 +132,30 @@ pub fn compared(
     };
     record(Record::End(ending), &mut records);
     Ok(records)
+}
+
+/// All starts of the first side, and then all of the second: how people measure who do not alternate. One
+/// start before them is a warm-up.
+///
+/// # Errors
+/// A side did not start, or its calls could not be made; interrupted.
+pub fn in_sequence(
+    wanted: &Wanted,
+    starts: usize,
+    options: &Options,
+    interrupted: &AtomicBool,
+) -> Result<[Vec<Start>; 2], Error> {
+    let deadline = Instant::now() + Duration::from_secs_f64(wanted.method.within_s * IN_SEQUENCE);
+    let site = start::Site { options, interrupted, deadline };
+    let mut pace = Pace::default();
+    let mut one = |side: Side| {
+        let (plan, described) = (&wanted.plans[side.at()], &wanted.sides[side.at()]);
+        load::alone(plan, &described.name, site, &mut pace)
+    };
+    one(Side::Before)?;
+    let before = (0..starts).map(|_| one(Side::Before)).collect::<Result<_, _>>()?;
+    let after = (0..starts).map(|_| one(Side::After)).collect::<Result<_, _>>()?;
+    Ok([before, after])
 }
 
 fn header(wanted: &Wanted) -> Header {
