@@ -316,7 +316,7 @@ fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
             (plans, names, bounds, Vec::new())
         }
     };
-    plans.iter().try_for_each(comparable)?;
+    plans.iter().zip(&names).try_for_each(|(plan, name)| comparable(plan, name))?;
     let bounds = if args.require.is_empty() { bounds } else { args.require.clone() };
     let redact = args.machine.options(None)?.redact;
     let hidden = |text: &String| {
@@ -503,9 +503,9 @@ fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
 }
 
 /// What a comparison would leave out of a scenario: it would compare something else then.
-fn comparable(plan: &Plan) -> Result<(), Failure> {
+fn comparable(plan: &Plan, name: &str) -> Result<(), Failure> {
     let usage = |what: String| {
-        Err(Failure::new(Exit::Usage, format!("{} has {what}, which `compare` does not make", plan.title())))
+        Err(Failure::new(Exit::Usage, format!("{name} has {what}, which `compare` does not make")))
     };
     let holds = plan.workloads.iter().find(|(_, workload)| workload.calls.is_none());
     let calls = plan.workloads.values().filter(|workload| workload.calls.is_some()).count();
@@ -517,7 +517,7 @@ fn comparable(plan: &Plan) -> Result<(), Failure> {
         None => Ok(()),
     }?;
     match scenario::preflight(plan).first() {
-        Some(obstacle) => Err(Failure::new(Exit::Inconclusive, format!("{}: {obstacle}", plan.title()))),
+        Some(obstacle) => Err(Failure::new(Exit::Inconclusive, format!("{name}: {obstacle}"))),
         None => Ok(()),
     }
 }

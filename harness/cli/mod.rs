@@ -16,6 +16,7 @@ mod init;
 mod inspect;
 pub mod list;
 mod measured;
+mod neighbour;
 mod output;
 mod own;
 mod page;

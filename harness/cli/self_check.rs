@@ -1,20 +1,24 @@
 //! `lastfd compare --self-check`: compares the bundled server with itself, and with one that is slower by a
 //! planted delay, again and again, and counts the false claims and the found ones.
 
+use super::neighbour::Neighbour;
 use super::output::{interrupted, say};
 use super::{Exit, Failure, Outcome};
 use crate::compare::statistics::{median, welch};
-use crate::compare::{Change, Described, Ending, Kind, Method, Quantity, Record, Side, compare};
+use crate::compare::{Change, Described, Ending, Method, Quantity, Start, compare};
 use crate::event::Limits;
 use crate::limits::budget;
 use crate::report::words;
-use crate::run::Options;
-use crate::run::compare::{Wanted, compared};
+use crate::run::compare::{Wanted, compared, in_sequence};
+use crate::run::{Error, Options};
 use crate::scenario::{Calls, Find, Plan, Request};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+
+/// A smaller p of Welch's t is a claim, to those who measure that way.
+const ALPHA_OF_WELCH: f64 = 0.05;
 
 /// How it is checked.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,6 +34,10 @@ pub struct SelfCheck {
     /// The planted delay, as a share of a call
     #[arg(long, requires = "self_check", value_name = "PERCENT", default_value = "10%", value_parser = super::values::percent)]
     planted: f64,
+    /// Burn half of the CPUs meanwhile, in bursts of half a second to eight seconds, as other programs of a
+    /// shared machine do
+    #[arg(long, requires = "self_check")]
+    disturbed: bool,
     /// Append each result to this file, and go on where it ends
     #[arg(long, requires = "self_check", value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -56,8 +64,13 @@ pub struct Checked {
     pub took_s: f64,
     /// Calls a second of the first side.
     pub calls_per_s: f64,
-    /// p of Welch's t, had the first half of the blocks measured one side and the second half the other.
-    pub one_after_the_other: Option<f64>,
+    /// Whether CPUs were burned meanwhile.
+    #[serde(default)]
+    pub disturbed: bool,
+    /// p of Welch's t for calls a second, of the same program twice: as many starts of the one side as there
+    /// were blocks, and then as many of the other.
+    #[serde(default)]
+    pub in_sequence: Option<f64>,
 }
 
 impl SelfCheck {
@@ -73,6 +86,7 @@ impl SelfCheck {
     pub fn run(&self, template: Method, options: &Options, flag: &AtomicBool) -> Outcome {
         let mut done = self.earlier()?;
         let mut file = self.appended()?;
+        let _neighbour = self.disturbed.then(Neighbour::start);
         let count = |done: &[Checked], planted: bool| {
             done.iter().filter(|one| (one.planted_us > 0) == planted).count()
         };
@@ -86,22 +100,22 @@ impl SelfCheck {
             }
             say(&format!(
                 "{}\n",
-                words::compare::checked(&one.worse, &one.better, us, one.blocks, one.took_s)
+                words::compare::checked(&one.worse, &one.better, us, one.blocks, one.took_s, one.in_sequence)
             ))?;
             done.push(one);
         }
         let of = |planted: bool| done.iter().filter(move |one| (one.planted_us > 0) == planted);
         let claims = of(false).filter(|one| !one.better.is_empty() || !one.worse.is_empty()).count() as u64;
-        let after = |one: &&Checked| one.one_after_the_other.is_some_and(|p| p < 0.05);
+        let in_sequence: Vec<f64> = of(false).filter_map(|one| one.in_sequence).collect();
         let found = of(true).filter(|one| !one.worse.is_empty()).count() as u64;
         let wrong = of(true).filter(|one| !one.better.is_empty()).count() as u64;
         let took: Vec<f64> = of(true).map(|one| one.took_s).collect();
         let (same, planted) = (of(false).count() as u64, of(true).count() as u64);
-        let sequential = of(false).filter(after).count() as u64;
+        let sequential = in_sequence.iter().filter(|p| **p < ALPHA_OF_WELCH).count() as u64;
         let us = of(true).next_back().map_or(0, |one| one.planted_us);
         let facts = [
             words::compare::false_claims(claims, same),
-            words::compare::sequential_claims(sequential, same),
+            words::compare::sequential_claims(sequential, in_sequence.len() as u64),
             words::compare::found(found, wrong, planted, self.planted, us, median(&took)),
         ];
         say(&format!("\n{}\n", facts.join("\n")))?;
@@ -159,6 +173,14 @@ impl SelfCheck {
                 .map(|row| row.quantity)
                 .collect()
         };
+        let in_sequence = match us {
+            0 => match in_sequence(&wanted, found.blocks, options, flag) {
+                Ok([before, after]) => welch(&calls_per_s(&before), &calls_per_s(&after)),
+                Err(Error::Interrupted) => return Ok(None),
+                Err(error) => return Err(fault(error.to_string())),
+            },
+            _ => None,
+        };
         Ok(Some(Checked {
             planted_us: us,
             planted: if us > 0 { self.planted } else { 0.0 },
@@ -169,7 +191,8 @@ impl SelfCheck {
             blocks: found.blocks,
             took_s: found.took_s,
             calls_per_s: found.row(Quantity::CallsPerS).map_or(f64::NAN, |row| row.medians[0]),
-            one_after_the_other: one_after_the_other(&records),
+            disturbed: self.disturbed,
+            in_sequence,
         }))
     }
 
@@ -182,8 +205,10 @@ impl SelfCheck {
         let whole = all.into_iter().filter(|line| line.ends_with('\n'));
         let read: Result<Vec<Checked>, _> =
             whole.map(|line| serde_json::from_str(line).map_err(|e| wrong(e.to_string()))).collect();
-        let planted = |one: &Checked| one.planted_us == 0 || one.planted == self.planted;
-        read.map(|all| all.into_iter().filter(planted).collect())
+        let alike = |one: &Checked| {
+            one.disturbed == self.disturbed && (one.planted_us == 0 || one.planted == self.planted)
+        };
+        read.map(|all| all.into_iter().filter(alike).collect())
     }
 
     /// The file, open at the end of its last whole line.
@@ -198,23 +223,8 @@ impl SelfCheck {
     }
 }
 
-/// The blocks of a comparison as if one side had been measured in the first half of the time, and the other
-/// in the second.
-fn one_after_the_other(records: &[Record]) -> Option<f64> {
-    let pairs: Vec<_> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Block(block) if block.kind == Kind::Pair => Some(&**block),
-            _ => None,
-        })
-        .collect();
-    let value = |block: &&crate::compare::Block, side: Side| {
-        block.starts[side.at()].values.get(&Quantity::CallsPerS).copied()
-    };
-    let (first, second) = pairs.split_at(pairs.len() / 2);
-    let before: Vec<f64> = first.iter().filter_map(|block| value(block, Side::Before)).collect();
-    let after: Vec<f64> = second.iter().filter_map(|block| value(block, Side::After)).collect();
-    welch(&before, &after)
+fn calls_per_s(starts: &[Start]) -> Vec<f64> {
+    starts.iter().filter_map(|start| start.values.get(&Quantity::CallsPerS).copied()).collect()
 }
 
 fn side(name: &str) -> Described {

@@ -41,7 +41,11 @@ impl FromStr for Bound {
         let (name, rest) = text.trim().split_once(char::is_whitespace).ok_or_else(|| format!(
             "`{text}` is no bound: write QUANTITY <= NUMBER, QUANTITY no worse than N %, or QUANTITY better by N %"
         ))?;
-        let quantity = Quantity::from_str(name).map_err(|e| e.to_string())?;
+        let quantity = Quantity::from_str(name).map_err(|unknown| {
+            let like = |other: &&&str| strsim::jaro_winkler(name, other);
+            let nearest = unknown.accepted.iter().max_by(|a, b| like(a).total_cmp(&like(b)));
+            format!("{unknown}: did you mean `{}`?", nearest.expect("there are quantities"))
+        })?;
         let rest = rest.trim();
         let number = |text: &str| {
             let text = text.trim();
@@ -139,6 +143,7 @@ mod tests {
         for (text, why) in [
             ("p99", "is no bound"),
             ("p98 <= 1", "is not one of"),
+            ("conections <= 1", "did you mean `connections-opened`?"),
             ("p99 <= fast", "no number"),
             ("p99 no worse than 5", "no share"),
             ("errors no worse than 5 %", "may be zero"),

@@ -5,7 +5,7 @@ use super::bound::Bound;
 use super::column::{self, Change, Column, Probable, shown};
 use super::judged::{Evidence, Judged, evidence, judged};
 use super::quantity::{Quantity, Scale};
-use super::record::{Block, Ending, Header, Kind, Record, Side, Start, Work};
+use super::record::{Block, Ending, Header, Kind, LeftOut, Record, Side, Start, Work};
 use super::statistics::{Drift, Interval, bca, bootstrap, drift, holm, jackknife, median};
 use std::collections::BTreeSet;
 
@@ -26,7 +26,9 @@ pub struct Comparison {
     pub blocks: usize,
     /// Blocks of the first side twice.
     pub noise_blocks: usize,
-    /// How long all blocks took, seconds.
+    /// Blocks that failed.
+    pub left_out: Vec<LeftOut>,
+    /// How long all blocks took that did not fail, seconds.
     pub took_s: f64,
     /// One a quantity, in the order of their declaration.
     pub rows: Vec<Row>,
@@ -118,6 +120,7 @@ pub fn compare(records: &[Record]) -> Option<Comparison> {
     Some(Comparison {
         blocks: pairs.len(),
         noise_blocks: noise.len(),
+        left_out: records.iter().filter_map(left_out).cloned().collect(),
         took_s: all.iter().map(|block| block.took_s).sum(),
         rows,
         calls: pairs.last().map_or([0; 2], |block| block.starts.each_ref().map(|start| start.work.made())),
@@ -179,6 +182,10 @@ impl Comparison {
     pub fn row(&self, quantity: Quantity) -> Option<&Row> {
         self.rows.iter().find(|row| row.quantity == quantity)
     }
+}
+
+fn left_out(record: &Record) -> Option<&LeftOut> {
+    if let Record::LeftOut(left_out) = record { Some(left_out) } else { None }
 }
 
 /// How a recording is made; `None`: this compares.

@@ -20,4 +20,6 @@ pub use column::Change;
 pub use findings::{Comparison, Row, compare, same_work};
 pub use judged::Judged;
 pub use quantity::{Quantity, Scale};
-pub use record::{Block, Described, Ending, Header, Kind, Method, Missing, Record, Side, Start, Work};
+pub use record::{
+    Block, Described, Ending, Header, Kind, LeftOut, Method, Missing, Record, Side, Start, Work,
+};

@@ -20,6 +20,8 @@ pub enum Record {
     Header(Box<Header>),
     /// A block is over.
     Block(Box<Block>),
+    /// A block failed, and is left out.
+    LeftOut(Box<LeftOut>),
     /// The last.
     End(Ending),
 }
@@ -138,6 +140,18 @@ pub struct Block {
     /// better than the ratio of the starts' own values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub alternated: BTreeMap<Quantity, f64>,
+}
+
+/// A block that failed: a side did not start, or its calls could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Its number among all blocks, from 0.
+    pub number: u32,
+    /// What it would have compared.
+    pub kind: Kind,
+    /// In words: the run knows them, and no replay can.
+    pub reason: String,
 }
 
 /// One start of one side.

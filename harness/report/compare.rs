@@ -82,6 +82,7 @@ pub fn json(comparison: &Comparison) -> String {
         "reference": header.reference,
         "blocks": comparison.blocks,
         "noise_blocks": comparison.noise_blocks,
+        "left_out": comparison.left_out,
         "took_s": comparison.took_s,
         "ending": comparison.ending,
         "different_work": comparison.different_work,

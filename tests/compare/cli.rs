@@ -2,8 +2,9 @@
 
 use crate::support::{Called, LASTFD, called, lastfd, marked, program};
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A comparison of two commands.
 pub fn compare(options: &[&str], before: &str, after: &str) -> Called {
@@ -165,6 +166,72 @@ fn a_program_that_fails_is_told_with_its_words() {
     assert_eq!(called.code, Some(6), "{}{}", called.stdout, called.stderr);
     assert!(called.stdout.contains("ended with exit status 3"), "{}", called.stdout);
     assert!(called.stdout.contains("no such host"), "{}", called.stdout);
+}
+
+/// Five calls over one connection, but at its starts with these numbers (a pattern of the shell) it does
+/// something else. The file counts them.
+fn but_at(count: &Path, starts: &str, otherwise: &str) -> Option<String> {
+    std::fs::write(count, "0").unwrap();
+    let (file, calls) = (count.display(), calls(5)?);
+    Some(format!(
+        "sh -c 'n=$(($(cat {file}) + 1)); echo $n > {file}; case $n in {starts}) {otherwise};; esac; exec {calls}'"
+    ))
+}
+
+#[test]
+fn a_block_that_fails_is_left_out_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(after) = but_at(&folder.path().join("count"), "4", "exit 3") else { return };
+    let before = calls(5).expect("the same program");
+    let events = folder.path().join("blocks.jsonl");
+    let options =
+        ["--require", "connections-opened <= 1", "--json", "-", "--events", events.to_str().unwrap()];
+    let called = compare(&options, &before, &after);
+    assert_eq!(called.code, Some(0), "{}{}", called.stdout, called.stderr);
+    let found = report(&called);
+    assert_eq!(
+        (&found["left_out"][0]["number"], &found["left_out"][1]),
+        (&3.into(), &Value::Null),
+        "{found:#}"
+    );
+    let all = found["blocks"].as_u64().unwrap() + found["noise_blocks"].as_u64().unwrap() + 2;
+    let text = lastfd(&["compare", "--replay", events.to_str().unwrap()]).stdout;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = format!("1 of {all} blocks was left out: after ended with exit status 3");
+    assert!(words.contains(&said), "{said}: {text}");
+}
+
+#[test]
+fn a_comparison_ends_when_too_many_blocks_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(after) = but_at(&folder.path().join("count"), "[3-9]", "exit 3") else { return };
+    let called = compare(&[], &calls(5).expect("the same program"), &after);
+    assert_eq!(called.code, Some(6), "{}{}", called.stdout, called.stderr);
+    let words = called.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "3 of 5 blocks failed, which is too many. The last: after ended with exit status 3";
+    assert!(words.contains(said), "{}", called.stdout);
+}
+
+#[test]
+fn the_time_is_over_in_the_middle_of_a_block_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(after) = but_at(&folder.path().join("count"), "[3-9]", "exec sleep 1000") else { return };
+    let (before, began) = (calls(5).expect("the same program"), Instant::now());
+    let called =
+        lastfd(&["compare", "--before", &before, "--after", &after, "--within", "10s", "--json", "-"]);
+    let (took, found) = (began.elapsed(), report(&called));
+    assert_eq!((called.code, &found["ending"]), (Some(0), &"time".into()), "{found:#}");
+    assert!((10.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
+    assert_eq!(found["blocks"], 1, "{found:#}");
+}
+
+#[test]
+fn a_program_that_does_not_end_is_told_so() {
+    let sleeps = "sh -c 'sleep 1000' {upstream}";
+    let called = lastfd(&["compare", "--before", sleeps, "--after", sleeps, "--within", "2s"]);
+    assert_eq!(called.code, Some(6), "{}{}", called.stdout, called.stderr);
+    let said = called.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("had not ended after 2 s, when the time was over"), "{said}");
 }
 
 #[test]
@@ -375,4 +442,29 @@ fn two_revisions_are_built_and_compared() {
     assert_eq!(worktrees.stdout.lines().count(), 1, "{}", worktrees.stdout);
     assert!(compare("nowhere", build).stderr.contains("git cannot check out `nowhere`"));
     assert!(compare("HEAD~1", "exit 9").stderr.contains("`exit 9` failed for `HEAD~1`"));
+}
+
+#[test]
+fn a_self_check_measures_one_side_after_the_other_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checked.jsonl");
+    let file = file.to_str().unwrap();
+    let own = ["compare", "--self-check", "--rounds", "1", "--disturbed", "--blocks", "2", "--resume", file];
+    let checked = lastfd(&own);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    let lines: Vec<Value> = std::fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect();
+    let [same, planted] = &lines[..] else { panic!("{lines:#?}") };
+    assert!((0.0..=1.0).contains(&same["in_sequence"].as_f64().unwrap()), "{lines:#?}");
+    assert!(planted["in_sequence"].is_null() && same["disturbed"] == true, "{lines:#?}");
+    let words = checked.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("a difference was claimed in 0 of 1") || words.contains("claimed in 1 of 1"));
+    assert!(words.contains("measured one after the other, with as many starts"), "{words}");
+    // What was disturbed is no part of a check that is not.
+    let quiet = lastfd(&["compare", "--self-check", "--rounds", "1", "--blocks", "1", "--resume", file]);
+    assert_eq!(quiet.code, Some(0), "{}{}", quiet.stdout, quiet.stderr);
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 4);
 }

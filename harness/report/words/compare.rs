@@ -409,6 +409,7 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
             method.band * 100.0
         ),
     ));
+    facts.extend(left_out(comparison).map(|text| ("Left out", text)));
     let noise: Vec<String> = comparison
         .rows
         .iter()
@@ -448,6 +449,21 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     );
     facts.push(("Stopped", ending(comparison.ending.as_ref())));
     facts
+}
+
+/// Blocks that failed, and why.
+fn left_out(comparison: &Comparison) -> Option<String> {
+    // Without a block nothing is left of which they could be left out.
+    let first = comparison.left_out.first().filter(|_| comparison.blocks > 0)?;
+    let warm_up = 1;
+    let failed = comparison.left_out.len();
+    let all = count((comparison.blocks + comparison.noise_blocks + warm_up + failed) as u64, "block");
+    let were = if failed == 1 { "was" } else { "were" };
+    let others = match comparison.left_out.iter().filter(|other| other.reason != first.reason).count() {
+        0 => String::new(),
+        others => format!(" ({others} for another reason)"),
+    };
+    Some(format!("{failed} of {all} {were} left out: {}{others}", first.reason))
 }
 
 /// When each side has used its descriptors up, if one of them leaves any open.
@@ -514,6 +530,7 @@ pub fn checked(
     planted_us: u64,
     blocks: usize,
     took_s: f64,
+    in_sequence: Option<f64>,
 ) -> String {
     let what = match planted_us {
         0 => "the same program twice".into(),
@@ -528,7 +545,8 @@ pub fn checked(
     };
     let said: Vec<String> = claims("worse", worse).into_iter().chain(claims("better", better)).collect();
     let said = if said.is_empty() { "no difference claimed".into() } else { said.join("; ") };
-    format!("{what}: {said} ({}, {took_s:.1} s)", count(blocks as u64, "block"))
+    let after = in_sequence.map_or(String::new(), |p| format!("; measured one after the other: p {p:.3}"));
+    format!("{what}: {said} ({}, {took_s:.1} s){after}", count(blocks as u64, "block"))
 }
 
 /// So many of so many, with the interval of the share.
@@ -545,11 +563,11 @@ pub fn false_claims(claims: u64, of: u64) -> String {
     )
 }
 
-/// The same by Welch's t, had one side been measured after the other.
+/// False claims of those who measure one side after the other.
 pub fn sequential_claims(claims: u64, of: u64) -> String {
     format!(
-        "The same blocks, read as if one side had been measured in the first half of the time and the other in the \
-         second (Welch's t at 5 %): in {}.",
+        "The same program measured one after the other, with as many starts (Welch's t at 5 %): a difference was \
+         claimed in {}.",
         of_all(claims, of)
     )
 }

@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 
 /// A program is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// A program that runs longer has no end, unless more time was asked for.
-pub const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Whether the subject is a program that calls a bundled upstream, and that nobody connects to.
 pub fn calls_by_itself(plan: &Plan) -> bool {
@@ -24,13 +22,7 @@ pub fn calls_by_itself(plan: &Plan) -> bool {
 }
 
 /// Runs it once: to its end, or until it has made so many calls.
-pub fn run(
-    plan: &Plan,
-    name: &str,
-    enough: Option<u64>,
-    within: Duration,
-    site: Site<'_>,
-) -> Result<Start, Error> {
+pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Result<Start, Error> {
     let (upstream, _) = plan.upstream().ok_or_else(|| Error::Fault("a caller without an upstream".into()))?;
     let mut beside = Beside::start(plan, Some(&plan.subject), site)?;
     let peer = beside.companions[upstream].ready.holders[0];
@@ -44,14 +36,14 @@ pub fn run(
     })?;
     let (began, mut watched, mut told) = (Instant::now(), Watched::default(), Told::default());
     while !tree.wait_gone(Duration::ZERO) && tree.exited().is_none() {
-        site.go_on()?;
-        if began.elapsed() > within {
+        if site.over() {
             let _ = tree.end(Signal::TERM, Duration::from_secs_f64(process.grace_s));
             return Err(Error::NotStarted(format!(
-                "{name} did not end within {} s: a program that calls is run to its end, so give it a bounded number of calls, or end it after --calls",
-                within.as_secs()
+                "{name} had not ended after {:.0} s, when the time was over: a program that calls is run to its end, so give it a bounded number of calls, end it after --calls, or allow more time with --within",
+                began.elapsed().as_secs_f64()
             )));
         }
+        site.go_on()?;
         told.hear(&beside.next(LOOK_EVERY), enough);
         watched.look(&tree.processes(), told.last.calls);
         if told.enough(enough) {

@@ -153,18 +153,23 @@ fn one_after_the_other(
 ) -> Result<[Start; 2], Error> {
     let mut starts = [Start::default(), Start::default()];
     for side in [first, first.other()] {
-        let mut up = [Running::start(plans[side.at()], site)?];
-        let calls = match pace.calls {
-            Some(calls) => calls,
-            None => *pace.calls.insert(calls_of(&mut up)?),
-        };
-        let slices = pace.slices(calls, up[0].scheduled());
-        let made: Vec<Slice> =
-            (0..slices).map(|slice| up[0].slice(share(calls, slice, slices))).collect::<Result<_, _>>()?;
-        let [up] = up;
-        starts[side.at()] = up.end(names[side.at()], &made.iter().collect::<Vec<_>>())?;
+        starts[side.at()] = alone(plans[side.at()], names[side.at()], site, pace)?;
     }
     Ok(starts)
+}
+
+/// One start of one side, while the other is not up.
+pub fn alone(plan: &Plan, name: &str, site: Site<'_>, pace: &mut Pace) -> Result<Start, Error> {
+    let mut up = [Running::start(plan, site)?];
+    let calls = match pace.calls {
+        Some(calls) => calls,
+        None => *pace.calls.insert(calls_of(&mut up)?),
+    };
+    let slices = pace.slices(calls, up[0].scheduled());
+    let made: Vec<Slice> =
+        (0..slices).map(|slice| up[0].slice(share(calls, slice, slices))).collect::<Result<_, _>>()?;
+    let [up] = up;
+    up.end(name, &made.iter().collect::<Vec<_>>())
 }
 
 /// Calls of one of so many slices, which are exactly so many in all.
@@ -540,7 +545,7 @@ fn bundled(
     tree.start()?;
     meeting.set_nonblocking(true)?;
     let mut fds = [rustix::event::PollFd::new(&meeting, rustix::event::PollFlags::IN)];
-    let within = rustix::event::Timespec { tv_sec: MET_WITHIN.as_secs() as i64, tv_nsec: 0 };
+    let within = rustix::event::Timespec::try_from(MET_WITHIN.min(site.left())).expect("seconds");
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&within)))
         .map_err(std::io::Error::from)?;
     let met = meeting.accept();

@@ -12,7 +12,8 @@ use super::error::Error;
 use super::options::{Options, environment};
 use crate::compare::record::SCHEMA;
 use crate::compare::{
-    Block, Bound, Described, Ending, Header, Kind, Method, Record, Reference, Side, Start, compare, same_work,
+    Block, Bound, Described, Ending, Header, Kind, LeftOut, Method, Record, Reference, Side, Start, compare,
+    same_work,
 };
 use crate::limits::budget;
 use crate::scenario::Plan;
@@ -23,6 +24,14 @@ use std::time::{Duration, Instant};
 
 /// One block in so many has the first side on both sides.
 const NOISE_EVERY: u32 = 5;
+/// Blocks that may fail: fewer say nothing of how many do …
+const FAILED_FEW: usize = 2;
+/// … and of more blocks this share. What is left out may be what one side is bad at.
+const FAILED_SHARE: f64 = 0.2;
+
+/// All starts of one side after the other take so many times as long as the comparison, at most: it is the
+/// same work, but a disturbance may last.
+const IN_SEQUENCE: f64 = 10.0;
 
 /// What is compared.
 #[derive(Debug, Clone)]
@@ -64,21 +73,42 @@ pub fn compared(
         interrupted,
         random: fastrand::Rng::with_seed(wanted.method.seed),
         pace: Pace::of(wanted.reference.as_ref().and_then(|reference| reference.baseline.as_ref())),
+        deadline: Instant::now() + Duration::from_secs_f64(wanted.method.within_s),
     };
-    let (begun, mut number, mut pairs) = (Instant::now(), 0, 0);
+    let (mut number, mut made, mut failed, mut pairs) = (0, 0, 0, 0);
     let ending = loop {
-        let block = match blocks.block(number) {
+        let kind = match number {
+            _ if made == 0 => Kind::WarmUp,
+            number if number % NOISE_EVERY == 0 => Kind::Noise,
+            _ => Kind::Pair,
+        };
+        let block = match blocks.block(number, kind) {
             Ok(block) => block,
             // What an interrupt ends in the middle may fail in other words.
             Err(error) if matches!(error, Error::Interrupted) || interrupted.load(Ordering::Relaxed) => {
                 break Ending::Interrupted;
             }
+            // So may what the end of the time does.
+            Err(_) if blocks.site().over() && made > 0 => break Ending::Time,
             Err(error) => {
-                let inconclusive = !matches!(error, Error::NotStarted(_));
-                break Ending::Failed { inconclusive, reason: error.to_string() };
+                let (inconclusive, reason) = (!matches!(error, Error::NotStarted(_)), error.to_string());
+                failed += 1;
+                if blocks.site().over() || made == 0 && failed > 1 {
+                    break Ending::Failed { inconclusive, reason };
+                }
+                let all = made + failed;
+                if failed > FAILED_FEW && failed as f64 > FAILED_SHARE * all as f64 {
+                    let reason =
+                        format!("{failed} of {all} blocks failed, which is too many. The last: {reason}");
+                    break Ending::Failed { inconclusive, reason };
+                }
+                record(Record::LeftOut(Box::new(LeftOut { number, kind, reason })), &mut records);
+                number += 1;
+                continue;
             }
         };
-        let (kind, same) = (block.kind, same_work(&block.starts, wanted.reference.as_ref()));
+        made += 1;
+        let same = same_work(&block.starts, wanted.reference.as_ref());
         let saturated = block.starts.iter().any(|start| start.saturated);
         record(Record::Block(Box::new(block)), &mut records);
         number += 1;
@@ -96,12 +126,36 @@ pub fn compared(
         if pairs >= wanted.method.blocks_max {
             break Ending::Blocks;
         }
-        if begun.elapsed().as_secs_f64() >= wanted.method.within_s {
+        if blocks.site().over() {
             break Ending::Time;
         }
     };
     record(Record::End(ending), &mut records);
     Ok(records)
+}
+
+/// All starts of the first side, and then all of the second: how people measure who do not alternate. One
+/// start before them is a warm-up.
+///
+/// # Errors
+/// A side did not start, or its calls could not be made; interrupted.
+pub fn in_sequence(
+    wanted: &Wanted,
+    starts: usize,
+    options: &Options,
+    interrupted: &AtomicBool,
+) -> Result<[Vec<Start>; 2], Error> {
+    let deadline = Instant::now() + Duration::from_secs_f64(wanted.method.within_s * IN_SEQUENCE);
+    let site = start::Site { options, interrupted, deadline };
+    let mut pace = Pace::default();
+    let mut one = |side: Side| {
+        let (plan, described) = (&wanted.plans[side.at()], &wanted.sides[side.at()]);
+        load::alone(plan, &described.name, site, &mut pace)
+    };
+    one(Side::Before)?;
+    let before = (0..starts).map(|_| one(Side::Before)).collect::<Result<_, _>>()?;
+    let after = (0..starts).map(|_| one(Side::After)).collect::<Result<_, _>>()?;
+    Ok([before, after])
 }
 
 fn header(wanted: &Wanted) -> Header {
@@ -124,25 +178,30 @@ struct Blocks<'a> {
     interrupted: &'a AtomicBool,
     random: fastrand::Rng,
     pace: Pace,
+    deadline: Instant,
 }
 
 impl Blocks<'_> {
-    fn block(&mut self, number: u32) -> Result<Block, Error> {
-        let kind = match number {
-            0 => Kind::WarmUp,
-            number if number % NOISE_EVERY == 0 => Kind::Noise,
-            _ => Kind::Pair,
-        };
+    fn site(&self) -> start::Site<'_> {
+        start::Site { options: self.options, interrupted: self.interrupted, deadline: self.deadline }
+    }
+
+    fn block(&mut self, number: u32, kind: Kind) -> Result<Block, Error> {
         let first = if self.random.bool() { Side::Before } else { Side::After };
-        let [before, after] = &self.wanted.plans;
-        let plans = if kind == Kind::Noise { [before, before] } else { [before, after] };
+        // Nothing waits longer for a process to be ready than there is time.
+        let [before, after] = self.wanted.plans.each_ref().map(|plan| self.site().in_time(plan));
+        let plans = if kind == Kind::Noise { [&before, &before] } else { [&before, &after] };
         let began = Instant::now();
         let names =
             if kind == Kind::Noise { [0, 0] } else { [0, 1] }.map(|at| self.wanted.sides[at].name.as_str());
         let (starts, alternated) = match caller::calls_by_itself(plans[0]) {
             true => (self.run_to_their_ends(plans, names, first)?, BTreeMap::new()),
             false => {
-                let site = start::Site { options: self.options, interrupted: self.interrupted };
+                let site = start::Site {
+                    options: self.options,
+                    interrupted: self.interrupted,
+                    deadline: self.deadline,
+                };
                 load::alternate(plans, names, first, site, &mut self.pace, &mut self.random)?
             }
         };
@@ -156,12 +215,10 @@ impl Blocks<'_> {
         names: [&str; 2],
         first: Side,
     ) -> Result<[Start; 2], Error> {
-        let site = start::Site { options: self.options, interrupted: self.interrupted };
         let mut starts = [Start::default(), Start::default()];
         for side in [first, first.other()] {
             let (plan, name) = (plans[side.at()], names[side.at()]);
-            let within = Duration::from_secs_f64(self.wanted.method.within_s).max(caller::ENDS_WITHIN);
-            starts[side.at()] = caller::run(plan, name, self.wanted.calls, within, site)?;
+            starts[side.at()] = caller::run(plan, name, self.wanted.calls, self.site())?;
         }
         Ok(starts)
     }

@@ -11,20 +11,47 @@ use crate::sys::sock_diag::{EVERY_STATE, SockDiag, State};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What every start needs.
 #[derive(Clone, Copy)]
 pub struct Site<'a> {
     pub options: &'a Options,
     pub interrupted: &'a AtomicBool,
+    /// When the time of the comparison is over.
+    pub deadline: Instant,
 }
 
 impl Site<'_> {
     /// # Errors
-    /// `Interrupted`.
+    /// It was interrupted, or the time is over.
     pub fn go_on(&self) -> Result<(), Error> {
-        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        match self.interrupted.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false if self.over() => Err(Error::Inconclusive(
+                "the time was over before the first block was; allow more with --within".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the time of the comparison is over.
+    pub fn over(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// The time that is left.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// The same plan, whose processes are ready within the time that is left.
+    pub fn in_time(&self, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        for process in plan.processes.values_mut() {
+            process.ready_within_s = process.ready_within_s.min(self.left().as_secs_f64());
+        }
+        plan
     }
 }
 

@@ -86,7 +86,7 @@ func backend(args []string) {
 	log.Fatal(server.Serve(listener))
 }
 
-// caller makes calls, some at a time, says each that fails, and stays.
+// caller makes calls, some at a time, says each that fails, and stays or ends.
 func caller(args []string) {
 	flags := flag.NewFlagSet("caller", flag.ExitOnError)
 	c := callsFlags(flags)
@@ -94,6 +94,7 @@ func caller(args []string) {
 	count := flags.Int("calls", 1500, "how many calls")
 	concurrency := flags.Int("concurrency", 1, "calls at a time")
 	start := flags.String("start", "now", "now, or usr1: when SIGUSR1 comes")
+	then := flags.String("then", "stay", "after its calls: stay, or end")
 	flags.Parse(args)
 	begin := make(chan os.Signal, 1)
 	if *start == "usr1" {
@@ -120,6 +121,12 @@ func caller(args []string) {
 	}
 	all.Wait()
 	fmt.Printf("%d calls, %d failed\n", *count, failed.Load())
+	if *then == "end" {
+		if failed.Load() > 0 {
+			os.Exit(1)
+		}
+		return
+	}
 	// It keeps what it holds until it is ended. (A bare select would be a deadlock to Go.)
 	forever := make(chan os.Signal, 1)
 	signal.Notify(forever, syscall.SIGTERM, syscall.SIGINT)

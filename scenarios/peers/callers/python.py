@@ -1,4 +1,4 @@
-"""Calls a URL with a library, naively or with one client for all calls: calls.py LIBRARY URL CALLS per-call|shared"""
+"""Calls a URL with a library, naively or with one client for all calls: python.py LIBRARY URL CALLS per-call|shared"""
 import asyncio
 import sys
 

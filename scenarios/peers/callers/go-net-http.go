@@ -1,4 +1,4 @@
-// Calls a URL, leaving each body unread or reading it to its end: go run calls.go URL CALLS unread|read
+// Calls a URL, leaving each body unread or reading it to its end: go-net-http URL CALLS unread|read
 package main
 
 import (
