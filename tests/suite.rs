@@ -292,6 +292,37 @@ fn merge(reports: &[&String], options: &[&str]) -> Called {
 }
 
 #[test]
+fn merged_parts_and_their_pages_are_one_page_in_the_order_of_the_suite() {
+    let (folder, reports) = (folder(&[("a", SIDE)]), tempfile::tempdir().expect("a folder"));
+    let at = |name: &str| reports.path().join(name).to_str().expect("UTF-8").to_owned();
+    let files: Vec<[String; 2]> = [1, 2].map(|n| [at(&format!("{n}.json")), at(&format!("{n}.html"))]).into();
+    for (n, [json, html]) in files.iter().enumerate() {
+        let slice = format!("slice:{}/2", n + 1);
+        run(&folder, &["--partition", &slice, "--json", json, "--html", html]);
+    }
+    let [[one, first], [two, second]] = &files[..] else { panic!("two parts") };
+    let all = at("all.html");
+    let merged = merge(&[second, two, first, one], &["--html", &all, "--json", &at("all.json")]);
+    assert_eq!(merged.code, Some(1), "{merged:?}");
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(at("all.json")).expect("a report")).expect("JSON");
+    let replayed = lastfd(&["replay", "--json", "-", &all]);
+    let replayed: Value = serde_json::from_str(&replayed.stdout).expect("JSON");
+    let titles = |report: &Value| runs(report).iter().map(title).collect::<Vec<_>>();
+    assert_eq!(titles(&replayed), titles(&report));
+    assert!(titles(&report).len() > 2, "{report}");
+
+    let without = merge(&[one, two], &["--html", &all]);
+    assert!(without.code == Some(3) && without.stderr.contains("add the HTML reports"), "{without:?}");
+    let twice = merge(&[one, two, first, second, first], &["--html", &all]);
+    assert!(twice.code == Some(3) && twice.stderr.contains("is no run of these parts"), "{twice:?}");
+    let pages = merge(&[first, second], &["--html", &all]);
+    assert!(pages.code == Some(1) && pages.stdout.contains("runs: "), "{pages:?}");
+    let replayed = lastfd(&["replay", "--json", "-", &all]);
+    assert_eq!(runs(&serde_json::from_str(&replayed.stdout).expect("JSON")).len(), titles(&report).len());
+}
+
+#[test]
 fn merged_parts_are_the_report_of_the_whole_suite() {
     let (folder, reports) = (
         folder(&[("a", SIDE), ("b", SIDE.split("[[variant]]").next().expect("a head"))]),

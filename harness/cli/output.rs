@@ -245,21 +245,16 @@ impl Files {
         self.write_others(reports, true).and(said)
     }
 
-    /// Writes the reports of the parts of a suite, merged.
+    /// Writes the reports of the parts of a suite, merged; `pages`: its runs that have event logs.
     ///
     /// # Errors
     /// Which path, and why.
-    pub fn conclude_merged(&self, merged: &Merged) -> Result<(), Failure> {
-        if self.common.html.is_some() {
-            return Err(Failure::new(
-                Exit::Usage,
-                "--html is made from event logs, which JSON reports do not have: give it to each `lastfd run`",
-            ));
-        }
+    pub fn conclude_merged(&self, merged: &Merged, pages: &[Report]) -> Result<(), Failure> {
         let (json, junit) =
             (|| report::json::pretty(&merged.document), || report::junit::render_told(&merged.told));
         let markdown = || report::markdown::render_told(&merged.told);
-        self.common.write_as([&json, &junit, &markdown, &String::new])?;
+        let html = || report::html::render(pages);
+        self.common.write_as([&json, &junit, &markdown, &html])?;
         let runs = merged.document["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(path) = &self.json_lines {
             put(path, &runs.iter().cloned().map(report::json::line).collect::<String>(), false)?;

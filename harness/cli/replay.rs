@@ -34,22 +34,29 @@ pub struct Args {
 /// The file cannot be read (2), or is no log that this version can measure (3).
 pub fn run(args: &Args) -> Outcome {
     args.files.preflight()?;
-    let file = args.events.file_name().map(|name| name.to_string_lossy().into_owned());
-    let mut reports = Vec::new();
-    for (plan, log) in recorded(&args.events)? {
-        if args.live {
+    if args.live {
+        for (plan, log) in recorded(&args.events)? {
             play(&plan.title(), &log, args.speed, args.files.quiet())?;
         }
-        let report = Report::of(&plan, &log);
-        reports.push(match args.files.carries_logs() {
-            true => report.carrying(&log, file.clone()),
-            false => report,
-        });
     }
+    let reports = reports(&args.events, args.files.carries_logs())?;
     let exit = Exit::of_several(reports.iter().map(|report| report.verdict.outcome.into()));
     let said = args.files.print(&reports).and(args.files.print_together(&reports));
     args.files.write(&reports, None).and(said)?;
     Ok(exit)
+}
+
+/// The reports of the recorded runs in a file; `logs`: whether they are to carry the event logs.
+///
+/// # Errors
+/// As [`run`].
+pub fn reports(path: &Path, logs: bool) -> Result<Vec<Report>, Failure> {
+    let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let one = |(plan, log): &(Plan, Log)| match logs {
+        true => Report::of(plan, log).carrying(log, file.clone()),
+        false => Report::of(plan, log),
+    };
+    Ok(recorded(path)?.iter().map(one).collect())
 }
 
 fn speed(text: &str) -> Result<f64, String> {
