@@ -184,7 +184,11 @@ fn a_filter_word_that_is_of_no_run_is_told_with_the_nearest_in_each_command() {
     let folder = tagged();
     let path = folder.path().to_str().expect("UTF-8");
     for (filter, code, wanted) in [
-        ("push and not nightli", 4, "no scenario has a name with \"nightli\": there are nightly, push"),
+        (
+            "push and not nightli",
+            4,
+            "no scenario has a name or a tag with \"nightli\": there are nightly, night, ",
+        ),
         ("tag:incidnt", 4, "no scenario has the tag \"incidnt\": there are incident, night"),
         ("variant:time2", 4, "no variant has a name with \"time2\": there are timed, base"),
         ("claim:erly", 4, "no claim has \"erly\": there are early, "),
@@ -413,10 +417,10 @@ fn what_does_not_make_one_suite_is_refused() {
         (&[one, narrowed], 3, "is of another suite than"),
         (&[one, &thirds[1]], 3, "the suite was split differently"),
         (&[one, &older], 3, "was made by lastfd 0.0.1"),
-        (&[one, &schema], 3, "not a report of `lastfd run --json`: its `schema` is not lastfd/report/1"),
+        (&[one, &schema], 3, "this report has the schema lastfd/report/0"),
         (&[one, &broken], 3, "broken: part 7 of 2"),
         (&[one, &cut], 3, "part 2 of 2 is not whole: it lacks a / higher"),
-        (&[one, &no_json], 3, "not a JSON report"),
+        (&[one, &no_json], 3, "neither a JSON report, nor"),
         (&[&"/nonexistent/report.json".to_owned()], 2, "No such file"),
     ];
     for (reports, code, wanted) in refused {
