@@ -88,7 +88,7 @@ pub use internal::event::{Event, Log, LogError, What};
 pub use internal::launch::Isolation;
 pub use internal::named::UnknownName;
 pub use internal::observe::Choice as Observer;
-pub use internal::run::{Error as RunError, Options, Run, Step, run};
+pub use internal::run::{Error as RunError, Moment, Options, Run, Step, run};
 // The door for tests.
 pub use internal::parts::helper;
 pub use internal::testing::ServerTest;

@@ -1,7 +1,7 @@
-//! What CI elsewhere takes from here: the GitHub action, the GitLab job, and the metadata of `cargo
-//! binstall`.
+//! What CI elsewhere takes from here: the GitHub action, the GitLab job, the metadata of `cargo binstall`,
+//! the container's file, and what a container refuses.
 
-use crate::support::{LASTFD, called};
+use crate::support::{LASTFD, called, find, program};
 use std::path::Path;
 use std::process::Command;
 
@@ -56,4 +56,63 @@ fn cargo_binstall_finds_one_static_program_in_a_release() {
         names.for_each(|name| assert!(known.contains(&name), "{template} has {{ {name} }}"));
     }
     assert!(text("pkg-url").ends_with("{ name }-{ target }{ archive-suffix }"));
+}
+
+#[test]
+fn the_image_has_the_static_program_of_the_guide() {
+    let container = file("ci/Containerfile");
+    let built = container.lines().find_map(|line| line.strip_prefix("RUN ")).expect("a build");
+    assert!(file("docs/guides/in-your-ci.md").lines().any(|line| line == built), "{built}");
+    let made = built.rsplit(' ').next().expect("a target");
+    let copied = format!("COPY --from=build /src/target/{made}/release/lastfd /usr/bin/lastfd");
+    assert!(container.lines().any(|line| line == copied), "{copied}");
+    let rust: toml::Value = toml::from_str(&file("Cargo.toml")).expect("a manifest");
+    let version = rust["workspace"]["package"]["rust-version"].as_str().expect("a version");
+    assert!(container.contains(&format!("library/rust:{version}-")), "the oldest Rust that builds it");
+}
+
+#[test]
+fn as_in_a_container_of_docker_ptrace_sees_the_same_ceiling() {
+    let like_docker = concat!(env!("CARGO_MANIFEST_DIR"), "/ci/like-docker");
+    if program("python3").is_none() || !called(Command::new(like_docker).arg("true")).stderr.is_empty() {
+        eprintln!("skipped: capabilities cannot be dropped here");
+        return;
+    }
+    let server = [LASTFD, "serve", "tcp", "--baseline", "12"];
+    let outside = find(&["--nofile", "32"], &server).run();
+    for options in [&[][..], &["--user", "65534"]] {
+        // Another user may not be able to execute it where it was built.
+        if called(Command::new(like_docker).args(options).args([LASTFD, "--version"])).code != Some(0) {
+            continue;
+        }
+        let mut inside = Command::new(like_docker);
+        inside.args(options).args([LASTFD, "find", "--nofile", "32", "--json", "-", "--"]).args(server);
+        let inside = called(&mut inside).run();
+        assert_eq!(inside["ceiling"]["accepted"], outside["ceiling"]["accepted"]);
+        assert_eq!(inside["ceiling"]["accepted"], 32 - 12);
+        assert_eq!(inside["witnesses"][0]["observer"], "ptrace");
+        assert_eq!(inside["subject"]["isolation"], "keeper", "no namespace can be made");
+    }
+}
+
+#[test]
+fn one_command_makes_the_pages_of_the_gallery() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut gallery = Command::new(root.join("ci/gallery"));
+    let made = called(gallery.arg(folder.path()).env("LASTFD", LASTFD));
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let page = file("docs/gallery.md");
+    let listed = page.lines().filter_map(|line| line.strip_prefix("| [")?.split_once("](../"));
+    let logs: Vec<(&str, &str)> =
+        listed.map(|(name, rest)| (name, rest.split(')').next().expect("a link"))).collect();
+    assert!(logs.len() > 3, "{page}");
+    for (name, log) in &logs {
+        assert!(root.join(log).is_file(), "{log}");
+        assert!(folder.path().join(format!("{name}.html")).is_file(), "{name}");
+    }
+    let all = std::fs::read_to_string(folder.path().join("all.html")).expect("a page of all");
+    let links: Vec<&str> = all.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(links.len() >= logs.len(), "an index: {links:?}");
+    links.iter().for_each(|link| assert!(all.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere"));
 }

@@ -31,6 +31,7 @@ const NAMES: &[&str] = &[
     "Limits",
     "Log",
     "LogError",
+    "Moment",
     "Observer",
     "OnConnection",
     "OneProgram",

@@ -96,6 +96,10 @@ fn each_of_four_regressions_turns_a_recorded_suite_red_and_says_what_changed() {
     let json = run(&folder, &["--filter", "launcher", "--json", "-"]).stdout;
     assert!(json.contains(&makes_it), "{json}");
 
+    let check = lastfd(&["check", &file.display().to_string()]);
+    let note = check.stdout.lines().find(|line| line.contains("note: ")).expect("a note");
+    assert!(check.code == Some(0) && note.contains(&format!("`{makes_it}`")), "{check:?}");
+
     let recorded = run(&folder, &["--record"]);
     assert_eq!(recorded.code, Some(0), "{}\n{}", recorded.stdout, recorded.stderr);
     let again = run(&folder, &[]);

@@ -654,7 +654,11 @@ fn names_that_select_nothing_are_told_with_those_that_there_are() {
     let told = lastfd(&["explain", "scenarios/websocket-1012", "--variant", "limit rased"]);
     assert_eq!((told.code, &told.stderr), (Some(4), &wrong_variant.stderr));
     let filter = lastfd(&["run", "--filter", "policies/spn", "scenarios/policies"]);
-    refused(&filter, 4, &["no scenario has a name with \"policies/spn\": there are policies/spin, "]);
+    refused(
+        &filter,
+        4,
+        &["no scenario has a name or a tag with \"policies/spn\": there are policies/spin, "],
+    );
     let slice = lastfd(&[
         "run",
         "--partition",

@@ -165,6 +165,8 @@ bad! {
     an_empty_range_of_amounts_is_refused: "leaked = 0" => "cpu-percent = \"30..=20\"";
     a_word_that_no_run_comes_to_names_the_nearest: "leaked = 0" => "binds = [\"descriptor\"]";
     too_few_clients_for_an_amount_are_refused: "leaked = 0" => "served = \"at least 1501\"";
+    a_word_that_is_to_compare_with_a_recording_is_explained:
+        "leaked = 0" => "recovery = \"no worse than recorded by 5 %\"";
     a_relative_request_path_is_refused: "path = \"/ws\"" => "path = \"ws\"";
 }
 

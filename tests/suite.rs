@@ -184,7 +184,11 @@ fn a_filter_word_that_is_of_no_run_is_told_with_the_nearest_in_each_command() {
     let folder = tagged();
     let path = folder.path().to_str().expect("UTF-8");
     for (filter, code, wanted) in [
-        ("push and not nightli", 4, "no scenario has a name with \"nightli\": there are nightly, push"),
+        (
+            "push and not nightli",
+            4,
+            "no scenario has a name or a tag with \"nightli\": there are nightly, night, ",
+        ),
         ("tag:incidnt", 4, "no scenario has the tag \"incidnt\": there are incident, night"),
         ("variant:time2", 4, "no variant has a name with \"time2\": there are timed, base"),
         ("claim:erly", 4, "no claim has \"erly\": there are early, "),
@@ -292,6 +296,37 @@ fn merge(reports: &[&String], options: &[&str]) -> Called {
 }
 
 #[test]
+fn merged_parts_and_their_pages_are_one_page_in_the_order_of_the_suite() {
+    let (folder, reports) = (folder(&[("a", SIDE)]), tempfile::tempdir().expect("a folder"));
+    let at = |name: &str| reports.path().join(name).to_str().expect("UTF-8").to_owned();
+    let files: Vec<[String; 2]> = [1, 2].map(|n| [at(&format!("{n}.json")), at(&format!("{n}.html"))]).into();
+    for (n, [json, html]) in files.iter().enumerate() {
+        let slice = format!("slice:{}/2", n + 1);
+        run(&folder, &["--partition", &slice, "--json", json, "--html", html]);
+    }
+    let [[one, first], [two, second]] = &files[..] else { panic!("two parts") };
+    let all = at("all.html");
+    let merged = merge(&[second, two, first, one], &["--html", &all, "--json", &at("all.json")]);
+    assert_eq!(merged.code, Some(1), "{merged:?}");
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(at("all.json")).expect("a report")).expect("JSON");
+    let replayed = lastfd(&["replay", "--json", "-", &all]);
+    let replayed: Value = serde_json::from_str(&replayed.stdout).expect("JSON");
+    let titles = |report: &Value| runs(report).iter().map(title).collect::<Vec<_>>();
+    assert_eq!(titles(&replayed), titles(&report));
+    assert!(titles(&report).len() > 2, "{report}");
+
+    let without = merge(&[one, two], &["--html", &all]);
+    assert!(without.code == Some(3) && without.stderr.contains("add the HTML reports"), "{without:?}");
+    let twice = merge(&[one, two, first, second, first], &["--html", &all]);
+    assert!(twice.code == Some(3) && twice.stderr.contains("is no run of these parts"), "{twice:?}");
+    let pages = merge(&[first, second], &["--html", &all]);
+    assert!(pages.code == Some(1) && pages.stdout.contains("runs: "), "{pages:?}");
+    let replayed = lastfd(&["replay", "--json", "-", &all]);
+    assert_eq!(runs(&serde_json::from_str(&replayed.stdout).expect("JSON")).len(), titles(&report).len());
+}
+
+#[test]
 fn merged_parts_are_the_report_of_the_whole_suite() {
     let (folder, reports) = (
         folder(&[("a", SIDE), ("b", SIDE.split("[[variant]]").next().expect("a head"))]),
@@ -382,10 +417,10 @@ fn what_does_not_make_one_suite_is_refused() {
         (&[one, narrowed], 3, "is of another suite than"),
         (&[one, &thirds[1]], 3, "the suite was split differently"),
         (&[one, &older], 3, "was made by lastfd 0.0.1"),
-        (&[one, &schema], 3, "not a report of `lastfd run --json`: its `schema` is not lastfd/report/1"),
+        (&[one, &schema], 3, "this report has the schema lastfd/report/0"),
         (&[one, &broken], 3, "broken: part 7 of 2"),
         (&[one, &cut], 3, "part 2 of 2 is not whole: it lacks a / higher"),
-        (&[one, &no_json], 3, "not a JSON report"),
+        (&[one, &no_json], 3, "neither a JSON report, nor"),
         (&[&"/nonexistent/report.json".to_owned()], 2, "No such file"),
     ];
     for (reports, code, wanted) in refused {

@@ -1,6 +1,8 @@
-//! `lastfd watch` on a server whose descriptors at rest are known, as plain lines and on a terminal.
+//! Lines that stay in place: `lastfd watch` on a server whose descriptors at rest are known, `find` while it
+//! goes on, and `replay --live`; as plain lines and on a terminal.
 
-use crate::support::{Called, LASTFD, called, lastfd, program};
+use crate::support::{Called, LASTFD, RECORDED, called, lastfd, program, recordings};
+use lastfd::What;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -76,11 +78,25 @@ fn what_cannot_be_watched_is_said() {
     assert_eq!(lastfd(&["watch", "1", "--every", "10ms"]).code, Some(2));
 }
 
-/// On a terminal of 40 columns, by script(1), with this environment: what it prints.
-fn on_a_terminal(line: &str, term: &str) -> String {
+/// On a terminal of so many columns, by script(1), with this environment: what it prints.
+fn on_a_terminal(columns: u32, line: &str, term: &str) -> String {
     let mut command = Command::new("script");
-    let line = format!("stty cols 40; stty -g; {line}; echo \"exit $?\"; stty -g");
-    called(command.args(["-qec", &line, "/dev/null"]).env("TERM", term)).stdout
+    let line = format!("stty cols {columns}; stty -g; {line}; echo \"exit $?\"; stty -g");
+    called(command.args(["-qec", &line, "/dev/null"]).env("TERM", term).env("NO_COLOR", "1")).stdout
+}
+
+/// The lines that were shown, one look after the other; panics where the terminal's modes are others after
+/// it.
+fn looks(shown: &str) -> Vec<String> {
+    let escapes = regex::Regex::new("\u{1b}\\[[0-9;?]*[A-Za-z]").expect("a pattern");
+    let text = escapes.replace_all(shown, "");
+    let lines: Vec<&str> =
+        text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let [before, view @ .., exit, after] = lines.as_slice() else { panic!("{shown:?}") };
+    assert_eq!(before, after, "{shown:?}");
+    assert!(exit.starts_with("exit "), "{shown:?}");
+    assert!(!shown.contains("\u{1b}[?25l"), "the cursor stays visible: {shown:?}");
+    view.iter().map(|line| (*line).to_owned()).collect()
 }
 
 #[test]
@@ -90,22 +106,88 @@ fn the_view_stays_in_place_fits_forty_columns_and_leaves_the_terminal_as_it_was(
     }
     let server = Server::start();
     let line = format!("timeout -s INT 1 '{LASTFD}' watch {} --every 200ms", server.0.id());
-    let shown = on_a_terminal(&line, "xterm");
-    let escapes = regex::Regex::new("\u{1b}\\[[0-9;?]*[A-Za-z]").expect("a pattern");
-    let text = escapes.replace_all(&shown, "");
-    let lines: Vec<&str> =
-        text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let [before, view @ .., after] = lines.as_slice() else { panic!("{shown:?}") };
-    assert_eq!(before, after, "{shown:?}");
-    let view: Vec<&&str> = view.iter().filter(|line| !line.starts_with("exit ")).collect();
+    let shown = on_a_terminal(40, &line, "xterm");
+    let view = looks(&shown);
     assert!(view.iter().all(|line| line.chars().count() <= 40), "{view:#?}");
     let of = |label: &str| view.iter().filter(|line| line.starts_with(label)).count();
-    assert!(of(&server.descriptors("  ")) > 1 && of("kinds") > 1, "{view:#?}");
+    let said = server.descriptors("  ");
+    let open = said.split(',').next().expect("before what is left");
+    assert!(of(open) > 1 && of("kinds") > 1, "{view:#?}");
     assert!(shown.contains("\u{1b}["), "it moves the cursor: {shown:?}");
-    assert!(!shown.contains("\u{1b}[?25l"), "the cursor stays visible: {shown:?}");
     // timeout(1) says 124 itself.
     assert!(shown.contains("exit 124") || shown.contains("exit 130"), "{shown:?}");
 
-    let dumb = on_a_terminal(&format!("'{LASTFD}' watch {} --for 100ms", server.0.id()), "dumb");
+    let dumb = on_a_terminal(40, &format!("'{LASTFD}' watch {} --for 100ms", server.0.id()), "dumb");
     assert!(dumb.contains(&server.descriptors(" ")) && !dumb.contains('\u{1b}'), "{dumb:?}");
+}
+
+/// A run of some two seconds that ends at a wall.
+const FIND: [&str; 3] = ["find", "--nofile", "64"];
+
+#[test]
+fn a_run_shows_what_goes_on_in_place_and_comes_to_the_same() {
+    if program("script").is_none() || program("timeout").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.json").display().to_string();
+    let find = FIND.join(" ");
+    let line = |options: &str| format!("'{LASTFD}' {find} {options} -- '{LASTFD}' serve tcp --baseline 12");
+    let shown = on_a_terminal(40, &format!("{} >/dev/null", line(&format!("--json {report}"))), "xterm");
+    let view = looks(&shown);
+    assert!(view.iter().all(|line| line.chars().count() <= 40), "{view:#?}");
+    for label in
+        ["run   ", "phase  ", "descriptors  64 of 64 (10", "clients  ", "queue  ", "tries  ", "CPU  "]
+    {
+        assert!(view.iter().any(|line| line.starts_with(label)), "{label}: {view:#?}");
+    }
+    let of_end = shown.rfind("\u{1b}[J").expect("it clears");
+    assert!(!shown[of_end..].contains("descriptors"), "the lines are taken away: {shown:?}");
+
+    let off =
+        lastfd(&[&FIND[..], &["--json", "-", "--", LASTFD, "serve", "tcp", "--baseline", "12"]].concat());
+    let on = std::fs::read_to_string(&report).expect("the report");
+    let on = Called { code: Some(0), stdout: on, stderr: String::new() }.run();
+    for key in ["/ceiling/accepted", "/ceiling/first_failure/call", "/recovery/leaked", "/saturation/policy"]
+    {
+        assert_eq!(on.pointer(key), off.run().pointer(key), "{key}");
+        assert!(on.pointer(key).is_some_and(|value| !value.is_null()), "{key}");
+    }
+
+    let interrupted = on_a_terminal(80, &format!("timeout -s INT 2 {} >/dev/null", line("")), "xterm");
+    assert!(looks(&interrupted).iter().any(|line| line.starts_with("descriptors ")), "{interrupted:?}");
+    let dumb = on_a_terminal(80, &format!("{} >/dev/null", line("")), "dumb");
+    assert!(dumb.contains("lastfd: find: clients connect") && !dumb.contains('\u{1b}'), "{dumb:?}");
+}
+
+#[test]
+fn a_recording_is_played_as_it_was_and_then_reported() {
+    let file = format!("{RECORDED}/scenario-policies-spin.jsonl.gz");
+    let samples: Vec<u64> = recordings()
+        .iter()
+        .find(|(name, ..)| name == "scenario-policies-spin")
+        .map(|(.., log)| log.events.iter())
+        .expect("a recording")
+        .filter_map(|event| match event.is {
+            What::Sample { descriptors, .. } => Some(descriptors),
+            _ => None,
+        })
+        .collect();
+    let plain = lastfd(&["replay", "--live", "--speed", "1000", &file]);
+    let last = plain.stdout.lines().take_while(|line| line.contains(" clients")).last().expect("a line");
+    assert!(last.contains(&format!("; descriptors {} of ", samples[samples.len() - 1])), "{plain:?}");
+    assert!(plain.stdout.ends_with(&lastfd(&["replay", &file]).stdout), "{plain:?}");
+    assert_eq!(lastfd(&["replay", "--live", "--speed", "0", &file]).code, Some(2));
+    assert_eq!(lastfd(&["replay", "--speed", "2", &file]).code, Some(2), "--speed is of --live");
+    if program("script").is_none() {
+        return;
+    }
+    let shown = on_a_terminal(
+        40,
+        &format!("'{LASTFD}' replay --live --speed 0.5 '{file}' --json /dev/null"),
+        "xterm",
+    );
+    let most = samples.iter().max().expect("samples");
+    let full = format!("descriptors  {most} of ");
+    assert!(looks(&shown).iter().any(|line| line.starts_with(&full)), "{shown:?}");
 }

@@ -4,6 +4,7 @@ use super::diagnostic::Faults;
 use super::output::say;
 use super::select::Selection;
 use super::{Exit, Failure, Outcome};
+use crate::report::words;
 use crate::run::inside;
 use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan, placeholder};
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -58,8 +59,16 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
         _ => "cannot",
     };
     let reasons = obstacles.iter().map(ToString::to_string).chain(no_sysctls.map(str::to_owned));
-    let reasons: String = reasons.chain(notes(plan)).map(|line| format!("\n         {line}")).collect();
+    let reasons: String =
+        reasons.chain(notes(plan)).chain(unrecorded(plan)).map(|line| format!("\n         {line}")).collect();
     format!("{state:<8} {}{reasons}", plan.title())
+}
+
+/// What its expectations compare with, and nobody has recorded: the run would be inconclusive.
+fn unrecorded(plan: &Plan) -> Option<String> {
+    let (metrics, file) = plan.not_recorded()?;
+    let names: Vec<String> = metrics.iter().map(|metric| format!("`{}`", metric.name())).collect();
+    Some(format!("note: {}: {}", words::list(&names), words::judged::not_recorded(file)))
 }
 
 /// Arguments that look like placeholders, and that the run hands over as they are.

@@ -2,6 +2,7 @@
 //! else.
 
 mod annotations;
+mod board;
 pub mod check;
 mod client_options;
 mod compare;
@@ -15,6 +16,7 @@ mod find;
 mod init;
 mod inspect;
 pub mod list;
+mod live;
 mod measured;
 mod neighbour;
 mod output;

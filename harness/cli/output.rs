@@ -1,13 +1,15 @@
 //! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of
 //! several runs.
 
+use super::board::To;
+use super::live::Live;
 use super::plain::clean;
 use super::{Exit, Failure, Outcome};
 use crate::compare::Comparison;
 use crate::judge::Outcome as Verdict;
 use crate::report::merge::Merged;
 use crate::report::suite::Suite;
-use crate::report::{self, Report};
+use crate::report::{self, Report, words};
 use crate::run::{Error, Step};
 use crate::sys;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -243,21 +245,16 @@ impl Files {
         self.write_others(reports, true).and(said)
     }
 
-    /// Writes the reports of the parts of a suite, merged.
+    /// Writes the reports of the parts of a suite, merged; `pages`: its runs that have event logs.
     ///
     /// # Errors
     /// Which path, and why.
-    pub fn conclude_merged(&self, merged: &Merged) -> Result<(), Failure> {
-        if self.common.html.is_some() {
-            return Err(Failure::new(
-                Exit::Usage,
-                "--html is made from event logs, which JSON reports do not have: give it to each `lastfd run`",
-            ));
-        }
+    pub fn conclude_merged(&self, merged: &Merged, pages: &[Report]) -> Result<(), Failure> {
         let (json, junit) =
             (|| report::json::pretty(&merged.document), || report::junit::render_told(&merged.told));
         let markdown = || report::markdown::render_told(&merged.told);
-        self.common.write_as([&json, &junit, &markdown, &String::new])?;
+        let html = || report::html::render(pages);
+        self.common.write_as([&json, &junit, &markdown, &html])?;
         let runs = merged.document["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(path) = &self.json_lines {
             put(path, &runs.iter().cloned().map(report::json::line).collect::<String>(), false)?;
@@ -403,11 +400,23 @@ pub fn interrupted(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }
 
-/// Progress of one run: a line that moves on standard error when that is a terminal, and the prediction on
-/// standard output.
+/// Progress of one run on standard error, when that is a terminal; and the prediction on standard output.
 pub struct Progress {
-    bar: ProgressBar,
+    title: String,
+    shown: Shown,
     lines: Lines,
+}
+
+/// How a run's progress is shown.
+enum Shown {
+    /// In lines that stay in place.
+    Live(Live),
+    /// In one line: other runs are made beside this one.
+    Line(ProgressBar),
+    /// A line for each phase: this terminal cannot move its cursor.
+    Phases,
+    /// Nobody would see it move.
+    Nowhere,
 }
 
 /// Where the lines of a run's progress go that belong to the report.
@@ -421,22 +430,27 @@ enum Lines {
 }
 
 impl Progress {
-    /// `title` is shown before the phase.
+    /// Of a run with this title.
     pub fn new(title: &str, quiet: bool) -> Self {
-        let bar =
-            if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_style(
-            ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"),
-        );
-        bar.set_prefix(title.to_string());
-        Progress { bar, lines: if quiet { Lines::Dropped } else { Lines::Printed } }
+        let shown = match Live::new(title, To::Stderr, false) {
+            Some(live) => Shown::Live(live),
+            None if std::io::stderr().is_terminal() => Shown::Phases,
+            None => Shown::Nowhere,
+        };
+        let lines = if quiet { Lines::Dropped } else { Lines::Printed };
+        Progress { title: title.to_owned(), shown, lines }
     }
 
     /// The same of a run beside others, whose lines move below each other.
     pub fn beside(bars: &MultiProgress, title: &str, quiet: bool) -> Self {
         let mut progress = Progress::new(title, quiet);
-        if !progress.bar.is_hidden() {
-            progress.bar = bars.add(progress.bar.clone());
+        if matches!(progress.shown, Shown::Live(_)) {
+            let bar = bars.add(ProgressBar::new_spinner());
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant template"),
+            );
+            bar.set_prefix(title.to_string());
+            progress.shown = Shown::Line(bar);
         }
         if !quiet {
             progress.lines = Lines::Kept(String::new());
@@ -452,26 +466,39 @@ impl Progress {
         }
     }
 
+    /// Prints something above what is shown.
+    pub fn suspend<T>(&mut self, print: impl FnOnce() -> T) -> T {
+        match &mut self.shown {
+            Shown::Live(live) => live.suspend(print),
+            Shown::Line(bar) => bar.suspend(print),
+            Shown::Phases | Shown::Nowhere => print(),
+        }
+    }
+
     /// A line that belongs to the report. Where it cannot be printed, the report cannot be either, and says
     /// so.
     fn line(&mut self, line: &str) {
         match &mut self.lines {
-            Lines::Printed => _ = self.bar.suspend(|| say(line)),
+            Lines::Printed => _ = self.suspend(|| say(line)),
             Lines::Kept(lines) => lines.push_str(line),
             Lines::Dropped => {}
         }
     }
 
     /// Says something of the run on the standard error output.
-    pub fn say(&self, text: &str) {
-        let text = format!("lastfd: {}: {text}", self.bar.prefix());
-        self.bar.suspend(|| anstream::eprintln!("{text}"));
+    pub fn say(&mut self, text: &str) {
+        let text = format!("lastfd: {}: {text}", self.title);
+        self.suspend(|| anstream::eprintln!("{text}"));
     }
 
     /// Shows a step.
     pub fn step(&mut self, step: &Step) {
         match step {
-            Step::Phase(phase) => self.bar.set_message(format!("{phase:?}").to_lowercase()),
+            Step::Phase(phase) => match &mut self.shown {
+                Shown::Line(bar) => bar.set_message(words::phases::name(*phase)),
+                Shown::Phases => self.say(words::phases::name(*phase)),
+                Shown::Live(_) | Shown::Nowhere => {}
+            },
             // Not only to a terminal: half a minute is long for a reader of a CI log, too.
             Step::Waiting { seen } => self.say(&format!("waiting for it to listen: {}", clean(seen))),
             Step::Predicted { formula, calibrated_with, .. } => {
@@ -483,19 +510,27 @@ impl Progress {
             }
             Step::NotPredicted { reason } => self.line(&format!("not predicted: {reason}\n")),
             Step::UnderPtrace => self.say("perf saw no accept of this program: once more, under ptrace"),
-            Step::Counts { connected, accepted, descriptors } => {
-                self.bar.set_message(format!(
-                    "{connected} connected, {accepted} accepted, {descriptors} descriptors"
-                ));
-            }
+            Step::Now(now) => match &mut self.shown {
+                Shown::Live(live) if live.due() => live.show(now),
+                Shown::Live(_) => {}
+                Shown::Line(bar) => bar.set_message(format!(
+                    "{} connected, {} accepted, {} descriptors",
+                    now.clients, now.accepted, now.descriptors
+                )),
+                Shown::Phases | Shown::Nowhere => {}
+            },
         }
-        self.bar.tick();
+        if let Shown::Line(bar) = &self.shown {
+            bar.tick();
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if let Shown::Line(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
     }
 }
 

@@ -1,11 +1,14 @@
-//! `lastfd report merge`: the reports of all parts of a suite, as one.
+//! `lastfd report merge`: the reports of all parts of a suite, as one; and several pages as one.
 
 use super::output::{Files, say};
-use super::{Exit, Failure, Outcome};
+use super::{Exit, Failure, Outcome, replay};
+use crate::event::{self, Event, file};
 use crate::judge::Outcome as Verdict;
 use crate::report::merge::merge;
 use crate::report::told::Told;
-use std::path::PathBuf;
+use crate::report::{self, Report};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 /// Work with reports that were written
 #[derive(Debug, clap::Args)]
@@ -19,11 +22,13 @@ enum What {
     Merge(Merge),
 }
 
-/// Merge the JSON reports of all parts of a suite (`lastfd run --partition`), in any order
+/// Merge the JSON reports of all parts of a suite (`lastfd run --partition`), in any order; with the HTML
+/// reports or event logs of the same runs, for one page (`--html`). Pages and logs alone are reported
+/// together, too
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::exit::HELP)]
 struct Merge {
-    /// JSON reports, one of each part
+    /// JSON reports, one of each part; HTML reports and event logs
     #[arg(value_name = "FILE", required = true)]
     reports: Vec<PathBuf>,
     #[command(flatten)]
@@ -33,29 +38,88 @@ struct Merge {
 /// Does what is asked of reports.
 ///
 /// # Errors
-/// A report that cannot be read or written (2); reports that are not the parts of one suite (3).
+/// A report that cannot be read or written (2); reports that are not the parts of one suite, or logs that are
+/// not those of its runs (3).
 pub fn run(args: &Args) -> Outcome {
     let What::Merge(Merge { reports, files }) = &args.what;
     files.preflight()?;
-    let read = |path: &PathBuf| {
-        let shown = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Failure::new(Exit::Usage, format!("{shown}: {e}")))?;
-        let document = serde_json::from_str(&text)
-            .map_err(|e| Failure::new(Exit::Invalid, format!("{shown}: not a JSON report: {e}")))?;
-        Ok((shown, document))
+    let (mut parts, mut pages) = (Vec::new(), Vec::new());
+    for path in reports {
+        match part(path)? {
+            Some(part) => parts.push((path.display().to_string(), part)),
+            None => pages.extend(replay::reports(path, files.carries_logs())?),
+        }
+    }
+    if parts.is_empty() {
+        return together(&pages, files);
+    }
+    let merged = merge(&parts).map_err(|e| Failure::new(Exit::Invalid, e))?;
+    let (pages, left_out) = in_order(pages, &merged.told, files.carries_logs())?;
+    let said = match files.quiet() {
+        true => Ok(()),
+        false => say(&(sum(&merged.told, parts.len()) + &left_out)),
     };
-    let reports = reports.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
-    let merged = merge(&reports).map_err(|e| Failure::new(Exit::Invalid, e))?;
-    let said = if files.quiet() { Ok(()) } else { say(&sum(&merged.told, reports.len())) };
     let exit = Exit::of_several(merged.told.iter().map(exit));
-    exit.once(files.conclude_merged(&merged).and(said))
+    exit.once(files.conclude_merged(&merged, &pages).and(said))
+}
+
+/// The JSON report in a file; `None`: it is something else, which may have event logs.
+fn part(path: &Path) -> Result<Option<Value>, Failure> {
+    let bytes =
+        file::read_all(path).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", path.display())))?;
+    let first_line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_log = serde_json::from_slice::<Event>(first_line).is_ok();
+    if is_log || bytes.starts_with(b"<") || bytes.starts_with(&event::GZIP) {
+        return Ok(None);
+    }
+    let broken =
+        |e| format!("{}: neither a JSON report, nor an HTML report or event log: {e}", path.display());
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| Failure::new(Exit::Invalid, broken(e)))
+}
+
+/// Runs of several pages and logs, as one report.
+fn together(pages: &[Report], files: &Files) -> Outcome {
+    let told: Vec<Told> = report::told::told(pages);
+    let said = if files.quiet() { Ok(()) } else { say(&tally(&told, "")) };
+    Exit::of_several(told.iter().map(exit)).once(files.write(pages, None).and(said))
+}
+
+/// The pages in the order of the suite's runs, and a line on those that have none: they were skipped.
+fn in_order(mut pages: Vec<Report>, told: &[Told], wanted: bool) -> Result<(Vec<Report>, String), Failure> {
+    let mut ordered = Vec::new();
+    let mut without = 0;
+    for run in told.iter().filter(|_| wanted) {
+        match pages.iter().position(|page| page.title() == run.title) {
+            Some(at) => ordered.push(pages.remove(at)),
+            None if run.outcome == Verdict::Skipped => without += 1,
+            None => {
+                let message = format!(
+                    "--html is made from event logs, and there is none of {}: add the HTML reports of all parts \
+                     (`lastfd run --html`), or their event logs (`--events`)",
+                    run.title
+                );
+                return Err(Failure::new(Exit::Invalid, message));
+            }
+        }
+    }
+    if let Some(page) = pages.first().filter(|_| wanted) {
+        let message = format!("an event log is of {}, which is no run of these parts", page.title());
+        return Err(Failure::new(Exit::Invalid, message));
+    }
+    let runs = if without == 1 { "run is" } else { "runs are" };
+    let left_out = format!("{without} skipped {runs} not on the page\n");
+    Ok((ordered, if without == 0 { String::new() } else { left_out }))
+}
+
+/// How the runs of several parts ended.
+fn sum(told: &[Told], parts: usize) -> String {
+    tally(told, &format!(" of {parts} parts"))
 }
 
 /// How the runs ended.
-fn sum(told: &[Told], parts: usize) -> String {
+fn tally(told: &[Told], of: &str) -> String {
     let count = |outcome| told.iter().filter(|run| run.outcome == outcome).count();
-    let mut text = format!("{} runs of {parts} parts: {} met", told.len(), count(Verdict::Met));
+    let mut text = format!("{} runs{of}: {} met", told.len(), count(Verdict::Met));
     for (outcome, words) in
         [(Verdict::NotMet, "not met"), (Verdict::Inconclusive, "inconclusive"), (Verdict::Skipped, "skipped")]
     {

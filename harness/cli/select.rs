@@ -50,7 +50,9 @@ impl Selection {
 fn none_has(word: &Word, plans: &[Plan]) -> Failure {
     let (what, have): (_, Vec<&str>) = match word.of {
         Of::Name => {
-            ("no scenario has a name with", plans.iter().map(|plan| plan.scenario.as_str()).collect())
+            let tags = plans.iter().flat_map(|plan| &plan.tags);
+            let names = plans.iter().map(|plan| &plan.scenario).chain(tags);
+            ("no scenario has a name or a tag with", names.map(String::as_str).collect())
         }
         Of::Tag => {
             let tags = plans.iter().flat_map(|plan| &plan.tags);
@@ -66,7 +68,7 @@ fn none_has(word: &Word, plans: &[Plan]) -> Failure {
 }
 
 /// Most names that a message lists.
-const NAMES_MAX: usize = 20;
+const NAMES_MAX: usize = 8;
 
 /// Nothing is called so: what there is, the most like it first.
 pub fn none_called(what: &str, wanted: &str, names: &[&str]) -> Failure {

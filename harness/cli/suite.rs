@@ -127,7 +127,7 @@ impl Turns<'_> {
             let again = format!("tried again ({} of {})\n", number + 1, self.retries + 1);
             before += &(self.files.text(std::slice::from_ref(&made.0)) + &again);
             if self.jobs == 1 {
-                let _ = self.say(&std::mem::take(&mut before));
+                let _ = progress.suspend(|| self.say(&std::mem::take(&mut before)));
             }
             earlier.push(made.0);
         };

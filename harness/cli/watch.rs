@@ -1,25 +1,24 @@
 //! `lastfd watch PID|:PORT|NAME`: a live process in a few lines that stay in place. Read-only, as `inspect`
 //! is.
 
+use super::board::{Board, LOOKS, Row, To};
 use super::inspect::{self, Target, growth};
+use super::live::used;
 use super::output::{STDOUT, ending_signals, say, written};
 use super::{Exit, Failure, Outcome, time::seconds};
 use crate::event::{Pid, Redaction};
 use crate::limits::inventory;
-use crate::report::page::cut;
 use crate::report::words::{list, size};
 use crate::sys::{self, sock_diag::SockDiag, sock_diag::State};
 use signal_hook::low_level;
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// Shortest time between two looks: the view moves at most ten times a second.
 const EVERY_MIN_S: f64 = 0.1;
-/// The last looks: growth is measured over them, and the line of bars shows them.
-const LOOKS: usize = 30;
 /// Naming every descriptor costs 1 µs each: it is done this often, so that it takes less than 1 % of the
 /// time.
 const KINDS_EVERY: Duration = Duration::from_secs(1);
@@ -27,8 +26,6 @@ const KINDS_EVERY: Duration = Duration::from_secs(1);
 const KINDS_SHARE: u32 = 100;
 /// Kinds that are named.
 const KINDS: usize = 5;
-/// Heights of a bar.
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Watch a live process: its descriptors against the limit, accept queue, CPU and kinds, in a few lines that
 /// stay in place
@@ -66,11 +63,13 @@ struct Seen {
     /// Descriptors open, at the last looks.
     open: VecDeque<(f64, u64)>,
     soft: u64,
-    /// Of one processor, since the look before.
-    cpu_percent: Option<f64>,
+    /// Of one processor, each since the look before.
+    cpu_percent: VecDeque<f64>,
     resident: Option<u64>,
     /// Of each listener its port, what waits, and how much may.
     queues: Vec<(u16, u64, Option<u64>)>,
+    /// What waited in all of them, at the last looks.
+    waiting: VecDeque<u64>,
     kinds: Vec<(String, u64)>,
 }
 
@@ -99,7 +98,7 @@ fn watch(args: &Args, pid: Pid, process: &OwnedFd, interrupted: &UnixStream) -> 
         words if words.is_empty() => sys::proc::command(pid),
         words => redaction.words(&words).join(" "),
     };
-    let mut view = View::new();
+    let mut board = Board::new(To::Stdout);
     let mut watched = Watched::new(Seen { pid, command, ..Seen::default() });
     let mut due = Instant::now();
     loop {
@@ -111,7 +110,7 @@ fn watch(args: &Args, pid: Pid, process: &OwnedFd, interrupted: &UnixStream) -> 
                 false => Err(inspect::unread(pid, &error)),
             };
         }
-        view.show(&watched.seen)?;
+        show(&mut board, &watched.seen)?;
         let left = args.watch.map(|watch| watch.saturating_sub(watched.start.elapsed()));
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(Exit::Met);
@@ -161,19 +160,20 @@ impl Watched {
             return Err(io::ErrorKind::NotFound.into());
         }
         self.seen.watched_s = at;
-        self.seen.open.push_back((at, open));
-        if self.seen.open.len() > LOOKS {
-            self.seen.open.pop_front();
-        }
+        keep(&mut self.seen.open, (at, open));
         self.seen.resident = sys::proc::resident(pid);
         let cpu_s = sys::proc::cpu_s(pid);
         let share = |(before_s, then): (f64, f64)| Some((cpu_s? - before_s) / (at - then) * 100.0);
-        self.seen.cpu_percent = self.cpu.and_then(share).filter(|share| share.is_finite());
+        if let Some(share) = self.cpu.and_then(share).filter(|share| share.is_finite()) {
+            keep(&mut self.seen.cpu_percent, share);
+        }
         self.cpu = cpu_s.map(|cpu_s| (cpu_s, at));
         if Instant::now() >= self.kinds_due {
             self.name(pid)?;
         }
         self.queues();
+        let waiting = self.seen.queues.iter().map(|(_, waiting, _)| waiting).sum();
+        keep(&mut self.seen.waiting, waiting);
         Ok(())
     }
 
@@ -216,12 +216,7 @@ impl Seen {
     }
 
     fn descriptors(&self) -> String {
-        let (open, soft) = (self.now(), self.soft.max(1));
-        let left = match soft.saturating_sub(open) {
-            0 => "full".to_owned(),
-            left => format!("{left} left"),
-        };
-        format!("{open} of {} ({} %), {left}", self.soft, open * 100 / soft)
+        used(self.now(), Some(self.soft))
     }
 
     fn growth(&self) -> String {
@@ -246,7 +241,7 @@ impl Seen {
     }
 
     fn cpu(&self) -> String {
-        self.cpu_percent.map_or("…".to_owned(), |share| format!("{share:.0} % of a processor"))
+        self.cpu_percent.back().map_or("…".to_owned(), |share| format!("{share:.0} % of one CPU"))
     }
 
     fn kinds(&self) -> String {
@@ -254,28 +249,22 @@ impl Seen {
         list(&self.kinds.iter().take(KINDS).map(one).collect::<Vec<_>>())
     }
 
-    /// A bar for each look, as high as the share of the limit that is in use.
-    fn bars(&self) -> String {
-        let top = BARS.len() as u64 - 1;
-        let bar = |open: u64| BARS[(open.min(self.soft) * top / self.soft.max(1)) as usize];
-        self.open.iter().map(|(_, open)| bar(*open)).collect()
-    }
-
-    /// The view, cut to so many columns.
-    fn lines(&self, columns: usize) -> Vec<String> {
+    /// The view.
+    fn rows(&self) -> Vec<Row> {
         let memory = self.resident.map_or("…".to_owned(), size);
-        [
-            format!("process      {}  {}", self.pid, self.command),
-            format!("descriptors  {}", self.descriptors()),
-            format!("             {}", self.bars()),
-            format!("growth       {}", self.growth()),
-            format!("queue        {}", self.queue()),
-            format!("CPU          {}", self.cpu()),
-            format!("memory       {memory}"),
-            format!("kinds        {}", self.kinds()),
+        let capacity: Option<u64> = self.queues.iter().map(|(.., capacity)| *capacity).sum();
+        let open = self.open.iter().map(|(_, open)| *open as f64);
+        let most_cpu = self.cpu_percent.iter().copied().fold(100.0, f64::max);
+        vec![
+            Row::new("process", format!("{}  {}", self.pid, self.command)),
+            Row::new("descriptors", self.descriptors()).with(open, Some(self.soft as f64)),
+            Row::new("growth", self.growth()),
+            Row::new("queue", self.queue())
+                .with(self.waiting.iter().map(|waiting| *waiting as f64), capacity.map(|n| n as f64)),
+            Row::new("CPU", self.cpu()).with(self.cpu_percent.iter().copied(), Some(most_cpu)),
+            Row::new("memory", memory),
+            Row::new("kinds", self.kinds()),
         ]
-        .map(|line| cut(&line, columns))
-        .to_vec()
     }
 
     /// All of it on one line, for a file or another program.
@@ -301,39 +290,25 @@ fn span(seconds: f64) -> String {
     }
 }
 
-/// Where it is shown: in place on a terminal that can move its cursor, else a line a look. It changes none of
-/// the terminal's modes and does not hide its cursor, so there is nothing to restore.
-struct View {
-    in_place: bool,
-    /// Lines of the last look, above the cursor.
-    shown: usize,
+/// Adds what the last look saw, and drops what no line shows any more.
+fn keep<T>(looks: &mut VecDeque<T>, look: T) {
+    looks.push_back(look);
+    if looks.len() > LOOKS {
+        looks.pop_front();
+    }
 }
 
-impl View {
-    fn new() -> Self {
-        let dumb = std::env::var("TERM").map_or(true, |term| term == "dumb" || term.is_empty());
-        View { in_place: io::stdout().is_terminal() && !dumb, shown: 0 }
-    }
-
-    fn show(&mut self, seen: &Seen) -> Result<(), Failure> {
-        if !self.in_place {
-            return say(&seen.line());
-        }
-        let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col);
-        // The last column stays free: some terminals wrap a line that fills it.
-        let lines = seen.lines(usize::from(if columns == 0 { 80 } else { columns }) - 1);
-        // The cursor goes up, and each line is cleared to its end (ECMA-48: CUU, EL). Not through anstream,
-        // which takes these out with the colours (NO_COLOR).
-        let up = if self.shown == 0 { String::new() } else { format!("\u{1b}[{}A", self.shown) };
-        let text: String = lines.iter().map(|line| format!("\r{line}\u{1b}[K\n")).collect();
-        self.shown = lines.len();
-        let mut out = io::stdout().lock();
-        written(out.write_all((up + &text).as_bytes()).and_then(|()| out.flush()), STDOUT)
+/// Shows a look: in place on a terminal that can move its cursor, else as a line.
+fn show(board: &mut Option<Board>, seen: &Seen) -> Result<(), Failure> {
+    match board {
+        Some(board) => written(board.show(&seen.rows()), STDOUT),
+        None => say(&seen.line()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::board::lines;
     use super::*;
 
     fn seen(open: &[u64]) -> Seen {
@@ -342,7 +317,7 @@ mod tests {
             command: "server --port 8080 \u{1b}[2J --with a long list of further arguments".into(),
             open: open.iter().enumerate().map(|(second, open)| (second as f64, *open)).collect(),
             soft: 100,
-            cpu_percent: Some(12.4),
+            cpu_percent: [12.4].into(),
             queues: vec![(8080, 3, Some(129))],
             kinds: vec![("tcp".into(), 20), ("file".into(), 4)],
             ..Seen::default()
@@ -350,20 +325,20 @@ mod tests {
     }
 
     #[test]
-    fn the_view_has_eight_lines_that_fit_forty_columns_and_no_escape_of_a_command() {
-        let lines = seen(&[10, 12, 14, 16]).lines(39);
-        assert_eq!(lines.len(), 8);
-        assert!(lines.iter().all(|line| line.chars().count() <= 39), "{lines:#?}");
-        assert!(!lines.concat().contains('\u{1b}'), "{lines:#?}");
-        assert_eq!(lines[1], "descriptors  16 of 100 (16 %), 84 left");
+    fn the_view_has_seven_lines_that_fit_forty_columns_and_no_escape_of_a_command() {
+        let shown = lines(&seen(&[10, 12, 14, 16]).rows(), 39);
+        assert_eq!(shown.len(), 7);
+        assert!(shown.iter().all(|line| line.chars().count() <= 39), "{shown:#?}");
+        assert!(!shown.concat().contains('\u{1b}'), "{shown:#?}");
+        let wide = lines(&seen(&[10, 12, 14, 16]).rows(), 79);
+        assert!(wide[1].starts_with("descriptors  16 of 100 (16 %), 84 left  "), "{wide:#?}");
         // 84 are left, and two more are opened each second.
-        assert_eq!(lines[3], "growth       +2.0/s: at its limit in 4…");
-        assert_eq!(lines[4], "queue        :8080 3 of 129");
+        assert_eq!(wide[2], "growth       +2.0/s: at its limit in 42 s");
+        assert!(wide[3].starts_with("queue        :8080 3 of 129  "), "{wide:#?}");
     }
 
     #[test]
-    fn bars_are_as_high_as_the_share_of_the_limit() {
-        assert_eq!(seen(&[0, 50, 100, 120]).bars(), "▁▄██");
+    fn what_only_moves_up_and_down_does_not_grow() {
         assert_eq!(seen(&[100]).descriptors(), "100 of 100 (100 %), full");
         assert_eq!(seen(&[20, 40, 15, 38, 21]).growth(), "none");
     }

@@ -14,7 +14,7 @@ mod redact;
 
 pub use call::Call;
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
-pub use packed::{BEFORE, Packed, logs};
+pub use packed::{BEFORE, GZIP, Packed, logs};
 pub use read::{read, read_all};
 pub use redact::{HIDDEN, Redaction};
 

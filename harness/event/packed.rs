@@ -13,7 +13,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 /// look like it: in text and in attributes, quotation marks are escaped.
 pub const BEFORE: &str = "href=\"data:application/x-lastfd-events+gzip;base64,";
 /// The first bytes of every gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Bytes that a packed log may unpack to: a small file must not fill the memory.
 const UNPACKED: u64 = 512 << 20;
 /// Single failures that stay in each phase, and of how many samples one stays: the first of these that make

@@ -11,9 +11,21 @@ use serde_json::{Value, json as object};
 pub enum MergeError {
     /// It is none of ours.
     #[error("{file}: not a report of `lastfd run --json`: its `schema` is not {}", json::SCHEMA)]
+    NoReport {
+        /// The file.
+        file: String,
+    },
+    /// Made by a version with another schema.
+    #[error(
+        "{file}: this report has the schema {found}, and this lastfd merges {} only: make all parts with one \
+         version, and merge them with it",
+        json::SCHEMA
+    )]
     Schema {
         /// The file.
         file: String,
+        /// What it says.
+        found: String,
     },
     /// It was not made by `--partition`.
     #[error("{0}: not a part of a suite: it was made without `lastfd run --partition`")]
@@ -94,8 +106,12 @@ struct Read<'a> {
 
 impl<'a> Read<'a> {
     fn of(file: &'a str, document: &Value) -> Result<Self, MergeError> {
-        if document["schema"] != json::SCHEMA {
-            return Err(MergeError::Schema { file: file.into() });
+        match document["schema"].as_str() {
+            Some(json::SCHEMA) => {}
+            Some(found) if found.starts_with("lastfd/report/") => {
+                return Err(MergeError::Schema { file: file.into(), found: found.into() });
+            }
+            _ => return Err(MergeError::NoReport { file: file.into() }),
         }
         if document["suite"]["part"].is_null() {
             return Err(MergeError::NoPart(file.into()));

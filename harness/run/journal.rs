@@ -1,6 +1,7 @@
 //! The run's own copy of the event log: times made relative to the run's start, appended to a file when one
 //! is asked for.
 
+use super::moment::Moments;
 use crate::event::{Client, Event, LogError, Nanos, Redaction, What, Writer};
 use crate::sys::clock;
 use std::path::Path;
@@ -14,6 +15,8 @@ pub struct Journal {
     /// What is left out of what is reported.
     redaction: Redaction,
     lost: Option<std::io::Error>,
+    /// What it comes to, event by event.
+    pub moments: Moments,
 }
 
 impl Journal {
@@ -23,7 +26,8 @@ impl Journal {
     /// The file cannot be created.
     pub fn open(file: Option<&Path>, redaction: Redaction) -> Result<Self, LogError> {
         let file = file.map(Writer::create).transpose()?;
-        Ok(Journal { started: clock::now(), events: Vec::new(), file, redaction, lost: None })
+        let (events, moments) = (Vec::new(), Moments::default());
+        Ok(Journal { started: clock::now(), events, file, redaction, lost: None, moments })
     }
 
     /// What is left out of what is reported.
@@ -46,6 +50,7 @@ impl Journal {
             self.lost.get_or_insert(error);
             self.file = None;
         }
+        self.moments.note(&event);
         self.events.push(event);
     }
 

@@ -3,6 +3,7 @@
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
+use super::moment::Moment;
 use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What};
 use crate::measure::{Listeners, PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
@@ -366,15 +367,8 @@ pub enum Step {
     },
     /// perf saw no accept of this program, so the run is made once more.
     UnderPtrace,
-    /// The ramp or saturation goes on.
-    Counts {
-        /// Clients connected.
-        connected: u64,
-        /// Connections accepted, as observed.
-        accepted: u64,
-        /// Descriptors of the subject.
-        descriptors: u64,
-    },
+    /// The subject was sampled.
+    Now(Moment),
 }
 
 #[cfg(test)]

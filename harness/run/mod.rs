@@ -15,6 +15,7 @@ pub mod inside;
 mod journal;
 mod live;
 mod loaded;
+mod moment;
 mod moved;
 mod options;
 mod orders;
@@ -40,6 +41,7 @@ mod stillness;
 pub use error::Error;
 pub use journal::Journal;
 pub use live::{Live, Step};
+pub use moment::{Moment, Moments, seconds};
 pub use options::{Options, Run, environment};
 pub use prepare::argv;
 

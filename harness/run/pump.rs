@@ -5,6 +5,7 @@ use super::census::{Census, listen_overflows};
 use super::error::Error;
 use super::journal::Journal;
 use super::live::{Live, Step};
+use super::moment::{Moment, seconds};
 use super::programs::Programs;
 use super::resources::Watch;
 use crate::drive::Fleet;
@@ -110,6 +111,8 @@ pub struct Pump<'a> {
     pub progress: &'a mut dyn FnMut(&Step),
     /// The phase that goes on.
     now: Option<Phase>,
+    /// When the wait that goes on is over, at most.
+    deadline: Nanos,
     sampled_at: Nanos,
     states_at: Nanos,
     /// When it was last looked whether clients are still to come by themselves, and whether they were.
@@ -159,6 +162,7 @@ impl<'a> Pump<'a> {
             interrupted,
             progress,
             now: None,
+            deadline: 0,
             sampled_at: 0,
             retries: (0, false),
             queued: 0,
@@ -234,6 +238,7 @@ impl<'a> Pump<'a> {
         mut reached: impl FnMut(&mut Self) -> bool,
     ) -> Result<bool, Error> {
         let end = clock::now() + deadline.as_nanos() as Nanos;
+        self.deadline = end;
         loop {
             self.turn(Duration::ZERO)?;
             if reached(self) {
@@ -420,12 +425,9 @@ impl<'a> Pump<'a> {
                 });
             }
         }
-        let counts = Step::Counts {
-            connected: self.live.connected,
-            accepted: self.live.accepted_total(),
-            descriptors,
-        };
-        (self.progress)(&counts);
+        let left_s = seconds(self.deadline.saturating_sub(now));
+        let now = Moment { left_s: Some(left_s), ..self.journal.moments.now.clone() };
+        (self.progress)(&Step::Now(now));
     }
 
     /// Records what the subject uses beside descriptors, and what bounds that.

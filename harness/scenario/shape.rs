@@ -125,7 +125,15 @@ fn string(text: &str, at: Range<usize>, place: &Place, fitting: &[&'static Value
         }
     }
     if !accepted.contains(&text) {
-        found.push(unknown(at, format!("{} cannot be {text:?}", place.shown()), text, accepted));
+        let words = accepted.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let problem = unknown(at, format!("{} cannot be {text:?}", place.shown()), text, accepted);
+        found.push(match text.trim_start().starts_with("no worse") {
+            true => problem.help(format!(
+                "it is a word, one of {words}; only numbers compare with a recording, such as \
+                 `recovers-within`, `first-served`, `leaked` and `capacity`"
+            )),
+            false => problem,
+        });
     }
 }
 

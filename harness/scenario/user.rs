@@ -29,8 +29,8 @@ impl User {
     /// No such name, or a source that cannot be asked.
     pub fn named(name: &str) -> io::Result<User> {
         let number = user_id(name);
-        let found = match (unistd::User::from_name(name)?, number) {
-            (None, Some(id)) => unistd::User::from_uid(id.into())?,
+        let found = match (entry(unistd::User::from_name(name))?, number) {
+            (None, Some(id)) => entry(unistd::User::from_uid(id.into()))?,
             (found, _) => found,
         };
         match (found, number) {
@@ -73,6 +73,15 @@ impl User {
     }
 }
 
+/// What a look-up came to. A system without /etc/passwd, such as an image with one program, has no users:
+/// getpwnam_r(3) gives `ENOENT` there.
+fn entry(found: nix::Result<Option<unistd::User>>) -> nix::Result<Option<unistd::User>> {
+    match found {
+        Err(nix::errno::Errno::ENOENT) => Ok(None),
+        found => found,
+    }
+}
+
 /// A user or group by its number. The highest is none: to setresuid(2) it means "as it is".
 pub fn user_id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|&id| id != u32::MAX)
@@ -110,5 +119,6 @@ mod tests {
         assert_eq!((number.uid, number.gid, number.name), (3_999_999_999, 3_999_999_999, None));
         assert!(User::named("nobody-here").unwrap_err().to_string().contains("nobody-here"));
         assert!(User::named("4294967295").is_err(), "it would stay who it is");
+        assert_eq!(entry(Err(nix::errno::Errno::ENOENT)), Ok(None), "without /etc/passwd");
     }
 }

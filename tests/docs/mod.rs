@@ -31,6 +31,7 @@ macro_rules! pages {
 pages! {
     the_readme_runs = "README.md",
     the_index_runs = "docs/README.md",
+    the_gallery_runs = "docs/gallery.md",
     the_glossary_runs = "docs/glossary.md",
     calls_and_clients_run = "docs/guides/calls-and-clients.md",
     in_your_ci_runs = "docs/guides/in-your-ci.md",
