@@ -39,6 +39,9 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
             number(children.processes, "was", "were"),
             children.soft.map_or(String::new(), |soft| format!(", each under a soft limit of {soft}")),
         ),
+        PolicyEvidence::GaveWay { clients } => format!(
+            "each time that accept had failed it closed a connection that it held, and took the next client: {clients} times"
+        ),
         PolicyEvidence::Shed { clients, waiting } => format!(
             "after the first failure it accepted {} and closed {} at once; {}",
             counted(*clients, "client"),
