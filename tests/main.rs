@@ -49,6 +49,7 @@ mod suite;
 mod support;
 mod sweep;
 mod unix;
+mod untuned;
 mod upstream;
 mod wall;
 mod watch;

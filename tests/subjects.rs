@@ -173,6 +173,89 @@ fn cools_down() {
     }
 }
 
+/// Holds its clients and never looks at them again; without a number it pauses for 100 ms.
+#[test]
+fn reads_no_ends() {
+    if is_subject("reads_no_ends") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => held.push(client),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+/// Closes the client that it has held for longest when it has no number for the next one.
+#[test]
+fn gives_way() {
+    if is_subject("gives_way") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = std::collections::VecDeque::new();
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => held.push_back(client),
+                Err(_) => drop(held.pop_front()),
+            }
+        }
+    }
+}
+
+/// Closes each client 150 ms after it was accepted; without a number it pauses for 40 ms.
+#[test]
+fn closes_after_150_ms() {
+    if is_subject("closes_after_150_ms") {
+        let time = std::time::Duration::from_millis(150);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (old, ages) = std::sync::mpsc::channel::<(std::time::Instant, TcpStream)>();
+        std::thread::spawn(move || {
+            for (since, client) in ages {
+                std::thread::sleep(time.saturating_sub(since.elapsed()));
+                drop(client);
+            }
+        });
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => old.send((std::time::Instant::now(), client)).expect("it listens"),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(40)),
+            }
+        }
+    }
+}
+
+/// Closes its listener at twenty clients, and listens there again when all have left.
+#[test]
+fn listens_again_when_all_have_left() {
+    if is_subject("listens_again_when_all_have_left") {
+        let mut listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("a bound one");
+        let open = std::sync::Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let lock = || open.0.lock().expect("nobody panics");
+        loop {
+            for mut client in listener.incoming().flatten() {
+                *lock() += 1;
+                let open = std::sync::Arc::clone(&open);
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut client, &mut std::io::sink());
+                    drop(client);
+                    *open.0.lock().expect("nobody panics") -= 1;
+                    open.1.notify_one();
+                });
+                if *lock() == 20 {
+                    break;
+                }
+            }
+            drop(listener);
+            drop(open.1.wait_while(lock(), |open| *open > 0));
+            // The first client after all have left is refused.
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            listener = TcpListener::bind(address).expect("the same address");
+        }
+    }
+}
+
 /// Closes one client that has left every 100 ms.
 #[test]
 fn closes_one_every_100_ms() {

@@ -87,7 +87,13 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let Some(&(at, first)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
         return StaysOpen::default();
     };
-    let rests = at_rest(facts, ramp);
+    let mut rests = at_rest(facts, ramp);
+    for open in first {
+        if let Some(rest) = predecessor(facts, &rests, open.pid) {
+            rests.entry(open.pid).or_insert(rest);
+        }
+    }
+    let rests = rests;
     let calls = facts.calls.0.iter().any(|made| made.counts && made.to_subject);
     let per = if calls { "call" } else { "connection" };
     let came = |from: Nanos, until: Nanos| {
@@ -160,6 +166,18 @@ fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> BTreeMap<Pid, (u64, &'a [Descr
     let others = others.map(|open| (open.pid, (open.descriptors, open.inventory.as_slice())));
     let own = facts.readings.rests.iter().filter(|rest| rest.at <= ramp);
     others.chain(own.map(|rest| (rest.pid, (rest.descriptors, rest.inventory)))).collect()
+}
+
+/// What the worker had at rest in whose place this one was started: a child of the same parent that has
+/// exited.
+fn predecessor<'a>(
+    facts: &Facts<'a>,
+    rests: &BTreeMap<Pid, (u64, &'a [Descriptor])>,
+    pid: Pid,
+) -> Option<(u64, &'a [Descriptor])> {
+    let parent = facts.parent_of(pid)?;
+    let before = |of: &&Pid| facts.holdings.exit_of(**of).is_some() && facts.parent_of(**of) == Some(parent);
+    rests.keys().find(before).map(|of| rests[of])
 }
 
 /// How much of what each of the first few calls left open each later one leaves, at least, where all of them

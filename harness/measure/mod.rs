@@ -86,6 +86,7 @@ pub use open_loop::{LATE_S, OpenLoop, Tail};
 pub use origins::{By, SetBy};
 pub use other_listeners::OtherListener;
 pub use other_policies::OtherPolicy;
+pub(crate) use policy::GAPS;
 pub use policy::{AcceptPolicy, AfterSilence, Delay, Policy, PolicyEvidence, Replaced, Waker};
 pub use prediction::Prediction;
 pub use recovery::Recovery;

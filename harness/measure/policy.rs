@@ -21,7 +21,7 @@ use std::ops::Range;
 /// clients takes none.
 const BUSY_PERCENT: f64 = 15.0;
 /// Gaps listed at most.
-const GAPS: usize = 20;
+pub(crate) const GAPS: usize = 20;
 /// Pauses between the last tries that are a pattern when those before them are none.
 const PAUSES: usize = 3;
 /// Clients in the queue for one that was shed: a server that sheds lets nobody wait for long.
@@ -105,6 +105,8 @@ pub enum PolicyEvidence {
     /// So many clients were accepted and turned away because a call fails in the processes that were forked
     /// for them.
     InChildren { clients: u64, children: InChildren },
+    /// After accept had failed it closed so many connections that it held, and took the next client for each.
+    GaveWay { clients: u64 },
     /// Clients were accepted and closed at once after accept had failed.
     Shed { clients: u64, waiting: u64 },
     /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and
@@ -214,7 +216,9 @@ pub(super) fn policy(
     let cause = match seen.evidence {
         PolicyEvidence::ClosedForLack { call, .. } | PolicyEvidence::TurnedAway { call, .. } => Some(call),
         PolicyEvidence::InChildren { children, .. } => Some(children.call),
-        PolicyEvidence::Shed { .. } => facts.holdings.first.map(|first| first.call),
+        PolicyEvidence::Shed { .. } | PolicyEvidence::GaveWay { .. } => {
+            facts.holdings.first.map(|first| first.call)
+        }
         _ => None,
     };
     AcceptPolicy {
@@ -332,12 +336,19 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     if facts.holdings.room.is_some() && !first.call.accepts() && turned_away > 0 {
         return seen(Policy::Sheds, PolicyEvidence::TurnedAway { clients: turned_away, call: first.call });
     }
+    if let Some(clients) = facts.clients.gave_way {
+        return seen(Policy::Sheds, PolicyEvidence::GaveWay { clients });
+    }
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
     let clients = shed(facts, first, watched);
     // Where about as many of another call failed, that is why they were closed.
     let others = facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts());
     let lacked = others.clone().count() as u64;
     let lack = others.map(|(_, call)| *call).next();
+    // Where accept failed for each of them, that is why.
+    let in_accept =
+        facts.holdings.failures.iter().filter(|(at, call)| *at < watched && call.accepts()).count();
+    let lack = lack.filter(|_| (in_accept as u64) < clients);
     let lack = lack.filter(|_| (clients.div_ceil(2).max(1)..=TRIES_A_REPLY * clients).contains(&lacked));
     let lets_few_wait =
         (clients >= 3 && waiting / WAIT_FOR_EACH <= clients) || (clients >= 1 && clients >= waiting);
@@ -539,6 +550,10 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
 /// had left; and a server that closes connections it has held for longer, such as idle ones, is not one that
 /// sheds.
 fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
+    // Who closes nearly all that it had held does not single out those that came later.
+    if facts.clients.idle.is_some() || facts.holdings.old_closed * 4 > facts.holdings.accepted * 3 {
+        return 0;
+    }
     let (holdings, released) = (&facts.holdings, facts.phases.released_from());
     let left = facts.calls.left_after(first.at, released) + facts.clients.served_between(first.at, released);
     let closed = holdings.shed.saturating_sub(left);

@@ -50,6 +50,7 @@ fn announce(
     descriptors_per_connection: f64,
     calibrated_with: u32,
 ) {
+    pump.live.predicted = ceiling;
     (pump.progress)(&Step::Predicted { ceiling, formula: formula.clone(), calibrated_with });
     pump.journal.record(What::Prediction {
         pid,

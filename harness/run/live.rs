@@ -76,6 +76,8 @@ pub struct Live {
     unsampled: bool,
     /// Clients that connected.
     pub connected: u64,
+    /// Connections that the last prediction expects; 0: none was made.
+    pub predicted: u64,
     /// Clients that were answered.
     pub served: u64,
     /// Clients that asked nothing, and heard something.

@@ -208,5 +208,13 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     }
     drop(early);
     let steady = calibrate(pump, &rests, &ready, &clients, site.pace())?;
+    // Where clients are handed to other processes, it takes more of them to fill all of these.
+    let filled = pump.live.predicted.saturating_add(pump.live.predicted / 4 + u64::from(ready.capacity));
+    if let ([load], Some(None)) = (&pump.loads[..], plan.workloads.values().map(|of| of.clients).next())
+        && load.holds()
+        && load.programs.is_none()
+    {
+        clients[0] = clients[0].max(u32::try_from(filled).unwrap_or(u32::MAX));
+    }
     loaded(pump, site, &clients, &rests, steady)
 }

@@ -318,6 +318,11 @@ impl<'a> Pump<'a> {
         since && self.counts_accepts() && live.policy.silent() && live.policy.decided().is_none()
     }
 
+    /// Whether it has read the end of no client that has left and that it still holds.
+    pub fn leaves_ends_unread(&mut self) -> bool {
+        self.listener.as_ref().is_some_and(|address| matches!(self.diag.ends_unread(address), Ok(true)))
+    }
+
     /// Whether nothing listens any more where the clients connect to.
     pub fn closed_its_listener(&mut self) -> bool {
         self.listener.as_ref().is_some_and(|address| matches!(self.diag.listener(address), Ok(None)))

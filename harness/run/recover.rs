@@ -33,8 +33,8 @@ struct MayClose {
     /// itself, and no timer for idle clients closes what the calls left open; and once timers have shown that
     /// they change nothing.
     end: Option<Nanos>,
-    /// Of an accept loop that never tried again: what its threads' timers did since they were first looked
-    /// at.
+    /// Of an accept loop that never tried again, or of a server that reads no ends: what its threads' timers
+    /// did since they were first looked at.
     ticks: Ticks,
 }
 
@@ -50,12 +50,12 @@ impl Ticks {
     const ENOUGH: u64 = 3;
 
     /// Whether each thread that sleeps for a time has done so often enough to show what it does then; not
-    /// where there is none.
-    fn all_seen(&mut self, pid: Pid) -> bool {
-        let now = proc::timed_sleeps(pid).unwrap_or_default();
+    /// where there is none, unless it `spins`.
+    fn all_seen(&mut self, pid: Pid, spins: bool) -> bool {
+        let Some(now) = proc::timed_sleeps(pid) else { return false };
         let seen =
             |(tid, slept): (&i32, &u64)| self.from.get(tid).is_some_and(|from| slept - from >= Self::ENOUGH);
-        let all = !now.is_empty() && now.iter().all(seen);
+        let all = (spins || !now.is_empty()) && now.iter().all(seen);
         now.into_iter().for_each(|(tid, slept)| _ = self.from.entry(tid).or_insert(slept));
         all
     }
@@ -86,18 +86,19 @@ impl MayClose {
             // It may run just as it is looked at for the first time.
             self.seen = if self.looked == 0 { now } else { self.seen };
             self.looked = now;
+            let decided = pump.live.policy.decided();
             match proc::timer_pending(pump.acceptor) {
                 Some(true) => self.seen = now,
                 Some(false) => self.seen = 0,
                 // A loop that tries again without a pause never sleeps.
-                None if matches!(pump.live.policy.decided(), Some(Policy::Spin | Policy::Storm)) => {
-                    self.seen = now;
-                }
+                None if matches!(decided, Some(Policy::Spin | Policy::Storm)) => self.seen = now,
                 None => {}
             }
-            // A loop that has not tried since it failed waits for no number: its timers have shown what they
-            // do.
-            if self.seen > 0 && pump.never_tried_again() && self.ticks.all_seen(pump.acceptor) {
+            // A loop that has not tried since it failed waits for no number, and who does not read that
+            // clients have left does not look at them: their timers have shown what they do.
+            let looks_away = pump.never_tried_again() || pump.leaves_ends_unread();
+            let spins = decided == Some(Policy::Spin);
+            if self.seen > 0 && looks_away && self.ticks.all_seen(pump.acceptor, spins) {
                 self.end = None;
             }
         }
@@ -255,7 +256,10 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
         pump.live.probes.remove("after-all");
         probe(pump, "after-all", deadline)?;
         let why = pump.until_ended(within + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
-            let taken = !silent || !pump.counts_accepts() || pump.live.accepted_total() > accepted;
+            // Nobody will accept a client that was refused: it may have come before the listener was back.
+            let refused = matches!(pump.live.probes.get("after-all"), Some((Outcome::Refused, _)));
+            let seen = !silent || !pump.counts_accepts() || refused;
+            let taken = seen || pump.live.accepted_total() > accepted;
             if pump.live.probed("after-all") && taken {
                 let sent = pump.live.probes.contains_key("after-all");
                 return Some(if sent { Ended::Answered } else { Ended::Generator });

@@ -201,10 +201,14 @@ pub(super) struct Crew {
     pub programs: Option<Programs>,
 }
 
+/// So many processes that accept from one listener are filled one and all; of more, the first is full before.
+const TABLES: u64 = 8;
+
 /// Clients that fill a subject with such a soft limit and all its accept queues, and some more.
 fn enough(soft: u64, ready: &ready::Ready) -> u32 {
-    // Of several listeners each may have a process of its own.
-    let places = soft.saturating_add(soft / 2).saturating_mul(ready.listeners.into());
+    // Of several listeners each may have a process of its own, and of one several may accept in turn.
+    let tables = u64::from(ready.listeners).max(TABLES.min(ready.holders.len() as u64));
+    let places = soft.saturating_add(soft / 2).saturating_mul(tables);
     u32::try_from(places.saturating_add(ready.capacity.into())).unwrap_or(u32::MAX)
 }
 
@@ -315,13 +319,16 @@ mod tests {
 
     #[test]
     fn a_limit_without_end_asks_for_as_many_clients_as_can_be_numbered() {
-        let ready = |listeners| ready::Ready {
+        let shared = |listeners, holders| ready::Ready {
             address: Address::Inet(([127, 0, 0, 1], 1).into()),
             capacity: 129,
             listeners,
-            holders: vec![1],
+            holders: (1..=holders).collect(),
         };
+        let ready = |listeners| shared(listeners, 1);
         assert_eq!((enough(64, &ready(1)), enough(64, &ready(4))), (96 + 129, 4 * 96 + 129));
+        assert_eq!((enough(64, &shared(1, 2)), enough(64, &shared(4, 4))), (2 * 96 + 129, 4 * 96 + 129));
+        assert_eq!(enough(64, &shared(1, 100)), 8 * 96 + 129, "one of a hundred is full before");
         assert_eq!((enough(1 << 30, &ready(4)), enough(u64::MAX, &ready(1))), (u32::MAX, u32::MAX));
     }
 }

@@ -353,6 +353,24 @@ impl SockDiag {
         }
     }
 
+    /// Whether the holders of the connections accepted at this address read no ends of their clients: there
+    /// are some in CLOSE_WAIT, and each has bytes that nobody has read, its FIN at least, which counts as
+    /// one. Not of a Unix socket.
+    ///
+    /// # Errors
+    /// As [`SockDiag::listeners`].
+    pub fn ends_unread(&mut self, address: &Address) -> io::Result<bool> {
+        let Address::Inet(address) = address else { return Ok(false) };
+        let (mut ended, mut unread) = (0, 0);
+        self.sockets(State::CLOSE_WAIT.bit(), |socket| {
+            if socket.local.port() == address.port() && socket.inode != 0 {
+                ended += 1;
+                unread += u64::from(socket.receive_queue > 0);
+            }
+        })?;
+        Ok(ended > 0 && unread == ended)
+    }
+
     /// How many listen at this address: of TCP on its port.
     ///
     /// # Errors

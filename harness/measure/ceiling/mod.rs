@@ -66,8 +66,8 @@ pub struct Ceiling {
     pub first_failure: Known<FirstFailure>,
     /// The first client that connected (or tried to) and was not served before saturation ended.
     pub first_unserved: Known<FirstUnserved>,
-    /// A timer of its own that closed idle clients while others still came, where that is why it was not
-    /// reached.
+    /// A timer of its own that closed idle clients: why it was not reached, where others still came; else at
+    /// the limit of descriptors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<IdleTimeout>,
     /// Failures before the first client, which say nothing of the ceiling and must not go unseen.
@@ -226,7 +226,8 @@ pub(super) fn ceiling(
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
     let kind_known = stop.kind.value();
-    let idle = idle_timeout(facts).filter(|_| kind_known == Some(Kind::NotReached));
+    let idle = idle_timeout(facts)
+        .filter(|_| matches!(kind_known, Some(Kind::NotReached | Kind::Emfile | Kind::Enfile)));
     let by_all_threads = with_threads(&stop, baseline.reserved());
     Ceiling {
         reached: stop.reached,

@@ -14,7 +14,7 @@ pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 /// What a server said before, a client may hear so much later.
 const SEEN_LATE: Nanos = 2_000_000;
 /// A timer for idle clients is no shorter. A client sees a little less of it than there is.
-const IDLE_AT_LEAST: Nanos = 500_000_000;
+const IDLE_AT_LEAST: Nanos = 100_000_000;
 
 /// One client.
 #[derive(Debug, Clone, Default)]
@@ -83,6 +83,8 @@ pub(crate) struct Clients<'a> {
     pub left_before: u64,
     /// By which the server closes those that are idle.
     pub idle: Option<IdleTimer>,
+    /// Connections that it held and closed to take further clients, one for each.
+    pub gave_way: Option<u64>,
 }
 
 /// A client was answered, told an error, or closed.
@@ -256,7 +258,7 @@ impl<'a> Clients<'a> {
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told, error_replies, left_before: 0, idle: None }
+        Clients { all, answers, told, error_replies, left_before: 0, idle: None, gave_way: None }
     }
 
     /// Connects that had succeeded by then.
@@ -309,10 +311,11 @@ impl<'a> Clients<'a> {
     }
 
     /// Whether it was closed, refused or told an error before the server held it. Not by a timer that closes
-    /// whoever is idle.
+    /// whoever is idle, nor to take the next client.
     pub fn is_turned_away(&self, r: &Client, ramp_ends: Nanos, until: Nanos) -> bool {
         let idle = self.idle.as_ref().zip(self.idle_age(r));
-        if idle.is_some_and(|(timer, age)| timer.closes(age)) {
+        let closed = r.ended.is_some_and(|(_, outcome)| outcome == Outcome::Closed);
+        if idle.is_some_and(|(timer, age)| timer.closes(age)) || (closed && self.gave_way.is_some()) {
             return false;
         }
         r.ended.is_some_and(|(at, outcome)| {

@@ -102,6 +102,8 @@ pub(crate) struct Holdings {
     /// Connections held at the first failure that the failing process closed before any client was told to
     /// leave.
     pub held_closed: u64,
+    /// The same, however soon after their accept.
+    pub old_closed: u64,
     /// Every accept that succeeded.
     pub accepts: Vec<Nanos>,
     /// Connections that only processes had which accept none themselves, when the ramp ended, and how many
@@ -353,8 +355,9 @@ impl<'a> Follower<'a> {
         (self.held, self.kept) = (self.held - edge, self.kept - edge * stays);
         let of_first = self.found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
         let closes = matches!(event.is, What::Close { .. });
-        let was_held = event.at - taken >= SHED_WITHIN && closes && event.at < self.moments.released;
-        self.found.held_closed += edge * u64::from(of_first && was_held);
+        let old = of_first && closes && event.at < self.moments.released;
+        self.found.old_closed += edge * u64::from(old);
+        self.found.held_closed += edge * u64::from(old && event.at - taken >= SHED_WITHIN);
     }
 
     /// What a process did. `alone`: its numbers for connections stayed as they were; `before`: how many it

@@ -1,7 +1,10 @@
 //! A timer by which the server closes connections that nothing comes from for a while. It is told from a
-//! limit of clients, which closes the longest idle connection as the next client comes, too.
+//! limit of clients, which closes the longest idle connection as the next client comes, too; and from a full
+//! server that closes a connection that it holds when accept fails, and takes the next client.
 
-use super::clients::{Clients, IdleTimer};
+use super::clients::{Client, Clients, IdleTimer};
+use super::holdings::Holdings;
+use super::tries::{Tries, Try};
 use crate::event::Nanos;
 
 /// Connections that the timer must have closed, at least.
@@ -12,6 +15,10 @@ const TICK: Nanos = 1_050_000_000;
 const GIVES_WAY_WITHIN: Nanos = 10_000_000;
 /// The same on a machine that is starved: it is never later.
 const GIVES_WAY_AT_LAST: Nanos = 250_000_000;
+/// A server may take so long to turn a client away: it has a shorter timer only if the first clients of all,
+/// which it would hold, were closed as well.
+const TURNED_AWAY_WITHIN: Nanos = 500_000_000;
+const FIRST_CLIENTS: usize = 8;
 
 /// `None` where the connections that the server closed from the ramp on, `until` clients left, were not
 /// all of one age, or where each may have given way to a client that was accepted just before.
@@ -36,6 +43,37 @@ pub(super) fn idle_timer(
     let (shortest, longest) = (*ages.first()?, *ages.last()?);
     let of_one_age = longest - shortest <= TICK.max(shortest / 4);
     let by_itself = long_alone >= FEW || alone >= FEW.max(ages.len() / 4);
+    let short = shortest < TURNED_AWAY_WITHIN && !first_ended(clients, until);
     let timer = || IdleTimer { ages: shortest..=longest, closed: ages.len() as u64 };
-    (ages.len() >= FEW && of_one_age && by_itself).then(timer)
+    (ages.len() >= FEW && of_one_age && by_itself && !short).then(timer)
+}
+
+/// Whether the first clients of all to connect have ended by then.
+fn first_ended(clients: &Clients<'_>, until: Nanos) -> bool {
+    let mut came: Vec<&Client> = clients.all.iter().filter(|client| client.connected.is_some()).collect();
+    came.sort_by_key(|client| client.connected);
+    came.iter().take(FIRST_CLIENTS).all(|client| client.ended.is_some_and(|(at, _)| at < until))
+}
+
+/// Connections that the process that failed first closed to take further clients: where it closed about one
+/// each time that accept had failed, accepted next, and these were not only the newest. `None` where it did
+/// not.
+pub(super) fn gave_way(tries: &Tries, holdings: &Holdings, until: Nanos) -> Option<u64> {
+    let first = holdings.first.filter(|first| first.call.accepts())?;
+    let accepts: Vec<&Try> = tries
+        .between(first.at, until)
+        .iter()
+        .filter(|one| one.pid == first.pid && one.tries_to_accept())
+        .collect();
+    let closes: Vec<Nanos> = tries.closes.iter().filter(|(_, pid)| *pid == first.pid).map(|c| c.0).collect();
+    let closed = |from: Nanos, to: Nanos| {
+        closes.partition_point(|at| *at < to).saturating_sub(closes.partition_point(|at| *at < from))
+    };
+    let made_room = |pair: &&[&Try]| {
+        pair[0].failed().is_some() && pair[1].accepted() && closed(pair[0].at, pair[1].at) > 0
+    };
+    let room = accepts.windows(2).filter(made_room).count() as u64;
+    let oldest = holdings.old_closed * 4 >= room.min(holdings.accepted) * 3;
+    let one_each = closed(first.at, until) as u64 <= room * 2;
+    (room >= FEW as u64 && oldest && one_each).then_some(room)
 }

@@ -3,7 +3,7 @@
 use super::calls::Calls;
 use super::clients::Clients;
 use super::holdings::Holdings;
-use super::idle::idle_timer;
+use super::idle::{gave_way, idle_timer};
 use super::listeners::Listeners;
 use super::order::ordered;
 use super::phases::{Phases, Window};
@@ -48,7 +48,8 @@ impl<'a> Facts<'a> {
         let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
         let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
         let idle = idle_timer(&clients, &holdings.accepts, ramp, released);
-        let clients = Clients { idle, ..clients };
+        let gave_way = gave_way(&tries, &holdings, phases.watched_until());
+        let clients = Clients { idle, gave_way, ..clients };
         holdings.count_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
         Facts {

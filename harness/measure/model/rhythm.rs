@@ -58,9 +58,10 @@ pub enum Rhythm {
     /// At a constant distance, seconds, so many times.
     #[allow(missing_docs, reason = "named above")]
     Fixed { gap_s: f64, gaps: usize },
-    /// At a distance that grows by a factor from its first to its longest, seconds.
+    /// At a distance that grows from its first to its longest, by a factor on average, or each time by a
+    /// step; seconds.
     #[allow(missing_docs, reason = "named above")]
-    Grows { from_s: f64, to_s: f64, factor: f64 },
+    Grows { from_s: f64, to_s: f64, factor: f64, step_s: Option<f64> },
     /// One batch of so many, then nothing more.
     #[allow(missing_docs, reason = "named above")]
     Once { failures: usize },
@@ -77,8 +78,8 @@ impl Rhythm {
         let (Some(best), rival) = (fit.best, fit.rival) else { return Rhythm::Unclear };
         match (best, rival) {
             (Timer::Constant { delay, pauses, .. }, None) => Rhythm::Fixed { gap_s: s(delay), gaps: pauses },
-            (Timer::Grows { first, longest, factor, .. }, None) => {
-                Rhythm::Grows { from_s: s(first), to_s: s(longest), factor }
+            (Timer::Grows { first, longest, factor, step, .. }, None) => {
+                Rhythm::Grows { from_s: s(first), to_s: s(longest), factor, step_s: step.map(s) }
             }
             (Timer::Constant { delay, .. }, Some(Timer::Grows { first, longest, .. }))
             | (Timer::Grows { first, longest, .. }, Some(Timer::Constant { delay, .. })) => {
@@ -145,7 +146,31 @@ pub(super) fn rhythm(failing: &Failing<'_>) -> Rhythm {
         }
         _ => {}
     }
-    Rhythm::of(timers(times, failing.accepts, failing.until))
+    match Rhythm::of(timers(times, failing.accepts, failing.until)) {
+        Rhythm::Unclear => tried_at_once(times).unwrap_or(Rhythm::Unclear),
+        rhythm => rhythm,
+    }
+}
+
+/// A constant delay of a loop that tries again at once after each first failure, such as when it has
+/// collected garbage, and only then waits: a few failures at a time, and equal pauses from the last of some
+/// to the first of the next.
+fn tried_at_once(times: &[Nanos]) -> Option<Rhythm> {
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max()?;
+    let groups: Vec<&[Nanos]> = times.chunk_by(|a, b| b - a < longest / 2).collect();
+    let whole = &groups[..groups.len() - 1];
+    let size = whole.first()?.len();
+    let pauses: Vec<f64> =
+        groups.windows(2).map(|two| seconds(two[1][0] - two[0][two[0].len() - 1])).collect();
+    let pause = median(&pauses);
+    let within = groups.iter().flat_map(|group| gaps(group, 1)).fold(0.0, |m: f64, gap| m.max(gap));
+    // A try may be late, and is never early.
+    let early = pauses.iter().any(|p| *p < pause * (1.0 - SPREAD / 2.0));
+    let late = pauses.iter().filter(|p| **p > pause * (1.0 + SPREAD / 2.0)).count();
+    let equal = !early && late * 4 <= pauses.len();
+    let alike = (2..=LANES).contains(&size) && whole.iter().all(|group| group.len() == size);
+    (pauses.len() >= 3 && alike && equal && within * MOST_OF_A_PAUSE <= pause)
+        .then_some(Rhythm::Fixed { gap_s: pause, gaps: pauses.len() })
 }
 
 /// The rhythm of these failures, between which the loop may have accepted: that takes time of its own and is
@@ -381,6 +406,29 @@ mod tests {
     }
 
     #[test]
+    fn a_delay_that_grows_by_a_step_is_told_with_the_step() {
+        let times = after(&[100, 200, 300, 401, 500, 600, 700, 801, 900]);
+        let Rhythm::Grows { step_s: Some(step_s), .. } = of(&times, 4700 * MS) else {
+            panic!("{:?}", of(&times, 4700 * MS))
+        };
+        assert!((0.098..0.102).contains(&step_s), "{step_s}");
+        let doubles = after(&[5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        assert!(matches!(of(&doubles, 5000 * MS), Rhythm::Grows { step_s: None, .. }));
+    }
+
+    #[test]
+    fn a_loop_that_tries_twice_at_once_and_then_waits_has_a_fixed_delay() {
+        // Ruby's, which collects garbage and tries again before accept raises; `rescue` sleeps 450 ms.
+        let times = after(&[5, 454, 13, 454, 3, 457, 3, 464, 3, 453, 8, 454, 3, 511]);
+        let Rhythm::Fixed { gap_s, gaps: 7 } = of(&times, 3000 * MS) else {
+            panic!("{:?}", of(&times, 3000 * MS))
+        };
+        assert!((0.45..0.46).contains(&gap_s), "{gap_s}");
+        let uneven = after(&[5, 454, 454, 3, 210, 3, 464, 3, 3, 453]);
+        assert!(!matches!(of(&uneven, 2500 * MS), Rhythm::Fixed { .. }), "{:?}", of(&uneven, 2500 * MS));
+    }
+
+    #[test]
     fn two_listeners_with_delays_of_their_own_are_told_apart() {
         let mut times = after(&[500, 500, 500, 500]);
         times.extend(after(&[500, 500, 500, 500]).iter().map(|t| t + 170 * MS));
@@ -403,7 +451,7 @@ mod tests {
     fn a_delay_that_grows_does_so_also_where_the_first_try_came_far_too_late() {
         // gevent's, which loads sources to print its first failure, recorded on a busy machine.
         let times = after(&[138, 23, 42, 81, 162, 322, 648, 1006, 1005, 1010]);
-        let Rhythm::Grows { from_s, to_s, factor } = of(&times, 4700 * MS) else {
+        let Rhythm::Grows { from_s, to_s, factor, .. } = of(&times, 4700 * MS) else {
             panic!("{:?}", of(&times, 4700 * MS))
         };
         assert!((0.009..0.012).contains(&from_s) && (1.0..1.01).contains(&to_s), "{from_s} to {to_s}");

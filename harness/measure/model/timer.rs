@@ -286,9 +286,9 @@ impl Explained {
 pub(super) enum Timer {
     /// As long each time; so many were in time, and each lane made so many at least.
     Constant { delay: f64, pauses: usize, each: usize },
-    /// From the first to the longest, by a factor on average; so many of each lane were as long as the
-    /// longest.
-    Grows { first: f64, longest: f64, factor: f64, at_longest: usize },
+    /// From the first to the longest, by a factor on average, or each time by so many ms; so many of each
+    /// lane were as long as the longest.
+    Grows { first: f64, longest: f64, factor: f64, step: Option<f64>, at_longest: usize },
 }
 
 /// The best explanation of some tries, and the other where that is hardly worse.
@@ -351,7 +351,8 @@ fn growing_of(of: &Explained) -> Option<Timer> {
         Growth::Factor(factor) => factor,
         _ => (longest / law.first).powf(1.0 / steps.max(1) as f64),
     };
-    (levels.len() >= 3).then_some(Timer::Grows { first: law.first, longest, factor, at_longest })
+    let step = if let Growth::Step(step) = law.growth { Some(step) } else { None };
+    (levels.len() >= 3).then_some(Timer::Grows { first: law.first, longest, factor, step, at_longest })
 }
 
 /// Gaps of any size.

@@ -4,7 +4,7 @@
 use super::super::Report;
 use super::{counted, flows, got, got_by_many, list, number, time};
 use crate::event::Outcome;
-use crate::measure::{ClientPrograms, ClientsAccount, Why};
+use crate::measure::{AcceptQueue, ClientPrograms, ClientsAccount, PolicyEvidence, Why};
 use crate::scenario::One;
 
 /// Where each client is: connected and held, waiting, turned away; or not connected.
@@ -144,27 +144,39 @@ pub fn lost(r: &Report) -> Option<String> {
     })
 }
 
+/// Clients beside the workload's that may wait, too.
+const PROBES: u32 = 4;
+
+/// Whether a client more is taken: where there was room, where a timer makes some, or where another has to
+/// go.
+fn makes_room(r: &Report) -> bool {
+    let gives_way = matches!(r.found.policy.evidence.get(), Some(PolicyEvidence::GaveWay { .. }));
+    let idle = r.found.ceiling.idle_timeout.is_some() && waiting(r).is_none();
+    r.found.ceiling.reached.value() == Some(false) || gives_way || idle
+}
+
 /// What a new client gets at the wall, and how full the accept queue is.
 pub fn new_client(r: &Report) -> Option<String> {
     let new = r.found.new_client.value()?;
     let ceiling = &r.found.ceiling;
     // Nobody waits in the queue of a listener that is gone, or beside one that takes its clients.
     let queues = matches!(new, Outcome::Waits | Outcome::TimesOut) && ceiling.reached.value() != Some(false);
-    let queue = r.found.sockets.accept_queue.get().filter(|_| queues).map_or(String::new(), |q| {
-        let own = new == Outcome::Waits && u64::from(q.length) > waiting(r).unwrap_or(0);
-        let with = if own { "with it, " } else { "" };
-        let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));
-        format!("; {with}the accept queue holds {}{of}", q.length)
-    });
+    // Where nobody waits, the longest queue was an earlier one.
+    let now = |q: &&AcceptQueue| new == Outcome::TimesOut || waiting(r).is_some() || q.length <= PROBES;
+    let queue =
+        r.found.sockets.accept_queue.get().filter(|_| queues).filter(now).map_or(String::new(), |q| {
+            let own = new == Outcome::Waits && u64::from(q.length) > waiting(r).unwrap_or(0);
+            let with = if own { "with it, " } else { "" };
+            let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));
+            format!("; {with}the accept queue holds {}{of}", q.length)
+        });
     let asks_nothing = matches!(
         ceiling.served.why(),
         Some(Why::TcpAsksNothing | Why::ProgramsHoldSilently | Why::OneProgramForAll)
     );
     let got = match new {
         // Nobody expects a response where there was room for it.
-        Outcome::Waits if asks_nothing && ceiling.reached.value() == Some(false) => {
-            "connects and asks nothing"
-        }
+        Outcome::Waits if asks_nothing && makes_room(r) => "connects and asks nothing",
         Outcome::Waits if r.found.flows.is_some() => "gets no answer",
         new => got(new),
     };

@@ -39,6 +39,9 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
             number(children.processes, "was", "were"),
             children.soft.map_or(String::new(), |soft| format!(", each under a soft limit of {soft}")),
         ),
+        PolicyEvidence::GaveWay { clients } => format!(
+            "each time that accept had failed it closed a connection that it held, and took the next client: {clients} times"
+        ),
         PolicyEvidence::Shed { clients, waiting } => format!(
             "after the first failure it accepted {} and closed {} at once; {}",
             counted(*clients, "client"),
@@ -139,8 +142,10 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
             format!("one pause of {gap_s:.3} s; the run did not wait for a second")
         }
         Rhythm::Fixed { gap_s, gaps } => format!("{gaps} pauses of {gap_s:.3} s"),
-        Rhythm::Grows { from_s, to_s, factor } => {
-            format!("pauses grow from {from_s:.3} s to {to_s:.3} s, by a factor of {factor:.1} each time")
+        Rhythm::Grows { from_s, to_s, factor, step_s } => {
+            let by =
+                step_s.map_or_else(|| format!("a factor of {factor:.1}"), |step_s| format!("{step_s:.3} s"));
+            format!("pauses grow from {from_s:.3} s to {to_s:.3} s, by {by} each time")
         }
         Rhythm::FixedOrGrows { gap_s, from_s, to_s } => format!(
             "{failures} failures: pauses of {gap_s:.3} s by several threads or listeners, or pauses that grow from {from_s:.3} s to {to_s:.3} s"

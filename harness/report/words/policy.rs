@@ -3,7 +3,7 @@
 use super::super::Report;
 use super::{clients, costs, counted, evidence, number, sentence, subject, times};
 use crate::event::SeenAs;
-use crate::measure::{AfterSilence, Disguise, OtherPolicy, Policy, PolicyEvidence, Rhythm, Waker};
+use crate::measure::{AfterSilence, Disguise, GAPS, OtherPolicy, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
 /// Of an error reply.
@@ -33,7 +33,22 @@ pub fn at_the_wall(r: &Report) -> Option<String> {
     let seen = &r.found.policy;
     let policy = seen.policy.value().filter(|policy| *policy != Policy::None)?;
     let evidence = seen.evidence.get().map_or(String::new(), |e| format!(": {}", evidence::policy(e)));
-    Some(format!("{}{evidence}. [{}]", behaviour(policy), policy.name()))
+    let gaps = irregular(r).map_or(String::new(), |gaps| format!("; the gaps are {gaps}"));
+    let behaviour = match seen.evidence.get() {
+        Some(PolicyEvidence::GaveWay { .. }) => "It makes room for new clients",
+        _ => behaviour(policy),
+    };
+    Some(format!("{behaviour}{evidence}{gaps}. [{}]", policy.name()))
+}
+
+/// The shortest and the longest gap between tries that fit no pattern, where all are known.
+fn irregular(r: &Report) -> Option<String> {
+    let Some(PolicyEvidence::Rhythm { rhythm: Rhythm::Unclear, .. }) = r.found.policy.evidence.get() else {
+        return None;
+    };
+    let gaps = &r.found.policy.retry_gaps_s;
+    let (shortest, longest) = gaps.iter().fold((f64::MAX, 0f64), |(s, l), gap| (s.min(*gap), l.max(*gap)));
+    (3..GAPS).contains(&gaps.len()).then(|| format!("{shortest:.3} s to {longest:.3} s"))
 }
 
 /// What the loop of another listener does.
@@ -88,6 +103,11 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
             format!(
                 "{server} forks a process for each client, and turns further clients away because {} fails in it, {clients} so far",
                 children.call
+            )
+        }
+        PolicyEvidence::GaveWay { clients } => {
+            format!(
+                "{server} closes a connection that it holds to take each further client, {clients} so far"
             )
         }
         PolicyEvidence::Shed { clients, .. } => {
@@ -219,5 +239,9 @@ fn soon(after_s: f64) -> String {
 pub fn held_closed(r: &Report) -> Option<String> {
     let exited = matches!(r.found.policy.evidence.get(), Some(PolicyEvidence::Exited { .. }));
     let closed = r.found.held_closed.value().filter(|n| *n > 0 && !exited)?;
-    Some(format!("It closed {} that it had held.", counted(closed, "connection")))
+    let idle =
+        r.found.ceiling.idle_timeout.map_or(String::new(), |idle| {
+            format!(": it closes clients that are idle for {:.2} s", idle.after_s)
+        });
+    Some(format!("It closed {} that it had held{idle}.", counted(closed, "connection")))
 }

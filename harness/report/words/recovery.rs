@@ -179,9 +179,10 @@ fn some_left(r: &Report) -> Option<String> {
         s => format!(", the first after {s:.3} s"),
     });
     let left = counted(released, "client");
+    let others = if v.waiters_served.value() > Some(0) { "more" } else { "of them" };
     let away = v
         .waiters_turned_away
-        .map_or(String::new(), |n| format!("; {n} that waited {} turned away", number(n, "was", "were")));
+        .map_or(String::new(), |n| format!("; {n} {others} {} turned away", number(n, "was", "were")));
     let served = match (v.waiters_served.value().unwrap_or(0), waiters) {
         (0, 1) => "the one that waited was not served".to_owned(),
         (1, 1) => "the one that waited was served".to_owned(),

@@ -1,0 +1,64 @@
+//! Mechanisms of programs that nobody had in mind: each was reported wrongly once.
+
+use crate::support::{find, subject};
+use lastfd::internal::event::{self, Phase, What};
+use serde_json::Value;
+
+/// A run of a server of the tests at a soft limit of 64, by an observer.
+fn run(observer: &str, server: &str, options: &[&str]) -> Value {
+    let words = subject(server);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let fixed = ["--nofile", "64", "--workload", "tcp", "--observer", observer];
+    find(&[&fixed, options].concat(), &words).run()
+}
+
+fn account(found: &Value) -> &Value {
+    &found["saturation"]["clients_account"]
+}
+
+#[test]
+fn a_server_that_reads_no_ends_is_not_waited_for_as_if_a_timer_might_close_them() {
+    let log = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = log.path().to_str().expect("a UTF-8 path");
+    let found = run("perf", "reads_no_ends", &["--events", path]);
+    assert_eq!(found["recovery"]["verdict"], "stuck", "{found:#}");
+    let log = event::read(log.path()).expect("a whole log");
+    let begins = |phase| log.events.iter().find(|e| e.is == What::Phase(phase)).map(|e| e.at);
+    let waited = begins(Phase::Settle).zip(begins(Phase::ReleaseAll)).map(|(until, from)| until - from);
+    // Whoever may close by a timer is waited for twice as long, and longer.
+    assert!(waited.is_some_and(|waited| waited < 60_000_000_000), "{waited:?} ns: {found:#}");
+}
+
+#[test]
+fn closing_the_oldest_for_each_new_client_is_no_closing_of_new_clients() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "gives_way", &["--clients", "150"]);
+        let (held, clients) = (found["ceiling"]["accepted"].as_u64(), account(&found));
+        assert_eq!(found["saturation"]["policy"], "sheds", "{observer}: {found:#}");
+        assert_eq!(clients["turned_away"], 0, "{observer}: all were held for a while: {found:#}");
+        // One leaves for each that comes beyond; the probe takes one more.
+        let closed = clients["closed"].as_u64().expect("a number");
+        let beyond = 150 - held.expect("a number");
+        assert!((beyond..=beyond + 3).contains(&closed), "{observer}: {closed} of {beyond}: {found:#}");
+    }
+}
+
+#[test]
+fn a_timer_that_soon_closes_every_client_sheds_nobody() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "closes_after_150_ms", &["--clients", "200"]);
+        assert_ne!(found["saturation"]["policy"], "sheds", "{observer}: {found:#}");
+        assert_eq!(account(&found)["turned_away"], 0, "{observer}: {found:#}");
+        let after_s = found["ceiling"]["idle_timeout"]["after_s"].as_f64();
+        assert!(after_s.is_some_and(|s| (0.1..1.0).contains(&s)), "{observer}: {found:#}");
+    }
+}
+
+#[test]
+fn a_server_that_listens_again_when_clients_have_left_recovers() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "listens_again_when_all_have_left", &["--clients", "40"]);
+        assert_eq!(found["ceiling"]["accepted"], 20, "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
+    }
+}
