@@ -6,7 +6,7 @@ use super::select::Selection;
 use super::{Exit, Failure, Outcome};
 use crate::report::words;
 use crate::run::inside;
-use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan, placeholder};
+use crate::scenario::{self, DiscoverError, LoadError, Obstacle, Plan, Wanted, placeholder};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -66,9 +66,12 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
 
 /// What its expectations compare with, and nobody has recorded: the run would be inconclusive.
 fn unrecorded(plan: &Plan) -> Option<String> {
-    let (metrics, file) = plan.not_recorded()?;
-    let names: Vec<String> = metrics.iter().map(|metric| format!("`{}`", metric.name())).collect();
-    Some(format!("note: {}: {}", words::list(&names), words::judged::not_recorded(file)))
+    let missing = plan.expect.amounts.iter().filter_map(|(metric, amount)| match &amount.wanted {
+        Wanted::NoWorse { kept: None, scenario, .. } => Some((format!("`{}`", metric.name()), scenario)),
+        _ => None,
+    });
+    let (names, files): (Vec<String>, Vec<&String>) = missing.unzip();
+    Some(format!("note: {}: {}", words::list(&names), words::judged::not_recorded(files.first()?)))
 }
 
 /// Arguments that look like placeholders, and that the run hands over as they are.

@@ -147,17 +147,6 @@ impl Plan {
         self.expect.amounts.values().any(|amount| matches!(amount.wanted, Wanted::NoWorse { .. }))
     }
 
-    /// Metrics that are to be compared with a recording which has nothing of them, and the file's name as
-    /// messages say it.
-    pub fn not_recorded(&self) -> Option<(Vec<Metric>, &str)> {
-        let missing = self.expect.amounts.iter().filter_map(|(metric, amount)| match &amount.wanted {
-            Wanted::NoWorse { kept: None, scenario, .. } => Some((*metric, scenario.as_str())),
-            _ => None,
-        });
-        let (metrics, files): (Vec<Metric>, Vec<&str>) = missing.unzip();
-        Some((metrics, *files.first()?))
-    }
-
     /// Gives each expectation that compares with a recording what is recorded for this plan. `scenario` is
     /// the file's name as messages say it.
     pub(super) fn compared_with(&mut self, recorded: &Recorded, scenario: &str) {
