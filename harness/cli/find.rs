@@ -64,7 +64,8 @@ pub struct Args {
     /// port, the one on which it listens]
     #[arg(long, value_name = "PATH", conflicts_with = "port", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     unix: Option<String>,
-    /// Number of clients [default: 1.5 × soft limit + accept queue]
+    /// Number of clients [default: 1.5 × soft limit + accept queue, and more where several workers share a
+    /// listener]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: Option<u32>,
     /// Say which soft limit so many clients need: from a sweep over --nofile, or over 64, 256 and 1024 where

@@ -364,7 +364,8 @@ pub(super) struct Load {
     /// The process that clients connect to. Default: the subject.
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
-    /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds.
+    /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds; for
+    /// several workers, as many as fill them all.
     #[schemars(range(min = 1))]
     pub clients: Option<u32>,
     /// Path of the request. Default: "/".
@@ -445,7 +446,8 @@ pub(super) struct RawExchange {
     /// An answer that has begun and does not match after this time is an error. Default: "3s".
     #[schemars(with = "Option<String>")]
     pub read_timeout: Option<Spanned<String>>,
-    /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds.
+    /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds; for
+    /// several workers, as many as fill them all.
     #[schemars(range(min = 1))]
     pub clients: Option<u32>,
     /// The port, if the process listens on several.
