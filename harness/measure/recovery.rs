@@ -75,7 +75,11 @@ pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen
             (None, Some(more)) => Known::Value(more),
             (None, None) => after
                 .zip(baseline.descriptors.value())
-                .map(|(after, rest)| after as i64 - rest as i64)
+                .map(|(after, rest)| {
+                    // A thread that is between its tries just now has reserved no number.
+                    let least = rest.saturating_sub(baseline.reserved());
+                    after as i64 - rest.min(after.max(least)) as i64
+                })
                 .or_why(Why::RestOrEndUnknown),
         },
         opened_once: stays.once.or(at_rest.then_some(0)).or_why(Why::NoSecondRound),

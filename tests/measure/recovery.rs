@@ -82,3 +82,19 @@ fn a_server_that_may_still_close_what_it_holds_is_not_stuck() {
         assert!(matches!(m.end.why(), Some(Why::NobodyServedWithin { .. })), "{:?}", m.end);
     }
 }
+
+/// Ten descriptors at rest, of which four are numbers that threads blocked in accept have reserved.
+#[test]
+fn a_number_that_a_thread_no_longer_reserves_is_not_one_that_it_closed() {
+    let leaked = |after: u64| {
+        let found = changed("threads", |events| {
+            let last = events.iter_mut().rev().find_map(|event| match &mut event.is {
+                What::Sample { descriptors, .. } => Some(descriptors),
+                _ => None,
+            });
+            *last.expect("it comes to rest") = after;
+        });
+        found.recovery.leaked.value()
+    };
+    assert_eq!([11, 10, 9, 6, 5].map(leaked), [Some(1), Some(0), Some(0), Some(0), Some(-1)]);
+}
