@@ -79,11 +79,11 @@ fn a_rate_counts_nothing_that_failed_before_its_time() {
     assert_eq!(m.costs.failures_per_s.value(), Some(10_000.0));
 }
 
-/// Counted at 60 ms and at 1100 ms: 5 tries in between, and 3 before.
+/// It fails at 42.2 ms, and 7 times more until 1100 ms.
 #[test]
 fn a_rate_counts_what_failed_within_its_time_and_not_what_began_it() {
     let rate = measured("backoff", |_| ()).costs.failures_per_s.value();
-    assert_eq!(rate, Some((5.0_f64 / 1.04 * 1e3).round() / 1e3));
+    assert_eq!(rate, Some((7.0_f64 / 1.0578 * 1e3).round() / 1e3));
 }
 
 #[test]

@@ -254,6 +254,14 @@ impl Fleet {
         Ok(Fleet { shared, pids })
     }
 
+    /// Clients that its drivers can hold.
+    ///
+    /// # Panics
+    /// When a thread of the fleet has panicked.
+    pub fn room(&self) -> u32 {
+        self.shared.lock().expect("no thread panics with the fleet").merge.room()
+    }
+
     /// A driver that runs already, as the process `pid`, and has connected to the run.
     ///
     /// # Errors

@@ -48,6 +48,11 @@ impl Merge {
         Merge { each, shards, upto: 0, ramping: None, said: None, releases: VecDeque::new() }
     }
 
+    /// Clients that all drivers together can hold.
+    pub fn room(&self) -> u32 {
+        self.each.saturating_mul(u32::try_from(self.shards.len()).unwrap_or(u32::MAX))
+    }
+
     /// An order of the run, as orders for drivers.
     pub fn order(&mut self, order: &Order) -> Orders {
         match order {

@@ -75,6 +75,9 @@ pub(super) struct StaysOpen {
     pub second_round: Option<SecondRound>,
 }
 
+/// What each process had at rest: how many, and those that were listed.
+type AtRest<'a> = BTreeMap<Pid, (u64, &'a [Descriptor])>;
+
 /// How many of each sort, and in which processes.
 type Counts = BTreeMap<Sort, (i64, BTreeMap<Pid, i64>)>;
 
@@ -87,13 +90,7 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let Some(&(at, first)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
         return StaysOpen::default();
     };
-    let mut rests = at_rest(facts, ramp);
-    for open in first {
-        if let Some(rest) = predecessor(facts, &rests, open.pid) {
-            rests.entry(open.pid).or_insert(rest);
-        }
-    }
-    let rests = rests;
+    let rests = with_successors(facts, at_rest(facts, ramp), first);
     let calls = facts.calls.0.iter().any(|made| made.counts && made.to_subject);
     let per = if calls { "call" } else { "connection" };
     let came = |from: Nanos, until: Nanos| {
@@ -161,23 +158,30 @@ fn rest_of(more: i64, by_itself: f64) -> i64 {
 }
 
 /// The descriptors of each process at rest, counted and named.
-fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> BTreeMap<Pid, (u64, &'a [Descriptor])> {
+fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> AtRest<'a> {
     let others = facts.readings.open.iter().filter(|(at, _)| *at < ramp).flat_map(|(_, open)| open.iter());
     let others = others.map(|open| (open.pid, (open.descriptors, open.inventory.as_slice())));
     let own = facts.readings.rests.iter().filter(|rest| rest.at <= ramp);
     others.chain(own.map(|rest| (rest.pid, (rest.descriptors, rest.inventory)))).collect()
 }
 
-/// What the worker had at rest in whose place this one was started: a child of the same parent that has
-/// exited.
-fn predecessor<'a>(
-    facts: &Facts<'a>,
-    rests: &BTreeMap<Pid, (u64, &'a [Descriptor])>,
-    pid: Pid,
-) -> Option<(u64, &'a [Descriptor])> {
-    let parent = facts.parent_of(pid)?;
-    let before = |of: &&Pid| facts.holdings.exit_of(**of).is_some() && facts.parent_of(**of) == Some(parent);
-    rests.keys().find(before).map(|of| rests[of])
+/// The same, and for each worker that took the place of another (which accepted, too, and has exited, a child
+/// of the same parent) what that one had.
+fn with_successors<'a>(facts: &Facts<'a>, rests: AtRest<'a>, open: &[Open]) -> AtRest<'a> {
+    let accepts = |pid: Pid| facts.holdings.tables.get(&pid).is_some_and(|table| table.accepts > 0);
+    let gone = |pid: &Pid| facts.holdings.exit_of(*pid).is_some() && accepts(*pid);
+    let mut places: Vec<Pid> = rests.keys().copied().filter(gone).collect();
+    let mut all = rests;
+    for pid in open.iter().map(|open| open.pid).filter(|pid| accepts(*pid)) {
+        let parent = facts.parent_of(pid);
+        let place = places.iter().position(|of| parent.is_some() && facts.parent_of(*of) == parent);
+        // Each place is taken once.
+        if let Some(place) = place.filter(|_| !all.contains_key(&pid)) {
+            let rest = all[&places.swap_remove(place)];
+            all.insert(pid, rest);
+        }
+    }
+    all
 }
 
 /// How much of what each of the first few calls left open each later one leaves, at least, where all of them

@@ -336,8 +336,8 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     if facts.holdings.room.is_some() && !first.call.accepts() && turned_away > 0 {
         return seen(Policy::Sheds, PolicyEvidence::TurnedAway { clients: turned_away, call: first.call });
     }
-    if let Some(clients) = facts.clients.gave_way {
-        return seen(Policy::Sheds, PolicyEvidence::GaveWay { clients });
+    if let Some(gave_way) = facts.clients.gave_way {
+        return seen(Policy::Sheds, PolicyEvidence::GaveWay { clients: gave_way.clients });
     }
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
     let clients = shed(facts, first, watched);
@@ -550,13 +550,14 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
 /// had left; and a server that closes connections it has held for longer, such as idle ones, is not one that
 /// sheds.
 fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
-    // Who closes nearly all that it had held does not single out those that came later.
-    if facts.clients.idle.is_some() || facts.holdings.old_closed * 4 > facts.holdings.accepted * 3 {
+    let (holdings, released) = (&facts.holdings, facts.phases.released_from());
+    // Who closes nearly all that it had held, and fewer of those that came later, does not single these out.
+    if holdings.old_closed * 4 > holdings.accepted * 3 && holdings.shed < holdings.old_closed {
         return 0;
     }
-    let (holdings, released) = (&facts.holdings, facts.phases.released_from());
     let left = facts.calls.left_after(first.at, released) + facts.clients.served_between(first.at, released);
-    let closed = holdings.shed.saturating_sub(left);
+    // Its timer may close soon after an accept, too.
+    let closed = if facts.clients.idle.is_some() { 0 } else { holdings.shed.saturating_sub(left) };
     // A client that sees an end was shed only if it had been taken. One that asked may have been heard first;
     // of one that asked nothing only the time tells that it was not held.
     let taken = if facts.clients.answers { holdings.dismissed } else { holdings.shed };

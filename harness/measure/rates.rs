@@ -49,7 +49,6 @@ fn by_totals(
     counts: impl Fn(Call) -> bool,
 ) -> Option<f64> {
     let (mut sum, mut base, mut last) = (0u64, None, None);
-    let mut totals = 0;
     let read = facts
         .tries
         .growth()
@@ -57,19 +56,15 @@ fn by_totals(
         .filter(|(total, _)| counts(total.call));
     for (total, grown) in read {
         sum = sum.saturating_add(grown);
-        if total.at <= from || base.is_none() {
+        if total.at <= from {
             base = Some((total.at, sum));
         }
-        totals += u32::from(total.at > from);
         last = Some((total.at, sum));
     }
     // The first failure begins the interval and is not in it: tries every quarter of a second are four a
     // second.
-    let base = match (base, totals) {
-        (Some((at, _)), 1) if at > from => Some((first, 1)),
-        (base, _) => base,
-    };
-    let ((from, before), (at, after)) = base.zip(last)?;
+    let (from, before) = base.unwrap_or((first, 1));
+    let (at, after) = last?;
     // A total is reported when it has changed: after the last one nothing failed, as far as those that were
     // due tell.
     let to = if until.saturating_sub(at) > 3 * TOTALS_EVERY { until - TOTALS_EVERY } else { at };

@@ -336,6 +336,7 @@ fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
 
 /// Takes the first prediction back.
 fn not_predicted(pump: &mut Pump, pid: i32, reason: String, cost: f64, calibrated_with: u32) {
+    pump.live.predicted = 0;
     (pump.progress)(&Step::NotPredicted { reason: reason.clone() });
     let descriptors_per_connection = cost;
     pump.journal.record(What::NotPredicted { pid, reason, descriptors_per_connection, calibrated_with });

@@ -208,13 +208,15 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     }
     drop(early);
     let steady = calibrate(pump, &rests, &ready, &clients, site.pace())?;
-    // Where clients are handed to other processes, it takes more of them to fill all of these.
+    // Where clients are handed to other processes, it takes more of them to fill all of these: as many as the
+    // drivers have room for.
     let filled = pump.live.predicted.saturating_add(pump.live.predicted / 4 + u64::from(ready.capacity));
     if let ([load], Some(None)) = (&pump.loads[..], plan.workloads.values().map(|of| of.clients).next())
         && load.holds()
         && load.programs.is_none()
     {
-        clients[0] = clients[0].max(u32::try_from(filled).unwrap_or(u32::MAX));
+        let filled = u32::try_from(filled).unwrap_or(u32::MAX);
+        clients[0] = clients[0].max(filled.min(load.fleet.room()));
     }
     loaded(pump, site, &clients, &rests, steady)
 }

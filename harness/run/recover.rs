@@ -36,6 +36,7 @@ struct MayClose {
     /// Of an accept loop that never tried again, or of a server that reads no ends: what its threads' timers
     /// did since they were first looked at.
     ticks: Ticks,
+    began: Nanos,
 }
 
 /// Sleeps of threads for a limited time, since they were first looked at.
@@ -64,6 +65,8 @@ impl Ticks {
 impl MayClose {
     /// How often that is looked up.
     const LOOK_EVERY: Duration = Duration::from_millis(50);
+    /// Who reads no ends may compare ages by the clock as it sweeps: such ages are 30 s, seldom more.
+    const SWEEPS_AFTER: Duration = Duration::from_secs(32);
     /// A thread may run for a moment.
     const RUNS_FOR: Duration = Duration::from_secs(2);
 
@@ -71,7 +74,7 @@ impl MayClose {
     fn since_now(pump: &Pump) -> Self {
         let calls = pump.loads.iter().any(|load| load.calls);
         let end = (!calls).then(|| clock::now() + DRAINING_AT_MOST.as_nanos() as u64);
-        MayClose { seen: 0, looked: 0, end, ticks: Ticks::default() }
+        MayClose { seen: 0, looked: 0, end, ticks: Ticks::default(), began: clock::now() }
     }
 
     /// Whether it was waited for in vain.
@@ -96,7 +99,8 @@ impl MayClose {
             }
             // A loop that has not tried since it failed waits for no number, and who does not read that
             // clients have left does not look at them: their timers have shown what they do.
-            let looks_away = pump.never_tried_again() || pump.leaves_ends_unread();
+            let swept = now - self.began >= Self::SWEEPS_AFTER.as_nanos() as u64;
+            let looks_away = pump.never_tried_again() || (swept && pump.leaves_ends_unread());
             let spins = decided == Some(Policy::Spin);
             if self.seen > 0 && looks_away && self.ticks.all_seen(pump.acceptor, spins) {
                 self.end = None;

@@ -201,7 +201,8 @@ pub(super) struct Crew {
     pub programs: Option<Programs>,
 }
 
-/// So many processes that accept from one listener are filled one and all; of more, the first is full before.
+/// So many processes that accept from one listener are filled, one and all; for more, a user says how many
+/// clients come.
 const TABLES: u64 = 8;
 
 /// Clients that fill a subject with such a soft limit and all its accept queues, and some more.
@@ -328,7 +329,7 @@ mod tests {
         let ready = |listeners| shared(listeners, 1);
         assert_eq!((enough(64, &ready(1)), enough(64, &ready(4))), (96 + 129, 4 * 96 + 129));
         assert_eq!((enough(64, &shared(1, 2)), enough(64, &shared(4, 4))), (2 * 96 + 129, 4 * 96 + 129));
-        assert_eq!(enough(64, &shared(1, 100)), 8 * 96 + 129, "one of a hundred is full before");
+        assert_eq!(enough(64, &shared(1, 100)), 8 * 96 + 129, "no more than eight by default");
         assert_eq!((enough(1 << 30, &ready(4)), enough(u64::MAX, &ready(1))), (u32::MAX, u32::MAX));
     }
 }

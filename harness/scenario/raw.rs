@@ -365,7 +365,7 @@ pub(super) struct Load {
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
     /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds; for
-    /// several workers, as many as fill them all.
+    /// two to eight workers, as many as fill them all.
     #[schemars(range(min = 1))]
     pub clients: Option<u32>,
     /// Path of the request. Default: "/".
@@ -447,7 +447,7 @@ pub(super) struct RawExchange {
     #[schemars(with = "Option<String>")]
     pub read_timeout: Option<Spanned<String>>,
     /// How many clients. Default: 1.5 times the soft limit, and as many more as the accept queue holds; for
-    /// several workers, as many as fill them all.
+    /// two to eight workers, as many as fill them all.
     #[schemars(range(min = 1))]
     pub clients: Option<u32>,
     /// The port, if the process listens on several.

@@ -27,6 +27,28 @@ fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     assert_eq!((found.ceiling.calls_answered(), found.ceiling.accepted.value()), (Some(4), None));
 }
 
+/// Nobody counts it at rest, and it may fail before the run sees that it runs.
+#[test]
+fn a_program_that_calls_as_soon_as_it_runs_is_loaded_from_its_launch_on() {
+    let (mut plan, log) = log::told("spin");
+    plan.workloads.clear();
+    plan.expect = Expect::default();
+    let begins = |phase: &Phase| matches!(phase, Phase::Launch | Phase::Ramp);
+    let kept = |is: &What| match is {
+        What::Phase(phase) | What::PhaseEnded { phase, .. } => begins(phase),
+        What::Baseline { .. } | What::Sample { .. } | What::Call { .. } | What::Client { .. } => false,
+        _ => true,
+    };
+    let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= ms(30.0) && kept(&e.is)).collect();
+    let calls = (0..).zip([9, 10, 11, 12, -24, -24]);
+    let socket = |ret| What::Call { pid: 100, name: Call::Socket, ret, on: None };
+    events.extend(calls.map(|(n, ret)| event(15.0 + f64::from(n) / 1000.0, socket(ret))));
+    events.push(event(60.0, What::End));
+    let found = Report::of(&plan, &Log::new(events)).found;
+    assert_eq!(found.ceiling.kind.value(), Some(Kind::Emfile), "{:?}", found.ceiling);
+    assert!(found.ceiling.before_ramp.is_none() && found.ceiling.first_failure.get().is_some());
+}
+
 #[test]
 fn a_subject_that_calls_is_counted_in_the_calls_that_were_answered_before_its_first_failure() {
     let m = measured("calls-client");

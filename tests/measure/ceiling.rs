@@ -27,7 +27,7 @@ fn a_spinning_server_fails_once_with_nobody_waiting_and_then_without_pause() {
     let unserved = c.first_unserved.get().unwrap();
     assert!(near(Some(unserved.at_s), 0.041) && unserved.outcome == Got::Waits);
     assert_eq!(m.policy.policy.value(), Some(Policy::Spin));
-    assert!(near(m.costs.failures_per_s.value(), 10_000.0), "10000 from 0.040 to 1.040 s");
+    assert!(near(m.costs.failures_per_s.value(), 9_999.0), "the first, and 9999 within a second of it");
     assert!(near(m.costs.cpu_percent.value(), 90.0) && near(m.costs.log_bytes_per_s.value(), 5_000_000.0));
     assert_eq!((m.new_client.value(), m.held_closed.value()), (Some(Got::Waits), Some(0)));
     let queue = m.sockets.accept_queue.get().unwrap();

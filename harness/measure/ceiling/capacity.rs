@@ -71,17 +71,19 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
         return None;
     }
     let losses = Losses::at_the_wall(facts);
-    let asked = asked_again(facts);
+    let (asked, mut excused) = asked_again(facts);
     let mut changes: Vec<(Nanos, i64)> = Vec::new();
     for client in &clients.all {
         let Some(from) = told(client).filter(|at| *at < until) else { continue };
         let ended = client.ended.map(|(at, _)| at);
         let lost = losses.as_ref().is_some_and(|losses| losses.took(client));
-        let soon = ended.zip(client.connected).is_some_and(|(at, since)| {
-            // What had been held may end when it is asked again.
-            (at < asked || since >= asked) && at - since.min(at) < DISMISSED_WITHIN
-        });
-        if soon && !lost {
+        let soon =
+            ended.zip(client.connected).is_some_and(|(at, since)| at - since.min(at) < DISMISSED_WITHIN);
+        // It was held, and ended as it was asked again.
+        let held = ended.is_some_and(|at| at >= asked) && client.connected < Some(asked) && excused > 0;
+        if soon && held && !lost {
+            excused -= 1;
+        } else if soon && !lost {
             continue;
         }
         changes.push((from, 1));
@@ -96,13 +98,14 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
     Some(most.max().unwrap_or(0).unsigned_abs())
 }
 
-/// When held clients were first asked again; later than anything where none was.
-fn asked_again(facts: &Facts<'_>) -> Nanos {
+/// When held clients were first asked again (later than anything: none was), and how many were closed then.
+fn asked_again(facts: &Facts<'_>) -> (Nanos, usize) {
     let began = |asked: &Asked<'_>| {
         let took = Duration::from_secs_f64(asked.answer_s.unwrap_or_default().max(0.0));
         asked.at.saturating_sub(took.as_nanos() as Nanos)
     };
-    facts.asked("held").map(began).min().unwrap_or(Nanos::MAX)
+    let closed = facts.asked("held").filter(|asked| asked.outcome == Outcome::Closed).count();
+    (facts.asked("held").map(began).min().unwrap_or(Nanos::MAX), closed)
 }
 
 /// Clients connected at the end of the watch, less those in the accept queue; no more than were accepted:

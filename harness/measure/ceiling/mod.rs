@@ -297,9 +297,10 @@ impl Stop {
 fn idle_timeout(facts: &Facts<'_>) -> Option<IdleTimeout> {
     let idle = facts.clients.idle.as_ref()?;
     let after_s = seconds(*idle.ages.start());
-    // Where each has a process, connections of trial requests may be among those that were held.
+    // Connections of trial requests may be among those that were held.
     let connected = facts.clients.all.iter().filter(|client| client.connected.is_some()).count() as u64;
-    Some(IdleTimeout { after_s, closed: idle.closed, most_held: facts.holdings.most_at_once.min(connected) })
+    let most_held = facts.holdings.most_at_once.saturating_sub(facts.clients.left_before).min(connected);
+    Some(IdleTimeout { after_s, closed: idle.closed, most_held })
 }
 
 /// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and

@@ -68,6 +68,15 @@ impl IdleTimer {
     }
 }
 
+/// A server that closes connections it holds to take further clients, one for each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GaveWay {
+    /// Connections that it closed.
+    pub clients: u64,
+    /// From then on.
+    pub from: Nanos,
+}
+
 /// All clients of the subject.
 pub(crate) struct Clients<'a> {
     /// By the time of their connect (or of its failure).
@@ -83,8 +92,8 @@ pub(crate) struct Clients<'a> {
     pub left_before: u64,
     /// By which the server closes those that are idle.
     pub idle: Option<IdleTimer>,
-    /// Connections that it held and closed to take further clients, one for each.
-    pub gave_way: Option<u64>,
+    /// That it closed connections which it held to take further clients.
+    pub gave_way: Option<GaveWay>,
 }
 
 /// A client was answered, told an error, or closed.
@@ -314,8 +323,10 @@ impl<'a> Clients<'a> {
     /// whoever is idle, nor to take the next client.
     pub fn is_turned_away(&self, r: &Client, ramp_ends: Nanos, until: Nanos) -> bool {
         let idle = self.idle.as_ref().zip(self.idle_age(r));
-        let closed = r.ended.is_some_and(|(_, outcome)| outcome == Outcome::Closed);
-        if idle.is_some_and(|(timer, age)| timer.closes(age)) || (closed && self.gave_way.is_some()) {
+        let gave_way = |(at, outcome): (Nanos, Outcome)| {
+            outcome == Outcome::Closed && self.gave_way.is_some_and(|gave_way| at >= gave_way.from)
+        };
+        if idle.is_some_and(|(timer, age)| timer.closes(age)) || r.ended.is_some_and(gave_way) {
             return false;
         }
         r.ended.is_some_and(|(at, outcome)| {
@@ -335,15 +346,27 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served.is_some_and(|at| (from..until).contains(&at)))
     }
 
-    /// Connected and never served, closed by the server within this window.
+    /// Closed by the server within this window, though they had not left, and had not been answered in it.
+    pub(super) fn closed_while_they_waited(&self, from: Nanos, until: Nanos) -> u64 {
+        self.count(|r| {
+            let closed = |(at, how)| how == Outcome::Closed && (from..until).contains(&at);
+            let answered = r.served.is_some_and(|at| at >= from);
+            r.ended.is_some_and(closed) && !answered && r.released.is_none()
+        })
+    }
+
+    /// Connected and never served, closed by the server within this window; not by its timer.
     pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
         self.count(|r| {
             let here = |at: Nanos| (from..until).contains(&at);
             let late = r.connected.is_some_and(|c| {
                 self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN)
             });
+            let idle = self.idle.as_ref().zip(self.idle_age(r));
+            let by_timer = idle.is_some_and(|(timer, age)| timer.closes(age));
             r.served.is_none()
                 && late
+                && !by_timer
                 && r.ended
                     .is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
         })

@@ -2,7 +2,7 @@
 //! limit of clients, which closes the longest idle connection as the next client comes, too; and from a full
 //! server that closes a connection that it holds when accept fails, and takes the next client.
 
-use super::clients::{Client, Clients, IdleTimer};
+use super::clients::{Client, Clients, GaveWay, IdleTimer};
 use super::holdings::Holdings;
 use super::tries::{Tries, Try};
 use crate::event::Nanos;
@@ -41,6 +41,7 @@ pub(super) fn idle_timer(
     }
     ages.sort_unstable();
     let (shortest, longest) = (*ages.first()?, *ages.last()?);
+    // Of a client that asks nothing the age includes its time in the queue.
     let of_one_age = longest - shortest <= TICK.max(shortest / 4);
     let by_itself = long_alone >= FEW || alone >= FEW.max(ages.len() / 4);
     let short = shortest < TURNED_AWAY_WITHIN && !first_ended(clients, until);
@@ -55,10 +56,15 @@ fn first_ended(clients: &Clients<'_>, until: Nanos) -> bool {
     came.iter().take(FIRST_CLIENTS).all(|client| client.ended.is_some_and(|(at, _)| at < until))
 }
 
-/// Connections that the process that failed first closed to take further clients: where it closed about one
-/// each time that accept had failed, accepted next, and these were not only the newest. `None` where it did
-/// not.
-pub(super) fn gave_way(tries: &Tries, holdings: &Holdings, until: Nanos) -> Option<u64> {
+/// `None` where the process that failed first did not close about one connection each time that accept had
+/// failed, and accept next; where those that it closed were only the newest; and where their clients had left
+/// or had just been answered.
+pub(super) fn gave_way(
+    tries: &Tries,
+    holdings: &Holdings,
+    clients: &Clients<'_>,
+    until: Nanos,
+) -> Option<GaveWay> {
     let first = holdings.first.filter(|first| first.call.accepts())?;
     let accepts: Vec<&Try> = tries
         .between(first.at, until)
@@ -73,7 +79,10 @@ pub(super) fn gave_way(tries: &Tries, holdings: &Holdings, until: Nanos) -> Opti
         pair[0].failed().is_some() && pair[1].accepted() && closed(pair[0].at, pair[1].at) > 0
     };
     let room = accepts.windows(2).filter(made_room).count() as u64;
-    let oldest = holdings.old_closed * 4 >= room.min(holdings.accepted) * 3;
-    let one_each = closed(first.at, until) as u64 <= room * 2;
-    (room >= FEW as u64 && oldest && one_each).then_some(room)
+    let seen = clients.closed_while_they_waited(first.at, until);
+    let failed = accepts.iter().filter(|one| one.failed().is_some()).count() as u64;
+    let oldest = holdings.old_closed > 0 && holdings.old_closed * 4 >= room.min(holdings.accepted) * 3;
+    let one_each = closed(first.at, until) as u64 <= room * 2 && failed <= room * 2;
+    let enough = room.min(seen) >= FEW as u64;
+    (enough && oldest && one_each).then_some(GaveWay { clients: room, from: first.at })
 }

@@ -82,7 +82,11 @@ impl Phases {
     }
 
     /// When the first of this phase and the later ones began; just after the last event when none did.
+    ///
+    /// A program that calls as soon as it runs is loaded from its launch on: nobody counts it at rest before.
     pub fn from(&self, phase: Phase) -> Nanos {
+        let at_once = self.loaded() && self.start(Phase::Baseline).is_none();
+        let phase = if phase == Phase::Ramp && at_once { Phase::Launch } else { phase };
         let later = self.begun.iter().filter(|(_, begun)| *begun as usize >= phase as usize);
         later.map(|(at, _)| *at).min().unwrap_or(self.end.saturating_add(1))
     }

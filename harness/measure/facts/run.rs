@@ -47,8 +47,10 @@ impl<'a> Facts<'a> {
             Holdings::new(&events, &phases, &processes, &listeners, &softs, readings.other_port_asked());
         let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
         let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
-        let idle = idle_timer(&clients, &holdings.accepts, ramp, released);
-        let gave_way = gave_way(&tries, &holdings, phases.watched_until());
+        let gave_way = gave_way(&tries, &holdings, &clients, phases.watched_until());
+        // Each that gives way to another has held its place for as long.
+        let idle = || idle_timer(&clients, &holdings.accepts, ramp, released);
+        let idle = if gave_way.is_none() { idle() } else { None };
         let clients = Clients { idle, gave_way, ..clients };
         holdings.count_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);

@@ -161,7 +161,7 @@ fn not_reached(r: &Report) -> String {
     let c = &r.found.ceiling;
     if let Some(idle) = c.idle_timeout {
         return format!(
-            "The ceiling was not reached: no descriptor call failed, and {} closes clients that are idle for {:.1} s while others still \
+            "The ceiling was not reached: no descriptor call failed, and {} closes clients that are idle for {:.2} s while others still \
              come; it held at most {} of {} at the same time.",
             subject(r).to_lowercase(),
             idle.after_s,

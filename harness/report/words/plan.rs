@@ -193,7 +193,9 @@ pub fn wanted(workload: &Workload) -> String {
         (Some(_), ..) => "2 × soft limit + 64 calls",
         (_, Some(_), _) => "1.25 × soft limit + 8 clients",
         (.., Some(Dialogue::Datagram)) => "1.5 × soft limit clients",
-        _ => "1.5 × soft limit clients, and as many more as its accept queue holds",
+        _ => {
+            "1.5 × soft limit clients (for each of two to eight workers), and as many more as its accept queue holds"
+        }
     };
     workload.clients.map_or_else(|| by_itself.to_owned(), |n| counted(n.into(), what))
 }

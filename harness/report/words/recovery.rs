@@ -76,7 +76,11 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
 /// That it leaks, and whether it serves new clients all the same.
 fn leaks_and(r: &Report) -> &'static str {
     let recovered = r.found.recovery.recovered.value() == Some(true) && !r.found.ceiling.in_calls();
-    if recovered { "It serves new clients when others leave, but it leaks" } else { "It leaks" }
+    match recovered {
+        true if waited_in_vain(r) => "It serves new clients once all others have left, but it leaks",
+        true => "It serves new clients when others leave, but it leaks",
+        false => "It leaks",
+    }
 }
 
 /// That nobody is served any more, and what shows it.
@@ -120,13 +124,20 @@ pub fn left_by_calls(r: &Report) -> Option<String> {
     None
 }
 
-fn serves(r: &Report) -> &'static str {
+/// Whether some clients left, and none of those that waited got a place, nor was turned away.
+fn waited_in_vain(r: &Report) -> bool {
     let v = &r.found.recovery;
-    let waited_in_vain = v.waiters.value() > Some(0) && v.waiters_served.value() == Some(0);
+    let left = v.released.value() > Some(0) && v.waiters.value() > Some(0);
+    // A place that is free in one process is none for who waits for another.
+    let one = r.found.ceiling.per_process.len() < 2;
+    left && one && v.waiters_served.value() == Some(0) && v.waiters_turned_away.is_none()
+}
+
+fn serves(r: &Report) -> &'static str {
     match r.found.policy.policy.value() {
         _ if r.found.ceiling.in_calls() => "It recovers by itself when all calls are over",
         Some(Policy::WaitsForArrival) => "It recovers when clients have left and a further one arrives",
-        _ if v.released.value() > Some(0) && waited_in_vain => "It recovers only when all clients have left",
+        _ if waited_in_vain(r) => "It recovers only when all clients have left",
         _ => "It recovers when clients leave",
     }
 }
