@@ -111,6 +111,8 @@ pub struct Live {
     pub pacing: HashMap<String, Pacing>,
     /// The same of plain callers, which go on beside the others.
     pub background: HashMap<String, Pacing>,
+    /// Those of them that have made a call.
+    heard: HashSet<String>,
     /// Labels of probes that the generator's own side could not make.
     unanswerable: HashSet<String>,
     /// Answers to probes, by label, with their details.
@@ -189,6 +191,11 @@ impl Live {
         self.background.values().all(|&p| p == Pacing::Done)
     }
 
+    /// Whether every plain caller has made a call, whatever came of it.
+    pub fn callers_heard(&self) -> bool {
+        self.background.keys().all(|caller| self.heard.contains(caller))
+    }
+
     /// Whether the probe with this label has been answered, or never will be.
     pub fn probed(&self, label: &str) -> bool {
         self.probes.contains_key(label) || self.unanswerable.contains(label)
@@ -240,6 +247,9 @@ impl Live {
                 self.last_client = self.last_client.max(event.at);
                 (self.strangers, self.ended) = (self.strangers + 1, self.ended + 1);
                 self.stranger.get_or_insert_with(|| words.clone());
+            }
+            What::CallEnded { workload, .. } if self.background.contains_key(workload) => {
+                self.heard.insert(workload.clone());
             }
             What::Upstream(seen) => self.upstream = seen.clone(),
             What::Released { clients } => {

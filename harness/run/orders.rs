@@ -1,7 +1,7 @@
 //! Orders to the drivers and questions to the subject, in any phase of a load, and how long each may take.
 
 use super::error::Error;
-use super::pump::Pump;
+use super::pump::{Load, Pump};
 use super::ready::SETTLE_DEADLINE;
 use crate::drive::protocol::Order;
 use crate::event::Outcome;
@@ -38,7 +38,19 @@ pub(super) const SETTLE_WINDOW: Duration = Duration::from_millis(50);
 
 /// Raises the number of clients each workload is to have in all.
 pub(super) fn order_clients(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
-    for (load, &upto) in pump.loads.iter_mut().zip(clients) {
+    order_those(pump, clients, |_| true)
+}
+
+/// The same for the ramp: callers beside it make their first call before its clients come, so that they meet
+/// the subject while it has room.
+pub(super) fn order_ramp(pump: &mut Pump, clients: &[u32]) -> Result<(), Error> {
+    order_those(pump, clients, |load| load.background)?;
+    pump.until(PROBE_DEADLINE, RAMP_TICK, |pump| pump.live.callers_heard() || pump.died())?;
+    order_those(pump, clients, |load| !load.background)
+}
+
+fn order_those(pump: &mut Pump, clients: &[u32], which: impl Fn(&Load) -> bool) -> Result<(), Error> {
+    for (load, &upto) in pump.loads.iter_mut().zip(clients).filter(|(load, _)| which(load)) {
         load.fleet.order(&Order::Connect { upto }).map_err(|e| Error::Fault(e.to_string()))?;
         // Idle until it says otherwise would end the phase before it began.
         let of = if load.background { &mut pump.live.background } else { &mut pump.live.pacing };

@@ -1,7 +1,7 @@
 //! The ramp: clients connect until the ceiling is reached, all are in, or nothing moves any more.
 
 use super::error::Error;
-use super::orders::{RAMP_DEADLINE, RAMP_TICK, SETTLE_WINDOW, STALL, order_clients};
+use super::orders::{RAMP_DEADLINE, RAMP_TICK, SETTLE_WINDOW, STALL, order_ramp};
 use super::pump::{Load, Pump};
 use crate::event::{Ended, Nanos, What};
 use crate::sys::clock;
@@ -52,7 +52,7 @@ impl Filling {
 pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<Ended, Error> {
     pump.census.ramp_begins();
     let mut ramp = Ramp::of(pump, clients, burst);
-    order_clients(pump, clients)?;
+    order_ramp(pump, clients)?;
     ramp.wait(pump)
 }
 

@@ -6,7 +6,7 @@
 
 use super::error::Error;
 use super::live::{Live, Tally, Work};
-use super::orders::{SETTLE_WINDOW, answers, order_clients};
+use super::orders::{SETTLE_WINDOW, answers, order_clients, order_ramp};
 use super::pump::Pump;
 use super::ramp::Ramp;
 use super::stillness::Stillness;
@@ -240,6 +240,6 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], mut steady: Steady) -> Result<Ende
             return Ok(Ended::Full);
         }
     }
-    order_clients(pump, clients)?;
+    order_ramp(pump, clients)?;
     ramp.wait(pump)
 }
