@@ -66,6 +66,9 @@ fn the_image_has_the_static_program_of_the_guide() {
     let made = built.rsplit(' ').next().expect("a target");
     let copied = format!("COPY --from=build /src/target/{made}/release/lastfd /usr/bin/lastfd");
     assert!(container.lines().any(|line| line == copied), "{copied}");
+    // `--user` has no other folder for temporary files.
+    let tmp = ["RUN mkdir /image && mkdir -m 1777 /image/tmp", "COPY --from=build /image/ /"];
+    tmp.iter().for_each(|made| assert!(container.lines().any(|line| line == *made), "{made}"));
     let rust: toml::Value = toml::from_str(&file("Cargo.toml")).expect("a manifest");
     let version = rust["workspace"]["package"]["rust-version"].as_str().expect("a version");
     assert!(container.contains(&format!("library/rust:{version}-")), "the oldest Rust that builds it");
