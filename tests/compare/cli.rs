@@ -240,7 +240,10 @@ fn a_server_that_the_end_of_the_time_stops_before_it_listens_is_inconclusive() {
     let called = lastfd(&["compare", "--before", sleeps, "--after", sleeps, "--within", "2s"]);
     assert_eq!(called.code, Some(5), "{}{}", called.stdout, called.stderr);
     let said = called.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("the time was over before a process was ready; allow more with --within"), "{said}");
+    assert!(
+        said.contains("the time was over before a process was ready; allow more with --within"),
+        "{said}"
+    );
 }
 
 #[test]

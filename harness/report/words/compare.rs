@@ -562,6 +562,11 @@ pub fn checked(
     format!("{what}: {said} ({}, {took_s:.1} s){after}", count(blocks as u64, "block"))
 }
 
+/// Why one side was not measured after the other in a round of a self-check.
+pub fn not_in_sequence(error: &str) -> String {
+    format!("not measured one after the other: {error}\n")
+}
+
 /// So many of so many, with the interval of the share.
 fn of_all(hits: u64, of: u64) -> String {
     let interval = share_of(hits, of);
