@@ -1,5 +1,5 @@
-//! Eight lines that stay in place and show a run while it goes on: `run` and `find` on a terminal, and `replay
-//! --live`.
+//! Eight lines that stay in place and show a run while it goes on: `run` and `find` on a terminal, and
+//! `replay --live`.
 
 use super::board::{Board, LOOKS, Row, To};
 use super::plain::clean;
@@ -42,7 +42,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// A view of the run with this title, on this output; `None` where that is no terminal, or one that cannot move its cursor.
+    /// A view of the run with this title, on this output; `None` where that is no terminal, or one that
+    /// cannot move its cursor.
     pub fn new(title: &str, to: To, recorded: bool) -> Option<Live> {
         let board = Board::new(to)?;
         Some(Live {

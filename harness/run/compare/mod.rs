@@ -88,7 +88,8 @@ pub fn compared(
             // What an interrupt ends in the middle may fail in other words.
             Err(Failed { error: Error::Interrupted, .. }) => break Ending::Interrupted,
             Err(_) if interrupted.load(Ordering::Relaxed) => break Ending::Interrupted,
-            // So may what the end of the time does, but for a fault of lastfd. Nobody failed; a side may hang.
+            // The end of the time cut it: no side failed, and the reason says what had not ended. A fault of
+            // lastfd stays one.
             Err(Failed { error, .. })
                 if blocks.site().over() && made > 0 && !matches!(error, Error::Fault(_)) =>
             {
