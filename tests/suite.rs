@@ -1,6 +1,6 @@
 //! `lastfd run` on several scenarios: side by side, filtered, tried again, in parts that are merged.
 
-use crate::support::{Called, LASTFD, called, eventually, lastfd, marked};
+use crate::support::{Called, LASTFD, RECORDED, called, eventually, lastfd, marked};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::process::{Command, Stdio};
@@ -278,6 +278,28 @@ fn fail_fast_begins_nothing_after_a_failure() {
     assert_eq!(titles, ["a", "a / timed", "a / unmet"]);
     assert_eq!(stopped.code, Some(1));
     assert!(stopped.stderr.contains("--fail-fast: 1 of 4 runs were not made"), "{stopped:?}");
+}
+
+#[test]
+fn the_page_of_merged_parts_has_the_last_try_of_a_run() {
+    let (folder, reports) = (folder(&[]), tempfile::tempdir().expect("a temporary folder"));
+    flaky(&folder);
+    let at = |name: &str| reports.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (json, all) = (at("report.json"), at("all.html"));
+    let options = ["--retries", "2", "--partition", "slice:1/1", "--events", &at("events"), "--json", &json];
+    assert_eq!(run(&folder, &options).code, Some(0));
+    let [first, last] = ["events/flaky.jsonl", "events/flaky.try-2.jsonl"].map(&at);
+    for logs in [[&first, &last], [&last, &first]] {
+        let merged = merge(&[&json, logs[0], logs[1]], &["--html", &all]);
+        assert_eq!(merged.code, Some(0), "{merged:?}");
+        let page = lastfd(&["replay", "--json", "-", &all]);
+        assert_eq!(page.code, Some(0), "the second try is as expected: {page:?}");
+        assert_eq!(runs(&serde_json::from_str(&page.stdout).expect("JSON")).len(), 1);
+    }
+    // A log of something else is named, whether a page is asked for or not.
+    let stray = format!("{RECORDED}/scenario-policies-spin.jsonl.gz");
+    let refused = merge(&[&json, &stray], &[]);
+    assert!(refused.code == Some(3) && refused.stderr.contains(&stray), "{refused:?}");
 }
 
 /// The parts of a suite in a folder: the JSON report of each, made with these options.

@@ -1,7 +1,7 @@
 //! Lines that stay in place: `lastfd watch` on a server whose descriptors at rest are known, `find` while it
 //! goes on, and `replay --live`; as plain lines and on a terminal.
 
-use crate::support::{Called, LASTFD, RECORDED, called, lastfd, program, recordings};
+use crate::support::{Called, LASTFD, RECORDED, called, lastfd, marked, program, recordings};
 use lastfd::What;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -144,6 +144,11 @@ fn a_run_shows_what_goes_on_in_place_and_comes_to_the_same() {
     let of_end = shown.rfind("\u{1b}[J").expect("it clears");
     assert!(!shown[of_end..].contains("descriptors"), "the lines are taken away: {shown:?}");
 
+    assert!(
+        view[1].starts_with("phase  ") && !view[2].starts_with("descriptors"),
+        "from its start: {view:#?}"
+    );
+
     let off =
         lastfd(&[&FIND[..], &["--json", "-", "--", LASTFD, "serve", "tcp", "--baseline", "12"]].concat());
     let on = std::fs::read_to_string(&report).expect("the report");
@@ -154,7 +159,14 @@ fn a_run_shows_what_goes_on_in_place_and_comes_to_the_same() {
         assert!(on.pointer(key).is_some_and(|value| !value.is_null()), "{key}");
     }
 
-    let interrupted = on_a_terminal(80, &format!("timeout -s INT 2 {} >/dev/null", line("")), "xterm");
+    let mark = format!("MARK=watched-{}", std::process::id());
+    let stopped = format!(
+        "timeout --preserve-status -s INT 2 {} >/dev/null",
+        line(&format!("--pace 10/s --env {mark}"))
+    );
+    let interrupted = on_a_terminal(80, &stopped, "xterm");
+    assert!(interrupted.contains("exit 130"), "{interrupted:?}");
+    assert_eq!(marked(&mark), Vec::<i32>::new(), "nothing is left");
     assert!(looks(&interrupted).iter().any(|line| line.starts_with("descriptors ")), "{interrupted:?}");
     let dumb = on_a_terminal(80, &format!("{} >/dev/null", line("")), "dumb");
     assert!(dumb.contains("lastfd: find: clients connect") && !dumb.contains('\u{1b}'), "{dumb:?}");

@@ -76,7 +76,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// One there; `None` where that is no terminal, or one that cannot move its cursor.
+    /// A board on this output; `None` where that is no terminal, or one that cannot move its cursor.
     pub fn new(to: To) -> Option<Board> {
         let dumb = std::env::var("TERM").map_or(true, |term| term == "dumb" || term.is_empty());
         let terminal = match to {
@@ -131,7 +131,7 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        // What a panic says stands below the lines, and stays.
+        // The message of a panic stands below the lines, and stays.
         if self.to == To::Stderr && !std::thread::panicking() {
             self.clear();
         }

@@ -238,7 +238,7 @@ fn exit(comparison: &Comparison) -> Exit {
     let refused = match &comparison.ending {
         Some(Ending::Interrupted) => Some(Exit::Interrupted),
         Some(Ending::Failed { inconclusive: false, .. }) => Some(Exit::NotStarted),
-        _ if !comparison.concluded() => Some(Exit::Inconclusive),
+        _ if !comparison.concluded() || comparison.failed_at_times() => Some(Exit::Inconclusive),
         _ => None,
     };
     let bounds = comparison.judged.iter().map(|(_, judged)| of_bound(judged));

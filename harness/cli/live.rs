@@ -1,5 +1,5 @@
-//! What goes on in a run, in eight lines that stay in place: `run` and `find` on a terminal, and `replay
-//! --live`.
+//! Eight lines that stay in place and show a run while it goes on: `run` and `find` on a terminal, and
+//! `replay --live`.
 
 use super::board::{Board, LOOKS, Row, To};
 use super::plain::clean;
@@ -11,17 +11,18 @@ use std::time::{Duration, Instant};
 
 /// Shortest time between two looks: the view moves at most ten times a second.
 pub const EVERY: Duration = Duration::from_millis(100);
-/// What comes by in a second is taken over this time: processor time is counted in hundredths of a second.
+/// Rates a second are means over this time, seconds: processor time is counted in hundredths of a second.
 const RATES_OVER_S: f64 = 1.0;
 
-/// What the view keeps of a look.
+/// A moment, and the rates until then.
 #[derive(Debug)]
 struct Look {
     moment: Moment,
-    /// A second: accepts and failed calls; of them failed calls.
+    /// Accepts and failed calls a second.
     tries: f64,
+    /// Failed calls a second.
     failures: f64,
-    /// Of one processor.
+    /// Processor time, in per cent of one processor.
     cpu_percent: f64,
     /// Bytes a second.
     log: f64,
@@ -36,13 +37,23 @@ pub struct Live {
     recorded: bool,
     looks: VecDeque<Look>,
     shown_at: Option<Instant>,
+    /// The phase that began last; until the first moment it is all that there is to show.
+    begun: Option<Phase>,
 }
 
 impl Live {
-    /// Of a run with this title, there; `None` where that is no terminal, or one that cannot move its cursor.
+    /// A view of the run with this title, on this output; `None` where that is no terminal, or one that
+    /// cannot move its cursor.
     pub fn new(title: &str, to: To, recorded: bool) -> Option<Live> {
         let board = Board::new(to)?;
-        Some(Live { board, title: clean(title), recorded, looks: VecDeque::new(), shown_at: None })
+        Some(Live {
+            board,
+            title: clean(title),
+            recorded,
+            looks: VecDeque::new(),
+            shown_at: None,
+            begun: None,
+        })
     }
 
     /// Whether the last moment was shown long enough ago.
@@ -57,6 +68,16 @@ impl Live {
         self.again();
     }
 
+    /// Shows that this phase begins: its time left is not known yet.
+    pub fn begin(&mut self, phase: Phase) {
+        self.begun = Some(phase);
+        if let Some(last) = self.looks.back_mut() {
+            last.moment.phase = Some((phase, last.moment.at_s));
+            last.moment.left_s = None;
+        }
+        self.again();
+    }
+
     /// Prints something above the lines.
     pub fn suspend<T>(&mut self, print: impl FnOnce() -> T) -> T {
         self.board.clear();
@@ -66,9 +87,9 @@ impl Live {
     }
 
     fn again(&mut self) {
-        if self.shown_at.is_some() {
+        if self.shown_at.is_some() || self.begun.is_some() {
             // A terminal that is gone shows nothing; the run goes on.
-            let _ = self.board.show(&rows(&self.title, &self.looks, self.recorded));
+            let _ = self.board.show(&rows(&self.title, &self.looks, self.begun, self.recorded));
         }
     }
 
@@ -102,9 +123,10 @@ impl Look {
 }
 
 /// The lines after these looks.
-fn rows(title: &str, looks: &VecDeque<Look>, recorded: bool) -> Vec<Row> {
+fn rows(title: &str, looks: &VecDeque<Look>, begun: Option<Phase>, recorded: bool) -> Vec<Row> {
     let Some(Look { moment: now, tries, failures, cpu_percent, log }) = looks.back() else {
-        return vec![Row::new("run", title)];
+        let begun = begun.map(|phase| Row::new("phase", phases::name(phase)));
+        return [Row::new("run", title)].into_iter().chain(begun).collect();
     };
     let of = |value: fn(&Look) -> f64| looks.iter().map(value);
     let soft = now.soft.map(|soft| soft as f64);
@@ -194,7 +216,7 @@ mod tests {
             moment
         };
         let looks = looks((0..20).map(at));
-        let shown = lines(&rows("flood", &looks, false), 79);
+        let shown = lines(&rows("flood", &looks, None, false), 79);
         let begins = [
             "run          flood, 1.9 s",
             "phase        watched at the wall for 1.4 s, at most 4.0 s left",
@@ -209,6 +231,6 @@ mod tests {
         for (line, begin) in shown.iter().zip(begins) {
             assert!(line.starts_with(begin), "{line:?} does not begin with {begin:?}");
         }
-        assert!(lines(&rows("flood", &looks, true), 39).iter().all(|line| line.chars().count() <= 39));
+        assert!(lines(&rows("flood", &looks, None, true), 39).iter().all(|line| line.chars().count() <= 39));
     }
 }

@@ -1,4 +1,4 @@
-//! What else goes on at a shared machine, for `--self-check --disturbed`: CPU is burned in bursts.
+//! The load of a shared machine, for `--self-check --disturbed`: CPU is burned in bursts.
 
 use std::hint::spin_loop;
 use std::sync::Arc;

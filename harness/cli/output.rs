@@ -430,7 +430,7 @@ enum Lines {
 }
 
 impl Progress {
-    /// Of a run with this title.
+    /// The progress of the run with this title; `quiet`: standard output belongs to a report.
     pub fn new(title: &str, quiet: bool) -> Self {
         let shown = match Live::new(title, To::Stderr, false) {
             Some(live) => Shown::Live(live),
@@ -497,7 +497,8 @@ impl Progress {
             Step::Phase(phase) => match &mut self.shown {
                 Shown::Line(bar) => bar.set_message(words::phases::name(*phase)),
                 Shown::Phases => self.say(words::phases::name(*phase)),
-                Shown::Live(_) | Shown::Nowhere => {}
+                Shown::Live(live) => live.begin(*phase),
+                Shown::Nowhere => {}
             },
             // Not only to a terminal: half a minute is long for a reader of a CI log, too.
             Step::Waiting { seen } => self.say(&format!("waiting for it to listen: {}", clean(seen))),

@@ -47,14 +47,18 @@ pub fn run(args: &Args) -> Outcome {
     for path in reports {
         match part(path)? {
             Some(part) => parts.push((path.display().to_string(), part)),
-            None => pages.extend(replay::reports(path, files.carries_logs())?),
+            None => {
+                let of_file = replay::reports(path, files.carries_logs())?;
+                pages.extend(of_file.into_iter().map(|page| (path.as_path(), page)));
+            }
         }
     }
     if parts.is_empty() {
+        let pages: Vec<Report> = pages.into_iter().map(|(_, page)| page).collect();
         return together(&pages, files);
     }
     let merged = merge(&parts).map_err(|e| Failure::new(Exit::Invalid, e))?;
-    let (pages, left_out) = in_order(pages, &merged.told, files.carries_logs())?;
+    let (pages, left_out) = in_order(last_tries(pages), &merged.told, files.carries_logs())?;
     let said = match files.quiet() {
         true => Ok(()),
         false => say(&(sum(&merged.told, parts.len()) + &left_out)),
@@ -84,13 +88,38 @@ fn together(pages: &[Report], files: &Files) -> Outcome {
     Exit::of_several(told.iter().map(exit)).once(files.write(pages, None).and(said))
 }
 
+/// A page, and the file that it is from.
+type Page<'a> = (&'a Path, Report);
+
+/// The pages without the logs of earlier tries of a run: `x.jsonl` where there is `x.try-2.jsonl`.
+fn last_tries(pages: Vec<Page<'_>>) -> Vec<Page<'_>> {
+    let tries: Vec<(String, u32)> = pages.iter().map(|(path, _)| run_and_try(path)).collect();
+    let last =
+        |(run, number): &(String, u32)| tries.iter().all(|(other, later)| other != run || later <= number);
+    pages.into_iter().zip(&tries).filter(|(_, made)| last(made)).map(|(page, _)| page).collect()
+}
+
+/// The file of a run's first try, and the number of the try that this file is of (`lastfd run --retries
+/// --events`).
+fn run_and_try(path: &Path) -> (String, u32) {
+    let path = path.display().to_string();
+    let of_try = || {
+        let (run, rest) = path.rsplit_once(".try-")?;
+        let (number, end) = rest.split_once('.')?;
+        Some((format!("{run}.{end}"), number.parse().ok()?))
+    };
+    of_try().unwrap_or((path, 1))
+}
+
 /// The pages in the order of the suite's runs, and a line on those that have none: they were skipped.
-fn in_order(mut pages: Vec<Report>, told: &[Told], wanted: bool) -> Result<(Vec<Report>, String), Failure> {
+/// `wanted`: each run that was made needs one.
+fn in_order(mut pages: Vec<Page<'_>>, told: &[Told], wanted: bool) -> Result<(Vec<Report>, String), Failure> {
     let mut ordered = Vec::new();
     let mut without = 0;
-    for run in told.iter().filter(|_| wanted) {
-        match pages.iter().position(|page| page.title() == run.title) {
-            Some(at) => ordered.push(pages.remove(at)),
+    for run in told {
+        match pages.iter().position(|(_, page)| page.title() == run.title) {
+            Some(at) => ordered.push(pages.remove(at).1),
+            None if !wanted => {}
             None if run.outcome == Verdict::Skipped => without += 1,
             None => {
                 let message = format!(
@@ -102,8 +131,12 @@ fn in_order(mut pages: Vec<Report>, told: &[Told], wanted: bool) -> Result<(Vec<
             }
         }
     }
-    if let Some(page) = pages.first().filter(|_| wanted) {
-        let message = format!("an event log is of {}, which is no run of these parts", page.title());
+    if let Some((path, page)) = pages.first() {
+        let message = format!(
+            "{}: an event log of {}, which is no run of these parts, or is there twice",
+            path.display(),
+            page.title()
+        );
         return Err(Failure::new(Exit::Invalid, message));
     }
     let runs = if without == 1 { "run is" } else { "runs are" };

@@ -177,7 +177,10 @@ impl SelfCheck {
             0 => match in_sequence(&wanted, found.blocks, options, flag) {
                 Ok([before, after]) => welch(&calls_per_s(&before), &calls_per_s(&after)),
                 Err(Error::Interrupted) => return Ok(None),
-                Err(error) => return Err(fault(error.to_string())),
+                Err(error) => {
+                    say(&words::compare::not_in_sequence(&error.to_string()))?;
+                    None
+                }
             },
             _ => None,
         };

@@ -54,7 +54,7 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What is known of the process now.
+/// The process as the last look saw it.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     pid: Pid,
@@ -63,12 +63,12 @@ struct Seen {
     /// Descriptors open, at the last looks.
     open: VecDeque<(f64, u64)>,
     soft: u64,
-    /// Of one processor, each since the look before.
+    /// Processor time since the look before, in per cent of one processor.
     cpu_percent: VecDeque<f64>,
     resident: Option<u64>,
-    /// Of each listener its port, what waits, and how much may.
+    /// The port of each listener, the length of its accept queue, and the most that it takes.
     queues: Vec<(u16, u64, Option<u64>)>,
-    /// What waited in all of them, at the last looks.
+    /// The length of all queues together, at the last looks.
     waiting: VecDeque<u64>,
     kinds: Vec<(String, u64)>,
 }
@@ -128,7 +128,7 @@ fn watch(args: &Args, pid: Pid, process: &OwnedFd, interrupted: &UnixStream) -> 
     }
 }
 
-/// What is looked at, and when it was last.
+/// The watched process, and when each part was last read.
 struct Watched {
     seen: Seen,
     start: Instant,
@@ -142,7 +142,7 @@ struct Watched {
 impl Watched {
     fn new(seen: Seen) -> Self {
         let now = Instant::now();
-        // Of another network namespace this one knows no queue.
+        // No queue of another network namespace is known here.
         let sockets = (!sys::proc::in_other_network(seen.pid)).then(|| SockDiag::open().ok()).flatten();
         Watched { seen, start: now, cpu: None, kinds_due: now, sockets }
     }

@@ -153,6 +153,12 @@ impl Comparison {
         !stopped && self.blocks > 0
     }
 
+    /// Whether the bounds cannot be said to be kept: the second side failed in some of its starts, which were
+    /// left out.
+    pub fn failed_at_times(&self) -> bool {
+        !self.judged.is_empty() && self.left_out.iter().any(|block| block.side == Some(Side::After))
+    }
+
     /// Whether a recording knows this closely enough to tell a difference as large as the band.
     fn is_recorded(&self, row: &Row) -> bool {
         let width = |kept: Kept| {

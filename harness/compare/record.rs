@@ -150,6 +150,9 @@ pub struct LeftOut {
     pub number: u32,
     /// What it would have compared.
     pub kind: Kind,
+    /// The side that failed. `None`: nobody knows, or the end of the time cut the block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
     /// In words: the run knows them, and no replay can.
     pub reason: String,
 }

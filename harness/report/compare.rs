@@ -155,13 +155,14 @@ pub fn junit(comparison: &Comparison) -> String {
             },
         );
     }
-    let whole = comparison.concluded() && comparison.ending != Some(Ending::Interrupted);
+    let failed = words::failed_at_times(comparison);
+    let whole = comparison.concluded() && comparison.ending != Some(Ending::Interrupted) && failed.is_none();
     if comparison.judged.is_empty() || !whole {
         let status = match whole {
             true => TestCaseStatus::success(),
             false => {
-                let said =
-                    format!("{} {}", words::answer(comparison), words::ending(comparison.ending.as_ref()));
+                let why = failed.unwrap_or_else(|| words::ending(comparison.ending.as_ref()));
+                let said = format!("{} {why}", words::answer(comparison));
                 non_success(NonSuccessKind::Error, &said)
             }
         };

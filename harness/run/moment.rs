@@ -1,4 +1,4 @@
-//! What a run shows of itself at one moment, from its events: the same while it goes on and when a recording
+//! The state of a run at one moment, from its events: the same while it goes on and when a recording
 //! of it is played.
 
 use crate::event::{Call, Client, Event, Nanos, Phase, Pid, What};

@@ -111,8 +111,8 @@ pub struct Pump<'a> {
     pub progress: &'a mut dyn FnMut(&Step),
     /// The phase that goes on.
     now: Option<Phase>,
-    /// When the wait that goes on is over, at most.
-    deadline: Nanos,
+    /// When the wait that goes on is over, at most; `None`: nothing is waited for.
+    deadline: Option<Nanos>,
     sampled_at: Nanos,
     states_at: Nanos,
     /// When it was last looked whether clients are still to come by themselves, and whether they were.
@@ -162,7 +162,7 @@ impl<'a> Pump<'a> {
             interrupted,
             progress,
             now: None,
-            deadline: 0,
+            deadline: None,
             sampled_at: 0,
             retries: (0, false),
             queued: 0,
@@ -238,17 +238,23 @@ impl<'a> Pump<'a> {
         mut reached: impl FnMut(&mut Self) -> bool,
     ) -> Result<bool, Error> {
         let end = clock::now() + deadline.as_nanos() as Nanos;
-        self.deadline = end;
-        loop {
-            self.turn(Duration::ZERO)?;
+        let outer = self.deadline.replace(end);
+        let waited = loop {
+            if let Err(error) = self.turn(Duration::ZERO) {
+                break Err(error);
+            }
             if reached(self) {
-                return Ok(true);
+                break Ok(true);
             }
             if clock::now() >= end {
-                return Ok(false);
+                break Ok(false);
             }
-            self.turn(tick)?;
-        }
+            if let Err(error) = self.turn(tick) {
+                break Err(error);
+            }
+        };
+        self.deadline = outer;
+        waited
     }
 
     /// Waits until `ended` gives a reason, or until `deadline` has passed ([`Ended::Time`]), looking at least
@@ -430,8 +436,8 @@ impl<'a> Pump<'a> {
                 });
             }
         }
-        let left_s = seconds(self.deadline.saturating_sub(now));
-        let now = Moment { left_s: Some(left_s), ..self.journal.moments.now.clone() };
+        let left_s = self.deadline.map(|deadline| seconds(deadline.saturating_sub(now)));
+        let now = Moment { left_s, ..self.journal.moments.now.clone() };
         (self.progress)(&Step::Now(now));
     }
 

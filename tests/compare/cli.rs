@@ -187,18 +187,25 @@ fn a_block_that_fails_is_left_out_and_said() {
     let options =
         ["--require", "connections-opened <= 1", "--json", "-", "--events", events.to_str().unwrap()];
     let called = compare(&options, &before, &after);
-    assert_eq!(called.code, Some(0), "{}{}", called.stdout, called.stderr);
+    assert_eq!(called.code, Some(5), "{}{}", called.stdout, called.stderr);
     let found = report(&called);
     assert_eq!(
         (&found["left_out"][0]["number"], &found["left_out"][1]),
         (&3.into(), &Value::Null),
         "{found:#}"
     );
+    assert_eq!(found["left_out"][0]["side"], "after", "{found:#}");
     let all = found["blocks"].as_u64().unwrap() + found["noise_blocks"].as_u64().unwrap() + 2;
     let text = lastfd(&["compare", "--replay", events.to_str().unwrap()]).stdout;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let said = format!("1 of {all} blocks was left out: after ended with exit status 3");
     assert!(words.contains(&said), "{said}: {text}");
+    assert!(words.contains("no conclusion: blocks were left out because after failed"), "{text}");
+    // The version before may fail: it is the other one that has to pass.
+    let failing = but_at(&folder.path().join("count"), "4", "exit 3").expect("the same program");
+    let called = compare(&["--require", "connections-opened <= 1"], &failing, &before);
+    assert_eq!(called.code, Some(0), "{}{}", called.stdout, called.stderr);
+    assert!(called.stdout.contains("left out: before ended"), "{}", called.stdout);
 }
 
 #[test]
@@ -223,6 +230,20 @@ fn the_time_is_over_in_the_middle_of_a_block_too() {
     assert_eq!((called.code, &found["ending"]), (Some(0), &"time".into()), "{found:#}");
     assert!((10.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
     assert_eq!(found["blocks"], 1, "{found:#}");
+    let reason = found["left_out"][0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("after had not ended after "), "{found:#}");
+}
+
+#[test]
+fn a_server_that_the_end_of_the_time_stops_before_it_listens_is_inconclusive() {
+    let sleeps = "sh -c 'sleep 1000' {port}";
+    let called = lastfd(&["compare", "--before", sleeps, "--after", sleeps, "--within", "2s"]);
+    assert_eq!(called.code, Some(5), "{}{}", called.stdout, called.stderr);
+    let said = called.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains("the time was over before a process was ready; allow more with --within"),
+        "{said}"
+    );
 }
 
 #[test]

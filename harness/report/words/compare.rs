@@ -3,8 +3,8 @@
 use super::counted as count;
 use crate::compare::statistics::{Interval, share as share_of};
 use crate::compare::{
-    Bound, Change, Comparison, Described, Ending, Judged, Kept, Missing, Quantity, Reference, Row, Scale,
-    Work,
+    Bound, Change, Comparison, Described, Ending, Judged, Kept, LeftOut, Missing, Quantity, Reference, Row,
+    Scale, Work,
 };
 
 /// What a comparison is called.
@@ -447,6 +447,7 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     facts.extend(
         comparison.judged.iter().map(|(bound, judged)| ("Bound", bounded(comparison, bound, *judged))),
     );
+    facts.extend(failed_at_times(comparison).map(|text| ("Bound", text)));
     facts.push(("Stopped", ending(comparison.ending.as_ref())));
     facts
 }
@@ -459,11 +460,23 @@ fn left_out(comparison: &Comparison) -> Option<String> {
     let failed = comparison.left_out.len();
     let all = count((comparison.blocks + comparison.noise_blocks + warm_up + failed) as u64, "block");
     let were = if failed == 1 { "was" } else { "were" };
-    let others = match comparison.left_out.iter().filter(|other| other.reason != first.reason).count() {
+    // The last lines of a program differ from start to start.
+    let why = |block: &LeftOut| block.reason.lines().next().map(str::to_owned);
+    let others = match comparison.left_out.iter().filter(|other| why(other) != why(first)).count() {
         0 => String::new(),
         others => format!(" ({others} for another reason)"),
     };
     Some(format!("{failed} of {all} {were} left out: {}{others}", first.reason))
+}
+
+/// Why bounds that were kept do not count.
+pub fn failed_at_times(comparison: &Comparison) -> Option<String> {
+    let after = &comparison.header.sides[1].name;
+    comparison.failed_at_times().then(|| {
+        format!(
+            "? no conclusion: blocks were left out because {after} failed, and the bounds say nothing about those."
+        )
+    })
 }
 
 /// When each side has used its descriptors up, if one of them leaves any open.
@@ -547,6 +560,11 @@ pub fn checked(
     let said = if said.is_empty() { "no difference claimed".into() } else { said.join("; ") };
     let after = in_sequence.map_or(String::new(), |p| format!("; measured one after the other: p {p:.3}"));
     format!("{what}: {said} ({}, {took_s:.1} s){after}", count(blocks as u64, "block"))
+}
+
+/// Why one side was not measured after the other in a round of a self-check.
+pub fn not_in_sequence(error: &str) -> String {
+    format!("not measured one after the other: {error}\n")
 }
 
 /// So many of so many, with the interval of the share.

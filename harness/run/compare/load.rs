@@ -2,7 +2,7 @@
 //! Both sides are up at once, and are called in short slices, one after the other: a disturbance that lasts
 //! longer than a slice meets both alike.
 
-use super::start::{Beside, Site, failed, seen};
+use super::start::{Beside, Failed, Site, failed, named, seen};
 use super::watch::Watched;
 use crate::compare::{Baseline, Missing, Quantity, Side, Start};
 use crate::drive::Fleet;
@@ -89,18 +89,20 @@ pub fn alternate(
     site: Site<'_>,
     pace: &mut Pace,
     random: &mut fastrand::Rng,
-) -> Result<([Start; 2], BTreeMap<Quantity, f64>), Error> {
+) -> Result<([Start; 2], BTreeMap<Quantity, f64>), Failed> {
     if one_port(plans) {
         return Ok((one_after_the_other(plans, names, first, site, pace)?, BTreeMap::new()));
     }
+    let of = |side: Side| move |error| Failed::of(side)(named(names[side.at()])(error));
+    let start = |side: Side| Running::start(plans[side.at()], site).map_err(of(side));
     let mut up = match first {
         Side::Before => {
-            let before = Running::start(plans[0], site)?;
-            [before, Running::start(plans[1], site)?]
+            let before = start(Side::Before)?;
+            [before, start(Side::After)?]
         }
         Side::After => {
-            let after = Running::start(plans[1], site)?;
-            [Running::start(plans[0], site)?, after]
+            let after = start(Side::After)?;
+            [start(Side::Before)?, after]
         }
     };
     if let [Some(before), Some(after)] = up.each_ref().map(Running::address)
@@ -109,11 +111,12 @@ pub fn alternate(
         return Err(Error::NotStarted(format!(
             "both servers listen on {before}, so the calls of one reach the other: write {{port}} in both commands, or \
              name the port with --port, and one is up at a time"
-        )));
+        ))
+        .into());
     }
     let calls = match pace.calls {
         Some(calls) => calls,
-        None => *pace.calls.insert(calls_of(&mut up)?),
+        None => *pace.calls.insert(calls_of(&mut up).map_err(|(at, error)| of(Side::BOTH[at])(error))?),
     };
     let mut pairs: Vec<[Slice; 2]> = Vec::new();
     let slices = pace.slices(calls, up[0].scheduled());
@@ -122,7 +125,7 @@ pub fn alternate(
         let first = if random.bool() { Side::Before } else { Side::After };
         let mut pair = [None, None];
         for side in [first, first.other()] {
-            pair[side.at()] = Some(up[side.at()].slice(here)?);
+            pair[side.at()] = Some(up[side.at()].slice(here).map_err(of(side))?);
         }
         if let [Some(before), Some(after)] = pair {
             pairs.push([before, after]);
@@ -131,9 +134,10 @@ pub fn alternate(
     pace.note(pairs.iter().flatten());
     let alternated = alternated(&pairs);
     let [before, after] = up;
-    let of = |side: Side| pairs.iter().map(|pair| &pair[side.at()]).collect::<Vec<_>>();
-    let starts = [before.end(names[0], &of(Side::Before))?, after.end(names[1], &of(Side::After))?];
-    Ok((starts, alternated))
+    let slices = |side: Side| pairs.iter().map(|pair| &pair[side.at()]).collect::<Vec<_>>();
+    let before = before.end(names[0], &slices(Side::Before)).map_err(Failed::of(Side::Before))?;
+    let after = after.end(names[1], &slices(Side::After)).map_err(Failed::of(Side::After))?;
+    Ok(([before, after], alternated))
 }
 
 /// Whether both sides have a process that listens on the same port, so that only one side can be up.
@@ -150,24 +154,27 @@ fn one_after_the_other(
     first: Side,
     site: Site<'_>,
     pace: &mut Pace,
-) -> Result<[Start; 2], Error> {
+) -> Result<[Start; 2], Failed> {
     let mut starts = [Start::default(), Start::default()];
     for side in [first, first.other()] {
-        starts[side.at()] = alone(plans[side.at()], names[side.at()], site, pace)?;
+        let start = alone(plans[side.at()], names[side.at()], site, pace);
+        starts[side.at()] = start.map_err(Failed::of(side))?;
     }
     Ok(starts)
 }
 
 /// One start of one side, while the other is not up.
 pub fn alone(plan: &Plan, name: &str, site: Site<'_>, pace: &mut Pace) -> Result<Start, Error> {
-    let mut up = [Running::start(plan, site)?];
+    let mut up = [Running::start(plan, site).map_err(named(name))?];
     let calls = match pace.calls {
         Some(calls) => calls,
-        None => *pace.calls.insert(calls_of(&mut up)?),
+        None => *pace.calls.insert(calls_of(&mut up).map_err(|(_, error)| named(name)(error))?),
     };
     let slices = pace.slices(calls, up[0].scheduled());
-    let made: Vec<Slice> =
-        (0..slices).map(|slice| up[0].slice(share(calls, slice, slices))).collect::<Result<_, _>>()?;
+    let made: Vec<Slice> = (0..slices)
+        .map(|slice| up[0].slice(share(calls, slice, slices)))
+        .collect::<Result<_, _>>()
+        .map_err(named(name))?;
     let [up] = up;
     up.end(name, &made.iter().collect::<Vec<_>>())
 }
@@ -178,8 +185,9 @@ fn share(calls: u32, slice: u32, slices: u32) -> u32 {
     upto(slice + 1) - upto(slice)
 }
 
-/// Calls of a start: what the workload asks for, or as many as its slices have time for on both sides.
-fn calls_of(up: &mut [Running<'_>]) -> Result<u32, Error> {
+/// Calls of a start: what the workload asks for, or as many as its slices have time for on both sides. An
+/// error comes with the place of the side that failed.
+fn calls_of(up: &mut [Running<'_>]) -> Result<u32, (usize, Error)> {
     if let Some(calls) = up[0].workload.clients {
         return Ok(calls.max(1));
     }
@@ -191,8 +199,9 @@ fn calls_of(up: &mut [Running<'_>]) -> Result<u32, Error> {
     loop {
         // The first calls of a start are slow: the quickest of three tries counts, of the slower side.
         let mut longest = 0;
-        for side in up.iter_mut() {
-            let tries = [side.slice(calls)?, side.slice(calls)?, side.slice(calls)?];
+        for (at, side) in up.iter_mut().enumerate() {
+            let mut slice = || side.slice(calls).map_err(|error| (at, error));
+            let tries = [slice()?, slice()?, slice()?];
             longest = longest.max(tries.iter().map(|slice| slice.wall_ns).min().unwrap_or(0));
         }
         let wanted = SLICE.as_nanos() as f64;
@@ -549,7 +558,8 @@ fn bundled(
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&within)))
         .map_err(std::io::Error::from)?;
     let met = meeting.accept();
-    let (stream, _) = met.map_err(|_| Error::NotStarted("the bundled caller did not come to call".into()))?;
+    let absent = |_| site.cut(Error::NotStarted("the bundled caller did not come to call".into()));
+    let (stream, _) = met.map_err(absent)?;
     stream.set_nonblocking(false)?;
     let pid = rustix::net::sockopt::socket_peercred(&stream).map_err(std::io::Error::from)?.pid.as_raw_pid();
     let of = of(plan, site, beside, scratch.path());

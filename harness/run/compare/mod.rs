@@ -18,6 +18,7 @@ use crate::compare::{
 use crate::limits::budget;
 use crate::scenario::Plan;
 use load::Pace;
+use start::Failed;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -85,12 +86,18 @@ pub fn compared(
         let block = match blocks.block(number, kind) {
             Ok(block) => block,
             // What an interrupt ends in the middle may fail in other words.
-            Err(error) if matches!(error, Error::Interrupted) || interrupted.load(Ordering::Relaxed) => {
-                break Ending::Interrupted;
+            Err(Failed { error: Error::Interrupted, .. }) => break Ending::Interrupted,
+            Err(_) if interrupted.load(Ordering::Relaxed) => break Ending::Interrupted,
+            // The end of the time cut it: no side failed, and the reason says what had not ended. A fault of
+            // lastfd stays one.
+            Err(Failed { error, .. })
+                if blocks.site().over() && made > 0 && !matches!(error, Error::Fault(_)) =>
+            {
+                let reason = error.to_string();
+                record(Record::LeftOut(Box::new(LeftOut { number, kind, side: None, reason })), &mut records);
+                break Ending::Time;
             }
-            // So may what the end of the time does.
-            Err(_) if blocks.site().over() && made > 0 => break Ending::Time,
-            Err(error) => {
+            Err(Failed { side, error }) => {
                 let (inconclusive, reason) = (!matches!(error, Error::NotStarted(_)), error.to_string());
                 failed += 1;
                 if blocks.site().over() || made == 0 && failed > 1 {
@@ -102,7 +109,9 @@ pub fn compared(
                         format!("{failed} of {all} blocks failed, which is too many. The last: {reason}");
                     break Ending::Failed { inconclusive, reason };
                 }
-                record(Record::LeftOut(Box::new(LeftOut { number, kind, reason })), &mut records);
+                // A block of noise has the first side twice.
+                let side = side.map(|side| if kind == Kind::Noise { Side::Before } else { side });
+                record(Record::LeftOut(Box::new(LeftOut { number, kind, side, reason })), &mut records);
                 number += 1;
                 continue;
             }
@@ -150,7 +159,9 @@ pub fn in_sequence(
     let mut pace = Pace::default();
     let mut one = |side: Side| {
         let (plan, described) = (&wanted.plans[side.at()], &wanted.sides[side.at()]);
+        // What an interrupt ends in the middle may fail in other words.
         load::alone(plan, &described.name, site, &mut pace)
+            .map_err(|error| if interrupted.load(Ordering::Relaxed) { Error::Interrupted } else { error })
     };
     one(Side::Before)?;
     let before = (0..starts).map(|_| one(Side::Before)).collect::<Result<_, _>>()?;
@@ -186,7 +197,7 @@ impl Blocks<'_> {
         start::Site { options: self.options, interrupted: self.interrupted, deadline: self.deadline }
     }
 
-    fn block(&mut self, number: u32, kind: Kind) -> Result<Block, Error> {
+    fn block(&mut self, number: u32, kind: Kind) -> Result<Block, Failed> {
         let first = if self.random.bool() { Side::Before } else { Side::After };
         // Nothing waits longer for a process to be ready than there is time.
         let [before, after] = self.wanted.plans.each_ref().map(|plan| self.site().in_time(plan));
@@ -214,11 +225,12 @@ impl Blocks<'_> {
         plans: [&Plan; 2],
         names: [&str; 2],
         first: Side,
-    ) -> Result<[Start; 2], Error> {
+    ) -> Result<[Start; 2], Failed> {
         let mut starts = [Start::default(), Start::default()];
         for side in [first, first.other()] {
             let (plan, name) = (plans[side.at()], names[side.at()]);
-            starts[side.at()] = caller::run(plan, name, self.wanted.calls, self.site())?;
+            let start = caller::run(plan, name, self.wanted.calls, self.site());
+            starts[side.at()] = start.map_err(Failed::of(side))?;
         }
         Ok(starts)
     }

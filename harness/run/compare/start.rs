@@ -1,6 +1,6 @@
 //! One side, started afresh: its processes, and what lastfd's own side of them has seen.
 
-use crate::compare::{Quantity, Start, Work};
+use crate::compare::{Quantity, Side, Start, Work};
 use crate::event::{Event, Seen, What};
 use crate::run::companions::{self, Companion, Which};
 use crate::run::error::Error;
@@ -29,7 +29,7 @@ impl Site<'_> {
         match self.interrupted.load(Ordering::Relaxed) {
             true => Err(Error::Interrupted),
             false if self.over() => Err(Error::Inconclusive(
-                "the time was over before the first block was; allow more with --within".into(),
+                "the time was over in the middle of a block; allow more with --within".into(),
             )),
             false => Ok(()),
         }
@@ -45,6 +45,16 @@ impl Site<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// What failed after the end of the time says nothing of the program: `in_time` let it wait for less.
+    pub fn cut(&self, error: Error) -> Error {
+        match error {
+            Error::NotStarted(said) if self.over() => Error::Inconclusive(format!(
+                "the time was over before a process was ready; allow more with --within. {said}"
+            )),
+            other => other,
+        }
+    }
+
     /// The same plan, whose processes are ready within the time that is left.
     pub fn in_time(&self, plan: &Plan) -> Plan {
         let mut plan = plan.clone();
@@ -52,6 +62,36 @@ impl Site<'_> {
             process.ready_within_s = process.ready_within_s.min(self.left().as_secs_f64());
         }
         plan
+    }
+}
+
+/// Why a block failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// `None`: nobody knows which side failed.
+    pub side: Option<Side>,
+    pub error: Error,
+}
+
+impl Failed {
+    /// A failure of this side.
+    pub fn of(side: Side) -> impl Fn(Error) -> Failed {
+        move |error| Failed { side: Some(side), error }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed { side: None, error }
+    }
+}
+
+/// The error with the name of its side before it.
+pub fn named(name: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::NotStarted(said) => Error::NotStarted(format!("{name}: {said}")),
+        Error::Inconclusive(said) => Error::Inconclusive(format!("{name}: {said}")),
+        other => other,
     }
 }
 
@@ -82,7 +122,8 @@ impl Beside {
         let (sink, events) = channel();
         let which = Which { but, stops: &[] };
         let companions =
-            companions::start(plan, which, site.options, &places, &mut diag, &sink, site.interrupted)?;
+            companions::start(plan, which, site.options, &places, &mut diag, &sink, site.interrupted)
+                .map_err(|error| site.cut(error))?;
         let listening = |(name, companion): (&String, &Companion)| {
             companion.ready.address.port().into_iter().chain(places.tls_port(name)).collect::<Vec<_>>()
         };
