@@ -118,13 +118,10 @@ pub(super) fn witnesses(
     let scale = Scale::new(limits, baseline, prediction);
     let (mut all, mut notes, mut compared) = (observers(facts, ceiling), Vec::new(), false);
     if let Some((witness, both)) = by_proc(facts, ceiling, &scale) {
-        // Of one that exits in the ramp, or is full only from time to time, there may be no count of a still
-        // moment.
-        let comparable = |counted: &u64| {
-            both.still
-                || *counted == both.held
-                || facts.holdings.first.is_some() && facts.holdings.room.is_none()
-        };
+        // Of one that exits, or is full only from time to time, there may be no count of a still moment.
+        let stays_full = facts.holdings.first.is_some() && facts.holdings.room.is_none();
+        let stays_full = stays_full && facts.exited().is_none();
+        let comparable = |counted: &u64| both.still || *counted == both.held || stays_full;
         if let Some(counted) = witness
             .ceiling
             .value()

@@ -16,6 +16,13 @@ fn numbers_reserved_by_blocked_threads_are_explained_and_no_conflict() {
     assert_eq!(m.ceiling.served.why(), Some(&Why::TcpAsksNothing));
 }
 
+/// It has closed its listener and opens what its last words quote, just as `/proc` is read.
+#[test]
+fn a_count_taken_while_a_server_exits_contradicts_nobody() {
+    let m = changed("exits", |events| events.push(log::close(42.05, 3)));
+    assert_ne!(m.witnesses.agreement.value(), Some(false), "{:?}", m.witnesses);
+}
+
 #[test]
 fn an_own_count_may_be_late_by_the_threads_that_accept_and_by_no_more() {
     // Four threads accept, and 11 connections came before the first failure.
