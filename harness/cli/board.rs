@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_line_has_what_is_new_at_its_right_end_and_fits() {
         let row = Row::new("descriptors", "16 of 100 (16 %), 84 left").with((0..60).map(f64::from), None);
-        // Nine bars, a quarter of the columns: of 51 to 59, of which only 59 is full.
+        // A quarter of the columns has room for nine bars: the values 51 to 59. Only 59 is full.
         assert_eq!(row.line(39), "descriptors  16 of 100 (16 %… ▇▇▇▇▇▇▇▇█");
         let wide = row.line(79);
         assert!(wide.starts_with("descriptors  16 of 100 (16 %), 84 left  "), "{wide}");

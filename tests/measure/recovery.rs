@@ -83,7 +83,8 @@ fn a_server_that_may_still_close_what_it_holds_is_not_stuck() {
     }
 }
 
-/// Ten descriptors at rest, of which four are numbers that threads blocked in accept have reserved.
+/// It has ten descriptors at rest: six that are listed, and four that threads blocked in accept have
+/// reserved.
 #[test]
 fn a_number_that_a_thread_no_longer_reserves_is_not_one_that_it_closed() {
     let leaked = |after: u64| {

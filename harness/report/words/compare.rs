@@ -454,7 +454,7 @@ pub fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
 
 /// Blocks that failed, and why.
 fn left_out(comparison: &Comparison) -> Option<String> {
-    // Without a block nothing is left of which they could be left out.
+    // They are left out of the other blocks: without one, the failure itself is the result.
     let first = comparison.left_out.first().filter(|_| comparison.blocks > 0)?;
     let warm_up = 1;
     let failed = comparison.left_out.len();

@@ -181,7 +181,7 @@ pub(super) fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Probl
 pub(super) fn check_loaded(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let key = file.processes.keys().find(|name| *name.get_ref() == plan.subject);
     let (Some(key), None) = (key, &plan.expect.not_started) else { return };
-    // A workload to nobody is told already.
+    // The problem of a workload without a target is reported already.
     let loads_somebody = |workload: &Workload| plan.processes.contains_key(&workload.to);
     if !plan.workloads.values().all(loads_somebody) {
         return;
@@ -318,7 +318,7 @@ pub(super) fn check_name(variant: &RawVariant, file: &File, problems: &mut Vec<P
     if name.get_ref().trim().is_empty() {
         problems.push(Problem::new(name.span(), "a variant needs a name", "empty"));
     }
-    // The first of two keeps its name, the others are told.
+    // The first of two keeps its name; each other one is a problem.
     if file
         .variant
         .iter()

@@ -183,7 +183,7 @@ pub(super) fn datagrams(
             problems.push(Problem::new(hex.span(), "a client sends `send` or `send-hex`", "leave out one"));
             None
         }
-        // That it sends nothing is told with its name.
+        // A message that sends nothing is reported under its own name.
         (None, None) => Some((Step::Send(String::new()), 0..0)),
     };
     let exchange = sends.map(|(step, span)| {

@@ -49,7 +49,7 @@ impl Process {
         command.into_iter().chain(self.env.values().cloned()).chain(self.setting.words().cloned())
     }
 
-    /// Whether it is told where the process of this name listens.
+    /// Whether its command or environment has the port of the process of this name.
     pub(super) fn names(&self, process: &str) -> bool {
         let ports = crate::scenario::placeholder::OF_ANOTHER.map(|port| format!("{{{process}.{port}}}"));
         self.words().any(|word| ports.iter().any(|port| word.contains(port)))
