@@ -19,7 +19,11 @@ fn numbers_reserved_by_blocked_threads_are_explained_and_no_conflict() {
 /// It has closed its listener and opens what its last words quote, just as `/proc` is read.
 #[test]
 fn a_count_taken_while_a_server_exits_contradicts_nobody() {
-    let m = changed("exits", |events| events.push(log::close(42.05, 3)));
+    let m = changed("exits", |events| {
+        events.retain(|event| !(matches!(event.is, What::Sample { .. }) && event.at == log::ms(39.0)));
+        events.iter_mut().filter(|e| e.at > log::ms(42.2)).for_each(|e| e.at += log::ms(150.0));
+        events.push(log::close(42.05, 3));
+    });
     assert_ne!(m.witnesses.agreement.value(), Some(false), "{:?}", m.witnesses);
 }
 
