@@ -33,6 +33,32 @@ pub struct Disguise {
     pub reply: String,
     /// How many saw it; of an exit, the connections that the process held.
     pub count: u64,
+    /// Held clients among them that saw it when they were asked again.
+    #[serde(skip_serializing_if = "none")]
+    pub asked_again: u64,
+    /// Trial requests of lastfd's own among them.
+    #[serde(skip_serializing_if = "none")]
+    pub trials: u64,
+}
+
+const fn none(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Who saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saw {
+    Client,
+    AskedAgain,
+    Trial,
+}
+
+/// How many saw it.
+#[derive(Debug, Default)]
+struct Seen {
+    count: u64,
+    asked_again: u64,
+    trials: u64,
 }
 
 /// Each thing that clients were shown, the most frequent first.
@@ -84,7 +110,7 @@ struct Matching<'a> {
     turns_away: bool,
     exited: &'a [Nanos],
     failures: VecDeque<(Nanos, Call, &'static str)>,
-    replies: VecDeque<(Nanos, SeenAs, String)>,
+    replies: VecDeque<(Nanos, Saw, SeenAs, String)>,
     /// Failures of each call that were recorded one by one; and those beyond that the totals counted.
     single: HashMap<Call, u64>,
     further: HashMap<Call, u64>,
@@ -101,7 +127,7 @@ struct Matching<'a> {
     /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the
     /// same end.
     ended_when_asked: VecDeque<Nanos>,
-    seen: BTreeMap<(SeenAs, Call, &'static str, String), u64>,
+    seen: BTreeMap<(SeenAs, Call, &'static str, String), Seen>,
 }
 
 impl<'a> Matching<'a> {
@@ -165,7 +191,7 @@ impl<'a> Matching<'a> {
         }
         for _ in known..further {
             match self.replies.pop_front() {
-                Some((_, seen_as, reply)) => self.count(seen_as, total.call, errno, reply),
+                Some((_, saw, seen_as, reply)) => self.count(saw, (seen_as, total.call, errno, reply)),
                 // Its reply may be on its way.
                 None if self.failures.len() < FURTHER => {
                     self.failures.push_back((total.at, total.call, errno))
@@ -192,7 +218,7 @@ impl<'a> Matching<'a> {
         let same_end = self.ended_when_asked.pop_front().is_some();
         let idle = self.answered.get(&client).is_some_and(|&at| at < past);
         if seen_as == SeenAs::ErrorReply || !(same_end || idle) {
-            self.replied(told.at, seen_as, reply);
+            self.replied(told.at, Saw::Client, seen_as, reply);
         }
     }
 
@@ -206,8 +232,9 @@ impl<'a> Matching<'a> {
             _ => return,
         };
         self.forget(asked.at);
-        if self.replied(asked.at, seen_as, reply) && asked.label == "held" && asked.outcome != Outcome::Served
-        {
+        let saw = if asked.label == "held" { Saw::AskedAgain } else { Saw::Trial };
+        let explained = self.replied(asked.at, saw, seen_as, reply);
+        if explained && saw == Saw::AskedAgain && asked.outcome != Outcome::Served {
             self.ended_when_asked.push_back(asked.at);
         }
     }
@@ -220,7 +247,7 @@ impl<'a> Matching<'a> {
     }
 
     /// Looks for the failure that made this reply; false where it has another cause.
-    fn replied(&mut self, at: Nanos, seen_as: SeenAs, reply: &str) -> bool {
+    fn replied(&mut self, at: Nanos, saw: Saw, seen_as: SeenAs, reply: &str) -> bool {
         let past = at.saturating_sub(CONSEQUENCE);
         // Its connections are closed a moment before a process is seen to exit.
         let with_it = self.exited.iter().any(|exit| (past..at.saturating_add(CONSEQUENCE)).contains(exit));
@@ -236,32 +263,37 @@ impl<'a> Matching<'a> {
             self.failures.pop_front();
         }
         match self.failures.pop_front() {
-            Some((_, call, errno)) => self.count(seen_as, call, errno, reply),
-            None => self.replies.push_back((at, seen_as, reply)),
+            Some((_, call, errno)) => self.count(saw, (seen_as, call, errno, reply)),
+            None => self.replies.push_back((at, saw, seen_as, reply)),
         }
         true
     }
 
-    fn count(&mut self, seen_as: SeenAs, call: Call, errno: &'static str, reply: String) {
-        *self.seen.entry((seen_as, call, errno, reply)).or_default() += 1;
+    fn count(&mut self, saw: Saw, what: (SeenAs, Call, &'static str, String)) {
+        let seen = self.seen.entry(what).or_default();
+        seen.count += 1;
+        seen.asked_again += u64::from(saw == Saw::AskedAgain);
+        seen.trials += u64::from(saw == Saw::Trial);
     }
 
     /// What is left where failures that made no reply are not too many.
     fn named(mut self) -> impl Iterator<Item = Disguise> {
         let mut replies: HashMap<Call, u64> = HashMap::new();
-        self.seen.iter().for_each(|((_, call, ..), count)| *replies.entry(*call).or_default() += count);
+        self.seen.iter().for_each(|((_, call, ..), seen)| *replies.entry(*call).or_default() += seen.count);
         let all = |call: Call| {
             let counted = [&self.single, &self.further].into_iter().filter_map(|of| of.get(&call));
             counted.fold(0u64, |sum, n| sum.saturating_add(*n))
         };
         self.seen.retain(|(_, call, ..), _| all(*call) <= TRIES_A_REPLY * replies[call]);
-        self.seen.into_iter().map(|((seen_as, call, errno, reply), count)| Disguise {
+        self.seen.into_iter().map(|((seen_as, call, errno, reply), seen)| Disguise {
             call,
             errno,
             seen_as,
             in_order: Vec::new(),
             reply,
-            count,
+            count: seen.count,
+            asked_again: seen.asked_again,
+            trials: seen.trials,
         })
     }
 }
@@ -300,7 +332,8 @@ fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
             in_order.clear();
         }
         let (call, errno, reply) = (other.call, other.failed()?, String::new());
-        Some((at, Disguise { call, errno, seen_as: SeenAs::Exit, in_order, reply, count }))
+        let (seen_as, asked_again, trials) = (SeenAs::Exit, 0, 0);
+        Some((at, Disguise { call, errno, seen_as, in_order, reply, count, asked_again, trials }))
     };
     facts.holdings.tables.iter().filter_map(exit).collect()
 }

@@ -63,7 +63,7 @@ pub fn parts(r: &Report, full: bool) -> Vec<Part> {
         fact("Memory", only_full(memory::moments(r)).map(|text| sentence(&text))),
         fact("Limit moved", moved::moved(r)),
         fact("Recovery", recovery::recovery(r)),
-        fact("Witnesses", witnesses::witnesses(r).filter(|_| r.found.not_started.is_none())),
+        fact("Counted by", witnesses::witnesses(r).filter(|_| r.found.not_started.is_none())),
         fact("Steps", only_full(phases::phases(r))),
         fact("Observing", witnesses::costs(r).into_iter().filter(|_| full)),
         fact("Event log", witnesses::thinned(r)),

@@ -106,7 +106,7 @@ impl Report {
 
     /// `scenario`, or `scenario / variant`; of a command whose ceiling is asked for, that command.
     pub fn title(&self) -> String {
-        let executed = || self.found.subject.argv.get().map(|argv| argv.join(" "));
+        let executed = || self.found.subject.argv.get().map(shell_words::join);
         // What was never executed is named as it was asked for.
         let command = || executed().or_else(|| Find::command_in(&self.claim).map(str::to_owned));
         let name = self.is_find().then(command).flatten();

@@ -4,8 +4,8 @@
 use super::Report;
 use super::page::{WIDTH, cut, wrap};
 use super::words::{
-    advice, baseline, calls, ceiling, doubts, flows, judged, limits, moved, policy, recovery, sentence,
-    sockets, wall,
+    advice, baseline, ceiling, doubts, flows, judged, limits, moved, policy, recovery, sentence, sockets,
+    wall,
 };
 use crate::judge::Outcome;
 use crate::measure::{Kind, PolicyEvidence, Verdict};
@@ -77,7 +77,7 @@ fn findings(r: &Report) -> Vec<Wordings> {
     let stays = !recovered && r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
     let pauses = match (exits, stays) {
         (true, _) => 6,
-        (false, true) => 2,
+        (false, true) => 5,
         (false, false) => 4,
     };
     vec![
@@ -87,7 +87,7 @@ fn findings(r: &Report) -> Vec<Wordings> {
         one(2, ceiling::in_all(r).filter(|_| stopped)),
         one(5, sockets::unbalanced(r)),
         several(2, pauses, policy::short(r)),
-        one(3, wall::short(r).or_else(|| calls::failed(r))),
+        several(3, if r.found.ceiling.in_calls() { 6 } else { 3 }, wall::short(r)),
         one(3, moved::short(r)),
         several(4, if recovered { 5 } else { 6 }, recovery::short(r)),
         one(2, baseline::grows(r)),

@@ -12,8 +12,18 @@ use crate::measure::{Binds, IdleTimeout, Kind, Policy, Resource, SetBy, Verdict}
 const RESTART: &str = "restart";
 const START: &str = "start";
 
-/// Programs that begin a session, whose limits are those of limits.conf.
-const SESSIONS: [&str; 6] = ["runuser", "su", "sshd", "login", "sudo", "cron"];
+/// Where the limit of a running service comes from.
+const WHO_SETS_IT: &str = "see `lastfd inspect PID`";
+
+/// Programs that begin a session, whose limits are those of limits.conf; and how a next one is begun.
+const SESSIONS: [(&str, &str); 6] = [
+    ("runuser", "start it through `runuser` again"),
+    ("su", "start it through `su` again"),
+    ("sudo", "start it through `sudo` again"),
+    ("cron", "let `cron` start it again"),
+    ("sshd", "log in again"),
+    ("login", "log in again"),
+];
 
 /// What to do, the most important first; empty where there is nothing to do.
 pub fn advice(r: &Report) -> Vec<String> {
@@ -147,7 +157,8 @@ fn leak(r: &Report) -> String {
     } else {
         format!(" ({what})")
     };
-    let why = match full(r) {
+    let runs_out = full(r) || r.found.ceiling.kind.value() == Some(Kind::NotReached);
+    let why = match runs_out {
         true => "a higher limit only delays the failure",
         false => "descriptors did not run out, so a higher limit does not help",
     };
@@ -179,7 +190,7 @@ fn own_rule(r: &Report) -> Vec<String> {
     }
     // One run cannot tell which of the two it is.
     vec![format!(
-        "{} shows whether this number follows the descriptor limit; if not, look in its settings.",
+        "Run {}: if this number grows with the limit, raise the limit; if not, look in its settings.",
         sweep(r)
     )]
 }
@@ -187,8 +198,8 @@ fn own_rule(r: &Report) -> Vec<String> {
 /// The command that runs it under two limits.
 pub fn sweep(r: &Report) -> String {
     match r.found.limits.effective.value().map(|limits| limits.soft) {
-        Some(soft) => format!("`lastfd find --nofile {soft},{}`", soft.saturating_mul(2)),
-        None => "`lastfd find --nofile 1024,2048`".into(),
+        Some(soft) => format!("`lastfd find --nofile {soft},{} …`", soft.saturating_mul(2)),
+        None => "`lastfd find --nofile 1024,2048 …`".into(),
     }
 }
 
@@ -222,7 +233,7 @@ fn mend(r: &Report) -> Option<String> {
     Some(match (r.found.policy.policy.value()?, end) {
         (Policy::AcceptLoopDead, Some(Verdict::Stuck | Verdict::Gone))
         | (Policy::WaitsForArrival, Some(Verdict::Stuck)) => {
-            "Restart it; then change it so that it accepts again after a failed accept.".into()
+            "Restart it; its code should accept again after a failed accept.".into()
         }
         (Policy::Exits, _) => {
             // Which of several ended it, the log does not tell.
@@ -235,7 +246,10 @@ fn mend(r: &Report) -> Option<String> {
             let calls = if calls.is_empty() { "accept".to_owned() } else { calls.join(" and a failed ") };
             format!("Restart it, and make it survive a failed {calls}.")
         }
-        (Policy::Spin, _) => "Make its code pause after a failed accept.".into(),
+        (Policy::Spin, _) => "Its code should pause after a failed accept.".into(),
+        (Policy::WaitsForArrival, _) => {
+            "Its code should accept again when one of its connections is closed.".into()
+        }
         _ => return None,
     })
 }
@@ -257,10 +271,10 @@ fn raise(r: &Report) -> String {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => "raise your service's limit (see `lastfd inspect PID`)".into(),
+        Setter::Run => format!("raise your service's limit ({WHO_SETS_IT})"),
         Setter::ToItsHardLimit => match limits::hard(r) {
             Some(Hard::By(name)) => format!("raise the hard limit in `{name}` and start that again"),
-            _ => "raise your service's hard limit (see `lastfd inspect PID`)".into(),
+            _ => format!("raise your service's hard limit ({WHO_SETS_IT})"),
         },
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),
@@ -273,8 +287,8 @@ fn place(r: &Report, by: &SetBy, start: &str) -> String {
     let program = name(&by.command);
     let launcher = limits::launcher(r, by);
     let session = name(launcher);
-    if SESSIONS.contains(&session.as_str()) {
-        return format!("raise `nofile` in limits.conf (`{session}` needs pam_limits.so) and log in again");
+    if let Some((_, again)) = SESSIONS.into_iter().find(|(program, _)| *program == session) {
+        return format!("raise `nofile` in limits.conf (pam_limits.so reads it) and {again}");
     }
     match (limits::setting(launcher), start) {
         (Some(setting), _) => format!("raise `{}` {} and {}", setting.name, setting.place, setting.then),

@@ -56,15 +56,13 @@ fn measured(r: &Report, made: &CallsMade) -> Vec<String> {
     said.push(format!("{}.", costs.join("; ")));
     let at_once = made.under_way_at_first_failure.value().filter(|calls| *calls > 1);
     said.extend(at_once.map(|calls| {
-        format!(
-            "{calls} calls were under way when a system call first failed; they were answered all the same."
-        )
+        format!("When a system call first failed, {calls} calls were under way; they were still answered.")
     }));
     said.extend(made.open_loop.get().map(open_loop));
     let failed: Vec<&CallEnds> = made.ends.iter().filter(|end| end.step.get().is_some()).collect();
     said.extend(failed.iter().take(SHOWN).map(|end| {
         let (calls, ended) = (counted(end.calls, "call"), ended(&end.way(), end.calls != 1));
-        format!("{calls} {ended}, the first {}.", after_start(r, end.first_at_s))
+        format!("{calls} {ended}; the first began {}.", after_start(r, end.first_at_s))
     }));
     if failed.len() > SHOWN {
         said.push(format!(

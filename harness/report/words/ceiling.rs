@@ -3,8 +3,8 @@
 use super::super::Report;
 use super::why::why;
 use super::{
-    BY_COUNT, advice, after_start, binds, counted, flows, got, number, prediction, sentence, subject, unit,
-    upstream,
+    BY_COUNT, advice, after_start, binds, counted, flows, got, limits, number, prediction, sentence, subject,
+    unit, upstream,
 };
 use crate::event::asks;
 use crate::event::{Call, Outcome};
@@ -106,7 +106,8 @@ fn forked(r: &Report) -> Option<String> {
     let Some(PolicyEvidence::InChildren { children, .. }) = r.found.policy.evidence.get() else {
         return None;
     };
-    Some(format!("each forked process has a soft limit of {} descriptors", children.soft?))
+    let by = limits::whose(r).map_or(String::new(), |by| format!("; set by {by}"));
+    Some(format!("each forked process has a soft limit of {} descriptors{by}", children.soft?))
 }
 
 /// ` at 8 connections`, ` after 8 answered calls`; nothing where nobody counted.
@@ -216,7 +217,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
         0 if f.call.accepts() => {
-            format!("; no client was waiting: {} needs a free descriptor even when nobody waits", f.call)
+            format!("; no client was waiting: {} takes a descriptor before it takes a client", f.call)
         }
         0 => "; no client was waiting yet".to_owned(),
         n if r.found.flows.is_some() => format!("; {} had no answer yet", counted(n, "client")),

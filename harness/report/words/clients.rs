@@ -5,7 +5,11 @@ use super::super::Report;
 use super::{counted, flows, got, got_by_many, list, number, time};
 use crate::event::Outcome;
 use crate::measure::{AcceptQueue, ClientPrograms, ClientsAccount, PolicyEvidence, Why};
+use crate::report::page::cut;
 use crate::scenario::One;
+
+/// Of an error reply.
+const REPLY: usize = 48;
 
 /// Where each client is: connected and held, waiting, turned away; or not connected.
 pub fn account(r: &Report) -> Option<String> {
@@ -120,6 +124,14 @@ fn turned_away(a: &ClientsAccount) -> String {
         told if told == a.turned_away => "turned away with an error reply".into(),
         told => format!("turned away ({told} with an error reply)"),
     }
+}
+
+/// The error reply, quoted, that all who were turned away got.
+pub fn told_an_error(r: &Report) -> Option<String> {
+    let account = r.found.clients_account.get()?;
+    let replies = r.found.error_replies.as_ref().filter(|replies| replies.others == 0)?;
+    let all = account.error_replies > 0 && account.error_replies == account.turned_away;
+    all.then(|| format!("\"{}\"", cut(&replies.first, REPLY)))
 }
 
 /// Clients that wait at the wall, where any do.

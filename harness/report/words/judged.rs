@@ -82,8 +82,8 @@ pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static 
     use judge::Outcome;
     match outcome {
         Outcome::Met if judged == 0 => ("●", "result"),
-        Outcome::Met => ("✓", "as expected"),
-        Outcome::NotMet => ("✗", "not as expected"),
+        Outcome::Met => ("✓", "expectations met"),
+        Outcome::NotMet => ("✗", "expectations not met"),
         Outcome::Inconclusive => ("?", "inconclusive"),
         Outcome::Skipped => ("–", "skipped"),
     }

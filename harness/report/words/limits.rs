@@ -50,9 +50,9 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
                 Some(Hard::By(name)) => format!(", which `{name}` set"),
                 Some(Hard::Inherited) | None => String::new(),
             };
-            format!("`{name}` itself raised {it} to its hard limit{hard}{whose}")
+            format!("the program itself (`{name}`) raised {it} to its hard limit{hard}{whose}")
         }
-        Setter::Program => format!("`{name}` itself set {it}"),
+        Setter::Program => format!("the program itself (`{name}`) set {it}"),
         Setter::Inherited => format!("{it} was there already in `{name}`{pid}"),
         Setter::Ancestor => format!("`{name}`{pid} set {it}{}", with(r, by)),
         Setter::BeforeExec => {
@@ -97,7 +97,7 @@ pub fn hard(r: &Report) -> Option<Hard> {
 pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     match Setter::of(r, by) {
-        Setter::Run if r.is_find() => Some("`--nofile`".into()),
+        Setter::Run if r.is_find() => Some("lastfd's `--nofile`".into()),
         Setter::Run => Some("this scenario".into()),
         Setter::Ancestor => Some(format!("`{}`", name(&by.command))),
         _ => None,

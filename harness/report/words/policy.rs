@@ -76,7 +76,13 @@ pub fn status(r: &Report) -> Option<String> {
 /// The same in one short sentence, for the first paragraph; and shorter still, without what it costs and how
 /// long its pauses are.
 pub fn short(r: &Report) -> Vec<String> {
-    let wordings = [(false, evidence::unanswered as Waits), (false, evidence::wait), (true, evidence::wait)];
+    let nobody: Waits = |_| String::new();
+    let wordings = [
+        (false, evidence::unanswered as Waits),
+        (false, evidence::wait),
+        (true, evidence::wait),
+        (true, nobody),
+    ];
     let mut said: Vec<String> =
         wordings.into_iter().filter_map(|(brief, waits)| worded(r, brief, waits)).collect();
     said.dedup();
@@ -87,31 +93,40 @@ pub fn short(r: &Report) -> Vec<String> {
 type Waits = fn(u64) -> String;
 
 fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
-    let waits = clients::waiting(r).map_or(String::new(), |n| format!("; {}", waits(n)));
+    let waits = clients::waiting(r).map(waits).filter(|waits| !waits.is_empty());
+    let waits = waits.map_or(String::new(), |waits| format!("; {waits}"));
     let server = subject(r);
     let clause = match r.found.policy.evidence.get()? {
         PolicyEvidence::NoFailure | PolicyEvidence::BeforeClients => return None,
         PolicyEvidence::OwnRule { .. } => return own_rule(r),
         PolicyEvidence::Exited { .. } => return Some(exit(r)),
-        PolicyEvidence::ClosedForLack { clients, call } => {
-            format!("{server} closes accepted clients when {call} fails, {clients} so far")
-        }
+        PolicyEvidence::ClosedForLack { clients, call } => match clients::told_an_error(r) {
+            Some(reply) => {
+                let reply = if brief { "an error reply" } else { &reply };
+                format!(
+                    "{server} turns further clients away with {reply}, because {call} fails: {clients} of them"
+                )
+            }
+            None => format!(
+                "{server} accepts further clients but closes them, because {call} fails: {clients} of them"
+            ),
+        },
         PolicyEvidence::TurnedAway { clients, call } => {
-            format!("{server} turns further clients away because {call} fails, {clients} so far")
+            format!("{server} turns further clients away, because {call} fails: {clients} of them")
         }
         PolicyEvidence::InChildren { clients, children } => {
             format!(
-                "{server} forks a process for each client, and turns further clients away because {} fails in it, {clients} so far",
+                "{server} forks a process for each client, and turns further clients away, because {} fails in it: {clients} of them",
                 children.call
             )
         }
         PolicyEvidence::GaveWay { clients } => {
             format!(
-                "{server} closes a connection that it holds to take each further client, {clients} so far"
+                "{server} closes a connection that it holds to take each further client: {clients} of them"
             )
         }
         PolicyEvidence::Shed { clients, .. } => {
-            format!("{server} accepts further clients only to close them at once: {clients} of them")
+            format!("{server} accepts further clients and closes them at once: {clients} of them")
         }
         PolicyEvidence::Deaf { cpu_percent, .. } => {
             format!(
@@ -143,10 +158,10 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
         },
         PolicyEvidence::Silence { then, silent_s, .. } => match then {
             AfterSilence::Woken(Waker::Close) => {
-                format!("{server} stops accepting until one of its connections is closed{waits}")
+                format!("{server} accepts again only when one of its connections is closed{waits}")
             }
             AfterSilence::Woken(Waker::Arrival) => {
-                format!("{server} stops accepting until a further client arrives{waits}")
+                format!("{server} accepts again only when a new client arrives{waits}")
             }
             AfterSilence::NoAccept(_) => format!("{server} never accepts again{waits}"),
             AfterSilence::AcceptsAgain | AfterSilence::TriedAgain => {

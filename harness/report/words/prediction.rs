@@ -82,12 +82,12 @@ fn remains(r: &Report) -> Option<(String, String)> {
     let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
     let beside = f.ceiling.others.filter(|n| *n != 0);
     let sum = match (each, beside) {
-        _ if left == held => format!("{limit} − {open}"),
+        _ if left == held => format!("{limit}, minus {open}"),
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
-            format!("{limit} − {open} − {n} opened since")
+            format!("{limit}, minus {open}, minus {n} opened since")
         }
         (_, Some(n)) if left.checked_add_signed(-n) == Some(held) => {
-            format!("{limit} − {open} + {} closed since", n.unsigned_abs())
+            format!("{limit}, minus {open}, plus {} closed since", n.unsigned_abs())
         }
         // The last one may find room for its first descriptor only.
         (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
@@ -95,7 +95,7 @@ fn remains(r: &Report) -> Option<(String, String)> {
                 0.0 => String::new(),
                 room => format!(", the last one got only {room}"),
             };
-            format!("{limit} − {open}, {each} per {}{part}", unit(r))
+            format!("{limit}, minus {open}, {each} per {}{part}", unit(r))
         }
         // The next one did not find room for all that it takes while it is made.
         (Some(each), _)
@@ -104,7 +104,7 @@ fn remains(r: &Report) -> Option<(String, String)> {
         {
             let more =
                 if left as f64 - held as f64 * each < each { "" } else { " and more while it is made" };
-            format!("{limit} − {open}, {each} per {}{more}", unit(r))
+            format!("{limit}, minus {open}, {each} per {}{more}", unit(r))
         }
         (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
             format!("{limit} = {open} + {n} opened since")
@@ -117,13 +117,13 @@ fn remains(r: &Report) -> Option<(String, String)> {
                 1 => "; a thread in accept keeps 1 for the next client".to_owned(),
                 n => format!("; threads in accept keep {n} for the next clients"),
             };
-            return Some((format!("{limit} − {used} already in use"), waits));
+            return Some((format!("{limit}, minus {used} already in use"), waits));
         }
         _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
             Some(formula) => {
                 let formula = without_result(formula, held);
                 match formula.strip_prefix(&format!("{soft} − {rest} ")) {
-                    Some(shared) => format!("{limit} − {open} {shared}"),
+                    Some(shared) => format!("{limit}, minus {open} {shared}"),
                     None => format!("{limit}: {formula}"),
                 }
             }

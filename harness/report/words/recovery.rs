@@ -69,6 +69,7 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
         }
         (Verdict::Stuck, evidence) => stuck(r, evidence, leaves),
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
+        (Verdict::Gone, _) if r.found.ceiling.in_calls() => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
     })
 }
@@ -136,7 +137,9 @@ fn waited_in_vain(r: &Report) -> bool {
 fn serves(r: &Report) -> &'static str {
     match r.found.policy.policy.value() {
         _ if r.found.ceiling.in_calls() => "It recovers by itself when all calls are over",
-        Some(Policy::WaitsForArrival) => "It recovers when clients have left and a further one arrives",
+        Some(Policy::WaitsForArrival) => {
+            "It recovers when clients have left, but only once a new one arrives"
+        }
         _ if waited_in_vain(r) => "It recovers only when all clients have left",
         _ => "It recovers when clients leave",
     }
@@ -249,7 +252,7 @@ fn all_left(r: &Report) -> Option<String> {
         (Some(true), Some(s), false) => format!("All clients left; a new one was served {s:.3} s later."),
         // The verdict's evidence says it.
         (Some(false), ..) if end == Some(Verdict::Gone) => return None,
-        (Some(false), _, true) => "All calls were over, and another one was still not answered.".into(),
+        (Some(false), _, true) => "All calls were over, and another one failed.".into(),
         (Some(false), _, false) => "All clients left, and a new one was still not served.".into(),
         _ => return None,
     })

@@ -63,7 +63,9 @@ pub fn unbalanced(r: &Report) -> Option<String> {
     let waits = all.iter().any(|q| q.room == 0 && q.length > 0);
     let room: u64 = all.iter().map(|q| q.room).sum();
     (waits && room > 0).then(|| {
-        format!("Other processes have room for {room} more, but the kernel picks a process by a hash, even a full one (SO_REUSEPORT).")
+        format!(
+            "Others have room for {room}: the kernel picks one by a hash (SO_REUSEPORT)."
+        )
     })
 }
 

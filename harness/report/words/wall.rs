@@ -2,7 +2,7 @@
 //! queue, memory.
 
 use super::super::Report;
-use super::{counted, got, memory, number, policy, sockets, times};
+use super::{calls, counted, got, memory, number, policy, sockets, times};
 use crate::event::SeenAs;
 use crate::measure::{ClientsAccount, Disguise, Kind};
 use crate::report::page::cut;
@@ -59,19 +59,14 @@ fn unanswered(r: &Report, account: &ClientsAccount) -> Option<String> {
         .then(|| format!("It answered only {} of them: {silent} wait for their answer.", account.held))
 }
 
-/// What clients saw that hid the full table, in one short sentence; where that concerns those that it held,
-/// [`unserved`] says it.
-pub fn short(r: &Report) -> Option<String> {
-    if unserved(r).is_some() {
-        return None;
-    }
-    let told = r.found.disguise.iter().find(|d| d.seen_as == SeenAs::ErrorReply)?;
-    let clients = counted(told.count, "client");
-    Some(format!(
-        "{clients} got \"{}\", because {} found no free descriptor.",
-        cut(&told.reply, SHORT),
-        told.call
-    ))
+/// What clients saw that hid the full table, or how many calls failed, in one short sentence; and shorter.
+/// Where that concerns those that it held, [`unserved`] says it.
+pub fn short(r: &Report) -> Vec<String> {
+    let shown = |d: &&Disguise| d.seen_as == SeenAs::ErrorReply && d.count > d.trials;
+    let told = r.found.disguise.iter().find(shown).filter(|_| unserved(r).is_none());
+    let Some(told) = told else { return calls::failed(r).into_iter().collect() };
+    let got = format!("{} got \"{}\"", counted(told.count - told.trials, "client"), cut(&told.reply, SHORT));
+    vec![format!("{got}, because {} found no free descriptor.", told.call), format!("{got}.")]
 }
 
 fn disguise(r: &Report, d: &Disguise) -> String {
@@ -80,9 +75,8 @@ fn disguise(r: &Report, d: &Disguise) -> String {
     let call = format!("{} had failed with {}", d.call, d.errno);
     match d.seen_as {
         SeenAs::ErrorReply => format!(
-            "{}{} got the reply \"{}\" just after {call}: the cause is {cause}, not the request.",
-            counted(d.count, "client"),
-            asked_again(r, d),
+            "{} got the reply \"{}\" just after {call}: the cause is {cause}, not the request.",
+            who(d),
             cut(&d.reply, SHOWN)
         ),
         SeenAs::Closed => {
@@ -115,13 +109,17 @@ fn exited(all: &[&Disguise]) -> Vec<String> {
     ways.into_iter().map(of).collect()
 }
 
-/// Of clients that got an error, those that had been answered before.
-fn asked_again(r: &Report, d: &Disguise) -> String {
-    let first = r.found.clients_account.get().map_or(0, |account| account.held_with_error);
-    match d.count.saturating_sub(first) {
-        n if n > 0 && n == r.found.clients.held.error_replies => format!(" ({n} of them when asked again)"),
-        _ => String::new(),
-    }
+/// Who got an error reply: clients, those among them that were asked again, and trial requests.
+fn who(d: &Disguise) -> String {
+    let clients = d.count - d.trials;
+    let again = match d.asked_again {
+        0 => String::new(),
+        n if n == clients => " when asked again".to_owned(),
+        n => format!(" ({n} of them when asked again)"),
+    };
+    let clients = (clients > 0).then(|| format!("{}{again}", counted(clients, "client")));
+    let trials = (d.trials > 0).then(|| counted(d.trials, "trial request"));
+    clients.into_iter().chain(trials).collect::<Vec<_>>().join(" and ")
 }
 
 /// Calls other than accept that failed.

@@ -16,12 +16,12 @@ pub fn witnesses(r: &Report) -> Option<String> {
     let calls = r.found.ceiling.in_calls();
     let said: Vec<String> = all.all.iter().map(|witness| one(witness, calls)).collect();
     let agree = match (all.agreement.value(), evidence::notes(&all.notes)) {
-        (Some(true), None) => " — they agree".to_owned(),
-        (Some(true), Some(note)) => format!(" — they agree: {note}"),
-        (Some(false), note) => format!(" — they disagree: {}", note.unwrap_or_default()),
+        (Some(true), None) => ": they agree".to_owned(),
+        (Some(true), Some(note)) => format!(": they agree ({note})"),
+        (Some(false), note) => format!(": they disagree ({})", note.unwrap_or_default()),
         (None, _) => String::new(),
     };
-    let alone = if all.all.len() == 1 { ", and no second witness" } else { "" };
+    let alone = if all.all.len() == 1 { "; nothing else counted it" } else { "" };
     Some(format!("{}{agree}{alone}.", said.join(" · ")))
 }
 
