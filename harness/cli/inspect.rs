@@ -4,6 +4,7 @@
 
 mod groups;
 pub mod growth;
+mod managers;
 mod render;
 mod report;
 mod target;
@@ -131,7 +132,7 @@ pub fn inspect(target: &Target, watch: Duration, redact: bool) -> Result<Report,
             .get(chain::last_change(&chain, |link| (link.soft, link.hard)).unwrap_or(0))
             .map(|link| link.pid),
         chain,
-        for_good: managers.iter().map(|manager| manager.advice(enough)).collect(),
+        for_good: managers.iter().map(|manager| managers::advice(manager, enough)).collect(),
         managed_by: managers,
         raise_now: raise::commands(here, limits, nr_open, caller),
         inventory: Vec::new(),

@@ -1,6 +1,7 @@
 //! The report of `lastfd inspect` as text. Pure.
 
 use super::growth::{Ended, Grown, Growth};
+use super::managers;
 use super::tree::Member;
 use super::unread::Unread;
 use super::{Counts, Ids, Report};
@@ -387,7 +388,7 @@ fn chain(page: &mut Page, report: &Report) {
 fn for_good(page: &mut Page, report: &Report) {
     page.heading("To raise it for good");
     for (manager, advice) in report.managed_by.iter().zip(&report.for_good) {
-        page.text(&format!("It is kept by {}.", manager.name()));
+        page.text(&format!("It is kept by {}.", managers::name(manager)));
         page.item("", 2, Style::new(), advice);
     }
     if report.managed_by.is_empty() {

@@ -243,7 +243,7 @@ pub fn more(r: &Report) -> Vec<String> {
             .value()
             .zip(c.accepted.value())
             .filter(|(max, held)| max > held)
-            .map(|(max, held)| format!("Later it held up to {max}, not {held}.")),
+            .map(|(max, _)| format!("Later it held up to {max} at a time.")),
     );
     said.extend(processes(&c.per_process));
     said.extend(holders(r));

@@ -62,11 +62,8 @@ pub fn unbalanced(r: &Report) -> Option<String> {
     let all = &r.found.sockets.listeners;
     let waits = all.iter().any(|q| q.room == 0 && q.length > 0);
     let room: u64 = all.iter().map(|q| q.room).sum();
-    (waits && room > 0).then(|| {
-        format!(
-            "Others have room for {room}: the kernel picks one by a hash (SO_REUSEPORT)."
-        )
-    })
+    (waits && room > 0)
+        .then(|| format!("Others have room for {room}: the kernel picks one by a hash (SO_REUSEPORT)."))
 }
 
 /// Sockets by state: those that hold a descriptor of the subject, and those in TIME_WAIT, which hold none.
