@@ -189,8 +189,9 @@ impl<S: FnMut(Event)> Reader<S> {
     fn end_line(&mut self) {
         let line: String = String::from_utf8_lossy(&self.line).chars().take(LINE_CHARS).collect();
         self.line.clear();
+        // Not a line of its log: what it says is told as a witness's count.
         if let Some(count) = own_count(&line) {
-            (self.sink)(Event { at: clock::now(), is: count });
+            return (self.sink)(Event { at: clock::now(), is: count });
         }
         if let Some(seen) = seen(&line) {
             return (self.sink)(seen);
