@@ -1,5 +1,5 @@
-//! GitHub's annotations: workflow commands on standard output, which it shows at lines of files. Of a run
-//! that is not met each expectation is an error where the scenario file has it.
+//! GitHub's annotations: workflow commands on standard output, which it shows at lines of files. Each
+//! expectation of a run that was not met is an error at its line of the scenario file.
 
 use super::told::Told;
 use crate::judge::Outcome;

@@ -15,7 +15,7 @@ const MEASURES: [(&str, &[&str]); 8] = [
     ("log-bytes-per-s", &["/saturation/log_bytes_per_s"]),
 ];
 
-/// The runs of a JSON report (its `runs`). Of a variant that was run several times a measure is the median,
+/// The runs of a JSON report (its `runs`). If a variant ran several times, each measure is the median,
 /// between the least and the most; what was not measured is left out.
 pub fn render(runs: &[Value]) -> String {
     let mut benchmarks: Vec<(String, Vec<&Value>)> = Vec::new();

@@ -1,5 +1,6 @@
-//! `lastfd explain`, for a reader who has no manual at hand: [`scenario`] lays out what a plan makes happen,
-//! before anything runs; [`run`] what a recorded run did. Both are pure; the sentences are those of `words`.
+//! `lastfd explain`, for a reader who has no manual at hand: [`scenario`] explains what a plan will do,
+//! before anything runs; [`run`] explains what a recorded run did. Both are pure; the sentences are those of
+//! `words`.
 
 mod arithmetic;
 mod changes;

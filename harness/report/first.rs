@@ -8,23 +8,23 @@ use crate::scenario::{Dialogue, Policy};
 use std::fmt::Write;
 use toml::Value;
 
-/// What was started, and how.
+/// The command of this run, its limits and its clients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Started<'a> {
     /// Program and arguments.
     pub command: &'a [String],
-    /// What it was started with.
+    /// The limits that lastfd started it with.
     pub limits: Limits,
     /// The port that was asked for.
     pub port: Option<u16>,
-    /// What its clients did, and whether over TLS.
+    /// The dialogue of its clients, and whether they used TLS.
     pub spoken: (Dialogue, bool),
 }
 
 /// A key of `[expect]` and its value, in TOML.
 pub type Expected = (&'static str, String);
 
-/// What the server spoke when the run asked it.
+/// The dialogue that the server answered when lastfd tried it, and whether over TLS.
 pub fn spoken(log: &Log) -> (Dialogue, bool) {
     let served = |wanted: &str| {
         log.events.iter().any(|event| {
@@ -38,7 +38,7 @@ pub fn spoken(log: &Log) -> (Dialogue, bool) {
     }
 }
 
-/// What can be expected of the next run: all that was measured of this one and has a key.
+/// Expectations for the next run: each value that this run measured and that has a key.
 pub fn expected(report: &Report) -> Vec<Expected> {
     let found = &report.found;
     let (limits, ceiling) = (found.limits.effective.value(), &found.ceiling);

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
 
-/// What `schema` says; raised when a field changes its meaning.
+/// The value of `schema`; raised when a field changes its meaning.
 pub const SCHEMA: &str = "lastfd/report/1";
 /// The key of an object that stands for an unknown value until [`settle`] has replaced it.
 const UNKNOWN: &str = "\0unknown";
-/// Lists whose elements are things of their own: `unmeasured` names each by its place. Of the others one
-/// reason stands for all.
+/// Lists whose elements are separate: `unmeasured` names each by its index. For other lists one reason stands
+/// for all elements.
 const BY_PLACE: [&str; 3] = ["calls", "ends", "witnesses"];
 
 /// The outermost object.
@@ -25,7 +25,7 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     suite: Option<Suite>,
     runs: Vec<Value>,
-    /// Of a part, so that it can be merged with the others.
+    /// Kept for a part of a suite, so that it can be merged with the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     told: Vec<Told>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -171,7 +171,7 @@ impl<T: Serialize> Serialize for Known<T> {
     }
 }
 
-/// What is said in words is a string.
+/// Serializes types that have words as strings.
 macro_rules! said {
     ($($type:ty => $words:path),* $(,)?) => {$(
         impl Serialize for $type {

@@ -19,7 +19,7 @@ pub fn render_told(runs: &[Told]) -> String {
     written(suites(runs))
 }
 
-/// The same of one program at several limits: what they come to is of the suite.
+/// The same for one program at several limits: the line and what binds are properties of the suite.
 pub fn render_sweep(reports: &[Report], sweep: &sweep::Sweep) -> String {
     let mut suites = suites(&told(reports));
     for suite in &mut suites {

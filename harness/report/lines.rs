@@ -1,5 +1,5 @@
-//! What a report says below its first paragraph, in the order in which a run comes to it: the same for every
-//! layout that a person reads.
+//! The lines of a report below its first paragraph, in the order of a run's events: the same for every layout
+//! that a person reads.
 
 use super::Report;
 use super::words::{

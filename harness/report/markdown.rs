@@ -44,8 +44,8 @@ pub fn render_told(runs: &[Told]) -> String {
     for group in &groups {
         let _ = writeln!(text, "| {} |", row(group).join(" | "));
     }
-    // Each of several runs of a variant says which it is. An unexpected try is told even if a later one was
-    // as expected.
+    // When a variant ran several times, each run says which it is. An unexpected try is shown even if a later
+    // one was as expected.
     let tries = groups.iter().map(|group| group.iter().flat_map(|run| run.tries()).collect::<Vec<_>>());
     let numbered = tries.flat_map(|tries| {
         let all = tries.len();
@@ -61,7 +61,7 @@ pub fn render_told(runs: &[Told]) -> String {
             let _ = writeln!(text, "- {}", escape(line));
         }
     }
-    // Of one that is as expected the row says enough; where nothing was expected, the paragraph is the
+    // For a run that is as expected the row is enough; where nothing was expected, the paragraph is the
     // answer.
     let plain = |r: &Told| r.outcome == Outcome::Met && r.judged > 0;
     for (title, r) in numbered.iter().filter(|(_, r)| !plain(r)) {
@@ -110,7 +110,7 @@ pub fn fitted(text: &str, room: usize) -> String {
     end.map_or(String::new(), |end| format!("{}{cut}", &text[..=end]))
 }
 
-/// What each remedy of a scenario changed.
+/// The table of a scenario's remedies, and what each changed.
 fn remedy_table(text: &mut String, table: &remedies::Table) {
     let believed = table.believed();
     let headings = words::remedies::headings(believed);

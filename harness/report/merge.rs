@@ -24,7 +24,7 @@ pub enum MergeError {
     Schema {
         /// The file.
         file: String,
-        /// What it says.
+        /// The schema in the file.
         found: String,
     },
     /// It was not made by `--partition`.
@@ -35,7 +35,7 @@ pub enum MergeError {
     Broken {
         /// The report.
         file: String,
-        /// What is wrong.
+        /// The contradiction.
         why: String,
     },
     /// Another program made it.
@@ -130,7 +130,7 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// What its runs are to be called.
+    /// The titles that its runs must have.
     fn wanted(&self) -> Vec<&String> {
         let each = |title| std::iter::repeat_n(title, self.suite.repeat as usize);
         self.part.of_all(&self.suite.runs).into_iter().flat_map(each).collect()

@@ -43,13 +43,13 @@ pub struct Report {
     pub scenario: String,
     /// `None`: the scenario as written.
     pub variant: Option<String>,
-    /// What the scenario claims.
+    /// The `claim` of the scenario.
     pub claim: String,
-    /// What people believed of this variant.
+    /// The effect that people believed this variant to have.
     pub believed: Option<String>,
     /// Whether the expectations were met, and why not.
     pub verdict: Verdict,
-    /// What was measured.
+    /// The findings of the run.
     pub found: Findings,
     /// Earlier tries of this run. Each was unexpected, so the run was made again.
     pub earlier: Vec<Report>,
@@ -107,7 +107,7 @@ impl Report {
     /// `scenario`, or `scenario / variant`; of a command whose ceiling is asked for, that command.
     pub fn title(&self) -> String {
         let executed = || self.found.subject.argv.get().map(shell_words::join);
-        // What was never executed is named as it was asked for.
+        // A command that was never executed is named as the user gave it.
         let command = || executed().or_else(|| Find::command_in(&self.claim).map(str::to_owned));
         let name = self.is_find().then(command).flatten();
         let name = name.map_or_else(|| self.scenario.clone(), |command| page::cut(&command, COMMAND));

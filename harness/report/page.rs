@@ -91,7 +91,7 @@ fn harmless(c: char) -> char {
 /// At most this many characters, the last one an ellipsis where some were left out. Without control
 /// characters.
 pub fn cut(text: &str, width: usize) -> String {
-    // Of a line of 10 MB it reads no more than it shows.
+    // Reads no more of a line of 10 MB than it shows.
     match text.char_indices().nth(width) {
         None => clean(text),
         Some(_) => text.chars().take(width.saturating_sub(1)).map(harmless).chain(['…']).collect(),

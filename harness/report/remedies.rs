@@ -1,5 +1,6 @@
-//! What each variant of a scenario changed, compared with the scenario as written. Pure: from the reports of
-//! several runs to rows; no expectation is judged again. How a row is said is of `words::remedies`.
+//! The changes that each variant of a scenario made, compared with the scenario as written. Pure: from the
+//! reports of several runs to rows; no expectation is judged again. The words of a row are in
+//! `words::remedies`.
 
 use super::Report;
 use super::repeats::{Repeats, repeats};
@@ -8,7 +9,7 @@ use crate::judge::{Outcome, Reason};
 use crate::measure::{self, Kind, Moved, Resource};
 use serde::Serialize;
 
-/// What the remedies of one scenario came to.
+/// The remedies of one scenario, with their effects.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Table {
     /// Its name.
@@ -22,7 +23,7 @@ pub struct Table {
 pub struct Row {
     /// Its name; `None`: the scenario as written.
     pub variant: Option<String>,
-    /// What people thought it does.
+    /// The effect that people believed it to have.
     pub believed: Option<String>,
     /// In force in the process that accepts; `None` when they were not read.
     pub limits: Option<Limits>,
@@ -40,7 +41,7 @@ pub struct Row {
     pub calls: bool,
     /// The first descriptor call that failed.
     pub first_failure: Option<FirstFailure>,
-    /// What became of it when its limits were moved while it ran (`[[then]]`): after the last move.
+    /// Its state after the last move of its limits, where they were moved while it ran (`[[then]]`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved: Option<AfterMove>,
     /// Whether the ceiling is gone; `None` for the scenario as written, and where the runs do not tell.
@@ -50,7 +51,7 @@ pub struct Row {
     /// How often it was run, where that is more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Repeats>,
-    /// What repetitions came to that ended otherwise than the first.
+    /// Results of repetitions that ended otherwise than the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Vec<Row>,
 }
@@ -82,8 +83,8 @@ impl FirstFailure {
     }
 }
 
-/// A table for each scenario of which at least two variants (the scenario as written is one) are among the
-/// reports, unless all were skipped. Repetitions are one row.
+/// A table for each scenario with at least two variants among the reports (the scenario as written is one),
+/// unless all were skipped. Repetitions are one row.
 pub fn tables(reports: &[Report]) -> Vec<Table> {
     let mut tables: Vec<(Table, Vec<&Report>)> = Vec::new();
     for report in reports {
@@ -161,10 +162,10 @@ fn row(report: &Report, was: Option<&Report>) -> Row {
     }
 }
 
-/// What became of the ceiling, and what must be said beside it.
+/// The effect on the ceiling, and remarks beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// What became of it.
+    /// The effect on the ceiling.
     pub said: Said,
     /// Whether limits were moved while it ran.
     pub live: bool,
@@ -172,7 +173,7 @@ pub struct Verdict {
     pub unexpected: bool,
 }
 
-/// What one run says of the ceiling.
+/// The statement of one run about the ceiling.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Said {
     /// The scenario as written: whether it stops, and what became of it when its limits were moved.
@@ -204,7 +205,7 @@ impl Said {
     }
 }
 
-/// What a change did to a ceiling.
+/// The effect of a change on a ceiling.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Not known: limits were moved, and nobody waited to be accepted.
@@ -234,11 +235,11 @@ impl Effect {
 pub struct At {
     /// Connections held, or calls completed.
     pub held: Option<u64>,
-    /// What ended it.
+    /// The end of the load.
     pub how: How,
 }
 
-/// What ends a load: the call that fails, or what happens in place of one.
+/// The end of a load: the call that fails, or what happens instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// This call fails.
@@ -285,7 +286,7 @@ impl State {
     }
 }
 
-/// What became of a ceiling from one state to another.
+/// The effect of a change on a ceiling, from one state to another.
 fn effect(was: &State, is: &State) -> Effect {
     match (was.stopped, is.stopped) {
         (_, None) => Effect::NobodyWaited,

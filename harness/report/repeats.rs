@@ -13,12 +13,12 @@ pub struct Repeats {
 }
 
 impl Repeats {
-    /// Of a variant's runs; `None` when there is only one.
+    /// Counts the runs of one variant; `None` when there is only one.
     pub fn of(reports: &[&Report]) -> Option<Self> {
         Repeats::counted(reports.iter().flat_map(|report| report.tries()).map(|run| run.verdict.outcome))
     }
 
-    /// Of what the tries came to.
+    /// Counts the outcomes of tries; `None` when there is only one.
     pub fn counted(tries: impl Iterator<Item = Outcome>) -> Option<Self> {
         let tries: Vec<Outcome> = tries.collect();
         let met = tries.iter().filter(|outcome| **outcome == Outcome::Met).count();
@@ -36,7 +36,7 @@ pub fn repeats<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Vec<Vec<&'r
     grouped(reports, |report| (&report.scenario, &report.variant))
 }
 
-/// Those that have the same key together, in the order in which the keys first come.
+/// Elements with the same key together, in the order in which the keys first appear.
 pub fn grouped<'r, T, K: PartialEq>(
     all: impl IntoIterator<Item = &'r T>,
     key: impl Fn(&'r T) -> K,

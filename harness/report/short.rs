@@ -51,14 +51,14 @@ fn one(rank: u8, text: Option<String>) -> Wordings {
     text.map(|text| (rank, text)).into_iter().collect()
 }
 
-/// What a longer wording says more matters so much, and the shortest one so much.
+/// Wordings of one sentence: the shortest matters `rank`, the longer ones at most `more`.
 fn several(more: u8, rank: u8, texts: Vec<String>) -> Wordings {
     let last = texts.len().saturating_sub(1);
     let ranked = texts.into_iter().enumerate();
     ranked.map(|(at, text)| (if at < last { more.min(rank) } else { rank }, text)).collect()
 }
 
-/// What was found, in the order in which it is asked.
+/// The findings, in the order in which a reader asks for them.
 fn findings(r: &Report) -> Vec<Wordings> {
     let stopped = r.found.ceiling.stopped() == Some(true);
     let descriptors = matches!(r.found.ceiling.kind.value(), Some(Kind::Emfile) | None);

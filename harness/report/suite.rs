@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What was asked for, so that the report of another part can be told from that of another suite.
+/// The suite that was requested. It distinguishes the reports of its parts from those of another suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suite {
-    /// Of the program that made the report.
+    /// Version of the program that made the report.
     pub lastfd_version: String,
     /// SHA-1 of the plans of the whole suite, without the folders that they are in, and of `repeat`.
     pub hash: String,
-    /// What all its runs are called, those of other parts too, in their order.
+    /// The titles of all its runs, also those in other parts, in their order.
     pub runs: Vec<String>,
     /// How often each is made.
     pub repeat: u32,
@@ -29,7 +29,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Those of the suite's runs that belong to it.
+    /// The elements that belong to this part, of all elements of the suite.
     pub fn of_all<T>(self, all: impl IntoIterator<Item = T>) -> Vec<T> {
         all.into_iter().skip(self.part - 1).step_by(self.of).collect()
     }

@@ -1,6 +1,6 @@
 //! Ceilings at several limits: the line through them, and where something other than the descriptor limit
-//! binds. Pure: from the reports of several runs of one program to points. What binds is read off the runs,
-//! never guessed. Its words are `words::sweep`.
+//! binds. Pure: from the reports of several runs of one program to points. The evidence of the runs shows
+//! what binds; nothing is guessed. Its words are `words::sweep`.
 
 use super::Report;
 use crate::event::Call;
@@ -20,7 +20,7 @@ pub struct Sweep {
     pub no_fit: Option<NoFit>,
     /// Where something else binds; `None` where it is the same at every limit.
     pub binds: Option<Binds>,
-    /// What the clients that were asked for need.
+    /// The limit that the requested clients need.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
 }
@@ -44,15 +44,15 @@ pub struct Point {
     pub kind: Option<Kind>,
     /// The first descriptor call that failed.
     pub first_failure: Option<Call>,
-    /// What it did then.
+    /// The policy after that failure.
     pub policy: Option<Policy>,
 }
 
 /// ceiling = (soft − at rest) ÷ descriptors a connection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fit {
-    /// What stops it at all of these points: the descriptor limit (`emfile`), or a rule of its own that
-    /// follows it (`own-limit`).
+    /// The cause that stops it at all of these points: the descriptor limit (`emfile`), or a rule of its own
+    /// that follows it (`own-limit`).
     pub by: Kind,
     /// How many points it goes through.
     pub points: u32,
@@ -71,9 +71,9 @@ pub struct Fit {
 /// of what is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Formula {
-    /// Of the share of the limit; 1 where a connection takes whole descriptors.
+    /// Numerator of the share of the limit; 1 where a connection takes whole descriptors.
     pub numerator: i64,
-    /// Of the share of the limit: descriptors a connection.
+    /// Denominator of the share of the limit: descriptors a connection.
     pub denominator: i64,
     /// Taken off before the division.
     pub less: i64,
@@ -108,7 +108,7 @@ impl Formula {
         (least <= most).then_some(Formula { numerator, denominator, less })
     }
 
-    /// The lowest soft limit with which it holds so many.
+    /// The lowest soft limit with which the program holds so many clients.
     pub const fn soft_for(self, clients: u64) -> u64 {
         let wanted = self.denominator * clients as i64 + self.less;
         let up = wanted + self.numerator - 1;
@@ -116,12 +116,12 @@ impl Formula {
     }
 }
 
-/// What a number of clients needs, by the formula or the line.
+/// The limit that a number of clients needs, by the formula or the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Needs {
     /// Clients that are to be held.
     pub clients: u64,
-    /// The lowest soft limit with which they are; `None` where no line was found.
+    /// The lowest soft limit that holds them; `None` where no line was found.
     pub soft: Option<u64>,
     /// Whether something else stopped it at that limit or a lower one.
     pub bound_before: bool,
@@ -132,9 +132,10 @@ pub struct Needs {
 pub struct Binds {
     /// From this soft limit on.
     pub from: u64,
-    /// What, with the evidence.
+    /// The cause, with the evidence.
     pub what: What,
-    /// What ran out there, where that was seen; none where it is not known, and where nothing stopped it.
+    /// The resource that ran out there, where that was seen; `None` where it is not known, and where nothing
+    /// stopped it.
     pub resource: Option<Resource>,
     /// Whether it is worse than under a lower limit: there it only stopped, and here it exits or never
     /// accepts again, at FD_SETSIZE.
@@ -143,7 +144,7 @@ pub struct Binds {
 }
 
 impl Point {
-    /// Of one run.
+    /// The point of one run.
     pub fn of(r: &Report) -> Point {
         let found = &r.found;
         let reached = found.ceiling.stopped();
@@ -160,8 +161,8 @@ impl Point {
         }
     }
 
-    /// What stopped it, or that nothing did: a table that is full by its count is full, though no call was
-    /// seen to fail.
+    /// The cause that stopped it, or that nothing did: a table that is full by its count is full, though no
+    /// call was seen to fail.
     fn stop(&self) -> Option<Kind> {
         self.kind.or(self.ceiling.map(|_| Kind::Emfile))
     }
@@ -192,18 +193,18 @@ pub enum NoFit {
     Constant(u64),
 }
 
-/// What stopped a run, with what was seen there.
+/// The cause that stopped a run, with what was seen there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct What {
     /// Connections held then.
     pub held: Option<u64>,
-    /// What.
+    /// The cause.
     pub stop: Stop,
     /// The last line that it wrote there.
     pub wrote: Option<String>,
 }
 
-/// What stopped a run.
+/// The cause that stopped a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stop {
     /// The limit in force is this one, whatever is asked for; who set it.
@@ -317,7 +318,7 @@ fn binds(runs: &[(Point, &Report)], by: Option<Kind>, fit: Option<&Fit>) -> Opti
     })
 }
 
-/// What stopped this run, by its own evidence.
+/// The cause that stopped this run, by its own evidence.
 fn what(point: &Point, r: &Report) -> What {
     let what = What { held: r.found.ceiling.accepted.value(), stop: stop(point, r), wrote: None };
     // Without a call that was seen to fail, what it wrote is no evidence.
@@ -360,7 +361,7 @@ fn at_fd_setsize(r: &Report) -> bool {
     r.found.binds.get().is_some_and(|binds| binds.resource == Resource::FdSetsize)
 }
 
-/// Whether it does not come back from its wall by itself.
+/// Whether the server never serves again after its wall: it exits, or its accept loop is dead.
 fn ends(point: &Point) -> bool {
     matches!(point.policy, Some(Policy::Exits | Policy::AcceptLoopDead))
 }
@@ -419,7 +420,7 @@ mod tests {
         Report::new(&plan, m, Verdict { outcome: crate::judge::Outcome::Met, reasons: Vec::new(), judged: 0 })
     }
 
-    /// What something else is said to be, with its evidence.
+    /// The sentence about the other cause, with its evidence.
     fn what(sweep: &Sweep) -> String {
         words::what(&sweep.binds.as_ref().expect("something else binds").what)
     }

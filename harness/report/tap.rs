@@ -29,7 +29,7 @@ pub fn render(runs: &[Told], whole: bool) -> String {
     text
 }
 
-/// What is said of a test point; JSON's strings are YAML's, too.
+/// The YAML block of a test point; JSON's strings are YAML's, too.
 fn block(text: &mut String, run: &Told) {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let _ = writeln!(text, "  ---\n  outcome: {}", run.outcome.name());

@@ -33,7 +33,7 @@ fn pages(reports: &[Report], colour: bool, width: usize, full: bool) -> String {
             page.text.push('\n');
         }
         title(&mut page, report);
-        // What was expected and is not so is the answer; why nothing can be concluded is in the paragraph.
+        // An expectation that was not met is the answer; why nothing can be concluded is in the paragraph.
         let reasons = short::further_reasons(report);
         let first = matches!(report.verdict.outcome, Outcome::NotMet | Outcome::Skipped);
         let (before, after) = if first { (reasons, Vec::new()) } else { (Vec::new(), reasons) };
@@ -62,7 +62,7 @@ fn title(page: &mut Page, r: &Report) {
     page.line(&format!("{verdict}  {name}"));
 }
 
-/// One line a fact, in the order in which a run comes to them.
+/// One line a fact, in the order of a run's events.
 fn facts(page: &mut Page, r: &Report, full: bool) {
     for part in lines::parts(r, full) {
         match part {

@@ -1,5 +1,5 @@
-//! What JUnit and Markdown say of a run, as text. It is made of a report; a part of a suite keeps it in its
-//! JSON report, so that parts can be merged where their event logs are not.
+//! The text of a run in JUnit and Markdown. It is made from a report; a part of a suite keeps it in its JSON
+//! report, so that parts can be merged without their event logs.
 
 use super::repeats::{Repeats, grouped};
 use super::words::{calls, judged};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Told {
     pub scenario: String,
     pub variant: Option<String>,
-    /// What it is called: its command, where no scenario file asked for it.
+    /// Its title, or its command where no scenario file asked for it.
     pub title: String,
     pub outcome: Outcome,
     pub not_started: bool,
@@ -45,7 +45,7 @@ pub struct Judged {
 }
 
 impl Told {
-    /// Of a report.
+    /// The text of a report.
     pub fn of(report: &Report) -> Self {
         let reasons = report.verdict.reasons.iter().map(|reason| Judged {
             expectation: judged::name(reason),
@@ -81,7 +81,7 @@ impl Told {
     }
 }
 
-/// Of several reports.
+/// The texts of several reports.
 pub fn told(reports: &[Report]) -> Vec<Told> {
     reports.iter().map(Told::of).collect()
 }

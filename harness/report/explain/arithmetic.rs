@@ -28,15 +28,15 @@ pub fn left_by(launcher: &Launcher, from: Limits) -> Option<Limits> {
 /// Limits of the subject, as far as the plan tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InForce {
-    /// What its launcher leaves.
+    /// The limits that its launcher leaves.
     pub left: Option<Limits>,
-    /// What applies in the end: what the scenario expects or, where it expects nothing, what the launcher
-    /// leaves.
+    /// The limits in force in the end: those that the scenario expects or, where it expects none, those that
+    /// the launcher leaves.
     pub limits: Option<Limits>,
 }
 
 impl InForce {
-    /// Of this subject of the plan.
+    /// The limits of this subject of the plan.
     pub fn of(plan: &Plan, subject: &Process) -> Self {
         let left = left_by(&subject.launcher, subject.limits);
         let expected = &plan.expect.limits;
@@ -81,7 +81,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Of this subject of the plan.
+    /// The room that the plan gives this subject.
     pub fn of(plan: &Plan, subject: &Process) -> Self {
         let opened = options(&subject.program).and_then(|o| o.baseline).map(|n| AtRest::Opened(n.into()));
         let room = Room {
@@ -117,7 +117,7 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Of this subject of the plan; `None` where the plan does not tell.
+    /// The load on this subject and its room; `None` where the plan does not say.
     pub fn of(plan: &Plan, subject: &Process) -> Option<Self> {
         let room = Room::of(plan, subject);
         let wanted = match room.client {

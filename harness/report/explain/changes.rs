@@ -1,4 +1,4 @@
-//! What a variant changes in the scenario as written.
+//! The changes that a variant makes to the scenario as written.
 
 use crate::scenario::{Plan, Process, Recovery, Then, Workload};
 
@@ -35,7 +35,7 @@ pub enum Change<'p> {
     Hold(f64),
 }
 
-/// All changes, in the order in which a scenario is told.
+/// All changes, in the order in which `explain` describes a scenario.
 pub fn changes<'p>(base: &'p Plan, plan: &'p Plan) -> Vec<Change<'p>> {
     let mut changes = Vec::new();
     if base.subject != plan.subject {

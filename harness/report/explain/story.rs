@@ -1,5 +1,5 @@
-//! The page of a recorded run: the paragraph that answers, then what happened, in its order, and why. A run
-//! that ended early is told as far as it came.
+//! The page of a recorded run: first the paragraph that answers, then what happened, in order, and why. The
+//! page of a run that ended early stops where the run did.
 
 use crate::event::{Log, What};
 use crate::judge::Outcome;
@@ -58,7 +58,7 @@ fn highest(r: &Report, log: &Log) -> Option<String> {
     Some(story::highest(given.max()?, r.found.limits.effective.value()))
 }
 
-/// What a new client met, and why it could connect.
+/// The outcome of a new client, and why it could connect.
 fn at_the_wall(r: &Report) -> Vec<String> {
     match r.found.ceiling.reached.value() {
         Some(true) => clients::new_client(r).into_iter().chain(story::connects(r)).collect(),
@@ -66,7 +66,7 @@ fn at_the_wall(r: &Report) -> Vec<String> {
     }
 }
 
-/// What would move the number, and what would not.
+/// Changes that would move the number, and changes that would not.
 fn changes(r: &Report) -> Vec<String> {
     let leaks = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Leaking);
     match r.found.ceiling.kind.value() {

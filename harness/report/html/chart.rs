@@ -38,7 +38,8 @@ impl Axis<'_> {
         values.chunks(self.each.max(1)).map(one).collect()
     }
 
-    /// The bands of columns that are drawn as one, all as in the column in which they are highest together.
+    /// The bands with fewer columns: each drawn column shows all bands at the column where their sum is
+    /// highest.
     pub fn thinned_bands(&self, bands: &[&[u64]]) -> Vec<Vec<u64>> {
         let all = self.columns();
         let sum = |column: usize| -> u64 { bands.iter().map(|band| band[column]).sum() };

@@ -26,7 +26,7 @@ pub const RUN_BYTES: usize = 150_000;
 pub const ALL_BYTES: usize = 1_000_000;
 /// Bytes that a run may have however many there are.
 const LEAST_BYTES: usize = 13_000;
-/// What the page has besides its runs: the style, and an index of 64 runs.
+/// Bytes of the page beside its runs: the style, and an index of 64 runs.
 const AROUND_BYTES: usize = 50_000;
 /// Characters of a title.
 const TITLE: usize = 120;
@@ -142,7 +142,7 @@ fn index(reports: &[Report], titles: &[String]) -> Markup {
     }
 }
 
-/// What each remedy of a scenario changed.
+/// The table of a scenario's remedies, and what each changed.
 fn remedy_table(of: &remedies::Table) -> Markup {
     let believed = of.believed();
     let rows = of.rows.iter().map(|row| remedy_words::cells(row, believed)).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! What every part of the page uses: headings at a level, tables, a verdict.
+//! Parts that every section of the page uses: headings at a level, tables, a verdict.
 
 use super::super::Report;
 use super::super::words::{judged, picture as words};
@@ -17,7 +17,7 @@ pub fn heading(level: u8, text: &str) -> Markup {
     }
 }
 
-/// A table that scrolls by itself where the page is too narrow.
+/// A table that scrolls on its own where the page is too narrow.
 pub fn table<H: AsRef<str>>(headings: &[H], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
     let named = headings.iter().map(AsRef::as_ref).filter(|heading| !heading.is_empty());
     let label = named.collect::<Vec<_>>().join(", ");
@@ -58,7 +58,7 @@ pub fn few<'a, T>(all: &'a [T], most: usize, noun: &str) -> (Vec<&'a T>, Option<
     (all.iter().take(most).collect(), more)
 }
 
-/// A text in which what stands between backquotes is code.
+/// A text, with code between backquotes.
 pub fn prose(text: &str) -> Markup {
     let pieces: Vec<&str> = text.split('`').collect();
     // A single one is none of ours.

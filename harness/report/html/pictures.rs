@@ -233,7 +233,7 @@ fn names(axis: &Axis<'_>, bottom: u32) -> Markup {
     }
 }
 
-/// What the letters and the numbers stand for.
+/// The key of the picture's letters and numbers.
 fn keys(r: &Report, detail: &Detail) -> Markup {
     let timeline = &r.found.timeline;
     let phases = timeline.phases.iter().enumerate().take(detail.rows);
@@ -335,7 +335,7 @@ struct Bands<'a> {
     colours: Vec<usize>,
 }
 
-/// Who held what: by kind, and by process where there are several.
+/// The holders of descriptors: by kind, and by process where there are several.
 pub fn held(r: &Report, id: &str, detail: &Detail) -> Option<Markup> {
     let stack = r.found.timeline.stack.as_ref()?;
     let axis = Axis { timeline: &r.found.timeline, each: detail.each };

@@ -55,7 +55,7 @@ fn answer(r: &Report, level: u8, detail: &Detail) -> Markup {
             ul.because { @for reason in &reasons { li { (prose(reason)) } } }
         }
     };
-    // What was expected and is not so is the answer.
+    // An expectation that was not met is the answer.
     let first = matches!(r.verdict.outcome, Outcome::NotMet | Outcome::Skipped);
     let paragraph = short::paragraph(r);
     html! {
@@ -77,7 +77,7 @@ fn answer(r: &Report, level: u8, detail: &Detail) -> Markup {
     }
 }
 
-/// What was open before the first client, one by one in a table that is closed.
+/// The descriptors open before the first client, each a row of a table that is closed at first.
 fn at_rest(r: &Report, detail: &Detail) -> Option<Markup> {
     let said = baseline::at_rest(r)?;
     let inventory = &r.found.baseline.inventory;

@@ -1,4 +1,4 @@
-//! What a reader would do now: what fits the verdict, the program, and whatever set the limit.
+//! Advice to the reader: it fits the verdict, the program, and whatever set the limit.
 
 use super::super::Report;
 use super::limits::{self, Hard, Setter, name};
@@ -15,7 +15,7 @@ const START: &str = "start";
 /// Where the limit of a running service comes from.
 const WHO_SETS_IT: &str = "see `lastfd inspect PID`";
 
-/// Programs that begin a session, whose limits are those of limits.conf; and how a next one is begun.
+/// Programs that begin a session with the limits of limits.conf; and how to begin the next session.
 const SESSIONS: [(&str, &str); 6] = [
     ("runuser", "start it through `runuser` again"),
     ("su", "start it through `su` again"),
@@ -25,7 +25,7 @@ const SESSIONS: [(&str, &str); 6] = [
     ("login", "log in again"),
 ];
 
-/// What to do, the most important first; empty where there is nothing to do.
+/// Steps to take, the most important first; empty where nothing needs to be done.
 pub fn advice(r: &Report) -> Vec<String> {
     let ceiling = &r.found.ceiling;
     if r.found.not_started.is_some() || matches!(r.verdict.outcome, Outcome::Skipped | Outcome::Inconclusive)
@@ -35,7 +35,7 @@ pub fn advice(r: &Report) -> Vec<String> {
     let select = |binds: &Binds| binds.resource == Resource::FdSetsize;
     let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
     let only = match ceiling.kind.value() {
-        // What it holds then it cannot let go of.
+        // Beyond FD_SETSIZE it cannot release the descriptors that it holds.
         _ if r.found.binds.get().is_some_and(select) => other(Resource::FdSetsize).into(),
         // A loop that is dead may close nothing either.
         _ if leaks(r) && dead => {
@@ -63,7 +63,7 @@ pub fn advice(r: &Report) -> Vec<String> {
     vec![only]
 }
 
-/// What to do about a run that nothing can be concluded from, or whose subject did not start.
+/// Advice for a run that allows no conclusion, or whose subject did not start.
 fn not_concluded(r: &Report) -> Option<&'static str> {
     if let Some(refused) = &r.found.not_started {
         let by_itself = r.verdict.outcome != Outcome::Met && refused.exit_status.is_some();
@@ -80,7 +80,7 @@ fn not_concluded(r: &Report) -> Option<&'static str> {
     })
 }
 
-/// How to come to a ceiling that was not reached.
+/// The way to a ceiling that was not reached.
 fn further(r: &Report) -> Option<&'static str> {
     if let Some(flows) = flows::advice(r) {
         return Some(flows);
@@ -96,7 +96,7 @@ fn further(r: &Report) -> Option<&'static str> {
     })
 }
 
-/// How fast clients must come to fill its table before its timer closes them.
+/// The rate of clients that fills its table before its timer closes them.
 fn faster(r: &Report, idle: IdleTimeout) -> String {
     let rate = r.found.prediction.ceiling.value().map_or(String::new(), |ceiling| {
         format!(
@@ -111,13 +111,13 @@ fn faster(r: &Report, idle: IdleTimeout) -> String {
     format!("To find the ceiling, {faster}, or give its idle timeout more time{rate}.")
 }
 
-/// What stays open keeps it from recovering.
+/// Whether descriptors that stay open keep it from recovering.
 fn leaks(r: &Report) -> bool {
     let stays_open = r.found.recovery.leaked.value().is_some_and(|leaked| leaked > 0);
     match r.found.end.get().map(|end| end.verdict) {
         Some(Verdict::Leaking) => true,
         Some(Verdict::Stuck) => stays_open,
-        // Nobody calls a caller to see whether it recovers. Whose peers have closed, it has not.
+        // No probe asks a caller whether it recovers. If its peers have closed, it has not recovered.
         None => stays_open && r.found.ceiling.in_calls() && sockets::close_wait(r).is_some(),
         _ => false,
     }
@@ -150,7 +150,7 @@ fn leak(r: &Report) -> String {
         ),
         _ => what.trim_start_matches(", ").to_owned(),
     };
-    // Sorts that are known by name, and those of one that is stuck, stand in the sentence before.
+    // The sentence before lists the kinds that are known by name, and those of a stuck server.
     let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
     let what = if what.is_empty() || stuck || !r.found.leaks.is_empty() {
         String::new()
@@ -224,7 +224,7 @@ fn other(resource: Resource) -> &'static str {
     }
 }
 
-/// What its own code is to do better about a full table, before its limit.
+/// A change to its code, to make before the limit is raised: it should handle a full table better.
 fn mend(r: &Report) -> Option<String> {
     if r.found.ceiling.held() == Some(0) {
         return None;

@@ -1,4 +1,4 @@
-//! What was open before the first client.
+//! Descriptors that were open before the first client.
 
 use super::super::Report;
 use super::{counted, number, upstream};
@@ -38,7 +38,7 @@ pub fn before_load(r: &Report) -> &'static str {
     if upstream::is_called(r) || r.found.subject.is_client { "its first call" } else { "the first client" }
 }
 
-/// What it opens by itself, and when that is too much.
+/// Descriptors that it opens without clients, and when their number is too high.
 pub fn grows(r: &Report) -> Option<String> {
     let growth = r.found.baseline.growth.as_ref()?;
     let when = if growth.before_clients { "Before the first client" } else { "With no client connected" };

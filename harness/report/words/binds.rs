@@ -1,10 +1,11 @@
-//! What stopped it, where that is no descriptor limit and no rule of its own, and what cannot bound it.
+//! The cause that stopped it, where that is neither a descriptor limit nor a rule of its own, and limits that
+//! cannot bind.
 
 use super::super::Report;
 use super::{counted, evidence, number, sentence};
 use crate::measure::{Binds, BindsEvidence, Kind, Resource};
 
-/// What a resource is called.
+/// The name of a resource.
 pub const fn resource(resource: Resource) -> &'static str {
     match resource {
         Resource::Descriptors => "file descriptors",
@@ -22,7 +23,8 @@ pub const fn resource(resource: Resource) -> &'static str {
     }
 }
 
-/// What ran out and what shows it; nothing where the first failed call or the policy says it already.
+/// The resource that ran out and its evidence; `None` where the first failed call or the policy says it
+/// already.
 pub fn binds(r: &Report) -> Option<String> {
     let said = [Resource::Descriptors, Resource::OpenFiles, Resource::OwnRule];
     let lost = |binds: &&Binds| matches!(binds.evidence, BindsEvidence::LostInPassing(_));
@@ -34,7 +36,7 @@ pub fn binds(r: &Report) -> Option<String> {
     }))
 }
 
-/// What bounds connections that are handed to processes of their own.
+/// The bound on connections that are handed to processes of their own.
 pub fn handed_over(r: &Report) -> Option<String> {
     let handed = r.found.handed_over?;
     let bound = match r.found.ceiling.kind.value() {

@@ -12,7 +12,7 @@ const SHOWN: usize = 4;
 /// Left open by 1000 calls, so many descriptors are no chance.
 const LEAKS_PER_1000_CALLS: f64 = 100.0;
 
-/// What is said of one workload.
+/// The sentences about one workload.
 pub struct Said {
     /// Its label.
     pub label: &'static str,
@@ -112,7 +112,7 @@ fn tail(tail: &Tail) -> String {
     if told.is_empty() { "no answer".into() } else { told.join(", ") }
 }
 
-/// What a caller got as the load grew: the first time of each, and the listener at that time.
+/// Results of a caller as the load grew: the first time of each, and the listener at that time.
 fn told_apart(r: &Report, made: &CallsMade) -> Vec<String> {
     let told = made.ends.iter().take(SHOWN * 2).map(|end| {
         let what = end.outcome.value().map_or_else(|| way(&end.way()), |outcome| got(outcome).to_owned());

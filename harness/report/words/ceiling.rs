@@ -14,7 +14,7 @@ use crate::scenario::Upstream as Serves;
 
 /// Processes listed one by one.
 const SHOWN: usize = 8;
-/// Of what a server answered.
+/// Characters shown of a server's answer.
 const ANSWER: usize = 60;
 
 /// Where it stopped and why at this number: the first words of a report.
@@ -120,7 +120,7 @@ fn at(r: &Report) -> String {
     }
 }
 
-/// What a call of the subject is: one that was answered, or where the upstream answers nothing a connection.
+/// The unit of a call of the subject: an answered call, or a connection where the upstream answers nothing.
 fn call(r: &Report) -> &'static str {
     if connects(r) { "connection" } else { "answered call" }
 }
@@ -130,7 +130,7 @@ fn connects(r: &Report) -> bool {
     r.found.upstream.as_ref().is_some_and(|seen| seen.serves == Serves::Tcp)
 }
 
-/// Of several processes, what all of them hold.
+/// The descriptors that all processes hold together, where there are several.
 pub fn in_all(r: &Report) -> Option<String> {
     let several = at_once(r);
     let full = r.found.first_full.value().filter(|_| several > 1)?;
@@ -171,7 +171,7 @@ fn not_reached(r: &Report) -> String {
         );
     }
     let open = r.found.limits.effective.value().zip(c.descriptors.value());
-    // Of a program that has exited, the last count may be any.
+    // After a program has exited, the last count may be any number.
     let open = open.filter(|_| !upstream::is_called(r)).map_or(String::new(), |(limits, open)| {
         format!("; {open} of {} descriptors were in use", limits.soft)
     });
@@ -231,7 +231,7 @@ fn early(r: &Report, call: Call, errno: &str, at_s: f64) -> String {
     format!("{call} had failed with {errno} before any client came, {}.", after_start(r, at_s))
 }
 
-/// What else is to be known of the ceiling: later numbers, other processes, what the clients were asked.
+/// Further facts about the ceiling: later numbers, other processes, what the clients were asked.
 pub fn more(r: &Report) -> Vec<String> {
     let c = &r.found.ceiling;
     let mut said = Vec::new();
@@ -257,7 +257,7 @@ pub fn more(r: &Report) -> Vec<String> {
     said
 }
 
-/// What one run of a server that has a rule of its own cannot tell.
+/// A remark on what one run of a server with a rule of its own cannot show.
 fn follows_the_limit(r: &Report) -> Option<String> {
     let own = r.found.ceiling.kind.value() == Some(Kind::OwnLimit) && r.found.ceiling.held() > Some(0);
     let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
@@ -269,7 +269,7 @@ fn follows_the_limit(r: &Report) -> Option<String> {
     })
 }
 
-/// What was accepted, where that is not what it can serve.
+/// The number that it accepted, where it cannot serve as many.
 fn capacity(r: &Report) -> Option<String> {
     let c = &r.found.ceiling;
     let accepted = c.accepted.value()?;
@@ -298,8 +298,8 @@ fn capacity(r: &Report) -> Option<String> {
     ))
 }
 
-/// What clients were told, unless that is said to be a failure in disguise, or the reason that there is no
-/// ceiling.
+/// The error replies of clients, unless another sentence calls them a failure in disguise, or the reason that
+/// there is no ceiling.
 fn error_replies(r: &Report) -> Option<String> {
     let replies = r.found.error_replies.as_ref()?;
     let told = r.found.disguise.iter().any(|disguise| disguise.reply == replies.first);
@@ -353,7 +353,7 @@ fn holders(r: &Report) -> Option<String> {
     })
 }
 
-/// Of several processes, what each held.
+/// Connections in each process, where there are several.
 fn processes(all: &[PerProcess]) -> Vec<String> {
     if all.len() < 2 {
         return Vec::new();
@@ -384,7 +384,7 @@ fn first_full(r: &Report) -> Option<String> {
     ))
 }
 
-/// What the server answered when it was asked which protocol it speaks.
+/// The server's answer when lastfd asked which protocol it speaks.
 fn asked_first(r: &Report) -> Option<String> {
     let asked = r.found.probes.iter().rfind(|p| p.label == asks::HTTP);
     let asked = asked.filter(|p| p.outcome != Outcome::Served)?;

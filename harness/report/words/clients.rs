@@ -8,7 +8,7 @@ use crate::measure::{AcceptQueue, ClientPrograms, ClientsAccount, PolicyEvidence
 use crate::report::page::cut;
 use crate::scenario::One;
 
-/// Of an error reply.
+/// Characters shown of an error reply.
 const REPLY: usize = 48;
 
 /// Where each client is: connected and held, waiting, turned away; or not connected.
@@ -39,7 +39,7 @@ pub fn account(r: &Report) -> Option<String> {
     })
 }
 
-/// Of the clients that connected, how many are where; no place without any.
+/// The number of connected clients in each place; places without any are left out.
 pub fn places(r: &Report) -> Vec<(u64, String)> {
     let Some(a) = r.found.clients_account.get() else { return Vec::new() };
     let answers = r.found.ceiling.served.get().is_some();
@@ -56,7 +56,7 @@ pub fn places(r: &Report) -> Vec<(u64, String)> {
     all.into_iter().filter(|(n, _)| *n > 0).collect()
 }
 
-/// Whether every client that connected left by itself.
+/// Whether every client that connected left on its own.
 pub fn all_left(r: &Report) -> bool {
     r.found.clients_account.get().is_some_and(|a| a.left > 0 && a.left == a.connected)
 }
@@ -139,7 +139,7 @@ pub fn waiting(r: &Report) -> Option<u64> {
     r.found.clients_account.get().map(|a| a.waiting).filter(|n| *n > 0)
 }
 
-/// What an exit took with it, as a clause.
+/// The connections that an exit closed, as a clause.
 pub fn lost(r: &Report) -> Option<String> {
     let lost = r.found.clients_account.get()?.exit?;
     let held = counted(lost.held, "held connection");
@@ -167,7 +167,7 @@ fn makes_room(r: &Report) -> bool {
     r.found.ceiling.reached.value() == Some(false) || gives_way || idle
 }
 
-/// What a new client gets at the wall, and how full the accept queue is.
+/// The outcome of a new client at the wall, and how full the accept queue is.
 pub fn new_client(r: &Report) -> Option<String> {
     let new = r.found.new_client.value()?;
     let ceiling = &r.found.ceiling;
@@ -233,7 +233,7 @@ pub fn latency(r: &Report) -> Option<String> {
     (!both.is_empty()).then(|| format!("Median time to an answer: {}.", both.join(", ")))
 }
 
-/// What those got who came after the wall was reached.
+/// Outcomes of clients that came after the wall was reached.
 pub fn next(r: &Report) -> Option<String> {
     let next = &r.found.clients.next;
     if next.is_empty() || r.found.ceiling.reached.value() != Some(true) {

@@ -7,9 +7,9 @@ use crate::compare::{
     Scale, Work,
 };
 
-/// What a comparison is called.
+/// The title of a comparison.
 pub const TITLE: &str = "Before and after";
-/// What made its report, at the end.
+/// The last line of its report: what made it.
 pub const MADE: &str = "Compared by lastfd.";
 
 /// How the picture of ratios is to be read; it ends at this ratio.
@@ -20,7 +20,7 @@ pub fn ratios(most: f64) -> String {
     )
 }
 
-/// What its table is called.
+/// The title of its table.
 pub const QUANTITIES: &str = "What was compared";
 /// Headings of the table.
 pub fn headings(comparison: &Comparison) -> [&'static str; 4] {
@@ -40,7 +40,7 @@ pub fn headings(comparison: &Comparison) -> [&'static str; 4] {
 /// From this ratio on (and from its inverse on downwards) people say "times", not per cent.
 const TIMES: f64 = 2.0;
 
-/// What a row is called, with its unit.
+/// The name of a row, with its unit.
 pub fn label(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::ConnectionsOpened => "connections opened",
@@ -72,7 +72,7 @@ pub fn label(quantity: Quantity) -> &'static str {
     }
 }
 
-/// What a row is called, without its unit.
+/// The name of a row, without its unit.
 fn name_of(quantity: Quantity) -> &'static str {
     let label = label(quantity);
     label
@@ -90,7 +90,7 @@ pub fn cells(comparison: &Comparison, row: &Row) -> [String; 4] {
     [format!("{}{mark}", label(row.quantity)), before, after, last]
 }
 
-/// What a recording keeps.
+/// The value or range that a recording keeps.
 fn kept(kept: Option<Kept>) -> String {
     let range = |low: f64, high: f64| format!("{} to {}", number(low), number(high));
     match kept {
@@ -190,7 +190,7 @@ fn percent(share: f64) -> String {
     format!("{}{:.1} %", if share < 0.0 { "−" } else { "+" }, share.abs() * 100.0)
 }
 
-/// What the file of a recording says of itself.
+/// The header of a recording's file.
 pub const RECORDING: &str = "Written by `lastfd compare --record`. Compare a later version with it: `lastfd compare --baseline FILE`.\n\
     Counts are those of one start. A `ratio` is to the bundled server under the same calls, which runs beside either\n\
     version; `seen` is the value on the machine that recorded it. `low` and `high` are the ends of a 99 % interval.";
@@ -343,7 +343,7 @@ fn told(row: &Row, after: &Described) -> Option<String> {
     }
 }
 
-/// What a side did.
+/// Calls of a side, and how many failed.
 fn work(work: &Work) -> String {
     let failed = work.made() - work.calls;
     let how = work.failed.iter().map(|(how, n)| format!("{n} {how}")).collect::<Vec<_>>().join(", ");

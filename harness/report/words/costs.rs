@@ -1,4 +1,4 @@
-//! What the wall costs the server.
+//! The costs of the wall for the server.
 
 use super::super::Report;
 use super::rate;
@@ -33,8 +33,7 @@ pub fn short(r: &Report) -> String {
     if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
 }
 
-/// What it wrote to its log, at most so many lines: those that follow each other and are the same count as
-/// one.
+/// The lines that it wrote to its log, at most `most`: equal lines that follow each other count as one.
 pub fn log(r: &Report, most: usize) -> Vec<String> {
     let same = r.found.costs.log_sample.chunk_by(|a, b| a == b).take(most);
     same.map(|lines| match lines.len() {

@@ -21,7 +21,7 @@ pub fn doubt(doubt: &Doubt) -> String {
     }
 }
 
-/// That a run says nothing, and for what cause.
+/// A sentence that the run says nothing, and for what cause.
 pub fn nothing(cause: &str) -> String {
     sentence(&format!("nothing can be concluded from this run: {cause}"))
 }
@@ -34,7 +34,7 @@ pub fn cause(reason: &str) -> String {
     }
 }
 
-/// That there was no subject to load, and why.
+/// A sentence that there was no subject to load, and why.
 pub fn not_started(why: &str) -> String {
     sentence(&format!("it did not start: {why}"))
 }

@@ -1,5 +1,4 @@
-//! What was seen that makes a finding so: clauses without a full stop, for the JSON report's evidence and for
-//! sentences.
+//! The evidence of a finding: clauses without a full stop, for the JSON report's evidence and for sentences.
 
 use super::{counted, errno_name, number, times};
 use crate::event::{Bound, Holder};
@@ -12,7 +11,7 @@ use crate::measure::{
 const HOLDERS: usize = 3;
 const MIB: f64 = 1_048_576.0;
 
-/// Of an accept policy.
+/// Evidence of an accept policy.
 pub fn policy(evidence: &PolicyEvidence) -> String {
     match evidence {
         PolicyEvidence::NoFailure => "no descriptor call failed".into(),
@@ -213,7 +212,7 @@ pub fn delay(delay: &Delay) -> String {
     }
 }
 
-/// Of what binds.
+/// Evidence of the resource that binds.
 pub fn binds(evidence: &BindsEvidence) -> String {
     let under =
         |soft: &Option<u64>| soft.map_or("its soft limit".into(), |soft| format!("its soft limit of {soft}"));
@@ -285,7 +284,7 @@ fn instances(found: &InotifyInstances) -> String {
     )
 }
 
-/// Of tasks and memory.
+/// Evidence that tasks or memory ran out.
 pub fn exhausted(seen: &Exhausted) -> String {
     match seen {
         Exhausted::Tasks { refused, threads, processes, limit } => {
@@ -374,7 +373,7 @@ fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / MIB)
 }
 
-/// Of what becomes of a server when clients leave.
+/// Evidence of the verdict after clients leave.
 pub fn verdict(evidence: &VerdictEvidence) -> String {
     let again = |replaced: &bool| if *replaced { ", and another process replaced it" } else { "" };
     match evidence {
@@ -436,7 +435,7 @@ fn stays_open(descriptors: u64) -> String {
     format!("{descriptors} {} open", number(descriptors, "extra descriptor stays", "extra descriptors stay"))
 }
 
-/// Of a difference between witnesses.
+/// A difference between witnesses.
 pub fn note(note: &Note) -> String {
     match note {
         Note::Others(others) => {
@@ -478,7 +477,7 @@ pub fn notes(all: &[Note]) -> Option<String> {
     (!all.is_empty()).then(|| all.iter().map(note).collect::<Vec<_>>().join("; "))
 }
 
-/// What being observed costs.
+/// The cost of being observed.
 pub fn cost(cost: &Cost) -> String {
     match cost {
         Cost::Nothing => "none".into(),

@@ -3,10 +3,10 @@
 use crate::measure::Kind;
 use crate::report::Report;
 
-/// What stands above it.
+/// The comment at the top of the scenario.
 pub const COMMENT: &str = "Written by `lastfd init`. It expects what was measured; keep what must stay so.";
 
-/// What it shows.
+/// The `claim` of the scenario.
 pub fn claim(report: &Report, command: &[String]) -> String {
     let program = command.first().map_or("the program", |word| word.rsplit('/').next().unwrap_or(word));
     let ceiling = &report.found.ceiling;

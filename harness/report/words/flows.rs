@@ -45,7 +45,7 @@ pub fn unbounded(r: &Report) -> Option<String> {
     }
 }
 
-/// What to do about a server that answered all flows; `None`: what helps with connections, too.
+/// Advice for a server that answered all flows; `None`: the advice for connections fits, too.
 pub fn advice(r: &Report) -> Option<&'static str> {
     let flows = r.found.flows.as_ref()?;
     match flows.cost.value()? {

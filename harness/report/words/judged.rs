@@ -46,7 +46,7 @@ pub fn reason(reason: &Reason) -> String {
     }
 }
 
-/// What the scenario says.
+/// The value that the scenario expects.
 pub fn expected(reason: &Reason) -> String {
     match &reason.expected {
         Expected::Judgeable => "a run that can be judged".into(),
@@ -77,7 +77,7 @@ pub fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
     outcome(verdict.outcome, verdict.judged)
 }
 
-/// The same of a run of which only that much is known.
+/// The same for a run with only this much known.
 pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static str) {
     use judge::Outcome;
     match outcome {
@@ -89,7 +89,7 @@ pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static 
     }
 }
 
-/// What was measured, or why it was not.
+/// The measured value, or why there is none.
 pub fn observed(reason: &Reason) -> String {
     let not_reached_expected = matches!(&reason.expected, Expected::Ceiling(Ceiling::NotReached));
     match &reason.observed {
@@ -180,7 +180,7 @@ fn amount_seen(reason: &Reason) -> String {
     format!("{}{means} ({about}{why})", quantity(unit, *value))
 }
 
-/// What a metric is, within a sentence: an acronym keeps its capitals.
+/// A metric's description, within a sentence: an acronym keeps its capitals.
 fn about(metric: Metric) -> String {
     let text = metric.doc();
     match text.as_bytes() {
@@ -208,7 +208,7 @@ pub fn quantity(unit: Unit, value: f64) -> String {
     }
 }
 
-/// What is recorded of a metric.
+/// The recorded values of a metric.
 fn recorded(metric: Metric, kept: Kept) -> String {
     let unit = metric.unit();
     let runs = counted(u64::from(kept.runs), "recorded run");

@@ -1,4 +1,4 @@
-//! What the kernel does at the limit, and why: the sentences that explain rather than report.
+//! The kernel's behaviour at the limit, and why: the sentences that explain rather than report.
 
 use super::{counted, number};
 

@@ -1,5 +1,5 @@
-//! What each launcher makes of the limits that it starts with. From the plan alone; a run reads back what
-//! came of it.
+//! The effect of each launcher on the limits that it starts with. This is from the plan alone; a run reads
+//! back the result.
 
 use super::limits::pair;
 use crate::event::Limits;

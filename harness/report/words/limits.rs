@@ -8,7 +8,7 @@ use crate::report::page::cut;
 
 /// A program's name is cut to this.
 const NAME: usize = 28;
-/// What the limit is called in the line that begins with it.
+/// The name of the limit in the line that begins with it.
 const IN_ITS_LINE: &str = "it";
 /// Programs whose script is what a reader knows.
 const INTERPRETERS: [&str; 5] = ["python", "node", "perl", "ruby", "php"];
@@ -73,7 +73,7 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
     })
 }
 
-/// Who set the hard limit.
+/// The setter of the hard limit.
 pub enum Hard {
     /// This run.
     Run,
@@ -83,7 +83,7 @@ pub enum Hard {
     By(String),
 }
 
-/// Who set the hard limit, where that is known.
+/// The setter of the hard limit, where that is known.
 pub fn hard(r: &Report) -> Option<Hard> {
     let by = r.found.limits.hard_set_by.get()?;
     Some(match by.by {
@@ -93,7 +93,7 @@ pub fn hard(r: &Report) -> Option<Hard> {
     })
 }
 
-/// Who set the soft limit, where that is a word: this run, or a process above.
+/// The setter of the soft limit, where it has a name: this run, or a process above.
 pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     match Setter::of(r, by) {
@@ -108,7 +108,7 @@ fn with(r: &Report, by: &SetBy) -> String {
     setting(launcher(r, by)).map_or(String::new(), |setting| format!(" (`{}`)", setting.name))
 }
 
-/// What launched the program, where that set the limit; otherwise the program that did.
+/// The launcher of the program, where it set the limit; otherwise the program that did.
 pub fn launcher<'a>(r: &'a Report, by: &'a SetBy) -> &'a str {
     let launched =
         r.found.limits.chain.iter().any(|link| link.command == Link::REQUESTED && link.pid == by.pid);
@@ -120,7 +120,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Where it is written.
     pub place: &'static str,
-    /// What makes a change take effect.
+    /// The step that makes a change take effect.
     pub then: &'static str,
 }
 
@@ -138,7 +138,7 @@ pub fn setting(launcher: &str) -> Option<Setting> {
     Some(Setting { name, place, then })
 }
 
-/// Whose doing the soft limit is.
+/// The setter of the soft limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setter {
     /// This run asked for it, and nothing changed it.
@@ -151,7 +151,7 @@ pub enum Setter {
     Inherited,
     /// A process above.
     Ancestor,
-    /// What the same process ran before its last exec.
+    /// The program that the same process ran before its last exec.
     BeforeExec,
     /// A process that is not in the chain.
     Another,
@@ -160,7 +160,7 @@ pub enum Setter {
 }
 
 impl Setter {
-    /// Of the link that set it.
+    /// The setter of this limit.
     pub fn of(r: &Report, by: &SetBy) -> Self {
         let own = Some(by.pid) == r.found.subject.pid.value();
         let raised = |asked: Limits| {

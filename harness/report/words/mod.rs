@@ -37,14 +37,15 @@ pub mod wall;
 pub mod why;
 pub mod witnesses;
 
-/// What stands below a text that was cut.
+/// The note below a text that was cut.
 pub const CUT: &str = "The rest did not fit here: `--markdown FILE` writes all of it.";
 
 use super::Report;
 use super::repeats::Repeats;
 use crate::event::Outcome;
 
-/// Of a ceiling that was counted by the growth of `/proc`'s descriptor count, for nobody saw the calls.
+/// The mark of a ceiling that was counted by the growth of `/proc`'s descriptor count, because no observer
+/// saw the calls.
 pub const BY_COUNT: &str = "by descriptor count";
 
 /// How many of several runs met their expectations.
@@ -121,12 +122,12 @@ pub fn capital(text: &str) -> String {
     sentence(text).trim_end_matches('.').to_owned()
 }
 
-/// What the subject is called: a client of something else is no server.
+/// The name of the subject: a client of something else is no server.
 pub fn subject(r: &Report) -> &'static str {
     if r.found.ceiling.in_calls() && r.found.subject.is_client { "the caller" } else { "the server" }
 }
 
-/// What its ceiling is counted in.
+/// The unit of its ceiling.
 pub fn unit(r: &Report) -> &'static str {
     match r.found.flows {
         _ if r.found.ceiling.in_calls() => "call",
@@ -159,7 +160,7 @@ pub fn errno_name(errno: i32) -> String {
     name.to_owned()
 }
 
-/// What a client got, as a verb.
+/// The outcome of a client, as a verb.
 pub fn got(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Served => "is served",
@@ -171,7 +172,7 @@ pub fn got(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What several clients got, after their number.
+/// The outcome of several clients, after their number.
 pub fn got_by_many(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Served => "served",

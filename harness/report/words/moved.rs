@@ -9,7 +9,7 @@ pub fn moved(r: &Report) -> Vec<String> {
     r.found.moved.get().into_iter().flatten().map(one).collect()
 }
 
-/// What the last move did, in one sentence.
+/// The effect of the last move, in one sentence.
 pub fn short(r: &Report) -> Option<String> {
     let m = r.found.moved.get()?.last()?;
     let now = format!("{}:{}", m.soft, m.hard);

@@ -13,7 +13,7 @@ pub fn phases(r: &Report) -> Option<String> {
     (!steps.is_empty()).then(|| sentence(&steps.join("; ")))
 }
 
-/// What a step is called.
+/// The name of a step.
 pub fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Launch => "launch",
@@ -31,7 +31,7 @@ pub fn name(phase: Phase) -> &'static str {
     }
 }
 
-/// What ended a step, as a clause.
+/// The event that ended a step, as a clause.
 pub fn ended(ended: Ended) -> &'static str {
     match ended {
         Ended::Ready => "it was ready",

@@ -1,5 +1,5 @@
-//! What stands in and under the pictures of an HTML report: titles, descriptions, keys, and the headings
-//! around them.
+//! The text in and under the pictures of an HTML report: titles, descriptions, keys, and the headings around
+//! them.
 
 use super::super::Report;
 use super::limits::{self, pair};
@@ -33,9 +33,9 @@ pub const PHASES: &str = "Phases";
 pub const MOMENTS: &str = "Moments";
 /// How the time axis is to be read.
 pub const AXIS: &str = "Short phases are drawn wider than they are; the table of phases has their times.";
-/// What opens a table under a picture.
+/// The label that opens a table under a picture.
 pub const NUMBERS: &str = "The numbers";
-/// What opens the list of descriptors.
+/// The label that opens the list of descriptors.
 pub const EACH: &str = "Each descriptor";
 /// The columns of the table of phases.
 pub const PHASE_COLUMNS: [&str; 5] = ["", "phase", "from, s", "took", "ended because"];
@@ -47,27 +47,27 @@ pub const ROUND_COLUMNS: [&str; 5] = ["round", "left", "first accepted", "first 
 pub const INDEX_COLUMNS: [&str; 4] = ["verdict", "run", "ceiling", "what was found"];
 /// The columns of the account of clients.
 pub const CLIENT_COLUMNS: [&str; 2] = ["clients", "what became of them"];
-/// What a subject's own log is called.
+/// The heading of a subject's own log.
 pub const ITS_LOG: &str = "Its own log begins";
-/// What a value is called that nobody measured.
+/// The text for a value that was not measured.
 pub const NONE: &str = "–";
 
 /// A picture with a time axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chart {
-    /// Of the process that accepts.
+    /// Descriptors of the process that accepts.
     Descriptors,
-    /// Of all processes, by kind.
+    /// Descriptors of all processes, by kind.
     Kinds,
-    /// Of all processes, by process.
+    /// Descriptors of all processes, by process.
     Processes,
-    /// Of the loaded listener.
+    /// The accept queue of the loaded listener.
     AcceptQueue,
     /// Accepted a second.
     Accepted,
     /// Failed a second.
     Failures,
-    /// Of one processor.
+    /// Share of one processor.
     Cpu,
     /// Bytes a second.
     Log,
@@ -75,7 +75,7 @@ pub enum Chart {
     Memory,
 }
 
-/// What the picture is called.
+/// The title of the picture.
 pub fn title(chart: Chart) -> &'static str {
     match chart {
         Chart::Descriptors => "Open descriptors of the process that accepts",
@@ -102,7 +102,7 @@ pub fn value(chart: Chart, value: f64) -> String {
     }
 }
 
-/// What it shows, for those who cannot see it.
+/// A description of the picture, for readers who cannot see it.
 pub fn description(r: &Report, chart: Chart, range: Range) -> String {
     let (low, high) = (value(chart, range.low), value(chart, range.high));
     let limit = r.found.limits.effective.value().filter(|_| chart == Chart::Descriptors);
@@ -118,7 +118,7 @@ pub fn most(chart: Chart, high: f64) -> String {
     format!("at most {}", value(chart, high))
 }
 
-/// What is said of charts that would show nothing: those that stay at zero, and those that were not read.
+/// A remark on charts that are left out: those that stay at zero, and those that were not read.
 pub fn flat(zero: &[Chart], unread: &[Chart]) -> Option<String> {
     let names = |charts: &[Chart]| {
         let names: Vec<String> = charts.iter().map(|chart| format!("“{}”", title(*chart))).collect();
@@ -142,7 +142,7 @@ pub fn limit_above(soft: u64) -> String {
     format!("soft limit {soft}, far above this picture")
 }
 
-/// What happened, in a few words.
+/// The event in a few words.
 pub fn happened(r: &Report, what: Happened) -> String {
     match what {
         Happened::FirstFailure => {
@@ -179,7 +179,7 @@ pub fn phase(r: &Report, place: usize, stretch: &Stretch) -> [String; 4] {
     ]
 }
 
-/// What descriptors of this kind are.
+/// The name of descriptors of this kind.
 pub fn kind(kind: OpenKind) -> &'static str {
     match kind {
         OpenKind::AtRest => "already open",
@@ -241,7 +241,7 @@ pub fn ceiling(r: &Report) -> String {
     }
 }
 
-/// What opens the chain of limits with each of its links.
+/// The label that opens the chain of limits with each of its links.
 pub const WHOLE_CHAIN: &str = "Each process above";
 /// The columns of the whole chain.
 pub const LINK_COLUMNS: [&str; 5] = ["process", "command", "soft", "hard", "remark"];
@@ -257,13 +257,13 @@ pub fn link(soft: u64, hard: u64) -> String {
     format!("soft {soft}, hard {hard}")
 }
 
-/// What the bar of a link shows.
+/// The explanation of a link's bar.
 pub const LINK_BAR: &str =
     "The filled part is the soft limit, the outline the hard limit, on a logarithmic scale.";
-/// What the bar of clients shows.
+/// The explanation of the bar of clients.
 pub const CLIENTS_BAR: &str =
     "Clients that connected, by what had become of them when the watch at the wall ended.";
-/// What the picture of rounds shows.
+/// The explanation of the picture of rounds.
 pub const ROUNDS_PICTURE: &str =
     "When the first waiting client was served after others left, a mark for each round.";
 
@@ -315,7 +315,7 @@ pub fn left_out(number: usize, noun: &str) -> String {
     format!("… and {} more", counted(number as u64, noun))
 }
 
-/// What made the report, at its end.
+/// The last line of the report: what made it.
 pub fn made(r: &Report) -> String {
     let made = &r.found.made;
     let mut said = vec![match made.lastfd_version.get() {
@@ -329,7 +329,7 @@ pub fn made(r: &Report) -> String {
     format!("{}.", said.join(" "))
 }
 
-/// What the log at the end of a run is for.
+/// The purpose of the log at the end of a run.
 pub fn log(kept: usize, of: usize) -> String {
     match kept < of {
         true => format!(
@@ -342,7 +342,7 @@ pub fn log(kept: usize, of: usize) -> String {
 
 /// How the log is read back.
 pub const REPLAY: &str = "`lastfd replay` of this file measures it again.";
-/// What stands where the log did not fit.
+/// The text in place of a log that did not fit.
 pub const LOG_TOO_LONG: &str = "The event log is too long for this report, even when thinned.";
 /// The link that takes the log out.
 pub const DOWNLOAD: &str = "Save the event log";

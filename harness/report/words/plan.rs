@@ -1,4 +1,4 @@
-//! What a scenario makes happen, before anything runs.
+//! The events of a scenario, before anything runs.
 
 use super::kernel::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, RESERVED, numbers};
 use super::limits::pair;
@@ -223,7 +223,7 @@ fn pace(pace: Pace) -> String {
     }
 }
 
-/// What each call takes, and what it leaves open.
+/// Descriptors that each call takes, and those that it leaves open.
 fn each_call(calls: &Calls) -> String {
     let tls = if calls.tls || calls.caller == Caller::GrpcPerCall { " over TLS" } else { "" };
     let certificate = match calls.certificate {
@@ -299,12 +299,12 @@ fn kept_alive(keep_alive: &KeepAlive) -> String {
     format!("{asks}, then holds the keep-alive connection{again}")
 }
 
-/// Of a subject that makes the connections.
+/// A sentence for a subject that makes the connections.
 pub fn is_client(subject: &str) -> String {
     format!("`{subject}` is a client: its ceiling is the number of calls that it completes before one fails.")
 }
 
-/// Of a subject that begins by a signal.
+/// A sentence for a subject that begins when it gets a signal.
 pub fn waits_for(signal: &str) -> String {
     format!(
         "It waits for SIG{signal} before its first call, so that the descriptors that are already open can be counted."
@@ -338,7 +338,7 @@ pub fn moves(then: &Then) -> String {
     )
 }
 
-/// What happens at the ceiling, and why.
+/// Events at the ceiling, and why.
 pub fn then(plan: &Plan, subject: &Process) -> String {
     if plan.serves_datagrams(&plan.subject) {
         return flows_fail(plan);
@@ -365,7 +365,7 @@ pub fn then(plan: &Plan, subject: &Process) -> String {
     )
 }
 
-/// Of a server that is loaded by UDP.
+/// Events at the ceiling of a server that is loaded by UDP.
 fn flows_fail(plan: &Plan) -> String {
     if plan.expect.ceiling == Some(Ceiling::NotReached) {
         return "Every client is answered, and no call fails.".into();
@@ -421,7 +421,7 @@ fn recovery(rounds: u32) -> String {
     }
 }
 
-/// What a variant changes.
+/// The changes of a variant, in sentences.
 pub fn changes(changes: &[Change<'_>], plan: &Plan) -> String {
     if changes.is_empty() {
         return "only what is expected".into();

@@ -1,4 +1,4 @@
-//! What its accept loop does with a full table.
+//! The behaviour of its accept loop with a full table.
 
 use super::super::Report;
 use super::{clients, costs, counted, evidence, number, sentence, subject, times};
@@ -6,10 +6,10 @@ use crate::event::SeenAs;
 use crate::measure::{AfterSilence, Disguise, GAPS, OtherPolicy, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
-/// Of an error reply.
+/// Characters shown of an error reply.
 const REPLY: usize = 48;
 
-/// What a policy is, as a sentence without its end.
+/// The behaviour behind a policy, as a sentence without its end.
 pub const fn behaviour(policy: Policy) -> &'static str {
     match policy {
         Policy::Spin => "It tries to accept again at once, without a pause",
@@ -28,7 +28,7 @@ pub const fn behaviour(policy: Policy) -> &'static str {
     }
 }
 
-/// What it does at the wall, with what shows it and the policy's name.
+/// Its behaviour at the wall, with the evidence and the policy's name.
 pub fn at_the_wall(r: &Report) -> Option<String> {
     let seen = &r.found.policy;
     let policy = seen.policy.value().filter(|policy| *policy != Policy::None)?;
@@ -51,7 +51,7 @@ fn irregular(r: &Report) -> Option<String> {
     (3..GAPS).contains(&gaps.len()).then(|| format!("{shortest:.3} s to {longest:.3} s"))
 }
 
-/// What the loop of another listener does.
+/// The behaviour of another listener's loop.
 pub fn of_another(other: &OtherPolicy) -> String {
     let how = match (other.policy, other.pause_s) {
         (Policy::Spin, _) => "retries accept without a pause".into(),
@@ -222,7 +222,7 @@ fn exit(r: &Report) -> String {
             Some(ended) if ended.in_order.is_empty() && ended.call != *call => {
                 format!("{} exited{how}, just after {} had failed{lost}", subject(r), ended.call)
             }
-            // That others failed after it stands below.
+            // If other calls failed only after this one, a later line of the report says so.
             Some(ended) if ended.in_order.first().is_some_and(|first| first != call) => {
                 let failed = in_order(ended, "");
                 format!("{} exited{how}, just after {failed}{lost}", subject(r))
@@ -250,7 +250,8 @@ fn soon(after_s: f64) -> String {
     if after_s < 0.001 { "right after".into() } else { format!("{after_s:.3} s after") }
 }
 
-/// Connections that it had held and closed at the wall; those that an exit ended are told with the exit.
+/// Connections that it had held and closed at the wall; the sentence about an exit counts those that the exit
+/// closed.
 pub fn held_closed(r: &Report) -> Option<String> {
     let exited = matches!(r.found.policy.evidence.get(), Some(PolicyEvidence::Exited { .. }));
     let closed = r.found.held_closed.value().filter(|n| *n > 0 && !exited)?;

@@ -42,7 +42,8 @@ pub fn predicted(r: &Report) -> Option<String> {
     Some(format!("{}{sum} ({each}){}.", counted(ceiling, one), first(r, ceiling)))
 }
 
-/// What came before the predicted number, where that was no descriptor limit; or why there was room for more.
+/// The cause that stopped it before the predicted number, where that was no descriptor limit; or why there
+/// was room for more.
 fn first(r: &Report, predicted: u64) -> &'static str {
     let ceiling = &r.found.ceiling;
     let fewer = ceiling.held().is_some_and(|held| held < predicted);
@@ -55,7 +56,7 @@ fn first(r: &Report, predicted: u64) -> &'static str {
     }
 }
 
-/// The arithmetic as the run recorded it, without the number that it comes to.
+/// The arithmetic as the run recorded it, without its result.
 fn without_result(formula: &str, ceiling: u64) -> &str {
     formula.strip_suffix(&format!(" = {ceiling}")).unwrap_or(formula)
 }
@@ -67,7 +68,7 @@ pub fn sum(r: &Report) -> Option<String> {
     Some(sum + &by + &more)
 }
 
-/// What remains, and more about it.
+/// The descriptors that remain for connections, and a remark about them.
 fn remains(r: &Report) -> Option<(String, String)> {
     let f = &r.found;
     let soft = f.limits.effective.value()?.soft;

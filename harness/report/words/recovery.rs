@@ -1,4 +1,4 @@
-//! What it does when clients leave: who is served, what stays open, and whether it is as before.
+//! The server after clients leave: who is served, what stays open, and whether it is as before.
 
 use super::super::Report;
 use super::{baseline, calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
@@ -10,8 +10,8 @@ const SHOWN: usize = 4;
 /// Characters of the sorts that the first paragraph has room for.
 const SHORT: usize = 100;
 
-/// What becomes of it when clients leave, in one sentence for the first paragraph; and shorter, with less of
-/// what stays open. Nothing where an exit says it already.
+/// The state after clients leave, in one sentence for the first paragraph; then shorter, with less about what
+/// stays open. Empty where an exit says it already.
 pub fn short(r: &Report) -> Vec<String> {
     let leaves = [mostly_leaves(r), briefly_leaves(r), String::new()];
     let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves)).collect();
@@ -74,7 +74,7 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
     })
 }
 
-/// That it leaks, and whether it serves new clients all the same.
+/// A sentence that it leaks, and whether it serves new clients nevertheless.
 fn leaks_and(r: &Report) -> &'static str {
     let recovered = r.found.recovery.recovered.value() == Some(true) && !r.found.ceiling.in_calls();
     match recovered {
@@ -84,7 +84,7 @@ fn leaks_and(r: &Report) -> &'static str {
     }
 }
 
-/// That nobody is served any more, and what shows it.
+/// A sentence that nobody is served any more, and the evidence.
 fn stuck(r: &Report, evidence: &VerdictEvidence, leaves: &str) -> String {
     if let Some(n) = leaked(r).filter(|n| *n > 0) {
         let n = n.unsigned_abs();
@@ -108,7 +108,7 @@ fn stuck(r: &Report, evidence: &VerdictEvidence, leaves: &str) -> String {
     }
 }
 
-/// What calls that stopped at no limit left open, for the first paragraph.
+/// Descriptors that calls left open without reaching a limit, for the first paragraph.
 pub fn left_by_calls(r: &Report) -> Option<String> {
     if r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached) {
         return match once(r).filter(|n| *n > 0) {
@@ -307,7 +307,7 @@ fn once(r: &Report) -> Option<u64> {
     r.found.recovery.opened_once.value()
 }
 
-/// What each client leaves open, after a colon.
+/// Descriptors that each client leaves open, after a colon.
 fn each_leaves(r: &Report) -> String {
     sorts(r, SHOWN)
 }
@@ -412,7 +412,7 @@ fn leaves(r: &Report, leak: &Leak) -> String {
     format!("{}{}{process}", many(r, leak), detail(leak))
 }
 
-/// What is known of what leaked: how many for each connection, of which kind.
+/// The known facts about a leak: how many descriptors for each connection, and their kind.
 pub fn what_leaks(r: &Report) -> String {
     if r.found.leaks.iter().any(|leak| leak.slope.get().is_some()) {
         return each_leaves(r);

@@ -13,7 +13,7 @@ const HEADINGS: [&str; 6] = ["remedy", BELIEVED, "limits", "ceiling", "first fai
 /// Longest verdict in a cell, characters; the report of the run itself has the whole reason.
 const VERDICT: usize = 72;
 
-/// What the table is called.
+/// The title of the table.
 pub fn title(scenario: &str) -> String {
     format!("Remedies: {scenario}")
 }
@@ -119,14 +119,14 @@ fn remedied(effect: &Effect, live: &str) -> String {
         Effect::Stays { was, is } if was == is => format!("no: the same ceiling{live}"),
         Effect::Stays { was, is } => {
             let fewer = was.held.zip(is.held).is_some_and(|(was, is)| is < was);
-            // What cannot be watched ends the program, or its accept loop.
+            // A descriptor that cannot be watched ends the program, or its accept loop.
             let ends = is.how == How::RanOut(Some(Resource::FdSetsize)) && is.how != was.how;
             format!("{}: {}{live}", if fewer || ends { "worse" } else { "no" }, changes(*was, *is))
         }
     }
 }
 
-/// What a move made of the scenario as written.
+/// The effect of moved limits on the scenario as written.
 fn became(effect: &Effect) -> String {
     match effect {
         Effect::NobodyWaited => "nobody waited to be accepted".into(),

@@ -4,8 +4,8 @@ use super::super::Report;
 use super::{counted, number, time};
 use crate::measure::{PlaceOrder, Service, before_release};
 
-/// How it was spread and in which order places were given; and whether the server is in the end what it was.
-/// Empty after one round.
+/// The spread of the rounds and the order in which places were given; and whether the server is in the end as
+/// it was. Empty after one round.
 pub fn rounds(r: &Report) -> Vec<String> {
     let v = &r.found.rounds;
     if v.rounds.len() < 2 {

@@ -7,7 +7,7 @@ use crate::event::States;
 /// Listeners shown one by one.
 const SHOWN: usize = 8;
 
-/// What the full accept queue dropped.
+/// Connections that the full accept queue dropped.
 pub fn queue(r: &Report) -> Option<String> {
     let queue = r.found.sockets.accept_queue.get()?;
     let dropped = queue.overflows.value().filter(|n| *n > 0)?;

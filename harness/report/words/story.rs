@@ -1,5 +1,5 @@
-//! What `explain` says of a recorded run beside the sentences of its report: who made the limits what they
-//! are, and why the server stopped at this call, at this moment.
+//! The sentences of `explain` about a recorded run, beside those of its report: who set the limits, and why
+//! the server stopped at this call, at this moment.
 
 use super::super::Report;
 use super::kernel::{self, BEFORE_THE_QUEUE, KERNEL_CONNECTS};
@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 /// Longest command line shown, characters.
 const COMMAND: usize = 60;
 
-/// What was started, and how soon it listened.
+/// The command that was started, and how soon it listened.
 pub fn started(r: &Report) -> String {
     let subject = &r.found.subject;
     let Some(argv) = subject.argv.get() else { return format!("`{}` was never executed.", subject.name) };
@@ -54,7 +54,7 @@ pub fn limits(r: &Report) -> String {
     said.join(" ")
 }
 
-/// What a link makes of the limits of the one above it. `by_run`: it is this run that set them there.
+/// The change that a link makes to the limits of the one above it. `by_run`: this run set them there.
 fn changes(link: &Link, above: Option<&Link>, by_run: bool) -> String {
     let value = format!("{}:{}", link.soft, link.hard);
     let who = format!("`{}` ({})", name(&link.command), link.pid);
@@ -134,12 +134,12 @@ pub fn sockets(r: &Report) -> Vec<String> {
     held.map(|n| kernel::close_wait(*n)).into_iter().chain(gone.map(|n| kernel::time_wait(*n))).collect()
 }
 
-/// What gives room under the same limit.
+/// A change that gives room under the same limit.
 pub const fn fewer_at_rest() -> &'static str {
     "Each descriptor fewer that it opens before the first client is room for one more."
 }
 
-/// What people change in vain.
+/// Changes that do not help, though people make them.
 pub fn no_remedy(r: &Report) -> String {
     let files = r.found.sockets.file_nr.get();
     let files = files.map_or(String::new(), |f| format!(" ({} of {} are open)", f.allocated, f.max));
@@ -149,7 +149,7 @@ pub fn no_remedy(r: &Report) -> String {
     )
 }
 
-/// Of a load that did not reach the ceiling.
+/// A sentence for a load that did not reach the ceiling.
 pub fn nothing_to_change(r: &Report) -> Option<String> {
     if r.found.handed_over.is_some() {
         return Some(

@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::report::page::{clean, cut};
 use crate::report::sweep::{Fit, Formula, Needs, NoFit, Point, Stop, Sweep, What, doubt};
 
-/// What the table is called.
+/// The title of the table.
 pub const TITLE: &str = "Sweep of the limit";
 /// The columns of the table.
 pub const HEADINGS: [&str; 6] =
@@ -135,14 +135,14 @@ pub fn no_fit(none: &NoFit) -> String {
     }
 }
 
-/// What binds from some limit on, in a word or two.
+/// The resource that binds from some limit on, in a word or two.
 pub fn bound_by(sweep: &Sweep) -> Option<&'static str> {
     let binds = sweep.binds.as_ref()?;
     let unnamed = if binds.what.is_nothing() { "nothing" } else { "not known" };
     Some(binds.resource.map_or(unnamed, super::binds::resource))
 }
 
-/// What stopped a run, with the evidence.
+/// The cause that stopped a run, with the evidence.
 pub fn what(what: &What) -> String {
     let wrote = what.wrote.as_ref().map_or(String::new(), |line| format!("; it wrote: {}", cut(line, WROTE)));
     format!("{}{wrote}", stop(what))

@@ -1,10 +1,10 @@
-//! What the bundled upstream saw.
+//! The bundled upstream's view of the run.
 
 use super::super::Report;
 use super::{counted, list, number};
 use crate::measure::{CallsOnEach, Kind, KindPerCall, Side, Upstream};
 
-/// Who connected to it, how many calls came on each connection, and which side was short.
+/// The clients that connected to it, how many calls came on each connection, and which side was short.
 pub fn upstream(r: &Report) -> Vec<String> {
     let Some(seen) = &r.found.upstream else { return Vec::new() };
     [Some(connected(seen)), handshakes(seen), short(r, seen), per_call(r, seen)]
@@ -45,8 +45,8 @@ fn handshakes(seen: &Upstream) -> Option<String> {
     ))
 }
 
-/// How many connections a proxy had on either side when it was first short of a descriptor, and for which
-/// side it lacked one.
+/// Connections that a proxy had on either side when it was first short of a descriptor, and the side that
+/// lacked one.
 fn short(r: &Report, seen: &Upstream) -> Option<String> {
     let (then, side) = (seen.at_first_failure.get()?, seen.short.value()?);
     let clients = r.found.ceiling.first_failure.get()?.accepted_before;
@@ -71,7 +71,8 @@ fn short(r: &Report, seen: &Upstream) -> Option<String> {
     })
 }
 
-/// What each call leaves open, by kind; and after how many calls the limit is reached, where it was not.
+/// Descriptors that each call leaves open, by kind; and after how many calls the limit is reached, where it
+/// was not.
 fn per_call(r: &Report, seen: &Upstream) -> Option<String> {
     let each = seen.per_call.as_ref()?.get()?;
     if each.kinds.is_empty() {

@@ -7,9 +7,9 @@ use crate::event::SeenAs;
 use crate::measure::{ClientsAccount, Disguise, Kind};
 use crate::report::page::cut;
 
-/// Of a reply, and of a path.
+/// Characters shown of a reply, and of a path.
 const SHOWN: usize = 48;
-/// Of a reply, in the first paragraph.
+/// Characters shown of a reply in the first paragraph.
 const SHORT: usize = 24;
 /// Calls shown one by one.
 const CALLS: usize = 4;
@@ -52,15 +52,16 @@ pub fn unserved(r: &Report) -> Option<String> {
 /// How many of the connections that it held got no answer at all.
 fn unanswered(r: &Report, account: &ClientsAccount) -> Option<String> {
     let accepted = r.found.ceiling.accepted.value().filter(|_| r.found.ceiling.served.value().is_some())?;
-    // The last one may have been accepted just as the call failed. Those that it closed wait for nothing.
+    // The last one may have been accepted just as the call failed. Connections that it closed wait for
+    // nothing.
     let over = account.held + account.turned_away + account.closed;
     let silent = accepted.saturating_sub(over).min(account.waiting);
     (silent > 1 && account.held > 0)
         .then(|| format!("It answered only {} of them: {silent} wait for their answer.", account.held))
 }
 
-/// What clients saw that hid the full table, or how many calls failed, in one short sentence; and shorter.
-/// Where that concerns those that it held, [`unserved`] says it.
+/// The replies to clients that hid the full table, or the number of failed calls, in one short sentence; then
+/// shorter. If they went to clients that it held, [`unserved`] says it.
 pub fn short(r: &Report) -> Vec<String> {
     let shown = |d: &&Disguise| d.seen_as == SeenAs::ErrorReply && d.count > d.trials;
     let told = r.found.disguise.iter().find(shown).filter(|_| unserved(r).is_none());
@@ -109,7 +110,7 @@ fn exited(all: &[&Disguise]) -> Vec<String> {
     ways.into_iter().map(of).collect()
 }
 
-/// Who got an error reply: clients, those among them that were asked again, and trial requests.
+/// The recipients of an error reply: clients, those among them that were asked again, and trial requests.
 fn who(d: &Disguise) -> String {
     let clients = d.count - d.trials;
     let again = match d.asked_again {

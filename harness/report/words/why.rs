@@ -4,7 +4,7 @@ use super::{counted, errno_name, evidence, number, phases};
 use crate::event::{CallStep, Ended, Outcome};
 use crate::measure::{ErrorReplies, Exhausted, MemoryAt, Way, Why};
 
-/// What clients were told in place of what they asked for, and how many; a clause.
+/// Error replies that clients got in place of what they asked for, and how many; a clause.
 pub fn error_replies(replies: &ErrorReplies) -> String {
     let ErrorReplies { first, clients, others, .. } = replies;
     let others = match others {

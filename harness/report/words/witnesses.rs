@@ -1,4 +1,4 @@
-//! Who counted what, whether they agree, and what being observed costs.
+//! The witnesses: what each counted, whether they agree, and what being observed costs.
 
 use super::super::Report;
 use super::{counted, evidence};
@@ -39,7 +39,7 @@ fn one(w: &Witness, calls: bool) -> String {
     format!("{who}{count}{exact}{process}")
 }
 
-/// What observing cost the subject.
+/// The cost of the observation to the subject.
 pub fn costs(r: &Report) -> Vec<String> {
     let measured = r.found.witnesses.all.iter().filter(|w| matches!(w.cost, Cost::Calls { .. }));
     let one = |w: &Witness| {
@@ -49,7 +49,7 @@ pub fn costs(r: &Report) -> Vec<String> {
     measured.map(one).collect()
 }
 
-/// That the log was thinned, and so is not all that the run wrote.
+/// A remark that the log was thinned, and so is not all that the run wrote.
 pub fn thinned(r: &Report) -> Option<String> {
     r.found.made.thinned_from.map(|of| {
         format!(
