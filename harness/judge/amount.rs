@@ -29,7 +29,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What an end of a range comes to under the limits in force.
+    /// The value of a range's end under the limits in force.
     fn bound(&self, bound: Option<&AmountBound>) -> Result<Option<f64>, NotMeasured> {
         let values = |formula: &str| -> Result<(String, Values), NotMeasured> {
             let limits = self.found.limits.effective.known()?;
@@ -68,7 +68,7 @@ impl Judge<'_> {
     }
 }
 
-/// What a run came to; `None`: no client got an error reply.
+/// The word for this aspect of the run; `None`: no client got an error reply.
 fn word(found: &Findings, aspect: Aspect) -> Result<Option<String>, NotMeasured> {
     Ok(match aspect {
         Aspect::CeilingKind => Some(found.ceiling.kind.known()?.name().to_owned()),

@@ -1,10 +1,10 @@
-//! What was seen beside a value that explains it. Pure.
+//! Observations that explain a value. Pure.
 
 use super::reason::Because;
 use crate::measure::Findings;
 use crate::scenario::Metric;
 
-/// What was seen beside it that a reader would ask for next.
+/// The observation that a reader would ask for next to the value.
 pub(super) fn because(found: &Findings, metric: Metric) -> Option<Because> {
     match metric {
         Metric::SoftLimit | Metric::HardLimit => set_by(found),

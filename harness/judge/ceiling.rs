@@ -76,7 +76,7 @@ fn beyond(expected: &Ceiling, found: &Findings) -> Result<Option<(u64, u64)>, No
     Ok(came.filter(|came| *came < wanted).map(|came| (wanted, came)))
 }
 
-/// What a formula comes to under these limits.
+/// The value of a formula under these limits.
 fn evaluated(text: &str, limits: Limits, found: &Findings) -> Result<u64, NotMeasured> {
     let values =
         formula::Values { soft: limits.soft, hard: limits.hard, baseline: *found.baseline.counted.known()? };

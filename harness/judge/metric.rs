@@ -4,7 +4,7 @@ use super::reason::NotMeasured;
 use crate::measure::{Findings, Known, Latency};
 use crate::scenario::{Kept, Metric, Unit};
 
-/// Runs that a recorded time is the middle of, at least. Fewer do not show how much it varies by itself.
+/// The least number of runs behind a recorded time. Fewer do not show how much the time varies between runs.
 pub const RUNS_FOR_TIMES: u32 = 3;
 /// CPU time is counted in ticks of 10 ms: shares that differ by less than this are the same, percent.
 const CPU_TICK: f64 = 1.0;
@@ -37,7 +37,7 @@ pub fn no_worse(metric: Metric, kept: Kept, by_percent: f64) -> Result<[Option<f
     })
 }
 
-/// What a run measured of a metric, in its unit.
+/// The value of a metric in a run, in its unit.
 ///
 /// # Errors
 /// Why it has no value.
@@ -47,7 +47,7 @@ pub fn value(found: &Findings, metric: Metric) -> Result<f64, NotMeasured> {
     let number = |known: &Known<f64>| Ok(*known.known()?);
     let absent = NotMeasured::Absent(metric);
     let queue = || found.sockets.accept_queue.known();
-    // Of several workloads of calls, each has its own: one number cannot be all of them.
+    // Each of several workloads of calls has a number of its own: one number cannot stand for all.
     let calls = || match found.calls.as_slice() {
         [only] => Ok(only),
         _ => Err(NotMeasured::Absent(metric)),

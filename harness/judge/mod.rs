@@ -17,7 +17,7 @@ use crate::measure::{Doubt, Findings, Known};
 use crate::scenario::{Expect, Plan};
 use serde::{Deserialize, Serialize};
 
-/// What a run comes to.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -28,7 +28,7 @@ pub enum Outcome {
     NotMet,
     /// This run, on this machine, cannot say.
     Inconclusive,
-    /// What the run requires is missing.
+    /// Something that the run requires is missing.
     Skipped,
 }
 
@@ -48,7 +48,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// What it comes to.
+    /// The outcome.
     pub outcome: Outcome,
     /// Why; empty when met.
     pub reasons: Vec<Reason>,
@@ -71,7 +71,7 @@ impl Verdict {
 /// Judges a measured run by its plan's expectations.
 pub fn judge(plan: &Plan, found: &Findings) -> Verdict {
     let mut judge = Judge { expect: &plan.expect, found, unmet: Vec::new(), open: Vec::new(), judged: 0 };
-    // Of a subject that did not start, nothing else can be expected.
+    // If the subject did not start, nothing else can be expected.
     if !judge.refusal() {
         judge.limits_and_rest();
         judge.ceiling();
@@ -157,7 +157,8 @@ impl Judge<'_> {
         self.number(Expectation::Baseline, self.expect.baseline, rest, None);
     }
 
-    /// What concerns the run as a whole decides first, then what is surely not met, then what is open.
+    /// Doubts about the run as a whole decide first, then expectations that are surely not met, then open
+    /// ones.
     fn verdict(self) -> Verdict {
         let judged_anyway =
             |doubt: &&Doubt| self.expect.not_started.is_some() && matches!(doubt, Doubt::NotStarted(_));

@@ -16,9 +16,9 @@ use std::collections::BTreeSet;
 pub struct Reason {
     /// Which.
     pub expectation: Expectation,
-    /// What the scenario says.
+    /// The value that the scenario expects.
     pub expected: Expected,
-    /// What was measured, or why it was not.
+    /// The measured value, or why there is none.
     pub observed: Observed,
 }
 
@@ -37,14 +37,14 @@ impl Reason {
     }
 }
 
-/// What is expected.
+/// The subject of an expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as in scenario files, where they are described")]
 #[non_exhaustive]
 pub enum Expectation {
-    /// That the run can be judged at all.
+    /// The run can be judged at all.
     Run,
-    /// What the scenario requires of the machine.
+    /// The scenario's requirements for the machine.
     Requires,
     NotStarted,
     SoftLimit,
@@ -59,7 +59,7 @@ pub enum Expectation {
     ResumesWithin,
     CeilingAfter,
     Leaked,
-    /// Of the workload of this name.
+    /// Outcomes of the workload of this name.
     Outcomes(String),
     FileMaxBinds,
     Disguise,
@@ -70,7 +70,7 @@ pub enum Expectation {
     Aspect(Aspect),
 }
 
-/// What the scenario says of it.
+/// The value that the scenario expects.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Expected {
@@ -78,7 +78,7 @@ pub enum Expected {
     Judgeable,
     /// A program, a right or a file that this machine has.
     Requirement(String),
-    /// That it does not start.
+    /// It does not start.
     Refusal(Refusal),
     /// A limit, or descriptors at rest.
     Number(u64),
@@ -94,27 +94,27 @@ pub enum Expected {
     Delay(ExpectDelay),
     /// At most so many seconds.
     Within(f64),
-    /// What becomes of it when clients leave.
+    /// The state of the server when clients leave.
     Recovery(Verdict),
-    /// What calls come to, in their order.
+    /// The outcomes of calls, in their order.
     Outcomes(Vec<Outcome>),
     /// Whether the bound of the whole host binds.
     FileMaxBinds(bool),
     /// As what clients see a failure.
     SeenAs(BTreeSet<SeenAs>),
-    /// What a new client gets.
+    /// The outcome of a new client.
     NewClient(Outcome),
-    /// What a number must be.
+    /// The bounds of a number.
     Amount(Amount),
     /// One of these words.
     AnyOf(Vec<String>),
 }
 
-/// What was seen beside a value that explains it.
+/// An observation that explains a value.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Because {
-    /// Who set the soft limit.
+    /// The setter of the soft limit.
     SetBy(SetBy),
     /// The call that failed first, under this soft limit.
     Failed {
@@ -125,17 +125,17 @@ pub enum Because {
         /// The limit in force.
         soft: Option<u64>,
     },
-    /// What the accept loop does at the limit.
+    /// The accept loop's behaviour at the limit.
     Policy(Policy, PolicyEvidence),
-    /// What ran out.
+    /// The resource that ran out.
     Binds(BindsEvidence),
-    /// What became of it when clients left.
+    /// The state of the server after clients left.
     End(Verdict, VerdictEvidence),
-    /// What stays open.
+    /// The descriptors that stay open.
     Leaks(Vec<Leak>),
 }
 
-/// What was found.
+/// The finding.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
@@ -166,7 +166,7 @@ pub enum Observed {
     },
     /// A word of the table of aspects; `None`: there is none.
     Word { seen: Option<String>, because: Option<Because> },
-    /// So many, where the ceiling is any number; of a formula, what it comes to.
+    /// So many, where the ceiling is any number; `formula`: the value of the expected formula, if it is one.
     Counted { number: u64, formula: Option<u64>, because: Option<Because> },
     /// It did not stop: so many connections held, or calls answered.
     NotReached { number: Option<u64>, calls: bool, before_ramp: Option<BeforeRamp> },
@@ -192,15 +192,15 @@ pub enum Observed {
     NobodyServed,
     /// It did not accept again.
     NotResumed,
-    /// What became of it when clients left.
+    /// The state of the server after clients left.
     Recovery(End),
-    /// What calls came to, in their order.
+    /// The outcomes of calls, in their order.
     Outcomes(Vec<Outcome>),
     /// Whether the bound of the whole host binds.
     FileMaxBinds { binds: bool, files: FileNr },
     /// As what clients saw a failure.
     SeenAs(BTreeSet<SeenAs>),
-    /// Of each other listener's port, what a new client got; `None`: it was not tried.
+    /// The outcome of a new client at each other listener's port; `None`: the port was not tried.
     OtherListeners(Vec<(u16, Option<Outcome>)>),
 }
 
@@ -209,7 +209,7 @@ pub enum Observed {
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
 pub enum NotMeasured {
-    /// What it asks for is unknown.
+    /// The value that it asks for is unknown.
     Unknown(Why),
     /// The generator ran out before the subject.
     GeneratorFirst,
@@ -238,7 +238,7 @@ pub enum NotMeasured {
     Noise { metric: Metric, kept: Kept, by_percent: f64 },
     /// The formula cannot be read.
     Formula(FormulaError),
-    /// The formula comes to no number with these values.
+    /// The formula gives no number with these values.
     NoCount { formula: String, why: NoCount, values: Values },
 }
 

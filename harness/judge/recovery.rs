@@ -1,4 +1,4 @@
-//! What it did when clients left, and when its limit was moved.
+//! The subject after clients left, and after its limit was moved.
 
 use super::because::leaks;
 use super::ceiling::last_moved;

@@ -1,4 +1,4 @@
-//! What it did at the wall: its accept loop, its calls, what clients saw, and its other listeners.
+//! The subject at the wall: its accept loop, its calls, the outcomes of clients, and its other listeners.
 
 use super::metric::TIMER_LATE_S;
 use super::{Expectation, Expected, Judge, NotMeasured, Observed};
@@ -35,7 +35,7 @@ impl Judge<'_> {
         self.compare(Expectation::Delay, Expected::Delay(expected), compared);
     }
 
-    /// What the calls of each workload came to, in the order in which each outcome was first met.
+    /// The outcomes of each workload's calls, in the order in which each outcome first occurred.
     pub(super) fn calls(&mut self) {
         for (workload, expected) in &self.expect.outcomes {
             let made = self.found.calls.iter().find(|made| made.workload == *workload);
