@@ -1,6 +1,6 @@
-//! A recording of one side, which a later version is compared with. Counts are kept as they are. What depends
-//! on the machine is kept as its ratio to the bundled server, which ran beside it under the same calls: that
-//! server runs beside the later version, too.
+//! A recording of one side, for comparison with a later version. Counts are kept as they are. Values that
+//! depend on the machine are kept as ratios to the bundled server, which ran beside it under the same calls:
+//! that server runs beside the later version, too.
 
 use super::quantity::Quantity;
 use super::statistics::Interval;
@@ -17,21 +17,21 @@ pub const SCHEMA: &str = "lastfd/baseline/1";
 pub struct Baseline {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Of the program that recorded it.
+    /// Version of the program that recorded it.
     pub lastfd_version: String,
     /// RFC 3339.
     pub recorded_at: String,
-    /// What was recorded.
+    /// The command that was recorded.
     pub command: String,
-    /// What called it, or what it called.
+    /// The load that called it, or the upstream that it called.
     pub load: String,
-    /// Calls of a start: those of another number are other work.
+    /// Calls of a start: a start with another number of calls is other work.
     pub calls: u64,
     /// By name.
     pub quantities: BTreeMap<Quantity, Kept>,
 }
 
-/// What is kept of a quantity. An interval misses the median with a probability of at most 1 %.
+/// The recorded value of a quantity. An interval misses the median with a probability of at most 1 %.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -90,6 +90,6 @@ pub struct Reference {
     /// The first side is the bundled server. Otherwise it is the second side once more: a program that calls
     /// has nothing to be measured by.
     pub beside: bool,
-    /// What the second side is compared with; `None`: it is recorded.
+    /// The recording that the second side is compared with; `None`: the second side is recorded.
     pub baseline: Option<Baseline>,
 }

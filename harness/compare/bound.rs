@@ -10,7 +10,7 @@ use std::str::FromStr;
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub struct Bound {
-    /// Of what.
+    /// The quantity that it bounds.
     pub quantity: Quantity,
     /// How far.
     pub limit: Limit,

@@ -7,8 +7,8 @@ use super::statistics::{Interval, beyond, blocks_needed, confidence, median};
 
 /// Further blocks are estimated up to this number.
 const NEEDED_MAX: usize = 1000;
-/// A value is exact if so many starts have it, those of the warm-up and of noise blocks included: a value
-/// that is one of two by chance agrees so often in 3 of 100 comparisons.
+/// A value is exact if so many starts have it, including those of the warm-up and of noise blocks: if a value
+/// is one of two by chance, so many starts agree in 3 of 100 comparisons.
 pub const STARTS_EXACT: usize = 6;
 /// A recorded interval misses the median with a probability of at most this.
 const RECORDED_ALPHA: f64 = 0.01;
@@ -54,7 +54,7 @@ impl Change {
 pub struct Column {
     pub quantity: Quantity,
     pub decides: bool,
-    /// Of each side, in every block.
+    /// The values of each side, in every block.
     pub sides: [Vec<f64>; 2],
     /// The same, with the starts of the warm-up and of noise blocks.
     starts: [Vec<f64>; 2],
@@ -127,7 +127,7 @@ impl Column {
         }
     }
 
-    /// What a recording keeps of the second side; `None`: the blocks do not bound it yet. `beside`: the first
+    /// The recorded value of the second side; `None`: the blocks do not bound it yet. `beside`: the first
     /// side is the bundled server.
     pub fn kept(&self, beside: bool) -> Option<Kept> {
         if let Some(exactly) = self.exact_side(1) {
@@ -202,7 +202,7 @@ pub struct Probable {
 pub type Claim = (bool, f64);
 
 impl Column {
-    /// What can be claimed of it.
+    /// The p-values of the claims about it.
     pub fn probable(&self, band: f64) -> Probable {
         let mirrored: Vec<f64> = self.changes.iter().map(|value| -value).collect();
         // Either tail has half of the probability.
@@ -239,7 +239,8 @@ impl Column {
         };
         let interval = |level| raw(level).map(|end| shown(scale, end));
         let (differs, level) = differs;
-        // What was shown early on, and its contrary later: what is compared has changed meanwhile.
+        // If early blocks showed one thing and later ones the contrary, the compared program has changed
+        // meanwhile.
         let turned = |level| raw(level).low > raw(level).high;
         let both = probable.more <= level && probable.less <= level;
         let same = (same.0 && !turned(same.1), same.1);

@@ -1,4 +1,4 @@
-//! What the blocks mean: for each quantity one verdict, by a rule that may be asked after every block.
+//! The meaning of the blocks: for each quantity one verdict, by a rule that may be asked after every block.
 
 use super::baseline::{self, Baseline, Kept, Reference};
 use super::bound::Bound;
@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 const RESAMPLES: usize = 2000;
 /// The level of the interval that describes.
 const LEVEL: f64 = 0.95;
-/// A drift with a smaller p-value is told.
+/// A drift with a smaller p-value is reported.
 const DRIFTS: f64 = 0.01;
 
 /// A comparison, as far as it has come.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// What is compared, and how.
+    /// The header: both sides, and the method.
     pub header: Header,
     /// Blocks of both sides.
     pub blocks: usize,
@@ -38,7 +38,7 @@ pub struct Comparison {
     pub different_work: Option<[Work; 2]>,
     /// Why it stopped; `None`: it goes on, or was killed.
     pub ending: Option<Ending>,
-    /// What became of each bound, in their order.
+    /// The verdict on each bound, in their order.
     pub judged: Vec<(Bound, Judged)>,
 }
 
@@ -63,11 +63,11 @@ pub struct Row {
     pub noise: Option<f64>,
     /// Blocks that move with time, where that is no chance.
     pub drift: Option<Drift>,
-    /// What a recording keeps of it; `None`: this is none, or the blocks do not bound it yet.
+    /// The recorded value; `None`: this is no recording, or the blocks do not bound it yet.
     pub kept: Option<Kept>,
 }
 
-/// What the records mean. `None`: they have no header.
+/// The comparison that the records show. `None`: they have no header.
 pub fn compare(records: &[Record]) -> Option<Comparison> {
     let header = records.iter().find_map(|record| match record {
         Record::Header(header) => Some((**header).clone()),
@@ -199,7 +199,7 @@ fn recording(header: &Header) -> Option<&Reference> {
     header.reference.as_ref().filter(|reference| reference.baseline.is_none())
 }
 
-/// What is told of a column.
+/// The result for one column.
 fn row(column: &Column, change: Change, noise: &[&Block], over: bool, seed: u64) -> Row {
     let estimate = median(&column.changes);
     let resamples = || bootstrap(&column.changes, median, RESAMPLES, seed);
@@ -228,8 +228,8 @@ fn row(column: &Column, change: Change, noise: &[&Block], over: bool, seed: u64)
     }
 }
 
-/// The verdict on each quantity. Those that decide share the probability of a false claim; any other has it
-/// alone.
+/// The verdict on each quantity. The quantities that decide share the probability of a false claim; any other
+/// has it alone.
 fn changes(columns: &[Column], header: &Header) -> Vec<Change> {
     let (alpha, band) = (header.method.alpha, (1.0 + header.method.band).ln());
     let probable: Vec<Probable> = columns.iter().map(|column| column.probable(band)).collect();

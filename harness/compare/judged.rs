@@ -1,11 +1,11 @@
-//! What became of bounds: a verdict on each, by values that do not vary or by probability.
+//! Verdicts on bounds, by values that do not vary or by probability.
 
 use super::bound::{Bound, Limit};
 use super::column::Column;
 use super::record::Side;
 use super::statistics::{holm, mostly};
 
-/// What became of a bound.
+/// The verdict on a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Judged {
@@ -19,7 +19,7 @@ pub enum Judged {
     NotMeasured,
 }
 
-/// What the blocks say of a bound.
+/// The evidence of the blocks about a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Evidence {
     /// The quantity was not measured.
@@ -35,13 +35,13 @@ pub enum Evidence {
     },
 }
 
-/// What the blocks say of a bound: where values do not vary these, and otherwise their median.
+/// The evidence of the blocks about a bound: values that do not vary count themselves, otherwise their median
+/// counts.
 pub(super) fn evidence(bound: &Bound, columns: &[Column]) -> Evidence {
     let Some(column) = columns.iter().find(|column| column.quantity == bound.quantity) else {
         return Evidence::None;
     };
-    // Of what is the better the more there is, the logarithm is turned round: then less is better of
-    // each.
+    // If more is better, the logarithm changes its sign: then less is better for every quantity.
     let sign = if bound.quantity.less_is_better() { 1.0 } else { -1.0 };
     let by = |share: f64| sign * (1.0 + sign * share).ln();
     let kept = |value: f64| match bound.limit {
@@ -78,7 +78,7 @@ pub(super) fn evidence(bound: &Bound, columns: &[Column]) -> Evidence {
     }
 }
 
-/// What became of several bounds. Those that values decide by probability share the probability of a false
+/// The verdicts on several bounds. Those that are decided by probability share the probability of a false
 /// verdict.
 pub(super) fn judged(evidence: &[Evidence], alpha: f64) -> Vec<Judged> {
     let claimed = |of: fn(&Evidence) -> f64| holm(&evidence.iter().map(of).collect::<Vec<_>>(), alpha);

@@ -1,4 +1,4 @@
-//! What is compared: each quantity with its name, its unit, and which way is better.
+//! The compared quantities: each with its name, its unit, and which way is better.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! What a comparison records: a header, each block as it ends, and why it stopped. JSON lines; the only thing
-//! that its effects produce.
+//! The records of a comparison: a header, each block as it ends, and why it stopped. JSON lines; its effects
+//! produce nothing else.
 
 use super::baseline::Reference;
 use super::bound::Bound;
@@ -26,13 +26,13 @@ pub enum Record {
     End(Ending),
 }
 
-/// What is compared, and how.
+/// The two sides, and how they are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Header {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Of the program.
+    /// Version of the program.
     pub lastfd_version: String,
     /// RFC 3339.
     pub started_at: String,
@@ -42,9 +42,9 @@ pub struct Header {
     pub sides: [Described; 2],
     /// How blocks are made and decided.
     pub method: Method,
-    /// What the second side must keep.
+    /// The bounds that the second side must keep.
     pub bounds: Vec<Bound>,
-    /// Of a recording, and of a comparison with one.
+    /// Only in a recording, or in a comparison with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
 }
@@ -53,11 +53,11 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Described {
-    /// What it is called: `before`, a scenario, a variant.
+    /// Its name: `before`, a scenario, a variant.
     pub name: String,
     /// Its subject's words.
     pub command: String,
-    /// What calls, or is called.
+    /// The load that calls it, or the upstream that it calls.
     pub load: String,
     /// Its soft `RLIMIT_NOFILE`, as asked for.
     pub limit: u64,
@@ -67,7 +67,7 @@ pub struct Described {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Method {
-    /// Of every random choice.
+    /// The seed of every random choice.
     pub seed: u64,
     /// Probability of a false claim, over all quantities that decide.
     pub alpha: f64,
@@ -109,7 +109,7 @@ impl Side {
     }
 }
 
-/// What a block compares.
+/// The starts that a block compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -128,7 +128,7 @@ pub enum Kind {
 pub struct Block {
     /// From 0.
     pub number: u32,
-    /// What it compares.
+    /// The starts that it compares.
     pub kind: Kind,
     /// Which was started, and called, first.
     pub first: Side,
@@ -148,7 +148,7 @@ pub struct Block {
 pub struct LeftOut {
     /// Its number among all blocks, from 0.
     pub number: u32,
-    /// What it would have compared.
+    /// The starts that it would have compared.
     pub kind: Kind,
     /// The side that failed. `None`: nobody knows, or the end of the time cut the block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,11 +161,11 @@ pub struct LeftOut {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Start {
-    /// What it did.
+    /// Its calls.
     pub work: Work,
-    /// What could be measured.
+    /// The values that could be measured.
     pub values: BTreeMap<Quantity, f64>,
-    /// What could not, and why.
+    /// The values that could not be measured, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing: BTreeMap<Quantity, Missing>,
     /// The generator fell behind its schedule.
@@ -183,7 +183,7 @@ impl Start {
     }
 }
 
-/// What a start did: two sides that did different work are not compared.
+/// The calls of a start: two sides that did different work are not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Work {

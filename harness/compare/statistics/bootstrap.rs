@@ -69,7 +69,7 @@ pub fn bca(estimate: f64, bootstrap: &[f64], jackknife: &[f64], level: f64) -> O
     let normal = Normal::standard();
     let mut sorted = bootstrap.to_vec();
     sorted.sort_by(f64::total_cmp);
-    // Of a median many resamples are equal to the estimate: they count half.
+    // Many resamples of a median are equal to the estimate: they count half.
     let below = sorted.iter().filter(|value| **value < estimate).count() as f64;
     let equal = sorted.iter().filter(|value| **value == estimate).count() as f64;
     let share = (below + equal / 2.0) / sorted.len() as f64;

@@ -1,8 +1,8 @@
 //! Several questions asked at once: the step-down rule of Holm (1979), which keeps the probability of any
 //! false answer at α.
 
-/// Of each of these p-values, asked together at level `alpha`: whether it is rejected, and the level that it
-/// was held against.
+/// Whether each of these p-values is rejected, and the level that it was held against; all are tested
+/// together at level `alpha`.
 pub fn holm(p: &[f64], alpha: f64) -> Vec<(bool, f64)> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

@@ -30,8 +30,8 @@ fn hits_needed(n: usize, alpha: f64) -> Option<usize> {
     (n / 2..=n).find(|hits| fortune(*hits, n) >= -alpha.ln())
 }
 
-/// The confidence sequence of the median at level `1 - alpha`, where it has come to: what all intervals so
-/// far have in common. An end that is not bounded yet is infinite.
+/// The confidence sequence of the median at level `1 - alpha`, as far as it has come: the values that all
+/// intervals so far have in common. An end that is not bounded yet is infinite.
 pub fn confidence(values: &[f64], alpha: f64) -> Interval {
     let mut sorted: Vec<f64> = Vec::with_capacity(values.len());
     let mut common = Interval::new(f64::NEG_INFINITY, f64::INFINITY);
