@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The scenario files of a suite, by the names of their scenarios.
 pub type Sources = BTreeMap<String, PathBuf>;
 
-/// What to print for GitHub of these runs; nothing elsewhere.
+/// The annotations of these runs for GitHub; empty elsewhere.
 pub fn of(made: &[Made], sources: &Sources) -> String {
     if std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true") {
         let told: Vec<Told> = made.iter().map(|(report, _)| Told::of(report)).collect();

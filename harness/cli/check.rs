@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Outcome {
                 lines.extend(selected.map(|plan| line(plan, cannot.as_deref())));
                 all.extend(plans);
             }
-            // What it would select is not known.
+            // A file that cannot be read may select any run.
             Err(error) => {
                 lines.push(format!("invalid  {}", scenario::name_of(&path)));
                 faults.push(rendered(&error));
@@ -64,7 +64,7 @@ fn line(plan: &Plan, no_sysctls: Option<&str>) -> String {
     format!("{state:<8} {}{reasons}", plan.title())
 }
 
-/// What its expectations compare with, and nobody has recorded: the run would be inconclusive.
+/// A note on recordings that its expectations need and nobody has made: the run would be inconclusive.
 fn unrecorded(plan: &Plan) -> Option<String> {
     let missing = plan.expect.amounts.iter().filter_map(|(metric, amount)| match &amount.wanted {
         Wanted::NoWorse { kept: None, scenario, .. } => Some((format!("`{}`", metric.name()), scenario)),

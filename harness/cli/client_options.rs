@@ -4,7 +4,7 @@
 use super::values::one_of;
 use crate::scenario::{ClientProgram, Find, One, placeholder};
 
-/// What was given.
+/// The client options that were given.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Client programs")]
 pub struct ClientOptions {
@@ -30,7 +30,7 @@ impl ClientOptions {
     /// The program; `None` where there is none.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The fault, in words.
     pub fn program(&self) -> Result<Option<ClientProgram>, String> {
         let Some(command) = &self.client else { return Ok(None) };
         let words = shell_words::split(command).map_err(|e| format!("--client '{command}': {e}"))?;

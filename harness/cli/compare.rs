@@ -97,7 +97,7 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// What a server is called with; a program that calls has calls of its own.
+/// The calls of a server; a program that calls has calls of its own.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Calls of a server")]
 struct CallsOfServer {
@@ -260,7 +260,7 @@ fn recorded(path: &Path) -> Result<Vec<Record>, Failure> {
     lines.into_iter().enumerate().map(line).collect()
 }
 
-/// What is compared, and the worktrees that it needs.
+/// The sides to compare, and the worktrees that they need.
 fn wanted(args: &Args) -> Result<(Wanted, Vec<Worktree>), Failure> {
     let usage = |message: &str| Failure::new(Exit::Usage, message);
     let mut reference = None;
@@ -467,8 +467,8 @@ fn named(plans: &[Plan], name: Option<&String>, path: &Path) -> Result<Plan, Fai
     found.cloned().ok_or_else(|| Failure::new(Exit::Usage, none()))
 }
 
-/// The plans of scenario files, and the bounds that go with them: those of the second file, if its
-/// `[compare]` is about this plan.
+/// The plans of scenario files, and their bounds: those of the second file, if its `[compare]` is about this
+/// plan.
 fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     of_commands(args)?;
@@ -502,7 +502,7 @@ fn of_files(args: &Args) -> Result<([Plan; 2], Vec<Bound>), Failure> {
     Ok((plans, bounds))
 }
 
-/// What a comparison would leave out of a scenario: it would compare something else then.
+/// Refuses a scenario with parts that a comparison would leave out: it would compare something else then.
 fn comparable(plan: &Plan, name: &str) -> Result<(), Failure> {
     let usage = |what: String| {
         Err(Failure::new(Exit::Usage, format!("{name} has {what}, which `compare` does not make")))
@@ -542,7 +542,7 @@ fn command(plan: &Plan, redact: bool) -> String {
     }
 }
 
-/// What calls, or is called.
+/// The load that calls the subject, or the upstream that it calls.
 fn load(plan: &Plan) -> String {
     match (
         plan.upstream().filter(|_| plan.subject_is_client()),

@@ -59,7 +59,8 @@ impl From<&scenario::Invalid> for Faults {
 /// A text for a terminal: without the ends of long lines, and without control characters.
 struct Drawn {
     text: String,
-    /// Of each line, where it begins in the text of the file and in this one, and how much of it is here.
+    /// For each line: where it begins in the text of the file, where it begins in this text, and how much of
+    /// it is here.
     lines: Vec<(usize, usize, usize)>,
 }
 

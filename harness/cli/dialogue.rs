@@ -1,5 +1,5 @@
-//! `--send` and `--expect`: a dialogue in two options, whose steps are taken in the order in which they were
-//! given.
+//! `--send` and `--expect`: a dialogue in two options, whose steps are taken in the order on the command
+//! line.
 
 use crate::scenario::{Exchange, Step};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
@@ -15,7 +15,7 @@ impl Steps {
     /// The exchange of these steps; `None` where there are none.
     ///
     /// # Errors
-    /// What is wrong with them, in words.
+    /// The fault, in words.
     pub fn exchange(&self) -> Result<Option<Exchange>, String> {
         if self.0.is_empty() {
             return Ok(None);
@@ -27,7 +27,7 @@ impl Steps {
     /// The datagram that each client sends, and the answer that serves it.
     ///
     /// # Errors
-    /// What is wrong with them, in words.
+    /// The fault, in words.
     pub fn datagram(&self) -> Result<Exchange, String> {
         let (send, expect) = match &self.0[..] {
             [send @ Step::Send(_)] => (send, None),

@@ -34,8 +34,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Which code wins. What casts doubt on all results comes first. An unmet expectation wins over a run
-    /// that this machine could not make: a regression must not hide behind a missing program.
+    /// The order in which codes win. Codes that cast doubt on all results come first. An unmet expectation
+    /// wins over a run that this machine could not make: a regression must not hide behind a missing program.
     const PRECEDENCE: [Exit; 8] = [
         Exit::Interrupted,
         Exit::Fault,
@@ -56,7 +56,7 @@ impl Exit {
     /// This code, unless the reports could not be written: then the one of the two that wins.
     ///
     /// # Errors
-    /// What could not be written.
+    /// Reports that could not be written.
     pub fn once(self, written: Result<(), Failure>) -> Outcome {
         written
             .map(|()| self)
@@ -91,7 +91,7 @@ impl Failure {
     }
 }
 
-/// What every command returns.
+/// The result of every command.
 pub type Outcome = Result<Exit, Failure>;
 
 #[cfg(test)]

@@ -31,14 +31,14 @@ pub struct Args {
     /// Another limit that the launcher starts with: nproc=TASKS or as=BYTES; can be repeated
     #[arg(long, value_name = "NAME=N", value_parser = rlimit)]
     rlimit: Vec<String>,
-    /// What starts the command: a name, or a name with options as in a scenario file, such as 'container-like
-    /// = { ulimit = "64:128" }'
+    /// The launcher of the command: a name, or a name with options as in a scenario file, such as
+    /// 'container-like = { ulimit = "64:128" }'
     #[arg(long, default_value = "exec", value_name = "NAME", value_parser = launcher)]
     launcher: Launcher,
     /// `minfds` of the supervisor: the soft limit that it raises to
     #[arg(long, value_name = "N")]
     minfds: Option<u64>,
-    /// What each client does [default: http-idle if the server answers HTTP, otherwise tcp]
+    /// The dialogue of each client [default: http-idle if the server answers HTTP, otherwise tcp]
     #[arg(long, value_parser = one_of(Dialogue::ALL, Dialogue::name, Dialogue::doc))]
     workload: Option<Dialogue>,
     #[command(flatten)]
@@ -120,7 +120,7 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// Limits that a sweep makes by itself: apart enough to tell a third from nine tenths, and quick.
+/// Default limits of a sweep: far enough apart to distinguish a third from nine tenths, and quick.
 const SWEPT: [u64; 3] = [64, 256, 1024];
 
 impl Args {
@@ -134,7 +134,7 @@ impl Args {
 }
 
 impl Args {
-    /// Words in which placeholders may stand.
+    /// Words that may hold placeholders.
     fn words(&self) -> impl Iterator<Item = &String> {
         self.command.iter().chain(self.env.iter().map(|(_, value)| value))
     }
@@ -178,7 +178,7 @@ fn launcher(text: &str) -> Result<Launcher, String> {
         .ok_or_else(|| format!("the launchers are {}", names()))
 }
 
-/// What is meant for a placeholder and is none, and the nearest.
+/// A word that looks like a placeholder and is none, and the nearest placeholder.
 fn slip(word: &str) -> Option<(String, String)> {
     placeholder::unknown(word, &[Find::SUBJECT, Find::UPSTREAM], &placeholder::OF_UPSTREAM)
         .into_iter()
@@ -299,7 +299,7 @@ fn knows_its_placeholders(args: &Args) -> Result<(), Failure> {
     Err(usage(format!("`{slip}` is not a placeholder: did you mean `{near}`? {help}")))
 }
 
-/// What clients do, where steps or `--udp` decide it; refuses what does not go together.
+/// The dialogue of clients, where steps or `--udp` decide it; refuses options that exclude each other.
 fn workload(asked: Option<Dialogue>, udp: bool, steps: bool) -> Result<Option<Dialogue>, Failure> {
     match (asked, steps) {
         (None | Some(Dialogue::Datagram), true) if udp => Ok(Some(Dialogue::Datagram)),
@@ -354,7 +354,7 @@ fn events_of(args: &Args, path: &Path, limits: Limits) -> PathBuf {
     path.with_extension(format!("{}-{}{ending}", limits.soft, limits.hard))
 }
 
-/// One run for each limit, and what they come to together.
+/// One run for each limit, and the line through all of them.
 fn sweep(args: &Args, plan: &Plan, flag: &AtomicBool) -> Outcome {
     let machine = args.machine.options(None)?;
     let (mut done, mut said) = (Vec::new(), Ok(()));

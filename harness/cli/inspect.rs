@@ -59,7 +59,7 @@ pub struct Args {
 /// The time to watch; at most a day.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The fault, in words.
 pub fn duration(text: &str) -> Result<Duration, String> {
     seconds(text, 86400.0).map(Duration::from_secs_f64)
 }
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Outcome {
 /// Reads all of it, watching the growth for so long.
 ///
 /// # Errors
-/// Those of [`run`].
+/// The errors of [`run`].
 pub fn inspect(target: &Target, watch: Duration, redact: bool) -> Result<Report, Failure> {
     let asked = target.processes()?;
     let pid = worst(target, &asked);
@@ -240,7 +240,7 @@ fn nothing(pid: Pid, why: &str) -> Failure {
     Failure::new(Exit::Inconclusive, format!("nothing can be measured of process {pid}: {why}"))
 }
 
-/// What to say of a process that could not be read.
+/// The failure to report for a process that could not be read.
 pub fn unread(pid: Pid, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => nothing(pid, "it has exited just now"),

@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Outcome {
         }
         all.extend(plans);
     }
-    // Who looks for something need not be told what else there is.
+    // A reader who looks for some scenarios does not need a list of the others.
     if args.selection.narrows() {
         args.selection.of(all)?;
         return say(&text).map(|()| Exit::Met);

@@ -13,12 +13,12 @@ use crate::testing::attempt::{attempt, refusal};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// What is measured.
+/// The program to measure, and how to run it.
 #[derive(Debug)]
 pub struct Asked<'a> {
     /// Program and arguments; executed in `folder`, as the scenario will be.
     pub command: &'a [String],
-    /// What it is started with.
+    /// The limits that it is started with.
     pub limits: Limits,
     /// Where it listens.
     pub port: Option<u16>,
@@ -26,7 +26,7 @@ pub struct Asked<'a> {
     pub machine: &'a Machine,
     /// The folder of the scenario file.
     pub folder: &'a Path,
-    /// What the scenario will be called.
+    /// The name of the scenario.
     pub name: &'a str,
     /// Whether standard output is for the scenario.
     pub quiet: bool,
@@ -41,7 +41,7 @@ pub struct Written {
     pub left_out: Vec<&'static str>,
 }
 
-/// Measures the program twice: what the second run does not come to again is not expected.
+/// Measures the program twice: a value that the second run does not confirm is not expected.
 ///
 /// # Errors
 /// The program did not start (6); this machine cannot measure it (5); an interrupt (130).
@@ -58,7 +58,7 @@ pub fn measured(asked: &Asked<'_>) -> Result<Written, Failure> {
     let started = Started { command: asked.command, limits: asked.limits, port: asked.port, spoken };
     let mut keys = expected(&report);
     let mut left_out = Vec::new();
-    // What this run would not meet itself is no expectation.
+    // An expectation that this run itself does not meet is left out.
     let unmet = judged_by(asked, &started, &report, &keys, &report)?;
     drop_unmet(&mut keys, &mut left_out, &unmet);
     let (again, _) = run(asked, &parsed(asked, &text(&started, &report, &keys))?, &flag)?;
@@ -89,7 +89,7 @@ fn run(
     let runs = [made];
     let exit = exit_code(&runs, false, false);
     let [(report, _)] = &runs;
-    // What a scenario expects is looked at by the caller: here it matters that the run was made.
+    // The caller judges the expectations: here it matters that the run was made.
     if !matches!(exit, Exit::Met | Exit::NotMet) {
         tell(&runs);
         let why = report.verdict.reasons.first().map_or(String::new(), judged::reason);

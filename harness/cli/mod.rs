@@ -97,10 +97,10 @@ pub fn main() -> u8 {
 }
 
 impl Cli {
-    /// Does what the command line asks.
+    /// Runs the command of the command line.
     ///
     /// # Errors
-    /// What to print to standard error, and the exit code.
+    /// The text for standard error, and the exit code.
     pub fn run(self) -> Outcome {
         match self.command {
             Command::Run(args) => run::run(&args),

@@ -1,5 +1,5 @@
-//! What `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code of
-//! several runs.
+//! Output that `run`, `find` and `replay` share: where reports go, progress on a terminal, and the exit code
+//! of several runs.
 
 use super::board::To;
 use super::live::Live;
@@ -95,7 +95,8 @@ impl Common {
         Ok(())
     }
 
-    /// Where Markdown goes by itself: what CI names, unless that is empty or a file was asked for.
+    /// The default file for Markdown: the one that CI names, unless that name is empty or `--markdown` names
+    /// a file.
     fn summary(&self) -> Option<PathBuf> {
         let named = std::env::var_os("GITHUB_STEP_SUMMARY")
             .filter(|name| !name.is_empty() && self.markdown.is_none());
@@ -305,7 +306,7 @@ pub fn say(text: &str) -> Result<(), Failure> {
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()), STDOUT)
 }
 
-/// What standard output is called in a message.
+/// The name of standard output in a message.
 pub const STDOUT: &str = "standard output";
 
 /// Tells a failed write; a reader that closed the pipe has seen enough.
@@ -542,7 +543,7 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool, interrupted
         Some(Error::Fault(_)) => Exit::Fault,
         // As with a report that cannot be written.
         Some(Error::Log(_) | Error::Lost(_)) => Exit::Usage,
-        // That it does not start may be what the scenario expects.
+        // The scenario may expect that it does not start.
         Some(Error::NotStarted(_)) if report.verdict.outcome == Verdict::Met => Exit::Met,
         Some(Error::NotStarted(_)) => Exit::NotStarted,
         Some(Error::Inconclusive(_)) => Exit::Inconclusive,
@@ -572,7 +573,7 @@ pub fn conclude(
 
 /// Why runs ended early, on standard error: the report has it too, but goes elsewhere, or is long.
 pub fn tell(runs: &[(Report, Option<Error>)]) {
-    // That it does not start may be what the scenario expects.
+    // The scenario may expect that it does not start.
     let expected = |report: &Report, error: &Error| {
         report.verdict.outcome == Verdict::Met && matches!(error, Error::NotStarted(_))
     };

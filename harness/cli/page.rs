@@ -29,7 +29,7 @@ impl Page {
         let _ = writeln!(self.0, "{}", text.bold());
     }
 
-    /// What cannot wait: text wrapped at [`COLUMNS`], red and bold.
+    /// An urgent text, wrapped at [`COLUMNS`], red and bold.
     pub fn alarm(&mut self, text: &str) {
         for line in wrap(&clean(text), COLUMNS) {
             let _ = writeln!(self.0, "{}", line.red().bold());

@@ -4,7 +4,7 @@
 use crate::report::suite::Part;
 use std::str::FromStr;
 
-/// What `--partition` asks for.
+/// The slice that `--partition` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partition {
     /// This slice.

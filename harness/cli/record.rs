@@ -69,7 +69,7 @@ fn keep_one(file: &Path, plans: &[&Plan], made: &[Made]) -> Result<(), Failure> 
     Ok(())
 }
 
-/// What every one of these runs measured.
+/// The metrics that every one of these runs measured.
 fn measured(runs: &[&Made]) -> BTreeMap<Metric, Kept> {
     let of = |metric: &Metric| {
         let values: Option<Vec<f64>> =

@@ -89,7 +89,7 @@ fn play(title: &str, log: &Log, speed: f64, quiet: bool) -> Result<(), Failure> 
         due = at + every;
         while ends.next_if(|end| *end < moments.now.at_s).is_some() {}
         let left_s = ends.peek().map(|end| end - moments.now.at_s);
-        // What the recording did at this time is shown at this time.
+        // Each event of the recording is shown at its own time.
         std::thread::sleep(at.saturating_sub(begun.elapsed()));
         let now = Moment { left_s, ..moments.now.clone() };
         match &mut live {

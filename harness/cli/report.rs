@@ -35,11 +35,11 @@ struct Merge {
     files: Files,
 }
 
-/// Does what is asked of reports.
+/// Runs `lastfd report`.
 ///
 /// # Errors
-/// A report that cannot be read or written (2); reports that are not the parts of one suite, or logs that are
-/// not those of its runs (3).
+/// A report that cannot be read or written (2); reports that are not the parts of one suite, or logs that do
+/// not belong to its runs (3).
 pub fn run(args: &Args) -> Outcome {
     let What::Merge(Merge { reports, files }) = &args.what;
     files.preflight()?;

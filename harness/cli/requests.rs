@@ -10,7 +10,7 @@ use crate::scenario::{
 /// Requests, when nothing else is asked for.
 const CALLS_DEFAULT: u32 = 200;
 
-/// What the calls are.
+/// The options of calls.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Calls")]
 pub struct Requests {
@@ -72,7 +72,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// What they ask, and how many; over TLS, or as the first of them finds out.
+    /// The requests, and how many. They use TLS if `tls` is set; otherwise the first request tries both.
     ///
     /// # Errors
     /// A header is given twice, or an answer is asked for that nobody reads.
@@ -120,7 +120,7 @@ impl Requests {
         OnConnection { version, requests: self.requests, streams: self.streams }
     }
 
-    /// What clients ask that hold their connections.
+    /// The requests of clients that hold their connections.
     pub fn kept_alive(&self) -> KeepAlive {
         let mut keep_alive = KeepAlive::default();
         if self.calls.is_none() {

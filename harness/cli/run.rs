@@ -194,7 +194,8 @@ fn select(args: &Args) -> Result<(Vec<Plan>, Sources, Suite), Failure> {
     Ok((selected, sources, suite))
 }
 
-/// What tells this suite from others. The same files may be in other folders on another machine.
+/// A hash that distinguishes this suite from others. The same files may be in other folders on another
+/// machine.
 fn hash(plans: &[Plan], repeat: u32) -> String {
     let plans: Vec<Plan> =
         plans.iter().map(|plan| Plan { directory: PathBuf::new(), ..plan.clone() }).collect();
@@ -257,7 +258,7 @@ fn dry_run(plan: &Plan, machine: &Machine) -> Result<(), Failure> {
     say(&text)
 }
 
-/// What surrounds a process, a line each.
+/// The setting of a process, a line for each part.
 fn setting_lines(setting: &Setting) -> impl Iterator<Item = String> {
     let files = setting.files.iter().map(|(name, from)| format!("copies {from} to {{scratch}}/{name}"));
     let prepare = setting.prepare.iter();

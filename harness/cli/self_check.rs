@@ -52,9 +52,9 @@ pub struct Checked {
     pub planted: f64,
     /// Seed of its order.
     pub seed: u64,
-    /// What was said to be better, and to be worse.
+    /// The quantities with the verdict "better".
     pub better: Vec<Quantity>,
-    /// See `better`.
+    /// The quantities with the verdict "worse".
     pub worse: Vec<Quantity>,
     /// Whether everything was decided before the time was over.
     pub decided: bool,

@@ -1,10 +1,10 @@
-//! What surrounds the command of `find`: its folder, user, standard input and files, what is run before it,
-//! and when it is ready.
+//! The surroundings of the command of `find`: its folder, user, standard input and files, commands that run
+//! before it, and when it is ready.
 
 use super::time::seconds;
 use crate::scenario::{InFile, Prepare, ReadyWhen, Setting, Stdin, stays_where_it_is, wrong_name};
 
-/// What was given.
+/// The setting options that were given.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "How the command starts")]
 pub struct SettingOptions {
@@ -63,7 +63,7 @@ fn directory(text: &str) -> Result<String, String> {
 }
 
 impl SettingOptions {
-    /// Words in which placeholders may stand.
+    /// Words that may hold placeholders.
     pub fn words(&self) -> impl Iterator<Item = &String> {
         let commands = [&self.prepare, &self.ready_command].into_iter().flatten().flat_map(|words| &words.0);
         commands.chain(&self.directory).chain(&self.stdin).chain(&self.ready_path)

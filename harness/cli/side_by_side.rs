@@ -1,9 +1,9 @@
 //! Makes several runs at a time where they may be made beside others, and one at a time where they may not.
 //!
-//! Runs are threads of this process. All that a run changes is its own: its processes are in a tree of their
-//! own, its observers are attached to that tree, its ports are chosen by turns. What is shared is meant to
-//! be: the raised descriptor limit, the measured cost of observing, the idle events that keep tracepoints in
-//! use.
+//! Runs are threads of this process. Each run changes only things of its own: its processes are in a tree of
+//! their own, its observers are attached to that tree, its ports are chosen by turns. Other things are shared
+//! on purpose: the raised descriptor limit, the measured cost of observing, the idle events that keep
+//! tracepoints in use.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ impl<T, F: FnMut(T)> InOrder<T, F> {
         }
     }
 
-    /// Those after a turn that never came.
+    /// Hands on the results after a turn that never came.
     fn finish(mut self) {
         std::mem::take(&mut self.early).into_values().for_each(self.done);
     }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is run, and how.
+/// The runs of a suite, and how to make them.
 #[derive(Debug)]
 pub struct Turns<'a> {
     /// In this order.
@@ -43,7 +43,7 @@ struct Turn<'a> {
 /// A run of the suite that was made.
 struct Done {
     made: Made,
-    /// What is printed before its report, where it was not printed as it came.
+    /// The text to print before its report, where it was not printed as it came.
     before: String,
     took: Duration,
 }
@@ -159,7 +159,7 @@ fn took(time: Duration, runs: usize) -> String {
     if runs == 1 { String::new() } else { format!("took {:.1} s\n", time.as_secs_f64()) }
 }
 
-/// Whether another try may end differently. What this machine cannot make, it cannot make a second time.
+/// Whether another try may end differently. A run that this machine cannot make fails a second time, too.
 fn may_differ((report, error): &Made) -> bool {
     error.is_none() && matches!(report.verdict.outcome, Outcome::NotMet | Outcome::Inconclusive)
 }

@@ -5,7 +5,7 @@ use crate::scenario::duration;
 /// Seconds of a time such as `500ms`, `10s`, `2m` or `1h`; a bare number is seconds. At most so long.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The fault, in words.
 pub fn seconds(text: &str, most_s: f64) -> Result<f64, String> {
     let bare = text.ends_with(|c: char| c.is_ascii_digit());
     let seconds = duration(&format!("{text}{}", if bare { "s" } else { "" }))

@@ -76,7 +76,7 @@ struct Seen {
 /// Watches until the process exits, the time is up, or a signal.
 ///
 /// # Errors
-/// Those of `inspect`.
+/// The errors of `inspect`.
 pub fn run(args: &Args) -> Outcome {
     let pid = inspect::worst(&args.process, &args.process.processes()?);
     let (process, _) = inspect::pidfd(pid)?;

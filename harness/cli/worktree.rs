@@ -57,7 +57,7 @@ impl Drop for Worktree {
     }
 }
 
-/// What a command printed.
+/// The output of a command.
 fn said(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();

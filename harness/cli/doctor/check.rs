@@ -17,11 +17,11 @@ pub enum State {
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at; stable, for programs that read the JSON document.
+    /// The name of the thing that was checked; stable, for programs that read the JSON document.
     pub name: &'static str,
     /// Whether it can be used.
     pub state: State,
-    /// What was found, and what it means for a run.
+    /// The finding, and its meaning for a run.
     pub found: String,
     /// How to widen it, one way each; empty where there is nothing to widen.
     pub widen: Vec<Way>,
@@ -30,7 +30,7 @@ pub struct Check {
 /// A way to widen something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Way {
-    /// What it does, and who may do it.
+    /// Its effect, and who may do it.
     pub what: String,
     /// The command, where it is one.
     pub command: Option<String>,

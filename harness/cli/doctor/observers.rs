@@ -1,4 +1,4 @@
-//! What is needed to observe system calls: perf events on tracepoints, ptrace with seccomp filters.
+//! The conditions for observing system calls: perf events on tracepoints, ptrace with seccomp filters.
 
 use super::check::{Check, State, sysctl, sysctl_text};
 use super::probe::CAP_SYS_ADMIN;
@@ -76,7 +76,7 @@ fn perf(here: Result<&str, Unavailable>) -> Check {
 /// Where tracefs is mounted.
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// What an administrator allows so that a user can read the tracepoints' ids.
+/// Adds the mount command with which an administrator lets a user read the tracepoints' ids.
 fn widen_tracefs(check: Check) -> Check {
     let mounted = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mounted = mounted.lines().any(|line| {

@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The number of CAP_SYS_ADMIN in capabilities(7).
 pub(super) const CAP_SYS_ADMIN: u32 = 21;
 
-/// What a child process tries.
+/// The step that a child process tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Probe {
     /// A user namespace in which the caller is root.
@@ -38,7 +38,7 @@ pub(super) enum Probe {
     NetworkSysctls,
 }
 
-/// What a child process answers: how far it came.
+/// The answer of a child process: how far it came.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     /// The first step that failed and its errno; `None` when all succeeded.
@@ -138,8 +138,8 @@ impl Probe {
     }
 }
 
-/// Moves this process into new namespaces; where `user` is true in a user namespace in which it is root,
-/// which needs no privilege.
+/// Moves this process into new namespaces. If `user` is true, it also enters a user namespace as root, which
+/// needs no privilege.
 fn unshare(user: bool, flags: UnshareFlags) -> io::Result<()> {
     if !user {
         return namespace::unshare(flags);

@@ -1,5 +1,5 @@
-//! How fast a process's descriptors grow: sampled on a timer, until the time is up, the process exits, or a
-//! signal such as that of Ctrl-C.
+//! The growth of a process's descriptors: sampled on a timer, until the time is up, the process exits, or a
+//! signal such as Ctrl-C's arrives.
 
 use super::groups::{self, Group};
 use crate::cli::output::ending_signals;
@@ -33,7 +33,7 @@ pub enum Ended {
     Interrupted,
 }
 
-/// What was sampled: seconds since the first sample, and the descriptors open then.
+/// The samples: seconds since the first one, and the descriptors open then.
 #[derive(Debug)]
 pub struct Samples {
     /// In the order they were taken; the first at 0 s.
@@ -93,7 +93,7 @@ pub struct Grew {
     pub by: u64,
 }
 
-/// Samples the descriptors of the process for so long. `pidfd` is that of the process.
+/// Samples the descriptors of the process for so long. `pidfd` refers to that process.
 ///
 /// # Errors
 /// The signal handler or poll(2) failed; an exit of the process is none.
@@ -166,8 +166,8 @@ pub fn wait_until(due: Instant, pidfd: &OwnedFd, interrupted: &UnixStream) -> io
 }
 
 impl Growth {
-    /// What the samples come to. `headroom` is that of the last sample; `before` and `after` are the
-    /// inventories around them.
+    /// The growth that the samples show. `headroom` is the number of free descriptors at the last sample;
+    /// `before` and `after` are the inventories around the samples.
     pub fn new(
         samples: &Samples,
         asked: Duration,

@@ -1,8 +1,8 @@
-//! What keeps a live process's limit, and what to change there: the sentences of `inspect`.
+//! The manager that keeps a live process's limit, and the change to make there: the sentences of `inspect`.
 
 use crate::limits::managed::Manager;
 
-/// Who it is, in words.
+/// The manager's name, in words.
 pub fn name(manager: &Manager) -> String {
     match manager {
         Manager::Supervisord { pid, .. } => format!("supervisord (pid {pid})"),
@@ -17,7 +17,7 @@ pub fn name(manager: &Manager) -> String {
     }
 }
 
-/// What to change so that the next start has this many descriptors, and what to restart for it to count.
+/// The change that gives the next start this many descriptors, and the restart that it needs.
 pub fn advice(manager: &Manager, nofile: u64) -> String {
     match manager {
         Manager::Supervisord { pid, config } => {

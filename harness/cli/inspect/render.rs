@@ -256,7 +256,7 @@ fn unread_style(unread: &Unread) -> Style {
 fn unread_text(unread: &Unread) -> String {
     let Unread { sockets, of, bytes, outbound, stayed } = unread;
     let data = format!("unread data in {sockets} of {of} sockets");
-    // What a client does not read is responses, what a server does not read is requests.
+    // A client leaves responses unread, a server leaves requests unread.
     let what = if outbound * 2 >= *sockets { "bodies nobody reads" } else { "requests nobody reads" };
     let in_all =
         if *bytes < 1000 { format!("{bytes} bytes in all") } else { format!("{} in all", size(*bytes)) };
@@ -274,7 +274,7 @@ fn unread_text(unread: &Unread) -> String {
 
 fn growth(page: &mut Page, report: &Report) {
     let Some(growth) = &report.growth else {
-        // What is not readable was said above; what was not asked for needs no word.
+        // Unreadable values are reported above; a growth that nobody asked for needs no line.
         return;
     };
     page.heading("Growth");

@@ -1,4 +1,4 @@
-//! What `lastfd inspect` finds out about a process.
+//! The findings of `lastfd inspect` about a process.
 
 use super::groups::Group;
 use super::growth::Growth;
@@ -52,15 +52,15 @@ pub struct Report {
     pub chain: Vec<Link>,
     /// The first process of the chain from which on the limits are those in force.
     pub set_by: Option<Pid>,
-    /// What keeps the process, innermost first.
+    /// The managers that keep the process, innermost first.
     pub managed_by: Vec<Manager>,
-    /// What to change so that the next start has a higher limit, one a manager.
+    /// Changes that give the next start a higher limit, one for each manager.
     pub for_good: Vec<String>,
     /// Commands that would raise the limit now. They were not run.
     pub raise_now: Vec<Raise>,
     /// Every descriptor, by number.
     pub inventory: Vec<Descriptor>,
-    /// What could not be measured, and why.
+    /// The values that could not be measured, and why.
     pub unmeasured: BTreeMap<&'static str, String>,
 }
 
@@ -82,8 +82,8 @@ impl Report {
 /// The ids of one process.
 #[derive(Debug, Serialize)]
 pub struct Ids {
-    /// In the PID namespace of lastfd: the one that commands take. Not that of /proc where /proc is of an
-    /// outer namespace.
+    /// The id in the PID namespace of lastfd, which commands take. It differs from the id in /proc where
+    /// /proc belongs to an outer namespace.
     pub here: Pid,
     /// From the namespace of /proc inwards; the last is what the process calls itself. Empty when they are
     /// not readable.
@@ -119,7 +119,7 @@ pub struct Counts {
     pub listed: u64,
     /// Numbers reserved by threads blocked in `accept`, which the listing does not show.
     pub reserved: u64,
-    /// Those that take a place under the soft limit: numbered below it, or reserved.
+    /// Descriptors that take a place under the soft limit: numbered below it, or reserved.
     pub counted: u64,
     /// Descriptors numbered at or above the soft limit, inherited or from before it was lowered; they take no
     /// place.

@@ -18,7 +18,8 @@ pub struct Member {
     pub asked: bool,
     /// Taken descriptor numbers, by the kernel's count; null when they are not readable.
     pub open: Option<u64>,
-    /// Those of them that threads blocked in `accept` reserve; null when they are not readable.
+    /// Numbers reserved by threads blocked in `accept`, counted in `open` too; null when they are not
+    /// readable.
     pub reserved: Option<u64>,
     /// Its soft limit.
     pub soft: u64,

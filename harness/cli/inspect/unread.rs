@@ -11,13 +11,13 @@ use std::net::SocketAddr;
 pub struct Unread {
     /// How many.
     pub sockets: u64,
-    /// Of so many TCP sockets that do not listen.
+    /// All TCP sockets that do not listen.
     pub of: u64,
     /// Bytes in all of them.
     pub bytes: u64,
-    /// Those that the process connected itself: what waits there is a response.
+    /// Sockets with unread data that the process connected itself: the data is a response.
     pub outbound: u64,
-    /// Those that held data before the watch too, and no more than now; null where nothing was watched.
+    /// Sockets that already held data before the watch, and no more than now; null where nothing was watched.
     pub stayed: Option<u64>,
 }
 
