@@ -129,7 +129,7 @@ impl CallsOfServer {
         self.calls.is_some() || self.concurrency.is_some() || self.rate.is_some() || self.asks()
     }
 
-    /// Whether it says what is asked.
+    /// Whether an option says which request to make.
     fn asks(&self) -> bool {
         self.path != "/" || self.method.is_some() || !self.header.is_empty()
     }

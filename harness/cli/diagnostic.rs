@@ -72,7 +72,7 @@ impl Drawn {
             let kept = line.trim_end_matches('\n').floor_char_boundary(LINE_MAX);
             drawn.lines.push((begins, drawn.text.len(), kept));
             begins += line.len();
-            // As many bytes as before: places in the line stay what they are.
+            // As many bytes as before, so that places in the line stay the same.
             let plain =
                 |c: char| if c.is_control() && c != '\n' { " ".repeat(c.len_utf8()) } else { c.into() };
             drawn.text.extend(line[..kept].chars().map(plain));

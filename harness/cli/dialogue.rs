@@ -43,7 +43,7 @@ impl Steps {
     }
 }
 
-/// The exchange, if it can be spoken; `otherwise`: what is wrong where no step is.
+/// The exchange, if it can be spoken; `otherwise`: the fault where no step has one.
 fn checked(exchange: Exchange, otherwise: &str) -> Result<Exchange, String> {
     let Err(fault) = exchange.compile() else { return Ok(exchange) };
     Err(match fault.step.map(|step| &exchange.steps[step]) {

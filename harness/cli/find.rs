@@ -291,7 +291,7 @@ fn launched_by(args: &Args) -> Result<Launcher, Failure> {
     Ok(launcher)
 }
 
-/// Refuses what is meant for a placeholder and is none.
+/// Refuses a word that looks like a placeholder and is none.
 fn knows_its_placeholders(args: &Args) -> Result<(), Failure> {
     let mut words = args.words().chain(&args.unix).chain(args.setting.words());
     let Some((slip, near)) = words.find_map(|word| slip(word)) else { return Ok(()) };

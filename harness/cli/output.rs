@@ -165,7 +165,7 @@ impl Files {
         self.common.preflight_with(&self.others())
     }
 
-    /// Begins the file of lines: what it had is gone.
+    /// Empties the file of lines.
     ///
     /// # Errors
     /// It cannot be written.
@@ -467,7 +467,7 @@ impl Progress {
         }
     }
 
-    /// Prints something above what is shown.
+    /// Prints something above the progress.
     pub fn suspend<T>(&mut self, print: impl FnOnce() -> T) -> T {
         match &mut self.shown {
             Shown::Live(live) => live.suspend(print),
@@ -553,8 +553,8 @@ pub fn exit_code(runs: &[(Report, Option<Error>)], skips_fail: bool, interrupted
     Exit::of_several(each.chain(interrupted.then_some(Exit::Interrupted)))
 }
 
-/// Prints and writes the reports of finished runs, and says the exit code. `said`: whether what was printed
-/// before was.
+/// Prints and writes the reports of finished runs, and returns the exit code. `said`: whether earlier output
+/// could be printed.
 ///
 /// # Errors
 /// A report that cannot be written.

@@ -72,7 +72,8 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The requests, and how many. They use TLS if `tls` is set; otherwise the first request tries both.
+    /// The requests, and how many. They use TLS if `tls` is set; otherwise the first request may find out
+    /// that they must.
     ///
     /// # Errors
     /// A header is given twice, or an answer is asked for that nobody reads.

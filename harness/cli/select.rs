@@ -46,7 +46,7 @@ impl Selection {
     }
 }
 
-/// No run has what this word is looked for in: what they have, the most like it first.
+/// The failure when no run matches this word: it lists the names that the runs have, the most similar first.
 fn none_has(word: &Word, plans: &[Plan]) -> Failure {
     let (what, have): (_, Vec<&str>) = match word.of {
         Of::Name => {

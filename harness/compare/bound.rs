@@ -31,7 +31,7 @@ pub enum Limit {
     Better(f64),
 }
 
-/// How a bound begins, what it is then, and whether its number is a share.
+/// The beginning of a bound's text, the limit that it makes, and whether its number is a share.
 type Form = (&'static str, fn(f64) -> Limit, bool);
 
 impl FromStr for Bound {

@@ -89,7 +89,7 @@ pub(super) fn judged(evidence: &[Evidence], alpha: f64) -> Vec<Judged> {
         (Evidence::None, ..) => Judged::NotMeasured,
         (Evidence::Exact(true), ..) | (_, true, false) => Judged::Kept,
         (Evidence::Exact(false), ..) | (_, false, true) => Judged::Broken,
-        // Both at different times: what is compared has changed meanwhile.
+        // Both at different times: the compared program has changed meanwhile.
         (Evidence::Probable { .. }, ..) => Judged::Open,
     };
     evidence.iter().enumerate().map(judge).collect()

@@ -1,5 +1,5 @@
-//! Two variants of one subject, side by side: what was recorded of them, and what it means. Pure: no clock,
-//! no process, no file.
+//! Two variants of one subject, side by side: the records of them, and their meaning. Pure: no clock, no
+//! process, no file.
 //!
 //! A *block* is a fresh start of both sides in random order. Each quantity of a block is one number for
 //! either side; the logarithm of their ratio is what the statistics see. One block in five has the first side

@@ -12,11 +12,11 @@ const CPU_TICK: f64 = 1.0;
 /// is as long as the shortest delays in use.
 pub(super) const TIMER_LATE_S: f64 = 0.005;
 
-/// The least and the most that are no worse than what is recorded, by so much.
+/// The least and the greatest value that is worse than the recorded runs by no more than `by_percent`.
 ///
-/// The worst of the recorded runs was made without a regression, so what is no worse than that one by the
-/// percentage is not called one. Where the recorded runs differ among themselves by more than the percentage,
-/// no single run can tell so small a change.
+/// The worst of the recorded runs was made without a regression, so a value that is worse by less than the
+/// percentage is no regression. Where the recorded runs differ among themselves by more than the percentage,
+/// no single run can show so small a change.
 ///
 /// # Errors
 /// The recorded runs differ by more than that, or there are too few to know.

@@ -154,8 +154,8 @@ pub enum Observed {
     Number { number: u64, because: Option<Because> },
     /// Descriptors more than at rest.
     Leaked { number: i64, because: Option<Because> },
-    /// A number of the table of metrics, what that had to be under this run's limits or by what is recorded,
-    /// and what is recorded.
+    /// A number of the table of metrics, its bounds under this run's limits or by the recorded value, and the
+    /// recorded value.
     Amount {
         value: f64,
         /// The least that it may be.

@@ -67,8 +67,8 @@ pub struct Fit {
     pub formula: Option<Formula>,
 }
 
-/// ceiling = ⌊(numerator × soft − less) ÷ denominator⌋: what programs compute from their limit, such as half
-/// of what is left.
+/// ceiling = ⌊(numerator × soft − less) ÷ denominator⌋: the rule of programs that compute it from their
+/// limit, such as half of the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Formula {
     /// Numerator of the share of the limit; 1 where a connection takes whole descriptors.

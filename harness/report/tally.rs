@@ -66,7 +66,7 @@ pub fn render(reports: &[Report], colour: bool, width: usize) -> String {
         let worst = runs.iter().find(|run| Ended::of(run) == *ended).expect("it is of one of them");
         let repeats =
             Repeats::of(runs).map_or(String::new(), |repeats| format!(" ({})", words::repeats(&repeats)));
-        // A flaky run was met in the end: its first try says what was not.
+        // A flaky run was met in the end: its first try has the reason.
         let worst = worst.earlier.first().filter(|_| *ended == Ended::Flaky).unwrap_or(worst);
         let reason =
             worst.verdict.reasons.first().map_or(String::new(), |reason| format!(": {}", said(reason)));

@@ -183,7 +183,7 @@ pub(super) fn output(command: &mut Command) -> io::Result<Vec<u8>> {
     if !in_time? {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    // Bounded also against a descendant that still holds the pipe: what is there now is all that is read.
+    // A descendant may still hold the pipe, so only the bytes that are there now are read.
     let mut output = vec![0; 65536];
     let mut stdout = child.stdout.take().expect("piped above");
     rustix::io::ioctl_fionbio(&stdout, true)?;

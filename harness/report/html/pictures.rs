@@ -26,7 +26,7 @@ const WIDE: f64 = 680.0;
 const LETTER: f64 = 6.6;
 /// The part of the axis that a number needs where the page is narrow.
 const NUMBER: f64 = 0.04;
-/// A limit more than so many times what was open is beyond the picture.
+/// A limit more than this many times the open descriptors lies beyond the picture.
 const BEYOND: f64 = 6.0;
 /// Colours of bands where the page's style is blocked.
 const BANDS: [&str; 8] =

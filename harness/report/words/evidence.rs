@@ -196,7 +196,7 @@ pub fn wait(n: u64) -> String {
     }
 }
 
-/// The same, and what it is like for them.
+/// The same, with the remark that they get no answer.
 pub fn unanswered(n: u64) -> String {
     match n {
         0 => wait(n),

@@ -3,8 +3,8 @@
 use super::super::Report;
 use super::{rate, size};
 
-/// Memory that grows by less while the wall is watched is not worth a line, for what is done for the first
-/// time takes some: bytes a second, and the part of what there is.
+/// Slower growth of memory at the wall is not worth a line, because first-time work takes some memory. In
+/// bytes a second, and as a share of the memory at the wall.
 const GROWS_BYTES_PER_S: f64 = 1e6;
 const GROWS_PER_S: f64 = 0.05;
 

@@ -1,6 +1,6 @@
 //! Every sentence of every report, from typed values: for the terminal, Markdown, JUnit, JSON and `explain`
 //! alike. Nothing below this room holds prose, and no other room of the reports makes any. One file a
-//! finding: what it is called, why it is so, and why it is unknown.
+//! finding: its name, its cause, and why it is unknown.
 
 pub mod advice;
 pub mod baseline;

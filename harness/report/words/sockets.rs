@@ -70,7 +70,7 @@ pub fn unbalanced(r: &Report) -> Option<String> {
 pub fn tcp(r: &Report) -> Option<String> {
     let s = &r.found.sockets;
     let (held, all) = (s.tcp_states.get()?, s.tcp_namespace.get()?);
-    // These two always, for what they are is the question; the listener is known from above.
+    // These two states are always shown, because the question is about them; a line above shows the listener.
     let always = ["ESTABLISHED", "CLOSE_WAIT"];
     let mut counts: Vec<String> = always.iter().map(|state| format!("{} {state}", of(held, state))).collect();
     counts.extend(

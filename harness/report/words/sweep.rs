@@ -16,7 +16,7 @@ const NOT_REACHED: &str = "not reached";
 const WROTE: usize = 80;
 /// Characters of a command line that are shown.
 const COMMAND: usize = 40;
-/// A ceiling is a whole number: what is nearer than this is on the line.
+/// A ceiling is a whole number: a point nearer than this is on the line.
 const ON_THE_LINE: f64 = 0.5;
 
 /// One text for each of the [`HEADINGS`].
