@@ -14,7 +14,7 @@ pub enum DiscoverError {
     Missing {
         /// As given.
         path: PathBuf,
-        /// What is there and is called something like it.
+        /// A path beside it with a similar name.
         near: Option<String>,
     },
     /// No path was given, and the folder that is meant then is not there.
@@ -46,7 +46,7 @@ pub enum DiscoverError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
 }
@@ -111,7 +111,7 @@ fn search(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
     Ok(found)
 }
 
-/// What stands beside a missing path and is called something like it.
+/// A path with a similar name, in the folder of a missing one.
 pub(super) fn beside(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names: Vec<String> = std::fs::read_dir(folder)

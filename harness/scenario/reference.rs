@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-/// What the page says before the first table.
+/// The text of the page before the first table.
 const INTRODUCTION: &str = "\
 # Scenario file
 
@@ -23,7 +23,7 @@ pub fn page(schema: &Value) -> String {
 
 struct Page<'a> {
     schema: &'a Value,
-    /// Names of the definitions that have a section, or whose section is begun.
+    /// Names of the definitions that have a section, or have one begun.
     done: Vec<&'a str>,
     text: String,
 }
@@ -90,7 +90,7 @@ fn table(definition: &Value) -> String {
     }
 }
 
-/// What may stand as the value of a key.
+/// The kind of value that a key takes.
 fn kind(value: &Value) -> String {
     if let Some(name) = name_of(value) {
         return format!("[{name}](#{})", name.to_lowercase());

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 /// tried.
 pub const REMOVED: [(&str, &str); 1] = [("net.ipv4.tcp_tw_recycle", "removed in Linux 4.12: has no effect")];
 
-/// What a network namespace made for the purpose said to the sysctls of a scenario.
+/// The response of a trial network namespace to the sysctls of a scenario.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Every sysctl that such a namespace has for itself, and whether it can be written there.
@@ -75,7 +75,7 @@ fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<
     }
 }
 
-/// What is wrong with a name, whatever the machine.
+/// The fault in a name, on any machine.
 pub(super) fn misnamed(name: &str, at: Range<usize>) -> Option<Problem> {
     if let Some(rest) = name.strip_prefix("net.") {
         let word =

@@ -1,4 +1,4 @@
-//! What must be observed, with a variant's expectations laid over those of its scenario.
+//! The expectations of a run: the scenario's own, overlaid with the variant's.
 
 use super::text::{seconds, within};
 use crate::scenario::amount::{Amount, Aspect, Metric, NoAmount};
@@ -10,7 +10,7 @@ use crate::scenario::raw::{RawCeiling, RawDelay, RawExpect, RawMeasured};
 use std::collections::BTreeMap;
 use toml::Spanned;
 
-/// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
+/// The scenario's expectations overlaid with the variant's, key by key (also the keys of `limits`).
 ///
 /// A ceiling that is not reached has no first failure, no policy and no delay, nothing that it recovers or
 /// resumes from, and nobody who sees it in disguise: the scenario's own no longer apply, unless the variant

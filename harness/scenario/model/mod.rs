@@ -28,15 +28,15 @@ pub struct Plan {
     pub scenario: String,
     /// The variant's name; `None` for the scenario as written.
     pub variant: Option<String>,
-    /// What the run is to show, in the author's words.
+    /// The claim that the run shows, in the author's words.
     pub claim: String,
-    /// What people thought of this run's remedy (or of how it was), in their words.
+    /// People's belief about this run's remedy (or about the original state), in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub believed: Option<String>,
     /// Words that filters select it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// The process whose ceiling is asked for.
+    /// The process whose ceiling is measured.
     pub subject: String,
     /// By name.
     pub processes: BTreeMap<String, Process>,
@@ -46,27 +46,27 @@ pub struct Plan {
     /// Empty: none is made.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
-    /// What is done to the subject once it was watched at the wall, in this order.
+    /// Actions on the subject after it was watched at the limit, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<Then>,
     /// How often recovery is sampled.
     #[serde(default, skip_serializing_if = "Recovery::once")]
     pub recovery: Recovery,
-    /// What it is compared with, and what that must keep.
+    /// How its variants are compared, and which bounds they must keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<Gate>,
     /// Whether the scenario asks that nothing else runs beside it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
-    /// What must be observed.
+    /// Expected observations.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
-    /// The directory relative paths in commands start from: that of the scenario file.
+    /// The directory of the scenario file: relative paths in commands start from it.
     pub directory: std::path::PathBuf,
 }
 
-/// What the scenario as written is compared with.
+/// The comparison of a variant with the scenario as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Gate {
@@ -174,7 +174,7 @@ impl Plan {
         if let Program::Call(workload) = &self.processes.get(&self.subject)?.program {
             return Some((self.workloads.get(workload)?.clients?.into(), "calls"));
         }
-        // Those of a process that knows its port are not counted here.
+        // Connections from a process that knows the subject's port are not counted here.
         let mut loads = self.workloads.values().filter(|workload| workload.to == self.subject).peekable();
         if loads.peek().is_none() || self.processes.values().any(|process| process.names(&self.subject)) {
             return None;
@@ -200,7 +200,7 @@ impl Plan {
         self.upstream().filter(|(name, _)| begins && self.subject_is_client() && subject.names(name))
     }
 
-    /// What the variant is called on the command line; the scenario as written is `base`.
+    /// The name of the variant on the command line; the scenario as written is `base`.
     pub fn variant_name(&self) -> &str {
         self.variant.as_deref().unwrap_or("base")
     }
