@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// How the text of a Unix socket begins.
+/// The prefix of the text of a Unix socket.
 const UNIX: &str = "unix:";
-/// And that of a UDP socket.
+/// The prefix of the text of a UDP socket.
 const UDP: &str = "udp:";
 
 /// The address of a stream listener, or of a UDP socket that is bound and has no peer.

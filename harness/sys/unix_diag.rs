@@ -38,9 +38,9 @@ pub struct UnixSocket {
     pub inode: u64,
     /// Its user; 0 before Linux 5.2, which does not tell.
     pub uid: u32,
-    /// Of a listener: connections in its accept queue (rqueue).
+    /// Connections in the accept queue of a listener (rqueue).
     pub queue: u32,
-    /// Of a listener: its backlog as listen(2) got it, cut at `somaxconn` (wqueue).
+    /// Backlog of a listener as listen(2) got it, cut at `somaxconn` (wqueue).
     pub backlog: u32,
     /// Device, as `st_dev` has it, and inode of the file that it is bound to.
     file: Option<(u64, u64)>,
@@ -55,8 +55,8 @@ pub fn listeners(netlink: &mut Netlink) -> io::Result<Vec<UnixSocket>> {
     sockets(netlink, 1 << LISTEN)
 }
 
-/// The one that a connect to this name would reach. Where several were bound to one path, it is that whose
-/// file is there now.
+/// The listener that a connect to this name would reach. Where several were bound to one path, it is the one
+/// whose file is there now.
 ///
 /// # Errors
 /// As [`listeners`].
@@ -64,8 +64,8 @@ pub fn listener(netlink: &mut Netlink, name: &SocketAddrUnix) -> io::Result<Opti
     Ok(reached(listeners(netlink)?, name))
 }
 
-/// That listener, and every connection that was accepted from it and is open: those in its accept queue are
-/// not listed.
+/// The listener that a connect would reach, and every open connection that was accepted from it. Connections
+/// in its accept queue are not listed.
 ///
 /// # Errors
 /// As [`listeners`].
@@ -106,8 +106,9 @@ fn sockets(netlink: &mut Netlink, states: u32) -> io::Result<Vec<UnixSocket>> {
     }
 }
 
-/// Of these listeners the one that a connect would reach. A path is followed: the file says who is bound
-/// there, by whatever name. Where the file system shows another inode (overlays), the name decides.
+/// The one of these listeners that a connect would reach. A path is followed: the file identifies the
+/// listener, even when it was bound by another name. Where the file system shows another inode (overlays),
+/// the name decides.
 fn reached(all: Vec<UnixSocket>, name: &SocketAddrUnix) -> Option<UnixSocket> {
     let Some(path) = name.path_bytes().map(|path| Path::new(OsStr::from_bytes(path))) else {
         return all.into_iter().find(|socket| socket.name.as_ref() == Some(name));
