@@ -28,10 +28,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What the harness asks of a stage, as its command line says it.
+/// The harness's instructions to a stage, from its command line.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which, and no other.
+    /// The isolation to use; no other is tried.
     pub isolation: Isolation,
     /// For the program.
     pub limits: Limits,
@@ -205,7 +205,7 @@ fn init(options: &Options) -> Result<i32, Failed> {
     }
 }
 
-/// Gives up the program's output, so that its end of file is that of the program's own processes.
+/// Gives up the program's output, so that it ends when the program's own processes have closed it.
 fn mute() -> io::Result<()> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     stdio::dup2_stdout(&null)?;

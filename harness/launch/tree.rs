@@ -32,7 +32,7 @@ pub struct ExitStatus {
     pub signal: Option<i32>,
 }
 
-/// What it took to end a tree.
+/// How a tree ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// No process was left.
@@ -191,12 +191,12 @@ impl Tree {
         }
     }
 
-    /// What the tree was asked to run.
+    /// The command that the tree runs.
     pub fn command(&self) -> &Command {
         &self.command
     }
 
-    /// What keeps the tree together.
+    /// The means that keep the tree together.
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
