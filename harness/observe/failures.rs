@@ -19,7 +19,7 @@ pub struct Sampled {
     /// By process and listener.
     of: HashMap<(Pid, i32), u64>,
     muted: HashSet<(Pid, i32)>,
-    /// What [`Sampled::muted`] returns next.
+    /// The event that [`Sampled::muted`] returns next.
     news: Option<What>,
 }
 

@@ -62,7 +62,7 @@ pub fn trapped() -> Vec<i64> {
     Call::ALL.iter().map(|call| call.name()).chain(calls::TRACED_BESIDE).filter_map(calls::number).collect()
 }
 
-/// What the tracer's thread and the run share.
+/// State that the tracer's thread and the run share.
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Vec<Event>>,
@@ -205,11 +205,10 @@ struct Tracer {
     threads: Threads,
     /// Threads inside a trapped call.
     inside: HashMap<i32, Inside>,
-    /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known
+    /// New tasks that stopped before their creator did: they wait for its stop, so that a process is known
     /// before it acts.
     early: HashSet<i32>,
-    /// New processes that were let go because whoever created them may have been killed before it could say
-    /// so.
+    /// New processes that were let go because their creator may have been killed before it could report them.
     orphans: HashSet<i32>,
     /// Paths told so far.
     paths: u32,
@@ -241,7 +240,7 @@ impl Tracer {
     fn run(mut self) {
         while let Ok((tid, stop)) = wait() {
             if let Some(how) = self.handle(tid, stop) {
-                // Whom it cannot resume was killed meanwhile, and `wait` says so next.
+                // A task that cannot be resumed was killed meanwhile; `wait` reports that next.
                 let _ = resume(tid, how);
             }
         }

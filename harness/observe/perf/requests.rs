@@ -43,8 +43,8 @@ pub(super) fn probe(events: &Events, cpu: u32) -> io::Result<(RingLayout, Counte
     Ok((layout, probed))
 }
 
-/// The requests under way, and how many failed. A program may give several of one kind the same name. What it
-/// gives the same name as requests that create nothing, at one time, is not told from those.
+/// The requests under way, and how many failed. A program may give several requests of one kind the same
+/// name. If requests that create nothing have that name at the same time, the two cannot be told apart.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     under_way: HashMap<(u64, u64), (Call, u32)>,
@@ -62,7 +62,7 @@ impl Requests {
             if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
         let (name, count) = self.under_way.entry(request).or_insert((call, 0));
         if *name != call {
-            // Which of them a completion is of cannot be told.
+            // A completion may belong to either of them.
             let other = u64::from(std::mem::take(count));
             forgotten += if self.stale { 0 } else { other };
             *name = call;
@@ -71,8 +71,8 @@ impl Requests {
         forgotten
     }
 
-    /// What a completion says: nothing where its request creates no descriptor, or failed for another reason
-    /// than the want of one.
+    /// The event of a completion: `None` where its request creates no descriptor, or failed for another
+    /// reason than the want of one.
     pub fn completed(&mut self, pid: Pid, request: (u64, u64), ret: i32, more: bool) -> Option<What> {
         let (name, count) = self.under_way.get_mut(&request)?;
         let name = *name;
