@@ -9,13 +9,13 @@ use crate::helper::WORD;
 use crate::sys::proc;
 use std::path::Path;
 
-/// What stands for lastfd's own processes between the harness and the program.
+/// The name for lastfd's own processes between the harness and the program.
 const KEEPER: &str = "lastfd (keeper)";
 
-/// What stands for the limits asked for, which the launched program's process took just before its exec.
+/// The name for the requested limits, which the launched program's process took just before its exec.
 const REQUESTED: &str = Link::REQUESTED;
 
-/// Of a command line this much is kept: enough to know it by. The rest may be long.
+/// Characters that are kept of a command line: enough to know it by. The rest may be long.
 const COMMAND_CHARS: usize = 120;
 
 /// Far more than any real depth; parents read while processes exit must not make a loop.
@@ -66,7 +66,7 @@ fn name(pid: Pid, words: &[String]) -> String {
     let Some(first) = words.first() else { return comm(pid) };
     match ours(words) {
         Some(("stage", _)) => KEEPER.to_owned(),
-        // Of a bundled launcher the step tells more than the place of our binary.
+        // For a bundled launcher the step says more than the path of our binary.
         Some((step, _)) => format!("lastfd exec {step}"),
         // A program that writes its title over its arguments has no path there.
         None if first.contains(' ') => proc::program(pid).unwrap_or_default(),

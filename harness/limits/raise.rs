@@ -8,11 +8,11 @@ use serde::Serialize;
 pub struct Raise {
     /// To copy into a shell.
     pub command: String,
-    /// Who may run it, and what it leaves.
+    /// Whether it stays within the hard limit, and the privilege that it needs.
     pub needs: String,
 }
 
-/// What the kernel asks about the caller of prlimit(2).
+/// The facts about the caller that the kernel checks in prlimit(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// Whether the real user and group of the caller are all three of the process.

@@ -17,7 +17,7 @@ pub enum Error {
         was.hard
     )]
     AboveHard {
-        /// Whose.
+        /// The process.
         pid: Pid,
         /// In force.
         was: Limits,
@@ -32,7 +32,7 @@ pub enum Error {
     /// Anything else.
     #[error("prlimit({pid}): {source}")]
     Failed {
-        /// Whose.
+        /// The process.
         pid: Pid,
         /// The errno.
         source: Errno,
