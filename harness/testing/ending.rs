@@ -1,4 +1,4 @@
-//! What a run means for the test that made it.
+//! The meaning of a run for the test that made it.
 
 use crate::judge::Outcome;
 use crate::report::{Report, short, terminal};
@@ -25,7 +25,7 @@ pub(super) fn ending(report: &Report, error: Option<&Error>) -> Ending {
     };
     let whole = || terminal::render(std::slice::from_ref(report), false, terminal::WIDTH);
     match (error, report.verdict.outcome) {
-        // That it does not start may be what is expected.
+        // A scenario may expect that the server does not start.
         (Some(Error::NotStarted(_)), Outcome::Met) => Ending::Passed,
         (Some(Error::NotStarted(reason)), _) => Ending::Failed(format!("the server did not start: {reason}")),
         (Some(error @ (Error::Fault(_) | Error::Log(_) | Error::Lost(_))), _) => {

@@ -124,11 +124,11 @@ impl ServerTest {
 
     /// Makes the test; returns its report.
     ///
-    /// Where neither the policy nor recovery is asserted, nobody watches what the server does at its limit,
-    /// and the test is over as soon as it is quiet again.
+    /// Where neither the policy nor recovery is asserted, the behaviour at the limit is not watched, and the
+    /// test is over as soon as the server is quiet again.
     ///
-    /// What this machine cannot show is *inconclusive*: the reason goes to standard error and the test
-    /// passes, unless the environment has `LASTFD_REQUIRE=1`.
+    /// A property that this machine cannot show is *inconclusive*: the reason goes to standard error and the
+    /// test passes, unless the environment has `LASTFD_REQUIRE=1`.
     ///
     /// # Panics
     /// An assertion is not met, with the reason and the report; the server did not start; a fault of lastfd.
