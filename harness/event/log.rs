@@ -4,7 +4,7 @@ use super::{Event, What};
 use std::io::{BufRead, BufWriter, Write};
 use std::path::Path;
 
-/// What the header of a log that this version reads says.
+/// The schema in the header of a log that this version reads.
 pub const SCHEMA: &str = "lastfd/events/2";
 
 /// The events of one run, in order of time.
@@ -35,7 +35,7 @@ pub enum LogError {
     Io {
         /// The file.
         path: String,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: std::io::Error,
     },
     /// Not a log of ours.
@@ -43,7 +43,7 @@ pub enum LogError {
     Foreign {
         /// The file.
         path: String,
-        /// What it lacks.
+        /// The missing part.
         reason: String,
     },
     /// Written by a version with another schema.
@@ -62,7 +62,7 @@ pub enum LogError {
     Broken {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// More than one log, where one is asked for.
@@ -80,7 +80,7 @@ pub enum LogError {
         path: String,
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
 }
@@ -159,7 +159,7 @@ fn schema(line: &[u8]) -> Option<String> {
     Some(line["is"]["header"]["schema"].as_str()?.to_owned())
 }
 
-/// What is wrong with a line. It may hold the word that is wrong, of any length; the end says where that is.
+/// The fault in a line. Its text may hold the wrong word, of any length; the end gives the column.
 fn brief(error: &serde_json::Error) -> String {
     const SHOWN: usize = 200;
     let whole = error.to_string();
