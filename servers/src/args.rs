@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 words! {
-    /// What is served.
+    /// The kind of a bundled server.
     pub enum Kind {
         /// HTTP/1.1 (hyper): answers every request with 200 and keeps the connection.
         Http = "http",
@@ -32,7 +32,7 @@ words! {
 }
 
 words! {
-    /// What becomes of the API's answers.
+    /// How the API's answers are treated.
     pub enum Body {
         /// Kept with their bodies unread: the leak.
         Kept = "kept",
@@ -64,7 +64,7 @@ words! {
 }
 
 words! {
-    /// What becomes of a connection or channel that was made for one call.
+    /// How a connection or channel that was made for one call is treated.
     pub enum AfterCall {
         /// It is closed before the request is answered.
         Closed = "closed",
@@ -74,7 +74,7 @@ words! {
 }
 
 words! {
-    /// Whose the listening sockets of workers are.
+    /// Whether workers share one listening socket or have one each.
     pub enum Listeners {
         /// One for all of them, with one accept queue: any worker that has room takes the next client.
         Shared = "shared",
@@ -95,7 +95,7 @@ words! {
 }
 
 words! {
-    /// What becomes of a request whose file cannot be opened.
+    /// How a request ends if its file cannot be opened.
     pub enum Opens {
         /// It is answered with 500.
         Or500 = "or-500",
@@ -106,13 +106,13 @@ words! {
     }
 }
 
-/// Whom `relay` and `outbound` call, and how.
+/// The services that `relay` and `outbound` call, and how they call them.
 #[derive(Debug, Clone)]
 pub struct CallArgs {
     /// HTTP API that is called [relay, outbound]
     pub api: Option<SocketAddr>,
 
-    /// What becomes of the API's answers [relay]
+    /// How the API's answers are treated [relay]
     pub body: Body,
 
     /// gRPC backend that is called over TLS [relay]
@@ -127,7 +127,7 @@ pub struct CallArgs {
     /// How often the certificate is read [relay]
     pub certificate_read: CertificateRead,
 
-    /// What becomes of a connection or channel made for one call [relay, outbound]
+    /// How a connection or channel made for one call is treated [relay, outbound]
     pub after_call: AfterCall,
 
     /// Where uploads and logs are written; default: the temporary directory, where none is left [relay,
@@ -138,7 +138,7 @@ pub struct CallArgs {
 /// Options of a bundled server.
 #[derive(Debug, Clone)]
 pub struct Args {
-    /// What is served
+    /// The kind of server
     pub kind: Kind,
 
     /// Address to listen on
@@ -171,7 +171,7 @@ pub struct Args {
     /// repeated [http, grpc and tcp; of tcp a call is a connection]
     pub wait_before: Vec<u64>,
 
-    /// What it does when accept fails for want of a descriptor
+    /// How it behaves when accept fails for want of a descriptor
     pub accept: Policy,
 
     /// Milliseconds that `fixed-delay`, `listener-off` and `storm` wait, and the longest that `backoff` does;
@@ -197,7 +197,7 @@ pub struct Args {
     /// Worker processes; 0: this process accepts by itself, but for `worker-restart`, which needs one
     pub workers: u32,
 
-    /// Whose the listening sockets of workers are
+    /// Whether workers share one listening socket or have one each
     pub listeners: Listeners,
 
     /// Open what a real service holds when idle until exactly this many descriptors are open, in each
@@ -240,7 +240,7 @@ pub struct Args {
     pub worker: Option<i32>,
 }
 
-/// What `--help` prints.
+/// The text that `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
 
 /// Why there are no options to serve with.

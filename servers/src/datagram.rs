@@ -63,7 +63,7 @@ fn serve(socket: &UdpSocket, mut flows: Flows, tally: &Tally) -> io::Error {
                     tally.count_failed(full.then_some("socket"));
                 }
             },
-            // That the last answer reached nobody is told by the next call.
+            // The kernel reports an answer that reached nobody (ECONNREFUSED) at the next call.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return error,

@@ -29,7 +29,7 @@ pub mod echo {
     tonic::include_proto!("lastfd.echo.v1");
 }
 
-/// Says back what it is told.
+/// Echoes each request.
 struct Mirror;
 
 #[tonic::async_trait]

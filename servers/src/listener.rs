@@ -9,7 +9,7 @@ use rustix::net::{
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Whose the listening socket is.
+/// The owner of the listening socket.
 #[derive(Debug)]
 pub(crate) enum Listener {
     /// Made by this process.

@@ -20,19 +20,20 @@ pub struct Tally {
     total: AtomicU64,
     shed: AtomicU64,
     before_first_emfile: AtomicU64,
-    /// Connections that were served and are closed; a lock and no descriptor tells whoever waits for one.
+    /// Connections that were served and are closed. A condition variable (no descriptor) wakes the thread
+    /// that waits for one.
     closed: Mutex<u64>,
     closes: Condvar,
     /// TLS handshakes completed; `None` where TLS is not spoken.
     handshakes: Option<AtomicU64>,
-    /// What is done for clients beside accepting them; `None` where that is nothing to count.
+    /// Work for clients beside accepting them; `None` where there is none to count.
     work: Option<Work>,
-    /// Where whoever calls it is counted; `None`: it is no witness.
+    /// Counts of callers; `None`: it is no witness.
     witness: Option<Arc<Witness>>,
     reported: AtomicBool,
 }
 
-/// What a process counts beside its accepts.
+/// The counts of a process beside its accepts.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// It speaks TLS.
@@ -186,8 +187,8 @@ impl Tally {
         }
     }
 
-    /// The JSON line; `total` counts every accept4 that returned a connection, `shed` those of them closed at
-    /// once.
+    /// The JSON line. `total` counts every accept4 that returned a connection, `shed` how many of them were
+    /// closed at once.
     fn line(&self) -> String {
         let first = self.before_first_emfile.load(SeqCst);
         let line = Line {

@@ -42,7 +42,7 @@ pub enum Waiting {
     Ring,
 }
 
-/// What takes clients off the accept queue; belongs to the thread that opens it.
+/// The way to take clients off the accept queue; belongs to the thread that opens it.
 pub enum Taker {
     /// accept4.
     Call,
@@ -82,12 +82,12 @@ impl Taker {
     }
 }
 
-/// Why an acceptor came to its end.
+/// Why an acceptor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Accept failed, and the policy takes that as fatal.
     GaveUp(Errno),
-    /// Accept failed, and the policy is [`Policy::Dead`]: the loop is over, and nobody is told.
+    /// Accept failed, and the policy is [`Policy::Dead`]: the loop is over, without any report.
     FellSilent,
     /// The listener itself is not usable any more.
     Broken(Errno),
@@ -128,7 +128,7 @@ pub fn run<L: AsFd + 'static>(
                     Admission::Closed => tally.count_shed(),
                     Admission::Told => {
                         tally.count_shed();
-                        // A client that left is told nothing.
+                        // Sending to a client that has left fails, and that is no error.
                         let _ = rustix::net::send(&connection, BUSY, SendFlags::NOSIGNAL);
                     }
                 }

@@ -12,7 +12,7 @@ pub struct Reserve {
     spare: Option<OwnedFd>,
 }
 
-/// What came of an attempt to shed a client.
+/// The result of an attempt to shed a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shed {
     /// A client was accepted and its connection closed.
@@ -27,7 +27,7 @@ impl Reserve {
     /// Opens the spare.
     ///
     /// # Errors
-    /// `EMFILE` when there is no descriptor even now; those of open(2) on /dev/null.
+    /// `EMFILE` when there is no descriptor even now; the errors of open(2) on /dev/null.
     pub fn open() -> Result<Self, Errno> {
         Ok(Reserve { spare: Some(open_null()?) })
     }
@@ -45,8 +45,8 @@ impl Reserve {
                 Shed::Closed
             }
             Err(Errno::MFILE | Errno::NFILE) => Shed::NoSpare,
-            // Of the client that was taken, or nobody was there: the accept loop asks again when the listener
-            // is readable.
+            // The client had an error, or no client waited: the accept loop asks again when the listener is
+            // readable.
             Err(_) => Shed::NobodyWaits,
         };
         self.spare = open_null().ok();

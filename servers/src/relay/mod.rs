@@ -1,10 +1,10 @@
 //! Services that call others for each request, over the same accept loop as the rest: `relay` and `outbound`.
 //!
 //! `relay` is the service of a leak that took two fixes to be found. `POST /upload` writes the body to a
-//! file, closes the file and calls an HTTP API, whose answer it may forget to read; any other path calls a
-//! gRPC backend over TLS, by a channel of its own or by one that all calls share. `outbound` makes one HTTP
-//! call by a new connection for any request. What fails is answered with 503 and logged, with the step that
-//! failed. Before it listens nothing is left to open but what a call itself needs.
+//! file, closes the file and calls an HTTP API. It may forget to read the API's answer. Any other path calls
+//! a gRPC backend over TLS, by a channel of its own or by one that all calls share. `outbound` makes one HTTP
+//! call by a new connection for any request. A failure is answered with 503 and logged, with the step that
+//! failed. Before the service listens, it opens all but the descriptors of the calls themselves.
 
 mod api;
 mod backend;

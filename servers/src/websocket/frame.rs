@@ -28,7 +28,7 @@ const PROTOCOL_ERROR: u16 = 1002;
 /// Bytes of the masking key, section 5.2.
 const MASK_BYTES: usize = 4;
 
-/// What the bytes at the front are.
+/// The bytes at the front, classified.
 enum Front {
     /// More bytes are needed to say.
     Incomplete,
