@@ -1,6 +1,6 @@
-//! What being observed by perf costs a server: with real connections, and while it spins on failing accepts.
-//! The floor is the same server unobserved. Observed means drained as a run does, every 5 ms on another
-//! thread.
+//! The cost of being observed by perf to a server: with real connections, and while it spins on failing
+//! accepts. The floor is the same server unobserved. An observed server is drained as in a run, every 5 ms on
+//! another thread.
 
 use crate::bare::{Running, Server};
 use crate::ratio::{Bound, Pairs, in_turn};

@@ -12,7 +12,7 @@ pub fn in_turn(criterion: &mut Criterion, name: &str, within: Duration, mut pair
     group.finish();
 }
 
-/// What a ratio is held against.
+/// The bound of a ratio.
 #[derive(Debug, Clone, Copy)]
 pub enum Bound {
     /// Costs: the less the better.
