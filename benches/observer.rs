@@ -26,8 +26,8 @@ pub fn bench(criterion: &mut Criterion) {
     let rate = |number: u64, time: Duration| number as f64 / time.as_secs_f64() / 1e3;
     let (mut accepts, mut observed_first) = (Pairs::default(), false);
     in_turn(criterion, "accepting 10,000 connections, observed", Duration::from_secs(20), || {
-        // Each is the first of its pair as often as the other: what an earlier one leaves to the kernel meets
-        // both.
+        // Each is the first of its pair as often as the other: both meet the load that an earlier one leaves
+        // to the kernel.
         observed_first = !observed_first;
         let one = accept_all(observed_first);
         let other = accept_all(!observed_first);

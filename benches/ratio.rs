@@ -1,4 +1,4 @@
-//! Pairs of measurements taken in turn, and the ratio of each pair: what else the machine does meets both.
+//! Pairs of measurements taken in turn, and the ratio of each pair: other load on the machine meets both.
 
 use criterion::{Criterion, SamplingMode};
 use std::time::Duration;

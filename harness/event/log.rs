@@ -109,7 +109,7 @@ impl Writer {
         self.0.write_all(b"\n")
     }
 
-    /// Hands what is buffered to the kernel.
+    /// Hands the buffered events to the kernel.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -153,7 +153,7 @@ pub fn parse(shown: &str, text: impl BufRead) -> Result<Log, LogError> {
     }
 }
 
-/// The schema that a header names, whatever else the line holds.
+/// The schema in a header; the rest of the line does not matter.
 fn schema(line: &[u8]) -> Option<String> {
     let line: serde_json::Value = serde_json::from_slice(line).ok()?;
     Some(line["is"]["header"]["schema"].as_str()?.to_owned())

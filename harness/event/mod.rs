@@ -91,7 +91,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
-    /// The subject listens; one that nobody connects to runs.
+    /// The subject listens; a subject without clients runs.
     Ready,
     /// The subject holds no more descriptors than at rest, and (before the ramp) nothing moved for a while.
     AtRest,
@@ -113,12 +113,12 @@ pub enum Ended {
     Served,
     /// New clients are turned away, and the subject does nothing that could change that.
     TurnedAway,
-    /// Nobody waits, and the subject does nothing.
+    /// No client waits, and the subject does nothing.
     Quiet,
     /// All have left, and the subject still closes descriptors or works off its accept queue: it is waited
     /// for no longer.
     Draining,
-    /// Nobody is connected, and the subject opens one descriptor after another by itself.
+    /// No client is connected, and the subject opens one descriptor after another by itself.
     Growing,
     /// The process that accepts (or calls) has exited, or the whole subject.
     Gone,
@@ -211,8 +211,8 @@ pub enum What {
     Chain { process: String, pid: Pid, when: Phase, links: Vec<Link> },
     /// The descriptors of the subject at rest. `settled` is false when it never became quiet.
     Baseline { pid: Pid, descriptors: u64, counted: u64, inventory: Vec<Descriptor>, settled: bool },
-    /// The descriptors of several processes of the subject at one moment: before the ramp, of those that do
-    /// not hold the listener; after all have left, of all that are alive.
+    /// The descriptors of several processes of the subject at one moment: before the ramp, the processes that
+    /// do not hold the listener; after all clients have left, all that are alive.
     Open(Vec<Open>),
     /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0:
     /// assumed).
@@ -224,8 +224,7 @@ pub enum What {
         calibrated_with: u32,
     },
     /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on
-    /// failure. `on`: of an accept that failed, the number of its listener; `None`: of another call, or not
-    /// known.
+    /// failure. `on`: the listener's number for a failed accept; `None`: another call, or not known.
     Call {
         pid: Pid,
         name: Call,
@@ -331,15 +330,15 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connections: Option<u64>,
     },
-    /// The clients told to leave.
+    /// The clients that the driver made leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is
     /// loaded. `cpu_s` and `log_bytes` are totals so far, over the whole tree.
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
-    /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of
-    /// the subject's processes refers to; `namespace`, all of the network namespace. And its listen-overflow
+    /// TCP sockets by state. `states`: on the loaded listener's port; `subject`: sockets that a descriptor of
+    /// the subject's processes refers to; `namespace`: all in the network namespace. And its listen-overflow
     /// counter (`ListenOverflows`), and the descriptors of the process that accepts, at the same time.
-    /// `None`: not counted. A count takes time, and is of no single moment: it began at the event's time and
+    /// `None`: not counted. A count takes time, so it has no single moment: it began at the event's time and
     /// ended `took` nanoseconds later.
     Tcp {
         states: States,
@@ -353,8 +352,8 @@ pub enum What {
         #[serde(default)]
         took: Nanos,
     },
-    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: what was
-    /// predicted before holds no more.
+    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: an earlier
+    /// prediction no longer holds.
     NotPredicted { pid: Pid, reason: String, descriptors_per_connection: f64, calibrated_with: u32 },
     /// A call of the subject was refused for want of something other than descriptors: EAGAIN or ENOMEM of
     /// `clone` and its kin, ENOMEM of `mmap`, ENOMEM or ENOBUFS of `accept`. Only perf sees these.
@@ -368,13 +367,13 @@ pub enum What {
     /// `fs.inotify.max_user_instances`, and the instances of the subject's user in the processes that can be
     /// seen, those with the most first.
     InotifyInstances { most: Option<u64>, holders: Vec<Holder> },
-    /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the
-    /// subject's processes, bytes (what they share counts in each), and the `drops` of the loaded listener
-    /// since it was made: SYNs and last ACKs that found its queue full.
+    /// Taken with a sample, but never while clients connect: the `resident` memory of all the subject's
+    /// processes, bytes (shared memory counts in each), and the `drops` of the loaded listener since it was
+    /// made: SYNs and last ACKs that found its queue full.
     Beside { resident: Option<u64>, drops: Option<u32> },
-    /// Taken with a sample once a call has failed, a tenth of a second apart, of the process that accepts:
-    /// for how long since the first of these readings its busiest thread ran, and for how long it could have
-    /// run and was given no processor; and for how long all its threads together did either. Seconds
+    /// Taken with a sample once a call has failed, a tenth of a second apart, about the process that accepts.
+    /// All times are since the first of these readings: how long its busiest thread ran; how long that thread
+    /// could have run but was given no processor; how long all its threads together did either. Seconds
     /// (/proc/PID/task/TID/schedstat).
     Ready { pid: Pid, ran_s: f64, waited_s: f64, all_s: f64 },
     /// The receive queue of the UDP socket that is loaded, when the watch at the wall began or ended.
@@ -466,7 +465,7 @@ fn nothing(count: &u64) -> bool {
 /// One of several listeners on a port, and the process that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
-    /// Which: of the tree's processes the last one, a worker rather than its master.
+    /// The process: the last one of the tree's processes, a worker rather than its master.
     pub pid: Pid,
     /// Connections in its accept queue.
     pub length: u32,
@@ -648,7 +647,7 @@ impl Descriptor {
 pub struct Connected<'a> {
     /// Its own address and port.
     pub local: &'a str,
-    /// Those of the other side.
+    /// The address of the other side.
     pub peer: &'a str,
     /// Its state, as ss(8) calls it.
     pub state: &'a str,
@@ -702,10 +701,10 @@ pub enum Client {
     ErrorAnswer(String),
     /// The generator's own side failed with this errno: a limit of the harness, never the subject's.
     Local(i32),
-    /// Told to leave, and left.
+    /// Left because the driver said so.
     Released,
-    /// Told to leave while it waited in the accept queue, and left: the subject has still to accept what it
-    /// left there.
+    /// Left because the driver said so, while it waited in the accept queue: the subject has still to accept
+    /// the connection that it left there.
     GaveUp,
 }
 

@@ -99,7 +99,7 @@ impl Redaction {
     }
 }
 
-/// Whether what is called so is a secret.
+/// Whether a value with this name is a secret.
 fn secret(name: &str) -> bool {
     let name = name.to_lowercase();
     HOLDS.iter().any(|part| name.contains(part))

@@ -136,7 +136,7 @@ pub enum Error {
     /// Killed, and still there.
     #[error("processes {pids:?} did not end within {} s of SIGKILL (uninterruptible sleep, or another user's)", waited.as_secs())]
     Survivors {
-        /// Those that live.
+        /// The processes that live.
         pids: Vec<Pid>,
         /// How long.
         waited: Duration,

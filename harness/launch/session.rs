@@ -21,7 +21,7 @@ const LIMITS_D: &str = "/etc/security/limits.d";
 /// Where pam_limits begins. In a PID namespace process 1 is the harness's own init.
 const FIRST_PROCESS: &str = "/proc/1/limits";
 
-/// A service that asks nobody anything; only root comes as far as its session.
+/// A PAM service that asks no questions; only root reaches its session.
 const SERVICE: &str =
     "auth required pam_rootok.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
 

@@ -6,7 +6,7 @@
 //!   when no process is left;
 //! - the *program's process* waits for the harness's go, takes its limits and executes the program.
 //!
-//! Single-threaded throughout, because it forks. It never decides anything: what fails is reported and the
+//! Single-threaded throughout, because it forks. It never decides anything: a failure is reported and the
 //! harness chooses.
 
 use super::user::Ids;
@@ -219,7 +219,7 @@ fn program(options: &Options) -> ! {
     reported(control.as_fd(), || {
         let _ = rustix::process::setsid();
         let stdin = options.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
-        // A named pipe waits for nobody here: without a writer it is at its end.
+        // A named pipe does not wait for a writer here: without one it is at its end.
         let stdin =
             rustix::fs::open(stdin, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())
                 .during(Step::Stdin)?;

@@ -79,7 +79,7 @@ enum State {
     Backoff(Instant),
     /// Running, since then.
     Running(Pid, Instant),
-    /// Told to stop; killed at this time.
+    /// Got a signal to stop; killed at this time.
     Stopping(Pid, Instant),
     /// Exited or fatal: it is not started again.
     Ended,

@@ -1,8 +1,8 @@
-//! The chain of limits: from the first ancestor to a process, what `RLIMIT_NOFILE` each has now, and which
-//! link set the value in force.
+//! The chain of limits: from the first ancestor to a process, the `RLIMIT_NOFILE` that each has now, and
+//! which link set the value in force.
 //!
-//! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or
-//! has left is not in it.
+//! Only reads `/proc`. It shows the present, not the past: an ancestor that has replaced itself (nohup, env)
+//! or has left is not in it.
 
 use crate::event::{Limits, Link, Pid, Redaction};
 use crate::helper::WORD;
@@ -26,7 +26,7 @@ const DEPTH_MAX: usize = 256;
 /// meanwhile are left out.
 ///
 /// The process itself, and the link that set its limits, have their command lines, as these may be written.
-/// All others have the program's name alone: whatever else stands there is nobody's business.
+/// All others have the program's name alone: the rest of their command lines is private.
 pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid, redaction: &Redaction) -> Vec<Link> {
     let ancestors = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0));
     let mut pids: Vec<Pid> = ancestors.take(DEPTH_MAX).collect();

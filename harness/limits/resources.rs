@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Capabilities that lift `RLIMIT_NPROC` (fork(2)): CAP_SYS_ADMIN and CAP_SYS_RESOURCE.
 const UNBOUND: u64 = 1 << 21 | 1 << 24;
 
-/// The cgroups of a process, from its own up to the root, of the controllers that bound tasks and memory.
+/// The cgroups of a process, from its own up to the root, for the controllers that bound tasks and memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups {
     pids: Vec<PathBuf>,
@@ -17,7 +17,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Those of a live process; empty where none can be read.
+    /// The cgroups of a live process; empty where none can be read.
     pub fn of(pid: Pid) -> Groups {
         let text = |path: &str| read_to_string(path).unwrap_or_default();
         Groups::from_tables(&text(&format!("/proc/{pid}/cgroup")), &text("/proc/self/mounts"))
@@ -167,7 +167,8 @@ fn host_tasks() -> Option<Bound> {
     Some(Bound { used, most: ["threads-max", "pid_max"].into_iter().filter_map(sysctl).min()? })
 }
 
-/// The first and the last port that the kernel gives to who asks for none (`net.ipv4.ip_local_port_range`).
+/// The first and last port that the kernel gives to a socket that asks for none
+/// (`net.ipv4.ip_local_port_range`).
 pub fn local_ports() -> Option<(u64, u64)> {
     let text = read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let (first, last) = text.trim().split_once(['\t', ' '])?;

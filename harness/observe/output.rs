@@ -143,7 +143,7 @@ struct Reader<S> {
 impl<S: FnMut(Event)> Reader<S> {
     fn run(mut self, output: &OwnedFd, ended: &OwnedFd) {
         let mut buffer = vec![0; 1 << 16];
-        // Bytes that are still to be read, once reading is to end: what is written later is not waited for.
+        // Bytes still to be read when reading is to end; later output is not waited for.
         let mut left: Option<u64> = None;
         loop {
             let mut ready = [PollFd::new(output, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
@@ -242,7 +242,7 @@ fn own_count(line: &str) -> Option<What> {
     Some(What::OwnCount { pid, before_first_emfile: before_first_emfile.unwrap_or(total), total })
 }
 
-/// A line of a bundled server that tells who calls it.
+/// A line of a bundled server about its callers.
 #[derive(serde::Deserialize)]
 struct Telling {
     lastfd_upstream: Told,

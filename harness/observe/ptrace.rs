@@ -36,7 +36,7 @@ fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
 /// # Errors
 /// See [`Unavailable`].
 pub fn probe() -> Result<(), Unavailable> {
-    // 3: nobody attaches to anything. 1 allows descendants, as the subject is; 2 wants CAP_SYS_PTRACE.
+    // 3: no process may attach to another. 1 allows descendants, as the subject is; 2 wants CAP_SYS_PTRACE.
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     if scope.trim() == "3" || scope.trim() == "2" && !rustix::process::geteuid().is_root() {
         let reason = format!("kernel.yama.ptrace_scope is {}", scope.trim());
@@ -71,7 +71,7 @@ struct Shared {
     lost: AtomicU64,
     /// Failures reported one by one so far.
     sampled: Mutex<Sampled>,
-    /// Nobody reads the queue any more.
+    /// The queue is not read any more.
     stopped: AtomicBool,
 }
 
@@ -210,7 +210,7 @@ struct Tracer {
     early: HashSet<i32>,
     /// New processes that were let go because their creator may have been killed before it could report them.
     orphans: HashSet<i32>,
-    /// Paths told so far.
+    /// Paths reported so far.
     paths: u32,
     /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the
     /// subject's.

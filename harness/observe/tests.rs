@@ -79,7 +79,7 @@ fn exited(events: &[Event], process: Pid) -> bool {
 }
 
 impl Seen {
-    /// Results of one call, in order, of one process or (`None`) all.
+    /// Results of one call, in order, in one process or (`None`) all.
     fn results(&self, of: Option<Pid>, call: Call) -> Vec<i64> {
         let result = |e: &Event| match e.is {
             What::Call { pid, name, ret, .. } if name == call && of.is_none_or(|of| of == pid) => Some(ret),

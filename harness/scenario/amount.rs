@@ -1,4 +1,4 @@
-//! Expected amounts: what a run measures as a number, by its key in `[expect]`, and what that number must be.
+//! Expected amounts: the metrics of a run, by their keys in `[expect]`, and the bounds of each.
 //! One table of metrics; each has its unit, and which way is worse. Pure.
 
 use super::duration::duration;
@@ -21,7 +21,7 @@ crate::named::named! {
         HardLimit = "limits.hard",
         /// Descriptors open at rest
         Baseline = "baseline",
-        /// Descriptors a second that the server opens by itself, with nobody connected
+        /// Descriptors a second that the server opens by itself, without clients
         GrowthPerS = "growth-per-s",
         /// Time from the start of the program until it listens
         Launch = "launch",
@@ -67,7 +67,7 @@ crate::named::named! {
         Leaked = "leaked",
         /// Descriptors that stay open from the first round and do not grow
         OpenedOnce = "opened-once",
-        /// Calls answered a second, of the workload of calls
+        /// Calls answered a second, in the workload of calls
         CallsPerS = "calls-per-s",
         /// Half of the calls took no longer
         CallP50 = "call-p50",
@@ -221,7 +221,7 @@ pub enum Wanted {
     },
     /// No worse than the worst of the recorded runs, by more than so much.
     NoWorse {
-        /// Percent of what is recorded.
+        /// Percent of the recorded value.
         by_percent: f64,
         /// The recorded values; `None`: there are none.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -130,7 +130,7 @@ mod tests {
         assert!(meant("@websocket").is_err(), "a part of a name is none");
     }
 
-    /// Whatever lies beside a file that is bundled, its run must not need it.
+    /// A bundled scenario must not need any file that lies beside it.
     #[test]
     fn every_scenario_that_needs_no_other_file_is_bundled() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

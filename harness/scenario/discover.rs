@@ -29,7 +29,7 @@ pub enum DiscoverError {
     NotBundled {
         /// As given.
         path: PathBuf,
-        /// Those that are most like it.
+        /// The names that are most like it.
         near: Vec<String>,
     },
     /// The folder holds no scenario.
@@ -53,7 +53,7 @@ pub enum DiscoverError {
 
 /// The scenario files that these paths mean, `scenarios` where there are none. A path is a file; a folder
 /// that holds `scenario.toml`; a folder that is searched, with all below it, for `scenario.toml` and
-/// `*.scenario.toml`; or `@NAME` for what is bundled. Sorted within a folder; none twice.
+/// `*.scenario.toml`; or `@NAME` for a bundled scenario. Sorted within a folder; none twice.
 ///
 /// # Errors
 /// See [`DiscoverError`].

@@ -39,7 +39,8 @@ pub struct Expect {
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
     #[serde(default)]
     pub file_max_binds: Option<bool>,
-    /// As what clients see, in disguise, that descriptor calls other than accept fail; none: as nothing.
+    /// How clients see, in disguise, that descriptor calls other than accept fail; empty: they see nothing of
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disguise: Option<Vec<SeenAs>>,
     /// How each of its other listeners treats a new client when the server is at the limit.

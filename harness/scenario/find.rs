@@ -39,7 +39,8 @@ pub struct Find {
     /// A bundled server beside the command, for a proxy to connect to: the command and `env` name it as
     /// `{upstream}`, `{upstream-address}`, `{upstream-port}` and `{ca}`.
     pub upstream: Option<Upstream>,
-    /// Whether the command calls its upstream and nobody connects to it: its ceiling is counted in calls.
+    /// Whether the command only calls its upstream: no client connects to it, and its ceiling is counted in
+    /// calls.
     pub calls: bool,
     /// Variables that are added to its environment.
     pub env: BTreeMap<String, String>,

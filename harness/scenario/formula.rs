@@ -1,5 +1,6 @@
 //! Formulas for an expected ceiling: `+ - * /` and parentheses over numbers, `soft`, `hard` and `baseline`.
-//! Parsed when the scenario is checked, evaluated by the judge once the run has told the values. No I/O.
+//! Parsed when the scenario is checked, evaluated by the judge once the values are known from the run. No
+//! I/O.
 
 use std::ops::Range;
 

@@ -47,7 +47,7 @@ pub struct OnConnection {
 #[serde(default)]
 #[non_exhaustive]
 pub struct KeepAlive {
-    /// Those before it is held.
+    /// The requests before it is held.
     #[serde(flatten)]
     pub on: OnConnection,
     /// A client that holds makes a further request so often, seconds; `None`: it asks nothing more.

@@ -1,4 +1,4 @@
-//! Where a scenario file has an expectation, for those who point at it.
+//! Where a scenario file has an expectation, for messages that point at it.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -243,7 +243,7 @@ fn launcher_program(launcher: &Launcher) -> Option<&'static str> {
     }
 }
 
-/// Why no PAM session of another user can be opened, as far as can be told without trying.
+/// Why no PAM session of another user can be opened, as far as is known without trying.
 fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
     let (Launcher::Runuser(session) | Launcher::Su(session)) = &process.launcher else { return None };
     let launcher = launcher_program(&process.launcher)?;

@@ -57,7 +57,7 @@ pub struct Invalid {
 impl Invalid {
     pub(super) fn new(shown: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|p| (p.at.start, p.at.len()));
-        // A variant repeats what is wrong with the scenario it is laid over.
+        // A variant repeats the faults of the scenario that it is laid over.
         problems.dedup();
         Invalid { shown: shown.into(), text: text.into(), problems }
     }
@@ -109,7 +109,7 @@ impl Problem {
         self
     }
 
-    /// Says which variant it is wrong in, for what is wrong only together with what that one sets.
+    /// Says in which variant the fault is, if it exists only together with the variant's settings.
     pub(super) fn in_variant(mut self, name: &str) -> Self {
         self.message = format!("variant {name:?}: {}", self.message);
         self

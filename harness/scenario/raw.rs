@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
-/// A scenario of lastfd: what to start, how to load it, what must be observed, and variants of it.
+/// A scenario of lastfd: the processes to start, their load, the expectations, and variants of all this.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "lastfd scenario")]
@@ -142,8 +142,8 @@ pub(super) struct RawProcess {
     /// Time from SIGTERM to SIGKILL when it is ended. Default: "2s".
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
-    /// For a client that nobody connects to: the signal that it waits for before it makes calls. Without it,
-    /// the client calls as soon as it runs, and the descriptors that are already open cannot be counted.
+    /// For a client to which no other connects: the signal that it waits for before it makes calls. Without
+    /// it, the client calls as soon as it runs, and the descriptors that are already open cannot be counted.
     #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
     pub begin: Option<String>,
     /// The folder that it starts in, from the folder of the scenario file; `{scratch}` may stand in it.
@@ -540,8 +540,8 @@ pub(super) struct RawClients {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// How fast clients come, as for the other workloads that hold connections; of one process for all, its
-    /// own business. Default: "auto".
+    /// How fast clients come, as for the other workloads that hold connections. One process for all clients
+    /// has a pace of its own. Default: "auto".
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
 }
@@ -684,7 +684,7 @@ pub(super) struct RawVariant {
     pub requires: Vec<String>,
 }
 
-/// The JSON Schema (draft 2020-12) of a scenario file, for editors; what `lastfd schema` prints.
+/// The JSON Schema (draft 2020-12) of a scenario file, for editors; `lastfd schema` prints it.
 pub fn schema() -> serde_json::Value {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_null));
     let schema = settings.into_generator().into_root_schema_for::<File>();

@@ -147,8 +147,8 @@ impl Plan {
         self.expect.amounts.values().any(|amount| matches!(amount.wanted, Wanted::NoWorse { .. }))
     }
 
-    /// Gives each expectation that compares with a recording what is recorded for this plan. `scenario` is
-    /// the file's name as messages say it.
+    /// Gives each expectation that compares with a recording the recorded values for this plan. `scenario` is
+    /// the file's name as in messages.
     pub(super) fn compared_with(&mut self, recorded: &Recorded, scenario: &str) {
         let own = recorded.get(self.variant_name());
         for (metric, amount) in &mut self.expect.amounts {

@@ -32,7 +32,7 @@ impl Plan {
         redaction
     }
 
-    /// The plan as it may be written; it can still be measured, judged and told, but not run.
+    /// The plan as it may be written; it can still be measured, judged and reported, but not run.
     pub fn redacted(&self, redaction: &Redaction) -> Plan {
         let mut plan = self.clone();
         for process in plan.processes.values_mut() {

@@ -1,5 +1,5 @@
-//! The page that documents every key of a scenario file, made from the JSON Schema: what `lastfd schema
-//! --markdown` prints.
+//! The page that documents every key of a scenario file, made from the JSON Schema: `lastfd schema
+//! --markdown` prints it.
 
 use serde_json::Value;
 
@@ -29,8 +29,8 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// A heading, what the definition means, its table, and then a section for each definition that it names
-    /// first.
+    /// A heading, the meaning of the definition, its table, and then a section for each definition that it
+    /// names first.
     fn section(&mut self, heading: &str, definition: &'a Value) {
         self.text += &format!("\n## {heading}\n\n{}\n", prose(definition));
         let table = table(definition);
@@ -48,8 +48,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The table of an object's keys, of the tables that one key chooses between, or of the words that a value
-/// may be.
+/// The table of an object's keys; or the tables that one key chooses between; or the words that a value may
+/// be.
 fn table(definition: &Value) -> String {
     let required: Vec<&Value> = definition["required"].as_array().into_iter().flatten().collect();
     if let Some(keys) = definition["properties"].as_object() {

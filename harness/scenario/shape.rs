@@ -214,7 +214,7 @@ fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found
     // Several branches that are tables: the key says which one it is, so there must be exactly one.
     if fitting.len() > 1 {
         let chosen = entries.keys().filter(|key| known.contains_key(key.get_ref().as_ref())).count();
-        // An unknown key alone was told already.
+        // A single unknown key has been reported already.
         if chosen > 1 || entries.is_empty() {
             let keys: Vec<_> = known.keys().map(|key| format!("`{key}`")).collect();
             let label = format!("has {chosen} of them, wants one");

@@ -56,7 +56,7 @@ impl Address {
         matches!(self, Address::Inet(address) | Address::Udp(address) if address.is_ipv4())
     }
 
-    /// Whether it is of UDP: such a socket accepts nobody, and what waits in it are datagrams.
+    /// Whether it is a UDP address: such a socket accepts no connection, and its queue holds datagrams.
     pub const fn is_udp(&self) -> bool {
         matches!(self, Address::Udp(_))
     }

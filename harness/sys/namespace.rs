@@ -1,5 +1,5 @@
-//! Namespaces for the process that calls and its children (unshare(2)). Entered, never left; what is done
-//! inside is seen by nobody else.
+//! Namespaces for the calling process and its children (unshare(2)). Entered, never left; changes inside are
+//! not visible outside.
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{getgid, getuid};
@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-/// Moves the caller into new namespaces; of a new PID namespace its *next child* becomes process 1.
+/// Moves the caller into new namespaces; in a new PID namespace its *next child* becomes process 1.
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN, for a user namespace where a seccomp filter, AppArmor or a sysctl forbids
@@ -30,7 +30,7 @@ pub struct OwnIds {
 }
 
 impl OwnIds {
-    /// Those of the caller.
+    /// The ids of the caller.
     pub fn read() -> Self {
         OwnIds { uid: getuid().as_raw(), gid: getgid().as_raw() }
     }

@@ -1,5 +1,5 @@
 //! perf_event_open(2): counters on tracepoints, and the ring buffers that samples are written to. Knows
-//! nothing of what is counted and never waits: rings are read when their owner asks.
+//! nothing of their meaning and never waits: rings are read when their owner asks.
 
 use perf_event_open_sys::{bindings as abi, ioctls};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -102,7 +102,7 @@ impl Counter {
             Source::Count(_) | Source::KernelCount(_) | Source::Held(_) => {}
         }
         let cpu = cpu.map_or(-1, |cpu| cpu as i32);
-        // SAFETY: `attr` is initialised, of the size that it names, and outlives the call.
+        // SAFETY: `attr` is initialised, has the size that it names, and outlives the call.
         let fd = unsafe {
             perf_event_open_sys::perf_event_open(
                 &mut attr,
@@ -115,7 +115,7 @@ impl Counter {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the kernel has just returned this descriptor and nobody else owns it.
+        // SAFETY: the kernel has just returned this descriptor and it has no other owner.
         Ok(Counter(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 

@@ -264,7 +264,7 @@ pub fn parent(pid: i32) -> Option<i32> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()
 }
 
-/// The process's id in its own PID namespace: what it would say of itself. `None` when it has exited.
+/// The process's id in its own PID namespace: the id that it sees itself. `None` when it has exited.
 pub fn own_pid(pid: i32) -> Option<i32> {
     ids(&pid.to_string()).pop()
 }

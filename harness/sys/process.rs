@@ -14,7 +14,7 @@ pub enum Side {
     Child,
 }
 
-/// fork(2), of a process with one thread: the child may then do anything, allocate too.
+/// fork(2), in a process with one thread: the child may then do anything, allocate too.
 ///
 /// # Errors
 /// `EAGAIN` at `RLIMIT_NPROC` or the cgroup's limit; `ENOMEM`, also when the first process of the PID
@@ -39,8 +39,8 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// CPU, user and system, of all children of this process that have been waited for, and of theirs
-/// (getrusage(2)).
+/// CPU time, user and system, of all children of this process that have been waited for, and of their
+/// children (getrusage(2)).
 pub fn children_cpu() -> std::time::Duration {
     // SAFETY: the kernel fills the structure, which holds only numbers.
     let usage = unsafe {

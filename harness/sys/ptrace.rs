@@ -53,7 +53,7 @@ pub enum Stop {
     Gone(End),
 }
 
-/// With what a process ended.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Its exit status.

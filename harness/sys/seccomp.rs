@@ -131,7 +131,7 @@ fn install(code: &[sock_filter]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A classic-BPF machine of its own, for the four instructions used: what the kernel would answer.
+    /// The kernel's answer, from a classic-BPF machine of our own for the four instructions used.
     fn run(code: &[sock_filter], arch: u32, number: u32, arguments: [u64; 3]) -> u32 {
         let (mut word, mut at) = (0, 0);
         loop {

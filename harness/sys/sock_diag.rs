@@ -89,11 +89,11 @@ pub struct Listener {
     pub inode: u64,
     /// User that made it.
     pub uid: u32,
-    /// Connections in its accept queue now (rqueue); of UDP, bytes of memory that the datagrams in its
+    /// Connections in its accept queue now (rqueue). For UDP, bytes of memory that the datagrams in its
     /// receive queue take.
     pub queue: u32,
-    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue); of UDP, bytes that its receive queue may
-    /// take (`SO_RCVBUF`), 0 unless its drops were asked for.
+    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue). For UDP, bytes that its receive queue
+    /// may take (`SO_RCVBUF`), 0 unless its drops were asked for.
     pub backlog: u32,
     /// SYNs and last ACKs of handshakes that it has dropped since it was made, usually for a full accept
     /// queue: its share of `ListenDrops` (netstat(8)). For UDP, datagrams that it has dropped, usually for a
@@ -108,8 +108,8 @@ impl Listener {
         Some(Listener { address: Address::Unix(name?), inode, uid, queue, backlog, drops: None })
     }
 
-    /// Connections that the accept queue takes before SYNs are dropped, or connects to a Unix socket told to
-    /// try again: one more than the backlog; of UDP none.
+    /// Connections that the accept queue takes before the kernel drops SYNs, or answers connects to a Unix
+    /// socket with EAGAIN: one more than the backlog; none for UDP.
     pub fn capacity(&self) -> u32 {
         if self.address.is_udp() {
             return 0;
@@ -164,8 +164,8 @@ impl SockDiag {
         Ok(unix_diag::listeners(&mut self.0)?.into_iter().filter_map(Listener::of_unix).collect())
     }
 
-    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: what
-    /// serves, and what only asks others without connecting first.
+    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: servers,
+    /// and clients that ask without connecting first.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -353,9 +353,9 @@ impl SockDiag {
         }
     }
 
-    /// Whether the holders of the connections accepted at this address read no ends of their clients: there
-    /// are some in CLOSE_WAIT, and each has bytes that nobody has read, its FIN at least, which counts as
-    /// one. Not of a Unix socket.
+    /// Whether the holders of the connections accepted at this address leave their clients' ends unread:
+    /// there are some in CLOSE_WAIT, and each has unread bytes, at least its FIN, which counts as one. Not
+    /// for a Unix socket.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -371,7 +371,7 @@ impl SockDiag {
         Ok(ended > 0 && unread == ended)
     }
 
-    /// How many listen at this address: of TCP on its port.
+    /// How many sockets listen at this address: for TCP, on its port.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -400,9 +400,9 @@ impl SockDiag {
     }
 
     /// Whether a client comes in by itself, sooner or later: its handshake is under way, because the accept
-    /// queue was full when it came, and the queue has room now. When it tries again is the kernel's to say:
-    /// after a second at first, in the end ever more seldom. Never of UDP, nor of a Unix socket, which drops
-    /// nobody.
+    /// queue was full when it came, and the queue has room now. The kernel chooses the time of its next try:
+    /// after a second at first, then less and less often. Never for UDP, nor for a Unix socket, which drops
+    /// no client.
     ///
     /// A walk through every connection of the host, where there is room.
     ///

@@ -1,5 +1,5 @@
-//! Unix stream sockets of this network namespace as the kernel lists them (sock_diag(7), AF_UNIX): who
-//! listens with which accept queue, and which connections have been accepted there. Asks only.
+//! Unix stream sockets of this network namespace as the kernel lists them (sock_diag(7), AF_UNIX): the
+//! listeners with their accept queues, and the connections accepted there. Asks only.
 
 use super::netlink::{Netlink, Wanted, attribute, u32_at};
 use rustix::net::SocketAddrUnix;
@@ -46,7 +46,7 @@ pub struct UnixSocket {
     file: Option<(u64, u64)>,
 }
 
-/// Those that listen.
+/// The listening sockets.
 ///
 /// # Errors
 /// The kernel refused the dump, or gave no answer for two seconds. One that cannot list them
@@ -125,7 +125,7 @@ fn reached(all: Vec<UnixSocket>, name: &SocketAddrUnix) -> Option<UnixSocket> {
     found.map(|at| all[at].clone())
 }
 
-/// `struct unix_diag_req`: family, protocol, padding, states, inode, what to show, cookie.
+/// `struct unix_diag_req`: family, protocol, padding, states, inode, parts to show, cookie.
 fn question(states: u32, inode: u32, show: u32) -> [u8; QUESTION] {
     let mut m = [0; QUESTION];
     m[0] = AF_UNIX;

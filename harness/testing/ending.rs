@@ -46,7 +46,7 @@ fn required() -> bool {
 
 /// Says that a test shows nothing: on standard error itself, as a test's captured output would not be seen.
 pub(super) fn inconclusive(test: &str, why: &str) {
-    // Nobody may read it: that is no reason to fail.
+    // The reader may be gone: that is no reason to fail.
     let _ = writeln!(
         std::io::stderr(),
         "lastfd: {test} is inconclusive ({REQUIRE}=1 makes it fail): {}",

@@ -168,7 +168,7 @@ pub struct Args {
     pub witness: bool,
 
     /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be
-    /// repeated [http, grpc and tcp; of tcp a call is a connection]
+    /// repeated [http, grpc and tcp; for tcp a call is a connection]
     pub wait_before: Vec<u64>,
 
     /// How it behaves when accept fails for want of a descriptor
@@ -191,7 +191,7 @@ pub struct Args {
     /// EAGAIN; always so for `outbound`
     pub poll_each: bool,
 
-    /// Accept by io_uring, in place of accept4; nobody who watches system calls sees these accepts
+    /// Accept by io_uring, in place of accept4; an observer of system calls does not see these accepts
     pub io_uring: bool,
 
     /// Worker processes; 0: this process accepts by itself, but for `worker-restart`, which needs one
@@ -204,7 +204,7 @@ pub struct Args {
     /// accepting process
     pub baseline: Option<u32>,
 
-    /// Open a file for a moment with each request; and what becomes of the request when that fails [http]
+    /// Open a file for a moment with each request; and how the request ends when that fails [http]
     pub opens: Option<Opens>,
 
     /// Keep that file open for so many milliseconds, and answer then [http]
@@ -216,8 +216,8 @@ pub struct Args {
     /// Compute for so many microseconds before each answer, as a slower release does [http]
     pub delay_us: u32,
 
-    /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk
-    /// may take [http]
+    /// Answer no client for so many milliseconds, once: as long as a pause of a garbage collector or a full
+    /// disk may take [http]
     pub stall_ms: Option<u64>,
 
     /// The request (the first is 1) that the stall begins with [http]
@@ -235,8 +235,8 @@ pub struct Args {
     /// The calls it makes
     pub calls: CallArgs,
 
-    /// This process is a worker of the process with this id, and standard input is the listener, or what is
-    /// bound where it is to listen
+    /// This process is a worker of the process with this id. Standard input is the listener, or the bound
+    /// socket at whose address it is to listen
     pub worker: Option<i32>,
 }
 

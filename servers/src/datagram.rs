@@ -91,7 +91,7 @@ struct Flow {
 }
 
 impl Flows {
-    /// A datagram came: of a new flow the sockets are opened.
+    /// A datagram came: for a new flow the sockets are opened.
     fn heard(&mut self, from: SocketAddr) -> io::Result<()> {
         let heard = Instant::now();
         if self.each == 0 {
@@ -107,7 +107,7 @@ impl Flows {
         Ok(())
     }
 
-    /// Closes what is over.
+    /// Closes the flows that are over.
     fn let_go(&mut self, now: Instant) {
         if self.due.is_some_and(|due| due <= now) {
             self.all.retain(|_, flow| flow.heard + self.idle > now);

@@ -30,7 +30,8 @@ where
     Ok(Arc::new(move |connection, door| hand_over((connection, door))))
 }
 
-/// The same for whatever an acceptor makes of a connection; returns what hands that over.
+/// As [`start`], for any item that an acceptor makes of a connection; returns the function that hands it
+/// over.
 ///
 /// # Errors
 /// As above.

@@ -53,7 +53,7 @@ impl Opening {
     }
 }
 
-/// A time in which nobody is answered: it begins with one request, and is over for good.
+/// A time in which no client is answered: it begins with one request, and is over for good.
 #[derive(Debug)]
 pub(crate) struct Stall {
     lasts: Duration,

@@ -1,6 +1,6 @@
 //! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp`,
 //! `grpc` and `mail`, and the services of real incidents: `relay`, `outbound` and `collector`, which open
-//! descriptors of their own for their clients. And `datagram`, which accepts nobody: it serves UDP.
+//! descriptors of their own for their clients. And `datagram`, which accepts no connection: it serves UDP.
 //!
 //! All of the others accept through [`accept`], which knows no runtime and reacts to a full descriptor table
 //! with a selectable [`Policy`]. For the first five a connection costs exactly one descriptor, the one from
@@ -37,7 +37,7 @@ pub use args::{Args, HELP, Kind, NoArgs};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// By which listener a connection came in.
+/// The listener through which a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     /// The listener of `--port`.

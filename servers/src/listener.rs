@@ -56,8 +56,8 @@ impl Listener {
     /// input: the worker holds as many descriptors as one that shares its listener.
     ///
     /// # Errors
-    /// Those of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket, `EAFNOSUPPORT` when it is
-    /// not of TCP.
+    /// The errors of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket, `EAFNOSUPPORT` when
+    /// it is no TCP socket.
     pub(crate) fn beside_inherited(blocking: bool) -> Result<Self, Errno> {
         let own = Listener::bind(inet(&Listener::Inherited.bound()?)?, blocking, true)?;
         rustix::stdio::dup2_stdin(own)?;

@@ -128,7 +128,7 @@ fn accept_until_signal(
     let service = |source| StartError::Service { source };
     let mut reserves = Vec::new();
     if args.accept == Policy::ReserveFd {
-        // Each acceptor has its own: what one gives up the other could not count on.
+        // Each acceptor has its own spare: it could not count on one that another acceptor gave up.
         for _ in &listeners {
             reserves.push(Reserve::open().map_err(|errno| service(errno.into()))?);
         }
@@ -256,7 +256,7 @@ fn start_acceptors(
                     complain(format_args!("accept: {errno}"));
                     tally.end(1)
                 }
-                // Never closed: who waits in its queue waits on.
+                // Never closed: a client in its queue waits on.
                 Ended::FellSilent => std::mem::forget(listener),
             }
         };

@@ -26,7 +26,7 @@ pub(crate) enum StartError {
     /// A second listener where none can be.
     #[error("--tls-port goes with http, grpc and mail, and not with --workers")]
     NoTls,
-    /// Requests that open a file, of a service that has none.
+    /// The option to open a file with each request, for a service that has none.
     #[error("--opens goes with http")]
     NoFile,
     /// A witness that could not tell connections apart.

@@ -1,5 +1,5 @@
-//! A process's own count of its accepts, and the line that says it: a witness that asks nobody else. Needs no
-//! descriptor to be printed.
+//! A process's own count of its accepts, and the line with it: a witness that needs no other. Printing it
+//! needs no descriptor.
 
 use crate::lines::say;
 use crate::witness::{Seat, Witness};
@@ -14,7 +14,7 @@ const NEVER: u64 = u64::MAX;
 /// Counts of this process, shared by its acceptors.
 ///
 /// With several acceptors an accept that has returned and is not yet counted may be missed by another
-/// thread's first failure; who needs the exact order watches the calls from outside.
+/// thread's first failure. Only an observer of the system calls knows the exact order.
 #[derive(Debug)]
 pub struct Tally {
     total: AtomicU64,
@@ -40,7 +40,7 @@ pub(crate) struct Counted {
     pub handshakes: bool,
     /// It opens descriptors for its clients.
     pub work: bool,
-    /// It tells who calls it.
+    /// It reports its callers.
     pub witness: Option<Witness>,
 }
 
@@ -126,14 +126,14 @@ impl Tally {
         *self.closed.lock().expect("no counter panics")
     }
 
-    /// Sleeps until more than `before` were. No deadline: who waits for this waits for ever where nobody
-    /// leaves.
+    /// Sleeps until more than `before` were closed. No deadline: without a client that leaves, it waits for
+    /// ever.
     pub(crate) fn wait_for_close_after(&self, before: u64) {
         let closed = self.closed.lock().expect("no counter panics");
         drop(self.closes.wait_while(closed, |closed| *closed <= before).expect("no counter panics"));
     }
 
-    /// A connection is there to be served; `None`: nobody counts it.
+    /// A connection is there to be served; `None`: it is not counted.
     pub(crate) fn seat(&self) -> Option<Seat> {
         self.witness.as_ref().map(Witness::opened)
     }
@@ -208,7 +208,7 @@ impl Tally {
         serde_json::to_string(&line).expect("numbers serialise")
     }
 
-    /// Prints the line once and ends the process; of two threads that come here the second only waits for the
+    /// Prints the line once and ends the process. When two threads call it, the second only waits for the
     /// end.
     pub(crate) fn end(&self, code: u8) -> ! {
         if self.reported.swap(true, SeqCst) {

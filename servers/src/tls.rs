@@ -1,6 +1,6 @@
 //! TLS, on either side of a connection: the second listener of a server, and the channels of the relay.
-//! Certificates are read and everything is computed before the server listens; a handshake opens nothing and
-//! keeps nobody else waiting.
+//! Certificates are read and everything is computed before the server listens. A handshake opens nothing and
+//! keeps no other client waiting.
 //!
 //! Sessions are resumed only where a server is started with `--resumption`; otherwise each connection makes a
 //! whole handshake.

@@ -1,10 +1,10 @@
 //! Observes system calls by perf: an in-kernel filter on each call's tracepoint, inherited by threads and
 //! children, enabled when the launched program executes.
 //!
-//! Each cpu has four rings: successes (and what was asked to be closed), failures, the life of processes, and
-//! what is refused; they are read when the run drains, never woken for an event, because waking slows a
-//! spinning server sixty-fold. Beside the rings, one counter for each call counts its failures over the whole
-//! tree, exactly, sampled or not.
+//! Each cpu has four rings: successes (with requests to close), failures, the life of processes, and
+//! refusals. They are read when the run drains, never woken for an event, because waking slows a spinning
+//! server sixty-fold. Beside the rings, one counter for each call counts its failures over the whole tree,
+//! exactly, sampled or not.
 //!
 //! Requests of io_uring pass by every system call. Where the kernel lets us, its own tracepoints are observed
 //! too. For a subject without a ring they cost nothing but their opening.
@@ -108,7 +108,7 @@ impl Tracepoints {
         let probed = Counter::open(Source::Samples(accept), 0, Some(first))
             .map_err(|e| refused("perf_event_open", &e))?;
         let mut opened = vec![probed];
-        // Without these the rest is as good as ever for who has no ring.
+        // Without these, the rest works as well as ever for a program without a ring.
         if let Ok((layout, probed)) = requests::probe(&events, first) {
             found.layout.ring = Some(layout);
             opened.push(probed);
@@ -203,7 +203,7 @@ pub struct Perf {
     sampling_stopped: bool,
     /// The failures of each call over the whole tree.
     counters: Vec<(Call, Counter)>,
-    /// Those of io_uring's requests, all operations together.
+    /// The failures of io_uring's requests, all operations together.
     ring_counter: Option<Counter>,
     requests: Requests,
     sampled: Sampled,
@@ -454,8 +454,8 @@ impl Syscalls for Perf {
                 sink.push(Event { at, is: What::Executed { pid, program } });
             }
         }
-        // Failures that found no room are too many to be sampled, and no more: what is opened and closed has
-        // rings of its own.
+        // Lost failures only mean that there are too many to sample: opening and closing have rings of their
+        // own.
         if lost > 0 {
             sink.push(Event { at: now, is: What::Lost { samples: lost } });
         }

@@ -83,7 +83,7 @@ const MORE: u32 = 1 << 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// A call returned; the tracepoint says which.
-    /// `on`: of an accept that failed, the number that it was called with.
+    /// `on`: for a failed accept, the descriptor number that it was called with.
     Call { pid: Pid, tracepoint: u64, ret: i64, on: Option<i32> },
     /// A process is about to close this number.
     Close { pid: Pid, fd: i32 },
@@ -177,7 +177,7 @@ fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
     Some(Record::LimitSet { pid, of: of as Pid, limits })
 }
 
-/// The register that was sampled with a call, where one was, of a program of 64 bits.
+/// The register that was sampled with a call, where one was, in a 64-bit program.
 fn first_argument(body: &[u8]) -> Option<i32> {
     let registers = 20 + u32_at(body, 16)? as usize;
     let wide = u64_at(body, registers)? == u64::from(abi::PERF_SAMPLE_REGS_ABI_64);

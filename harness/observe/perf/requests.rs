@@ -1,6 +1,6 @@
-//! Requests of io_uring that create a descriptor, by its own tracepoints: what was submitted, and what came
-//! of it. The kernel lets only those with CAP_PERFMON look there. A completion does not say of what
-//! operation, so each is matched with its submission.
+//! Requests of io_uring that create a descriptor, by its own tracepoints: submissions and completions. The
+//! kernel lets only a process with CAP_PERFMON look there. A completion does not say of what operation, so
+//! each is matched with its submission.
 
 use super::record::RingLayout;
 use crate::event::{Call, Pid, What};
@@ -12,7 +12,7 @@ use std::io;
 
 /// Operations that create a descriptor, as [`Call::of_ring`] has them.
 pub(super) const CREATES: &CStr = c"opcode == 13 || opcode == 18 || opcode == 28 || opcode == 45";
-/// Those that failed for another reason are over, too.
+/// Requests that failed for another reason are over, too.
 pub(super) const OTHERWISE: &CStr = c"res != -24 && res != -23";
 pub(super) const EXHAUSTED: &CStr = c"res == -24 || res == -23";
 
@@ -50,7 +50,7 @@ pub(super) struct Requests {
     under_way: HashMap<(u64, u64), (Call, u32)>,
     /// Some failures were not seen: their requests still count as under way.
     pub stale: bool,
-    /// Seen one by one, of each operation.
+    /// Failures seen one by one, by operation.
     failed: HashMap<Call, u64>,
 }
 
@@ -90,7 +90,7 @@ impl Requests {
         Some(What::Call { pid, name, ret: ret.into(), on: None })
     }
 
-    /// Failures of each operation, of `all` together. Those that were not seen one by one count as of the
+    /// Failures of each operation; `all` is the total. Failures that were not seen one by one count for the
     /// operation that failed most.
     pub fn totals(&self, all: u64) -> [(Call, u64); 4] {
         let calls = [Call::RingAccept, Call::RingOpenat, Call::RingOpenat2, Call::RingSocket];

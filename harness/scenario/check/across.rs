@@ -119,7 +119,7 @@ pub(super) fn check_called(file: &File, names: &[&str], problems: &mut Vec<Probl
     }
 }
 
-/// `{NAME.port}` must name a process, and what is nearly a placeholder is a slip.
+/// `{NAME.port}` must name a process; a word that is almost a placeholder is a slip.
 pub(super) fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
     let commands = file.processes.values().filter_map(|raw| raw.command.as_ref());
     let env = file.processes.values().flat_map(|raw| raw.env.values());
@@ -245,7 +245,7 @@ pub(super) fn check_reach(raw: &RawExpect, plan: &Plan, problems: &mut Vec<Probl
     }
 }
 
-/// A caller's workload must be one of calls, and to somebody else.
+/// A caller's workload must be a workload of calls, to another process.
 pub(super) fn check_callers(
     file: &File,
     subject: &str,

@@ -5,7 +5,7 @@ use crate::scenario::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A workload of calls: each is made, answered or not, and over, whatever it leaves open.
+/// A workload of calls: each is made, answered or not, and then over, even if it leaves a connection open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calls {
     /// The kind of call.

@@ -1,7 +1,7 @@
 //! The plan of one run: a scenario with one of its variants applied, checked, with every default filled in.
 //!
-//! It is what the run executes and what the judge reads back from the head of the event log. It says what was
-//! asked for, never what happened.
+//! The run executes it, and the judge reads it back from the head of the event log. It has the requests,
+//! never the results.
 
 mod calls;
 mod process;
@@ -20,7 +20,7 @@ pub use workload::*;
 
 use super::expect::Expect;
 
-/// One run: what to start, how to load it, what to expect.
+/// One run: the processes to start, their load, and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -151,9 +151,9 @@ impl Plan {
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
     }
 
-    /// Whether the subject may call somebody though nothing is to connect to it: a caller; a program that
-    /// waits for a signal, or that knows where another process listens and listens nowhere itself; one whose
-    /// first failure is expected in another call than accept.
+    /// Whether the subject may call another process though no workload connects to it. It is a caller; or a
+    /// program that waits for a signal, or that knows where another process listens and listens nowhere
+    /// itself; or a program with a first failure expected in another call than accept.
     pub fn subject_may_call(&self) -> bool {
         let Some(subject) = self.processes.get(&self.subject) else { return true };
         match subject.program {
@@ -192,8 +192,8 @@ impl Plan {
         beside.find_map(|(name, process)| Some((name.as_str(), witness(process)?)))
     }
 
-    /// The bundled upstream that the subject calls, where it is a command that nobody connects to and that
-    /// begins by itself.
+    /// The bundled upstream that the subject calls, where the subject is a command that no client connects to
+    /// and that begins by itself.
     pub fn called(&self) -> Option<(&str, Upstream)> {
         let subject = self.processes.get(&self.subject)?;
         let begins = matches!(subject.program, Program::Command(_)) && subject.begin.is_none();

@@ -85,7 +85,7 @@ pub struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 67_108_864))]
     pub answer_bytes: Option<u32>,
-    /// `http` only: answer nobody for so many milliseconds, once.
+    /// `http` only: answer no client for so many milliseconds, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_ms: Option<u32>,
     /// With `stall-ms`: the request that the stall begins with; the first is 1. Default: 100.
@@ -152,7 +152,7 @@ pub struct RelayOptions {
     pub certificate: Certificate,
     /// How a channel is treated after its call.
     pub after_call: AfterCall,
-    /// Poll before each accept, instead of accepting until nobody waits.
+    /// Poll before each accept, instead of accepting until no client waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub poll_each: bool,
     /// How it behaves when no descriptor is free; `lastfd serve --help` explains each.

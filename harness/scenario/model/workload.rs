@@ -1,4 +1,4 @@
-//! A workload: who connects where, how many clients there are, and what each of them says.
+//! A workload: its target, the number of its clients, and the dialogue of each.
 
 use super::calls::Calls;
 use crate::scenario::exchange::Exchange;

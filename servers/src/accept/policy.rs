@@ -70,8 +70,8 @@ words! {
         ///
         /// Origin: gunicorn's synchronous worker, which re-raises what accept raised, under its arbiter.
         WorkerRestart = "worker-restart",
-        /// Ends the accept loop and nothing else: the listener stays open, the connections are served, and
-        /// nobody is ever accepted again.
+        /// Ends the accept loop and nothing else: the listener stays open, the connections are served, and no
+        /// client is ever accepted again.
         ///
         /// Origin: a task or thread of its own for the loop, with a result that nobody looks at:
         /// `tokio::spawn` with `accept().await?` in it, or Java's `ServerSocket.accept` in a thread that an
@@ -205,12 +205,12 @@ impl Responder {
         }
     }
 
-    /// Nobody waits any more: a round is over.
+    /// No client waits any more: a round is over.
     pub fn drained(&mut self) {
         self.count = 0;
     }
 
-    /// An accept failed for want of a descriptor: what to do.
+    /// An accept failed for want of a descriptor: returns the next action.
     pub fn failed(&mut self) -> Reaction {
         self.count += 1;
         match self.policy {

@@ -5,8 +5,8 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// A spare descriptor. `None` after somebody else took the place it had left; it is opened again as soon as
-/// there is one.
+/// A spare descriptor. `None` after another thread took its place; it is opened again as soon as there is
+/// one.
 #[derive(Debug)]
 pub struct Reserve {
     spare: Option<OwnedFd>,

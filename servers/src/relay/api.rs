@@ -76,7 +76,7 @@ impl Api {
     /// One call; its status does not matter.
     ///
     /// # Errors
-    /// See [`CallError`]; whatever was opened for it is closed.
+    /// See [`CallError`]; descriptors opened for the call are closed.
     pub(super) async fn call(&self) -> Result<(), CallError> {
         let mut connection = match self.reusable() {
             Some(connection) => connection,

@@ -1,4 +1,4 @@
-//! A connection to somebody else, step by step, so that the step that fails can be named.
+//! A connection to another server, step by step, so that the failing step can be named.
 
 use crate::tls::TlsError;
 use rustix::io::Errno;
@@ -128,8 +128,7 @@ pub(super) async fn answered<T, E: Into<Box<dyn std::error::Error + Send + Sync>
     }
 }
 
-/// Waits until the task of a connection that nobody uses any more has closed it: in order, or after a time
-/// for certain.
+/// Waits until the task of an unused connection has closed it: in order, or by force after a time.
 pub(super) async fn closed(mut task: JoinHandle<()>) {
     if tokio::time::timeout(CLOSES_WITHIN, &mut task).await.is_err() {
         task.abort();

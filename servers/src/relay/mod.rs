@@ -41,7 +41,7 @@ struct Relay {
     tally: Arc<Tally>,
 }
 
-/// Opens the runtime and whatever is shared by all calls, and starts the runtime's thread.
+/// Opens the runtime and the parts that all calls share, and starts the runtime's thread.
 ///
 /// # Errors
 /// The certificate cannot be used; `EMFILE` under a limit too low to start.
@@ -96,8 +96,8 @@ async fn answer(relay: Arc<Relay>, request: Request<Incoming>) -> Result<Respons
     Ok(response)
 }
 
-/// Does it once the request has been read to its end, so that its connection is free for the next request
-/// whatever comes of it.
+/// Does it once the request has been read to its end, so that its connection is free for the next request in
+/// any case.
 async fn drain(
     mut body: Incoming,
     then: impl Future<Output = Result<(), CallError>>,
@@ -126,7 +126,7 @@ impl Relay {
         };
         let mut written = Ok(());
         while let Some(frame) = body.frame().await {
-            // A client that leaves in mid-upload is not answered: what was written of it goes with it.
+            // A client that leaves in mid-upload is not answered: its partial file is removed.
             let Some(bytes) = frame.ok().and_then(|frame| frame.into_data().ok()) else { break };
             written = written.and_then(|()| file.write_all(&bytes));
         }

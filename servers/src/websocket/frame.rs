@@ -41,7 +41,7 @@ enum Front {
 }
 
 impl Frames {
-    /// Takes what was received and appends what has to be sent to `reply`.
+    /// Takes the received bytes and appends the bytes to send to `reply`.
     pub(super) fn feed(&mut self, received: &[u8], reply: &mut Vec<u8>) -> Flow {
         self.pending.extend_from_slice(received);
         loop {

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Those under which clients wait in the accept queue until a descriptor is free.
+/// Policies under which clients wait in the accept queue until a descriptor is free.
 const PATIENT: [&str; 7] =
     ["spin", "spin-log", "fixed-delay", "listener-off", "backoff", "storm", "waits-for-close"];
 
