@@ -83,7 +83,7 @@ fn spins(failures: u64) {
     say(clock::now() - started);
 }
 
-/// Accepts until nobody waits; the listener and the epoll instance are made at the first call.
+/// Accepts until no client waits; the listener and the epoll instance are made at the first call.
 fn accept_next(held: &mut Vec<OwnedFd>) -> Result<(), Errno> {
     use std::cell::OnceCell;
     thread_local!(static LISTENER: OnceCell<(OwnedFd, OwnedFd)> = const { OnceCell::new() });

@@ -1,5 +1,6 @@
-//! What a held WebSocket client costs the load generator, in memory of its own and in time: beside a bare
-//! client that writes a request and reads the head of the answer, one after the other, on a blocking socket.
+//! The cost of a held WebSocket client to the load generator, in its own memory and in time. The floor is a
+//! bare client that writes a request and reads the head of the answer, one after the other, on a blocking
+//! socket.
 
 use crate::LASTFD;
 use crate::ratio::{Bound, Pairs, in_turn, print_share};

@@ -1,6 +1,6 @@
-//! What being observed by perf costs a server: with real connections, and while it spins on failing accepts.
-//! The floor is the same server unobserved. Observed means drained as a run does, every 5 ms on another
-//! thread.
+//! The cost of being observed by perf to a server: with real connections, and while it spins on failing
+//! accepts. The floor is the same server unobserved. An observed server is drained as in a run, every 5 ms on
+//! another thread.
 
 use crate::bare::{Running, Server};
 use crate::ratio::{Bound, Pairs, in_turn};
@@ -26,8 +26,8 @@ pub fn bench(criterion: &mut Criterion) {
     let rate = |number: u64, time: Duration| number as f64 / time.as_secs_f64() / 1e3;
     let (mut accepts, mut observed_first) = (Pairs::default(), false);
     in_turn(criterion, "accepting 10,000 connections, observed", Duration::from_secs(20), || {
-        // Each is the first of its pair as often as the other: what an earlier one leaves to the kernel meets
-        // both.
+        // Each is the first of its pair as often as the other: both meet the load that an earlier one leaves
+        // to the kernel.
         observed_first = !observed_first;
         let one = accept_all(observed_first);
         let other = accept_all(!observed_first);

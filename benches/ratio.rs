@@ -1,4 +1,4 @@
-//! Pairs of measurements taken in turn, and the ratio of each pair: what else the machine does meets both.
+//! Pairs of measurements taken in turn, and the ratio of each pair: other load on the machine meets both.
 
 use criterion::{Criterion, SamplingMode};
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub fn in_turn(criterion: &mut Criterion, name: &str, within: Duration, mut pair
     group.finish();
 }
 
-/// What a ratio is held against.
+/// The bound of a ratio.
 #[derive(Debug, Clone, Copy)]
 pub enum Bound {
     /// Costs: the less the better.

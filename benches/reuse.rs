@@ -1,6 +1,6 @@
-//! What a connection of its own costs each call, beside the same calls on one connection: HTTP and gRPC,
-//! plain and over TLS. And what the caller's own side costs: calls over one connection by a bare blocking
-//! client.
+//! The cost of a connection of its own to each call, beside the same calls on one connection: HTTP and gRPC,
+//! plain and over TLS. Also the cost of the caller's own side: its calls over one connection, beside a bare
+//! blocking client's.
 
 use crate::LASTFD;
 use crate::ratio::{Bound, Pairs, in_turn};

@@ -18,8 +18,8 @@ macro_rules! calls {
             /// These, and the requests of io_uring.
             pub const NAMED: &'static [Call] = &[$(Call::$variant,)* $(Call::$ring),*];
 
-            /// The kernel's name, as in `syscalls:sys_exit_NAME`; of a request its operation's after
-            /// `io_uring:`.
+            /// The kernel's name, as in `syscalls:sys_exit_NAME`; for a request of io_uring, its operation's
+            /// name after `io_uring:`.
             pub const fn name(self) -> &'static str {
                 match self { $(Call::$variant => $name,)* $(Call::$ring => $ring_name),* }
             }
@@ -79,8 +79,8 @@ impl Call {
         !matches!(self, Call::Pipe | Call::Pipe2 | Call::Socketpair | Call::Fcntl)
     }
 
-    /// How many descriptors it makes where it succeeds; of `fcntl` that is not known, and hardly ever more
-    /// than none.
+    /// How many descriptors it makes where it succeeds. For `fcntl` the number is not known, and hardly ever
+    /// more than none.
     pub const fn descriptors(self) -> u32 {
         match self {
             Call::Pipe | Call::Pipe2 | Call::Socketpair => 2,

@@ -10,7 +10,7 @@ use std::path::Path;
 /// # Errors
 /// As open(2); it is something else.
 pub fn open(path: &Path) -> io::Result<File> {
-    // A FIFO that nobody writes to would be waited for in open(2) already.
+    // open(2) of a FIFO without a writer would wait for one.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     match file.metadata()?.file_type() {
         kind if kind.is_file() => Ok(file),

@@ -4,7 +4,7 @@ use super::{Event, What};
 use std::io::{BufRead, BufWriter, Write};
 use std::path::Path;
 
-/// What the header of a log that this version reads says.
+/// The schema in the header of a log that this version reads.
 pub const SCHEMA: &str = "lastfd/events/2";
 
 /// The events of one run, in order of time.
@@ -35,7 +35,7 @@ pub enum LogError {
     Io {
         /// The file.
         path: String,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: std::io::Error,
     },
     /// Not a log of ours.
@@ -43,7 +43,7 @@ pub enum LogError {
     Foreign {
         /// The file.
         path: String,
-        /// What it lacks.
+        /// The missing part.
         reason: String,
     },
     /// Written by a version with another schema.
@@ -62,7 +62,7 @@ pub enum LogError {
     Broken {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// More than one log, where one is asked for.
@@ -80,7 +80,7 @@ pub enum LogError {
         path: String,
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
 }
@@ -109,7 +109,7 @@ impl Writer {
         self.0.write_all(b"\n")
     }
 
-    /// Hands what is buffered to the kernel.
+    /// Hands the buffered events to the kernel.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -153,13 +153,13 @@ pub fn parse(shown: &str, text: impl BufRead) -> Result<Log, LogError> {
     }
 }
 
-/// The schema that a header names, whatever else the line holds.
+/// The schema in a header; the rest of the line does not matter.
 fn schema(line: &[u8]) -> Option<String> {
     let line: serde_json::Value = serde_json::from_slice(line).ok()?;
     Some(line["is"]["header"]["schema"].as_str()?.to_owned())
 }
 
-/// What is wrong with a line. It may hold the word that is wrong, of any length; the end says where that is.
+/// The fault in a line. Its text may hold the wrong word, of any length; the end gives the column.
 fn brief(error: &serde_json::Error) -> String {
     const SHOWN: usize = 200;
     let whole = error.to_string();

@@ -31,7 +31,7 @@ pub type Nanos = u64;
 pub struct Event {
     /// When it happened (not when it was read).
     pub at: Nanos,
-    /// What happened.
+    /// The event itself.
     pub is: What,
 }
 
@@ -91,7 +91,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
-    /// The subject listens; one that nobody connects to runs.
+    /// The subject listens; a subject without clients runs.
     Ready,
     /// The subject holds no more descriptors than at rest, and (before the ramp) nothing moved for a while.
     AtRest,
@@ -113,12 +113,12 @@ pub enum Ended {
     Served,
     /// New clients are turned away, and the subject does nothing that could change that.
     TurnedAway,
-    /// Nobody waits, and the subject does nothing.
+    /// No client waits, and the subject does nothing.
     Quiet,
     /// All have left, and the subject still closes descriptors or works off its accept queue: it is waited
     /// for no longer.
     Draining,
-    /// Nobody is connected, and the subject opens one descriptor after another by itself.
+    /// No client is connected, and the subject opens one descriptor after another by itself.
     Growing,
     /// The process that accepts (or calls) has exited, or the whole subject.
     Gone,
@@ -132,7 +132,7 @@ pub enum Ended {
     Failed,
 }
 
-/// What a run could not see.
+/// A thing that a run could not see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unseen {
@@ -140,11 +140,11 @@ pub enum Unseen {
     Settled,
     /// The descriptors at rest.
     Baseline,
-    /// What a connection costs, or a call leaves open.
+    /// The cost of a connection, or the descriptors that a call leaves open.
     CostPerConnection,
-    /// What is held and served when clients come no faster than the subject settles.
+    /// The clients held and served when they come no faster than the subject settles.
     Capacity,
-    /// Who accepts from some of the listeners on the loaded port.
+    /// The processes that accept from some of the listeners on the loaded port.
     Listeners,
     /// The subject's listeners on other ports.
     OtherListeners,
@@ -152,9 +152,9 @@ pub enum Unseen {
     Tcp,
     /// Recovery in rounds.
     Rounds,
-    /// What observing costs.
+    /// The cost of observing.
     ObserverCost,
-    /// What a new client gets: the one with this label could not be made.
+    /// The outcome of a new client: the client with this label could not be made.
     Probe {
         /// As in [`What::Probe`].
         label: String,
@@ -174,7 +174,7 @@ pub mod asks {
     pub const ALL: [&str; 3] = [HTTP, HTTPS, TLS];
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields' names are the field's own terms; each variant is documented")]
@@ -211,8 +211,8 @@ pub enum What {
     Chain { process: String, pid: Pid, when: Phase, links: Vec<Link> },
     /// The descriptors of the subject at rest. `settled` is false when it never became quiet.
     Baseline { pid: Pid, descriptors: u64, counted: u64, inventory: Vec<Descriptor>, settled: bool },
-    /// The descriptors of several processes of the subject at one moment: before the ramp, of those that do
-    /// not hold the listener; after all have left, of all that are alive.
+    /// The descriptors of several processes of the subject at one moment: before the ramp, the processes that
+    /// do not hold the listener; after all clients have left, all that are alive.
     Open(Vec<Open>),
     /// The ceiling as predicted. `calibrated_with` is the number of clients the cost was measured with (0:
     /// assumed).
@@ -224,8 +224,7 @@ pub enum What {
         calibrated_with: u32,
     },
     /// A descriptor-creating call of the subject returned: `ret` as the kernel gave it, negative errno on
-    /// failure. `on`: of an accept that failed, the number of its listener; `None`: of another call, or not
-    /// known.
+    /// failure. `on`: the listener's number for a failed accept; `None`: another call, or not known.
     Call {
         pid: Pid,
         name: Call,
@@ -240,26 +239,27 @@ pub enum What {
     Failures { name: Call, total: u64 },
     /// The observer no longer records single failures (the bound was reached); `Failures` totals stay exact.
     SamplingStopped,
-    /// The same of one listener only, whose accepts failed most while others of the process failed, too.
+    /// The observer no longer records single failures of one listener. Its accepts failed most while others
+    /// of the process failed, too.
     Muted { pid: Pid, on: i32 },
     /// The observer lost samples; totals stay exact, single events are missing.
     Lost { samples: u64 },
-    /// With what a process of the tree ended: what it gave exit_group(2), or as its tracer was told. Not of
-    /// every process: who is killed by a signal makes no call.
+    /// The end of a process of the tree: the code that it gave exit_group(2), or the report to its tracer.
+    /// Some processes have no such event: one killed by a signal makes no call.
     Status { pid: Pid, code: Option<i32>, signal: Option<i32> },
     /// A process of the tree forked (`parent` → `pid`), executed, or exited.
     Process { pid: Pid, parent: Pid, change: Change },
     /// A client of a workload changed state.
     Client { workload: String, id: u32, state: Client },
-    /// A call of a workload of calls is over. `outcome`: what it got; `None` when the caller's own side
-    /// failed, with `errno`. `step`: where it stopped; `None` when it was answered as asked. `connect_s`: of
-    /// its TCP connect; `None` on a connection that was open before, or without success. `took_s`: from its
-    /// start to the answer, or to where it stopped. `tls_s`: of its TLS handshakes; `first_byte_s`: from its
-    /// first request to the head of the answer, of HTTP. `handshakes`: of TLS, completed for it, and
-    /// `resumed`: those of them that took up an earlier session. `kept`: connections open then that calls
-    /// take turns on or share; `None` where each call has its own. `late_s`: how long after its intended time
-    /// it started, and `held`: because as many were under way as may be; `None` of a call that had no time of
-    /// its own.
+    /// A call of a workload of calls is over. `outcome`: its result; `None` when the caller's own side
+    /// failed, with `errno`. `step`: where it stopped; `None` when it was answered as asked. `connect_s`:
+    /// time of its TCP connect; `None` on a connection that was open before, or without success. `took_s`:
+    /// from its start to the answer, or to where it stopped. `tls_s`: time of its TLS handshakes.
+    /// `first_byte_s`: for HTTP, from its first request to the head of the answer. `handshakes`: TLS
+    /// handshakes completed for it; `resumed`: how many of these took up an earlier session. `kept`: open
+    /// connections that calls take turns on or share; `None` where each call has its own. `late_s`: how long
+    /// after its intended time it started; `None` for a call without an intended time. `held`: it was late
+    /// because the most calls allowed were under way.
     CallEnded {
         workload: String,
         id: u32,
@@ -293,12 +293,12 @@ pub enum What {
         words: String,
         connected: bool,
     },
-    /// The driver's pacing: why it is not connecting now. Of calls: `connected` counts the connections that
+    /// The driver's pacing: why it is not connecting now. For calls, `connected` counts the connections that
     /// were made for them.
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// A new client began to connect; `Probe` has its outcome.
     Arrived { workload: String },
-    /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`,
+    /// The outcome of one new client. `label` says when it asked: `saturated`, `after-some`, `after-all`,
     /// `held`.
     Probe {
         workload: String,
@@ -308,8 +308,8 @@ pub enum What {
         connect_s: Option<f64>,
         answer_s: Option<f64>,
     },
-    /// prlimit(2) gave a live process of the subject these limits in place of those that it had. The time is
-    /// that of its return: a call that had begun before may end after it.
+    /// prlimit(2) gave a live process of the subject these limits in place of its earlier ones. The event's
+    /// time is the return of prlimit(2): a call that had begun before may end after it.
     LimitMoved { pid: Pid, soft: u64, hard: u64, was: Limits },
     /// A process of the tree, `by`, set the `RLIMIT_NOFILE` of `pid`, which is itself but for prlimit(2) of
     /// another: the call succeeded. `limits`: the new ones; `None` where the observer could not read them.
@@ -317,28 +317,28 @@ pub enum What {
     /// A process of the tree has executed this program: the first 15 bytes of its file's name, as the kernel
     /// keeps them. Beside the `Process` of that exec, by an observer that sees it.
     Executed { pid: Pid, program: String },
-    /// What the calibration clients cost after their accepts: descriptors `opened` that were not closed
-    /// again, connections that were `closed` while their clients were there, for another process has them,
-    /// and processes `born`. `steady`: further clients come only when such work for the earlier ones is done.
+    /// Cost of the calibration clients after their accepts: descriptors `opened` that were not closed again,
+    /// connections that were `closed` while their clients were there, for another process has them, and
+    /// processes `born`. `steady`: further clients come only when such work for the earlier ones is done.
     AfterAccept { clients: u32, opened: u64, closed: u64, born: u64, steady: bool },
-    /// Who holds connections of the loaded port, by `/proc`, where the subject has several processes: those
-    /// with the most first, and how many there are in all. At the wall, and when all clients have left.
-    /// `connections`: those that any of them holds, each counted once.
+    /// Processes that hold connections of the loaded port, by `/proc`, where the subject has several
+    /// processes: the ones with the most first, and how many there are in all. At the limit, and when all
+    /// clients have left. `connections`: all that they hold, each counted once.
     Holders {
         processes: u64,
         holders: Vec<Holding>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connections: Option<u64>,
     },
-    /// The clients told to leave.
+    /// The clients that the driver made leave.
     Released { clients: u32 },
     /// A sample of the subject's accepting process. `queue`: accept queue length of the listener that is
     /// loaded. `cpu_s` and `log_bytes` are totals so far, over the whole tree.
     Sample { pid: Pid, descriptors: u64, queue: Option<u32>, cpu_s: f64, log_bytes: u64 },
-    /// TCP sockets by state: `states`, of the loaded listener's port; `subject`, those that a descriptor of
-    /// the subject's processes refers to; `namespace`, all of the network namespace. And its listen-overflow
+    /// TCP sockets by state. `states`: on the loaded listener's port; `subject`: sockets that a descriptor of
+    /// the subject's processes refers to; `namespace`: all in the network namespace. And its listen-overflow
     /// counter (`ListenOverflows`), and the descriptors of the process that accepts, at the same time.
-    /// `None`: not counted. A count takes time, and is of no single moment: it began at the event's time and
+    /// `None`: not counted. A count takes time, so it has no single moment: it began at the event's time and
     /// ended `took` nanoseconds later.
     Tcp {
         states: States,
@@ -352,13 +352,13 @@ pub enum What {
         #[serde(default)]
         took: Nanos,
     },
-    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: what was
-    /// predicted before holds no more.
+    /// Calibration showed that the descriptor limit of the process that accepts bounds nothing: an earlier
+    /// prediction no longer holds.
     NotPredicted { pid: Pid, reason: String, descriptors_per_connection: f64, calibrated_with: u32 },
     /// A call of the subject was refused for want of something other than descriptors: EAGAIN or ENOMEM of
     /// `clone` and its kin, ENOMEM of `mmap`, ENOMEM or ENOBUFS of `accept`. Only perf sees these.
     Refused { pid: Pid, call: String, errno: i32 },
-    /// What the subject uses beside descriptors, and what bounds it.
+    /// The subject's other resources than descriptors, and their limits.
     Resources(Resources),
     /// At the end of the watch, where the process that fails had fallen silent: whether it waits for a time
     /// of its own, or holds a timer that is set. `None`: that could not be read, or it ran.
@@ -367,20 +367,20 @@ pub enum What {
     /// `fs.inotify.max_user_instances`, and the instances of the subject's user in the processes that can be
     /// seen, those with the most first.
     InotifyInstances { most: Option<u64>, holders: Vec<Holder> },
-    /// Taken with a sample, but never while clients connect: what is `resident` in memory of all the
-    /// subject's processes, bytes (what they share counts in each), and the `drops` of the loaded listener
-    /// since it was made: SYNs and last ACKs that found its queue full.
+    /// Taken with a sample, but never while clients connect: the `resident` memory of all the subject's
+    /// processes, bytes (shared memory counts in each), and the `drops` of the loaded listener since it was
+    /// made: SYNs and last ACKs that found its queue full.
     Beside { resident: Option<u64>, drops: Option<u32> },
-    /// Taken with a sample once a call has failed, a tenth of a second apart, of the process that accepts:
-    /// for how long since the first of these readings its busiest thread ran, and for how long it could have
-    /// run and was given no processor; and for how long all its threads together did either. Seconds
+    /// Taken with a sample once a call has failed, a tenth of a second apart, about the process that accepts.
+    /// All times are since the first of these readings: how long its busiest thread ran; how long that thread
+    /// could have run but was given no processor; how long all its threads together did either. Seconds
     /// (/proc/PID/task/TID/schedstat).
     Ready { pid: Pid, ran_s: f64, waited_s: f64, all_s: f64 },
     /// The receive queue of the UDP socket that is loaded, when the watch at the wall began or ended.
     ReceiveQueue(ReceiveQueue),
-    /// Another listener of the subject at the wall, before a client that only connects came to it; and what
-    /// that got: `served` is to be accepted, for it asks nothing. `None`: none was sent, because it is no
-    /// loopback address, or could not be.
+    /// Another listener of the subject at the limit, before a client that only connects came to it, and that
+    /// client's outcome. `served` means accepted, for it asks nothing. `None`: no client was sent, because
+    /// the address is no loopback address, or it could not be.
     OtherListener {
         address: String,
         queue: u32,
@@ -388,8 +388,8 @@ pub enum What {
         drops: Option<u32>,
         new_client: Option<Outcome>,
     },
-    /// What a call that failed for want of a descriptor was to open: a bounded sample, by an observer that
-    /// sees it.
+    /// The path that a call was to open when it failed for want of a descriptor: a bounded sample, by an
+    /// observer that sees it.
     FailedPath { pid: Pid, name: Call, path: String },
     /// The open files of the whole host, and `fs.file-max`, the most there may be (`/proc/sys/fs/file-nr`).
     FileNr { allocated: u64, max: u64 },
@@ -400,8 +400,7 @@ pub enum What {
     /// The subject's own count of accepts, printed by the bundled servers at exit. `pid` is 0 when it is not
     /// known which process it was.
     OwnCount { pid: Pid, before_first_emfile: u64, total: u64 },
-    /// What a bundled server beside the subject, a witness of who calls it, has seen by then, as it says
-    /// itself.
+    /// Counts so far of a bundled server beside the subject (a witness of its callers), from its own report.
     Upstream(Seen),
     /// A witness of the syscalls: which, whether its counts are exact, and whether it sees requests of
     /// io_uring too.
@@ -414,15 +413,14 @@ pub enum What {
     /// The accept queue of each listener of the loaded port, where there are several (SO_REUSEPORT), all at
     /// one moment.
     Queues(Vec<Queue>),
-    /// What being observed adds to opening and closing a descriptor, and to a call that fails with EMFILE:
-    /// measured on this machine.
+    /// The time that observing adds to opening and closing a descriptor, and to a call that fails with
+    /// EMFILE: measured on this machine.
     ObserverCost { name: ObserverName, opened_ns: u64, failed_ns: u64 },
     /// The log was thinned after the run, to fit into a report: it had so many events before.
     Thinned { of: u64 },
     /// Something that the run set out to see and could not, and why.
     NotSeen { what: Unseen, why: String },
-    /// The launcher refused, or the program ended or did not come to be ready before the first client, for
-    /// this reason.
+    /// The launcher refused, or the program ended or was not ready before the first client, for this reason.
     NotStarted { reason: String },
     /// The run cannot say anything: the verdict is inconclusive for this reason.
     Inconclusive { reason: String },
@@ -438,7 +436,7 @@ pub struct Seen {
     pub process: String,
     /// Connections that it accepted.
     pub connections: u64,
-    /// Of them, those that are open.
+    /// Accepted connections that are still open.
     pub open: u64,
     /// Calls that it answered; 0 where it answers nothing.
     pub calls: u64,
@@ -467,7 +465,7 @@ fn nothing(count: &u64) -> bool {
 /// One of several listeners on a port, and the process that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
-    /// Which: of the tree's processes the last one, a worker rather than its master.
+    /// The process: the last one of the tree's processes, a worker rather than its master.
     pub pid: Pid,
     /// Connections in its accept queue.
     pub length: u32,
@@ -574,7 +572,7 @@ pub struct Sysctl {
     pub before: Option<String>,
     /// Read back after it was set.
     pub in_force: Option<String>,
-    /// What there is to say of it.
+    /// A remark on it.
     pub note: Option<String>,
 }
 
@@ -594,7 +592,7 @@ impl Link {
     pub const REQUESTED: &str = "lastfd exec (limits asked for)";
 }
 
-/// Who observes system calls.
+/// The observers of system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "perf_event_open(2), ptrace(2), nobody")]
@@ -649,7 +647,7 @@ impl Descriptor {
 pub struct Connected<'a> {
     /// Its own address and port.
     pub local: &'a str,
-    /// Those of the other side.
+    /// The address of the other side.
     pub peer: &'a str,
     /// Its state, as ss(8) calls it.
     pub state: &'a str,
@@ -657,8 +655,8 @@ pub struct Connected<'a> {
     pub accepted: bool,
 }
 
-/// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much
-/// to name.
+/// The open descriptors of a process. `inventory` lacks descriptors that were closed meanwhile, and is empty
+/// where there are too many to name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "as in `What::Baseline`")]
 pub struct Open {
@@ -667,7 +665,7 @@ pub struct Open {
     pub inventory: Vec<Descriptor>,
 }
 
-/// What happened to a process of the tree.
+/// A change of a process of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "fork(2), execve(2), _exit(2)")]
@@ -677,7 +675,7 @@ pub enum Change {
     Exit,
 }
 
-/// The state a client came to.
+/// The state of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
@@ -703,10 +701,10 @@ pub enum Client {
     ErrorAnswer(String),
     /// The generator's own side failed with this errno: a limit of the harness, never the subject's.
     Local(i32),
-    /// Told to leave, and left.
+    /// Left because the driver said so.
     Released,
-    /// Told to leave while it waited in the accept queue, and left: the subject has still to accept what it
-    /// left there.
+    /// Left because the driver said so, while it waited in the accept queue: the subject has still to accept
+    /// the connection that it left there.
     GaveUp,
 }
 
@@ -757,11 +755,11 @@ pub enum Pacing {
     Done,
 }
 
-/// What a client sees.
+/// The outcome for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// An answer. Of a client that asks nothing: the server accepts it.
+    /// An answer. For a client that asks nothing: the server accepts it.
     Served,
     /// It is connected, and gets no byte until the deadline.
     Waits,
@@ -789,7 +787,7 @@ impl Outcome {
     }
 }
 
-/// What a client sees when a descriptor call other than accept fails in the process that serves it.
+/// How a client notices that a descriptor call other than accept fails in the process that serves it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]

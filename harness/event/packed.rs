@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use std::io::{BufReader, BufWriter, Read, Write};
 
-/// What an HTML report writes before a log, which ends at the next quotation mark. No text of a subject can
+/// The text of an HTML report before a log, which ends at the next quotation mark. No text of a subject can
 /// look like it: in text and in attributes, quotation marks are escaped.
 pub const BEFORE: &str = "href=\"data:application/x-lastfd-events+gzip;base64,";
 /// The first bytes of every gzip file.

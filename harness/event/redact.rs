@@ -1,12 +1,13 @@
-//! What of command lines and environments is written anywhere: not the values that look like secrets, and on
-//! demand no argument at all.
+//! Redaction of command lines and environments in everything that is written. Values that look like secrets
+//! are left out; on demand, every argument is.
 //!
-//! A guess by names: `--password=…`, `API_KEY=…`, `Authorization: …`, `user:…@` in a URL. It hides too much
-//! rather than too little, and cannot know that of `-p hunter2`: for that there is `--redact`.
+//! It guesses by names: `--password=…`, `API_KEY=…`, `Authorization: …`, `user:…@` in a URL. It hides too
+//! much rather than too little, and cannot recognize the secret in `-p hunter2`: for that there is
+//! `--redact`.
 
 use std::collections::BTreeSet;
 
-/// What stands in place of what is not written.
+/// The text in place of a hidden value.
 pub const HIDDEN: &str = "…";
 
 /// Names that hold one of these name a secret.
@@ -29,7 +30,7 @@ const SCHEMES: [&str; 4] = ["bearer", "basic", "digest", "token"];
 /// Shorter values are not looked for elsewhere: they are found in words that have nothing to do with them.
 const KNOWN_AT_LEAST: usize = 6;
 
-/// What is left out of everything that is written.
+/// The values that are left out of everything that is written.
 #[derive(Debug, Clone, Default)]
 pub struct Redaction {
     /// Every argument and every value of the environment.
@@ -98,7 +99,7 @@ impl Redaction {
     }
 }
 
-/// Whether what is called so is a secret.
+/// Whether a value with this name is a secret.
 fn secret(name: &str) -> bool {
     let name = name.to_lowercase();
     HOLDS.iter().any(|part| name.contains(part))
@@ -203,7 +204,7 @@ fn value_after(rest: &str, option: bool, enclosed: Option<char>) -> Option<(usiz
         .then(|| (rest.len() - bare.len(), length))
 }
 
-/// A text whose URLs have no password: `scheme://user:…@host`.
+/// The text without the passwords in its URLs: `scheme://user:…@host`.
 fn without_passwords(text: &str, found: &mut Vec<String>) -> String {
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("://") {

@@ -1,4 +1,4 @@
-//! What is to be started, as data: a program, its limits and surroundings, and what keeps its process tree
+//! A program to be started, as data: its limits and surroundings, and the means that keep its process tree
 //! together.
 
 use crate::event::Limits;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 crate::named::named! {
-    /// What keeps a process tree together, strongest first.
+    /// The means that keep a process tree together, strongest first.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
     #[non_exhaustive]
     pub enum Isolation {
@@ -56,20 +56,20 @@ pub struct Command {
     pub user: Option<User>,
     /// Opened as its standard input; `None`: /dev/null.
     pub stdin: Option<PathBuf>,
-    /// What does the launch, as `exec`.
+    /// The program that does the launch, as `exec`.
     pub helper: Helper,
 }
 
 /// A bind mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// What is seen.
+    /// The file or directory that is seen.
     pub source: PathBuf,
-    /// In place of what. It must exist.
+    /// The path at which it is seen. It must exist.
     pub target: PathBuf,
 }
 
-/// What launchers may use: places, not processes.
+/// The things that launchers may use: places, not processes.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// The bundled launchers, as `exec`.

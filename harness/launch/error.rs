@@ -15,7 +15,7 @@ pub enum Error {
     Reexec {
         /// The binary.
         exe: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
     /// The harness has no descriptor or memory left for the launch.
@@ -50,7 +50,7 @@ pub enum Error {
     Directory {
         /// As asked for.
         directory: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
     /// The hard limit asked for is above the harness's own, which it may not raise.
@@ -98,7 +98,7 @@ pub enum Error {
         program: String,
         /// Which.
         step: Step,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
     /// The launch step ended and gave no reason.
@@ -130,13 +130,13 @@ pub enum Error {
     Scratch {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
     /// Killed, and still there.
     #[error("processes {pids:?} did not end within {} s of SIGKILL (uninterruptible sleep, or another user's)", waited.as_secs())]
     Survivors {
-        /// Those that live.
+        /// The processes that live.
         pids: Vec<Pid>,
         /// How long.
         waited: Duration,
@@ -156,7 +156,7 @@ impl Error {
         }
     }
 
-    /// What a failed step means for this command.
+    /// The error that a failed step means for this command.
     pub(super) fn of_step(step: Step, errno: i32, command: &super::Command) -> Self {
         let program = command.argv.first().cloned().unwrap_or_default();
         let source = io::Error::from_raw_os_error(errno);

@@ -33,7 +33,7 @@ pub use wire::Step;
 
 use crate::scenario::{Launcher, Process, Session, Shell, Supervisor};
 
-/// What is known about a launcher without using it.
+/// The facts about a launcher that are known without using it.
 #[derive(Debug, Clone, Copy)]
 pub struct Registration {
     /// As in scenario files and `--launcher`.
@@ -120,11 +120,11 @@ pub fn registration(launcher: &Launcher) -> &'static Registration {
     LAUNCHERS.iter().find(same_kind).expect("every launcher is registered")
 }
 
-/// What starts `argv` the way the process's launcher does. Writes nothing outside `site.scratch` and starts
-/// nothing.
+/// The command that starts `argv` the way the process's launcher does. Writes nothing outside `site.scratch`
+/// and starts nothing.
 ///
 /// # Errors
-/// [`Error::Unquotable`] and [`Error::Scratch`], of launchers that write a configuration.
+/// [`Error::Unquotable`] and [`Error::Scratch`], from launchers that write a configuration.
 pub fn command(process: &Process, argv: Vec<String>, site: Site<'_>) -> Result<Command, Error> {
     match &process.launcher {
         Launcher::Exec => exec::command(process, argv, site),

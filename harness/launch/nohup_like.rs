@@ -1,6 +1,6 @@
-//! `nohup-like`: what nohup(1) does to a program whose output does not go to a terminal: SIGHUP is ignored,
-//! and nothing else. It writes no `nohup.out`, because the harness's pipe is no terminal; it leaves every
-//! limit as it is.
+//! `nohup-like`: the effect of nohup(1) on a program whose output does not go to a terminal: SIGHUP is
+//! ignored, and nothing else changes. It writes no `nohup.out`, because the harness's pipe is no terminal; it
+//! leaves every limit as it is.
 
 use super::{Command, Error, Site};
 use crate::scenario::Process;

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 
-/// Whose rules.
+/// The rules for limits that the parent keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
     /// `LimitNOFILE=`: limits that may not be set are replaced, without an error, by the closest that may
@@ -25,10 +25,10 @@ pub enum Rules {
     Container,
 }
 
-/// What to run, and how.
+/// The program to run, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whose rules.
+    /// The rules that the parent keeps.
     pub rules: Rules,
     /// `None`: systemd's default; a container's are inherited.
     pub limits: Option<Limits>,

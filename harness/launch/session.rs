@@ -1,11 +1,11 @@
-//! What the launchers that open a PAM session share: a limits.conf and a PAM service of the run's own, put in
-//! place of the machine's by bind mounts that only the launched tree sees. The machine's files are never
-//! written.
+//! The parts that the launchers that open a PAM session share: a limits.conf and a PAM service of the run's
+//! own, put in place of the machine's by bind mounts that only the launched tree sees. The machine's files
+//! are never written.
 //!
-//! Three set the limits of such a session, one after the other: su and runuser of util-linux, before PAM, set
-//! the soft limit to 1024 (FD_SETSIZE) and leave the hard one; Debian's pam_limits begins with those of
-//! process 1; limits.conf changes these. The result is set at once or, where it may not be, silently not at
-//! all.
+//! Three programs set the limits of such a session, one after the other. First su and runuser of util-linux,
+//! before PAM, set the soft limit to 1024 (FD_SETSIZE) and leave the hard one. Then Debian's pam_limits
+//! begins with the limits of process 1. Last, limits.conf changes these. The result is set at once or, where
+//! it may not be, silently not at all.
 
 use super::{Command, Error, Mount, Site};
 use crate::scenario::{Process, Session};
@@ -14,14 +14,14 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What pam_limits reads.
+/// The file that pam_limits reads.
 const LIMITS_CONF: &str = "/etc/security/limits.conf";
 const LIMITS_D: &str = "/etc/security/limits.d";
 
 /// Where pam_limits begins. In a PID namespace process 1 is the harness's own init.
 const FIRST_PROCESS: &str = "/proc/1/limits";
 
-/// A service that asks nobody anything; only root comes as far as its session.
+/// A PAM service that asks no questions; only root reaches its session.
 const SERVICE: &str =
     "auth required pam_rootok.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
 
@@ -56,7 +56,7 @@ pub(super) fn command(
             target: Path::new("/etc/pam.d").join(service),
         });
     }
-    // The program's `{scratch}`, whoever it runs as: as /tmp is. What stands in it already stays root's.
+    // The program's `{scratch}` is open to any user, as /tmp is. Files already in it stay root's.
     let open = std::fs::set_permissions(site.scratch, Permissions::from_mode(0o1777));
     open.map_err(|source| Error::Scratch { path: site.scratch.to_owned(), source })?;
     Ok(Command { mounts, switches_user: true, ..Command::new(process, argv, site) })

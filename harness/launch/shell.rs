@@ -1,6 +1,6 @@
 //! `shell`: the real /bin/sh, which sets its own limits with `ulimit` and starts the program. It stays as the
-//! program's parent, as a login shell does, unless it is told to `exec`. What ulimit refuses ends the launch
-//! with the shell's own message.
+//! program's parent, as a login shell does, unless the scenario asks for `exec`. A limit that ulimit refuses
+//! ends the launch with the shell's own message.
 
 use super::{Command, Error, Site};
 use crate::event::Limits;
@@ -16,7 +16,7 @@ pub(super) fn command(
     Ok(Command::new(process, words.into_iter().chain(argv).collect(), site))
 }
 
-/// What the shell does; the program's words are its positional parameters.
+/// The script of the shell; the program's words are its positional parameters.
 fn script(options: &Shell, Limits { hard, .. }: Limits) -> String {
     let set_soft = options.soft.map(|soft| format!("ulimit -Sn {soft} || exit; "));
     let set_hard = options.hard.map(|hard| format!("ulimit -Hn {hard} || exit; "));

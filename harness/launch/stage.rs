@@ -6,7 +6,7 @@
 //!   when no process is left;
 //! - the *program's process* waits for the harness's go, takes its limits and executes the program.
 //!
-//! Single-threaded throughout, because it forks. It never decides anything: what fails is reported and the
+//! Single-threaded throughout, because it forks. It never decides anything: a failure is reported and the
 //! harness chooses.
 
 use super::user::Ids;
@@ -28,10 +28,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What the harness asks of a stage, as its command line says it.
+/// The harness's instructions to a stage, from its command line.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which, and no other.
+    /// The isolation to use; no other is tried.
     pub isolation: Isolation,
     /// For the program.
     pub limits: Limits,
@@ -205,7 +205,7 @@ fn init(options: &Options) -> Result<i32, Failed> {
     }
 }
 
-/// Gives up the program's output, so that its end of file is that of the program's own processes.
+/// Gives up the program's output, so that it ends when the program's own processes have closed it.
 fn mute() -> io::Result<()> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     stdio::dup2_stdout(&null)?;
@@ -219,7 +219,7 @@ fn program(options: &Options) -> ! {
     reported(control.as_fd(), || {
         let _ = rustix::process::setsid();
         let stdin = options.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
-        // A named pipe waits for nobody here: without a writer it is at its end.
+        // A named pipe does not wait for a writer here: without one it is at its end.
         let stdin =
             rustix::fs::open(stdin, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())
                 .during(Step::Stdin)?;

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
-/// What to run, and supervisord's options for it.
+/// The program to run, and supervisord's options for it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Descriptors that must be available.
@@ -51,7 +51,7 @@ pub fn signal_named(name: &str) -> Option<Signal> {
     })
 }
 
-/// Supervises until it is told to stop (TERM, INT or QUIT); the exit code.
+/// Supervises until a signal to stop (TERM, INT or QUIT); the exit code.
 pub fn supervise(options: &Options) -> i32 {
     if let Err(e) = raise(options.minfds) {
         let (soft, hard) = process::own_nofile();
@@ -79,7 +79,7 @@ enum State {
     Backoff(Instant),
     /// Running, since then.
     Running(Pid, Instant),
-    /// Told to stop; killed at this time.
+    /// Got a signal to stop; killed at this time.
     Stopping(Pid, Instant),
     /// Exited or fatal: it is not started again.
     Ended,
@@ -205,7 +205,8 @@ impl<'a> Supervisor<'a> {
         let Some((_, status)) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)? else {
             return Ok(false);
         };
-        // What it wrote last is in the pipe; a descendant that holds the pipe open must not hold us.
+        // The program's last output is in the pipe. A descendant that holds the pipe open must not hold the
+        // supervisor.
         while self.output.as_ref().is_some_and(readable) {
             if !self.forward()? {
                 self.output = None;

@@ -1,6 +1,6 @@
 //! `systemd-like`: the program under a parent of ours that keeps systemd's rules for `LimitNOFILE=`. Standard
-//! input is /dev/null, the session is its own, the environment is `PATH` and what the scenario adds. The
-//! working directory stays that of the scenario, as `WorkingDirectory=` would make it.
+//! input is /dev/null, the session is its own, and the environment is `PATH` plus the scenario's variables.
+//! The working directory stays the one of the scenario, as `WorkingDirectory=` would make it.
 
 use super::{Command, Error, Site};
 use crate::event::Limits;

@@ -32,7 +32,7 @@ pub struct ExitStatus {
     pub signal: Option<i32>,
 }
 
-/// What it took to end a tree.
+/// How a tree ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// No process was left.
@@ -172,8 +172,8 @@ impl Tree {
         }
     }
 
-    /// Lets the program take its limits and be executed; returns when it has been, with the time at which it
-    /// was told to go: no call of the program's own is earlier.
+    /// Lets the program take its limits and be executed; returns after the exec, with the time of the signal
+    /// to go: no call of the program's own is earlier.
     ///
     /// # Errors
     /// It cannot be executed under these limits; see [`Error`]. Nothing runs then.
@@ -191,12 +191,12 @@ impl Tree {
         }
     }
 
-    /// What the tree was asked to run.
+    /// The command that the tree runs.
     pub fn command(&self) -> &Command {
         &self.command
     }
 
-    /// What keeps the tree together.
+    /// The means that keep the tree together.
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
@@ -280,7 +280,7 @@ impl Tree {
         let mut told = BTreeSet::from([self.program]);
         if self.exited().is_none() {
             let children = if self.command.switches_user { proc::children(self.program) } else { Vec::new() };
-            // Not yet forked, or never: then the first process has nobody to wait for.
+            // Not yet forked, or never: then the first process has no child to wait for.
             let first = if children.is_empty() { vec![self.program] } else { children };
             first.into_iter().for_each(|pid| tell(pid, signal));
         }
@@ -312,7 +312,7 @@ impl Tree {
         let mut pids = Vec::new();
         if !self.wait_gone(KILLED_WITHIN) {
             pids = self.processes();
-            // A stage that somebody stopped does nothing: its own end takes the init of a namespace with it.
+            // A stopped stage (SIGSTOP) does nothing: its end takes the init of a namespace with it.
             let _ = self.stage.kill();
         }
         let _ = self.stage.wait();
@@ -370,7 +370,7 @@ fn ready(fds: &mut [PollFd<'_>], deadline: Instant) -> bool {
     }
 }
 
-/// Sends a signal; a process that has ended meanwhile is what was wanted.
+/// Sends a signal; a process that has ended meanwhile is no error.
 fn tell(pid: Pid, signal: Signal) {
     if let Some(pid) = rustix::process::Pid::from_raw(pid) {
         let _ = rustix::process::kill_process(pid, signal);

@@ -1,6 +1,6 @@
-//! What the re-executed steps say to the harness, one packet each, over the control socket (SOCK_SEQPACKET)
-//! that is descriptor 0 of the stage. The kernel adds the sender's process id, translated to the harness's
-//! PID namespace.
+//! Messages from the re-executed steps to the harness, one packet each, over the control socket
+//! (SOCK_SEQPACKET) that is descriptor 0 of the stage. The kernel adds the sender's process id, translated to
+//! the harness's PID namespace.
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
@@ -16,7 +16,7 @@ pub const GO: &[u8] = b"g";
 /// Length of a packet.
 const BYTES: usize = 10;
 
-/// What the launch was doing when it failed.
+/// The step at which the launch failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "Display says each in words")]

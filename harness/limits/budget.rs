@@ -6,10 +6,10 @@ use std::io;
 
 /// Raises the harness's own soft limit to its hard limit and returns the limits then in force.
 ///
-/// Where the kernel refuses, the limits stay as they are and are returned. Children
-/// inherit the raised limit: whoever launches a subject sets its limits anyway.
+/// Where the kernel refuses, the limits stay as they are and are returned. Children inherit the raised limit:
+/// the launcher of a subject sets the subject's limits anyway.
 pub fn raise_own() -> Limits {
-    // A refusal is not an error here: what counts is what is in force, read back below.
+    // A refusal is not an error here: only the limits in force count, read back below.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     own().unwrap_or(Limits { soft: 0, hard: 0 })
 }
@@ -17,7 +17,7 @@ pub fn raise_own() -> Limits {
 /// The harness's own limits (getrlimit(2)).
 ///
 /// # Errors
-/// That of getrlimit(2); none is known for this resource.
+/// The error of getrlimit(2); none is known for this resource.
 pub fn own() -> io::Result<Limits> {
     let (soft, hard) = rlimit::Resource::NOFILE.get()?;
     Ok(Limits { soft, hard })

@@ -1,21 +1,21 @@
-//! The chain of limits: from the first ancestor to a process, what `RLIMIT_NOFILE` each has now, and which
-//! link set the value in force.
+//! The chain of limits: from the first ancestor to a process, the `RLIMIT_NOFILE` that each has now, and
+//! which link set the value in force.
 //!
-//! Only reads `/proc`. It shows what is, not what was: an ancestor that has replaced itself (nohup, env) or
-//! has left is not in it.
+//! Only reads `/proc`. It shows the present, not the past: an ancestor that has replaced itself (nohup, env)
+//! or has left is not in it.
 
 use crate::event::{Limits, Link, Pid, Redaction};
 use crate::helper::WORD;
 use crate::sys::proc;
 use std::path::Path;
 
-/// What stands for lastfd's own processes between the harness and the program.
+/// The name for lastfd's own processes between the harness and the program.
 const KEEPER: &str = "lastfd (keeper)";
 
-/// What stands for the limits asked for, which the launched program's process took just before its exec.
+/// The name for the requested limits, which the launched program's process took just before its exec.
 const REQUESTED: &str = Link::REQUESTED;
 
-/// Of a command line this much is kept: enough to know it by. The rest may be long.
+/// Characters that are kept of a command line: enough to know it by. The rest may be long.
 const COMMAND_CHARS: usize = 120;
 
 /// Far more than any real depth; parents read while processes exit must not make a loop.
@@ -26,7 +26,7 @@ const DEPTH_MAX: usize = 256;
 /// meanwhile are left out.
 ///
 /// The process itself, and the link that set its limits, have their command lines, as these may be written.
-/// All others have the program's name alone: whatever else stands there is nobody's business.
+/// All others have the program's name alone: the rest of their command lines is private.
 pub fn read(pid: Pid, requested: Option<Limits>, launched: Pid, redaction: &Redaction) -> Vec<Link> {
     let ancestors = std::iter::successors(Some(pid), |&pid| proc::parent(pid).filter(|&parent| parent > 0));
     let mut pids: Vec<Pid> = ancestors.take(DEPTH_MAX).collect();
@@ -66,7 +66,7 @@ fn name(pid: Pid, words: &[String]) -> String {
     let Some(first) = words.first() else { return comm(pid) };
     match ours(words) {
         Some(("stage", _)) => KEEPER.to_owned(),
-        // Of a bundled launcher the step tells more than the place of our binary.
+        // For a bundled launcher the step says more than the path of our binary.
         Some((step, _)) => format!("lastfd exec {step}"),
         // A program that writes its title over its arguments has no path there.
         None if first.contains(' ') => proc::program(pid).unwrap_or_default(),

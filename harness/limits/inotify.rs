@@ -5,7 +5,7 @@ use crate::event::{Holder, Pid};
 use crate::sys::proc;
 use std::os::unix::fs::MetadataExt as _;
 
-/// What a link of `/proc/PID/fd` says of an instance.
+/// The target of an inotify instance's link in `/proc/PID/fd`.
 const INSTANCE: &str = "anon_inode:inotify";
 
 /// `fs.inotify.max_user_instances`; `None` where the kernel has no inotify.

@@ -26,7 +26,8 @@ const NAMED_AT_MOST: u64 = 20_000;
 pub struct Open {
     /// Number, kind and detail.
     pub descriptor: Descriptor,
-    /// What `descriptor.detail` says in words; `None` for anything else than a bound or connected TCP socket.
+    /// The addresses and state that `descriptor.detail` gives as text; `None` for anything else than a bound
+    /// or connected TCP socket.
     pub tcp: Option<Tcp>,
 }
 
@@ -70,10 +71,10 @@ pub fn counted(inventory: &[Descriptor], soft: u64) -> u64 {
     inventory.iter().filter(|descriptor| (descriptor.fd as u64) < soft).count() as u64
 }
 
-/// What [`read`] returns, with the TCP sockets' addresses and states, and the sockets in TIME_WAIT.
+/// The same as [`read`] returns, with the TCP sockets' addresses and states, and the sockets in TIME_WAIT.
 ///
 /// # Errors
-/// Those of [`read`].
+/// The errors of [`read`].
 pub fn open(pid: i32) -> io::Result<Inventory> {
     named(pid, true)
 }
@@ -207,7 +208,8 @@ fn unlisted_socket(pid: i32, fd: i32) -> (&'static str, String) {
     }
 }
 
-/// What has neither a path nor an address: `anon_inode:[eventpoll]`, `net:[4026531840]` …
+/// Kind and detail of a descriptor with neither a path nor an address: `anon_inode:[eventpoll]`,
+/// `net:[4026531840]` …
 fn anonymous(pid: i32, fd: i32, target: &str) -> (&'static str, String) {
     let what = target.strip_prefix("anon_inode:").unwrap_or(target);
     let what = what.strip_prefix('[').and_then(|what| what.strip_suffix(']')).unwrap_or(what);

@@ -1,4 +1,4 @@
-//! What keeps a live process and so decides its limits at the next start: a systemd unit, supervisord, a
+//! The managers of a live process, which decide its limits at the next start: a systemd unit, supervisord, a
 //! container, a login session, a shell. Reads only.
 
 use crate::event::{Pid, Redaction};
@@ -22,7 +22,8 @@ pub enum Manager {
     Shell { pid: Pid, command: String },
 }
 
-/// What keeps the process, innermost first: the first decides its soft limit, the others how high it may go.
+/// The managers of the process, innermost first: the first decides its soft limit, the others how high it may
+/// go.
 pub fn of(pid: Pid, ancestors: &[Pid], redaction: &Redaction) -> Vec<Manager> {
     let argvs: Vec<(Pid, Vec<String>)> = ancestors.iter().map(|&pid| (pid, argv(pid))).collect();
     // The process itself may be supervisord: then its own file still decides.
@@ -110,8 +111,8 @@ fn default_configs(cwd: Option<&Path>, program: Option<&Path>) -> Vec<PathBuf> {
 /// Units, containers and sessions named in `/proc/PID/cgroup`, innermost first (cgroups(7); both versions).
 fn from_cgroups(text: &str) -> Vec<Manager> {
     let mut found = Vec::new();
-    // systemd's own hierarchy, and that of version 2 (number 0), name units; a container may be named by any
-    // controller.
+    // Units are named by systemd's own hierarchy and by version 2's (number 0). Containers may be named by
+    // any controller.
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
         let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
@@ -175,7 +176,7 @@ fn container(above: &str, part: &str) -> Option<Manager> {
 }
 
 /// The marks that docker and podman leave in a container's file system, for a process whose cgroup does not
-/// show it. A machine whose disk was made from an image has them too: they count only outside of the
+/// show it. A machine whose disk was made from a container image has them too: they count only outside of the
 /// machine's first PID namespace.
 fn inside_container(pid: Pid) -> Option<Manager> {
     if crate::sys::proc::in_first_pid_namespace() {

@@ -1,6 +1,6 @@
-//! What `RLIMIT_NOFILE` is in force where, what it is spent on, and who set it. Reads other processes only,
-//! never assumes from what was asked for; what it changes is the harness's own soft limit ([`budget`]) and,
-//! where a scenario says so, those of its live subject ([`shift`]).
+//! The values of `RLIMIT_NOFILE` in force, their use, and their origin. Only reads other processes, and never
+//! derives a limit in force from the one that was asked for. It changes the harness's own soft limit
+//! ([`budget`]) and, where a scenario says so, the limits of its live subject ([`shift`]).
 
 pub mod budget;
 pub mod chain;

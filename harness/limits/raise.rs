@@ -8,11 +8,11 @@ use serde::Serialize;
 pub struct Raise {
     /// To copy into a shell.
     pub command: String,
-    /// Who may run it, and what it leaves.
+    /// Whether it stays within the hard limit, and the privilege that it needs.
     pub needs: String,
 }
 
-/// What the kernel asks about the caller of prlimit(2).
+/// The facts about the caller that the kernel checks in prlimit(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// Whether the real user and group of the caller are all three of the process.
@@ -69,8 +69,8 @@ pub fn may_read_all() -> bool {
     rustix::process::geteuid().is_root() && machine_capable(CAP_SYS_PTRACE)
 }
 
-/// Why this process may not look into another (proc(5): what ptrace(2) may read), and the way out. `again`:
-/// the command to run there.
+/// Why this process may not look into another (proc(5): the rights of ptrace(2) apply), and the way out.
+/// `again`: the command to run there.
 pub fn may_not_read(again: &str) -> String {
     if !rustix::process::geteuid().is_root() {
         return format!("another user's process, or one that changed its user: `sudo {again}` may read it");

@@ -1,6 +1,6 @@
-//! What a subject uses beside descriptors, and what bounds that: tasks (`RLIMIT_NPROC`, the pids cgroup, the
-//! host), memory (`RLIMIT_AS`, the memory cgroup) and what the queue and the generator's ports are bounded
-//! by. Reads /proc and the cgroup file systems; concludes nothing.
+//! Other resources of a subject than descriptors, and their limits: tasks (`RLIMIT_NPROC`, the pids cgroup,
+//! the host), memory (`RLIMIT_AS`, the memory cgroup), and the bounds of the queue and of the generator's
+//! ports. Reads /proc and the cgroup file systems; concludes nothing.
 
 use crate::event::{Bound, Pid, Resources};
 use std::fs::read_to_string;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Capabilities that lift `RLIMIT_NPROC` (fork(2)): CAP_SYS_ADMIN and CAP_SYS_RESOURCE.
 const UNBOUND: u64 = 1 << 21 | 1 << 24;
 
-/// The cgroups of a process, from its own up to the root, of the controllers that bound tasks and memory.
+/// The cgroups of a process, from its own up to the root, for the controllers that bound tasks and memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups {
     pids: Vec<PathBuf>,
@@ -17,7 +17,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Those of a live process; empty where none can be read.
+    /// The cgroups of a live process; empty where none can be read.
     pub fn of(pid: Pid) -> Groups {
         let text = |path: &str| read_to_string(path).unwrap_or_default();
         Groups::from_tables(&text(&format!("/proc/{pid}/cgroup")), &text("/proc/self/mounts"))
@@ -99,7 +99,7 @@ fn word_of(text: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// What the process that accepts uses now, and its subject: `processes` of them.
+/// The current use by the accepting process, and by its subject: `processes` of them.
 pub fn read_of(pid: Pid, processes: u64, groups: &Groups) -> Resources {
     let status = read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let limits = read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
@@ -132,8 +132,8 @@ fn soft(limits: &str, name: &str) -> Option<u64> {
     limits.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Tasks of the process's user against `RLIMIT_NPROC`, which counts those of one user namespace. To count
-/// them takes a look at every process, so it is left out while the whole host has fewer than the limit.
+/// Tasks of the process's user against `RLIMIT_NPROC`, which counts the tasks of one user namespace. Counting
+/// them means a look at every process, so it is left out while the whole host has fewer than the limit.
 fn user_tasks(pid: Pid, status: &str, limits: &str, host: Option<Bound>) -> Option<Bound> {
     let most = soft(limits, "Max processes")?;
     let user = word_of(status, "Uid")?;
@@ -167,7 +167,8 @@ fn host_tasks() -> Option<Bound> {
     Some(Bound { used, most: ["threads-max", "pid_max"].into_iter().filter_map(sysctl).min()? })
 }
 
-/// The first and the last port that the kernel gives to who asks for none (`net.ipv4.ip_local_port_range`).
+/// The first and last port that the kernel gives to a socket that asks for none
+/// (`net.ipv4.ip_local_port_range`).
 pub fn local_ports() -> Option<(u64, u64)> {
     let text = read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let (first, last) = text.trim().split_once(['\t', ' '])?;

@@ -17,7 +17,7 @@ pub enum Error {
         was.hard
     )]
     AboveHard {
-        /// Whose.
+        /// The process.
         pid: Pid,
         /// In force.
         was: Limits,
@@ -32,7 +32,7 @@ pub enum Error {
     /// Anything else.
     #[error("prlimit({pid}): {source}")]
     Failed {
-        /// Whose.
+        /// The process.
         pid: Pid,
         /// The errno.
         source: Errno,
@@ -82,7 +82,7 @@ mod tests {
             (Limits { soft: 64, hard: 128 }, (64, 128))
         );
         assert_eq!(shift(pid, 128, None).expect("up to the hard limit").1, Limits { soft: 128, hard: 128 });
-        // Root may lack the capability, and `nr_open` bounds who has it.
+        // Root may lack the capability, and `nr_open` bounds even a process that has it.
         let (soft, hard) = (128, 128);
         assert_eq!(
             shift(pid, u64::MAX - 1, None),

@@ -19,7 +19,7 @@ pub struct Sampled {
     /// By process and listener.
     of: HashMap<(Pid, i32), u64>,
     muted: HashSet<(Pid, i32)>,
-    /// What [`Sampled::muted`] returns next.
+    /// The event that [`Sampled::muted`] returns next.
     news: Option<What>,
 }
 
@@ -29,7 +29,7 @@ impl Sampled {
         Sampled { all: SAMPLED_AT_MOST.saturating_sub(failures), ..Sampled::default() }
     }
 
-    /// Whether one more is reported: of this process, and of its accept on this listener.
+    /// Whether one more failure of this process is reported, an accept on this listener if `on` is given.
     ///
     /// Where the bound is reached and most were of one listener, while another of the same process fails too,
     /// that one is reported no more, and the others have its room.
@@ -103,7 +103,7 @@ mod tests {
         assert!(sampled.takes(7, Some(4)));
         assert_eq!(sampled.muted(), Some(What::Muted { pid: 7, on: 4 }));
         assert!(!sampled.takes(7, Some(4)) && sampled.takes(7, Some(3)) && sampled.takes(7, None));
-        // The only one of its process: what fails is all there is to see.
+        // It is the only listener of its process: its failures are all there is to see.
         let mut alone = Sampled::default();
         assert!(alone.takes(8, Some(3)));
         (1..SAMPLED_AT_MOST).for_each(|_| assert!(alone.takes(7, Some(4))));

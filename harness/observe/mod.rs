@@ -18,15 +18,16 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// A witness of the subject's descriptor calls: every success, the failures with EMFILE and ENFILE; of the
-/// life of its processes; and of who set a limit of descriptors: from the exec of the launched program on.
+/// A witness of the subject, from the exec of the launched program on. It sees each descriptor call that
+/// succeeds or fails with EMFILE or ENFILE, the life of the subject's processes, and every process that sets
+/// a limit of descriptors.
 pub trait Syscalls: Send {
     /// Which.
     fn name(&self) -> ObserverName;
 
-    /// Appends what was seen since the last time, in order of time, and never waits for more. What happened
-    /// in the last instant may come with the next call, so that the order holds across calls; after
-    /// [`Syscalls::stop`] nothing is held back.
+    /// Appends the events since the last time, in order of time, and never waits for more. Events of the last
+    /// instant may come with the next call, so that the order holds across calls; after [`Syscalls::stop`]
+    /// nothing is held back.
     ///
     /// # Errors
     /// The kernel took the observer away.
@@ -75,9 +76,9 @@ crate::named::named! {
 pub struct Unavailable {
     /// `perf` or `ptrace`.
     pub observer: &'static str,
-    /// What the kernel refused.
+    /// The kernel's refusal.
     pub reason: String,
-    /// What to do about it.
+    /// The way out.
     pub remedy: String,
 }
 
@@ -93,7 +94,7 @@ pub enum Chosen {
 }
 
 impl Chosen {
-    /// What makes the next run's attaching quick while it is kept; `None` where nothing does.
+    /// A guard that makes the next run's attaching quick while it is kept; `None` where nothing does.
     pub fn keep_in_use(&self) -> Option<perf::InUse> {
         if let Chosen::Perf(tracepoints) = self { Some(perf::InUse::keep(tracepoints)) } else { None }
     }
@@ -203,8 +204,8 @@ impl Syscalls for Nothing {
     fn stop(&mut self) {}
 }
 
-/// The process that a caller means by this number, which is that of its own PID namespace; 0 is the caller
-/// itself. `None`: none of these.
+/// The process that a caller means by this number, a number in its own PID namespace; 0 is the caller itself.
+/// `None`: none of these.
 fn called(number: Pid, caller: Pid, mut processes: impl Iterator<Item = Pid>) -> Option<Pid> {
     let means = |&pid: &Pid| proc::own_pid(pid) == Some(number);
     if number == 0 || means(&caller) { Some(caller) } else { processes.find(means) }

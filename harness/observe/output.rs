@@ -18,13 +18,13 @@ use std::thread::JoinHandle;
 const TAIL_LINES: usize = 20;
 /// Lines reported after [`Drain::mark`].
 const MARKED_LINES: usize = 5;
-/// Of a line, what is kept.
+/// Characters that are kept of a line.
 const LINE_CHARS: usize = 500;
 /// Bytes of the pipe between the subject and us, where /proc/sys/fs/pipe-max-size allows: a log storm then
 /// seldom blocks it.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// What the reading thread and the run share.
+/// State that the reading thread and the run share.
 #[derive(Debug, Default)]
 struct Shared {
     bytes: AtomicU64,
@@ -84,8 +84,8 @@ impl Drain {
         self.shared.lines().tail.iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// From now on the first five lines since then are reported as [`What::Output`]; those of them that were
-    /// read before are returned, as far as the tail goes back. The second call does nothing.
+    /// From now on reports the first five lines after `since` as [`What::Output`]. Returns the ones among
+    /// them that were read before, as far as the tail goes back. The second call does nothing.
     pub fn mark(&self, since: Nanos) -> Vec<Event> {
         let mut lines = self.shared.lines();
         if lines.reported.is_some() {
@@ -115,8 +115,8 @@ impl Drain {
 }
 
 impl Drain {
-    /// Reads what is there now, and ends reading, also where somebody goes on writing; the last lines are
-    /// those of [`Drain::tail`] then.
+    /// Reads what is there now, and ends reading, even where a process goes on writing. Then [`Drain::tail`]
+    /// has the last lines.
     pub fn finish(&mut self) {
         drop(self.alive.take());
         if let Some(reading) = self.reading.take() {
@@ -135,7 +135,7 @@ impl Drop for Drain {
 
 struct Reader<S> {
     shared: Arc<Shared>,
-    /// What is kept of the line that has not ended yet.
+    /// The kept part of a line that has not ended yet.
     line: Vec<u8>,
     sink: S,
 }
@@ -143,7 +143,7 @@ struct Reader<S> {
 impl<S: FnMut(Event)> Reader<S> {
     fn run(mut self, output: &OwnedFd, ended: &OwnedFd) {
         let mut buffer = vec![0; 1 << 16];
-        // Bytes that are still to be read, once reading is to end: what is written later is not waited for.
+        // Bytes still to be read when reading is to end; later output is not waited for.
         let mut left: Option<u64> = None;
         loop {
             let mut ready = [PollFd::new(output, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
@@ -189,7 +189,7 @@ impl<S: FnMut(Event)> Reader<S> {
     fn end_line(&mut self) {
         let line: String = String::from_utf8_lossy(&self.line).chars().take(LINE_CHARS).collect();
         self.line.clear();
-        // Not a line of its log: what it says is told as a witness's count.
+        // This line is no part of the server's log: it is reported as a witness's count.
         if let Some(count) = own_count(&line) {
             return (self.sink)(Event { at: clock::now(), is: count });
         }
@@ -242,7 +242,7 @@ fn own_count(line: &str) -> Option<What> {
     Some(What::OwnCount { pid, before_first_emfile: before_first_emfile.unwrap_or(total), total })
 }
 
-/// A line of a bundled server that tells who calls it.
+/// A line of a bundled server about its callers.
 #[derive(serde::Deserialize)]
 struct Telling {
     lastfd_upstream: Told,
@@ -255,7 +255,7 @@ struct Told {
     seen: Seen,
 }
 
-/// What a bundled server has seen, at the time that it says.
+/// A bundled server's count of its callers, at the time in the line.
 fn seen(line: &str) -> Option<Event> {
     if !line.starts_with("{\"lastfd_upstream\"") {
         return None;

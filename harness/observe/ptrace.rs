@@ -36,7 +36,7 @@ fn unavailable(reason: impl ToString, remedy: impl ToString) -> Unavailable {
 /// # Errors
 /// See [`Unavailable`].
 pub fn probe() -> Result<(), Unavailable> {
-    // 3: nobody attaches to anything. 1 allows descendants, as the subject is; 2 wants CAP_SYS_PTRACE.
+    // 3: no process may attach to another. 1 allows descendants, as the subject is; 2 wants CAP_SYS_PTRACE.
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     if scope.trim() == "3" || scope.trim() == "2" && !rustix::process::geteuid().is_root() {
         let reason = format!("kernel.yama.ptrace_scope is {}", scope.trim());
@@ -62,7 +62,7 @@ pub fn trapped() -> Vec<i64> {
     Call::ALL.iter().map(|call| call.name()).chain(calls::TRACED_BESIDE).filter_map(calls::number).collect()
 }
 
-/// What the tracer's thread and the run share.
+/// State that the tracer's thread and the run share.
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Vec<Event>>,
@@ -71,7 +71,7 @@ struct Shared {
     lost: AtomicU64,
     /// Failures reported one by one so far.
     sampled: Mutex<Sampled>,
-    /// Nobody reads the queue any more.
+    /// The queue is not read any more.
     stopped: AtomicBool,
 }
 
@@ -205,13 +205,12 @@ struct Tracer {
     threads: Threads,
     /// Threads inside a trapped call.
     inside: HashMap<i32, Inside>,
-    /// New tasks whose first stop came before their creator's: they wait for it, so that a process is known
+    /// New tasks that stopped before their creator did: they wait for its stop, so that a process is known
     /// before it acts.
     early: HashSet<i32>,
-    /// New processes that were let go because whoever created them may have been killed before it could say
-    /// so.
+    /// New processes that were let go because their creator may have been killed before it could report them.
     orphans: HashSet<i32>,
-    /// Paths told so far.
+    /// Paths reported so far.
     paths: u32,
     /// Set by the first exec, as perf's events are enabled by it: the launcher's own calls are not the
     /// subject's.
@@ -241,7 +240,7 @@ impl Tracer {
     fn run(mut self) {
         while let Ok((tid, stop)) = wait() {
             if let Some(how) = self.handle(tid, stop) {
-                // Whom it cannot resume was killed meanwhile, and `wait` says so next.
+                // A task that cannot be resumed was killed meanwhile; `wait` reports that next.
                 let _ = resume(tid, how);
             }
         }

@@ -22,7 +22,7 @@ fn observers() -> Vec<Chosen> {
 struct Seen {
     pid: Pid,
     events: Vec<Event>,
-    /// What the subject printed, but for `port N`.
+    /// The lines that the subject printed, but for `port N`.
     printed: Vec<String>,
     status: ExitStatus,
 }
@@ -79,7 +79,7 @@ fn exited(events: &[Event], process: Pid) -> bool {
 }
 
 impl Seen {
-    /// Results of one call, in order, of one process or (`None`) all.
+    /// Results of one call, in order, in one process or (`None`) all.
     fn results(&self, of: Option<Pid>, call: Call) -> Vec<i64> {
         let result = |e: &Event| match e.is {
             What::Call { pid, name, ret, .. } if name == call && of.is_none_or(|of| of == pid) => Some(ret),
@@ -101,7 +101,7 @@ impl Seen {
         self.events.iter().filter(|e| like(&e.is)).count()
     }
 
-    /// What the program printed, as numbers.
+    /// The program's output, as numbers.
     fn numbers(&self) -> Vec<Vec<i64>> {
         self.printed
             .iter()
@@ -114,7 +114,7 @@ fn failures(results: &[i64]) -> usize {
     results.iter().filter(|&&ret| ret == -24).count()
 }
 
-/// What every server below begins with: a listener under a limit of its own. `take()` accepts by accept4,
+/// The beginning of every server below: a listener under a limit of its own. `take()` accepts by accept4,
 /// `take_old()` by accept.
 const SERVER: &str = r#"
 import ctypes, errno, os, resource, signal, socket, sys, threading, time

@@ -10,7 +10,7 @@ pub struct Threads(HashMap<Pid, Process>);
 
 #[derive(Debug)]
 struct Process {
-    /// That forked it, which may be gone.
+    /// The process that forked it, which may be gone.
     parent: Pid,
     threads: HashSet<i32>,
 }

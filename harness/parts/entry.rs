@@ -28,8 +28,9 @@ ctor::declarative::ctor! {
 /// load generators and the bundled servers. They are the program that links this library, executed again with
 /// the first argument `lastfd-helper`, so nothing else has to be installed.
 ///
-/// Nobody has to call it: the C library does before `main`, also in a test, whose `main` is not its own. Only
-/// a program whose linker leaves out `.init_array` calls it, first in `main` and before it starts a thread.
+/// A call is rarely needed: the C library makes it before `main`, also in a test with a `main` that is not
+/// its own. Only a program with a linker that leaves out `.init_array` calls it, first in `main` and before
+/// it starts a thread.
 pub fn helper() {
     // musl gives constructors no arguments.
     let told: Vec<OsString> = std::env::args_os().collect();
@@ -39,7 +40,7 @@ pub fn helper() {
     if words.next().is_none_or(|word| word != WORD) {
         return;
     }
-    // As Rust's `main` does: who writes to a pipe that nobody reads gets an error.
+    // As Rust's `main` does: a write to a pipe without a reader gives an error.
     process::ignore(Signal::PIPE);
     let code = part::run(words).unwrap_or_else(|| {
         eprintln!("{WORD}: no part of a run is called so; a run starts this, and nobody else");

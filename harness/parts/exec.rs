@@ -27,10 +27,10 @@ fn step(mut words: impl Iterator<Item = OsString>) -> Result<i32, lexopt::Error>
         "stage" => stage::stage(&staged(words)?),
         // Opens and closes descriptors as fast as it can, and says how fast.
         "cost" => i32::from(run::cost::subject().is_err()),
-        // A run in a network namespace of its own: its plan on standard input, what it reports on standard
+        // A run in a network namespace of its own: its plan on standard input, its reports on standard
         // output.
         "inside" => inside::inside(&from_inside(words)?),
-        // What a network namespace says to the sysctls on standard input.
+        // The answer of a network namespace to the sysctls on standard input.
         "sysctls" => inside::sysctls(),
         // A supervisor with supervisord's rules.
         "supervise" => supervise::supervise(&supervised(words)?),

@@ -12,7 +12,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Option<u8> {
     let mut words = words.into_iter();
     let name = words.next()?;
     Some(match name.to_str()? {
-        // What it does is all in `lastfd-servers`.
+        // The whole of this part is in `lastfd-servers`.
         "serve" => lastfd_servers::main(words),
         "drive" => told(drive::drive(words)),
         "exec" => told(exec::main(words)),

@@ -1,8 +1,8 @@
-//! Which runs need the machine to themselves: those whose result another run beside them could change.
+//! Which runs need the machine to themselves: another run beside them could change their result.
 //!
-//! Runs side by side share processors, memory and the ports of loopback. Each has descriptors, processes and
-//! limits of its own, so what it counts is the same beside others: ceilings, first failures, leaks. What it
-//! times is not.
+//! Runs side by side share processors, memory and the ports of loopback. Each has its own descriptors,
+//! processes and limits. So its counts (ceilings, first failures, leaks) do not depend on other runs; its
+//! times do.
 
 use super::expect::Outcome;
 use super::model::{Plan, Process, Program};
@@ -20,7 +20,7 @@ pub enum Alone {
     /// Its clients come, or its calls are made, at a rate. A generator that shares its processor falls
     /// behind.
     Rate,
-    /// `RLIMIT_NPROC` counts every process and thread of the user, those of other runs too.
+    /// `RLIMIT_NPROC` counts every process and thread of the user, including those of other runs.
     Tasks,
     /// A process of it may listen where another run's does: the scenario names its port, or its command says
     /// by no placeholder where to listen.

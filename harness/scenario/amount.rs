@@ -1,4 +1,4 @@
-//! Expected amounts: what a run measures as a number, by its key in `[expect]`, and what that number must be.
+//! Expected amounts: the metrics of a run, by their keys in `[expect]`, and the bounds of each.
 //! One table of metrics; each has its unit, and which way is worse. Pure.
 
 use super::duration::duration;
@@ -21,7 +21,7 @@ crate::named::named! {
         HardLimit = "limits.hard",
         /// Descriptors open at rest
         Baseline = "baseline",
-        /// Descriptors a second that the server opens by itself, with nobody connected
+        /// Descriptors a second that the server opens by itself, without clients
         GrowthPerS = "growth-per-s",
         /// Time from the start of the program until it listens
         Launch = "launch",
@@ -59,7 +59,7 @@ crate::named::named! {
         FirstServed = "first-served",
         /// Time from the first clients leaving to an empty accept queue
         QueueDrained = "queue-drained",
-        /// Of the clients that waited, those that were served later
+        /// Waiting clients that were served later
         WaitersServed = "waiters-served",
         /// Time from the moment all clients leave until a new one is served
         RecoversWithin = "recovers-within",
@@ -67,7 +67,7 @@ crate::named::named! {
         Leaked = "leaked",
         /// Descriptors that stay open from the first round and do not grow
         OpenedOnce = "opened-once",
-        /// Calls answered a second, of the workload of calls
+        /// Calls answered a second, in the workload of calls
         CallsPerS = "calls-per-s",
         /// Half of the calls took no longer
         CallP50 = "call-p50",
@@ -82,16 +82,16 @@ crate::named::named! {
 }
 
 crate::named::named! {
-    /// A word, or a text, that a run comes to and a scenario may expect.
+    /// A result of a run that is a word or a text, and that a scenario may expect.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     #[non_exhaustive]
     pub enum Aspect {
         /// Why the server stopped: the word of `ceiling.kind` in the report, or a list of accepted words
         CeilingKind = "ceiling-kind",
-        /// What ran out: the word of `ceiling.binds.resource` in the report, or several
+        /// The resource that ran out: the word of `ceiling.binds.resource` in the report, or several
         Binds = "binds",
-        /// What a new client gets at the limit, or several words of which any will do
+        /// How a new client fares at the limit: one word, or a list of accepted words
         NewClient = "new-client",
         /// A text that the first error reply to a client contains, such as its status "503", or several
         ErrorReply = "error-reply",
@@ -125,7 +125,7 @@ impl Aspect {
     }
 }
 
-/// What a metric counts in.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unit {
@@ -135,7 +135,7 @@ pub enum Unit {
     Ratio,
     /// Seconds.
     Seconds,
-    /// Of one processor.
+    /// Percent of one processor.
     Percent,
     /// A second.
     PerSecond,
@@ -146,7 +146,7 @@ pub enum Unit {
 }
 
 impl Metric {
-    /// What it counts in.
+    /// The unit of its values.
     pub const fn unit(self) -> Unit {
         use Metric as M;
         match self {
@@ -189,13 +189,13 @@ impl Metric {
     }
 }
 
-/// What a metric must be.
+/// The amount that a scenario expects of a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Amount {
     /// As the scenario has it.
     pub written: String,
-    /// What that means.
+    /// The same amount, parsed.
     pub wanted: Wanted,
 }
 
@@ -205,7 +205,7 @@ impl std::fmt::Display for Amount {
     }
 }
 
-/// What an amount means.
+/// The meaning of an amount.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -221,9 +221,9 @@ pub enum Wanted {
     },
     /// No worse than the worst of the recorded runs, by more than so much.
     NoWorse {
-        /// Percent of what is recorded.
+        /// Percent of the recorded value.
         by_percent: f64,
-        /// What is recorded; `None`: nothing is.
+        /// The recorded values; `None`: there are none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kept: Option<Kept>,
         /// The scenario file, as it was named on the command line; empty: it is no file.
@@ -243,7 +243,7 @@ pub enum Bound {
     Formula(String),
 }
 
-/// What is recorded of a metric, over the runs of a recording.
+/// The recorded values of one metric, over the runs of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Kept {
@@ -258,7 +258,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Of these values, one a run; `None` of no run.
+    /// The summary of these values, one a run; `None` if there are none.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
@@ -277,7 +277,7 @@ pub enum NoAmount {
     /// A formula that is wrong, at its place in the text.
     #[error("{error}")]
     Formula {
-        /// What is wrong.
+        /// The fault in the formula.
         error: FormulaError,
         /// In bytes.
         at: Range<usize>,
@@ -291,7 +291,7 @@ pub enum NoAmount {
 }
 
 impl Unit {
-    /// What may stand for it.
+    /// An example of an amount in this unit, for error messages.
     pub const fn example(self) -> &'static str {
         match self {
             Unit::Count => "a number, or a formula such as \"soft - baseline\"",
@@ -397,7 +397,7 @@ impl Bound {
     /// The number, where these are the limits and the descriptors at rest.
     ///
     /// # Errors
-    /// The formula comes to no number with them.
+    /// The formula has no number as its value with these values.
     pub fn number(&self, values: Values) -> Result<f64, formula::NoCount> {
         match self {
             Bound::Number(number) => Ok(*number),

@@ -4,9 +4,9 @@ use super::name::of_file;
 use super::problem::by_likeness;
 use std::path::{Path, PathBuf};
 
-/// What a path on a command line begins with that means a bundled scenario. A file of such a name is `./@…`.
+/// The sign that begins the path of a bundled scenario on a command line. A file with such a name is `./@…`.
 pub const SIGN: char = '@';
-/// What `lastfd init --example` writes when no name is given.
+/// The scenario that `lastfd init --example` writes when no name is given.
 pub const EXAMPLE: &str = "websocket-1012";
 
 macro_rules! files {
@@ -81,8 +81,8 @@ pub fn is_meant(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.starts_with(SIGN))
 }
 
-/// The bundled scenarios that `@NAME` means: that one, all of that folder, or, of the sign alone, all. Each
-/// with its sign.
+/// The bundled scenarios that `@NAME` means: one scenario, or all in that folder. The sign alone means all.
+/// Each name begins with the sign.
 ///
 /// # Errors
 /// There is none: the names that are most like it, with the sign.
@@ -130,7 +130,7 @@ mod tests {
         assert!(meant("@websocket").is_err(), "a part of a name is none");
     }
 
-    /// Whatever lies beside a file that is bundled, its run must not need it.
+    /// A bundled scenario must not need any file that lies beside it.
     #[test]
     fn every_scenario_that_needs_no_other_file_is_bundled() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

@@ -14,7 +14,7 @@ pub enum DiscoverError {
     Missing {
         /// As given.
         path: PathBuf,
-        /// What is there and is called something like it.
+        /// A path beside it with a similar name.
         near: Option<String>,
     },
     /// No path was given, and the folder that is meant then is not there.
@@ -29,7 +29,7 @@ pub enum DiscoverError {
     NotBundled {
         /// As given.
         path: PathBuf,
-        /// Those that are most like it.
+        /// The names that are most like it.
         near: Vec<String>,
     },
     /// The folder holds no scenario.
@@ -46,14 +46,14 @@ pub enum DiscoverError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: io::Error,
     },
 }
 
 /// The scenario files that these paths mean, `scenarios` where there are none. A path is a file; a folder
 /// that holds `scenario.toml`; a folder that is searched, with all below it, for `scenario.toml` and
-/// `*.scenario.toml`; or `@NAME` for what is bundled. Sorted within a folder; none twice.
+/// `*.scenario.toml`; or `@NAME` for a bundled scenario. Sorted within a folder; none twice.
 ///
 /// # Errors
 /// See [`DiscoverError`].
@@ -111,7 +111,7 @@ fn search(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
     Ok(found)
 }
 
-/// What stands beside a missing path and is called something like it.
+/// A path with a similar name, in the folder of a missing one.
 pub(super) fn beside(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names: Vec<String> = std::fs::read_dir(folder)

@@ -6,7 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What each client of an `exchange` does.
+/// The steps of each client of an `exchange`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Exchange {
@@ -15,7 +15,7 @@ pub struct Exchange {
     /// A held client repeats its steps from the mark so often, seconds; `None`: it holds and says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_s: Option<f64>,
-    /// What matches this pattern turns a client away.
+    /// A pattern: where it matches, the server turns the client away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reject: Option<String>,
     /// An answer that has begun and does not match after this time is an error, seconds.
@@ -52,7 +52,7 @@ pub enum Step {
 
 /// The longest answer that is looked through for a match, bytes.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
-/// The most that is sent between two reads: what the server does not take by then is kept. Bytes.
+/// The most bytes that are sent between two reads; bytes that the server does not take by then are kept.
 const SEND_BYTES_MAX: usize = 32 * 1024;
 /// Shortest time between two repetitions, and for an answer, seconds.
 const TIME_MIN_S: f64 = 0.001;
@@ -84,7 +84,7 @@ pub struct Script {
     pub last_read: usize,
     /// Between two repetitions.
     pub every: Option<Duration>,
-    /// What turns a client away.
+    /// The pattern by which the server turns a client away.
     pub reject: Option<Regex>,
     /// From the first byte of an answer to its match.
     pub read_within: Duration,
@@ -112,7 +112,7 @@ pub enum Op {
     Close,
 }
 
-/// What stands for the client's number in a text that is sent.
+/// The placeholder for the client's number in a text that is sent.
 const CLIENT: &[u8] = b"{client}";
 
 /// The bytes that this client sends.
@@ -122,7 +122,7 @@ pub fn addressed(bytes: &[u8], client: u32) -> std::borrow::Cow<'_, [u8]> {
     [before, format!("{client:010}").as_bytes(), &addressed(after, client)].concat().into()
 }
 
-/// What an answer ends with.
+/// How the end of an answer is found.
 #[derive(Debug)]
 pub enum Until {
     /// A match.
@@ -263,7 +263,7 @@ fn op(step: &Step) -> Result<Option<Op>, String> {
     }))
 }
 
-/// A pattern over bytes, whose anchors are those of lines.
+/// A pattern over bytes, in which `^` and `$` match at every line.
 fn pattern(text: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(text).multi_line(true).build().map_err(|error| {
         let error = error.to_string();

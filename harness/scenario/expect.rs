@@ -1,5 +1,5 @@
-//! What a scenario expects, and the words for it: the report says what was measured in the same ones. Part of
-//! the plan; it judges nothing.
+//! The expectations of a scenario, and the words for them: the report uses the same words for its
+//! measurements. Part of the plan; it judges nothing.
 
 use super::amount::{Amount, Aspect, Metric};
 use crate::event::Call;
@@ -7,7 +7,7 @@ pub use crate::event::{Outcome, SeenAs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What must be observed; a field that is absent is not judged.
+/// Expected observations; a field that is absent is not judged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Expect {
     /// Limits in force in the process that accepts.
@@ -18,14 +18,14 @@ pub struct Expect {
     pub baseline: Option<u64>,
     /// The first failing call.
     pub first_failure: Option<FirstFailure>,
-    /// What its accept loop does at the ceiling.
+    /// How its accept loop behaves at the ceiling.
     pub policy: Option<Policy>,
     /// The pauses between its tries at the ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<ExpectDelay>,
     /// From the release of all clients to a new client served, seconds.
     pub recovers_within_s: Option<f64>,
-    /// What it comes to when clients leave.
+    /// The verdict on its recovery after clients leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Verdict>,
     /// From the last move of its limit to the next accept, seconds.
@@ -39,22 +39,24 @@ pub struct Expect {
     /// Whether `fs.file-max`, the bound of the whole host, is what stops it.
     #[serde(default)]
     pub file_max_binds: Option<bool>,
-    /// As what clients see, in disguise, that descriptor calls other than accept fail; none: as nothing.
+    /// How clients see, in disguise, that descriptor calls other than accept fail; empty: they see nothing of
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disguise: Option<Vec<SeenAs>>,
-    /// What a new client gets at the wall on each of its listeners beside the loaded one.
+    /// How each of its other listeners treats a new client when the server is at the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_listeners: Option<Outcome>,
-    /// Of workloads of calls by name: what their calls came to, in the order in which each was first met.
+    /// The outcomes of the calls of each workload of calls, by name, each in the order in which it first
+    /// occurred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outcomes: BTreeMap<String, Vec<Outcome>>,
-    /// What numbers must be.
+    /// The expected amount of each metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub amounts: BTreeMap<Metric, Amount>,
-    /// Words, or texts, of which any will do.
+    /// The accepted words or texts of each aspect; one of them must match.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aspects: BTreeMap<Aspect, Vec<String>>,
-    /// That it does not start. Beside others: that, or all of the others.
+    /// It must not start. Beside other expectations: either it does not start, or all others hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_started: Option<Refusal>,
 }
@@ -66,7 +68,7 @@ impl Expect {
     }
 }
 
-/// How a launcher refuses, or a program ends before it is ready. What is left out is not judged.
+/// How a launcher refuses, or a program ends before it is ready. Fields that are left out are not judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Refusal {
@@ -174,7 +176,7 @@ impl FirstFailure {
     }
 }
 
-/// What an accept loop does when no descriptor is free.
+/// How an accept loop behaves when no descriptor is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -201,7 +203,7 @@ pub enum Policy {
     WaitsForClose,
     /// Tries again when a further client arrives, and not before.
     WaitsForArrival,
-    /// What was seen does not decide.
+    /// The observations do not decide.
     Unclear,
     /// Nothing failed.
     None,

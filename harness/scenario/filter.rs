@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// A filter: words joined by `and`, `or`, `not` and parentheses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
-    /// What a run has.
+    /// The run matches this word.
     Word(Word),
-    /// What it has not.
+    /// The run does not match this filter.
     Not(Box<Filter>),
     /// Both.
     And(Box<Filter>, Box<Filter>),
@@ -16,16 +16,16 @@ pub enum Filter {
     Or(Box<Filter>, Box<Filter>),
 }
 
-/// One word of a filter, and what it is looked for in.
+/// One word of a filter, and where it is searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// What it is looked for in.
+    /// Where it is searched.
     pub of: Of,
     /// The text.
     pub text: String,
 }
 
-/// What a word is looked for in.
+/// Where a word is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     /// A part of the scenario's name, or one of its tags.
@@ -38,11 +38,11 @@ pub enum Of {
     Variant,
 }
 
-/// What stands before the colon of a word.
+/// The prefixes of a word, which stand before its colon.
 const PREFIXES: [(&str, Of); 4] =
     [("name", Of::Name), ("tag", Of::Tag), ("claim", Of::Claim), ("variant", Of::Variant)];
 
-/// What is wrong with a filter.
+/// Why a text is no filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoFilter {
     /// There is no word where one is needed.

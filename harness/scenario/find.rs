@@ -1,4 +1,4 @@
-//! The plan of a question without a file: what is the ceiling of this command?
+//! The plan of a run without a scenario file: where is the ceiling of this command?
 
 use super::Expect;
 use super::Pace;
@@ -11,20 +11,20 @@ use crate::event::Redaction;
 use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
 
-/// A server command whose ceiling is to be found: [`Find::new`] fills in every default, and [`Find::plan`]
+/// A server command whose ceiling is unknown: [`Find::new`] fills in every default, and [`Find::plan`]
 /// makes it a plan that expects nothing.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Find {
     /// Program and arguments; `{port}` is replaced by a free port, `{scratch}` by a temporary folder.
     pub command: Vec<String>,
-    /// What the launcher is started with.
+    /// Descriptor limits that the launcher is started with.
     pub limits: Limits,
     /// Other limits that the launcher is started with.
     pub rlimits: Rlimits,
-    /// What starts it.
+    /// How the command is started.
     pub launcher: Launcher,
-    /// What each client does; `None`: the server is asked with HTTP, and otherwise `tcp`.
+    /// The dialogue of each client; `None`: HTTP where the server answers it, and `tcp` otherwise.
     pub workload: Option<Dialogue>,
     /// Request path.
     pub path: String,
@@ -39,7 +39,8 @@ pub struct Find {
     /// A bundled server beside the command, for a proxy to connect to: the command and `env` name it as
     /// `{upstream}`, `{upstream-address}`, `{upstream-port}` and `{ca}`.
     pub upstream: Option<Upstream>,
-    /// Whether the command calls its upstream and nobody connects to it: its ceiling is counted in calls.
+    /// Whether the command only calls its upstream: no client connects to it, and its ceiling is counted in
+    /// calls.
     pub calls: bool,
     /// Variables that are added to its environment.
     pub env: BTreeMap<String, String>,
@@ -47,7 +48,7 @@ pub struct Find {
     pub pace: Pace,
     /// The steps of each client, where `workload` is an exchange.
     pub exchange: Option<Exchange>,
-    /// What clients ask, where `workload` is `http-idle` and it is more than one request.
+    /// The requests of each client, where `workload` is `http-idle` and there is more than one.
     pub keep_alive: KeepAlive,
     /// Clients speak TLS from the first byte.
     pub tls: Option<Tls>,
@@ -56,7 +57,7 @@ pub struct Find {
     pub requests: Option<(Calls, Option<u32>)>,
     /// A program of the user's own as the clients.
     pub client: Option<ClientProgram>,
-    /// What surrounds the command.
+    /// The setting that the command starts in.
     pub setting: Setting,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
@@ -76,7 +77,7 @@ impl Find {
         claim.strip_prefix(CLAIM)?.strip_suffix('`')
     }
 
-    /// What the scenario of its plan is called.
+    /// The name of the scenario in its plan.
     pub const SCENARIO: &'static str = "find";
     /// How its plan calls the command: the subject, and the only process.
     pub const SUBJECT: &'static str = "server";
@@ -124,7 +125,7 @@ impl Find {
     /// The run that finds it. Relative paths of the command start from the folder that this process is in.
     ///
     /// # Errors
-    /// That folder cannot be told, as when it was removed.
+    /// The current folder is unknown, for example because it was removed.
     pub fn plan(self) -> std::io::Result<Plan> {
         let command = shell_words::join(Redaction::default().words(&self.command));
         let claim = format!("{CLAIM}{command}`");
@@ -183,7 +184,7 @@ impl Find {
     }
 }
 
-/// A word of the command with the upstream's placeholders in those of any scenario.
+/// A word of the command, with the upstream's placeholders replaced by those of any scenario.
 fn named(upstream: Upstream, word: &str) -> String {
     let scheme = match upstream {
         Upstream::Http | Upstream::Grpc => "http",

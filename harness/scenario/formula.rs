@@ -1,5 +1,6 @@
 //! Formulas for an expected ceiling: `+ - * /` and parentheses over numbers, `soft`, `hard` and `baseline`.
-//! Parsed when the scenario is checked, evaluated by the judge once the run has told the values. No I/O.
+//! Parsed when the scenario is checked, evaluated by the judge once the values are known from the run. No
+//! I/O.
 
 use std::ops::Range;
 
@@ -23,7 +24,7 @@ enum Node {
     Operation(char, Box<Node>, Box<Node>),
 }
 
-/// Why a formula comes to no number of connections in a run.
+/// Why a formula gives no number of connections in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoCount {
     /// Something is divided by zero.
@@ -40,7 +41,7 @@ pub enum NoCount {
 /// One more than the largest count: descriptor numbers are C's `int`.
 const COUNT_MAX: f64 = 2_147_483_648.0;
 
-/// What the identifiers stand for in one run.
+/// The values of the identifiers in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Values {
     /// Soft limit in force.
@@ -65,15 +66,15 @@ pub enum FormulaError {
     /// Something else stands where this is wanted.
     #[error("wanted {wanted}")]
     Wanted {
-        /// What would fit.
+        /// The syntax that would fit.
         wanted: &'static str,
         /// Where it would.
         at: Range<usize>,
     },
-    /// It comes to no number of connections, whatever the run.
+    /// It gives no number of connections in any run.
     #[error("it {why}, whatever the limits")]
     NoCount {
-        /// What it does.
+        /// The reason.
         why: NoCount,
         /// The divisor, or all of it.
         at: Range<usize>,

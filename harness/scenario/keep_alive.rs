@@ -1,4 +1,4 @@
-//! What clients ask on one HTTP connection, where that is more than one request.
+//! The requests that clients send on one HTTP connection, where there is more than one.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ impl Version {
 #[serde(default)]
 #[non_exhaustive]
 pub struct OnConnection {
-    /// What is spoken.
+    /// The HTTP version.
     #[serde(skip_serializing_if = "Version::is_1")]
     pub version: Version,
     /// Requests in all; `None`: as many as are usual.
@@ -47,7 +47,7 @@ pub struct OnConnection {
 #[serde(default)]
 #[non_exhaustive]
 pub struct KeepAlive {
-    /// Those before it is held.
+    /// The requests before it is held.
     #[serde(flatten)]
     pub on: OnConnection,
     /// A client that holds makes a further request so often, seconds; `None`: it asks nothing more.

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// `SOFT:HARD`, or one number for both.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A message says why the text is no pair of limits.
 pub fn soft_hard(text: &str) -> Result<Limits, String> {
     let number =
         |word: &str| word.parse::<u64>().map_err(|_| format!("`{word}` is not a number of descriptors"));
@@ -29,7 +29,7 @@ pub fn soft_hard(text: &str) -> Result<Limits, String> {
 /// A launcher as a command line gives it: as a scenario file would, `NAME = { OPTION = VALUE }`.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A message says why the text is no launcher.
 pub fn from_toml(text: &str) -> Result<Launcher, String> {
     let table: LauncherTable = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let mut problems = Vec::new();

@@ -1,12 +1,12 @@
-//! What a scenario is called, by the place of its file.
+//! The name of a scenario, from the place of its file.
 
 use std::path::{Component, Path};
 
 /// The folder that is meant where no path is given, and below which names begin.
 pub const FOLDER: &str = "scenarios";
-/// What a scenario's file is called in a folder of its own.
+/// The name of a scenario's file in a folder of its own.
 pub const FILE: &str = "scenario.toml";
-/// How the name of one that shares its folder ends.
+/// The end of the name of a scenario file that shares its folder.
 pub const SUFFIX: &str = ".scenario.toml";
 
 /// `websocket-1012` of `scenarios/websocket-1012/scenario.toml`, `policies/spin` of

@@ -20,7 +20,7 @@ pub enum Pace {
     PerSecond(f64),
 }
 
-/// What is no pace.
+/// A text that is no pace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a pace: `auto`, `burst`, `steady`, or clients a second such as `50/s`")]
 pub struct NoPace(String);

@@ -1,11 +1,11 @@
-//! Where a scenario file has an expectation, for those who point at it.
+//! Where a scenario file has an expectation, for messages that point at it.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The line, from 1, that has this expectation (`ceiling`, `limits.soft`) of this variant: in its own
-/// `expect`, else in that of the scenario; else where the variant or the scenario begins. `None`: the text is
-/// no TOML.
+/// The line, from 1, that has this expectation (`ceiling`, `limits.soft`) of this variant. It is in the
+/// variant's own `expect`, else in the scenario's; else it is the line where the variant or the scenario
+/// begins. `None`: the text is no TOML.
 pub fn line_of(text: &str, variant: Option<&str>, expectation: Option<&str>) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let document = document.get_ref();

@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 
-/// What a process may name of its own.
+/// Placeholders for a process's own things.
 pub const OWN: [&str; 5] = ["port", "tls-port", "scratch", "certificate", "key"];
-/// What it may name of another, as `{NAME.port}`.
+/// Placeholders for another process's ports, as `{NAME.port}`.
 pub const OF_ANOTHER: [&str; 2] = ["port", "tls-port"];
-/// What the command of `find` may name of the bundled upstream.
+/// Placeholders in the command of `find` for the bundled upstream.
 pub const OF_UPSTREAM: [&str; 4] = ["upstream", "upstream-address", "upstream-port", "ca"];
-/// What a client program may name beside.
+/// Further placeholders of a client program.
 pub const OF_CLIENT: [&str; 3] = ["address", "client", "clients"];
 /// Most edits of a slip: two in a word that is long enough to be known by the rest, one in a shorter one, and
 /// none in `{ca}`. `{print}` of awk is two from `{port}`.

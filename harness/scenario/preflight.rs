@@ -1,4 +1,4 @@
-//! What this machine lacks for a run, asked before anything of it is started: missing programs (the run is
+//! Checks, before anything starts, of what this machine lacks for a run: missing programs (the run is
 //! skipped, or does not start) and limits above the harness's own (it is inconclusive).
 
 use super::discover::beside;
@@ -33,7 +33,7 @@ pub enum Obstacle {
     /// A command that no launcher can execute: the run does not start.
     #[error("`{program}` of {process} cannot be started: {why}")]
     Program {
-        /// The process whose command it is.
+        /// The process with this command.
         process: String,
         /// As the command writes it.
         program: String,
@@ -47,13 +47,13 @@ pub enum Obstacle {
         process: String,
         /// The user, file or program, as the scenario writes it.
         what: String,
-        /// What lacks, and the way out.
+        /// The missing thing, and the way out.
         why: String,
     },
     /// A client program that cannot be executed: the run is inconclusive.
     #[error("`{program}`, the client of {workload}, cannot be started: {why}")]
     Client {
-        /// The workload whose program it is.
+        /// The workload with this program.
         workload: String,
         /// As the scenario writes it.
         program: String,
@@ -67,7 +67,7 @@ pub enum Obstacle {
         process: String,
         /// Its name.
         launcher: &'static str,
-        /// What lacks, and the way out.
+        /// The missing thing, and the way out.
         why: String,
     },
     /// A limit that this process may not set: the run is inconclusive.
@@ -79,7 +79,7 @@ pub enum Obstacle {
         process: String,
         /// The harness's own hard limit.
         hard: u64,
-        /// What the scenario asks for.
+        /// The limit that the scenario asks for.
         needed: u64,
         /// The key to lower.
         lower: &'static str,
@@ -108,8 +108,8 @@ impl Obstacle {
     }
 }
 
-/// What this machine lacks for the run; empty when nothing does. Starts nothing of the scenario; a Python
-/// module is looked for by importing it, once in the life of this process.
+/// The obstacles to the run on this machine; empty when there are none. Starts nothing of the scenario. A
+/// Python module is searched by importing it, once in the life of this process.
 pub fn preflight(plan: &Plan) -> Vec<Obstacle> {
     plan.processes
         .iter()
@@ -148,8 +148,7 @@ fn surroundings(name: &str, process: &Process, directory: &Path) -> Vec<Obstacle
     told.map(|(what, why)| Obstacle::Setting { process: name.to_owned(), what, why }).collect()
 }
 
-/// A client program that cannot be executed, unless it is told already that what `requires` names is not
-/// there.
+/// A client program that cannot be executed, unless `requires` names it: the check of `requires` reports it.
 fn no_client(name: &str, workload: &Workload, plan: &Plan) -> Option<Obstacle> {
     let program = workload.program.as_ref()?;
     let word = program.run.first()?;
@@ -170,7 +169,7 @@ fn missing(name: &str, process: &Process, directory: &Path) -> impl Iterator<Ite
     })
 }
 
-/// A command that cannot be executed, unless it is told already that what `requires` names is not there.
+/// A command that cannot be executed, unless the check of `requires` already reports it.
 fn no_program(name: &str, process: &Process, directory: &Path) -> Option<Obstacle> {
     let Program::Command(words) = &process.program else { return None };
     let told = |word: &String| process.requires.contains(word) && look_for(word, directory).is_err();
@@ -182,11 +181,11 @@ fn no_program(name: &str, process: &Process, directory: &Path) -> Option<Obstacl
 /// Where launchers that make an environment of their own look for programs.
 const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The file that the command of a process executes: a path is meant in `directory`, any other word is looked
-/// for in PATH. `None` for a word with placeholders, and for what is bundled.
+/// The file that the command of a process executes. A path is relative to `directory`; any other word is
+/// searched in PATH. `None` for a word with placeholders, and for a bundled program.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message says why there is no such file.
 pub fn executable(process: &Process, directory: &Path) -> Result<Option<PathBuf>, String> {
     let Program::Command(words) = &process.program else { return Ok(None) };
     words.first().map_or(Ok(None), |word| file_of(word, process.env.get("PATH"), directory))
@@ -212,7 +211,7 @@ fn file_of(word: &str, path: Option<&String>, directory: &Path) -> Result<Option
             _ => Ok(Some(file)),
         };
     }
-    // Wherever any launcher may look: what is nowhere of all this is not there.
+    // Searches every PATH that a launcher may use: a program in none of them does not exist.
     let paths = [path.map(OsString::from), std::env::var_os("PATH"), Some(STANDARD_PATH.into())];
     let found = paths.iter().flatten().find_map(|path| in_path(word, path));
     found.map(Some).ok_or_else(|| NOT_IN_PATH.to_owned())
@@ -244,7 +243,7 @@ fn launcher_program(launcher: &Launcher) -> Option<&'static str> {
     }
 }
 
-/// Why no PAM session of another user can be opened, as far as can be told without trying.
+/// Why no PAM session of another user can be opened, as far as is known without trying.
 fn no_session(name: &str, process: &Process) -> Option<Obstacle> {
     let (Launcher::Runuser(session) | Launcher::Su(session)) = &process.launcher else { return None };
     let launcher = launcher_program(&process.launcher)?;

@@ -1,4 +1,4 @@
-//! What is wrong with a scenario file, and where: each fault points at line and column and names the nearest
+//! The faults of a scenario file, and where they are: each points at line and column and names the nearest
 //! accepted value. The commands draw the place in the text.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ pub enum LoadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error from the kernel.
         source: std::io::Error,
     },
     /// It is not text.
@@ -21,9 +21,9 @@ pub enum LoadError {
     NotText {
         /// The file.
         path: PathBuf,
-        /// Of the byte, counted from 1.
+        /// Line of the byte, counted from 1.
         line: usize,
-        /// In characters, counted from 1.
+        /// Column of the byte, in characters, counted from 1.
         column: usize,
         /// The first byte that is not.
         byte: u8,
@@ -33,7 +33,7 @@ pub enum LoadError {
     Recorded {
         /// The file of the recording.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// It was read and is not a scenario.
@@ -57,7 +57,7 @@ pub struct Invalid {
 impl Invalid {
     pub(super) fn new(shown: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|p| (p.at.start, p.at.len()));
-        // A variant repeats what is wrong with the scenario it is laid over.
+        // A variant repeats the faults of the scenario that it is laid over.
         problems.dedup();
         Invalid { shown: shown.into(), text: text.into(), problems }
     }
@@ -89,11 +89,11 @@ impl Invalid {
 #[error("{message}")]
 #[non_exhaustive]
 pub struct Problem {
-    /// What is wrong: subject, value.
+    /// The fault: subject, value.
     pub message: String,
     /// Bytes of the text.
     pub at: Range<usize>,
-    /// What to note there, in a few words.
+    /// A few words to write at that place.
     pub label: String,
     /// The way out.
     pub help: Option<String>,
@@ -109,7 +109,7 @@ impl Problem {
         self
     }
 
-    /// Says which variant it is wrong in, for what is wrong only together with what that one sets.
+    /// Says in which variant the fault is, if it exists only together with the variant's settings.
     pub(super) fn in_variant(mut self, name: &str) -> Self {
         self.message = format!("variant {name:?}: {}", self.message);
         self

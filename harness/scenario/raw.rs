@@ -17,15 +17,15 @@ use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
-/// A scenario of lastfd: what to start, how to load it, what must be observed, and variants of it.
+/// A scenario of lastfd: the processes to start, their load, the expectations, and variants of all this.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "lastfd scenario")]
 pub(super) struct File {
-    /// What the run shows, in one sentence.
+    /// The claim: the result that the run shows, in one sentence.
     #[schemars(with = "String")]
     pub claim: Spanned<String>,
-    /// What people believed when it happened, in their words. A column of the remedy table.
+    /// People's belief when it happened, in their words. A column of the remedy table.
     pub believed: Option<String>,
     /// Words that `--filter` selects the scenario by, such as `["incident", "nightly"]`.
     #[serde(default)]
@@ -56,13 +56,13 @@ pub(super) struct File {
     /// How often recovery is measured, such as `{ rounds = 8 }`.
     #[schemars(with = "Option<Recovery>")]
     pub recovery: Option<Spanned<Recovery>>,
-    /// What `lastfd compare` does with this file.
+    /// How `lastfd compare` judges this file.
     pub compare: Option<RawCompare>,
     /// With `lastfd run -j`, whether nothing else runs at the same time. Default: false; a run that expects
     /// something within a time, or has clients at a rate, is alone in any case.
     #[serde(default)]
     pub alone: bool,
-    /// What must be observed. What is left out is not judged.
+    /// Expected observations. A key that is left out is not judged.
     #[serde(default)]
     pub expect: RawExpect,
     /// The same scenario with something changed. Each is a run of its own.
@@ -102,8 +102,9 @@ pub(super) enum RawSysctl {
 #[schemars(rename = "Process")]
 pub(super) struct RawProcess {
     /// Program and arguments, executed in the folder of the scenario file. `{port}` and `{tls-port}` are its
-    /// own ports, `{NAME.port}` and `{NAME.tls-port}` those of another process, `{scratch}` is a folder that
-    /// is removed after the run, `{certificate}` and `{key}` are files with a certificate made for the run.
+    /// own ports, `{NAME.port}` and `{NAME.tls-port}` are another process's ports, `{scratch}` is a folder
+    /// that is removed after the run, `{certificate}` and `{key}` are files with a certificate made for the
+    /// run.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Vec<Spanned<String>>>>,
     /// A bundled server instead of a command, such as `serve.websocket = { accept = "spin" }`.
@@ -113,15 +114,15 @@ pub(super) struct RawProcess {
     /// client can be the subject.
     #[schemars(with = "Option<String>")]
     pub call: Option<Spanned<String>>,
-    /// What starts it: a name, or a table such as `launcher.supervisord = { minfds = 1024 }`. Default:
-    /// "exec".
+    /// How it is started: the name of a launcher, or a table such as `launcher.supervisord = { minfds = 1024
+    /// }`. Default: "exec".
     #[schemars(with = "Option<RawLauncher>")]
     pub launcher: Option<Spanned<RawLauncher>>,
     /// `RLIMIT_NOFILE` of the launcher when it starts.
     #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
-    /// Other limits of the launcher when it starts, such as `{ nproc = 40 }` or `{ as = 268435456 }`, to see
-    /// what else can run out.
+    /// Other limits of the launcher when it starts, such as `{ nproc = 40 }` or `{ as = 268435456 }`. They
+    /// show which other resource can run out.
     #[serde(default)]
     pub rlimits: Rlimits,
     /// Programs (`nginx`), files in the scenario's folder (`./server`) or Python modules (`python3:tornado`)
@@ -141,8 +142,8 @@ pub(super) struct RawProcess {
     /// Time from SIGTERM to SIGKILL when it is ended. Default: "2s".
     #[schemars(with = "Option<String>")]
     pub grace: Option<Spanned<String>>,
-    /// For a client that nobody connects to: the signal that it waits for before it makes calls. Without it,
-    /// the client calls as soon as it runs, and the descriptors that are already open cannot be counted.
+    /// For a client to which no other connects: the signal that it waits for before it makes calls. Without
+    /// it, the client calls as soon as it runs, and the descriptors that are already open cannot be counted.
     #[schemars(extend("enum" = ["HUP", "USR1", "USR2"]))]
     pub begin: Option<String>,
     /// The folder that it starts in, from the folder of the scenario file; `{scratch}` may stand in it.
@@ -168,13 +169,13 @@ pub(super) struct RawProcess {
     /// How long that command may take. Default: "60s".
     #[schemars(with = "Option<String>")]
     pub prepare_within: Option<Spanned<String>>,
-    /// What must hold within `ready-within`, and not only that it listens: `{ path = "…" }`, `{ log =
+    /// A condition that must hold within `ready-within`, besides listening: `{ path = "…" }`, `{ log =
     /// "PATTERN" }` or `{ command = ["…"] }`.
     #[schemars(with = "Option<ReadyWhen>")]
     pub ready: Option<Spanned<ReadyWhen>>,
 }
 
-/// What starts a process: a name, or a table with options.
+/// How a process is started: the name of a launcher, or a table with options.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Launcher")]
@@ -229,7 +230,7 @@ pub(super) enum LauncherTable {
     ContainerLike(RawContainer),
 }
 
-/// What each client does.
+/// How each client behaves.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Workload")]
@@ -340,9 +341,9 @@ pub(super) struct CallLoad {
     pub certificate: Certificate,
     /// `grpc-per-call`: how many channels there are.
     pub channel: Channel,
-    /// What happens to the connection after a call.
+    /// How the connection is treated after a call.
     pub after_call: AfterCall,
-    /// `http-leak-body`: what happens to the body of a response.
+    /// `http-leak-body`: how the body of a response is treated.
     pub body: Body,
     /// A connect that takes longer has timed out. Default: "3s".
     #[schemars(with = "Option<String>")]
@@ -432,7 +433,7 @@ pub(super) struct RawExchange {
     /// The process that clients connect to. Default: the subject.
     #[schemars(with = "Option<String>")]
     pub to: Option<Spanned<String>>,
-    /// What each client does, in this order: a list such as `[{ read = "^220" }, { send = 'QUIT\r\n' },
+    /// The steps of each client, in this order: a list such as `[{ read = "^220" }, { send = 'QUIT\r\n' },
     /// "close"]`.
     #[schemars(with = "Vec<Step>")]
     pub steps: Spanned<Vec<Spanned<Step>>>,
@@ -514,7 +515,7 @@ pub(super) struct RawClients {
     #[schemars(with = "Vec<String>")]
     pub run: Spanned<Vec<Spanned<String>>>,
     /// Whether there is one process for each client, or one for all. One for all is a load generator such as
-    /// wrk: what each of its clients gets is not known. Default: "each".
+    /// wrk: the results of its single clients are unknown. Default: "each".
     #[serde(default)]
     pub one: One,
     /// A pattern (Rust's `regex`): a line of the program's output that matches it says that its client is
@@ -539,13 +540,13 @@ pub(super) struct RawClients {
     /// The port, if the process listens on several.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// How fast clients come, as for the other workloads that hold connections; of one process for all, its
-    /// own business. Default: "auto".
+    /// How fast clients come, as for the other workloads that hold connections. One process for all clients
+    /// has a pace of its own. Default: "auto".
     #[schemars(with = "Option<String>")]
     pub pace: Option<Spanned<String>>,
 }
 
-/// What must be observed. What is left out is not judged.
+/// Expected observations. A key that is left out is not judged.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Expect")]
@@ -560,7 +561,7 @@ pub(super) struct RawExpect {
     pub ceiling: Option<Spanned<RawCeiling>>,
     /// The first descriptor call that failed.
     pub first_failure: Option<FirstFailure>,
-    /// What the server does at its ceiling.
+    /// How the server behaves at its ceiling.
     pub policy: Option<Policy>,
     /// The pause between its tries at the ceiling, within 10 %: a constant one such as "1s", or one that
     /// grows, such as `{ first = "5ms", longest = "1s" }`.
@@ -584,10 +585,10 @@ pub(super) struct RawExpect {
     pub leaked: Option<i64>,
     /// Whether `fs.file-max`, the limit of the whole system, stopped it. lastfd reads it and never sets it.
     pub file_max_binds: Option<bool>,
-    /// What clients see when descriptor calls other than accept fail, in any order. `["error-reply"]`: they
-    /// get an error, such as 500. `[]`: they see nothing of it.
+    /// How clients notice failures of descriptor calls other than accept, in any order. `["error-reply"]`:
+    /// they get an error, such as 500. `[]`: they notice nothing.
     pub disguise: Option<Vec<SeenAs>>,
-    /// What a client that only connects gets, at the ceiling, on the other listeners of the same processes.
+    /// How the other listeners of the same processes treat a client that only connects, at the ceiling.
     /// `served` means accepted.
     pub other_listeners: Option<Outcome>,
     /// How the calls of each workload ended, by its name: every way once, in the order in which it first
@@ -604,7 +605,7 @@ pub(super) struct RawExpect {
     pub not_started: Option<Refusal>,
 }
 
-/// What is expected of a metric or an aspect.
+/// The expected value of a metric or an aspect.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum RawMeasured {
@@ -664,12 +665,12 @@ pub(super) struct RawVariant {
     /// Its name.
     #[schemars(with = "String")]
     pub name: Spanned<String>,
-    /// What this variant shows, if not the claim of the scenario.
+    /// The claim of this variant, if it differs from the scenario's claim.
     pub claim: Option<String>,
-    /// What people believed about this remedy, in their words. A column of the remedy table.
+    /// People's belief about this remedy, in their words. A column of the remedy table.
     pub believed: Option<String>,
-    /// What to change: dotted paths in quotes, such as `"processes.server.launcher"`, each with the value
-    /// that replaces the whole value there.
+    /// The changes: dotted paths in quotes, such as `"processes.server.launcher"`, each with the value that
+    /// replaces the whole value there.
     #[serde(default, rename = "set")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub _set: BTreeMap<String, IgnoredAny>,
@@ -678,12 +679,12 @@ pub(super) struct RawVariant {
     /// repeated here; with another `policy`, so does its `delay`.
     #[serde(default)]
     pub expect: RawExpect,
-    /// What this variant needs besides. As `requires` of a process.
+    /// Further needs of this variant. As `requires` of a process.
     #[serde(default)]
     pub requires: Vec<String>,
 }
 
-/// The JSON Schema (draft 2020-12) of a scenario file, for editors; what `lastfd schema` prints.
+/// The JSON Schema (draft 2020-12) of a scenario file, for editors; `lastfd schema` prints it.
 pub fn schema() -> serde_json::Value {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_null));
     let schema = settings.into_generator().into_root_schema_for::<File>();

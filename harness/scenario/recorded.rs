@@ -1,5 +1,5 @@
-//! What `lastfd run --record` keeps beside a scenario file: what its runs measured, in a file that people
-//! read and review. Expectations such as `"no worse than recorded by 5 %"` compare with it.
+//! The file that `lastfd run --record` keeps beside a scenario file: the measurements of its runs, for people
+//! to read and review. Expectations such as `"no worse than recorded by 5 %"` compare with it.
 
 use super::amount::{Kept, Metric, Unit, Wanted};
 use super::model::Plan;
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// The schema of the file.
 const SCHEMA: &str = "lastfd/recorded/1";
-/// What the file says first.
+/// The comment at the top of the file.
 const HEAD: &str = "\
 # What `lastfd run --record` measured of the scenario beside this file, run by run (the scenario as written is
 # \"base\"). Expectations such as \"no worse than recorded by 5 %\" compare with it. Times are in seconds, memory
 # in bytes. Where runs differ, the median stands beside the least and the most.
 ";
 
-/// What is recorded of a scenario: its runs by the name of the variant, `base` for the scenario as written.
+/// The recorded runs of a scenario, by the name of the variant; `base` is the scenario as written.
 pub type Recorded = BTreeMap<String, BTreeMap<Metric, Kept>>;
 
 /// The file.
@@ -62,7 +62,7 @@ pub fn beside(scenario: &Path) -> Option<PathBuf> {
     }))
 }
 
-/// What is recorded beside this scenario file: nothing where there is no such file.
+/// The recordings beside this scenario file; empty where there is no such file.
 ///
 /// # Errors
 /// The file cannot be read, or is no recording.
@@ -84,7 +84,7 @@ fn parsed(text: &str) -> Result<Recorded, String> {
         Value::Number(n) => Kept { runs, median: n, least: n, most: n },
         Value::Varies { median, least, most } => Kept { runs, median, least, most },
     };
-    // Of a later version, a metric that is not known here is left out.
+    // A recording of a later version may have metrics that this version does not know: they are left out.
     let metrics = |run: Run| {
         let known = run.metrics.iter().filter_map(|(name, value)| Some((name.parse().ok()?, *value)));
         (run.name, known.map(|(metric, value)| (metric, kept(run.runs, value))).collect())
@@ -147,8 +147,8 @@ impl Plan {
         self.expect.amounts.values().any(|amount| matches!(amount.wanted, Wanted::NoWorse { .. }))
     }
 
-    /// Gives each expectation that compares with a recording what is recorded for this plan. `scenario` is
-    /// the file's name as messages say it.
+    /// Gives each expectation that compares with a recording the recorded values for this plan. `scenario` is
+    /// the file's name as in messages.
     pub(super) fn compared_with(&mut self, recorded: &Recorded, scenario: &str) {
         let own = recorded.get(self.variant_name());
         for (metric, amount) in &mut self.expect.amounts {

@@ -6,7 +6,7 @@ use super::setting::{ReadyWhen, Stdin};
 use crate::event::{HIDDEN, Redaction};
 
 impl Plan {
-    /// What is left out of everything that is written of this plan and of its run.
+    /// The redaction that applies to everything that is written about this plan and its run.
     pub fn redaction(&self, all: bool) -> Redaction {
         let mut redaction = Redaction::new(all);
         for process in self.processes.values() {
@@ -32,15 +32,16 @@ impl Plan {
         redaction
     }
 
-    /// The plan as it may be written; it can still be measured, judged and told, but not run.
+    /// The plan as it may be written; it can still be measured, judged and reported, but not run.
     pub fn redacted(&self, redaction: &Redaction) -> Plan {
         let mut plan = self.clone();
         for process in plan.processes.values_mut() {
             if let Program::Command(words) = &mut process.program {
                 let shown = redaction.words(words);
-                // Whose port a process knows says who is to connect to what, and is no secret.
+                // Placeholders show which process connects to which: no secret, so hidden ones are put back.
                 let lost = placeholders(words).into_iter().filter(|p| !placeholders(&shown).contains(p));
-                // `find` claims something of its command, in which it has hidden what it knows to hide.
+                // `find` puts its command into the claim, where it has already hidden the secrets that it
+                // knows.
                 for told in [&*words, &Redaction::default().words(words)] {
                     plan.claim = plan.claim.replace(&shell_words::join(told), &shell_words::join(&shown));
                 }
@@ -72,7 +73,7 @@ impl Plan {
     }
 }
 
-/// What the words have of `{port}`, `{name.port}` and their kin.
+/// The placeholders in the words: `{port}`, `{name.port}` and their kin.
 fn placeholders(words: &[String]) -> Vec<String> {
     let each = |word: &String| {
         let parts: Vec<&str> =

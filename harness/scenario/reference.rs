@@ -1,9 +1,9 @@
-//! The page that documents every key of a scenario file, made from the JSON Schema: what `lastfd schema
-//! --markdown` prints.
+//! The page that documents every key of a scenario file, made from the JSON Schema: `lastfd schema
+//! --markdown` prints it.
 
 use serde_json::Value;
 
-/// What the page says before the first table.
+/// The text of the page before the first table.
 const INTRODUCTION: &str = "\
 # Scenario file
 
@@ -23,14 +23,14 @@ pub fn page(schema: &Value) -> String {
 
 struct Page<'a> {
     schema: &'a Value,
-    /// Names of the definitions that have a section, or whose section is begun.
+    /// Names of the definitions that have a section, or have one begun.
     done: Vec<&'a str>,
     text: String,
 }
 
 impl<'a> Page<'a> {
-    /// A heading, what the definition means, its table, and then a section for each definition that it names
-    /// first.
+    /// A heading, the meaning of the definition, its table, and then a section for each definition that it
+    /// names first.
     fn section(&mut self, heading: &str, definition: &'a Value) {
         self.text += &format!("\n## {heading}\n\n{}\n", prose(definition));
         let table = table(definition);
@@ -48,8 +48,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The table of an object's keys, of the tables that one key chooses between, or of the words that a value
-/// may be.
+/// The table of an object's keys; or the tables that one key chooses between; or the words that a value may
+/// be.
 fn table(definition: &Value) -> String {
     let required: Vec<&Value> = definition["required"].as_array().into_iter().flatten().collect();
     if let Some(keys) = definition["properties"].as_object() {
@@ -90,7 +90,7 @@ fn table(definition: &Value) -> String {
     }
 }
 
-/// What may stand as the value of a key.
+/// The kind of value that a key takes.
 fn kind(value: &Value) -> String {
     if let Some(name) = name_of(value) {
         return format!("[{name}](#{})", name.to_lowercase());

@@ -11,7 +11,7 @@ pub struct Schedule {
     pub per_s: f64,
     /// How they are spread.
     pub arrivals: Arrivals,
-    /// Of the generator that draws the gaps of `Poisson`.
+    /// Seed of the generator that draws the gaps of `Poisson`.
     pub seed: u64,
 }
 
@@ -94,7 +94,8 @@ mod tests {
                 drawn.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1e9 * per_s).collect();
             let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
             let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
-            // Of 20000 exponential gaps the standard errors are 0.007 and 0.020: seven of each.
+            // The standard errors over 20000 exponential gaps are 0.007 and 0.020; each bound is seven of
+            // them.
             prop_assert!((mean - 1.0).abs() < 0.05, "mean {mean}");
             prop_assert!((variance - 1.0).abs() < 0.14, "variance {variance}");
             // A gap longer than the mean has the probability 1/e.

@@ -1,5 +1,5 @@
 //! Lays a variant's `set` over the parsed document: each dotted path has its whole value replaced. The new
-//! values keep their spans, so that whatever is wrong with them is shown where the variant wrote it.
+//! values keep their spans, so that a fault in them is shown where the variant wrote it.
 
 use super::problem::{Problem, nearest};
 use super::shape::in_toml;

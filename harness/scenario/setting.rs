@@ -1,15 +1,15 @@
-//! What a process is started in: its folder, user, standard input and files, what is run before it, and when
-//! it is ready.
+//! The setting of a process: its folder, user, standard input and files, the command that is run before it,
+//! and the condition for being ready.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What surrounds a process.
+/// The setting that a process starts in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Setting {
-    /// The folder that it starts in; from that of the scenario file, which is the default.
+    /// The folder that it starts in, relative to the scenario file's folder, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
     /// The user that it runs as; `None`: lastfd's own.
@@ -24,7 +24,7 @@ pub struct Setting {
     /// Run before it, to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Prepare>,
-    /// What must hold, and not only that it listens, before it counts as started.
+    /// A condition that must hold, besides listening, before it counts as started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<ReadyWhen>,
 }
@@ -108,7 +108,7 @@ const OWN: [&str; 11] = [
     "key.pem",
 ];
 
-/// What is wrong with a name for one of the files of a process, if anything is.
+/// The fault in a name for one of the files of a process, if there is one.
 pub fn wrong_name(name: &str) -> Option<&'static str> {
     let first = std::path::Path::new(name).iter().next();
     if !stays_inside(name) {

@@ -1,6 +1,6 @@
 //! Lays a parsed document beside the JSON Schema of a scenario: unknown keys and values, wrong types, missing
-//! keys and numbers out of range, all at once and each with its place. What passes here, serde reads without
-//! an error.
+//! keys and numbers out of range, all at once and each with its place. A document that passes here is read by
+//! serde without an error.
 //!
 //! It knows the keywords that [`super::raw::schema`] uses, not JSON Schema as a whole.
 
@@ -171,7 +171,7 @@ fn explained(problem: Problem, place: &Place, schema: &Value) -> Problem {
     }
 }
 
-/// Of the keys that stand here, the one inside which a key like this is known, and that key.
+/// The key of this table inside which a key like `key` is known, and that inner key.
 fn inside(
     key: &str,
     entries: &DeTable<'_>,
@@ -214,7 +214,7 @@ fn table(entries: &DeTable<'_>, place: &Place, fitting: &[&'static Value], found
     // Several branches that are tables: the key says which one it is, so there must be exactly one.
     if fitting.len() > 1 {
         let chosen = entries.keys().filter(|key| known.contains_key(key.get_ref().as_ref())).count();
-        // An unknown key alone was told already.
+        // A single unknown key has been reported already.
         if chosen > 1 || entries.is_empty() {
             let keys: Vec<_> = known.keys().map(|key| format!("`{key}`")).collect();
             let label = format!("has {chosen} of them, wants one");

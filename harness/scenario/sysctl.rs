@@ -1,4 +1,4 @@
-//! Sysctls of a scenario: what their names must look like, and where the text has one that this machine's
+//! Sysctls of a scenario: the form of their names, and the places in the text of those that this machine's
 //! kernel does not take in a network namespace. The kernel is asked elsewhere: it answers with a [`Trial`].
 
 use super::problem::{Invalid, Problem, nearest};
@@ -8,11 +8,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Sysctls that a kernel may lack for good, and what is said of them then: scenarios replay what people once
-/// tried.
+/// Sysctls that a kernel may lack for good, each with the remark for the report: scenarios replay old
+/// remedies.
 pub const REMOVED: [(&str, &str); 1] = [("net.ipv4.tcp_tw_recycle", "removed in Linux 4.12: has no effect")];
 
-/// What a network namespace made for the purpose said to the sysctls of a scenario.
+/// The response of a trial network namespace to the sysctls of a scenario.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Every sysctl that such a namespace has for itself, and whether it can be written there.
@@ -75,7 +75,7 @@ fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<
     }
 }
 
-/// What is wrong with a name, whatever the machine.
+/// The fault in a name, on any machine.
 pub(super) fn misnamed(name: &str, at: Range<usize>) -> Option<Problem> {
     if let Some(rest) = name.strip_prefix("net.") {
         let word =

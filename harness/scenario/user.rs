@@ -73,8 +73,8 @@ impl User {
     }
 }
 
-/// What a look-up came to. A system without /etc/passwd, such as an image with one program, has no users:
-/// getpwnam_r(3) gives `ENOENT` there.
+/// The result of a user look-up. A system without /etc/passwd, such as an image with one program, has no
+/// users: getpwnam_r(3) gives `ENOENT` there.
 fn entry(found: nix::Result<Option<unistd::User>>) -> nix::Result<Option<unistd::User>> {
     match found {
         Err(nix::errno::Errno::ENOENT) => Ok(None),
@@ -91,7 +91,7 @@ pub fn user_id(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// What this program writes, in one line.
+    /// The output of this program, as one line.
     fn said(program: &str, arguments: &[&str]) -> String {
         let output = std::process::Command::new(program).args(arguments).output().expect("it is there");
         String::from_utf8(output.stdout).expect("text").trim_end().to_owned()

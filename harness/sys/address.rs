@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// How the text of a Unix socket begins.
+/// The prefix of the text of a Unix socket.
 const UNIX: &str = "unix:";
-/// And that of a UDP socket.
+/// The prefix of the text of a UDP socket.
 const UDP: &str = "udp:";
 
 /// The address of a stream listener, or of a UDP socket that is bound and has no peer.
@@ -56,7 +56,7 @@ impl Address {
         matches!(self, Address::Inet(address) | Address::Udp(address) if address.is_ipv4())
     }
 
-    /// Whether it is of UDP: such a socket accepts nobody, and what waits in it are datagrams.
+    /// Whether it is a UDP address: such a socket accepts no connection, and its queue holds datagrams.
     pub const fn is_udp(&self) -> bool {
         matches!(self, Address::Udp(_))
     }

@@ -1,5 +1,5 @@
-//! For tests: whether they run as root, and a child that waits between fork and exec until it is told to go,
-//! as the launcher's children do.
+//! For tests: whether they run as root, and a child that waits between fork and exec until it may go on, as
+//! the launcher's children do.
 
 use super::seccomp;
 use std::io;
@@ -13,7 +13,7 @@ pub struct Blocked {
     /// Its process id.
     pub pid: i32,
     go: OwnedFd,
-    /// `None` once it was told to go.
+    /// `None` once it was let go.
     spawning: Option<JoinHandle<io::Result<Child>>>,
 }
 

@@ -1,6 +1,6 @@
 //! Numbers of system calls by name, for this architecture.
 
-/// What a tracer stops beside the calls that create a descriptor: what closes one, and what sets limits.
+/// Calls that a tracer stops beside those that create a descriptor: one closes a descriptor, two set limits.
 pub const TRACED_BESIDE: [&str; 3] = ["close", "prlimit64", "setrlimit"];
 
 /// The number of a descriptor-creating call, or of one of [`TRACED_BESIDE`], by its kernel name; `None` where

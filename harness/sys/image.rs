@@ -62,7 +62,7 @@ impl std::str::FromStr for Place {
     }
 }
 
-/// What tells the executed file from others.
+/// The inode and modification time (ns) of the executed file, which identify it.
 fn file() -> io::Result<(u64, i64)> {
     let about = std::fs::metadata("/proc/self/exe")?;
     Ok((about.ino(), about.mtime().wrapping_mul(1_000_000_000).wrapping_add(about.mtime_nsec())))

@@ -1,5 +1,5 @@
-//! Namespaces for the process that calls and its children (unshare(2)). Entered, never left; what is done
-//! inside is seen by nobody else.
+//! Namespaces for the calling process and its children (unshare(2)). Entered, never left; changes inside are
+//! not visible outside.
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{getgid, getuid};
@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-/// Moves the caller into new namespaces; of a new PID namespace its *next child* becomes process 1.
+/// Moves the caller into new namespaces; in a new PID namespace its *next child* becomes process 1.
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN, for a user namespace where a seccomp filter, AppArmor or a sysctl forbids
@@ -30,7 +30,7 @@ pub struct OwnIds {
 }
 
 impl OwnIds {
-    /// Those of the caller.
+    /// The ids of the caller.
     pub fn read() -> Self {
         OwnIds { uid: getuid().as_raw(), gid: getgid().as_raw() }
     }
@@ -64,7 +64,7 @@ impl OwnIds {
 /// Makes the mounts of the caller's own mount namespace private, so that none made later shows outside.
 ///
 /// # Errors
-/// That of mount(2); `EPERM` without CAP_SYS_ADMIN in the mount namespace's user namespace.
+/// The error of mount(2); `EPERM` without CAP_SYS_ADMIN in the mount namespace's user namespace.
 pub fn private_mounts() -> io::Result<()> {
     Ok(mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?)
 }
@@ -72,8 +72,8 @@ pub fn private_mounts() -> io::Result<()> {
 /// Mounts a `/proc` that shows the caller's PID namespace; to be done where mounts are private.
 ///
 /// # Errors
-/// That of mount(2). `EPERM` without CAP_SYS_ADMIN, or in a user namespace where parts of the outer `/proc`
-/// are covered (containers): the outer one stays in place then.
+/// The error of mount(2). `EPERM` without CAP_SYS_ADMIN, or in a user namespace where parts of the outer
+/// `/proc` are covered (containers): the outer one stays in place then.
 pub fn mount_proc() -> io::Result<()> {
     Ok(mount(
         "proc",
@@ -97,7 +97,7 @@ pub fn mount_own_proc() -> io::Result<()> {
 /// Makes a file or directory appear in place of another of its kind; to be done where mounts are private.
 ///
 /// # Errors
-/// That of mount(2); `ENOENT` when one of them does not exist, `EPERM` without CAP_SYS_ADMIN.
+/// The error of mount(2); `ENOENT` when one of them does not exist, `EPERM` without CAP_SYS_ADMIN.
 pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
     Ok(mount_bind(source, target)?)
 }
@@ -105,7 +105,7 @@ pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
 /// Brings up `lo` of the caller's network namespace; a new namespace has it down.
 ///
 /// # Errors
-/// That of socket(2) or ioctl(2), netdevice(7); `EPERM` without CAP_NET_ADMIN in the namespace.
+/// The error of socket(2) or ioctl(2), netdevice(7); `EPERM` without CAP_NET_ADMIN in the namespace.
 pub fn loopback_up() -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     // SAFETY: `ifreq` is plain data for which all zeroes is a valid value.

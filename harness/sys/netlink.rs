@@ -1,5 +1,5 @@
-//! Questions to the kernel's tables of sockets (sock_diag(7), NETLINK_SOCK_DIAG) of whatever family: bytes
-//! out, bytes in. What they mean is said beside it, by family.
+//! Questions to the kernel's tables of sockets (sock_diag(7), NETLINK_SOCK_DIAG) of any family: bytes out,
+//! bytes in. The module of each family gives the bytes their meaning.
 
 use rustix::fd::OwnedFd;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
@@ -75,7 +75,7 @@ impl Netlink {
         self.answers(wanted, shortest, each)
     }
 
-    /// Reads the answers to the last question: one, or those of a dump up to its end.
+    /// Reads the answers to the last question: one, or a whole dump.
     fn answers(&mut self, wanted: Wanted, shortest: usize, mut each: impl FnMut(&[u8])) -> io::Result<()> {
         loop {
             let (length, _) = match recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {

@@ -62,7 +62,7 @@ impl OwnNetwork {
 
     /// The sysctls that this namespace has for itself, by name with dots, and whether they can be written.
     ///
-    /// Those of the whole host are not among them (`net.core.netdev_max_backlog`), or cannot be written
+    /// Sysctls of the whole host are not among them (`net.core.netdev_max_backlog`), or cannot be written
     /// (`net.core.rmem_max`): the kernel keeps both from every namespace but the first.
     ///
     /// # Errors

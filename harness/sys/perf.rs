@@ -1,5 +1,5 @@
 //! perf_event_open(2): counters on tracepoints, and the ring buffers that samples are written to. Knows
-//! nothing of what is counted and never waits: rings are read when their owner asks.
+//! nothing of their meaning and never waits: rings are read when their owner asks.
 
 use perf_event_open_sys::{bindings as abi, ioctls};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a counter counts.
+/// The events that a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Hits of the tracepoint with this id, each written to a ring with its raw record, thread, process and
@@ -27,10 +27,9 @@ pub enum Source {
         /// A multiple of 8; 0: none.
         stack: u32,
     },
-    /// As `Samples`, of a tracepoint that is hit inside the kernel: those of system calls are hit at its
-    /// border.
+    /// As `Samples`, for a tracepoint inside the kernel. (Tracepoints of system calls are hit at its border.)
     KernelSamples(u64),
-    /// As `Count`, of such a tracepoint.
+    /// As `Count`, for a tracepoint inside the kernel.
     KernelCount(u64),
     /// Nothing: writes a record to a ring when a task of the tree is created, executes, or exits.
     Tasks,
@@ -103,7 +102,7 @@ impl Counter {
             Source::Count(_) | Source::KernelCount(_) | Source::Held(_) => {}
         }
         let cpu = cpu.map_or(-1, |cpu| cpu as i32);
-        // SAFETY: `attr` is initialised, of the size that it names, and outlives the call.
+        // SAFETY: `attr` is initialised, has the size that it names, and outlives the call.
         let fd = unsafe {
             perf_event_open_sys::perf_event_open(
                 &mut attr,
@@ -116,7 +115,7 @@ impl Counter {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the kernel has just returned this descriptor and nobody else owns it.
+        // SAFETY: the kernel has just returned this descriptor and it has no other owner.
         Ok(Counter(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -180,10 +179,10 @@ const DESCRIPTORS_A_MESSAGE: usize = 253;
 
 /// Closes counters without waiting for it.
 ///
-/// The last close of a tracepoint waits some 36 ms for RCU, for all the calls a second, and would so delay
-/// the harness's own exit. Therefore they are sent to a socket whose only reference is in its own queue
-/// (unix(7)): the kernel's collector of such cycles closes them in a thread of its own. Where that is refused
-/// they are closed here, and it takes that second.
+/// The last close of a tracepoint waits some 36 ms for RCU. For all the calls that adds up to a second, which
+/// would delay the harness's own exit. Therefore the counters are sent to a socket whose only reference is in
+/// its own queue (unix(7)): the kernel's collector of such cycles closes them in a thread of its own. Where
+/// that is refused they are closed here, and it takes that second.
 pub fn discard(counters: Vec<Counter>) {
     let _ = bury(counters);
 }
@@ -207,7 +206,8 @@ fn bury(counters: Vec<Counter>) -> rustix::io::Result<()> {
         assert!(rights.push(SendAncillaryMessage::ScmRights(part)), "the space was made for it");
         sendmsg(&to, &[io::IoSlice::new(b"x")], &mut rights, SendFlags::empty())?;
     }
-    // Before the sockets: closing those wakes the collector, whose reference must then be the last.
+    // The counters go before the sockets: closing the sockets wakes the collector, whose reference must then
+    // be the last.
     drop(counters);
     Ok(())
 }

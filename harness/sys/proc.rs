@@ -7,8 +7,9 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// The task whose `/proc` entry shows the process's descriptors: its first thread, or another one where that
-/// has exited while others live on (a `main` that ended by pthread_exit(3)): then the first's table is empty.
+/// The task whose `/proc` entry shows the process's descriptors. It is the first thread, unless that has
+/// exited while others live on (a `main` that ended by pthread_exit(3)): then the first thread's table is
+/// empty.
 pub fn shown_by(pid: i32) -> i32 {
     let holds =
         |task: i32| rustix::fs::stat(format!("/proc/{task}/fd")).is_ok_and(|folder| folder.st_size > 0);
@@ -55,7 +56,7 @@ pub fn sockets(pid: i32, inodes: &mut HashSet<u64>) -> io::Result<()> {
     Ok(())
 }
 
-/// This process, as `/proc` shows it: by another number than its own where `/proc` is that of an outer PID
+/// The id of this process in `/proc`. It differs from its own id where `/proc` belongs to an outer PID
 /// namespace.
 pub fn own() -> i32 {
     let shown = std::fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
@@ -103,10 +104,10 @@ pub fn asleep(pid: i32) -> bool {
     })
 }
 
-/// Whether a thread of the process sleeps for a limited time, or holds a timerfd that is set: then it does
-/// something by itself before long. `Some(false)`: only something that happens to it wakes it. By
-/// `/proc/PID/task/TID/syscall`; `None` where that cannot be read, or a thread runs, or waits in a call whose
-/// time this does not know.
+/// Whether a thread of the process sleeps for a limited time, or holds a timerfd that is set: then it acts by
+/// itself before long. `Some(false)`: only an event from outside wakes it. From `/proc/PID/task/TID/syscall`;
+/// `None` where that cannot be read, or a thread runs, or waits in a call whose time this function does not
+/// know.
 pub fn timer_pending(pid: i32) -> Option<bool> {
     let mut pending = armed_timerfd(pid)?;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
@@ -118,7 +119,7 @@ pub fn timer_pending(pid: i32) -> Option<bool> {
 
 /// How often each thread of the process that sleeps for a limited time has gone to sleep by itself since it
 /// began, by its id (`voluntary_ctxt_switches` of proc(5)): it grows when such a time is over. `None` where
-/// that cannot be read, or a timerfd is set, whose end no thread's sleep shows.
+/// the count cannot be read, or a timerfd is set, whose end no thread's sleep shows.
 pub fn timed_sleeps(pid: i32) -> Option<HashMap<i32, u64>> {
     if armed_timerfd(pid)? {
         return None;
@@ -263,12 +264,12 @@ pub fn parent(pid: i32) -> Option<i32> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 1)?.parse().ok()
 }
 
-/// The process's id in its own PID namespace: what it would say of itself. `None` when it has exited.
+/// The process's id in its own PID namespace: the id that it sees itself. `None` when it has exited.
 pub fn own_pid(pid: i32) -> Option<i32> {
     ids(&pid.to_string()).pop()
 }
 
-/// The ids of a process, or of `self`, in one PID namespace after the other: first that of `/proc`, last its
+/// The ids of a process, or of `self`, in each PID namespace: the first is the one in `/proc`, the last its
 /// own. Empty when it has exited.
 pub fn ids(pid: &str) -> Vec<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -276,8 +277,8 @@ pub fn ids(pid: &str) -> Vec<i32> {
     ids.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
 }
 
-/// The id by which this process can signal the one that `/proc` shows under `pid`. Another number where
-/// `/proc` is that of an outer PID namespace; `None` where the process is outside of this one's namespace, or
+/// The id by which this process can signal the one that `/proc` shows under `pid`. The two ids differ where
+/// `/proc` belongs to an outer PID namespace. `None` where the process is outside of this one's namespace, or
 /// has exited.
 pub fn reachable_as(pid: i32) -> Option<i32> {
     match ids("self").len() {
@@ -286,7 +287,8 @@ pub fn reachable_as(pid: i32) -> Option<i32> {
     }
 }
 
-/// Whether this process is in the machine's first PID namespace: then its ids are those of the whole machine.
+/// Whether this process is in the machine's first PID namespace: then its ids are valid for the whole
+/// machine.
 pub fn in_first_pid_namespace() -> bool {
     /// `/proc/PID/ns/pid` of that namespace (Linux, PROC_PID_INIT_INO).
     const FIRST: &str = "pid:[4026531836]";

@@ -1,6 +1,6 @@
-//! What a process does to itself between fork and exec: fork, descriptors, signal dispositions, limits. Safe
-//! to call because each is only sound, or only useful, in the single-threaded re-executed steps of `lastfd
-//! exec`; none keeps state.
+//! Calls that a process makes for itself between fork and exec: fork, descriptors, signal dispositions,
+//! limits. Safe to call because each is only sound, or only useful, in the single-threaded re-executed steps
+//! of `lastfd exec`; none keeps state.
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::io;
@@ -14,7 +14,7 @@ pub enum Side {
     Child,
 }
 
-/// fork(2), of a process with one thread: the child may then do anything, allocate too.
+/// fork(2), in a process with one thread: the child may then do anything, allocate too.
 ///
 /// # Errors
 /// `EAGAIN` at `RLIMIT_NPROC` or the cgroup's limit; `ENOMEM`, also when the first process of the PID
@@ -39,10 +39,10 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// CPU, user and system, of all children of this process that have been waited for, and of theirs
-/// (getrusage(2)).
+/// CPU time, user and system, of all children of this process that have been waited for, and of their
+/// children (getrusage(2)).
 pub fn children_cpu() -> std::time::Duration {
-    // SAFETY: the kernel fills the structure, of which every value is a number.
+    // SAFETY: the kernel fills the structure, which holds only numbers.
     let usage = unsafe {
         let mut usage = std::mem::zeroed::<libc::rusage>();
         libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
@@ -77,8 +77,8 @@ pub fn close_each(first: i32, end: i32) {
     }
 }
 
-/// Default dispositions for every signal and an empty mask: what a program expects to be started with. Rust
-/// ignores SIGPIPE, and whoever started the harness may have ignored or blocked anything.
+/// Default dispositions for every signal and an empty mask, as a program expects at its start. Rust ignores
+/// SIGPIPE, and the harness may have inherited any ignored or blocked signals.
 pub fn reset_signals() {
     /// The kernel's struct sigaction, all zero: SIG_DFL, no flags, nothing masked.
     const DEFAULT: [u64; 4] = [0; 4];
@@ -147,8 +147,8 @@ pub fn own_nofile() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// Whether the process is gone or only a zombie (or being reaped) is left of it. One whose first thread has
-/// exited is not, while others live.
+/// Whether the process is gone, or only a zombie (or one being reaped) is left. A process whose first thread
+/// has exited is not dead while others live.
 pub fn dead(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     let Some((_, rest)) = stat.rsplit_once(") ") else { return true };

@@ -36,7 +36,7 @@ pub enum Stop {
         /// By clone(2), which makes threads too.
         clone: bool,
     },
-    /// It has executed a program; its thread id is now that of the process, and was this one.
+    /// It has executed a program: its thread id has changed to the process's id.
     Exec {
         /// Its thread id before.
         former: i32,
@@ -53,7 +53,7 @@ pub enum Stop {
     Gone(End),
 }
 
-/// With what a process ended.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Its exit status.
@@ -149,12 +149,12 @@ pub fn resume(tid: i32, how: Resume) -> io::Result<()> {
     }
 }
 
-/// What a task stopped at a call is doing.
+/// The state of a task that is stopped at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syscall {
     /// About to make the call of this number.
     Entry {
-        /// Of this architecture.
+        /// The call's number on this architecture.
         number: i64,
         /// The call's first three arguments.
         arguments: [u64; 3],
@@ -181,7 +181,7 @@ pub fn syscall(tid: i32) -> Option<Syscall> {
 /// that does not exist.
 ///
 /// # Errors
-/// What the filter answers.
+/// The filter's answer.
 pub fn allowed() -> io::Result<()> {
     match call(libc::PTRACE_SEIZE, i32::MAX, 0, 0) {
         Err(e) if e.raw_os_error() != Some(libc::ESRCH) => Err(e),

@@ -17,14 +17,14 @@ const NATIVE: u32 = 0xC000_00B7;
 const FRAME: usize = 20;
 /// Most call numbers that a filter takes; their jumps are 8 bits wide.
 const MOST: usize = 48;
-/// A jump to the verdict that stops, whose distance is known only when all is written. No real jump is that
-/// long.
+/// A jump to the verdict that stops. Its distance is known only when the whole filter is written. No real
+/// jump is that long.
 const TO_TRACE: u8 = u8::MAX;
 
 /// Installs, in the calling thread and its future children, a filter that stops at these call numbers and
 /// lets all others pass. Without a tracer attached those calls fail with ENOSYS: attach first. Calls of
-/// another architecture (32-bit programs) pass unseen. Of `fcntl` only the two commands that duplicate a
-/// descriptor are stopped, of `prlimit64` and `setrlimit` only those that give new limits of descriptors.
+/// another architecture (32-bit programs) pass unseen. `fcntl` stops only at the two commands that duplicate
+/// a descriptor; `prlimit64` and `setrlimit` stop only when they give new limits of descriptors.
 ///
 /// Tried first as CAP_SYS_ADMIN of the user namespace allows it; without that, NO_NEW_PRIVS is set, and
 /// set-user-id programs below no longer gain anything.
@@ -131,7 +131,7 @@ fn install(code: &[sock_filter]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A classic-BPF machine of its own, for the four instructions used: what the kernel would answer.
+    /// The kernel's answer, from a classic-BPF machine of our own for the four instructions used.
     fn run(code: &[sock_filter], arch: u32, number: u32, arguments: [u64; 3]) -> u32 {
         let (mut word, mut at) = (0, 0);
         loop {

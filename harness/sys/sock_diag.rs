@@ -89,15 +89,15 @@ pub struct Listener {
     pub inode: u64,
     /// User that made it.
     pub uid: u32,
-    /// Connections in its accept queue now (rqueue); of UDP, bytes of memory that the datagrams in its
+    /// Connections in its accept queue now (rqueue). For UDP, bytes of memory that the datagrams in its
     /// receive queue take.
     pub queue: u32,
-    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue); of UDP, bytes that its receive queue may
-    /// take (`SO_RCVBUF`), 0 unless its drops were asked for.
+    /// Its backlog as listen(2) got it, cut at `somaxconn` (wqueue). For UDP, bytes that its receive queue
+    /// may take (`SO_RCVBUF`), 0 unless its drops were asked for.
     pub backlog: u32,
-    /// SYNs and last ACKs of handshakes that it has dropped since it was made, for a full accept queue as a
-    /// rule: its share of `ListenDrops` (netstat(8)). Of UDP, datagrams that it has dropped, for a full
-    /// receive queue as a rule. `None` unless asked for, and for a Unix socket, which turns a client away and
+    /// SYNs and last ACKs of handshakes that it has dropped since it was made, usually for a full accept
+    /// queue: its share of `ListenDrops` (netstat(8)). For UDP, datagrams that it has dropped, usually for a
+    /// full receive queue. `None` unless asked for, and for a Unix socket, which turns a client away and
     /// drops none.
     pub drops: Option<u32>,
 }
@@ -108,8 +108,8 @@ impl Listener {
         Some(Listener { address: Address::Unix(name?), inode, uid, queue, backlog, drops: None })
     }
 
-    /// Connections that the accept queue takes before SYNs are dropped, or connects to a Unix socket told to
-    /// try again: one more than the backlog; of UDP none.
+    /// Connections that the accept queue takes before the kernel drops SYNs, or answers connects to a Unix
+    /// socket with EAGAIN: one more than the backlog; none for UDP.
     pub fn capacity(&self) -> u32 {
         if self.address.is_udp() {
             return 0;
@@ -118,7 +118,7 @@ impl Listener {
     }
 }
 
-/// One TCP socket of the namespace, whoever holds it.
+/// One TCP socket of the namespace, in any process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Socket {
     /// Its own end.
@@ -164,8 +164,8 @@ impl SockDiag {
         Ok(unix_diag::listeners(&mut self.0)?.into_iter().filter_map(Listener::of_unix).collect())
     }
 
-    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: what
-    /// serves, and what only asks others without connecting first.
+    /// UDP sockets of one port (0: of every port) that are bound and have no peer, with their drops: servers,
+    /// and clients that ask without connecting first.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -223,8 +223,8 @@ impl SockDiag {
     /// The listener that a connect to `address` would reach, a wildcard or dual-stack one included; `None`
     /// when nothing listens.
     ///
-    /// Of TCP one exact look-up, microseconds. Of several sockets with SO_REUSEPORT it returns one, not
-    /// always the same. Of Unix sockets a walk through all of them, 0.1 ms for each ten thousand.
+    /// For TCP this is one exact look-up, microseconds. Among several sockets with SO_REUSEPORT it returns
+    /// one, not always the same. For Unix sockets it walks through all of them, 0.1 ms for each ten thousand.
     ///
     /// # Errors
     /// The kernel refused the question, or gave no answer for two seconds.
@@ -244,9 +244,9 @@ impl SockDiag {
         }
     }
 
-    /// Every listener bound to the address of the one that a connect to `address` would reach, with their
-    /// drops: those that share its clients (SO_REUSEPORT). Not those of another address on the same port.
-    /// Empty when nothing listens. A Unix socket shares none.
+    /// Every listener bound to the address of the one that a connect to `address` would reach, with its
+    /// drops: these listeners share its clients (SO_REUSEPORT). Excludes listeners on another address of the
+    /// same port. Empty when nothing listens. A Unix socket shares none.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -266,7 +266,7 @@ impl SockDiag {
         Ok(found)
     }
 
-    /// What the listener that a connect to `address` would reach has dropped since it was made; see
+    /// Drops of the listener that a connect to `address` would reach, since it was made; see
     /// [`Listener::drops`].
     ///
     /// # Errors
@@ -294,7 +294,7 @@ impl SockDiag {
         let found = self
             .one(Question { peer: Some(peer), ..Question::of(local) }, |answer| answer.socket())?
             .flatten();
-        // Where there is none the kernel falls back to whoever listens there.
+        // Without such a socket the kernel falls back to a listener on that address.
         Ok(found.filter(|socket| socket.state != State::LISTEN))
     }
 
@@ -306,8 +306,8 @@ impl SockDiag {
         }
     }
 
-    /// Sockets whose local port is `port`, counted by TCP state, the listeners included. SYN_RECV counts
-    /// request sockets: clients whose handshake the server has not completed.
+    /// Sockets whose local port is `port`, counted by TCP state, including listeners. SYN_RECV counts request
+    /// sockets: clients whose handshake the server has not completed.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -328,8 +328,8 @@ impl SockDiag {
         self.dump(0, states, 0, |answer| answer.socket().into_iter().for_each(&mut each))
     }
 
-    /// State and inode of each socket whose local end is this address, the listeners included: of TCP by its
-    /// port, of a Unix socket the listener and what was accepted from it.
+    /// State and inode of each socket whose local end is this address, including listeners. TCP sockets are
+    /// found by the port. For a Unix socket it is the listener and the sockets accepted from it.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -353,9 +353,9 @@ impl SockDiag {
         }
     }
 
-    /// Whether the holders of the connections accepted at this address read no ends of their clients: there
-    /// are some in CLOSE_WAIT, and each has bytes that nobody has read, its FIN at least, which counts as
-    /// one. Not of a Unix socket.
+    /// Whether the holders of the connections accepted at this address leave their clients' ends unread:
+    /// there are some in CLOSE_WAIT, and each has unread bytes, at least its FIN, which counts as one. Not
+    /// for a Unix socket.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -371,7 +371,7 @@ impl SockDiag {
         Ok(ended > 0 && unread == ended)
     }
 
-    /// How many listen at this address: of TCP on its port.
+    /// How many sockets listen at this address: for TCP, on its port.
     ///
     /// # Errors
     /// As [`SockDiag::listeners`].
@@ -400,9 +400,9 @@ impl SockDiag {
     }
 
     /// Whether a client comes in by itself, sooner or later: its handshake is under way, because the accept
-    /// queue was full when it came, and the queue has room now. When it tries again is the kernel's to say:
-    /// after a second at first, in the end ever more seldom. Never of UDP, nor of a Unix socket, which drops
-    /// nobody.
+    /// queue was full when it came, and the queue has room now. The kernel chooses the time of its next try:
+    /// after a second at first, then less and less often. Never for UDP, nor for a Unix socket, which drops
+    /// no client.
     ///
     /// A walk through every connection of the host, where there is room.
     ///
@@ -411,7 +411,7 @@ impl SockDiag {
     pub fn awaits_retry(&mut self, address: &Address) -> io::Result<bool> {
         let Address::Inet(target) = *address else { return Ok(false) };
         let all = self.sharing(address)?;
-        // Of several the kernel chose one for each client, and does not say which.
+        // The kernel chose one of several listeners for each client, and does not say which.
         let room = !all.is_empty() && all.iter().all(|one| one.queue < one.capacity());
         Ok(room && self.handshakes(target)? > 0)
     }
@@ -499,7 +499,7 @@ fn family(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
-/// What is asked for: sockets with these ends, zeroes for any.
+/// A question about sockets with these ends; zeroes stand for any.
 #[derive(Clone, Copy)]
 struct Question {
     protocol: u8,
@@ -511,7 +511,7 @@ struct Question {
 }
 
 impl Question {
-    /// Whatever its state, and whoever its peer.
+    /// Sockets with this local end, in any state and with any peer.
     fn of(local: SocketAddr) -> Self {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         Question { protocol: IPPROTO_TCP, states: EVERY_STATE, local, peer: None, attribute: 0 }

@@ -1,5 +1,5 @@
-//! Unix stream sockets of this network namespace as the kernel lists them (sock_diag(7), AF_UNIX): who
-//! listens with which accept queue, and which connections have been accepted there. Asks only.
+//! Unix stream sockets of this network namespace as the kernel lists them (sock_diag(7), AF_UNIX): the
+//! listeners with their accept queues, and the connections accepted there. Asks only.
 
 use super::netlink::{Netlink, Wanted, attribute, u32_at};
 use rustix::net::SocketAddrUnix;
@@ -38,15 +38,15 @@ pub struct UnixSocket {
     pub inode: u64,
     /// Its user; 0 before Linux 5.2, which does not tell.
     pub uid: u32,
-    /// Of a listener: connections in its accept queue (rqueue).
+    /// Connections in the accept queue of a listener (rqueue).
     pub queue: u32,
-    /// Of a listener: its backlog as listen(2) got it, cut at `somaxconn` (wqueue).
+    /// Backlog of a listener as listen(2) got it, cut at `somaxconn` (wqueue).
     pub backlog: u32,
     /// Device, as `st_dev` has it, and inode of the file that it is bound to.
     file: Option<(u64, u64)>,
 }
 
-/// Those that listen.
+/// The listening sockets.
 ///
 /// # Errors
 /// The kernel refused the dump, or gave no answer for two seconds. One that cannot list them
@@ -55,8 +55,8 @@ pub fn listeners(netlink: &mut Netlink) -> io::Result<Vec<UnixSocket>> {
     sockets(netlink, 1 << LISTEN)
 }
 
-/// The one that a connect to this name would reach. Where several were bound to one path, it is that whose
-/// file is there now.
+/// The listener that a connect to this name would reach. Where several were bound to one path, it is the one
+/// whose file is there now.
 ///
 /// # Errors
 /// As [`listeners`].
@@ -64,8 +64,8 @@ pub fn listener(netlink: &mut Netlink, name: &SocketAddrUnix) -> io::Result<Opti
     Ok(reached(listeners(netlink)?, name))
 }
 
-/// That listener, and every connection that was accepted from it and is open: those in its accept queue are
-/// not listed.
+/// The listener that a connect would reach, and every open connection that was accepted from it. Connections
+/// in its accept queue are not listed.
 ///
 /// # Errors
 /// As [`listeners`].
@@ -106,8 +106,9 @@ fn sockets(netlink: &mut Netlink, states: u32) -> io::Result<Vec<UnixSocket>> {
     }
 }
 
-/// Of these listeners the one that a connect would reach. A path is followed: the file says who is bound
-/// there, by whatever name. Where the file system shows another inode (overlays), the name decides.
+/// The one of these listeners that a connect would reach. A path is followed: the file identifies the
+/// listener, even when it was bound by another name. Where the file system shows another inode (overlays),
+/// the name decides.
 fn reached(all: Vec<UnixSocket>, name: &SocketAddrUnix) -> Option<UnixSocket> {
     let Some(path) = name.path_bytes().map(|path| Path::new(OsStr::from_bytes(path))) else {
         return all.into_iter().find(|socket| socket.name.as_ref() == Some(name));
@@ -124,7 +125,7 @@ fn reached(all: Vec<UnixSocket>, name: &SocketAddrUnix) -> Option<UnixSocket> {
     found.map(|at| all[at].clone())
 }
 
-/// `struct unix_diag_req`: family, protocol, padding, states, inode, what to show, cookie.
+/// `struct unix_diag_req`: family, protocol, padding, states, inode, parts to show, cookie.
 fn question(states: u32, inode: u32, show: u32) -> [u8; QUESTION] {
     let mut m = [0; QUESTION];
     m[0] = AF_UNIX;

@@ -1,4 +1,4 @@
-//! What a run means for the test that made it.
+//! The meaning of a run for the test that made it.
 
 use crate::judge::Outcome;
 use crate::report::{Report, short, terminal};
@@ -25,7 +25,7 @@ pub(super) fn ending(report: &Report, error: Option<&Error>) -> Ending {
     };
     let whole = || terminal::render(std::slice::from_ref(report), false, terminal::WIDTH);
     match (error, report.verdict.outcome) {
-        // That it does not start may be what is expected.
+        // A scenario may expect that the server does not start.
         (Some(Error::NotStarted(_)), Outcome::Met) => Ending::Passed,
         (Some(Error::NotStarted(reason)), _) => Ending::Failed(format!("the server did not start: {reason}")),
         (Some(error @ (Error::Fault(_) | Error::Log(_) | Error::Lost(_))), _) => {
@@ -46,7 +46,7 @@ fn required() -> bool {
 
 /// Says that a test shows nothing: on standard error itself, as a test's captured output would not be seen.
 pub(super) fn inconclusive(test: &str, why: &str) {
-    // Nobody may read it: that is no reason to fail.
+    // The reader may be gone: that is no reason to fail.
     let _ = writeln!(
         std::io::stderr(),
         "lastfd: {test} is inconclusive ({REQUIRE}=1 makes it fail): {}",

@@ -3,7 +3,7 @@
 use crate::run::{Error, Options};
 use std::sync::OnceLock;
 
-/// Options that all tests of this process share: what one learns of the machine, the next need not.
+/// Options that all tests of this process share: facts about the machine are learned once.
 ///
 /// # Errors
 /// As [`Options::new`].

@@ -21,8 +21,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// ```
 ///
 /// Relative paths start from the folder of the package. Runs that another run could disturb are made alone,
-/// within this process. What this machine cannot show passes, with the reason on standard error, unless the
-/// environment has `LASTFD_REQUIRE=1`.
+/// within this process. A run that this machine cannot make passes, with the reason on standard error, unless
+/// the environment has `LASTFD_REQUIRE=1`.
 pub fn scenario_tests(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> ExitCode {
     let arguments = Arguments::from_args();
     let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();

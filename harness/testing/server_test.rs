@@ -1,4 +1,4 @@
-//! A test of a server: what is started, under which limit, and what it asserts.
+//! A test of a server: the program, its limits, and the assertions.
 
 use super::attempt::{Made, attempt, refusal};
 use super::ending::{Ending, ending, inconclusive};
@@ -16,7 +16,7 @@ use std::time::Duration;
 const NOFILE: u64 = 64;
 
 /// A test of a server at its descriptor limit: it starts the server, floods it until a call fails, lets all
-/// clients leave, and asserts what was asked for.
+/// clients leave, and asserts the chosen properties.
 ///
 /// ```no_run
 /// use lastfd::{Policy, ServerTest};
@@ -56,8 +56,8 @@ impl ServerTest {
     /// This function, or closure that captures nothing, in a child process. It listens on any free port, as
     /// `127.0.0.1:0`, and serves until the process is killed.
     ///
-    /// The child is the test's own binary, executed again: what the function uses is made anew there, and
-    /// nothing of the test's state is.
+    /// The child is the test's own binary, executed again: the function's resources are made anew there, and
+    /// none of the test's state exists.
     ///
     /// # Panics
     /// The function is not in the test's own binary but in a shared library.
@@ -124,11 +124,11 @@ impl ServerTest {
 
     /// Makes the test; returns its report.
     ///
-    /// Where neither the policy nor recovery is asserted, nobody watches what the server does at its limit,
-    /// and the test is over as soon as it is quiet again.
+    /// Where neither the policy nor recovery is asserted, the behaviour at the limit is not watched, and the
+    /// test is over as soon as the server is quiet again.
     ///
-    /// What this machine cannot show is *inconclusive*: the reason goes to standard error and the test
-    /// passes, unless the environment has `LASTFD_REQUIRE=1`.
+    /// A property that this machine cannot show is *inconclusive*: the reason goes to standard error and the
+    /// test passes, unless the environment has `LASTFD_REQUIRE=1`.
     ///
     /// # Panics
     /// An assertion is not met, with the reason and the report; the server did not start; a fault of lastfd.

@@ -1,4 +1,4 @@
-//! The bundled servers as a program of their own: what `lastfd serve` is, for this package's tests.
+//! The bundled servers as a program of their own: the same as `lastfd serve`, for this package's tests.
 
 use std::process::ExitCode;
 

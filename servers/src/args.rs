@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 words! {
-    /// What is served.
+    /// The kind of a bundled server.
     pub enum Kind {
         /// HTTP/1.1 (hyper): answers every request with 200 and keeps the connection.
         Http = "http",
@@ -32,7 +32,7 @@ words! {
 }
 
 words! {
-    /// What becomes of the API's answers.
+    /// How the API's answers are treated.
     pub enum Body {
         /// Kept with their bodies unread: the leak.
         Kept = "kept",
@@ -64,7 +64,7 @@ words! {
 }
 
 words! {
-    /// What becomes of a connection or channel that was made for one call.
+    /// How a connection or channel that was made for one call is treated.
     pub enum AfterCall {
         /// It is closed before the request is answered.
         Closed = "closed",
@@ -74,7 +74,7 @@ words! {
 }
 
 words! {
-    /// Whose the listening sockets of workers are.
+    /// Whether workers share one listening socket or have one each.
     pub enum Listeners {
         /// One for all of them, with one accept queue: any worker that has room takes the next client.
         Shared = "shared",
@@ -95,7 +95,7 @@ words! {
 }
 
 words! {
-    /// What becomes of a request whose file cannot be opened.
+    /// How a request ends if its file cannot be opened.
     pub enum Opens {
         /// It is answered with 500.
         Or500 = "or-500",
@@ -106,13 +106,13 @@ words! {
     }
 }
 
-/// Whom `relay` and `outbound` call, and how.
+/// The services that `relay` and `outbound` call, and how they call them.
 #[derive(Debug, Clone)]
 pub struct CallArgs {
     /// HTTP API that is called [relay, outbound]
     pub api: Option<SocketAddr>,
 
-    /// What becomes of the API's answers [relay]
+    /// How the API's answers are treated [relay]
     pub body: Body,
 
     /// gRPC backend that is called over TLS [relay]
@@ -127,7 +127,7 @@ pub struct CallArgs {
     /// How often the certificate is read [relay]
     pub certificate_read: CertificateRead,
 
-    /// What becomes of a connection or channel made for one call [relay, outbound]
+    /// How a connection or channel made for one call is treated [relay, outbound]
     pub after_call: AfterCall,
 
     /// Where uploads and logs are written; default: the temporary directory, where none is left [relay,
@@ -138,7 +138,7 @@ pub struct CallArgs {
 /// Options of a bundled server.
 #[derive(Debug, Clone)]
 pub struct Args {
-    /// What is served
+    /// The kind of server
     pub kind: Kind,
 
     /// Address to listen on
@@ -168,10 +168,10 @@ pub struct Args {
     pub witness: bool,
 
     /// Keep the call of this number (the first is 1) and all later ones waiting until SIGUSR1 comes; can be
-    /// repeated [http, grpc and tcp; of tcp a call is a connection]
+    /// repeated [http, grpc and tcp; for tcp a call is a connection]
     pub wait_before: Vec<u64>,
 
-    /// What it does when accept fails for want of a descriptor
+    /// How it behaves when accept fails for want of a descriptor
     pub accept: Policy,
 
     /// Milliseconds that `fixed-delay`, `listener-off` and `storm` wait, and the longest that `backoff` does;
@@ -191,20 +191,20 @@ pub struct Args {
     /// EAGAIN; always so for `outbound`
     pub poll_each: bool,
 
-    /// Accept by io_uring, in place of accept4; nobody who watches system calls sees these accepts
+    /// Accept by io_uring, in place of accept4; an observer of system calls does not see these accepts
     pub io_uring: bool,
 
     /// Worker processes; 0: this process accepts by itself, but for `worker-restart`, which needs one
     pub workers: u32,
 
-    /// Whose the listening sockets of workers are
+    /// Whether workers share one listening socket or have one each
     pub listeners: Listeners,
 
     /// Open what a real service holds when idle until exactly this many descriptors are open, in each
     /// accepting process
     pub baseline: Option<u32>,
 
-    /// Open a file for a moment with each request; and what becomes of the request when that fails [http]
+    /// Open a file for a moment with each request; and how the request ends when that fails [http]
     pub opens: Option<Opens>,
 
     /// Keep that file open for so many milliseconds, and answer then [http]
@@ -216,8 +216,8 @@ pub struct Args {
     /// Compute for so many microseconds before each answer, as a slower release does [http]
     pub delay_us: u32,
 
-    /// Answer nobody for so many milliseconds, once: as long as a pause of a garbage collector or a full disk
-    /// may take [http]
+    /// Answer no client for so many milliseconds, once: as long as a pause of a garbage collector or a full
+    /// disk may take [http]
     pub stall_ms: Option<u64>,
 
     /// The request (the first is 1) that the stall begins with [http]
@@ -235,12 +235,12 @@ pub struct Args {
     /// The calls it makes
     pub calls: CallArgs,
 
-    /// This process is a worker of the process with this id, and standard input is the listener, or what is
-    /// bound where it is to listen
+    /// This process is a worker of the process with this id. Standard input is the listener, or the bound
+    /// socket at whose address it is to listen
     pub worker: Option<i32>,
 }
 
-/// What `--help` prints.
+/// The text that `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
 
 /// Why there are no options to serve with.

@@ -40,9 +40,9 @@ pub(crate) enum BaselineError {
     /// One of the descriptors could not be opened.
     #[error("cannot open {what} for the baseline: {source}")]
     Open {
-        /// What it stands for.
+        /// The kind of descriptor that it stands for.
         what: &'static str,
-        /// Of the call that failed.
+        /// The error of the call that failed.
         source: io::Error,
     },
 }

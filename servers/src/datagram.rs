@@ -63,7 +63,7 @@ fn serve(socket: &UdpSocket, mut flows: Flows, tally: &Tally) -> io::Error {
                     tally.count_failed(full.then_some("socket"));
                 }
             },
-            // That the last answer reached nobody is told by the next call.
+            // The kernel reports an answer that reached nobody (ECONNREFUSED) at the next call.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return error,
@@ -91,7 +91,7 @@ struct Flow {
 }
 
 impl Flows {
-    /// A datagram came: of a new flow the sockets are opened.
+    /// A datagram came: for a new flow the sockets are opened.
     fn heard(&mut self, from: SocketAddr) -> io::Result<()> {
         let heard = Instant::now();
         if self.each == 0 {
@@ -107,7 +107,7 @@ impl Flows {
         Ok(())
     }
 
-    /// Closes what is over.
+    /// Closes the flows that are over.
     fn let_go(&mut self, now: Instant) {
         if self.due.is_some_and(|due| due <= now) {
             self.all.retain(|_, flow| flow.heard + self.idle > now);

@@ -29,7 +29,7 @@ pub mod echo {
     tonic::include_proto!("lastfd.echo.v1");
 }
 
-/// Says back what it is told.
+/// Echoes each request.
 struct Mirror;
 
 #[tonic::async_trait]
@@ -99,7 +99,7 @@ where
             called(seat).await;
             // A client that leaves in mid-call is not there to be answered.
             let _ = request.into_body().collect().await;
-            // Not compressed, of no bytes (gRPC over HTTP/2, "Length-Prefixed-Message").
+            // Not compressed, no bytes (gRPC over HTTP/2, "Length-Prefixed-Message").
             let message = Frame::data(Bytes::from_static(&[0; 5]));
             let status =
                 HeaderMap::from_iter([("grpc-status".parse().expect("a name"), HeaderValue::from(0))]);

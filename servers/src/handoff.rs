@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 /// Connections accepted and not yet taken by the runtime, at most; an acceptor that finds it full waits.
 pub(crate) const HANDED_OVER: usize = 1024;
 
-/// What an acceptor hands over.
+/// An accepted connection that an acceptor hands over.
 pub(crate) type Accepted = (OwnedFd, Door);
 
 /// Builds the runtime, so that its descriptors are open, and runs `service` on a thread of its own with what
@@ -30,7 +30,8 @@ where
     Ok(Arc::new(move |connection, door| hand_over((connection, door))))
 }
 
-/// The same for whatever an acceptor makes of a connection; returns what hands that over.
+/// As [`start`], for any item that an acceptor makes of a connection; returns the function that hands it
+/// over.
 ///
 /// # Errors
 /// As above.

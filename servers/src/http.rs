@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-/// What each request gets.
+/// The answer to each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     opens: Option<Opening>,
@@ -53,7 +53,7 @@ impl Opening {
     }
 }
 
-/// A time in which nobody is answered: it begins with one request, and is over for good.
+/// A time in which no client is answered: it begins with one request, and is over for good.
 #[derive(Debug)]
 pub(crate) struct Stall {
     lasts: Duration,
@@ -70,7 +70,7 @@ impl Stall {
 
     /// A request came: all of the service waits where it is the one.
     fn met(&self) {
-        // Of later requests it wraps around, and never comes to 1 again.
+        // Later requests wrap it around; it does not reach 1 again.
         if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             std::thread::sleep(self.lasts);
         }
@@ -119,7 +119,7 @@ async fn converse(
             }
         });
         let mut either = auto::Builder::new(TokioExecutor::new());
-        // What bounds its streams is to be found.
+        // The limit of its streams is the thing to find, so none is set.
         either.http2().max_concurrent_streams(None);
         let _ = either.serve_connection(TokioIo::new(stream), service).await;
     }

@@ -1,11 +1,11 @@
 //! The servers that `lastfd` bundles, to be driven into descriptor exhaustion: `http`, `websocket`, `tcp`,
 //! `grpc` and `mail`, and the services of real incidents: `relay`, `outbound` and `collector`, which open
-//! descriptors of their own for their clients. And `datagram`, which accepts nobody: it serves UDP.
+//! descriptors of their own for their clients. And `datagram`, which accepts no connection: it serves UDP.
 //!
 //! All of the others accept through [`accept`], which knows no runtime and reacts to a full descriptor table
-//! with a selectable [`Policy`]. To the former a connection costs exactly one descriptor, that of `accept4`;
-//! nothing else is opened after start-up. Every process counts its own accepts and prints them as it ends, as
-//! a witness beside whatever watches it from outside.
+//! with a selectable [`Policy`]. For the first five a connection costs exactly one descriptor, the one from
+//! `accept4`; nothing else is opened after start-up. Every process counts its own accepts and prints them as
+//! it ends, as a witness beside whatever watches it from outside.
 //!
 //! The package never depends on the harness that runs it, and never raises or lowers a limit.
 
@@ -37,12 +37,12 @@ pub use args::{Args, HELP, Kind, NoArgs};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// By which listener a connection came in.
+/// The listener through which a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
-    /// That of `--port`.
+    /// The listener of `--port`.
     Plain,
-    /// That of `--tls-port`.
+    /// The listener of `--tls-port`.
     Tls,
 }
 

@@ -1,5 +1,5 @@
-//! What a server says: whole lines, each in one write, so that those of several processes do not mix. Needs
-//! no descriptor; a reader that is gone is no reason to fail.
+//! The output of a server: whole lines, each in one write, so that lines of several processes do not mix.
+//! Needs no descriptor; a reader that is gone is no reason to fail.
 
 use std::io::Write;
 

@@ -9,7 +9,7 @@ use rustix::net::{
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Whose the listening socket is.
+/// The owner of the listening socket.
 #[derive(Debug)]
 pub(crate) enum Listener {
     /// Made by this process.
@@ -56,8 +56,8 @@ impl Listener {
     /// input: the worker holds as many descriptors as one that shares its listener.
     ///
     /// # Errors
-    /// Those of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket, `EAFNOSUPPORT` when it is
-    /// not of TCP.
+    /// The errors of [`Listener::bind`]; `ENOTSOCK` when standard input is not a socket, `EAFNOSUPPORT` when
+    /// it is no TCP socket.
     pub(crate) fn beside_inherited(blocking: bool) -> Result<Self, Errno> {
         let own = Listener::bind(inet(&Listener::Inherited.bound()?)?, blocking, true)?;
         rustix::stdio::dup2_stdin(own)?;

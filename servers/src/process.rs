@@ -128,7 +128,7 @@ fn accept_until_signal(
     let service = |source| StartError::Service { source };
     let mut reserves = Vec::new();
     if args.accept == Policy::ReserveFd {
-        // Each acceptor has its own: what one gives up the other could not count on.
+        // Each acceptor has its own spare: it could not count on one that another acceptor gave up.
         for _ in &listeners {
             reserves.push(Reserve::open().map_err(|errno| service(errno.into()))?);
         }
@@ -187,7 +187,7 @@ fn grow_descriptor_table(listener: &Listener) {
     drop(rustix::io::fcntl_dupfd_cloexec(listener.as_fd(), i32::try_from(soft).map_or(0, |soft| soft - 1)));
 }
 
-/// Of descriptors, as it was when the process started to accept.
+/// The soft limit of descriptors when the process started to accept.
 fn soft_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -198,7 +198,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
         |protocols: &[&[u8]]| Doorkeeper::new(args.tls_files(), protocols, args.resumption, tally);
     match args.kind {
         Kind::Http => {
-            // Who offers both is served as clients are that know HTTP/1.1 alone.
+            // A client that offers both versions is served as one that knows HTTP/1.1 alone.
             let doorkeeper = doorkeeper(&[tls::HTTP_1, tls::HTTP_2])?;
             http::start(doorkeeper, http::Answer::of(args), http::Stall::of(args), tally)
         }
@@ -217,7 +217,7 @@ fn start_service(args: &Args, tally: &Arc<Tally>) -> Result<Deliver, StartError>
 struct Acceptors {
     door: Door,
     listener: Arc<Listener>,
-    /// They begin when they are told.
+    /// Channels that start the waiting threads.
     waiting: Vec<Sender<()>>,
 }
 
@@ -256,7 +256,7 @@ fn start_acceptors(
                     complain(format_args!("accept: {errno}"));
                     tally.end(1)
                 }
-                // Never closed: who waits in its queue waits on.
+                // Never closed: a client in its queue waits on.
                 Ended::FellSilent => std::mem::forget(listener),
             }
         };

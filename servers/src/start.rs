@@ -1,5 +1,5 @@
-//! What the process of a server and its master have in common: why neither started, the lines that say it
-//! did, and the signals that end it.
+//! Common parts of a server's process and its master: why neither started, the lines that say it did, and the
+//! signals that end it.
 
 use crate::baseline::BaselineError;
 use crate::relay::CallError;
@@ -26,7 +26,7 @@ pub(crate) enum StartError {
     /// A second listener where none can be.
     #[error("--tls-port goes with http, grpc and mail, and not with --workers")]
     NoTls,
-    /// Requests that open a file, of a service that has none.
+    /// The option to open a file with each request, for a service that has none.
     #[error("--opens goes with http")]
     NoFile,
     /// A witness that could not tell connections apart.
@@ -35,7 +35,7 @@ pub(crate) enum StartError {
     /// Options of those that accept.
     #[error("datagram serves UDP and accepts nobody: --workers, --threads and --unix do not go with it")]
     AcceptsNobody,
-    /// A service whose requests are calls, without anybody to call.
+    /// A service whose requests are calls, without an address to call.
     #[error("{0}")]
     NobodyToCall(&'static str),
     /// The signals could not be blocked.
@@ -46,16 +46,16 @@ pub(crate) enum StartError {
     Listen {
         /// As asked.
         address: String,
-        /// Of socket, bind or listen.
+        /// The error of socket, bind or listen.
         source: io::Error,
     },
-    /// Standard input of a worker is not what it should be.
+    /// Standard input of a worker is no bound socket.
     #[error("standard input is not a bound socket, as that of a worker must be: {0}")]
     NotAListener(Errno),
     /// The service's own descriptors or threads.
     #[error("cannot start the service: {source}{}", hint(source.raw_os_error()))]
     Service {
-        /// Of the call that failed.
+        /// The error of the call that failed.
         source: io::Error,
     },
     /// TLS.
@@ -65,7 +65,7 @@ pub(crate) enum StartError {
         #[from]
         source: TlsError,
     },
-    /// What its calls need.
+    /// The things that its calls need.
     #[error("{source}{}", hint(source.errno()))]
     Calls {
         /// Which step.
@@ -82,13 +82,13 @@ pub(crate) enum StartError {
     /// No ring.
     #[error("cannot accept by io_uring: {source}{}", forbidden(source))]
     Ring {
-        /// Of io_uring_setup(2).
+        /// The error of io_uring_setup(2).
         source: io::Error,
     },
     /// A worker could not be started.
     #[error("cannot start a worker: {source}{}", hint(source.raw_os_error()))]
     Worker {
-        /// Of fork, exec or the pipe to it.
+        /// The error of fork, exec or the pipe to it.
         source: io::Error,
     },
     /// The master was gone before its worker could tie itself to it.
@@ -116,7 +116,7 @@ impl StartError {
     }
 }
 
-/// What to know about a failure for want of descriptors.
+/// The explanation of a failure for want of descriptors.
 fn hint(errno: Option<i32>) -> String {
     if errno != Some(Errno::MFILE.raw_os_error()) {
         return String::new();
@@ -125,7 +125,7 @@ fn hint(errno: Option<i32>) -> String {
     format!(": the soft limit of {soft} descriptors is too low to start")
 }
 
-/// What to know about a ring that is refused.
+/// The explanation of a refused ring.
 fn forbidden(source: &io::Error) -> String {
     match source.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM | Errno::NOSYS) => {

@@ -1,5 +1,5 @@
-//! A process's own count of its accepts, and the line that says it: a witness that asks nobody else. Needs no
-//! descriptor to be printed.
+//! A process's own count of its accepts, and the line with it: a witness that needs no other. Printing it
+//! needs no descriptor.
 
 use crate::lines::say;
 use crate::witness::{Seat, Witness};
@@ -14,32 +14,33 @@ const NEVER: u64 = u64::MAX;
 /// Counts of this process, shared by its acceptors.
 ///
 /// With several acceptors an accept that has returned and is not yet counted may be missed by another
-/// thread's first failure; who needs the exact order watches the calls from outside.
+/// thread's first failure. Only an observer of the system calls knows the exact order.
 #[derive(Debug)]
 pub struct Tally {
     total: AtomicU64,
     shed: AtomicU64,
     before_first_emfile: AtomicU64,
-    /// Connections that were served and are closed; a lock and no descriptor tells whoever waits for one.
+    /// Connections that were served and are closed. A condition variable (no descriptor) wakes the thread
+    /// that waits for one.
     closed: Mutex<u64>,
     closes: Condvar,
     /// TLS handshakes completed; `None` where TLS is not spoken.
     handshakes: Option<AtomicU64>,
-    /// What is done for clients beside accepting them; `None` where that is nothing to count.
+    /// Work for clients beside accepting them; `None` where there is none to count.
     work: Option<Work>,
-    /// Where whoever calls it is counted; `None`: it is no witness.
+    /// Counts of callers; `None`: it is no witness.
     witness: Option<Arc<Witness>>,
     reported: AtomicBool,
 }
 
-/// What a process counts beside its accepts.
+/// The counts of a process beside its accepts.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// It speaks TLS.
     pub handshakes: bool,
     /// It opens descriptors for its clients.
     pub work: bool,
-    /// It tells who calls it.
+    /// It reports its callers.
     pub witness: Option<Witness>,
 }
 
@@ -125,14 +126,14 @@ impl Tally {
         *self.closed.lock().expect("no counter panics")
     }
 
-    /// Sleeps until more than `before` were. No deadline: who waits for this waits for ever where nobody
-    /// leaves.
+    /// Sleeps until more than `before` were closed. No deadline: without a client that leaves, it waits for
+    /// ever.
     pub(crate) fn wait_for_close_after(&self, before: u64) {
         let closed = self.closed.lock().expect("no counter panics");
         drop(self.closes.wait_while(closed, |closed| *closed <= before).expect("no counter panics"));
     }
 
-    /// A connection is there to be served; `None`: nobody counts it.
+    /// A connection is there to be served; `None`: it is not counted.
     pub(crate) fn seat(&self) -> Option<Seat> {
         self.witness.as_ref().map(Witness::opened)
     }
@@ -186,8 +187,8 @@ impl Tally {
         }
     }
 
-    /// The JSON line; `total` counts every accept4 that returned a connection, `shed` those of them closed at
-    /// once.
+    /// The JSON line. `total` counts every accept4 that returned a connection, `shed` how many of them were
+    /// closed at once.
     fn line(&self) -> String {
         let first = self.before_first_emfile.load(SeqCst);
         let line = Line {
@@ -207,7 +208,7 @@ impl Tally {
         serde_json::to_string(&line).expect("numbers serialise")
     }
 
-    /// Prints the line once and ends the process; of two threads that come here the second only waits for the
+    /// Prints the line once and ends the process. When two threads call it, the second only waits for the
     /// end.
     pub(crate) fn end(&self, code: u8) -> ! {
         if self.reported.swap(true, SeqCst) {

@@ -1,9 +1,9 @@
 //! TLS, on either side of a connection: the second listener of a server, and the channels of the relay.
-//! Certificates are read and everything is computed before the server listens; a handshake opens nothing and
-//! keeps nobody else waiting.
+//! Certificates are read and everything is computed before the server listens. A handshake opens nothing and
+//! keeps no other client waiting.
 //!
-//! Sessions are resumed only where a server is told so (`--resumption`): else each connection makes a whole
-//! handshake.
+//! Sessions are resumed only where a server is started with `--resumption`; otherwise each connection makes a
+//! whole handshake.
 
 use crate::Door;
 use crate::tally::Tally;
@@ -40,7 +40,7 @@ pub(crate) enum TlsError {
     Read {
         /// Which.
         path: PathBuf,
-        /// Of open or read.
+        /// The error of open or read.
         source: io::Error,
     },
     /// A file holds something else.
@@ -48,17 +48,17 @@ pub(crate) enum TlsError {
     Pem {
         /// Which file.
         path: PathBuf,
-        /// What it should hold.
+        /// The kind of item that it should hold.
         what: &'static str,
         /// Where the parser stopped.
         source: pem::Error,
     },
-    /// What was read cannot be used.
+    /// The file was read but cannot be used.
     #[error("{} cannot be used: {source}", path.display())]
     Unusable {
         /// Which file.
         path: PathBuf,
-        /// Of rustls.
+        /// The error of rustls.
         source: rustls::Error,
     },
 }
@@ -73,8 +73,8 @@ impl TlsError {
     }
 }
 
-/// What makes an accepted connection ready to be spoken on: the handshake, for one that came in by the door
-/// of TLS.
+/// Makes an accepted connection ready to be spoken on: with the TLS handshake, if it came in through the TLS
+/// listener.
 #[derive(Clone)]
 pub(crate) struct Doorkeeper {
     acceptor: Option<TlsAcceptor>,
@@ -105,8 +105,8 @@ impl Doorkeeper {
         self.acceptor.is_some()
     }
 
-    /// Shakes hands with a client, if it has come to be. No deadline: one that never speaks is held, as by a
-    /// server without time limits, and costs its descriptor.
+    /// Does the TLS handshake with a client that came in through the TLS listener. There is no deadline: a
+    /// client that never speaks is held, as by a server without time limits, and costs its descriptor.
     ///
     /// # Errors
     /// The client left, or does not speak TLS. Its connection is closed.
@@ -155,7 +155,7 @@ fn server(
     Ok(config)
 }
 
-/// What a client needs that trusts the certificates of a file, read now.
+/// The TLS configuration of a client that trusts the certificates of a file, read now.
 ///
 /// # Errors
 /// See [`TlsError`]; with a full descriptor table the open fails.

@@ -1,8 +1,8 @@
-//! What a server sees of those who call it, told while it goes on (`--witness`): connections, calls on each,
-//! TLS handshakes. One line `{"lastfd_upstream":{…}}` on standard output for each connection and each call,
-//! with its time; of many thousands only one in a few, so that what is told stays bounded. The last line, as
-//! the process ends, is exact. Calls may be kept waiting (`--wait-before`), so that a caller can be looked at
-//! between two of them.
+//! A server's report about its callers while it runs (`--witness`): connections, calls on each, TLS
+//! handshakes. One line `{"lastfd_upstream":{…}}` on standard output for each connection and each call, with
+//! its time; among many thousands only one in a few, so that the number of lines stays bounded. The last
+//! line, as the process ends, is exact. Calls may be kept waiting (`--wait-before`), so that a caller can be
+//! looked at between two of them.
 
 use crate::lines::say;
 use rustix::time::{ClockId, clock_gettime};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Each of the first so many is told; of later ones about one in `n ÷ EXACT_UNTIL`.
+/// Each of the first so many is reported; later ones at a rate of about one in `n ÷ EXACT_UNTIL`.
 const EXACT_UNTIL: u64 = 1 << 14;
 
 /// Counts of a server that is a witness. A connection that has ended costs one number in a map, which is
@@ -67,14 +67,14 @@ struct Told {
     least: u64,
     median: u64,
     most: u64,
-    /// Whether accept has failed for want of a descriptor; told in the last line.
+    /// Whether accept has failed for want of a descriptor; only in the last line.
     #[serde(skip_serializing_if = "Option::is_none")]
     exhausted: Option<bool>,
 }
 
 impl Witness {
-    /// A witness that keeps each of these calls, counted from 1, and all later ones waiting, until it is told
-    /// to go on.
+    /// A witness that keeps each of these calls, counted from 1, and all later ones waiting, until
+    /// [`Witness::go_on`].
     pub(crate) fn new(mut stops: Vec<u64>) -> Self {
         stops.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
         let first = stops.pop().unwrap_or(u64::MAX);
@@ -95,7 +95,7 @@ impl Witness {
         next.is_some()
     }
 
-    /// A connection came to a server that answers nothing: it is a call. Returns when it is to be counted;
+    /// Counts a connection to a server that answers nothing: it is a call. Returns when it is to be counted;
     /// until then the thread sleeps.
     pub(crate) fn admit_here(&self) {
         let number = {
@@ -202,7 +202,7 @@ impl Drop for Seat {
 }
 
 impl Counts {
-    /// Tells, where the number of this connection or call is one of those that are told.
+    /// Reports, where the number of this connection or call is one that is reported.
     fn tell(&self, number: u64) {
         let step = (number / EXACT_UNTIL).max(1).next_power_of_two();
         if number.is_multiple_of(step) {

@@ -1,4 +1,4 @@
-//! Enums whose values a command line gives by a word.
+//! Enums with one word of a command line for each value.
 
 /// Declares such an enum, with the word of each value.
 macro_rules! words {

@@ -21,7 +21,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// What the master knows of its workers.
+/// The master's view of its workers.
 struct Crew {
     /// Not yet reaped; a worker is signalled and reaped only under the lock, so its id is never another's.
     running: Vec<Child>,

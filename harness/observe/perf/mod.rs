@@ -1,13 +1,13 @@
 //! Observes system calls by perf: an in-kernel filter on each call's tracepoint, inherited by threads and
 //! children, enabled when the launched program executes.
 //!
-//! Each cpu has four rings: successes (and what was asked to be closed), failures, the life of processes, and
-//! what is refused; they are read when the run drains, never woken for an event, because waking slows a
-//! spinning server sixty-fold. Beside the rings, one counter for each call counts its failures over the whole
-//! tree, exactly, sampled or not.
+//! Each cpu has four rings: successes (with requests to close), failures, the life of processes, and
+//! refusals. They are read when the run drains, never woken for an event, because waking slows a spinning
+//! server sixty-fold. Beside the rings, one counter for each call counts its failures over the whole tree,
+//! exactly, sampled or not.
 //!
-//! What io_uring does passes by every system call; where the kernel lets us, its own tracepoints are observed
-//! too. To a subject that has no ring they cost nothing but their opening.
+//! Requests of io_uring pass by every system call. Where the kernel lets us, its own tracepoints are observed
+//! too. For a subject without a ring they cost nothing but their opening.
 
 mod record;
 mod requests;
@@ -35,7 +35,7 @@ const RING_PAGES: usize = 512;
 const RING_PAGES_AT_LEAST: usize = 8;
 
 const SUCCEEDED: &CStr = c"ret >= 0";
-/// Of a call that returns nothing else: its arguments decide what it did.
+/// A successful call without another result: its arguments decide what it did.
 const DONE: &CStr = c"ret == 0";
 /// -EMFILE and -ENFILE, as the kernel's filter language takes them.
 const EXHAUSTED: &CStr = c"ret == -24 || ret == -23";
@@ -48,7 +48,8 @@ const UNACCEPTED: &CStr = c"ret == -24 || ret == -23 || ret == -12 || ret == -10
 const MAKERS: [&str; 3] = ["clone3", "clone", "mmap"];
 const REFUSED: &CStr = c"ret == -11 || ret == -12";
 
-/// Of those so many are reported, and then no more are looked for: failed calls have room of their own.
+/// Refusals that are reported, at most: then the observer stops looking for them. Failed calls have room of
+/// their own.
 const REFUSED_AT_MOST: u64 = 1_000;
 
 /// How long an event stays back, so that what another cpu is writing this instant can be put before it.
@@ -78,9 +79,9 @@ fn refused(doing: &str, e: &io::Error) -> Unavailable {
 pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
-    // Of each call and cpu: a failure and (but for fcntl) a success event; close and the processes; what is
-    // refused; of each call: its total. And what keeps each tracepoint in use. The exit, the limits, and what
-    // io_uring takes, come on top.
+    // Each call and cpu needs a failure event and (but for fcntl) a success event. Each cpu needs events for
+    // close, the processes and refusals. Each call needs its total. One event keeps each tracepoint in use.
+    // The exit, the limits, and the events of io_uring come on top.
     let beside = MAKERS.len() + 1 + record::LIMITS.len() + 3;
     (cpus * (2 * calls - 1 + 2 + beside) + calls + calls + 1 + beside) as u64
 }
@@ -107,7 +108,7 @@ impl Tracepoints {
         let probed = Counter::open(Source::Samples(accept), 0, Some(first))
             .map_err(|e| refused("perf_event_open", &e))?;
         let mut opened = vec![probed];
-        // Without these the rest is as good as ever for who has no ring.
+        // Without these, the rest works as well as ever for a program without a ring.
         if let Ok((layout, probed)) = requests::probe(&events, first) {
             found.layout.ring = Some(layout);
             opened.push(probed);
@@ -131,7 +132,7 @@ impl Tracepoints {
                 Err(e) => return Err(e),
             }
         }
-        // What these say is evidence more, without which observing goes on.
+        // These are additional evidence: observing goes on without them.
         let id = |call: &'static str| Some((call, events.id(&format!("syscalls/sys_exit_{call}")).ok()?));
         let makers = MAKERS.into_iter().filter_map(id).collect();
         let close = "syscalls/sys_enter_close";
@@ -142,7 +143,7 @@ impl Tracepoints {
             close: events.id(close)?,
             fd: events.offset(close, "fd")?,
             exit_group: (events.id(exit_group)?, events.offset(exit_group, "error_code")?),
-            // Who set a limit is then not known, and all else as ever.
+            // Without these it is unknown which process set a limit; the rest works as ever.
             limits: record::LIMITS.map(|call| events.id(&format!("syscalls/sys_exit_{call}")).ok()),
             ring: None,
         };
@@ -179,7 +180,8 @@ struct Rings {
     successes: Ring,
     failures: Ring,
     tasks: Ring,
-    /// Of what is refused beside a descriptor, so that no flood of it takes the failures' room.
+    /// Refusals other than of descriptors, in a ring of their own: a flood of them takes no room from the
+    /// failures.
     refused: Option<Ring>,
 }
 
@@ -193,7 +195,7 @@ pub struct Perf {
     rings: Vec<Rings>,
     /// Everything but the failures.
     steady: Vec<Counter>,
-    /// What is refused beside a descriptor, until it is too much.
+    /// Counters of refusals other than of descriptors, until there are too many.
     refusing: Vec<Counter>,
     refused: u64,
     /// The sampled failures of every call and cpu.
@@ -201,7 +203,7 @@ pub struct Perf {
     sampling_stopped: bool,
     /// The failures of each call over the whole tree.
     counters: Vec<(Call, Counter)>,
-    /// Those of io_uring's requests, all operations together.
+    /// The failures of io_uring's requests, all operations together.
     ring_counter: Option<Counter>,
     requests: Requests,
     sampled: Sampled,
@@ -343,7 +345,7 @@ impl Perf {
         })
     }
 
-    /// Reads every ring; returns the samples that found no room, and those of them that were failures.
+    /// Reads every ring; returns the samples that found no room, and how many of these were failures.
     fn collect(&mut self) -> (u64, u64) {
         let (mut lost, mut lost_failures) = (0, 0);
         let layout = self.layout;
@@ -452,8 +454,8 @@ impl Syscalls for Perf {
                 sink.push(Event { at, is: What::Executed { pid, program } });
             }
         }
-        // Failures that found no room are too many to be sampled, and no more: what is opened and closed has
-        // rings of its own.
+        // Lost failures only mean that there are too many to sample: opening and closing have rings of their
+        // own.
         if lost > 0 {
             sink.push(Event { at: now, is: What::Lost { samples: lost } });
         }

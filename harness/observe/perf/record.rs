@@ -17,7 +17,7 @@ pub struct Layout {
     pub exit_group: (u64, usize),
     /// The ids of the calls in [`LIMITS`]; `None` where they cannot be read.
     pub limits: [Option<u64>; LIMITS.len()],
-    /// Of io_uring's tracepoints; `None` where the kernel has none, or these may not be read.
+    /// The layout of io_uring's tracepoints; `None` where the kernel has none, or they may not be read.
     pub ring: Option<RingLayout>,
 }
 
@@ -38,9 +38,9 @@ pub struct RingLayout {
 /// second.
 pub const LIMITS: [&str; 2] = ["prlimit64", "setrlimit"];
 
-/// What is sampled of who makes them: their arguments are still in their registers when they return
-/// (`asm/perf_regs.h`), and the new limits mostly on the stack. In the record the registers come in the order
-/// of their bits.
+/// Samples of the callers. Their arguments are still in their registers when the calls return
+/// (`asm/perf_regs.h`), and the new limits are mostly on the stack. In the record the registers come in the
+/// order of their bits.
 #[cfg(target_arch = "x86_64")]
 mod caller {
     /// rdx, rsi, rdi, rsp.
@@ -48,7 +48,8 @@ mod caller {
     /// rdi, which a call leaves as it was.
     pub const FIRST_ARGUMENT: Option<u64> = Some(1 << 5);
 
-    /// Of prlimit64, then of setrlimit: the process, the resource, the new limits; and the stack pointer.
+    /// The arguments of prlimit64, then of setrlimit: the process, the resource, the new limits; and the
+    /// stack pointer.
     pub fn arguments([rdx, rsi, rdi, rsp]: [u64; 4]) -> [Option<[u64; 4]>; 2] {
         [Some([rdi, rsi, rdx, rsp]), Some([0, rdi, rsi, rsp])]
     }
@@ -60,9 +61,9 @@ mod caller {
     /// In its place is the result.
     pub const FIRST_ARGUMENT: Option<u64> = None;
 
-    /// As on the other architecture, but for what was in x0, which has the result already: so prlimit64 of
-    /// another process is taken for one of the caller's own, whose limits are then found to be others, and
-    /// the resource of setrlimit is not known.
+    /// As on the other architecture, except for x0, which already has the result. So prlimit64 on another
+    /// process is taken for a call on the caller itself, whose limits are then found to differ; and the
+    /// resource of setrlimit is not known.
     pub fn arguments(registers: [u64; 4]) -> [Option<[u64; 4]>; 2] {
         [Some(registers), None]
     }
@@ -82,7 +83,7 @@ const MORE: u32 = 1 << 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// A call returned; the tracepoint says which.
-    /// `on`: of an accept that failed, the number that it was called with.
+    /// `on`: for a failed accept, the descriptor number that it was called with.
     Call { pid: Pid, tracepoint: u64, ret: i64, on: Option<i32> },
     /// A process is about to close this number.
     Close { pid: Pid, fd: i32 },
@@ -117,7 +118,7 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
             let tracepoint = u64::from(u16_at(raw, 0)?);
             let pid = i32_at(body, 0)?;
             let record = if tracepoint == layout.close {
-                // 64 bits wide in the record, of which the kernel looks at the lower half.
+                // The record has 64 bits; the kernel looks at the lower half.
                 Record::Close { pid, fd: i64_at(raw, layout.fd)? as i32 }
             } else if tracepoint == layout.exit_group.0 {
                 // As wait(2) tells it: the lowest eight bits.
@@ -153,8 +154,8 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
     })
 }
 
-/// What a successful call, by its place in [`LIMITS`], set; `None` where it only read, or was of another
-/// resource.
+/// The limits that a successful call set, by its place in [`LIMITS`]; `None` where it only read, or concerned
+/// another resource.
 fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
     // After the raw record: the ABI, the registers, the stack's size and bytes, and how many of these were
     // there.
@@ -176,7 +177,7 @@ fn limit_set(pid: Pid, call: usize, body: &[u8]) -> Option<Record> {
     Some(Record::LimitSet { pid, of: of as Pid, limits })
 }
 
-/// The register that was sampled with a call, where one was, of a program of 64 bits.
+/// The register that was sampled with a call, where one was, in a 64-bit program.
 fn first_argument(body: &[u8]) -> Option<i32> {
     let registers = 20 + u32_at(body, 16)? as usize;
     let wide = u64_at(body, registers)? == u64::from(abi::PERF_SAMPLE_REGS_ABI_64);

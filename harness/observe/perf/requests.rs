@@ -1,6 +1,6 @@
-//! Requests of io_uring that create a descriptor, by its own tracepoints: what was submitted, and what came
-//! of it. The kernel lets only those with CAP_PERFMON look there. A completion does not say of what
-//! operation, so each is matched with its submission.
+//! Requests of io_uring that create a descriptor, by its own tracepoints: submissions and completions. The
+//! kernel lets only a process with CAP_PERFMON look there. A completion does not say of what operation, so
+//! each is matched with its submission.
 
 use super::record::RingLayout;
 use crate::event::{Call, Pid, What};
@@ -12,7 +12,7 @@ use std::io;
 
 /// Operations that create a descriptor, as [`Call::of_ring`] has them.
 pub(super) const CREATES: &CStr = c"opcode == 13 || opcode == 18 || opcode == 28 || opcode == 45";
-/// Those that failed for another reason are over, too.
+/// Requests that failed for another reason are over, too.
 pub(super) const OTHERWISE: &CStr = c"res != -24 && res != -23";
 pub(super) const EXHAUSTED: &CStr = c"res == -24 || res == -23";
 
@@ -43,14 +43,14 @@ pub(super) fn probe(events: &Events, cpu: u32) -> io::Result<(RingLayout, Counte
     Ok((layout, probed))
 }
 
-/// The requests under way, and how many failed. A program may give several of one kind the same name. What it
-/// gives the same name as requests that create nothing, at one time, is not told from those.
+/// The requests under way, and how many failed. A program may give several requests of one kind the same
+/// name. If requests that create nothing have that name at the same time, the two cannot be told apart.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     under_way: HashMap<(u64, u64), (Call, u32)>,
     /// Some failures were not seen: their requests still count as under way.
     pub stale: bool,
-    /// Seen one by one, of each operation.
+    /// Failures seen one by one, by operation.
     failed: HashMap<Call, u64>,
 }
 
@@ -62,7 +62,7 @@ impl Requests {
             if self.under_way.len() < UNDER_WAY_AT_MOST { 0 } else { self.under_way.drain().count() as u64 };
         let (name, count) = self.under_way.entry(request).or_insert((call, 0));
         if *name != call {
-            // Which of them a completion is of cannot be told.
+            // A completion may belong to either of them.
             let other = u64::from(std::mem::take(count));
             forgotten += if self.stale { 0 } else { other };
             *name = call;
@@ -71,8 +71,8 @@ impl Requests {
         forgotten
     }
 
-    /// What a completion says: nothing where its request creates no descriptor, or failed for another reason
-    /// than the want of one.
+    /// The event of a completion: `None` where its request creates no descriptor, or failed for another
+    /// reason than the want of one.
     pub fn completed(&mut self, pid: Pid, request: (u64, u64), ret: i32, more: bool) -> Option<What> {
         let (name, count) = self.under_way.get_mut(&request)?;
         let name = *name;
@@ -90,7 +90,7 @@ impl Requests {
         Some(What::Call { pid, name, ret: ret.into(), on: None })
     }
 
-    /// Failures of each operation, of `all` together. Those that were not seen one by one count as of the
+    /// Failures of each operation; `all` is the total. Failures that were not seen one by one count for the
     /// operation that failed most.
     pub fn totals(&self, all: u64) -> [(Call, u64); 4] {
         let calls = [Call::RingAccept, Call::RingOpenat, Call::RingOpenat2, Call::RingSocket];

@@ -1,4 +1,4 @@
-//! What keys of different tables mean together: a workload that nobody calls, a load too small to reach its
+//! Checks of keys in different tables together: a workload that nobody calls, a load too small to reach its
 //! ceiling.
 
 use super::text::{check_slips, no_process};
@@ -49,7 +49,7 @@ pub(super) fn check_rounds(file: &File, plan: &Plan, problems: &mut Vec<Problem>
     }
 }
 
-/// Whom a bundled server calls must be there, and speak TLS where that is asked for.
+/// Every process that a bundled server calls must exist, and speak TLS where the scenario asks for it.
 pub(super) fn check_called(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
     for serve in file.processes.values().filter_map(|raw| raw.serve.as_ref()) {
         for (key, called) in serve.get_ref().calls() {
@@ -119,7 +119,7 @@ pub(super) fn check_called(file: &File, names: &[&str], problems: &mut Vec<Probl
     }
 }
 
-/// `{NAME.port}` must name a process, and what is nearly a placeholder is a slip.
+/// `{NAME.port}` must name a process; a word that is almost a placeholder is a slip.
 pub(super) fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec<Problem>) {
     let commands = file.processes.values().filter_map(|raw| raw.command.as_ref());
     let env = file.processes.values().flat_map(|raw| raw.env.values());
@@ -148,8 +148,8 @@ pub(super) fn check_placeholders(file: &File, names: &[&str], problems: &mut Vec
     }
 }
 
-/// A process is loaded by UDP or by connections: its ceiling is in one of them. What is watched at an accept
-/// loop is not asked of UDP.
+/// A process is loaded by UDP or by connections: its ceiling is in one of them. Keys that are measured at an
+/// accept loop are refused for UDP.
 pub(super) fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let of = |name: &Spanned<String>| &plan.workloads[name.get_ref()];
     let datagrams = |name: &&Spanned<String>| of(name).kind == Some(Dialogue::Datagram);
@@ -177,7 +177,7 @@ pub(super) fn check_datagrams(file: &File, plan: &Plan, problems: &mut Vec<Probl
     }
 }
 
-/// A subject that nothing loads, and that is not known to call anybody, comes to no ceiling.
+/// A subject without a load reaches no ceiling, unless it is known to call another process.
 pub(super) fn check_loaded(file: &File, plan: &Plan, problems: &mut Vec<Problem>) {
     let key = file.processes.keys().find(|name| *name.get_ref() == plan.subject);
     let (Some(key), None) = (key, &plan.expect.not_started) else { return };
@@ -245,7 +245,7 @@ pub(super) fn check_reach(raw: &RawExpect, plan: &Plan, problems: &mut Vec<Probl
     }
 }
 
-/// A caller's workload must be one of calls, and to somebody else.
+/// A caller's workload must be a workload of calls, to another process.
 pub(super) fn check_callers(
     file: &File,
     subject: &str,
@@ -297,7 +297,7 @@ pub(super) fn check_callers(
     }
 }
 
-/// Outcomes are those of workloads of calls.
+/// Expected outcomes are for workloads of calls only.
 pub(super) fn check_outcomes(
     raw: &RawExpect,
     workloads: &BTreeMap<String, Workload>,

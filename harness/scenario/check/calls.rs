@@ -97,7 +97,7 @@ pub(super) fn calls_for(text: &Spanned<String>, problems: &mut Vec<Problem>) -> 
     seconds
 }
 
-/// What an HTTP call asks.
+/// The request of an HTTP call.
 pub(super) fn request(caller: Caller, load: &CallLoad, problems: &mut Vec<Problem>) -> Request {
     let mut complain = |at: Range<usize>, message: &str| {
         problems.push(Problem::new(at, message, "here"));

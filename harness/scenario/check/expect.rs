@@ -1,4 +1,4 @@
-//! What must be observed, with a variant's expectations laid over those of its scenario.
+//! The expectations of a run: the scenario's own, overlaid with the variant's.
 
 use super::text::{seconds, within};
 use crate::scenario::amount::{Amount, Aspect, Metric, NoAmount};
@@ -10,11 +10,11 @@ use crate::scenario::raw::{RawCeiling, RawDelay, RawExpect, RawMeasured};
 use std::collections::BTreeMap;
 use toml::Spanned;
 
-/// The scenario's expectations with a variant's laid over them, key by key (those of `limits` too).
+/// The scenario's expectations overlaid with the variant's, key by key (also the keys of `limits`).
 ///
-/// A ceiling that is not reached has no first failure, no policy and no delay, nothing that it recovers or
-/// resumes from, and nobody who sees it in disguise: the scenario's own no longer apply, unless the variant
-/// names them. Nor does its delay to a variant of another policy.
+/// A ceiling that is not reached has no first failure, no policy, no delay, no recovery, no resuming, and no
+/// failure in disguise. The scenario's own expectations about these no longer apply, unless the variant names
+/// them. The scenario's delay does not apply to a variant of another policy.
 pub(super) fn merged(base: &RawExpect, variant: Option<&RawExpect>) -> RawExpect {
     let Some(over) = variant.cloned() else { return base.clone() };
     if over.not_started.is_some() {

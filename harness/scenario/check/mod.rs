@@ -81,7 +81,7 @@ fn varied<'i>(
     read(laid, text)
 }
 
-/// Where the variants begin in the text, in bytes: what stands before is the scenario's own.
+/// Where the variants begin in the text, in bytes: all text before belongs to the scenario itself.
 fn first_variant(document: &Spanned<DeTable<'_>>) -> usize {
     document
         .get_ref()
@@ -181,7 +181,7 @@ fn tags(file: &File, problems: &mut Vec<Problem>) -> Vec<String> {
     file.tags.iter().map(|tag| tag.get_ref().clone()).collect()
 }
 
-/// What `lastfd compare` does with the file.
+/// How `lastfd compare` judges the file.
 fn gate(file: &File, problems: &mut Vec<Problem>) -> Option<Gate> {
     let raw = file.compare.as_ref()?;
     if let Some(wanted) = &raw.variant

@@ -49,7 +49,7 @@ pub(super) fn process(name: &Spanned<String>, raw: &RawProcess, problems: &mut V
     }
 }
 
-/// What surrounds a process.
+/// The setting that a process starts in.
 pub(super) fn setting(raw: &RawProcess, problems: &mut Vec<Problem>) -> Setting {
     let session = raw.launcher.as_ref().is_some_and(|launcher| {
         matches!(

@@ -1,4 +1,4 @@
-//! What texts of every table share: names of processes, placeholders, times to wait.
+//! Checks that texts of every table share: names of processes, placeholders, times to wait.
 
 use crate::scenario::duration::duration;
 use crate::scenario::placeholder;
@@ -14,7 +14,7 @@ pub(super) fn no_process(word: &Spanned<String>, key: &str, names: &[&str]) -> P
     unknown(word.span(), message, word.get_ref(), names.iter().copied())
 }
 
-/// What is nearly a placeholder, one that stands here or one of those `beside`, is a slip.
+/// Reports each word that is almost a placeholder, including the placeholders in `beside`.
 pub(super) fn check_slips(
     word: &Spanned<String>,
     names: &[&str],

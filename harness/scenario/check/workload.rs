@@ -1,4 +1,4 @@
-//! Workloads whose clients hold connections; those of calls are in `calls.rs`.
+//! Workloads whose clients hold connections. Workloads of calls are in `calls.rs`.
 
 use super::calls::calls;
 use super::target::{pace, paced, path, target, unix};
@@ -49,7 +49,7 @@ pub(super) fn workload(
     }
 }
 
-/// What clients of `http-idle` ask.
+/// The requests that clients of `http-idle` send.
 pub(super) fn keep_alive(kind: Dialogue, load: &Load, problems: &mut Vec<Problem>) -> KeepAlive {
     let version = load.version.as_ref().map_or_else(Version::default, |version| *version.get_ref());
     let keys = [

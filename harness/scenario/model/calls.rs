@@ -1,26 +1,26 @@
-//! Calls: workloads whose clients come, ask and leave, and what becomes of their connections and bodies.
+//! Calls: workloads whose clients connect, ask and leave. Also how their connections and bodies end.
 
 use crate::scenario::keep_alive::{OnConnection, Version};
 use crate::scenario::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A workload of calls: each is made, answered or not, and over, whatever it leaves open.
+/// A workload of calls: each is made, answered or not, and then over, even if it leaves a connection open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calls {
-    /// What a call is.
+    /// The kind of call.
     pub caller: Caller,
     /// Calls under way at a time.
     pub concurrency: u32,
-    /// Shortest time from the start of a call to that of the next, seconds.
+    /// Shortest time between the starts of two consecutive calls, seconds.
     pub every_s: f64,
     /// Over TLS, at the process's `{tls-port}` if it has one.
     pub tls: bool,
-    /// Whether over TLS is for the first call to find out (only `find`): what turns plain HTTP away is tried
-    /// with TLS.
+    /// Whether the first call finds out if the server speaks TLS (only `find`): a server that rejects plain
+    /// HTTP is tried with TLS.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls_or_not: bool,
-    /// PEM file of the certificates to trust; `None`: that of the bundled servers, or of others any.
+    /// PEM file of the trusted certificates; `None`: a bundled server's own, and any for other servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<std::path::PathBuf>,
     /// A handshake takes up the session of an earlier one.
@@ -30,13 +30,13 @@ pub struct Calls {
     pub certificate: Certificate,
     /// gRPC: how many channels there are.
     pub channel: Channel,
-    /// What becomes of a call's connection.
+    /// How a connection is treated after its call.
     pub after_call: AfterCall,
-    /// HTTP: what becomes of the answer's body.
+    /// HTTP: how the answer's body is treated.
     pub body: Body,
     /// Bytes sent with each call; 0: a GET.
     pub upload_bytes: u32,
-    /// HTTP: what is asked, where that is more than a GET of the path.
+    /// HTTP: the request, where it is more than a GET of the path.
     #[serde(default, skip_serializing_if = "Request::is_plain")]
     pub request: Request,
     /// When they are made, whether earlier ones are answered or not (an open loop); `None`: when a place is
@@ -55,7 +55,7 @@ pub struct Calls {
     pub answer_timeout_s: f64,
 }
 
-/// What an HTTP call asks, and how it ends.
+/// The request of an HTTP call, and how it ends.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -75,7 +75,7 @@ pub struct Request {
     /// The caller closes the connection before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
-    /// What each connection takes.
+    /// The requests on each connection.
     #[serde(flatten)]
     pub on: OnConnection,
     /// Bytes of answers that a client reads a second, at most.
@@ -166,7 +166,7 @@ pub const CALL_TIMEOUT_DEFAULT_S: f64 = 3.0;
 /// loopback takes less.
 pub const ANSWER_TIMEOUT_DEFAULT_S: f64 = 60.0;
 
-/// What a call is.
+/// The kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Caller {
@@ -203,7 +203,7 @@ pub enum Channel {
     Shared,
 }
 
-/// What happens to a connection after its call.
+/// How a connection is treated after its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterCall {
@@ -214,7 +214,7 @@ pub enum AfterCall {
     LeftOpen,
 }
 
-/// What happens to the body of a response.
+/// How the body of a response is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Body {

@@ -1,7 +1,7 @@
 //! The plan of one run: a scenario with one of its variants applied, checked, with every default filled in.
 //!
-//! It is what the run executes and what the judge reads back from the head of the event log. It says what was
-//! asked for, never what happened.
+//! The run executes it, and the judge reads it back from the head of the event log. It has the requests,
+//! never the results.
 
 mod calls;
 mod process;
@@ -20,7 +20,7 @@ pub use workload::*;
 
 use super::expect::Expect;
 
-/// One run: what to start, how to load it, what to expect.
+/// One run: the processes to start, their load, and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -28,15 +28,15 @@ pub struct Plan {
     pub scenario: String,
     /// The variant's name; `None` for the scenario as written.
     pub variant: Option<String>,
-    /// What the run is to show, in the author's words.
+    /// The claim that the run shows, in the author's words.
     pub claim: String,
-    /// What people thought of this run's remedy (or of how it was), in their words.
+    /// People's belief about this run's remedy (or about the original state), in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub believed: Option<String>,
     /// Words that filters select it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// The process whose ceiling is asked for.
+    /// The process whose ceiling is measured.
     pub subject: String,
     /// By name.
     pub processes: BTreeMap<String, Process>,
@@ -46,27 +46,27 @@ pub struct Plan {
     /// Empty: none is made.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
-    /// What is done to the subject once it was watched at the wall, in this order.
+    /// Actions on the subject after it was watched at the limit, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<Then>,
     /// How often recovery is sampled.
     #[serde(default, skip_serializing_if = "Recovery::once")]
     pub recovery: Recovery,
-    /// What it is compared with, and what that must keep.
+    /// How its variants are compared, and which bounds they must keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<Gate>,
     /// Whether the scenario asks that nothing else runs beside it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
-    /// What must be observed.
+    /// Expected observations.
     pub expect: Expect,
     /// Longest time that saturation is watched, seconds.
     pub hold_s: f64,
-    /// The directory relative paths in commands start from: that of the scenario file.
+    /// The directory of the scenario file: relative paths in commands start from it.
     pub directory: std::path::PathBuf,
 }
 
-/// What the scenario as written is compared with.
+/// The comparison of a variant with the scenario as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Gate {
@@ -151,9 +151,9 @@ impl Plan {
         self.processes.get(&self.subject).is_some_and(calls) || !loaded()
     }
 
-    /// Whether the subject may call somebody though nothing is to connect to it: a caller; a program that
-    /// waits for a signal, or that knows where another process listens and listens nowhere itself; one whose
-    /// first failure is expected in another call than accept.
+    /// Whether the subject may call another process though no workload connects to it. It is a caller; or a
+    /// program that waits for a signal, or that knows where another process listens and listens nowhere
+    /// itself; or a program with a first failure expected in another call than accept.
     pub fn subject_may_call(&self) -> bool {
         let Some(subject) = self.processes.get(&self.subject) else { return true };
         match subject.program {
@@ -174,7 +174,7 @@ impl Plan {
         if let Program::Call(workload) = &self.processes.get(&self.subject)?.program {
             return Some((self.workloads.get(workload)?.clients?.into(), "calls"));
         }
-        // Those of a process that knows its port are not counted here.
+        // Connections from a process that knows the subject's port are not counted here.
         let mut loads = self.workloads.values().filter(|workload| workload.to == self.subject).peekable();
         if loads.peek().is_none() || self.processes.values().any(|process| process.names(&self.subject)) {
             return None;
@@ -192,15 +192,15 @@ impl Plan {
         beside.find_map(|(name, process)| Some((name.as_str(), witness(process)?)))
     }
 
-    /// The bundled upstream that the subject calls, where it is a command that nobody connects to and that
-    /// begins by itself.
+    /// The bundled upstream that the subject calls, where the subject is a command that no client connects to
+    /// and that begins by itself.
     pub fn called(&self) -> Option<(&str, Upstream)> {
         let subject = self.processes.get(&self.subject)?;
         let begins = matches!(subject.program, Program::Command(_)) && subject.begin.is_none();
         self.upstream().filter(|(name, _)| begins && self.subject_is_client() && subject.names(name))
     }
 
-    /// What the variant is called on the command line; the scenario as written is `base`.
+    /// The name of the variant on the command line; the scenario as written is `base`.
     pub fn variant_name(&self) -> &str {
         self.variant.as_deref().unwrap_or("base")
     }

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 /// One process of a scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
-    /// What runs.
+    /// The program to run.
     pub program: Program,
-    /// What starts it.
+    /// The launcher that starts it.
     pub launcher: Launcher,
-    /// What the launcher itself is started with.
+    /// The descriptor limits that the launcher itself starts with.
     pub limits: Limits,
     /// Program names, or `python3:module`, that must be there.
     pub requires: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Process {
     /// Other limits that the launcher itself is started with.
     #[serde(default, skip_serializing_if = "Rlimits::is_empty")]
     pub rlimits: Rlimits,
-    /// What surrounds it.
+    /// The setting that it starts in.
     #[serde(default, skip_serializing_if = "Setting::is_plain")]
     pub setting: Setting,
 }
@@ -77,7 +77,7 @@ impl Rlimits {
     /// Sets one as a command line says it, `nproc=40` or `as=268435456`.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// A message says why the text is no limit.
     pub fn set(&mut self, text: &str) -> Result<(), String> {
         let wanted = || format!("`{text}` is not nproc=TASKS or as=BYTES");
         let (name, number) = text.split_once('=').ok_or_else(wanted)?;
@@ -91,7 +91,7 @@ impl Rlimits {
     }
 }
 
-/// What runs as a process.
+/// The program of a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
@@ -104,7 +104,7 @@ pub enum Program {
     Call(String),
 }
 
-/// What starts a process and so sets its limits.
+/// The launcher of a process, which sets its limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -28,7 +28,7 @@ pub enum Serve {
     Datagram(DatagramOptions),
 }
 
-/// What a bundled server can be told to do when accept fails.
+/// The policies of a bundled server for a failed accept.
 pub const ACCEPT_POLICIES: [&str; 15] = [
     "spin",
     "spin-log",
@@ -51,7 +51,7 @@ pub const ACCEPT_POLICIES: [&str; 15] = [
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServeOptions {
-    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
+    /// How it behaves when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// The backlog for listen(2).
@@ -85,7 +85,7 @@ pub struct ServeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 67_108_864))]
     pub answer_bytes: Option<u32>,
-    /// `http` only: answer nobody for so many milliseconds, once.
+    /// `http` only: answer no client for so many milliseconds, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall_ms: Option<u32>,
     /// With `stall-ms`: the request that the stall begins with; the first is 1. Default: 100.
@@ -112,7 +112,7 @@ pub struct DatagramOptions {
     pub baseline: Option<u32>,
 }
 
-/// What happens to a request if its file cannot be opened.
+/// How a request ends if its file cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opens {
@@ -142,7 +142,7 @@ pub enum Listeners {
 pub struct RelayOptions {
     /// The process that `POST /upload` calls with HTTP, at its `{port}`.
     pub api: Option<String>,
-    /// What happens to the body of the API's answer.
+    /// How it treats the body of the API's answer.
     pub body: RelayBody,
     /// The process that other requests call with gRPC, at its `{tls-port}`.
     pub backend: Option<String>,
@@ -150,19 +150,19 @@ pub struct RelayOptions {
     pub channel: Channel,
     /// How often it reads the backend's certificate.
     pub certificate: Certificate,
-    /// What happens to a channel after its call.
+    /// How a channel is treated after its call.
     pub after_call: AfterCall,
-    /// Poll before each accept, instead of accepting until nobody waits.
+    /// Poll before each accept, instead of accepting until no client waits.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub poll_each: bool,
-    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
+    /// How it behaves when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Hold exactly this many descriptors before the first client comes, as a real service would.
     pub baseline: Option<u32>,
 }
 
-/// What the relay does with the body of an answer.
+/// How the relay treats the body of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RelayBody {
@@ -181,10 +181,10 @@ pub enum RelayBody {
 pub struct OutboundOptions {
     /// The process that each request calls, at its `{port}`.
     pub api: String,
-    /// What happens to the connection after a call.
+    /// How the connection is treated after a call.
     #[serde(default)]
     pub after_call: AfterCall,
-    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
+    /// How it behaves when no descriptor is free; `lastfd serve --help` explains each.
     #[serde(default)]
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
@@ -198,7 +198,7 @@ pub struct OutboundOptions {
 pub struct CollectorOptions {
     /// How many log files it writes.
     pub log: CollectorLog,
-    /// What it does when no descriptor is free; `lastfd serve --help` explains each.
+    /// How it behaves when no descriptor is free; `lastfd serve --help` explains each.
     #[schemars(extend("enum" = ACCEPT_POLICIES))]
     pub accept: Option<String>,
     /// Hold exactly this many descriptors before the first client comes, as a real service would.
@@ -217,7 +217,7 @@ pub enum CollectorLog {
 }
 
 crate::named::named! {
-    /// What a bundled upstream serves.
+    /// The protocol of a bundled upstream.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
     #[serde(rename_all = "kebab-case")]
     #[non_exhaustive]
@@ -243,7 +243,7 @@ impl Upstream {
 }
 
 impl Serve {
-    /// What it serves as a witness of those that call it; `None`: it is none.
+    /// The protocol that it speaks as a witness of its callers; `None`: it is no witness.
     pub fn witness(&self) -> Option<Upstream> {
         let (plain, over_tls, options) = match self {
             Serve::Http(options) => (Upstream::Http, Upstream::Https, options),

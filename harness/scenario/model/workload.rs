@@ -1,4 +1,4 @@
-//! A workload: who connects where, how many clients there are, and what each of them says.
+//! A workload: its target, the number of its clients, and the dialogue of each.
 
 use super::calls::Calls;
 use crate::scenario::exchange::Exchange;
@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Workload {
-    /// What each client does; `None` (only `find`): the server is asked with HTTP, and otherwise `tcp`.
+    /// The dialogue of each client; `None` (only `find`): HTTP where the server answers it, and `tcp`
+    /// otherwise.
     pub kind: Option<Dialogue>,
     /// The process it loads.
     pub to: String,
@@ -30,7 +31,7 @@ pub struct Workload {
     /// The steps of an exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
-    /// What clients of `http-idle` ask, where that is more than one request.
+    /// The requests that clients of `http-idle` send, where there is more than one.
     #[serde(default, skip_serializing_if = "KeepAlive::is_plain")]
     pub keep_alive: KeepAlive,
     /// They speak TLS from the first byte. (Calls have their own.)
@@ -45,8 +46,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Whether its clients tell when they are answered; `None` (only `find`): that depends on what the server
-    /// speaks.
+    /// Whether its clients notice that they are answered; `None` (only `find`): it depends on the protocol of
+    /// the server.
     pub fn asks(&self) -> Option<bool> {
         match &self.program {
             Some(program) => Some(program.one == One::Each && program.served.is_some()),
@@ -133,7 +134,7 @@ pub struct Tls {
 }
 
 crate::named::named! {
-    /// What a client does: connects, is answered once, and holds.
+    /// How a client behaves: it connects, is answered once, and holds the connection.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
     #[serde(rename_all = "kebab-case")]
     #[non_exhaustive]

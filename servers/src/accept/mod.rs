@@ -42,11 +42,11 @@ pub enum Waiting {
     Ring,
 }
 
-/// What takes clients off the accept queue; belongs to the thread that opens it.
+/// The way to take clients off the accept queue; belongs to the thread that opens it.
 pub enum Taker {
     /// accept4.
     Call,
-    /// accept4, after this epoll instance told of a client.
+    /// accept4, after this epoll instance reported a client.
     Edges(OwnedFd),
     /// A request of io_uring.
     Ring(Box<Ring>),
@@ -56,7 +56,7 @@ impl Taker {
     /// Opens what this way of waiting needs.
     ///
     /// # Errors
-    /// Those of [`Ring::open`]; `EMFILE` where no epoll instance can be opened.
+    /// The errors of [`Ring::open`]; `EMFILE` where no epoll instance can be opened.
     pub fn open(waiting: Waiting, listener: BorrowedFd<'_>) -> io::Result<Self> {
         match waiting {
             Waiting::Ring => Ring::open().map(|ring| Taker::Ring(Box::new(ring))),
@@ -82,12 +82,12 @@ impl Taker {
     }
 }
 
-/// Why an acceptor came to its end.
+/// Why an acceptor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Accept failed, and the policy takes that as fatal.
     GaveUp(Errno),
-    /// Accept failed, and the policy is [`Policy::Dead`]: the loop is over, and nobody is told.
+    /// Accept failed, and the policy is [`Policy::Dead`]: the loop is over, without any report.
     FellSilent,
     /// The listener itself is not usable any more.
     Broken(Errno),
@@ -128,7 +128,7 @@ pub fn run<L: AsFd + 'static>(
                     Admission::Closed => tally.count_shed(),
                     Admission::Told => {
                         tally.count_shed();
-                        // A client that left is told nothing.
+                        // Sending to a client that has left fails, and that is no error.
                         let _ = rustix::net::send(&connection, BUSY, SendFlags::NOSIGNAL);
                     }
                 }
@@ -208,7 +208,7 @@ fn wait_readable(listener: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// Sleeps until a client arrives after the last time that it was told of one. No deadline, as above.
+/// Sleeps until a client arrives after the last one that was reported. No deadline, as above.
 fn wait_for_edge(edges: &OwnedFd) -> Result<(), Errno> {
     let mut event = Vec::<Event>::with_capacity(1);
     loop {
@@ -220,7 +220,7 @@ fn wait_for_edge(edges: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// Descriptors or kernel memory ran out: what the policies are about.
+/// Descriptors or kernel memory ran out: the failures that the policies are about.
 fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }

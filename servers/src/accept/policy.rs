@@ -1,5 +1,5 @@
-//! What a server does when accept4 fails for want of a descriptor: the policies found in the field, as a pure
-//! state machine. Never sleeps, logs or calls the kernel by itself.
+//! The behaviour of a server when accept4 fails for want of a descriptor: the policies found in the field, as
+//! a pure state machine. Never sleeps, logs or calls the kernel by itself.
 
 use crate::words::words;
 use std::time::Duration;
@@ -9,8 +9,8 @@ words! {
     pub enum Policy {
         /// Calls accept4 again at once and says nothing.
         ///
-        /// Origin: tonic 0.14 `Server::serve`, whose incoming stream goes on to the next item after an error;
-        /// tokio keeps the listener marked ready, so it spins even with nobody waiting.
+        /// Origin: tonic 0.14 `Server::serve`: its incoming stream goes on to the next item after an error.
+        /// tokio keeps the listener marked ready, so it spins even when no client waits.
         Spin = "spin",
         /// Logs the failure and goes back to its event loop, which reports the listener again as long as a
         /// client waits.
@@ -41,7 +41,7 @@ words! {
         /// Calls accept4 once for each slot of the backlog, whether it fails or not, logs each failure, and
         /// does so again after 1 s.
         ///
-        /// Origin: Python's asyncio, `BaseSelectorEventLoop._accept_connection`, whose loop goes on after
+        /// Origin: Python's asyncio, `BaseSelectorEventLoop._accept_connection`: its loop goes on after
         /// EMFILE and sets a timer of `ACCEPT_RETRY_DELAY` in each turn. There the timers add up to more with
         /// each round; here they are one.
         Storm = "storm",
@@ -51,12 +51,13 @@ words! {
         /// Origin: libev's manual, "The special problem of accept()ing when you can't"; libuv
         /// `uv__emfile_trick`.
         ReserveFd = "reserve-fd",
-        /// Never comes to the failure: accepts, and closes at once what would leave fewer than [`KEPT_FREE`]
-        /// descriptors.
+        /// Avoids the failure: accepts, and at once closes any connection that would leave fewer than
+        /// [`KEPT_FREE`] descriptors.
         ///
         /// Origin: nginx, `ngx_event_accept` when all `worker_connections` are in use.
         CapClose = "cap-close",
-        /// The same, and tells the client first: `503 Service Unavailable`, whatever it is about to ask.
+        /// The same, but sends the client a `503 Service Unavailable` before the close, whatever it is about
+        /// to ask.
         ///
         /// Origin: redis `acceptCommonHandler` ("-ERR max number of clients reached") and memcached's
         /// `maxconns_fast`, each in the words of its protocol.
@@ -69,11 +70,12 @@ words! {
         ///
         /// Origin: gunicorn's synchronous worker, which re-raises what accept raised, under its arbiter.
         WorkerRestart = "worker-restart",
-        /// Ends the accept loop and nothing else: the listener stays open, the connections are served, and
-        /// nobody is ever accepted again.
+        /// Ends the accept loop and nothing else: the listener stays open, the connections are served, and no
+        /// client is ever accepted again.
         ///
-        /// Origin: a task or thread of its own for the loop whose result nobody looks at: `tokio::spawn` with
-        /// `accept().await?` in it, or Java's `ServerSocket.accept` in a thread that an `IOException` ends.
+        /// Origin: a task or thread of its own for the loop, with a result that nobody looks at:
+        /// `tokio::spawn` with `accept().await?` in it, or Java's `ServerSocket.accept` in a thread that an
+        /// `IOException` ends.
         Dead = "dead",
         /// Stops listening to its listener until one of its own connections is closed, however long that is;
         /// sets no timer.
@@ -98,7 +100,7 @@ impl Policy {
     }
 }
 
-/// What an acceptor does next after a failure.
+/// The next action of an acceptor after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
     /// Calls accept4 again.
@@ -106,7 +108,7 @@ pub enum Reaction {
         /// Whether the failure is logged first.
         log: bool,
     },
-    /// Waits until it hears of a client: of one in the queue, or of one that arrives, by how it waits.
+    /// Waits until it hears of a client: one in the queue, or one that arrives, depending on how it waits.
     WaitForClient {
         /// Whether the failure is logged first.
         log: bool,
@@ -133,21 +135,21 @@ pub enum Reaction {
     FallSilent,
 }
 
-/// What becomes of a connection that was accepted.
+/// The treatment of an accepted connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// It is served.
     Served,
     /// It is closed at once.
     Closed,
-    /// It is told [`BUSY`] and closed.
+    /// It gets [`BUSY`] and is closed.
     Told,
 }
 
 /// Numbers below the soft limit that `cap-close` and `cap-503` leave free.
 pub const KEPT_FREE: u64 = 8;
 
-/// What `cap-503` tells those it turns away.
+/// The answer of `cap-503` to clients that it turns away.
 pub const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// First delay of [`Policy::Backoff`]; origin: Go net/http.
@@ -163,7 +165,7 @@ pub struct Responder {
     policy: Policy,
     longest: Duration,
     next_backoff: Duration,
-    /// Of the backlog: what a round of `storm` calls.
+    /// Slots of the backlog: calls of accept4 in a round of `storm`.
     slots: u32,
     /// Calls of accept4 in this round, or failures in a row.
     count: u32,
@@ -172,8 +174,8 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Of `policy`; `delay` is the fixed one, and the longest of `backoff`. `slots`: of the backlog.
-    /// `soft_limit`: in descriptors.
+    /// A responder for `policy`. `delay` is the fixed one, and the longest of `backoff`. `slots`: the
+    /// backlog. `soft_limit`: in descriptors.
     pub fn new(policy: Policy, delay: Duration, slots: u32, soft_limit: u64) -> Self {
         Responder {
             policy,
@@ -203,12 +205,12 @@ impl Responder {
         }
     }
 
-    /// Nobody waits any more: a round is over.
+    /// No client waits any more: a round is over.
     pub fn drained(&mut self) {
         self.count = 0;
     }
 
-    /// An accept failed for want of a descriptor: what to do.
+    /// An accept failed for want of a descriptor: returns the next action.
     pub fn failed(&mut self) -> Reaction {
         self.count += 1;
         match self.policy {

@@ -5,14 +5,14 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// A spare descriptor. `None` after somebody else took the place it had left; it is opened again as soon as
-/// there is one.
+/// A spare descriptor. `None` after another thread took its place; it is opened again as soon as there is
+/// one.
 #[derive(Debug)]
 pub struct Reserve {
     spare: Option<OwnedFd>,
 }
 
-/// What came of an attempt to shed a client.
+/// The result of an attempt to shed a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shed {
     /// A client was accepted and its connection closed.
@@ -27,7 +27,7 @@ impl Reserve {
     /// Opens the spare.
     ///
     /// # Errors
-    /// `EMFILE` when there is no descriptor even now; those of open(2) on /dev/null.
+    /// `EMFILE` when there is no descriptor even now; the errors of open(2) on /dev/null.
     pub fn open() -> Result<Self, Errno> {
         Ok(Reserve { spare: Some(open_null()?) })
     }
@@ -45,8 +45,8 @@ impl Reserve {
                 Shed::Closed
             }
             Err(Errno::MFILE | Errno::NFILE) => Shed::NoSpare,
-            // Of the client that was taken, or nobody was there: the accept loop asks again when the listener
-            // is readable.
+            // The client had an error, or no client waited: the accept loop asks again when the listener is
+            // readable.
             Err(_) => Shed::NobodyWaits,
         };
         self.spare = open_null().ok();

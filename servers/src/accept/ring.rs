@@ -38,7 +38,7 @@ impl Ring {
     /// server waits for ever.
     ///
     /// # Errors
-    /// Those of accept(2).
+    /// The errors of accept(2).
     pub(super) fn accept<L: AsFd + 'static>(&mut self, listener: &Arc<L>) -> Result<OwnedFd, Errno> {
         let mut entry = self.0.push(Accept::new(listener.clone()));
         let done = loop {

@@ -1,4 +1,4 @@
-//! Calls of an HTTP API: GET, HTTP/1.1, by connections whose fate after the answer can be chosen.
+//! Calls of an HTTP API: GET, HTTP/1.1. The treatment of the connections after the answer can be chosen.
 
 use super::dial::{CallError, answered, closed, dial, in_time};
 use crate::args::{AfterCall, Args, Body, Kind};
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use tokio::task::JoinHandle;
 
-/// What becomes of an answer and of its connection.
+/// The treatment of an answer and of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// The answer is kept with its body unread, for ever, and so is the connection: the leak.
@@ -76,7 +76,7 @@ impl Api {
     /// One call; its status does not matter.
     ///
     /// # Errors
-    /// See [`CallError`]; whatever was opened for it is closed.
+    /// See [`CallError`]; descriptors opened for the call are closed.
     pub(super) async fn call(&self) -> Result<(), CallError> {
         let mut connection = match self.reusable() {
             Some(connection) => connection,

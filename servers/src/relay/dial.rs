@@ -1,4 +1,4 @@
-//! A connection to somebody else, step by step, so that the step that fails can be named.
+//! A connection to another server, step by step, so that the failing step can be named.
 
 use crate::tls::TlsError;
 use rustix::io::Errno;
@@ -15,7 +15,7 @@ pub(super) const WITHIN: Duration = Duration::from_secs(10);
 /// Longest that a connection is given to close in order.
 const CLOSES_WITHIN: Duration = Duration::from_secs(1);
 
-/// What failed of a call, and at which step.
+/// Why a call failed, and at which step.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// The upload's file.
@@ -23,15 +23,15 @@ pub(crate) enum CallError {
     Open {
         /// Which file.
         path: PathBuf,
-        /// Of openat.
+        /// The error of openat.
         source: io::Error,
     },
-    /// What was uploaded.
+    /// The uploaded data.
     #[error("write {}: {source}", path.display())]
     Write {
         /// Which file.
         path: PathBuf,
-        /// Of write or unlink.
+        /// The error of write or unlink.
         source: io::Error,
     },
     /// The certificate of the backend.
@@ -40,19 +40,19 @@ pub(crate) enum CallError {
     /// One of the steps of a connection.
     #[error("dial tcp {to}: {step}: {source}")]
     Dial {
-        /// Whom.
+        /// The address that was called.
         to: SocketAddr,
         /// `socket`, `connect`, `TLS handshake`, `HTTP handshake`.
         step: &'static str,
-        /// Of the step.
+        /// The error of the step.
         source: io::Error,
     },
     /// Connected, and no answer.
     #[error("call {to}: {source}")]
     Call {
-        /// Whom.
+        /// The address that was called.
         to: SocketAddr,
-        /// Of hyper or tonic, or the time that ran out.
+        /// The error of hyper or tonic, or the time that ran out.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An option that this request needs was not given.
@@ -91,7 +91,7 @@ impl CallError {
 /// Connects; no name is looked up.
 ///
 /// # Errors
-/// `EMFILE` of socket; those of connect.
+/// `EMFILE` of socket; the errors of connect.
 pub(super) async fn dial(to: SocketAddr) -> Result<TcpStream, CallError> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|source| CallError::Dial { to, step: "socket", source })?;
@@ -128,8 +128,7 @@ pub(super) async fn answered<T, E: Into<Box<dyn std::error::Error + Send + Sync>
     }
 }
 
-/// Waits until the task of a connection that nobody uses any more has closed it: in order, or after a time
-/// for certain.
+/// Waits until the task of an unused connection has closed it: in order, or by force after a time.
 pub(super) async fn closed(mut task: JoinHandle<()>) {
     if tokio::time::timeout(CLOSES_WITHIN, &mut task).await.is_err() {
         task.abort();

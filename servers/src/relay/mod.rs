@@ -1,10 +1,10 @@
 //! Services that call others for each request, over the same accept loop as the rest: `relay` and `outbound`.
 //!
 //! `relay` is the service of a leak that took two fixes to be found. `POST /upload` writes the body to a
-//! file, closes the file and calls an HTTP API, whose answer it may forget to read; any other path calls a
-//! gRPC backend over TLS, by a channel of its own or by one that all calls share. `outbound` makes one HTTP
-//! call by a new connection for any request. What fails is answered with 503 and logged, with the step that
-//! failed. Before it listens nothing is left to open but what a call itself needs.
+//! file, closes the file and calls an HTTP API. It may forget to read the API's answer. Any other path calls
+//! a gRPC backend over TLS, by a channel of its own or by one that all calls share. `outbound` makes one HTTP
+//! call by a new connection for any request. A failure is answered with 503 and logged, with the step that
+//! failed. Before the service listens, it opens all but the descriptors of the calls themselves.
 
 mod api;
 mod backend;
@@ -41,7 +41,7 @@ struct Relay {
     tally: Arc<Tally>,
 }
 
-/// Opens the runtime and whatever is shared by all calls, and starts the runtime's thread.
+/// Opens the runtime and the parts that all calls share, and starts the runtime's thread.
 ///
 /// # Errors
 /// The certificate cannot be used; `EMFILE` under a limit too low to start.
@@ -96,8 +96,8 @@ async fn answer(relay: Arc<Relay>, request: Request<Incoming>) -> Result<Respons
     Ok(response)
 }
 
-/// Does it once the request has been read to its end, so that its connection is free for the next request
-/// whatever comes of it.
+/// Does it once the request has been read to its end, so that its connection is free for the next request in
+/// any case.
 async fn drain(
     mut body: Incoming,
     then: impl Future<Output = Result<(), CallError>>,
@@ -126,7 +126,7 @@ impl Relay {
         };
         let mut written = Ok(());
         while let Some(frame) = body.frame().await {
-            // A client that leaves in mid-upload is not answered: what was written of it goes with it.
+            // A client that leaves in mid-upload is not answered: its partial file is removed.
             let Some(bytes) = frame.ok().and_then(|frame| frame.into_data().ok()) else { break };
             written = written.and_then(|()| file.write_all(&bytes));
         }

@@ -28,7 +28,7 @@ const PROTOCOL_ERROR: u16 = 1002;
 /// Bytes of the masking key, section 5.2.
 const MASK_BYTES: usize = 4;
 
-/// What the bytes at the front are.
+/// The bytes at the front, classified.
 enum Front {
     /// More bytes are needed to say.
     Incomplete,
@@ -41,7 +41,7 @@ enum Front {
 }
 
 impl Frames {
-    /// Takes what was received and appends what has to be sent to `reply`.
+    /// Takes the received bytes and appends the bytes to send to `reply`.
     pub(super) fn feed(&mut self, received: &[u8], reply: &mut Vec<u8>) -> Flow {
         self.pending.extend_from_slice(received);
         loop {

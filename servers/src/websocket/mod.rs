@@ -87,7 +87,7 @@ async fn hold(stream: &mut TcpStream, early: Vec<u8>) -> io::Result<()> {
 /// Waits for bytes and passes up to [`CHUNK_BYTES`] of them on.
 ///
 /// # Errors
-/// `UnexpectedEof` when the client has left; those of recv(2).
+/// `UnexpectedEof` when the client has left; the errors of recv(2).
 async fn read_chunk(stream: &TcpStream, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     loop {
         stream.readable().await?;

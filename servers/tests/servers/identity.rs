@@ -1,4 +1,4 @@
-//! A certificate of a test's own, and who trusts it.
+//! A certificate of a test's own, and clients that trust it.
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};

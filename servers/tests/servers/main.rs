@@ -1,5 +1,5 @@
-//! The bundled servers as processes, at small limits. What they say of themselves is compared with /proc and
-//! with what their clients see.
+//! The bundled servers as processes, at small limits. Their own counts are compared with /proc and with their
+//! clients' results.
 
 mod baseline;
 mod collector;

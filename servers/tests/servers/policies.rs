@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Those under which clients wait in the accept queue until a descriptor is free.
+/// Policies under which clients wait in the accept queue until a descriptor is free.
 const PATIENT: [&str; 7] =
     ["spin", "spin-log", "fixed-delay", "listener-off", "backoff", "storm", "waits-for-close"];
 
@@ -248,8 +248,8 @@ fn the_accept_queue_takes_the_backlog_and_one_more() {
     assert_eq!(beyond.expect_err("a full queue drops the SYN").kind(), std::io::ErrorKind::TimedOut);
 }
 
-/// Connects a client to a server whose table is full, and waits until accept has failed for certain; returns
-/// the client, who waits in the accept queue or was shed.
+/// Connects a client to a server with a full table, and waits until accept has failed for certain. Returns
+/// the client, which waits in the accept queue or was shed.
 fn await_failure(server: &Server, policy: &str) -> TcpStream {
     let acceptor = server.thread("accept-0");
     let used_ns = cpu_ns(&acceptor);

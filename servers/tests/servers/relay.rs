@@ -33,7 +33,7 @@ fn until_it_fails(server: &Server, method: &str, path: &str) -> (u32, String) {
     panic!("it never fails");
 }
 
-/// A relay and what it calls, of which nothing runs out.
+/// A relay and the servers that it calls; none of them runs out of descriptors.
 struct Field {
     identity: Identity,
     api: Server,

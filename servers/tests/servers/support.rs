@@ -19,7 +19,7 @@ pub struct Server {
     errors: std::fs::File,
     limit: u32,
     pub address: SocketAddr,
-    /// Of the second listener, where there is one; else unspecified.
+    /// Address of the second listener, where there is one; else unspecified.
     pub tls_address: SocketAddr,
 }
 
@@ -104,7 +104,7 @@ impl Server {
         threads.map(|entry| entry.expect("listed").path()).find(is_named).expect("a thread of this name")
     }
 
-    /// What it wrote to standard error so far.
+    /// The text that it wrote to standard error so far.
     pub fn errors(&self) -> String {
         // The offset is shared with the writer: read without moving it.
         let mut bytes = vec![0; self.errors.metadata().expect("a file").len() as usize];

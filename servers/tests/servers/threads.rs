@@ -1,7 +1,7 @@
 use crate::support::{Server, ask, eventually, is_answered, listed};
 
 /// Numbers that threads blocked in accept reserve: the size of /proc/PID/fd counts them (Linux 6.2 or newer),
-/// its listing does not. Both count what was inherited above the limit.
+/// its listing does not. Both count descriptors inherited above the limit.
 fn reserved(server: &Server) -> u64 {
     let size = std::fs::metadata(format!("/proc/{}/fd", server.pid())).expect("it runs").len();
     size.saturating_sub(u64::from(listed(server.pid(), u32::MAX)))
