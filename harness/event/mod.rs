@@ -6,6 +6,7 @@
 //! log itself.
 
 mod call;
+mod errno;
 pub mod file;
 mod log;
 mod packed;
@@ -13,6 +14,7 @@ mod read;
 mod redact;
 
 pub use call::Call;
+pub use errno::Errno;
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
 pub use packed::{BEFORE, GZIP, Packed, logs};
 pub use read::{read, read_all};

@@ -5,7 +5,7 @@ use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::failed_beside;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence, TRIES_A_REPLY};
 use crate::event::asks;
-use crate::event::{Call, Client as State, Nanos, Outcome, Phase, Pid, SeenAs};
+use crate::event::{Call, Client as State, Errno, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// A reply is the consequence of a failure that came at most so long before it.
@@ -22,7 +22,7 @@ pub struct Disguise {
     /// The call that failed.
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
-    pub errno: &'static str,
+    pub errno: Errno,
     /// As what.
     pub seen_as: SeenAs,
     /// Of an exit before which several calls had failed, any of which may be its cause: all of them, the
@@ -83,14 +83,14 @@ struct Matching<'a> {
     from: Nanos,
     turns_away: bool,
     exited: &'a [Nanos],
-    failures: VecDeque<(Nanos, Call, &'static str)>,
+    failures: VecDeque<(Nanos, Call, Errno)>,
     replies: VecDeque<(Nanos, SeenAs, String)>,
     /// Failures of each call that were recorded one by one; and those beyond that the totals counted.
     single: HashMap<Call, u64>,
     further: HashMap<Call, u64>,
-    errno: HashMap<Call, &'static str>,
+    errno: HashMap<Call, Errno>,
     /// The very first failure stands for a call whose own failures were not recorded.
-    first: Option<&'static str>,
+    first: Option<Errno>,
     /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's
     /// MaxStartups.
     failing: bool,
@@ -101,7 +101,7 @@ struct Matching<'a> {
     /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the
     /// same end.
     ended_when_asked: VecDeque<Nanos>,
-    seen: BTreeMap<(SeenAs, Call, &'static str, String), u64>,
+    seen: BTreeMap<(SeenAs, Call, Errno, String), u64>,
 }
 
 impl<'a> Matching<'a> {
@@ -242,7 +242,7 @@ impl<'a> Matching<'a> {
         true
     }
 
-    fn count(&mut self, seen_as: SeenAs, call: Call, errno: &'static str, reply: String) {
+    fn count(&mut self, seen_as: SeenAs, call: Call, errno: Errno, reply: String) {
         *self.seen.entry((seen_as, call, errno, reply)).or_default() += 1;
     }
 

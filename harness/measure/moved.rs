@@ -101,7 +101,7 @@ fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> Fi
     FirstFailure {
         pid: failed.pid,
         call: failed.call,
-        errno: failed.errno,
+        errno: failed.errno.name().unwrap_or_default(),
         at_s: seconds(failed.at),
         accepted_before: own,
         waiting_clients: facts.clients.open_at(failed.at).saturating_sub(all),

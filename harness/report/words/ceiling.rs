@@ -226,7 +226,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
 }
 
 /// A failure that says nothing of the ceiling.
-fn early(r: &Report, call: Call, errno: &str, at_s: f64) -> String {
+fn early(r: &Report, call: Call, errno: impl std::fmt::Display, at_s: f64) -> String {
     format!("{call} had failed with {errno} before any client came, {}.", after_start(r, at_s))
 }
 

@@ -42,7 +42,7 @@ pub const CUT: &str = "The rest did not fit here: `--markdown FILE` writes all o
 
 use super::Report;
 use super::repeats::Repeats;
-use crate::event::Outcome;
+use crate::event::{Errno, Outcome};
 
 /// Of a ceiling that was counted by the growth of `/proc`'s descriptor count, for nobody saw the calls.
 pub const BY_COUNT: &str = "by descriptor count";
@@ -145,18 +145,7 @@ pub fn after_start(r: &Report, at_s: f64) -> String {
 
 /// An errno by its name where it is a frequent one.
 pub fn errno_name(errno: i32) -> String {
-    let name = match errno {
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        13 => "EACCES",
-        23 => "ENFILE",
-        24 => "EMFILE",
-        98 => "EADDRINUSE",
-        99 => "EADDRNOTAVAIL",
-        105 => "ENOBUFS",
-        errno => return format!("errno {errno}"),
-    };
-    name.to_owned()
+    Errno::from_raw(errno).to_string()
 }
 
 /// What a client got, as a verb.
