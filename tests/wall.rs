@@ -3,7 +3,7 @@
 
 use crate::log;
 use crate::support::{Called, find, lastfd, program, recordings};
-use lastfd::internal::event::{Call, Change, Client, Errno, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::internal::event::{Call, Change, Client, Errno, Event, Label, Log, Outcome, Phase, SeenAs, What};
 use lastfd::internal::judge::{self, NotMeasured, Observed, Outcome as Verdict};
 use lastfd::internal::measure::{self, Findings, Kind, Known, MemoryAt, Policy, Why};
 use lastfd::internal::report::{self, Report};
@@ -288,12 +288,12 @@ fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
             at: release - before * MS,
             is: What::Call { pid: 100, name: Call::Socket, ret: -24, on: None },
         };
-        let (workload, label, detail) = ("flood".to_owned(), "held".to_owned(), "HTTP 503 Busy".to_owned());
+        let (workload, label, detail) = ("flood".to_owned(), Label::Held, "HTTP 503 Busy".to_owned());
         let reply = |before: &u64| Event {
             at: release - before * MS,
             is: What::Probe {
                 workload: workload.clone(),
-                label: label.clone(),
+                label,
                 outcome: Outcome::ErrorReply,
                 detail: detail.clone(),
                 connect_s: None,
@@ -373,7 +373,7 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     let release = log::released(&log.events);
     let reply = What::Probe {
         workload: "flood".into(),
-        label: "held".into(),
+        label: Label::Held,
         outcome: Outcome::ErrorReply,
         detail: "HTTP 500".into(),
         connect_s: None,

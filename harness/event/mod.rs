@@ -8,6 +8,7 @@
 mod call;
 mod errno;
 pub mod file;
+mod label;
 mod log;
 mod packed;
 mod read;
@@ -15,6 +16,7 @@ mod redact;
 
 pub use call::Call;
 pub use errno::Errno;
+pub use label::Label;
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
 pub use packed::{BEFORE, GZIP, Packed, logs};
 pub use read::{read, read_all};
@@ -159,21 +161,8 @@ pub enum Unseen {
     /// What a new client gets: the one with this label could not be made.
     Probe {
         /// As in [`What::Probe`].
-        label: String,
+        label: Label,
     },
-}
-
-/// Labels of the [`What::Probe`]s that ask, before the ramp, which dialogue the server speaks: HTTP; HTTP
-/// over TLS; only a TLS handshake.
-pub mod asks {
-    /// With HTTP.
-    pub const HTTP: &str = "dialogue";
-    /// With HTTP over TLS.
-    pub const HTTPS: &str = "dialogue-https";
-    /// With a TLS handshake, and nothing after it.
-    pub const TLS: &str = "dialogue-tls";
-    /// All of them.
-    pub const ALL: [&str; 3] = [HTTP, HTTPS, TLS];
 }
 
 /// What an event says.
@@ -300,11 +289,10 @@ pub enum What {
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// A new client began to connect; `Probe` has its outcome.
     Arrived { workload: String },
-    /// What one new client saw. `label` tells when it was asked: `saturated`, `after-some`, `after-all`,
-    /// `held`.
+    /// What one new client saw, or a held one. `label` tells when it was asked.
     Probe {
         workload: String,
-        label: String,
+        label: Label,
         outcome: Outcome,
         detail: String,
         connect_s: Option<f64>,

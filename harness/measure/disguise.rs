@@ -4,8 +4,7 @@
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::failed_beside;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence, TRIES_A_REPLY};
-use crate::event::asks;
-use crate::event::{Call, Client as State, Errno, Nanos, Outcome, Phase, Pid, SeenAs};
+use crate::event::{Call, Client as State, Errno, Label, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// A reply is the consequence of a failure that came at most so long before it.
@@ -135,7 +134,7 @@ impl<'a> Matching<'a> {
                 }
             }
             Moment::Told(told) if told.at >= self.from => self.told(told),
-            Moment::Asked(asked) if asked.at >= self.from && !asks::ALL.contains(&asked.label) => {
+            Moment::Asked(asked) if asked.at >= self.from && !asked.label.asks_dialogue() => {
                 self.asked(asked)
             }
             Moment::Told(_) | Moment::Asked(_) => {}
@@ -206,7 +205,9 @@ impl<'a> Matching<'a> {
             _ => return,
         };
         self.forget(asked.at);
-        if self.replied(asked.at, seen_as, reply) && asked.label == "held" && asked.outcome != Outcome::Served
+        if self.replied(asked.at, seen_as, reply)
+            && asked.label == Label::Held
+            && asked.outcome != Outcome::Served
         {
             self.ended_when_asked.push_back(asked.at);
         }

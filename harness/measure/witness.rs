@@ -9,8 +9,7 @@ use super::facts::{Both, Facts, Observer};
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
-use crate::event::asks;
-use crate::event::{Errno, ObserverName, Outcome, Pid};
+use crate::event::{Errno, Label, ObserverName, Outcome, Pid};
 use std::collections::BTreeMap;
 
 /// The witness that is `/proc`.
@@ -209,9 +208,9 @@ fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Optio
 
 /// Clients that were answered and left before the load: each asked which protocol the server speaks.
 fn asked_before(facts: &Facts<'_>) -> u64 {
-    asks::ALL
+    Label::DIALOGUES
         .iter()
-        .flat_map(|label| facts.asked(label))
+        .flat_map(|label| facts.asked(*label))
         .filter(|asked| asked.outcome == Outcome::Served)
         .count() as u64
 }

@@ -10,7 +10,7 @@ use super::pump::{Load, Pump};
 use super::ready::LOOK_EVERY;
 use super::recover::settle;
 use crate::drive::protocol::Order;
-use crate::event::{Descriptor, Ended, Nanos, Outcome, Pacing, Phase, Pid, What};
+use crate::event::{Descriptor, Ended, Label, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::limits::inventory;
 use crate::sys::{clock, proc};
 use std::time::Duration;
@@ -128,7 +128,7 @@ fn comes_again(load: &Load) -> bool {
 fn can_tell(pump: &mut Pump) -> bool {
     let silent = !answers(pump);
     let in_again =
-        pump.live.probes.get("after-all").is_some_and(|(outcome, _)| {
+        pump.live.probes.get(&Label::AfterAll).is_some_and(|(outcome, _)| {
             *outcome == Outcome::Served || (silent && *outcome == Outcome::Waits)
         });
     let comes = pump.loads.iter().any(comes_again) && pump.listener.is_some();

@@ -6,7 +6,7 @@ mod others;
 mod stories;
 
 use lastfd::internal::event::{
-    Call, CallStep, Change, Client, Descriptor, Ended, Environment, Event, Limits, Link, Log, Nanos,
+    Call, CallStep, Change, Client, Descriptor, Ended, Environment, Event, Label, Limits, Link, Log, Nanos,
     ObserverName, Outcome, Phase, Pid, SCHEMA, What,
 };
 use lastfd::internal::measure::{self, Findings};
@@ -199,8 +199,8 @@ impl Story {
     }
 
     /// What a new client gets. It is answered, or not, in milliseconds.
-    pub fn probe(self, at: f64, label: &str, outcome: Outcome, answer: Option<f64>) -> Story {
-        let (workload, label) = (self.workload.clone(), label.to_owned());
+    pub fn probe(self, at: f64, label: Label, outcome: Outcome, answer: Option<f64>) -> Story {
+        let workload = self.workload.clone();
         let connect_s = (outcome != Outcome::Refused).then_some(0.0001);
         let answer_s = answer.map(|ms| ms / 1e3);
         let detail = match outcome {
@@ -294,7 +294,7 @@ impl Story {
             .closes(at + 1.0, fds)
             .at(at + 2.0, What::Released { clients: 0 })
             .call(at + 10.0, accepts, fd.into())
-            .probe(at + 12.0, "after-all", outcome, answer)
+            .probe(at + 12.0, Label::AfterAll, outcome, answer)
             .closes(at + 13.0, fd..fd + 1)
             .phase(at + 20.0, Phase::Settle, Ended::Answered)
             .sample(at + 50.0, rest, 0)

@@ -2,8 +2,8 @@
 
 use super::answers::{Answers, status};
 use crate::event::{
-    Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
-    Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
+    Call, Descriptor, Environment, Event, Holder, Holding, Label, Limits, Link, Nanos, ObserverName, Open,
+    Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
@@ -86,7 +86,7 @@ impl Sockets<'_> {
 pub(crate) struct Asked<'a> {
     pub at: Nanos,
     pub workload: &'a str,
-    pub label: &'a str,
+    pub label: Label,
     pub outcome: Outcome,
     pub detail: &'a str,
     /// Its status, where that is a redirect's or an error's that the first client did not get, though no
@@ -353,7 +353,7 @@ impl<'a> Readings<'a> {
             What::Probe { workload, label, outcome, detail, connect_s, answer_s } => self.asked.push(Asked {
                 at,
                 workload,
-                label,
+                label: *label,
                 outcome: match outcome {
                     Outcome::Served if self.answers.differs(workload, detail) => Outcome::ErrorReply,
                     outcome => *outcome,

@@ -11,7 +11,7 @@ use super::processes::Processes;
 use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
-use crate::event::{Change, Ended, Event, Link, Log, Nanos, Phase, Pid, What};
+use crate::event::{Change, Ended, Event, Label, Link, Log, Nanos, Phase, Pid, What};
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
 
@@ -114,7 +114,7 @@ impl<'a> Facts<'a> {
     }
 
     /// What new clients saw, or held ones that were asked again.
-    pub fn asked(&self, label: &'static str) -> impl Iterator<Item = &Asked<'a>> {
+    pub fn asked(&self, label: Label) -> impl Iterator<Item = &Asked<'a>> {
         self.readings.asked.iter().filter(move |asked| asked.label == label)
     }
 

@@ -6,8 +6,7 @@ use super::{
     BY_COUNT, advice, after_start, binds, counted, flows, got, number, prediction, sentence, subject, unit,
     upstream,
 };
-use crate::event::asks;
-use crate::event::{Call, Outcome};
+use crate::event::{Call, Label, Outcome};
 use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, PolicyEvidence, Why};
 use crate::report::page::cut;
 use crate::scenario::Upstream as Serves;
@@ -385,14 +384,14 @@ fn first_full(r: &Report) -> Option<String> {
 
 /// What the server answered when it was asked which protocol it speaks.
 fn asked_first(r: &Report) -> Option<String> {
-    let asked = r.found.probes.iter().rfind(|p| p.label == asks::HTTP);
+    let asked = r.found.probes.iter().rfind(|p| p.label == Label::Http);
     let asked = asked.filter(|p| p.outcome != Outcome::Served)?;
     let served =
-        |label: &str| r.found.probes.iter().any(|p| p.label == label && p.outcome == Outcome::Served);
-    if served(asks::HTTPS) {
+        |label: Label| r.found.probes.iter().any(|p| p.label == label && p.outcome == Outcome::Served);
+    if served(Label::Https) {
         return Some("The server speaks TLS only, so the clients send HTTP over TLS.".into());
     }
-    if served(asks::TLS) {
+    if served(Label::Tls) {
         let said = "The server speaks TLS and keeps no HTTP connection over it: the clients complete the handshake and hold.";
         return Some(said.into());
     }
