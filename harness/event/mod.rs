@@ -13,6 +13,7 @@ mod log;
 mod packed;
 mod read;
 mod redact;
+mod status;
 
 pub use call::Call;
 pub use errno::Errno;
@@ -21,6 +22,7 @@ pub use log::{Log, LogError, SCHEMA, Writer, parse};
 pub use packed::{BEFORE, GZIP, Packed, logs};
 pub use read::{read, read_all};
 pub use redact::{HIDDEN, Redaction};
+pub use status::Status;
 
 use serde::{Deserialize, Serialize};
 

@@ -197,15 +197,15 @@ impl<'a> Matching<'a> {
 
     fn asked(&mut self, asked: &Asked<'_>) {
         let (seen_as, reply) = match asked.outcome {
-            Outcome::ErrorReply => (SeenAs::ErrorReply, asked.detail),
+            Outcome::ErrorReply => (SeenAs::ErrorReply, asked.detail.to_owned()),
             Outcome::Served | Outcome::Closed if let Some(status) = asked.error_status => {
-                (SeenAs::ErrorReply, status)
+                (SeenAs::ErrorReply, status.to_string())
             }
-            Outcome::Closed => (SeenAs::Closed, ""),
+            Outcome::Closed => (SeenAs::Closed, String::new()),
             _ => return,
         };
         self.forget(asked.at);
-        if self.replied(asked.at, seen_as, reply)
+        if self.replied(asked.at, seen_as, &reply)
             && asked.label == Label::Held
             && asked.outcome != Outcome::Served
         {

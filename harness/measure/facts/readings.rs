@@ -1,7 +1,7 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
 use super::answers::{Answers, status};
-use crate::event::{
+use crate::event::{Status, 
     Call, Descriptor, Environment, Event, Holder, Holding, Label, Limits, Link, Nanos, ObserverName, Open,
     Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
 };
@@ -90,8 +90,8 @@ pub(crate) struct Asked<'a> {
     pub outcome: Outcome,
     pub detail: &'a str,
     /// Its status, where that is a redirect's or an error's that the first client did not get, though no
-    /// connection was ended by it: `status 404`.
-    pub error_status: Option<&'a str>,
+    /// connection was ended by it.
+    pub error_status: Option<Status>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
 }
@@ -424,8 +424,8 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// The status of an HTTP answer, in the driver's words, where it is a redirect's or an error's.
-fn error_status(detail: &str) -> Option<&str> {
-    let words = detail.split(',').next()?;
-    words.starts_with("status ").then_some(words).filter(|words| status(words).is_some())
+/// The status of an answer, where it is a redirect's or an error's.
+fn error_status(detail: &str) -> Option<Status> {
+    let answer = |of: &Status| matches!(of, Status::Answer(_)) && status(detail).is_some();
+    Status::of(detail).filter(answer)
 }
