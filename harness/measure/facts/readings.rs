@@ -1,9 +1,9 @@
 //! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
 
 use super::answers::{Answers, status};
-use crate::event::{Status, 
+use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Label, Limits, Link, Nanos, ObserverName, Open,
-    Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
+    Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Status, Sysctl, Unseen, What,
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;

@@ -55,10 +55,15 @@ pub fn repeats(repeats: &Repeats) -> String {
 
 /// A count with its noun, in the plural where it is not one.
 pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {}", noun_of(count, noun))
+}
+
+/// The noun of a count, without it.
+pub fn noun_of(count: u64, noun: &str) -> String {
     match (count, noun) {
-        (1, _) => format!("1 {noun}"),
-        (_, noun) if noun.ends_with('s') => format!("{count} {noun}es"),
-        (_, noun) => format!("{count} {noun}s"),
+        (1, _) => noun.to_owned(),
+        (_, noun) if noun.ends_with('s') => format!("{noun}es"),
+        (_, noun) => format!("{noun}s"),
     }
 }
 
