@@ -6,6 +6,7 @@
 //! log itself.
 
 mod call;
+pub mod descriptor;
 mod errno;
 pub mod file;
 mod label;
@@ -15,7 +16,8 @@ mod read;
 mod redact;
 mod status;
 
-pub use call::Call;
+pub use call::{Call, maps_memory};
+pub use descriptor::{Connected, Descriptor, DescriptorKind, Listens};
 pub use errno::Errno;
 pub use label::Label;
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
@@ -610,43 +612,6 @@ impl ObserverName {
     pub const fn sees_refusals(self) -> bool {
         matches!(self, ObserverName::Perf)
     }
-}
-
-/// One open descriptor: its number, its kind, and what it refers to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract.md's names")]
-pub struct Descriptor {
-    pub fd: i32,
-    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`,
-    /// `inotify`, `io_uring`, `device`, `directory`, `memfd`, `socket`, `other`.
-    pub kind: String,
-    /// Path, or addresses and TCP state.
-    pub detail: String,
-}
-
-impl Descriptor {
-    /// The ends and the state of a TCP socket that is or was connected; `None` of anything else.
-    pub fn connected(&self) -> Option<Connected<'_>> {
-        let [local, arrow @ ("→" | "←"), peer, state] = self.detail.split(' ').collect::<Vec<_>>()[..]
-        else {
-            return None;
-        };
-        (self.kind == "tcp").then_some(Connected { local, peer, state, accepted: arrow == "←" })
-    }
-}
-
-/// A TCP socket that is or was connected, as a descriptor's detail names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Connected<'a> {
-    /// Its own address and port.
-    pub local: &'a str,
-    /// Those of the other side.
-    pub peer: &'a str,
-    /// Its state, as ss(8) calls it.
-    pub state: &'a str,
-    /// Whether its process accepted it.
-    pub accepted: bool,
 }
 
 /// What a process has open. `inventory` lacks what was closed meanwhile, and is empty where there is too much

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::units::seconds;
-use crate::event::{Bound, Errno, Nanos, Phase, Pid, Resources};
+use crate::event::{Bound, Errno, Nanos, Phase, Pid, Resources, maps_memory};
 use std::collections::BTreeMap;
 
 /// An allocator asks for address space in pieces up to this; bytes.
@@ -134,7 +134,8 @@ fn killed(looks: &Looks<'_>) -> Option<Exhausted> {
 /// connections.
 fn tasks(looks: &Looks<'_>, refused: &[Refusal]) -> Option<Exhausted> {
     let (threads, processes) = (looks.grown(|r| r.threads), looks.grown(|r| Some(r.processes)));
-    let refused = refused.iter().find(|refusal| refusal.errno == Errno::EAGAIN && refusal.call != "mmap");
+    let refused =
+        refused.iter().find(|refusal| refusal.errno == Errno::EAGAIN && !maps_memory(&refusal.call));
     if refused.is_none() && threads.max(processes) == 0 {
         return None;
     }

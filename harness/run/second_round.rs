@@ -77,7 +77,7 @@ struct Left {
 /// Records what each process has open; how much that is together.
 fn note_open(pump: &mut Pump) -> Left {
     let open = inventory::of_all(&pump.tree.processes());
-    let waits = |one: &&Descriptor| one.connected().is_some_and(|socket| socket.state == "CLOSE_WAIT");
+    let waits = |one: &&Descriptor| one.connected().is_some_and(|socket| socket.waits_for_close());
     let left = Left {
         descriptors: open.iter().map(|one| one.descriptors).sum(),
         close_wait: open.iter().flat_map(|one| &one.inventory).filter(waits).count(),

@@ -6,8 +6,8 @@ mod others;
 mod stories;
 
 use lastfd::internal::event::{
-    Call, CallStep, Change, Client, Descriptor, Ended, Environment, Event, Label, Limits, Link, Log, Nanos,
-    ObserverName, Outcome, Phase, Pid, SCHEMA, What,
+    Call, CallStep, Change, Client, Descriptor, DescriptorKind, Ended, Environment, Event, Label, Limits,
+    Link, Log, Nanos, ObserverName, Outcome, Phase, Pid, SCHEMA, What,
 };
 use lastfd::internal::measure::{self, Findings};
 use lastfd::internal::scenario::{self, Plan};
@@ -92,8 +92,11 @@ impl Story {
         let above = subject.above.iter().map(|&(pid, command, soft, hard)| link(pid, command, soft, hard));
         let links = above.chain([link(pid, command, soft, 64)]).collect();
         let kinds = (0..).zip(subject.rest);
-        let inventory =
-            kinds.map(|(fd, kind)| Descriptor { fd, kind: (*kind).into(), detail: detail(fd, kind) });
+        let inventory = kinds.map(|(fd, kind)| Descriptor {
+            fd,
+            kind: DescriptorKind::named(kind).unwrap(),
+            detail: detail(fd, kind),
+        });
         let descriptors = subject.rest.len() as u64 + subject.reserved;
         let rest = What::Baseline {
             pid,

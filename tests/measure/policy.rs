@@ -2,7 +2,9 @@
 
 use super::ceiling::of_silent_clients;
 use crate::log::{self, accept, changed, client, close, event, failed, measured, ms, released};
-use lastfd::internal::event::{Call, Change, Client, Descriptor, Event, Label, Log, Outcome as Got, What};
+use lastfd::internal::event::{
+    Call, Change, Client, Descriptor, DescriptorKind, Event, Label, Log, Outcome as Got, What,
+};
 use lastfd::internal::measure::{self, Findings, Policy, PolicyEvidence, Rhythm};
 
 fn policy(found: &Findings) -> Option<Policy> {
@@ -224,7 +226,7 @@ fn with_an_admin_socket(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Fin
                     inventory.iter_mut().filter(|d| d.fd == 3).for_each(|d| d.detail += " LISTEN");
                     inventory.retain(|d| d.fd != 6);
                     let detail = "/run/admin stream listening".into();
-                    inventory.push(Descriptor { fd: 6, kind: "unix".into(), detail });
+                    inventory.push(Descriptor { fd: 6, kind: DescriptorKind::Unix, detail });
                 }
                 What::Call { ret: -24, on, .. } => *on = Some(3),
                 _ => {}

@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::{baseline, calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
-use crate::event::Outcome;
+use crate::event::{DescriptorKind, Outcome};
 use crate::measure::{Holder, Kind, Known, Leak, Policy, Probe, Verdict, VerdictEvidence, Why};
 
 /// Processes, and sorts of what leaks, that are named.
@@ -337,12 +337,12 @@ fn most_of(r: &Report, leak: &Leak) -> String {
 /// The same in a few words: the most frequent, and of what matters of it one.
 fn briefly_leaves(r: &Report) -> Option<String> {
     let leak = r.found.leaks.first()?;
-    let which = match (leads(leak), leak.kind.as_str(), leak.detail.as_str()) {
-        (Some(leads), "tcp", "ESTABLISHED") => {
+    let which = match (leads(leak), leak.kind, leak.detail.as_str()) {
+        (Some(leads), DescriptorKind::Tcp, "ESTABLISHED") => {
             let comma = if leak.leads_to.as_ref().is_some_and(|to| to.share < 1.0) { "," } else { "" };
             format!("{comma} {leads}")
         }
-        (_, "tcp", state) if !state.contains(' ') => format!(" ({state})"),
+        (_, DescriptorKind::Tcp, state) if !state.contains(' ') => format!(" ({state})"),
         _ => String::new(),
     };
     let many = if r.found.leaks.len() > 1 { most_of(r, leak) } else { many(r, leak) };
@@ -374,10 +374,10 @@ fn of_kind(leak: &Leak) -> (String, String) {
     let many = leak.slope.value().unwrap_or(leak.open as f64);
     let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
     let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
-    let kind = match leak.kind.as_str() {
-        "unknown" => "descriptor",
-        "tcp" | "udp" | "unix" => &format!("{} socket", leak.kind),
-        kind => kind,
+    let kind = match leak.kind {
+        DescriptorKind::Unknown => "descriptor",
+        DescriptorKind::Tcp | DescriptorKind::Udp | DescriptorKind::Unix => &format!("{} socket", leak.kind),
+        kind => kind.name(),
     };
     let plural = if many > 1.0 { "s" } else { "" };
     (count, format!("{kind}{plural}{each}"))
