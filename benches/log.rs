@@ -5,8 +5,8 @@
 use crate::ratio::print_share;
 use criterion::Criterion;
 use lastfd::internal::event::{
-    self, Call, Client, Descriptor, Environment, Event, Limits, Link, Log, Nanos, ObserverName, Pacing,
-    Phase, SCHEMA, What, Writer,
+    self, Call, Client, Descriptor, DescriptorKind, Environment, Event, Limits, Link, Log, Nanos,
+    ObserverName, Pacing, Phase, SCHEMA, What, Writer,
 };
 use lastfd::internal::report::Report;
 use lastfd::internal::scenario::{self, Plan};
@@ -114,8 +114,9 @@ fn events(plan: &Plan) -> Vec<Event> {
         10 * MS,
         What::Chain { process: "server".into(), pid: SUBJECT, when: Phase::Baseline, links: vec![link] },
     );
-    let inventory =
-        (0..AT_REST).map(|fd| Descriptor { fd, kind: "device".into(), detail: "/dev/null".into() }).collect();
+    let inventory = (0..AT_REST)
+        .map(|fd| Descriptor { fd, kind: DescriptorKind::Device, detail: "/dev/null".into() })
+        .collect();
     let at_rest = AT_REST as u64;
     log.say(
         0,

@@ -4,7 +4,7 @@
 use crate::support::LASTFD;
 use lastfd::internal::drive::Driver;
 use lastfd::internal::drive::protocol::{Kind, Order, Setup};
-use lastfd::internal::event::{Event, What};
+use lastfd::internal::event::{Event, Label, What};
 use lastfd::internal::scenario::KeepAlive;
 use lastfd::internal::scenario::exchange::{Exchange, Step};
 use lastfd::internal::scenario::{Caller, Calls, Dialogue, Pace, Request, Version};
@@ -113,7 +113,7 @@ impl Rig {
 
     /// A new client, which is given so long.
     fn probe(&mut self, deadline_ms: u64) {
-        self.driver.order(&Order::Probe { label: "new".into(), deadline_ms }).unwrap();
+        self.driver.order(&Order::Probe { label: Label::Saturated, deadline_ms }).unwrap();
         self.until(|what| matches!(what, What::Probe { .. } | What::NotSeen { .. }));
     }
 }

@@ -214,7 +214,7 @@ fn hostile_story() -> (Plan, Log) {
                 links[0].command = long.clone();
             }
             What::Baseline { inventory, .. } => inventory.iter_mut().for_each(|d| {
-                (d.kind, d.detail) = (HOSTILE.into(), long.clone());
+                d.detail = long.clone();
             }),
             What::Output { line } => *line = long.clone(),
             What::Header { environment, started_at, .. } => {

@@ -2,7 +2,7 @@
 //! when accept4 fails with EMFILE. One expectation at a time, once as it is and once a little off.
 
 use crate::log;
-use lastfd::internal::event::{Call, Event, Limits, Log, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Call, Event, Label, Limits, Log, Outcome as Got, Phase, What};
 use lastfd::internal::judge::{self, Outcome};
 use lastfd::internal::measure::{self, Findings, Kind, Known, Why};
 use lastfd::internal::report::words;
@@ -159,7 +159,7 @@ fn a_disguise_that_nobody_expects_is_not_met() {
         let open = What::Call { pid: 100, name: Call::Openat, ret: -24, on: None };
         let asked = What::Probe {
             workload: "flood".into(),
-            label: "held".into(),
+            label: Label::Held,
             outcome: Got::Closed,
             detail: String::new(),
             connect_s: None,

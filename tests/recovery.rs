@@ -3,7 +3,9 @@
 
 use crate::log;
 use crate::support::{Called, LASTFD, eventually, find, handed_over, lastfd, marked, subject};
-use lastfd::internal::event::{self, Call, Client, Descriptor, Event, Limits, Log, Phase, What};
+use lastfd::internal::event::{
+    self, Call, Client, Descriptor, DescriptorKind, Event, Limits, Log, Phase, What,
+};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Findings, Known, PlaceOrder, Verdict, Why};
 use lastfd::internal::report::{self, Report};
@@ -387,7 +389,7 @@ fn the_first_paragraph_of_a_stuck_server_says_so_whatever_stays_open() {
     ];
     let open = |(fd, (kind, detail)): (i32, &(&str, &str))| Descriptor {
         fd,
-        kind: (*kind).into(),
+        kind: DescriptorKind::named(kind).unwrap(),
         detail: (*detail).into(),
     };
     let inventory: Vec<Descriptor> = (100..).zip(sorts.iter().cycle().take(40)).map(open).collect();

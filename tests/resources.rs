@@ -2,7 +2,7 @@
 //! of 256.
 
 use lastfd::internal::event::{
-    self, Bound, Call, Client, Ended, Event, Limits, Log, ObserverName, Phase, Resources, What,
+    self, Bound, Call, Client, Ended, Errno, Event, Limits, Log, ObserverName, Phase, Resources, What,
 };
 use lastfd::internal::measure::{
     self, BindsEvidence, Exhausted, Findings, Kind, LostToTheQueue, Refusal, Resource, TaskLimit, Why,
@@ -131,7 +131,7 @@ fn threads_are_named_by_a_refused_clone_or_by_a_limit_that_is_full() {
     let Exhausted::Tasks { refused: Some(Refusal { call, errno, times, .. }), .. } = exhausted(&m) else {
         panic!("{:?}", m.binds)
     };
-    assert_eq!((call.as_str(), *errno, *times), ("clone3", "EAGAIN", 1));
+    assert_eq!((call.as_str(), *errno, *times), ("clone3", Errno::EAGAIN, 1));
     assert_eq!(task_limit(&m), TaskLimit::Group { most: Some(60), refused: 1 });
     // A limit that nobody sees to be full is not named.
     let m = run(rest, group(5), refused(EAGAIN));

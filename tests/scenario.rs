@@ -2,7 +2,7 @@
 //! expands into the plans it says; the files of this repository are right.
 
 use lastfd::internal::cli::diagnostic;
-use lastfd::internal::event::{Call, Limits};
+use lastfd::internal::event::{Call, Errno, Limits};
 use lastfd::internal::scenario::{
     self, Ceiling, Dialogue, ExpectLimits, FirstFailure, Invalid, Launcher, Obstacle, Pace, Plan, Policy,
     Program, Serve, ServeOptions, Supervisor,
@@ -222,7 +222,7 @@ fn a_scenario_expands_into_itself_and_its_variants() {
     assert_eq!(base.expect.ceiling, Some(Ceiling::Formula("soft - baseline".into())));
     assert_eq!(
         base.expect.first_failure,
-        Some(FirstFailure { call: Call::Accept4, or: Vec::new(), errno: "EMFILE".into() })
+        Some(FirstFailure { call: Call::Accept4, or: Vec::new(), errno: Errno::EMFILE })
     );
 
     // What the variant sets is replaced as a whole, all else stays.

@@ -3,7 +3,7 @@
 
 use crate::log;
 use crate::support::{Called, find, lastfd, program, recordings};
-use lastfd::internal::event::{Call, Change, Client, Event, Log, Outcome, Phase, SeenAs, What};
+use lastfd::internal::event::{Call, Change, Client, Errno, Event, Label, Log, Outcome, Phase, SeenAs, What};
 use lastfd::internal::judge::{self, NotMeasured, Observed, Outcome as Verdict};
 use lastfd::internal::measure::{self, Findings, Kind, Known, MemoryAt, Policy, Why};
 use lastfd::internal::report::{self, Report};
@@ -288,12 +288,12 @@ fn replies(failed: &[u64], told: &[u64]) -> Vec<measure::Disguise> {
             at: release - before * MS,
             is: What::Call { pid: 100, name: Call::Socket, ret: -24, on: None },
         };
-        let (workload, label, detail) = ("flood".to_owned(), "held".to_owned(), "HTTP 503 Busy".to_owned());
+        let (workload, label, detail) = ("flood".to_owned(), Label::Held, "HTTP 503 Busy".to_owned());
         let reply = |before: &u64| Event {
             at: release - before * MS,
             is: What::Probe {
                 workload: workload.clone(),
-                label: label.clone(),
+                label,
                 outcome: Outcome::ErrorReply,
                 detail: detail.clone(),
                 connect_s: None,
@@ -313,7 +313,7 @@ fn a_reply_is_a_disguise_only_of_a_failure_of_its_own_just_before_it() {
         (one.len(), one[0].call, one[0].seen_as, one[0].count),
         (1, Call::Socket, SeenAs::ErrorReply, 1)
     );
-    assert_eq!((one[0].errno, one[0].reply.as_str()), ("EMFILE", "HTTP 503 Busy"));
+    assert_eq!((one[0].errno, one[0].reply.as_str()), (Errno::EMFILE, "HTTP 503 Busy"));
     assert_eq!(replies(&[20], &[25]), [], "the reply came first");
     assert_eq!(replies(&[], &[15]), [], "nothing failed but accept");
     assert_eq!(replies(&[20, 19], &[15, 14, 13])[0].count, 2, "each failure explains one");
@@ -373,7 +373,7 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     let release = log::released(&log.events);
     let reply = What::Probe {
         workload: "flood".into(),
-        label: "held".into(),
+        label: Label::Held,
         outcome: Outcome::ErrorReply,
         detail: "HTTP 500".into(),
         connect_s: None,
@@ -386,10 +386,10 @@ fn calls_that_only_the_totals_tell_of_are_named_and_a_way_that_was_not_seen_is_l
     plan.expect.disguise = Some(vec![SeenAs::ErrorReply]);
     let report = Report::of(&plan, &log);
     let (failed, seen) = (&report.found.failed_calls[0], &report.found.disguise[0]);
-    assert_eq!((failed.call, failed.errno, failed.count), (Call::Openat, "EMFILE", 3));
+    assert_eq!((failed.call, failed.errno, failed.count), (Call::Openat, Errno::EMFILE, 3));
     assert_eq!(
         (seen.call, seen.errno, seen.seen_as, seen.count),
-        (Call::Openat, "EMFILE", SeenAs::ErrorReply, 1)
+        (Call::Openat, Errno::EMFILE, SeenAs::ErrorReply, 1)
     );
     assert_eq!(report.verdict.outcome, Verdict::Met, "{:?}", report.verdict.reasons);
     plan.expect.disguise = Some(vec![SeenAs::ErrorReply, SeenAs::Closed]);

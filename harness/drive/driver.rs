@@ -16,14 +16,14 @@ use super::dialogue::{Registered, Site};
 pub use super::orders::Error;
 use super::orders::{Lines, at, parsed};
 use super::pacing::{Gate, Load};
-use super::probe::{HELD, Probe, Question, Seen, failed, outcome};
+use super::probe::{Probe, Question, Seen, failed, outcome};
 use super::program::Programs;
 use super::protocol::{Kind, Order, Setup};
 use super::registry::registered;
 use super::report::Reporter;
 use super::source::{self, Sources};
 use super::tls::Secure;
-use crate::event::{Client as State, Outcome, Pacing, Unseen, What};
+use crate::event::{Client as State, Label, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Dialogue, Pace, Tls};
 use crate::sys::address::Address;
 use crate::sys::clock;
@@ -685,7 +685,7 @@ impl<W: Write> Driver<W> {
         }
     }
 
-    fn probe(&mut self, label: String, deadline_ms: u64) {
+    fn probe(&mut self, label: Label, deadline_ms: u64) {
         let token = PROBES + self.probes_made;
         self.probes_made += 1;
         let talk = (self.workload.start)(&self.site, u32::MAX - self.probes_made as u32);
@@ -715,7 +715,7 @@ impl<W: Write> Driver<W> {
         self.probe_failed(label, failure);
     }
 
-    fn probe_failed(&mut self, label: String, failure: Failure) {
+    fn probe_failed(&mut self, label: Label, failure: Failure) {
         match (failed(failure), failure) {
             (Some(outcome), _) => self.seen(Seen::at_once(label, outcome, "")),
             (None, Failure::Local(errno)) => {
@@ -796,7 +796,7 @@ impl<W: Write> Driver<W> {
                     let client = self.places[index].client().expect("a served client is held");
                     let Some(heard) = client.ask_again(&self.site, &mut self.scratch) else {
                         let why = "the dialogue of its clients has no question to repeat".into();
-                        self.report.say(What::NotSeen { what: Unseen::Probe { label: HELD.into() }, why });
+                        self.report.say(What::NotSeen { what: Unseen::Probe { label: Label::Held }, why });
                         continue;
                     };
                     self.question = Some(Question::new(index, asked, deadline_ms));
@@ -808,9 +808,9 @@ impl<W: Write> Driver<W> {
                     } else {
                         "no client was answered"
                     };
-                    self.seen(Seen::at_once(HELD.to_owned(), Outcome::Waits, why));
+                    self.seen(Seen::at_once(Label::Held, Outcome::Waits, why));
                 }
-                None => self.seen(Seen::at_once(HELD.to_owned(), Outcome::Closed, "no client is held")),
+                None => self.seen(Seen::at_once(Label::Held, Outcome::Closed, "no client is held")),
             }
         }
     }

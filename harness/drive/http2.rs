@@ -6,6 +6,7 @@
 
 use super::dialogue::{News, Site, Talk};
 use super::grpc::{foreign, is_settings};
+use crate::event::Status;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use hyper::body::Bytes;
@@ -117,7 +118,7 @@ impl Talk for Http2 {
     fn detail(&self) -> String {
         match self.told.status {
             0 => String::new(),
-            status => format!("status {status}"),
+            status => Status::Answer(status).to_string(),
         }
     }
 }
@@ -200,7 +201,8 @@ impl Stream {
 impl Told {
     fn head(&mut self, status: hyper::StatusCode) {
         self.status = status.as_u16();
-        let words = || format!("HTTP {}", status.to_string().trim_end());
+        let reason = status.canonical_reason().unwrap_or("<unknown status code>");
+        let words = || format!("{} {reason}", Status::ErrorReply(status.as_u16()));
         if turns_away(self.status) {
             self.error.get_or_insert_with(words);
         } else if is_told(self.status) {

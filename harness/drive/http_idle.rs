@@ -9,6 +9,7 @@
 use super::dialogue::{News, Registered, Site, Talk, words};
 use super::http2::{self, is_told, turns_away};
 use super::repeated::Repeated;
+use crate::event::Status;
 use crate::scenario::{Dialogue, Version};
 use std::time::Duration;
 
@@ -32,9 +33,6 @@ pub(super) const REGISTERED: Registered = Registered {
 
 /// Longest response head, and longest chunk-size or trailer line, that is taken. Bytes.
 const HEAD_BYTES: usize = 64 * 1024;
-
-/// How an error reply begins that is HTTP: an echo, or another protocol's complaint, does not.
-const HTTP: &str = "HTTP ";
 
 #[derive(Default)]
 struct HttpIdle {
@@ -125,8 +123,8 @@ impl Talk for HttpIdle {
     fn detail(&self) -> String {
         match (self.status, self.closes) {
             (0, _) => String::new(),
-            (status, false) => format!("status {status}"),
-            (status, true) => format!("status {status}, and the server closes after it"),
+            (status, false) => Status::Answer(status).to_string(),
+            (status, true) => format!("{}, and the server closes after it", Status::Answer(status)),
         }
     }
 }
@@ -160,7 +158,7 @@ impl HttpIdle {
         }
         self.status = status;
         self.closes = closes || matches!(body, State::UntilClose);
-        let words = || Some(format!("{HTTP}{status} {reason}").trim_end().to_owned());
+        let words = || Some(format!("{} {reason}", Status::ErrorReply(status)).trim_end().to_owned());
         if turns_away(status) {
             news.error = words();
         } else if is_told(status) {

@@ -153,6 +153,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Label;
 
     /// Drivers that obey at once: what they were told, and what the run saw.
     struct Rig {
@@ -309,7 +310,7 @@ mod tests {
     fn probes_and_questions_go_to_the_first_driver_and_an_end_to_all() {
         let mut rig = Rig::new(2, 100);
         rig.order(Order::AskHeld { clients: 1, deadline_ms: 5 });
-        rig.order(Order::Probe { label: "saturated".into(), deadline_ms: 5 });
+        rig.order(Order::Probe { label: Label::Saturated, deadline_ms: 5 });
         rig.order(Order::Quit);
         assert!(rig.told().iter().map(|t| &t[..1]).eq(["0", "0", "0", "1"]));
     }

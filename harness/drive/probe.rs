@@ -4,7 +4,7 @@
 
 use super::client::{Client, Dial, Failure, Heard};
 use super::dialogue::Site;
-use crate::event::{Outcome, Unseen, What, asks};
+use crate::event::{Label, Outcome, Unseen, What};
 
 const NS: f64 = 1e-9;
 
@@ -16,7 +16,7 @@ pub struct Probe {
     pub deadline: u64,
     /// Its socket.
     pub client: Client,
-    label: String,
+    label: Label,
     started: u64,
     connected: Option<u64>,
 }
@@ -25,7 +25,7 @@ pub struct Probe {
 #[derive(Debug, PartialEq)]
 pub struct Seen {
     /// Repeated from the order.
-    pub label: String,
+    pub label: Label,
     /// What the client saw.
     pub outcome: Outcome,
     /// The server's words, or ours.
@@ -45,7 +45,7 @@ impl Seen {
     }
 
     /// Without any times.
-    pub fn at_once(label: String, outcome: Outcome, detail: &str) -> Seen {
+    pub fn at_once(label: Label, outcome: Outcome, detail: &str) -> Seen {
         Seen { label, outcome, detail: detail.to_owned(), connect_s: None, answer_s: None }
     }
 }
@@ -83,7 +83,7 @@ pub fn failed(failure: Failure) -> Option<Outcome> {
 
 impl Probe {
     /// Just dialled.
-    pub fn new(token: u64, label: String, client: Client, started: u64, deadline_ms: u64) -> Probe {
+    pub fn new(token: u64, label: Label, client: Client, started: u64, deadline_ms: u64) -> Probe {
         Probe {
             token,
             deadline: started.saturating_add(deadline_ms.saturating_mul(1_000_000)),
@@ -118,7 +118,7 @@ impl Probe {
     pub fn outcome(&self, heard: &Heard) -> Option<(Outcome, String)> {
         let (outcome, detail) = outcome(heard, &self.client)?;
         // Who asks which dialogue a server speaks looks for one that holds connections.
-        let holds = !(heard.news.parting && asks::ALL.contains(&self.label.as_str()));
+        let holds = !(heard.news.parting && self.label.asks_dialogue());
         Some((if holds { outcome } else { Outcome::Closed }, detail))
     }
 
@@ -131,7 +131,7 @@ impl Probe {
             _ => None,
         };
         let connect_s = self.connected.map(|connected| (connected - self.started) as f64 * NS);
-        Seen { label: self.label.clone(), outcome, detail, connect_s, answer_s }
+        Seen { label: self.label, outcome, detail, connect_s, answer_s }
     }
 
     /// Its end by the deadline.
@@ -142,13 +142,10 @@ impl Probe {
 }
 
 /// The event of a probe that left with all other clients, before its end.
-pub fn dismissed(label: String) -> What {
+pub fn dismissed(label: Label) -> What {
     let why = "all clients left before it was answered or its time was over".to_owned();
     What::NotSeen { what: Unseen::Probe { label }, why }
 }
-
-/// The label of a question on a held connection.
-pub const HELD: &str = "held";
 
 /// A question on a held connection, under way.
 pub struct Question {
@@ -168,6 +165,6 @@ impl Question {
     /// Its end, with this outcome.
     pub fn seen(&self, outcome: Outcome, detail: String, now: u64) -> Seen {
         let answer_s = (outcome != Outcome::Waits).then_some((now - self.asked) as f64 * NS);
-        Seen { label: HELD.to_owned(), outcome, detail, connect_s: None, answer_s }
+        Seen { label: Label::Held, outcome, detail, connect_s: None, answer_s }
     }
 }

@@ -12,10 +12,10 @@
 
 use super::orders::{Error, Lines, at, parsed};
 use super::pacing::{Gate, Load};
-use super::probe::{HELD, Seen};
+use super::probe::Seen;
 use super::protocol::{Order, Setup};
 use super::report::Reporter;
-use crate::event::{Client as State, Nanos, Outcome, Pacing, Unseen, What};
+use crate::event::{Client as State, Label, Nanos, Outcome, Pacing, Unseen, What};
 use crate::scenario::{ClientProgram, One, Pace};
 use crate::sys::address::Address;
 use crate::sys::sock_diag::{SockDiag, Socket, State as Tcp};
@@ -66,7 +66,7 @@ const NS: f64 = 1e-9;
 enum Role {
     Client(u32),
     Probe {
-        label: String,
+        label: Label,
         deadline_ms: u64,
     },
     /// It was told to leave, and is to be killed at this time.
@@ -250,7 +250,7 @@ impl<W: Write> Programs<W> {
                 let why = "its clients are programs of the user's own, which nobody can ask again".to_owned();
                 (0..clients.max(1)).for_each(|_| {
                     self.report
-                        .say(What::NotSeen { what: Unseen::Probe { label: HELD.into() }, why: why.clone() });
+                        .say(What::NotSeen { what: Unseen::Probe { label: Label::Held }, why: why.clone() });
                 });
             }
             Order::GiveUp { .. } | Order::Quit => {}
@@ -404,7 +404,7 @@ impl<W: Write> Programs<W> {
         });
     }
 
-    fn probe(&mut self, label: String, deadline_ms: u64) {
+    fn probe(&mut self, label: Label, deadline_ms: u64) {
         self.report.say(What::Arrived { workload: self.report.workload() });
         self.spawn(Role::Probe { label, deadline_ms }, 1);
     }
@@ -435,8 +435,8 @@ impl<W: Write> Programs<W> {
         }
         if clients == u32::MAX {
             for one in self.running.values_mut() {
-                if let Role::Probe { label, .. } = &one.role {
-                    self.report.say(super::probe::dismissed(label.clone()));
+                if let Role::Probe { label, .. } = one.role {
+                    self.report.say(super::probe::dismissed(label));
                     one.role = Role::Leaves(kill_at);
                     signal(one, Signal::TERM);
                 }
@@ -606,7 +606,7 @@ impl<W: Write> Programs<W> {
                 self.say_served(id, first);
             }
             Role::Probe { label, .. } => {
-                let label = label.clone();
+                let label = *label;
                 self.seen(number, label, Outcome::Served, String::new(), Some(since));
             }
             Role::Leaves(_) => {}
@@ -700,14 +700,7 @@ impl<W: Write> Programs<W> {
     }
 
     /// A probe is over though its program runs on.
-    fn seen(
-        &mut self,
-        number: u64,
-        label: String,
-        outcome: Outcome,
-        words: String,
-        connected: Option<Nanos>,
-    ) {
+    fn seen(&mut self, number: u64, label: Label, outcome: Outcome, words: String, connected: Option<Nanos>) {
         let one = self.running.get_mut(&number).expect("it is the program of this probe");
         one.role = Role::Leaves(clock::now() + GRACE);
         signal(one, Signal::TERM);
@@ -717,7 +710,7 @@ impl<W: Write> Programs<W> {
 
     fn say_seen(
         &mut self,
-        label: String,
+        label: Label,
         outcome: Outcome,
         detail: String,
         connected: Option<Nanos>,
@@ -743,7 +736,7 @@ impl<W: Write> Programs<W> {
                 Role::Probe { label, deadline_ms } => {
                     let within = if one.connected.is_some() { *deadline_ms * MS } else { START_WITHIN };
                     if now - one.connected.unwrap_or(one.started) >= within {
-                        over.push((*number, label.clone(), one.connected));
+                        over.push((*number, *label, one.connected));
                     }
                 }
                 Role::Leaves(_) | Role::Client(_) => {}

@@ -1,6 +1,7 @@
 //! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input,
 //! events (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
+use crate::event::Label;
 use crate::scenario::{Calls, ClientProgram, Dialogue, Exchange, KeepAlive, Pace, Tls};
 use crate::sys::address::Address;
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,7 @@ pub enum Order {
     /// One new client beside the others: answers with one `Probe` event, its label repeated.
     Probe {
         /// Repeated in the event.
-        label: String,
+        label: Label,
         /// After this it `Waits` (connected) or `TimesOut` (not).
         deadline_ms: u64,
     },

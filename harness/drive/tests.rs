@@ -3,7 +3,7 @@
 use super::driver::run;
 use super::protocol::{Kind, Order, Setup};
 use super::{Driver, Fleet};
-use crate::event::{Client, Event, Outcome, Pacing, What};
+use crate::event::{Client, Event, Label, Outcome, Pacing, What};
 use crate::scenario::{Dialogue, Exchange, KeepAlive, Pace, Step, Tls};
 use crate::sys::address::Address;
 use crate::sys::sock_diag::SockDiag;
@@ -93,11 +93,11 @@ impl Rig {
     }
 
     pub(super) fn probe(&mut self, deadline_ms: u64) -> (Outcome, String, Option<f64>, Option<f64>) {
-        self.say(&Order::Probe { label: "saturated".into(), deadline_ms });
+        self.say(&Order::Probe { label: Label::Saturated, deadline_ms });
         let seen = self.until(|what| matches!(what, What::Probe { .. } | What::NotSeen { .. }));
         match seen.last().unwrap() {
             What::Probe { label, outcome, detail, connect_s, answer_s, .. } => {
-                assert_eq!(label, "saturated");
+                assert_eq!(*label, Label::Saturated);
                 (*outcome, detail.clone(), *connect_s, *answer_s)
             }
             other => panic!("{other:?}"),
@@ -108,7 +108,7 @@ impl Rig {
         self.say(&Order::AskHeld { clients: 1, deadline_ms: 3000 });
         match self.until(|what| matches!(what, What::Probe { .. })).pop().unwrap() {
             What::Probe { label, outcome, detail, .. } => {
-                assert_eq!(label, "held");
+                assert_eq!(label, Label::Held);
                 (outcome, detail)
             }
             _ => unreachable!(),
@@ -411,7 +411,7 @@ fn a_probe_waits_in_the_queue_and_times_out_beyond_it() {
 fn where_all_leave_a_probe_leaves_with_them() {
     let (server, to) = listening(5);
     let mut rig = Rig::new(setup(Dialogue::HttpIdle, to));
-    rig.say(&Order::Probe { label: "saturated".into(), deadline_ms: DEADLINE.as_millis() as u64 });
+    rig.say(&Order::Probe { label: Label::Saturated, deadline_ms: DEADLINE.as_millis() as u64 });
     let (mut probe, _) = server.accept().unwrap();
     head(&mut probe);
     rig.release(1);
@@ -601,7 +601,7 @@ fn three_hundred_websockets_are_held_by_a_process_of_their_own_that_ends_with_it
     assert!((300..320).contains(&descriptors), "{descriptors}");
     let (soft, hard) = crate::sys::proc::nofile(driver.pid()).unwrap();
     assert_eq!(soft, hard);
-    driver.order(&Order::Probe { label: "x".into(), deadline_ms: 3000 }).unwrap();
+    driver.order(&Order::Probe { label: Label::Saturated, deadline_ms: 3000 }).unwrap();
     let seen = brought(&events, |what| matches!(what, What::Probe { .. }));
     assert!(matches!(seen.last(), Some(What::Probe { outcome: Outcome::Served, .. })));
     let mut held = accepting.join().unwrap();

@@ -36,6 +36,12 @@ calls! {
     RingAccept = "io_uring:accept", RingOpenat = "io_uring:openat", RingOpenat2 = "io_uring:openat2", RingSocket = "io_uring:socket"
 }
 
+/// Whether a call of this name maps memory (mmap(2)), of those that an observer sees refused
+/// ([`What::Refused`](super::What::Refused)): the others make a task, or accept.
+pub fn maps_memory(call: &str) -> bool {
+    call == "mmap"
+}
+
 impl schemars::JsonSchema for Call {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Call".into()

@@ -6,17 +6,25 @@
 //! log itself.
 
 mod call;
+pub mod descriptor;
+mod errno;
 pub mod file;
+mod label;
 mod log;
 mod packed;
 mod read;
 mod redact;
+mod status;
 
-pub use call::Call;
+pub use call::{Call, maps_memory};
+pub use descriptor::{Connected, Descriptor, DescriptorKind, Listens};
+pub use errno::Errno;
+pub use label::Label;
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
 pub use packed::{BEFORE, GZIP, Packed, logs};
 pub use read::{read, read_all};
 pub use redact::{HIDDEN, Redaction};
+pub use status::Status;
 
 use serde::{Deserialize, Serialize};
 
@@ -157,21 +165,8 @@ pub enum Unseen {
     /// The outcome of a new client: the client with this label could not be made.
     Probe {
         /// As in [`What::Probe`].
-        label: String,
+        label: Label,
     },
-}
-
-/// Labels of the [`What::Probe`]s that ask, before the ramp, which dialogue the server speaks: HTTP; HTTP
-/// over TLS; only a TLS handshake.
-pub mod asks {
-    /// With HTTP.
-    pub const HTTP: &str = "dialogue";
-    /// With HTTP over TLS.
-    pub const HTTPS: &str = "dialogue-https";
-    /// With a TLS handshake, and nothing after it.
-    pub const TLS: &str = "dialogue-tls";
-    /// All of them.
-    pub const ALL: [&str; 3] = [HTTP, HTTPS, TLS];
 }
 
 /// The content of an event.
@@ -298,11 +293,10 @@ pub enum What {
     Pacing { workload: String, state: Pacing, connected: u32 },
     /// A new client began to connect; `Probe` has its outcome.
     Arrived { workload: String },
-    /// The outcome of one new client. `label` says when it asked: `saturated`, `after-some`, `after-all`,
-    /// `held`.
+    /// The outcome of one new client, or of a held one that was asked again. `label` says when it was asked.
     Probe {
         workload: String,
-        label: String,
+        label: Label,
         outcome: Outcome,
         detail: String,
         connect_s: Option<f64>,
@@ -616,43 +610,6 @@ impl ObserverName {
     pub const fn sees_refusals(self) -> bool {
         matches!(self, ObserverName::Perf)
     }
-}
-
-/// One open descriptor: its number, its kind, and what it refers to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract.md's names")]
-pub struct Descriptor {
-    pub fd: i32,
-    /// `tcp-listen`, `tcp`, `udp`, `unix`, `file`, `pipe`, `tty`, `epoll`, `eventfd`, `timerfd`, `signalfd`,
-    /// `inotify`, `io_uring`, `device`, `directory`, `memfd`, `socket`, `other`.
-    pub kind: String,
-    /// Path, or addresses and TCP state.
-    pub detail: String,
-}
-
-impl Descriptor {
-    /// The ends and the state of a TCP socket that is or was connected; `None` of anything else.
-    pub fn connected(&self) -> Option<Connected<'_>> {
-        let [local, arrow @ ("→" | "←"), peer, state] = self.detail.split(' ').collect::<Vec<_>>()[..]
-        else {
-            return None;
-        };
-        (self.kind == "tcp").then_some(Connected { local, peer, state, accepted: arrow == "←" })
-    }
-}
-
-/// A TCP socket that is or was connected, as a descriptor's detail names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Connected<'a> {
-    /// Its own address and port.
-    pub local: &'a str,
-    /// The address of the other side.
-    pub peer: &'a str,
-    /// Its state, as ss(8) calls it.
-    pub state: &'a str,
-    /// Whether its process accepted it.
-    pub accepted: bool,
 }
 
 /// The open descriptors of a process. `inventory` lacks descriptors that were closed meanwhile, and is empty

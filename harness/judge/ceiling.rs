@@ -2,7 +2,7 @@
 
 use super::because::first_failure;
 use super::{Compared, Expectation, Expected, Judge, NotMeasured, Observed};
-use crate::event::Limits;
+use crate::event::{Errno, Limits};
 use crate::measure::{Findings, Kind, Moved};
 use crate::scenario::{Ceiling, formula};
 
@@ -17,7 +17,9 @@ impl Judge<'_> {
         let Some(expected) = &self.expect.first_failure else { return };
         let ceiling = &self.found.ceiling;
         let compared = match (ceiling.first_failure.get(), ceiling.kind.known()) {
-            (Some(seen), _) => Ok((expected.is(seen.call, seen.errno), Observed::Failure(seen.clone()))),
+            (Some(seen), _) => {
+                Ok((expected.is(seen.call, Errno::named(seen.errno)), Observed::Failure(seen.clone())))
+            }
             (None, Ok(_)) => Ok((false, Observed::NoFailure)),
             (None, Err(why)) => Err(why.into()),
         };

@@ -7,7 +7,8 @@
 
 pub mod sockets;
 
-use crate::event::{self, Descriptor};
+use crate::event;
+use crate::event::descriptor::{self, Descriptor, DescriptorKind as Kind};
 use crate::sys::proc;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
@@ -169,65 +170,65 @@ fn name(pid: i32, link: &Link, sockets: &Sockets) -> Open {
     } else if let Some((file_type, major)) = link.file {
         (path_kind(&link.target, file_type, major), link.target.clone(), None)
     } else if link.target.starts_with("pipe:") {
-        ("pipe", format!("{} end of {}", if link.write_only { "write" } else { "read" }, link.target), None)
+        (Kind::Pipe, descriptor::pipe_end(link.write_only, &link.target), None)
     } else {
         let (kind, detail) = anonymous(pid, fd, &link.target);
         (kind, detail, None)
     };
-    Open { descriptor: Descriptor { fd, kind: kind.into(), detail }, tcp }
+    Open { descriptor: Descriptor { fd, kind, detail }, tcp }
 }
 
 /// Major numbers of terminals: virtual consoles, `/dev/tty`, and the slaves of pseudo-terminals (Linux,
 /// devices.txt).
 const TTY_MAJORS: [u32; 10] = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
-fn path_kind(path: &str, file_type: FileType, major: u32) -> &'static str {
+fn path_kind(path: &str, file_type: FileType, major: u32) -> Kind {
     match file_type {
-        FileType::Directory => "directory",
-        FileType::Fifo => "pipe",
-        FileType::CharacterDevice if TTY_MAJORS.contains(&major) => "tty",
-        FileType::CharacterDevice | FileType::BlockDevice => "device",
-        FileType::RegularFile if path.starts_with("/memfd:") => "memfd",
-        FileType::RegularFile => "file",
-        _ => "other",
+        FileType::Directory => Kind::Directory,
+        FileType::Fifo => Kind::Pipe,
+        FileType::CharacterDevice if TTY_MAJORS.contains(&major) => Kind::Tty,
+        FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
+        FileType::RegularFile if path.starts_with("/memfd:") => Kind::Memfd,
+        FileType::RegularFile => Kind::File,
+        _ => Kind::Other,
     }
 }
 
 /// A socket that no table lists: never bound or connected, reset by its peer, or of a family without a table.
-fn unlisted_socket(pid: i32, fd: i32) -> (&'static str, String) {
+fn unlisted_socket(pid: i32, fd: i32) -> (Kind, String) {
     let mut protocol = [0u8; 32];
     let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut protocol)
         .unwrap_or(0);
     let protocol = String::from_utf8_lossy(&protocol[..length]).trim_end_matches('\0').to_owned();
     match protocol.as_str() {
-        "TCP" | "TCPv6" => ("tcp", "UNCONN: new or reset".into()),
-        "UDP" | "UDPv6" => ("udp", "not bound".into()),
-        "UNIX" | "UNIX-STREAM" => ("unix", "unnamed".into()),
-        "" => ("socket", "unknown protocol".into()),
-        _ => ("socket", protocol),
+        "TCP" | "TCPv6" => (Kind::Tcp, "UNCONN: new or reset".into()),
+        "UDP" | "UDPv6" => (Kind::Udp, "not bound".into()),
+        "UNIX" | "UNIX-STREAM" => (Kind::Unix, "unnamed".into()),
+        "" => (Kind::Socket, "unknown protocol".into()),
+        _ => (Kind::Socket, protocol),
     }
 }
 
 /// Kind and detail of a descriptor with neither a path nor an address: `anon_inode:[eventpoll]`,
 /// `net:[4026531840]` …
-fn anonymous(pid: i32, fd: i32, target: &str) -> (&'static str, String) {
+fn anonymous(pid: i32, fd: i32, target: &str) -> (Kind, String) {
     let what = target.strip_prefix("anon_inode:").unwrap_or(target);
     let what = what.strip_prefix('[').and_then(|what| what.strip_suffix(']')).unwrap_or(what);
     let info = || std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
     let lines = |prefix: &str| info().lines().filter(|line| line.starts_with(prefix)).count();
     match what {
-        "eventpoll" => ("epoll", format!("watches {}", lines("tfd:"))),
-        "inotify" => ("inotify", format!("{} watches", lines("inotify "))),
-        "eventfd" => ("eventfd", String::new()),
-        "timerfd" => ("timerfd", String::new()),
-        "signalfd" => ("signalfd", String::new()),
-        "io_uring" => ("io_uring", String::new()),
+        "eventpoll" => (Kind::Epoll, format!("watches {}", lines("tfd:"))),
+        "inotify" => (Kind::Inotify, format!("{} watches", lines("inotify "))),
+        "eventfd" => (Kind::Eventfd, String::new()),
+        "timerfd" => (Kind::Timerfd, String::new()),
+        "signalfd" => (Kind::Signalfd, String::new()),
+        "io_uring" => (Kind::IoUring, String::new()),
         "pidfd" => {
             let info = info();
             let of = info.lines().find_map(|line| line.strip_prefix("Pid:")).map_or("?", str::trim);
-            ("other", format!("pidfd of {of}"))
+            (Kind::Other, descriptor::pidfd(of))
         }
-        _ => ("other", what.to_owned()),
+        _ => (Kind::Other, what.to_owned()),
     }
 }
 
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn a_descriptor_numbered_at_the_soft_limit_takes_no_place() {
         let inventory: Vec<_> =
-            [0, 63, 64, 500].map(|fd| Descriptor { fd, kind: "file".into(), detail: String::new() }).into();
+            [0, 63, 64, 500].map(|fd| Descriptor { fd, kind: Kind::File, detail: String::new() }).into();
         assert_eq!(counted(&inventory, 64), 2);
         assert_eq!(counted(&inventory, 65), 3);
     }
@@ -251,9 +252,9 @@ mod tests {
 
     #[test]
     fn links_without_a_path_are_named() {
-        assert_eq!(anonymous(0, 0, "anon_inode:[io_uring]"), ("io_uring", String::new()));
-        assert_eq!(anonymous(0, 0, "anon_inode:[timerfd]"), ("timerfd", String::new()));
-        assert_eq!(anonymous(0, 0, "net:[4026531840]"), ("other", "net:[4026531840]".into()));
-        assert_eq!(anonymous(0, 0, "anon_inode:inotify").0, "inotify");
+        assert_eq!(anonymous(0, 0, "anon_inode:[io_uring]"), (Kind::IoUring, String::new()));
+        assert_eq!(anonymous(0, 0, "anon_inode:[timerfd]"), (Kind::Timerfd, String::new()));
+        assert_eq!(anonymous(0, 0, "net:[4026531840]"), (Kind::Other, "net:[4026531840]".into()));
+        assert_eq!(anonymous(0, 0, "anon_inode:inotify").0, Kind::Inotify);
     }
 }

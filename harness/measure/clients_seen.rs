@@ -5,7 +5,7 @@ use super::facts::{Asked, Client, Facts};
 use super::known::{Known, OrWhy, Why};
 use super::latency::{Latency, latency};
 use super::units::seconds;
-use crate::event::{Nanos, Outcome, Phase};
+use crate::event::{Label, Nanos, Outcome, Phase};
 
 /// Probes listed at most.
 const PROBES: usize = 100;
@@ -69,7 +69,7 @@ pub struct Got {
 #[non_exhaustive]
 pub struct Probe {
     /// `dialogue`, `saturated`, `moved`, `after-some`, `after-all`, `held`.
-    pub label: String,
+    pub label: Label,
     /// Which workload asked.
     pub workload: String,
     /// What it got.
@@ -85,7 +85,7 @@ pub struct Probe {
 /// A probe as it is reported; `connected`: why it may have no time of its connect.
 pub(super) fn probe(asked: &Asked<'_>, connected: Why, answered: Why) -> Probe {
     Probe {
-        label: asked.label.to_owned(),
+        label: asked.label,
         workload: asked.workload.to_owned(),
         outcome: asked.outcome,
         detail: asked.detail.to_owned(),
@@ -102,7 +102,7 @@ pub(super) fn probes(facts: &Facts<'_>) -> Vec<Probe> {
 
 /// What a new client gets at the wall.
 pub(super) fn new_client(facts: &Facts<'_>) -> Known<Outcome> {
-    facts.asked("saturated").last().map(|asked| asked.outcome).or_why(Why::NoNewClientAtWall)
+    facts.asked(Label::Saturated).last().map(|asked| asked.outcome).or_why(Why::NoNewClientAtWall)
 }
 
 /// Connections held before that the server closed by itself.
@@ -170,7 +170,7 @@ fn got(client: &Client, until: Nanos) -> (Outcome, Option<f64>) {
 pub(super) fn held_asked(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Held {
     // Without a question there is an outcome, too, but it takes no time.
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some());
-    let asked = facts.asked("held").filter(|asked| (from..until).contains(&asked.at));
+    let asked = facts.asked(Label::Held).filter(|asked| (from..until).contains(&asked.at));
     let asked: Vec<_> =
         asked.filter(|a| a.answer_s.is_some() || (a.outcome == Outcome::Waits && ever_served)).collect();
     let of = |wanted: Outcome| asked.iter().filter(|a| a.outcome == wanted).count() as u64;

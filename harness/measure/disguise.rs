@@ -4,8 +4,7 @@
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::failed_beside;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence, TRIES_A_REPLY};
-use crate::event::asks;
-use crate::event::{Call, Client as State, Nanos, Outcome, Phase, Pid, SeenAs};
+use crate::event::{Call, Client as State, Errno, Label, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// A reply is the consequence of a failure that came at most so long before it.
@@ -22,7 +21,7 @@ pub struct Disguise {
     /// The call that failed.
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
-    pub errno: &'static str,
+    pub errno: Errno,
     /// As what.
     pub seen_as: SeenAs,
     /// Of an exit before which several calls had failed, any of which may be its cause: all of them, the
@@ -109,14 +108,14 @@ struct Matching<'a> {
     from: Nanos,
     turns_away: bool,
     exited: &'a [Nanos],
-    failures: VecDeque<(Nanos, Call, &'static str)>,
+    failures: VecDeque<(Nanos, Call, Errno)>,
     replies: VecDeque<(Nanos, Saw, SeenAs, String)>,
     /// Failures of each call that were recorded one by one; and those beyond that the totals counted.
     single: HashMap<Call, u64>,
     further: HashMap<Call, u64>,
-    errno: HashMap<Call, &'static str>,
+    errno: HashMap<Call, Errno>,
     /// The very first failure stands for a call whose own failures were not recorded.
-    first: Option<&'static str>,
+    first: Option<Errno>,
     /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's
     /// MaxStartups.
     failing: bool,
@@ -127,7 +126,7 @@ struct Matching<'a> {
     /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the
     /// same end.
     ended_when_asked: VecDeque<Nanos>,
-    seen: BTreeMap<(SeenAs, Call, &'static str, String), Seen>,
+    seen: BTreeMap<(SeenAs, Call, Errno, String), Seen>,
 }
 
 impl<'a> Matching<'a> {
@@ -161,7 +160,7 @@ impl<'a> Matching<'a> {
                 }
             }
             Moment::Told(told) if told.at >= self.from => self.told(told),
-            Moment::Asked(asked) if asked.at >= self.from && !asks::ALL.contains(&asked.label) => {
+            Moment::Asked(asked) if asked.at >= self.from && !asked.label.asks_dialogue() => {
                 self.asked(asked)
             }
             Moment::Told(_) | Moment::Asked(_) => {}
@@ -224,16 +223,16 @@ impl<'a> Matching<'a> {
 
     fn asked(&mut self, asked: &Asked<'_>) {
         let (seen_as, reply) = match asked.outcome {
-            Outcome::ErrorReply => (SeenAs::ErrorReply, asked.detail),
+            Outcome::ErrorReply => (SeenAs::ErrorReply, asked.detail.to_owned()),
             Outcome::Served | Outcome::Closed if let Some(status) = asked.error_status => {
-                (SeenAs::ErrorReply, status)
+                (SeenAs::ErrorReply, status.to_string())
             }
-            Outcome::Closed => (SeenAs::Closed, ""),
+            Outcome::Closed => (SeenAs::Closed, String::new()),
             _ => return,
         };
         self.forget(asked.at);
-        let saw = if asked.label == "held" { Saw::AskedAgain } else { Saw::Trial };
-        let explained = self.replied(asked.at, saw, seen_as, reply);
+        let saw = if asked.label == Label::Held { Saw::AskedAgain } else { Saw::Trial };
+        let explained = self.replied(asked.at, saw, seen_as, &reply);
         if explained && saw == Saw::AskedAgain && asked.outcome != Outcome::Served {
             self.ended_when_asked.push_back(asked.at);
         }
@@ -269,7 +268,7 @@ impl<'a> Matching<'a> {
         true
     }
 
-    fn count(&mut self, saw: Saw, what: (SeenAs, Call, &'static str, String)) {
+    fn count(&mut self, saw: Saw, what: (SeenAs, Call, Errno, String)) {
         let seen = self.seen.entry(what).or_default();
         seen.count += 1;
         seen.asked_again += u64::from(saw == Saw::AskedAgain);

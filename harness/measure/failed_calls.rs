@@ -3,7 +3,7 @@
 use super::facts::{Facts, Try};
 use super::in_children::{InChildren, failed_in_child};
 use super::known::Why;
-use crate::event::{Call, Nanos};
+use crate::event::{Call, Errno, Nanos};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Paths shown of one call.
@@ -16,7 +16,7 @@ pub struct FailedCalls {
     /// Which.
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
-    pub errno: &'static str,
+    pub errno: Errno,
     /// How many, from the wall until clients left.
     pub count: u64,
     /// What it was to open, a few; none where the observer does not see it (perf).
@@ -25,7 +25,7 @@ pub struct FailedCalls {
 
 /// A descriptor call other than accept, of a process that accepts or was forked for a connection, for which
 /// there was no number.
-pub(super) fn failed_beside(facts: &Facts<'_>, made: &Try) -> Option<&'static str> {
+pub(super) fn failed_beside(facts: &Facts<'_>, made: &Try) -> Option<Errno> {
     let own = !made.call.accepts() && facts.processes.counts(made.pid);
     if own { made.failed() } else { failed_in_child(facts, made) }
 }
@@ -49,7 +49,7 @@ pub(super) fn failed_calls(facts: &Facts<'_>, in_children: Option<InChildren>) -
     let wall = facts.wall_begins();
     let from = in_children.map_or(wall, |children| children.at.min(wall));
     let until = facts.phases.released_from();
-    let mut single: BTreeMap<Call, (&'static str, u64)> = BTreeMap::new();
+    let mut single: BTreeMap<Call, (Errno, u64)> = BTreeMap::new();
     for made in facts.tries.between(from, until) {
         if let Some(errno) = failed_beside(facts, made) {
             single.entry(made.call).or_insert((errno, 0)).1 += 1;
@@ -72,7 +72,7 @@ pub(super) fn failed_calls(facts: &Facts<'_>, in_children: Option<InChildren>) -
 }
 
 /// Calls that only totals tell of: of these the errno is taken to be the first failure's.
-fn by_totals_alone(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Vec<(Call, &'static str)> {
+fn by_totals_alone(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Vec<(Call, Errno)> {
     let Some(first) = facts.holdings.first.filter(|_| unsampled(facts).is_some()) else { return Vec::new() };
     let read = facts.tries.totals.iter().filter(|total| (from..until).contains(&total.at));
     let calls: BTreeSet<Call> = read.map(|total| total.call).filter(|call| !call.accepts()).collect();

@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Table};
 use super::limits::LimitsFound;
-use crate::event::Pid;
+use crate::event::{DescriptorKind, Pid};
 
 /// Descriptor numbers that glibc's `fd_set` has a bit for: 0 to 1023 (FD_SETSIZE, bits/typesizes.h).
 pub const FD_SETSIZE: u64 = 1024;
@@ -71,5 +71,7 @@ fn last_number(table: &Table) -> Option<i64> {
 /// Whether the process had something at rest that waits for descriptors of any number.
 fn polls(facts: &Facts<'_>, pid: Pid) -> bool {
     let rests = facts.readings.rests.iter().filter(|rest| rest.pid == pid);
-    rests.flat_map(|rest| rest.inventory).any(|open| matches!(open.kind.as_str(), "epoll" | "io_uring"))
+    rests
+        .flat_map(|rest| rest.inventory)
+        .any(|open| matches!(open.kind, DescriptorKind::Epoll | DescriptorKind::IoUring))
 }

@@ -122,12 +122,12 @@ fn kinds(facts: &Facts<'_>) -> Option<Vec<KindPerFlow>> {
     let before = facts.readings.open.iter().filter(|(at, _)| *at < facts.phases.from(Phase::Ramp));
     let others = before.flat_map(|(_, open)| open.iter().map(|one| (one.pid, one.inventory.as_slice())));
     let alive = |pid| open.iter().any(|one: &Open| one.pid == pid);
-    open.iter().flat_map(|one| &one.inventory).for_each(|d| *more.entry(&d.kind).or_default() += 1);
+    open.iter().flat_map(|one| &one.inventory).for_each(|d| *more.entry(d.kind.name()).or_default() += 1);
     let at_rest: BTreeMap<_, _> = others.chain(rests).filter(|(pid, _)| alive(*pid)).collect();
     at_rest
         .values()
         .flat_map(|inventory| inventory.iter())
-        .for_each(|d| *more.entry(&d.kind).or_default() -= 1);
+        .for_each(|d| *more.entry(d.kind.name()).or_default() -= 1);
     more.retain(|_, n| *n > 0);
     let all: i64 = more.values().sum();
     let each = |(kind, n): (&str, i64)| KindPerFlow {

@@ -4,7 +4,7 @@
 use super::facts::{Facts, Try};
 use super::holders::Holders;
 use super::limits::LimitsFound;
-use crate::event::{Call, Client as State, Nanos, Phase, Pid};
+use crate::event::{Call, Client as State, Errno, Nanos, Phase, Pid};
 use std::collections::HashSet;
 
 /// A client sees the end of its connection at most so long after the failure that is its cause.
@@ -19,7 +19,7 @@ pub struct InChildren {
     /// Its call that failed first.
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
-    pub errno: &'static str,
+    pub errno: Errno,
     /// When, since the run's start.
     #[serde(skip)]
     pub(super) at: Nanos,
@@ -30,7 +30,7 @@ pub struct InChildren {
 }
 
 /// The failure of another call than accept, in a process that has connections and accepts none itself.
-pub(super) fn failed_in_child(facts: &Facts<'_>, made: &Try) -> Option<&'static str> {
+pub(super) fn failed_in_child(facts: &Facts<'_>, made: &Try) -> Option<Errno> {
     let of = facts.holdings.tables.get(&made.pid);
     let child = !facts.processes.counts(made.pid) && of.is_some_and(|table| table.accepts == 0);
     if child && !made.call.accepts() { made.failed() } else { None }

@@ -6,7 +6,7 @@ use super::baseline::{Baseline, Growth};
 use super::facts::{End, Facts, Sort};
 use super::known::{Known, Why};
 use super::units::{milli, seconds};
-use crate::event::{Descriptor, Ended, Nanos, Open, Phase, Pid};
+use crate::event::{Descriptor, DescriptorKind, Ended, Nanos, Open, Phase, Pid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What it opens by itself is known to within this share, and so many descriptors.
@@ -23,7 +23,7 @@ pub struct Leak {
     /// What leaves them: `connection`, or `call`.
     pub per: &'static str,
     /// As in an inventory: `file`, `tcp`, `pipe` …; `unknown` where there were too many to name.
-    pub kind: String,
+    pub kind: DescriptorKind,
     /// Without what differs from one to the next: a path, the folder of many, or the state of a socket.
     pub detail: String,
     /// Where more than half of them lead; `None` of what is no connected TCP socket, and where each leads
@@ -209,7 +209,7 @@ impl Halves<'_> {
         }
         let mut leaks = self.grown(&|descriptor| Some(Sort::of(descriptor)));
         let named: BTreeSet<Sort> =
-            leaks.iter().map(|leak| Sort { kind: leak.kind.clone(), detail: leak.detail.clone() }).collect();
+            leaks.iter().map(|leak| Sort { kind: leak.kind, detail: leak.detail.clone() }).collect();
         leaks.extend(self.grown(&|descriptor| {
             let sort = Sort::of(descriptor);
             (!named.contains(&sort)).then(|| sort.wider())
@@ -250,7 +250,7 @@ impl Halves<'_> {
             let slopes = [0, 1].map(|half| milli(each(half)));
             Some(Leak {
                 per: self.per,
-                kind: sort.kind.clone(),
+                kind: sort.kind,
                 detail: sort.detail.clone(),
                 leads_to: leads_to(self.read[2], sort, of),
                 processes: most_first(&counts[2][sort].1),
@@ -290,7 +290,7 @@ fn sorts_left(rests: &BTreeMap<Pid, (u64, &[Descriptor])>, open: &[Open]) -> Vec
         let more = count - rest.get(sort).map_or(0, |(count, _)| *count);
         Some(Leak {
             per: "connection",
-            kind: sort.kind.clone(),
+            kind: sort.kind,
             detail: sort.detail.clone(),
             leads_to: leads_to(open, sort, &of),
             processes: most_first(processes),
@@ -361,19 +361,20 @@ fn leads_to(open: &[Open], sort: &Sort, of: &dyn Fn(&Descriptor) -> Option<Sort>
 mod tests {
     use super::*;
 
-    fn descriptors(kinds: &[(&str, usize)]) -> Vec<Descriptor> {
-        let one = |kind: &str| Descriptor { fd: 3, kind: kind.to_owned(), detail: String::new() };
-        kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(one(kind), *count)).collect()
+    fn descriptors(kinds: &[(DescriptorKind, usize)]) -> Vec<Descriptor> {
+        let one = |kind: DescriptorKind| Descriptor { fd: 3, kind, detail: String::new() };
+        kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(one(*kind), *count)).collect()
     }
 
     #[test]
     fn one_that_took_the_place_of_another_is_not_more_than_at_rest() {
+        use DescriptorKind::{Device, Directory, Tcp};
         let (rest, now) =
-            (descriptors(&[("device", 2)]), descriptors(&[("device", 1), ("directory", 1), ("tcp", 5)]));
+            (descriptors(&[(Device, 2)]), descriptors(&[(Device, 1), (Directory, 1), (Tcp, 5)]));
         let rests = BTreeMap::from([(100, (2, rest.as_slice()))]);
         let open = [Open { pid: 100, descriptors: 7, inventory: now }];
         let left = sorts_left(&rests, &open);
-        let left: Vec<(&str, u64)> = left.iter().map(|leak| (leak.kind.as_str(), leak.open)).collect();
-        assert_eq!(left, [("tcp", 5)]);
+        let left: Vec<(DescriptorKind, u64)> = left.iter().map(|leak| (leak.kind, leak.open)).collect();
+        assert_eq!(left, [(Tcp, 5)]);
     }
 }

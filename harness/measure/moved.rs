@@ -5,7 +5,7 @@ use super::ceiling::{Ceiling, FirstFailure};
 use super::facts::{Facts, Failed, Move};
 use super::known::{Known, OrWhy, Why};
 use super::units::seconds;
-use crate::event::{Limits, Outcome};
+use crate::event::{Label, Limits, Outcome};
 
 /// A limit that was moved on the live process, and what followed.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -53,7 +53,7 @@ fn follow(facts: &Facts<'_>, ceiling: &Ceiling, one: &Move) -> Moved {
     let unseen = facts.accepts_pass_by();
     let held = if unseen { ceiling.accepted.value().unwrap_or(one.held) } else { one.held };
     let resumed = resumed(facts, ceiling, one, held);
-    let told = facts.asked("moved").filter(|asked| one.window.contains(asked.at)).last();
+    let told = facts.asked(Label::Moved).filter(|asked| one.window.contains(asked.at)).last();
     Moved {
         soft: one.now.soft,
         hard: one.now.hard,
@@ -101,7 +101,7 @@ fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> Fi
     FirstFailure {
         pid: failed.pid,
         call: failed.call,
-        errno: failed.errno,
+        errno: failed.errno.name().unwrap_or_default(),
         at_s: seconds(failed.at),
         accepted_before: own,
         waiting_clients: facts.clients.open_at(failed.at).saturating_sub(all),

@@ -7,7 +7,7 @@ use super::facts::{Asked, Facts, Window};
 use super::known::{Known, OrWhy, Why};
 use super::leaks::{SecondRound, StaysOpen};
 use super::units::seconds;
-use crate::event::{Ended, Nanos, Outcome, Phase, Pid, States};
+use crate::event::{Ended, Label, Nanos, Outcome, Phase, Pid, States};
 
 /// What it did when clients left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -175,7 +175,7 @@ fn all_left(facts: &Facts<'_>) -> AllLeft {
             probe_after: Known::Unknown(Why::NeverAllReleased),
         };
     };
-    let asked: Vec<&Asked<'_>> = facts.asked("after-all").filter(|asked| asked.at >= phase).collect();
+    let asked: Vec<&Asked<'_>> = facts.asked(Label::AfterAll).filter(|asked| asked.at >= phase).collect();
     let good = served(facts, &asked, phase);
     // A server that is gone has not recovered, even where another one answers at its port.
     let exited = exited(facts);

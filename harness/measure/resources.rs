@@ -2,11 +2,9 @@
 
 use super::facts::Facts;
 use super::units::seconds;
-use crate::event::{Bound, Nanos, Phase, Pid, Resources};
+use crate::event::{Bound, Errno, Nanos, Phase, Pid, Resources, maps_memory};
 use std::collections::BTreeMap;
 
-const EAGAIN: i32 = 11;
-const ENOMEM: i32 = 12;
 /// An allocator asks for address space in pieces up to this; bytes.
 const PIECE: u64 = 1 << 20;
 
@@ -17,7 +15,7 @@ pub struct Refusal {
     /// Its name.
     pub call: String,
     /// `EAGAIN`, `ENOMEM` or `ENOBUFS`.
-    pub errno: &'static str,
+    pub errno: Errno,
     /// How often.
     pub times: u64,
     /// The first time, seconds since the run's start.
@@ -113,11 +111,7 @@ fn refusals(facts: &Facts<'_>) -> Vec<Refusal> {
     }
     let one = |((call, errno), (times, at)): ((&str, i32), (u64, Nanos))| Refusal {
         call: call.to_owned(),
-        errno: match errno {
-            EAGAIN => "EAGAIN",
-            ENOMEM => "ENOMEM",
-            _ => "ENOBUFS",
-        },
+        errno: Errno::from_raw(errno),
         times,
         first_at_s: seconds(at),
         after_accepts: facts.holdings.accepts_between(0, at.saturating_add(1)).len() as u64,
@@ -140,7 +134,8 @@ fn killed(looks: &Looks<'_>) -> Option<Exhausted> {
 /// connections.
 fn tasks(looks: &Looks<'_>, refused: &[Refusal]) -> Option<Exhausted> {
     let (threads, processes) = (looks.grown(|r| r.threads), looks.grown(|r| Some(r.processes)));
-    let refused = refused.iter().find(|refusal| refusal.errno == "EAGAIN" && refusal.call != "mmap");
+    let refused =
+        refused.iter().find(|refusal| refusal.errno == Errno::EAGAIN && !maps_memory(&refusal.call));
     if refused.is_none() && threads.max(processes) == 0 {
         return None;
     }
@@ -168,7 +163,7 @@ fn full_limit(looks: &Looks<'_>) -> Option<TaskLimit> {
 fn memory(facts: &Facts<'_>, looks: &Looks<'_>, refused: &[Refusal]) -> Option<Exhausted> {
     let used = looks.later.iter().filter_map(|r| r.address_space).max_by_key(|bound| bound.used);
     let first =
-        refused.iter().filter(|refusal| refusal.errno != "EAGAIN").max_by_key(|refusal| refusal.times);
+        refused.iter().filter(|refusal| refusal.errno != Errno::EAGAIN).max_by_key(|refusal| refusal.times);
     if let Some(refused) = first {
         return Some(Exhausted::MemoryRefused { refused: refused.clone(), address_space: used });
     }

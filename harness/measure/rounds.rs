@@ -8,7 +8,7 @@ use super::known::{Known, OrWhy, Why};
 use super::latency::{Latency, latency};
 use super::policy::{AcceptPolicy, Policy};
 use super::units::{milli, seconds};
-use crate::event::{Nanos, Outcome, Phase, Pid};
+use crate::event::{Label, Nanos, Outcome, Phase, Pid};
 
 /// Share of the pairs of one that was served and one that was not that must be in order.
 const IN_ORDER: f64 = 0.95;
@@ -236,7 +236,7 @@ fn gave_up(facts: &Facts<'_>) -> Known<u64> {
     let told = facts.clients.all.iter().filter(|c| c.gave_up).count() as u64;
     let held = facts.holdings.most_ever.max(facts.holdings.held_in_all);
     let full = facts.holdings.first.is_some();
-    let waited = facts.asked("saturated").chain(facts.asked("moved"));
+    let waited = facts.asked(Label::Saturated).chain(facts.asked(Label::Moved));
     let waited =
         waited.filter(|asked| full && asked.at < all && asked.outcome == Outcome::Waits).count() as u64;
     Known::Value(told + facts.clients.waiting(all.saturating_sub(1), held) + waited)

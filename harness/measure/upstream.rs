@@ -260,8 +260,8 @@ fn slope([a, b]: &[Look<'_>; 2]) -> f64 {
 /// By how many descriptors of each kind it grew with each call.
 fn kinds([a, b]: &[Look<'_>; 2]) -> Vec<KindPerCall> {
     let mut more: BTreeMap<&str, i64> = BTreeMap::new();
-    b.inventory.iter().for_each(|d| *more.entry(&d.kind).or_default() += 1);
-    a.inventory.iter().for_each(|d| *more.entry(&d.kind).or_default() -= 1);
+    b.inventory.iter().for_each(|d| *more.entry(d.kind.name()).or_default() += 1);
+    a.inventory.iter().for_each(|d| *more.entry(d.kind.name()).or_default() -= 1);
     let each = |(kind, n): (&str, i64)| KindPerCall {
         kind: kind.to_owned(),
         descriptors: milli(n as f64 / (b.begun - a.begun) as f64),

@@ -9,8 +9,7 @@ use super::facts::{Both, Facts, Observer};
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
-use crate::event::asks;
-use crate::event::{ObserverName, Outcome, Pid};
+use crate::event::{Errno, Label, ObserverName, Outcome, Pid};
 use std::collections::BTreeMap;
 
 /// The witness that is `/proc`.
@@ -183,7 +182,7 @@ fn by_proc(facts: &Facts<'_>, ceiling: &Ceiling, scale: &Scale) -> Option<(Witne
 fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Option<(Witness, Option<Note>)> {
     let (holdings, by_ring) = (&facts.holdings, by_ring(facts));
     let failing =
-        holdings.first.filter(|first| first.call.accepts() && first.errno == "EMFILE").map(|f| f.pid);
+        holdings.first.filter(|first| first.call.accepts() && first.errno == Errno::EMFILE).map(|f| f.pid);
     let failing =
         failing.or(facts.processes.main.filter(|_| by_ring && ceiling.reached.value() == Some(true)));
     let (_, count, _) = facts.readings.own_counts.iter().rfind(|(pid, ..)| failing == Some(*pid))?;
@@ -209,9 +208,9 @@ fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Optio
 
 /// Clients that were answered and left before the load: each asked which protocol the server speaks.
 fn asked_before(facts: &Facts<'_>) -> u64 {
-    asks::ALL
+    Label::DIALOGUES
         .iter()
-        .flat_map(|label| facts.asked(label))
+        .flat_map(|label| facts.asked(*label))
         .filter(|asked| asked.outcome == Outcome::Served)
         .count() as u64
 }

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::words::first as words;
-use crate::event::{Limits, Log, Outcome, What, asks};
+use crate::event::{Label, Limits, Log, Outcome, What};
 use crate::measure::Kind;
 use crate::scenario::{Dialogue, Policy};
 use std::fmt::Write;
@@ -26,12 +26,12 @@ pub type Expected = (&'static str, String);
 
 /// The dialogue that the server answered when lastfd tried it, and whether over TLS.
 pub fn spoken(log: &Log) -> (Dialogue, bool) {
-    let served = |wanted: &str| {
+    let served = |wanted: Label| {
         log.events.iter().any(|event| {
-            matches!(&event.is, What::Probe { label, outcome: Outcome::Served, .. } if label == wanted)
+            matches!(&event.is, What::Probe { label, outcome: Outcome::Served, .. } if *label == wanted)
         })
     };
-    match [asks::HTTP, asks::HTTPS, asks::TLS].map(served) {
+    match [Label::Http, Label::Https, Label::Tls].map(served) {
         [true, ..] => (Dialogue::HttpIdle, false),
         [_, true, _] => (Dialogue::HttpIdle, true),
         [.., tls] => (Dialogue::Tcp, tls),

@@ -131,7 +131,7 @@ fn path(unseen: &Unseen) -> String {
         Unseen::Tcp => "saturation.tcp_states".into(),
         Unseen::Rounds => "recovery.rounds".into(),
         Unseen::ObserverCost => "witnesses.cost".into(),
-        Unseen::Probe { label } => format!("probe {label}"),
+        Unseen::Probe { label } => format!("probe {}", label.name()),
     }
 }
 

@@ -7,8 +7,8 @@ use super::words::{
     advice, baseline, ceiling, doubts, flows, judged, limits, moved, policy, recovery, sentence, sockets,
     wall,
 };
-use crate::judge::Outcome;
-use crate::measure::{Kind, PolicyEvidence, Verdict};
+use crate::judge::{Observed, Outcome, Reason};
+use crate::measure::{Doubt, Kind, PolicyEvidence, Verdict};
 
 /// Lines of the paragraph at [`WIDTH`] columns, at most.
 pub const LINES: usize = 4;
@@ -111,18 +111,21 @@ fn fitted(mut said: Vec<Wordings>) -> String {
 
 /// Why the verdict is not *met*, a sentence for each reason that says something of its own.
 pub fn reasons(r: &Report) -> Vec<String> {
+    own_reasons(r).map(judged::reason).collect()
+}
+
+fn own_reasons(r: &Report) -> impl Iterator<Item = &Reason> {
     let whole = r.verdict.reasons.iter().any(|reason| reason.of_the_run());
-    let own = r.verdict.reasons.iter().filter(|reason| !(whole && reason.not_measured().is_some()));
-    own.map(judged::reason).collect()
+    r.verdict.reasons.iter().filter(move |reason| !(whole && reason.not_measured().is_some()))
 }
 
 /// The same without what the paragraph says already: the one cause that keeps a run from being judged.
 pub fn further_reasons(r: &Report) -> Vec<String> {
-    let said = match (&r.found.not_started, r.found.doubts.first()) {
-        (Some(refused), _) => Some(refused.reason.clone()),
-        (None, Some(doubt)) => Some(doubts::doubt(doubt)),
-        (None, None) => None,
+    let refused = r.found.not_started.as_ref().map(|refused| Doubt::NotStarted(refused.reason.clone()));
+    let whole = |doubt: &Doubt| {
+        let cause = doubts::doubt(doubt);
+        cause.chars().count() <= REASON && !cause.contains('\n')
     };
-    let whole = said.filter(|cause| cause.chars().count() <= REASON && !cause.contains('\n'));
-    reasons(r).into_iter().filter(|reason| Some(reason) != whole.as_ref()).collect()
+    let said = refused.or(r.found.doubts.first().cloned()).filter(whole).map(Observed::Doubt);
+    own_reasons(r).filter(|reason| Some(&reason.observed) != said.as_ref()).map(judged::reason).collect()
 }

@@ -382,7 +382,7 @@ pub fn doubt(r: &Report) -> Option<&Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Bound, Limits, Log};
+    use crate::event::{Bound, Errno, Limits, Log};
     use crate::judge::Verdict;
     use crate::measure::{
         Binds, BindsEvidence, Exhausted, Exit, FdSetsize, FirstFailure, Known, LostToTheQueue, Refusal,
@@ -545,7 +545,7 @@ mod tests {
         let mut threads = run(1024, Kind::OtherLimit, 300);
         let refused = Refusal {
             call: "clone3".into(),
-            errno: "EAGAIN",
+            errno: Errno::EAGAIN,
             times: 12,
             first_at_s: 0.5,
             after_accepts: 300,

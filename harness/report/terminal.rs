@@ -99,6 +99,6 @@ fn chain(page: &mut Page, r: &Report, full: bool) {
 
 fn inventory(page: &mut Page, r: &Report) {
     for d in &r.found.baseline.inventory {
-        page.value("", &format!("{:>5}  {:KIND$}  {}", d.fd, cut(&d.kind, KIND), d.detail));
+        page.value("", &format!("{:>5}  {:KIND$}  {}", d.fd, d.kind, d.detail));
     }
 }

@@ -4,7 +4,9 @@
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
 use super::moment::Moment;
-use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What};
+use crate::event::{
+    Call, Change, Client, Event, Label, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What,
+};
 use crate::measure::{Listeners, PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -114,9 +116,9 @@ pub struct Live {
     /// Those of them that have made a call.
     heard: HashSet<String>,
     /// Labels of probes that the generator's own side could not make.
-    unanswerable: HashSet<String>,
+    unanswerable: HashSet<Label>,
     /// Answers to probes, by label, with their details.
-    pub probes: HashMap<String, (Outcome, String)>,
+    pub probes: HashMap<Label, (Outcome, String)>,
     /// Answers of clients that are held, to a question at the wall.
     pub held: u64,
     /// Orders to release that were obeyed, clients in all.
@@ -197,8 +199,8 @@ impl Live {
     }
 
     /// Whether the probe with this label has been answered, or never will be.
-    pub fn probed(&self, label: &str) -> bool {
-        self.probes.contains_key(label) || self.unanswerable.contains(label)
+    pub fn probed(&self, label: Label) -> bool {
+        self.probes.contains_key(&label) || self.unanswerable.contains(&label)
     }
 
     /// Calls that the upstream answered; of one that answers nothing, connections.
@@ -236,12 +238,12 @@ impl Live {
                 }
             }
             What::NotSeen { what: Unseen::Probe { label }, .. } => {
-                self.held += u64::from(label == "held");
-                self.unanswerable.insert(label.clone());
+                self.held += u64::from(*label == Label::Held);
+                self.unanswerable.insert(*label);
             }
             What::Probe { label, outcome, detail, .. } => {
-                self.held += u64::from(label == "held");
-                self.probes.insert(label.clone(), (*outcome, detail.clone()));
+                self.held += u64::from(*label == Label::Held);
+                self.probes.insert(*label, (*outcome, detail.clone()));
             }
             What::ProgramEnded { words, connected: false, .. } => {
                 self.last_client = self.last_client.max(event.at);

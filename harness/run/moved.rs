@@ -7,7 +7,7 @@ use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, order};
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::Rest;
 use crate::drive::protocol::Order;
-use crate::event::{Ended, Event, Phase, Pid, What};
+use crate::event::{Ended, Event, Label, Phase, Pid, What};
 use crate::limits::shift;
 use crate::scenario::{MovedLimit, Then};
 use crate::sys::clock;
@@ -50,12 +50,12 @@ pub fn moved(
         if pump.live.first_failure.is_none() {
             order(
                 pump,
-                &Order::Probe { label: "moved".into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 },
+                &Order::Probe { label: Label::Moved, deadline_ms: PROBE_DEADLINE.as_millis() as u64 },
             )?;
             pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| {
-                pump.live.probed("moved") || pump.tree.gone()
+                pump.live.probed(Label::Moved) || pump.tree.gone()
             })?;
-            pump.live.probes.remove("moved");
+            pump.live.probes.remove(&Label::Moved);
         }
         pump.sample();
     }

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::pump::{Load, Pump};
 use super::ready::SETTLE_DEADLINE;
 use crate::drive::protocol::Order;
-use crate::event::Outcome;
+use crate::event::{Label, Outcome};
 use std::time::Duration;
 
 /// The ramp is looked at this often when no driver reports: seldom enough to leave the CPU to the subject.
@@ -67,8 +67,8 @@ pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
 }
 
 /// Sends a new client of each workload, which reports what it got under this label.
-pub(super) fn probe(pump: &mut Pump, label: &str, deadline: Duration) -> Result<(), Error> {
-    let order = Order::Probe { label: label.into(), deadline_ms: deadline.as_millis() as u64 };
+pub(super) fn probe(pump: &mut Pump, label: Label, deadline: Duration) -> Result<(), Error> {
+    let order = Order::Probe { label, deadline_ms: deadline.as_millis() as u64 };
     pump.loads
         .iter_mut()
         .try_for_each(|load| load.prober().order(&order))
@@ -105,7 +105,7 @@ pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
 pub fn asked(
     pump: &mut Pump,
     asker: &mut crate::drive::Fleet,
-    label: &str,
+    label: Label,
 ) -> Result<Option<Outcome>, Error> {
     let (mut answer, busy) = ask_once(pump, asker, label)?;
     // A first request may wait for what it makes the server load.
@@ -119,14 +119,14 @@ pub fn asked(
 fn ask_once(
     pump: &mut Pump,
     asker: &mut crate::drive::Fleet,
-    label: &str,
+    label: Label,
 ) -> Result<(Option<Outcome>, bool), Error> {
-    pump.live.probes.remove(label);
+    pump.live.probes.remove(&label);
     asker
-        .order(&Order::Probe { label: label.into(), deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
+        .order(&Order::Probe { label, deadline_ms: PROBE_DEADLINE.as_millis() as u64 })
         .map_err(|e| Error::Fault(e.to_string()))?;
-    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key(label))?;
-    let answer = pump.live.probes.get(label).map(|(outcome, _)| *outcome);
+    pump.until(PROBE_DEADLINE * 2, Duration::from_millis(1), |pump| pump.live.probes.contains_key(&label))?;
+    let answer = pump.live.probes.get(&label).map(|(outcome, _)| *outcome);
     let busy = !pump.quiet(SETTLE_WINDOW);
     pump.until(SETTLE_DEADLINE, Duration::from_millis(1), |pump| pump.quiet(Duration::from_millis(10)))?;
     Ok((answer, busy))

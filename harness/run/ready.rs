@@ -7,7 +7,7 @@ use super::live::Step;
 use super::pump::Pump;
 use super::setting::Condition;
 use super::stillness::Stillness;
-use crate::event::{Descriptor, Ended, Limits, Phase, Pid, Queue, Unseen, What};
+use crate::event::{Descriptor, DescriptorKind, Ended, Limits, Listens, Phase, Pid, Queue, Unseen, What};
 use crate::launch::Tree;
 use crate::limits::{chain, inventory, resources};
 use crate::scenario::Process;
@@ -286,16 +286,16 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         pump.journal.record(What::Chain { process: name.into(), pid, when: Phase::Baseline, links });
         let reserved = descriptors.saturating_sub(inventory.len() as u64);
         let counted = inventory.iter().filter(|d| (d.fd as u64) < soft).count() as u64 + reserved;
-        let port = ready.address.port().map(|port| format!(":{port} LISTEN"));
-        let listens = |d: &Descriptor| match &port {
-            Some(port) => d.detail.ends_with(port),
-            None => d.kind == "unix",
+        let port = ready.address.port();
+        let listens = |d: &Descriptor| match port {
+            Some(port) => d.listens().is_some_and(|listener| listener.port() == Some(port)),
+            None => d.kind == DescriptorKind::Unix,
         };
         let ours = |fd: &i32| inventory.iter().any(|d| d.fd == *fd && listens(d));
         let blocked = proc::accepting_on(pid).iter().filter(|fd| ours(fd)).count() as u64;
         // Where that cannot be read, one of them does.
         let for_clients = blocked.max(1).min(reserved);
-        pump.ring |= inventory.iter().any(|d| d.kind == "io_uring");
+        pump.ring |= inventory.iter().any(|d| d.kind == DescriptorKind::IoUring);
         pump.rest.insert(pid, descriptors);
         let rest = What::Baseline { pid, descriptors, counted, inventory, settled };
         pump.live.listeners.note(&rest);
@@ -549,7 +549,7 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
         return elsewhere;
     }
     let open: Vec<_> = pids.iter().filter_map(|&pid| inventory::read(pid).ok()).flatten().collect();
-    if let Some(unix) = open.iter().find(|d| d.kind == "unix" && d.detail.ends_with("listening")) {
+    if let Some(unix) = open.iter().find(|d| matches!(d.listens(), Some(Listens::Unix(_)))) {
         return Some(format!("it listens on a Unix socket that takes no stream of bytes ({})", unix.detail));
     }
     if let Choice::Udp(port) = choice {
@@ -558,7 +558,8 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
             "it serves {address}{asked}: choose that with --port, or `port` in the scenario"
         ));
     }
-    let udp = open.iter().find(|d| d.kind == "udp").filter(|_| matches!(choice, Choice::Any))?;
+    let udp =
+        open.iter().find(|d| d.kind == DescriptorKind::Udp).filter(|_| matches!(choice, Choice::Any))?;
     Some(udp_only(&udp.detail))
 }
 

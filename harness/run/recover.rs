@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::pump::{DRAIN_EVERY, Load, Pump};
 use super::ready::{self, SETTLE_DEADLINE};
 use super::rounds;
-use crate::event::{Ended, Nanos, Outcome, Phase, Pid, Unseen, What};
+use crate::event::{Ended, Label, Nanos, Outcome, Phase, Pid, Unseen, What};
 use crate::scenario::Policy;
 use crate::sys::{clock, proc};
 use std::collections::HashMap;
@@ -137,7 +137,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Resul
         return Ok((why, false));
     }
     // Probes that nobody accepted have left, and are in the queue still.
-    let gone = if matches!(pump.live.probes.get("saturated"), Some((Outcome::Waits, _))) {
+    let gone = if matches!(pump.live.probes.get(&Label::Saturated), Some((Outcome::Waits, _))) {
         pump.loads.len() as u64
     } else {
         0
@@ -257,15 +257,15 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
     let mut again = true;
     loop {
         let accepted = pump.live.accepted_total();
-        pump.live.probes.remove("after-all");
-        probe(pump, "after-all", deadline)?;
+        pump.live.probes.remove(&Label::AfterAll);
+        probe(pump, Label::AfterAll, deadline)?;
         let why = pump.until_ended(within + PROBE_DEADLINE, Duration::from_millis(1), |pump| {
             // Nobody will accept a client that was refused: it may have come before the listener was back.
-            let refused = matches!(pump.live.probes.get("after-all"), Some((Outcome::Refused, _)));
+            let refused = matches!(pump.live.probes.get(&Label::AfterAll), Some((Outcome::Refused, _)));
             let seen = !silent || !pump.counts_accepts() || refused;
             let taken = seen || pump.live.accepted_total() > accepted;
-            if pump.live.probed("after-all") && taken {
-                let sent = pump.live.probes.contains_key("after-all");
+            if pump.live.probed(Label::AfterAll) && taken {
+                let sent = pump.live.probes.contains_key(&Label::AfterAll);
                 return Some(if sent { Ended::Answered } else { Ended::Generator });
             }
             pump.tree.gone().then_some(Ended::Gone)
@@ -273,14 +273,14 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
         // A server that sheds turns clients away until it has seen the others leave.
         let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
         let turned_away =
-            pump.live.probes.get("after-all").is_some_and(|(outcome, _)| {
+            pump.live.probes.get(&Label::AfterAll).is_some_and(|(outcome, _)| {
                 away.contains(outcome) || (datagrams && *outcome == Outcome::Waits)
             });
         if pump.tree.gone() {
             return Ok(Ended::Gone);
         }
         // A loop that only an arrival wakes took those who had left: the next one wakes it for this one.
-        let waits = matches!(pump.live.probes.get("after-all"), Some((Outcome::Waits, _)));
+        let waits = matches!(pump.live.probes.get(&Label::AfterAll), Some((Outcome::Waits, _)));
         if waits && !silent && pump.live.accepted_total() > accepted && std::mem::take(&mut again) {
             continue;
         }
@@ -316,7 +316,7 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
 /// # Errors
 /// Interrupted.
 pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
-    let served = matches!(pump.live.probes.get("after-all"), Some((Outcome::Served, _)));
+    let served = matches!(pump.live.probes.get(&Label::AfterAll), Some((Outcome::Served, _)));
     // Where no new client was served, flows were waited for already.
     if pump.serves_datagrams() && served {
         pump.until(FLOW_IDLE, Duration::from_millis(1), |pump| pump.back() || pump.tree.gone())?;

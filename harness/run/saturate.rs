@@ -6,7 +6,7 @@ use super::others;
 use super::pump::{DRAIN_EVERY, Pump};
 use super::ready::{self};
 use crate::drive::protocol::Order;
-use crate::event::{Ended, Nanos, Phase, ReceiveQueue, What};
+use crate::event::{Ended, Label, Nanos, Phase, ReceiveQueue, What};
 use crate::limits::{chain, inotify, inventory};
 use crate::sys::sock_diag::Listener;
 use crate::sys::{clock, proc};
@@ -52,7 +52,7 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     let why = watch(pump, hold, Awaited { failing, counted_since, asked_held })?;
     if why == Ended::Gone && !pump.loads.is_empty() {
         // News of its clients until then come before this answer.
-        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed(Label::Saturated))?;
         return gone(pump);
     }
     let why = silence(pump, why)?;
@@ -97,7 +97,7 @@ fn calls(pump: &Pump) -> bool {
 
 /// Sends a new client of each workload, and asks some that are held; returns how many of these are to answer.
 fn ask(pump: &mut Pump) -> Result<u64, Error> {
-    probe(pump, "saturated", PROBE_DEADLINE)?;
+    probe(pump, Label::Saturated, PROBE_DEADLINE)?;
     // Who was accepted last may not be answered yet.
     let accepted = HELD_ASKED.min(pump.live.accepted_total());
     if answers(pump) && taken(pump) < accepted {
@@ -130,7 +130,7 @@ fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Err
         }
         let watched = Duration::from_nanos(clock::now() - started);
         let heard = pump.live.held >= awaited.asked_held || watched >= PROBE_DEADLINE;
-        let answered = pump.loads.is_empty() || (pump.live.probed("saturated") && heard);
+        let answered = pump.loads.is_empty() || (pump.live.probed(Label::Saturated) && heard);
         if !(answered && pump.live.callers_done() && pump.census.counted_since(awaited.counted_since)) {
             return None;
         }
@@ -173,9 +173,9 @@ fn note_receive_queue(pump: &mut Pump) {
 /// What a new client gets where the subject is no more.
 fn gone(pump: &mut Pump) -> Result<Ended, Error> {
     if pump.listener.is_some() {
-        pump.live.probes.remove("saturated");
-        probe(pump, "saturated", PROBE_DEADLINE)?;
-        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed("saturated"))?;
+        pump.live.probes.remove(&Label::Saturated);
+        probe(pump, Label::Saturated, PROBE_DEADLINE)?;
+        pump.until(PROBE_DEADLINE * 2, DRAIN_EVERY, |pump| pump.live.probed(Label::Saturated))?;
     }
     Ok(Ended::Gone)
 }

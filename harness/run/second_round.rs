@@ -10,7 +10,7 @@ use super::pump::{Load, Pump};
 use super::ready::LOOK_EVERY;
 use super::recover::settle;
 use crate::drive::protocol::Order;
-use crate::event::{Descriptor, Ended, Nanos, Outcome, Pacing, Phase, Pid, What};
+use crate::event::{Descriptor, Ended, Label, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::limits::inventory;
 use crate::sys::{clock, proc};
 use std::time::Duration;
@@ -77,7 +77,7 @@ struct Left {
 /// Records what each process has open; how much that is together.
 fn note_open(pump: &mut Pump) -> Left {
     let open = inventory::of_all(&pump.tree.processes());
-    let waits = |one: &&Descriptor| one.connected().is_some_and(|socket| socket.state == "CLOSE_WAIT");
+    let waits = |one: &&Descriptor| one.connected().is_some_and(|socket| socket.waits_for_close());
     let left = Left {
         descriptors: open.iter().map(|one| one.descriptors).sum(),
         close_wait: open.iter().flat_map(|one| &one.inventory).filter(waits).count(),
@@ -128,7 +128,7 @@ fn comes_again(load: &Load) -> bool {
 fn can_tell(pump: &mut Pump) -> bool {
     let silent = !answers(pump);
     let in_again =
-        pump.live.probes.get("after-all").is_some_and(|(outcome, _)| {
+        pump.live.probes.get(&Label::AfterAll).is_some_and(|(outcome, _)| {
             *outcome == Outcome::Served || (silent && *outcome == Outcome::Waits)
         });
     let comes = pump.loads.iter().any(comes_again) && pump.listener.is_some();

@@ -15,7 +15,7 @@ use crate::drive::{
     Fleet, clients_per_driver,
     protocol::{Kind, Setup},
 };
-use crate::event::{Event, Outcome, Phase, Pid, What, asks};
+use crate::event::{Event, Label, Outcome, Phase, Pid, What};
 use crate::launch::{self};
 use crate::limits::budget;
 use crate::scenario::{
@@ -270,12 +270,12 @@ pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> R
                 // Where this path is refused (403, 503) no client would ever be served: it is asked nothing.
                 // So is an echo.
                 let (plain, tls) = (&workload.tls, workload.tls.clone().or(Some(Tls::default())));
-                match ask(Dialogue::HttpIdle, plain, asks::HTTP)? {
+                match ask(Dialogue::HttpIdle, plain, Label::Http)? {
                     Some(Outcome::Served) => hold(Dialogue::HttpIdle, plain),
                     Some(Outcome::Closed | Outcome::ErrorReply) if plain.is_none() => {
-                        if ask(Dialogue::HttpIdle, &tls, asks::HTTPS)? == Some(Outcome::Served) {
+                        if ask(Dialogue::HttpIdle, &tls, Label::Https)? == Some(Outcome::Served) {
                             hold(Dialogue::HttpIdle, &tls)
-                        } else if ask(Dialogue::Tcp, &tls, asks::TLS)? == Some(Outcome::Served) {
+                        } else if ask(Dialogue::Tcp, &tls, Label::Tls)? == Some(Outcome::Served) {
                             hold(Dialogue::Tcp, &tls)
                         } else {
                             hold(Dialogue::Tcp, plain)

@@ -232,6 +232,14 @@ pub enum Wanted {
     },
 }
 
+impl Wanted {
+    /// Whether an end of it is written over `soft`, `hard` or `baseline`.
+    pub fn has_formula(&self) -> bool {
+        let Wanted::Between { least, most } = self else { return false };
+        least.iter().chain(most).any(|bound| matches!(bound, Bound::Formula(_)))
+    }
+}
+
 /// An end of a range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

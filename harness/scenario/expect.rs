@@ -2,7 +2,7 @@
 //! measurements. Part of the plan; it judges nothing.
 
 use super::amount::{Amount, Aspect, Metric};
-use crate::event::Call;
+use crate::event::{Call, Errno};
 pub use crate::event::{Outcome, SeenAs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -159,8 +159,8 @@ pub struct FirstFailure {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub or: Vec<Call>,
     /// `EMFILE` or `ENFILE`.
-    #[schemars(extend("enum" = ["EMFILE", "ENFILE"]))]
-    pub errno: String,
+    #[schemars(with = "String", extend("enum" = ["EMFILE", "ENFILE"]))]
+    pub errno: Errno,
 }
 
 impl FirstFailure {
@@ -171,7 +171,7 @@ impl FirstFailure {
     }
 
     /// Whether this failure is one that is expected.
-    pub fn is(&self, call: Call, errno: &str) -> bool {
+    pub fn is(&self, call: Call, errno: Errno) -> bool {
         (self.call == call || self.or.contains(&call)) && self.errno == errno
     }
 }

@@ -6,8 +6,8 @@ mod others;
 mod stories;
 
 use lastfd::internal::event::{
-    Call, CallStep, Change, Client, Descriptor, Ended, Environment, Event, Limits, Link, Log, Nanos,
-    ObserverName, Outcome, Phase, Pid, SCHEMA, What,
+    Call, CallStep, Change, Client, Descriptor, DescriptorKind, Ended, Environment, Event, Label, Limits,
+    Link, Log, Nanos, ObserverName, Outcome, Phase, Pid, SCHEMA, What,
 };
 use lastfd::internal::measure::{self, Findings};
 use lastfd::internal::scenario::{self, Plan};
@@ -92,8 +92,11 @@ impl Story {
         let above = subject.above.iter().map(|&(pid, command, soft, hard)| link(pid, command, soft, hard));
         let links = above.chain([link(pid, command, soft, 64)]).collect();
         let kinds = (0..).zip(subject.rest);
-        let inventory =
-            kinds.map(|(fd, kind)| Descriptor { fd, kind: (*kind).into(), detail: detail(fd, kind) });
+        let inventory = kinds.map(|(fd, kind)| Descriptor {
+            fd,
+            kind: DescriptorKind::named(kind).unwrap(),
+            detail: detail(fd, kind),
+        });
         let descriptors = subject.rest.len() as u64 + subject.reserved;
         let rest = What::Baseline {
             pid,
@@ -199,8 +202,8 @@ impl Story {
     }
 
     /// What a new client gets. It is answered, or not, in milliseconds.
-    pub fn probe(self, at: f64, label: &str, outcome: Outcome, answer: Option<f64>) -> Story {
-        let (workload, label) = (self.workload.clone(), label.to_owned());
+    pub fn probe(self, at: f64, label: Label, outcome: Outcome, answer: Option<f64>) -> Story {
+        let workload = self.workload.clone();
         let connect_s = (outcome != Outcome::Refused).then_some(0.0001);
         let answer_s = answer.map(|ms| ms / 1e3);
         let detail = match outcome {
@@ -294,7 +297,7 @@ impl Story {
             .closes(at + 1.0, fds)
             .at(at + 2.0, What::Released { clients: 0 })
             .call(at + 10.0, accepts, fd.into())
-            .probe(at + 12.0, "after-all", outcome, answer)
+            .probe(at + 12.0, Label::AfterAll, outcome, answer)
             .closes(at + 13.0, fd..fd + 1)
             .phase(at + 20.0, Phase::Settle, Ended::Answered)
             .sample(at + 50.0, rest, 0)

@@ -1,7 +1,9 @@
 //! Stories of callers and of several workers or threads, and of runs that show little.
 
 use super::{SERVER, Story, Subject, TWELVE, full, scenario, twelve};
-use lastfd::internal::event::{Call, CallStep, Change, Client, Ended, Outcome as Got, Phase, Unseen, What};
+use lastfd::internal::event::{
+    Call, CallStep, Change, Client, Ended, Label, Outcome as Got, Phase, Unseen, What,
+};
 
 /// A worker of process 100.
 const WORKER: Subject =
@@ -78,7 +80,7 @@ pub(super) fn threads() -> Story {
         .sample(60.0, 20, 2)
         .sample(1000.0, 20, 2)
         .phase(1100.0, Phase::Probe, Ended::Time)
-        .probe(1200.0, "saturated", Got::Waits, None)
+        .probe(1200.0, Label::Saturated, Got::Waits, None)
         .at(1405.0, What::OwnCount { pid: 100, before_first_emfile: 11, total: 14 })
         .all_leave(1300.0, 10..10, 10)
 }
@@ -105,7 +107,7 @@ pub(super) fn workers() -> Story {
         .phase(50.0, Phase::Saturate, Ended::FirstFailure)
         .sample(60.0, 16, 4)
         .phase(1800.0, Phase::Probe, Ended::Decided)
-        .probe(1900.0, "saturated", Got::Waits, None)
+        .probe(1900.0, Label::Saturated, Got::Waits, None)
         .all_leave(2000.0, 8..16, 8)
 }
 
@@ -134,7 +136,7 @@ pub(super) fn calls_client() -> Story {
         let at = 40.01 + f64::from(id - 8) / 10.0;
         story.call(at, Call::Socket, -24).unanswered(at + 0.04, "fetch", id, CallStep::Socket, 0.05)
     });
-    let what = Unseen::Probe { label: "saturated".into() };
+    let what = Unseen::Probe { label: Label::Saturated };
     let why = "the caller's own side failed at `socket`: Too many open files (os error 24)".into();
     failed
         .sampled(45.0, 16, 0, 0.01, 0)
@@ -165,7 +167,7 @@ pub(super) fn early() -> Story {
         .phase(50.0, Phase::Saturate, Ended::AllIn)
         .sample(60.0, 20, 0)
         .phase(300.0, Phase::Probe, Ended::NoFailure)
-        .probe(301.0, "saturated", Got::Served, Some(1.0))
+        .probe(301.0, Label::Saturated, Got::Served, Some(1.0))
         .all_leave(400.0, 8..20, 8)
 }
 

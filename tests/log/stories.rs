@@ -4,7 +4,7 @@ use super::others::{
     calls_client, conflict, died, early, forks, generator, threads, truncated, worker_restarts, workers,
 };
 use super::{SERVER, Story, Subject, TURNED_AWAY, TWELVE, full, scenario, twelve, twelve_silent};
-use lastfd::internal::event::{Call, CallStep, Client, Ended, Log, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Call, CallStep, Client, Ended, Label, Log, Outcome as Got, Phase, What};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::scenario::Plan;
 
@@ -99,7 +99,7 @@ impl Story {
     fn recovers(self, watched: Ended) -> Story {
         let asked = self
             .phase(1200.0, Phase::Probe, watched)
-            .probe(1400.0, "saturated", Got::Waits, None)
+            .probe(1400.0, Label::Saturated, Got::Waits, None)
             .phase(1500.0, Phase::ReleaseSome, Ended::Answered)
             .closes(1500.5, 8..12);
         let left = (0..4).fold(asked, |story, id| story.client(1501.0, id, Client::Released));
@@ -155,7 +155,7 @@ fn fixed_delay() -> Story {
         .sample(60.0, 16, 4)
         .sample(1500.0, 16, 4)
         .phase(1800.0, Phase::Probe, Ended::Decided)
-        .probe(1900.0, "saturated", Got::Waits, None)
+        .probe(1900.0, Label::Saturated, Got::Waits, None)
         .all_leave(2000.0, 8..16, 8)
 }
 
@@ -171,7 +171,7 @@ fn backoff() -> Story {
         .sampled(1060.0, 16, 4, 0.11, 900)
         .failures(1100.0, 8)
         .phase(1350.0, Phase::Probe, Ended::Decided)
-        .probe(1400.0, "saturated", Got::Waits, None)
+        .probe(1400.0, Label::Saturated, Got::Waits, None)
         .all_leave(1500.0, 8..16, 8)
 }
 
@@ -204,7 +204,7 @@ fn sheds() -> Story {
         .sample(60.0, 16, 0)
         .sample(1000.0, 16, 0)
         .phase(1100.0, Phase::Probe, Ended::Quiet)
-        .probe(1200.0, "saturated", Got::Closed, Some(0.3))
+        .probe(1200.0, Label::Saturated, Got::Closed, Some(0.3))
         .all_leave(1300.0, 8..16, 8)
 }
 
@@ -226,7 +226,7 @@ fn own_limit() -> Story {
         .sample(60.0, 13, 0)
         .sample(200.0, 13, 0)
         .phase(300.0, Phase::Probe, Ended::NoFailure)
-        .probe(301.0, "saturated", Got::ErrorReply, Some(0.2))
+        .probe(301.0, Label::Saturated, Got::ErrorReply, Some(0.2))
         .all_leave(400.0, 8..13, 8)
 }
 
@@ -241,10 +241,10 @@ fn exits() -> Story {
         .fold(full, |story, id| story.client(42.6, id, Client::Closed))
         .phase(45.0, Phase::Saturate, Ended::Gone)
         .phase(60.0, Phase::Probe, Ended::Gone)
-        .probe(61.0, "saturated", Got::Refused, None)
+        .probe(61.0, Label::Saturated, Got::Refused, None)
         .phase(70.0, Phase::ReleaseAll, Ended::Answered)
         .at(70.0, What::Released { clients: 0 })
-        .probe(80.0, "after-all", Got::Refused, None)
+        .probe(80.0, Label::AfterAll, Got::Refused, None)
         .phase(90.0, Phase::Settle, Ended::Answered)
         .phase(95.0, Phase::Stop, Ended::Gone)
         .end(99.0, Ended::Gone)
@@ -261,7 +261,7 @@ fn not_reached() -> Story {
         .sampled(60.0, 20, 0, 0.1, 0)
         .sampled(160.0, 20, 0, 0.1, 0)
         .phase(300.0, Phase::Probe, Ended::NoFailure)
-        .probe(301.0, "saturated", Got::Served, Some(1.0))
+        .probe(301.0, Label::Saturated, Got::Served, Some(1.0))
         .all_leave(400.0, 8..20, 8)
 }
 
@@ -296,7 +296,7 @@ fn dead() -> Story {
         .sample(60.0, 16, 4)
         .sample(1000.0, 16, 4)
         .phase(1100.0, Phase::Probe, Ended::Time)
-        .probe(1200.0, "saturated", Got::Waits, None)
+        .probe(1200.0, Label::Saturated, Got::Waits, None)
         .phase(1300.0, Phase::ReleaseSome, Ended::Answered)
         .at(1301.0, What::Released { clients: 4 })
         .closes(1301.0, 8..12)
@@ -304,7 +304,7 @@ fn dead() -> Story {
         .phase(1500.0, Phase::ReleaseAll, Ended::Time)
         .at(1501.0, What::Released { clients: 4 })
         .closes(1501.0, 12..16)
-        .probe(1700.0, "after-all", Got::Waits, None)
+        .probe(1700.0, Label::AfterAll, Got::Waits, None)
         .phase(1710.0, Phase::Settle, Ended::Time)
         .sample(1800.0, 8, 4)
         .phase(1900.0, Phase::Stop, Ended::AtRest)
@@ -321,6 +321,6 @@ fn leak() -> Story {
         .sample(60.0, 16, 4)
         .sample(1500.0, 16, 4)
         .phase(3200.0, Phase::Probe, Ended::Decided)
-        .probe(3300.0, "saturated", Got::Waits, None)
+        .probe(3300.0, Label::Saturated, Got::Waits, None)
         .all_leave(3400.0, 8..16, 11)
 }

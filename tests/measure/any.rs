@@ -2,7 +2,7 @@
 
 use crate::log;
 use lastfd::internal::event::{
-    self, Call, CallStep, Change, Client, Event, Log, ObserverName, Outcome as Got, Phase, What,
+    self, Call, CallStep, Change, Client, Event, Label, Log, ObserverName, Outcome as Got, Phase, What,
 };
 use lastfd::internal::measure;
 use lastfd::internal::report::{self, Report};
@@ -76,7 +76,7 @@ fn anything() -> impl Strategy<Value = What> {
         Client::GaveUp,
     ];
     let outcomes = vec![Got::Served, Got::Waits, Got::TimesOut, Got::Refused, Got::Closed, Got::ErrorReply];
-    let labels = vec!["saturated", "after-some", "after-all", "held"];
+    let labels = vec![Label::Saturated, Label::AfterSome, Label::AfterAll, Label::Held];
     prop_oneof![
         4 => prop::sample::select(phases.to_vec()).prop_map(What::Phase),
         8 => (pid.clone(), call, ret, prop::option::of(3..9i32))
@@ -108,7 +108,7 @@ fn anything() -> impl Strategy<Value = What> {
         1 => pid.clone().prop_map(|pid| What::FailedPath { pid, name: Call::Openat, path: "\u{1b}[2J".into() }),
         2 => (prop::sample::select(labels), prop::sample::select(outcomes.clone()),
             prop::option::of(prop::num::f64::ANY)).prop_map(
-            |(label, outcome, s)| What::Probe { workload: "flood".into(), label: label.into(), outcome, detail: "status 404\u{1b}[2J".into(), connect_s: s, answer_s: s }
+            |(label, outcome, s)| What::Probe { workload: "flood".into(), label, outcome, detail: "status 404\u{1b}[2J".into(), connect_s: s, answer_s: s }
         ),
         4 => (0..12u32, prop::option::of(prop::sample::select(outcomes.clone())), prop::num::f64::ANY,
             prop::option::of(-30..30i32), prop::option::of(prop::num::f64::ANY)).prop_map(
@@ -160,7 +160,7 @@ fn anything() -> impl Strategy<Value = What> {
         1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n,
             total: n }),
         1 => (pid.clone(), 0..20u64, any::<bool>()).prop_map(|(pid, n, ring)| {
-            let inventory = if ring { vec![event::Descriptor { fd: 3, kind: "io_uring".into(), detail: String::new() }] } else { vec![] };
+            let inventory = if ring { vec![event::Descriptor { fd: 3, kind: event::DescriptorKind::IoUring, detail: String::new() }] } else { vec![] };
             What::Baseline { pid, descriptors: n, counted: n, inventory, settled: true }
         }),
         1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Status { pid, code,

@@ -3,7 +3,9 @@
 use super::any::unexplained;
 use super::{near, report};
 use crate::log::{self, changed, event, failed, measured, ms};
-use lastfd::internal::event::{Call, CallStep, Ended, Event, Log, Outcome as Got, Pacing, Phase, What};
+use lastfd::internal::event::{
+    Call, CallStep, Ended, Errno, Event, Log, Outcome as Got, Pacing, Phase, What,
+};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Doubt, Kind, Why};
 use lastfd::internal::report::Report;
@@ -13,7 +15,7 @@ use lastfd::internal::scenario::{Caller, Ceiling, Expect, FirstFailure, Program}
 fn a_subject_that_is_a_client_has_calls_in_place_of_accepted() {
     let (mut plan, log) = log::told("spin");
     plan.workloads.clear();
-    let first = FirstFailure { call: Call::Socket, or: Vec::new(), errno: "EMFILE".into() };
+    let first = FirstFailure { call: Call::Socket, or: Vec::new(), errno: Errno::EMFILE };
     plan.expect = Expect::default();
     (plan.expect.ceiling, plan.expect.first_failure) = (Some(Ceiling::Exactly(4)), Some(first));
     let mut events: Vec<Event> = log.events.into_iter().filter(|e| e.at <= ms(30.0)).collect();

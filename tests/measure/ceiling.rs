@@ -2,7 +2,7 @@
 
 use super::near;
 use crate::log::{self, began, changed, client, event, failed, measured, ms};
-use lastfd::internal::event::{Call, Change, Client, Ended, Event, Log, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Call, Change, Client, Ended, Event, Label, Log, Outcome as Got, Phase, What};
 use lastfd::internal::measure::{self, Doubt, Kind, Policy, Why};
 use lastfd::internal::report::{self, Report};
 use lastfd::internal::scenario::{Dialogue, Program};
@@ -287,7 +287,7 @@ fn a_held_client_that_is_closed_when_it_is_asked_again_was_held() {
             60.5,
             What::Probe {
                 workload: "flood".into(),
-                label: "held".into(),
+                label: Label::Held,
                 outcome: Got::Closed,
                 detail: String::new(),
                 connect_s: None,

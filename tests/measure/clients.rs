@@ -2,7 +2,7 @@
 
 use super::near;
 use crate::log::{self, changed, client, event, measured, ms, with};
-use lastfd::internal::event::{Client, Event, Log, Outcome as Got, Queue, What};
+use lastfd::internal::event::{Client, Event, Label, Log, Outcome as Got, Queue, What};
 use lastfd::internal::measure::{self, Findings};
 use lastfd::internal::report::{self, Report};
 
@@ -16,7 +16,7 @@ fn what_clients_see_is_counted_apart_for_those_held_queued_and_next() {
     assert!(before.is_some_and(|l| near(Some(l.p50), 0.0002) && near(Some(l.max), 0.0002)), "{before:?}");
     // The first clients are told to leave at 1500 ms.
     let ask = |at, outcome, answer_s| {
-        let (workload, label, detail) = ("flood".into(), "held".into(), String::new());
+        let (workload, label, detail) = ("flood".into(), Label::Held, String::new());
         event(at, What::Probe { workload, label, outcome, detail, connect_s: None, answer_s })
     };
     let held = changed("spin", |events| {

@@ -2,7 +2,9 @@
 
 use super::ceiling::of_silent_clients;
 use crate::log::{self, accept, changed, client, close, event, failed, measured, ms, released};
-use lastfd::internal::event::{Call, Change, Client, Descriptor, Event, Log, Outcome as Got, What};
+use lastfd::internal::event::{
+    Call, Change, Client, Descriptor, DescriptorKind, Event, Label, Log, Outcome as Got, What,
+};
 use lastfd::internal::measure::{self, Findings, Policy, PolicyEvidence, Rhythm};
 
 fn policy(found: &Findings) -> Option<Policy> {
@@ -62,7 +64,7 @@ fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
             events.retain(|e| !matches!(e.is, What::Probe { .. }));
             // The last of them waited for longer than a client that is turned away does.
             events.extend((8..12).map(|id| client(if id < 11 { 60.0 } else { 1090.0 }, id, Client::Closed)));
-            let (workload, label, detail) = ("flood".into(), "saturated".into(), String::new());
+            let (workload, label, detail) = ("flood".into(), Label::Saturated, String::new());
             let asked = What::Probe { workload, label, outcome, detail, connect_s: None, answer_s: None };
             events.push(event(1299.0, asked));
         })
@@ -224,7 +226,7 @@ fn with_an_admin_socket(name: &str, change: impl FnOnce(&mut Vec<Event>)) -> Fin
                     inventory.iter_mut().filter(|d| d.fd == 3).for_each(|d| d.detail += " LISTEN");
                     inventory.retain(|d| d.fd != 6);
                     let detail = "/run/admin stream listening".into();
-                    inventory.push(Descriptor { fd: 6, kind: "unix".into(), detail });
+                    inventory.push(Descriptor { fd: 6, kind: DescriptorKind::Unix, detail });
                 }
                 What::Call { ret: -24, on, .. } => *on = Some(3),
                 _ => {}

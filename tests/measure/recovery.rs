@@ -2,7 +2,7 @@
 
 use super::{near, report};
 use crate::log::{accept, began, changed, client, measured, ms, with};
-use lastfd::internal::event::{Client, Event, Outcome as Got, Phase, What};
+use lastfd::internal::event::{Client, Event, Label, Outcome as Got, Phase, What};
 use lastfd::internal::judge::{Expectation, Observed};
 use lastfd::internal::measure::{Findings, Verdict, VerdictEvidence, Why};
 
@@ -42,7 +42,7 @@ fn a_server_that_is_stuck_behind_a_queue_of_those_who_are_gone_is_seen_to_work_i
             let at = began(events, Phase::ReleaseAll);
             for event in events.iter_mut() {
                 if let What::Probe { label, outcome, .. } = &mut event.is
-                    && label == "after-all"
+                    && *label == Label::AfterAll
                 {
                     *outcome = Got::Waits;
                 }

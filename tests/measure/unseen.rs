@@ -2,7 +2,7 @@
 
 use super::ceiling::of_silent_clients;
 use crate::log::{self, measured};
-use lastfd::internal::event::{Client, Descriptor, Event, Log, Outcome as Got, What};
+use lastfd::internal::event::{Client, Descriptor, DescriptorKind, Event, Log, Outcome as Got, What};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Doubt, Why};
 use lastfd::internal::report::{self, Report};
@@ -27,7 +27,7 @@ fn accepts_unseen() -> (Plan, Vec<Event>) {
     events.retain(|e| !accepts(&e.is) && !matches!(e.is, What::Failures { .. } | What::OwnCount { .. }));
     for event in &mut events {
         if let What::Baseline { inventory, .. } = &mut event.is {
-            inventory.push(Descriptor { fd: 7, kind: "io_uring".into(), detail: String::new() });
+            inventory.push(Descriptor { fd: 7, kind: DescriptorKind::IoUring, detail: String::new() });
         }
     }
     (plan, events)

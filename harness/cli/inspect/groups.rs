@@ -1,5 +1,6 @@
 //! Descriptors that stand for the same thing, counted: by kind, by peer, by path. Pure.
 
+use crate::event::DescriptorKind;
 use crate::limits::inventory::Open;
 use crate::sys::sock_diag::State;
 use serde::Serialize;
@@ -23,7 +24,7 @@ pub struct Group {
 pub fn kinds(open: &[Open]) -> Vec<(String, u64)> {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for open in open {
-        *kinds.entry(&open.descriptor.kind).or_default() += 1;
+        *kinds.entry(open.descriptor.kind.name()).or_default() += 1;
     }
     let mut kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -35,7 +36,9 @@ const DELETED: &str = " (deleted)";
 
 /// Open files that have been deleted.
 pub fn deleted(open: &[Open]) -> u64 {
-    let deleted = |open: &&Open| open.descriptor.kind == "file" && open.descriptor.detail.ends_with(DELETED);
+    let deleted = |open: &&Open| {
+        open.descriptor.kind == DescriptorKind::File && open.descriptor.detail.ends_with(DELETED)
+    };
     open.iter().filter(deleted).count() as u64
 }
 
@@ -48,13 +51,13 @@ pub fn in_state(open: &[Open], state: State) -> u64 {
 pub fn of(open: &[Open]) -> Vec<Group> {
     let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
     let mut times_open: BTreeMap<&str, u64> = BTreeMap::new();
-    for open in open.iter().filter(|open| open.descriptor.kind == "file") {
+    for open in open.iter().filter(|open| open.descriptor.kind == DescriptorKind::File) {
         *times_open.entry(&open.descriptor.detail).or_default() += 1;
     }
     for open in open {
         let once = times_open.get(open.descriptor.detail.as_str()) == Some(&1);
         let what = what(open, once);
-        let kind = open.descriptor.kind.clone();
+        let kind = open.descriptor.kind.to_string();
         let group = groups.entry((kind.clone(), what.clone())).or_insert(Group {
             kind,
             what,
@@ -74,7 +77,7 @@ pub fn of(open: &[Open]) -> Vec<Group> {
 /// The other end of one descriptor, without what differs from one connection of a peer to the next.
 fn what(open: &Open, once: bool) -> String {
     let detail = &open.descriptor.detail;
-    match (&open.tcp, open.descriptor.kind.as_str()) {
+    match (&open.tcp, open.descriptor.kind.name()) {
         (Some(tcp), _) if tcp.state == State::LISTEN => tcp.local.to_string(),
         (Some(tcp), _) if tcp.accepted => format!("from {} to port {}", tcp.peer.ip(), tcp.local.port()),
         (Some(tcp), _) => format!("to {}", tcp.peer),
@@ -100,7 +103,7 @@ mod tests {
     use crate::limits::inventory::sockets::Tcp;
 
     fn file(fd: i32, path: &str) -> Open {
-        Open { descriptor: Descriptor { fd, kind: "file".into(), detail: path.into() }, tcp: None }
+        Open { descriptor: Descriptor { fd, kind: DescriptorKind::File, detail: path.into() }, tcp: None }
     }
 
     fn accepted(fd: i32, peer: &str, state: State) -> Open {
@@ -111,7 +114,10 @@ mod tests {
             accepted: true,
             receive_queue: 0,
         };
-        Open { descriptor: Descriptor { fd, kind: "tcp".into(), detail: tcp.to_string() }, tcp: Some(tcp) }
+        Open {
+            descriptor: Descriptor { fd, kind: DescriptorKind::Tcp, detail: tcp.to_string() },
+            tcp: Some(tcp),
+        }
     }
 
     #[test]

@@ -22,10 +22,10 @@ mod trust;
 mod wire;
 
 use super::orders::{Error, Lines, at, parsed};
-use super::probe::{HELD, Seen};
+use super::probe::Seen;
 use super::protocol::{Kind, Order, Setup};
 use super::report::Reporter;
-use crate::event::{CallStep, Client, Nanos, Outcome, Pacing, Unseen, What};
+use crate::event::{CallStep, Client, Label, Nanos, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Caller, Calls, Schedule, Tls, Version};
 use crate::sys::clock;
 use course::{Course, Stop};
@@ -142,7 +142,7 @@ struct Finished {
 
 /// A probe that is over.
 struct Probed {
-    label: String,
+    label: Label,
     /// Of the probe.
     started: Nanos,
     course: Course,
@@ -308,7 +308,7 @@ impl<W: Write> Callers<W> {
                     true => (Outcome::Closed, "calls are over, and nothing is held"),
                     false => (Outcome::Waits, "open; nothing is asked on what a call left behind"),
                 };
-                let seen = Seen::at_once(HELD.to_owned(), outcome, why);
+                let seen = Seen::at_once(Label::Held, outcome, why);
                 self.report.say(seen.event(self.report.workload()));
             }
             Order::Refill { clients } => {
@@ -437,7 +437,7 @@ impl<W: Write> Callers<W> {
         self.left.extend(result.ok().flatten());
     }
 
-    fn probe(&mut self, label: String, deadline: Duration) {
+    fn probe(&mut self, label: Label, deadline: Duration) {
         let (call, dismissed) = (Arc::clone(&self.call), Arc::clone(&self.dismissal).notified_owned());
         self.probes.spawn(async move {
             let (started, course) = (clock::now(), Course::default());

@@ -3,7 +3,7 @@
 
 use crate::drive::protocol::{Kind, Order, Setup};
 use crate::drive::tests::{Rig, done, listening};
-use crate::event::{CallStep, Client, Outcome, Unseen, What};
+use crate::event::{CallStep, Client, Label, Outcome, Unseen, What};
 use crate::scenario::{
     AfterCall, Arrivals, Body, Caller, Calls, KeepAlive, OnConnection, Request, Schedule, Version,
 };
@@ -300,9 +300,9 @@ fn a_probe_under_way_leaves_with_the_calls() {
     let mut rig = Rig::new(setup(Calls { concurrency: 2, ..calls(Caller::HttpPerCall) }, to));
     rig.say(&Order::Connect { upto: 2 });
     assert_eq!(rig.probe(200).0, Outcome::Waits, "it waits in the queue of a listener that accepts nobody");
-    rig.say(&Order::Probe { label: "late".into(), deadline_ms: 60_000 });
+    rig.say(&Order::Probe { label: Label::Saturated, deadline_ms: 60_000 });
     let seen = rig.release(u32::MAX);
-    let late = |event: &What| matches!(event, What::NotSeen { what: Unseen::Probe { label }, .. } if label == "late");
+    let late = |event: &What| matches!(event, What::NotSeen { what: Unseen::Probe { label }, .. } if *label == Label::Saturated);
     assert_eq!(seen.iter().filter(|event| late(event)).count(), 1);
     assert_eq!(
         seen.last(),

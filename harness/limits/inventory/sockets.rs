@@ -1,6 +1,7 @@
 //! Sockets by inode, from the tables of the process's network namespace: netlink for TCP where that namespace
 //! is the caller's too, `/proc/PID/net/{tcp,tcp6,udp,udp6,unix}` for everything else. Reads only.
 
+use crate::event::descriptor::{self, DescriptorKind as Kind};
 use crate::sys::sock_diag::{EVERY_STATE, SockDiag, Socket, State};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,10 +26,8 @@ pub struct Tcp {
 impl fmt::Display for Tcp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.state {
-            State::LISTEN => write!(f, "{} LISTEN", self.local),
-            state => {
-                write!(f, "{} {} {} {state}", self.local, if self.accepted { '←' } else { '→' }, self.peer)
-            }
+            State::LISTEN => f.write_str(&descriptor::tcp_listens(self.local)),
+            state => f.write_str(&descriptor::tcp_connected(self.local, self.accepted, self.peer, state)),
         }
     }
 }
@@ -96,16 +95,16 @@ impl Sockets {
     }
 
     /// Kind, detail and, for TCP, the socket itself; `None` when no table lists the inode.
-    pub(super) fn name(&self, inode: u64) -> Option<(&'static str, String, Option<Tcp>)> {
+    pub(super) fn name(&self, inode: u64) -> Option<(Kind, String, Option<Tcp>)> {
         if let Some(tcp) = self.tcp.get(&inode) {
             return Some((
-                if tcp.state == State::LISTEN { "tcp-listen" } else { "tcp" },
+                if tcp.state == State::LISTEN { Kind::TcpListen } else { Kind::Tcp },
                 tcp.to_string(),
                 Some(*tcp),
             ));
         }
-        let udp = self.udp.get(&inode).map(|detail| ("udp", detail.clone(), None));
-        udp.or_else(|| self.unix.get(&inode).map(|detail| ("unix", detail.clone(), None)))
+        let udp = self.udp.get(&inode).map(|detail| (Kind::Udp, detail.clone(), None));
+        udp.or_else(|| self.unix.get(&inode).map(|detail| (Kind::Unix, detail.clone(), None)))
     }
 
     /// Takes in one socket of the namespace: keeps those asked for, counts those in TIME_WAIT, notes the
@@ -157,13 +156,10 @@ impl Sockets {
                 "0002" => "datagram",
                 _ => "seqpacket",
             };
-            let state = match (u32::from_str_radix(flags, 16).unwrap_or(0) & LISTENING != 0, state) {
-                (true, _) => "listening",
-                (_, "03") => "connected",
-                _ => "not connected",
-            };
+            let listens = u32::from_str_radix(flags, 16).unwrap_or(0) & LISTENING != 0;
             let path = if path.is_empty() { "unnamed" } else { path };
-            self.unix.insert(inode, format!("{path} {kind} {state}"));
+            let connected = (!listens).then_some(state == "03");
+            self.unix.insert(inode, descriptor::unix(path, kind, connected));
         }
     }
 }
@@ -246,9 +242,9 @@ mod tests {
         let names: Vec<_> = [11, 12, 13]
             .map(|inode| sockets.name(inode).map(|(kind, detail, _)| (kind, detail)).unwrap())
             .into();
-        assert_eq!(names[0], ("tcp-listen", "127.0.0.1:80 LISTEN".into()));
-        assert_eq!(names[1], ("tcp", "127.0.0.1:80 ← 127.0.0.1:5000 CLOSE_WAIT".into()));
-        assert_eq!(names[2], ("tcp", "127.0.0.1:36864 → 127.0.0.1:81 ESTABLISHED".into()));
+        assert_eq!(names[0], (Kind::TcpListen, "127.0.0.1:80 LISTEN".into()));
+        assert_eq!(names[1], (Kind::Tcp, "127.0.0.1:80 ← 127.0.0.1:5000 CLOSE_WAIT".into()));
+        assert_eq!(names[2], (Kind::Tcp, "127.0.0.1:36864 → 127.0.0.1:81 ESTABLISHED".into()));
         assert_eq!(sockets.tcp[&11].receive_queue, 3);
         assert_eq!(sockets.time_wait, HashMap::from([(80, 1)]));
         assert!(sockets.name(0).is_none());

@@ -1,7 +1,7 @@
 //! How many clients the subject holds and serves when they come no faster than it settles, and how many of a
 //! burst.
 
-use crate::event::{Nanos, Outcome, Phase, Unseen};
+use crate::event::{Label, Nanos, Outcome, Phase, Unseen};
 use crate::measure::client_programs::unanswered;
 use crate::measure::facts::{Asked, Client, DISMISSED_WITHIN, Facts, Losses};
 use crate::measure::known::{Known, Why};
@@ -104,8 +104,8 @@ fn asked_again(facts: &Facts<'_>) -> (Nanos, usize) {
         let took = Duration::from_secs_f64(asked.answer_s.unwrap_or_default().max(0.0));
         asked.at.saturating_sub(took.as_nanos() as Nanos)
     };
-    let closed = facts.asked("held").filter(|asked| asked.outcome == Outcome::Closed).count();
-    (facts.asked("held").map(began).min().unwrap_or(Nanos::MAX), closed)
+    let closed = facts.asked(Label::Held).filter(|asked| asked.outcome == Outcome::Closed).count();
+    (facts.asked(Label::Held).map(began).min().unwrap_or(Nanos::MAX), closed)
 }
 
 /// Clients connected at the end of the watch, less those in the accept queue; no more than were accepted:
@@ -114,8 +114,10 @@ fn accepted_by_clients(facts: &Facts<'_>) -> u64 {
     let until = facts.phases.watched_until();
     let samples = facts.readings.samples_between(0, until);
     let queued = samples.iter().rev().find_map(|sample| sample.queue).unwrap_or(0);
-    let asked =
-        facts.asked("saturated").filter(|asked| asked.at < until && asked.outcome == Outcome::Waits).count();
+    let asked = facts
+        .asked(Label::Saturated)
+        .filter(|asked| asked.at < until && asked.outcome == Outcome::Waits)
+        .count();
     let queued = u64::from(queued).saturating_sub(asked as u64);
     let accepts = facts.holdings.accepts_between(facts.phases.from(Phase::Ramp), until).len() as u64;
     facts.clients.open_at(until.saturating_sub(1)).saturating_sub(queued).min(accepts)

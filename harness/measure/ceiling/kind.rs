@@ -1,7 +1,7 @@
 //! Why the subject stopped, or why that cannot be said.
 
 use super::beside::Beside;
-use crate::event::{Nanos, Outcome, Phase};
+use crate::event::{Errno, Nanos, Outcome, Phase};
 use crate::measure::baseline::Baseline;
 use crate::measure::count::Scale;
 use crate::measure::facts::Facts;
@@ -88,8 +88,8 @@ pub(super) fn kind(
     }
 }
 
-fn of_errno(errno: &str) -> Kind {
-    if errno == "ENFILE" { Kind::Enfile } else { Kind::Emfile }
+fn of_errno(errno: Errno) -> Kind {
+    if errno == Errno::ENFILE { Kind::Enfile } else { Kind::Emfile }
 }
 
 /// An observer that saw no accept while connections were plainly made is blind: its numbers are none.

@@ -21,7 +21,7 @@ use super::limits::LimitsFound;
 use super::prediction::Prediction;
 use super::units::{milli, seconds};
 use super::upstream;
-use crate::event::{Call, Nanos, Outcome, Phase, Pid};
+use crate::event::{Call, Errno, Nanos, Outcome, Phase, Pid};
 
 /// Where the subject stopped.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -151,7 +151,7 @@ pub struct BeforeRamp {
     /// The first of them.
     pub call: Call,
     /// Its errno.
-    pub errno: &'static str,
+    pub errno: Errno,
     /// Seconds since the run's start.
     pub at_s: f64,
     /// How many were sampled.
@@ -485,7 +485,7 @@ fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<F
     let of = |failed: Failed, accepted_before, waiting_clients, reason| FirstFailure {
         pid: failed.pid,
         call: failed.call,
-        errno: failed.errno,
+        errno: failed.errno.name().unwrap_or_default(),
         at_s: seconds(failed.at),
         accepted_before,
         waiting_clients,

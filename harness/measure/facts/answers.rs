@@ -2,7 +2,7 @@
 //! application, such as 404 or 302, is one where the first client got it, too, and an error reply where that
 //! got another answer.
 
-use crate::event::Client as State;
+use crate::event::{Client as State, Status};
 use std::collections::HashMap;
 
 /// The answers so far; told of every state of a client in order.
@@ -39,9 +39,8 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// The status of an HTTP answer, in the driver's words, where it is no success: a redirect or an error. 304
-/// is what a conditional request asks for.
+/// The status of an HTTP answer where it is no success: a redirect or an error. 304 is what a conditional
+/// request asks for.
 pub(super) fn status(words: &str) -> Option<u16> {
-    let number = words.strip_prefix("status ").or_else(|| words.strip_prefix("HTTP "))?;
-    number.get(..3)?.parse().ok().filter(|status| *status >= 300 && *status != 304)
+    Status::of(words).map(Status::number).filter(|status| *status >= 300 && *status != 304)
 }

@@ -2,8 +2,7 @@
 
 use super::answers::Answers;
 use super::tries::full;
-use crate::event::asks;
-use crate::event::{Client as State, Event, Nanos, Outcome, Phase, What};
+use crate::event::{Client as State, Event, Label, Nanos, Outcome, Phase, What};
 use crate::scenario::Plan;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -118,7 +117,7 @@ struct Greeting<'a> {
 impl<'a> Greeting<'a> {
     fn of(events: &[&'a Event]) -> Self {
         let words = events.iter().find_map(|event| match &event.is {
-            What::Probe { label, outcome: Outcome::ErrorReply, detail, .. } if label == asks::HTTP => {
+            What::Probe { label, outcome: Outcome::ErrorReply, detail, .. } if *label == Label::Http => {
                 Some(detail.as_str())
             }
             _ => None,
@@ -243,7 +242,7 @@ impl<'a> Clients<'a> {
         let speaks_http = |name: &str| {
             events.iter().any(|event| match &event.is {
                 What::Probe { workload, label, outcome, .. } => {
-                    let http = label == asks::HTTP || label == asks::HTTPS;
+                    let http = [Label::Http, Label::Https].contains(label);
                     http && workload == name && *outcome == Outcome::Served
                 }
                 _ => false,

@@ -10,7 +10,7 @@ use super::room::Room;
 use super::stillness::Changes;
 use super::table::Table;
 use super::tries::Try;
-use crate::event::{Call, Change, Client, Descriptor, Event, Nanos, Phase, Pid, What};
+use crate::event::{Call, Change, Client, Descriptor, Errno, Event, Nanos, Phase, Pid, What};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Failing calls whose times are kept; totals come from the counters.
@@ -30,7 +30,7 @@ pub(crate) struct Failed {
     pub pid: Pid,
     pub at: Nanos,
     pub call: Call,
-    pub errno: &'static str,
+    pub errno: Errno,
 }
 
 /// The descriptor count of `/proc` beside what the calls say, at one moment.
@@ -479,7 +479,7 @@ impl<'a> Follower<'a> {
     fn with_room(&mut self, failed: Failed) {
         let known = self.found.with_room.or(self.with_room).is_some();
         let Some(&soft) = self.softs.get(&failed.pid) else { return };
-        if known || failed.errno != "EMFILE" || failed.call == Call::Fcntl {
+        if known || failed.errno != Errno::EMFILE || failed.call == Call::Fcntl {
             return;
         }
         let counted = self.counts.get(&failed.pid).copied().unwrap_or(0);

@@ -1,5 +1,6 @@
 //! Which numbers of a process are its listeners beside the loaded one: what it does there is another loop's.
 
+use crate::event::descriptor::unix_path;
 use crate::event::{Change, Descriptor, Pid, What};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -34,7 +35,7 @@ impl Listeners {
     }
 
     fn has(&mut self, pid: Pid, inventory: &[Descriptor]) {
-        let all = inventory.iter().filter_map(|d| Some((d.fd, address(d)?)));
+        let all = inventory.iter().filter_map(|d| Some((d.fd, d.listens()?.to_string())));
         let all: BTreeMap<i32, String> = all.collect();
         if !all.is_empty() {
             self.of.entry(pid).or_insert(all);
@@ -50,23 +51,11 @@ impl Listeners {
     }
 }
 
-/// Where a descriptor listens, as an address is written.
-fn address(d: &Descriptor) -> Option<String> {
-    match d.kind.as_str() {
-        "tcp-listen" => d.detail.strip_suffix(" LISTEN").map(str::to_owned),
-        "unix" => {
-            let name = d.detail.strip_suffix(" listening")?;
-            Some(format!("unix:{}", name.rsplit_once(' ')?.0))
-        }
-        _ => None,
-    }
-}
-
 /// Whether clients of one may come to the other: a port's listeners share them, whatever address each is
 /// bound to. A Unix socket may be bound by a path that is relative to the server's folder.
 fn same(one: &str, other: &str) -> bool {
     let port = |address: &str| address.rsplit_once(':')?.1.parse::<u16>().ok();
-    match (one.strip_prefix("unix:"), other.strip_prefix("unix:")) {
+    match (unix_path(one), unix_path(other)) {
         (Some(one), Some(other)) => Path::new(one).ends_with(other) || Path::new(other).ends_with(one),
         (None, None) => one == other || port(one).is_some_and(|one| port(other) == Some(one)),
         _ => false,

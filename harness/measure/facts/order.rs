@@ -71,7 +71,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::Output { line } => (18, 0, 0, line, 0),
         What::Arrived { workload } => (14, i64::MAX, 0, workload, 0),
         What::Probe { workload, label, outcome, .. } => {
-            (19, label.len() as i64, *outcome as i64, workload, 0)
+            (19, label.name().len() as i64, *outcome as i64, workload, 0)
         }
         What::Holders { processes, holders, .. } => (16, *processes as i64, holders.len() as i64, "", -2),
         What::AfterAccept { clients, opened, closed, .. } => {

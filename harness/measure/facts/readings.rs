@@ -2,8 +2,8 @@
 
 use super::answers::{Answers, status};
 use crate::event::{
-    Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
-    Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
+    Call, Descriptor, Environment, Event, Holder, Holding, Label, Limits, Link, Nanos, ObserverName, Open,
+    Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Status, Sysctl, Unseen, What,
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
@@ -86,12 +86,12 @@ impl Sockets<'_> {
 pub(crate) struct Asked<'a> {
     pub at: Nanos,
     pub workload: &'a str,
-    pub label: &'a str,
+    pub label: Label,
     pub outcome: Outcome,
     pub detail: &'a str,
     /// Its status, where that is a redirect's or an error's that the first client did not get, though no
-    /// connection was ended by it: `status 404`.
-    pub error_status: Option<&'a str>,
+    /// connection was ended by it.
+    pub error_status: Option<Status>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
 }
@@ -353,7 +353,7 @@ impl<'a> Readings<'a> {
             What::Probe { workload, label, outcome, detail, connect_s, answer_s } => self.asked.push(Asked {
                 at,
                 workload,
-                label,
+                label: *label,
                 outcome: match outcome {
                     Outcome::Served if self.answers.differs(workload, detail) => Outcome::ErrorReply,
                     outcome => *outcome,
@@ -424,8 +424,8 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// The status of an HTTP answer, in the driver's words, where it is a redirect's or an error's.
-fn error_status(detail: &str) -> Option<&str> {
-    let words = detail.split(',').next()?;
-    words.starts_with("status ").then_some(words).filter(|words| status(words).is_some())
+/// The status of an answer, where it is a redirect's or an error's.
+fn error_status(detail: &str) -> Option<Status> {
+    let answer = |of: &Status| matches!(of, Status::Answer(_)) && status(detail).is_some();
+    Status::of(detail).filter(answer)
 }

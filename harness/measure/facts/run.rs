@@ -11,7 +11,7 @@ use super::processes::Processes;
 use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
-use crate::event::{Change, Ended, Event, Link, Log, Nanos, Phase, Pid, What};
+use crate::event::{Change, DescriptorKind, Ended, Event, Label, Link, Log, Nanos, Phase, Pid, What};
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
 
@@ -114,7 +114,7 @@ impl<'a> Facts<'a> {
     }
 
     /// What new clients saw, or held ones that were asked again.
-    pub fn asked(&self, label: &'static str) -> impl Iterator<Item = &Asked<'a>> {
+    pub fn asked(&self, label: Label) -> impl Iterator<Item = &Asked<'a>> {
         self.readings.asked.iter().filter(move |asked| asked.label == label)
     }
 
@@ -220,7 +220,12 @@ impl<'a> Facts<'a> {
     pub fn accepts_pass_by(&self) -> bool {
         let last = self.readings.observers.last();
         let blind_for_rings = last.is_some_and(|observer| !observer.io_uring);
-        let ring = self.readings.rests.iter().flat_map(|rest| rest.inventory).any(|d| d.kind == "io_uring");
+        let ring = self
+            .readings
+            .rests
+            .iter()
+            .flat_map(|rest| rest.inventory)
+            .any(|d| d.kind == DescriptorKind::IoUring);
         let saw = !self.holdings.accepts.is_empty() || self.holdings.accept_failed();
         blind_for_rings && ring && !saw && !self.processes.is_client
     }

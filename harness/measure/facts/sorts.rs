@@ -1,33 +1,25 @@
 //! What an open descriptor is, without what differs from one to the next of its sort, and where a connected
 //! socket leads.
 
-use crate::event::Descriptor;
+use crate::event::{Descriptor, DescriptorKind};
 
 /// A sort of descriptors: its kind, and the detail that all of the sort share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sort {
     /// As in an inventory; `unknown` where there were too many to name.
-    pub(crate) kind: String,
+    pub(crate) kind: DescriptorKind,
     /// A path, the folder of many, or the state of a socket; no addresses, inodes or counts.
     pub(crate) detail: String,
 }
 
 impl Sort {
     pub(crate) fn of(descriptor: &Descriptor) -> Self {
-        let of = || descriptor.detail.split(" of ").next().unwrap_or_default();
-        let detail = match descriptor.kind.as_str() {
-            "tcp" => descriptor.connected().map_or(descriptor.detail.as_str(), |socket| socket.state),
-            "pipe" if descriptor.detail.contains(" of pipe:") => of(),
-            "udp" | "epoll" | "inotify" => "",
-            "other" => of(),
-            _ => &descriptor.detail,
-        };
-        Sort { kind: descriptor.kind.clone(), detail: detail.to_owned() }
+        Sort { kind: descriptor.kind, detail: descriptor.shared().to_owned() }
     }
 
     /// Of descriptors that were too many to name.
     pub(crate) fn unknown() -> Self {
-        Sort { kind: "unknown".into(), detail: String::new() }
+        Sort { kind: DescriptorKind::Unknown, detail: String::new() }
     }
 
     /// The same of all in the same folder.
@@ -59,7 +51,7 @@ mod tests {
 
     #[test]
     fn sockets_of_one_sort_differ_in_their_addresses_only() {
-        let tcp = |detail: &str| Descriptor { fd: 3, kind: "tcp".into(), detail: detail.into() };
+        let tcp = |detail: &str| Descriptor { fd: 3, kind: DescriptorKind::Tcp, detail: detail.into() };
         let (to, on) =
             (tcp("10.0.0.1:5000 → 10.0.0.2:80 CLOSE_WAIT"), tcp("[::1]:443 ← [::1]:5000 CLOSE_WAIT"));
         assert_eq!(Sort::of(&to), Sort::of(&on));

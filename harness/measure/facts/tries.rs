@@ -1,16 +1,13 @@
 //! The descriptor calls of the subject, one by one, and their totals where single ones were not recorded.
 
 use super::listeners::Listeners;
-use crate::event::{Call, Event, Nanos, Phase, Pid, What};
+use crate::event::{Call, Errno, Event, Nanos, Phase, Pid, What};
 use std::collections::HashMap;
 
 /// EMFILE (`-24`) or ENFILE (`-23`), as the kernel returns them.
-pub(crate) fn full(ret: i64) -> Option<&'static str> {
-    match ret {
-        -24 => Some("EMFILE"),
-        -23 => Some("ENFILE"),
-        _ => None,
-    }
+pub(crate) fn full(ret: i64) -> Option<Errno> {
+    let errno = Errno::from_raw(i32::try_from(ret.checked_neg()?).ok()?);
+    [Errno::EMFILE, Errno::ENFILE].contains(&errno).then_some(errno)
 }
 
 /// A descriptor call that returned.
@@ -38,7 +35,7 @@ impl Try {
     }
 
     /// The errno, where there was no descriptor for it.
-    pub fn failed(&self) -> Option<&'static str> {
+    pub fn failed(&self) -> Option<Errno> {
         full(self.ret)
     }
 }

@@ -84,7 +84,7 @@ fn at_rest(r: &Report, detail: &Detail) -> Option<Markup> {
     let (shown, more) = few(inventory, detail.inventory, "descriptor");
     let rows = shown
         .into_iter()
-        .map(|d| vec![d.fd.to_string(), cut(&d.kind, detail.text), cut(&d.detail, detail.text.min(300))]);
+        .map(|d| vec![d.fd.to_string(), d.kind.to_string(), cut(&d.detail, detail.text.min(300))]);
     Some(html! {
         p { (prose(&cut(&said, detail.text))) }
         @if !inventory.is_empty() && detail.inventory > 0 {

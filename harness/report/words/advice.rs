@@ -141,21 +141,24 @@ fn interrupted(r: &Report) -> bool {
 }
 
 fn leak(r: &Report) -> String {
-    let what = recovery::what_leaks(r);
+    let mut what = recovery::leaked_kinds(r);
     // Where nothing is said of recovery, nothing said how many.
-    let what = match (r.found.end.get(), r.found.recovery.leaked.value()) {
-        (None, Some(n)) => format!(
-            "{} open{what}",
-            number(n.unsigned_abs(), "1 descriptor stays", &format!("{n} descriptors stay"))
-        ),
-        _ => what.trim_start_matches(", ").to_owned(),
-    };
+    if let (None, Some(n)) = (r.found.end.get(), r.found.recovery.leaked.value()) {
+        what.insert(
+            0,
+            format!(
+                "{} {} open",
+                counted(n.unsigned_abs(), "descriptor"),
+                number(n.unsigned_abs(), "stays", "stay")
+            ),
+        );
+    }
     // The sentence before lists the kinds that are known by name, and those of a stuck server.
     let stuck = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Stuck);
     let what = if what.is_empty() || stuck || !r.found.leaks.is_empty() {
         String::new()
     } else {
-        format!(" ({what})")
+        format!(" ({})", what.join(", "))
     };
     let runs_out = full(r) || r.found.ceiling.kind.value() == Some(Kind::NotReached);
     let why = match runs_out {

@@ -60,7 +60,7 @@ fn duration(s: f64) -> String {
 /// `3 pipes, 1 epoll`.
 fn grouped(inventory: &[Descriptor]) -> Vec<String> {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    inventory.iter().for_each(|d| *kinds.entry(&d.kind).or_default() += 1);
+    inventory.iter().for_each(|d| *kinds.entry(d.kind.name()).or_default() += 1);
     let mut kinds: Vec<(&str, u64)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     kinds.into_iter().map(|(kind, count)| of_kind(count, kind)).collect()

@@ -6,8 +6,7 @@ use super::{
     BY_COUNT, advice, after_start, binds, counted, flows, got, limits, number, prediction, sentence, subject,
     unit, upstream,
 };
-use crate::event::asks;
-use crate::event::{Call, Outcome};
+use crate::event::{Call, Label, Outcome};
 use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, PolicyEvidence, Why};
 use crate::report::page::cut;
 use crate::scenario::Upstream as Serves;
@@ -227,7 +226,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
 }
 
 /// A failure that says nothing of the ceiling.
-fn early(r: &Report, call: Call, errno: &str, at_s: f64) -> String {
+fn early(r: &Report, call: Call, errno: impl std::fmt::Display, at_s: f64) -> String {
     format!("{call} had failed with {errno} before any client came, {}.", after_start(r, at_s))
 }
 
@@ -386,14 +385,14 @@ fn first_full(r: &Report) -> Option<String> {
 
 /// The server's answer when lastfd asked which protocol it speaks.
 fn asked_first(r: &Report) -> Option<String> {
-    let asked = r.found.probes.iter().rfind(|p| p.label == asks::HTTP);
+    let asked = r.found.probes.iter().rfind(|p| p.label == Label::Http);
     let asked = asked.filter(|p| p.outcome != Outcome::Served)?;
     let served =
-        |label: &str| r.found.probes.iter().any(|p| p.label == label && p.outcome == Outcome::Served);
-    if served(asks::HTTPS) {
+        |label: Label| r.found.probes.iter().any(|p| p.label == label && p.outcome == Outcome::Served);
+    if served(Label::Https) {
         return Some("The server speaks TLS only, so the clients send HTTP over TLS.".into());
     }
-    if served(asks::TLS) {
+    if served(Label::Tls) {
         let said = "The server speaks TLS and keeps no HTTP connection over it: the clients complete the handshake and hold.";
         return Some(said.into());
     }

@@ -17,12 +17,11 @@ pub fn account(r: &Report) -> Option<String> {
         return flows::account(r);
     }
     let a = r.found.clients_account.get().filter(|a| a.came() > 0)?;
-    let parts: Vec<String> = places(r).into_iter().map(|(n, what)| format!("{n} {what}")).collect();
-    let connected = counted(a.connected, "client");
-    let text = match parts.as_slice() {
-        [one] => format!("{connected} connected: {}.", all_of(one, a.connected)),
-        parts => format!("{connected} connected: {}.", parts.join(", ")),
-    };
+    let text = format!(
+        "{} connected: {}.",
+        counted(a.connected, "client"),
+        all_or_each(&places(r), a.connected).join(", ")
+    );
     let text = match a.trials_held {
         0 => text,
         n => format!("{text} It still holds {} of lastfd's trial requests, too.", counted(n, "connection")),
@@ -76,7 +75,7 @@ pub fn programs(r: &Report) -> Vec<String> {
 fn programs_of(programs: &ClientPrograms, several: bool) -> Option<String> {
     let of = if several { format!(" of `{}`", programs.workload) } else { String::new() };
     let mut parts = Vec::new();
-    parts.extend((programs.served > 0).then(|| format!("{} with exit status 0", programs.served)));
+    parts.extend((programs.served > 0).then(|| (programs.served, "with exit status 0".to_owned())));
     parts.extend((programs.failed > 0).then(|| {
         let last = programs.mostly.as_ref();
         let words = last.map_or(String::new(), |last| match last.programs == programs.failed {
@@ -94,7 +93,7 @@ fn programs_of(programs: &ClientPrograms, several: bool) -> Option<String> {
             n if n == failed => "an error reply of the server".to_owned(),
             n => format!("an error, {n} of them with an error reply of the server"),
         };
-        format!("{failed} with {error}{words}{before}")
+        (failed, format!("with {error}{words}{before}"))
     }));
     if parts.is_empty() {
         return None;
@@ -102,19 +101,26 @@ fn programs_of(programs: &ClientPrograms, several: bool) -> Option<String> {
     Some(match programs.one {
         One::Each => {
             let all = programs.served + programs.failed;
-            let how = if let [one] = &parts[..] { all_of(one, all) } else { list(&parts) };
-            let ended = counted(all, "client program");
+            let (ended, how) = (counted(all, "client program"), list(&all_or_each(&parts, all)));
             format!("{ended}{of} ended before any was told to leave: {how}.")
         }
-        One::All => format!("The client program{of} ended before it was told to leave: {}.", list(&parts)),
+        One::All => {
+            let how = list(&each_of(&parts));
+            format!("The client program{of} ended before it was told to leave: {how}.")
+        }
     })
 }
 
-/// `all held` rather than `12 held` of 12.
-fn all_of(part: &str, all: u64) -> String {
-    match part.strip_prefix(&format!("{all} ")) {
-        Some(rest) if all > 1 => format!("all {rest}"),
-        _ => part.to_owned(),
+/// `12 held` of each part.
+fn each_of(parts: &[(u64, String)]) -> Vec<String> {
+    parts.iter().map(|(n, what)| format!("{n} {what}")).collect()
+}
+
+/// The same, and `all held` where 12 of 12 are.
+fn all_or_each(parts: &[(u64, String)], all: u64) -> Vec<String> {
+    match parts {
+        [(n, what)] if *n == all && all > 1 => vec![format!("all {what}")],
+        parts => each_of(parts),
     }
 }
 

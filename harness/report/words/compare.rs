@@ -75,10 +75,9 @@ pub fn label(quantity: Quantity) -> &'static str {
 /// The name of a row, without its unit.
 fn name_of(quantity: Quantity) -> &'static str {
     let label = label(quantity);
-    label
-        .split_once(", ")
-        .filter(|_| quantity.tail().is_some() || label.starts_with("CPU"))
-        .map_or(label, |(name, _)| name)
+    let has_unit =
+        quantity.tail().is_some() || matches!(quantity, Quantity::CpuUsPerCall | Quantity::PeerCpuUsPerCall);
+    label.split_once(", ").filter(|_| has_unit).map_or(label, |(name, _)| name)
 }
 
 /// The cells of a row.

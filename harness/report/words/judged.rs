@@ -169,7 +169,7 @@ fn amount_seen(reason: &Reason) -> String {
         (None, Some(most)) => Some(format!("at most {}", quantity(unit, *most))),
         (None, None) => None,
     };
-    let formula = written.contains("soft") || written.contains("hard") || written.contains("baseline");
+    let formula = matches!(&reason.expected, Expected::Amount(amount) if amount.wanted.has_formula());
     let means = match (kept, bound) {
         (Some(kept), Some(bound)) => format!(", where {} allow {bound}", recorded(*metric, *kept)),
         (None, Some(bound)) if formula => format!(", where `{written}` is {bound}"),

@@ -42,7 +42,7 @@ pub const CUT: &str = "The rest did not fit here: `--markdown FILE` writes all o
 
 use super::Report;
 use super::repeats::Repeats;
-use crate::event::Outcome;
+use crate::event::{Errno, Outcome};
 
 /// The mark of a ceiling that was counted by the growth of `/proc`'s descriptor count, because no observer
 /// saw the calls.
@@ -56,10 +56,15 @@ pub fn repeats(repeats: &Repeats) -> String {
 
 /// A count with its noun, in the plural where it is not one.
 pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {}", noun_of(count, noun))
+}
+
+/// The noun of a count, without it.
+pub fn noun_of(count: u64, noun: &str) -> String {
     match (count, noun) {
-        (1, _) => format!("1 {noun}"),
-        (_, noun) if noun.ends_with('s') => format!("{count} {noun}es"),
-        (_, noun) => format!("{count} {noun}s"),
+        (1, _) => noun.to_owned(),
+        (_, noun) if noun.ends_with('s') => format!("{noun}es"),
+        (_, noun) => format!("{noun}s"),
     }
 }
 
@@ -146,18 +151,7 @@ pub fn after_start(r: &Report, at_s: f64) -> String {
 
 /// An errno by its name where it is a frequent one.
 pub fn errno_name(errno: i32) -> String {
-    let name = match errno {
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        13 => "EACCES",
-        23 => "ENFILE",
-        24 => "EMFILE",
-        98 => "EADDRINUSE",
-        99 => "EADDRNOTAVAIL",
-        105 => "ENOBUFS",
-        errno => return format!("errno {errno}"),
-    };
-    name.to_owned()
+    Errno::from_raw(errno).to_string()
 }
 
 /// The outcome of a client, as a verb.

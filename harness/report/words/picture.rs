@@ -3,7 +3,7 @@
 
 use super::super::Report;
 use super::limits::{self, pair};
-use super::{after_start, counted, list, phases, rate, size, subject, time, unit};
+use super::{after_start, counted, list, noun_of, phases, rate, size, subject, time, unit};
 use crate::event::Link;
 use crate::judge::Outcome;
 use crate::measure::{Happened, OpenKind, Range, Round, Stack, Stretch};
@@ -209,15 +209,13 @@ pub const FROM: &str = RANGE_COLUMNS[0];
 pub fn figures(r: &Report) -> Vec<(&'static str, String, String)> {
     let f = &r.found;
     let mut all = Vec::new();
-    let held =
-        f.ceiling.held().map(|n| (n, counted(n, unit(r)).split_once(' ').map(|(_, unit)| unit.to_owned())));
-    if let Some((n, what)) = held.filter(|_| f.not_started.is_none() && f.doubts.is_empty()) {
+    if let Some(n) = f.ceiling.held().filter(|_| f.not_started.is_none() && f.doubts.is_empty()) {
         let label = match f.ceiling.stopped() {
             Some(true) => "full at",
             Some(false) => "not full at",
             None => "held",
         };
-        all.push((label, n.to_string(), what.unwrap_or_default()));
+        all.push((label, n.to_string(), noun_of(n, unit(r))));
     }
     if let Some(effective) = f.limits.effective.value() {
         let by = limits::set_by(r, "it").unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::{baseline, calls, capital, counted, evidence, number, rounds, sentence, sockets, subject, unit};
-use crate::event::Outcome;
+use crate::event::{DescriptorKind, Outcome};
 use crate::measure::{Holder, Kind, Known, Leak, Policy, Probe, Verdict, VerdictEvidence, Why};
 
 /// Processes, and sorts of what leaks, that are named.
@@ -13,13 +13,13 @@ const SHORT: usize = 100;
 /// The state after clients leave, in one sentence for the first paragraph; then shorter, with less about what
 /// stays open. Empty where an exit says it already.
 pub fn short(r: &Report) -> Vec<String> {
-    let leaves = [mostly_leaves(r), briefly_leaves(r), String::new()];
-    let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves)).collect();
+    let leaves = [mostly_leaves(r), briefly_leaves(r), None];
+    let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves.as_deref())).collect();
     said.dedup();
     said
 }
 
-fn leaving(r: &Report, leaves: &str) -> Option<String> {
+fn leaving(r: &Report, each: Option<&str>) -> Option<String> {
     let end = match &r.found.end {
         Known::Value(end) => end,
         Known::Unknown(why @ Why::NobodyServedWithin { .. }) => {
@@ -44,18 +44,18 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
             let stayed = number(*descriptors, "extra descriptor stays", "extra descriptors stay");
             let until = full_after(r);
             let after = afterwards(r);
-            match leaves
-                .strip_prefix(": ")
-                .filter(|_| r.found.leaks.iter().any(|leak| leak.slope.get().is_some()))
-            {
+            match each.filter(|_| r.found.leaks.iter().any(|leak| leak.slope.get().is_some())) {
                 Some(each) => {
                     format!("{} {each}: {after}, {descriptors} {stayed} open{until}.", leaks_and(r))
                 }
-                None => format!("{}: {after}, {descriptors} {stayed} open{leaves}{until}.", leaks_and(r)),
+                None => {
+                    let leaves = after_colon(each);
+                    format!("{}: {after}, {descriptors} {stayed} open{leaves}{until}.", leaks_and(r))
+                }
             }
         }
         (Verdict::Leaking, evidence) => {
-            format!("It leaks: {}{leaves}.", evidence::verdict(evidence))
+            format!("It leaks: {}{}.", evidence::verdict(evidence), after_colon(each))
         }
         (Verdict::Draining, evidence) => format!("It is draining: {}.", evidence::verdict(evidence)),
         (Verdict::Degraded, VerdictEvidence::AcceptedOnly { turned_away: Some(n), .. }) => {
@@ -67,7 +67,7 @@ fn leaving(r: &Report, leaves: &str) -> Option<String> {
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
         }
-        (Verdict::Stuck, evidence) => stuck(r, evidence, leaves),
+        (Verdict::Stuck, evidence) => stuck(r, evidence, each),
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
         (Verdict::Gone, _) if r.found.ceiling.in_calls() => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
@@ -85,7 +85,7 @@ fn leaks_and(r: &Report) -> &'static str {
 }
 
 /// A sentence that nobody is served any more, and the evidence.
-fn stuck(r: &Report, evidence: &VerdictEvidence, leaves: &str) -> String {
+fn stuck(r: &Report, evidence: &VerdictEvidence, each: Option<&str>) -> String {
     if let Some(n) = leaked(r).filter(|n| *n > 0) {
         let n = n.unsigned_abs();
         let stay = number(n, "extra descriptor stays", "extra descriptors stay");
@@ -93,7 +93,7 @@ fn stuck(r: &Report, evidence: &VerdictEvidence, leaves: &str) -> String {
         let state = match state {
             Some(sockets) if sockets >= n => ", all in CLOSE_WAIT".to_owned(),
             Some(sockets) => format!(", {sockets} of them in CLOSE_WAIT"),
-            None => leaves.to_owned(),
+            None => after_colon(each),
         };
         return format!(
             "It is stuck: after all clients left, it serves no new one, and {n} {stay} open{state}."
@@ -307,16 +307,23 @@ fn once(r: &Report) -> Option<u64> {
     r.found.recovery.opened_once.value()
 }
 
-/// Descriptors that each client leaves open, after a colon.
-fn each_leaves(r: &Report) -> String {
-    sorts(r, SHOWN)
+/// At the end of a clause.
+fn after_colon(each: Option<&str>) -> String {
+    each.map_or(String::new(), |each| format!(": {each}"))
+}
+
+/// Descriptors that each client leaves open.
+fn each_leaves(r: &Report) -> Option<String> {
+    let leaves: Vec<String> = r.found.leaks.iter().take(SHOWN).map(|leak| leaves(r, leak)).collect();
+    (!leaves.is_empty()).then(|| leaves.join(", "))
 }
 
 /// The same for the first paragraph, which has room for the most frequent of several.
-fn mostly_leaves(r: &Report) -> String {
-    let all = each_leaves(r);
-    let most = r.found.leaks.first().filter(|_| r.found.leaks.len() > 1 && all.chars().count() > SHORT);
-    most.map_or(all, |leak| format!(": {}", most_of(r, leak)))
+fn mostly_leaves(r: &Report) -> Option<String> {
+    let all = each_leaves(r)?;
+    // As long as after its colon.
+    let long = r.found.leaks.len() > 1 && all.chars().count() + 2 > SHORT;
+    Some(r.found.leaks.first().filter(|_| long).map_or(all, |leak| most_of(r, leak)))
 }
 
 /// `mostly 1 file a connection`, or `87 of them tcp sockets`.
@@ -331,23 +338,18 @@ fn most_of(r: &Report, leak: &Leak) -> String {
 }
 
 /// The same in a few words: the most frequent, and of what matters of it one.
-fn briefly_leaves(r: &Report) -> String {
-    let Some(leak) = r.found.leaks.first() else { return String::new() };
-    let which = match (leads(leak), leak.kind.as_str(), leak.detail.as_str()) {
-        (Some(leads), "tcp", "ESTABLISHED") => {
+fn briefly_leaves(r: &Report) -> Option<String> {
+    let leak = r.found.leaks.first()?;
+    let which = match (leads(leak), leak.kind, leak.detail.as_str()) {
+        (Some(leads), DescriptorKind::Tcp, "ESTABLISHED") => {
             let comma = if leak.leads_to.as_ref().is_some_and(|to| to.share < 1.0) { "," } else { "" };
             format!("{comma} {leads}")
         }
-        (_, "tcp", state) if !state.contains(' ') => format!(" ({state})"),
+        (_, DescriptorKind::Tcp, state) if !state.contains(' ') => format!(" ({state})"),
         _ => String::new(),
     };
     let many = if r.found.leaks.len() > 1 { most_of(r, leak) } else { many(r, leak) };
-    format!(": {many}{which}")
-}
-
-fn sorts(r: &Report, shown: usize) -> String {
-    let leaves: Vec<String> = r.found.leaks.iter().take(shown).map(|leak| leaves(r, leak)).collect();
-    if leaves.is_empty() { String::new() } else { format!(": {}", leaves.join(", ")) }
+    Some(format!("{many}{which}"))
 }
 
 /// When a table that calls fill will be full, though these did not fill it.
@@ -375,10 +377,10 @@ fn of_kind(leak: &Leak) -> (String, String) {
     let many = leak.slope.value().unwrap_or(leak.open as f64);
     let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
     let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
-    let kind = match leak.kind.as_str() {
-        "unknown" => "descriptor",
-        "tcp" | "udp" | "unix" => &format!("{} socket", leak.kind),
-        kind => kind,
+    let kind = match leak.kind {
+        DescriptorKind::Unknown => "descriptor",
+        DescriptorKind::Tcp | DescriptorKind::Udp | DescriptorKind::Unix => &format!("{} socket", leak.kind),
+        kind => kind.name(),
     };
     let plural = if many > 1.0 { "s" } else { "" };
     (count, format!("{kind}{plural}{each}"))
@@ -413,22 +415,27 @@ fn leaves(r: &Report, leak: &Leak) -> String {
 }
 
 /// The known facts about a leak: how many descriptors for each connection, and their kind.
-pub fn what_leaks(r: &Report) -> String {
+fn what_leaks(r: &Report) -> String {
     if r.found.leaks.iter().any(|leak| leak.slope.get().is_some()) {
-        return each_leaves(r);
+        return after_colon(each_leaves(r).as_deref());
     }
-    let Some(n) = leaked(r).filter(|n| *n > 0).map(i64::unsigned_abs) else { return String::new() };
+    leaked_kinds(r).iter().map(|part| format!(", {part}")).collect()
+}
+
+/// How many for each connection, and in which state, where no sort is known to grow.
+pub fn leaked_kinds(r: &Report) -> Vec<String> {
+    let Some(n) = leaked(r).filter(|n| *n > 0).map(i64::unsigned_abs) else { return Vec::new() };
     let came = r.found.clients_account.get().map_or(0, |a| a.connected);
     let each = match (came, n) {
         (came, n) if came > 0 && n % came == 0 => {
-            format!(", {} for each of {came} clients that connected", n / came)
+            Some(format!("{} for each of {came} clients that connected", n / came))
         }
-        _ => String::new(),
+        _ => None,
     };
     let kind = match sockets::close_wait(r) {
-        Some(sockets) if sockets >= n => ", all of them sockets in CLOSE_WAIT".to_owned(),
-        Some(sockets) => format!(", {} of them in CLOSE_WAIT", counted(sockets, "socket")),
-        None => String::new(),
+        Some(sockets) if sockets >= n => Some("all of them sockets in CLOSE_WAIT".to_owned()),
+        Some(sockets) => Some(format!("{} of them in CLOSE_WAIT", counted(sockets, "socket"))),
+        None => None,
     };
-    each + &kind
+    each.into_iter().chain(kind).collect()
 }
