@@ -110,7 +110,7 @@ fn leaked_sockets_lead_to_the_upstream_that_the_run_started() {
     });
     let leads_to = report.found.leaks[0].leads_to.as_ref().expect("they are connected");
     assert_eq!((Some(leads_to.address.as_str()), leads_to.accepted), (upstream, false));
-    let said = format!("(ESTABLISHED, to {})", upstream.expect("it listens"));
+    let said = format!("it leaks 1 tcp socket a connection to {}", upstream.expect("it listens"));
     assert!(short::paragraph(&report).contains(&said), "{}", short::paragraph(&report));
 }
 

@@ -15,6 +15,13 @@ const SHORT: usize = 100;
 pub fn short(r: &Report) -> Vec<String> {
     let leaves = [mostly_leaves(r), briefly_leaves(r), None];
     let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves.as_deref())).collect();
+    // The kind of a leak says more than the number of its descriptors.
+    let leaking =
+        r.found.end.get().is_some_and(|end| matches!(end.evidence, VerdictEvidence::StaysOpen { .. }));
+    if let Some(each) = briefly_leaves(r).filter(|_| leaking && grows(r)) {
+        said.pop();
+        said.push(format!("{} {each}{}.", leaks_and(r), full_after(r)));
+    }
     said.dedup();
     said
 }
@@ -44,7 +51,7 @@ fn leaving(r: &Report, each: Option<&str>) -> Option<String> {
             let stayed = number(*descriptors, "extra descriptor stays", "extra descriptors stay");
             let until = full_after(r);
             let after = afterwards(r);
-            match each.filter(|_| r.found.leaks.iter().any(|leak| leak.slope.get().is_some())) {
+            match each.filter(|_| grows(r)) {
                 Some(each) => {
                     format!("{} {each}: {after}, {descriptors} {stayed} open{until}.", leaks_and(r))
                 }
@@ -82,6 +89,11 @@ fn leaks_and(r: &Report) -> &'static str {
         true => "It serves new clients when others leave, but it leaks",
         false => "It leaks",
     }
+}
+
+/// Whether more clients left more open.
+fn grows(r: &Report) -> bool {
+    r.found.leaks.iter().any(|leak| leak.slope.get().is_some())
 }
 
 /// A sentence that nobody is served any more, and the evidence.
@@ -416,7 +428,7 @@ fn leaves(r: &Report, leak: &Leak) -> String {
 
 /// The known facts about a leak: how many descriptors for each connection, and their kind.
 fn what_leaks(r: &Report) -> String {
-    if r.found.leaks.iter().any(|leak| leak.slope.get().is_some()) {
+    if grows(r) {
         return after_colon(each_leaves(r).as_deref());
     }
     leaked_kinds(r).iter().map(|part| format!(", {part}")).collect()
