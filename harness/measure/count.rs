@@ -5,7 +5,7 @@ use super::facts::{Both, Facts};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
 
-/// What turns a descriptor count into connections.
+/// The values that turn a descriptor count into connections.
 #[derive(Clone, Copy)]
 pub(super) struct Scale {
     rest: Option<u64>,
@@ -55,7 +55,7 @@ impl Scale {
     }
 }
 
-/// What `/proc` says of a subject whose accepts nobody saw, just before the probes.
+/// The reading of `/proc`, just before the probes, for a subject whose accepts nobody saw.
 pub(super) struct Grown {
     /// Connections held by the process that was sampled.
     pub held: u64,

@@ -10,9 +10,9 @@ use super::known::{Known, OrWhy, Why};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FirstFull {
-    /// Held by all its processes just before that call.
+    /// Connections held by all its processes just before that call.
     pub held: u64,
-    /// Held by all at once, at most, before clients were told to leave.
+    /// Connections held by all at once, at most, before clients were told to leave.
     pub most: u64,
 }
 

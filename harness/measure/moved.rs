@@ -1,4 +1,4 @@
-//! What followed when the limits of the live subject were moved: whether it accepted again, how soon, and
+//! The reaction of the live subject when its limits were moved: whether it accepted again, how soon, and
 //! where it stopped next.
 
 use super::ceiling::{Ceiling, FirstFailure};
@@ -11,11 +11,11 @@ use crate::event::{Limits, Outcome};
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Moved {
-    /// In force from then on.
+    /// The soft limit in force from then on.
     pub soft: u64,
-    /// In force from then on.
+    /// The hard limit in force from then on.
     pub hard: u64,
-    /// In force before.
+    /// The limits in force before.
     pub was: Limits,
     /// Processes whose limits were moved.
     pub processes: u32,
@@ -23,7 +23,7 @@ pub struct Moved {
     pub at_s: f64,
     /// Connections that all its processes held then.
     pub held: u64,
-    /// Of a limit that was raised at the wall: whether it accepted again while clients waited.
+    /// For a limit raised at the wall: whether it accepted again while clients waited.
     pub resumed: Known<bool>,
     /// From the move to that accept.
     pub resumed_s: Known<f64>,
@@ -33,7 +33,7 @@ pub struct Moved {
     /// The first descriptor call that failed under the new limits; where they were raised, after it had
     /// accepted again.
     pub next_failure: Known<FirstFailure>,
-    /// What a new client got, where nothing failed first.
+    /// The outcome of a new client, if nothing failed first.
     pub new_client: Known<Outcome>,
 }
 

@@ -5,12 +5,12 @@
 use crate::event::Client as State;
 use std::collections::HashMap;
 
-/// The answers so far; told of every state of a client in order.
+/// The answers so far; it takes in every state of a client in order.
 #[derive(Default)]
 pub(super) struct Answers<'a> {
     /// Clients whose answer has such a status.
     statuses: HashMap<(&'a str, u32), Option<u16>>,
-    /// That of the first client of a workload that was answered; `None`: its answer was good.
+    /// The status of the first client of each workload that was answered; `None`: its answer was good.
     first: HashMap<&'a str, Option<u16>>,
 }
 

@@ -62,7 +62,7 @@ fn address(d: &Descriptor) -> Option<String> {
     }
 }
 
-/// Whether clients of one may come to the other: a port's listeners share them, whatever address each is
+/// Whether clients of one may also reach the other: a port's listeners share them, whatever address each is
 /// bound to. A Unix socket may be bound by a path that is relative to the server's folder.
 fn same(one: &str, other: &str) -> bool {
     let port = |address: &str| address.rsplit_once(':')?.1.parse::<u16>().ok();
