@@ -41,7 +41,7 @@ struct HttpIdle {
     /// Bytes of a head or line that is not complete yet; without memory otherwise.
     pending: Vec<u8>,
     state: State,
-    /// Of the last response; 0 before the first.
+    /// The status of the last response; 0 before the first.
     status: u16,
     /// The server closes after this response.
     closes: bool,
@@ -66,7 +66,7 @@ enum State {
     UntilClose,
     /// Nothing is asked; what comes now is not an answer.
     Idle,
-    /// What came is not HTTP/1.1.
+    /// The bytes that came are not HTTP/1.1.
     Foreign,
 }
 
@@ -167,7 +167,7 @@ impl HttpIdle {
             self.trouble = words();
         }
         self.state = body;
-        // Where the connection ends the body, its end cannot be told from a lost connection.
+        // If the body ends with the connection, its end looks the same as a lost connection.
         news.parting |= matches!(self.state, State::UntilClose) && !turns_away(status);
         if matches!(self.state, State::Body(0)) {
             self.complete(news);
