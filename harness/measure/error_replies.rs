@@ -6,7 +6,7 @@ use super::facts::Facts;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ErrorReplies {
-    /// The first one in the server's words, and the expected answer in those of the workload.
+    /// The first one in the server's words, and the expected answer in the workload's words.
     pub first: String,
     /// Clients that got the same.
     pub clients: u64,

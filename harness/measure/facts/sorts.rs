@@ -1,5 +1,5 @@
-//! The sort of an open descriptor, without the details in which those of one sort differ, and the place where
-//! a connected socket leads.
+//! The sort of an open descriptor, without the details in which descriptors of one sort differ, and the place
+//! where a connected socket leads.
 
 use crate::event::Descriptor;
 

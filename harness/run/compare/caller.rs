@@ -52,7 +52,7 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
     }
     told.hear(&beside.next(Duration::ZERO), enough);
     let exit = tree.exited();
-    // If the program goes on, its CPU time is that of its threads.
+    // If the program goes on, its CPU time is read from its threads.
     let alive = || tree.processes().into_iter().filter_map(clock::cpu_ns).reduce(|a, b| a + b);
     let used =
         if told.enough(enough) { alive().map(Duration::from_nanos).or(tree.used()) } else { tree.used() };
