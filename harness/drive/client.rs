@@ -45,7 +45,7 @@ pub enum Dial {
 /// A socket and the conversation on it.
 pub struct Client {
     socket: OwnedFd,
-    /// UDP: what comes are whole datagrams, and they have no end.
+    /// UDP: the client gets whole datagrams, and they have no end.
     datagrams: bool,
     talk: Box<dyn Talk>,
     /// Once TLS has begun.

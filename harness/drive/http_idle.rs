@@ -64,7 +64,7 @@ enum State {
     Trailer,
     /// The body ends where the connection does.
     UntilClose,
-    /// Nothing is asked; what comes now is not an answer.
+    /// Nothing is asked; bytes that come now are no answer.
     Idle,
     /// The bytes that came are not HTTP/1.1.
     Foreign,
@@ -202,7 +202,7 @@ impl HttpIdle {
     }
 }
 
-/// Drops up to `left` bytes of the input; what is left then.
+/// Drops up to `left` bytes of the input; returns how many are left then.
 fn skip(input: &mut &[u8], left: u64) -> u64 {
     let now = left.min(input.len() as u64);
     *input = &input[now as usize..];

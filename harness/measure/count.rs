@@ -35,8 +35,8 @@ impl Scale {
         let growth = growth + both.rest_gone;
         let opened = both.others.saturating_add_unsigned(both.rest_gone);
         Some(match self.each {
-            // Where both count the same there is nothing to scale: what a connection cost at first may be
-            // closed.
+            // If both counts are the same, there is nothing to scale: descriptors that a connection cost at
+            // first may be closed.
             _ if opened != 0 || growth == both.held => growth.saturating_add_signed(-opened),
             Some(each) => (growth as f64 / each).floor() as u64,
             None => growth,

@@ -178,8 +178,8 @@ impl<'a> Matching<'a> {
         }
     }
 
-    /// A total that was read when failures were no longer recorded one by one: what it is more than those
-    /// explains what came just before.
+    /// Takes in a total that was read when failures were no longer recorded one by one: those beyond the
+    /// recorded ones explain the replies just before it.
     fn counted(&mut self, total: &Total) {
         let Some(errno) = self.errno.get(&total.call).copied().or(self.first) else { return };
         let single = self.single.get(&total.call).copied().unwrap_or(0);

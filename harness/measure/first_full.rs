@@ -6,7 +6,8 @@ use super::known::{Known, OrWhy, Why};
 
 /// Connections of the whole subject, at its first failed descriptor call and at most.
 ///
-/// No capacity: what the kernel's choice of a listener leaves free elsewhere differs from run to run.
+/// This is no capacity: the places left free elsewhere depend on the kernel's choice of a listener, and
+/// differ from run to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FirstFull {

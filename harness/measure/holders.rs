@@ -83,7 +83,8 @@ pub(super) fn holders(facts: &Facts<'_>) -> Holders {
     let at_the_wall = wall.last().copied().map(all).unwrap_or_default();
     let handed = at_the_wall.iter().any(|holder| !holder.accepts);
     let mut left_full = after.last().copied().map(all).unwrap_or_default();
-    // A second round is made only where there is room for it: what is full then, that round has filled.
+    // A second round is made only if there is room for it: if a process is full after it, the round has
+    // filled it.
     let filled = facts.phases.last(Phase::SecondRound).is_some();
     left_full.retain(|holder| holder.full && !filled);
     Holders {

@@ -43,7 +43,7 @@ pub struct Leak {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct LeadsTo {
-    /// Address and port: of the other side where the subject connected, its own where it accepted.
+    /// Address and port: the other side's where the subject connected, its own where it accepted.
     pub address: String,
     /// Whether the subject accepted them.
     pub accepted: bool,
@@ -188,7 +188,7 @@ fn with_successors<'a>(facts: &Facts<'a>, rests: AtRest<'a>, open: &[Open]) -> A
 /// do.
 const STEADY: f64 = 0.9;
 
-/// The second round: what was open before it and after each half, and the clients of each.
+/// The second round: the descriptors that were open before it and after each half, and the clients of each.
 struct Halves<'a> {
     rests: &'a BTreeMap<Pid, (u64, &'a [Descriptor])>,
     read: [&'a [Open]; 3],

@@ -145,7 +145,7 @@ pub struct Findings {
     pub error_replies: Option<ErrorReplies>,
     /// Every client, counted once.
     pub clients_account: Known<ClientsAccount>,
-    /// How client programs of the user's own ended, of each workload that has such.
+    /// How client programs of the user's own ended, for each workload that has them.
     pub client_programs: Vec<ClientPrograms>,
     /// The server as its clients see it before and at the wall.
     pub clients: ClientsSeen,

@@ -91,7 +91,7 @@ fn resumed(facts: &Facts<'_>, ceiling: &Ceiling, one: &Move, held: u64) -> Known
     }
 }
 
-/// Without a failure: what is held when the window ends, without a probe that was let in as well.
+/// The connections held at the window's end if nothing failed, without a probe that was let in as well.
 fn held_after(facts: &Facts<'_>, one: &Move) -> u64 {
     let open = || facts.clients.open_at(one.window.until.saturating_sub(1));
     one.failed.map_or_else(|| one.held_at_end.min(open()), |(_, held, _)| held)
@@ -110,8 +110,8 @@ fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> Fi
     }
 }
 
-/// The most connections held under the limits that were in force when clients left: what a second ramp is
-/// compared with. `None`: no call failed under those.
+/// The most connections held under the limits that were in force when clients left. A second ramp is compared
+/// with it. `None`: no call failed under those limits.
 pub fn before_release(ceiling: &Ceiling, moved: &Known<Vec<Moved>>) -> Option<u64> {
     match moved.get().and_then(|moved| moved.last()) {
         None => ceiling.accepted_max.value().or(ceiling.accepted.value()),

@@ -1,6 +1,6 @@
-//! The accept policy of a subject, with its evidence: from the times of its failing calls, what it accepted
-//! and closed, which of its processes ended and began, and what its clients saw. Never from a program's name
-//! or its log; *unclear* when that does not decide.
+//! The accept policy of a subject, with its evidence: from the times of its failing calls, its accepts and
+//! closes, the ends and beginnings of its processes, and the outcomes of its clients. It never comes from a
+//! program's name or its log; it is *unclear* when that does not decide.
 
 use super::ceiling::{Beside, Ceiling, Kind};
 use super::clients_seen::held_asked;
@@ -423,7 +423,7 @@ impl FailingLoop {
             Rhythm::Unclear | Rhythm::FixedOrGrows { .. } if times.len() - last > PAUSES => {
                 of(&times[last..])
             }
-            // Each client that arrives may wake it: what it does when left alone counts.
+            // Each client that arrives may wake it: its behaviour when left alone counts.
             Rhythm::Spin => alone(facts, &times).map_or(Rhythm::Spin, of),
             rhythm => rhythm,
         };

@@ -1,5 +1,6 @@
-//! Recovery as a distribution: what followed each time that some clients left while others waited, in which
-//! order the freed places were given, and whether the server serves in the end as it did before the wall.
+//! Recovery as a distribution: the consequences each time that some clients left while others waited, the
+//! order in which freed places were given, and whether the server serves in the end as it did before the
+//! wall.
 
 use super::ceiling::Ceiling;
 use super::clients_seen::held_asked;

@@ -13,7 +13,7 @@ const POINTS: usize = 200;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Point {
-    /// Since the run's start, of the interval's end.
+    /// The interval's end, seconds since the run's start.
     pub at_s: f64,
     /// Open in the accepting process.
     pub descriptors: u64,

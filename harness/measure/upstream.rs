@@ -168,7 +168,7 @@ fn seen_by(facts: &Facts<'_>, name: &str, at: Nanos) -> Seen {
     seen.map(|(_, seen)| seen.clone()).unwrap_or_default()
 }
 
-/// Whether a witness itself ran out of descriptors: what the subject met then is none of its own limits.
+/// Whether a witness itself ran out of descriptors: the subject then met a limit that is not its own.
 pub(super) fn exhausted(facts: &Facts<'_>) -> bool {
     facts.readings.upstream.iter().any(|(_, seen)| seen.exhausted == Some(true))
 }

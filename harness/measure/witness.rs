@@ -225,8 +225,8 @@ fn cost(facts: &Facts<'_>, observer: ObserverName) -> Cost {
     Cost::Calls { opened_ns, failed_ns, opened, failed, run_ns: facts.phases.end }
 }
 
-/// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.
-/// `None`: there is none.
+/// Compares `/proc` with the calls at the same moment. Returns the reason for a difference, or that no known
+/// reason explains it; `None`: there is none.
 fn explain(
     facts: &Facts<'_>,
     baseline: &Baseline,

@@ -199,7 +199,7 @@ impl Holder {
 
 /// The effects of connecting them.
 struct Grown {
-    /// Descriptors more, of each process.
+    /// By how many descriptors each process grew.
     by: Vec<u64>,
     work: Work,
     /// Clients that were turned away.

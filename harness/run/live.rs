@@ -107,7 +107,7 @@ pub struct Live {
     pub last_accept: Nanos,
     /// The last accept that succeeded, or failed for want of a descriptor.
     pub last_try: Nanos,
-    /// Why the driver connects or not, of each workload that phases wait for.
+    /// Why the driver connects or not, for each workload that phases wait for.
     pub pacing: HashMap<String, Pacing>,
     /// The same for plain callers, which go on beside the others.
     pub background: HashMap<String, Pacing>,

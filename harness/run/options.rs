@@ -74,8 +74,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that was not begun, because this machine cannot make it or its program is not there; of a plan
-    /// as it may be written.
+    /// A run that was not begun, because this machine cannot make it or its program is not there. `plan`: as
+    /// it may be written.
     pub fn refused(plan: &Plan, error: Error) -> Run {
         let says = [header(plan), early(&error), What::End];
         Run { events: says.into_iter().map(|is| Event { at: 0, is }).collect(), error: Some(error) }

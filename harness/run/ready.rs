@@ -501,7 +501,8 @@ fn v6_only() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|value| value.trim() == "1")
 }
 
-/// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
+/// The error for a missing listener: how the program ended, its last output, or the address at which it
+/// listens instead.
 fn not_listening(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>, deadline: Duration) -> Error {
     if pump.tree.gone() {
         return gone(pump, "it listened");

@@ -28,7 +28,7 @@ const GIVE_UP: u32 = 1;
 const GIVE_UP_EVERY: u32 = 4;
 
 /// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting.
-/// `gone`: of the newest in the queue, those that have left it already. `why`: for which reason the phase
+/// `gone`: how many of the newest in the queue have left it already. `why`: the reason for which the phase
 /// before ended. Returns why the last one did; and true when the server did not even try to accept: no more
 /// rounds were made then.
 ///

@@ -108,7 +108,7 @@ impl Course {
         self.note(|passed| passed.connected = Some((now, now - began)));
     }
 
-    /// A TLS handshake that began then is complete, of an earlier session or a whole one.
+    /// A TLS handshake that began then is complete: it resumed a session or was a whole one.
     pub fn shaken(&self, began: Nanos, resumed: bool) {
         let took = clock::now() - began;
         self.note(|passed| {

@@ -1,4 +1,4 @@
-//! The caller against small servers in threads: what each server sees of its calls, and what it says of the
+//! The caller against small servers in threads: its calls as each server sees them, and its reports about the
 //! server.
 
 use crate::drive::protocol::{Kind, Order, Setup};

@@ -1,4 +1,4 @@
-//! Where the subject stopped: how many connections it held, what failed first, and what nobody could see.
+//! The ceiling of the subject: how many connections it held, what failed first, and what nobody could see.
 
 mod beside;
 mod capacity;
@@ -473,8 +473,8 @@ fn calls(facts: &Facts<'_>) -> Known<u64> {
     counted.or_why(Why::CallsNotCounted)
 }
 
-/// Samples lost while nothing was moved: what is lost once limits are moved says nothing of what was held
-/// before.
+/// Samples lost while nothing was moved. A loss after limits are moved says nothing about the connections
+/// held before.
 fn lost_after(facts: &Facts<'_>) -> Option<u64> {
     let until = facts.phases.start(Phase::Moved).unwrap_or(Nanos::MAX);
     Some(facts.tries.lost_by(until.saturating_sub(1))).filter(|lost| *lost > 0)

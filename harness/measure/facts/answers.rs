@@ -1,5 +1,5 @@
-//! Which answers are those that a server gives when it can: what the first client got. A status of the
-//! application, such as 404 or 302, is one where the first client got it, too, and an error reply where that
+//! The answers that a server gives when it can: the ones that the first client got. A status of the
+//! application, such as 404 or 302, is one if the first client got it, too, and an error reply if that client
 //! got another answer.
 
 use crate::event::Client as State;

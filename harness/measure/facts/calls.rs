@@ -62,7 +62,7 @@ pub(crate) struct Made<'a> {
     /// Whether a process of the scenario makes them, and not the harness.
     pub own: bool,
     pub to_subject: bool,
-    /// Their rate, of an open loop.
+    /// Their rate, in an open loop.
     pub schedule: Option<Schedule>,
     /// Calls to be made; `None`: the run chose.
     pub asked: Option<u64>,

@@ -28,7 +28,7 @@ pub(super) struct Step {
 }
 
 impl Numbers {
-    /// Takes in the event at this place; what it changes.
+    /// Takes in the event at this place; returns the changes.
     pub fn follow(&mut self, place: usize, what: &What) -> Vec<Step> {
         let mut steps = Vec::new();
         match *what {

@@ -197,7 +197,7 @@ fn calls_of(up: &mut [Running<'_>]) -> Result<u32, (usize, Error)> {
     }
     let mut calls = 1;
     loop {
-        // The first calls of a start are slow: the quickest of three tries counts, of the slower side.
+        // The first calls of a start are slow: the quickest of three tries counts, on the slower side.
         let mut longest = 0;
         for (at, side) in up.iter_mut().enumerate() {
             let mut slice = || side.slice(calls).map_err(|error| (at, error));
